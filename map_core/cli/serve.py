@@ -1,9 +1,10 @@
-"""``python -m map_core serve``: the aligned generator for programs, in the manner of OpenAI's chat completions."""
+"""``python -m map_core serve``: the aligned generator for programs, by OpenAI's interfaces over HTTP."""
 
 from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,13 @@ A line of the palettes file:
 @click.option(
     "--api-key", envvar=KEY_VARIABLE, show_envvar=True, help="Clients must show it. Better set by the variable."
 )
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Pages of https://HOST may ask from a browser; may be repeated. None may by default.",
+)
 @candidates_option("K where a request says none.")
 @click.option("--most-candidates", type=click.IntRange(1, 1024), default=1024, show_default=True, help="K times n.")
 @click.option("--most-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Longest reply.")
@@ -86,6 +94,7 @@ def serve(
     host: str,
     port: int,
     api_key: str | None,
+    origins: tuple[str, ...],
     candidates: int,
     most_candidates: int,
     most_tokens: int,
@@ -95,13 +104,15 @@ def serve(
     most_waiting: int,
     at_once: int,
 ) -> None:
-    """Serve the aligned model to programs: POST /v1/chat/completions and GET /v1/models, as OpenAI's clients speak.
+    """Serve the aligned model to programs, as OpenAI's clients speak; /docs lists addresses and fields.
 
     A request names a palette of --palettes, by the field "palette" or as the model MODEL:PALETTE, and its weights are
     solved on TABLE for the K that it draws; the nearest palette stands in for one that is not possible, and the reply
     says so. Or it gives "weights" by value. Without either it is the base model, drawn once. Further fields:
     "candidates" (K), "method" (resample, best, blocks), "block", "least_ess" with "most_candidates", "values". Sampling
-    is that of the table unless a request says otherwise.
+    is that of the table unless a request says otherwise; without max_tokens replies end by themselves.
+
+    POST /get_reward scores given replies for a trainer: a palette's weighted reward, and each value's.
 
     Each choice has its certificate in "value_palette": rewards, probability, nats, effective sample size and the base
     reply; the whole answer's "value_palette" has the weights in force. With n > 1 the replies are independent, the
@@ -117,9 +128,12 @@ def serve(
     from map_core.models.files import locate, recorded_model
     from map_core.models.request_extra import recorded_request_extra
     from map_core.scoring import from_metadata, scorable_values
-    from map_core.server.app import create_app, is_loopback
+    from map_core.server.access import Access, check_origin, is_loopback
+    from map_core.server.app import create_app
     from map_core.server.errors import Limits
-    from map_core.server.request_parser import PromptTokens, RequestParser
+    from map_core.server.prompt_tokens import PromptTokens
+    from map_core.server.request_parser import RequestParser
+    from map_core.server.steering import Steering
     from map_core.service.service import GenerationService
 
     opened = open_table(table, use_case, form)
@@ -135,33 +149,40 @@ def serve(
         candidates=most_candidates,
         tokens=most_tokens,
         waiting=most_waiting,
+        at_once=at_once,
     )
     if candidates > most_candidates:
         raise click.UsageError(f"--candidates is {candidates}; expected at most the {most_candidates} of one request.")
     own = from_metadata(opened.table.metadata)
     scorable = scorable_values(own)
+    foreign = foreign_note(name, files.sha256 if files else None, opened.table.metadata)
     parser = RequestParser(
-        _told(name, address),
-        GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scorable),
-        known,
+        Steering(
+            _told(name, address),
+            GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scorable),
+            known,
+            own,
+            foreign,
+        ),
         sampling_settings({}, opened.table.metadata),
         opened.table.metadata.get("system"),
         PromptTokens(files.folder if files else None),
         limits,
         candidates,
-        own,
     )
     loopback = is_loopback(host)
+    origins = tuple(map(check_origin, origins))
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
 
     def ready() -> None:
         click.echo(
-            f"Serving {parser.model} at http://{shown}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).", err=True
+            f"Serving {parser.steering.model} at http://{shown}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).",
+            err=True,
         )
         click.echo(f"Palettes: {', '.join(known) or 'none; give some with --palettes'}.", err=True)
-        if known and model not in (None, made_with):
-            click.echo(f"The palettes are solved on replies of {made_with}; this is another model.", err=True)
+        if known and foreign:
+            click.echo(foreign, err=True)
         if not loopback and not api_key:
             click.echo("Other machines can reach it without a key; set one: --api-key.", err=True)
 
@@ -178,7 +199,8 @@ def serve(
     warmed = [
         value for value, is_wanted in zip(opened.table.values, wanted, strict=True) if is_wanted and value in scorable
     ]
-    app = create_app(parser, service, key=api_key or None, loopback=loopback, values=warmed, ready=ready)
+    access = Access(api_key or None, loopback)
+    app = create_app(parser, service, access=access, origins=origins, values=warmed, ready=ready)
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
     config = uvicorn.Config(app, timeout_graceful_shutdown=2, lifespan="on", **settings)
 
@@ -212,6 +234,23 @@ def _named(opened: LoadedTable, path: Path | None) -> dict[str, np.ndarray]:
             raise InputError(f"{path} has two palettes {name!r}. Rename one of them.")
         palettes[name] = palette.levels
     return palettes
+
+
+def foreign_note(model: str, sha256: str | None, metadata: Mapping[str, Any]) -> str | None:
+    """Return a sentence where the base model is not the one whose replies a table holds; None where it is.
+
+    Args:
+        model: the base model's name.
+        sha256: of its weights; None for a model on a server, which is known by its name alone.
+        metadata: of the table.
+    """
+    from map_core.models.files import recorded_model
+
+    made_with = recorded_model(metadata)
+    recorded = (metadata.get("model") or {}).get("sha256")
+    if (sha256 == recorded) if sha256 and recorded and recorded != "unknown" else model == made_with:
+        return None
+    return f"The palettes are solved on replies of {made_with}; this is another model, so the forecast need not hold."
 
 
 def _told(model: str, address: Address | None) -> str:

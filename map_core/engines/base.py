@@ -170,13 +170,19 @@ class LocalEngine(Engine):
             )
         prompt = self._prompt_ids(request, lengths.pop() + request.settings.max_new_tokens)
         self._check_tokens(beginnings)
-        return self._stream(prompt, [list(beginning) for beginning in beginnings], request.settings, list(seeds))
+        written = self.tokenizer.encode(request.beginning)
+        texts = [TextStream(self.tokenizer, [*written, *beginning]) for beginning in beginnings]
+        return self._stream(prompt, [list(beginning) for beginning in beginnings], request.settings, list(seeds), texts)
 
     def _stream(
-        self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
+        self,
+        prompt: list[int],
+        beginnings: list[list[int]],
+        settings: SamplingSettings,
+        seeds: list[int],
+        texts: list[TextStream],
     ) -> TokenStream:
         """Add each sampled token's text."""
-        texts = [TextStream(self.tokenizer, beginning) for beginning in beginnings]
         steps = self._decode(prompt, beginnings, settings, seeds)
         try:
             for step in steps:
@@ -199,7 +205,12 @@ class LocalEngine(Engine):
         self._prompt_ids(request, request.settings.max_new_tokens)
 
     def log_probs(
-        self, prompt: str, replies: Sequence[Sequence[int]], *, system: str | None = None
+        self,
+        prompt: str,
+        replies: Sequence[Sequence[int]],
+        *,
+        system: str | None = None,
+        history: Sequence[Turn] = (),
     ) -> list[np.ndarray]:
         """Compute log p(token | prompt, tokens before it) of given replies, at temperature 1 with nothing cut.
 
@@ -207,6 +218,7 @@ class LocalEngine(Engine):
             prompt: the user's text.
             replies: token ids; the end-of-turn token may be among them.
             system: the system message; None leaves it to the model's template.
+            history: the exchanges before this prompt.
 
         Returns:
             One float64 array per reply, one natural logarithm per token.
@@ -214,7 +226,8 @@ class LocalEngine(Engine):
         Raises:
             InputError: as :meth:`sample`, or a token id that the model does not have.
         """
-        ids = self._prompt_ids(DrawRequest(prompt, system=system), max((len(reply) for reply in replies), default=0))
+        request = DrawRequest(prompt, system=system, history=tuple(history))
+        ids = self._prompt_ids(request, max((len(reply) for reply in replies), default=0))
         self._check_tokens(replies)
         nonempty = [list(reply) for reply in replies if len(reply)]
         scores = iter(self._score(ids, nonempty) if nonempty else [])
@@ -236,7 +249,7 @@ class LocalEngine(Engine):
 
     def _prompt_ids(self, request: DrawRequest, room: int) -> list[int]:
         """Render the chat, which must leave room for so many tokens of reply."""
-        ids = self.tokenizer.render(request.messages)
+        ids = prompt_ids(self.tokenizer, request)
         if len(ids) + room > self.context_length:
             earlier = ", the turns before it included," if request.history else ""
             raise InputError(
@@ -244,3 +257,14 @@ class LocalEngine(Engine):
                 f"{self.files.name} holds {self.context_length}. Shorten the prompt or the reply."
             )
         return ids
+
+
+def prompt_ids(tokenizer: ChatTokenizer, request: DrawRequest) -> list[int]:
+    """Return the token ids that a model reads before the first token that it draws.
+
+    Raises:
+        InputError: the model's template or tokenizer refuses the chat.
+    """
+    if request.verbatim:
+        return tokenizer.encode_document(request.prompt)
+    return tokenizer.render(request.messages)

@@ -27,7 +27,11 @@ class DrawRequest:
         seed: a whole number from 0; candidate k's random stream depends on (seed, k) alone.
         first: the number of the first candidate; later ones follow, so that more can be drawn to those there are.
         system: the system message; None leaves it to the model's template.
-        history: the exchanges before this prompt, the earliest first.
+        history: the exchanges before this prompt, the earliest first; an empty prompt among them is left out, so that a
+            chat may begin with the assistant.
+        beginning: how every reply begins; what is drawn goes on from there.
+        verbatim: the prompt is all that the model reads, without its chat template; there is no system message, history
+            or beginning then.
 
     Raises:
         InputError: an empty prompt, a K below 1 or a negative seed.
@@ -40,6 +44,8 @@ class DrawRequest:
     first: int = 0
     system: str | None = None
     history: tuple[Turn, ...] = ()
+    beginning: str = ""
+    verbatim: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
@@ -50,11 +56,14 @@ class DrawRequest:
 
     @property
     def messages(self) -> list[Mapping[str, str]]:
-        """The chat as messages: the system message where there is one, the exchanges before, the prompt."""
-        messages = [] if self.system is None else [{"role": "system", "content": self.system}]
+        """The chat: the system message where there is one, the exchanges before, the prompt, how the reply begins."""
+        messages: list[Mapping[str, str]] = [] if self.system is None else [{"role": "system", "content": self.system}]
         for turn in self.history:
-            messages += [{"role": "user", "content": turn.prompt}, {"role": "assistant", "content": turn.reply}]
-        return [*messages, {"role": "user", "content": self.prompt}]
+            messages += [{"role": "user", "content": turn.prompt}] if turn.prompt else []
+            messages += [{"role": "assistant", "content": turn.reply}]
+        messages += [{"role": "user", "content": self.prompt}]
+        messages += [{"role": "assistant", "content": self.beginning}] if self.beginning else []
+        return messages
 
     @property
     def seeds(self) -> list[int]:

@@ -59,6 +59,8 @@ class GenerationRequest:
             draws K once.
         least_ess: goal of drawing more: effective sample size of the choice.
         largest_error: goal of drawing more: standard error of the expected lambda . r over the candidates, in nats.
+        beginning: how every reply begins; replies go on from there and are scored with it.
+        verbatim: the prompt is all that the model reads, without its chat template, system message and history.
         own: how values that are not built in are scored, as a table's metadata records it
             (:func:`map_core.scoring.from_metadata`); others than the scored ones are of no matter.
 
@@ -81,12 +83,20 @@ class GenerationRequest:
     most_candidates: int | None = None
     least_ess: float | None = None
     largest_error: float | None = None
+    beginning: str = ""
+    verbatim: bool = False
     own: tuple[Specification, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise InputError("The prompt is empty. Write what the model should answer.")
         _check_text("prompt", self.prompt)
+        _check_text("beginning of the reply", self.beginning)
+        if self.verbatim and (self.system is not None or self.history or self.beginning):
+            raise InputError(
+                "A prompt that is read verbatim comes with a system prompt, earlier turns or a beginning of the reply; "
+                "write all of it into the prompt."
+            )
         if self.system is not None:
             _check_text("system prompt", self.system)
         for turn in self.history:
@@ -130,7 +140,14 @@ class GenerationRequest:
     def draw_request(self) -> DrawRequest:
         """Return the first draw: K replies of the base model."""
         return DrawRequest(
-            self.prompt, self.candidates, self.settings, self.seed, system=self.system, history=self.history
+            self.prompt,
+            self.candidates,
+            self.settings,
+            self.seed,
+            system=self.system,
+            history=self.history,
+            beginning=self.beginning,
+            verbatim=self.verbatim,
         )
 
     @property

@@ -11,7 +11,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from map_core.core.types import Reply
 from map_core.errors import InputError
@@ -62,6 +62,7 @@ class Scoring:
         names: the values of this request.
         prompt: the user's text.
         costs, cache: kept from one request to the next, updated on the way.
+        beginning: text with which every reply began before it was drawn; it is scored as part of each.
 
     Raises:
         InputError: a value has no scorer.
@@ -74,11 +75,12 @@ class Scoring:
         prompt: str,
         costs: ScoringCosts | None = None,
         cache: RewardCache | None = None,
+        beginning: str = "",
     ) -> None:
         unknown = [name for name in names if name not in scorers]
         if unknown:
             raise InputError(f"Unknown value {', '.join(map(repr, unknown))}; there are {', '.join(scorers)}.")
-        self._scorers, self._prompt = scorers, prompt
+        self._scorers, self._prompt, self._beginning = scorers, prompt, beginning
         self._costs = ScoringCosts() if costs is None else costs
         self._cache = RewardCache() if cache is None else cache
         self._failures: dict[str, str] = {}
@@ -105,6 +107,8 @@ class Scoring:
             ScorerError: the scorer failed on every reply.
         """
         scorer = self._scorers[name]
+        if self._beginning:
+            replies = [replace(reply, text=self._beginning + reply.text) for reply in replies]
         known = [self._cache.get(scorer, self._prompt, reply) for reply in replies]
         missing = list(dict.fromkeys(reply for reply, reward in zip(replies, known, strict=True) if reward is None))
         if missing:

@@ -50,7 +50,7 @@ def generation_events(
         InputError: an unknown value, a prompt that the engine refuses, or a method that it cannot carry out.
         ScorerError: a scorer failed on every reply.
     """
-    scoring = Scoring(scorers, request.scored, request.prompt, costs, cache)
+    scoring = Scoring(scorers, request.scored, request.prompt, costs, cache, beginning=request.beginning)
     engine.check(request.draw_request())
     blockwise = request.method is Method.BLOCKS and request.candidates > 1
     if blockwise and not engine.extends:
@@ -58,6 +58,9 @@ def generation_events(
             f"The engine {engine.info.name!r} cannot go on from the beginning of a reply, which the method "
             f"{request.method.value!r} needs. Use the method 'resample'."
         )
+    if (request.beginning or request.verbatim) and not engine.extends:
+        what = "a given beginning of the reply" if request.beginning else "text without a chat"
+        raise InputError(f"The engine {engine.info.name!r} takes whole chats alone, and cannot go on from {what}.")
     weights = CurrentWeights(request.weights) if weights is None else weights
     yield Begun(request.base)
     method = sample_blocks if blockwise else sample_whole

@@ -90,6 +90,20 @@ class ChatTemplate:
         """Return what the template writes before a prompt when there is no system message; "" without a template."""
         return self.render([{"role": "user", "content": _PROMPT}]).split(_PROMPT)[0] if self.source else ""
 
+    def literal_parts(self, roles: Sequence[str]) -> tuple[str, ...]:
+        """Return what the template writes before, between and after the contents of a chat, up to the reply.
+
+        Args:
+            roles: of the messages; the last is the user's.
+
+        Returns:
+            One part more than there are contents in the rendered chat.
+
+        Raises:
+            InputError: the template refuses these roles.
+        """
+        return tuple(self.render([{"role": role, "content": _PROMPT} for role in roles]).split(_PROMPT))
+
     @cached_property
     def literals(self) -> str:
         """The texts that stand in the template itself, a null character between them."""

@@ -110,6 +110,34 @@ class ChatTokenizer:
         marks = _Marks([text])
         return self._encoded(self._marked(text, marks), marks)
 
+    def encode_document(self, text: str) -> list[int]:
+        """Encode text that stands for itself, without a chat: with a beginning-of-text token where the model has one.
+
+        Names of control tokens in it are those tokens, so that a chat that was rendered elsewhere reads as one; a
+        beginning-of-text token that it has already is not written twice.
+        """
+        ids = list(self._tokenizer.encode(text, add_special_tokens=True).ids)
+        bos = self._ids.get(self.bos_text)
+        return ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids
+
+    def literal_parts(self, roles: Sequence[str]) -> tuple[str, ...]:
+        """Return what the template writes before, between and after the contents of a chat, see :class:`ChatTemplate`.
+
+        Raises:
+            InputError: the template refuses these roles.
+        """
+        return self._template.literal_parts(roles)
+
+    @property
+    def bos_text(self) -> str:
+        """The beginning-of-text token as text; "" where there is none."""
+        return self._names.get("bos_token", "")
+
+    @property
+    def control_texts(self) -> tuple[str, ...]:
+        """The control tokens as text, that for unknown words left out."""
+        return tuple(content for number, content in self._control.items() if number != self._unknown)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Decode token ids as text, special tokens left out."""
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))

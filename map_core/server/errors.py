@@ -17,12 +17,13 @@ class Limits:
 
     Args:
         body: bytes of a request.
-        messages: messages of a chat.
+        messages: messages of a chat, and prompts or replies of one request.
         characters: characters of a chat, all messages together.
         candidates: K, and candidates over all replies of one request (K times n).
         tokens: longest reply.
         replies: n.
         waiting: requests that wait before new ones are refused.
+        at_once: replies that are written side by side.
     """
 
     body: int = 2_000_000
@@ -32,6 +33,7 @@ class Limits:
     tokens: int = 1024
     replies: int = 16
     waiting: int = 64
+    at_once: int = 16
 
 
 class Refusal(PaletteError):
@@ -67,3 +69,8 @@ class Refusal(PaletteError):
     def headers(self) -> dict[str, str]:
         """HTTP headers of the response."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+def shortened(text: str) -> str:
+    """Return what came, short enough to be repeated in a message."""
+    return text if len(text) <= 80 else text[:77] + "..."

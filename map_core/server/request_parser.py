@@ -1,4 +1,4 @@
-"""Turn a body into generation requests: model and palette, weights for K candidates, chat, seeds.
+"""Turn a body into generation requests: model and palette, weights for K candidates, prompts, seeds.
 
 Constraint: everything that can be refused is refused here, before a generation is submitted. Thread-safe; loads a
 tokenizer and no model.
@@ -6,44 +6,44 @@ tokenizer and no model.
 
 from __future__ import annotations
 
-import json
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from map_core.analysis.generation_weights import GenerationWeights, GenerationWeightsSolver
+from map_core.analysis.generation_weights import GenerationWeights
 from map_core.core.types import SamplingSettings
 from map_core.errors import InputError
 from map_core.generation.request import GenerationRequest, Method
-from map_core.models.chat_template import ChatTokenizer
-from map_core.scoring import Specification, cards, scorable_values
-from map_core.server.errors import Limits, Refusal
-from map_core.server.request_body import ChatBody, read_body, read_chat, read_stops
+from map_core.server.chat_body import Chat, ChatBody, read_chat, read_stops
+from map_core.server.completion_body import CompletionBody, read_prompts
+from map_core.server.errors import Limits, Refusal, shortened
+from map_core.server.fields import SteeredBody, read_fields
+from map_core.server.prompt_tokens import PromptTokens
+from map_core.server.responses_body import ResponsesBody, read_input
+from map_core.server.steering import Steering
 from map_core.text.generation_weights import generation_notes
-
-#: Larger weights would carry sums of weights times rewards beyond the largest number.
-LARGEST_WEIGHT = 1e100
 
 
 @dataclass(frozen=True)
-class ChatRequest:
+class ReplyRequest:
     """One body, read and checked.
 
     Args:
-        requests: one a reply, the same but for their seeds.
+        requests: one a reply, all of the first prompt before those of the next; of one prompt the same but for seeds.
         model: as the client named it, or the base model's name.
         palette: the palette's name, or None.
         aim: what was solved for it, or None where weights were given or nothing was.
         stops: texts before which a reply is cut.
         stream: whether it comes in pieces; ``usage``: and reports the tokens at the end.
-        prompt_tokens: of the whole chat in the model's template; 0 where they cannot be counted here.
+        prompt_tokens: of all prompts as the model reads them; 0 where they cannot be counted here.
         viewer: whose turn it takes, where the body has a user.
         notes: what the client should know, a sentence each.
+        longest: the longest reply that the body asks for, in tokens; None where it does not say.
+        echo: what comes back as it is, by field.
     """
 
     requests: tuple[GenerationRequest, ...]
@@ -56,6 +56,8 @@ class ChatRequest:
     prompt_tokens: int
     viewer: str
     notes: tuple[str, ...]
+    longest: int | None = None
+    echo: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
@@ -80,137 +82,140 @@ class ChatRequest:
         }
 
 
-class PromptTokens:
-    """Counts a chat's tokens as the model reads it, and refuses what its context does not hold.
-
-    Args:
-        folder: the model's folder; None for a model on another server, whose tokens cannot be counted here.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self._tokenizer = ChatTokenizer(folder) if folder else None
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder else {}
-        context = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
-        self._context: int | None = context if isinstance(context, int) else None
-
-    def count(self, request: GenerationRequest) -> tuple[int, int | None]:
-        """Count the tokens of a request's chat, and those that the context has left for the reply.
-
-        Returns:
-            The tokens of the chat, 0 where they cannot be counted, and the room, None where it is not known.
-
-        Raises:
-            Refusal: the chat leaves no room for a reply.
-            InputError: the model's template or tokenizer refuses the chat.
-        """
-        if self._tokenizer is None:
-            return 0, None
-        count = len(self._tokenizer.render(request.draw_request().messages))
-        if self._context is None:
-            return count, None
-        if count >= self._context:
-            # In the words that clients of OpenAI's look for.
-            raise Refusal(
-                f"This model's maximum context length is {self._context} tokens. However, your messages resulted in "
-                f"{count} tokens. Please reduce the length of the messages.",
-                param="messages",
-                code="context_length_exceeded",
-            )
-        return count, self._context - count
-
-
 class RequestParser:
     """Reads bodies for one table, its palettes and one base model.
 
     Args:
-        model: the base model's name, as clients know it.
-        aims: of the table.
-        palettes: (value,) levels in reward units by the palette's name.
+        steering: palettes and weights.
         settings: how the base model is sampled unless a body says otherwise; those of the table.
         system: the table's system message, where it has one.
-        tokens: counts a chat's tokens.
+        tokens: counts a prompt's tokens.
         limits: of a request.
         candidates: K where a body has none.
-        own: how values that are not built in are scored, as the table records it.
     """
 
     def __init__(
         self,
-        model: str,
-        aims: GenerationWeightsSolver,
-        palettes: Mapping[str, np.ndarray],
+        steering: Steering,
         settings: SamplingSettings,
         system: str | None,
         tokens: PromptTokens,
         limits: Limits,
         candidates: int = 16,
-        own: Mapping[str, Specification] | None = None,
     ) -> None:
-        self.model, self.limits = model, limits
-        self._aims, self._palettes = aims, dict(palettes)
-        self._settings, self._system = settings, system
-        self._tokens, self._candidates = tokens, candidates
-        self._scored = scorable_values(own or {})
-        #: How the values that are not built in are scored.
-        self.own = tuple(
-            definition for name, definition in (own or {}).items() if name in self._scored and name not in cards()
-        )
-        #: Every name that a client may use for a model, and the palette that it stands for.
-        self.models: dict[str, str | None] = {model: None} | {f"{model}:{name}": name for name in palettes}
+        self.steering, self.limits, self.tokens = steering, limits, tokens
+        self.system = system
+        self._settings, self._candidates = settings, candidates
 
-    def read(self, content: bytes) -> ChatRequest:
-        """Read and check a body.
+    def chat(self, content: bytes) -> ReplyRequest:
+        """Read the body of a chat completion.
 
         Raises:
             Refusal: it cannot be served; see the message.
         """
-        body = read_body(content)
+        body, notes = read_fields(content, ChatBody)
+        chat = read_chat(body.messages, self.limits)
+        for name, done in (("continue_final_message", True), ("add_generation_prompt", False)):
+            asked = getattr(body, name)
+            if asked not in (None, done if chat.beginning else not done):
+                instead = "goes on from the last message" if chat.beginning else "is a message of its own"
+                raise Refusal(
+                    f"{name} is {str(asked).lower()}, and the reply {instead}. Leave {name} out, or change the last "
+                    "message: the assistant's is gone on from, the user's is answered.",
+                    param=name,
+                )
+        return self._request(body, [self._of_chat(chat)], [*notes, *chat.notes])
+
+    def completion(self, content: bytes) -> ReplyRequest:
+        """Read the body of a completion of texts.
+
+        Raises:
+            Refusal: it cannot be served; see the message.
+        """
+        body, notes = read_fields(content, CompletionBody)
+        prompts = read_prompts(body, self.limits)
+        note = "The prompt is read without a chat; the table's replies answer chats, so its forecast need not hold."
+        steered = body.palette or body.weights or self.steering.models.get(body.model or "")
+        return self._request(
+            body, [{"prompt": prompt, "verbatim": True} for prompt in prompts], [*notes, *([note] if steered else [])]
+        )
+
+    def response(self, content: bytes) -> ReplyRequest:
+        """Read the body of a response.
+
+        Raises:
+            Refusal: it cannot be served; see the message.
+        """
+        body, notes = read_fields(content, ResponsesBody)
+        chat = read_input(body, self.limits)
+        request = self._request(body, [self._of_chat(chat)], [*notes, *chat.notes])
+        return replace(request, echo={"instructions": body.instructions, "metadata": body.metadata or {}})
+
+    def _of_chat(self, chat: Chat) -> dict[str, Any]:
+        """Return the fields of a generation request that make up a chat."""
+        system = self.system if chat.system is None else chat.system
+        return {"prompt": chat.prompt, "system": system, "history": chat.history, "beginning": chat.beginning}
+
+    def _request(self, body: SteeredBody, prompts: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> ReplyRequest:
+        """Build the generation requests of a body, n for each prompt."""
         try:
-            return self._chat_request(body)
+            return self._checked_request(body, prompts, notes)
         except InputError as error:
             raise Refusal(str(error)) from error
 
-    def _chat_request(self, body: ChatBody) -> ChatRequest:
-        model, palette = self._names(body)
-        weights, values = _weights(body, self._scored), _values(body, self._scored)
+    def _checked_request(
+        self, body: SteeredBody, prompts: Sequence[Mapping[str, Any]], notes: Sequence[str]
+    ) -> ReplyRequest:
+        model, palette = self.steering.named(body.model, body.palette)
+        weights, values = self.steering.weights(body.weights), tuple(body.values or ())
+        self.steering.check_values("values", values)
         if palette is not None and weights is not None:
             raise Refusal("There are a palette and weights; give one of them.", param="weights")
         steered = palette is not None or bool(weights)
-        candidates, replies = self._sizes(body, steered)
-        settings, notes = self._sampling(body, steered)
-        system, history, prompt = read_chat(body.messages, self.limits)
+        candidates, replies = self._sizes(body, steered, len(prompts))
+        settings, sampling_notes = self._sampling(body, steered)
         greedy = body.temperature == 0
         seed = (0 if greedy else secrets.randbelow(2**31)) if body.seed is None else body.seed
         if not 0 <= seed < 2**63:
             raise Refusal(f"seed is {seed}; expected a whole number from 0, below 2^63.", param="seed")
         extra: dict[str, Any] = {} if body.block is None else {"block": body.block}
-        request = GenerationRequest(
-            prompt=prompt,
-            weights=weights or {},
-            values=values,
-            candidates=candidates,
-            settings=settings,
-            seed=seed,
-            system=self._system if system is None else system,
-            history=history,
-            provisional=False,
-            method=Method.BEST if greedy and steered and body.method in (None, Method.RESAMPLE) else _method(body),
-            most_candidates=body.most_candidates,
-            least_ess=body.least_ess,
-            own=self.own,
-            **extra,
-        )
-        prompt_tokens, room = self._tokens.count(request)
-        if room is not None and settings.max_new_tokens > room:
-            request = replace(request, settings=replace(settings, max_new_tokens=room))
-            notes.append(f"The context has room for {room:,} tokens of a reply, so it ends there.")
         aim = None
+        requests, prompt_tokens, rooms = [], 0, []
+        for prompt in prompts:
+            request = GenerationRequest(
+                **prompt,
+                weights=weights or {},
+                values=values,
+                candidates=candidates,
+                settings=settings,
+                seed=seed,
+                provisional=False,
+                method=Method.BEST if greedy and steered and body.method in (None, Method.RESAMPLE) else _method(body),
+                most_candidates=body.most_candidates,
+                least_ess=body.least_ess,
+                own=self.steering.own,
+                **extra,
+            )
+            count, room = self.tokens.count(request)
+            prompt_tokens += count
+            if room is not None and settings.max_new_tokens > room:
+                request = replace(request, settings=replace(settings, max_new_tokens=room))
+                rooms.append(room)
+            requests.append(request)
+        if rooms and body.longest is not None:
+            notes = [*notes, f"The context has room for {min(rooms):,} tokens of a reply, so it ends there."]
         if palette is not None:
-            aim = self._aims.solve(self._palettes[palette], body.most_candidates or candidates)
-            targeted = tuple(name for name in aim.asked if name in self._scored)
-            request = replace(request, weights=dict(aim.weights), values=(*targeted, *values))
-        return ChatRequest(
-            requests=tuple(replace(request, seed=reply_seed(seed, number)) for number in range(replies)),
+            aim = self.steering.aim(palette, body.most_candidates or candidates)
+            targeted = tuple(name for name in aim.asked if name in self.steering.scored)
+            requests = [
+                replace(request, weights=dict(aim.weights), values=(*targeted, *values)) for request in requests
+            ]
+        if steered and self.steering.foreign:
+            notes = [*notes, self.steering.foreign]
+        return ReplyRequest(
+            requests=tuple(
+                replace(request, seed=reply_seed(seed, number)) for request in requests for number in range(replies)
+            ),
             model=model,
             palette=palette,
             aim=aim,
@@ -219,28 +224,11 @@ class RequestParser:
             usage=bool((body.stream_options or {}).get("include_usage")),
             prompt_tokens=prompt_tokens,
             viewer=body.user or "",
-            notes=tuple(notes),
+            notes=(*notes, *sampling_notes),
+            longest=body.longest,
         )
 
-    def _names(self, body: ChatBody) -> tuple[str, str | None]:
-        """Return the model's name and the palette's."""
-        model = body.model or self.model
-        if model not in self.models:
-            raise Refusal(
-                f"There is no model {_cut(model)!r} here; there are {', '.join(self.models)}.",
-                status=404,
-                param="model",
-                code="model_not_found",
-            )
-        by_model, palette = self.models[model], body.palette
-        if palette is not None and palette not in self._palettes:
-            known = f"there are {', '.join(self._palettes)}" if self._palettes else "the server has none (--palettes)"
-            raise Refusal(f"There is no palette {_cut(palette)!r} here; {known}.", param="palette")
-        if palette is not None and by_model is not None and palette != by_model:
-            raise Refusal(f"The model names the palette {by_model!r} and palette is {palette!r}.", param="palette")
-        return model, palette if by_model is None else by_model
-
-    def _sizes(self, body: ChatBody, steered: bool) -> tuple[int, int]:
+    def _sizes(self, body: SteeredBody, steered: bool, prompts: int) -> tuple[int, int]:
         """Return K and n; without weights every reply is as good as any other, so K is 1 unless more are asked for."""
         candidates = body.candidates
         if candidates is None:
@@ -254,7 +242,12 @@ class RequestParser:
         ):
             if number is not None and not 1 <= number <= most:
                 raise Refusal(f"{name} is {number:,}; expected a whole number from 1 to {most:,}.", param=name)
-        most = max(candidates, body.most_candidates or 0) * replies
+        most = max(candidates, body.most_candidates or 0) * replies * prompts
+        if replies * prompts > self.limits.replies:
+            raise Refusal(
+                f"n times prompts is {replies * prompts:,}; expected at most {self.limits.replies:,} in one request.",
+                param="n",
+            )
         if most > self.limits.candidates:
             raise Refusal(
                 f"n times candidates is {most:,}; expected at most {self.limits.candidates:,} in one request.",
@@ -264,7 +257,7 @@ class RequestParser:
             raise Refusal("least_ess needs most_candidates, where drawing ends in any case.", param="most_candidates")
         return candidates, replies
 
-    def _sampling(self, body: ChatBody, steered: bool) -> tuple[SamplingSettings, list[str]]:
+    def _sampling(self, body: SteeredBody, steered: bool) -> tuple[SamplingSettings, list[str]]:
         """Return how the base model is sampled, and notes on it.
 
         At temperature 0 a palette or weights would have one reply to choose from, and be the base model: candidates are
@@ -280,7 +273,12 @@ class RequestParser:
         if longest is not None and longest > self.limits.tokens:
             longest = self.limits.tokens
             notes.append(f"max_tokens is above the server's limit, so replies end at {longest:,} tokens.")
-        overrides: dict[str, Any] = {"top_p": body.top_p, "top_k": body.top_k, "max_new_tokens": longest}
+        top_k = 0 if body.top_k == -1 else body.top_k  # vLLM's word for off
+        overrides: dict[str, Any] = {
+            "top_p": body.top_p,
+            "top_k": top_k,
+            "max_new_tokens": longest or self.limits.tokens,
+        }
         if body.temperature == 0 and steered:
             notes.append(
                 "At temperature 0 candidates are drawn at the table's temperature, and the one with the highest "
@@ -292,9 +290,16 @@ class RequestParser:
             overrides |= {"temperature": body.temperature}
         settings = replace(self._settings, **{name: number for name, number in overrides.items() if number is not None})
         table = self._settings.as_dict()
-        others = [f"{name} {table[name]:g}" for name, value in settings.as_dict().items() if value != table[name]]
-        if others and steered:
-            notes.append(f"The table was sampled otherwise ({', '.join(others)}), so its forecast need not hold.")
+        given = {name for name, value in settings.as_dict().items() if value != table[name]}
+        if longest is None and "max_new_tokens" in given and steered:
+            given.remove("max_new_tokens")
+            notes.append(
+                "Without max_tokens replies end by themselves; the table's ended at "
+                f"{self._settings.max_new_tokens:,} tokens, so its forecast need not hold."
+            )
+        if given and steered:
+            others = ", ".join(f"{name} {table[name]:g}" for name in table if name in given)
+            notes.append(f"The table was sampled otherwise ({others}), so its forecast need not hold.")
         return settings, notes
 
 
@@ -303,38 +308,9 @@ def reply_seed(seed: int, number: int) -> int:
     return seed if number == 0 else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _weights(body: ChatBody, known: Sequence[str]) -> dict[str, float] | None:
-    if body.weights is None:
-        return None
-    _check_values("weights", tuple(body.weights), known)
-    for name, weight in body.weights.items():
-        if not abs(weight) <= LARGEST_WEIGHT:
-            raise Refusal(
-                f"The weight of {name!r} is {weight}; expected a finite number, at most {LARGEST_WEIGHT:g}.",
-                param="weights",
-            )
-    return dict(body.weights)
-
-
-def _values(body: ChatBody, known: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(body.values or ())
-    _check_values("values", names, known)
-    return names
-
-
-def _check_values(field: str, names: tuple[str, ...], known: Sequence[str]) -> None:
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise Refusal(f"{field} names {_cut(unknown[0])!r}; there are {', '.join(known)}.", param=field)
-
-
-def _method(body: ChatBody) -> Method:
+def _method(body: SteeredBody) -> Method:
     if body.method is None:
         return Method.RESAMPLE
     if body.method not in list(Method):
-        raise Refusal(f"method is {_cut(body.method)!r}; expected {', '.join(Method)}.", param="method")
+        raise Refusal(f"method is {shortened(body.method)!r}; expected {', '.join(Method)}.", param="method")
     return Method(body.method)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 80 else text[:77] + "..."

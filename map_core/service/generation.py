@@ -23,7 +23,7 @@ from map_core.errors import InputError
 from map_core.generation.choice import Choice, choose
 from map_core.generation.events import Begun, Finished, More, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest, Method, check_weights
-from map_core.service.messages import GenerationCancelled, GenerationEvent, GenerationFailed
+from map_core.service.messages import FailureKind, GenerationCancelled, GenerationEvent, GenerationFailed
 
 
 class Phase(StrEnum):
@@ -93,6 +93,7 @@ class GenerationSnapshot:
         notes: what the reader should know of the outcome, a sentence each.
         error: what went wrong and what to do, when the phase is "failed".
         command: the command line that mends it, when there is one.
+        failure: who can mend it, when the phase is "failed".
     """
 
     id: str
@@ -118,6 +119,7 @@ class GenerationSnapshot:
     notes: tuple[str, ...] = ()
     error: str | None = None
     command: str | None = None
+    failure: FailureKind | None = None
 
     @property
     def base_reply(self) -> str:
@@ -212,6 +214,11 @@ class Generation:
     def ended(self) -> bool:
         """Done, cancelled or failed."""
         return self._ended is not None
+
+    @property
+    def begun_drawing(self) -> bool:
+        """A first token has come."""
+        return self._first_token is not None
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -318,6 +325,7 @@ class Generation:
                 notes=() if outcome is None else outcome.notes,
                 error=None if failure is None else failure.error,
                 command=None if failure is None else failure.command,
+                failure=None if failure is None else failure.kind,
             )
 
     def _choice_seconds(self) -> float | None:
@@ -338,13 +346,13 @@ class Generation:
                 self.begun = False
                 self._phase, self._note = Phase.WAITING, note
 
-    def end(self, phase: Phase, error: str | None = None, command: str | None = None) -> None:
+    def end(self, phase: Phase, failure: GenerationFailed | None = None) -> None:
         """Come to an end; the first end counts."""
         with self._changed:
             if self._ended is None:
                 self._ended = time.monotonic()
                 self._phase, self._note, self._queue_position = phase, "", 0
-                self._failure = None if error is None else GenerationFailed(error, command)
+                self._failure = failure
                 self._changed.notify_all()
 
     def apply(self, event: GenerationEvent) -> None:
@@ -375,7 +383,7 @@ class Generation:
                 case GenerationCancelled():
                     self.end(Phase.CANCELLED)
                 case GenerationFailed():
-                    self.end(Phase.FAILED, event.error, event.command)
+                    self.end(Phase.FAILED, event)
 
     def _add_tokens(self, tokens: Sequence[Token]) -> None:
         if not tokens:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -19,6 +19,7 @@ import numpy as np
 
 from map_core.errors import EngineError
 from map_core.generation.events import Event
+from map_core.generation.given_replies import GivenReplies, ReplyRewards
 from map_core.generation.request import GenerationRequest
 from map_core.scoring.specification import Specification
 
@@ -63,12 +64,29 @@ class ChangeWeights:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop a running generation within one token."""
+    """Stop a running generation within one token, or a scoring before its next prompt."""
 
     id: str
 
 
-Command = LoadModel | Generate | ChangeWeights | Cancel
+@dataclass(frozen=True)
+class ScoreReplies:
+    """Score given replies.
+
+    Args:
+        id: of the call.
+        given: the replies to each chat.
+        values: on which they are scored.
+        own: how those of them that are not built in are scored.
+    """
+
+    id: str
+    given: tuple[GivenReplies, ...]
+    values: tuple[str, ...]
+    own: tuple[Specification, ...]
+
+
+Command = LoadModel | Generate | ChangeWeights | Cancel | ScoreReplies
 
 
 # From the worker to the service.
@@ -96,6 +114,19 @@ class GenerationCancelled:
     """The generation was stopped."""
 
 
+class FailureKind(StrEnum):
+    """Who can mend a failure.
+
+    ``REQUEST``: whoever asked, by asking otherwise. ``UPSTREAM``: whoever runs the server that the base model is on.
+    ``UNAVAILABLE``: nobody yet; the same request may succeed later. ``INTERNAL``: whoever runs this program.
+    """
+
+    REQUEST = "request"
+    UPSTREAM = "upstream"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
 @dataclass(frozen=True)
 class GenerationFailed:
     """The generation ended without a reply.
@@ -103,10 +134,12 @@ class GenerationFailed:
     Args:
         error: what went wrong and what to do.
         command: the command line that mends it, where there is one.
+        kind: who can mend it.
     """
 
     error: str
     command: str | None
+    kind: FailureKind = FailureKind.INTERNAL
 
 
 GenerationEvent = Event | GenerationCancelled | GenerationFailed
@@ -118,6 +151,22 @@ class GenerationMessage:
 
     id: str
     event: GenerationEvent
+
+
+@dataclass(frozen=True)
+class RepliesScored:
+    """The rewards of given replies, in the order of the chats."""
+
+    id: str
+    rewards: tuple[ReplyRewards, ...]
+
+
+@dataclass(frozen=True)
+class ScoringFailed:
+    """Given replies could not be scored."""
+
+    id: str
+    failure: GenerationFailed
 
 
 def to_json(value: Any) -> Any:

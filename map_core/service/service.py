@@ -14,14 +14,17 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import uuid
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
 from map_core.errors import EngineError, InputError
 from map_core.generation.events import Finished
+from map_core.generation.given_replies import GivenReplies, ReplyRewards
 from map_core.generation.request import GenerationRequest
 from map_core.models.files import DEFAULT_MODEL
 from map_core.scoring.specification import Specification
@@ -29,11 +32,15 @@ from map_core.service.generation import Generation, Phase
 from map_core.service.messages import (
     Cancel,
     ChangeWeights,
+    FailureKind,
     Generate,
     GenerationCancelled,
     GenerationFailed,
     GenerationMessage,
     LoadModel,
+    RepliesScored,
+    ScoreReplies,
+    ScoringFailed,
     WorkerStatus,
     from_json,
     to_json,
@@ -47,6 +54,18 @@ _LOST = "The model process stopped and comes back; this reply is written again f
 _STOPPED = WorkerStatus("stopped", "", None, {})
 
 _log = logging.getLogger(__name__)
+
+
+class ScoringError(EngineError):
+    """Given replies could not be scored.
+
+    Args:
+        failure: why, and who can mend it.
+    """
+
+    def __init__(self, failure: GenerationFailed) -> None:
+        super().__init__(failure.error)
+        self.failure = failure
 
 
 @dataclass(frozen=True)
@@ -115,6 +134,7 @@ class GenerationService:
         self._running: dict[str, Generation] = {}
         self._finalizer: weakref.finalize[..., GenerationService]
         self._generations: OrderedDict[str, Generation] = OrderedDict()
+        self._scorings: dict[str, Future[tuple[ReplyRewards, ...]]] = {}
         self._worker_status = _STOPPED
         self._starts = 0
 
@@ -151,6 +171,54 @@ class GenerationService:
             self._evict_ended()
             self._start_waiting()
         return generation
+
+    def score(
+        self, given: Sequence[GivenReplies], values: Sequence[str], own: Sequence[Specification] = ()
+    ) -> Future[tuple[ReplyRewards, ...]]:
+        """Score given replies, between the tokens of what is being generated.
+
+        Args:
+            given: the replies to each chat.
+            values: on which they are scored.
+            own: how those of them that are not built in are scored.
+
+        Returns:
+            The rewards in the order of ``given``, or a :class:`ScoringError`; cancelling it stops before the next chat.
+
+        Raises:
+            EngineError: too many calls are waiting already.
+        """
+        future: Future[tuple[ReplyRewards, ...]] = Future()
+        with self._lock:
+            if len(self._scorings) >= self._most_waiting:
+                raise EngineError(f"{len(self._scorings)} calls are being scored already. Try again in a moment.")
+            call = uuid.uuid4().hex
+            self._scorings[call] = future
+            self._live_worker().send(to_json(ScoreReplies(call, tuple(given), tuple(values), tuple(own))))
+        future.add_done_callback(lambda done: self._forget_scoring(call) if done.cancelled() else None)
+        return future
+
+    def _forget_scoring(self, call: str) -> None:
+        with self._lock:
+            if self._scorings.pop(call, None) is not None and self._worker is not None:
+                self._worker.send(to_json(Cancel(call)))
+
+    def _end_scorings(self, why: str) -> None:
+        """End every scoring that was under way; whoever asked may ask again."""
+        ended, self._scorings = self._scorings, {}
+        failure = GenerationFailed(why, None, FailureKind.UNAVAILABLE)
+        for future in ended.values():
+            if future.set_running_or_notify_cancel():
+                future.set_exception(ScoringError(failure))
+
+    def _take_scoring(self, answer: RepliesScored | ScoringFailed) -> None:
+        future = self._scorings.pop(answer.id, None)
+        if future is None or not future.set_running_or_notify_cancel():
+            return
+        if isinstance(answer, ScoringFailed):
+            future.set_exception(ScoringError(answer.failure))
+        else:
+            future.set_result(answer.rewards)
 
     def _reweigh(self, generation_id: str, weights: Mapping[str, float]) -> None:
         """Send the worker new weights for what it is writing."""
@@ -207,6 +275,7 @@ class GenerationService:
             for generation in (*self._running.values(), *self._waiting):
                 generation.end(Phase.CANCELLED)
             self._running, self._waiting = {}, []
+            self._end_scorings("The server is being stopped.")
             self._worker_status = _STOPPED
         if worker is not None:
             worker.close()
@@ -268,6 +337,9 @@ class GenerationService:
             if message.get("type") == WorkerStatus.__name__:
                 self._worker_status = from_json(WorkerStatus, message)
                 return
+            if message.get("type") in (RepliesScored.__name__, ScoringFailed.__name__):
+                self._take_scoring(from_json(RepliesScored | ScoringFailed, message))
+                return
             generation = self._running.get(str(message.get("id")))
             if generation is None:
                 return
@@ -295,6 +367,7 @@ class GenerationService:
         self._finalizer.detach()
         self._worker = None
         self._worker_status = replace(_STOPPED, note=why)
+        self._end_scorings(f"{why} Send the request again: the process comes back by itself.")
         lost = [generation for generation in self._running.values() if not generation.ended]
         self._running = {}
         again = [generation for generation in lost if generation.attempts < 2]
@@ -302,11 +375,11 @@ class GenerationService:
             if generation in again:
                 generation.requeue(_LOST)
             else:
-                generation.end(
-                    Phase.FAILED,
+                reason = (
                     f"{why} It was writing this reply for the second time; what is shown is as far as it came. "
-                    "Start again: the process comes back by itself.",
+                    "Start again: the process comes back by itself."
                 )
+                generation.end(Phase.FAILED, GenerationFailed(reason, None))
         self._waiting = again + self._waiting
 
     def _evict_ended(self) -> None:

@@ -14,19 +14,22 @@ import argparse
 import json
 import os
 import queue
+import re
 import sys
 import threading
 import time
 import traceback
-from collections import OrderedDict
-from collections.abc import Generator, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from map_core.core.child_process import ParentPipe
 from map_core.core.types import Reply, SamplingSettings
 from map_core.engines.draw_request import DrawRequest
-from map_core.errors import PaletteError
+from map_core.errors import EngineError, InputError, MissingModelError, PaletteError, TryAgainError
 from map_core.generation.events import Event, Finished, Scored
+from map_core.generation.given_replies import score_given
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import RewardCache, ScoringCosts
 from map_core.generation.sampler import generation_events
@@ -36,11 +39,14 @@ from map_core.service.messages import (
     Cancel,
     ChangeWeights,
     Command,
-    Generate,
+    FailureKind,
     GenerationCancelled,
     GenerationFailed,
     GenerationMessage,
     LoadModel,
+    RepliesScored,
+    ScoreReplies,
+    ScoringFailed,
     WorkerStatus,
     from_json,
     to_json,
@@ -87,6 +93,7 @@ class ModelWorker:
         self._scorers: OrderedDict[str, Scorer] = OrderedDict()
         self._costs, self._cache = ScoringCosts(), RewardCache()
         self._weights: dict[str, CurrentWeights] = {}
+        self._scorings: deque[tuple[str, Iterator[RepliesScored | None]]] = deque()
 
     def listen(self) -> None:
         """Take in commands for as long as the parent is there."""
@@ -98,22 +105,23 @@ class ModelWorker:
                 self._commands.put(message)
 
     def serve(self) -> None:
-        """Advance every running generation by one event in turn, for ever."""
+        """Advance every running generation by one event in turn, and score one prompt's given replies, for ever."""
         while True:
-            while not self._running or not self._commands.empty():
+            while not (self._running or self._scorings) or not self._commands.empty():
                 if self._to_warm_up and not self._running and self._commands.empty():
                     self._warm_up(self._load(), self._to_warm_up.pop(0))
                 else:
                     self._carry_out(self._commands.get())
             for generation_id in list(self._running):
                 self._advance(generation_id)
+            if self._scorings:
+                self._score_next()
 
     def _carry_out(self, message: dict[str, Any]) -> None:
         try:
             command = from_json(Command, message)
         except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
-            failure = _failure(error, "The request could not be read")
-            self._send(GenerationMessage(str(message.get("id")), failure))
+            self._fail(message, self._failure(error, "The request could not be read"))
             return
         if isinstance(command, ChangeWeights):
             if weights := self._weights.get(command.id):
@@ -122,25 +130,54 @@ class ModelWorker:
         try:
             engine = self._load()
         except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
-            failure = _failure(error, "The model could not be loaded")
+            failure = self._failure(error, "The model could not be loaded")
+            if failure.kind is FailureKind.REQUEST:  # the operator's choice of model, not the request's
+                failure = replace(failure, kind=FailureKind.UPSTREAM if self._remote else FailureKind.INTERNAL)
             self._send(WorkerStatus("failed", failure.error, failure.command, {}))
-            if isinstance(command, Generate):
-                self._send(GenerationMessage(command.id, failure))
+            if not isinstance(command, LoadModel):
+                self._fail(message, failure)
             return
         if isinstance(command, LoadModel):
             own = {specification.name: specification for specification in command.own}
             targets = (None, *(own.get(name, Specification(name)) for name in command.values))
             self._to_warm_up += [target for target in targets if target not in self._to_warm_up]
+        elif isinstance(command, ScoreReplies):
+            self._scorings.append((command.id, self._score(engine, command)))
         else:
             try:
                 self._running[command.id] = self._start(engine, command.id, command.request)
             except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
-                self._send(GenerationMessage(command.id, _failure(error, "The generation failed")))
+                self._fail(message, self._failure(error, "The generation failed"))
 
     def _start(self, engine: Engine, generation_id: str, request: GenerationRequest) -> Generator[Event, None, None]:
         scorers = self._scorers_of(request.scored, request.own)
         weights = self._weights[generation_id] = CurrentWeights(request.weights)
         return generation_events(engine, scorers, request, costs=self._costs, cache=self._cache, weights=weights)
+
+    def _score(self, engine: Engine, command: ScoreReplies) -> Iterator[RepliesScored | None]:
+        """Score the replies to one chat after the other; the last item holds all rewards."""
+        scorers = self._scorers_of(command.values, command.own)
+        rewards = []
+        for given in command.given:
+            rewards.append(score_given(engine, scorers, given, costs=self._costs, cache=self._cache))
+            yield None
+        yield RepliesScored(command.id, tuple(rewards))
+
+    def _score_next(self) -> None:
+        """Advance the call that has waited longest by one chat."""
+        call, steps = self._scorings.popleft()
+        if call in self._cancelled:
+            self._cancelled.discard(call)
+            return
+        try:
+            answer = next(steps)
+        except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
+            self._send(ScoringFailed(call, self._failure(error, "The replies could not be scored")))
+            return
+        if answer is None:
+            self._scorings.append((call, steps))
+        else:
+            self._send(answer)
 
     def _scorers_of(self, names: Sequence[str], own: Sequence[Specification]) -> dict[str, Scorer]:
         """Return scorers by name; that of a custom value is made once for as long as its specification is the same."""
@@ -181,7 +218,7 @@ class ModelWorker:
             try:
                 event = next(events)
             except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
-                self._end(generation_id, _failure(error, "The generation failed"))
+                self._end(generation_id, self._failure(error, "The generation failed"))
                 return
             if isinstance(event, Finished):
                 events.close()
@@ -211,16 +248,33 @@ class ModelWorker:
             self._send(WorkerStatus("ready", note, None, info))
         return self._engine
 
-    def _send(self, message: WorkerStatus | GenerationMessage) -> None:
+    def _send(self, message: WorkerStatus | GenerationMessage | RepliesScored | ScoringFailed) -> None:
         self._pipe.send(to_json(message))
 
+    def _fail(self, message: Mapping[str, Any], failure: GenerationFailed) -> None:
+        """Answer a command that could not be carried out."""
+        name = str(message.get("id"))
+        scoring = message.get("type") == ScoreReplies.__name__
+        self._send(ScoringFailed(name, failure) if scoring else GenerationMessage(name, failure))
 
-def _failure(error: Exception, what: str) -> GenerationFailed:
-    """Word an error for people; one that is not ours also leaves its traceback in the log."""
-    if isinstance(error, PaletteError):
-        return GenerationFailed(str(error), getattr(error, "command", None))
-    traceback.print_exception(error)
-    return GenerationFailed(f"{what} ({type(error).__name__}: {error}). Try again.", None)
+    @property
+    def _remote(self) -> bool:
+        """The base model is on a server."""
+        return bool(re.search("@https?://", self._model))
+
+    def _failure(self, error: Exception, what: str) -> GenerationFailed:
+        """Word an error for people; one that is not ours also leaves its traceback in the log."""
+        if not isinstance(error, PaletteError):
+            traceback.print_exception(error)
+            return GenerationFailed(f"{what} ({type(error).__name__}: {error}). Try again.", None)
+        kind = FailureKind.INTERNAL
+        if isinstance(error, TryAgainError | MissingModelError):
+            kind = FailureKind.UNAVAILABLE
+        elif isinstance(error, InputError):
+            kind = FailureKind.REQUEST
+        elif isinstance(error, EngineError) and self._remote:
+            kind = FailureKind.UPSTREAM
+        return GenerationFailed(str(error), getattr(error, "command", None), kind)
 
 
 def main() -> None:

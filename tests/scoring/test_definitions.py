@@ -30,7 +30,9 @@ from map_core.scoring import (
 )
 from map_core.scoring.contrast import Contrast
 from map_core.server.errors import Limits, Refusal
-from map_core.server.request_parser import PromptTokens, RequestParser
+from map_core.server.prompt_tokens import PromptTokens
+from map_core.server.request_parser import RequestParser
+from map_core.server.steering import Steering
 from map_core.service.generation import Phase
 from map_core.service.messages import from_json, to_json
 from map_core.service.service import GenerationService
@@ -303,18 +305,18 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
     own = scoring.from_metadata(table.metadata)
     solver = GenerationWeightsSolver(table, scored=scoring.scorable_values(own))
     parser = RequestParser(
-        "m", solver, {"calm": np.array([1.0])}, SamplingSettings(), None, PromptTokens(None), Limits(), 2, own
+        Steering("m", solver, {"calm": np.array([1.0])}, own), SamplingSettings(), None, PromptTokens(None), Limits(), 2
     )
     chat: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
-    (asked,) = parser.read(json.dumps(chat | {"weights": {"calm_nurse": 2.0}}).encode()).requests
+    (asked,) = parser.chat(json.dumps(chat | {"weights": {"calm_nurse": 2.0}}).encode()).requests
     assert asked.own == (own["calm_nurse"],)
-    (asked,) = parser.read(json.dumps(chat | {"palette": "calm"}).encode()).requests
+    (asked,) = parser.chat(json.dumps(chat | {"palette": "calm"}).encode()).requests
     assert asked.weights.keys() == {"calm_nurse"}
     with pytest.raises(Refusal, match=r"weights names 'wit'; there are .*, calm_nurse"):
-        parser.read(json.dumps(chat | {"weights": {"wit": 2.0}}).encode())
+        parser.chat(json.dumps(chat | {"weights": {"wit": 2.0}}).encode())
     # A body says what is asked and never how it is scored.
     with pytest.raises(Refusal):
-        parser.read(json.dumps(chat | {"own": [own["calm_nurse"].as_dict()], "weights": {"brisk": 1.0}}).encode())
+        parser.chat(json.dumps(chat | {"own": [own["calm_nurse"].as_dict()], "weights": {"brisk": 1.0}}).encode())
 
 
 @pytest.mark.model

@@ -33,8 +33,9 @@ from map_core.engines.draw_request import DrawRequest
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import resolve
+from map_core.server.chat_body import ChatBody, read_chat
 from map_core.server.errors import Limits, Refusal
-from map_core.server.request_body import read_body, read_chat
+from map_core.server.fields import read_fields
 from map_core.server.request_parser import reply_seed
 from map_core.text.generation_weights import generation_notes
 from tests import ROOT
@@ -182,7 +183,10 @@ def test_the_same_seed_the_same_reply_and_the_table_s_settings(server: Running) 
     assert other.value_palette["base"] != one.value_palette["base"]
     plain = server.ask(max_tokens=None, seed=1)
     recorded = reward_table.load_metadata(reward_table.DEFAULT_TABLE)["sampling"]
-    assert plain.value_palette["sampling"] == {name: recorded[name] for name in SamplingSettings().as_dict()}
+    room = 256 - plain.usage.prompt_tokens
+    as_in_table = {name: recorded[name] for name in SamplingSettings().as_dict()}
+    assert plain.value_palette["sampling"] == as_in_table | {"max_new_tokens": room}
+    assert plain.choices[0].finish_reason == "stop" or plain.usage.completion_tokens == room
     unseeded = [server.ask().choices[0].value_palette["seed"] for _ in range(2)]
     assert unseeded[0] != unseeded[1]
 
@@ -345,8 +349,6 @@ def test_at_temperature_0_a_palette_is_still_a_palette(server: Running) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "expected text"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "role of message 1 is 'tool'"),
         ({"messages": [{"role": "system", "content": "x"}]}, "no message of the user"),
-        ({"messages": [*HELLO, {"role": "assistant", "content": "x"}]}, "last message is the assistant's"),
-        ({"messages": [{"role": "assistant", "content": "x"}, *HELLO]}, "order assistant, user"),
         ({"messages": [{"role": "user", "content": "word " * 900}]}, "maximum context length is 256 tokens"),
         ({"messages": [{"role": "user", "content": "x" * 300_000}]}, "300,000 characters"),
         ({"messages": [*HELLO] * 300}, "300 messages"),
@@ -406,7 +408,7 @@ def test_bad_bodies_are_told_in_words(server: Running, body: bytes, says: str) -
 
 
 def test_other_addresses_kinds_and_hosts(server: Running) -> None:
-    status, answer = server.post(b"{}", "/v1/completions")
+    status, answer = server.post(b"{}", "/v1/embeddings")
     assert (status, answer["error"]["type"]) == (404, "invalid_request_error")
     assert server.post(b"{}", "/v1/models")[0] == 405
     assert server.post(b"{}", **{"Content-Type": "text/plain"})[0] == 415  # what a foreign page could send
@@ -552,11 +554,11 @@ def test_what_keeps_it_from_starting(folder: Path, tmp_path: Path, capsys: pytes
 
 def test_a_chat_is_read_into_turns() -> None:
     said = [{"role": role, "content": role[0] + str(i)} for i, role in enumerate(("user", "assistant") * 2 + ("user",))]
-    system, history, prompt = read_chat([{"role": "developer", "content": "s"}, *said], Limits())
-    assert (system, prompt) == ("s", "u4")
-    assert [(turn.prompt, turn.reply) for turn in history] == [("u0", "a1"), ("u2", "a3")]
+    chat = read_chat([{"role": "developer", "content": "s"}, *said], Limits())
+    assert (chat.system, chat.prompt, chat.beginning, chat.notes) == ("s", "u4", "", ())
+    assert [(turn.prompt, turn.reply) for turn in chat.history] == [("u0", "a1"), ("u2", "a3")]
     with pytest.raises(Refusal, match="true or false"):
-        read_body(b'{"messages": [], "stream": 1}')
+        read_fields(b'{"messages": [], "stream": 1}', ChatBody)
 
 
 def test_seeds_of_replies_differ() -> None:

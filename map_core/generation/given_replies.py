@@ -1,0 +1,106 @@
+"""Score replies that somebody else has written, as the replies of a generation are scored.
+
+Values that read log-probabilities get those of the base model, over the usual tokens of each reply's text after the
+chat. Constraint: no thread, no model library; engine and scorers are handed in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from map_core.core.types import Reply, Turn
+from map_core.engines.draw_request import DrawRequest
+from map_core.errors import InputError
+from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
+from map_core.scoring import READ_LIKELIHOOD
+from map_core.scoring.base import Scorer, ScorerError
+
+if TYPE_CHECKING:
+    from map_core.engines.base import Engine
+
+
+@dataclass(frozen=True)
+class GivenReplies:
+    """Replies to one chat.
+
+    Args:
+        prompt: what the person asked; never empty.
+        replies: their texts.
+        system: the system message; None leaves it to the model's template.
+        history: the exchanges before this prompt, the earliest first.
+
+    Raises:
+        InputError: an empty prompt.
+    """
+
+    prompt: str
+    replies: tuple[str, ...]
+    system: str | None = None
+    history: tuple[Turn, ...] = ()
+
+    def __post_init__(self) -> None:
+        DrawRequest(self.prompt)  # refuses an empty prompt
+
+
+@dataclass(frozen=True)
+class ReplyRewards:
+    """Rewards of given replies.
+
+    Args:
+        rewards: by value, one a reply, finite.
+        notes: what their reader should know, a sentence each.
+    """
+
+    rewards: Mapping[str, tuple[float, ...]]
+    notes: tuple[str, ...] = ()
+
+
+def score_given(
+    engine: Engine,
+    scorers: Mapping[str, Scorer],
+    given: GivenReplies,
+    *,
+    costs: ScoringCosts | None = None,
+    cache: RewardCache | None = None,
+) -> ReplyRewards:
+    """Return the rewards of given replies on every one of the scorers.
+
+    Args:
+        engine: the base model; only values that read log-probabilities need it.
+        scorers: by name.
+        given: the replies.
+        costs: what scoring cost in earlier calls, updated on the way.
+        cache: rewards of earlier calls, updated on the way.
+
+    Raises:
+        InputError: a value reads log-probabilities and the engine computes none of given replies, or chat and reply do
+            not fit the model's context.
+        ScorerError: a reply cannot be scored.
+    """
+    texts = dict.fromkeys(given.replies)
+    scoring = Scoring(scorers, tuple(scorers), given.prompt, costs, cache)
+    reading = [name for name in scorers if name in READ_LIKELIHOOD]
+    known = _with_log_probs(engine, given, tuple(texts), reading) if reading else [Reply(text) for text in texts]
+    rewards: dict[str, tuple[float, ...]] = {}
+    for name in scorers:
+        by_text = dict(zip(texts, scoring.rewards(name, known, complete=True), strict=True))
+        rewards[name] = tuple(by_text[text] for text in given.replies)
+        if any(map(math.isnan, rewards[name])):
+            raise ScorerError(" ".join(scoring.failures))
+    return ReplyRewards(rewards, scoring.failures)
+
+
+def _with_log_probs(engine: Engine, given: GivenReplies, texts: tuple[str, ...], reading: list[str]) -> list[Reply]:
+    from map_core.engines.base import LocalEngine
+
+    if not isinstance(engine, LocalEngine):
+        raise InputError(
+            f"{', '.join(reading)} read log-probabilities, and the engine {engine.info.name!r} computes none of given "
+            "replies. Take a palette without them, or a base model on this machine."
+        )
+    tokens = [tuple(engine.tokenizer.encode(text)) for text in texts]
+    log_probs = engine.log_probs(given.prompt, tokens, system=given.system, history=given.history)
+    return [Reply(*parts) for parts in zip(texts, tokens, (tuple(row.tolist()) for row in log_probs), strict=True)]

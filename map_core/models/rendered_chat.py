@@ -1,0 +1,97 @@
+"""Read a chat that a model's template has rendered back into messages.
+
+Trainers hand prompts on as the text that the model reads. The template is rendered with placeholders, and what stands
+between its literal parts are the messages; nothing is guessed from names of roles or tokens.
+
+Constraint: no model library; an empty message that a template leaves out is not found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from map_core.errors import InputError
+from map_core.models.chat_template import ChatTokenizer, Message
+
+
+@dataclass(frozen=True)
+class RenderedChat:
+    """A chat, and the text after it.
+
+    Args:
+        messages: the turns up to the reply; the last is the user's.
+        reply: what follows the place where the assistant's reply begins, without the tokens that end it.
+    """
+
+    messages: tuple[Message, ...]
+    reply: str
+
+
+def read_rendered(tokenizer: ChatTokenizer, text: str) -> RenderedChat | None:
+    """Return the chat that a template made a text of, and the reply behind it; None where it is no such text.
+
+    Args:
+        tokenizer: of the model.
+        text: a rendered chat up to the reply, with or without the reply; a beginning-of-text token may be missing or
+            doubled.
+    """
+    if not tokenizer.template:
+        return None
+    text = _without_start(tokenizer, text)
+    turns = 0
+    while True:
+        turns += 1
+        lengths = []
+        for system in (False, True):
+            roles = _roles(turns, system)
+            try:
+                literals = tokenizer.literal_parts(roles)
+            except InputError:  # the template takes no system message, or no further turns
+                continue
+            literals = (_without_start(tokenizer, literals[0]), *literals[1:])
+            lengths.append(sum(map(len, literals)))
+            if len(literals) == len(roles) + 1 and (chat := _match(tokenizer, roles, literals, text)):
+                return chat
+        if not lengths or min(lengths) > len(text):
+            return None
+
+
+def _roles(turns: int, system: bool) -> tuple[str, ...]:
+    """Return the roles of a chat with so many messages of the user."""
+    return (*(("system",) if system else ()), "user", *(("assistant", "user") * (turns - 1)))
+
+
+def _match(tokenizer: ChatTokenizer, roles: Sequence[str], literals: Sequence[str], text: str) -> RenderedChat | None:
+    """Return what stands between the literal parts of a template; None where they are not the text's."""
+    if not text.startswith(literals[0]):
+        return None
+    contents, start = [], len(literals[0])
+    for literal in literals[1:]:
+        # The first place will do: no content holds a control token, and most literal parts begin with one.
+        end = text.find(literal, start)
+        if end < 0:
+            return None
+        contents.append(text[start:end])
+        start = end + len(literal)
+    reply = without_end(tokenizer, text[start:])
+    if any(control in part for part in (*contents, reply) for control in tokenizer.control_texts):
+        return None
+    messages = ({"role": role, "content": content} for role, content in zip(roles, contents, strict=True))
+    return RenderedChat(tuple(messages), reply)
+
+
+def _without_start(tokenizer: ChatTokenizer, text: str) -> str:
+    """Return a text without the beginning-of-text tokens before it."""
+    while tokenizer.bos_text and text.startswith(tokenizer.bos_text):
+        text = text.removeprefix(tokenizer.bos_text)
+    return text
+
+
+def without_end(tokenizer: ChatTokenizer, reply: str) -> str:
+    """Return a reply without the special tokens at its end: the end of its turn, padding."""
+    ending = reply.rstrip()
+    while control := next((name for name in tokenizer.control_texts if ending.endswith(name)), None):
+        reply = ending[: -len(control)]
+        ending = reply.rstrip()
+    return reply

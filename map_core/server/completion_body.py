@@ -1,0 +1,57 @@
+"""The body of ``/v1/completions``: prompts that the model goes on from, without its chat template.
+
+Constraint: texts alone; token ids would have to be this model's, which nobody can check.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from map_core.server.chat_body import content_text
+from map_core.server.errors import Limits, Refusal, shortened
+from map_core.server.fields import SteeredBody
+
+
+class CompletionBody(SteeredBody):
+    """The body of ``/v1/completions``; null leaves a field to the server."""
+
+    prompt: Any = Field(description="Text or a list of texts that the model goes on from, n times each.")
+    max_tokens: int | None = Field(None, description="Longest reply; left out, replies end by themselves.")
+
+    @property
+    def longest(self) -> int | None:
+        """The longest reply that is asked for, in tokens."""
+        return self.max_tokens
+
+
+def read_prompts(body: CompletionBody, limits: Limits) -> tuple[str, ...]:
+    """Return the prompts of a body.
+
+    Raises:
+        Refusal: no text, token ids, an empty prompt, or too many or too long ones.
+    """
+    given = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+    if isinstance(given, list) and given and all(isinstance(part, int | list) for part in given):
+        raise Refusal(
+            "prompt holds token ids; expected text or a list of texts. Switch tokenizing off in the client, as with "
+            "tokenizer_backend=None in lm-evaluation-harness.",
+            param="prompt",
+        )
+    if not isinstance(given, list) or not given or not all(isinstance(prompt, str) for prompt in given):
+        raise Refusal(f"prompt is {shortened(repr(body.prompt))}; expected text or a list of texts.", param="prompt")
+    if len(given) > limits.replies:
+        raise Refusal(f"There are {len(given):,} prompts; expected at most {limits.replies:,}.", param="prompt")
+    for number, prompt in enumerate(given):
+        content_text(prompt, number, "prompt")  # refuses what is no Unicode
+        if not prompt.strip():
+            raise Refusal("A prompt is empty; write what the model should go on from.", param="prompt")
+    length = sum(map(len, given))
+    if length > limits.characters:
+        raise Refusal(
+            f"The prompts have {length:,} characters; expected at most {limits.characters:,}. Shorten them.",
+            param="prompt",
+            code="context_length_exceeded",
+        )
+    return tuple(given)

@@ -1,0 +1,194 @@
+"""From a request's generations to its answer, whole or as a stream, in any of OpenAI's interfaces.
+
+A whole reply is certain once it is chosen, so a stream opens at once, keeps the connection open with comments while
+candidates are written, and then sends the chosen text word by word; with a single candidate, which is certain from its
+first token on, tokens are sent as they are drawn. Constraint: the event loop only waits and sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
+
+from map_core.errors import EngineError
+from map_core.server.errors import Limits, Refusal
+from map_core.server.http import EventStream, JsonResponse
+from map_core.server.replies import ReplyFormat, chosen_reply, failure_of, usage_of
+from map_core.server.request_parser import ReplyRequest
+from map_core.service.generation import Generation, GenerationSnapshot, Phase
+from map_core.service.service import GenerationService
+
+#: Seconds between looks at a generation and at its client.
+LOOK_SECONDS = 0.01
+#: Seconds between comments that keep a stream's connection open.
+KEEP_ALIVE_SECONDS = 2.0
+#: Seconds that a stream waits for its first token before it opens: what fails at once is then answered by its status.
+OPENING_SECONDS = 1.0
+#: A piece of a stream is a word with the space after it.
+_PIECES = re.compile(r"\S*\s*")
+
+
+class Generations:
+    """Submits generations and answers with what comes of them.
+
+    Args:
+        service: the generator.
+        limits: of all requests together.
+    """
+
+    def __init__(self, service: GenerationService, limits: Limits) -> None:
+        self._service, self._limits = service, limits
+        self._seconds = 1.0  # moving average of how long a request takes
+
+    async def answer(self, request: Request, replies: ReplyRequest, wording: ReplyFormat) -> Response:
+        """Answer one request.
+
+        Args:
+            request: of HTTP.
+            replies: its body, read.
+            wording: the interface in which it is answered.
+
+        Raises:
+            Refusal: too many wait, or a generation failed.
+            ClientDisconnect: the client has gone; its generations are stopped.
+        """
+        host = request.client.host if request.client else ""
+        generations = self._submit(replies, replies.viewer or host)
+
+        def cancel() -> None:
+            for generation in generations:
+                generation.cancel()
+
+        opened = False
+        try:
+            if replies.stream:
+                await self._open(request, generations)
+                opened = True
+                return EventStream(self._events(replies, generations, wording), cancel, self.rate_limits())
+            while not all(generation.ended for generation in generations):
+                await _look(request)
+            snapshots = self._snapshots(generations)
+            chosen = [chosen_reply(replies, number, snapshot) for number, snapshot in enumerate(snapshots)]
+            return JsonResponse(wording.whole(chosen, usage_of(replies, snapshots)), headers=self.rate_limits())
+        finally:
+            if not opened:
+                cancel()
+
+    def rate_limits(self) -> dict[str, str]:
+        """Return headers on how many replies the server takes at a time, and has room for now."""
+        status = self._service.status()
+        most = self._limits.at_once + self._limits.waiting
+        left = max(0, most - status.running - status.waiting)
+        return {
+            "x-ratelimit-limit-requests": str(most),
+            "x-ratelimit-remaining-requests": str(left),
+            "x-ratelimit-reset-requests": "0s" if left == most else f"{self.wait_seconds}s",
+        }
+
+    @property
+    def wait_seconds(self) -> int:
+        """The seconds, 1 to 60, after which there may be room again."""
+        status = self._service.status()
+        wait = self._seconds * (status.waiting + status.running) / max(status.running, 1)
+        return max(1, min(60, math.ceil(wait)))
+
+    def _submit(self, replies: ReplyRequest, viewer: str) -> list[Generation]:
+        generations: list[Generation] = []
+        try:
+            for reply_request in replies.requests:
+                generations.append(self._service.submit(reply_request, viewer))
+        except EngineError as error:
+            for generation in generations:
+                generation.cancel()
+            raise too_many(error, self.wait_seconds) from error
+        return generations
+
+    def _snapshots(self, generations: Sequence[Generation]) -> list[GenerationSnapshot]:
+        snapshots = [generation.snapshot() for generation in generations]
+        self._seconds = 0.8 * self._seconds + 0.2 * max(snapshot.seconds for snapshot in snapshots)
+        return snapshots
+
+    async def _open(self, request: Request, generations: Sequence[Generation]) -> None:
+        """Wait a moment for the first token.
+
+        Raises:
+            Refusal: a generation has failed already.
+        """
+        deadline = time.monotonic() + OPENING_SECONDS
+        while time.monotonic() < deadline:
+            if any(generation.ended or generation.begun_drawing for generation in generations):
+                break
+            await _look(request)
+        for generation in generations:
+            if generation.ended and (snapshot := generation.snapshot()).phase is not Phase.DONE:
+                raise failure_of(snapshot)
+
+    async def _events(
+        self, replies: ReplyRequest, generations: Sequence[Generation], wording: ReplyFormat
+    ) -> AsyncIterator[str]:
+        for number in range(len(generations)):
+            yield wording.begin(number)
+        sent = [""] * len(generations)
+        running = dict(enumerate(generations))
+        chosen = {}
+        last_comment = time.monotonic()
+        try:
+            while running:
+                for number, generation in list(running.items()):
+                    if generation.ended:
+                        del running[number]
+                        reply = chosen[number] = chosen_reply(replies, number, generation.snapshot())
+                        for word in filter(None, _PIECES.findall(_rest(reply.text, sent[number]))):
+                            yield wording.piece(number, word)
+                        yield wording.end(number, reply)
+                    elif replies.live:
+                        shown = generation.snapshot().candidates[0].text
+                        # One that is written again, because the model process was lost, is behind for a while.
+                        if len(shown) > len(sent[number]):
+                            yield wording.piece(number, _rest(shown, sent[number]))
+                            sent[number] = shown
+                if running and time.monotonic() - last_comment > KEEP_ALIVE_SECONDS:
+                    last_comment = time.monotonic()
+                    first = next(iter(running.values())).snapshot()
+                    yield f": {first.note or f'{first.tokens} tokens written'}\n\n"
+                if running:
+                    await asyncio.sleep(LOOK_SECONDS)
+        except Refusal as refusal:
+            yield wording.failed(refusal)
+            return
+        yield wording.last(
+            [chosen[number] for number in sorted(chosen)], usage_of(replies, self._snapshots(generations))
+        )
+
+
+async def _look(request: Request) -> None:
+    """Wait for a moment, and stop where the client has gone."""
+    if await request.is_disconnected():
+        raise ClientDisconnect
+    await asyncio.sleep(LOOK_SECONDS)
+
+
+def too_many(error: EngineError, seconds: int) -> Refusal:
+    """Word that too many requests are waiting."""
+    return Refusal(str(error), status=429, kind="rate_limit_error", code="rate_limit_exceeded", retry_after=seconds)
+
+
+def _rest(text: str, sent: str) -> str:
+    """Return what is still to be sent of a text.
+
+    Raises:
+        Refusal: what was sent is not its beginning.
+    """
+    if not text.startswith(sent):
+        raise Refusal(
+            "The model process was lost and the reply came out otherwise the second time. Ask again.",
+            status=500,
+            kind="server_error",
+        )
+    return text[len(sent) :]

@@ -1,0 +1,138 @@
+"""``/get_reward``: a palette's weighted reward for given prompts and replies, so that a trainer can tune a model on it.
+
+The weights are those of the whole table, which a tuned model follows, and not those for the K candidates of a reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from map_core.analysis.generation_weights import GenerationWeights
+from map_core.errors import EngineError, InputError
+from map_core.generation.given_replies import GivenReplies, ReplyRewards
+from map_core.server.errors import Refusal
+from map_core.server.fields import read_fields
+from map_core.server.generation_routes import body_schema
+from map_core.server.generations import Generations, too_many
+from map_core.server.http import JsonResponse, read_body
+from map_core.server.replies import refusal_of
+from map_core.server.request_parser import RequestParser
+from map_core.server.reward_body import RewardBody, by_chat, read_rows
+from map_core.service.service import GenerationService, ScoringError
+from map_core.text.generation_weights import generation_notes
+
+
+@dataclass(frozen=True)
+class RewardRequest:
+    """One body, read and checked.
+
+    Args:
+        given: the replies to each chat.
+        rows: (chat,) the rows of the request that they come from.
+        palette: the palette's name, or None where weights were given.
+        aim: what was solved for it, or None.
+        weights: lambda by value, 1/reward.
+        values: that are scored.
+        notes: what the client should know, a sentence each.
+    """
+
+    given: tuple[GivenReplies, ...]
+    rows: tuple[tuple[int, ...], ...]
+    palette: str | None
+    aim: GenerationWeights | None
+    weights: Mapping[str, float]
+    values: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def answer(self, rewards: Sequence[ReplyRewards]) -> dict[str, Any]:
+        """Return rewards as OpenRLHF reads them: lambda . r a row, and each value's reward beside it."""
+        count = sum(map(len, self.rows))
+        by_value = {name: [0.0] * count for name in self.values}
+        notes = list(self.notes)
+        for rows, scored in zip(self.rows, rewards, strict=True):
+            for name in self.values:
+                for row, reward in zip(rows, scored.rewards[name], strict=True):
+                    by_value[name][row] = reward
+            notes += [note for note in scored.notes if note not in notes]
+        sums = [sum(weight * by_value[name][row] for name, weight in self.weights.items()) for row in range(count)]
+        in_force = {
+            "palette": self.palette,
+            "asked": dict(self.aim.asked) if self.aim else None,
+            "targets": dict(self.aim.targets) if self.aim else None,
+            "verdict": self.aim.verdict.value if self.aim else None,
+            "weights": dict(self.weights),
+            "notes": notes,
+        }
+        return {"rewards": sums, "scores": sums, "extra_logs": by_value, "value_palette": in_force}
+
+
+def read_reward_request(parser: RequestParser, content: bytes, address: Mapping[str, str]) -> RewardRequest:
+    """Read a body.
+
+    Args:
+        parser: of the server's other bodies.
+        content: JSON.
+        address: the query of the address; "palette" and "model" stand in for fields that the body does not have, as
+            OpenRLHF's body is always the same.
+
+    Raises:
+        Refusal: it cannot be served; see the message.
+    """
+    body, notes = read_fields(content, RewardBody)
+    steering = parser.steering
+    _, palette = steering.named(body.model or address.get("model"), body.palette or address.get("palette"))
+    weights = steering.weights(body.weights)
+    if (palette is None) == (not weights):
+        raise Refusal(
+            "Give a palette or weights, and one of them: rewards are weighted. The address may say ?palette=NAME.",
+            param="palette",
+        )
+    values = tuple(body.values or ())
+    steering.check_values("values", values)
+    aim = None
+    if palette is not None:
+        aim = steering.aim(palette)
+        notes += [*generation_notes(aim.facts), *([steering.foreign] if steering.foreign else [])]
+        weights, targeted = dict(aim.weights), tuple(name for name in aim.asked if name in steering.scored)
+        values = (*targeted, *values)
+    try:
+        given, rows = by_chat(read_rows(body, parser.tokens.tokenizer, parser.limits), parser.system)
+    except InputError as error:
+        raise Refusal(str(error)) from error
+    weights = weights or {}
+    return RewardRequest(
+        tuple(given),
+        tuple(map(tuple, rows)),
+        palette,
+        aim,
+        weights,
+        tuple(dict.fromkeys((*weights, *values))),
+        tuple(notes),
+    )
+
+
+def reward_router(parser: RequestParser, service: GenerationService, generations: Generations) -> APIRouter:
+    """Return the route; replies are scored in the model's process."""
+    router = APIRouter(tags=["rewards"])
+
+    @router.post("/get_reward", openapi_extra=body_schema(RewardBody))
+    async def get_reward(request: Request) -> Response:
+        """Score given replies: a palette's weighted reward, and each value's, as OpenRLHF's reward models answer."""
+        content = await read_body(request, parser.limits.body)
+        wanted = await asyncio.to_thread(read_reward_request, parser, content, request.query_params)
+        try:
+            scoring = service.score(wanted.given, wanted.values, parser.steering.own)
+        except EngineError as error:
+            raise too_many(error, generations.wait_seconds) from error
+        try:
+            rewards: tuple[ReplyRewards, ...] = await asyncio.wrap_future(scoring)
+        except ScoringError as error:
+            raise refusal_of(error.failure) from error
+        return JsonResponse(wanted.answer(rewards))
+
+    return router

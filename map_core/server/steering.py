@@ -1,0 +1,107 @@
+"""What steers a reply: the models that clients may name, their palettes, weights by value.
+
+Constraint: thread-safe; a palette is solved once for each number of candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from map_core.analysis.generation_weights import GenerationWeights, GenerationWeightsSolver
+from map_core.scoring import Specification, cards, scorable_values
+from map_core.server.errors import Refusal, shortened
+
+#: Larger weights would carry sums of weights times rewards beyond the largest number.
+LARGEST_WEIGHT = 1e100
+
+
+class Steering:
+    """The palettes of one table and one base model.
+
+    Args:
+        model: the base model's name, as clients know it.
+        aims: of the table.
+        palettes: (value,) levels in reward units by the palette's name.
+        own: how values that are not built in are scored, as the table records it.
+        foreign: a sentence where the base model is not the one whose replies the table holds.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        aims: GenerationWeightsSolver,
+        palettes: Mapping[str, np.ndarray],
+        own: Mapping[str, Specification] | None = None,
+        foreign: str | None = None,
+    ) -> None:
+        self.model, self.foreign = model, foreign
+        self._aims, self._palettes = aims, dict(palettes)
+        #: The values that replies can be scored on.
+        self.scored = scorable_values(own or {})
+        #: How the values that are not built in are scored.
+        self.own = tuple(
+            definition for name, definition in (own or {}).items() if name in self.scored and name not in cards()
+        )
+        #: Every name that a client may use for a model, and the palette that it stands for.
+        self.models: dict[str, str | None] = {model: None} | {f"{model}:{name}": name for name in palettes}
+
+    def named(self, model: str | None, palette: str | None) -> tuple[str, str | None]:
+        """Return the model's name and the palette's, either of which may name the palette.
+
+        Raises:
+            Refusal: there is no such model or palette, or both name one and they differ.
+        """
+        model = model or self.model
+        if model not in self.models:
+            raise Refusal(
+                f"There is no model {shortened(model)!r} here; there are {', '.join(self.models)}.",
+                status=404,
+                param="model",
+                code="model_not_found",
+            )
+        by_model = self.models[model]
+        if palette is not None and palette not in self._palettes:
+            known = f"there are {', '.join(self._palettes)}" if self._palettes else "the server has none (--palettes)"
+            raise Refusal(f"There is no palette {shortened(palette)!r} here; {known}.", param="palette")
+        if palette is not None and by_model is not None and palette != by_model:
+            raise Refusal(f"The model names the palette {by_model!r} and palette is {palette!r}.", param="palette")
+        return model, palette if by_model is None else by_model
+
+    def weights(self, weights: Mapping[str, float] | None) -> dict[str, float] | None:
+        """Return weights by value after checking them; None where there are none.
+
+        Raises:
+            Refusal: a value that cannot be scored, or a weight that is no finite number.
+        """
+        if weights is None:
+            return None
+        self.check_values("weights", tuple(weights))
+        for name, weight in weights.items():
+            if not abs(weight) <= LARGEST_WEIGHT:
+                raise Refusal(
+                    f"The weight of {name!r} is {weight}; expected a finite number, at most {LARGEST_WEIGHT:g}.",
+                    param="weights",
+                )
+        return dict(weights)
+
+    def aim(self, palette: str, candidates: int | None = None) -> GenerationWeights:
+        """Return the weights of a palette.
+
+        Args:
+            palette: its name.
+            candidates: K that they are for; None for the whole table.
+        """
+        most = int(self._aims.table.candidates.max())
+        return self._aims.solve(self._palettes[palette], most if candidates is None else candidates)
+
+    def check_values(self, field: str, names: Sequence[str]) -> None:
+        """Refuse values that replies cannot be scored on.
+
+        Raises:
+            Refusal: the field names such a value.
+        """
+        unknown = [name for name in names if name not in self.scored]
+        if unknown:
+            raise Refusal(f"{field} names {shortened(unknown[0])!r}; there are {', '.join(self.scored)}.", param=field)

@@ -1,0 +1,118 @@
+"""The server within the tests' own process: the tiny model's worker in a thread, asked through Starlette's client."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from map_core.analysis.generation_weights import GenerationWeightsSolver
+from map_core.core.types import SamplingSettings
+from map_core.data import reward_table
+from map_core.palettes.targets import resolve
+from map_core.server.access import Access
+from map_core.server.app import create_app
+from map_core.server.errors import Limits
+from map_core.server.prompt_tokens import PromptTokens
+from map_core.server.request_parser import RequestParser
+from map_core.server.steering import Steering
+from map_core.service.service import GenerationService
+from map_core.service.worker import ModelWorker
+
+PALETTES: Mapping[str, Mapping[str, str | float]] = {
+    "plain": {"plain_language": "p60", "diversity": "p55"},
+    "far": {"familiarity": 9.0, "diversity": "p50"},
+    "words": {"familiarity": "p60", "diversity": "p55"},
+}
+
+
+class InlineWorker:
+    """Stands in for the client of a model process: the same worker, in threads of this process."""
+
+    pid = -1
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        on_message: Callable[[Any, dict[str, Any]], None],
+        on_end: Callable[[Any, str], None],
+    ) -> None:
+        given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        self.alive = True
+        self._on_message, self._on_end = on_message, on_end
+        self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        worker = ModelWorker(given["--model"], given["--engine"], given.get("--dtype"), _Pipe(self))  # type: ignore[arg-type]
+        for task in (worker.listen, worker.serve):
+            threading.Thread(target=task, daemon=True).start()
+
+    def send(self, message: Mapping[str, Any]) -> bool:
+        """Hand a message to the worker; False when it has ended."""
+        if self.alive:
+            self._commands.put(dict(message))
+        return self.alive
+
+    def close(self) -> None:
+        """Take no further messages; the threads wait for none, and end with the tests."""
+        self.alive = False
+
+    def die(self, why: str) -> None:
+        """End as a process that is killed does."""
+        self.alive = False
+        self._on_end(self, why)
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next message to the worker."""
+        return self._commands.get()
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """Hand a message of the worker to the service."""
+        if self.alive:
+            self._on_message(self, dict(message))
+
+
+class _Pipe:
+    """The worker's end."""
+
+    def __init__(self, worker: InlineWorker) -> None:
+        self.receive, self.send = worker.receive, worker.take
+
+
+def parser_of(folder: Path | None, limits: Limits | None = None, foreign: str | None = None) -> RequestParser:
+    """What reads bodies for the embedded table and a model's folder; None for a model on a server."""
+    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    aims = GenerationWeightsSolver(table)
+    levels = {name: resolve(dict(targets), table, aims.oracle) for name, targets in PALETTES.items()}
+    return RequestParser(
+        Steering("tiny", aims, levels, foreign=foreign),
+        SamplingSettings.from_metadata(table.metadata),
+        None,
+        PromptTokens(folder),
+        limits or Limits(),
+        4,
+    )
+
+
+@contextlib.contextmanager
+def asking(
+    model: str,
+    parser: RequestParser,
+    engine: str = "torch",
+    access: Access | None = None,
+    origins: Sequence[str] = (),
+) -> Iterator[tuple[TestClient, GenerationService]]:
+    """Ask a server in this process; the model's worker lives as long as the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("map_core.service.service.WorkerClient", InlineWorker)
+        limits = parser.limits
+        service = GenerationService(
+            model, engine, "float32", limits.at_once, most_waiting=limits.waiting, most_of_viewer=limits.waiting
+        )
+        app = create_app(parser, service, access=access, origins=origins)
+        with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+            yield client, service

@@ -1,0 +1,96 @@
+"""``/v1/completions`` as OpenAI's client and transformers have it: text in, the text that follows out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from starlette.testclient import TestClient
+
+from tests.server.official_client import official
+
+
+@pytest.fixture(scope="module")
+def api(client: TestClient) -> Iterator[openai.OpenAI]:
+    with official(client) as api:
+        yield api
+
+
+PROMPT = "The cat sat on the"
+
+
+def test_a_text_is_gone_on_from_as_transformers_does(api: openai.OpenAI, tiny: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    ids = tokenizer(PROMPT, return_tensors="pt")
+    drawn = model.generate(**ids, max_new_tokens=12, do_sample=False)[0, ids["input_ids"].shape[1] :]
+    answer = api.completions.create(model="tiny", prompt=PROMPT, temperature=0, max_tokens=12)
+    assert answer.object == "text_completion"
+    assert answer.choices[0].text == tokenizer.decode(drawn, skip_special_tokens=True)
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == ids["input_ids"].shape[1]
+
+
+def test_a_rendered_chat_reads_as_the_chat(api: openai.OpenAI, tiny: Path) -> None:
+    from transformers import AutoTokenizer
+
+    messages: Any = [{"role": "user", "content": "How are you?"}]
+    text = AutoTokenizer.from_pretrained(tiny).apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    chat = api.chat.completions.create(model="tiny", messages=messages, seed=4, max_tokens=12)
+    completion = api.completions.create(model="tiny", prompt=text, seed=4, max_tokens=12)
+    assert completion.choices[0].text == chat.choices[0].message.content
+    assert completion.usage == chat.usage
+
+
+def test_a_list_of_prompts_gives_n_choices_of_each_in_order(api: openai.OpenAI) -> None:
+    prompts = [PROMPT, "Why did the chicken"]
+    answer = api.completions.create(model="tiny", prompt=prompts, n=2, seed=5, max_tokens=8)
+    assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
+    for place, prompt in enumerate(prompts):
+        alone = api.completions.create(model="tiny", prompt=prompt, n=2, seed=5, max_tokens=8)
+        both = answer.choices[2 * place : 2 * place + 2]
+        assert [choice.text for choice in both] == [choice.text for choice in alone.choices]
+
+
+@pytest.mark.parametrize("steered", [{}, {"weights": {"diversity": 1.0}, "candidates": 3}])
+def test_a_stream_is_the_whole_in_pieces(api: openai.OpenAI, steered: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"model": "tiny", "prompt": PROMPT, "seed": 6, "max_tokens": 16, "extra_body": steered}
+    whole = api.completions.create(**asked)
+    chunks = list(api.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == whole.choices[0].text
+    assert chunks[-1].usage == whole.usage
+    end = next(chunk for chunk in chunks if chunk.choices and chunk.choices[0].finish_reason)
+    assert end.choices[0].finish_reason == whole.choices[0].finish_reason
+    assert end.value_palette["weights"] == steered.get("weights", {})  # type: ignore[attr-defined]
+    assert bool(steered) == any("read without a chat" in note for note in whole.value_palette["notes"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "prompt is missing; expected text or a list of texts"),
+        ({"prompt": ""}, "A prompt is empty"),
+        ({"prompt": []}, "expected text or a list of texts"),
+        ({"prompt": [1, 2, 3]}, "token ids"),
+        ({"prompt": [[1, 2], [3]]}, "token ids"),
+        ({"prompt": ["a"] * 17}, "17 prompts"),
+        ({"prompt": ["a"] * 5, "n": 4}, "n times prompts is 20"),
+        ({"prompt": "a", "echo": True}, "cannot honour echo"),
+        ({"prompt": "a", "logprobs": 1}, "cannot honour logprobs"),
+        ({"prompt": "a", "suffix": "b"}, "cannot honour suffix"),
+        ({"prompt": "a", "best_of": 3}, "cannot honour best_of"),
+        ({"prompt": "a\ud800"}, "no valid text"),
+        ({"prompt": "word " * 900}, "maximum context length is 256 tokens"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(client: TestClient, fields: dict[str, Any], says: str) -> None:
+    answer = client.post("/v1/completions", content=json.dumps(fields), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]["message"]

@@ -1,0 +1,116 @@
+"""``/v1/responses`` as OpenAI's client reads it: one text out, typed events in their order, nothing kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from starlette.testclient import TestClient
+
+from tests.server.official_client import official
+
+#: The order of events in OpenAI's reference for a response of one text; deltas may repeat.
+EVENTS = [
+    "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+    "response.output_text.delta", "response.output_text.done", "response.content_part.done",
+    "response.output_item.done",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def api(client: TestClient) -> Iterator[openai.OpenAI]:
+    with official(client) as api:
+        yield api
+
+
+def test_text_is_answered_as_the_chat_is(api: openai.OpenAI) -> None:
+    response = api.responses.create(
+        model="tiny:plain", instructions="Be brief.", input="How are you?", max_output_tokens=8, metadata={"a": "b"},
+        extra_body={"seed": 3},
+    )  # fmt: skip
+    messages: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How are you?"}]
+    chat = api.chat.completions.create(model="tiny:plain", messages=messages, max_tokens=8, seed=3)
+    assert response.output_text == chat.choices[0].message.content
+    assert response.usage is not None
+    assert chat.usage is not None
+    assert (response.usage.input_tokens, response.usage.output_tokens, response.usage.total_tokens) == (
+        chat.usage.prompt_tokens, chat.usage.completion_tokens, chat.usage.total_tokens
+    )  # fmt: skip
+    ended = chat.choices[0].finish_reason == "stop"
+    assert response.status == ("completed" if ended else "incomplete")
+    assert (response.incomplete_details is None) == ended
+    assert (response.metadata, response.instructions) == ({"a": "b"}, "Be brief.")
+    assert response.value_palette["palette"] == "plain"  # type: ignore[attr-defined]
+    assert response.output[0].value_palette["rewards"] == chat.choices[0].value_palette["rewards"]  # type: ignore[union-attr]
+
+
+def test_messages_as_clients_write_them(api: openai.OpenAI) -> None:
+    """As Vercel's AI SDK and OpenAI's agents send a conversation."""
+    items: Any = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
+        {"type": "message", "role": "assistant", "id": "msg_1", "status": "completed",
+         "content": [{"type": "output_text", "text": "Hello.", "annotations": []}]},
+        {"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "How are you?"}]},
+    ]  # fmt: skip
+    response = api.responses.create(
+        model="tiny", input=items, store=False, include=["reasoning.encrypted_content"], max_output_tokens=8,
+        text={"format": {"type": "text"}}, truncation="disabled", extra_body={"seed": 3},
+    )  # fmt: skip
+    messages: Any = [
+        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "How are you?"},
+    ]  # fmt: skip
+    chat = api.chat.completions.create(model="tiny", messages=messages, max_tokens=8, seed=3)
+    assert response.output_text == chat.choices[0].message.content
+
+
+@pytest.mark.parametrize("steered", [{}, {"weights": {"diversity": 1.0}, "candidates": 3}])
+def test_a_stream_has_openai_s_events_in_order(api: openai.OpenAI, steered: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"model": "tiny", "input": "How are you?", "max_output_tokens": 16}
+    whole = api.responses.create(**asked, extra_body={"seed": 5} | steered)
+    events = list(api.responses.create(**asked, stream=True, extra_body={"seed": 5} | steered))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    kinds = [event.type for event in events]
+    assert [kind for place, kind in enumerate(kinds) if kinds[place - 1 : place] != [kind]] == [
+        *EVENTS, f"response.{whole.status}"
+    ]  # fmt: skip
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert text == whole.output_text
+    last = events[-1].response  # type: ignore[union-attr]
+    assert last.output_text == text
+    assert last.usage == whole.usage
+    assert last.id == events[0].response.id  # type: ignore[union-attr]
+    cut = {"seed": 5, "stop": [text[5:8]]} | steered
+    with api.responses.stream(**asked, extra_body=cut) as stream:  # the client's own accumulation
+        assert stream.get_final_response().output_text == text[: text.index(text[5:8])]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "input is missing"),
+        ({"input": 3}, "expected text or a list of messages"),
+        ({"input": []}, "input is empty"),
+        ({"input": "Hi", "n": 2}, "a response has one reply"),
+        ({"input": "Hi", "previous_response_id": "resp_1"}, "cannot honour previous_response_id"),
+        ({"input": "Hi", "conversation": "conv_1"}, "cannot honour conversation"),
+        ({"input": "Hi", "background": True}, "cannot honour background"),
+        ({"input": "Hi", "tools": [{"type": "web_search"}]}, "cannot honour tools"),
+        ({"input": "Hi", "include": ["message.output_text.logprobs"]}, "cannot honour include"),
+        ({"input": "Hi", "text": {"format": {"type": "json_schema"}}}, "cannot honour text"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "this server keeps none"),
+        ({"input": [{"type": "function_call_output", "output": "x"}]}, "expected a message with text"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "expected text"),
+    ],
+)
+def test_what_is_not_supported_is_refused_in_openai_s_form(
+    client: TestClient, fields: dict[str, Any], says: str
+) -> None:
+    answer = client.post("/v1/responses", json=fields)
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]["message"]
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}

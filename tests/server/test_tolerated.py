@@ -1,0 +1,173 @@
+"""What clients send without meaning anything by it is taken, with a note; what would change the reply is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from map_core.core.types import SamplingSettings
+from map_core.server.chat_body import ChatBody
+from map_core.server.errors import Limits, Refusal
+from map_core.server.fields import read_fields
+from tests.server.inline import parser_of
+
+HELLO: list[dict[str, Any]] = [{"role": "user", "content": "How are you?"}]
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {}}}
+
+
+def notes_on(fields: dict[str, Any]) -> str:
+    return " ".join(read_fields(json.dumps({"messages": HELLO} | fields).encode(), ChatBody)[1])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logprobs": False}, {"logprobs": 0}, {"logprobs": None}, {"top_logprobs": 0}, {"frequency_penalty": 0.0},
+        {"presence_penalty": 0}, {"repetition_penalty": 1.0}, {"repeat_penalty": 1}, {"min_p": 0}, {"typical_p": 1.0},
+        {"top_k": -1}, {"n": 1}, {"best_of": 1}, {"logit_bias": {}}, {"tools": []}, {"tools": None},
+        {"tool_choice": "auto"}, {"functions": []}, {"response_format": {"type": "text"}}, {"modalities": ["text"]},
+        {"stream": False}, {"stream_options": {"include_usage": True}}, {"stop": []}, {"stop": None}, {"user": "me"},
+        {"seed": None}, {"temperature": None}, {"min_tokens": 0}, {"ignore_eos": False}, {"skip_special_tokens": True},
+        {"stop_token_ids": []}, {"chat_template_kwargs": {}}, {"echo": False}, {"metadata": None},
+    ],
+)  # fmt: skip
+def test_what_changes_nothing_passes_without_a_word(fields: dict[str, Any]) -> None:
+    assert notes_on(fields) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "reasoning_effort", "verbosity",
+     "parallel_tool_calls"],
+)  # fmt: skip
+def test_what_has_no_meaning_here_is_named(name: str) -> None:
+    assert notes_on({name: "low"}) == f"Fields that change nothing here: {name}."
+
+
+def test_tools_that_the_request_switches_off_are_left_out() -> None:
+    assert "tools are not shown to the model" in notes_on({"tools": [TOOL], "tool_choice": "none"})
+    assert "functions are not shown" in notes_on({"functions": [TOOL], "function_call": "none"})
+    for fields in ({"tools": [TOOL]}, {"tools": [TOOL], "tool_choice": "auto"}, {"tool_choice": "required"}):
+        with pytest.raises(Refusal, match="cannot honour tool"):
+            notes_on(fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"logprobs": True}, {"top_logprobs": 5}, {"frequency_penalty": 0.5}, {"min_p": 0.05}, {"logit_bias": {"5": 1}},
+     {"response_format": {"type": "json_object"}}, {"min_tokens": 3}, {"chat_template_kwargs": {"thinking": False}}],
+)  # fmt: skip
+def test_what_would_change_the_reply_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(Refusal, match=f"cannot honour {next(iter(fields))}") as refused:
+        notes_on(fields)
+    assert refused.value.code == "unsupported_parameter"
+
+
+def ask(client: TestClient, messages: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    answer = client.post("/v1/chat/completions", json={"messages": messages, "seed": 3, "max_tokens": 8} | fields)
+    assert answer.status_code == 200, answer.text
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def notes_of(answer: dict[str, Any]) -> str:
+    return " ".join(answer["value_palette"]["notes"])
+
+
+def test_roles_and_contents_as_clients_write_them(client: TestClient) -> None:
+    plain = ask(client, [{"role": "system", "content": "Be brief."}, *HELLO])
+    developer = ask(client, [{"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}, *HELLO])
+    user = {"role": "user", "content": [{"type": "text", "text": text} for text in ("How are", " you?")]}
+    parts = ask(client, [{"role": "system", "content": "Be brief."}, user])
+    texts = {answer["choices"][0]["message"]["content"] for answer in (plain, developer, parts)}
+    assert len(texts) == 1
+    assert len({answer["usage"]["prompt_tokens"] for answer in (plain, developer, parts)}) == 1
+    assert notes_of(plain) == ""
+
+
+def test_a_system_message_in_the_middle_joins_the_first(client: TestClient) -> None:
+    middle = [{"role": "system", "content": "Be brief."}, *HELLO, {"role": "system", "content": "Be kind."}]
+    joined = [{"role": "system", "content": "Be brief.\n\nBe kind."}, *HELLO]
+    answers = [ask(client, messages) for messages in (middle, joined)]
+    assert answers[0]["choices"][0]["message"] == answers[1]["choices"][0]["message"]
+    assert "Message 3 is read as part of the system message" in notes_of(answers[0])
+    assert notes_of(answers[1]) == ""
+
+
+def test_an_assistant_may_speak_first(client: TestClient, tiny: Path) -> None:
+    greeting = [{"role": "assistant", "content": "Hello, what can I do?"}, *HELLO]
+    answer = ask(client, greeting)
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny)
+    rendered = tokenizer.apply_chat_template(greeting, add_generation_prompt=True, tokenize=False)
+    assert answer["usage"]["prompt_tokens"] == len(tokenizer.encode(rendered, add_special_tokens=False))
+
+
+def test_an_assistant_without_content_is_read_as_empty(client: TestClient) -> None:
+    chat = [*HELLO, {"role": "assistant", "content": None}, {"role": "user", "content": "And now?"}]
+    assert "Message 2 has no content" in notes_of(ask(client, chat))
+    empty_last = ask(client, [*HELLO, {"role": "assistant", "content": ""}])
+    assert empty_last["choices"][0]["message"] == ask(client, HELLO)["choices"][0]["message"]
+
+
+def test_a_reply_goes_on_from_a_given_beginning(client: TestClient, tiny: Path) -> None:
+    """Greedy continuation from the first half of a greedy reply is its second half."""
+    whole = ask(client, HELLO, temperature=0, max_tokens=24)
+    text = whole["choices"][0]["message"]["content"]
+    half = text[: len(text) // 2].rstrip()
+    prefilled = [*HELLO, {"role": "assistant", "content": half}]
+    rest = ask(client, prefilled, temperature=0, max_tokens=24, values=["diversity"])
+    from map_core.scoring.lexicon import Diversity
+
+    continued = rest["choices"][0]["message"]["content"]
+    reward = rest["choices"][0]["value_palette"]["rewards"]["diversity"]
+    assert reward == pytest.approx(Diversity.of(half + continued))
+    assert rest["usage"]["prompt_tokens"] > whole["usage"]["prompt_tokens"]
+    assert "the reply goes on from it" in notes_of(rest)
+    as_vllm = {"continue_final_message": True, "add_generation_prompt": False}
+    again = ask(client, prefilled, temperature=0, max_tokens=24, **as_vllm)
+    assert again["choices"][0]["message"]["content"] == continued
+    whole_reply: dict[str, Any] = {"continue_final_message": False}
+    own_message: dict[str, Any] = {"add_generation_prompt": True}
+    for fields, messages in ((whole_reply, prefilled), (own_message, prefilled), (as_vllm, HELLO)):
+        answer = client.post("/v1/chat/completions", json={"messages": messages} | fields)
+        assert answer.status_code == 400
+        assert "Leave" in answer.json()["error"]["message"]
+
+
+def test_replies_end_by_themselves_without_max_tokens(tiny: Path) -> None:
+    parser = parser_of(tiny)
+    body: dict[str, Any] = {"messages": HELLO}
+
+    def settings_and_notes(**fields: Any) -> tuple[SamplingSettings, str]:
+        request = parser.chat(json.dumps(body | fields).encode())
+        return request.requests[0].settings, " ".join(request.notes)
+
+    free, notes = settings_and_notes()
+    room = 256 - parser.chat(json.dumps(body).encode()).prompt_tokens
+    assert (free.max_new_tokens, notes) == (room, "")
+    steered, notes = settings_and_notes(weights={"humor": 1.0})
+    assert steered.max_new_tokens == room
+    assert "the table's ended at 64 tokens, so its forecast need not hold" in notes
+    assert "room" not in notes
+    as_in_table, notes = settings_and_notes(weights={"humor": 1.0}, max_tokens=64)
+    assert (as_in_table.max_new_tokens, notes) == (64, "")
+    short = parser_of(tiny, Limits(tokens=30))
+    assert short.chat(json.dumps(body).encode()).requests[0].settings.max_new_tokens == 30
+
+
+def test_another_model_than_the_table_s_is_said_where_something_is_steered(tiny: Path) -> None:
+    foreign = "The palettes are solved on replies of another model."
+    parser = parser_of(tiny, foreign=foreign)
+
+    def notes(**fields: Any) -> tuple[str, ...]:
+        return parser.chat(json.dumps({"messages": HELLO, "max_tokens": 64} | fields).encode()).notes
+
+    assert notes() == ()
+    assert foreign in notes(palette="plain")
+    assert foreign in notes(weights={"humor": 1.0})
