@@ -48,8 +48,14 @@ def python_environment(name: str, *packages: str, beside: bool = True) -> Path:
     return folder / "bin"
 
 
-def node_environment(name: str, *packages: str) -> Path:
-    """Return a folder whose ``node_modules`` holds packages of the Node registry; skips the test without them."""
+def node_environment(name: str, *packages: str, optional: bool = True) -> Path:
+    """Return a folder whose ``node_modules`` holds packages of the Node registry; skips the test without them.
+
+    Args:
+        name: of the environment.
+        packages: with their versions, as npm takes them.
+        optional: with what the packages would like to have too.
+    """
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed.")
     folder = _folder() / name
@@ -59,7 +65,8 @@ def node_environment(name: str, *packages: str) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
-            _install(["npm", "install", "--no-audit", "--no-fund", *packages], folder)
+            without = [] if optional else ["--omit=optional"]
+            _install(["npm", "install", "--no-audit", "--no-fund", *without, *packages], folder)
             done.write_text(repr(packages))
     return folder
 

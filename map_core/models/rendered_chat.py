@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from map_core.errors import InputError
 from map_core.models.chat_template import ChatTokenizer, Message
 
+#: Messages of the user that a chat may have.
+MOST_TURNS = 256
+
 
 @dataclass(frozen=True)
 class RenderedChat:
@@ -39,22 +42,25 @@ def read_rendered(tokenizer: ChatTokenizer, text: str) -> RenderedChat | None:
     if not tokenizer.template:
         return None
     text = _without_start(tokenizer, text)
-    turns = 0
-    while True:
-        turns += 1
-        lengths = []
+    for turns in range(1, MOST_TURNS + 1):
+        in_order = False
         for system in (False, True):
             roles = _roles(turns, system)
             try:
                 literals = tokenizer.literal_parts(roles)
             except InputError:  # the template takes no system message, or no further turns
                 continue
-            literals = (_without_start(tokenizer, literals[0]), *literals[1:])
-            lengths.append(sum(map(len, literals)))
-            if len(literals) == len(roles) + 1 and (chat := _match(tokenizer, roles, literals, text)):
-                return chat
-        if not lengths or min(lengths) > len(text):
+            contents = _between((_without_start(tokenizer, literals[0]), *literals[1:]), text)
+            if contents is None or len(contents) != len(roles) + 1:
+                continue
+            in_order = True
+            contents[-1] = without_end(tokenizer, contents[-1])
+            if not any(control in content for content in contents for control in tokenizer.control_texts):
+                messages = ({"role": role, "content": content} for role, content in zip(roles, contents, strict=False))
+                return RenderedChat(tuple(messages), contents[-1])
+        if not in_order:  # nor will it be with more turns, which have the same parts and more
             return None
+    return None
 
 
 def _roles(turns: int, system: bool) -> tuple[str, ...]:
@@ -62,8 +68,8 @@ def _roles(turns: int, system: bool) -> tuple[str, ...]:
     return (*(("system",) if system else ()), "user", *(("assistant", "user") * (turns - 1)))
 
 
-def _match(tokenizer: ChatTokenizer, roles: Sequence[str], literals: Sequence[str], text: str) -> RenderedChat | None:
-    """Return what stands between the literal parts of a template; None where they are not the text's."""
+def _between(literals: Sequence[str], text: str) -> list[str] | None:
+    """Return what stands between literal parts and after them; None where they are not in the text in this order."""
     if not text.startswith(literals[0]):
         return None
     contents, start = [], len(literals[0])
@@ -74,11 +80,7 @@ def _match(tokenizer: ChatTokenizer, roles: Sequence[str], literals: Sequence[st
             return None
         contents.append(text[start:end])
         start = end + len(literal)
-    reply = without_end(tokenizer, text[start:])
-    if any(control in part for part in (*contents, reply) for control in tokenizer.control_texts):
-        return None
-    messages = ({"role": role, "content": content} for role, content in zip(roles, contents, strict=True))
-    return RenderedChat(tuple(messages), reply)
+    return [*contents, text[start:]]
 
 
 def _without_start(tokenizer: ChatTokenizer, text: str) -> str:

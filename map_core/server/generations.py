@@ -72,7 +72,7 @@ class Generations:
                 opened = True
                 return EventStream(self._events(replies, generations, wording), cancel, self.rate_limits())
             while not all(generation.ended for generation in generations):
-                await _look(request)
+                await look(request)
             snapshots = self._snapshots(generations)
             chosen = [chosen_reply(replies, number, snapshot) for number, snapshot in enumerate(snapshots)]
             return JsonResponse(wording.whole(chosen, usage_of(replies, snapshots)), headers=self.rate_limits())
@@ -124,7 +124,7 @@ class Generations:
         while time.monotonic() < deadline:
             if any(generation.ended or generation.begun_drawing for generation in generations):
                 break
-            await _look(request)
+            await look(request)
         for generation in generations:
             if generation.ended and (snapshot := generation.snapshot()).phase is not Phase.DONE:
                 raise failure_of(snapshot)
@@ -167,8 +167,12 @@ class Generations:
         )
 
 
-async def _look(request: Request) -> None:
-    """Wait for a moment, and stop where the client has gone."""
+async def look(request: Request) -> None:
+    """Wait for a moment.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+    """
     if await request.is_disconnected():
         raise ClientDisconnect
     await asyncio.sleep(LOOK_SECONDS)

@@ -18,7 +18,7 @@ from map_core.generation.given_replies import GivenReplies, ReplyRewards
 from map_core.server.errors import Refusal
 from map_core.server.fields import read_fields
 from map_core.server.generation_routes import body_schema
-from map_core.server.generations import Generations, too_many
+from map_core.server.generations import Generations, look, too_many
 from map_core.server.http import JsonResponse, read_body
 from map_core.server.replies import refusal_of
 from map_core.server.request_parser import RequestParser
@@ -130,9 +130,13 @@ def reward_router(parser: RequestParser, service: GenerationService, generations
         except EngineError as error:
             raise too_many(error, generations.wait_seconds) from error
         try:
-            rewards: tuple[ReplyRewards, ...] = await asyncio.wrap_future(scoring)
+            while not scoring.done():
+                await look(request)
+            rewards = scoring.result()
         except ScoringError as error:
             raise refusal_of(error.failure) from error
+        finally:
+            scoring.cancel()
         return JsonResponse(wanted.answer(rewards))
 
     return router

@@ -346,13 +346,19 @@ class Generation:
                 self.begun = False
                 self._phase, self._note = Phase.WAITING, note
 
-    def end(self, phase: Phase, failure: GenerationFailed | None = None) -> None:
+    def end(
+        self,
+        phase: Phase,
+        error: str | None = None,
+        command: str | None = None,
+        kind: FailureKind = FailureKind.INTERNAL,
+    ) -> None:
         """Come to an end; the first end counts."""
         with self._changed:
             if self._ended is None:
                 self._ended = time.monotonic()
                 self._phase, self._note, self._queue_position = phase, "", 0
-                self._failure = failure
+                self._failure = None if error is None else GenerationFailed(error, command, kind)
                 self._changed.notify_all()
 
     def apply(self, event: GenerationEvent) -> None:
@@ -383,7 +389,7 @@ class Generation:
                 case GenerationCancelled():
                     self.end(Phase.CANCELLED)
                 case GenerationFailed():
-                    self.end(Phase.FAILED, event)
+                    self.end(Phase.FAILED, event.error, event.command, event.kind)
 
     def _add_tokens(self, tokens: Sequence[Token]) -> None:
         if not tokens:

@@ -192,9 +192,9 @@ class GenerationService:
         with self._lock:
             if len(self._scorings) >= self._most_waiting:
                 raise EngineError(f"{len(self._scorings)} calls are being scored already. Try again in a moment.")
-            call = uuid.uuid4().hex
+            call, worker = uuid.uuid4().hex, self._live_worker()
             self._scorings[call] = future
-            self._live_worker().send(to_json(ScoreReplies(call, tuple(given), tuple(values), tuple(own))))
+            worker.send(to_json(ScoreReplies(call, tuple(given), tuple(values), tuple(own))))
         future.add_done_callback(lambda done: self._forget_scoring(call) if done.cancelled() else None)
         return future
 
@@ -379,7 +379,7 @@ class GenerationService:
                     f"{why} It was writing this reply for the second time; what is shown is as far as it came. "
                     "Start again: the process comes back by itself."
                 )
-                generation.end(Phase.FAILED, GenerationFailed(reason, None))
+                generation.end(Phase.FAILED, reason)
         self._waiting = again + self._waiting
 
     def _evict_ended(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,16 @@ def asking(
     engine: str = "torch",
     access: Access | None = None,
     origins: Sequence[str] = (),
+    loaded: bool = True,
 ) -> Iterator[tuple[TestClient, GenerationService]]:
-    """Ask a server in this process; the model's worker lives as long as the block."""
+    """Ask a server in this process; the model's worker lives as long as the block.
+
+    Args:
+        model, engine: as the command line takes them.
+        parser: see :func:`parser_of`.
+        access, origins: see :func:`map_core.server.app.create_app`.
+        loaded: wait for the model: transformers loads one at a time within a process, and tests load some of their own.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("map_core.service.service.WorkerClient", InlineWorker)
         limits = parser.limits
@@ -115,4 +124,7 @@ def asking(
         )
         app = create_app(parser, service, access=access, origins=origins)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+            deadline = time.monotonic() + 60
+            while loaded and service.status().state == "loading" and time.monotonic() < deadline:
+                time.sleep(0.01)
             yield client, service

@@ -110,7 +110,7 @@ def test_the_reference_page_lists_every_address_and_loads_nothing(client: TestCl
 def test_readiness_is_a_status(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go, opened = threading.Event(), factory.open_engine
     monkeypatch.setattr(factory, "open_engine", lambda *given: (go.wait(30), opened(*given))[1])
-    with asking(str(tiny), parser_of(tiny)) as (client, service):
+    with asking(str(tiny), parser_of(tiny), loaded=False) as (client, service):
         loading = client.get("/ready")
         assert (loading.status_code, loading.json()["state"]) == (503, "loading")
         assert client.get("/health").status_code == 200

@@ -14,18 +14,23 @@ from map_core.core.types import Reply, SamplingSettings, Turn
 from map_core.engines.tokens import Token
 from map_core.generation.choice import Choice
 from map_core.generation.events import Begun, Event, Finished, More, Resampled, Scored, Tokens
+from map_core.generation.given_replies import GivenReplies, ReplyRewards
 from map_core.generation.request import GenerationRequest, Method
 from map_core.scoring.specification import Specification
 from map_core.service.messages import (
     Cancel,
     ChangeWeights,
     Command,
+    FailureKind,
     Generate,
     GenerationCancelled,
     GenerationFailed,
     GenerationMessage,
     LoadModel,
     MessageError,
+    RepliesScored,
+    ScoreReplies,
+    ScoringFailed,
     WorkerStatus,
     from_json,
     to_json,
@@ -47,8 +52,11 @@ REQUEST = GenerationRequest(
     most_candidates=21,
     least_ess=4.5,
     largest_error=0.25,
+    beginning="So",
     own=(Specification("calm_nurse", "contrast", {"high": ["a", "b"], "scale": {"of": 1.5}}, trusted=True),),
 )
+#: What no request has together with a chat.
+VERBATIM = GenerationRequest(prompt="Once", verbatim=True)
 TOKEN = Token(2, 17, "é", -0.25, last=True, finished=True)
 EVENTS: tuple[Event, ...] = (
     Begun(4),
@@ -71,8 +79,12 @@ EVENTS: tuple[Event, ...] = (
 MESSAGES = (
     LoadModel(("humor",), REQUEST.own),
     Generate("g1", REQUEST),
+    Generate("g2", VERBATIM),
     ChangeWeights("g1", {"humor": 1.0}),
     Cancel("g1"),
+    ScoreReplies("s1", (GivenReplies("How?", ("a", "b"), "Be brief.", REQUEST.history),), ("humor",), REQUEST.own),
+    RepliesScored("s1", (ReplyRewards({"humor": (0.5, -1.0)}, ("A note.",)),)),
+    ScoringFailed("s1", GenerationFailed("Why.", None, FailureKind.UPSTREAM)),
     WorkerStatus("ready", "A note.", "a command", {"name": "torch"}),
     *(
         GenerationMessage("g1", event)
@@ -97,12 +109,14 @@ def default(of: Field[Any]) -> Any:
 
 def test_every_field_of_a_request_is_sent() -> None:
     """No field of the example has its default, so one that fell back to it would differ."""
-    for sent in (REQUEST, REQUEST.settings, REQUEST.own[0]):
-        for of in fields(sent):
-            assert getattr(sent, of.name) != default(of), f"give {of.name} a value of its own in the example"
-    received = over(REQUEST)
-    for of in fields(GenerationRequest):
-        assert getattr(received, of.name) == getattr(REQUEST, of.name), of.name
+    for examples in ((REQUEST, VERBATIM), (REQUEST.settings,), (REQUEST.own[0],)):
+        for of in fields(examples[0]):
+            own = any(getattr(sent, of.name) != default(of) for sent in examples)
+            assert own, f"give {of.name} a value of its own in the example"
+    for sent in (REQUEST, VERBATIM):
+        received = over(sent)
+        for of in fields(GenerationRequest):
+            assert getattr(received, of.name) == getattr(sent, of.name), of.name
 
 
 @dataclass(frozen=True)
