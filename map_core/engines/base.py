@@ -121,6 +121,14 @@ class Engine(ABC):
         """
         return SamplingProbe()
 
+    def prompt_tokens(self, request: DrawRequest) -> int | None:
+        """Return how many tokens the prompt of a request has; None where the engine has not counted them.
+
+        Args:
+            request: one that was drawn from; an engine on a server knows no sooner.
+        """
+        return None
+
     def complete(self, request: DrawRequest) -> list[Reply]:
         """Draw K whole replies; as :meth:`sample`, in one piece."""
         tokens: list[list[Token]] = [[] for _ in range(request.candidates)]
@@ -171,8 +179,8 @@ class LocalEngine(Engine):
         prompt = self._prompt_ids(request, lengths.pop() + request.settings.max_new_tokens)
         self._check_tokens(beginnings)
         written = self.tokenizer.encode(request.beginning)
-        texts = [TextStream(self.tokenizer, [*written, *beginning]) for beginning in beginnings]
-        return self._stream(prompt, [list(beginning) for beginning in beginnings], request.settings, list(seeds), texts)
+        drafts = [list(beginning) for beginning in beginnings]
+        return self._stream(prompt, drafts, request.settings, list(seeds), written)
 
     def _stream(
         self,
@@ -180,9 +188,10 @@ class LocalEngine(Engine):
         beginnings: list[list[int]],
         settings: SamplingSettings,
         seeds: list[int],
-        texts: list[TextStream],
+        written: Sequence[int] = (),
     ) -> TokenStream:
-        """Add each sampled token's text."""
+        """Add each sampled token's text, as it reads after what is written before every beginning."""
+        texts = [TextStream(self.tokenizer, [*written, *beginning]) for beginning in beginnings]
         steps = self._decode(prompt, beginnings, settings, seeds)
         try:
             for step in steps:
@@ -203,6 +212,10 @@ class LocalEngine(Engine):
     def check(self, request: DrawRequest) -> None:
         """Refuse a request that does not fit the context, see :meth:`Engine.check`."""
         self._prompt_ids(request, request.settings.max_new_tokens)
+
+    def prompt_tokens(self, request: DrawRequest) -> int:
+        """Return how many tokens the prompt of a request has, see :meth:`Engine.prompt_tokens`."""
+        return len(prompt_ids(self.tokenizer, request))
 
     def log_probs(
         self,

@@ -22,6 +22,7 @@ loop. Repeating what failed at its start, and time limits, are the openai client
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -44,6 +45,8 @@ TIMEOUT = 600.0
 _CONNECT_SECONDS = 5.0
 _PROBE_TOKENS = 8
 _LIST_SECONDS = 30.0
+#: Prompts whose tokens are remembered; a request asks for those of its own as soon as it ends.
+_PROMPTS_COUNTED = 1024
 #: Fields that switch off the cuts that a server makes by settings of its own.
 UNCUT = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 #: Hosts of servers that make no cuts of their own and know no such fields: OpenAI's, and Azure's of the same models.
@@ -111,6 +114,7 @@ class RemoteEngine(Engine):
         }
         # Read once and not for each call: it takes as long as the first token of a reply.
         self._certificates = httpx2.create_ssl_context()
+        self._prompt_tokens: dict[str, int] = {}
         self._offered = self._list_models()
         # The server reports neither the weights' hash nor their number format.
         self._info = EngineInfo("remote", str(address), "unknown", "unknown", "remote")
@@ -237,6 +241,7 @@ class RemoteEngine(Engine):
                     if all(candidate.ended for candidate in candidates) and any(map(_speaks, chunk.choices)):
                         break  # a server that does not stop at the length that was asked for
                     counted = _counted(chunk) or counted
+                    self._remember_prompt(request["messages"], chunk)
                     for choice in chunk.choices:
                         candidates[choice.index].take(choice)
                     news.set()
@@ -296,6 +301,17 @@ class RemoteEngine(Engine):
         # A cut that was asked for is not dropped as the one that only switches the server's own off.
         required = ("top_k",) if request.get("top_k") != UNCUT["top_k"] else ()
         return await self._fields.send_async(request, create, discard, settling, required)
+
+    def prompt_tokens(self, request: DrawRequest) -> int | None:
+        """Return how many tokens the server has counted in a prompt, see :meth:`Engine.prompt_tokens`."""
+        return self._prompt_tokens.get(json.dumps(request.messages))
+
+    def _remember_prompt(self, messages: Any, chunk: Any) -> None:
+        count = getattr(getattr(chunk, "usage", None), "prompt_tokens", None)
+        if isinstance(count, int):
+            self._prompt_tokens[json.dumps(messages)] = count
+            while len(self._prompt_tokens) > _PROMPTS_COUNTED:
+                del self._prompt_tokens[next(iter(self._prompt_tokens))]
 
     @property
     def _counts(self) -> bool:

@@ -71,6 +71,7 @@ class Finished:
         sampling_seconds, provisional_seconds, scoring_seconds: time in the engine, in scoring partial replies, and
             in scoring the complete ones. Time that the reader of the events takes counts nowhere.
         notes: what the reader should know, a sentence each.
+        prompt_tokens: of what the model read before it drew; None where the engine has not counted them.
     """
 
     replies: tuple[Reply, ...]
@@ -82,6 +83,7 @@ class Finished:
     provisional_seconds: float
     scoring_seconds: float
     notes: tuple[str, ...] = ()
+    prompt_tokens: int | None = None
 
 
 Event = Begun | Tokens | Scored | More | Resampled | Finished

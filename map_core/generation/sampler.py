@@ -9,10 +9,12 @@ sets the pace, and closing it stops the engine within one token. How candidates 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from map_core.errors import InputError
-from map_core.generation.events import Begun, Event
+from map_core.generation.events import Begun, Event, Finished
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.resample import sample_whole
 from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
@@ -64,4 +66,9 @@ def generation_events(
     weights = CurrentWeights(request.weights) if weights is None else weights
     yield Begun(request.base)
     method = sample_blocks if blockwise else sample_whole
-    yield from method(engine, scoring, request, weights)
+    with closing(method(engine, scoring, request, weights)) as events:
+        for event in events:
+            if isinstance(event, Finished):
+                yield replace(event, prompt_tokens=engine.prompt_tokens(request.draw_request()))
+            else:
+                yield event

@@ -108,12 +108,15 @@ def chosen_reply(request: ReplyRequest, number: int, snapshot: GenerationSnapsho
 
 
 def usage_of(request: ReplyRequest, snapshots: Sequence[GenerationSnapshot]) -> dict[str, int]:
-    """Count the tokens of the prompts, and of the replies that were chosen."""
+    """Count the tokens of the prompts, each once, and of the replies that were chosen."""
+    pairs = zip(request.requests, snapshots, strict=True)
+    by_prompt = {asked.prompt: snapshot.prompt_tokens for asked, snapshot in pairs}
+    prompt = request.prompt_tokens or sum(count or 0 for count in by_prompt.values())
     completion = sum(s.candidates[s.picked].tokens for s in snapshots if s.picked is not None)
     return {
-        "prompt_tokens": request.prompt_tokens,
+        "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "total_tokens": request.prompt_tokens + completion,
+        "total_tokens": prompt + completion,
     }
 
 

@@ -39,7 +39,7 @@ class ReplyRequest:
         aim: what was solved for it, or None where weights were given or nothing was.
         stops: texts before which a reply is cut.
         stream: whether it comes in pieces; ``usage``: and reports the tokens at the end.
-        prompt_tokens: of all prompts as the model reads them; 0 where they cannot be counted here.
+        prompt_tokens: of all prompts as the model reads them; 0 where only its server can count them.
         viewer: whose turn it takes, where the body has a user.
         notes: what the client should know, a sentence each.
         longest: the longest reply that the body asks for, in tokens; None where it does not say.

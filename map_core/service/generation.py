@@ -94,6 +94,7 @@ class GenerationSnapshot:
         error: what went wrong and what to do, when the phase is "failed".
         command: the command line that mends it, when there is one.
         failure: who can mend it, when the phase is "failed".
+        prompt_tokens: of what the model read before it drew, when done; None where nobody has counted them.
     """
 
     id: str
@@ -120,6 +121,7 @@ class GenerationSnapshot:
     error: str | None = None
     command: str | None = None
     failure: FailureKind | None = None
+    prompt_tokens: int | None = None
 
     @property
     def base_reply(self) -> str:
@@ -326,6 +328,7 @@ class Generation:
                 error=None if failure is None else failure.error,
                 command=None if failure is None else failure.command,
                 failure=None if failure is None else failure.kind,
+                prompt_tokens=None if outcome is None else outcome.prompt_tokens,
             )
 
     def _choice_seconds(self) -> float | None:

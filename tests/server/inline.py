@@ -118,9 +118,9 @@ def asking(
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("map_core.service.service.WorkerClient", InlineWorker)
-        limits = parser.limits
+        limits, dtype = parser.limits, None if engine == "remote" else "float32"
         service = GenerationService(
-            model, engine, "float32", limits.at_once, most_waiting=limits.waiting, most_of_viewer=limits.waiting
+            model, engine, dtype, limits.at_once, most_waiting=limits.waiting, most_of_viewer=limits.waiting
         )
         app = create_app(parser, service, access=access, origins=origins)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:

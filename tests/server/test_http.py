@@ -14,6 +14,7 @@ from map_core.engines import factory
 from map_core.errors import EngineError, InputError, MissingModelError, PaletteError, TryAgainError
 from map_core.server.access import Access, check_origin
 from map_core.server.errors import Limits
+from tests.chat_server import ChatServer, line, piece, saying
 from tests.server.inline import asking, parser_of
 
 HELLO = {"messages": [{"role": "user", "content": "How are you?"}], "max_tokens": 4}
@@ -109,7 +110,7 @@ def test_the_reference_page_lists_every_address_and_loads_nothing(client: TestCl
 
 def test_readiness_is_a_status(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go, opened = threading.Event(), factory.open_engine
-    monkeypatch.setattr(factory, "open_engine", lambda *given: (go.wait(30), opened(*given))[1])
+    monkeypatch.setattr(factory, "open_engine", lambda *given, **options: (go.wait(30), opened(*given, **options))[1])
     with asking(str(tiny), parser_of(tiny), loaded=False) as (client, service):
         loading = client.get("/ready")
         assert (loading.status_code, loading.json()["state"]) == (503, "loading")
@@ -161,7 +162,7 @@ def test_what_the_upstream_server_fails_at_has_its_status_and_words(
         def sample(self, request: Any) -> Any:
             raise error
 
-    monkeypatch.setattr(factory, "open_engine", lambda *given: Failing())
+    monkeypatch.setattr(factory, "open_engine", lambda *given, **options: Failing())
     with asking("m@http://127.0.0.1:1/v1", parser_of(None), engine="remote") as (client, _):
         answer = client.post("/v1/chat/completions", json=HELLO | {"stream": stream})
     assert answer.status_code == status
@@ -182,7 +183,7 @@ def test_what_the_upstream_server_fails_at_has_its_status_and_words(
 def test_a_model_that_cannot_be_loaded_is_nobody_s_bad_request(
     monkeypatch: pytest.MonkeyPatch, error: PaletteError, status: int
 ) -> None:
-    def fails(*given: object) -> None:
+    def fails(*given: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr(factory, "open_engine", fails)
@@ -191,3 +192,16 @@ def test_a_model_that_cannot_be_loaded_is_nobody_s_bad_request(
         assert (answer.status_code, answer.json()["error"]["message"]) == (status, str(error))
         ready = client.get("/ready")
         assert (ready.status_code, ready.json()["note"]) == (503, str(error))
+
+
+def test_an_upstream_server_counts_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody here has its tokenizer; what it says in its usage is what the client is told."""
+    counted = line({"id": "x", "choices": [], "usage": {"prompt_tokens": 17, "completion_tokens": 2}})
+    with ChatServer(saying(piece("Fine.", "stop"), counted, line("[DONE]"))) as upstream:
+        monkeypatch.setenv("VALUE_PALETTE_MODELS", upstream.model())
+        with asking(upstream.model(), parser_of(None), engine="remote") as (client, _):
+            answer = client.post("/v1/chat/completions", json=HELLO | {"n": 2})
+    assert answer.status_code == 200, answer.text
+    usage = answer.json()["usage"]
+    assert usage["prompt_tokens"] == 17
+    assert usage["total_tokens"] == 17 + usage["completion_tokens"]
