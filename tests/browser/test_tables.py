@@ -52,7 +52,7 @@ def test_a_file_of_ones_own_from_upload_to_the_frontier_and_away(browser, addres
     fits(page, "how good it is")
     page.goto(f"{address}/tradeoffs?table=mine")
     settle(page)
-    expect(keyed(page, "two_chart").locator(".main-svg, .js-plotly-plot .main-svg").first).to_be_visible()
+    expect(keyed(page, "view_two").locator(".js-plotly-plot .main-svg").first).to_be_visible()
     assert "table=mine" in page.url
     assert page.evaluate("window.ran") is None
     page.goto(f"{address}/tables?table=mine")
