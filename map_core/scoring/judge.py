@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,10 @@ class _JudgeServer:
     connection: Connection
     client: Any
     fields: RefusedFields
+
+    def __post_init__(self) -> None:
+        # Its connections are closed with it, and not when the garbage collector comes upon them.
+        weakref.finalize(self, self.client.close)
 
     def ask(self, body: dict[str, Any]) -> Any:
         """Send one request."""

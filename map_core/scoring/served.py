@@ -7,6 +7,7 @@ table, log or message.
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,10 @@ class _Server:
     connection: Connection
     client: Any
     fields: RefusedFields
+
+    def __post_init__(self) -> None:
+        # Its connections are closed with it, and not when the garbage collector comes upon them.
+        weakref.finalize(self, self.client.close)
 
 
 class Served(Scorer):
