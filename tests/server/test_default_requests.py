@@ -1,6 +1,7 @@
 """What clients send when a person sets nothing but address, model and messages: each request is served as it is.
 
-The bodies were caught on their way from the clients named, and are shortened to what they hold beside the messages.
+The bodies were caught on their way from the clients named, and are shortened to what they hold beside the messages;
+those of openai and lm-eval were not caught but written by their documents and source.
 """
 
 from __future__ import annotations
