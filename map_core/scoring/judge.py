@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import json
 import math
-import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from map_core.core.types import Reply
-from map_core.errors import EngineError, InputError
-from map_core.models.endpoint import KEYS_BY_HOST, Connection, address_of, connection, key_advice
-from map_core.models.refused_fields import OptionalField, RefusedFields, left_out, lowered, renamed
+from map_core.errors import InputError
+from map_core.models.endpoint import KEYS_BY_HOST
+from map_core.models.refused_fields import OptionalField, left_out, lowered, renamed
 from map_core.models.request_extra import check_request_extra
-from map_core.models.server_reasons import server_reason
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
 from map_core.scoring.definition import title_from
+from map_core.scoring.score_server import ScoreServer, address_of, open_server, send
 from map_core.scoring.settings import Setting, check_settings
 from map_core.scoring.shared_models import ScoringModels
 
@@ -45,7 +43,7 @@ _SETTINGS = {
 }
 #: Digits must have this much of the probability of the judge's next token, else it was not rating at all.
 MIN_DIGIT_MASS = 0.05
-_TOP, _KEPT, _RETRIES = 20, 10_000, 4
+_TOP, _KEPT = 20, 10_000
 #: Fields that servers refuse, and what is asked instead: fewer alternatives to the judge's word, down to that word.
 _OPTIONAL = (
     OptionalField("max_tokens", (renamed("max_completion_tokens"),)),
@@ -55,24 +53,6 @@ _ASK = (
     "You rate replies. {question}\n\nThe prompt was:\n<<<\n{prompt}\n>>>\n\nThe reply is:\n<<<\n{reply}\n>>>\n\n"
     "{question} Answer with one digit from {lowest} ({low_means}) to {highest} ({high_means}) and nothing else."
 )
-
-
-@dataclass(frozen=True)
-class _JudgeServer:
-    """A judge's server: how it is called, its client, and what it refuses of a request."""
-
-    connection: Connection
-    client: Any
-    fields: RefusedFields
-
-    def __post_init__(self) -> None:
-        # Its connections are closed with it, and not when the garbage collector comes upon them.
-        weakref.finalize(self, self.client.close)
-
-    def ask(self, body: dict[str, Any]) -> Any:
-        """Send one request."""
-        fields = {name: value for name, value in body.items() if name not in ("model", "messages")}
-        return self.client.chat.completions.create(model=body["model"], messages=body["messages"], extra_body=fields)
 
 
 class Judge(Scorer):
@@ -92,12 +72,7 @@ class Judge(Scorer):
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
         given = check_settings(f"the value {name!r}", settings, _SETTINGS)
-        for key in ("model", "question"):
-            if key not in given:
-                raise InputError(f"The value {name!r} lacks {key!r}; expected {_SETTINGS[key].words}.")
-        address = address_of(given["model"])
-        if address is None:
-            raise InputError(f"model of {name!r} is {given['model']!r}; expected {_SETTINGS['model'].words}.")
+        address = address_of(name, given, _SETTINGS, ("model", "question"))
         self._lowest, self._highest = given.get("lowest", 1), given.get("highest", 9)
         if not 0 <= self._lowest < self._highest <= 9:
             raise InputError(
@@ -167,24 +142,15 @@ class Judge(Scorer):
         middle, _, after = rest.partition("{reply}")
         return before + prompt + middle + reply + after
 
-    def _server(self) -> _JudgeServer:
-        try:
-            import openai
-        except ImportError as error:
-            raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
+    def _server(self) -> ScoreServer:
         seconds = float(self._given.get("seconds", 60.0))
-        server = connection(self._address, trusted=self._trusted, judge=True)
-        return self._models.shared(
-            ("judge", server, self._address.name, seconds),
-            lambda: _JudgeServer(
-                server,
-                openai.OpenAI(base_url=server.url, api_key=server.key, max_retries=_RETRIES, timeout=seconds),
-                RefusedFields(_OPTIONAL),
-            ),
-        )
+        return open_server(self._models, self._address, ("judge",), str, _OPTIONAL, seconds, trusted=self._trusted)
 
-    def _rate(self, server: _JudgeServer, prompt: str, reply: str) -> float:
-        import openai
+    def _rate(self, server: ScoreServer, prompt: str, reply: str) -> float:
+        def call(form: dict[str, Any]) -> Any:
+            fields = {name: value for name, value in form.items() if name not in ("model", "messages")}
+            messages = form["messages"]
+            return server.client.chat.completions.create(model=form["model"], messages=messages, extra_body=fields)
 
         body = {
             "model": self._address.name,
@@ -195,22 +161,8 @@ class Judge(Scorer):
             "top_logprobs": _TOP,
             **self._extra,
         }
-        try:
-            answer = server.fields.send(body, server.ask)
-        except openai.APIStatusError as error:
-            reason = server_reason(error.body, server.connection)
-            refused = error.status_code in (401, 403)
-            said = f"{'the key is refused, ' if refused else ''}it answers {error.status_code}"
-            advice = f"{key_advice(self._address)} " if refused else ""
-            raise EngineError(
-                f"The judge of {self.name!r} does not rate: {said}{f': {reason}' if reason else ''}. {advice}{_MEND}"
-            ) from error
-        except openai.APIError as error:
-            raise EngineError(
-                f"The judge of {self.name!r} does not answer ({type(error).__name__}). {_MEND}"
-            ) from error
-        except ValueError as error:
-            raise EngineError(f"The judge of {self.name!r} answers with what is no JSON. {_MEND}") from error
+        who = f"The judge of {self.name!r}"
+        answer = send(server, body, call, self._address, who=who, fails="does not rate", mend=_MEND)
         return self._expected(_first_token(answer, self.name))
 
     def _expected(self, log_probs: Mapping[str, float]) -> float:

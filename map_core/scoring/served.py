@@ -7,22 +7,20 @@ table, log or message.
 
 from __future__ import annotations
 
-import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from map_core.core.types import Reply
-from map_core.errors import EngineError, InputError
-from map_core.models.endpoint import KEYS_BY_HOST, Connection, address_of, connection, key_advice
-from map_core.models.refused_fields import OptionalField, RefusedFields
-from map_core.models.server_reasons import server_reason
+from map_core.errors import InputError
+from map_core.models.endpoint import KEYS_BY_HOST
+from map_core.models.refused_fields import OptionalField
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
 from map_core.scoring.definition import title_from
+from map_core.scoring.score_server import ScoreServer, address_of, open_server, send
 from map_core.scoring.served_endpoints import (
     ENDPOINTS,
     GET_REWARD,
@@ -57,22 +55,9 @@ _SETTINGS = {
 _SCALES = ("logit", "probability", "served")
 #: Texts on which it is checked whether the server gives raw outputs when it is asked for them.
 _PROBES = ("Yes, of course, gladly!", "No.", "The cat sat on the mat, and the dog sat beside it.")
-_RETRIES, _KEPT = 4, 10_000
+_KEPT = 10_000
 #: How vLLM is told to give raw outputs, or probabilities: by the one name or, up to 0.11, the other.
 _ACTIVATION = ("use_activation", "activation")
-
-
-@dataclass(frozen=True)
-class _Server:
-    """A server: how it is called, its client, and what it refuses of a request."""
-
-    connection: Connection
-    client: Any
-    fields: RefusedFields
-
-    def __post_init__(self) -> None:
-        # Its connections are closed with it, and not when the garbage collector comes upon them.
-        weakref.finalize(self, self.client.close)
 
 
 class Served(Scorer):
@@ -92,12 +77,7 @@ class Served(Scorer):
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
         given = check_settings(f"the value {name!r}", settings, _SETTINGS)
-        for key in ("model", "endpoint"):
-            if key not in given:
-                raise InputError(f"The value {name!r} lacks {key!r}; expected {_SETTINGS[key].words}.")
-        address = address_of(given["model"])
-        if address is None:
-            raise InputError(f"model of {name!r} is {given['model']!r}; expected {_SETTINGS['model'].words}.")
+        address = address_of(name, given, _SETTINGS, ("model", "endpoint"))
         self._endpoint = given["endpoint"]
         self._scale = given.get("scale", "served" if self._endpoint == GET_REWARD else "logit")
         self._template = given.get("template", {SCORE: "pair"}.get(self._endpoint, ""))
@@ -202,24 +182,18 @@ class Served(Scorer):
 
     # Requests
 
-    def _server(self) -> _Server:
-        try:
-            import openai
-        except ImportError as error:
-            raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
-        called = connection(self._address, trusted=self._trusted, judge=True)
-        seconds = float(self._given.get("seconds", 60.0))
-        url = called.url.removesuffix(f"/{self._endpoint}").removesuffix("/v1")
-        return self._models.shared(
-            (SERVED, called, self._address.name, self._endpoint, seconds),
-            lambda: _Server(
-                called,
-                openai.OpenAI(base_url=url, api_key=called.key, max_retries=_RETRIES, timeout=seconds),
-                RefusedFields([OptionalField(name) for name in _ACTIVATION]),
-            ),
+    def _server(self) -> ScoreServer:
+        return open_server(
+            self._models,
+            self._address,
+            (SERVED, self._endpoint),
+            lambda url: url.removesuffix(f"/{self._endpoint}").removesuffix("/v1"),
+            [OptionalField(name) for name in _ACTIVATION],
+            float(self._given.get("seconds", 60.0)),
+            trusted=self._trusted,
         )
 
-    def _agreed(self, server: _Server) -> dict[str, Any]:
+    def _agreed(self, server: ScoreServer) -> dict[str, Any]:
         """Return what the server is to be asked for, after it is known that it heeds that.
 
         Servers pass over fields that they do not know, so an older vLLM gives probabilities whatever it is asked for.
@@ -249,35 +223,22 @@ class Served(Scorer):
         return asked
 
     def _ask(
-        self, server: _Server, texts: Sequence[ServedText], options: Mapping[str, Any] | None = None
+        self, server: ScoreServer, texts: Sequence[ServedText], options: Mapping[str, Any] | None = None
     ) -> np.ndarray:
         """Return the outputs of some texts, (text, output)."""
-        import openai
-
         body = body_of(self._endpoint, self._address.name, texts, (self._options if options is None else options) or {})
+
+        def call(form: dict[str, Any]) -> Any:
+            return server.client.post(f"/{self._endpoint}", body=form, cast_to=object)
+
+        who = f"The server of {self.name!r}"
+        answer = send(server, body, call, self._address, who=who, fails="gives no scores", mend=_MEND)
         try:
-            answer = server.fields.send(
-                body, lambda form: server.client.post(f"/{self._endpoint}", body=form, cast_to=object)
-            )
             return outputs_in(self._endpoint, answer, len(texts), "token" in self._given)
-        except openai.APIStatusError as error:
-            refused = "the key is refused, " if error.status_code in (401, 403) else ""
-            reason, advice = server_reason(error.body, server.connection), key_advice(self._address) if refused else ""
-            raise EngineError(
-                f"The server of {self.name!r} gives no scores: {refused}it answers {error.status_code}"
-                f"{f': {reason}' if reason else ''}. {f'{advice} ' if advice else ''}{_MEND}"
-            ) from error
-        except openai.APIError as error:
-            raise EngineError(
-                f"The server of {self.name!r} does not answer ({type(error).__name__}). {_MEND}"
-            ) from error
         except UnexpectedAnswer as error:
             raise ScorerError(
-                f"The server of {self.name!r} gives no scores at /{self._endpoint}: {error}. See which endpoint serves "
-                "this model."
+                f"{who} gives no scores at /{self._endpoint}: {error}. See which endpoint serves this model."
             ) from error
-        except ValueError as error:
-            raise EngineError(f"The server of {self.name!r} answers with what is no JSON. {_MEND}") from error
 
 
 _MEND = (
