@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from types import TracebackType
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -23,11 +19,12 @@ from starlette.routing import Route
 
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import LocalEngine
+from tests.server_thread import ServerThread
 
 Answer = Callable[[dict[str, Any]], "AsyncIterator[str] | Response"]
 
 
-class ChatServer:
+class ChatServer(ServerThread):
     """Serves ``/v1/models`` and ``/v1/chat/completions`` as long as its ``with`` block lasts.
 
     Args:
@@ -44,27 +41,9 @@ class ChatServer:
         self.answer, self.owner, self.models, self.key = answer, owner, models, key
         self.requests: list[dict[str, Any]] = []
         self.open = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
         routes = [Route("/v1/models", self._list), Route("/v1/chat/completions", self._chat, methods=["POST"])]
-        config = uvicorn.Config(
-            Starlette(routes=routes), log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
-
-    def __enter__(self) -> ChatServer:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.005)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+        super().__init__(Starlette(routes=routes), timeout_graceful_shutdown=1)
+        self.url = f"{self.origin}/v1"
 
     def model(self, name: str = "tiny") -> str:
         """The name by which an engine reaches a model here."""

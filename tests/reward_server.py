@@ -8,24 +8,21 @@ Source: ``protocol.py`` under ``vllm/entrypoints/pooling`` of vLLM; ``openrlhf/c
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.server_thread import ServerThread
+
 #: What a request gets: the endpoint and the body come in, an answer goes out.
 Answer = Callable[[str, dict[str, Any]], Response]
 
 
-class RewardServer:
+class RewardServer(ServerThread):
     """Serves ``/classify``, ``/pooling``, ``/score`` and ``/get_reward`` as long as its ``with`` block lasts.
 
     Args:
@@ -36,26 +33,9 @@ class RewardServer:
     def __init__(self, answer: Answer, key: str | None = None) -> None:
         self.answer, self.key = answer, key
         self.requests: list[tuple[str, dict[str, Any]]] = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         names = ("classify", "pooling", "score", "get_reward")
-        routes = [Route(f"/{name}", self._asked, methods=["POST"]) for name in names]
-        config = uvicorn.Config(Starlette(routes=routes), log_level="critical", lifespan="off", ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
-
-    def __enter__(self) -> RewardServer:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.005)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+        super().__init__(Starlette(routes=[Route(f"/{name}", self._asked, methods=["POST"]) for name in names]))
+        self.url = self.origin
 
     async def _asked(self, request: Request) -> Response:
         given = request.headers.get("authorization", "")

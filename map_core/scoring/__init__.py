@@ -5,6 +5,7 @@ base, specification, settings, definition
 registry              scorers by name
 lexicon, likelihood, embedding, contrast, classifier, served, judge, function
                       the families
+score_server          the server of a judge or of a served value: its client, its failures in words
 served_endpoints      requests and answers of servers of reward models
 templates             texts with places for a prompt and a reply
 embedding_examples, embedding_covariance

@@ -248,7 +248,7 @@ def test_a_server_that_is_busy_is_asked_again() -> None:
 
 
 def test_a_server_that_is_gone_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("map_core.scoring.served._RETRIES", 0)
+    monkeypatch.setattr("map_core.scoring.score_server._RETRIES", 0)
     with RewardServer(lambda endpoint, body: rows([1.0])) as server:
         scorer = served(server, endpoint="classify", template="reply", scale="served", seconds=5)
     with pytest.raises(EngineError, match=r"does not answer \(APIConnectionError\)"):
