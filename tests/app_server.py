@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect, sync_playwright
 
-from map_core.data import reward_table
+from map_core.data import table_format
 from tests import ROOT
 from tests.browser_setup import OPTIONS, find_chromium
 from tests.tables import make_table
@@ -94,7 +94,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
     """The app on a small table, one for all files of tests."""
     folder = tmp_path_factory.mktemp("app")
     made = make_table(prompts=16, candidates=32, seed=5)
-    reward_table.save(
+    table_format.save(
         replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet"
     )
     with running(folder, folder / "table.parquet") as started:

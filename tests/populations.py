@@ -8,7 +8,7 @@ import numpy as np
 
 from map_core.confidence import confidence
 from map_core.core.types import Form, Verdict
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.feasibility import margin
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import Status, solve
@@ -50,7 +50,7 @@ def synthetic(prompts: int = 4000, candidates: int = 16, values: int = 6, seed: 
 
 def default_table() -> Population:
     """The embedded table's prompts as a population, to be drawn from with replacement."""
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     count, size = len(table.prompts), len(table.values)
     return Population(f"default table, {count} prompts x 64", table.rewards.reshape(count, -1, size))
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from map_core.core.types import Reply
-from map_core.data import reward_table, table_file
+from map_core.data import table_columns, table_file, table_format
 from map_core.data.prompts import DEFAULT_USE_CASE, Prompt
-from map_core.data.reward_table import RewardTable
+from map_core.data.reward_table import READING, RewardTable
 from map_core.errors import InputError
 from map_core.models.files import sha256_of
 
@@ -38,7 +38,7 @@ class ExistingTable:
 
     def __init__(self, data: pa.Table, metadata: Mapping[str, Any], values: tuple[str, ...], fingerprint: str) -> None:
         self.metadata, self.values, self.fingerprint = dict(metadata), values, fingerprint
-        self.reading = tuple(map(str, self.metadata.pop(reward_table.READING, ())))
+        self.reading = tuple(map(str, self.metadata.pop(READING, ())))
         ids = data["prompt_id"] if "prompt_id" in data.column_names else data["prompt"]
         codes = ids.combine_chunks().dictionary_encode().indices.to_numpy()
         numbers = data["candidate"].to_numpy() if "candidate" in data.column_names else _counted(codes)
@@ -55,7 +55,7 @@ class ExistingTable:
         Raises:
             InputError: no such file, or no table.
         """
-        metadata = reward_table.load_metadata(path) if path.is_file() else {}
+        metadata = table_format.load_metadata(path) if path.is_file() else {}
         values = metadata.get("values")
         if not values:
             return cls.of(table_file.load(path))
@@ -63,7 +63,7 @@ class ExistingTable:
             data, fingerprint = pq.read_table(path), sha256_of(path)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path} cannot be read ({error}). Give a reward table.") from error
-        lacking = [name for name in (*reward_table.REQUIRED_COLUMNS, *values) if name not in data.column_names]
+        lacking = [name for name in (*table_columns.REQUIRED_COLUMNS, *values) if name not in data.column_names]
         if lacking or not data.num_rows:
             raise InputError(f"{path} is no reward table: it lacks {', '.join(lacking) or 'rows'}.")
         return cls(data, metadata, tuple(values), fingerprint)
@@ -73,7 +73,7 @@ class ExistingTable:
         """Return the base for a table in memory."""
         texts = "\0".join((*table.prompts, *table.replies)).encode()
         fingerprint = hashlib.sha256(texts + table.rewards.tobytes()).hexdigest()
-        return cls(reward_table.as_arrow(table), table.metadata, table.values, fingerprint)
+        return cls(table_format.as_arrow(table), table.metadata, table.values, fingerprint)
 
     @cached_property
     def prompts(self) -> tuple[Prompt, ...]:

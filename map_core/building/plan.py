@@ -15,7 +15,7 @@ from typing import Any
 from map_core.building.checkpoints import ScoreKey
 from map_core.core.file_lock import check_output_path
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -109,7 +109,7 @@ class BuildResult:
 
     def load(self) -> RewardTable:
         """Read the table itself."""
-        return reward_table.load(self.out)
+        return table_format.load(self.out)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ def refuse_overwrite(out: Path, force: bool) -> None:
 def build_digest_of(out: Path) -> str | None:
     """Return the digest of the build that wrote ``out``; None where there is no table or it records none."""
     try:
-        recorded = reward_table.load_metadata(out).get("build") if out.is_file() else None
+        recorded = table_format.load_metadata(out).get("build") if out.is_file() else None
     except InputError:
         return None
     return recorded if isinstance(recorded, str) else None

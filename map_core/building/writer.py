@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from map_core.core.atomic_files import open_durable
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
-from map_core.data.reward_table import table_schema
+from map_core.data.table_format import table_schema
 
 #: Replies in a row group.
 ROW_GROUP_SIZE = 16_384

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from map_core.data import table_file
-from map_core.data.reward_table import load_metadata
+from map_core.data.table_format import load_metadata
 from map_core.errors import InputError
 
 SETTING = "VALUE_PALETTE_TABLES"

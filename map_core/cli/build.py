@@ -23,7 +23,7 @@ from map_core.cli.options import (
     values_option,
 )
 from map_core.cli.progress import ProgressReporter, watch_progress
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import Prompt, hold_out, read_prompts
 from map_core.models.endpoint import approved_model
 from map_core.models.files import DEFAULT_MODEL
@@ -203,7 +203,7 @@ class _Asked:
 
     def _extend(self, report: ProgressReporter) -> BuildResult:
         given = self._given
-        own = self._own(reward_table.load_metadata(given["extend"]))
+        own = self._own(table_format.load_metadata(given["extend"]))
         return builder.extend(
             given["extend"],
             self.out,

@@ -25,7 +25,7 @@ from map_core.cli.options import (
 )
 from map_core.cli.progress import ProgressLines
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.generation.events import Begun, Event, Finished, Tokens
 from map_core.generation.request import GenerationRequest, Method
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 @click.option(
     "--table",
     type=click.Path(path_type=Path),
-    default=reward_table.DEFAULT_TABLE,
+    default=table_format.DEFAULT_TABLE,
     help="The table that --target is solved on, with its values of your own; the embedded one by default.",
 )
 @values_file_option()
@@ -153,7 +153,7 @@ def generate(
     by_value = read_weights((*weights, *more_weights))
     if targets and by_value:
         raise click.UsageError("Give either targets or weights.")
-    metadata = reward_table.load_metadata(table) if targets or table != reward_table.DEFAULT_TABLE else {}
+    metadata = table_format.load_metadata(table) if targets or table != table_format.DEFAULT_TABLE else {}
     own = {**scoring.from_metadata(metadata), **(scoring.read_values_file(values_file) if values_file else {})}
     aim = _aim(table, targets, most_candidates or candidates, scoring.scorable_values(own)) if targets else None
     if shown == "all":
@@ -313,7 +313,7 @@ def sampling_settings(
     """
     if metadata is None:
         metadata = (
-            reward_table.load_metadata(reward_table.DEFAULT_TABLE) if reward_table.DEFAULT_TABLE.is_file() else {}
+            table_format.load_metadata(table_format.DEFAULT_TABLE) if table_format.DEFAULT_TABLE.is_file() else {}
         )
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     return replace(SamplingSettings.from_metadata(metadata), **given)

@@ -26,7 +26,7 @@ class Decorator(Protocol):
 
 
 def _default_table() -> Path:
-    from map_core.data.reward_table import DEFAULT_TABLE
+    from map_core.data.table_format import DEFAULT_TABLE
 
     return DEFAULT_TABLE
 

@@ -13,7 +13,7 @@ from map_core.cli.options import lock_option, seed_option, table_options, target
 from map_core.cli.output import print_json
 from map_core.core import amounts
 from map_core.core.types import Form
-from map_core.data import reward_table, table_file
+from map_core.data import table_file, table_format
 from map_core.errors import InputError
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.palettes.targets import percentiles
@@ -82,7 +82,7 @@ def report(
                 _palette(opened, palette.levels, use_case, kept),
                 date=datetime.now(UTC),
                 name=str(palette.record.get("name") or name),
-                shown_table="" if table == reward_table.DEFAULT_TABLE else str(table),
+                shown_table="" if table == table_format.DEFAULT_TABLE else str(table),
                 study=find_study(table) if study is None else studies.load(study),
                 form=Form(form) if form else None,
                 wanted=ReportOptions(draws, samples, seed),

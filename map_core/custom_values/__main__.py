@@ -13,7 +13,7 @@ from pathlib import Path
 from map_core.core.child_process import ParentPipe
 from map_core.custom_values.embedding_cache import CachedEmbedder
 from map_core.custom_values.score_table import score_table
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import PaletteError
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, ScoringModels, Specification, make_scorer
 from map_core.scoring.shared_models import Embedder
@@ -39,7 +39,7 @@ def main(table: str, out: str) -> int:
     parent = ParentPipe()
     try:
         definition = Definition.from_dict(parent.receive())
-        replies = reward_table.load(table)
+        replies = table_format.load(table)
         models = _models(len(replies.replies), Path(out).parent / "embeddings")
         scorer = make_scorer(Specification.of(definition), models)
         score_table(replies, scorer, Path(out), lambda done, total: parent.send({"done": done, "total": total}))

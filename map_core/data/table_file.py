@@ -1,7 +1,7 @@
 """Load a table file that anybody has made: one of this project as it is, any other by the checks of an import.
 
 A Parquet file that this project did not write is read as it stands only where it keeps the format of
-:mod:`map_core.data.reward_table` to the letter; otherwise it goes through :mod:`map_core.data.importing`, and what that
+:mod:`map_core.data.table_format` to the letter; otherwise it goes through :mod:`map_core.data.importing`, and what that
 decided (which column is what, what is left out) stands in :attr:`RewardTable.reading` as sentences.
 """
 
@@ -16,15 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.importing import ColumnChoice, import_file
 from map_core.data.importing.cells import NumberColumn
 from map_core.data.importing.column_roles import ColumnRoles, assign_roles
 from map_core.data.importing.lookalikes import visible
 from map_core.data.importing.questions import UnansweredError
 from map_core.data.importing.readers import open_source
-from map_core.data.reward_table import METADATA_KEY, READING, RewardTable
+from map_core.data.reward_table import READING, RewardTable
 from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, index_columns, is_counter, is_number
+from map_core.data.table_format import METADATA_KEY
 from map_core.errors import InputError
 
 
@@ -41,14 +42,14 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     path = Path(path)
     reasons = departures(path)
     if not reasons:
-        return reward_table.load(path)
+        return table_format.load(path)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "table.parquet"
         try:
             result = import_file(path, copy)
         except UnansweredError as error:
             raise InputError(f"{error} These are options of import: import the file first.") from error
-        table = reward_table.load(copy)
+        table = table_format.load(copy)
     first = f"{path.name} was not written by this app and is read as an import reads it: {'; '.join(reasons)}."
     return replace(table, metadata={**table.metadata, READING: [first, *result.notes]})
 
@@ -73,7 +74,7 @@ def count(path: Path) -> TableCounts:
     Raises:
         InputError: it cannot be loaded.
     """
-    metadata = reward_table.load_metadata(path)
+    metadata = table_format.load_metadata(path)
     if METADATA_KEY not in (pq.read_schema(path).metadata or {}) and departures(path):
         with tempfile.TemporaryDirectory() as folder:
             result = import_file(path, Path(folder) / "table.parquet")
@@ -90,13 +91,13 @@ def count(path: Path) -> TableCounts:
             prompts = pc.count_distinct(file.read([key])[key]).as_py()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path.name} is not a Parquet file that can be read ({error}).") from error
-    return TableCounts(int(prompts), replies, reward_table.value_columns(schema, metadata, path)[0])
+    return TableCounts(int(prompts), replies, table_format.value_columns(schema, metadata, path)[0])
 
 
 def departures(path: Path) -> list[str]:
     """Return what keeps a file from being read as it stands, as the ends of sentences.
 
-    None for a table of this project, and for what :func:`map_core.data.reward_table.load` refuses anyway: no Parquet,
+    None for a table of this project, and for what :func:`map_core.data.table_format.load` refuses anyway: no Parquet,
     or one without the required columns.
     """
     try:

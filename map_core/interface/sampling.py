@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.interface.notebook import html_table
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def sample_aligned(
     from map_core.models.files import DEFAULT_MODEL
 
     if settings is None:
-        settings = SamplingSettings.from_metadata(reward_table.load_metadata(reward_table.DEFAULT_TABLE))
+        settings = SamplingSettings.from_metadata(table_format.load_metadata(table_format.DEFAULT_TABLE))
     request = GenerationRequest(
         prompt, dict(weights), candidates=candidates, settings=settings, seed=seed, provisional=False
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.data import reward_table, table_file
+from map_core.data import table_file, table_format
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -113,5 +113,5 @@ def load_table(path: str | Path | None = None, *, use_case: str | None = None, f
         >>> vp.load_table().values[:3]
         ('helpfulness', 'kindness', 'humor')
     """
-    table = table_file.load(reward_table.DEFAULT_TABLE if path is None else path).select(use_case)
+    table = table_file.load(table_format.DEFAULT_TABLE if path is None else path).select(use_case)
     return Table(table, MemoryOracle.of(table, Form(form) if form else None))

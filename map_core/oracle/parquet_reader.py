@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from map_core.data.reward_table import load_metadata
 from map_core.data.table_columns import REPLY_COLUMNS, departure, is_counter, is_number
+from map_core.data.table_format import load_metadata
 from map_core.errors import InputError
 
 T = TypeVar("T")

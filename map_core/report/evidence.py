@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from map_core.data.reward_table import DEFAULT_TABLE
+from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
 from map_core.studies.delivery import DeliveryStudy
 from map_core.studies.delivery import study as studies

@@ -72,10 +72,10 @@ def for_embedder(name: str) -> np.ndarray | None:
 
 def remeasure(file: Path = FILE) -> np.ndarray:
     """Measure the embedded table again, with the default embedding model, and keep the result."""
-    from map_core.data import reward_table
+    from map_core.data import table_format
     from map_core.scoring.shared_models import ScoringModels
 
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     texts = [table.replies[start + number] for start in table.offsets[:-1] for number in range(REPLIES)]
     spread = measure(ScoringModels().embed(texts).reshape(len(table.prompts), REPLIES, -1))
     save(spread, file)

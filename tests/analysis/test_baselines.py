@@ -13,7 +13,8 @@ import pytest
 from map_core.analysis import baselines
 from map_core.cli import main
 from map_core.core.types import Form
-from map_core.data.reward_table import RewardTable, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import save
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve

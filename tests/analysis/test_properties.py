@@ -21,7 +21,8 @@ from map_core.analysis.sequential import sequential_path
 from map_core.confidence import confidence
 from map_core.core.types import Form
 from map_core.data.importing import import_table
-from map_core.data.reward_table import RewardTable, load, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import load, save
 from map_core.errors import InputError
 from map_core.groups import Group, Limit, clashes, concessions, max_min, nash, satisfaction_alone
 from map_core.solver.newton import Status, solve

@@ -15,7 +15,7 @@ from map_core.analysis.order_effects import compare_orders, path_loss
 from map_core.analysis.sequential import sequential_path, sequential_paths
 from map_core.cli import main
 from map_core.core.types import Form
-from map_core.data.reward_table import save
+from map_core.data.table_format import save
 from map_core.errors import InputError
 from map_core.feasibility import margin
 from map_core.oracle import MemoryOracle

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.feasibility import AttainableLevels, cutting_planes, margin, smallest_conflict
 from map_core.feasibility.nearest import nearest
 from map_core.oracle import MemoryOracle
@@ -45,7 +45,7 @@ def milliseconds(work: Callable[[], Any]) -> float:
 
 def run() -> dict[str, Any]:
     """Time each question, print a table, return its rows."""
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     oracle, pooled = MemoryOracle.of(table), MemoryOracle.of(table, Form.POOLED)
     asked = palettes(oracle)
     even = np.full(len(oracle.values), 1.0 / len(oracle.values))

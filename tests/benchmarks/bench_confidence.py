@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from map_core.confidence import bootstrap
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.feasibility import margin
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
@@ -99,7 +99,7 @@ def _shown(rate: float | list[float] | None) -> str:
 
 def bootstraps() -> list[dict[str, Any]]:
     """Time 1,000 draws with verdicts on the embedded table, from easy to far beyond."""
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     oracle = MemoryOracle.of(table)
     size, n = len(oracle.values), oracle.prompts
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), 1000).astype(float)

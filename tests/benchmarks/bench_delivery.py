@@ -13,7 +13,7 @@ from typing import Any
 
 from map_core.cli.delivery_output import crossed_summary
 from map_core.cli.verify import fresh_replies
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.studies.delivery import CrossFitDelivery, bootstrap_mean, run_study
 
 CANDIDATES, SEED = 16, 1
@@ -44,7 +44,7 @@ def figures(found: CrossFitDelivery) -> dict[str, Any]:
 
 def run(fresh: Path | None = None) -> dict[str, Any]:
     """Draw, solve, realise, print, return the figures."""
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     began = time.perf_counter()
     new = fresh_replies(table, CANDIDATES, None, SEED, "auto", fresh)
     drawn = time.perf_counter()

@@ -18,7 +18,7 @@ import numpy as np
 from map_core.analysis.frontier import frontier, frontiers, surface
 from map_core.analysis.sensitivity import sensitivity_curve
 from map_core.core.types import Form
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle
 from map_core.solver.rays import solve_rays
@@ -90,7 +90,7 @@ def run() -> dict[str, Any]:
     seconds = timed(lambda: surface(oracle, (0, 1, 2), BUDGETS, limit=False))
     results |= [row(f"a surface, 4 budgets x {len(weights) // 4} directions", seconds, limit)]
 
-    table = MemoryOracle.of(reward_table.load(reward_table.DEFAULT_TABLE))
+    table = MemoryOracle.of(table_format.load(table_format.DEFAULT_TABLE))
     targets = np.full(len(table.values), 0.2)
     attainable = AttainableLevels(table)
     limit = 41 * timed(lambda: table.moments(targets))

@@ -18,7 +18,7 @@ import numpy as np
 
 from map_core import scoring
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.engines.base import Engine
 from map_core.engines.factory import open_engine
 from map_core.generation.choice import choose
@@ -45,7 +45,7 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
         prompts: how many of the table's prompts.
         sizes: numbers of candidates.
     """
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     oracle = MemoryOracle.of(table)
     levels = np.full(len(table.values), np.nan)
     for name in TARGETED:

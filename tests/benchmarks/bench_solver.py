@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from map_core.core.types import Form
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.feasibility import margin
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
@@ -143,7 +143,7 @@ def compare(oracle: MemoryOracle, z: np.ndarray, groups: int, title: str) -> dic
 
 def run() -> dict[str, Any]:
     """Compare on the embedded table and on one of the published table's shape."""
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     oracle = MemoryOracle.of(table)
     title = f"{len(table.rewards)} replies x {len(table.values)} values per prompt, all targeted"
     found = {"default": compare(oracle, oracle.standardise(table.rewards), len(table.prompts), title)}

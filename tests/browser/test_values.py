@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import PaletteError
 from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER
@@ -32,7 +32,7 @@ def own_address(tmp_path_factory):
     """An app of its own: a value in use would give every other test's desk one more fader."""
     folder = tmp_path_factory.mktemp("values")
     made = make_table(prompts=16, candidates=8, seed=5)
-    reward_table.save(
+    table_format.save(
         replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet"
     )
     with running(folder, folder / "table.parquet") as started:

@@ -22,8 +22,9 @@ from map_core.building.checkpoints import checkpoint_path
 from map_core.cli.build import build as command
 from map_core.cli.progress import progress_text
 from map_core.core.types import Reply, SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import Prompt, read_prompts
+from map_core.data.reward_table import RewardTable
 from map_core.engines.base import Engine
 from map_core.engines.factory import open_engine
 from map_core.errors import InputError
@@ -49,9 +50,7 @@ def engine(model: Path) -> Engine:
     return open_engine(str(model), "torch", "float32")
 
 
-def make(
-    engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **changes: object
-) -> reward_table.RewardTable:
+def make(engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **changes: object) -> RewardTable:
     """A build with everything at its usual value but what is named."""
     asked: dict[str, object] = {"candidates": 3, "settings": SETTINGS, "seed": 7, "prompts": PROMPTS} | changes
     prompts = asked.pop("prompts")
@@ -78,7 +77,7 @@ def test_a_table_of_a_tiny_model(engine: Engine, tmp_path: Path) -> None:
     assert table.use_cases == ("stories", "support", "stories")
     np.testing.assert_array_equal(table.candidates, [3, 3, 3])
     assert len(set(table.replies)) > 3
-    loaded = reward_table.load(out)
+    loaded = table_format.load(out)
     np.testing.assert_array_equal(loaded.rewards, table.rewards)
     assert not checkpoint_path(out).exists()
 
@@ -95,7 +94,7 @@ def test_a_table_of_a_tiny_model(engine: Engine, tmp_path: Path) -> None:
 
 def test_the_metadata_says_where_a_table_comes_from(engine: Engine, tmp_path: Path) -> None:
     make(engine, tmp_path / "table.parquet")
-    metadata = reward_table.load_metadata(tmp_path / "table.parquet")
+    metadata = table_format.load_metadata(tmp_path / "table.parquet")
     assert metadata["model"] == {"name": engine.info.model, "sha256": engine.info.model_hash}
     assert metadata["engine"]["name"] == "torch"
     assert SamplingSettings(**metadata["sampling"]) == SETTINGS

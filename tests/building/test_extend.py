@@ -17,7 +17,7 @@ from map_core.building.checkpoints import checkpoint_path
 from map_core.building.workers import SamplingTask, ScoringTask
 from map_core.cli.build import build as command
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import Prompt
 from map_core.engines.base import EngineInfo
 from map_core.errors import InputError
@@ -184,7 +184,7 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Unknown value 'tact'"):
         added(out, values=["tact"])
     foreign = tmp_path / "foreign.parquet"
-    reward_table.save(replace(made, metadata={}), foreign)
+    table_format.save(replace(made, metadata={}), foreign)
     with pytest.raises(InputError, match="does not tell how its replies were drawn"):
         added(foreign, candidates=9)
     assert added(foreign, values=["plain_language"])[0].values == (*NAMES, "plain_language")
@@ -202,7 +202,7 @@ def test_a_table_that_changes_meanwhile_is_not_overwritten(tmp_path: Path) -> No
 
     with pytest.raises(InputError, match="was changed by another build just now"):
         added(out, candidates=5, hire=hire)
-    assert reward_table.load(out).values == (*NAMES, "plain_language")
+    assert table_format.load(out).values == (*NAMES, "plain_language")
 
 
 def test_the_command_adds_to_a_table(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_the_command_adds_to_a_table(tmp_path: Path) -> None:
     assert json.loads(progress.read_text())["state"] == "done"
     done = CliRunner().invoke(command, more, catch_exceptions=False)
     assert "Nothing was missing." in done.output
-    table = reward_table.load(out)
+    table = table_format.load(out)
     np.testing.assert_array_equal(table.candidates, [4, 4])
     for wrong, said in (
         (["--extend", str(out), "--seed", "3"], "--seed cannot be given with --extend"),

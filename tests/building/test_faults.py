@@ -21,8 +21,9 @@ from map_core.building.checkpoints import checkpoint_path
 from map_core.building.fault_tolerant_scoring import score_each
 from map_core.building.scorer_host import ScorerSubprocess
 from map_core.core.types import Reply, SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import Prompt
+from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError
 from tests import ROOT
@@ -50,11 +51,11 @@ def make(out: Path, scorers: Sequence[Scorer], candidates: int = 6, **more: obje
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> reward_table.RewardTable:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RewardTable:
     return make(tmp_path_factory.mktemp("whole") / "t.parquet", scoring.scorers(["diversity"])).load()
 
 
-def rare(table: reward_table.RewardTable) -> str:
+def rare(table: RewardTable) -> str:
     """A text that is the reply to some prompts and not the only one of any."""
     counts = {text: table.replies.count(text) for text in table.replies if text}
     return min(counts, key=lambda text: (counts[text], text))
@@ -62,7 +63,7 @@ def rare(table: reward_table.RewardTable) -> str:
 
 @pytest.mark.parametrize("fault", HERE)
 def test_a_reply_that_a_scorer_fails_on_is_left_out_and_told_of(
-    fault: Fault, whole: reward_table.RewardTable, tmp_path: Path
+    fault: Fault, whole: RewardTable, tmp_path: Path
 ) -> None:
     bad, out = rare(whole), tmp_path / "t.parquet"
     built = make(out, [*scoring.scorers(["diversity"]), Odd(fault, [bad])])
@@ -87,7 +88,7 @@ def test_a_reply_that_a_scorer_fails_on_is_left_out_and_told_of(
 
 @pytest.mark.parametrize("fault", [Fault.HANGS, Fault.IS_KILLED, Fault.LEAVES])
 def test_a_scorer_that_takes_its_process_along_is_started_again(
-    fault: Fault, whole: reward_table.RewardTable, tmp_path: Path
+    fault: Fault, whole: RewardTable, tmp_path: Path
 ) -> None:
     bad, scorers = rare(whole), [Odd(fault, [rare(whole)])]
     built = rescore(whole, tmp_path / "t.parquet", scorers, limit=2.0)
@@ -158,9 +159,7 @@ def test_a_scorer_that_never_works_is_given_up(tmp_path: Path) -> None:
     host.close()
 
 
-def test_a_scorer_that_breaks_later_ends_the_build_and_nothing_is_lost(
-    whole: reward_table.RewardTable, tmp_path: Path
-) -> None:
+def test_a_scorer_that_breaks_later_ends_the_build_and_nothing_is_lost(whole: RewardTable, tmp_path: Path) -> None:
     """Three prompts in a row without one reward: the endpoint is gone, not three replies odd."""
     out = tmp_path / "t.parquet"
     with pytest.raises(ScorerError, match="failed on every reply to 3 prompts in a row"):
@@ -219,7 +218,7 @@ def test_what_scorers_have_to_say_stands_at_the_end(limit: float | None, tmp_pat
 
 
 def test_a_build_that_loses_most_replies_ends_and_a_mended_scorer_is_asked_again(
-    whole: reward_table.RewardTable, tmp_path: Path
+    whole: RewardTable, tmp_path: Path
 ) -> None:
     out, bad = tmp_path / "t.parquet", []
     while (lost := sum(text in bad for text in whole.replies)) <= len(whole.replies) / 2:
@@ -232,7 +231,7 @@ def test_a_build_that_loses_most_replies_ends_and_a_mended_scorer_is_asked_again
     assert (built.sampled, built.replies, built.marked) == (0, len(whole.replies), ())
 
 
-def test_marks_are_kept_over_a_stop_and_not_tried_again(whole: reward_table.RewardTable, tmp_path: Path) -> None:
+def test_marks_are_kept_over_a_stop_and_not_tried_again(whole: RewardTable, tmp_path: Path) -> None:
     bad, out = rare(whole), tmp_path / "t.parquet"
     calls: list[str] = []
 
@@ -253,14 +252,14 @@ def test_marks_are_kept_over_a_stop_and_not_tried_again(whole: reward_table.Rewa
     assert len(built.marked) == whole.replies.count(bad)
 
 
-def test_candidate_numbers_stay_when_more_are_drawn(whole: reward_table.RewardTable, tmp_path: Path) -> None:
+def test_candidate_numbers_stay_when_more_are_drawn(whole: RewardTable, tmp_path: Path) -> None:
     """A reply that was left out leaves a gap, so that adding candidates draws none twice."""
     out, bad = tmp_path / "t.parquet", rare(whole)
     make(out, [Odd(Fault.RAISES, [bad])])
     engine, scorer = ToyEngine(), Odd(Fault.RAISES, [bad])
     extend(out, out, lambda names: [scorer], candidates=9, hire=lambda model, *asked: LocalWorkers(engine, *asked))
     direct = make(tmp_path / "direct.parquet", [Odd(Fault.RAISES, [bad])], candidates=9).load()
-    extended = reward_table.load(out)
+    extended = table_format.load(out)
     assert extended.replies == direct.replies
     np.testing.assert_array_equal(extended.rewards, direct.rewards)
     assert extended.metadata["left_out"]["replies"] == direct.metadata["left_out"]["replies"]

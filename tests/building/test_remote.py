@@ -19,7 +19,7 @@ from map_core.building.checkpoints import checkpoint_path
 from map_core.cli import main
 from map_core.cli.build import build as command
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import Prompt
 from map_core.engines.base import LocalEngine
 from map_core.engines.factory import open_engine
@@ -161,7 +161,7 @@ def test_no_secret_is_written_or_said(local: LocalEngine, tmp_path: Path, capfd:
     assert len(everything) >= 6
     assert not any(SECRET.encode() in content for content in everything)
     assert SECRET not in said.err + said.out + done.output
-    assert SECRET not in json.dumps(reward_table.load_metadata(out))
+    assert SECRET not in json.dumps(table_format.load_metadata(out))
 
 
 def test_a_server_that_draws_greedily_ends_the_build_before_anything_is_kept(tmp_path: Path) -> None:

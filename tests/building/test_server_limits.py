@@ -19,7 +19,7 @@ from map_core.building.plan import prompt_seed
 from map_core.cli.build import build as command
 from map_core.core.types import SamplingSettings
 from map_core.core.unknown_sampling import unknown_sampling_note, unknown_settings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import Prompt
 from map_core.engines.draw_request import candidate_seed
 from map_core.engines.remote_engine import RemoteEngine
@@ -124,7 +124,7 @@ def test_extra_fields_are_sent_and_recorded_and_used_again(tmp_path: Path) -> No
         done = run(server, tmp_path, "--request-extra", json.dumps(extra))
         assert done.exit_code == 0, done.output
         assert all(request["chat_template_kwargs"] == {"enable_thinking": False} for request in server.requests)
-        assert reward_table.load_metadata(tmp_path / "t.parquet")["request_extra"] == extra
+        assert table_format.load_metadata(tmp_path / "t.parquet")["request_extra"] == extra
         before = len(server.requests)
         more = CliRunner().invoke(command, ["--extend", str(tmp_path / "t.parquet"), "--candidates", "3"])
         assert more.exit_code == 0, more.output

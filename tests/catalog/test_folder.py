@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from map_core import catalog
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import InputError
 from tests.tables import VALUES, make_table
 
@@ -21,7 +21,7 @@ def test_a_list_says_what_a_table_holds():
     assert catalog.list_tables() == ()
     made = make_table(prompts=5, candidates=3)
     metadata = {"model": {"name": "tiny"}, "source": {"file": "mine.csv"}}
-    reward_table.save(replace(made, metadata=metadata), catalog.path_of("My  replies "))
+    table_format.save(replace(made, metadata=metadata), catalog.path_of("My  replies "))
     (catalog.folder() / "broken.parquet").write_bytes(b"PAR1 and no more")
     (catalog.folder() / "notes.txt").write_text("left alone")
     found = {one.name: one for one in catalog.list_tables()}
@@ -37,7 +37,7 @@ def test_a_list_says_what_a_table_holds():
 
 
 def test_a_table_that_would_fill_the_memory_is_refused_in_words(tmp_path):
-    reward_table.save(make_table(prompts=50, candidates=40), tmp_path / "Large.parquet")
+    table_format.save(make_table(prompts=50, candidates=40), tmp_path / "Large.parquet")
     catalog.check_memory(tmp_path / "Large.parquet")
     with pytest.raises(InputError, match=r"'Large' needs about 0.0 GB of memory here, and 0.0 GB are free"):
         catalog.check_memory(tmp_path / "Large.parquet", free=1000)

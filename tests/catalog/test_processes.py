@@ -15,7 +15,7 @@ from map_core import catalog
 from map_core.catalog import processes
 from map_core.catalog.processes import TableJobState
 from map_core.core import child_process
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import InputError
 
 CSV = b"prompt,reply,humor\na,x,1\na,y,2\nb,z,0.5\n"
@@ -77,7 +77,7 @@ def test_an_import_is_made_and_said(tmp_path: Path):
         "%",
     )
     assert "values: humor" in found.notes[0]
-    assert reward_table.load(catalog.path_of("Mine")).rewards.ravel().tolist() == [1.0, 2.0, 0.5]
+    assert table_format.load(catalog.path_of("Mine")).rewards.ravel().tolist() == [1.0, 2.0, 0.5]
     assert [one.name for one in processes.list_jobs()] == ["Mine"]
     assert [one.name for one in catalog.list_tables()] == ["Mine"]
     with pytest.raises(InputError, match="There is a table 'Mine' already"):

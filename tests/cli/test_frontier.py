@@ -11,7 +11,7 @@ import pytest
 from map_core.analysis.frontier import frontier
 from map_core.analysis.sensitivity import local_sensitivity, sensitivity_curve
 from map_core.cli import main
-from map_core.data.reward_table import save
+from map_core.data.table_format import save
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
 from tests.tables import VALUES, make_table

@@ -15,7 +15,7 @@ from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.cli import main
 from map_core.cli.generate import read_weights, sampling_settings
 from map_core.core.types import Reply, SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import read_prompts
 from map_core.errors import InputError
 from map_core.palettes.targets import resolve
@@ -174,7 +174,7 @@ def test_methods_and_more_candidates(arguments: list[str], capsys: pytest.Captur
 
 
 def test_targets_are_solved_for_the_k_in_force(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     solver = GenerationWeightsSolver(table)
     levels = resolve({"diversity": "p60"}, table, solver.oracle)
     answer = run_json([*arguments, "--target", "diversity=p60"], capsys)

@@ -9,7 +9,7 @@ import pytest
 
 from map_core.cli import main
 from map_core.cli.inputs import read_pairs, split_known
-from map_core.data.reward_table import save
+from map_core.data.table_format import save
 from tests.tables import make_table
 
 NAMES = ("score (0=bad)", "acc,none", "humor")

@@ -15,7 +15,8 @@ import pytest
 from map_core import report as reports
 from map_core.cli import command_line, main
 from map_core.core.types import Form
-from map_core.data.reward_table import RewardTable, load, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import load, save
 from map_core.palettes.palette import Palette, Target
 from map_core.report import Report, ReportOptions, compute_report
 from tests.tables import make_table

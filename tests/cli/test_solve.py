@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from map_core.cli import main
-from map_core.data.reward_table import RewardTable, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import save
 from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 

@@ -22,7 +22,7 @@ from map_core.confidence.interval import percentile_interval
 from map_core.confidence.margins import margins_of
 from map_core.confidence.verdict import probabilities, prompts_needed
 from map_core.core.types import Form, Verdict
-from map_core.data.reward_table import save
+from map_core.data.table_format import save
 from map_core.errors import InputError
 from map_core.feasibility import margin
 from map_core.oracle import MemoryOracle

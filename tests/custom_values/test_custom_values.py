@@ -20,7 +20,7 @@ from map_core.custom_values import agreement as agreements
 from map_core.custom_values.active import clear_cache, offered_values
 from map_core.custom_values.embedding_cache import CachedEmbedder
 from map_core.custom_values.score_table import PROMPTS, score_table
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import InputError, PaletteError
 from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, scorers
@@ -254,8 +254,8 @@ def test_embeddings_are_made_once_and_kept(tmp_path):
 @pytest.mark.skipif(bool(_missing()), reason=_missing() or "here")
 def test_the_process_scores_can_be_stopped_and_killed_and_goes_on(tmp_path):
     table = make_table(prompts=60, candidates=8)
-    reward_table.save(table, tmp_path / "table.parquet")
-    key = replies_key(reward_table.load(tmp_path / "table.parquet"))
+    table_format.save(table, tmp_path / "table.parquet")
+    key = replies_key(table_format.load(tmp_path / "table.parquet"))
     for stop in (lambda job: job.cancel(), _kill_the_process):
         job = jobs.start(tmp_path / "table.parquet", key, NURSE)
         _wait_for_some(job)

@@ -10,7 +10,8 @@ import pytest
 from map_core.cli import main
 from map_core.data.importing import ColumnChoice, import_file
 from map_core.data.importing.echoes import without_prompt
-from map_core.data.reward_table import RewardTable, load
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import load
 from map_core.errors import InputError
 
 

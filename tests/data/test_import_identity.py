@@ -14,7 +14,7 @@ import pytest
 
 from map_core.catalog import describe
 from map_core.cli import main
-from map_core.data import reward_table, table_file
+from map_core.data import table_file, table_format
 from map_core.data.importing import import_table
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -198,7 +198,7 @@ def test_every_command_that_reads_a_table_says_how(tmp_path: Path, capsys: pytes
         error = capsys.readouterr().err
         assert "is read as an import reads it: 'step' numbers the rows" in error, command
         assert error.count("Left out: step.") == (2 if command[0] == "groups" else 1)
-    assert not reward_table.load(again).reading
+    assert not table_format.load(again).reading
 
 
 def test_a_list_counts_foreign_files_as_loading_them_does(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from map_core.data.importing import (
     readers,
     writer,
 )
-from map_core.data.reward_table import load
+from map_core.data.table_format import load
 from map_core.data.text_files import encoding, json_stream
 from map_core.errors import InputError
 from map_core.oracle.parquet import ParquetOracle
@@ -431,7 +431,7 @@ def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_table_of_our_own_can_be_read_again(tmp_path: Path):
-    from map_core.data.reward_table import save
+    from map_core.data.table_format import save
 
     made = make_table(prompts=4, candidates=3)
     save(made, tmp_path / "made.parquet")

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from map_core.core.types import Form
-from map_core.data.reward_table import RewardTable, load, load_metadata, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import load, load_metadata, save
 from map_core.errors import InputError
 from tests.tables import USE_CASES, make_table
 

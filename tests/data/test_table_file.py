@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from map_core.cli import main
-from map_core.data import reward_table, table_columns, table_file
+from map_core.data import table_columns, table_file, table_format
 from map_core.data.importing import import_table
 from map_core.errors import InputError
 from tests.tables import make_table
@@ -54,7 +54,7 @@ CELLS: dict[str, Any] = {
     "bytes": [b"a", b"b", b"c", b"d"],
     "nothing": pa.nulls(4),
 }
-COLUMNS = (*reward_table.table_schema((), {}, True).names, "extra", "__index_level_0__", "Unnamed: 0", "idx", "")
+COLUMNS = (*table_format.table_schema((), {}, True).names, "extra", "__index_level_0__", "Unnamed: 0", "idx", "")
 
 
 def with_nulls(cells: Any) -> pa.Array:
@@ -141,7 +141,7 @@ def test_two_tables_of_ours_put_together_are_refused_or_two_prompts(tmp_path: Pa
     """With the metadata kept, an id of two texts is refused; without, each text is a prompt."""
     for number, seed in enumerate((1, 2)):
         table = make_table(prompts=2, candidates=2, seed=seed)
-        reward_table.save(table, tmp_path / f"{number}.parquet")
+        table_format.save(table, tmp_path / f"{number}.parquet")
     both = [pq.read_table(tmp_path / f"{number}.parquet") for number in (0, 1)]
     second = both[1].set_column(1, "prompt", pa.array(["Another?", "Another?", "More?", "More?"]))
     pq.write_table(pa.concat_tables([both[0], second]), tmp_path / "kept.parquet")
@@ -158,7 +158,7 @@ def test_a_column_that_was_added_to_a_table_of_ours_is_a_value(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "table.parquet"
-    reward_table.save(make_table(prompts=3, candidates=2, values=("humor",), seed=1), path)
+    table_format.save(make_table(prompts=3, candidates=2, values=("humor",), seed=1), path)
     data = pq.read_table(path)
     data = data.append_column("reward", pa.array(np.arange(6.0))).append_column("remark", pa.array(["?"] * 6))
     pq.write_table(data, path)
@@ -170,12 +170,12 @@ def test_a_column_that_was_added_to_a_table_of_ours_is_a_value(
     )
     assert main(["import", str(path), "--out", str(tmp_path / "again.parquet")]) == 0
     assert "'reward' was added to the file" in capsys.readouterr().err
-    assert reward_table.load(tmp_path / "again.parquet").values == ("humor", "reward")
+    assert table_format.load(tmp_path / "again.parquet").values == ("humor", "reward")
 
 
 def test_a_table_of_ours_with_other_types_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
-    reward_table.save(make_table(prompts=2, candidates=2, seed=1), path)
+    table_format.save(make_table(prompts=2, candidates=2, seed=1), path)
     data = pq.read_table(path)
     data = data.set_column(data.column_names.index("tokens"), "tokens", pa.array([1, 2, 3, 4]))
     pq.write_table(data, path)

@@ -14,7 +14,8 @@ from scipy.optimize import brentq
 
 from map_core.cli import main
 from map_core.core.types import Form, Verdict
-from map_core.data.reward_table import RewardTable, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import save
 from map_core.errors import InputError
 from map_core.feasibility import margin
 from map_core.groups import (

@@ -11,7 +11,7 @@ import pytest
 
 from map_core.cli import main
 from map_core.core.types import Reply
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.engines.factory import open_engine
 from map_core.errors import InputError, PaletteError
 from map_core.models import endpoint
@@ -50,7 +50,7 @@ def table_of(server: ChatServer, folder: Path, judged: bool = False) -> Path:
         "engine": {"name": "remote", "model": server.model()},
         "scorers": [{"name": "diversity"}, *([{**judge, "trusted": True}] if judged else [])],
     }
-    reward_table.save(replace(made, metadata=told), folder / "theirs.parquet")
+    table_format.save(replace(made, metadata=told), folder / "theirs.parquet")
     return folder / "theirs.parquet"
 
 
@@ -252,7 +252,7 @@ def test_a_record_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_a_judge_of_a_table_asks_nobody(catcher: ChatServer, tmp_path: Path) -> None:
     """Whatever the table says of itself, "trusted" included; the same judge in a values file is asked."""
-    own = from_metadata(reward_table.load_metadata(table_of(catcher, tmp_path, judged=True)))
+    own = from_metadata(table_format.load_metadata(table_of(catcher, tmp_path, judged=True)))
     with pytest.raises(InputError, match="a table alone may not have that run or called"):
         resolve(["politeness"], own)
     from map_core.scoring.judge import Judge

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from map_core.core.types import Form
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.oracle.parquet import ParquetOracle
@@ -61,7 +61,7 @@ def test_laws_in_one_batch_of_float32_on_threads(law: Law, name: str, tmp_path: 
 
 def test_our_own_tables(tmp_path: Path):
     table = make_table()
-    reward_table.save(table, tmp_path / "table.parquet")
+    table_format.save(table, tmp_path / "table.parquet")
     oracle, expected = ParquetOracle(tmp_path / "table.parquet"), MemoryOracle.of(table)
     assert oracle.values == table.values
     x = np.array([0.5, 1.0, 0.0, 0.2])

@@ -20,7 +20,7 @@ from map_core.confidence import confidence, sandwich
 from map_core.confidence.cross_fit import cross_fit_folds
 from map_core.confidence.holdout_levels import holdout_levels
 from map_core.core.types import Form
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
@@ -209,8 +209,8 @@ def test_equal_weights_are_none() -> None:
 
 def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
     table = weighted(make())
-    reward_table.save(table, tmp_path / "t.parquet")
-    again = reward_table.load(tmp_path / "t.parquet")
+    table_format.save(table, tmp_path / "t.parquet")
+    again = table_format.load(tmp_path / "t.parquet")
     np.testing.assert_array_equal(again.weights, table.weights)
     np.testing.assert_array_equal(again.held_out, table.held_out)
     np.testing.assert_array_equal(again.take([4, 2]).weights, [5.0, 9.0])
@@ -218,7 +218,7 @@ def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
     dealt = subsample_candidates(again, 2, subsets=3)
     np.testing.assert_array_equal(dealt.weights, np.repeat(table.weights, 3))
     plain = make()
-    reward_table.save(plain, tmp_path / "plain.parquet")
+    table_format.save(plain, tmp_path / "plain.parquet")
     assert "weight" not in pq.read_schema(tmp_path / "plain.parquet").names
 
 
@@ -241,11 +241,11 @@ def test_bad_weights_are_refused(change: dict[str, np.ndarray], message: str) ->
 
 
 def test_a_held_out_column_that_is_none_is_refused(tmp_path: Path) -> None:
-    reward_table.save(make(), tmp_path / "t.parquet")
+    table_format.save(make(), tmp_path / "t.parquet")
     data = pq.read_table(tmp_path / "t.parquet")
     pq.write_table(data.append_column("held_out", pa.array(["maybe"] * data.num_rows)), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"'held_out' of .* holds no true or false"):
-        reward_table.load(tmp_path / "t.parquet")
+        table_format.load(tmp_path / "t.parquet")
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
@@ -345,12 +345,12 @@ def test_two_prompts_by_hand(home: str, tmp_path: Path) -> None:
 
 
 def test_a_streamed_file_is_never_read_past_its_weights(tmp_path: Path) -> None:
-    reward_table.save(weighted(make()), tmp_path / "t.parquet")
+    table_format.save(weighted(make()), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"a weight and a held_out, by which they have to count. Open it with Par"):
         ParquetOracle(tmp_path / "t.parquet")
     solution, expected = ParquetOracle.of(tmp_path / "t.parquet"), MemoryOracle.of(weighted(make()))
     np.testing.assert_allclose(solve(solution, TARGETS).weights, solve(expected, TARGETS).weights, rtol=1e-6)
-    reward_table.save(make(), tmp_path / "plain.parquet")
+    table_format.save(make(), tmp_path / "plain.parquet")
     assert type(ParquetOracle.of(tmp_path / "plain.parquet")) is ParquetOracle
 
 
@@ -365,7 +365,7 @@ def test_a_streamed_file_is_never_read_past_its_weights(tmp_path: Path) -> None:
     ],
 )
 def test_files_with_odd_weights(column: str, cells: list[object], message: str, tmp_path: Path) -> None:
-    reward_table.save(make(), tmp_path / "t.parquet")
+    table_format.save(make(), tmp_path / "t.parquet")
     kind = pa.float64() if cells[0] is None else None
     data = pq.read_table(tmp_path / "t.parquet").append_column(column, pa.array(cells, kind))
     pq.write_table(data, tmp_path / "t.parquet")
@@ -385,7 +385,7 @@ def test_win_rates_are_those_of_the_copies(form: Form) -> None:
 
 def test_the_command_tells_of_the_prompts_that_are_held_out(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
-    reward_table.save(weighted(make()), path)
+    table_format.save(weighted(make()), path)
     asked = [str(path), "--target", "a=p55", "--draws", "200"]
     done = CliRunner().invoke(command, asked, catch_exceptions=False)
     assert "On the 2 prompts that the table holds out, which nothing was solved on:" in done.output

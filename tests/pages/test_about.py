@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.core.softmax import softmax
 from map_core.core.types import Verdict
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.feasibility import assess
 from map_core.figures import softmax_choice as choice_figures
 from map_core.oracle import MemoryOracle
@@ -29,7 +29,7 @@ APP = str(ROOT / "pages" / "navigation.py")
 
 
 def opened(tmp_path, monkeypatch, table) -> AppTest:
-    reward_table.save(table, tmp_path / "table.parquet")
+    table_format.save(table, tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     return AppTest.from_file(APP, default_timeout=60)
 

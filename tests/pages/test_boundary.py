@@ -17,7 +17,7 @@ import pytest
 
 from map_core.confidence import confidence
 from map_core.core.types import Verdict
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.feasibility import AttainableLevels
 from map_core.feasibility.repairs import repairs
 from map_core.oracle import MemoryOracle
@@ -49,7 +49,7 @@ DIRECTIONS = 30
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    table = reward_table.load(DEFAULT_TABLE)
+    table = table_format.load(DEFAULT_TABLE)
     oracle, names = MemoryOracle.of(table), tuple(table.values)
     return Scene(("test",), table, oracle, names, tuple("" for _ in names))
 

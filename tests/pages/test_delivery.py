@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.report.evidence import SHIPPED
 from map_core.studies.delivery import run_study
 from map_core.studies.delivery import study as studies
@@ -16,7 +16,7 @@ from tests.tables import make_table
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    reward_table.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
+    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     return tmp_path
 
@@ -57,7 +57,7 @@ def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
 
 
 def test_a_study_beside_the_open_table_is_shown(place):
-    table, fresh = reward_table.load(place / "table.parquet"), make_table(prompts=16, candidates=8, seed=6)
+    table, fresh = table_format.load(place / "table.parquet"), make_table(prompts=16, candidates=8, seed=6)
     study = run_study(table, fresh, halvings=1, random=2)
     studies.save(study, place / "table.delivery.json")
     app = page()

@@ -8,7 +8,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import InputError
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.store import database, meetings, palettes, table_key
@@ -24,7 +24,7 @@ COOL = Palette(ALL, {"harmlessness": Target(75.0), "positivity": Target(40.0)})
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     made = make_table(prompts=16, candidates=32, seed=5)
-    reward_table.save(made, tmp_path / "table.parquet")
+    table_format.save(made, tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
     yield made

@@ -7,7 +7,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
+from map_core.data import table_format
 from pages.view.shell import howto
 from tests import ROOT
 from tests.pages.test_main_path import APP
@@ -29,7 +29,7 @@ def test_every_button_that_is_named_is_there(what):
     ("page", "view", "what"), [("values", "", "value"), ("tables", "file", "file"), ("tables", "build", "build")]
 )
 def test_the_lines_stand_folded_on_their_page(page, view, what, tmp_path, monkeypatch):
-    reward_table.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
+    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     app = AppTest.from_file(APP, default_timeout=60).run()
     app.query_params["view"] = view

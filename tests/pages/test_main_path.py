@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.core.jobs import shared_jobs
 from map_core.core.types import Reply
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.subsample import subsample_candidates
 from map_core.engines.tokens import Token
 from map_core.errors import EngineError, InputError
@@ -35,7 +35,7 @@ APP = str(ROOT / "pages" / "navigation.py")
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     made = make_table(prompts=16, candidates=32, seed=5)
-    reward_table.save(made, tmp_path / "table.parquet")
+    table_format.save(made, tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     return made
 
@@ -156,7 +156,7 @@ def test_targets_survive_a_visit_to_another_page(app):
 
 
 def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
-    reward_table.save(make_table(values=("brevity",)), tmp_path / "one.parquet")
+    table_format.save(make_table(values=("brevity",)), tmp_path / "one.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "one.parquet"))
     app = opened()
     assert [slider.key for slider in app.slider] == ["target_brevity"]
@@ -167,7 +167,7 @@ def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
 
 
 def test_a_pooled_table_says_so(tmp_path, monkeypatch):
-    reward_table.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
+    table_format.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "pooled.parquet"))
     app = opened()
     assert not app.exception
@@ -177,7 +177,7 @@ def test_a_pooled_table_says_so(tmp_path, monkeypatch):
 def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
     table = make_table()
     sampling = {"temperature": 0.8, "top_k": "unknown", "top_p": 1.0, "max_new_tokens": 64, "min_p": "unknown"}
-    reward_table.save(replace(table, metadata={**table.metadata, "sampling": sampling}), tmp_path / "gateway.parquet")
+    table_format.save(replace(table, metadata={**table.metadata, "sampling": sampling}), tmp_path / "gateway.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "gateway.parquet"))
     app = opened()
     assert not app.exception

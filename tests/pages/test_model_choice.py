@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from map_core import catalog
 from map_core.catalog import processes
 from map_core.catalog.processes import TableJobState
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.importing import import_file
 from map_core.errors import InputError
 from map_core.models import files
@@ -122,7 +122,7 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
         press(form, "build_go")
         until_ended(form, "My prompts")
     assert processes.status("My prompts").state is TableJobState.DONE, processes.status("My prompts").error
-    made = reward_table.load(catalog.path_of("My prompts"))
+    made = table_format.load(catalog.path_of("My prompts"))
     assert (made.values, len(made.rewards)) == (("diversity", "plain_language"), 4)
     written = [path.read_bytes() for path in catalog.folder().rglob("*") if path.is_file()]
     assert len(written) >= 3
@@ -173,10 +173,10 @@ def test_no_server_is_called_because_a_file_says_so(tmp_path: Path, monkeypatch:
     made = make_table(prompts=4, candidates=4)
     model = "tiny@http://127.0.0.1:9/v1"
     told = {**made.metadata, "model": {"name": model}, "engine": {"name": "remote"}}
-    reward_table.save(replace(made, metadata=told), tmp_path / "built.parquet")
+    table_format.save(replace(made, metadata=told), tmp_path / "built.parquet")
     import_file(tmp_path / "built.parquet", tmp_path / "table.parquet", name="theirs.parquet")
-    handed_in = reward_table.load_metadata(tmp_path / "table.parquet")
-    for metadata in (handed_in, reward_table.load_metadata(tmp_path / "built.parquet")):
+    handed_in = table_format.load_metadata(tmp_path / "table.parquet")
+    for metadata in (handed_in, table_format.load_metadata(tmp_path / "built.parquet")):
         assert "No server is called because a file says so" in refusal_reason(metadata)
     assert refusal_reason({**handed_in, "model": {"name": "here"}}) == ""
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core.core.jobs import shared_jobs
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.figures.theme import DEFAULT_THEME
 from map_core.palettes.palette import Palette, Target
 from pages.view.session import share
@@ -20,7 +20,7 @@ APP = str(ROOT / "pages" / "navigation.py")
 
 @pytest.fixture
 def app(tmp_path, monkeypatch):
-    reward_table.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
+    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     return AppTest.from_file(APP, default_timeout=60).run().switch_page("report.py")
 

@@ -16,7 +16,7 @@ from map_core import catalog
 from map_core.catalog import processes
 from map_core.catalog.processes import TableJobState
 from map_core.core.jobs import shared_jobs
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.models import files
 from map_core.models.files import ModelFiles
 from map_core.scoring import Definition
@@ -89,7 +89,7 @@ def test_a_file_becomes_a_table_that_every_page_looks_at(page, tmp_path):
 
 
 def test_a_link_opens_its_table_and_a_name_never_leads_elsewhere(app, tmp_path):
-    reward_table.save(make_table(prompts=6, candidates=4, values=("wit", "tact")), catalog.path_of("Ours"))
+    table_format.save(make_table(prompts=6, candidates=4, values=("wit", "tact")), catalog.path_of("Ours"))
     linked = AppTest.from_file(APP, default_timeout=60)
     linked.query_params["table"] = "Ours"
     linked.run()
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_a_file_is_said_and_its_columns_can_be_chosen_again(p
     page.multiselect(key="upload_values").set_value(["tact"]).run()
     press(page, "upload_make")
     until_ended(page, "a")
-    assert reward_table.load(catalog.path_of("a")).values == ("tact",)
+    assert table_format.load(catalog.path_of("a")).values == ("tact",)
     view(page, "file")
     page.file_uploader(key="tables_file_1").upload("b.csv", b"prompt,reply\nd\xe9j\xe0,x", "text/csv").run()
     assert any("b.csv is not text in UTF-8" in text.value for text in page.text)
@@ -132,7 +132,7 @@ def test_prompts_of_a_file_that_are_held_out_stay_so(page):
     press(page, "upload_make")
     until_ended(page, "a")
     assert "'split' holds 1 of 4 prompts out: nothing is solved on them." in html.unescape(said(page))
-    assert reward_table.load(catalog.path_of("a")).held_out.tolist() == [False, True, False, False]
+    assert table_format.load(catalog.path_of("a")).held_out.tolist() == [False, True, False, False]
 
 
 def test_prompts_that_look_alike_are_asked_for_with_both_counts(page):
@@ -154,7 +154,7 @@ def test_prompts_that_look_alike_are_asked_for_with_both_counts(page):
     press(page, "work_answer_a")
     until_ended(page, "a")
     assert not page.exception
-    assert reward_table.load(catalog.path_of("a")).candidates.tolist() == [2, 1]
+    assert table_format.load(catalog.path_of("a")).candidates.tolist() == [2, 1]
 
 
 def test_the_mapping_of_nested_fields_is_shown_before_and_after(page):
@@ -167,7 +167,7 @@ def test_the_mapping_of_nested_fields_is_shown_before_and_after(page):
     press(page, "upload_make")
     until_ended(page, "a")
     assert mapping in html.unescape(said(page))
-    assert reward_table.load(catalog.path_of("a")).replies == ("a", "b")
+    assert table_format.load(catalog.path_of("a")).replies == ("a", "b")
 
 
 def test_files_of_the_server_come_from_the_inbox_alone(page, tmp_path, monkeypatch):
@@ -188,7 +188,7 @@ def test_files_of_the_server_come_from_the_inbox_alone(page, tmp_path, monkeypat
 
 
 def test_deleting_the_table_at_hand_goes_back_to_the_first(page):
-    reward_table.save(make_table(prompts=6, candidates=4, values=("wit", "tact")), catalog.path_of("Ours"))
+    table_format.save(make_table(prompts=6, candidates=4, values=("wit", "tact")), catalog.path_of("Ours"))
     page.run()
     press(page, "table_look_Ours")
     assert page.session_state["table"] == "Ours"
@@ -239,7 +239,7 @@ def test_a_build_scores_values_of_ones_own(page, monkeypatch):
 def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypatch):
     made = make_table(prompts=16, candidates=8, seed=5)
     metadata = dict(made.metadata) | {"engine": {"engine": "torch"}, "model": {"name": "tiny"}}
-    reward_table.save(replace(made, metadata=metadata), tmp_path / "table.parquet")
+    table_format.save(replace(made, metadata=metadata), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     begun = []
     monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))

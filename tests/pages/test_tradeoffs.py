@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.analysis.frontier import Frontier
 from map_core.core.jobs import Job, shared_jobs
-from map_core.data import reward_table
+from map_core.data import table_format
 from tests.pages.test_main_path import APP, said, settled
 from tests.tables import VALUES, make_table
 
@@ -16,7 +16,7 @@ from tests.tables import VALUES, make_table
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     made = make_table(prompts=16, candidates=32, seed=5)
-    reward_table.save(made, tmp_path / "table.parquet")
+    table_format.save(made, tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     return made
 
@@ -210,7 +210,7 @@ def test_a_palette_without_targets_still_has_every_view(table):
 
 @pytest.mark.parametrize("values", [("brevity",), VALUES[:2]])
 def test_few_values(tmp_path, monkeypatch, values):
-    reward_table.save(make_table(values=values), tmp_path / "few.parquet")
+    table_format.save(make_table(values=values), tmp_path / "few.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "few.parquet"))
     app = page()
     for view in ("two", "pairs", "three", "lines", "moved"):
@@ -220,7 +220,7 @@ def test_few_values(tmp_path, monkeypatch, values):
 
 
 def test_a_table_of_single_replies_has_every_view(tmp_path, monkeypatch):
-    reward_table.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
+    table_format.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "pooled.parquet"))
     app = page()
     for view in ("two", "pairs", "three", "lines", "moved"):

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.custom_values import agreement, jobs, replies_key, score_cache
 from map_core.custom_values.active import clear_cache
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.scoring import Definition, ScoringModels, Specification, make_scorer, read_values_file, values_file
 from map_core.scoring.pairwise import PairAnswer, choose_pairs
@@ -24,11 +24,11 @@ NURSE = Definition(
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     made = make_table(prompts=16, candidates=32, seed=5)
-    reward_table.save(made, tmp_path / "table.parquet")
+    table_format.save(made, tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'kept.sqlite'}")
     clear_cache()
-    yield reward_table.load(tmp_path / "table.parquet")
+    yield table_format.load(tmp_path / "table.parquet")
     clear_cache()
 
 

@@ -7,15 +7,15 @@ import json
 import pytest
 
 from map_core.core.types import Verdict
-from map_core.data import reward_table
-from map_core.data.reward_table import DEFAULT_TABLE
+from map_core.data import table_format
+from map_core.data.table_format import DEFAULT_TABLE
 from map_core.feasibility import assess
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target, standardised
 from map_core.palettes.presets import FILE, Preset, presets
 from map_core.palettes.targets import percentiles
 
-TABLE = reward_table.load(DEFAULT_TABLE)
+TABLE = table_format.load(DEFAULT_TABLE)
 USE_CASES = (ALL, *TABLE.use_case_names)
 
 

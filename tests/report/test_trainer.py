@@ -14,7 +14,8 @@ import pytest
 
 from map_core import report as reports
 from map_core.core.types import Reply, SamplingSettings
-from map_core.data.reward_table import RewardTable, load, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import load, save
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.report import Report, ReportOptions, compute_report
 from tests.environments import library_path, python_environment

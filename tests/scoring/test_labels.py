@@ -5,7 +5,7 @@ from __future__ import annotations
 from click.testing import CliRunner
 
 from map_core.cli.values import values as command
-from map_core.data.reward_table import load
+from map_core.data.table_format import load
 from map_core.scoring.validation import MIN_AUC, read_labels, separations
 from tests import ROOT
 

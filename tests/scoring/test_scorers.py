@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from map_core import scoring
 from map_core.cli.values import values as command
 from map_core.core.types import Reply
-from map_core.data.reward_table import RewardTable, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import save
 from map_core.errors import InputError, MissingModelError
 from map_core.scoring import lexicon, likelihood, validation
 from map_core.scoring.base import Card, Scorer, ScorerError, score_checked

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.palettes.targets import resolve
 from map_core.server.access import Access
 from map_core.server.app import create_app
@@ -86,7 +86,7 @@ class _Pipe:
 
 def parser_of(folder: Path | None, limits: Limits | None = None, foreign: str | None = None) -> RequestParser:
     """What reads bodies for the embedded table and a model's folder; None for a model on a server."""
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     aims = GenerationWeightsSolver(table)
     levels = {name: resolve(dict(targets), table, aims.oracle) for name, targets in PALETTES.items()}
     return RequestParser(

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.core.types import Reply, Turn
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.engines.factory import open_engine
 from map_core.errors import InputError
 from map_core.generation.given_replies import GivenReplies, score_given
@@ -38,7 +38,7 @@ def rows() -> tuple[list[str], list[str]]:
 def test_the_reward_is_the_weighted_sum_of_the_values(client: TestClient) -> None:
     prompts, replies = rows()
     answer = client.post("/get_reward", json={"palette": "plain", "prompts": prompts, "replies": replies}).json()
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     solver = GenerationWeightsSolver(table)
     levels = resolve(dict(PALETTES["plain"]), table, solver.oracle)
     weights = solver.solve(levels, int(table.candidates.max())).weights  # the whole table's, which a trainer follows

@@ -28,7 +28,7 @@ import pytest
 from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.cli import main
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.engines.draw_request import DrawRequest
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.oracle import MemoryOracle
@@ -182,7 +182,7 @@ def test_the_same_seed_the_same_reply_and_the_table_s_settings(server: Running) 
     assert [one.value_palette[name] for name in keep] == [two.value_palette[name] for name in keep]
     assert other.value_palette["base"] != one.value_palette["base"]
     plain = server.ask(max_tokens=None, seed=1)
-    recorded = reward_table.load_metadata(reward_table.DEFAULT_TABLE)["sampling"]
+    recorded = table_format.load_metadata(table_format.DEFAULT_TABLE)["sampling"]
     room = 256 - plain.usage.prompt_tokens
     as_in_table = {name: recorded[name] for name in SamplingSettings().as_dict()}
     assert plain.value_palette["sampling"] == as_in_table | {"max_new_tokens": room}
@@ -265,7 +265,7 @@ def test_comments_keep_a_long_stream_open(server: Running) -> None:
 
 
 def test_palettes_by_name_and_as_models(server: Running) -> None:
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     levels = resolve(PALETTES[0]["targets"], table, MemoryOracle.of(table))  # type: ignore[arg-type]
     by_field = server.ask(seed=1, palette="plain", candidates=16)
     by_model = server.ask(seed=1, model="tiny:plain")
@@ -567,7 +567,7 @@ def test_seeds_of_replies_differ() -> None:
 
 
 def test_generation_weights_by_hand() -> None:
-    table = reward_table.load(reward_table.DEFAULT_TABLE)
+    table = table_format.load(table_format.DEFAULT_TABLE)
     solver = GenerationWeightsSolver(table, scored=("humor",))
     levels = resolve({"humor": "p60", "kindness": "p55"}, table, solver.oracle)
     full = solver.solve(levels, 64)

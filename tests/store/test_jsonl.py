@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from map_core.cli.inputs import open_table, read_palettes
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target, standardised
@@ -38,7 +38,7 @@ def test_a_palette_comes_back_as_it_was():
 
 
 def test_the_commands_read_the_same_levels(tmp_path):
-    reward_table.save(TABLE, tmp_path / "table.parquet")
+    table_format.save(TABLE, tmp_path / "table.parquet")
     stories = Palette("Stories", WARM.targets)
     part = TABLE.select("Stories")
     texts = [

@@ -11,8 +11,9 @@ import pytest
 
 from map_core.cli import main
 from map_core.core.types import Form, Verdict
-from map_core.data.reward_table import RewardTable, save
+from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
+from map_core.data.table_format import save
 from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.oracle import MemoryOracle

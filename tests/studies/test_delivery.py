@@ -13,9 +13,10 @@ from map_core import scoring
 from map_core.building import build
 from map_core.cli import main
 from map_core.core.types import SamplingSettings, Verdict
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.prompts import Prompt
-from map_core.data.reward_table import RewardTable, save
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import save
 from map_core.engines.factory import open_engine
 from map_core.errors import InputError
 from map_core.studies.delivery import deliver, share_of_way, split_halves
@@ -203,7 +204,7 @@ def test_the_command_draws_fresh_replies_and_keeps_them(tmp_path: Path, capsys: 
     assert main(options) == 0
     first = strict(capsys.readouterr().out)
     assert (first["prompts"], first["candidates"]) == (2, 3)
-    written = reward_table.load(tmp_path / "new.parquet")
+    written = table_format.load(tmp_path / "new.parquet")
     assert written.metadata["sampling"]["max_new_tokens"] == 4
     assert max(map(len, written.tokens)) <= 4
     assert main(options) == 0

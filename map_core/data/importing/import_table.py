@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from map_core.data import reward_table
+from map_core.data import table_format
 from map_core.data.importing.cells import NumberColumn, column_list
 from map_core.data.importing.column_roles import ColumnChoice, assign_roles, guess_roles, value_names
 from map_core.data.importing.held_out import FlagColumn
@@ -24,7 +24,8 @@ from map_core.data.importing.layouts.layout import PROMPT, REPLY
 from map_core.data.importing.readers import SourceFile, open_source
 from map_core.data.importing.scan import FileScan, Report, scan_file
 from map_core.data.importing.writer import ImportResult, write
-from map_core.data.reward_table import METADATA_KEY, UPLOADED, RewardTable
+from map_core.data.reward_table import UPLOADED, RewardTable
+from map_core.data.table_format import METADATA_KEY
 from map_core.errors import InputError
 
 #: Rows of a preview.
@@ -217,7 +218,7 @@ def import_table(
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "table.parquet"
         result = import_file(path, out, choice, date=date)
-        return ImportedTable(reward_table.load(out), result.notes)
+        return ImportedTable(table_format.load(out), result.notes)
 
 
 def _how_read(source: SourceFile, scan: FileScan) -> str:
@@ -241,9 +242,9 @@ def _is_ours(source: SourceFile) -> bool:
 
 def _copy_table(path: Path, out: Path, name: str) -> ImportResult:
     """Validate a table of this project and copy it, marked as uploaded in its metadata."""
-    table = reward_table.load(path)
+    table = table_format.load(path)
     table = replace(table, metadata={**table.metadata, UPLOADED: name})
-    reward_table.save(table, out)
+    table_format.save(table, out)
     notes = ("The file is a table of this app and is taken as it is.", *table.reading, *table.notes)
     rows = len(table.rewards)
     return ImportResult(len(table.prompts), rows, table.values, table.form, notes, rows)

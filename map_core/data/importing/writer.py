@@ -27,7 +27,8 @@ from map_core.data.importing.cells import counted
 from map_core.data.importing.echoes import without_prompt
 from map_core.data.importing.readers import RowChunk, SourceFile
 from map_core.data.importing.scan import FileScan, Report, texts
-from map_core.data.reward_table import table_notes, table_schema
+from map_core.data.reward_table import table_notes
+from map_core.data.table_format import table_schema
 from map_core.errors import InputError
 
 #: Rows of a row group, and most partitions that are open at once.

@@ -21,7 +21,8 @@ from map_core.custom_values import add_columns, read_scores, replies_key
 from map_core.custom_values.active import offered_values
 from map_core.data import table_file
 from map_core.data.distribution import Percentiles
-from map_core.data.reward_table import DEFAULT_TABLE, RewardTable
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.figures.theme import Theme

@@ -1,0 +1,283 @@
+"""The file format of reward tables: load, save, schema and metadata.
+
+The format is Parquet: a row a reply, a column a value, the provenance in the metadata. A file that another program
+wrote is loaded by :mod:`map_core.data.table_file`, which imports it where it departs from this format. Constraint: no
+model library is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from map_core.core.assets import ASSETS
+from map_core.core.atomic_files import atomic_write
+from map_core.data.reward_table import READING, RewardTable, refuse_unusable
+from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, is_counter, is_number
+from map_core.errors import InputError
+
+#: The embedded table, opened where no other is named.
+DEFAULT_TABLE = ASSETS / "default.parquet"
+#: Key of the file's metadata that holds the table's.
+METADATA_KEY = b"value_palette"
+#: Number of this format; files of a later one are refused.
+FORMAT = 1
+
+
+def load(path: str | os.PathLike[str]) -> RewardTable:
+    """Read a reward table.
+
+    Rows are sorted by their prompts' first appearance, then by candidate number. Values are the columns that the
+    metadata names, else every column of numbers that is not part of the format.
+
+    Args:
+        path: a Parquet file in the format of this module.
+
+    Raises:
+        InputError: no such file, no Parquet, a column is missing, a reward is not a finite number,
+            or one candidate of a prompt appears twice.
+
+    Example:
+        >>> load("assets/default.parquet").values  # doctest: +SKIP
+        ('helpfulness', 'kindness', ...)
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no table at {path}. Give the path of a Parquet file, or build one.")
+    try:
+        data = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read ({error}). Give a reward table.") from error
+    missing = [name for name in REQUIRED_COLUMNS if name not in data.column_names]
+    if missing:
+        raise InputError(
+            f"{path} lacks the column {', '.join(map(repr, missing))}; it has {', '.join(data.column_names)}. "
+            "A table has a row a reply, with prompt, reply and a column a value."
+        )
+    if data.num_rows == 0:
+        raise InputError(f"{path} has no rows. A table needs at least one reply.")
+    metadata = _metadata(data.schema, path)
+    for name in REPLY_COLUMNS[:-1]:  # held_out: see below
+        if name in data.column_names and (reason := departure(data.schema.field(name))):
+            raise InputError(f"{path} cannot be read: {reason}. Save the column with that type, or import the file.")
+    values, added = value_columns(data.schema, metadata, path)
+    if added:
+        metadata = {**metadata, READING: [*metadata.get(READING, ()), *added]}
+    rewards = np.column_stack([_numbers(data, name) for name in values])
+    refuse_unusable(rewards, values)  # before rows are sorted, so that the row is that of the file
+
+    for name in ("prompt", "reply", "use_case", "prompt_id"):
+        if name in data.column_names and (empty := data[name].null_count):
+            row = data[name].is_null().to_pylist().index(True) + 1
+            raise InputError(f"{path}: {empty} rows have no {name}, the first is row {row}. Fill or remove them.")
+    prompts = data["prompt"].to_pylist()
+    ids = [str(i) for i in data["prompt_id"].to_pylist()] if "prompt_id" in data.column_names else prompts
+    candidate = data["candidate"].to_numpy() if "candidate" in data.column_names else np.zeros(data.num_rows)
+    if "candidate" in data.column_names and len(set(zip(ids, candidate.tolist(), strict=True))) < len(ids):
+        raise InputError(f"{path} holds one candidate of a prompt twice. Each (prompt_id, candidate) may appear once.")
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(ids))}
+    number = np.fromiter((numbers[name] for name in ids), dtype=np.int64, count=len(ids))
+    order = np.lexsort((candidate, number))
+    if prompts is not ids:
+        _refuse_two_texts(ids, prompts, path)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(number))])
+    first = order[offsets[:-1]]
+
+    def column(name: str, default: Any) -> list[Any]:
+        return data[name].to_pylist() if name in data.column_names else [default] * data.num_rows
+
+    weights, held_out = _counted(data, values, number, first, path)
+    use_cases, replies = column("use_case", "All prompts"), data["reply"].to_pylist()
+    tokens = column("tokens", ())
+    return RewardTable(
+        values=values,
+        rewards=rewards[order],
+        offsets=offsets,
+        prompt_ids=tuple(numbers),
+        prompts=tuple(prompts[i] for i in first),
+        use_cases=tuple(str(use_cases[i]) for i in first),
+        replies=tuple(str(replies[i]) for i in order),
+        tokens=tuple(tuple(tokens[i] or ()) for i in order),
+        log_probs=np.asarray(column("log_prob", math.nan), dtype=float)[order],
+        metadata=metadata,
+        weights=weights,
+        held_out=held_out,
+    )
+
+
+def _refuse_two_texts(ids: Sequence[str], prompts: Sequence[str], path: Path) -> None:
+    """Refuse an id that comes with two prompts, as in files put together of two."""
+    text_of: dict[str, tuple[str, int]] = {}
+    for row, (name, text) in enumerate(zip(ids, prompts, strict=True), start=1):
+        first, before = text_of.setdefault(name, (text, row))
+        if first != text:
+            raise InputError(
+                f"{path}: the prompt_id {name!r} comes with two prompts, in row {before} and in row {row}. Give each "
+                "prompt an id of its own, or leave the column prompt_id out: then a prompt is its text."
+            )
+
+
+def _refuse_differing(differs: np.ndarray, name: str, path: Path) -> None:
+    """Refuse a column that says one thing a prompt and differs between its replies, (row,) bool."""
+    if differs.any():
+        raise InputError(
+            f"{path}: row {int(np.argmax(differs)) + 1} has another {name} than an earlier reply to the same prompt. "
+            "It is one a prompt: make them equal."
+        )
+
+
+def _counted(
+    data: pa.Table, values: Sequence[str], number: np.ndarray, first: np.ndarray, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and held-out flags, (prompt,) each; empty where all count alike.
+
+    Args:
+        data: the rows.
+        values: names of the values.
+        number: (row,) the prompt of each row.
+        first: (prompt,) the first row of each prompt.
+        path: of the file, for messages.
+    """
+    weights, held_out = np.empty(0), np.empty(0, dtype=bool)
+    if "weight" in data.column_names and "weight" not in values:
+        of_rows = _numbers(data, "weight")
+        weights = of_rows[first]
+        _refuse_differing(of_rows != weights[number], "weight", path)
+        if np.all(weights == 1.0):
+            weights = np.empty(0)
+    if "held_out" in data.column_names and "held_out" not in values:
+        if not pa.types.is_boolean(data.schema.field("held_out").type):
+            raise InputError(f"The column 'held_out' of {path} holds no true or false. Save it as booleans.")
+        flags = data["held_out"].fill_null(False).to_numpy()
+        held_out = flags[first]
+        _refuse_differing(flags != held_out[number], "held_out", path)
+        if not held_out.any():
+            held_out = np.empty(0, dtype=bool)
+    return weights, held_out
+
+
+def table_schema(values: Sequence[str], metadata: Mapping[str, Any], weighted: bool) -> pa.Schema:
+    """Return the Arrow schema of a table's file, with the metadata.
+
+    Args:
+        values: names of the values.
+        metadata: plain JSON values.
+        weighted: prompts have weights, or some are held out.
+    """
+    fields = {
+        "prompt_id": pa.string(),
+        "prompt": pa.string(),
+        "use_case": pa.string(),
+        "candidate": pa.int32(),
+        "reply": pa.string(),
+        "tokens": pa.list_(pa.int32()),
+        "log_prob": pa.float64(),
+    }
+    if weighted:
+        fields |= {"weight": pa.float64(), "held_out": pa.bool_()}
+    fields |= dict.fromkeys(values, pa.float64())
+    content = {"format": FORMAT, "values": list(values), **metadata}
+    return pa.schema(fields, {METADATA_KEY: json.dumps(content, allow_nan=False).encode()})
+
+
+def as_arrow(table: RewardTable) -> pa.Table:
+    """Return the table in the columns of its file, with the metadata."""
+    counts = table.candidates
+    repeat = np.repeat(np.arange(len(counts)), counts)
+    rows = len(repeat)
+    columns: dict[str, Any] = {
+        "prompt_id": [table.prompt_ids[i] for i in repeat],
+        "prompt": [table.prompts[i] for i in repeat],
+        "use_case": [table.use_cases[i] for i in repeat],
+        "candidate": np.arange(rows) - table.offsets[repeat],
+        "reply": table.replies or [""] * rows,
+        "tokens": table.tokens or [()] * rows,
+        "log_prob": table.log_probs if table.log_probs.size else np.full(rows, np.nan),
+    }
+    weighted = bool(table.weights.size or table.held_out.size)
+    if weighted:
+        weights = table.weights if table.weights.size else np.ones(len(counts))
+        held_out = table.held_out if table.held_out.size else np.zeros(len(counts), dtype=bool)
+        columns |= {"weight": weights[repeat], "held_out": held_out[repeat]}
+    columns |= {name: table.rewards[:, j] for j, name in enumerate(table.values)}
+    return pa.table(columns, schema=table_schema(table.values, table.metadata, weighted))
+
+
+def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
+    """Write a reward table, atomically replacing a file at ``path``.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    data = as_arrow(table)
+    try:
+        with atomic_write(Path(path)) as partial:
+            pq.write_table(data, partial, compression="zstd")
+    except OSError as error:
+        raise InputError(f"The table cannot be written to {path} ({error}). Choose another place.") from error
+
+
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a table's metadata without its rows.
+
+    Raises:
+        InputError: no such file, or no Parquet.
+    """
+    try:
+        return _metadata(pq.read_schema(path), Path(path))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read ({error}).") from error
+
+
+def _metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
+    try:
+        metadata = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    except ValueError as error:
+        raise InputError(f"The metadata of {path} is not JSON ({error}). Build the table again.") from error
+    if metadata.get("format", FORMAT) > FORMAT:
+        raise InputError(f"{path} has format {metadata['format']}; this version reads up to {FORMAT}. Update the app.")
+    return metadata
+
+
+def value_columns(
+    schema: pa.Schema, metadata: Mapping[str, Any], path: Path
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns of values, and sentences on columns that the metadata do not name.
+
+    Raises:
+        InputError: there are none, or the file lacks one that the metadata name.
+    """
+    named: Sequence[str] = metadata.get("values", ())
+    missing = [name for name in named if name not in schema.names]
+    if missing:
+        raise InputError(f"{path} lacks the rewards of {', '.join(missing)}, which its metadata names.")
+    others = [name for name in schema.names if name not in (*REPLY_COLUMNS, *named)]
+    counters = [name for name in others if named and is_number(schema.field(name).type) and is_counter(name)]
+    numeric = tuple(name for name in others if is_number(schema.field(name).type) and name not in counters)
+    if not named and not numeric:
+        raise InputError(f"{path} has no column of numbers that could be a value's rewards.")
+    left_out = [name for name in others if name not in (*numeric, *counters)]
+    added = numeric if named else ()
+    notes = [f"{name!r} was added to the file after it was built, and is taken as a value." for name in added]
+    if left_out:
+        notes.append(f"Left out, because they hold no numbers: {', '.join(map(repr, left_out))}.")
+    if counters:
+        notes.append(f"Left out, because they number rows or name models: {', '.join(map(repr, counters))}.")
+    return (*named, *numeric), tuple(notes)
+
+
+def _numbers(data: pa.Table, name: str) -> np.ndarray:
+    """Return a column as float64; missing cells become NaN, which validation refuses by row."""
+    try:
+        # Large integers are rounded to the nearest float.
+        return data[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    except pa.ArrowException as error:
+        raise InputError(f"The rewards of {name!r} are not numbers ({error}).") from error
