@@ -21,8 +21,9 @@ from map_core.server.errors import Limits, Refusal
 from map_core.server.http import EventStream, JsonResponse
 from map_core.server.replies import ReplyFormat, chosen_reply, failure_of, usage_of
 from map_core.server.request_parser import ReplyRequest
-from map_core.service.generation import Generation, GenerationSnapshot, Phase
+from map_core.service.generation import Generation
 from map_core.service.service import GenerationService
+from map_core.service.snapshot import GenerationSnapshot, Phase
 
 #: Seconds between looks at a generation and at its client.
 LOOK_SECONDS = 0.01

@@ -14,8 +14,8 @@ from typing import Any
 
 from map_core.server.errors import Refusal
 from map_core.server.request_parser import ReplyRequest
-from map_core.service.generation import GenerationSnapshot, Phase
 from map_core.service.messages import FailureKind, GenerationFailed
+from map_core.service.snapshot import GenerationSnapshot, Phase
 
 #: Seconds after which a request that failed for the moment may be sent again.
 RETRY_SECONDS = 5

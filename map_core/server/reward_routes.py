@@ -23,7 +23,8 @@ from map_core.server.http import JsonResponse, read_body
 from map_core.server.replies import refusal_of
 from map_core.server.request_parser import RequestParser
 from map_core.server.reward_body import RewardBody, by_chat, read_rows
-from map_core.service.service import GenerationService, ScoringError
+from map_core.service.scoring_calls import ScoringError
+from map_core.service.service import GenerationService
 from map_core.text.generation_weights import generation_notes
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.generation.choice import Choice
 from map_core.generation.request import GenerationRequest
-from map_core.service.generation import Candidate, Generation, Phase
+from map_core.service.generation import Generation
+from map_core.service.snapshot import Candidate, Phase
 
 #: Requests in flight: the next one waits in the queue when one ends, and other viewers' requests come between.
 IN_FLIGHT = 2

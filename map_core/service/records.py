@@ -17,7 +17,8 @@ from map_core.generation.choice import Choice
 from map_core.generation.events import Finished
 from map_core.generation.request import GenerationRequest
 from map_core.scoring.base import log_prob
-from map_core.service.generation import Generation, Phase
+from map_core.service.generation import Generation
+from map_core.service.snapshot import Phase
 
 #: Characters that JSON allows inside a text and that some readers break lines at.
 _BREAKS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})

@@ -14,25 +14,23 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import uuid
 import weakref
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from map_core.errors import EngineError, InputError
+from map_core.errors import InputError
 from map_core.generation.events import Finished
 from map_core.generation.given_replies import GivenReplies, ReplyRewards
 from map_core.generation.request import GenerationRequest
 from map_core.models.files import DEFAULT_MODEL
 from map_core.scoring.specification import Specification
-from map_core.service.generation import Generation, Phase
+from map_core.service.generation import Generation
 from map_core.service.messages import (
     Cancel,
     ChangeWeights,
-    FailureKind,
     Generate,
     GenerationCancelled,
     GenerationFailed,
@@ -45,6 +43,9 @@ from map_core.service.messages import (
     from_json,
     to_json,
 )
+from map_core.service.request_queue import RequestQueue
+from map_core.service.scoring_calls import ScoringCalls
+from map_core.service.snapshot import Phase
 from map_core.service.worker_client import WorkerClient
 
 #: Ended generations that can still be looked up by id.
@@ -54,18 +55,6 @@ _LOST = "The model process stopped and comes back; this reply is written again f
 _STOPPED = WorkerStatus("stopped", "", None, {})
 
 _log = logging.getLogger(__name__)
-
-
-class ScoringError(EngineError):
-    """Given replies could not be scored.
-
-    Args:
-        failure: why, and who can mend it.
-    """
-
-    def __init__(self, failure: GenerationFailed) -> None:
-        super().__init__(failure.error)
-        self.failure = failure
 
 
 @dataclass(frozen=True)
@@ -127,14 +116,13 @@ class GenerationService:
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
         self._arguments += ["--request-extra", json.dumps(request_extra)] if request_extra else []
         self._at_once, self._candidates_at_once = at_once, candidates_at_once
-        self._most_waiting, self._most_of_viewer = most_waiting, most_of_viewer
         self._lock = threading.RLock()
         self._worker: WorkerClient | None = None
-        self._waiting: list[Generation] = []
+        self._waiting = RequestQueue(most_waiting, most_of_viewer)
         self._running: dict[str, Generation] = {}
         self._finalizer: weakref.finalize[..., GenerationService]
         self._generations: OrderedDict[str, Generation] = OrderedDict()
-        self._scorings: dict[str, Future[tuple[ReplyRewards, ...]]] = {}
+        self._scorings = ScoringCalls(most_waiting)
         self._worker_status = _STOPPED
         self._starts = 0
 
@@ -159,15 +147,9 @@ class GenerationService:
             EngineError: too many requests are waiting already.
         """
         with self._lock:
-            for waiting, most, whose in (
-                (len(self._waiting), self._most_waiting, ""),
-                (sum(generation.viewer == viewer for generation in self._waiting), self._most_of_viewer, " of yours"),
-            ):
-                if waiting >= most:
-                    raise EngineError(f"{waiting} requests{whose} are waiting already. Try again in a moment.")
             generation = Generation(request, _weak(self.cancel), _weak(self._reweigh), viewer)
+            self._waiting.add(generation)
             self._generations[generation.id] = generation
-            self._waiting.append(generation)
             self._evict_ended()
             self._start_waiting()
         return generation
@@ -188,37 +170,17 @@ class GenerationService:
         Raises:
             EngineError: too many calls are waiting already.
         """
-        future: Future[tuple[ReplyRewards, ...]] = Future()
         with self._lock:
-            if len(self._scorings) >= self._most_waiting:
-                raise EngineError(f"{len(self._scorings)} calls are being scored already. Try again in a moment.")
-            call, worker = uuid.uuid4().hex, self._live_worker()
-            self._scorings[call] = future
+            worker = self._live_worker()
+            call, future = self._scorings.open()
             worker.send(to_json(ScoreReplies(call, tuple(given), tuple(values), tuple(own))))
         future.add_done_callback(lambda done: self._forget_scoring(call) if done.cancelled() else None)
         return future
 
     def _forget_scoring(self, call: str) -> None:
         with self._lock:
-            if self._scorings.pop(call, None) is not None and self._worker is not None:
+            if self._scorings.forget(call) and self._worker is not None:
                 self._worker.send(to_json(Cancel(call)))
-
-    def _end_scorings(self, why: str) -> None:
-        """End every scoring that was under way; whoever asked may ask again."""
-        ended, self._scorings = self._scorings, {}
-        failure = GenerationFailed(why, None, FailureKind.UNAVAILABLE)
-        for future in ended.values():
-            if future.set_running_or_notify_cancel():
-                future.set_exception(ScoringError(failure))
-
-    def _take_scoring(self, answer: RepliesScored | ScoringFailed) -> None:
-        future = self._scorings.pop(answer.id, None)
-        if future is None or not future.set_running_or_notify_cancel():
-            return
-        if isinstance(answer, ScoringFailed):
-            future.set_exception(ScoringError(answer.failure))
-        else:
-            future.set_result(answer.rewards)
 
     def _reweigh(self, generation_id: str, weights: Mapping[str, float]) -> None:
         """Send the worker new weights for what it is writing."""
@@ -274,8 +236,9 @@ class GenerationService:
                 self._finalizer.detach()
             for generation in (*self._running.values(), *self._waiting):
                 generation.end(Phase.CANCELLED)
-            self._running, self._waiting = {}, []
-            self._end_scorings("The server is being stopped.")
+            self._running = {}
+            self._waiting.clear()
+            self._scorings.fail_all("The server is being stopped.")
             self._worker_status = _STOPPED
         if worker is not None:
             worker.close()
@@ -300,7 +263,7 @@ class GenerationService:
     def _start_waiting(self) -> None:
         """Send the worker what it has room for, in turn."""
         while self._waiting and len(self._running) < self._at_once:
-            generation = self._in_turn()[0]
+            generation = self._waiting.in_turn(self._running.values())[0]
             taken = sum(running.request.candidates for running in self._running.values())
             if self._running and taken + generation.request.candidates > self._candidates_at_once:
                 break
@@ -314,17 +277,8 @@ class GenerationService:
                 worker.send(to_json(ChangeWeights(generation.id, dict(generation.weights))))
         self._update_positions()
 
-    def _in_turn(self) -> list[Generation]:
-        """Return those that wait in turn: a viewer's n-th request comes after everybody's n-1st."""
-        turns = Counter(running.viewer for running in self._running.values())
-        order = []
-        for place, generation in enumerate(self._waiting):
-            order.append((turns[generation.viewer], place, generation))
-            turns[generation.viewer] += 1
-        return [generation for _, _, generation in sorted(order, key=lambda entry: entry[:2])]
-
     def _update_positions(self) -> None:
-        for place, generation in enumerate(self._in_turn(), start=1):
+        for place, generation in enumerate(self._waiting.in_turn(self._running.values()), start=1):
             before = len(self._running) + place - 1
             again = f"{_LOST} " if generation.attempts else ""
             generation.note(f"{again}{before} request{'s' * (before != 1)} before this one.", place)
@@ -338,7 +292,7 @@ class GenerationService:
                 self._worker_status = from_json(WorkerStatus, message)
                 return
             if message.get("type") in (RepliesScored.__name__, ScoringFailed.__name__):
-                self._take_scoring(from_json(RepliesScored | ScoringFailed, message))
+                self._scorings.settle(from_json(RepliesScored | ScoringFailed, message))
                 return
             generation = self._running.get(str(message.get("id")))
             if generation is None:
@@ -367,7 +321,7 @@ class GenerationService:
         self._finalizer.detach()
         self._worker = None
         self._worker_status = replace(_STOPPED, note=why)
-        self._end_scorings(f"{why} Send the request again: the process comes back by itself.")
+        self._scorings.fail_all(f"{why} Send the request again: the process comes back by itself.")
         lost = [generation for generation in self._running.values() if not generation.ended]
         self._running = {}
         again = [generation for generation in lost if generation.attempts < 2]
@@ -380,7 +334,7 @@ class GenerationService:
                     "Start again: the process comes back by itself."
                 )
                 generation.end(Phase.FAILED, reason)
-        self._waiting = again + self._waiting
+        self._waiting.add_first(again)
 
     def _evict_ended(self) -> None:
         for generation_id in [known.id for known in self._generations.values() if known.ended]:

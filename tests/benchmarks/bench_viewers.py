@@ -17,8 +17,8 @@ import psutil
 from map_core import scoring
 from map_core.core.types import SamplingSettings
 from map_core.generation.request import GenerationRequest
-from map_core.service.generation import GenerationSnapshot
 from map_core.service.service import GenerationService
+from map_core.service.snapshot import GenerationSnapshot
 
 VIEWERS = 8
 REPEATS = 3

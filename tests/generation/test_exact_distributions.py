@@ -21,8 +21,9 @@ from map_core.generation.choice import base_pick
 from map_core.generation.events import Finished, Resampled, Tokens
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.sampler import generation_events
-from map_core.service.generation import Generation, Phase
+from map_core.service.generation import Generation
 from map_core.service.messages import GenerationEvent, from_json, to_json
+from map_core.service.snapshot import Phase
 from tests.toy_engine import END, Tally, ToyEngine, every_reply, next_probabilities, text_of
 
 ENGINE = ToyEngine()

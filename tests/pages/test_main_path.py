@@ -24,7 +24,8 @@ from map_core.generation.events import Begun, Finished, Scored, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
-from map_core.service.generation import Generation, Phase
+from map_core.service.generation import Generation
+from map_core.service.snapshot import Phase
 from pages.view.compare import batch, generator
 from tests import ROOT
 from tests.tables import VALUES, make_table

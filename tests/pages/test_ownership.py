@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.service.generation import Phase
+from map_core.service.snapshot import Phase
 from pages.view.compare import batch
 from tests.pages.test_main_path import APP, Desk, app, begun, compare, desk, said, table, texts, write
 

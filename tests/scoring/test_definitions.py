@@ -33,9 +33,9 @@ from map_core.server.errors import Limits, Refusal
 from map_core.server.prompt_tokens import PromptTokens
 from map_core.server.request_parser import RequestParser
 from map_core.server.steering import Steering
-from map_core.service.generation import Phase
 from map_core.service.messages import from_json, to_json
 from map_core.service.service import GenerationService
+from map_core.service.snapshot import Phase
 from map_core.testing.scorer_laws import check_scorer, reply
 from tests.scoring.test_scorers import WordEmbedder
 from tests.tiny_model import make_tiny_model

@@ -11,7 +11,8 @@ from map_core.errors import EngineError, InputError
 from map_core.generation.choice import choose
 from map_core.generation.request import GenerationRequest
 from map_core.service.batch import IN_FLIGHT, MOST_FAILURES, PromptBatch, expected_levels
-from map_core.service.generation import Candidate, Generation, Phase
+from map_core.service.generation import Generation
+from map_core.service.snapshot import Candidate, Phase
 
 
 class FakeService:

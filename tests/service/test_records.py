@@ -16,7 +16,8 @@ from map_core.generation.choice import choose
 from map_core.generation.events import Begun, Finished, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.service import records
-from map_core.service.generation import Generation, Phase
+from map_core.service.generation import Generation
+from map_core.service.snapshot import Phase
 
 REQUEST = GenerationRequest(
     "=cmd()|calc", {"humor": 1.0}, values=("humor", "length"), candidates=3, seed=4, history=(Turn("Hi.", "Hello."),)

@@ -25,9 +25,10 @@ from map_core.generation.events import Begun, Finished, Resampled, Scored, Token
 from map_core.generation.request import GenerationRequest, Method
 from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, locate
 from map_core.scoring import DEFAULT_VALUES
-from map_core.service.generation import Generation, GenerationSnapshot, Phase
+from map_core.service.generation import Generation
 from map_core.service.messages import Cancel, GenerationCancelled, GenerationMessage, LoadModel, to_json
 from map_core.service.service import GenerationService, shared_service
+from map_core.service.snapshot import GenerationSnapshot, Phase
 from map_core.service.worker_client import WorkerClient
 from tests import ROOT
 from tests.tiny_model import make_tiny_model

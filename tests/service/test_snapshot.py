@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from map_core.service.generation import Candidate, GenerationSnapshot, Phase
+from map_core.service.snapshot import Candidate, GenerationSnapshot, Phase
 
 
 def snapshot(*texts: str, base: int) -> GenerationSnapshot:

@@ -24,7 +24,8 @@ from map_core.figures import theme
 from map_core.generation.choice import Choice
 from map_core.service import records
 from map_core.service.batch import PromptBatch, expected_levels
-from map_core.service.generation import Generation, GenerationSnapshot, Phase
+from map_core.service.generation import Generation
+from map_core.service.snapshot import GenerationSnapshot, Phase
 from map_core.text import sentences
 from pages.view.compare import blind_vote, candidate_field, generator, pinned, prompt_form
 from pages.view.compare.pinned import PaletteColumn

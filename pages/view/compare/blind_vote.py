@@ -14,7 +14,8 @@ import streamlit as st
 from map_core.errors import PaletteError
 from map_core.generation.choice import Choice
 from map_core.palettes.palette import ALL
-from map_core.service.generation import Generation, GenerationSnapshot, Phase
+from map_core.service.generation import Generation
+from map_core.service.snapshot import GenerationSnapshot, Phase
 from map_core.store import database, setting, table_key, votes
 from map_core.store.votes import Preference
 from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, votes_csv

@@ -13,7 +13,8 @@ from map_core.core import amounts
 from map_core.feasibility import Assessment
 from map_core.generation.choice import Choice
 from map_core.generation.request import Method
-from map_core.service.generation import Generation, GenerationSnapshot, Phase
+from map_core.service.generation import Generation
+from map_core.service.snapshot import GenerationSnapshot, Phase
 from map_core.text import sentences
 from pages.view.compare import chat, generator, pinned, prompt_form
 from pages.view.compare.pinned import PaletteColumn
