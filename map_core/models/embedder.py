@@ -24,8 +24,8 @@ _MAX_TOKENS = 256  # of a text, as the model was trained
 _TOKENS_PER_BATCH = 2048
 
 
-class Embedder:
-    """A sentence-embedding model on the CPU.
+class BertEmbedder:
+    """A BERT sentence-embedding model on the CPU.
 
     Args:
         files: a BERT model folder.
@@ -86,14 +86,14 @@ class Embedder:
         return result / np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
 
 
-def open_embedder(name: str = DEFAULT_EMBEDDER) -> Embedder:
+def open_embedder(name: str = DEFAULT_EMBEDDER) -> BertEmbedder:
     """Load a sentence-embedding model.
 
     Raises:
         MissingModelError: its weights are not on this machine.
         InputError: it is no BERT model.
     """
-    return Embedder(model_files.locate(name))
+    return BertEmbedder(model_files.locate(name))
 
 
 def _encoder(weights: dict[str, np.ndarray], config: dict[str, Any]) -> Any:
