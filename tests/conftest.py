@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from pathlib import Path
 
 # Before torch and numpy are imported, and for every process that a test starts: two processes whose threads wait for
 # each other on two cores stall each other by ten times and more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Levels and palettes that tests name are those of this table, whatever is shipped; read when map_core is imported.
+os.environ.setdefault("VALUE_PALETTE_DEFAULTS", str(Path(__file__).with_name("defaults")))
 
 import pytest
 from streamlit.components.v2 import manifest_scanner

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 
 import map_core as vp
 from map_core.errors import InputError
-from map_core.interface import palettes, sampling, table, tradeoffs, training
+from map_core.interface import sampling
 from map_core.oracle import MemoryOracle
 from tests import ROOT
 from tests.tables import make_table
@@ -21,12 +20,6 @@ from tests.tiny_model import make_tiny_model
 
 TABLE = vp.load_table()
 TARGETS = {"helpfulness": "p70", "humor": "+0.3sd"}
-
-
-def test_every_example_runs() -> None:
-    for module in (vp, palettes, sampling, table, tradeoffs, training):
-        failed, tried = doctest.testmod(module, raise_on_error=False)
-        assert (failed, tried > 0) == (0, True)
 
 
 def test_there_are_few_names_and_each_is_there() -> None:

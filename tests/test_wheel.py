@@ -81,6 +81,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that knows nothing of the checkout."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.delenv("VALUE_PALETTE_DEFAULTS", raising=False)
     monkeypatch.setenv("VALUE_PALETTE_TABLES", str(tmp_path / "tables"))
     monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
     return tmp_path

@@ -12,7 +12,7 @@ import click
 from map_core.cli.inputs import load_table
 from map_core.cli.options import json_option, values_file_option
 from map_core.core import amounts
-from map_core.core.assets import ASSETS
+from map_core.core.assets import DEFAULTS
 from map_core.data.reward_table import RewardTable
 from map_core.errors import PaletteError
 from map_core.scoring import cards, check_scorers, read_values_file, resolve
@@ -97,9 +97,9 @@ def values(
         if fault is not None:
             raise fault
         return
-    if table is None and (ASSETS / "default.parquet").is_file():
-        table = ASSETS / "default.parquet"
-        labels = labels or next(iter(ASSETS.glob("labels.jsonl")), None)
+    if table is None and (DEFAULTS / "default.parquet").is_file():
+        table = DEFAULTS / "default.parquet"
+        labels = labels or next(iter(DEFAULTS.glob("labels.jsonl")), None)
     loaded = load_table(table) if table is not None else None
     measured = separations(loaded, read_labels(labels)) if loaded is not None and labels is not None else {}
     lengths = length_correlations(loaded) if loaded is not None else {}

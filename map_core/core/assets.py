@@ -6,6 +6,7 @@ Constraint: standard library only; nothing else in the project works out where i
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from map_core.errors import InputError
@@ -27,6 +28,10 @@ def app_folder(root: Path = CODE_FOLDER) -> Path:
 
 #: The shipped files; whether one is there is looked at when it is used.
 ASSETS = app_folder() / "assets"
+#: Names a folder with a default of one's own in place of the embedded one: these four files, as they lie in ``assets``.
+DEFAULTS_SETTING = "VALUE_PALETTE_DEFAULTS"
+#: The folder of the default table, its presets, its labels and its study of delivery.
+DEFAULTS = Path(os.environ.get(DEFAULTS_SETTING) or ASSETS)
 
 
 def asset(*names: str, folder: Path = ASSETS) -> Path:

@@ -18,14 +18,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.core.assets import ASSETS
+from map_core.core.assets import DEFAULTS
 from map_core.core.atomic_files import atomic_write
 from map_core.data.reward_table import READING, RewardTable, refuse_unusable
 from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, is_counter, is_number
 from map_core.errors import InputError
 
 #: The embedded table, opened where no other is named.
-DEFAULT_TABLE = ASSETS / "default.parquet"
+DEFAULT_TABLE = DEFAULTS / "default.parquet"
 #: Key of the file's metadata that holds the table's.
 METADATA_KEY = b"value_palette"
 #: Number of this format; files of a later one are refused.

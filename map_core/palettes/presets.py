@@ -9,11 +9,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
-from map_core.core.assets import ASSETS
+from map_core.core.assets import DEFAULTS
 from map_core.palettes.palette import ALL, Palette, Target
 
-FILE = ASSETS / "presets.json"
+FILE = DEFAULTS / "presets.json"
 #: Generated palettes: most values that are raised one by one, the percentile of each, and of all values together.
 MOST_GENERATED, RAISED, EVENLY = 4, 70.0, 55.0
 
@@ -33,18 +34,19 @@ class Preset:
     palette: Palette
 
 
-def presets(values: Sequence[str], titles: Sequence[str], use_case: str = ALL) -> tuple[Preset, ...]:
+def presets(values: Sequence[str], titles: Sequence[str], use_case: str = ALL, file: Path = FILE) -> tuple[Preset, ...]:
     """Return the starting palettes of one use case.
 
     Args:
         values: of the table.
         titles: of the values, as people read them within a sentence.
         use_case: whose prompts count; one without handmade palettes gets those of all use cases together.
+        file: the handmade ones, by use case.
 
     Returns:
         The handmade ones whose values the table has; if there are none, generated ones.
     """
-    by_use_case = _handmade()
+    by_use_case = _handmade(file)
     offered = by_use_case.get(use_case, by_use_case[ALL])
     handmade = [
         replace(preset, palette=_for_values(values, use_case, preset.palette))
@@ -54,9 +56,9 @@ def presets(values: Sequence[str], titles: Sequence[str], use_case: str = ALL) -
     return tuple(handmade or _generated(values, titles, use_case))
 
 
-@lru_cache(maxsize=1)
-def _handmade() -> dict[str, tuple[Preset, ...]]:
-    content = json.loads(FILE.read_text(encoding="utf-8"))
+@lru_cache(maxsize=2)
+def _handmade(file: Path) -> dict[str, tuple[Preset, ...]]:
+    content = json.loads(file.read_text(encoding="utf-8"))
     return {
         use_case: tuple(
             Preset(
