@@ -29,7 +29,10 @@ with st.container(key="limits"):
 
 found = scorer_cards.scorer_quality()
 with st.container(key="scorers"):
-    st.header("What each value hears, and what it misses", help=glossary.help_text("value", "scorer", "AUC"))
+    st.header(
+        "What each value hears, and what it misses",
+        help=glossary.help_text("value", "scorer", "AUC", "AUC within a prompt"),
+    )
     if found.problem:
         st.warning("The labels beside this table could not be used.", icon=":material/warning:")
         st.text(found.problem)

@@ -71,7 +71,8 @@ def values(
     """Show every value: what it measures, what it misses, and how well it separates replies that people labelled.
 
     AUC is the chance that a reply labelled 1 has a higher reward than one labelled 0, with its 95% interval: 0.5 is
-    guessing, 1 is perfect. Without TABLE, the embedded table and its labels.
+    guessing, 1 is perfect. Within a prompt, it is of two replies to one prompt, which is what re-weighting chooses
+    among. Without TABLE, the embedded table and its labels.
 
     \b
     Examples:
@@ -105,14 +106,18 @@ def values(
     lengths = length_correlations(loaded) if loaded is not None else {}
     known = _known(loaded)
     if as_markdown:
-        click.echo("| value | what a higher reward means | AUC (95% interval) | labels 1 / 0 | with length |")
-        click.echo("| --- | --- | --- | --- | --- |")
+        heads = ["value", "what a higher reward means", "AUC (95% interval)", "labels 1 / 0"]
+        heads += ["AUC within a prompt (95% interval)", "pairs", "with length"]
+        click.echo(f"| {' | '.join(heads)} |")
+        click.echo(f"|{' --- |' * len(heads)}")
     for name in loaded.values if loaded is not None else known:
         card, separation, length = known.get(name), measured.get(name), lengths.get(name)
         if as_markdown:
-            area, counts = _area(separation), _counts(separation)
-            with_length = "" if length is None else amounts.fixed(length, 2, signed=True)
-            click.echo(f"| {name} | {card['measures'] if card else ''} | {area} | {counts} | {with_length} |")
+            within, pairs = _within(separation), separation.within_pairs if separation is not None else 0
+            cells = [name, card["measures"] if card else "", _area(separation), _counts(separation)]
+            cells += [within, f"{pairs:,}" if within else ""]
+            cells += ["" if length is None else amounts.fixed(length, 2, signed=True)]
+            click.echo(f"| {' | '.join(cells)} |")
         else:
             _show(name, card, separation, length, as_json)
 
@@ -146,15 +151,28 @@ def _show(
     if separation is not None:
         verdict = "" if separation.auc >= MIN_AUC else f", below {MIN_AUC}: do not trust its name"
         click.echo(f"  AUC       {_area(separation)}, {_counts(separation)} replies labelled 1 / 0{verdict}")
+        if within := _within(separation):
+            click.echo(f"  within    {within} between replies to one prompt, {_pairs(separation)}")
     if length is not None:
         click.echo(f"  length    {amounts.fixed(length, 2, signed=True)} rank correlation with the length of the reply")
 
 
 def _area(separation: Separation | None) -> str:
-    if separation is None:
+    return "" if separation is None else _interval(separation.auc, separation.low, separation.high)
+
+
+def _within(separation: Separation | None) -> str:
+    if separation is None or separation.within is None:
         return ""
-    low, high = amounts.fixed(separation.low, 2), amounts.fixed(separation.high, 2)
-    return f"{amounts.fixed(separation.auc, 2)} ({low} to {high})"
+    return _interval(separation.within, separation.within_low, separation.within_high)
+
+
+def _interval(share: float, low: float | None, high: float | None) -> str:
+    return f"{amounts.fixed(share, 2)} ({amounts.fixed(low, 2)} to {amounts.fixed(high, 2)})"
+
+
+def _pairs(separation: Separation) -> str:
+    return f"{separation.within_pairs:,} pairs of {separation.within_prompts:,} prompts"
 
 
 def _counts(separation: Separation | None) -> str:

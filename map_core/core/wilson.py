@@ -10,7 +10,7 @@ import math
 from statistics import NormalDist
 
 
-def wilson_interval(successes: float, trials: int, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
     """Compute Wilson's interval for the probability of independent successes.
 
     With p = successes / n and z the normal quantile of (1 + level) / 2, its ends are
@@ -18,7 +18,7 @@ def wilson_interval(successes: float, trials: int, level: float = 0.95) -> tuple
 
     Args:
         successes: from 0 to ``trials``; a tie may count as half a success.
-        trials: n.
+        trials: n; an effective number of independent trials need not be whole.
         level: probability of the interval, between 0 and 1.
 
     Returns:
@@ -30,7 +30,7 @@ def wilson_interval(successes: float, trials: int, level: float = 0.95) -> tuple
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
     """
-    if trials < 1:
+    if trials <= 0:
         return math.nan, math.nan
     z, share = NormalDist().inv_cdf((1 + level) / 2), successes / trials
     middle = share + z * z / (2 * trials)

@@ -15,6 +15,7 @@ sequence_model, known_classifiers
 shared_models         models that scorers share
 transforms            units of rewards
 validation, pairwise  scores against labels, and against judgements of pairs
+clustered             shares of pairs with intervals over prompts
 profile               a value as it shows on a table's replies
 
 ``cards()`` describes the built-in ones without loading a model; ``resolve(names, own)`` gives scorers, built-in ones

@@ -5,9 +5,11 @@ Constraint: numpy and scipy only; no model is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -16,6 +18,7 @@ from map_core.data.distribution import rank_correlations, reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, read_text
 from map_core.errors import InputError
+from map_core.scoring.clustered import within_share
 
 #: A value below this does not ship under its name.
 MIN_AUC = 0.75
@@ -30,6 +33,11 @@ class Separation:
         auc: the chance that a reply labelled 1 has a higher reward than one labelled 0, ties counting half.
         low, high: 95% interval of ``auc``.
         positives, negatives: how many replies bear each label.
+        within: the same chance for two replies to one prompt, which is what re-weighting chooses among; None where
+            fewer than two prompts have replies of both labels.
+        within_low, within_high: 95% interval of ``within``.
+        within_pairs: pairs of a 1 and a 0 of one prompt.
+        within_prompts: prompts that have such pairs.
     """
 
     value: str
@@ -38,6 +46,11 @@ class Separation:
     high: float
     positives: int
     negatives: int
+    within: float | None = None
+    within_low: float | None = None
+    within_high: float | None = None
+    within_pairs: int = 0
+    within_prompts: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,47 @@ def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray
     return area, max(0.0, area - width), min(1.0, area + width)
 
 
+class WithinPromptAuc(NamedTuple):
+    """The AUC between two replies to one prompt, its 95% interval, and on how many pairs of how many prompts."""
+
+    auc: float
+    low: float
+    high: float
+    pairs: int
+    prompts: int
+
+
+def within_prompt_auc(
+    scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray, prompts: Sequence[Hashable] | np.ndarray
+) -> WithinPromptAuc:
+    """Return the AUC over all pairs of a 1 and a 0 that answer the same prompt, with its 95% interval.
+
+    With n_i such pairs of prompt i, of which the scores order a_i as labelled (equal scores count half), it is
+    sum a_i / sum n_i. Pairs of one prompt are not independent, so the interval is over prompts
+    (:mod:`map_core.scoring.clustered`).
+
+    Args:
+        scores: (n,) finite numbers.
+        labels: (n,) 1 or 0.
+        prompts: (n,) which prompt each reply answers: ids or numbers.
+
+    Raises:
+        InputError: lengths differ, or fewer than two prompts have replies of both labels.
+    """
+    given, wanted = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    if not given.shape == wanted.shape == (len(prompts),):
+        raise InputError(
+            f"There are {given.size} scores, {wanted.size} labels and {len(prompts)} prompts; expected as many of each."
+        )
+    share = within_share(given, wanted, prompts)
+    if share.prompts < 2:
+        raise InputError(
+            f"{share.prompts} prompts have a reply labelled 1 and one labelled 0; expected at least two. Label more "
+            "replies to the same prompts."
+        )
+    return WithinPromptAuc(share.share, *share.interval, share.pairs, share.prompts)
+
+
 def read_labels(path: Path) -> tuple[Label, ...]:
     """Read a labels file: JSON lines ``{"prompt_id": "...", "candidate": 3, "labels": {"humor": 1, ...}}``.
 
@@ -129,8 +183,21 @@ def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separa
         given = np.array([label for _, label in judged])
         positives, negatives = int(np.sum(given == 1)), int(np.sum(given == 0))
         if min(positives, negatives) >= 2:
-            scores = table.rewards[[row for row, _ in judged], column]
-            by_value[value] = Separation(value, *auc(scores, given), positives, negatives)
+            judged_rows = [row for row, _ in judged]
+            scores = table.rewards[judged_rows, column]
+            overall = auc(scores, given)
+            measured = Separation(value, *overall, positives, negatives)
+            with suppress(InputError):  # labels of replies to different prompts say nothing of two replies to one
+                within = within_prompt_auc(scores, given, [table.prompt_of(row) for row in judged_rows])
+                measured = replace(
+                    measured,
+                    within=within.auc,
+                    within_low=within.low,
+                    within_high=within.high,
+                    within_pairs=within.pairs,
+                    within_prompts=within.prompts,
+                )
+            by_value[value] = measured
     return by_value
 
 

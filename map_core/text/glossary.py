@@ -218,6 +218,10 @@ _ALL = (
         "is always, 0.5 is guessing.",
     ),
     Term(
+        "AUC within a prompt",
+        "The AUC of two replies to the same prompt, which is the choice that a model has when it answers.",
+    ),
+    Term(
         "rank correlation",
         "How far two values rise and fall together from reply to reply: 1 always, 0 not at all, below 0 one against "
         "the other.",

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy import stats
 
 from map_core import scoring
 from map_core.cli.values import values as command
 from map_core.core.types import Reply
+from map_core.core.wilson import wilson_interval
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import save
 from map_core.errors import InputError, MissingModelError
@@ -230,6 +232,48 @@ def test_auc_of_noise_and_of_perfect_separation() -> None:
     assert low == pytest.approx(0.025 ** (1 / 3))
 
 
+def test_the_auc_within_a_prompt_by_hand() -> None:
+    """Prompt a: 1s at 3 and 1, a 0 at 2: one pair of two. Prompt b: a tie. Prompt c has no 0. (1 + 1/2) / 3 = 0.5.
+
+    V = 2 (0^2 + 0^2) / 9 = 0, so the interval is Wilson's of two prompts.
+    """
+    found = validation.within_prompt_auc([3, 1, 2, 5, 5, 9], [1, 1, 0, 1, 0, 1], list("aaabbc"))
+    assert found == pytest.approx((0.5, *wilson_interval(1, 2), 3, 2))
+
+
+def test_labels_that_depend_on_the_prompt_alone_say_nothing_within_one() -> None:
+    """Scores that know how often a prompt is labelled 1 order all replies well and those of one prompt by chance."""
+    rng = np.random.default_rng(8)
+    prompts = np.repeat(np.arange(60), 12)
+    share = np.tile([0.1, 0.9], 30)[prompts]
+    labels = (rng.random(len(prompts)) < share).astype(int)
+    scores = share + 1e-3 * rng.normal(size=len(prompts))
+    assert validation.auc(scores, labels)[1] > 0.8
+    within = validation.within_prompt_auc(scores, labels, prompts)
+    assert within.low < 0.5 < within.high
+    assert within.prompts <= 60
+
+
+def test_the_interval_within_a_prompt_covers() -> None:
+    """Prompts that differ in how well the scores separate: a 95% interval holds P(N(1, 1) > N(0, 1)) as it should."""
+    rng = np.random.default_rng(9)
+    prompts = np.repeat(np.arange(24), 8)
+    truth, covered = float(stats.norm.cdf(1 / np.sqrt(2))), 0
+    for _ in range(300):
+        labels = rng.integers(0, 2, len(prompts))
+        common = rng.normal(size=24)[prompts]  # what all replies to a prompt share cancels
+        found = validation.within_prompt_auc(rng.normal(size=len(prompts)) + labels + common, labels, prompts)
+        covered += found.low <= truth <= found.high
+    assert 275 <= covered <= 297
+
+
+def test_the_auc_within_a_prompt_needs_two_prompts() -> None:
+    with pytest.raises(InputError, match="1 prompts have a reply labelled 1 and one labelled 0"):
+        validation.within_prompt_auc([1, 2, 3], [1, 0, 0], list("aab"))
+    with pytest.raises(InputError, match="3 scores, 3 labels and 2 prompts"):
+        validation.within_prompt_auc([1, 2, 3], [1, 0, 0], list("ab"))
+
+
 def labelled_table() -> RewardTable:
     return RewardTable(
         values=("humor", "length"),
@@ -252,6 +296,12 @@ def test_separations_and_length(tmp_path: Path) -> None:
     found = validation.separations(labelled_table(), validation.read_labels(path))
     assert set(found) == {"humor"}
     assert (found["humor"].auc, found["humor"].positives, found["humor"].negatives) == (1.0, 2, 2)
+    assert (found["humor"].within, found["humor"].within_pairs, found["humor"].within_prompts) == (1.0, 2, 2)
+    across = [
+        validation.Label(label.prompt_id, label.candidate, {"humor": int(label.prompt_id == "b")})
+        for label in validation.read_labels(path)
+    ]
+    assert validation.separations(labelled_table(), across)["humor"].within is None
     correlations = validation.length_correlations(labelled_table())
     assert correlations["length"] == pytest.approx(1.0)
     assert correlations["humor"] == pytest.approx(0.8)
@@ -269,12 +319,15 @@ def test_the_command_shows_cards_and_figures(tmp_path: Path) -> None:
     assert "measures  How playful the reply sounds" in text
     assert "AUC       0.50 (" in text
     assert "2 / 2 replies labelled 1 / 0, below 0.75" in text
+    assert "within    0.50 (" in text
+    assert "between replies to one prompt, 2 pairs of 2 prompts" in text
     markdown = CliRunner().invoke(command, [*arguments, "--markdown"], catch_exceptions=False).output.splitlines()
     assert len(markdown) == 4
     assert markdown[2].startswith("| humor | How playful")
     objects = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False).output.splitlines()
     humor, length = (json.loads(line) for line in objects)
     assert humor["separation"]["auc"] == 0.5
+    assert (humor["separation"]["within"], humor["separation"]["within_pairs"]) == (0.5, 2)
     assert length["card"] is None
     assert length["length_correlation"] == 1.0
 

@@ -67,9 +67,22 @@ def agreement_sentence(quality: ScorerQuality, name: str) -> str:
         f"({amounts.fixed(separation.low, 2)} to {amounts.fixed(separation.high, 2)}), "
         f"from {separation.positives} replies labelled 1 and {separation.negatives} labelled 0."
     )
+    if separation.within is not None:
+        text += f" Between two replies to one prompt {within_figure(separation)}, {within_basis(separation)}."
     if separation.auc < MIN_AUC:
         text += f" That is below {MIN_AUC:g}, so do not trust its name."
     return text
+
+
+def within_figure(separation: Separation) -> str:
+    """Return the AUC between two replies to one prompt, with its interval."""
+    ends = (amounts.fixed(end, 2) for end in (separation.within_low, separation.within_high))
+    return f"{amounts.fixed(separation.within, 2)} ({' to '.join(ends)})"
+
+
+def within_basis(separation: Separation) -> str:
+    """Return on how many pairs the AUC between two replies to one prompt rests."""
+    return f"from {separation.within_pairs:,} pairs of {separation.within_prompts:,} prompts"
 
 
 def length_sentence(quality: ScorerQuality, name: str) -> str:
@@ -92,15 +105,19 @@ def scorers_csv(quality: ScorerQuality, table: RewardTable) -> str:
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(
-        ["value", "auc", "low", "high", "labelled_1", "labelled_0", "length_correlation", "version"],
+        [
+            *("value", "auc", "low", "high", "labelled_1", "labelled_0", "length_correlation", "version"),
+            *("within_prompt_auc", "within_prompt_low", "within_prompt_high", "within_prompt_pairs"),
+        ]
     )
     for name in table.values:
         scorer = quality.separations.get(name)
-        cells = ["", "", "", "", ""]
+        cells, within = ["", "", "", "", ""], ["", "", "", ""]
         if scorer is not None:
             cells = [amounts.fixed(number, 4, unknown="") for number in (scorer.auc, scorer.low, scorer.high)]
             cells += [str(scorer.positives), str(scorer.negatives)]
-        writer.writerow(
-            [name, *cells, amounts.fixed(quality.lengths.get(name, 0.0), 4, unknown=""), versions.get(name, "")]
-        )
+            figures = (scorer.within, scorer.within_low, scorer.within_high)
+            within = [*(amounts.fixed(number, 4, unknown="") for number in figures), str(scorer.within_pairs)]
+        length = amounts.fixed(quality.lengths.get(name, 0.0), 4, unknown="")
+        writer.writerow([name, *cells, length, versions.get(name, ""), *within])
     return out.getvalue()

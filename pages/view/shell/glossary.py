@@ -34,6 +34,7 @@ PAGE_TERMS = {
         "judging pairs",
         "reliable",
         "AUC",
+        "AUC within a prompt",
         "interval",
         "rank correlation",
         "target",

@@ -73,6 +73,7 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: V
         ("Misses", entry.get("misses"), ""),
         ("Reading", entry.get("reading"), ""),
         ("AUC", area, basis),
+        ("Within a prompt", *_within(name, own)),
         ("Length", figures.length_sentence(profile), ""),
         ("Scorer", entry.get("source"), f"version {entry['version']}" if entry.get("version") else ""),
         ("Licence", entry.get("licence"), ""),
@@ -97,6 +98,17 @@ def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
     return (
         f"{amounts.fixed(agreement.auc, 2)} ({amounts.fixed(agreement.low, 2)} to {amounts.fixed(agreement.high, 2)})",
         f"95% interval, from {agreement.decided} judged pairs",
+    )
+
+
+def _within(name: str, own: CustomValue | None) -> tuple[str, str]:
+    """Return the AUC between two replies to one prompt and its basis; a value of one's own is judged on these alone."""
+    separation = scorer_cards.scorer_quality().separations.get(name) if own is None else None
+    if separation is None or separation.within is None:
+        return "", ""
+    return (
+        scorer_cards.within_figure(separation),
+        f"AUC between two replies to one prompt, {scorer_cards.within_basis(separation)}",
     )
 
 
