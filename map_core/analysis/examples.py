@@ -41,8 +41,9 @@ class ReplyExample:
 
 
 def example_prompts(table: RewardTable) -> tuple[int, ...]:
-    """Return the positions of the prompts whose replies may be shown: held-out ones are kept for checking."""
-    return tuple(map(int, np.flatnonzero(table.counted)))
+    """Return the positions of the prompts whose replies may be shown; all that count where a table hides those."""
+    shown = table.shown
+    return tuple(map(int, np.flatnonzero(shown if shown.any() else table.counted)))
 
 
 def reply_example(table: RewardTable, oracle: Oracle, weights: np.ndarray, prompt: int) -> ReplyExample:

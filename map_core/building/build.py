@@ -36,7 +36,7 @@ from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
 from map_core.core.unknown_sampling import recorded_sampling, unknown_sampling_note
 from map_core.data.prompts import Prompt
-from map_core.data.reward_table import RewardTable
+from map_core.data.reward_table import HIDDEN, RewardTable
 from map_core.data.table_columns import REPLY_COLUMNS
 from map_core.engines.base import Engine, EngineInfo
 from map_core.engines.sampling_probe import SamplingProbe
@@ -132,6 +132,8 @@ def _new_table(
         "system": drawing.system,
         "prompts_sha256": prompts_fingerprint(prompts),
     }
+    if hidden := [prompt.id for prompt in prompts if prompt.hidden]:
+        metadata[HIDDEN] = hidden
     if drawing.request_extra:
         metadata["request_extra"] = dict(drawing.request_extra)
     plan = sampling_plan(metadata)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from map_core.core.types import Reply
 from map_core.data import table_columns, table_file, table_format
 from map_core.data.prompts import DEFAULT_USE_CASE, Prompt
-from map_core.data.reward_table import READING, RewardTable
+from map_core.data.reward_table import HIDDEN, READING, RewardTable
 from map_core.errors import InputError
 from map_core.models.files import sha256_of
 
@@ -86,8 +86,9 @@ class ExistingTable:
         texts = first["prompt"].to_pylist()
         ids = column("prompt_id", None)
         columns = (ids, column("use_case", DEFAULT_USE_CASE), texts, column("weight", 1.0), column("held_out", False))
+        hidden = set(map(str, self.metadata.get(HIDDEN) or ()))
         return tuple(
-            Prompt(text if i is None else str(i), str(use_case), text, float(weight), bool(held_out))
+            Prompt(text if i is None else str(i), str(use_case), text, float(weight), bool(held_out), str(i) in hidden)
             for i, use_case, text, weight, held_out in zip(*columns, strict=True)
         )
 

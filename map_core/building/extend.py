@@ -29,6 +29,7 @@ from map_core.building.sampling import check_log_probs
 from map_core.building.workers import LocalWorkers, OpenWorkers, Workers
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
+from map_core.data.reward_table import HIDDEN
 from map_core.engines.base import EngineInfo
 from map_core.errors import InputError
 from map_core.models.request_extra import recorded_request_extra
@@ -156,6 +157,8 @@ def _job(
     metadata["build"] = build_digest(
         sampling_plan(base.metadata), prompts, candidates, [column.key for column in columns]
     )
+    if hidden := [prompt.id for prompt in prompts if prompt.hidden]:
+        metadata[HIDDEN] = hidden
     if engine:
         metadata |= {"candidates": candidates, "prompts_sha256": prompts_fingerprint(prompts)}
         if engine != base.metadata.get("engine"):

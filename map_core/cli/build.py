@@ -48,7 +48,8 @@ Examples:
     python -m map_core build --prompts mine.jsonl --out mine.parquet --ray auto
 
 \b
-A line of the prompts file; "weight" says how often a prompt occurs in use, "held_out" keeps it for checking:
+A line of the prompts file; "weight" says how often a prompt occurs in use, "held_out" keeps it for checking,
+"hidden" keeps its replies out of examples:
   {"id": "bees", "use_case": "Stories and learning", "prompt": "How do bees make honey?", "weight": 3}
 
 Stopped or killed, or the disc was full? Give the same command again: it goes on where it stopped. A reply on which a

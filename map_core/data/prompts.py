@@ -23,7 +23,7 @@ _LARGEST_WEIGHT = 1e12
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0", "")
 
 DEFAULT_USE_CASE = "All prompts"
-_FIELDS = ("prompt", "id", "use_case", "weight", "count", "held_out")
+_FIELDS = ("prompt", "id", "use_case", "weight", "count", "held_out", "hidden")
 #: Fields that hold a prompt as the turns of a chat.
 _CHATS = ("messages", "turns")
 
@@ -38,6 +38,7 @@ class Prompt:
         text: what the person asks.
         weight: how often it occurs in use, relative to the others; above 0.
         held_out: it is kept for checking and never solved on.
+        hidden: it is solved on, and its replies are never shown as examples.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Prompt:
     text: str
     weight: float = 1.0
     held_out: bool = False
+    hidden: bool = False
 
 
 def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: bool = False) -> tuple[Prompt, ...]:
@@ -53,7 +55,7 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
     A line is ``{"prompt": "...", "use_case": "...", "id": "..."}``; in a file named .csv or .tsv these are columns, and
     in one named .txt a line is a prompt. The default use case is "All prompts", the default id the line, ``line-7``.
     Blank lines are skipped. "weight" (or "count") says how often a prompt occurs in use, 1 by default; "held_out"
-    (true or false) keeps it for checking.
+    (true or false) keeps it for checking, "hidden" keeps its replies out of what is shown as an example.
 
     Args:
         path: the file.
@@ -155,8 +157,8 @@ def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
         if not isinstance(value, str) or not value.strip():
             raise InputError(f"{where} has the {name} {value!r}; expected text that is not empty.")
     weight = _weight(entry.get("weight", entry.get("count", 1.0)), where)
-    held_out = _flag(entry.get("held_out", False), where)
-    return Prompt(fields["id"].strip(), fields["use_case"].strip(), fields["prompt"].strip(), weight, held_out)
+    flags = [_flag(entry.get(name, False), name, where) for name in ("held_out", "hidden")]
+    return Prompt(fields["id"].strip(), fields["use_case"].strip(), fields["prompt"].strip(), weight, *flags)
 
 
 def _only_turn(turns: Any, field: str, where: str) -> str:
@@ -182,11 +184,11 @@ def _weight(value: Any, where: str) -> float:
     return weight
 
 
-def _flag(value: Any, where: str) -> bool:
-    """Parse whether a prompt is held out."""
+def _flag(value: Any, name: str, where: str) -> bool:
+    """Parse a field that is true or false."""
     word = str(value).strip().lower()
     if word not in _YES and word not in _NO:
-        raise InputError(f"{where} has held_out {value!r}; expected true or false.")
+        raise InputError(f"{where} has {name} {value!r}; expected true or false.")
     return word in _YES
 
 

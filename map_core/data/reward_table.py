@@ -22,6 +22,8 @@ ADDED_VALUES = "added"
 UPLOADED = "handed_in"
 #: Metadata key: sentences on how the file was read, where that took decisions.
 READING = "reading"
+#: Key of a table's metadata with the ids of prompts whose replies are never shown as examples.
+HIDDEN = "hidden"
 #: Largest absolute reward: the square of a larger one may overflow.
 LARGEST_REWARD = 1e100
 
@@ -82,6 +84,13 @@ class RewardTable:
     def counted(self) -> np.ndarray:
         """Whether a solve counts each prompt, (prompt,) bool: held-out ones it does not."""
         return ~self.held_out if self.held_out.size else np.ones(len(self.prompts), dtype=bool)
+
+    @property
+    def shown(self) -> np.ndarray:
+        """Whether each prompt's replies may be shown as examples, (prompt,) bool: held-out and hidden ones may not."""
+        hidden = self.metadata.get(HIDDEN)
+        ids = set(map(str, hidden)) if isinstance(hidden, list | tuple) else set()
+        return self.counted & np.array([prompt_id not in ids for prompt_id in self.prompt_ids], dtype=bool)
 
     def without_held_out(self) -> RewardTable:
         """Return the table of the prompts that are not held out; the table itself where none is."""

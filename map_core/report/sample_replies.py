@@ -1,7 +1,7 @@
 """Replies of a few prompts, straight from the table: what base and aligned model would say.
 
 The prompts are drawn by chance, as many of each use case as there are places, so that nothing is picked for its looks.
-Held-out prompts are none of them.
+Held-out and hidden prompts are none of them.
 Constraint: a reply comes from the table as it is; no model is asked.
 """
 
@@ -45,7 +45,7 @@ def draw_samples(
 def _spread(table: RewardTable, wanted: int, rng: np.random.Generator) -> list[int]:
     """Return prompts with a choice of replies, one of each use case in turn, in a random order within each."""
     queues: dict[str, list[int]] = {name: [] for name in table.use_case_names}
-    for i in rng.permutation(np.flatnonzero((table.candidates > 1) & table.counted)):
+    for i in rng.permutation(np.flatnonzero((table.candidates > 1) & table.shown)):
         queues[table.use_cases[i]].append(int(i))
     chosen: list[int] = []
     while len(chosen) < wanted and any(queues.values()):

@@ -99,17 +99,17 @@ def extreme_replies(
 ) -> tuple[tuple[ExampleReply, ...], tuple[ExampleReply, ...]]:
     """Return the highest and the lowest replies, each of another prompt and no two alike, the most extreme first.
 
-    Replies to held-out prompts are none of them.
+    Replies to held-out and hidden prompts are none of them.
     """
     j = table.index(value)
     mean, deviation = _mean_and_deviation(table.rewards[:, j], reply_masses(table))
     spread = (table.rewards[:, j] - mean) / deviation
-    counted = np.flatnonzero(np.repeat(table.counted, table.candidates))
+    shown = np.flatnonzero(np.repeat(table.shown, table.candidates))
     ends = []
-    for order in (np.argsort(-spread[counted], kind="stable"), np.argsort(spread[counted], kind="stable")):
+    for order in (np.argsort(-spread[shown], kind="stable"), np.argsort(spread[shown], kind="stable")):
         chosen: list[int] = []
         seen: set[int | str] = set()
-        for row in map(int, counted[order]):
+        for row in map(int, shown[order]):
             text = " ".join(table.replies[row].split()) if table.replies else ""
             if len(chosen) == wanted:
                 break
@@ -134,7 +134,8 @@ def _rungs(table: RewardTable, j: int, spread: np.ndarray) -> tuple[ExampleReply
     masses = reply_masses(table)
     order = np.argsort(spread, kind="stable")
     counted = np.ones(len(spread)) if masses is None else masses
-    rows = np.array([int(row) for row in order if table.replies and table.replies[row].strip() and counted[row] > 0])
+    shown = np.repeat(table.shown, table.candidates) & (counted > 0)
+    rows = np.array([int(row) for row in order if table.replies and table.replies[row].strip() and shown[row]])
     if not rows.size:
         return ()
     copies = copies_of(counted[rows])

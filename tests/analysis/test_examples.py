@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from map_core.analysis.examples import reply_example
+from map_core.analysis.examples import example_prompts, reply_example
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
+from map_core.report.sample_replies import draw_samples
 from tests.tables import make_table
 
 
@@ -53,3 +54,13 @@ def test_what_is_not_there_is_said():
         reply_example(table, oracle, np.zeros(2), 1)
     with pytest.raises(InputError, match="nothing to read"):
         reply_example(replace(table, replies=()), oracle, np.zeros(2), 0)
+
+
+def test_replies_to_held_out_and_hidden_prompts_are_no_examples() -> None:
+    table = make_table(prompts=4, candidates=2)
+    assert example_prompts(table) == (0, 1, 2, 3)
+    held_out = np.array([True, False, False, False])
+    marked = replace(table, held_out=held_out, metadata={**table.metadata, "hidden": ["p02", "elsewhere"]})
+    assert example_prompts(marked) == (1, 3)
+    samples = draw_samples(marked, MemoryOracle.of(marked), np.zeros(4), 4)
+    assert {sample.example.prompt for sample in samples} == {"Question number 1, please?", "Question number 3, please?"}

@@ -231,3 +231,14 @@ def test_the_command_adds_to_a_table(tmp_path: Path) -> None:
     ):
         done = CliRunner().invoke(command, wrong)
         assert (done.exit_code, said in done.output) == (2, True), done.output
+
+
+def test_hidden_prompts_stay_hidden_in_what_is_made_from_a_table(tmp_path: Path) -> None:
+    hidden = replace(PROMPTS[1], hidden=True)
+    make(tmp_path / "table.parquet", (PROMPTS[0], hidden, PROMPTS[2]))
+    added(tmp_path / "table.parquet", prompts=(replace(PROMPTS[3], hidden=True), PROMPTS[4]))
+    table = table_format.load(tmp_path / "table.parquet")
+    assert table.metadata["hidden"] == ["p1", "p3"]
+    assert table.shown.tolist() == [True, False, True, False, True]
+    assert table.counted.all()
+    assert "hidden" not in table_format.load(make(tmp_path / "plain.parquet").out).metadata

@@ -46,6 +46,13 @@ def test_weights_that_are_none_are_named(tmp_path: Path, weight: str) -> None:
         read(tmp_path, f'{{"prompt": "a"}}\n{{"prompt": "b", "weight": {weight}}}\n')
 
 
+def test_a_prompt_whose_replies_are_never_shown(tmp_path: Path) -> None:
+    prompts = read(tmp_path, '{"prompt": "a", "hidden": true}\n{"prompt": "b"}\n')
+    assert [prompt.hidden for prompt in prompts] == [True, False]
+    with pytest.raises(InputError, match=r"Line 1 of .* has hidden 'maybe'; expected true or false"):
+        read(tmp_path, '{"prompt": "a", "hidden": "maybe"}')
+
+
 def test_held_out_is_true_or_false(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Line 1 of .* has held_out 'perhaps'; expected true or false"):
         read(tmp_path, '{"prompt": "a", "held_out": "perhaps"}')

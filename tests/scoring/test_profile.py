@@ -97,3 +97,12 @@ def test_the_figure_says_what_the_words_and_the_data_say():
 def test_names_are_no_formulas_in_the_data():
     told = figures.portrait_csv(value_profile(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
     assert '"\'=cmd|""x"""' in told
+
+
+def test_replies_to_hidden_prompts_are_on_no_ladder_and_no_end() -> None:
+    hidden = [TABLE.prompt_ids[TABLE.prompt_of(row)] for row in (0, 40, 100)]
+    marked = replace(TABLE, metadata={**TABLE.metadata, "hidden": hidden})
+    rows = [rung.row for rung in value_profile(marked, "humor").rungs]
+    rows += [example.row for end in extreme_replies(marked, "humor", 8) for example in end]
+    assert not {marked.prompt_ids[marked.prompt_of(row)] for row in rows} & set(hidden)
+    assert len(rows) > 16
