@@ -141,11 +141,12 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
     """Draw the targets of today's palette as on its own page, small; a move re-weights what is being written."""
     values = list(range(len(scene.table.values)))
     st.html(markup.value_colours(len(values), scene.theme))
-    STEERED.set([j for j in values if not palette.targets[scene.table.values[j]].free])
+    chosen = STEERED.show([j for j in values if not palette.targets[scene.table.values[j]].free])
     st.pills(
         "Values with a target",
         values,
         selection_mode="multi",
+        default=chosen,
         format_func=lambda j: markup.plain(sentences.capitalised(scene.names[j])),
         key=STEERED.name,
         on_change=_steer,
@@ -157,12 +158,13 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
             if target.free:
                 continue
             low, high = scene.ranges[j]
-            palette_state.TARGET.of(name).set(int(np.clip(round(target.percentile), low, high)))
+            place = palette_state.TARGET.of(name).show(int(np.clip(round(target.percentile), low, high)))
             with st.container(key=f"value_{j}"):
                 st.slider(
                     markup.plain(sentences.capitalised(scene.names[j])),
                     low,
                     high,
+                    place,
                     step=1,
                     format="p%d",
                     key=palette_state.TARGET.of(name).name,

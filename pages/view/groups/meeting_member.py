@@ -99,9 +99,9 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
         wish, title = held[name], sentences.capitalised(scene.names[j])
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                ASKED.of(name).set(wish.asked)
                 st.toggle(
                     shell_markup.plain(title),
+                    bool(ASKED.of(name).show(wish.asked)),
                     key=ASKED.of(name).name,
                     on_change=_on_asked,
                     args=(name,),
@@ -110,11 +110,11 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
                 wish_text = said.wish_text(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
                 st.html(shell_markup.readout(wish_text, ""), width="content")
             if wish.asked:
-                WISHED.of(name).set(wish.percentile)
                 st.slider(
                     f"{title}: better than so many of 100 of the model's own replies",
                     low,
                     high,
+                    WISHED.of(name).show(wish.percentile),
                     step=1,
                     format="p%d",
                     key=WISHED.of(name).name,

@@ -164,10 +164,11 @@ def draw_roster(scene: Scene) -> None:
                 markup.chips(_target_chips(scene, group), scene.theme) or markup.note("asks for nothing"),
                 width="stretch",
             )
-            IMPORTANCE_OF.of(place).set(min(IMPORTANCE, key=lambda to: abs(to - group.importance)))
+            counts = IMPORTANCE_OF.of(place).show(min(IMPORTANCE, key=lambda to: abs(to - group.importance)))
             st.selectbox(
                 f"How much {markup.plain(group.name)} counts",
                 IMPORTANCE,
+                0 if counts is None else IMPORTANCE.index(counts),
                 format_func=lambda times: f"counts {amounts.significant(times)}×",
                 key=IMPORTANCE_OF.of(place).name,
                 on_change=_weigh,

@@ -31,13 +31,14 @@ def draw_sliders(live: LiveAnswer) -> None:
                 st.markdown(f"**{markup.plain(title)}**", help=scene.cards[j])
                 st.html(markup.readout(*_readout(live, j, target)))
                 _draw_toggles(name, scene.names[j], target)
-            palette_state.TARGET.of(name).set(
+            place = palette_state.TARGET.of(name).show(
                 int(np.clip(round(base if target.keep else target.percentile), low, high))
             )
             st.slider(
                 f"{title}: target in percentiles of the base model's replies",
                 low,
                 high,
+                place,
                 step=1,
                 format="p%d",
                 key=palette_state.TARGET.of(name).name,
@@ -58,17 +59,22 @@ def draw_sliders(live: LiveAnswer) -> None:
 
 
 def _draw_toggles(name: str, title: str, target: Target) -> None:
-    palette_state.LOCKED.of(name).set(target.locked)
-    palette_state.FREE.of(name).set(target.free)
     st.toggle(
         "Locked",
+        bool(palette_state.LOCKED.of(name).show(target.locked)),
         key=palette_state.LOCKED.of(name).name,
         on_change=palette_state.on_locked_toggled,
         args=(name, title),
         disabled=target.free,
         help="A locked target is not lowered where the palette is not possible.",
     )
-    st.toggle("Free", key=palette_state.FREE.of(name).name, on_change=palette_state.on_free_toggled, args=(name, title))
+    st.toggle(
+        "Free",
+        bool(palette_state.FREE.of(name).show(target.free)),
+        key=palette_state.FREE.of(name).name,
+        on_change=palette_state.on_free_toggled,
+        args=(name, title),
+    )
 
 
 def _readout(live: LiveAnswer, j: int, target: Target) -> tuple[str, str]:

@@ -284,8 +284,14 @@ def draw_use_case_picker() -> None:
     """Draw the choice of the use case, the same one on every page."""
     _, palette = current()
     whole = scenes.load(ALL).table
-    USE_CASE.set(palette.use_case)
-    st.selectbox("Use case", [ALL, *whole.use_case_names], key=USE_CASE.name, on_change=_on_use_case_chosen)
+    use_cases = [ALL, *whole.use_case_names]
+    st.selectbox(
+        "Use case",
+        use_cases,
+        use_cases.index(USE_CASE.show(palette.use_case) or ALL),
+        key=USE_CASE.name,
+        on_change=_on_use_case_chosen,
+    )
 
 
 def on_slider_moved(scene: Scene, name: str) -> None:

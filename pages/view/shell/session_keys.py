@@ -37,6 +37,19 @@ class Key(Generic[T]):
         """Set the entry; of a widget, before the widget is drawn in this run."""
         st.session_state[self.name] = value
 
+    def show(self, value: T) -> T | None:
+        """Let the widget that is bound to the entry show a value, and return the default that the widget is to have.
+
+        A widget whose entry is set in a run is put back to it in the browser, and a hand that has moved on meanwhile
+        loses what it did since. So the entry is set only where it holds something else, and a widget that is drawn
+        for the first time has the value as its default; None where the entry is set, because Streamlit takes one of
+        the two.
+        """
+        if self.is_set() and st.session_state[self.name] != value:
+            self.set(value)
+            return None
+        return value
+
     def get_or_set(self, value: T) -> T:
         """Return the entry after setting it to ``value`` where there was none."""
         held: T = st.session_state.setdefault(self.name, value)
