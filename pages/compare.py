@@ -21,6 +21,8 @@ missing = generator.missing_model(scene)
 if missing is None:
     generator.warm_up(scene)
 generation = generator.current(scene)
+prompt_form.restore(generation)
+batch.restore(scene)
 running = generation is not None and not generation.ended
 
 header.draw_header(
@@ -48,6 +50,7 @@ def one_prompt() -> None:
     if generation is None:
         replies.draw_empty_columns(pinned.columns(scene, assessment, prompt_form.candidate_count()))
         return
+    replies.draw_asked(generation.request.prompt)
     view = replies.comparison(scene, assessment, generation)
     replies.draw_progress(view.shown)
     question = blind_vote.vote_question(generation, view.shown, view.choices[0])

@@ -481,6 +481,40 @@ def test_a_candidate_is_read_by_its_number(compare, desk):
     assert "Candidate 4, 1 token, probability" in said(compare)
 
 
+def test_replies_name_their_prompt_and_a_reload_begins_with_it(compare, desk):
+    compare.text_area(key="prompt").set_value("My parcel is *late*!")
+    generation = finished_by(compare, desk, 1)
+    compare.text_area(key="prompt").set_value("Something else.").run()
+    assert "My parcel is *late*!" in texts(compare)  # the replies are still those to it
+    reload = AppTest.from_file(APP, default_timeout=60)
+    reload.query_params["generation"] = generation.id
+    reload.switch_page("compare.py").run()
+    assert not reload.exception
+    assert reload.text_area(key="prompt").value == "My parcel is *late*!"
+    assert "My parcel is *late*!" in texts(reload)
+    assert reload.number_input(key="candidates_k").value == 4
+    assert reload.number_input(key="seed").value == generation.request.seed + 1
+    assert not [warning.value for warning in reload.warning]
+
+
+def test_a_reload_finds_the_own_prompts_of_a_batch(compare, desk):
+    compare.button_group(key="how_many").set_value("many").run()
+    compare.button_group(key="many_source").set_value("own").run()
+    compare.text_area(key="many_own").set_value('One?\n{"prompt": "Two\\nlines?"}')
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.button(key="many_start").click().run()
+    started = next(reversed(batch._batches().values()))
+    reload = AppTest.from_file(APP, default_timeout=60)
+    reload.query_params["many"] = started.id
+    reload.switch_page("compare.py").run()
+    assert not reload.exception
+    assert reload.button_group(key="many_source").value == "own"
+    assert batch.parse_prompts(reload.text_area(key="many_own").value) == ["One?", "Two\nlines?"]
+    assert [reload.number_input(key=key).value for key in ("many_count", "candidates_k", "seed")] == [2, 4, 1]
+    assert not [warning.value for warning in reload.warning]
+    started.stop()
+
+
 def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(compare, desk, table):
     compare.button_group(key="how_many").set_value("many").run()
     compare.number_input(key="many_count").set_value(3)

@@ -69,6 +69,25 @@ def current_batch() -> PromptBatch | None:
     return batch
 
 
+def restore(scene: Scene) -> None:
+    """Begin a visit that finds a batch by its address with the prompts and the settings that it answers."""
+    if BATCH.is_set() or (batch := current_batch()) is None:
+        return
+    prompts = [request.prompt for request in batch.requests]
+    if prompts != list(scene.table.prompts[: len(prompts)]):
+        SOURCE.set("own")
+        OWN_PROMPTS.set("\n".join(_prompt_line(prompt) for prompt in prompts))
+    COUNT.set(len(prompts))
+    prompt_form.take_settings(batch.requests[0])
+    prompt_form.SEED.set(batch.requests[0].seed)
+
+
+def _prompt_line(prompt: str) -> str:
+    """Return a prompt as a line that :func:`parse_prompts` reads back."""
+    plain = "\n" not in prompt and not prompt.startswith("{")
+    return prompt if plain else json.dumps({"prompt": prompt}, ensure_ascii=False)
+
+
 def draw_mode_switch(default: bool) -> bool:
     """Draw the choice between one prompt and many; whether it is many."""
     chosen = st.segmented_control(
@@ -143,12 +162,13 @@ def start(scene: Scene, assessment: Assessment) -> None:
 def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
     """Which prompts, how many, and how they are answered."""
     batch = current_batch()
+    SOURCE.get_or_set("table")
+    COUNT.get_or_set(PROMPTS)
     with st.container(key="ask_many"):
         source = st.segmented_control(
             "Prompts",
             ["table", "own"],
             format_func={"table": "Of this use case", "own": "My own"}.__getitem__,
-            default="table",
             required=True,
             key=SOURCE.name,
             persist_state="session",
@@ -163,9 +183,7 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
             )
             st.file_uploader("Or a file of them (text or JSON lines)", ["txt", "jsonl"], key=FILE.name)
         with st.container(horizontal=True, vertical_alignment="bottom", key="many_controls"):
-            st.number_input(
-                "Prompts at most", 1, MAX_PROMPTS, PROMPTS, key=COUNT.name, persist_state="session", width=140
-            )
+            st.number_input("Prompts at most", 1, MAX_PROMPTS, key=COUNT.name, persist_state="session", width=140)
             prompt_form.draw_number_inputs(scene)
             st.button(
                 "Start",

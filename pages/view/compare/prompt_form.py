@@ -127,6 +127,23 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
         remember_refusal(error)
 
 
+def restore(generation: Generation | None) -> None:
+    """Begin a visit that finds a generation by its address with the prompt and the settings that it answers."""
+    if generation is None or chat.PROMPT.is_set():
+        return
+    request = generation.request
+    chat.PROMPT.set(request.prompt)
+    take_settings(request)
+    SEED.set(request.seed + 1)
+
+
+def take_settings(request: GenerationRequest) -> None:
+    """Set the controls before they are drawn to how a request was answered; the seed is left alone."""
+    CANDIDATE_COUNT.set(min(max(request.candidates, 2), MAX_CANDIDATES))
+    LENGTH.set(min(max(request.settings.max_new_tokens, 8), MAX_TOKENS))
+    METHOD.set(request.method)
+
+
 def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generation | None, ready: bool) -> None:
     """Draw the prompt box with all that belongs to it."""
     may_stop = generation is not None and not generation.ended and generator.is_owner(generation)
@@ -176,11 +193,12 @@ def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generatio
 def draw_number_inputs(scene: Scene) -> None:
     """Candidates, longest reply and seed."""
     SEED.get_or_set(1)
+    CANDIDATE_COUNT.get_or_set(CANDIDATES)
+    LENGTH.get_or_set(min(scene.sampling.max_new_tokens, MAX_TOKENS))
     st.number_input(
         "Candidates",
         2,
         MAX_CANDIDATES,
-        CANDIDATES,
         key=CANDIDATE_COUNT.name,
         persist_state="session",
         width=130,
@@ -190,7 +208,6 @@ def draw_number_inputs(scene: Scene) -> None:
         "Longest reply (tokens)",
         8,
         MAX_TOKENS,
-        min(scene.sampling.max_new_tokens, MAX_TOKENS),
         key=LENGTH.name,
         persist_state="session",
         width=160,

@@ -120,6 +120,13 @@ def draw_progress(snapshot: GenerationSnapshot) -> None:
         st.code(snapshot.command, language=None, wrap_lines=True)
 
 
+def draw_asked(prompt: str) -> None:
+    """Name the prompt that the replies below answer: the box above may hold another one by now."""
+    with st.container(key="asked", gap=None):
+        st.html(markup.note("Replies to"))
+        st.text(prompt)
+
+
 def draw_empty_columns(columns: tuple[PaletteColumn, ...]) -> None:
     """Draw the columns before anything was asked."""
     with st.container(horizontal=True, key="columns"):
