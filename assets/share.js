@@ -1,15 +1,19 @@
 // Copies the address of the palette. Without a secure context the clipboard is closed to pages: then the older way is
 // tried, and where that is closed too, the address is shown to be copied by hand.
 const SHOWN = 2400; // milliseconds
-// The address that each button copies: of the newest data, while its listeners are added once.
+const PROBLEM_SHOWN = 15000; // the same for why others cannot open the link
+// What each button copies, and what is wrong with it: of the newest data, while its listeners are added once.
 const addresses = new WeakMap();
+const problems = new WeakMap();
 
 export default function (component) {
   const { parentElement, data } = component;
-  const [button, field, status] = ["button", "input", "[role=status]"].map((name) => parentElement.querySelector(name));
+  const parts = ["button", "input", "[role=status]", "[role=alert]"];
+  const [button, field, status, alarm] = parts.map((name) => parentElement.querySelector(name));
   const label = button.querySelector("span");
   const known = addresses.has(button);
   addresses.set(button, new URL(data.query, data.home || window.location.href.split(/[?#]/)[0]).href);
+  problems.set(button, data.problem);
   if (known) return;
   button.addEventListener("click", async () => {
     const address = addresses.get(button);
@@ -17,6 +21,10 @@ export default function (component) {
     const done = (await modern(address)) || older(field, address);
     label.textContent = done ? "Copied" : "Copy it here";
     status.textContent = done ? "The link is copied." : "The link is in the field below the button.";
+    alarm.textContent = problems.get(button);
+    alarm.hidden = !alarm.textContent || !done; // the field takes its place
+    clearTimeout(alarm.timer);
+    alarm.timer = setTimeout(() => { alarm.hidden = true; }, PROBLEM_SHOWN);
     if (!done) { show(field, address); return; }
     clearTimeout(button.timer);
     button.timer = setTimeout(() => { label.textContent = "Copy link"; status.textContent = ""; }, SHOWN);

@@ -26,7 +26,7 @@ from map_core.palettes.palette import Palette
 from map_core.report import Report, ReportOptions
 from pages.view.session import scene as scenes
 from pages.view.session.scene import ALL, Scene
-from pages.view.shell import component, markup
+from pages.view.shell import component, markup, reach
 
 PAGES = app_folder() / "pages"
 #: Reports that are remembered, over all viewers.
@@ -42,7 +42,7 @@ _mount = component.register(
 <button type="button"><svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"
 stroke-linecap="round" aria-hidden="true"><path d="{_CHAIN}a4.5 4.5 0 0 0 6.4 6.4l1.2-1.2"/></svg>
 <span>Copy link</span></button>
-<input aria-label="Link to this palette" readonly hidden><div role="status"></div></div>""",
+<input aria-label="Link to this palette" readonly hidden><div role="status"></div><p role="alert" hidden></p></div>""",
 )
 _reports: ComputeOnce[Report] = ComputeOnce(MAX_REPORTS)
 
@@ -59,7 +59,12 @@ def draw_share_bar(scene: Scene, palette: Palette, assessment: Assessment, name:
     make = report_factory(scene, palette, name)
     file = _file_name(name)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="share"):
-        _mount(key="share_link", width="content", data={"home": app_address(), "query": address_query(palette)})
+        home = app_address()
+        _mount(
+            key="share_link",
+            width="content",
+            data={"home": home, "query": address_query(palette), "problem": reach.problem(home)},
+        )
         st.download_button(
             "Report",
             lambda: reports.html(make()).encode(),

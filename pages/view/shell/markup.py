@@ -139,6 +139,11 @@ def note(text: str) -> str:
     return f'<p class="vp-note">{escape(text)}</p>'
 
 
+def alarm(text: str) -> str:
+    """Return what stops somebody, in red; nothing without a text."""
+    return f'<p class="vp-alarm" role="alert">{escape(text)}</p>' if text else ""
+
+
 def chips(items: Sequence[tuple[int, str]], theme: Theme) -> str:
     """Small labels, a value each; one of no value has no colour. Nothing when there are none."""
     if not items:
