@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from map_core.core.types import Form
+from map_core.core.unused_name import unused_name
 from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, known_fields
 from map_core.errors import InputError
@@ -66,10 +67,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
     """Return names as ``serve`` wants them, each one once: a number is added to a name that came before."""
     unique: list[str] = []
     for name in names:
-        number, shown = 2, name
-        while shown in unique:
-            shown, number = f"{name} ({number})", number + 1
-        unique.append(shown)
+        unique.append(unused_name(name, unique.__contains__))
     return unique
 
 

@@ -1,7 +1,8 @@
 """Saved palettes: a name, a colour, a note, and every version of what was asked for.
 
 Constraint: nothing that was saved is lost by saving. Who saves over a version that changed meanwhile makes one more
-version, and gets the numbers of those that came in between.
+version, and gets the numbers of those that came in between. An owner's palettes have different names, capitals aside,
+so that a name says which one is meant.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.orm import Session
 
+from map_core.core.unused_name import unused_name
 from map_core.errors import InputError
 from map_core.palettes.palette import Palette
 from map_core.store.database import Database
-from map_core.store.models import PaletteRow, VersionRow
+from map_core.store.models import SHORT, PaletteRow, VersionRow
 from map_core.store.text_limits import key, label, note
+
+#: The key of the lock under which PostgreSQL looks for a free name; any number that is always the same.
+_NAMES_LOCK = 7_046_029_255
 
 
 @dataclass(frozen=True)
@@ -83,12 +88,12 @@ def save(
     what: str = "Saved.",
     owner: str = "",
 ) -> SavedPalette:
-    """Keep a palette under a name; several may have the same name.
+    """Keep a palette under a name of its own.
 
     Args:
         database: where it is kept.
         palette: what it asks for, the first version.
-        name: as people read it, 1 to 200 characters.
+        name: as people read it, 1 to 200 characters; a number is added where another palette of the owner has it.
         colour: the name of a colour; "" for none.
         note: a text of any number of lines, at most 20,000 characters.
         table_key: of the table that it was set on, see :func:`map_core.store.table_key`; "" where it is not known.
@@ -102,6 +107,7 @@ def save(
     row = PaletteRow(created=now, updated=now, **_described(palette, name, colour, note, table_key, owner))
     row.versions = [_version(1, palette, what, now)]
     with database.writing() as session:
+        row.name = _unused(session, row)
         session.add(row)
         session.flush()
         return _saved(row, row.versions[-1])
@@ -139,7 +145,7 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
     """Give a palette another name, and another colour and note where they are given.
 
     Raises:
-        InputError: there is no such palette, the name is empty, or a text is too long.
+        InputError: there is no such palette, the name is empty or that of another one, or a text is too long.
     """
     with database.writing() as session:
         row = _held(session, id)
@@ -152,14 +158,28 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
             row.table_key,
             row.owner,
         )
+        if details["name"].casefold() in _names(session, row) - {row.name.casefold()}:
+            raise InputError(f"Another palette is called {details['name']!r}. Choose another name.")
         row.name, row.colour, row.note = details["name"], details["colour"], details["note"]
         return _saved(row, newest)
+
+
+def named(database: Database, name: str, owner: str = "") -> SavedPalette | None:
+    """Return the palette of an owner that has a name, capitals and blanks around it aside; None when there is none."""
+    wanted = " ".join(name.split()).casefold()
+    return next((saved for saved in list_palettes(database, owner) if saved.name.casefold() == wanted), None)
+
+
+def free_name(database: Database, name: str, owner: str = "") -> str:
+    """Return the name that :func:`save` gives to a palette of an owner as long as nobody else saves one."""
+    taken = {saved.name.casefold() for saved in list_palettes(database, owner)}
+    return unused_name(" ".join(name.split()), lambda wanted: wanted.casefold() in taken, SHORT)
 
 
 def list_palettes(database: Database, owner: str = "") -> tuple[SavedPalette, ...]:
     """Return the palettes of an owner, the one saved last first."""
     with database.reading() as session:
-        return _all(session, PaletteRow.owner == owner)
+        return _all(session, _owned(owner))
 
 
 def load(database: Database, id: int) -> SavedPalette | None:
@@ -192,7 +212,10 @@ def delete(database: Database, id: int) -> DeletedPalette:
 
 
 def restore(database: Database, deleted: DeletedPalette) -> SavedPalette:
-    """Undo a deletion: restore the palette under the id that it had, once, however often this is called."""
+    """Undo a deletion: restore the palette under the id that it had, once, however often this is called.
+
+    A number is added to its name where another palette was given it meanwhile.
+    """
     was = deleted.saved
     with database.writing() as session:
         if session.get(PaletteRow, was.id) is None:
@@ -201,7 +224,9 @@ def restore(database: Database, deleted: DeletedPalette) -> SavedPalette:
             row.versions = [
                 _version(version.number, version.palette, version.what, version.created) for version in deleted.versions
             ]
+            row.name = _unused(session, row)
             session.add(row)
+            was = replace(was, name=row.name)
     return was
 
 
@@ -215,6 +240,23 @@ def _described(palette: Palette, name: str, colour: str, words: str, table_key: 
         "table_key": key("table's key", table_key) if table_key else "",
         "owner": label("owner", owner) if owner else "",
     }
+
+
+def _names(session: Session, row: PaletteRow) -> set[str]:
+    """Return the names of an owner's palettes in lower case; who asks next waits until this transaction has ended."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite lets one writer in at a time
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _NAMES_LOCK})
+    with session.no_autoflush:
+        return {name.casefold() for name in session.scalars(select(PaletteRow.name).where(_owned(row.owner)))}
+
+
+def _unused(session: Session, row: PaletteRow) -> str:
+    taken = _names(session, row)
+    return unused_name(row.name, lambda wanted: wanted.casefold() in taken, SHORT)
+
+
+def _owned(owner: str) -> ColumnElement[bool]:
+    return PaletteRow.owner == owner
 
 
 def _version(number: int, palette: Palette, what: str, created: datetime) -> VersionRow:

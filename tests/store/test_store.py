@@ -129,6 +129,29 @@ def test_the_last_saved_is_listed_first_and_each_owner_sees_their_own(opened):
     assert second.id != first.id
 
 
+def test_a_name_belongs_to_one_palette(opened):
+    warm = palettes.save(opened, WARM, "Warm")
+    assert [palettes.save(opened, WARM, name).name for name in (" warm ", "Warm")] == ["warm (2)", "Warm (3)"]
+    assert palettes.save(opened, WARM, "Warm", owner="somebody").name == "Warm"
+    assert palettes.named(opened, " WARM (2)").name == "warm (2)"
+    assert palettes.named(opened, "Cold") is None
+    assert palettes.free_name(opened, "Warm") == "Warm (4)"
+    long = palettes.save(opened, WARM, "x" * 200)
+    assert palettes.save(opened, WARM, long.name).name == "x" * 196 + " (2)"
+    with pytest.raises(InputError, match="Another palette is called 'WARM \\(3\\)'"):
+        palettes.rename(opened, warm.id, "WARM (3)")
+    assert palettes.rename(opened, warm.id, "WARM").name == "WARM"
+    deleted = palettes.delete(opened, warm.id)
+    palettes.save(opened, WARM, "Warm")
+    assert palettes.restore(opened, deleted).name == "WARM (4)"
+
+
+def test_names_stay_apart_when_many_save_at_once(opened):
+    with ThreadPoolExecutor(4) as pool:
+        saved = list(pool.map(lambda _: palettes.save(opened, WARM, "Warm"), range(8)))
+    assert len({palette.name for palette in saved}) == 8
+
+
 def test_a_palette_can_have_another_name(opened):
     saved = palettes.save(opened, WARM, "Warm", colour="teal", note="A note.")
     assert palettes.rename(opened, saved.id, "Cold").colour == "teal"

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
+from map_core.core.unused_name import unused_name
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
 from map_core.text import sentences
@@ -70,11 +71,10 @@ def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[Pale
 def pin(name: str, palette: Palette) -> None:
     """Set a palette aside under a name, to which a number is added where it is taken; nothing when full."""
     used_names = {"Your palette", "Base model", *(pinned.name for pinned in pinned_palettes())}
-    unique_name, number = name, 2
-    while unique_name in used_names:
-        unique_name, number = f"{name} ({number})", number + 1
     if len(pinned_palettes()) < MAX_PINNED:
-        PINNED.set((*pinned_palettes(), PinnedPalette(unique_name, palette)))
+        pinned = PinnedPalette(unused_name(name, used_names.__contains__), palette)
+        PINNED.set((*pinned_palettes(), pinned))
+        st.toast(markup.plain(f"{pinned.name} is pinned: it answers beside yours on Compare."), icon=":material/keep:")
 
 
 def _pin() -> None:
@@ -96,7 +96,7 @@ def unpin(place: int) -> None:
 
 def _use(place: int) -> None:
     """Make a pinned palette today's; the page Palette then shows it."""
-    palette_state.apply(pinned_palettes()[place].palette, f"{pinned_palettes()[place].name} was taken.")
+    palette_state.apply_with_undo(pinned_palettes()[place].palette, f"{pinned_palettes()[place].name} was taken.")
 
 
 def draw_palettes(scene: Scene, assessment: Assessment, candidates: int) -> None:

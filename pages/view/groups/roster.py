@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from map_core.core import amounts
+from map_core.core.unused_name import unused_name
 from map_core.data.text_files.encoding import decode_text
 from map_core.data.text_files.records import json_records, known_fields
 from map_core.errors import InputError, PaletteError
@@ -77,10 +78,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
     unique: list[str] = []
     for name in names:
         text = " ".join(str(name).split())[:MAX_NAME_LENGTH] or "Unnamed"
-        candidate, number = text, 2
-        while candidate in unique:
-            candidate, number = f"{text} ({number})", number + 1
-        unique.append(candidate)
+        unique.append(unused_name(text, unique.__contains__))
     return unique
 
 
@@ -230,8 +228,9 @@ def draw_add_menus(scene: Scene, palette: Palette) -> None:
 def draw_problem() -> None:
     """Say once what went wrong when groups were added."""
     if problem := PROBLEM.pop():
-        st.warning("Not all was added.", icon=":material/error:")
-        st.text(problem)
+        with st.container(key="groups_problem"):
+            st.warning("Not all was added.", icon=":material/error:")
+            st.text(problem)
 
 
 def _add_today(palette: Palette) -> None:

@@ -11,9 +11,10 @@ from map_core.palettes.palette import ALL
 from map_core.store import Database, palettes, table_key
 from map_core.store.jsonl import NamedPalette, palette_line, parse_palettes, unique_names
 from map_core.store.palettes import SavedPalette
+from map_core.text import sentences
 from pages.view.session import palette_cache, palette_state, share
 from pages.view.session import scene as scenes
-from pages.view.shell import markup
+from pages.view.shell import markup, reach
 from pages.view.shell.session_keys import Key
 
 IMPORTED_FILE: Key[UploadedFile | None] = Key("import", None)
@@ -23,11 +24,10 @@ IMPORT_MESSAGE: Key[str] = Key("import_said", "")
 def draw_link() -> None:
     """Today's palette as a link to copy."""
     st.header("Link to the current palette")
-    st.code(
-        f"{share.app_address() or '/'}{share.address_query(palette_state.history().now)}",
-        language=None,
-        wrap_lines=True,
-    )
+    link = f"{share.app_address() or '/'}{share.address_query(palette_state.history().now)}"
+    st.code(link, language=None, wrap_lines=True)
+    if problem := reach.problem(link):
+        st.html(markup.alarm(problem))
     st.html(markup.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
 
 
@@ -82,8 +82,9 @@ def _import(opened: Database) -> None:
     whole = scenes.load(ALL)
     try:
         imported = parse_palettes(decode_text(file.getvalue(), file.name), whole.table, whole.oracle)
+        numbered = []
         for named in imported:
-            palettes.save(
+            saved = palettes.save(
                 opened,
                 named.palette,
                 named.name,
@@ -92,6 +93,11 @@ def _import(opened: Database) -> None:
                 table_key=table_key(whole.table),
                 what=f"Imported from {file.name}.",
             )
-        IMPORT_MESSAGE.set(f"{len(imported)} imported.")
+            if saved.name != " ".join(named.name.split()):
+                numbered.append(saved.name)
+        message = f"{len(imported)} imported."
+        if numbered:
+            message += f" Names that were taken have a number: {sentences.listed(numbered)}."
+        IMPORT_MESSAGE.set(message)
     except PaletteError as error:
         IMPORT_MESSAGE.set(f"Nothing was imported. {error}")

@@ -21,6 +21,7 @@ OPENED: Key[OpenedVersion | None] = Key("palettes_opened", None)
 NAME: Key[str] = Key("save_name", "")
 NOTE: Key[str] = Key("save_note", "")
 COLOUR: Key[str | None] = Key("save_colour", None)
+TAKEN_NAME: Key[str] = Key("save_taken_name", "")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def draw_save_form(kept: Database) -> None:
             on_click=_save,
             args=(kept,),
         )
+    _draw_question(kept)
     said, place = MESSAGE.get()
     if said and place == palette_state.history().place:  # until the palette changes
         st.html(markup.note(said))
@@ -112,12 +114,53 @@ def _began(database: Database) -> SavedPalette | None:
         return None
 
 
+def _draw_question(kept: Database) -> None:
+    """Ask what is meant by a name that a saved palette has already: a version of that one, or another palette."""
+    name = TAKEN_NAME.get()
+    taken = palettes.named(kept, name) if name else None
+    if taken is None:
+        return
+    with st.container(border=True, key="save_question"):
+        st.html(markup.note(f"There is a saved palette called {taken.name} already. Nothing is saved yet."))
+        with st.container(horizontal=True, gap="small", key="save_answers"):
+            st.button(
+                f"Save as version {taken.version + 1} of it",
+                key="save_over",
+                icon=":material/history:",
+                on_click=_save_over,
+                args=(kept, taken),
+            )
+            st.button(
+                f"Save as {markup.plain(palettes.free_name(kept, name))}",
+                key="save_beside",
+                icon=":material/library_add:",
+                on_click=_save_new,
+                args=(kept, name),
+            )
+
+
 def _save(database: Database) -> None:
+    """Save a new palette, or ask first where a saved one has its name."""
+    TAKEN_NAME.pop()
+    name = str(NAME.get() or "").strip()
+    try:
+        if name and palettes.named(database, name) is not None:
+            TAKEN_NAME.set(name)
+            set_message("")
+            return
+    except PaletteError as error:
+        set_message(str(error))
+        return
+    _save_new(database, name or palettes.free_name(database, pinning.next_pin_name()))
+
+
+def _save_new(database: Database, name: str) -> None:
+    TAKEN_NAME.pop()
     try:
         saved = palettes.save(
             database,
             palette_state.history().now,
-            str(NAME.get() or "").strip() or pinning.next_pin_name(),
+            name,
             colour=str(COLOUR.get() or ""),
             note=str(NOTE.get() or ""),
             table_key=table_key(scenes.load().table),
@@ -127,6 +170,25 @@ def _save(database: Database) -> None:
         return
     remember_opened(saved.id, saved.version)
     set_message(f"{saved.name} is saved.")
+    _empty_form()
+
+
+def _save_over(database: Database, taken: SavedPalette) -> None:
+    """Save today's palette as the next version of the one that has the name that was typed."""
+    TAKEN_NAME.pop()
+    history = palette_state.history()
+    try:
+        saved = palettes.update(database, taken.id, history.now, history.steps[history.place].what)
+        palettes.rename(database, taken.id, taken.name, COLOUR.get() or None, NOTE.get() or None)
+    except PaletteError as error:
+        set_message(str(error))
+        return
+    remember_opened(saved.id, saved.version)
+    set_message(f"{saved.name} has a version {saved.version} now; the earlier ones are kept.")
+    _empty_form()
+
+
+def _empty_form() -> None:
     NAME.set("")
     NOTE.set("")
     COLOUR.set(None)
