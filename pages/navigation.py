@@ -11,6 +11,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.view.shell import browser_back, errors, markup
+from pages.view.shell.session_keys import OPEN_PAGE
 
 #: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu.
 PAGES = {
@@ -53,5 +54,6 @@ bar = {section: [page(*line) for line in lines] for section, lines in PAGES.item
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
 errors.draw_failed_click()
+OPEN_PAGE.set(chosen.title)
 with errors.guarded(chosen.title):
     chosen.run()

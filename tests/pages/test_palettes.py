@@ -111,6 +111,45 @@ def test_saved_used_renamed_deleted_and_back(page):
     assert palettes.load(database(), one.id).note == "Asked for by <b>the board</b>."
 
 
+def test_a_name_that_is_taken_is_asked_about(page):
+    save(page, "Warm")
+    put(page, WARM, "Set humor.")
+    save(page, " warm ", "For the board.")
+    assert "There is a saved palette called Warm already. Nothing is saved yet." in said(page)
+    assert len(palettes.list_palettes(database())) == 1
+    press(page, "save_over")
+    (one,) = palettes.list_palettes(database())
+    assert (one.name, one.version, one.palette, one.note) == ("Warm", 2, WARM, "For the board.")
+    assert "save_over" not in [button.key for button in page.button]
+    save(page, "Warm")
+    assert r"Save as Warm \(2\)" in [button.label for button in page.button]  # Markdown
+    press(page, "save_beside")
+    assert [saved.name for saved in palettes.list_palettes(database())] == ["Warm (2)", "Warm"]
+    assert "Warm (2) is saved." in said(page)
+
+
+def test_what_is_refused_is_said_at_the_list(page):
+    save(page, "Support")
+    save(page, "Board")
+    board = palettes.named(database(), "Board")
+    page.text_input(key=f"rename_name_{board.id}").set_value("support")
+    press(page, f"rename_{board.id}")
+    assert "Another palette is called &#x27;support&#x27;" in said(page)
+    assert palettes.load(database(), board.id).name == "Board"
+
+
+def test_what_was_taken_is_said_on_its_own_page_alone(page):
+    palettes.save(database(), WARM, "Warm")
+    settled(page.run())
+    press(page, f"saved_use_{palettes.named(database(), 'Warm').id}")
+    assert [caption.value for caption in page.caption if "Warm was taken" in caption.value]
+    page.switch_page("report.py").run()
+    assert [caption.value for caption in page.caption if "was taken" in caption.value] == []
+    page.switch_page("palettes.py").run()
+    press(page, "undo")
+    assert now(page) != WARM
+
+
 def test_a_further_change_is_saved_as_a_version(page):
     save(page, "Support")
     (one,) = palettes.list_palettes(database())

@@ -19,6 +19,7 @@ from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key, KeyFamily
 
+REFUSED: Key[str] = Key("palettes_refused", "")
 DELETED: Key[DeletedPalette | None] = Key("palettes_deleted", None)
 NEW_NAME: KeyFamily[str] = KeyFamily("rename_name_{}", "")
 NEW_COLOUR: KeyFamily[str | None] = KeyFamily("rename_colour_{}", None)
@@ -39,6 +40,9 @@ FOREIGN = (
 def draw_saved(database: Database, all_saved: tuple[SavedPalette, ...]) -> None:
     """Draw the list, the one saved last first."""
     st.header("Saved palettes")
+    if refusal := REFUSED.pop():
+        with st.container(key="palettes_refused"):
+            st.html(markup.alarm(refusal))
     _draw_deleted(database)
     if not all_saved:
         st.html(markup.note(NOTHING))
@@ -165,9 +169,11 @@ def _draw_deleted(database: Database) -> None:
 def _rename(database: Database, saved: SavedPalette) -> None:
     name, colour, note = (str(key.of(saved.id).get() or "") for key in (NEW_NAME, NEW_COLOUR, NEW_NOTE))
     try:
-        palettes.rename(database, saved.id, name, colour=colour, note=note)
+        renamed = palettes.rename(database, saved.id, name, colour=colour, note=note)
     except PaletteError as error:
-        keep.set_message(str(error))
+        REFUSED.set(str(error))
+    else:
+        st.toast(markup.plain(f"{renamed.name} is kept so."), icon=":material/edit:")
 
 
 def _use(saved: SavedPalette) -> None:
@@ -184,13 +190,13 @@ def _delete(database: Database, saved: SavedPalette) -> None:
     try:
         DELETED.set(palettes.delete(database, saved.id))
     except PaletteError as error:  # somebody else deleted it meanwhile, or the database does not answer
-        keep.set_message(str(error))
+        REFUSED.set(str(error))
 
 
 def _put_back(database: Database, deleted: DeletedPalette) -> None:
     try:
         palettes.restore(database, deleted)
     except PaletteError as error:
-        keep.set_message(str(error))
+        REFUSED.set(str(error))
     else:
         DELETED.pop()

@@ -115,3 +115,4 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
 def go_to_step(place: int) -> None:
     """Go back or forward to a step; nothing is given up by that."""
     palette_state.go_to(place)
+    st.toast(markup.plain(f"Step {place + 1} is your palette now."), icon=":material/history:")

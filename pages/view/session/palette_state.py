@@ -5,6 +5,7 @@ Kept under keys of its own, because Streamlit forgets widgets when the page chan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,12 +23,12 @@ from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
-from pages.view.shell.session_keys import Key, KeyFamily
+from pages.view.shell.session_keys import OPEN_PAGE, Key, KeyFamily
 
 HISTORY: Key[History | None] = Key("history", None)
 ASSESSMENT: Key[tuple[tuple[object, ...], Assessment] | None] = Key("assessment", None)
 ADDRESS_ERROR: Key[str] = Key("address_error", "")
-TAKEN: Key[int | None] = Key("taken", None)
+TAKEN: Key[TakenStep | None] = Key("taken", None)
 USE_CASE: Key[str] = Key("use_case", ALL)
 TARGET: KeyFamily[int] = KeyFamily("target_{}", 0)
 FREE: KeyFamily[bool] = KeyFamily("free_{}", False)
@@ -58,6 +59,14 @@ class HistoryStep:
     what: str
     when: datetime
     merge: str = ""
+
+
+@dataclass(frozen=True)
+class TakenStep:
+    """The step by which a palette was taken as a whole: its place in the history, and the page on which it was."""
+
+    place: int
+    page: str
 
 
 @dataclass(frozen=True)
@@ -215,15 +224,21 @@ def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:
 
 
 def apply_with_undo(palette: Palette, what: str) -> None:
-    """Apply a palette that was taken as a whole, and offer to undo that until something else changes."""
+    """Apply a palette that was taken as a whole, and offer to undo that on this page until something else changes."""
     apply(palette, what)
-    TAKEN.set(history().place)
+    TAKEN.set(TakenStep(history().place, OPEN_PAGE.get()))
 
 
-def offers_undo() -> bool:
-    """Return whether a palette that was taken as a whole is the last thing that happened."""
-    place = history().place
-    return place > 0 and TAKEN.get() == place
+def offers_undo(seconds: float = math.inf) -> bool:
+    """Return whether a palette that was taken as a whole on this page is the last thing that happened.
+
+    Args:
+        seconds: after which nothing is offered any more.
+    """
+    held = history()
+    if held.place == 0 or TAKEN.get() != TakenStep(held.place, OPEN_PAGE.get()):
+        return False
+    return (datetime.now(UTC) - held.steps[held.place].when).total_seconds() < seconds
 
 
 def undo() -> None:
@@ -243,10 +258,13 @@ def go_to(place: int) -> None:
         HISTORY.set(replace(held, place=place))
 
 
-def draw_undo_line() -> None:
-    """Draw what was taken last, with a way back, as long as it is the last thing that happened."""
+def draw_undo_line(seconds: float = math.inf) -> None:
+    """Draw what was taken last on this page, with a way back, as long as :func:`offers_undo` says.
+
+    The style sheet keeps it in sight while the page is scrolled: what was pressed may be far below.
+    """
     held = history()
-    if offers_undo():
+    if offers_undo(seconds):
         with st.container(horizontal=True, vertical_alignment="center", key="taken"):
             st.caption(markup.plain(held.steps[held.place].what), width="content")
             st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo)

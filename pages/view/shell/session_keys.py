@@ -65,6 +65,10 @@ class Key(Generic[T]):
         return self.name in st.session_state
 
 
+#: The title of the page that is open, or was when a click was made.
+OPEN_PAGE: Key[str] = Key("open_page", "")
+
+
 @dataclass(frozen=True)
 class KeyFamily(Generic[T]):
     """Entries of one type whose names differ in one part, such as a slider for each value.
