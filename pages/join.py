@@ -5,13 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.store import database, meetings, table_key
-from pages.view.groups import markup, meeting_member
+from pages.view.groups import markup, meeting_member, meeting_result
 from pages.view.session import scene as scenes
 from pages.view.shell import markup as shell_markup
 
 with st.container(key="join"):
     code = meetings.read_code(st.query_params.get("meeting", ""))
     held = meetings.meeting(database(), code) if code else None
+    if held is None and code and (closed := meetings.closed_meeting(database(), code)) is not None:
+        meeting_result.draw_closed(code, meeting_member.remembered_palette(closed.meeting.use_case))
+        st.stop()
     if held is None:
         st.html(
             markup.title(
@@ -43,7 +46,8 @@ with st.container(key="join"):
     meeting_member.draw_send(scene, held.code, me, mine, sent)
     st.html(
         shell_markup.note(
-            "Your name and wishes are kept in the app's database until the host closes the meeting. The bookmark of "
-            "this page brings you back as yourself."
+            "Your name and wishes are kept in the app's database until the host closes the meeting. Then this page "
+            f"shows what the meeting came to, for {meetings.RESULT_DAYS} days and without names. The bookmark of this "
+            "page brings you back as yourself."
         )
     )

@@ -1,6 +1,7 @@
 """Meetings: people join with a code, each with a palette of their own, and all of them are seen together.
 
-Constraint: the code is all that is needed to join, so it is drawn at random and long enough not to be guessed.
+Constraint: the code is all that is needed to join, so it is drawn at random and long enough not to be guessed. Names
+and palettes of members are deleted when the meeting is closed; what it came to stays for some weeks, for their phones.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
 
 from map_core.errors import InputError
 from map_core.palettes.palette import Palette
@@ -25,6 +28,8 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 CODE_LENGTH = 10
 #: Members of one meeting.
 MAX_MEMBERS = 60
+#: For how long the result of a closed meeting stays.
+RESULT_DAYS = 30
 #: How much work it is to try one key against a code.
 _ROUNDS = 100_000
 
@@ -48,6 +53,38 @@ class Meeting:
     table_key: str
     created: datetime
     budget: float | None = None
+
+
+@dataclass(frozen=True)
+class MeetingResult:
+    """What a meeting came to; nobody's name or wish is in it.
+
+    Args:
+        members: how many palettes there were.
+        headline: what they came to, in a sentence; "" where that was not known.
+        levels: of each common palette, by the name of its rule: level by value, in standard deviations above base.
+        asked: values that somebody asked for.
+    """
+
+    members: int
+    headline: str = ""
+    levels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    asked: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class ClosedMeeting:
+    """A meeting that is over, and what it came to.
+
+    Args:
+        meeting: as it was.
+        closed: in UTC.
+        result: what it came to.
+    """
+
+    meeting: Meeting
+    closed: datetime
+    result: MeetingResult
 
 
 @dataclass(frozen=True)
@@ -90,6 +127,7 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
         datetime.now(UTC),
     )
     with database.writing() as session:
+        _forget_old_results(session)
         session.add(
             MeetingRow(
                 code=opened.code,
@@ -114,12 +152,49 @@ def code_of(host: str) -> str:
 
 
 def meeting(database: Database, code: str) -> Meeting | None:
-    """Return the meeting of a code, however it was typed; None when there is none."""
+    """Return the open meeting of a code, however it was typed; None when there is none."""
     with database.reading() as session:
         row = session.get(MeetingRow, read_code(code))
-        return (
-            None if row is None else Meeting(row.code, row.name, row.use_case, row.table_key, row.created, row.budget)
-        )
+        return None if row is None or row.closed is not None else _meeting(row)
+
+
+def closed_meeting(database: Database, code: str) -> ClosedMeeting | None:
+    """Return the closed meeting of a code, however it was typed, as long as its result is kept; None otherwise."""
+    with database.reading() as session:
+        row = session.get(MeetingRow, read_code(code))
+        if row is None or row.closed is None:
+            return None
+        return ClosedMeeting(_meeting(row), row.closed, MeetingResult(**(row.result or {"members": 0})))
+
+
+def close(database: Database, code: str, result: MeetingResult) -> bool:
+    """Close a meeting: delete names and palettes of its members, and keep what it came to for some weeks.
+
+    Args:
+        database: where it is kept.
+        code: of the meeting, however it was typed.
+        result: what it came to.
+
+    Returns:
+        Whether there was an open one.
+    """
+    with database.writing() as session:
+        _forget_old_results(session)
+        row = session.get(MeetingRow, read_code(code), with_for_update=True)
+        if row is None or row.closed is not None:
+            return False
+        session.execute(delete(EntryRow).where(EntryRow.meeting_code == row.code))
+        row.closed, row.result = datetime.now(UTC), asdict(result)
+        return True
+
+
+def _meeting(row: MeetingRow) -> Meeting:
+    return Meeting(row.code, row.name, row.use_case, row.table_key, row.created, row.budget)
+
+
+def _forget_old_results(session: Session) -> None:
+    before = datetime.now(UTC) - timedelta(days=RESULT_DAYS)
+    session.execute(delete(MeetingRow).where(MeetingRow.closed < before))
 
 
 def set_budget(database: Database, code: str, budget: float) -> None:
@@ -156,8 +231,11 @@ def join(database: Database, code: str, member: str, name: str, palette: Palette
     now = datetime.now(UTC)
     with database.writing() as session:
         # The meeting's row is held, so that two who join at once are counted one after the other.
-        if session.get(MeetingRow, code, with_for_update=True) is None:
+        held = session.get(MeetingRow, code, with_for_update=True)
+        if held is None:
             raise InputError(f"There is no meeting with the code {code!r}. Ask for its link again.")
+        if held.closed is not None:
+            raise InputError("This meeting was closed meanwhile, so nothing was sent.")
         row = session.get(EntryRow, (code, member))
         if row is None:
             members = select(func.count()).select_from(EntryRow).where(EntryRow.meeting_code == code)

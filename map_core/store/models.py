@@ -89,6 +89,8 @@ class MeetingRow(Base):
     table_key: Mapped[str] = mapped_column(String(KEY))
     created: Mapped[datetime]
     budget: Mapped[float | None]
+    closed: Mapped[datetime | None]
+    result: Mapped[dict[str, Any] | None]
 
 
 class EntryRow(Base):

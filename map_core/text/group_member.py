@@ -6,6 +6,7 @@ Constraint as in groups_in_words.py: plain text, and nobody else's name.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from map_core.core import amounts
 from map_core.groups import Group, GroupAgreement, Rule, satisfaction
@@ -25,6 +26,15 @@ def member_sentence(agreement: GroupAgreement, rule: Rule, group: Group) -> str:
     if common is None:
         return ""
     (share,) = satisfaction([group], common.solution.levels)
+    return nearness_sentence(float(share))
+
+
+def nearness_sentence(share: float) -> str:
+    """Word how near a common palette comes to what one group asks for.
+
+    Args:
+        share: its satisfaction, from 0 at the base model to 1; below 0 where something falls.
+    """
     if share >= 1 - 1e-6:
         return "You get all that you ask for."
     if share < -1e-6:
@@ -41,7 +51,20 @@ def common_levels(agreement: GroupAgreement, units: Units, value: int, target: f
         value: its position.
         target: theirs, in standard deviations above base; NaN where they leave the value free.
     """
-    places = [units.percentile(value, float(common.solution.levels[value])) for common in agreement.common.values()]
+    levels = [float(common.solution.levels[value]) for common in agreement.common.values()]
+    return levels_sentence(levels, units, value, target)
+
+
+def levels_sentence(levels: Sequence[float], units: Units, value: int, target: float) -> str:
+    """Word levels of one value beside what a group asks of it; empty where there are none.
+
+    Args:
+        levels: of one common palette each, in standard deviations above base.
+        units: percentiles.
+        value: its position.
+        target: as in :func:`common_levels`.
+    """
+    places = [units.percentile(value, level) for level in levels]
     if not places:
         return ""
     text = f"Together {' or '.join(dict.fromkeys(amounts.percentile(place) for place in places))}"

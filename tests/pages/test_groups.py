@@ -162,8 +162,23 @@ def test_a_meeting_opens_with_a_code_and_a_link():
     assert "data:image/svg+xml" in said(app)
     assert "&lt;i&gt;Launch" in said(app)
     assert "0 people have joined" in said(app)
+    assert said(app).count("No other device can open this: localhost is, on each device, that device itself.") == 2
+    assert "--server.address 0.0.0.0" in said(app)
     app.text_input(key="meeting_base").set_value("192.168.1.5:8501/").run()
     assert f"http://192.168.1.5:8501/join?meeting={code}" in app.code[0].value
+    assert "No other device" not in said(app)
+
+
+def test_what_was_taken_before_is_not_on_the_wall():
+    app = opened("groups")
+    app.button(key="example").click().run()
+    settled(app)
+    app.run()
+    app.button(key="page_use_bargain").click().run()
+    assert [caption.value for caption in app.caption if "was taken" in caption.value]
+    app.button(key="meeting_open").click().run()
+    assert "meeting" in app.query_params
+    assert [caption.value for caption in app.caption if "was taken" in caption.value] == []
 
 
 def test_members_join_the_picture_and_the_host_can_take_them_out():
@@ -203,6 +218,38 @@ def test_only_the_host_can_take_out_and_close():
     assert "meeting" not in again.query_params
     other.run()
     assert "This meeting is closed" in said(other)
+
+
+def test_a_closed_meeting_is_told_to_the_phones_with_what_it_came_to():
+    host = hosted("<i>Launch</i>")
+    code = host.session_state["meeting"]
+    ana = phone(code)
+    ana.text_input(key="join_name").set_value("Ana")
+    ana.toggle(key="ask_humor").set_value(True).run()
+    ana.button(key="send").click().run()
+    meetings.join(database(), code, "two", "Ben", COOL)
+    host.button(key="meeting_end").click().run()
+    assert not host.exception
+    for page, own in ((ana.run(), True), (phone(code), False), (opened("groups", meeting=code), False)):
+        assert not page.exception
+        assert "This meeting is closed. 2 people took part; names and wishes are deleted." in said(page)
+        assert "&lt;i&gt;Launch" in said(page)
+        assert "Send again" not in said(page)
+        assert not {"send", "leave"} & set(keys(page))
+        assert "The common palette" in said(page)
+        assert re.search(r"Together p\d+", said(page))
+        assert ("of the way to what you ask for" in said(page) or "all that you ask for" in said(page)) is own
+        assert "Ben" not in said(page)
+    assert meetings.entries(database(), code) == ()
+
+
+def test_a_meeting_that_nobody_joined_is_closed_without_a_result():
+    host = hosted()
+    code = host.session_state["meeting"]
+    host.button(key="meeting_end").click().run()
+    page = phone(code)
+    assert "This meeting is closed. Nobody took part" in said(page)
+    assert "The common palette" not in said(page)
 
 
 def test_a_meeting_of_another_table_is_not_shown_on_this_one():

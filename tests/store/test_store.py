@@ -270,6 +270,27 @@ def test_meetings_are_apart_and_can_be_ended(opened):
         meetings.join(opened, one.code, "a", "Support", WARM)
 
 
+def test_a_closed_meeting_keeps_what_it_came_to_and_nobody(opened, monkeypatch):
+    held = meetings.open_meeting(opened, "Launch", ALL, "t")
+    meetings.join(opened, held.code, "one", "Ana", WARM)
+    result = meetings.MeetingResult(1, "All agree.", {"bargain": {"humor": 0.5}}, ["humor"])
+    assert meetings.closed_meeting(opened, held.code) is None
+    assert meetings.close(opened, held.code, result)
+    assert not meetings.close(opened, held.code, meetings.MeetingResult(7))
+    assert meetings.meeting(opened, held.code) is None
+    assert meetings.entries(opened, held.code) == ()
+    closed = meetings.closed_meeting(opened, held.code.upper())
+    assert (closed.meeting, closed.result) == (held, result)
+    assert closed.closed.tzinfo is not None
+    with pytest.raises(InputError, match="closed meanwhile"):
+        meetings.join(opened, held.code, "two", "Ben", WARM)
+    with opened.engine.connect() as connection:
+        assert "Ana" not in str(connection.execute(text("SELECT * FROM meetings")).all())
+    monkeypatch.setattr(meetings, "RESULT_DAYS", -1)
+    meetings.open_meeting(opened, "Another", ALL, "t")
+    assert meetings.closed_meeting(opened, held.code) is None
+
+
 def test_codes_are_not_guessed():
     assert len(meetings.ALPHABET) ** meetings.CODE_LENGTH > 1e14
 

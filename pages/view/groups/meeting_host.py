@@ -8,7 +8,6 @@ call themselves is shown as text; nothing is promised about a phone that cannot 
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
@@ -21,13 +20,14 @@ from map_core.figures import groups as drawn
 from map_core.groups import Group, GroupAgreement
 from map_core.store import database, meetings, table_key
 from map_core.text import groups as said
-from pages.view.groups import markup, results, roster
+from pages.view.groups import markup, meeting_result, results, roster
 from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, shared_agreement
 from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
+from pages.view.shell import reach
 from pages.view.shell.session_keys import Key
 
 MEETING: Key[str] = Key("meeting", "")
@@ -38,6 +38,8 @@ BASE_ADDRESS: Key[str] = Key("meeting_base", "")
 
 #: Seconds between two looks at who has joined.
 LOOK_SECONDS = 1.5
+#: Seconds for which the wall says what was taken: it is there for everybody, and for a long time.
+UNDO_SECONDS = 20.0
 #: Of the figures in pixels, so that everything is on one screen of 1440 x 900.
 HEIGHT = 372
 
@@ -91,6 +93,7 @@ def _open(scene: Scene) -> None:
         return
     MEETING.set(opened.code)
     HOST.set(host)
+    palette_state.TAKEN.pop()  # what was taken before is nothing for the wall
 
 
 def _look() -> None:
@@ -103,6 +106,7 @@ def _look() -> None:
     if exists:
         MEETING.set(code)
         HOST.set("")
+        palette_state.TAKEN.pop()
     else:
         roster.PROBLEM.set(f"There is no open meeting with the code {code!r}.")
 
@@ -114,22 +118,12 @@ def base_address() -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def network_address() -> str:
-    """Return the address of this machine in its network, as far as it has one; nothing is sent to find out."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return ""
-
-
 def draw_meeting() -> None:
     """Draw the picture of the meeting, one screen."""
     code = str(MEETING.get())
     held = meetings.meeting(database(), code)
     if held is None:
-        st.html(markup.title("This meeting is closed", "Its palettes are forgotten; a new one can be opened."))
+        meeting_result.draw_closed(code)
         st.button("Back to Groups", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
         return
     whole = scenes.load(scenes.ALL).table
@@ -146,7 +140,6 @@ def draw_meeting() -> None:
             with st.popover("Address", icon=":material/link:", key="meeting_address"):
                 link = _draw_address(held.code)
             _draw_exit(scene, held, is_host)
-        palette_state.draw_undo_line()
         _draw_live(scene, held, spend, is_host, link)
 
 
@@ -168,16 +161,17 @@ def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
 
 def _draw_address(code: str) -> str:
     """Draw the link that the QR code holds, with the address in front of it to be changed."""
-    BASE_ADDRESS.get_or_set(base_address())
+    BASE_ADDRESS.get_or_set(reach.network_address(base_address()))
     base = st.text_input("Address that the phones can reach", key=BASE_ADDRESS.name, persist_state="session")
     base = str(base).strip().rstrip("/") or base_address()
     if not base.startswith(("http://", "https://")):
         base = f"http://{base}"
-    note = "Phones must be able to reach the app: start it with --server.address 0.0.0.0 and be in the same network."
-    if urlsplit(base).hostname in ("localhost", "127.0.0.1", "::1") and (own := network_address()):
-        note += f" localhost means the phone itself there; this machine may be {own} in its network."
-    st.html(shell_markup.note(note))
     link = f"{base}/join?{urlencode({'meeting': code} | scenes.address())}"
+    st.html(
+        shell_markup.alarm(problem)
+        if (problem := reach.problem(link))
+        else shell_markup.note("The phones must be in a network from which this address can be reached.")
+    )
     st.code(link, language=None, wrap_lines=True)
     return link
 
@@ -189,17 +183,20 @@ def _draw_exit(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
     with st.popover("Close", icon=":material/logout:", key="meeting_close"):
         st.html(
             shell_markup.note(
-                "The meeting ends for everybody and its palettes leave the database. They stay on your page Groups, "
-                "where they can be saved as files."
+                "The meeting ends for everybody. Each phone is shown the common palette; names and palettes leave the "
+                "database and stay on your page Groups alone, where they can be saved as files."
             )
         )
-        st.button("Close the meeting", key="meeting_end", type="primary", on_click=_close, args=(held.code,))
+        st.button("Close the meeting", key="meeting_end", type="primary", on_click=_close, args=(scene, held))
         st.button("Only go back; it stays open", key="meeting_leave", type="tertiary", on_click=_forget)
 
 
-def _close(code: str) -> None:
-    roster.add(SeatedGroup(entry.name, entry.palette) for entry in meetings.entries(database(), code))
-    meetings.end(database(), code)
+def _close(scene: Scene, held: meetings.Meeting) -> None:
+    """Seat the members on the page Groups, keep what they came to, and end the meeting."""
+    seated = [SeatedGroup(entry.name, entry.palette) for entry in meetings.entries(database(), held.code)]
+    result = meeting_result.final_result(scene, roster.to_groups(scene, seated), meeting_budget(scene, held))
+    roster.add(seated)
+    meetings.close(database(), held.code, result)
     _forget()
 
 
@@ -212,6 +209,8 @@ def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool
 
     @st.fragment(run_every=LOOK_SECONDS)
     def piece() -> None:
+        if meetings.meeting(database(), held.code) is None:
+            st.rerun()  # closed meanwhile: the whole page says so
         members = meetings.entries(database(), held.code)
         names = roster.unique_names(entry.name for entry in members)
         groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
@@ -219,13 +218,14 @@ def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool
         agreement = shared_agreement(held.code).look(scene, groups, within) if groups else None
         side, picture = st.columns([1, 4.4], gap="medium")
         with side, st.container(key="meeting_side"):
-            st.html(markup.invitation(link, held.code))
+            st.html(markup.invitation(link, held.code, reach.problem(link)))
             _draw_members(held.code, members, names, is_host)
             if agreement is not None and agreement.found is not None:
                 results.draw_downloads(
                     scene, drawn.GroupFigureData(agreement.found, scene.units(), theme=scene.theme), "meeting"
                 )
         with picture, st.container(key="meeting_picture"):
+            palette_state.draw_undo_line(UNDO_SECONDS)
             if agreement is not None:
                 _draw_picture(scene, groups, within, agreement)
             else:

@@ -89,6 +89,13 @@ def wished_palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Pal
     )
 
 
+def remembered_palette(use_case: str) -> Palette | None:
+    """Return the wishes of this visit as a palette; None where it has none."""
+    held = WISHES.get()
+    targets = {name: Target(float(wish.percentile), free=not wish.asked) for name, wish in held.items()}
+    return Palette(use_case, targets) if any(wish.asked for wish in held.values()) else None
+
+
 def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
     """Draw a line a value: whether it matters, and how much of it, in three words."""
     st.html(shell_markup.value_colours(len(scene.names), scene.theme))
@@ -222,6 +229,9 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
 
     @st.fragment(run_every=LOOK_SECONDS)
     def piece() -> None:
+        held = meetings.meeting(database(), code)
+        if held is None:
+            st.rerun()  # closed meanwhile: the whole page says so
         members = meetings.entries(database(), code)
         inside = [entry.member for entry in members]
         mine = inside.index(me) if me in inside else None
@@ -240,10 +250,7 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
                 else "You are in the picture, the first one."
             )
         )
-        held = meetings.meeting(database(), code)
-        agreement = (
-            None if held is None else shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).found
-        )
+        agreement = shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).found
         _draw(scene, groups, mine, agreement or GroupAgreement((), 0.0))
 
     piece()
