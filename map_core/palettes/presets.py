@@ -27,11 +27,13 @@ class Preset:
         name: one or two words.
         what: a sentence on whom it is for and what it asks for.
         palette: a target for each value of the table.
+        prompt: the id of the prompt that the app opens with on this palette; "" for one that it does not open on.
     """
 
     name: str
     what: str
     palette: Palette
+    prompt: str = ""
 
 
 def presets(values: Sequence[str], titles: Sequence[str], use_case: str = ALL, file: Path = FILE) -> tuple[Preset, ...]:
@@ -56,6 +58,11 @@ def presets(values: Sequence[str], titles: Sequence[str], use_case: str = ALL, f
     return tuple(handmade or _generated(values, titles, use_case))
 
 
+def opening(values: Sequence[str], use_case: str = ALL, file: Path = FILE) -> Preset | None:
+    """Return the starting palette that the app opens on, the first that names a prompt; None where none does."""
+    return next((preset for preset in presets(values, values, use_case, file) if preset.prompt), None)
+
+
 @lru_cache(maxsize=2)
 def _handmade(file: Path) -> dict[str, tuple[Preset, ...]]:
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -71,6 +78,7 @@ def _handmade(file: Path) -> dict[str, tuple[Preset, ...]]:
                         for name, level in preset["targets"].items()
                     },
                 ),
+                preset.get("prompt", ""),
             )
             for preset in offered
         )

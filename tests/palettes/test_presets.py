@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from map_core.data import table_format
 from map_core.data.table_format import DEFAULT_TABLE
 from map_core.palettes.palette import ALL, Palette, Target
-from map_core.palettes.presets import Preset, presets
+from map_core.palettes.presets import Preset, opening, presets
 
 TABLE = table_format.load(DEFAULT_TABLE)
 USE_CASES = (ALL, *TABLE.use_case_names)
@@ -37,3 +39,15 @@ def test_another_table_is_offered_ones_made_from_its_values():
 def test_a_table_of_one_value():
     (only,) = presets(("a",), ("apples",))
     assert only.palette.targets == {"a": Target(70.0)}
+
+
+def test_the_app_opens_on_the_first_preset_that_names_a_prompt(tmp_path):
+    file = tmp_path / "presets.json"
+    plain = {"name": "Plain", "what": "Plain.", "targets": {"a": 60}}
+    shown = {"name": "Shown", "what": "Shown.", "targets": {"b": 70}, "prompt": "p7"}
+    file.write_text(json.dumps({ALL: [plain, shown], "Fruit": [plain]}))
+    preset = opening(("a", "b"), ALL, file)
+    assert (preset.name, preset.prompt) == ("Shown", "p7")
+    assert opening(("a", "b"), "Fruit", file) is None
+    assert opening(("a", "c"), ALL, file) is None
+    assert opening(TABLE.values) is None

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.examples import example_prompts
 from map_core.core import amounts
 from map_core.core.softmax import Softmax, softmax
 from map_core.core.types import Form
@@ -68,7 +67,7 @@ def method_steps(scene: Scene) -> list[tuple[str, str]]:
 def draw_walkthrough(live: LiveAnswer) -> None:
     """Draw the example: a prompt, how hard the weights push, the probabilities, and the likeliest replies."""
     scene, table = live.scene, live.scene.table
-    several = [i for i in example_prompts(table) if table.candidates[i] > 1]
+    several = [i for i in scene.examples if table.candidates[i] > 1]
     if not several:
         st.html(markup.note("This table has one reply a prompt, so there is nothing to choose among within a prompt."))
         return

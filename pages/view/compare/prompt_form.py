@@ -147,7 +147,7 @@ def take_settings(request: GenerationRequest) -> None:
 def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generation | None, ready: bool) -> None:
     """Draw the prompt box with all that belongs to it."""
     may_stop = generation is not None and not generation.ended and generator.is_owner(generation)
-    chat.PROMPT.get_or_set(scene.table.prompts[0])
+    chat.PROMPT.get_or_set(scene.table.prompts[scene.examples[0]])
     with st.container(key="ask"):
         st.selectbox(
             "Prompts of this use case",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from map_core.analysis.examples import ReplyExample, example_prompts, reply_example
+from map_core.analysis.examples import ReplyExample, reply_example
 from map_core.core import amounts
 from map_core.text import sentences
 from pages.view.session.live_answer import LiveAnswer
@@ -44,7 +44,7 @@ def example_data(live: LiveAnswer, prompt: int) -> dict[str, Any] | None:
     table = live.scene.table
     if not table.replies:
         return None
-    shown = example_prompts(table)
+    shown = live.scene.examples
     place = prompt % len(shown)
     return _data(live, reply_example(table, live.scene.oracle, live.weights, shown[place]), place, len(shown))
 

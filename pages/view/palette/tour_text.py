@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from map_core.analysis.examples import example_prompts, reply_example
+from map_core.analysis.examples import reply_example
 from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.feasibility.ranges import smoothed_ranges
@@ -142,7 +142,7 @@ def _hear(stop: TourStop, live: LiveAnswer) -> list[str]:
     table = live.scene.table
     if not table.replies:
         return ["This table has rewards and no texts. Compare asks a model, and shows its replies beside aligned ones."]
-    example = reply_example(table, live.scene.oracle, live.weights, example_prompts(table)[0])
+    example = reply_example(table, live.scene.oracle, live.weights, live.scene.examples[0])
     now, before = sentences.chance(example.probability), sentences.chance(1 / example.candidates)
     rise = (
         f"Of {example.candidates} replies to the first prompt the likeliest has a probability of {now} under this "

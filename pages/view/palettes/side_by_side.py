@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.examples import example_prompts, reply_example
+from map_core.analysis.examples import reply_example
 from map_core.core import amounts
 from map_core.figures import theme
 from map_core.figures.palette_comparison import snapshots, snapshots_csv, summary
@@ -71,7 +71,7 @@ def _prompt(scene: Scene) -> int | None:
     return int(
         st.selectbox(
             "Example prompt",
-            example_prompts(scene.table),
+            scene.examples,
             format_func=scene.table.prompts.__getitem__,
             key=key,
             persist_state="session",

@@ -18,6 +18,7 @@ from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.feasibility import Assessment
 from map_core.palettes import palette as palettes
+from map_core.palettes import presets
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.text import sentences
 from pages.view.session import scene as scenes
@@ -176,7 +177,10 @@ def write_address(palette: Palette) -> None:
 
 
 def initial_palette(scene: Scene) -> Palette:
-    """Where a new viewer begins: a few values above base, moved to the nearest palette that can be had."""
+    """Return where a new viewer begins: the preset to open on, else a few values above base, brought within reach."""
+    preset = presets.opening(scene.table.values, scene.key[2] or ALL)
+    if preset is not None and scene.assess(standardised(scene, preset.palette)).verdict is Verdict.REACHABLE:
+        return preset.palette
     targets = {}
     for j, name in enumerate(scene.table.values):
         low, high = scene.ranges[j]

@@ -16,6 +16,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core import catalog
+from map_core.analysis.examples import example_prompts
 from map_core.core.types import SamplingSettings
 from map_core.custom_values import add_columns, read_scores, replies_key
 from map_core.custom_values.active import offered_values
@@ -28,6 +29,7 @@ from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.figures.theme import Theme
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL
+from map_core.palettes.presets import opening
 from map_core.palettes.targets import percentiles
 from map_core.scoring import Definition, cards
 from map_core.text.units import Unit, Units
@@ -92,6 +94,14 @@ class Scene:
             high = self.percentile(j, float(self.oracle.best(unit)[j]))
             ranges.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
         return tuple(ranges)
+
+    @cached_property
+    def examples(self) -> tuple[int, ...]:
+        """The prompts whose replies may be shown, by position; the one that the app opens with comes first."""
+        shown = example_prompts(self.table)
+        preset = opening(self.table.values, self.key[2] or ALL)
+        first = [i for i in shown if preset is not None and self.table.prompt_ids[i] == preset.prompt]
+        return (*first, *(i for i in shown if i not in first))
 
     def assess(self, targets: np.ndarray, locked: np.ndarray | None = None, closest: bool = True) -> Assessment:
         """Assess a palette, (value,) in standard deviations above base; no viewer waits for another one's palette.

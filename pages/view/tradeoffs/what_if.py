@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.examples import example_prompts, reply_example
+from map_core.analysis.examples import reply_example
 from map_core.analysis.frontier import Contour
 from map_core.core import amounts
 from map_core.errors import InputError
@@ -208,7 +208,7 @@ def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) ->
         st.html('<h3 class="vp-small-title">Sample reply</h3>')
         prompt = st.selectbox(
             "Prompt",
-            example_prompts(table),
+            today.scene.examples,
             format_func=table.prompts.__getitem__,
             key=f"hear_{today.palette.use_case}",
             persist_state="session",
