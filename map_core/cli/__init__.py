@@ -35,6 +35,7 @@ COMMANDS = {
     "serve": "Serve the aligned model to programs, as OpenAI's clients speak.",
     "build": "Sample replies, score them, and write a reward table.",
     "values": "Show what each value measures and how well it separates.",
+    "train": "Train a value on replies that people labelled, and say what it is worth.",
     "models": "Bring models to this machine, and list them.",
 }
 

@@ -3,8 +3,10 @@
 base, specification, settings, definition
                       the contract of a scorer, and scorers as plain data
 registry              scorers by name
-lexicon, likelihood, embedding, contrast, classifier, served, judge, function
+lexicon, likelihood, embedding, contrast, head, classifier, served, judge, function
                       the families
+head_weights, head_training, judged_replies
+                      a head as data, and its training from judgements
 score_server          the server of a judge or of a served value: its client, its failures in words
 served_endpoints      requests and answers of servers of reward models
 templates             texts with places for a prompt and a reply

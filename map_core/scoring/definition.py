@@ -1,8 +1,8 @@
 """A value of one's own: what more of it is like and what less of it is like, in the words of whoever wants it.
 
 A definition is data and nothing else: it can be kept in a database, written into a table's metadata and sent to the
-model process, and :class:`map_core.scoring.contrast.Contrast` makes a scorer of it anywhere. Constraint: standard
-library only.
+model process, and :class:`map_core.scoring.contrast.Contrast` makes a scorer of it anywhere, or, where a head was
+trained on judgements of it, :class:`map_core.scoring.head.Head`. Constraint: standard library only.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from map_core.errors import InputError
+from map_core.scoring.head_weights import HeadWeights
 
 #: Limits that keep a definition readable and its embedding whole.
 MAX_NAME_LENGTH, MAX_TITLE_LENGTH, MAX_TEXT_LENGTH, MAX_TEXTS = 40, 60, 1_000, 20
@@ -43,6 +44,7 @@ class Definition:
         less: the same of what has less of it; there need not be as many.
         kind: "description" or "examples".
         colour: "#rrggbb" or None; of no matter to the scores.
+        head: what a head learnt from judgements of it, with the words as its prior; None for the words alone.
 
     Raises:
         InputError: a field that cannot be used; the message says which, what came and what to do.
@@ -59,6 +61,7 @@ class Definition:
     less: tuple[str, ...]
     kind: Kind = Kind.DESCRIPTION
     colour: str | None = None
+    head: HeadWeights | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -76,16 +79,32 @@ class Definition:
             raise InputError(f"kind is {self.kind!r}; expected {' or '.join(Kind)}.") from error
         if self.colour is not None and not (isinstance(self.colour, str) and _COLOUR.fullmatch(self.colour)):
             raise InputError(f"The colour is {self.colour!r}; expected #rrggbb, as in #2a7f62, or none.")
+        if isinstance(self.head, Mapping):
+            object.__setattr__(self, "head", HeadWeights.from_dict(self.head))
 
     @property
     def key(self) -> str:
-        """A short hash of what determines the scores: kind and texts, and neither name nor colour."""
-        decisive = json.dumps([self.kind.value, self.more, self.less], ensure_ascii=True)
+        """A short hash of what determines the scores: kind, texts and head, and neither name nor colour."""
+        head = () if self.head is None else (self.head.key,)
+        decisive = json.dumps([self.kind.value, self.more, self.less, *head], ensure_ascii=True)
         return hashlib.sha256(decisive.encode()).hexdigest()[:16]
+
+    @property
+    def words(self) -> Definition:
+        """The definition without its head."""
+        return replace(self, head=None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the definition as plain JSON values, which :meth:`from_dict` reads."""
-        return asdict(self) | {"more": list(self.more), "less": list(self.less), "kind": self.kind.value}
+        entry = {
+            "name": self.name,
+            "title": self.title,
+            "more": list(self.more),
+            "less": list(self.less),
+            "kind": self.kind.value,
+            "colour": self.colour,
+        }
+        return entry if self.head is None else entry | {"head": self.head.as_dict()}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Definition:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from map_core.errors import InputError, PaletteError
 from map_core.scoring.base import Card, Scorer
@@ -28,12 +29,13 @@ from map_core.scoring.contrast import Contrast
 from map_core.scoring.definition import Definition, check_name
 from map_core.scoring.embedding import Coherence, Humor, Kindness, Positivity
 from map_core.scoring.function import FUNCTION, FunctionScorer
+from map_core.scoring.head import Head
 from map_core.scoring.judge import JUDGE, Judge
 from map_core.scoring.lexicon import Diversity, PlainLanguage
 from map_core.scoring.likelihood import Familiarity, Helpfulness
 from map_core.scoring.served import SERVED, Served
 from map_core.scoring.shared_models import ScoringModels
-from map_core.scoring.specification import BUILT_IN, CONTRAST, Specification
+from map_core.scoring.specification import BUILT_IN, CONTRAST, HEAD, Specification
 from map_core.scoring.transforms import Transform, Transformed
 
 _BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
@@ -54,12 +56,47 @@ READ_LIKELIHOOD = frozenset({"helpfulness", "familiarity"})
 
 
 def _contrast(specification: Specification, models: ScoringModels) -> Scorer:
-    return Contrast(Definition.from_dict({"name": specification.name, **specification.settings}), models)
+    definition = Definition.from_dict({"name": specification.name, **specification.settings})
+    if definition.head is not None:
+        return _head(Specification.of(definition), models)
+    return Contrast(definition, models)
+
+
+def _head(specification: Specification, models: ScoringModels) -> Scorer:
+    prior = specification.settings.get("prior")
+    return Head(
+        specification.name,
+        specification.settings,
+        models,
+        None if prior is None else make_prior(specification.name, prior, models),
+    )
+
+
+def make_prior(name: str, prior: str | Mapping[str, Any], models: ScoringModels) -> Scorer:
+    """Make the scorer that a head corrects.
+
+    Args:
+        name: of the value that the head scores.
+        prior: the name of a built-in value, or a definition in words: ``more``, ``less`` and ``kind``.
+        models: the models that it uses.
+
+    Raises:
+        InputError: there is no such built-in value, or the definition cannot be used.
+    """
+    if isinstance(prior, Mapping):
+        return Contrast(Definition.from_dict({"name": name, **prior}).words, models)
+    if not isinstance(prior, str) or prior not in _BUILT_IN:
+        raise InputError(
+            f"The prior of {name!r} is {prior!r}; expected a definition with more and less, or a built-in value: "
+            f"{', '.join(_BUILT_IN)}."
+        )
+    return _BUILT_IN[prior][1](models)
 
 
 #: What makes a scorer of each family.
 FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {
     CONTRAST: _contrast,
+    HEAD: _head,
     CLASSIFIER: lambda one, models: Classifier(one.name, one.settings, models),
     JUDGE: lambda one, models: Judge(one.name, one.settings, models, trusted=one.trusted),
     SERVED: lambda one, models: Served(one.name, one.settings, models, trusted=one.trusted),

@@ -18,7 +18,7 @@ from map_core.data.text_files.records import read_text
 from map_core.errors import InputError
 from map_core.scoring.definition import Definition
 
-BUILT_IN, CONTRAST = "built-in", "contrast"
+BUILT_IN, CONTRAST, HEAD = "built-in", "contrast", "head"
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,12 @@ class Specification:
 
     @classmethod
     def of(cls, definition: Definition) -> Specification:
-        """Return the specification of a value that is defined in words."""
-        return cls(definition.name, CONTRAST, definition.as_dict())
+        """Return the specification of a value that is defined in words, or of the head that was trained on it."""
+        if definition.head is None:
+            return cls(definition.name, CONTRAST, definition.as_dict())
+        prior = {key: part for key, part in definition.words.as_dict().items() if key in ("kind", "more", "less")}
+        shown = {"title": definition.title, "colour": definition.colour, "prior": prior}
+        return cls(definition.name, HEAD, shown | definition.head.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON values; ``Specification(**them)`` is it again."""

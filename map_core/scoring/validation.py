@@ -161,8 +161,8 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     return tuple(labels_read)
 
 
-def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separation]:
-    """Measure how well each value of a table separates its labels; values with too few labels are left out.
+def label_rows(table: RewardTable, labels: Sequence[Label]) -> list[int]:
+    """Return the row of a table that each label is of.
 
     Raises:
         InputError: a label is of a reply that the table does not have.
@@ -177,6 +177,16 @@ def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separa
                 "Give the labels of this very table."
             )
         rows.append(int(table.offsets[number]) + label.candidate)
+    return rows
+
+
+def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separation]:
+    """Measure how well each value of a table separates its labels; values with too few labels are left out.
+
+    Raises:
+        InputError: a label is of a reply that the table does not have.
+    """
+    rows = label_rows(table, labels)
     by_value = {}
     for column, value in enumerate(table.values):
         judged = [(row, label.labels[value]) for row, label in zip(rows, labels, strict=True) if value in label.labels]

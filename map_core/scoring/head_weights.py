@@ -1,0 +1,211 @@
+"""What a trained head has learnt, as plain data: its weights, and what cross-validation says of it.
+
+It can stand in a values file, in a database and in a table's metadata, which is enough to score with it anywhere; it
+holds no code. Constraint: standard library only; :class:`map_core.scoring.head.Head` is the scorer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from map_core.errors import InputError
+
+#: The longest embedding whose head is read: a table may come from anybody.
+MAX_DIMENSION = 4096
+#: Parts of a head's features, each as long as an embedding: the reply, prompt times reply, the reply's first sentence.
+PARTS = 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many of the judged pairs a head orders as the judge did, held out, and how many another scorer does.
+
+    Args:
+        head: share of pairs (an AUC); each pair is ordered by a head whose training saw no judgement of its prompts.
+        low, high: 95% interval of ``head``, over prompts.
+        pairs: how many pairs.
+        prompts: how many prompts they are of.
+        before: the same share for what was there before, the definition in words or another scorer; None for nothing.
+        difference_low, difference_high: 95% interval of ``head - before`` on the same pairs, over prompts.
+    """
+
+    head: float
+    low: float
+    high: float
+    pairs: int
+    prompts: int
+    before: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+
+    @property
+    def better(self) -> bool | None:
+        """Whether it is shown that the head orders more pairs; None where there is nothing to compare with."""
+        return None if self.difference_low is None else self.difference_low > 0.0
+
+
+@dataclass(frozen=True)
+class HeadEvidence:
+    """What cross-validation says of a head.
+
+    Args:
+        judged: what it was trained on, "labels" of replies or "pairs" of replies to one prompt.
+        judgements: how many of them; pairs that the judge could not tell apart are not counted.
+        overall: over all pairs of a reply labelled 1 and one labelled 0, or over all judged pairs.
+        within: of labels, over such pairs of replies to one prompt; None where there are too few.
+    """
+
+    judged: str
+    judgements: int
+    overall: Comparison
+    within: Comparison | None = None
+
+    @property
+    def decisive(self) -> Comparison:
+        """Replies to one prompt where there are enough, for generation chooses among these; else all of them."""
+        return self.within or self.overall
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, given: Any) -> HeadEvidence:
+        """Return what :meth:`as_dict` returned.
+
+        Raises:
+            InputError: it is something else.
+        """
+        try:
+            fields = dict(given)
+            fields["overall"], within = _comparison(fields["overall"]), fields.get("within")
+            fields["within"] = None if within is None else _comparison(within)
+            evidence = cls(**fields)
+            if evidence.judged not in ("labels", "pairs") or not isinstance(evidence.judgements, int):
+                raise ValueError(f"{evidence.judgements!r} {evidence.judged!r}")
+        except (TypeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"The evidence of a head is not understood ({error!r}); expected what its training wrote. Leave it out "
+                "or train the head again."
+            ) from error
+        return evidence
+
+
+def _comparison(given: Any) -> Comparison:
+    comparison = Comparison(**given)
+    numbers = [number for number in asdict(comparison).values() if number is not None]
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise ValueError("a number is missing")
+    return comparison
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """The weights of a head: reward = weights . features + intercept + slope x (score of its prior).
+
+    Args:
+        weights: as many for each of the :data:`PARTS` of the features as the embedding model has dimensions.
+        intercept: 0 where pairs were judged, for it cancels.
+        slope: log-odds a unit of the prior's score; 0 where there is no prior.
+        embedder: name of the embedding model that it was trained with.
+        evidence: what cross-validation says of it; None where nobody measured it.
+
+    Raises:
+        InputError: a number that is not finite, a length that fits no embedding model, or no name.
+    """
+
+    weights: tuple[float, ...]
+    intercept: float
+    slope: float
+    embedder: str
+    evidence: HeadEvidence | None = None
+
+    def __post_init__(self) -> None:
+        for name, number in (("intercept", self.intercept), ("slope", self.slope)):
+            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                raise InputError(f"The {name} of a head is {number!r}; expected a finite number.")
+        if not all(map(math.isfinite, self.weights)):
+            raise InputError("The weights of a head hold a number that is not finite. Train it again.")
+        if not 0 < len(self.weights) <= PARTS * MAX_DIMENSION or len(self.weights) % PARTS:
+            raise InputError(
+                f"A head has {len(self.weights):,} weights; expected {PARTS} times the dimension of its embedding "
+                f"model, at most {PARTS * MAX_DIMENSION:,}."
+            )
+        if not isinstance(self.embedder, str) or not self.embedder.strip():
+            raise InputError(f"The embedder of a head is {self.embedder!r}; expected the name of an embedding model.")
+
+    @property
+    def key(self) -> str:
+        """A short hash of what determines the scores; the evidence is no part of it."""
+        digest = hashlib.sha256(_float32(self.weights))
+        digest.update(json.dumps([float(self.intercept), float(self.slope), self.embedder]).encode())
+        return digest.hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values, the weights as base64 of little-endian float32."""
+        entry: dict[str, Any] = {
+            "weights": base64.b64encode(_float32(self.weights)).decode("ascii"),
+            "intercept": self.intercept,
+            "slope": self.slope,
+            "embedder": self.embedder,
+        }
+        return entry if self.evidence is None else entry | {"evidence": self.evidence.as_dict()}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> HeadWeights:
+        """Return the weights whose plain values :meth:`as_dict` returned; a list of numbers will do for the weights.
+
+        Raises:
+            InputError: a field is missing, unknown, or cannot be used.
+        """
+        fields = {"weights", "intercept", "slope", "embedder"}
+        if not isinstance(given, Mapping) or not fields <= given.keys() <= fields | {"evidence"}:
+            named = ", ".join(map(repr, given)) if isinstance(given, Mapping) else repr(given)
+            raise InputError(f"A head has {named or 'no fields'}; expected weights, intercept, slope and embedder.")
+        evidence = given.get("evidence")
+        return cls(
+            _weights(given["weights"]),
+            given["intercept"],
+            given["slope"],
+            given["embedder"],
+            None if evidence is None else HeadEvidence.from_dict(evidence),
+        )
+
+
+def _float32(weights: Sequence[float]) -> bytes:
+    packed = array("f", weights)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def _weights(given: Any) -> tuple[float, ...]:
+    """Read weights, rounded to float32 as they are written, so that a copy scores the same."""
+    try:
+        if isinstance(given, str):
+            packed = array("f")
+            packed.frombytes(base64.b64decode(given, validate=True))
+            if sys.byteorder == "big":
+                packed.byteswap()
+            return tuple(packed)
+        if isinstance(given, Sequence) and all(
+            isinstance(number, int | float) and not isinstance(number, bool) for number in given
+        ):
+            return tuple(array("f", given))
+    except (binascii.Error, ValueError, OverflowError) as error:
+        raise InputError(
+            f"The weights of a head are not understood ({error}); expected base64 of 32-bit numbers, or a list of "
+            "numbers."
+        ) from error
+    raise InputError(
+        f"The weights of a head are {type(given).__name__}; expected base64 of 32-bit numbers, or a list of numbers."
+    )
