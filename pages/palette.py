@@ -48,6 +48,7 @@ def draw_desk() -> None:
     held = not faders.is_settled()
     scene, palette = palette_state.current(address=not held)
     seen = live_answer.current_answer(scene, palette, moving=held)
+    faders.look_up_limits(seen)
     drag_session.register(seen)
     tour.draw_tour(seen)
     with st.container(key="desk"):

@@ -31,9 +31,7 @@ from map_core.oracle import Oracle
     metavar="NAME=NUMBER",
     help="How much lowering a value weighs, against 1 for the others.",
 )
-@budget_option(
-    "Most nats to spend; by default half of what can be spent, or less where too few replies would carry it."
-)
+@budget_option("Most nats to spend; by default all that rests on enough replies to be trusted.")
 def nearest(
     table: Path,
     form: str | None,
@@ -125,7 +123,8 @@ def describe_nearest(nearest_palette: NearestPalette, oracle: Oracle) -> dict[st
 _NONE = {
     "locked_out_of_reach": "There is none: the locked targets alone are not possible together. Lock fewer, or lower "
     "one.",
-    "locked_over_budget": "There is none: the locked targets alone cost more than the budget. Raise it, or lock fewer.",
+    "locked_over_budget": "There is none: the locked targets alone cost more than the budget or, without one, rest on too "
+    "few replies to be trusted. Lock fewer, or give a larger --budget.",
 }
 
 

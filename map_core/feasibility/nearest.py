@@ -30,6 +30,8 @@ from map_core.solver.newton import Solution, Status, solve
 FURTHEST = math.log(1e8)
 #: Nats by which the budget may be missed from below, and log rho below which nothing moves any more.
 BUDGET_TOLERANCE, RHO_TOLERANCE = 1e-9, 1e-9
+#: Width in log rho to which the end of trusted weights is bracketed.
+TRUST_TOLERANCE = 1e-5
 #: Longest step in log rho, and the step limit.
 LONGEST, MAX_STEPS = 3.0, 60
 #: Where log KL grows less than this with log rho, the nearest levels of all are reached but for less than that.
@@ -60,7 +62,7 @@ class NearestPalette:
 
 
 def default_budget(oracle: Oracle) -> float:
-    """Return half of the most that re-weighting can spend: about sqrt(K) replies a prompt still carry the weight."""
+    """Return a budget to begin with: half of the most that can be spent, about sqrt(K) replies carry the weight."""
     return 0.5 * oracle.log_candidates
 
 
@@ -78,13 +80,14 @@ def nearest(
     Args:
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        budget: nats. By default half of the most that can be spent, or less where that would rest on too few replies.
+        budget: nats. By default all that rests on enough replies to be trusted, so that the palette is *reachable*.
         locked: (value,) bool, values that must not be lowered.
         importance: (value,) positive numbers; a value with 4 is lowered about a quarter as much as one with 1.
         attainable: corners to start from.
 
     Returns:
-        The palette, or None when the locked targets alone are not possible together, or cost more than the budget.
+        The palette, or None when the locked targets alone are not possible together, cost more than the budget, or,
+        without a budget, cannot be trusted.
 
     Raises:
         InputError: a target is infinite, the budget or an importance is not a number above 0, or an array does not
@@ -92,8 +95,8 @@ def nearest(
     """
     targets = checked_targets(oracle, targets)
     trusted_only = budget is None
-    budget = default_budget(oracle) if budget is None else float(budget)
-    if not budget > 0:
+    budget = oracle.log_candidates if budget is None else float(budget)
+    if not (budget > 0 or trusted_only):  # replies that are all alike leave no nats to spend
         raise InputError(f"The budget is {budget} nats; expected a number above 0.")
     budget = min(budget, oracle.log_candidates)
     movable = ~_flags(locked, len(targets))
@@ -106,12 +109,13 @@ def nearest(
     met = solution.status is Status.CONVERGED and solution.kl <= budget + BUDGET_TOLERANCE
     if not met or (trusted_only and _log_trust(oracle, solution) < 0):
         path = _Path(oracle, targets, np.where(movable, 1.0 / weight, 0.0))
-        closest = path.within(budget)
+        closest = path.trusted() if trusted_only else path.within(budget)
         if closest is None:
             return None
-        solution = path.trusted() if trusted_only and _log_trust(oracle, closest) < 0 else closest
+        solution = closest
     reached = np.where(np.isnan(targets), np.nan, np.minimum(targets, solution.levels))
     reached = np.where(oracle.constant & (reached > 0), 0.0, reached)
+    reached = np.where(movable, reached, targets)  # locked targets are met to the solve's tolerance
     given_up = np.nan_to_num(targets - reached)
     return NearestPalette(reached, given_up, solution, float(np.sqrt(weight @ given_up**2)), budget)
 
@@ -129,7 +133,6 @@ class _Path:
         self.low, self.high = -FURTHEST - math.log(furthest) - math.log(dearest), FURTHEST
         self._tolerance = max(LEVEL_TOLERANCE, 1e-13 * furthest)
         self._solutions: dict[float, Solution] = {}
-        self._largest = self.low
 
     def at(self, log_rho: float) -> Solution:
         """Return the solution at one log rho."""
@@ -156,21 +159,50 @@ class _Path:
             if self._usable(solution) and solution.kl <= budget + BUDGET_TOLERANCE
         ]
         if usable:
-            self._largest = max(usable)
-            return self.at(self._largest)
+            return self.at(max(usable))
         # With nothing locked the base model itself is always within the budget, and this is it but for a rounding.
         return None if self._locked else self.at(self.low)
 
-    def trusted(self) -> Solution:
-        """Return the solution at the largest rho within the budget whose weights rest on enough replies."""
-        low = high = self._largest
-        step = 0.5
-        while _log_trust(self._oracle, self.at(low)) < 0:
-            if low == self.low:
-                return self.at(low)
-            high, low, step = low, max(low - step, self.low), 2 * step
-        brentq(lambda r: _log_trust(self._oracle, self.at(r)), low, high, xtol=1e-6)
-        return self.at(max(r for r in self._solutions if r <= high and _log_trust(self._oracle, self.at(r)) >= 0))
+    def trusted(self) -> Solution | None:
+        """Return the solution at the largest rho whose weights rest on enough replies; None where locked targets forbid.
+
+        Without locked targets the base model's own weights stand in on a table that is too small for any trust.
+        """
+        low = high = 0.0
+        # Trust falls nearly evenly with log rho, so the last two points foretell where it ends.
+        step = 1.0
+        if self._trusted(low):
+            while high < self.high and self._trusted(high):
+                low, high = high, min(high + step, self.high)
+                step = self._foretold(low, high)
+        else:
+            while not self._trusted(low):
+                if low == self.low:
+                    return None if self._locked else self.at(low)
+                high, low, step = low, max(low - step, self.low), 2 * step
+        if not self._trusted(high):
+            if self._usable(self.at(high)):
+                brentq(lambda r: _log_trust(self._oracle, self.at(r)), low, high, xtol=TRUST_TOLERANCE)
+            else:
+                self._bisect(low, high)
+        return self.at(max(r for r in self._solutions if r <= high and self._trusted(r)))
+
+    def _foretold(self, low: float, high: float) -> float:
+        """Return how far beyond the higher of two rho trust ends, by the line through both, and a little more."""
+        trusts = [_log_trust(self._oracle, self.at(r)) if self._usable(self.at(r)) else -math.inf for r in (low, high)]
+        slope = (trusts[1] - trusts[0]) / max(high - low, RHO_TOLERANCE)
+        return min(max(-trusts[1] / slope, 0.0) + 0.1, LONGEST) if -math.inf < slope < 0 else LONGEST
+
+    def _bisect(self, low: float, high: float) -> None:
+        """Narrow the end of what is trusted between a rho that is and one whose levels are not known."""
+        while high - low > TRUST_TOLERANCE:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._trusted(middle) else (low, middle)
+
+    def _trusted(self, log_rho: float) -> bool:
+        """Return whether a solution is usable and rests on enough replies."""
+        solution = self.at(log_rho)
+        return self._usable(solution) and _log_trust(self._oracle, solution) >= 0
 
     def _usable(self, solution: Solution) -> bool:
         """Return whether the levels of a solution are those that its conditions ask for."""

@@ -27,7 +27,7 @@ from map_core.solver.batched import solve_many
 #: Weight on the value whose end is computed, in nats per standard deviation.
 SHARPNESS = 40.0
 #: Tolerance of the other targets, in standard deviations: a third of a percentile or so.
-TOLERANCE = 1e-2
+TOLERANCE = 1e-3
 #: Limits on passes over the table, cold and warm; a row that needs more is left unknown.
 MOST_PASSES, MOST_PASSES_WARM = 60, 12
 

@@ -100,6 +100,7 @@ def _template() -> Any:
     environment.filters |= {
         "number": amounts.number,
         "percentile": amounts.percentile,
+        "limit": lambda percentile: amounts.percentile(percentile, toward="down"),
         "percent": amounts.percent,
         "fixed": amounts.fixed,
         "capitalised": phrases.capitalised,
@@ -131,7 +132,10 @@ def _tags(report: Report) -> dict[int, PriceTag]:
     """Return what one step more of each target costs, by the value's position."""
     if report.local is None or report.solution is None:
         return {}
-    return {tag.value: tag for tag in price_tags(report.solution, report.local, report.names, report.percentile)}
+    # Of the nearest palette, which stands in for one that is not possible, the limits are not those of the report.
+    highest = None if report.stands_in else report.highest
+    tags = price_tags(report.solution, report.local, report.names, report.percentile, highest)
+    return {tag.value: tag for tag in tags}
 
 
 def _switches(report: Report) -> list[str]:

@@ -61,9 +61,10 @@ def conflict_sentences(report: Report) -> list[str]:
     conflict, names = report.conflict, report.names
     if conflict is None:
         return []
-    highest = [
-        amounts.percentile(report.percentile(j, float(conflict.highest[j])), toward="down") for j in conflict.members
-    ]
+    # Beside all other targets, as in the table of values; where those alone conflict, beside the members of this one.
+    beside_all = bool(np.isfinite(report.highest[list(conflict.members)]).all())
+    limits = report.highest if beside_all else conflict.highest
+    highest = [amounts.percentile(report.percentile(j, float(limits[j])), toward="down") for j in conflict.members]
     most = sentences.listed([f"{names[j]} {place}" for j, place in zip(conflict.members, highest, strict=True)])
     if len(conflict.members) == 1:
         texts = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
@@ -72,7 +73,7 @@ def conflict_sentences(report: Report) -> list[str]:
         together = sentences.listed([names[j] for j in conflict.members])
         texts = [
             f"{fewest} that are not possible together: {together}.",
-            f"The most of each while the others of these keep theirs: {most}.",
+            f"The most of each while the others{'' if beside_all else ' of these'} keep theirs: {most}.",
         ]
     alone = [names[j] for j in conflict.members if conflict.resolves[j]]
     texts.append(

@@ -58,6 +58,23 @@ def better_than(percentile: float) -> str:
     return f"better than {round(percentile)} of 100 of the model's own replies"
 
 
+def limit(reliable: float, possible: float) -> str:
+    """Word the most that one can have of a value beside the other targets, both rounded so that they can be had.
+
+    Args:
+        reliable: percentile up to which the verdict is *reachable*; NaN where the others alone are not.
+        possible: percentile beyond which nothing is possible.
+
+    Example:
+        >>> limit(75.4, 80.9), limit(80.2, 80.9), limit(math.nan, 80.9)
+        ('p75 (reliable), p80 (possible)', 'p80', 'p80 (possible, but not reliable)')
+    """
+    sure, most = (amounts.percentile(end, toward="down") for end in (reliable, possible))
+    if math.isnan(reliable):
+        return f"{most} (possible, but not reliable)"
+    return most if sure == most else f"{sure} (reliable), {most} (possible)"
+
+
 def distance(kl: float, most: float) -> str:
     """Word the distance from the base model, against the most that can be spent."""
     if kl < FREE_NATS:

@@ -55,10 +55,12 @@ class Units:
         name = self.names[value][:1].upper() + self.names[value][1:]
         return f"{name} (percentile)" if self.unit == "percentile" else f"{name} (reward)"
 
-    def said(self, value: int, level: float) -> str:
-        """Word one level, short enough for a label."""
+    def said(self, value: int, level: float, toward: Literal["nearest", "down"] = "nearest") -> str:
+        """Word one level, short enough for a label; a limit is rounded ``toward`` what can be had, as percentiles."""
         amount = float(self.of(value, np.array(level)))
-        return amounts.percentile(amount) if self.unit == "percentile" else amounts.significant(amount, 3)
+        if self.unit == "percentile":
+            return amounts.percentile(amount, toward=toward)
+        return amounts.significant(amount, 3)
 
     def meant(self, value: int, level: float) -> str:
         """Word one level with its meaning, for a line of its own."""

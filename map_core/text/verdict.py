@@ -18,7 +18,8 @@ from map_core.confidence import sandwich
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.feasibility import Assessment
-from map_core.feasibility.repairs import Repairs
+from map_core.feasibility.limits import Limits
+from map_core.feasibility.repairs import Repair, Repairs
 from map_core.oracle import Oracle
 from map_core.solver.newton import Solution
 from map_core.text import sentences
@@ -150,6 +151,7 @@ def verdict_text(
     errors: np.ndarray | None,
     names: Sequence[str],
     percentile: Percentile,
+    highest: np.ndarray | None = None,
 ) -> VerdictText:
     """Word what came of a palette.
 
@@ -160,6 +162,8 @@ def verdict_text(
         errors: :func:`level_errors` of its solution, where it is known.
         names: of the values, as they read within a sentence.
         percentile: from a value's standardised level to its percentile.
+        highest: (value,) the most of each value beside the other targets, NaN where it is not known; no step is
+            offered beyond it.
     """
     solution = assessment.solution
     sentence = sentences.verdict(assessment, oracle, names)
@@ -199,7 +203,7 @@ def verdict_text(
         bottleneck,
         of_price,
         sentences.slack(assessment, names),
-        price_tags(solution, prices, names, percentile),
+        price_tags(solution, prices, names, percentile, highest),
     )
 
 
@@ -250,11 +254,24 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
 
 
 def price_tags(
-    solution: Solution, prices: LocalSensitivity, names: Sequence[str], percentile: Percentile
+    solution: Solution,
+    prices: LocalSensitivity,
+    names: Sequence[str],
+    percentile: Percentile,
+    highest: np.ndarray | None = None,
 ) -> tuple[PriceTag, ...]:
-    """Return what a tenth of a standard deviation more of each target costs, the most expensive first."""
+    """Return what a tenth of a standard deviation more of each target costs, the most expensive first.
+
+    No step goes beyond the ``highest`` level, (value,), NaN where it is not known: a target at its end has no tag.
+    """
     tags = []
     for j in np.flatnonzero(prices.active)[np.argsort(-prices.price[prices.active])]:
+        now = float(solution.levels[j])
+        top = now + PRICE_STEP if highest is None or np.isnan(highest[j]) else float(highest[j])
+        ends = [percentile(int(j), now), percentile(int(j), now + PRICE_STEP)]
+        if now + PRICE_STEP > top:
+            continue
+        ends[1] = min(ends[1], _whole(percentile(int(j), top))) if highest is not None else ends[1]
         step = np.zeros(len(prices.price))
         step[j] = PRICE_STEP
         after = solution.kl + max(prices.extra_nats(step), 0.0)
@@ -263,7 +280,6 @@ def price_tags(
         grade = (
             Grade.CHEAP if more < np.log1p(CHEAP) else Grade.MODERATE if more < np.log1p(EXPENSIVE) else Grade.EXPENSIVE
         )
-        now = float(solution.levels[j])
         moves = np.where(prices.active, 0.0, prices.levels[:, j])
         loser = int(np.argmin(moves))
         change = percentile(loser, float(solution.levels[loser])) - percentile(
@@ -273,7 +289,7 @@ def price_tags(
         tags.append(
             PriceTag(
                 int(j),
-                " → ".join(amounts.percentile(percentile(int(j), level)) for level in (now, now + PRICE_STEP)),
+                " → ".join(map(amounts.percentile, ends)),
                 f"best of {amounts.best_of_count(solution.kl, exact=True)} → "
                 f"{amounts.best_of_count(after, exact=True)}",
                 takes,
@@ -283,17 +299,36 @@ def price_tags(
     return tuple(tags)
 
 
+def repaired_percentiles(way: Repair, percentile: Percentile, most: Limits | None = None) -> dict[int, float]:
+    """Return the whole percentiles that a repair sets, by value: rounded down, so that they can be had.
+
+    Args:
+        way: the repair.
+        percentile: from a value's standardised level to its percentile.
+        most: the most of each value beside the others, where it is known; what lowering one target alone gives.
+    """
+    places = {j: _whole(percentile(j, float(way.targets[j]))) for j in way.values}
+    if most is not None and len(way.values) == 1:
+        (j,) = way.values
+        if np.isfinite(most.reliable[j]):
+            places[j] = min(places[j], _whole(percentile(j, float(most.reliable[j]))))
+    return places
+
+
 def repair_texts(
-    repairs: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile
+    repairs: Repairs,
+    assessment: Assessment,
+    names: Sequence[str],
+    percentile: Percentile,
+    most: Limits | None = None,
 ) -> tuple[RepairText, ...]:
-    """Return the texts of the repairs' buttons, in the same order."""
+    """Return the texts of the repairs' buttons, in the same order; they say what :func:`repaired_percentiles` sets."""
     texts = []
     for number, way in enumerate(repairs.ways, start=1):
-        places = [[percentile(j, float(t[j])) for t in (assessment.targets, way.targets)] for j in way.values]
         steps = [
-            f"{names[j]} {amounts.percentile(old)} → {amounts.percentile(new)}"
-            for j, (old, new) in zip(way.values, places, strict=True)
-            if old - new >= 0.05
+            f"{names[j]} p{amounts.significant(percentile(j, float(assessment.targets[j])), 3)} → "
+            f"{amounts.percentile(place)}"
+            for j, place in repaired_percentiles(way, percentile, most).items()
         ]
         evenly = number == len(repairs.ways) and len(way.values) > 1
         first = names[way.values[0]]
@@ -303,21 +338,33 @@ def repair_texts(
     return tuple(texts)
 
 
-def conflict_sentence(repairs: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> str:
-    """Word which targets conflict, by name, and the most that each can reach; "" where none do."""
+def conflict_sentence(
+    repairs: Repairs,
+    assessment: Assessment,
+    names: Sequence[str],
+    percentile: Percentile,
+    most: Limits | None = None,
+) -> str:
+    """Word which targets conflict, by name, and the most that each can reach beside the others; "" where none do."""
     conflict = repairs.conflict
     if conflict is None:
         return ""
     members = sentences.capitalised(sentences.listed([names[j] for j in conflict.members]))
-    tops = [
-        f"{names[j]} up to {amounts.percentile(percentile(j, float(conflict.highest[j])), toward='down')}"
-        for j in conflict.members
-        if np.isfinite(conflict.highest[j])
-    ]
+    tops = {}
+    for j in conflict.members:
+        if most is not None and np.isfinite(most.possible[j]):
+            ends = (percentile(j, float(level[j])) for level in (most.reliable, most.possible))
+            tops[names[j]] = sentences.limit(*ends)
     if len(conflict.members) == 1:
-        return f"{members} alone is too high" + (f": it can have {tops[0].split(' up to ')[-1]}." if tops else ".")
-    beside = f" With the others as they are: {sentences.listed(tops)}." if tops else ""
+        return f"{members} alone is too high" + "".join(f": at most {top}." for top in tops.values()) + "." * (not tops)
+    beside = "; ".join(f"{name} at most {top}" for name, top in tops.items())
+    beside = f" With the others as they are: {beside}." if tops else ""
     return f"{members} are not possible together at these levels.{beside}"
+
+
+def _whole(percentile: float) -> float:
+    """Return the whole percentile below, or this one where only rounding is between."""
+    return float(np.floor(percentile + 1e-6))
 
 
 def form_sentence(oracle: Oracle) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from map_core.core.types import Form, Verdict
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, assess
-from map_core.feasibility.nearest import default_budget, nearest
+from map_core.feasibility.nearest import nearest
 from map_core.feasibility.trust import is_trusted
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
@@ -109,8 +109,10 @@ def test_it_can_be_had_and_trusted(seed: int):
     closest = nearest(oracle, d)
     wanted = ~np.isnan(d)
     assert np.all(closest.targets[wanted] <= d[wanted] + 1e-12)
-    assert closest.solution.kl <= default_budget(oracle) + 1e-8
     assert is_trusted(oracle, closest.solution)
+    # And nothing nearer can: a hair's breadth on the way to what was asked for is not to be trusted any more.
+    nearer = closest.targets + 1e-3 * (d - closest.targets)
+    assert assess(oracle, nearer, closest=False).verdict is not Verdict.REACHABLE
     again = assess(oracle, closest.targets)
     assert again.verdict is Verdict.REACHABLE
     np.testing.assert_allclose(again.solution.weights, closest.solution.weights, atol=1e-5)
@@ -159,6 +161,14 @@ def test_locked_values_that_cannot_be_had_or_cost_too_much():
     d = np.array([1.2, 0.1, 0.1, np.nan])
     assert nearest(oracle, d, locked=locked, budget=0.1) is None
     assert nearest(oracle, d, locked=locked, budget=2.0) is not None
+
+
+def test_without_a_budget_locked_values_have_to_be_trusted():
+    oracle = MemoryOracle.of(make_table(prompts=40, candidates=32))
+    top = AttainableLevels(oracle).highest(np.full(4, np.nan), 2)
+    d, locked = np.array([1.0, np.nan, top - 0.02, np.nan]), np.array([False, False, True, False])
+    assert nearest(oracle, d, locked=locked, budget=oracle.log_candidates) is not None
+    assert nearest(oracle, d, locked=locked) is None
 
 
 def test_everything_locked_is_the_palette_itself():

@@ -6,8 +6,13 @@ import math
 
 import pytest
 
-from map_core.palettes.palette import Target
-from pages.view.palette.faders import changed_target
+from map_core.feasibility.limits import limits
+from map_core.oracle import MemoryOracle
+from map_core.palettes.palette import ALL, Palette, Target
+from pages.view.palette.faders import changed_target, fader_data
+from pages.view.session import live_answer
+from pages.view.session.scene import Scene
+from tests.tables import make_table
 
 BEFORE = Target(60.0, level=1.25, locked=True)
 
@@ -41,3 +46,19 @@ def test_a_percentile_that_is_none_changes_nothing(told):
 @pytest.mark.parametrize("told", ["yes", 1, None, []])
 def test_flags_are_true_or_false(told):
     assert changed_target(BEFORE, {"free": told, "keep": told, "locked": told, "else": told}) == BEFORE
+
+
+def test_a_fader_says_what_is_reliable_and_what_is_possible_beside_the_others():
+    table = make_table(prompts=24, candidates=32, seed=3)
+    scene = Scene(("test",), table, MemoryOracle.of(table), table.values, ("",) * len(table.values))
+    palette = Palette(ALL, {name: Target(60.0, free=j > 1) for j, name in enumerate(table.values)})
+    live = live_answer.compute_answer(scene, palette, None)
+    most = limits(scene.oracle, live.assessment.targets)
+    for j, fader in enumerate(fader_data(live, most)["faders"]):
+        reliable, possible = (math.floor(scene.percentile(j, level[j])) for level in (most.reliable, most.possible))
+        ends = f"p{reliable} (reliable), p{possible} (possible)" if reliable < possible else f"p{possible}"
+        assert fader["said"].endswith(f"at most {ends}")
+        assert ends in fader["spoken"]
+    # While the hand moves only the end is known.
+    assert "(reliable)" not in fader_data(live)["faders"][0]["said"]
+    assert fader_data(live)["faders"][0]["said"].endswith("(possible)")

@@ -12,6 +12,7 @@ from map_core.analysis.sensitivity import local_sensitivity
 from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment, AttainableLevels, assess
+from map_core.feasibility.limits import limits
 from map_core.feasibility.repairs import repairs
 from map_core.oracle import MemoryOracle
 from map_core.text import verdict
@@ -82,6 +83,21 @@ def test_a_step_costs_what_a_solve_of_it_costs():
     )
 
 
+def test_no_step_is_offered_beyond_the_end():
+    found, told = said([0.4, math.nan, 0.3, math.nan])
+    assert found.solution is not None
+    assert {tag.value for tag in told.tags} == {0, 2}
+    prices = local_sensitivity(found.solution)
+    # Value 0 ends half a step above its level, value 2 at p54.6, of which p54 can be had, p55 is not to be said.
+    ends = np.array([0.45, math.nan, 0.46, math.nan])
+    tags = verdict.price_tags(found.solution, prices, VALUES, percentile, ends)
+    assert [(tag.value, tag.step) for tag in tags] == [(2, "p53 → p54")]
+    found, told = said([0.4, math.nan, 0.36, math.nan])
+    assert found.solution is not None
+    tags = verdict.price_tags(found.solution, local_sensitivity(found.solution), VALUES, percentile, ends + 0.001)
+    assert [(tag.value, tag.step) for tag in tags] == [(2, "p54 → p54")]
+
+
 def test_what_a_step_takes_is_the_derivative_of_the_loser():
     found, told = said([0.6, math.nan, math.nan, math.nan])
     assert found.solution is not None
@@ -121,3 +137,21 @@ def test_ways_out_say_who_gives_way_and_by_how_much():
     why = verdict.conflict_sentence(mended, found, VALUES, percentile)
     assert "helpfulness" in why.lower()
     assert "harmlessness" in why
+
+
+def test_a_button_and_the_sentence_say_the_same_two_numbers():
+    targets = np.array([0.9, 0.9, math.nan, math.nan])
+    found = assess(ORACLE, targets)
+    mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
+    most = limits(ORACLE, targets)
+    why = verdict.conflict_sentence(mended, found, VALUES, percentile, most)
+    for way, button in zip(mended.ways[:-1], verdict.repair_texts(mended, found, VALUES, percentile, most), strict=False):
+        (j,) = way.values
+        reliable, possible = (math.floor(50 + 10 * level[j]) for level in (most.reliable, most.possible))
+        assert button.meaning == f"{VALUES[j]} p59 → p{reliable}"
+        assert f"{VALUES[j]} at most p{reliable} (reliable), p{possible} (possible)" in why
+        # The button sets what it says, and that is reachable.
+        (place,) = verdict.repaired_percentiles(way, percentile, most).values()
+        taken = targets.copy()
+        taken[j] = (place - 50) / 10
+        assert assess(ORACLE, taken).verdict is Verdict.REACHABLE

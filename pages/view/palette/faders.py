@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from map_core.core import amounts
+from map_core.feasibility.limits import Limits
 from map_core.palettes.palette import Mode, Palette, Target
 from map_core.text import sentences
 from pages.view.session import live_answer, palette_state
@@ -30,6 +31,8 @@ ACKNOWLEDGED: Key[int] = Key("desk_heard", 0)
 SETTLED: Key[bool] = Key("desk_settled", True)
 RESTED: Key[bool] = Key("desk_rested", True)
 DESK: Key[dict[str, Any]] = Key("desk_faders", {})
+#: The most of each value that the page shows now, and whether it is still being computed.
+MOST: Key[tuple[Limits | None, bool]] = Key("desk_most", (None, False))
 
 _mount = component.register(
     "desk",
@@ -45,15 +48,21 @@ def draw_faders(live: LiveAnswer) -> None:
     _mount(key=DESK.name, data=desk_data(live), on_moved_change=_on_moved)
 
 
+def look_up_limits(live: LiveAnswer) -> None:
+    """Look once, for all parts of the page, whether the most of each value is known: so they say the same numbers."""
+    job = live_answer.limits_job(live) if is_rested() else None
+    MOST.set((None, False) if job is None else (job.result, not job.ended))
+
+
 def desk_data(live: LiveAnswer) -> dict[str, Any]:
     """Return what this viewer's desk shows, and where it may ask while the hand moves."""
-    return fader_data(live) | stamp() | {"channel": live_channel.PATH}
+    return fader_data(live, MOST.get()[0]) | stamp() | {"channel": live_channel.PATH}
 
 
-def fader_data(live: LiveAnswer) -> dict[str, Any]:
-    """Return what a desk shows of a palette."""
+def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:
+    """Return what a desk shows of a palette; ``most`` of each value is known only where the hand rests."""
     return {
-        "faders": [_fader(live, j) for j in range(len(live.scene.names))],
+        "faders": [_fader(live, j, most) for j in range(len(live.scene.names))],
         "predict": live_answer.predictions(live),
     }
 
@@ -159,7 +168,7 @@ def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str
     )
 
 
-def _fader(live: LiveAnswer, j: int) -> dict[str, Any]:
+def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
     """Return what one fader shows, in percentiles of the base model's replies."""
     scene, assessment = live.scene, live.assessment
     name, title = scene.table.values[j], sentences.capitalised(scene.names[j])
@@ -170,7 +179,8 @@ def _fader(live: LiveAnswer, j: int) -> dict[str, Any]:
     error = None
     if live.errors is not None and live.levels is not None:
         error = [scene.percentile(j, float(live.levels[j] + sign * live.errors[j])) for sign in (-1, 1)]
-    ends = live.reach.ranges[j]
+    ends = (live.reach if most is None else most).ranges[j]
+    reliable = None if most is None else scene.percentile(j, float(most.reliable[j]))
     span = None if np.isnan(ends).any() else [scene.percentile(j, float(end)) for end in ends]
     ever = list(scene.ranges[j])
     return {
@@ -189,8 +199,8 @@ def _fader(live: LiveAnswer, j: int) -> dict[str, Any]:
         "error": _bar_ends(error),
         "range": _bar_ends(span),
         "ever": ever,
-        "said": _caption(live, j, base, level, span),
-        "spoken": _spoken_text(base, level, near, span),
+        "said": _caption(live, j, base, level, _most_text(span, reliable)),
+        "spoken": _spoken_text(base, level, near, span, _most_text(span, reliable)),
     }
 
 
@@ -200,29 +210,39 @@ def _bar_ends(ends: list[float] | None) -> list[float | None] | None:
     return both if both and None not in both else None
 
 
-def _caption(live: LiveAnswer, j: int, base: float, level: float | None, span: list[float] | None) -> str:
+def _most_text(span: list[float] | None, reliable: float | None) -> str:
+    """Return the most that one can have of a value beside the others, "" where it is not known."""
+    if span is None:
+        return ""
+    if reliable is None:  # not computed yet
+        return f"{amounts.percentile(span[1] + 1e-6, toward='down')} (possible)"
+    return sentences.limit(reliable + 1e-6, span[1] + 1e-6)
+
+
+def _caption(live: LiveAnswer, j: int, base: float, level: float | None, most: str) -> str:
     """Return the line below a fader."""
     if live.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
     parts = [f"original {amounts.percentile(base)}"]
     if level is not None:
-        parts.append(f"{'nearest' if live.assessment.solution is None else 'you get'} {amounts.percentile(level)}")
-    if span is not None:
-        parts.append(f"possible up to {amounts.percentile(span[1] + 1e-6, toward='down')}")
+        near = live.assessment.solution is None
+        parts.append(f"{'shared evenly' if near else 'you get'} {amounts.percentile(level)}")
+    if most:
+        parts.append(f"at most {most}")
     elif not live.palette.targets[live.scene.table.values[j]].free:
         parts.append("the others conflict")
     return ", ".join(parts)
 
 
-def _spoken_text(base: float, level: float | None, near: bool, span: list[float] | None) -> str:
+def _spoken_text(base: float, level: float | None, near: bool, span: list[float] | None, most: str) -> str:
     """Return what a screen reader adds to a fader's target."""
     text = f"Base model {amounts.percentile(base)}."
     if level is not None:
         text += f" The {'nearest palette' if near else 'palette'} gives {amounts.percentile(level)}, "
         text += f"{sentences.better_than(level)}."
     if span is not None:
-        low, high = amounts.percentile(span[0] - 1e-6, toward="up"), amounts.percentile(span[1] + 1e-6, toward="down")
-        text += f" Possible from {low} to {high} with your other targets."
+        low = amounts.percentile(span[0] - 1e-6, toward="up")
+        text += f" With your other targets: from {low} to at most {most}."
     return text
 
 

@@ -102,9 +102,11 @@ def _background_data(live: LiveAnswer) -> dict[str, Any]:
     why, sure = "", ""
     ways: tuple[verdict.RepairText, ...] = ()
     repaired, waiting_ways = _job_state(live_answer.repairs_job(live))
-    if isinstance(repaired, Repairs):
-        ways = verdict.repair_texts(repaired, live.assessment, scene.names, scene.percentile)
-        why = verdict.conflict_sentence(repaired, live.assessment, scene.names, scene.percentile)
+    most, waiting_most = faders.MOST.get()
+    waiting_ways |= repaired is not None and waiting_most
+    if isinstance(repaired, Repairs) and not waiting_most:
+        ways = verdict.repair_texts(repaired, live.assessment, scene.names, scene.percentile, most)
+        why = verdict.conflict_sentence(repaired, live.assessment, scene.names, scene.percentile, most)
         REPAIRS.set((live.assessment.targets, repaired))
     elif waiting_ways:
         why = "Looking for what would work."
@@ -112,7 +114,7 @@ def _background_data(live: LiveAnswer) -> dict[str, Any]:
     sure = "" if confidence is None else live_answer.confidence_sentence(confidence)
     if waiting_sure:
         sure = "How sure the verdict is, is being computed."
-    waiting = waiting_ways or waiting_sure
+    waiting = waiting_ways or waiting_sure or waiting_most
     if live.assessment.verdict is Verdict.OUT_OF_REACH and not ways and not waiting:
         why = why or "No palette near this one is possible. Unlock a value, lower a target, or leave one free."
     return {
@@ -142,14 +144,17 @@ def _on_pressed() -> None:
     elif pressed.startswith("way "):
         if (held := REPAIRS.get()) is None:
             return
-        targets, assessment = held
+        targets, repaired = held
         scene, palette = palette_state.current()
         number = int(pressed.removeprefix("way "))
         # The palette may have moved since the ways were found: then they are no ways any more.
-        if number >= len(assessment.ways):
+        if number >= len(repaired.ways):
             return
         if palette_state.standardised(scene, palette).tobytes() != targets.tobytes():
             return
-        way = assessment.ways[number]
+        way = repaired.ways[number]
+        for j, place in verdict.repaired_percentiles(way, scene.percentile, faders.MOST.get()[0]).items():
+            name = scene.table.values[j]
+            palette = palette.with_target(name, palette.targets[name].at(place))
         names = sentences.listed([scene.names[j] for j in way.values])
-        palette_state.take_targets(scene, way.targets, f"{sentences.capitalised(names)} lowered.")
+        palette_state.apply_with_undo(palette, f"{sentences.capitalised(names)} lowered.")

@@ -20,6 +20,7 @@ from map_core.confidence import Confidence, confidence
 from map_core.core.jobs import Job
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment, AttainableLevels
+from map_core.feasibility.limits import Limits, limits
 from map_core.feasibility.ranges import SmoothedRanges, smoothed_ranges
 from map_core.feasibility.repairs import Repairs, repairs
 from map_core.palettes import palette as palettes
@@ -39,8 +40,8 @@ RANGE_SECONDS = 0.35
 SLOPE_STEP = 0.02
 #: Draws of the bootstrap behind the probability of a verdict.
 DRAWS = 200
-#: Background work on a palette at rest: its repairs, and how sure the verdict is.
-JOBS = ("ways", "sure")
+#: Background work on a palette at rest: the most of each value, its repairs, and how sure the verdict is.
+JOBS = ("most", "ways", "sure")
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,9 @@ def compute_answer(
     else:
         ranges = smoothed_ranges(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
-    text = verdict.verdict_text(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
+    text = verdict.verdict_text(
+        assessment, scene.oracle, prices, errors, scene.names, scene.percentile, ranges.ranges[:, 1]
+    )
     return LiveAnswer(scene, palette, assessment, prices, errors, ranges, text, when, previous is not None)
 
 
@@ -157,6 +160,16 @@ def slope(scene: Scene, value: int, level: float) -> float:
     return (scene.percentile(value, level + SLOPE_STEP) - scene.percentile(value, level - SLOPE_STEP)) / (
         2 * SLOPE_STEP
     )
+
+
+def limits_job(live: LiveAnswer) -> Job:
+    """Return the job for the most of each value beside the other targets, computed once the hand rests."""
+    scene, targets = live.scene, live.assessment.targets
+
+    def work(job: Job) -> Limits:
+        return limits(scene.oracle, targets)
+
+    return background.job("most", (scene.key, targets.tobytes()), work)
 
 
 def repairs_job(live: LiveAnswer) -> Job | None:

@@ -82,8 +82,8 @@ def _draw(job: Job, today: CurrentPalette, value: int, values: list[int]) -> Non
     with st.container(key="breakpoints", gap="small"):
         for sentence in sentences.switches(curve, names, where):
             st.text(sentence)
-        most = units.said(value, curve.highest)
-        st.text(f"The highest that {names[value]} can go while the others keep their targets is {most}.")
+        most = units.said(value, curve.highest, toward="down")
+        st.text(f"The highest that is possible for {names[value]} while the others keep their targets is {most}.")
     st.html(markup.note(_method(error)))
     draw_words(sweep.summary(drawn))
     name = f"sensitivity-{today.scene.table.values[value]}"
