@@ -68,6 +68,7 @@ function build(root) {
   make("i", status, { class: "vp-icon", "aria-hidden": "true" });
   const texts = make("div", status);
   const panel = { root, status, headline: make("h2", texts), sentence: make("p", texts) };
+  panel.falls = make("ul", root, { class: "vp-falls", "aria-label": "Falls" });
   panel.ways = make("div", root, { class: "vp-ways" });
   panel.waysTitle = make("h3", panel.ways);
   panel.waysWhy = make("p", panel.ways);
@@ -114,6 +115,16 @@ function draw(panel, data) {
   set(status, "aria-busy", String(!data.settled));
   say(panel.headline, data.headline);
   say(panel.sentence, data.sentence);
+  list(panel.falls, data.falls, (node, fall, k) => {
+    if (!node.firstChild) {
+      make("span", node);
+      make("button", node, { type: "button", class: "vp-link" }, "Keep it");
+    }
+    say(node.children[0], `${k ? "" : "Falls: "}${fall.text}`);
+    set(node.children[1], "data-press", `keep ${fall.value}`);
+    set(node.children[1], "aria-label", `Keep it: ${fall.text.replace(/ by \d+$/, "")} at its original level`);
+    prop(node.children[1], "disabled", !data.settled);
+  }, () => make("li", panel.falls));
   // While the hand moves the repairs are those of a moment ago: they stay in place, and cannot be pressed.
   const none = data.verdict === "reachable" || data.verdict === "failed";
   prop(panel.ways, "hidden", none);

@@ -82,6 +82,21 @@ class PriceTag:
 
 
 @dataclass(frozen=True)
+class Fall:
+    """What a free value loses.
+
+    Args:
+        value: its position.
+        points: how far it falls, in percentiles.
+        text: its name and that number, as in "helpfulness by 8".
+    """
+
+    value: int
+    points: float
+    text: str
+
+
+@dataclass(frozen=True)
 class RepairText:
     """A repair as a button says it."""
 
@@ -104,6 +119,7 @@ class VerdictText:
         bottleneck, bottleneck_detail: the target that costs the most.
         slack: targets that come for free; "" when there are none.
         tags: price tags, the most expensive first.
+        falls: the free values that lose, the largest loss first; () when the palette is not possible.
     """
 
     verdict: Verdict
@@ -119,6 +135,7 @@ class VerdictText:
     bottleneck_detail: str
     slack: str
     tags: tuple[PriceTag, ...]
+    falls: tuple[Fall, ...] = ()
 
 
 def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
@@ -204,6 +221,7 @@ def verdict_text(
         of_price,
         sentences.slack(assessment, names),
         price_tags(solution, prices, names, percentile, highest),
+        _falls(assessment, solution, names, percentile),
     )
 
 
@@ -235,6 +253,17 @@ def _unasked(assessment: Assessment, solution: Solution, names: Sequence[str], p
             moves.append((base - level, f"{names[j]} {amounts.percentile(base)} → {amounts.percentile(level)}"))
     texts = [text for _, text in sorted(moves, reverse=True)]  # what falls the most goes first
     return f"Also changes: {sentences.listed(texts)}." if texts else ""
+
+
+def _falls(
+    assessment: Assessment, solution: Solution, names: Sequence[str], percentile: Percentile
+) -> tuple[Fall, ...]:
+    falls = []
+    for j in map(int, np.flatnonzero(np.isnan(assessment.targets))):
+        points = percentile(j, 0.0) - percentile(j, float(solution.levels[j]))
+        if points >= NOTICED:
+            falls.append(Fall(j, points, f"{names[j]} by {amounts.fixed(points)}"))
+    return tuple(sorted(falls, key=lambda fall: -fall.points))
 
 
 def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, percentile: Percentile) -> str:

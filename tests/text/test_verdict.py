@@ -57,6 +57,19 @@ def test_free_values_that_move_are_told_with_the_loser_first():
     assert re.findall(r"(\w+) p50 →", told.unasked) == noticed
 
 
+def test_what_falls_is_said_beside_the_verdict_with_the_largest_fall_first():
+    found, told = said([0.6, math.nan, math.nan, math.nan])
+    assert found.solution is not None
+    falls = {j: -10 * found.solution.levels[j] for j in (1, 2, 3) if -10 * found.solution.levels[j] >= 1}
+    assert falls
+    assert [(fall.value, fall.text) for fall in told.falls] == [
+        (j, f"{VALUES[j]} by {falls[j]:.0f}") for j in sorted(falls, key=lambda j: -falls[j])
+    ]
+    # What is kept does not fall.
+    kept = [0.6, *(0.0 if j in falls else math.nan for j in (1, 2, 3))]
+    assert not {fall.value for fall in said(kept)[1].falls} & set(falls)
+
+
 def test_error_bars_are_student_t_of_the_sandwich():
     found, told = said([0.4, math.nan, 0.3, math.nan])
     assert found.solution is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,7 @@ def verdict_data(live: LiveAnswer) -> dict[str, Any]:
         "slack": answer.slack,
         "lines_title": "What the nearest palette gives" if out else "What you get",
         "lines": [asdict(line) | _value_label(live, line.value) for line in answer.lines],
+        "falls": [{"value": fall.value, "text": fall.text} for fall in answer.falls],
         "unasked": answer.unasked,
         "tags": [asdict(tag) | _value_label(live, tag.value) for tag in answer.tags],
         "form": verdict.form_sentence(live.scene.oracle),
@@ -87,6 +88,7 @@ def failure_data(failure: errors.Failure) -> dict[str, Any]:
         "headline": "Something went wrong here",
         "sentence": f"{fault} Move the fader elsewhere, and the answer is there again. {failure.who_to_tell}",
         "share": 0.0,
+        "falls": [],
         "lines": [],
         "tags": [],
         **nothing,
@@ -135,12 +137,18 @@ def _job_state(job: Any) -> tuple[Any, bool]:
 
 
 def _on_pressed() -> None:
-    """Do what a button of the verdict says: undo, redo, or take a repair."""
+    """Do what a button of the verdict says: undo, redo, keep a value that falls, or take a repair."""
     pressed = str(PANEL.get().get("pressed") or "").partition("#")[0]
     if pressed == "undo":
         palette_state.undo()
     elif pressed == "redo":
         palette_state.redo()
+    elif pressed.startswith("keep "):
+        scene, palette = palette_state.current()
+        if (number := int(pressed.removeprefix("keep "))) < len(scene.names):
+            name = scene.table.values[number]
+            kept = replace(palette.targets[name], level=None, free=False, keep=True)
+            palette_state.apply(palette.with_target(name, kept), f"Keep {scene.names[number]} as it is.")
     elif pressed.startswith("way "):
         if (held := REPAIRS.get()) is None:
             return
