@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.view.session import kept
 from pages.view.shell import browser_back, errors, markup
 from pages.view.shell.session_keys import OPEN_PAGE
 
@@ -53,6 +54,8 @@ bar = {section: [page(*line) for line in lines] for section, lines in PAGES.item
 # The phone's side of a meeting is reached by its link only.
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
+if chosen.url_path not in ("", "join"):  # the page Palette does so in its own fragment, and a phone has nothing to keep
+    kept.draw()
 errors.draw_failed_click()
 OPEN_PAGE.set(chosen.title)
 with errors.guarded(chosen.title):

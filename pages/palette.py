@@ -6,7 +6,7 @@ import streamlit as st
 
 from map_core.core.unknown_sampling import unknown_sampling_note
 from pages.view.palette import drag_session, example, faders, numbers, plain_sliders, tour, verdict, welcome
-from pages.view.session import header, live_answer, palette_state, share
+from pages.view.session import header, kept, live_answer, palette_state, share
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
 
@@ -50,6 +50,7 @@ def draw_desk() -> None:
     seen = live_answer.current_answer(scene, palette, moving=held)
     faders.look_up_limits(seen)
     drag_session.register(seen)
+    kept.draw()
     tour.draw_tour(seen)
     with st.container(key="desk"):
         left, right = st.columns([1.22, 1], gap="large")

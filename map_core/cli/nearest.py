@@ -123,8 +123,8 @@ def describe_nearest(nearest_palette: NearestPalette, oracle: Oracle) -> dict[st
 _NONE = {
     "locked_out_of_reach": "There is none: the locked targets alone are not possible together. Lock fewer, or lower "
     "one.",
-    "locked_over_budget": "There is none: the locked targets alone cost more than the budget or, without one, rest on too "
-    "few replies to be trusted. Lock fewer, or give a larger --budget.",
+    "locked_over_budget": "There is none: the locked targets alone cost more than the budget or, without one, rest on "
+    "too few replies to be trusted. Lock fewer, or give a larger --budget.",
 }
 
 

@@ -1,8 +1,8 @@
 """The most that one can have of each value beside the other targets: what is reliable, and what is possible.
 
-One answer for every place that speaks of it. Possible is the end of :mod:`map_core.feasibility.ranges`. Reliable is where
-the verdict stops being *reachable*: along a growing weight t on the value in question, with the others solved to their
-targets, the replies that carry the weight become fewer, and the limit is the root in log t of
+One answer for every place that speaks of it. Possible is the end of :mod:`map_core.feasibility.ranges`. Reliable is
+where the verdict stops being *reachable*: along a growing weight t on the value in question, with the others solved to
+their targets, the replies that carry the weight become fewer, and the limit is the root in log t of
 :func:`map_core.feasibility.trust.trust`. All roots are found together, as rows of batched solves, and start from
 those of the last palette. Constraint: a reliable level is a level of trusted weights, so a target at it is *reachable*.
 """
@@ -92,7 +92,7 @@ class _Search:
         self._level = np.full(size, np.nan)
 
     def run(self, first: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return (row,) levels, NaN where no weight is trusted, and (row,) log t, from (row,) log t on in such steps."""
+        """Return (row,) levels, NaN where no weight is trusted, and (row,) log t, from (row,) log t on by steps."""
         log_t = np.clip(first, LEAST, MOST)
         live = np.arange(len(log_t))
         for number in range(MAX_ROUNDS):

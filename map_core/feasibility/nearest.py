@@ -164,7 +164,7 @@ class _Path:
         return None if self._locked else self.at(self.low)
 
     def trusted(self) -> Solution | None:
-        """Return the solution at the largest rho whose weights rest on enough replies; None where locked targets forbid.
+        """Return the solution at the largest rho whose weights are trusted; None where locked targets allow none.
 
         Without locked targets the base model's own weights stand in on a table that is too small for any trust.
         """

@@ -76,7 +76,9 @@ def test_where_the_others_conflict_nothing_is_known():
 def test_a_constant_value_stays_where_it_is():
     table = make_table(prompts=10, candidates=16)
     rewards = np.hstack([table.rewards[:, :1], np.full((len(table.rewards), 1), 3.0)])
-    most = limits(MemoryOracle(rewards, table.offsets, ("helpfulness", "constant"), Form.PER_PROMPT), np.array([0.1, np.nan]))
+    most = limits(
+        MemoryOracle(rewards, table.offsets, ("helpfulness", "constant"), Form.PER_PROMPT), np.array([0.1, np.nan])
+    )
     assert (most.reliable[1], most.possible[1]) == (0.0, 0.0)
 
 

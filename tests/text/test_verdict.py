@@ -158,7 +158,9 @@ def test_a_button_and_the_sentence_say_the_same_two_numbers():
     mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
     most = limits(ORACLE, targets)
     why = verdict.conflict_sentence(mended, found, VALUES, percentile, most)
-    for way, button in zip(mended.ways[:-1], verdict.repair_texts(mended, found, VALUES, percentile, most), strict=False):
+    for way, button in zip(
+        mended.ways[:-1], verdict.repair_texts(mended, found, VALUES, percentile, most), strict=False
+    ):
         (j,) = way.values
         reliable, possible = (math.floor(50 + 10 * level[j]) for level in (most.reliable, most.possible))
         assert button.meaning == f"{VALUES[j]} p59 → p{reliable}"

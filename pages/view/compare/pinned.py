@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -13,13 +14,13 @@ from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
 from map_core.text import sentences
 from pages.view.compare import generator
-from pages.view.session import header, palette_cache, palette_state
+from pages.view.session import header, kept, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
-PINNED: Key[tuple[PinnedPalette, ...]] = Key("pinned", ())
 PIN_NAME: Key[str] = Key("pin_name", "")
 STEERED: Key[list[int]] = Key("steered", [])
 
@@ -32,6 +33,17 @@ class PinnedPalette:
 
     name: str
     palette: Palette
+
+
+def _dump(pins: tuple[PinnedPalette, ...]) -> list[list[Any]]:
+    return [[pin.name, kept.dump_palette(pin.palette)] for pin in pins]
+
+
+def _read(content: Any) -> tuple[PinnedPalette, ...]:
+    return tuple(PinnedPalette(str(name)[:40], kept.read_palette(palette)) for name, palette in content[:MAX_PINNED])
+
+
+PINNED: KeptKey[tuple[PinnedPalette, ...]] = KeptKey("pinned", (), _dump, _read)
 
 
 @dataclass(frozen=True, eq=False)

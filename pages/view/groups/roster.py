@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -26,12 +27,12 @@ from map_core.palettes.presets import Preset, presets
 from map_core.palettes.targets import resolve
 from map_core.store import database
 from map_core.store import palettes as saved_palettes
-from pages.view.session import palette_state
+from pages.view.session import kept, palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key, KeyFamily
 
-GROUPS: Key[tuple[SeatedGroup, ...]] = Key("groups", ())
 PROBLEM: Key[str] = Key("groups_problem", "")
 BUDGET: Key[float | None] = Key("groups_budget", None)
 IMPORTANCE_OF: KeyFamily[float] = KeyFamily("importance_{}", 1.0)
@@ -61,6 +62,22 @@ class SeatedGroup:
     name: str
     palette: Palette
     importance: float = 1.0
+
+
+def _dump(groups: tuple[SeatedGroup, ...]) -> list[list[Any]]:
+    return [[group.name, kept.dump_palette(group.palette), group.importance] for group in groups]
+
+
+def _read(content: Any) -> tuple[SeatedGroup, ...]:
+    groups = [
+        SeatedGroup(str(name), kept.read_palette(palette), _importance(importance))
+        for name, palette, importance in content[:MAX_GROUPS]
+    ]
+    names = unique_names(group.name for group in groups)
+    return tuple(replace(group, name=name) for group, name in zip(groups, names, strict=True))
+
+
+GROUPS: KeptKey[tuple[SeatedGroup, ...]] = KeptKey("groups", (), _dump, _read)
 
 
 def seated_groups() -> tuple[SeatedGroup, ...]:
@@ -121,9 +138,7 @@ def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
         try:
             entry = known_fields(record, ("targets", "name", "importance", "use_case"), where)
             levels = resolve(entry["targets"], scene.table, scene.oracle)
-            importance = float(entry.get("importance", 1.0))
-            if not 0 < importance < 1e6:
-                raise InputError(f"The importance is {importance}; expected a number above 0.")
+            importance = _importance(entry.get("importance", 1.0))
             name = str(entry.get("name") or f"Group {number}")
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
@@ -139,6 +154,13 @@ def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
     if not groups:
         raise InputError('The file holds no group; expected a line such as {"name": "Clinic", "targets": {...}}.')
     return groups
+
+
+def _importance(written: Any) -> float:
+    importance = float(written)
+    if not 0 < importance < 1e6:
+        raise InputError(f"The importance is {importance}; expected a number above 0.")
+    return importance
 
 
 def groups_jsonl(scene: Scene, groups: Sequence[Group]) -> str:

@@ -39,8 +39,8 @@ LOCKED: KeyFamily[bool] = KeyFamily("locked_{}", False)
 FIRST_TARGETS, FIRST_PERCENTILE = 3, 60.0
 #: Steps that are remembered.
 MAX_STEPS = 200
-#: How the history of somebody begins who opened a link.
-OPENED_FROM_LINK = "Opened from a link."
+#: How the history of somebody begins who opened a link, and who did not.
+OPENED_FROM_LINK, STARTED = "Opened from a link.", "Started."
 #: Parameters of the address that say what the palette is.
 ADDRESS = ("palette", "use")
 
@@ -155,7 +155,7 @@ def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
         except InputError as error:
             ADDRESS_ERROR.set(str(error))
     use_case = parameters.get("use", ALL)
-    return Palette(use_case if use_case in scene.table.use_case_names else ALL), "Started."
+    return Palette(use_case if use_case in scene.table.use_case_names else ALL), STARTED
 
 
 def draw_address_error() -> None:

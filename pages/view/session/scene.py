@@ -169,7 +169,7 @@ def table_path() -> Path:
 
 def open_table(name: str) -> None:
     """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
-    session_keys.clear(viewer.VIEWER, WELCOME)
+    session_keys.clear(viewer.VIEWER, viewer.VISIT, WELCOME)
     TABLE.set(name)
 
 

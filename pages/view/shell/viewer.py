@@ -13,6 +13,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from pages.view.shell.session_keys import Key
 
 VIEWER: Key[str] = Key("viewer", "")
+#: The same for the browser's own use: it knows by it that what it kept is of an earlier visit.
+VISIT: Key[str] = Key("visit", "")
 
 
 def viewer_id() -> str:
