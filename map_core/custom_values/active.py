@@ -16,6 +16,7 @@ from map_core.custom_values import agreement, score_cache
 from map_core.data.reward_table import RewardTable
 from map_core.errors import PaletteError
 from map_core.scoring import Definition, cards
+from map_core.scoring.pairwise import TrustLevel
 from map_core.store import custom_values, database
 
 REMEMBERED_SECONDS = 1.0
@@ -27,10 +28,17 @@ _known: WeakKeyDictionary[RewardTable, tuple[float, tuple[OfferedValue, ...]]] =
 
 @dataclass(frozen=True)
 class OfferedValue:
-    """A value that can have a target: what it means, and in a sentence how far its scorer is to be trusted."""
+    """A value that can have a target.
+
+    Args:
+        definition: what it means.
+        trust: how far its scorer is to be trusted, in a sentence.
+        unusable: the judgements say that it is not to be used.
+    """
 
     definition: Definition
     trust: str
+    unusable: bool = False
 
 
 def offered_values(table: RewardTable) -> tuple[OfferedValue, ...]:
@@ -56,12 +64,9 @@ def _look(table: RewardTable) -> tuple[OfferedValue, ...]:
             scores = score_cache.read_scores(score_cache.replies_key(table), definition)
             if scores is not None:
                 judgements = agreement.kept_judgements(database(), table, stored.id, stored.in_use)
-                offered.append(
-                    OfferedValue(
-                        definition,
-                        agreement.trust_sentence(agreement.scorer_agreement(table, scores.rewards, judgements)),
-                    )
-                )
+                measured = agreement.scorer_agreement(table, scores.rewards, judgements)
+                unusable = measured is not None and measured.trust_level is TrustLevel.UNUSABLE
+                offered.append(OfferedValue(definition, agreement.trust_sentence(measured), unusable))
     except PaletteError as error:
         log.warning("Values of one's own are left out: %s", error)
     return tuple(offered)

@@ -197,6 +197,16 @@ def test_what_people_judged_is_said_wherever_the_value_is_offered():
     custom_values.use(database(), made.id, 1)
     (one,) = offered_values(TABLE)
     assert one.trust.startswith("Reliable: puts 15 of 15 judged pairs")
+    assert not one.unusable
+
+
+def test_what_the_judgements_speak_against_is_offered_as_not_to_be_used():
+    made, scores = custom_values.define(database(), NURSE), scores_of()
+    judge_all(made.id, -scores.rewards)
+    custom_values.use(database(), made.id, 1)
+    (one,) = offered_values(TABLE)
+    assert one.unusable
+    assert one.trust.startswith("Not to be used: puts 0 of 15 judged pairs")
 
 
 def test_judgements_are_found_again_by_prompt_and_candidate():

@@ -169,6 +169,17 @@ def test_what_is_not_to_be_used_needs_one_more_word(table):
     assert custom_values.load(database(), made.id).in_use == 0
     app.button(key="values_use_sure").click().run()
     assert custom_values.load(database(), made.id).in_use == 1
+    # Marked wherever its slider stands, and on the desk of whoever asked for it alone.
+    app.switch_page("palette.py").run()
+    assert app.slider(key="target_calm_nurse").label.startswith("Calm nurse (not to be used)")
+    other = AppTest.from_file(APP, default_timeout=60)
+    other.session_state["plain_desk"] = True
+    assert "target_calm_nurse" not in [slider.key for slider in other.run().slider]
+    # A link that asks for it has it.
+    linked = AppTest.from_file(APP, default_timeout=60)
+    linked.session_state["plain_desk"] = True
+    linked.query_params["palette"] = "calm_nurse:p55"
+    assert "target_calm_nurse" in [slider.key for slider in linked.run().slider]
 
 
 def test_without_judgements_there_is_no_slider(table):

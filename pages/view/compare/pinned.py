@@ -12,7 +12,6 @@ from map_core.core import amounts
 from map_core.core.unused_name import unused_name
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
-from map_core.text import sentences
 from pages.view.compare import generator
 from pages.view.session import header, kept, palette_cache, palette_state
 from pages.view.session import scene as scenes
@@ -159,7 +158,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
         values,
         selection_mode="multi",
         default=chosen,
-        format_func=lambda j: markup.plain(sentences.capitalised(scene.names[j])),
+        format_func=lambda j: markup.plain(scene.fader_title(j)),
         key=STEERED.name,
         on_change=_steer,
         args=(scene,),
@@ -173,7 +172,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
             place = palette_state.TARGET.of(name).show(int(np.clip(round(target.percentile), low, high)))
             with st.container(key=f"value_{j}"):
                 st.slider(
-                    markup.plain(sentences.capitalised(scene.names[j])),
+                    markup.plain(scene.fader_title(j)),
                     low,
                     high,
                     place,

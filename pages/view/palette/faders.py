@@ -171,7 +171,7 @@ def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str
 def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
     """Return what one fader shows, in percentiles of the base model's replies."""
     scene, assessment = live.scene, live.assessment
-    name, title = scene.table.values[j], sentences.capitalised(scene.names[j])
+    name, title = scene.table.values[j], scene.fader_title(j)
     target, base = live.palette.targets[name], scene.percentile(j, 0.0)
     place = base if target.keep else target.percentile
     level = None if live.levels is None else scene.percentile(j, float(live.levels[j]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import streamlit as st
@@ -32,12 +33,17 @@ from map_core.palettes.palette import ALL
 from map_core.palettes.presets import opening
 from map_core.palettes.targets import percentiles
 from map_core.scoring import Definition, cards
+from map_core.scoring.pairwise import TrustLevel
+from map_core.text import sentences
 from map_core.text.units import Unit, Units
 from pages.view.shell import garbage, session_keys, viewer
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
 TABLE: Key[str] = Key("table", "")
 WELCOME: Key[bool | None] = Key("welcome", None)
+#: Values that are not to be used and that this viewer uses all the same; nobody else is offered them.
+WANTED: KeptKey[tuple[str, ...]] = KeptKey("wanted_values", (), list, lambda names: tuple(map(str, names)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,7 @@ class Scene:
         names: of the values, as they read within a sentence.
         cards: what each value measures and misses, as far as that is known.
         theme: colours of the values, with those that people chose for values of their own.
+        unusable: positions of the values that the judgements say are not to be used.
     """
 
     key: tuple[Any, ...]
@@ -59,11 +66,17 @@ class Scene:
     names: tuple[str, ...]
     cards: tuple[str, ...]
     theme: Theme = field(default_factory=Theme)
+    unusable: frozenset[int] = frozenset()
     _idle: list[AttainableLevels] = field(default_factory=list, init=False, repr=False)
 
     def colour(self, value: int) -> str:
         """Return the colour of a value, the same in every figure and on every page."""
         return self.theme.colour(value)
+
+    def fader_title(self, value: int) -> str:
+        """Return what stands at a fader of a value: its name, and a word of warning where it is not to be used."""
+        title = sentences.capitalised(self.names[value])
+        return f"{title} ({TrustLevel.UNUSABLE})" if value in self.unusable else title
 
     @property
     def percentiles(self) -> Percentiles:
@@ -190,11 +203,14 @@ def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[str, str], ...]) -> Scene:
-    table = _extended(path, modified, tuple(definition_json for definition_json, _ in added)).select(use_case)
+def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[str, str, bool], ...]) -> Scene:
+    table = _extended(path, modified, tuple(definition_json for definition_json, _, _ in added)).select(use_case)
     oracle = MemoryOracle.of(table)
     cards = value_cards(table)
-    own = {definition.name: (definition, trust) for definition, trust in _definitions(added)}
+    own = {}
+    for definition_json, trust, bad in added:
+        definition = Definition.from_json(definition_json)
+        own[definition.name] = (definition, trust, bad)
     names, notes = [], []
     for name in table.values:
         card = cards.get(name, {})
@@ -210,15 +226,12 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
         notes.append("\n\n".join(lines) or "This table does not say how this value was scored.")
     key = (path, modified, use_case, oracle.form.value, *added)
     colours = {
-        table.index(name): definition_json.colour
-        for name, (definition_json, _) in own.items()
-        if name in table.values and definition_json.colour
+        table.index(name): definition.colour
+        for name, (definition, _, _) in own.items()
+        if name in table.values and definition.colour
     }
-    return Scene(key, table, oracle, tuple(names), tuple(notes), Theme(colours))
-
-
-def _definitions(added: tuple[tuple[str, str], ...]) -> list[tuple[Definition, str]]:
-    return [(Definition.from_json(definition), trust) for definition, trust in added]
+    unusable = frozenset(table.index(name) for name, (_, _, bad) in own.items() if bad and name in table.values)
+    return Scene(key, table, oracle, tuple(names), tuple(notes), Theme(colours), unusable)
 
 
 def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
@@ -237,6 +250,21 @@ def file_table(added: tuple[Definition, ...] = ()) -> RewardTable:
     return _extended(str(path), path.stat().st_mtime, tuple(definition.to_json() for definition in added))
 
 
+def want(name: str) -> None:
+    """Offer this viewer a value that is not to be used all the same, as long as the visit lasts."""
+    WANTED.set(tuple(dict.fromkeys((*WANTED.get(), name))))
+
+
+def _wants(name: str) -> bool:
+    """Return whether this viewer has asked for a value that is not to be used, here or by a link that names it."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return False
+    linked = {unquote(item.partition(":")[0].strip()) for item in st.query_params.get("palette", "").split(";")}
+    if name in linked and name not in WANTED.get():
+        want(name)
+    return name in WANTED.get()
+
+
 def load(use_case: str = ALL) -> Scene:
     """Return the scene of a use case; stops the page with words when there is no table."""
     if (name := chosen_table()) and st.query_params.get("table") != name:
@@ -245,7 +273,9 @@ def load(use_case: str = ALL) -> Scene:
         path = table_path()
         modified = path.stat().st_mtime if path.exists() else 0.0
         added = tuple(
-            (offered.definition.to_json(), offered.trust) for offered in offered_values(_load(str(path), modified))
+            (offered.definition.to_json(), offered.trust, offered.unusable)
+            for offered in offered_values(_load(str(path), modified))
+            if not offered.unusable or _wants(offered.definition.name)
         )
         return _scene(str(path), modified, None if use_case == ALL else use_case, added)
     except InputError as error:

@@ -173,7 +173,9 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
     name = own.value.definition.title
     if own.used:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_used"):
-            st.html(markup.note(f"{name} has a slider on every page with sliders."), width="content")
+            alone = agreement is not None and agreement.trust_level is TrustLevel.UNUSABLE
+            where = "every page with sliders" + (", for you alone and marked as not to be used" if alone else "")
+            st.html(markup.note(f"{name} has a slider on {where}."), width="content")
             st.page_link("palette.py", label="Set its target", icon=":material/tune:")
             st.button("Take the slider away", key="values_off", type="tertiary", on_click=_switch, args=(seen, own, 0))
         return
@@ -212,6 +214,7 @@ def _ask_twice(of: tuple[int, int] | None) -> None:
 def _switch(seen: ValuesView, own: CustomValue, version: int) -> None:
     """Put a version of the value in use, or none."""
     CONFIRMED.pop()
+    scenes.want(own.key)
     _try_change(lambda: custom_values.use(seen.database, own.value.id, version))
 
 
