@@ -9,6 +9,7 @@ start shows that it is the same one.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -229,9 +230,17 @@ def status(name: str) -> TableJob:
         rate=progress.get("rate"),
         seconds_left=progress.get("seconds_left"),
         notes=tuple(str(note) for note in progress.get("notes", ())),
-        error=error.replace(str(home), "").replace(str(path_of(name)), clean_name(name)),
+        error=_without_places(error, request, name),
         questions=tuple(progress.get("questions", ())),
     )
+
+
+def _without_places(text: str, request: Mapping[str, Any], name: str) -> str:
+    """Return a message with the names that a person knows in place of where files lie here."""
+    home, about = job_folder(name), request.get("about", {})
+    if request.get("kind") == "import" and "file" in about and len(request["arguments"]) > 1:
+        text = text.replace(_filled(str(request["arguments"][1]), {}, home), str(about["file"]))
+    return text.replace(f"{home}{os.sep}", "").replace(str(home), "").replace(str(path_of(name)), clean_name(name))
 
 
 def _state(progress: Mapping[str, Any], running: bool) -> TableJobState:

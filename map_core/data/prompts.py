@@ -135,7 +135,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             f"{path} has the columns {_short(', '.join(header.names))!r}; expected one that is named prompt."
         )
     prompt = header.names[plain.index("prompt")]
-    for number, row in csv_rows(io.StringIO(text, newline=""), header, path):
+    for number, _, row in csv_rows(io.StringIO(text, newline=""), header, path):
         yield number, {name: cell for name, cell in row.items() if cell or name == prompt}
 
 

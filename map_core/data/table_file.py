@@ -149,7 +149,7 @@ def _doubtful_prompts(columns: pa.Table, roles: ColumnRoles) -> list[str]:
 def _holds_numbers(column: pa.ChunkedArray) -> bool:
     """Return whether an import would take a column that is not of numbers for one of rewards."""
     numbers = NumberColumn("")
-    numbers.add(column.to_pylist(), 0)
+    numbers.add(column.to_pylist(), range(len(column)))
     return numbers.holds_numbers
 
 

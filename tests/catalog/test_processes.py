@@ -90,10 +90,13 @@ def test_an_import_is_made_and_said(tmp_path: Path):
 
 
 def test_what_cannot_be_imported_is_said_in_words(tmp_path: Path):
-    processes.start("Bad", "import", IMPORT, {}, {"input.csv": b"prompt,reply,humor\na,x,funny\na,y,1\n"})
+    content = b"prompt,reply,humor\na,x,funny\na,y,1\n"
+    processes.start("Bad", "import", IMPORT, {"file": "May.csv"}, {"input.csv": content})
     found = until("Bad", TableJobState.DONE, TableJobState.FAILED)
     assert found.state is TableJobState.FAILED
-    assert "row 1, column 'humor' is 'funny', no number" in found.error
+    # The file is called what the person calls it, and its rows are those of a spreadsheet.
+    assert found.error.startswith("May.csv (row 1 is the header): row 2, column 'humor' is 'funny', no number")
+    assert "input.csv" not in found.error
     assert str(tmp_path) not in found.error
     assert catalog.list_tables() == ()
     processes.start("Worse", "import", ("import", "--nonsense"), {})

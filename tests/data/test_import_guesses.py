@@ -46,7 +46,7 @@ def test_a_number_of_two_readings_is_refused_until_somebody_says_which(
     cell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     text = f"prompt;reply;elo\nHow?;a;900\nHow?;b;{cell}\n"
-    with pytest.raises(InputError, match=rf"row 2, column 'elo' is '{cell}'.*--decimal point or --decimal comma"):
+    with pytest.raises(InputError, match=rf"row 3, column 'elo' is '{cell}'.*--decimal point or --decimal comma"):
         imported(tmp_path / "t.csv", text)
     thousands = "point" if "," in cell else "comma"
     assert numbers(imported(tmp_path / "t.csv", text, decimal=thousands)[0]) == [900, 1200]
@@ -62,7 +62,7 @@ def test_another_column_shows_what_the_mark_is(tmp_path: Path):
 
 
 def test_thousands_beside_commas_between_cells_are_refused_by_their_cell(tmp_path: Path):
-    with pytest.raises(InputError, match=r"row 2, column 'elo' is '1,200', no number"):
+    with pytest.raises(InputError, match=r"row 3, column 'elo' is '1,200', no number"):
         imported(tmp_path / "t.csv", 'prompt,reply,elo\nHow?,a,900\nHow?,b,"1,200"\nHow?,c,"1,300"\n')
 
 

@@ -127,7 +127,7 @@ def test_rows_in_any_order_become_prompts_in_order(tmp_path: Path, small_steps: 
 def test_an_error_of_a_later_chunk_names_its_row(tmp_path: Path, small_steps: None):
     rows = [reply(humor=n) for n in range(9)]
     rows[6]["humor"] = rows[8]["humor"] = None
-    with pytest.raises(InputError, match=r"row 7, column 'humor' is empty \(and 1 more like it, in rows 9\)"):
+    with pytest.raises(InputError, match=r"row 7, column 'humor' is empty \(and 1 more like it, in row 9\)"):
         import_table(write(tmp_path, "a.jsonl", lines(*rows)))
     rows = [reply(reply=f"r{n}") for n in range(9)]
     rows[7]["prompt"] = " "
@@ -147,7 +147,7 @@ def test_cells_that_look_like_something_else(tmp_path: Path):
     table = import_table(tmp_path / "a.csv").table
     assert list(table.replies) == texts
     # Numbers that are formulas are refused and never reckoned out.
-    with pytest.raises(InputError, match=r"row 1, column 'humor' is '=1\+1', no number"):
+    with pytest.raises(InputError, match=r"row 2, column 'humor' is '=1\+1', no number"):
         import_table(write(tmp_path, "b.csv", "prompt,reply,humor\na,x,=1+1\na,y,2\n"))
 
 
@@ -220,7 +220,7 @@ def test_held_out_prompts_of_a_csv_beside_weights(tmp_path: Path):
     [
         (
             ("maybe", "no", "later"),
-            "row 1, column 'held_out' is 'maybe' .and 1 more like it, in rows 3.; expected",
+            "row 1, column 'held_out' is 'maybe' .and 1 more like it, in row 3.; expected",
         ),
         ((2, 0, 1), "row 1, column 'held_out' is 2; expected true or false"),
         ((1, 1, 1), "the column 'held_out' holds every prompt out, so there is none to solve on"),
@@ -332,9 +332,9 @@ def lines(*rows: object) -> str:
         ("a.parquet", "hello", "not a Parquet file"),
         ("a.csv", b"prompt,reply,humor\nd\xe9j\xe0,x,1\n", "not text in UTF-8 .byte 0xe9 at position 20"),
         ("a.bin", b"\x00\x01\x02\x00", "neither Parquet nor text"),
-        ("a.csv", "prompt,reply,humor\na,x,1\na,y,z,2\n", "cannot be read as CSV .row 2, which ends in line 3.*3 col"),
-        ("a.csv", 'prompt,reply,humor\na,"x,1\na,y,2\n', "cannot be read as CSV .row 1, line 3: unexpected end"),
-        ("a.csv", 'prompt,reply,humor\na,"x"y,1\n', "cannot be read as CSV .row 1, line 2: ',' expected after"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,z,2\n", "cannot be read as CSV .row 3, which ends in line 3.*3 col"),
+        ("a.csv", 'prompt,reply,humor\na,"x,1\na,y,2\n', "cannot be read as CSV .row 2, line 3: unexpected end"),
+        ("a.csv", 'prompt,reply,humor\na,"x"y,1\n', "cannot be read as CSV .row 2, line 2: ',' expected after"),
         ("a.csv", "p,p,humor\na,x,1\n", "has the column 'p' twice"),
         ("a.jsonl", '{"prompt": "a", "reply": "x", "humor": 1, "humor": 2}', "Line 1 of .* has the key 'humor' twice"),
         ("a.json", '[{"prompt": "a", "prompt": "b"}]', "Entry 1 of .* has the key 'prompt' twice"),
@@ -351,15 +351,38 @@ def lines(*rows: object) -> str:
         ("a.csv", "just some words\nand more\n", "known to hold the prompt.*--prompt-column"),
         ("a.csv", "prompt,humor\na,1\n", "known to hold the reply: prompt, humor.*--reply-column"),
         ("a.csv", "prompt,reply,note\na,x,b\n", "no column of numbers"),
-        ("a.csv", "prompt,reply,humor\na,x,1\na,y,\n", "row 2, column 'humor' is empty"),
-        ("a.csv", "prompt,reply,humor\na,x,85%\na,y,90%\n", "row 1, column 'humor' is '85%' with a percent sign"),
-        ("a.csv", 'prompt,reply,humor\na,x,1\na,y,"1,5"\n', "row 2, column 'humor' is '1,5', no number"),
-        ("a.csv", "prompt;reply;humor\na;x;1,5\na;y;1.5\n", "row 1, column 'humor' is '1,5', no number"),
-        ("a.csv", "prompt,reply,humor\na,x,1\na,y,nan\na,z,nan\n", "row 2.*nan, not a finite number .and 1 more .*3"),
-        ("a.csv", "prompt,reply,humor\na,x,1\na,y,inf\n", "row 2, column 'humor' is inf"),
-        ("a.csv", "prompt,reply,humor\na,x,1\na,y,1e200\n", "row 2, column 'humor' is 1e200, too large"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,\n", "row 3, column 'humor' is empty"),
+        # Blank lines and the header are rows of a spreadsheet, and a cell of two lines is one row.
+        ("a.csv", "prompt,reply,humor\n\na,x,1\n\na,y,\n", "row 5, column 'humor' is empty"),
+        ("a.csv", 'prompt,reply,humor\n"a\nb",x,1\na,y,bad\n', "row 3, column 'humor' is 'bad', no number"),
+        (
+            "a.csv",
+            "prompt,reply,humor\na,x,1\na,y,\na,z,bad\n",
+            "row 3.* is empty .and 1 more, which is no number, in row 4",
+        ),
+        (
+            "a.csv",
+            "prompt,reply,humor\na,x,1\na,y,bad\na,z,\n",
+            "row 3.* is 'bad', no number .and 1 more, which is empty, in row 4",
+        ),
+        (
+            "a.csv",
+            "prompt;reply;humor\na;w;1,5\na;x;2,5\na;y;bad\na;z;\n",
+            "row 4.* is 'bad', no number .and 1 more, which is empty",
+        ),
+        (
+            "a.csv",
+            "prompt;reply;humor\na;w;1,5\na;x;2,5\na;y;1.5\n",
+            "row 4.* is 1.5, with a decimal point where other cells have a",
+        ),
+        ("a.csv", "prompt,reply,humor\na,x,85%\na,y,90%\n", "row 2, column 'humor' is '85%' with a percent sign"),
+        ("a.csv", 'prompt,reply,humor\na,x,1\na,y,"1,5"\n', "row 3, column 'humor' is '1,5', no number"),
+        ("a.csv", "prompt;reply;humor\na;x;1,5\na;y;1.5\n", "row 2, column 'humor' is '1,5', no number"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,nan\na,z,nan\n", "row 3.*nan, not a finite number .and 1 more .*4"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,inf\n", "row 3, column 'humor' is inf"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,1e200\n", "row 3, column 'humor' is 1e200, too large"),
         ("a.csv", b"\xfe\xff", "is empty"),
-        ("a.csv", "prompt,reply,humor\na,x,1\n ,y,2\n", "row 2, column 'prompt' is empty"),
+        ("a.csv", "prompt,reply,humor\na,x,1\n ,y,2\n", "row 3, column 'prompt' is empty"),
         ("a.jsonl", lines(reply(), reply(humor=None)), "row 2, column 'humor' is empty"),
         ("a.jsonl", lines(reply(), {"prompt": "a", "reply": "y"}), "row 2, column 'humor' is empty"),
         ("a.jsonl", lines(reply(), reply(humor=float("nan"))), "row 2, column 'humor' is nan"),

@@ -120,7 +120,7 @@ def test_files_as_people_bring_them(tmp_path: Path, name: str, content: bytes, t
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.csv", b"prompt,use_case\nHello, how are you?,Care\n", r"row 1, which ends in line 2, has 3 cells"),
+        ("p.csv", b"prompt,use_case\nHello, how are you?,Care\n", r"row 2, which ends in line 2, has 3 cells"),
         ("p.csv", b'prompt,weight\nWhy?,"1,200"\n', r"Line 2 .* has the weight '1,200'"),
         ("p.jsonl", b'{"prompt": "Why?", "wieght": 3}', r"unknown field 'wieght'. Is it 'weight'\?"),
         ("p.jsonl", b'{"prompt": "Why?", "held_outs": true}', r"Is it 'held_out'\?"),

@@ -15,7 +15,7 @@ from map_core.errors import InputError
 
 def rows_of(text: str) -> list[dict[str, str]]:
     header = read_header(lambda: nullcontext(io.StringIO(text, newline="")), "file.csv")
-    return [row for _, row in csv_rows(io.StringIO(text, newline=""), header, "file.csv")]
+    return [row for _, _, row in csv_rows(io.StringIO(text, newline=""), header, "file.csv")]
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ def test_what_csv_says(text: str, rows: list[dict[str, str]]):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("prompt,use_case\nHello, how are you?,Care\n", r"row 1, which ends in line 2, has 3 cells; beyond .* 'Care'"),
-        ("prompt,use_case\na,b\nc\n", r"row 2, which ends in line 3, has 1 cells and none for the column 'use_case'"),
+        ("prompt,use_case\nHello, how are you?,Care\n", r"row 2, which ends in line 2, has 3 cells; beyond .* 'Care'"),
+        ("prompt,use_case\na,b\nc\n", r"row 3, which ends in line 3, has 1 cells and none for the column 'use_case'"),
         ("prompt,prompt\na,b\n", r"has the column 'prompt' twice"),
-        ('prompt,reply\na,"b\n', r"row 1, line 2: unexpected end of data"),
+        ('prompt,reply\na,"b\n', r"row 2, line 2: unexpected end of data"),
     ],
 )
 def test_what_is_refused_with_its_line(text: str, message: str):

@@ -76,8 +76,8 @@ class NumberColumn:
         self._commas, self._has_comma = commas and decimal is None, False
         self._number_like = 0
 
-    def add(self, cells: Sequence[Any] | np.ndarray, first: int) -> None:
-        """Add the cells of a chunk that begins in row ``first``, counted from 0."""
+    def add(self, cells: Sequence[Any] | np.ndarray, places: Sequence[int]) -> None:
+        """Add the cells of a chunk, whose rows stand at these places of the file, counted from 0."""
         if self._decimal is not None and isinstance(cells, list):
             cells = [_in_mark(cell, self._decimal) for cell in cells]
         if not self._points_in_doubt and (numbers := _floats(cells)) is not None:
@@ -87,7 +87,7 @@ class NumberColumn:
             self._numeric += len(numbers)
             self.has_text |= isinstance(cells, list) and any(isinstance(cell, str) for cell in cells[:1])
             return
-        for row, cell in enumerate(cells, start=first):
+        for row, cell in zip(places, cells, strict=True):
             self.has_text |= isinstance(cell, str)
             self._has_booleans |= isinstance(cell, bool)
             self._nonempty += not is_empty(cell)
@@ -100,12 +100,15 @@ class NumberColumn:
                 self._booleans += 1
             if self._may_have_commas and isinstance(cell, str):
                 self._look_at_marks(cell.strip(), row)
-            if self._commas:
+            if self._may_have_commas and self._decimal is None:
                 point = _in_mark(cell, COMMA)
                 number = isinstance(cell, str) and is_number(point) and not _POINT.fullmatch(cell.strip())
-                self._commas = number or is_empty(cell)
+                self._commas &= number or is_empty(cell)
                 self._has_comma |= number and not is_number(cell)
-                self._comma_faults.check(point, row)
+                if number:
+                    self._comma_faults.check(point, row)
+                else:
+                    self._comma_faults.record(cell, row)
 
     def _look_at_marks(self, cell: str, row: int) -> None:
         """Keep the first cell such as 1,200 or 1.200 in mind, and whether another one shows what the mark is."""
@@ -170,7 +173,7 @@ class NumberColumn:
         Raises:
             InputError: a cell is empty, no number, or not finite; the message has its row and column.
         """
-        faults = self._comma_faults if self.decimal_commas else self._point_faults
+        faults = self._faults
         if self.all_booleans:
             faults = self._boolean_faults
         if faults.count:
@@ -184,7 +187,13 @@ class NumberColumn:
             InputError: with the first such cell.
         """
         if self._number_like * 2 > self._nonempty > 0:
-            raise InputError(self._point_faults.message(where, self.name))
+            raise InputError(self._faults.message(where, self.name))
+
+    @property
+    def _faults(self) -> _NumberFaults:
+        """The unusable cells; where most cells are numbers with a decimal comma, those that are none."""
+        commas = self.decimal_commas or (self._has_comma and self._comma_faults.count < self._point_faults.count)
+        return self._comma_faults if commas else self._point_faults
 
     def read(self, cells: Sequence[Any] | np.ndarray) -> np.ndarray:
         """Parse cells that were added and not refused as float64, (row,)."""
@@ -199,10 +208,10 @@ class NumberColumn:
 
 
 class CellFaults:
-    """The unusable cells of a column: their number, the first cell, and the rows of some."""
+    """The unusable cells of a column: their number, the first cell, and the rows of some; and how many are empty."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.empty = 0
         self.rows: list[int] = []
         self.first: Any = None
 
@@ -211,13 +220,21 @@ class CellFaults:
         if not self.count:
             self.first = cell
         self.count += 1
+        self.empty += is_empty(cell)
         if len(self.rows) <= LISTED:
             self.rows.append(row)
 
     def describe(self, where: str, column: str, why: str) -> str:
         """Return a message with the first cell, what is wrong with it, and how many more there are."""
         others = rows_of(self.rows[1:], self.count - 1)
-        more = f" (and {self.count - 1} more like it, in rows {others})" if self.count > 1 else ""
+        # Empty cells and others are faults of two kinds, and both are said.
+        what = "no number" if is_empty(self.first) else "empty"
+        unlike = self.count - self.empty if is_empty(self.first) else self.empty
+        kind = f"more, {unlike} of them {what}" if unlike else "more like it"
+        if unlike == self.count - 1:
+            kind = f"more, which {'is' if unlike == 1 else 'are'} {what}"
+        rows = "row" if self.count == 2 else "rows"
+        more = f" (and {self.count - 1} {kind}, in {rows} {others})" if self.count > 1 else ""
         return f"{where}: row {self.rows[0] + 1}, column {column!r} {why}{more}"
 
 
@@ -234,6 +251,9 @@ class _NumberFaults(CellFaults):
         cell = self.first
         if is_empty(cell):
             why, do = "is empty", "Score the reply or remove its row"
+        elif is_number(cell) and abs(float(cell)) <= LARGEST:
+            why = f"is {cell}, with a decimal point where other cells have a comma"
+            do = "Write all numbers with one decimal mark"
         elif is_number(cell) and math.isfinite(float(cell)):
             why, do = f"is {cell}, too large to reckon with", "Write the value in a smaller unit"
         elif is_number(cell):
@@ -260,7 +280,9 @@ def _floats(cells: Sequence[Any] | np.ndarray) -> np.ndarray | None:
     return numbers if bool(np.all(np.abs(numbers) <= LARGEST)) else None
 
 
-def text_cells(cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: bool, first: int = 0) -> list[str]:
+def text_cells(
+    cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: bool, places: Sequence[int] | None = None
+) -> list[str]:
     """Parse the cells of a column of text; numbers are written out.
 
     Args:
@@ -268,13 +290,15 @@ def text_cells(cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: 
         name: of the column.
         where: the file, as the error names it.
         empty: a text may be empty.
-        first: the row in which the chunk begins, counted from 0.
+        places: of the rows in the file, counted from 0; one after another by default.
 
     Raises:
         InputError: a cell is missing, empty where it may not be, or no text.
     """
     texts = []
-    for row, cell in enumerate(cells.tolist() if isinstance(cells, np.ndarray) else cells, start=first + 1):
+    listed = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    for place, cell in zip(range(len(listed)) if places is None else places, listed, strict=True):
+        row = place + 1
         if _is_nothing(cell) or (not empty and isinstance(cell, str) and not cell.strip()):
             raise InputError(f"{where}: row {row}, column {name!r} is empty; expected text. Remove the row or fill it.")
         if not isinstance(cell, str | int | float):

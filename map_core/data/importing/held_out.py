@@ -37,10 +37,10 @@ class FlagColumn:
         """Whether every cell so far was a yes or a no."""
         return self._faults.count == 0
 
-    def read(self, cells: Sequence[Any] | np.ndarray, first: int) -> list[bool]:
-        """Parse the cells of a chunk that begins in row ``first``; record those that are neither yes nor no."""
+    def read(self, cells: Sequence[Any] | np.ndarray, places: Sequence[int]) -> list[bool]:
+        """Parse the cells of a chunk, whose rows stand at these places; record those that are neither yes nor no."""
         flags = []
-        for row, cell in enumerate(cells.tolist() if isinstance(cells, np.ndarray) else cells, start=first):
+        for row, cell in zip(places, cells.tolist() if isinstance(cells, np.ndarray) else cells, strict=True):
             word = "" if is_empty(cell) else " ".join(str(cell).lower().replace("_", " ").replace("-", " ").split())
             flags.append(word in YES)
             if word not in YES and word not in NO:

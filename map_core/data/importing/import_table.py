@@ -83,14 +83,14 @@ def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
     numeric = []
     for name in columns:
         numbers = NumberColumn(name, source.delimiter)
-        numbers.add(chunk.columns[name], 0)
+        numbers.add(chunk.columns[name], chunk.places)
         if numbers.holds_numbers:
             numeric.append(name)
     first_rows = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
     guess = guess_roles(columns, numeric, source.index_columns)
     if guess.held_out:
         flags = FlagColumn(guess.held_out)
-        held_out = flags.read(chunk.columns[guess.held_out], 0)
+        held_out = flags.read(chunk.columns[guess.held_out], chunk.places)
         guess = guess if flags.valid and not all(held_out) else replace(guess, held_out="")
     return Preview(source.kind, columns, first_rows, guess, tuple(numeric), _is_ours(source), mapping)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from array import array
+from collections.abc import Callable
 
 import numpy as np
 
@@ -99,16 +100,16 @@ class Lookalikes:
         """(prompt,) the number of the first prompt that looks like each."""
         return np.frombuffer(self._alike, dtype=np.int32)
 
-    def question(self, prompt_of: np.ndarray) -> Question | None:
+    def question(self, row_of: Callable[[int], int]) -> Question | None:
         """Return what has to be asked; None where all prompts look different.
 
         Args:
-            prompt_of: (row,) the number of each row's prompt.
+            row_of: from the number of a prompt to its first row, counted from 1.
         """
         if self._example is None:
             return None
         kinds = " and ".join(name for kind, name in _KINDS if self._differences & kind)
-        rows = [int(np.argmax(prompt_of == number)) + 1 for number in self._example]
+        rows = [row_of(number) for number in self._example]
         # As many prompts as share their look with another one.
         alike = int(np.sum(np.bincount(self.first_alike, minlength=self.count)[self.first_alike] > 1))
         return Question(

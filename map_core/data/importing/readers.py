@@ -48,6 +48,8 @@ class RowChunk:
         share: share of the file that is read up to here, 0 to 1.
         read: how many rows of the file they come from.
         empty: how many of those hold no reply.
+        own_places: where each row stands in the file as its editor counts, from 0 (in CSV the header is row 0 and
+            blank lines are rows, in JSON lines each line is one); () where rows stand one after another.
     """
 
     first: int
@@ -56,6 +58,12 @@ class RowChunk:
     share: float
     read: int
     empty: int = 0
+    own_places: Sequence[int] = ()
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Where each row stands in the file, (row,) counted from 0."""
+        return self.own_places or range(self.first, self.first + self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +93,9 @@ class SourceFile:
     @property
     def where(self) -> str:
         """The file, as an error names it before the number of a row."""
-        return str(self.path) if self.layout is None else f"{self.path}, with a row a reply"
+        if self.layout is not None:
+            return f"{self.path}, with a row a reply"
+        return f"{self.path} (row 1 is the header)" if self.csv else str(self.path)
 
     @property
     def delimiter(self) -> str:
@@ -123,13 +133,14 @@ class SourceFile:
                 file = opened.enter_context(open_text(self.path, self.encoding))
                 share = _share_of(file, self.path)
                 if self.csv is not None:
-                    rows = csv_rows(file, self.csv, self.path)
+                    rows = ((number, row) for _, number, row in csv_rows(file, self.csv, self.path))
                 else:
                     rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
             if self.layout is None:
-                yield from _chunks(((row,) for _, row in rows), share, columns)
+                yield from _chunks(((number - 1, (row,)) for number, row in rows), share, columns)
             else:
-                yield from _chunks(self._flattened(rows, self.layout), share, columns)
+                flattened = ((None, replies) for replies in self._flattened(rows, self.layout))
+                yield from _chunks(flattened, share, columns)
 
     def _flattened(
         self, rows: Iterable[tuple[int, Mapping[str, Any]]], layout: Layout
@@ -230,25 +241,29 @@ def _share_of(file: TextIO, path: Path) -> Callable[[], float]:
 
 
 def _chunks(
-    rows: Iterator[Sequence[Mapping[str, Any]]], share: Callable[[], float], columns: Collection[str] | None
+    rows: Iterable[tuple[int | None, Sequence[Mapping[str, Any]]]],
+    share: Callable[[], float],
+    columns: Collection[str] | None,
 ) -> Iterator[RowChunk]:
-    """Group rows into chunks of columns; each item of ``rows`` is what one row of the file gives."""
+    """Group rows into chunks of columns; each item of ``rows`` is a place in the file, if known, and what it gives."""
     first = read = empty = characters = 0
     pending: list[Mapping[str, Any]] = []
+    places: list[int] = []
 
     def chunk() -> RowChunk:
         names = dict.fromkeys(name for row in pending for name in row) if columns is None else columns
         cells = {name: [row.get(name) for row in pending] for name in names}
-        return RowChunk(first, len(pending), cells, share(), read, empty)
+        return RowChunk(first, len(pending), cells, share(), read, empty, places)
 
-    for replies in rows:
+    for place, replies in rows:
         pending += replies
+        places += [] if place is None else [place] * len(replies)
         read += 1
         empty += not replies
         characters += sum(len(cell) for row in replies for cell in row.values() if isinstance(cell, str))
         if len(pending) >= ROWS or characters > CHARACTERS:
             yield chunk()
-            first, pending, characters, read, empty = first + len(pending), [], 0, 0, 0
+            first, pending, places, characters, read, empty = first + len(pending), [], [], 0, 0, 0
     if pending or empty:
         yield chunk()
 

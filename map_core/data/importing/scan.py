@@ -7,6 +7,7 @@ unless the file is changed meanwhile.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -85,7 +86,7 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
         if report is not None:
             report("reading", chunk.share)
     if not scan.rows:
-        raise InputError(f"{where} has no rows. A table needs at least one reply.")
+        raise InputError(f"{source.path} has no rows. A table needs at least one reply.")
     columns = scan.numbers.values()
     chosen = tuple(column for column in columns if roles.chosen or column.holds_numbers)
     if not chosen:
@@ -133,6 +134,28 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
     )
 
 
+class RowPlaces:
+    """Where the rows of a file stand in it: kept as the rows from which on as many more lines have been passed over."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._from: list[int] = []
+        self._ahead: list[int] = []
+
+    def add(self, places: Sequence[int]) -> None:
+        """Add the places of the next rows, counted from 0."""
+        for place in places if not isinstance(places, range) else places[:1]:
+            if not self._ahead or place - self._count != self._ahead[-1]:
+                self._from.append(self._count)
+                self._ahead.append(place - self._count)
+            self._count += 1
+        self._count += max(0, len(places) - 1) if isinstance(places, range) else 0
+
+    def of(self, row: int) -> int:
+        """Return the place of a row that was added, both counted from 0."""
+        return row + self._ahead[bisect_right(self._from, row) - 1]
+
+
 @dataclass(eq=False)
 class _Scan:
     """State of the first pass: prompts by hash, weights and flags as they are read."""
@@ -144,6 +167,7 @@ class _Scan:
     empty: int = 0
     echoes: EchoCount = field(default_factory=EchoCount)
     lookalikes: Lookalikes = field(default_factory=Lookalikes)
+    places: RowPlaces = field(default_factory=RowPlaces)
     fault: InputError | None = None
     spellings: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
@@ -165,7 +189,7 @@ class _Scan:
     def add(self, chunk: RowChunk) -> None:
         """Add the rows of a chunk."""
         for name, numbers in self.numbers.items():
-            numbers.add(chunk.columns[name], chunk.first)
+            numbers.add(chunk.columns[name], chunk.places)
         self.rows += chunk.rows
         self.read += chunk.read
         self.empty += chunk.empty
@@ -178,10 +202,12 @@ class _Scan:
             return
         weights: Sequence[Any] | np.ndarray = chunk.columns[self.roles.weight] if self.roles.weight else ()
         if self._weight is not None:
-            self._weight.add(weights, chunk.first)
+            self._weight.add(weights, chunk.places)
         if self._candidates is not None:
             self._candidates.add(chunk.columns[self._candidates.name])
-        flags = self._flags.read(chunk.columns[self._flags.name], chunk.first) if self._flags else []
+        flags = self._flags.read(chunk.columns[self._flags.name], chunk.places) if self._flags else []
+        places = chunk.places
+        self.places.add(places)
         keys = content.keys()
         for part in self._parts.values():
             part.add(keys, chunk.columns[part.name])
@@ -196,13 +222,17 @@ class _Scan:
                 if number == len(self._weights):
                     self._weights.append(weights[row])
                 elif self._weights[number] != weights[row] and self._differing_weight is None:
-                    self._differing_weight = chunk.first + row
+                    self._differing_weight = places[row]
             if flags:
                 if number == len(self._held_out):
                     self._held_out.append(flags[row])
                 elif self._held_out[number] != flags[row] and self._differing_held_out is None:
-                    self._differing_held_out = chunk.first + row
-            self.echoes.add(prompt.strip(), reply, chunk.first + row)
+                    self._differing_held_out = places[row]
+            self.echoes.add(prompt.strip(), reply, places[row])
+
+    def _row_of(self, prompt: int) -> int:
+        """Return the first row of a prompt as the file's editor counts, from 1."""
+        return self.places.of(self.prompt_of.index(prompt)) + 1
 
     @property
     def numbers_of_prompts(self) -> np.ndarray:
@@ -220,7 +250,7 @@ class _Scan:
             return []
         questions = [part.question(len(self._prompts)) for part in self._parts.values()]
         if self.roles.lookalikes is None:
-            questions.append(self.lookalikes.question(self.numbers_of_prompts))
+            questions.append(self.lookalikes.question(self._row_of))
         return [question for question in questions if question is not None]
 
     def identity_notes(self) -> list[str]:
@@ -242,7 +272,7 @@ class _Scan:
         for cells, column in ((self._weights, self.roles.weight), (self._held_out, self.roles.held_out)):
             if differing := [k for k in range(len(cells)) if cells[k] != cells[first[k]]]:
                 raise InputError(
-                    f"{where}: row {self.prompt_of.index(differing[0]) + 1}, column {column!r} is another one than "
+                    f"{where}: row {self._row_of(differing[0])}, column {column!r} is another one than "
                     "that of an earlier prompt that looks the same. Make them equal, or keep such prompts apart."
                 )
         kept, numbers = np.unique(first, return_inverse=True)
@@ -280,10 +310,9 @@ class _Scan:
         weights = self._weight.read(self._weights)
         if np.any(weights <= 0):
             number = int(np.argmax(weights <= 0))
-            row = self.prompt_of.index(number)
             raise InputError(
-                f"{where}: row {row + 1}, column {self._weight.name!r} is {weights[number]:g}; expected a weight "
-                f"above 0. Remove the prompts that do not count.{leave_out}"
+                f"{where}: row {self._row_of(number)}, column {self._weight.name!r} is {weights[number]:g}; expected a "
+                f"weight above 0. Remove the prompts that do not count.{leave_out}"
             )
         return weights, []
 
@@ -345,16 +374,16 @@ def texts(chunk: RowChunk, roles: ColumnRoles, where: str) -> RowTexts:
     Raises:
         InputError: one is missing or no text.
     """
-    prompts = text_cells(chunk.columns[roles.prompt], roles.prompt, where, False, chunk.first)
-    replies = text_cells(chunk.columns[roles.reply], roles.reply, where, True, chunk.first)
+    prompts = text_cells(chunk.columns[roles.prompt], roles.prompt, where, False, chunk.places)
+    replies = text_cells(chunk.columns[roles.reply], roles.reply, where, True, chunk.places)
     use_cases, ids = [DEFAULT_USE_CASE] * chunk.rows, [""] * chunk.rows
     if roles.use_case is not None:
-        use_cases = text_cells(chunk.columns[roles.use_case], roles.use_case, where, False, chunk.first)
+        use_cases = text_cells(chunk.columns[roles.use_case], roles.use_case, where, False, chunk.places)
     if roles.prompt_id is not None:
         ids_of_rows = chunk.columns[roles.prompt_id]
         listed = ids_of_rows.tolist() if isinstance(ids_of_rows, np.ndarray) else ids_of_rows
         cells = ["" if is_missing(cell) else cell for cell in listed]
-        ids = text_cells(cells, roles.prompt_id, where, True, chunk.first)
+        ids = text_cells(cells, roles.prompt_id, where, True, chunk.places)
     if roles.context is not None:
         for row, context in enumerate(_optional_texts(chunk.columns[roles.context])):
             prompts[row] = f"{prompts[row].strip()}\n\n{context}" if context else prompts[row]

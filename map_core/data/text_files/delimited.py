@@ -118,8 +118,10 @@ def _fit(reader: Any) -> tuple[float, list[str]]:
     return (fitting / rows if rows else 1.0), names
 
 
-def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the number of the line in which each row begins, counted from 1, and its cells by column.
+def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """Yield the line in which each row begins, the row's number, both counted from 1, and its cells by column.
+
+    Rows are counted as a spreadsheet counts them: the header is row 1, and blank lines are rows.
 
     Args:
         file: at its beginning.
@@ -133,7 +135,7 @@ def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int,
     skipped = 1 if header.hint else 0
     if header.hint:
         file.readline()
-    reader, number = _reader(file, header.delimiter, header.quoted), -1
+    reader, number, begun = _reader(file, header.delimiter, header.quoted), 0, False
 
     def refused(why: str) -> InputError:
         columns = f"{len(header.names)} columns" if len(header.names) > 1 else "one column"
@@ -146,16 +148,17 @@ def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int,
         line = 1
         for row in reader:
             begins, line = line, reader.line_num + 1
+            number += 1
             if not any(map(str.strip, row)):  # a blank line, or a row that a spreadsheet has left empty
                 continue
-            number += 1
             cells = row if any(map(str.strip, row[len(header.names) :])) else row[: len(header.names)]
-            if number and len(cells) != len(header.names):
+            if begun and len(cells) != len(header.names):
                 raise refused(
                     f"row {number}, which ends in line {reader.line_num + skipped}, has {_cells(row, header.names)}"
                 )
-            if number:
-                yield begins + skipped, dict(zip(header.names, cells, strict=True))
+            if begun:
+                yield begins + skipped, number, dict(zip(header.names, cells, strict=True))
+            begun = True
     except csv.Error as error:
         why = str(error).replace(f"'{ONE_COLUMN}'", "a line end")
         raise refused(f"row {number + 1}, line {reader.line_num + skipped}: {why}") from error
