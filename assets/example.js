@@ -1,4 +1,4 @@
-// Example replies: two texts that change as the faders move. Replies are set as text only.
+// Example replies: two texts that change as the faders move. Replies come as nodes of a few tags with text in them.
 const examples = new WeakMap();
 
 export default function (component) {
@@ -18,8 +18,9 @@ export default function (component) {
 function draw(shown, data) {
   tell(shown.prompt, data.prompt);
   tell(shown.place, data.place);
-  tell(shown.base, data.base);
-  tell(shown.aligned, data.same ? "The same reply." : data.aligned);
+  read(shown.base, data.base, data.base_nodes);
+  if (data.same) read(shown.aligned, "The same reply.", ["The same reply."]);
+  else read(shown.aligned, data.aligned, data.aligned_nodes);
   prop(shown.aligned, "className", data.same ? "vp-reply vp-same" : "vp-reply");
   tell(shown.title, data.title);
   tell(shown.baseNote, data.base_note);
@@ -55,11 +56,11 @@ function build(root) {
   const base = make("article", columns);
   make("h3", base, {}, "Base model");
   shown.baseNote = make("p", base, { class: "vp-why" });
-  shown.base = make("p", base, { class: "vp-reply" });
+  shown.base = make("div", base, { class: "vp-reply" });
   const aligned = make("article", columns, { class: "vp-aligned" });
   shown.title = make("h3", aligned);
   shown.alignedNote = make("p", aligned, { class: "vp-why" });
-  shown.aligned = make("p", aligned, { class: "vp-reply" });
+  shown.aligned = make("div", aligned, { class: "vp-reply" });
   shown.marks = make("p", aligned, { class: "vp-marks" });
   return shown;
 }

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from map_core.core.cut_replies import with_mark
 from map_core.core.softmax import softmax
 from map_core.data.reward_table import RewardTable
+from map_core.data.shown_replies import is_cut
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 
@@ -29,6 +31,7 @@ class ReplyExample:
         candidates: replies of this prompt, each of which the base model gives with probability 1 / candidates.
         base_levels: (value,) of the base reply, in standard deviations above base.
         aligned_levels: (value,) of the aligned reply, likewise.
+        base_cut, aligned_cut: the length limit has cut the reply.
     """
 
     prompt: str
@@ -38,6 +41,18 @@ class ReplyExample:
     candidates: int
     base_levels: np.ndarray
     aligned_levels: np.ndarray
+    base_cut: bool = False
+    aligned_cut: bool = False
+
+    @property
+    def base_shown(self) -> str:
+        """The base reply as people read it."""
+        return with_mark(self.base, self.base_cut)
+
+    @property
+    def aligned_shown(self) -> str:
+        """The aligned reply as people read it."""
+        return with_mark(self.aligned, self.aligned_cut)
 
 
 def example_prompts(table: RewardTable) -> tuple[int, ...]:
@@ -77,4 +92,6 @@ def reply_example(table: RewardTable, oracle: Oracle, weights: np.ndarray, promp
         len(replies),
         levels[typical],
         levels[likeliest],
+        is_cut(table, rows.start + typical),
+        is_cut(table, rows.start + likeliest),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from map_core.core import amounts
 from map_core.core.assets import asset
@@ -25,6 +26,7 @@ from map_core.report.snippets import snippets
 from map_core.report.svg_charts import WIDTH
 from map_core.text import sentences as phrases
 from map_core.text.glossary import term
+from map_core.text.reply_markup import reply_html
 from map_core.text.verdict import PriceTag, price_tags
 
 #: The words of the glossary that a report uses, in its order.
@@ -100,6 +102,7 @@ def _template() -> Any:
     environment.filters |= {
         "number": amounts.number,
         "percentile": amounts.percentile,
+        "reply": lambda text: Markup(reply_html(text) or "(an empty reply)"),
         "limit": lambda percentile: amounts.percentile(percentile, toward="down"),
         "percent": amounts.percent,
         "fixed": amounts.fixed,

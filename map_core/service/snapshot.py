@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from map_core.core.cut_replies import with_mark
 from map_core.generation.choice import Choice
 from map_core.service.messages import FailureKind
 
@@ -48,8 +49,8 @@ class Candidate:
 
     @property
     def display_text(self) -> str:
-        """What people read: the text, with an ellipsis where the length limit has cut it."""
-        return f"{self.text.rstrip()} …" if self.ended and not self.finished else self.text
+        """What people read: the text, with the mark of one that the length limit has cut."""
+        return with_mark(self.text, self.ended and not self.finished)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
+from html import unescape
 from types import SimpleNamespace
 
 import numpy as np
@@ -239,7 +241,15 @@ def compare(desk, app):
 
 
 def texts(app: AppTest) -> list[str]:
-    return [text.value for text in app.text]
+    """Texts and replies in the order of the page, a reply as a person reads it: without the markup that draws it."""
+    shown = []
+    for element in app.main:
+        body = getattr(element.proto, "body", "")
+        if element.type == "text":
+            shown.append(element.value)
+        elif '<div class="vp-reply">' in body:
+            shown.append(unescape(re.sub(r"<[^>]*>", "", body)))
+    return shown
 
 
 def write(generation: Generation, words: str) -> None:

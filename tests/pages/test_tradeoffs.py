@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from map_core.analysis.frontier import Frontier
 from map_core.core.jobs import Job, shared_jobs
 from map_core.data import table_format
+from map_core.text.reply_markup import reply_html
 from tests.pages.test_main_path import APP, said, settled
 from tests.tables import VALUES, make_table
 
@@ -88,7 +89,7 @@ def test_a_click_is_forgotten_with_its_figure(app):
 
 def test_what_is_heard_is_text_of_the_table(app, table):
     click(app, "two", "frontier", 4, 20)
-    assert any(reply in [text.value for text in app.text] for reply in table.replies[:32])
+    assert any(reply_html(reply) in said(app) for reply in table.replies[:32])
     assert "rests on a single reply a prompt" in told(app)
 
 

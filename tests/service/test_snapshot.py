@@ -28,6 +28,6 @@ def test_the_base_reply_differs_from_the_picked_one_where_any_does(texts: str, b
 
 
 def test_a_reply_that_was_cut_ends_in_an_ellipsis():
-    assert Candidate("One two ", ended=True).display_text == "One two …"
+    assert Candidate("One two ", ended=True).display_text == "One two\u00a0…", "never alone on a line"
     assert Candidate("One two.", ended=True, finished=True).display_text == "One two."
     assert Candidate("One two").display_text == "One two", "it is still being written"

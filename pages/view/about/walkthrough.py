@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
@@ -10,12 +11,14 @@ import streamlit as st
 from map_core.core import amounts
 from map_core.core.softmax import Softmax, softmax
 from map_core.core.types import Form
+from map_core.data.shown_replies import shown_reply
 from map_core.figures import softmax_choice as figures
 from map_core.figures import theme
 from map_core.text import sentences
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.replies import draw_reply
 
 #: How hard the weights push in the example, at the most, as a multiple of the palette's own.
 MAX_PUSH = 2.0
@@ -108,7 +111,8 @@ def draw_walkthrough(live: LiveAnswer) -> None:
             key="how_csv",
         )
     with right:
-        _draw_replies(distribution, table.replies[rows] if table.replies else ())
+        shown = range(rows.start, rows.stop) if table.replies else ()
+        _draw_replies(distribution, [shown_reply(table, row) for row in shown])
 
 
 def _sentence(distribution: Softmax) -> str:
@@ -121,12 +125,12 @@ def _sentence(distribution: Softmax) -> str:
     )
 
 
-def _draw_replies(distribution: Softmax, replies: tuple[str, ...] | list[str]) -> None:
-    """Draw the likeliest replies, as text."""
+def _draw_replies(distribution: Softmax, replies: Sequence[str]) -> None:
+    """Draw the likeliest replies."""
     if not replies:
         st.html(markup.note("This table has rewards and no texts of replies."))
         return
     for k in distribution.order[:SHOWN_REPLIES]:
         with st.container(border=True, key=f"how_reply_{k}"):
             st.html(markup.name(f"Drawn with {sentences.chance(float(distribution.probabilities[k]))}"))
-            st.text(replies[int(k)])
+            draw_reply(replies[int(k)])

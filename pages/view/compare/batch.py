@@ -279,14 +279,14 @@ def _draw_table(
         row["Prompt"] = request.prompt
         answer = answered[number] if number < len(answered) else None
         candidates = answer.shown.candidates if answer else ()
-        row["Base model"] = candidates[answer.shown.base].text if answer else None
+        row["Base model"] = candidates[answer.shown.base].display_text if answer else None
         for column in columns:
             row[column.name] = None
         if answer is not None:
             row["State"] = answer.shown.error or _STATES[answer.shown.phase]
             places = [shown_candidate(answer.shown, choice) for choice in answer.choices]
             for column, place in zip(columns, places, strict=True):
-                row[column.name] = None if place is None else candidates[place].text
+                row[column.name] = None if place is None else candidates[place].display_text
             for name in names:
                 title = sentences.capitalised(generator.value_title(scene, name))
                 row[f"{title}, base"] = candidates[answer.shown.base].rewards.get(name)

@@ -6,8 +6,8 @@ tell. Constraint: replies are shown as text; a vote is kept the moment it is giv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import streamlit as st
 
@@ -23,6 +23,7 @@ from pages.view.compare.replies import shown_candidate
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
+from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 
@@ -42,11 +43,19 @@ _OUTCOMES = {
 
 @dataclass(frozen=True)
 class VoteQuestion:
-    """Two replies that can be judged: a name for the pair, the prompt and the replies; None where they are equal."""
+    """Two replies that can be judged.
+
+    Args:
+        name: of the pair.
+        prompt: that both answer.
+        pair: the replies; None where they are equal.
+        shown: how replies are read, by their text.
+    """
 
     name: str
     prompt: str
     pair: BlindPair | None
+    shown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,10 @@ def vote_question(generation: Generation, snapshot: GenerationSnapshot, choice: 
     # Another palette may pick another reply: that is another pair, in an order of its own.
     name = f"{generation.id} {place}"
     return VoteQuestion(
-        name, generation.request.prompt, blind_pair(name, snapshot.base_reply, snapshot.candidates[place].text)
+        name,
+        generation.request.prompt,
+        blind_pair(name, snapshot.base_reply, snapshot.candidates[place].text),
+        {candidate.text: candidate.display_text for candidate in snapshot.candidates},
     )
 
 
@@ -124,7 +136,7 @@ def _draw_question(question: VoteQuestion, of: int, left: int) -> None:
             for side, reply in ((Side.A, question.pair.a), (Side.B, question.pair.b)):
                 with st.container(border=True, key=f"judge_{side.value}"):
                     st.html(markup.name(side.value))
-                    st.text(reply)
+                    draw_reply(question.shown.get(reply, reply))
         with st.container(horizontal=True, key="judge_answers"):
             for side, label in _ANSWERS.items():
                 st.button(label, key=f"judge_is_{side.value}", on_click=_on_answer, args=(question, side))

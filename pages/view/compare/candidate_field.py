@@ -14,6 +14,7 @@ from map_core.text import sentences
 from pages.view.compare import generator, replies
 from pages.view.compare.replies import ComparisonView
 from pages.view.shell import component, markup
+from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 
 FIELD: Key[dict[str, Any]] = Key("field", {})
@@ -135,7 +136,7 @@ def _draw_reading(view: ComparisonView) -> None:
                 whose = "" if len(view.columns) == 1 else f" ({column.name})"
                 facts.append(f"probability {sentences.chance(choice.probabilities[place])}{whose}")
         st.html(markup.note(", ".join(facts)))
-        st.text(candidate.display_text)
+        draw_reply(candidate.display_text)
         table, percentiles = view.scene.table, view.scene.percentiles
         chips = []
         for name, reward in candidate.rewards.items():

@@ -1,6 +1,6 @@
 """A chat of several turns: the earlier ones are kept here and sent with each prompt as the model's own past.
 
-Constraint: what was written is shown as plain text, letter by letter as it came.
+Constraint: what was written is shown as text; of a reply its Markdown is drawn.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from map_core.core.types import Turn
 from map_core.service.generation import Generation
 from pages.view.compare import generator
 from pages.view.session.scene import Scene
+from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 
 PROMPT: Key[str] = Key("prompt", "")
@@ -47,7 +48,7 @@ def draw_transcript(scene: Scene, generation: Generation | None) -> None:
             with st.chat_message("user", avatar=":material/person:"):
                 st.text(turn.prompt)
             with st.chat_message("assistant", avatar=":material/chat_bubble:"):
-                st.text(turn.reply)
+                draw_reply(turn.reply)
         st.button(
             "Start a new chat",
             key="new_chat",

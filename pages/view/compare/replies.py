@@ -20,6 +20,7 @@ from pages.view.compare import chat, generator, pinned, prompt_form
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.replies import draw_reply
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,7 @@ def draw_replies(view: ComparisonView) -> None:
             st.html(markup.name("Base model"))
             base = snapshot.candidates[view.base_place]
             st.caption(f"Candidate {view.base_place + 1}, any one of the {len(snapshot.candidates)}")
-            st.text(base.display_text)
+            draw_reply(base.display_text)
             if view.base_place != snapshot.base:
                 st.html(markup.note("Both draws fell on the same reply, so this is another one of the base model's."))
             _draw_continue(view, "base", base.text)
@@ -169,7 +170,7 @@ def _draw_aligned(view: ComparisonView, column: PaletteColumn, choice: Choice | 
             return
         st.html(markup.name(column.name, "provisional"))
         st.caption(f"Candidate {other + 1}, provisional: nothing is scored yet")
-        st.text(snapshot.candidates[other].display_text)
+        draw_reply(snapshot.candidates[other].display_text)
         return
     if view.done and not column.weights.by_value:
         st.html(markup.name(column.name, "not steered"))
@@ -185,7 +186,7 @@ def _draw_aligned(view: ComparisonView, column: PaletteColumn, choice: Choice | 
         )
         st.html(markup.name(column.name, "provisional"))
         st.caption(f"Candidate {place + 1}, {caption}")
-    st.text(snapshot.candidates[place].display_text)
+    draw_reply(snapshot.candidates[place].display_text)
     if choice is not None:
         _draw_continue(view, column.key, snapshot.candidates[place].text)
         _draw_certificate(view, column, choice, place)

@@ -12,6 +12,7 @@ import numpy as np
 from map_core.analysis.examples import ReplyExample, reply_example
 from map_core.core import amounts
 from map_core.text import sentences
+from map_core.text.reply_markup import reply_nodes
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import component
 from pages.view.shell.session_keys import Key
@@ -69,8 +70,10 @@ def _data(live: LiveAnswer, example: ReplyExample, place: int, places: int) -> d
     return {
         "prompt": example.prompt,
         "place": f"Prompt {place + 1} of {places}",
-        "base": example.base,
-        "aligned": example.aligned,
+        "base": example.base_shown,
+        "base_nodes": reply_nodes(example.base_shown),
+        "aligned": example.aligned_shown,
+        "aligned_nodes": reply_nodes(example.aligned_shown),
         "same": example.base == example.aligned,
         "base_note": "A typical one of its replies.",
         "aligned_note": note,

@@ -19,6 +19,7 @@ from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.replies import draw_reply
 
 
 def draw_side_by_side(own: AssessedPalette) -> None:
@@ -156,4 +157,4 @@ def _draw_reply(n: int, assessed: AssessedPalette, scene: Scene, prompt: int) ->
         caption = f"{who}: {sentences.chance(example.probability)}, against {under_base} under the base model."
     st.html(markup.note(caption))
     with st.container(key=f"beside_reply_{n}"):
-        st.text(example.aligned)
+        draw_reply(example.aligned_shown)

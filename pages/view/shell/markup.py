@@ -1,6 +1,7 @@
 """The look that config.toml cannot give: one style sheet, and the small pieces of markup that use it.
 
-Constraint: markup is made here only, and everything in it that is not ours is escaped. Replies never pass through here.
+Constraint: markup is made here only, and everything in it that is not ours is escaped; replies are drawn by
+:mod:`pages.view.shell.replies`.
 """
 
 from __future__ import annotations

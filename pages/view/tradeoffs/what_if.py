@@ -19,6 +19,7 @@ from map_core.figures import plane
 from map_core.text import changes, sentences
 from pages.view.session import palette_state
 from pages.view.shell import markup
+from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import KeyFamily
 from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_targets, undo
 
@@ -224,7 +225,10 @@ def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) ->
             for title, key, example in (("There", "there", picked), ("Now" if today.solution else "Base", "now", now)):
                 with st.container(key=f"heard_{key}_{view}", gap="small"):
                     st.html(markup.name(title, f"probability {sentences.chance(example.probability)}"))
-                    st.text("The same reply." if same and example is now else example.aligned)
+                    if same and example is now:
+                        st.html(markup.note("The same reply."))
+                    else:
+                        draw_reply(example.aligned_shown)
         base = sentences.chance(1 / now.candidates)
         st.html(
             markup.note(

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from map_core.core import amounts
+from map_core.data.shown_replies import shown_reply
 from map_core.figures import theme
 from map_core.figures import value_profile as figures
 from map_core.scoring.pairwise import trust_level
@@ -19,6 +20,7 @@ from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.session import scorer_cards
 from pages.view.shell import markup
+from pages.view.shell.replies import draw_reply
 from pages.view.values import markup as marks
 from pages.view.values.state import CustomValue, ValuesView
 
@@ -146,7 +148,7 @@ def _draw_rung(seen: ValuesView, rung: ExampleReply, key: str) -> None:
                 f"({sign}{sentences.number(rung.standardised, 2)} standard deviations), asked: {prompt}",
             )
         )
-        st.text(table.replies[rung.row])
+        draw_reply(shown_reply(table, rung.row))
 
 
 def _place(percentile: float) -> str:

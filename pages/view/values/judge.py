@@ -11,11 +11,13 @@ import streamlit as st
 from map_core.custom_values import agreement, replies_key
 from map_core.custom_values.active import clear_cache
 from map_core.data.reward_table import RewardTable
+from map_core.data.shown_replies import shown_reply
 from map_core.errors import PaletteError
 from map_core.scoring import Definition
 from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, PairAnswer, PairQuestion, choose_pairs
 from map_core.store import custom_values, database
 from pages.view.shell import markup
+from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 from pages.view.values import markup as marks
@@ -127,7 +129,7 @@ def _draw_pair(seen: ValuesView, own: CustomValue, question: PairQuestion) -> No
                     if prompts[0] != prompts[1]:
                         st.html(markup.note("Answers this prompt:"))
                         st.text(prompts[number])
-                    st.text(seen.table.replies[row] or "(no words)")
+                    draw_reply(shown_reply(seen.table, row))
                 _draw_answer(own, seen, question, answer)
     _draw_answer(own, seen, question, PairAnswer.NEITHER)
 
