@@ -1,6 +1,6 @@
 """Every pair of some values as a small multiple: one cell a pair, all on one scale, so that they can be compared.
 
-Constraint: percentiles throughout, the scale that all values share; a cell has no titles, the page names it. Behind the
+Constraint: percentiles throughout, the scale that all values share, and each axis is named in words. Behind the
 contours lies a grid of marks that nobody sees, so that a click anywhere in a cell opens its pair.
 """
 
@@ -18,11 +18,12 @@ from map_core.core import amounts, safe_csv
 from map_core.figures.plane import CONTOUR_COLOURS, PalettePosition, columns, rows
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
+from map_core.text import sentences
 from map_core.text.units import Units
 
 #: Of a cell, by the number of cells beside it.
-HEIGHTS = {1: 300, 2: 236, 3: 190}
-LEAST_HEIGHT = 172
+HEIGHTS = {1: 320, 2: 256, 3: 214}
+LEAST_HEIGHT = 200
 #: Marks a side that catch a click.
 GRID = 11
 
@@ -94,8 +95,10 @@ def pair_cell(
         _add_mark(figure, units, pair, palette.realised, "realised", ACCENT, "diamond", 7)
     figure = without_fading(apply_layout(figure, height))
     ticks = {"range": list(ends), "tickvals": [25, 50, 75, 100], "tickfont": {"size": 10}, "fixedrange": True}
-    figure.update_xaxes(**ticks, linecolor=theme.colour(across), linewidth=2)
-    figure.update_yaxes(**ticks, showline=True, linecolor=theme.colour(upwards), linewidth=2)
+    for update, value in ((figure.update_xaxes, across), (figure.update_yaxes, upwards)):
+        name = escape_label(sentences.capitalised(units.names[value]))
+        title = {"text": name, "font": {"size": 11}, "standoff": 3}
+        update(**ticks, title=title, showline=True, linecolor=theme.colour(value), linewidth=2)
     return figure.update_layout(margin={"l": 2, "r": 4, "t": 6, "b": 2})
 
 

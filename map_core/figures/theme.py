@@ -18,7 +18,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 DASHES = ("solid", "dash", "dot")
 #: Reads on white and on black alike.
 NEUTRAL = "#808A94"
-ACCENT = "#C2410C"
+#: What is the viewer's own: apart from every value's colour, from those that people can choose, and from the contours.
+ACCENT = "#782DFF"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from pages.view.tradeoffs.shared import (
 )
 
 BUDGETS = (0.5, 2.0)
-MAX_VALUES = 5
+#: Values of which every pair is drawn: each pair is a figure of its own. Up to so many they stand as a matrix.
+MAX_VALUES, MATRIX_VALUES = 10, 5
 DIRECTIONS = 15
 
 PairFrontiers = dict[tuple[int, int], Frontier]
@@ -41,7 +42,7 @@ def draw_all_pairs(today: CurrentPalette) -> None:
         )
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="pairs_controls"):
-        first = today.wanted[:MAX_VALUES] if len(today.wanted) > 1 else today.first(min(3, len(today.names)))
+        first = today.wanted[:MATRIX_VALUES] if len(today.wanted) > 1 else today.first(min(3, len(today.names)))
         chosen = pick_values("Values", today, first, "pairs_values", most=MAX_VALUES)
         keep_others = draw_others_choice()
     if len(chosen) < 2:
@@ -72,7 +73,7 @@ def _draw(job: Job, today: CurrentPalette, cells: list[tuple[int, int]]) -> None
         st.html(markup.note(f"The pairs could not be computed: {job.error}"))
     values = sorted({j for pair in cells for j in pair})
     st.html(_grid_rules(values))
-    height = pair_grid.HEIGHTS.get(len(values) - 1, pair_grid.LEAST_HEIGHT)
+    height = pair_grid.HEIGHTS.get(min(len(values), MATRIX_VALUES) - 1, pair_grid.LEAST_HEIGHT)
     ends = pair_grid.shared_range(units, list(frontiers.values()), today.stand)
     with st.container(key="pairs_matrix"):
         for pair in cells:
@@ -126,7 +127,10 @@ def _draw_cell(
 
 
 def _grid_rules(values: list[int]) -> str:
-    """Where each cell stands on a wide screen: a row and a column a value, below the diagonal."""
+    """Where each cell stands on a wide screen: a row and a column a value, below the diagonal; of many, one by one."""
+    if len(values) > MATRIX_VALUES:
+        wide = "@media (min-width: 900px) { [data-testid]:has(> .st-key-pairs_words) { grid-column: 1 / -1; } }"
+        return f"<style>.st-key-pairs_matrix {{ --vp-columns: {MATRIX_VALUES - 1}; }} {wide}</style>"
     rules = "".join(
         f"[data-testid]:has(> .st-key-pair_{a}_{b}), .st-key-pairs_matrix > .st-key-pair_{a}_{b} "
         f"{{ grid-column: {values.index(a) + 1}; grid-row: {values.index(b)}; }}"
