@@ -125,7 +125,8 @@ def browser():
 def context(browser) -> Iterator[BrowserContext]:
     """What the pages of one file of tests have in common: scripts that Chromium has fetched and compiled once.
 
-    The app keeps nothing in a browser but the address, so that pages in it know nothing of each other.
+    The app keeps nothing in a browser but the address and what each tab has stored, so that its pages know nothing of
+    each other.
     """
     made = browser.new_context(viewport={"width": 1440, "height": 900})
     yield made

@@ -46,6 +46,22 @@ def test_every_value_has_its_own_colour_and_line():
     assert theme.DEFAULT_THEME.colour(0) == theme.DEFAULT_THEME.colour(len(theme.COLOURS))
 
 
+def perceived(colour: str) -> np.ndarray:
+    """A colour in CIELAB, in which distances are about those that people see."""
+    rgb = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    x, y, z = np.cbrt(xyz / np.array([0.9505, 1.0, 1.089]))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_what_is_ones_own_has_a_colour_that_no_value_has():
+    others = {*theme.COLOURS, *plane.CONTOUR_COLOURS, theme.NEUTRAL}
+    own = perceived(theme.ACCENT)
+    # Values among each other are about 20 apart at the least; "yours" was 14 from the second value.
+    assert min(float(np.linalg.norm(own - perceived(colour))) for colour in others) > 40
+
+
 def test_units_are_of_the_reply_and_of_the_reward():
     levels = np.array([[0.0, 1.0]])
     rewards = units("reward").of(2, levels)

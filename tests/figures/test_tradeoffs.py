@@ -87,6 +87,9 @@ def test_a_cell_draws_its_pair_and_catches_clicks_anywhere(found):
     assert trace(figure, "target").x[0] == pytest.approx(float(UNITS.of(0, np.array(0.3))))
     assert trace(figure, "realised").x[0] == pytest.approx(float(UNITS.of(0, STAND.realised[0])))
     assert figure.layout.xaxis.linecolor == theme.DEFAULT_THEME.colour(0)
+    # Axes are named in words, and not by their colour alone.
+    names = [name[:1].upper() + name[1:] for name in UNITS.names]
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == (names[0], names[1])
     free = pair_grid.pair_cell(UNITS, (0, 2), found[0, 2], plane.PalettePosition(TARGETS, None), ends)
     assert not [t for t in free.data if t.name in ("target", "realised")]
 

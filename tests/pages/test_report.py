@@ -97,3 +97,20 @@ def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
         found = list(pool.map(ask, range(8)))
     assert sorted(found) == ["Once"] * 7 + ["stopped"]
     assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ("home", "network", "link"),
+    [
+        ("https://here.org/", "", "https://here.org/?palette=humor:p60"),
+        ("http://localhost:8501/", "http://10.0.0.5:8501/", "http://10.0.0.5:8501/?palette=humor:p60"),
+        ("http://localhost:8501/", "", ""),
+        ("http://127.0.0.1:8501/", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_report_has_no_link_that_leads_each_reader_to_their_own_device(monkeypatch, home, network, link):
+    monkeypatch.setattr(share, "app_address", lambda: home)
+    monkeypatch.setattr(share, "address_query", lambda palette: "?palette=humor:p60")
+    monkeypatch.setattr(share.reach, "network_address", lambda address: network or address)
+    assert share.shared_link(Palette()) == link

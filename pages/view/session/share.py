@@ -93,8 +93,13 @@ def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[.
     and ``tell`` of :func:`map_core.report.contents`.
     """
     path = scenes.table_path()
-    link = f"{app_address()}{address_query(palette)}" if app_address() else ""
-    return partial(_report, scenes.load(ALL).table, scene, palette, name=name, path=path, link=link)
+    return partial(_report, scenes.load(ALL).table, scene, palette, name=name, path=path, link=shared_link(palette))
+
+
+def shared_link(palette: Palette) -> str:
+    """Return the link that goes with a report to others; "" where it would lead each of them to their own device."""
+    home = reach.network_address(app_address())
+    return f"{home}{address_query(palette)}" if home and not reach.is_loopback(home) else ""
 
 
 def app_address() -> str:
