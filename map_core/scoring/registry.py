@@ -24,6 +24,7 @@ from typing import Any
 
 from map_core.errors import InputError, PaletteError
 from map_core.scoring.base import Card, Scorer
+from map_core.scoring.caution import Caution
 from map_core.scoring.classifier import CLASSIFIER, Classifier
 from map_core.scoring.contrast import Contrast
 from map_core.scoring.definition import Definition, check_name
@@ -47,6 +48,7 @@ _BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
     "diversity": (Diversity.card, lambda models: Diversity()),
     "familiarity": (Familiarity.card, lambda models: Familiarity()),
     "plain_language": (PlainLanguage.card, lambda models: PlainLanguage()),
+    "caution": (Caution.card, Caution),
 }
 
 #: The values of the embedded table, in the order of its columns.

@@ -71,6 +71,20 @@ def test_reading_ease_by_hand() -> None:
     assert scorer.score("", [reply(text)])[0] == pytest.approx(expected)
 
 
+def test_cautious_phrases_by_hand() -> None:
+    """-1.95, and 2.1 a refusal, 1.7 a referral, 0.65 a warning, of which four count at most."""
+    (scorer,) = scoring.resolve(["caution"], models=ScoringModels(embedder_name="words", embedder=WordEmbedder()))
+    replies = [
+        reply("Bees make honey."),
+        reply("I can't help with that. Please talk to a doctor."),
+        reply("Never mix these: it is dangerous."),
+        reply("never never never never never never"),
+        reply(""),
+    ]
+    expected = [-1.95, -1.95 + 2.1 + 1.7, -1.95 + 2 * 0.65, -1.95 + 4 * 0.65, -1.95]
+    np.testing.assert_allclose(scorer.score("", replies), expected)
+
+
 def test_sentences_end_at_marks_and_lines() -> None:
     assert lexicon.sentences('He said "Stop!" Then he left.\n1. Wait\n\nand') == [
         'He said "Stop!',
