@@ -3,7 +3,7 @@
     >>> import map_core as vp
     >>> palette = vp.assess(vp.load_table(), {"helpfulness": "p70", "humor": "+0.3sd"})
     >>> palette
-    <Assessed: reachable, 0.575 nats from the base model; helpfulness 0.847, humor 0.806>
+    <Assessed: reachable, 0.447 nats from the base model; helpfulness 0.714, humor 0.771>
 
 The packages from the ground up, an import never pointing upwards:
 

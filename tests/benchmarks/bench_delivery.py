@@ -1,4 +1,4 @@
-"""Forecast against delivery: the whole study on the embedded table, with replies that the generator draws now.
+"""Forecast against delivery: the whole study on the shipped table, with replies that the generator draws now.
 
 ``python -m tests.benchmarks.bench_delivery FRESH.parquet`` keeps the fresh replies, or uses those that are there. What
 the app shows is written by ``python -m map_core verify --study assets/delivery.json``.
@@ -13,6 +13,7 @@ from typing import Any
 
 from map_core.cli.delivery_output import crossed_summary
 from map_core.cli.verify import fresh_replies
+from map_core.core.assets import ASSETS
 from map_core.data import table_format
 from map_core.studies.delivery import CrossFitDelivery, bootstrap_mean, run_study
 
@@ -44,7 +45,7 @@ def figures(found: CrossFitDelivery) -> dict[str, Any]:
 
 def run(fresh: Path | None = None) -> dict[str, Any]:
     """Draw, solve, realise, print, return the figures."""
-    table = table_format.load(table_format.DEFAULT_TABLE)
+    table = table_format.load(ASSETS / "default.parquet").without_held_out()
     began = time.perf_counter()
     new = fresh_replies(table, CANDIDATES, None, SEED, "auto", fresh)
     drawn = time.perf_counter()
