@@ -32,6 +32,8 @@ shown = found.graded
 with st.container(key="evidence"):
     st.html(markup.note(delivery.method_sentence(found.study)))
     st.html(markup.facts(delivery.facts(found.study)))
+    if comparisons := delivery.comparisons_sentence(found.comparisons):
+        st.html(markup.note(comparisons))
     if not_improved := delivery.not_improved_sentence(found.study):
         st.html(markup.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")

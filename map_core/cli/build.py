@@ -35,7 +35,8 @@ from map_core.scoring import Scorer, Specification, check_scorers, from_metadata
     epilog="""\b
 Examples:
   The default table, as it is embedded:
-    python -m map_core build --prompts assets/prompts.jsonl --out table.parquet --seed 20261123
+    python -m map_core build --prompts assets/prompts.jsonl --out table.parquet --candidates 64 --seed 20261129 \\
+        --temperature 0.7 --top-p 1 --max-new-tokens 192
   Your own prompts, three values, 16 replies each, from any model or server:
     python -m map_core build --prompts mine.jsonl --out mine.parquet \\
         --values helpfulness,humor,plain_language --candidates 16 --model ./my-model

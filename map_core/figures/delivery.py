@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
+from map_core.studies.comparisons import Comparison, preferred_share
 from map_core.studies.delivery import CrossFitDelivery, DeliveryStudy, bootstrap_mean
 from map_core.studies.reproduce import PAPER
 
@@ -175,6 +176,20 @@ def method_sentence(study: DeliveryStudy) -> str:
         f"{graded.prompts} prompts and held against the other half, in {graded.halvings} ways of halving, both "
         f"directions of each. The replies that they were held against were generated again: {graded.candidates} to "
         f"each prompt, by {model}{when}."
+    )
+
+
+def comparisons_sentence(comparisons: Sequence[Comparison]) -> str:
+    """Word what readers preferred in blind comparisons, on held-out prompts alone; "" where there are none."""
+    counted = [comparison for comparison in comparisons if comparison.held_out]
+    if not counted:
+        return ""
+    share, low, high = preferred_share(counted)
+    ends = f"{amounts.percent(low, sign=False)} to {amounts.percent(high, sign=False)}"
+    return (
+        f"Read blind by {len(counted[0].votes)} readers, the aligned reply was preferred to the base reply, for what "
+        f"its palette asks, in {amounts.percent(share, sign=False)} of 100 cases ({ends}; ties count half): "
+        f"{len(counted)} pairs from all presets, replies to prompts that nothing was solved on."
     )
 
 

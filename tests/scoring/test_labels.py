@@ -26,9 +26,10 @@ def test_every_value_of_the_embedded_table_is_measured_on_enough_labels() -> Non
 
 
 def test_the_documents_give_the_figures_that_the_command_prints() -> None:
-    shown = CliRunner().invoke(command, ["--markdown"])
+    shipped = (str(ROOT / "assets" / name) for name in ("default.parquet", "labels.jsonl"))
+    shown = CliRunner().invoke(command, [next(shipped), "--labels", next(shipped), "--markdown"])
     assert shown.exit_code == 0, shown.output
     document = (ROOT / "docs" / "values.md").read_text(encoding="utf-8")
     rows = [row for row in shown.output.splitlines() if row.startswith("| ") and f"| {UNLABELLED} |" not in row]
-    assert len(rows) == 9  # two of the head, seven values
+    assert len(rows) == 10  # two of the head, eight values
     assert [row for row in rows if row not in document] == []

@@ -11,6 +11,7 @@ import streamlit as st
 
 from map_core.figures.delivery import DeliveryFigureData
 from map_core.report import evidence as studies_by_table
+from map_core.studies.comparisons import Comparison, read_comparisons
 from map_core.studies.delivery import DeliveryStudy, fingerprint
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
@@ -26,6 +27,7 @@ class DeliveryEvidence:
         of_this_table: the open table is the one that was studied.
         command: what makes a study of the open table, for this page to find.
         first: the palette that is shown first, the largest at one percentile that can be had.
+        comparisons: blind ones of the shipped table's presets; none for another table.
     """
 
     study: DeliveryStudy
@@ -33,6 +35,7 @@ class DeliveryEvidence:
     of_this_table: bool
     command: str
     first: int
+    comparisons: tuple[Comparison, ...]
 
 
 def find_evidence(scene: Scene) -> DeliveryEvidence | None:
@@ -52,12 +55,14 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
             names[number], colours[number] = scene.names[position], position
     sizes = np.where(study.graded.mostly_reachable, (~np.isnan(study.graded.asked)).sum(axis=1), 0)
     command = f"python -m map_core verify {shlex.quote(str(table))} --study {shlex.quote(str(own))}"
+    compared = table.with_name("comparisons.jsonl") if table == scenes.DEFAULT_TABLE else None
     return DeliveryEvidence(
         study,
         DeliveryFigureData(study.graded, study.percentiles, names, colours, scene.theme),
         study.made.get("table") == _fingerprint(str(table), table.stat().st_mtime),
         command,
         int(sizes.argmax()),
+        read_comparisons(compared) if compared is not None and compared.is_file() else (),
     )
 
 

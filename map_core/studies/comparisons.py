@@ -1,0 +1,79 @@
+"""Blind comparisons of aligned and base replies: what readers preferred for what a palette asks.
+
+A line of the file is a pair of replies to one prompt, one of them the likeliest under a preset and the other drawn from
+the base model, and the vote of each reader, who saw both in random order and did not know which was which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from map_core.data.text_files.records import json_records, read_text
+from map_core.errors import InputError
+
+_RESAMPLES, _LEVEL = 2000, 0.95
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair of replies and its votes.
+
+    Args:
+        use_case: of the preset.
+        preset: the palette's name.
+        prompt_id: the prompt.
+        aligned, base: the candidates' numbers.
+        held_out: the prompt was not solved on.
+        votes: of each reader, 1 for the aligned reply, -1 for the base reply, 0 for neither.
+    """
+
+    use_case: str
+    preset: str
+    prompt_id: str
+    aligned: int
+    base: int
+    held_out: bool
+    votes: tuple[int, ...]
+
+    @property
+    def preferred(self) -> float:
+        """The share of its votes for the aligned reply, ties counting half."""
+        return float(np.mean([(vote + 1) / 2 for vote in self.votes]))
+
+
+def read_comparisons(path: Path) -> tuple[Comparison, ...]:
+    """Read a file of comparisons, JSON lines with the fields of :class:`Comparison`.
+
+    Raises:
+        InputError: no such file, or a line that is no comparison; the message names it.
+    """
+    comparisons = []
+    for where, entry in json_records(read_text(path), path, "one a comparison"):
+        try:
+            votes = tuple(int(vote) for vote in entry["votes"])
+            comparisons.append(Comparison(**{**entry, "votes": votes}))
+        except (TypeError, ValueError, KeyError) as error:
+            raise InputError(f"{where} is no comparison ({error!r}); expected preset, prompt_id and votes.") from error
+        if not votes or not set(votes) <= {-1, 0, 1}:
+            raise InputError(f"{where} has the votes {list(votes)}; expected 1, 0 or -1 of each reader.")
+    return tuple(comparisons)
+
+
+def preferred_share(comparisons: Sequence[Comparison], seed: int = 0) -> tuple[float, float, float]:
+    """Return the share of votes for the aligned reply, ties counting half, with its 95% interval over pairs.
+
+    Args:
+        comparisons: at least one.
+        seed: of the bootstrap.
+
+    Returns:
+        (share, low, high).
+    """
+    shares = np.array([comparison.preferred for comparison in comparisons])
+    draws = np.random.default_rng(seed).integers(len(shares), size=(_RESAMPLES, len(shares)))
+    low, high = np.quantile(shares[draws].mean(axis=1), ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
+    return float(shares.mean()), float(low), float(high)
