@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from map_core.core import amounts
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6FC0", "#9A7B4F", "#7D8C1F")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6FC0", "#9A7B4F", "#7D8C1F", "#B5446E")
 DASHES = ("solid", "dash", "dot")
 #: Reads on white and on black alike.
 NEUTRAL = "#808A94"
@@ -30,7 +30,7 @@ class Theme:
         chosen: by position in the table, colours (#rrggbb) that people chose for values of their own.
 
     Example:
-        >>> Theme({1: "#C026A8"}).colour(1), Theme().colour(9)
+        >>> Theme({1: "#C026A8"}).colour(1), Theme().colour(10)
         ('#C026A8', '#0072B2')
     """
 
