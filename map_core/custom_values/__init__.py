@@ -3,7 +3,7 @@
 score_cache      where scores are kept, and reading them
 embedding_cache  sentence embeddings kept on disk
 score_table      scoring all replies of a table, in a process of its own (``python -m map_core.custom_values``)
-jobs             starting and following that process
+jobs             starting and following that process, which also trains heads on judged pairs
 add_column       a table with such values beside its own
 agreement        what kept judgements say of a value's scorer
 active           which values a table offers as targets

@@ -64,7 +64,7 @@ def _look(table: RewardTable) -> tuple[OfferedValue, ...]:
             scores = score_cache.read_scores(score_cache.replies_key(table), definition)
             if scores is not None:
                 judgements = agreement.kept_judgements(database(), table, stored.id, stored.in_use)
-                measured = agreement.scorer_agreement(table, scores.rewards, judgements)
+                measured = agreement.value_agreement(table, scores.rewards, judgements, definition)
                 unusable = measured is not None and measured.trust_level is TrustLevel.UNUSABLE
                 offered.append(OfferedValue(definition, agreement.trust_sentence(measured), unusable))
     except PaletteError as error:

@@ -12,9 +12,18 @@ import numpy as np
 from map_core.core import amounts
 from map_core.custom_values.score_cache import replies_key
 from map_core.data.reward_table import RewardTable
-from map_core.scoring.pairwise import MIN_PAIRS, Agreement, PairJudgement, PairQuestion, TrustLevel, agreement
+from map_core.scoring import Definition
+from map_core.scoring.pairwise import (
+    MIN_PAIRS,
+    Agreement,
+    PairAnswer,
+    PairJudgement,
+    PairQuestion,
+    TrustLevel,
+    agreement,
+)
 from map_core.store import Database, custom_values
-from map_core.store.custom_values import KeptJudgement, ReplyId
+from map_core.store.custom_values import KeptJudgement, ReplyId, StoredValue
 
 
 def kept_judgements(database: Database, table: RewardTable, id: int, version: int) -> tuple[KeptJudgement, ...]:
@@ -53,6 +62,43 @@ def scorer_agreement(table: RewardTable, rewards: np.ndarray, judgements: Sequen
     return agreement(rewards, judgement_rows(table, judgements))
 
 
+def value_agreement(
+    table: RewardTable, rewards: np.ndarray, judgements: Sequence[KeptJudgement], definition: Definition
+) -> Agreement | None:
+    """Return how well a version of a value agrees with whoever judged; None while nothing is known.
+
+    A version that was trained on judgements rests on its cross-validated figure until it has enough of its own.
+    """
+    judged = scorer_agreement(table, rewards, judgements)
+    evidence = None if definition.head is None else definition.head.evidence
+    if evidence is None or evidence.judged != "pairs" or (judged is not None and judged.enough):
+        return judged
+    shown = evidence.overall
+    return Agreement(shown.head * shown.pairs, shown.pairs, 0, shown.low, shown.high, cross_validated=True)
+
+
+def training_pairs(database: Database, table: RewardTable, value: StoredValue) -> list[tuple[int, int]]:
+    """Return the decided pairs of all versions of a value with the newest one's words, by row, the one with more first.
+
+    A pair that was judged twice counts as it was judged last.
+    """
+    words = value.definition.words.key
+    kept = [
+        judgement
+        for version in value.versions
+        if version.definition.words.key == words
+        for judgement in kept_judgements(database, table, value.id, version.number)
+    ]
+    decided: dict[frozenset[int], tuple[int, int]] = {}
+    for judgement in judgement_rows(table, sorted(kept, key=lambda judgement: (judgement.when, judgement.id))):
+        pair = frozenset((judgement.first, judgement.second))
+        decided.pop(pair, None)
+        if judgement.answer is not PairAnswer.NEITHER:
+            more_first = judgement.answer is PairAnswer.FIRST
+            decided[pair] = (judgement.first, judgement.second) if more_first else (judgement.second, judgement.first)
+    return list(decided.values())
+
+
 def basis_sentence(measured: Agreement | None) -> str:
     """Return what the word rests on, in one sentence.
 
@@ -65,6 +111,9 @@ def basis_sentence(measured: Agreement | None) -> str:
     pairs = f"Puts {amounts.significant(measured.agreed)} of {measured.decided} judged pairs "
     pairs += "in the order in which people do"
     few = "" if measured.enough else f" A word needs {MIN_PAIRS} of them."
+    if measured.cross_validated:
+        few += f" They are those that it was trained on, each put in order without its prompt; judge {MIN_PAIRS} new "
+        few += "pairs to test it on others."
     auc, low, high = (amounts.fixed(end, 2) for end in (measured.auc, measured.low, measured.high))
     return f"{pairs}, AUC {auc} ({low} to {high}).{few}"
 

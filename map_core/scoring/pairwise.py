@@ -25,7 +25,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 
 #: Judgements that are asked for at first, at the least before anything is said, and at the most.
-FIRST_PAIRS, MIN_PAIRS, MAX_PAIRS = 15, 10, 40
+FIRST_PAIRS, MIN_PAIRS, MAX_PAIRS = 15, 10, 200
 #: Pairs are spread over so many parts of the way from "scores alike" to "scores far apart".
 PARTS = 5
 #: Replies of a prompt that are looked at for a pair.
@@ -82,6 +82,8 @@ class Agreement:
         decided: pairs in which the judge saw a difference, at least one.
         undecided: the other pairs.
         low, high: 95% interval of the AUC.
+        cross_validated: the scorer was trained on these very pairs, and each was ordered by one whose training had not
+            seen its prompt.
     """
 
     agreed: float
@@ -89,6 +91,7 @@ class Agreement:
     undecided: int
     low: float
     high: float
+    cross_validated: bool = False
 
     @property
     def auc(self) -> float:

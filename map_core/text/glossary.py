@@ -213,6 +213,11 @@ _ALL = (
         also=("rough", "not to be used"),
     ),
     Term(
+        "trained version",
+        "A version of a value of your own that has learnt from your judgements what your words miss; it is tested on "
+        "pairs of prompts that it was not trained on.",
+    ),
+    Term(
         "AUC",
         "The chance that the scores put two replies, between which readers see a difference, in the readers' order; 1 "
         "is always, 0.5 is guessing.",

@@ -24,6 +24,7 @@ from map_core.data import table_format
 from map_core.errors import InputError, PaletteError
 from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, scorers
+from map_core.scoring.head_weights import Comparison, HeadEvidence, HeadWeights
 from map_core.scoring.pairwise import PairAnswer, PairJudgement, agreement, choose_pairs
 from map_core.store import SETTING, custom_values, database, table_key
 from tests.tables import make_table
@@ -239,6 +240,66 @@ def test_words_and_advice_follow_the_judgements(agreed, of, said, then):
     found = agreement(np.array([1.0, 0.0]), pairs)
     assert agreements.trust_sentence(found).startswith(said)
     assert then in agreements.advice(found)
+
+
+def test_a_trained_version_rests_on_its_cross_validation_until_it_is_judged_anew():
+    made, scores = custom_values.define(database(), NURSE), scores_of()
+    judge_all(made.id, scores.rewards)
+    shown = Comparison(0.8, 0.7, 0.9, 40, 30, 0.6, 0.1, 0.3)
+    head = HeadWeights((0.0,) * 3, 0.0, 1.0, DEFAULT_EMBEDDER, HeadEvidence("pairs", 40, shown))
+    trained = replace(NURSE, head=head)
+    kept_ones = agreements.kept_judgements(database(), TABLE, made.id, 1)
+    for judged in ((), kept_ones[:9]):
+        measured = agreements.value_agreement(TABLE, scores.rewards, judged, trained)
+        assert (measured.agreed, measured.decided, measured.low, measured.cross_validated) == (32.0, 40, 0.7, True)
+        assert "They are those that it was trained on" in agreements.trust_sentence(measured)
+    measured = agreements.value_agreement(TABLE, scores.rewards, kept_ones, trained)
+    assert (measured.decided, measured.cross_validated) == (15, False)
+    assert agreements.value_agreement(TABLE, scores.rewards, (), NURSE) is None
+
+
+def test_training_takes_the_decided_pairs_of_all_versions_with_the_same_words():
+    """Version 2 says it in other words; 3 has the first words again, and a pair that was judged otherwise there."""
+    made = custom_values.define(database(), NURSE)
+    other = replace(NURSE, more=("sounds like a pirate",))
+
+    def judged(version: int, first: int, second: int, answer: PairAnswer) -> None:
+        pair = (("p00", first), ("p00", second))
+        custom_values.judge(database(), made.id, version, replies_key(TABLE), pair, answer)
+
+    judged(1, 0, 1, PairAnswer.FIRST)
+    judged(1, 0, 2, PairAnswer.NEITHER)
+    judged(1, 1, 2, PairAnswer.SECOND)
+    custom_values.revise(database(), made.id, other)
+    judged(2, 2, 3, PairAnswer.FIRST)
+    value = custom_values.revise(database(), made.id, NURSE)
+    judged(3, 1, 0, PairAnswer.FIRST)
+    assert agreements.training_pairs(database(), TABLE, value) == [(2, 1), (1, 0)]
+
+
+@pytest.mark.skipif(bool(_missing()), reason=_missing() or "here")
+def test_the_process_trains_on_judged_pairs(tmp_path):
+    """Whoever judged took the reply with "a joke" in it; a head of the real embedding model finds that out."""
+    table = make_table(prompts=12, candidates=8)
+    table_format.save(table, tmp_path / "table.parquet")
+    jokes = np.array(["a joke" in text for text in table.replies])
+    pairs = []
+    for prompt in range(12):
+        rows = np.arange(table.rows(prompt).start, table.rows(prompt).stop)
+        pairs += list(zip(rows[jokes[rows]], rows[~jokes[rows]][:2], strict=False))
+    pairs = [(int(more), int(less)) for more, less in pairs]
+    assert len(pairs) >= 20
+    key = replies_key(table_format.load(tmp_path / "table.parquet"))
+    job = jobs.start_training(tmp_path / "table.parquet", key, NURSE, pairs)
+    assert job.wait(300)
+    assert (job.status, job.error) == (JobStatus.DONE, None)
+    assert jobs.training_job(key, NURSE, pairs[::-1]) is job
+    evidence = job.result.evidence
+    assert (evidence.judgements, evidence.overall.prompts) == (len(pairs), 12)
+    assert evidence.overall.head > 0.8
+    too_few = jobs.start_training(tmp_path / "table.parquet", key, NURSE, pairs[:12])
+    assert too_few.wait(300)
+    assert (too_few.status, "12 decided pairs; a head needs 20" in too_few.error) == (JobStatus.FAILED, True)
 
 
 def test_embeddings_are_made_once_and_kept(tmp_path):

@@ -10,9 +10,19 @@ from map_core.custom_values import agreement, jobs, replies_key, score_cache
 from map_core.custom_values.active import clear_cache
 from map_core.data import table_format
 from map_core.palettes.palette import ALL, Palette, Target
-from map_core.scoring import Definition, ScoringModels, Specification, make_scorer, read_values_file, values_file
+from map_core.scoring import (
+    DEFAULT_EMBEDDER,
+    Definition,
+    ScoringModels,
+    Specification,
+    make_scorer,
+    read_values_file,
+    values_file,
+)
+from map_core.scoring.head_weights import Comparison, HeadEvidence, HeadWeights
 from map_core.scoring.pairwise import PairAnswer, choose_pairs
 from map_core.store import SETTING, custom_values, database, palettes
+from pages.view.values.training import comparison_sentence, interval_sentence
 from tests.pages.test_main_path import APP, said
 from tests.tables import make_table
 
@@ -253,6 +263,68 @@ def test_a_definition_can_be_taken_to_the_command_line(tmp_path):
     file.write_text(values_file([NURSE]), encoding="utf-8")
     found = read_values_file(file)["calm_nurse"]
     assert make_scorer(found, ScoringModels()).version == make_scorer(Specification.of(NURSE), ScoringModels()).version
+
+
+#: What training on 30 pairs might give.
+HEAD = HeadWeights(
+    (0.5,) * 1152,
+    0.0,
+    1.0,
+    DEFAULT_EMBEDDER,
+    HeadEvidence("pairs", 30, Comparison(0.9, 0.74, 0.97, 30, 16, 0.6, 0.04, 0.56)),
+)
+
+
+def test_from_twenty_pairs_on_a_value_is_trained_and_the_trained_version_is_used(table, monkeypatch):
+    """Its word rests on the cross-validated figure, and it says so; the version before keeps its slider meanwhile."""
+    asked, scoring = [], []
+
+    def train(path, key, definition, pairs):
+        asked.append(pairs)
+        return jobs._JOBS.submit(jobs._training_key(key, definition, pairs), lambda job: HEAD)
+
+    monkeypatch.setattr(jobs, "start_training", train)
+    monkeypatch.setattr(jobs, "start", lambda path, key, definition: scoring.append(definition))
+    made = custom_values.define(database(), NURSE)
+    judge(table, scored(table), made.id, 18, 30)
+    custom_values.use(database(), made.id, 1)
+    app = opened()
+    app.button(key="values_train").click().run()
+    assert len(asked[0]) == 30
+    jobs.training_job(replies_key(table), NURSE, asked[0]).wait(10)
+    app.run()
+    assert "It orders 27 of 30 of your pairs as you do, the description 18. Better: yes." in said(app)
+    assert custom_values.load(database(), made.id).version == 1  # nothing changed yet
+    app.button(key="values_train_use").click().run()
+    trained = custom_values.load(database(), made.id)
+    assert (trained.version, trained.in_use) == (2, 1)
+    assert trained.definition.head == HEAD
+    assert scoring == [trained.definition]
+    scored(table, seed=1, definition=trained.definition)
+    app.run()
+    assert "Puts 27 of 30 judged pairs" in said(app)
+    assert "They are those that it was trained on, each put in order without its prompt" in said(app)
+    assert "<b>Reliable</b>" in said(app)
+    assert "This version is trained on all 30 decided pairs." in said(app)
+    app.button(key="values_use").click().run()
+    assert custom_values.load(database(), made.id).in_use == 2
+    assert not app.exception
+
+
+def test_before_twenty_pairs_it_says_how_many_are_missing(table):
+    made = custom_values.define(database(), NURSE)
+    judge(table, scored(table), made.id, 12, 15)
+    app = opened()
+    assert "From 20 decided pairs on, this value can be trained on your judgements; there are 15." in said(app)
+    assert not [one for one in app.button if one.key == "values_train"]
+
+
+def test_what_is_not_shown_yet_is_not_called_better():
+    close = Comparison(0.725, 0.55, 0.85, 40, 30, 0.7, -0.09, 0.14)
+    assert comparison_sentence(close) == (
+        "It orders 29 of 40 of your pairs as you do, the description 28. Better: not shown yet."
+    )
+    assert interval_sentence(close).startswith("Of 100 pairs of other prompts, −9 to +14 more would be ordered")
 
 
 def test_markup_in_a_definition_is_text(table):

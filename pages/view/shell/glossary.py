@@ -33,6 +33,7 @@ PAGE_TERMS = {
         "reward",
         "judging pairs",
         "reliable",
+        "trained version",
         "AUC",
         "AUC within a prompt",
         "interval",

@@ -31,7 +31,8 @@ def draw_card_title(seen: ValuesView, name: str) -> None:
     if own is None:
         tags = ["of this table"]
     else:
-        tags = ["your own", f"version {own.value.version}", "in use" if own.used else ""]
+        trained = "trained" if own.value.definition.head else ""
+        tags = ["your own", f"version {own.value.version}", trained, "in use" if own.used else ""]
     st.html(marks.title(seen.title(name), seen.tint(name), tags))
 
 
@@ -97,9 +98,10 @@ def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
     agreement = own.agreement
     if agreement is None:
         return "Not known", "no pair was judged yet"
+    how = ", cross-validated" if agreement.cross_validated else ""
     return (
         f"{amounts.fixed(agreement.auc, 2)} ({amounts.fixed(agreement.low, 2)} to {amounts.fixed(agreement.high, 2)})",
-        f"95% interval, from {agreement.decided} judged pairs",
+        f"95% interval, from {agreement.decided} judged pairs{how}",
     )
 
 

@@ -7,6 +7,7 @@ that was typed is lost.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -135,6 +136,8 @@ def _define(seen: ValuesView, own: CustomValue | None) -> None:
             kind,
             TINTS.get(str(COLOUR.get())),
         )
+        if own is not None and own.value.definition.words.key == definition.key:
+            definition = replace(definition, head=own.value.definition.head)  # a new title or colour alone
         if own is None:
             custom_values.define(seen.database, definition)
         else:

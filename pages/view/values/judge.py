@@ -97,10 +97,16 @@ def _open_pairs(seen: ValuesView, own: CustomValue) -> list[PairQuestion]:
     """Return the pairs that nobody has judged yet, in the order in which they are asked."""
     assert own.rewards is not None
     judged_pairs = {frozenset((judgement.first, judgement.second)) for judgement in own.judged}
-    pairs = choose_pairs(seen.table, own.rewards, MAX_PAIRS, seed=int(own.value.definition.key[:8], 16))
-    return [
-        judgement for judgement in pairs if frozenset(agreement.replies_of(seen.table, judgement)) not in judged_pairs
-    ]
+    # Asking for more pairs begins with the same ones; 200 at once would take most of a second at every click.
+    wanted = min(MAX_PAIRS, len(own.judged) + 2 * FIRST_PAIRS)
+    pairs = choose_pairs(seen.table, own.rewards, wanted, seed=int(own.value.definition.key[:8], 16))
+    open_pairs = [pair for pair in pairs if frozenset(agreement.replies_of(seen.table, pair)) not in judged_pairs]
+    if own.value.definition.head is None:
+        return open_pairs
+    # What was trained is tested on prompts that it was not trained on, while there are any.
+    trained_rows = (row for pair in agreement.training_pairs(seen.database, seen.table, own.value) for row in pair)
+    known = {seen.table.prompt_of(row) for row in trained_rows}
+    return sorted(open_pairs, key=lambda pair: seen.table.prompt_of(pair.first) in known)
 
 
 def _draw_progress(definition: Definition, done: int, of: int) -> None:

@@ -124,9 +124,8 @@ def _custom_value(database: Database, table: RewardTable, value: StoredValue) ->
     scores = read_scores(replies_key(table), value.definition) if table.replies else None
     judgements = agreement.kept_judgements(database, table, value.id, value.version)
     rewards = None if scores is None else scores.rewards
-    return CustomValue(
-        value, rewards, judgements, None if rewards is None else agreement.scorer_agreement(table, rewards, judgements)
-    )
+    measured = None if rewards is None else agreement.value_agreement(table, rewards, judgements, value.definition)
+    return CustomValue(value, rewards, judgements, measured)
 
 
 def taken_names(seen: ValuesView) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
 from pages.view.shell.session_keys import Key
-from pages.view.values import define, judge
+from pages.view.values import define, judge, training
 from pages.view.values import markup as marks
 from pages.view.values.state import SHOWN, CustomValue, ValuesView
 
@@ -50,6 +50,7 @@ def draw_workflow(seen: ValuesView, own: CustomValue) -> None:
         return
     with st.container(key="values_step_judge", gap="small"):
         _draw_judging(own)
+    training.draw_training(seen, own)
     with st.container(key="values_step_use", gap="small"):
         _draw_use(seen, own)
 

@@ -1,0 +1,151 @@
+"""Training a value on the judgements that were made of it: what it would be worth, and the version that it makes.
+
+Constraint: nothing changes until the trained version is asked for, and its figure is of pairs that it was not trained
+on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.core.jobs import Job, JobStatus
+from map_core.custom_values import agreement, jobs, replies_key
+from map_core.custom_values.active import clear_cache
+from map_core.errors import PaletteError
+from map_core.scoring.head_training import MIN_DECIDED
+from map_core.scoring.head_weights import Comparison, HeadWeights
+from map_core.store import custom_values
+from pages.view.session import scene as scenes
+from pages.view.shell import background, markup
+from pages.view.shell.session_keys import Key
+from pages.view.values.state import CustomValue, ValuesView
+
+REFUSED: Key[str] = Key("values_train_refused", "")
+
+EXPLAINED = (
+    "Training keeps your words as its start and learns from your judgements what they miss. Each pair is put in order "
+    "by a version that has seen no pair of its prompt, so the figure is of prompts that are new to it."
+)
+
+
+def draw_training(seen: ValuesView, own: CustomValue) -> None:
+    """Draw the step from judgements to a trained version: how many are missing, the button, or what came of it."""
+    pairs = agreement.training_pairs(seen.database, seen.table, own.value)
+    if not pairs:
+        return
+    with st.container(key="values_step_train", gap="small"):
+        if len(pairs) < MIN_DECIDED:
+            st.html(
+                markup.note(
+                    f"From {MIN_DECIDED} decided pairs on, this value can be trained on your judgements; there "
+                    f"{'is' if len(pairs) == 1 else 'are'} {len(pairs)}."
+                )
+            )
+            return
+        job = jobs.training_job(replies_key(seen.table), own.value.definition, pairs)
+        if job is None or job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+            _draw_offer(seen, own, pairs, job)
+        elif job.ended:
+            _draw_result(seen, own, job.result)
+        else:
+            background.poll(job, _draw_progress)
+        if refusal := REFUSED.get():
+            st.warning("The trained version could not be kept.", icon=":material/error:")
+            st.text(refusal)
+
+
+def comparison_sentence(comparison: Comparison) -> str:
+    """Return what the trained version is worth beside the description, in plain words.
+
+    Example:
+        >>> comparison_sentence(Comparison(0.82, 0.7, 0.9, 100, 60, 0.7, 0.02, 0.22))
+        'It orders 82 of 100 of your pairs as you do, the description 70. Better: yes.'
+    """
+    ordered, before = (
+        amounts.significant(round(2 * share * comparison.pairs) / 2)
+        for share in (comparison.head, comparison.before or 0.0)
+    )
+    better = "yes" if comparison.better else "not shown yet"
+    return (
+        f"It orders {ordered} of {comparison.pairs} of your pairs as you do, the description {before}. "
+        f"Better: {better}."
+    )
+
+
+def interval_sentence(comparison: Comparison) -> str:
+    """Return how far chance goes, in pairs of a hundred."""
+    low, high = (
+        amounts.fixed(None if end is None else 100 * end, signed=True).replace("-", "−")
+        for end in (comparison.difference_low, comparison.difference_high)
+    )
+    return (
+        f"Of 100 pairs of other prompts, {low} to {high} more would be ordered as you do, with 95% certainty. Better "
+        "is said where both numbers are above 0."
+    )
+
+
+def _draw_offer(seen: ValuesView, own: CustomValue, pairs: list[tuple[int, int]], job: Job | None) -> None:
+    if job is not None and job.status is JobStatus.FAILED:
+        st.warning("The training did not get to its end.", icon=":material/error:")
+        st.text(str(job.error))
+    st.button(
+        "Train on your judgements",
+        key="values_train",
+        icon=":material/model_training:",
+        on_click=_start,
+        args=(seen, own, pairs),
+        help=f"Learns from the {len(pairs)} decided pairs; takes under a minute, and changes nothing yet.",
+    )
+    st.html(markup.note(EXPLAINED))
+
+
+def _draw_progress(job: Job) -> None:
+    far = job.partial
+    share = 0.0 if far is None else far.done / max(far.total, 1)
+    with st.container(key="values_train_progress", gap="small"):
+        st.progress(share, "Training" if far else "Training: the model that reads the replies is loading")
+        st.button("Stop", key="values_train_stop", icon=":material/stop:", on_click=job.cancel)
+
+
+def _draw_result(seen: ValuesView, own: CustomValue, head: HeadWeights) -> None:
+    assert head.evidence is not None
+    comparison = head.evidence.overall
+    current = own.value.definition.head
+    if current is not None and current.key == head.key:
+        st.html(markup.note(f"This version is trained on all {comparison.pairs} decided pairs. Judge more to go on."))
+        return
+    st.subheader("Trained on your judgements", anchor=False)
+    with st.container(key="values_train_result", gap=None):
+        st.text(comparison_sentence(comparison))
+    st.html(markup.note(f"{interval_sentence(comparison)} {EXPLAINED}"))
+    st.button(
+        "Use the trained version",
+        key="values_train_use",
+        type="primary" if comparison.better else "secondary",
+        icon=":material/check:",
+        on_click=_use,
+        args=(seen, own, head),
+        help="Makes a new version of this value and scores the table on it. Earlier versions and judgements stay.",
+    )
+
+
+def _start(seen: ValuesView, own: CustomValue, pairs: list[tuple[int, int]]) -> None:
+    """Train in the background."""
+    REFUSED.pop()
+    jobs.start_training(scenes.table_path(), replies_key(seen.table), own.value.definition, pairs)
+
+
+def _use(seen: ValuesView, own: CustomValue, head: HeadWeights) -> None:
+    """Keep the trained version as the newest one and score the table on it."""
+    REFUSED.pop()
+    definition = replace(own.value.definition, head=head)
+    try:
+        custom_values.revise(seen.database, own.value.id, definition)
+    except PaletteError as error:
+        REFUSED.set(str(error))
+        return
+    clear_cache()
+    jobs.start(scenes.table_path(), replies_key(seen.table), definition)
