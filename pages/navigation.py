@@ -11,7 +11,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.view.session import kept
-from pages.view.shell import browser_back, errors, markup
+from pages.view.shell import browser_back, connection, errors, markup
 from pages.view.shell.session_keys import OPEN_PAGE
 
 #: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu.
@@ -50,6 +50,7 @@ def page(name: str, title: str, icon: str) -> st.Page:
 st.set_page_config(page_title="Value Palette", page_icon="assets/icon.svg", layout="wide")
 markup.apply()
 browser_back.install()
+connection.install()
 bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
 # The phone's side of a meeting is reached by its link only.
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))

@@ -1,0 +1,39 @@
+// Says on every page when the connection to the app is lost, and when it is back. Streamlit keeps the state of its web
+// socket in an attribute; what is on the page meanwhile is marked by a class of the document (style-frame.css).
+const STATE = "data-test-connection-state";
+const CONNECTED = ["CONNECTED", "STATIC_CONNECTED"];
+const PATIENCE = 1000; // milliseconds; a socket that is back at once is nothing to speak of
+const SHOWN = 5000; // for how long the page says that it is connected again
+
+export default function ({ data }) {
+  const root = document.documentElement;
+  if (root.valuePaletteConnection || !data) return;
+  const bar = document.createElement("div");
+  bar.className = "vp-connection";
+  bar.setAttribute("role", "alert");
+  bar.hidden = true;
+  document.body.append(bar);
+  root.valuePaletteConnection = bar;
+  let lost = false;
+  let changing = 0;
+  let hiding = 0;
+  const say = (text, state) => {
+    bar.textContent = text;
+    bar.dataset.state = state;
+    bar.hidden = !text;
+  };
+  const change = (now) => {
+    lost = now;
+    clearTimeout(hiding);
+    root.classList.toggle("vp-disconnected", lost);
+    say(lost ? data.lost : data.back, lost ? "lost" : "back");
+    if (!lost) hiding = setTimeout(() => say("", ""), SHOWN);
+  };
+  const look = () => {
+    const state = document.querySelector(`[${STATE}]`)?.getAttribute(STATE);
+    const now = state !== undefined && !CONNECTED.includes(state);
+    clearTimeout(changing);
+    if (now !== lost) changing = setTimeout(() => change(now), now ? PATIENCE : 0);
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, attributeFilter: [STATE] });
+}
