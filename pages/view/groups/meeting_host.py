@@ -149,9 +149,7 @@ def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
     if not is_host:
         st.html(shell_markup.note(f"Budget {amounts.nats(spend, 1)}"), width="content")
         return spend
-    if held.budget is not None:
-        roster.BUDGET.get_or_set(held.budget)
-    budget = roster.BUDGET.get()
+    budget = roster.BUDGET.get_or_set(spend)
     with st.popover(f"Budget {amounts.nats(budget, 1)}", icon=":material/savings:", key="meeting_budget"):
         chosen = results.draw_budget(scene)
     if chosen != held.budget:
