@@ -146,8 +146,10 @@ def test_a_missing_reward_is_refused_by_its_row(dtype: str, how: str, tmp_path: 
     column = DTYPES[dtype].astype("float64" if dtype == "float64" else DTYPES[dtype].dtype)
     column[2] = np.nan if dtype == "float64" else pd.NA
     path = written(frame().assign(humor=column), tmp_path, how)
+    # A spreadsheet counts the header of a CSV file as its first row.
+    row = 4 if path.suffix in (".csv", ".tsv", ".txt") else 3
     for read in (import_table, table_file.load) if path.suffix == ".parquet" else (import_table,):
-        with pytest.raises(InputError, match=r"row 3, column 'humor' is empty|first in row 3, value 'humor'"):
+        with pytest.raises(InputError, match=rf"row {row}, column 'humor' is empty|first in row {row}, value 'humor'"):
             read(path)
 
 
