@@ -34,7 +34,7 @@ const style = (node, name, value) => {
 // A reply: nodes of a few tags, each a text or [tag, ...nodes], of a list with the number that it begins with. Any other
 // tag is text, as everything in a reply is.
 const REPLY_TAGS = new Set(["p", "br", "hr", "ul", "ol", "li", "blockquote", "pre", "code", "strong", "em"]);
-const grow = (parent, nodes) => {
+const appendNodes = (parent, nodes) => {
   for (const node of nodes) {
     if (!Array.isArray(node) || !REPLY_TAGS.has(node[0])) {
       parent.append(String(node));
@@ -43,13 +43,13 @@ const grow = (parent, nodes) => {
     const [tag, ...parts] = node;
     const made = make(tag, parent);
     if (typeof parts[0] === "number") made.start = parts.shift();
-    grow(made, parts);
+    appendNodes(made, parts);
   }
 };
 const read = (place, text, nodes) => {
   if (!fresh(place, "reply", text)) return;
   place.replaceChildren();
-  grow(place, nodes);
+  appendNodes(place, nodes);
 };
 
 // Whether an answer comes too late: to an earlier message than the one that is shown, or to the same while a hand moved
