@@ -175,8 +175,8 @@ def sensitivity_curve(
     if math.isnan(top):
         return SensitivityCurve(value, np.empty(0), empty, empty, np.empty(0), (), top)
     start = 0.0 if top > 0 else top - 1.0
-    path = _Path(oracle, targets, value)
-    swept: list[_Point] = []
+    path = _SweepPath(oracle, targets, value)
+    swept: list[_SweepPoint] = []
     for level in np.linspace(start, top - 0.005 * (top - start), points):  # at the top itself weights are infinite
         point = path.at(float(level), swept[-1] if swept else None)
         if point.solution.status is not Status.CONVERGED:
@@ -194,7 +194,7 @@ def sensitivity_curve(
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
+class _SweepPoint:
     """A point of a sweep.
 
     Args:
@@ -214,7 +214,7 @@ class _Point:
     moves: np.ndarray
 
 
-class _Path:
+class _SweepPath:
     """The solutions along one sweep, and its switches."""
 
     def __init__(self, oracle: Oracle, targets: np.ndarray, value: int) -> None:
@@ -222,7 +222,7 @@ class _Path:
         self._targeted = ~np.isnan(targets) & ~oracle.constant
         self._targeted[value] = not oracle.constant[value]
 
-    def at(self, level: float, near: _Point | None, tolerance: float | None = None) -> _Point:
+    def at(self, level: float, near: _SweepPoint | None, tolerance: float | None = None) -> _SweepPoint:
         """Solve at a level, predicted from a nearby point along its derivative."""
         moved = self._targets.copy()
         moved[self._value] = level
@@ -234,7 +234,7 @@ class _Path:
         slack_moves = (np.arange(len(psi)) == self._value) - levels[:, self._value]
         slope = np.where(binds, weights[:, self._value], slack_moves)
         zero = np.zeros_like(psi)
-        return _Point(
+        return _SweepPoint(
             level,
             solution,
             binds,
@@ -243,9 +243,9 @@ class _Path:
             weights[:, self._value],
         )
 
-    def switches(self, points: list[_Point]) -> tuple[Switch, ...]:
+    def switches(self, points: list[_SweepPoint]) -> tuple[Switch, ...]:
         """Return where targets start or stop to bind along points in order, ascending."""
-        steps: list[tuple[_Point, _Point]] = []
+        steps: list[tuple[_SweepPoint, _SweepPoint]] = []
         for left, right in pairwise(points):
             # A value on the same side of both points may be on the other side between them: its cubic tells.
             turns = {_turning(left, right, int(j)) for j in np.flatnonzero(left.binds == right.binds)} - {0.0}
@@ -258,7 +258,7 @@ class _Path:
         ]
         return tuple(sorted(result, key=lambda switch: switch.target))
 
-    def _root(self, left: _Point, right: _Point, j: int) -> float:
+    def _root(self, left: _SweepPoint, right: _SweepPoint, j: int) -> float:
         """Find the level between two points at which psi_j is 0, by Newton steps safeguarded by a bracket."""
         low, high, rises = left.level, right.level, bool(right.binds[j])
         near = left if abs(left.psi[j]) <= abs(right.psi[j]) else right
@@ -280,7 +280,7 @@ class _Path:
         return (low + high) / 2
 
 
-def _turning(left: _Point, right: _Point, j: int) -> float:
+def _turning(left: _SweepPoint, right: _SweepPoint, j: int) -> float:
     """Return how far from the left the cubic through psi_j of two points turns on the far side of 0; 0 for nowhere."""
     step = right.level - left.level
     start, end = float(left.psi[j]), float(right.psi[j])

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from map_core.analysis.drift import Drift, LevelDrift, drift
-from map_core.cli.inputs import LoadedTable, PaletteTargets, load_table
+from map_core.cli.inputs import LoadedTable, PaletteTargets, load_with_notes
 from map_core.cli.output import columns, print_json
 from map_core.core.types import Form
 
@@ -27,7 +27,7 @@ def compare_tables(
     as_json: bool,
 ) -> None:
     """Print what becomes of each palette on another table."""
-    after = load_table(other).select(use_case)
+    after = load_with_notes(other).select(use_case)
     for number, palette in enumerate(palettes, start=1):
         level_drift = drift(opened.table, after, palette.levels, Form(form) if form else None)
         name = str(palette.record.get("name", f"palette {number}"))

@@ -30,7 +30,7 @@ class LoadedTable:
     oracle: Oracle
 
 
-def load_table(path: Path) -> RewardTable:
+def load_with_notes(path: Path) -> RewardTable:
     """Load a table, and say on standard error how its file was read where that took decisions.
 
     Raises:
@@ -48,7 +48,7 @@ def open_table(table: Path, use_case: str | None, form: str | None) -> LoadedTab
     Raises:
         InputError: the table cannot be read, or the form does not apply.
     """
-    data = load_table(table).select(use_case)
+    data = load_with_notes(table).select(use_case)
     return LoadedTable(data, MemoryOracle.of(data, Form(form) if form else None))
 
 

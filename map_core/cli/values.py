@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from map_core.cli.inputs import load_table
+from map_core.cli.inputs import load_with_notes
 from map_core.cli.options import json_option, values_file_option
 from map_core.core import amounts
 from map_core.core.assets import DEFAULTS
@@ -101,7 +101,7 @@ def values(
     if table is None and (DEFAULTS / "default.parquet").is_file():
         table = DEFAULTS / "default.parquet"
         labels = labels or next(iter(DEFAULTS.glob("labels.jsonl")), None)
-    loaded = load_table(table) if table is not None else None
+    loaded = load_with_notes(table) if table is not None else None
     measured = separations(loaded, read_labels(labels)) if loaded is not None and labels is not None else {}
     lengths = length_correlations(loaded) if loaded is not None else {}
     known = _known(loaded)

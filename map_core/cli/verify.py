@@ -20,7 +20,7 @@ from map_core.cli.delivery_output import (
     describe_crossed,
     describe_delivery,
 )
-from map_core.cli.inputs import load_table, open_table, read_palettes
+from map_core.cli.inputs import load_with_notes, open_table, read_palettes
 from map_core.cli.options import (
     candidates_option,
     engine_option,
@@ -192,7 +192,7 @@ def fresh_replies(
     Replies in the file ``fresh`` to prompts that are kept apart are left out.
     """
     if fresh is not None and fresh.is_file():
-        table = load_table(fresh)
+        table = load_with_notes(fresh)
         wanted = [number for number, prompt in enumerate(table.prompts) if prompt not in kept_apart]
         table = table.take(wanted) if 0 < len(wanted) < len(table.prompts) else table
         if not set(table.prompts) <= set(others.prompts):

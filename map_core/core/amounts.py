@@ -98,6 +98,22 @@ def scientific(value: Number, decimals: int = 0) -> str:
     return UNKNOWN if finite is None else f"{finite + 0.0:.{decimals}e}"
 
 
+def counted(count: int, singular: str, plural: str = "", *, grouped: bool = False) -> str:
+    """Return a number and what it counts.
+
+    Args:
+        count: how many.
+        singular: the word for one.
+        plural: the word for others; ``singular`` with an s by default.
+        grouped: separate thousands with commas.
+
+    Example:
+        >>> counted(1, "reply", "replies"), counted(2000, "prompt"), counted(2000, "prompt", grouped=True)
+        ('1 reply', '2000 prompts', '2,000 prompts')
+    """
+    return f"{count:{',' if grouped else ''}} {singular if count == 1 else plural or singular + 's'}"
+
+
 def percentile(value: Number, decimals: int = 0, toward: Literal["nearest", "down", "up"] = "nearest") -> str:
     """Format a percentile of the base model's replies.
 

@@ -20,7 +20,7 @@ from map_core.scoring.pairwise import (
     PairJudgement,
     PairQuestion,
     TrustLevel,
-    agreement,
+    judgement_agreement,
 )
 from map_core.store import Database, custom_values
 from map_core.store.custom_values import KeptJudgement, ReplyId, StoredValue
@@ -59,7 +59,7 @@ def judgement_rows(table: RewardTable, judgements: Sequence[KeptJudgement]) -> l
 
 def scorer_agreement(table: RewardTable, rewards: np.ndarray, judgements: Sequence[KeptJudgement]) -> Agreement | None:
     """Return how well scores agree with judgements; None while no pair was decided."""
-    return agreement(rewards, judgement_rows(table, judgements))
+    return judgement_agreement(rewards, judgement_rows(table, judgements))
 
 
 def value_agreement(

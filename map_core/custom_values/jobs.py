@@ -54,7 +54,7 @@ def start(table: Path, replies: str, definition: Definition) -> Job:
     return _JOBS.submit(out, lambda job: _follow(job, table, out, definition))
 
 
-def job(replies: str, definition: Definition) -> Job | None:
+def find_job(replies: str, definition: Definition) -> Job | None:
     """Return the job of a definition in this process; None if there was none."""
     return _JOBS.get(score_cache.score_path(replies, definition))
 

@@ -108,7 +108,7 @@ def nearest(
     solution = solve(oracle, targets, budget=budget)
     met = solution.status is Status.CONVERGED and solution.kl <= budget + BUDGET_TOLERANCE
     if not met or (trusted_only and _log_trust(oracle, solution) < 0):
-        path = _Path(oracle, targets, np.where(movable, 1.0 / weight, 0.0))
+        path = _RidgePath(oracle, targets, np.where(movable, 1.0 / weight, 0.0))
         closest = path.trusted() if trusted_only else path.within(budget)
         if closest is None:
             return None
@@ -120,7 +120,7 @@ def nearest(
     return NearestPalette(reached, given_up, solution, float(np.sqrt(weight @ given_up**2)), budget)
 
 
-class _Path:
+class _RidgePath:
     """Solutions along log rho, each started from its neighbour."""
 
     def __init__(self, oracle: Oracle, targets: np.ndarray, price: np.ndarray) -> None:

@@ -82,7 +82,7 @@ def counts(way: Baseline) -> tuple[int, int, int]:
     return int(judged.meets.all(axis=1).sum()), int(improves.sum()), len(judged.kl)
 
 
-def percent(part: float) -> str:
+def share_text(part: float) -> str:
     """Format a share in percent, with a decimal where it is near 0 or 1 without being it."""
     if part == 0.0:
         return "none"
@@ -110,7 +110,7 @@ def shares(data: BaselineFigureData, improved: bool = False) -> go.Figure:
         parts.append(of / rows)
         above.append(max(high - of / rows, 0.0))
         below.append(max(of / rows - low, 0.0))
-        labels.append(percent(of / rows) if rows > 1 else ("yes" if of else "no"))
+        labels.append(share_text(of / rows) if rows > 1 else ("yes" if of else "no"))
     shades = [ACCENT if way.name == SOLVED else PICKED if len(way.judged.kl) > 1 else NEUTRAL for way in ways]
     figure = go.Figure()
     figure.add_bar(

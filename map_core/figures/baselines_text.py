@@ -12,7 +12,7 @@ import numpy as np
 from map_core.analysis.baselines import Baseline
 from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
-from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, BaselineFigureData, counts, percent
+from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, BaselineFigureData, counts, share_text
 from map_core.text import sentences
 
 
@@ -23,7 +23,7 @@ def share(of: int, rows: int) -> str:
         >>> share(24, 400)
         '6% (4 to 8%)'
     """
-    return f"{percent(of / rows)} ({_ends(of, rows)})"
+    return f"{share_text(of / rows)} ({_ends(of, rows)})"
 
 
 def _ends(of: int, rows: int) -> str:
@@ -64,12 +64,12 @@ def facts(data: BaselineFigureData) -> list[tuple[str, str, str]]:
             meaning += f"; those cost {sentences.number(hit / paid, 2)} times the palette"
         if name == SAME and cheapest(data):
             meaning += "; your palette is the cheapest way to them"
-        lines.append((data.title(way), percent(met / rows), f"{meaning}."))
+        lines.append((data.title(way), share_text(met / rows), f"{meaning}."))
     way = data.way(SAME)
     if way is not None:
         _, improved, rows = counts(way)
         meaning = f"of random weights {data.cost()} ({_ends(improved, rows)})."
-        lines.append((_improves(data), percent(improved / rows), meaning))
+        lines.append((_improves(data), share_text(improved / rows), meaning))
     return lines
 
 
@@ -141,7 +141,7 @@ def table(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str
     rows = []
     for way in data.found:
         met, improved, count = counts(way)
-        shares = [percent(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
+        shares = [share_text(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
         middle = np.median(way.judged.levels, axis=0)
         levels = [data.units.said(j, middle[j]) for j in data.wanted]
         rows.append((-1, [data.title(way), *shares, sentences.number(float(np.median(way.judged.kl))), *levels]))

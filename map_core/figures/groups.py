@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 from map_core.core import amounts
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
 from map_core.groups import GroupAgreement, Rule
-from map_core.text.groups import RULES, percent
+from map_core.text.groups import RULES, share_of_way
 from map_core.text.sentences import capitalised
 from map_core.text.units import Units
 
@@ -222,7 +222,7 @@ def shares(data: GroupFigureData) -> go.Figure:
                 "line": {"width": 0},
                 "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "solidity": 0.22, "size": 7},
             },
-            text=[percent(float(share)) for share in shown_shares],
+            text=[share_of_way(float(share)) for share in shown_shares],
             textposition="outside",
             textfont={"size": data.type_size - 2},
             cliponaxis=False,

@@ -13,7 +13,7 @@ import numpy as np
 from map_core.core import amounts, safe_csv
 from map_core.figures.groups import GroupFigureData
 from map_core.groups import Rule
-from map_core.text.groups import RULES, percent
+from map_core.text.groups import RULES, share_of_way
 from map_core.text.sentences import capitalised
 
 
@@ -32,9 +32,10 @@ def shares_alt(data: GroupFigureData) -> str:
     if common is None:
         return "How far the common palette brings each group: it is being computed."
     least = int(np.argmin(common.satisfaction))
+    share = share_of_way(float(common.satisfaction[least]))
     return (
         f"How far each group gets alone and in each common palette. In the most equal one, "
-        f"{data.agreement.groups[least].name} gets the least, {percent(float(common.satisfaction[least]))} of the way."
+        f"{data.agreement.groups[least].name} gets the least, {share} of the way."
     )
 
 

@@ -63,9 +63,9 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
     problem = _Problem.of(oracle, groups)
     affordable = min(budget, oracle.log_candidates)
     total_importance = float(problem.importance.sum())
-    points: dict[float, _Point] = {}
+    points: dict[float, _PricePoint] = {}
 
-    def at(log_price: float) -> _Point:
+    def at(log_price: float) -> _PricePoint:
         if log_price not in points:
             nearby = min(points, key=lambda known: abs(known - log_price), default=None)
             start = np.zeros(problem.by_value.shape[1]) if nearby is None else points[nearby].theta
@@ -154,7 +154,7 @@ class _Problem:
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
+class _PricePoint:
     """The bargain at one price.
 
     Args:
@@ -174,7 +174,7 @@ class _Point:
     residual: float
 
 
-def _maximise(oracle: Oracle, problem: _Problem, price: float, theta: np.ndarray) -> _Point:
+def _maximise(oracle: Oracle, problem: _Problem, price: float, theta: np.ndarray) -> _PricePoint:
     """Maximise the dual at one price by projected Newton steps from theta."""
 
     def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, Moments]:
@@ -202,4 +202,4 @@ def _maximise(oracle: Oracle, problem: _Problem, price: float, theta: np.ndarray
         value, gradient, hessian, moments = trial
     x = problem.by_value @ theta
     kl = max(0.0, float(x @ moments.levels - moments.log_normaliser))
-    return _Point(theta, x, value, moments, kl, float(np.abs(np.minimum(theta, -gradient)).max(initial=0.0)))
+    return _PricePoint(theta, x, value, moments, kl, float(np.abs(np.minimum(theta, -gradient)).max(initial=0.0)))

@@ -32,7 +32,7 @@ from map_core.oracle.parquet_reader import (
     read_ahead,
     refuse_returning_prompts,
     rewards_in,
-    value_columns,
+    streamed_values,
     weight_columns,
 )
 from map_core.oracle.reward_stats import RewardStats, combine_stats
@@ -92,7 +92,7 @@ class ParquetOracle(Oracle):
         self._threads = available_threads() if threads is None else threads
         self._stamp = self._file_stamp()
         schema = load_schema(self._path)
-        self._columns = tuple(values) if values is not None else value_columns(self._path, schema, prompt)
+        self._columns = tuple(values) if values is not None else streamed_values(self._path, schema, prompt)
         if len(set(self._columns)) < len(self._columns):
             raise InputError(f"Values must have different names; got {', '.join(self._columns)}.")
         self._weight_columns = weight_columns(self._path, schema, self._columns)

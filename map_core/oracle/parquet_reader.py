@@ -35,7 +35,7 @@ def load_schema(path: Path) -> pa.Schema:
         raise InputError(f"{path} is not a Parquet file that can be read ({error}). Give a reward table.") from error
 
 
-def value_columns(path: Path, schema: pa.Schema, prompt: str) -> tuple[str, ...]:
+def streamed_values(path: Path, schema: pa.Schema, prompt: str) -> tuple[str, ...]:
     """Return the values that the metadata names, or all columns of numbers that belong to nothing else.
 
     Raises:

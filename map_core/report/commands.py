@@ -28,7 +28,7 @@ def command_text(name: str, *words: str) -> str:
     return text
 
 
-def model_name(report: Report) -> str:
+def model_argument(report: Report) -> str:
     """Return the base model's name for the commands: as the table records it, else the default one."""
     recorded = report.source.metadata.get("model")
     if isinstance(recorded, str) and recorded:

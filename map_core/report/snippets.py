@@ -21,7 +21,7 @@ from map_core.report.commands import (
     add_command,
     added_values,
     command_text,
-    model_name,
+    model_argument,
     weights_of,
 )
 from map_core.report.contents import Report
@@ -141,7 +141,7 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
     words = [word for name, weight in weights.items() for word in ("--weights", f"{name}={weight!r}")]
     for name, number in settings.as_dict().items():
         words += [f"--{name.replace('_', '-')}", f"{number:g}"]
-    words += ["--candidates", str(candidates(report)), "--model", model_name(report)]
+    words += ["--candidates", str(candidates(report)), "--model", model_argument(report)]
     if metadata.get("system"):
         words += ["--system", str(metadata["system"])]
     if added_values(report):
@@ -150,7 +150,7 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
     return command_text("generate", "--prompt", prompt, *words)
 
 
-def palette_line(report: Report) -> str:
+def palette_json(report: Report) -> str:
     """Return the palette as a line of a palettes file."""
     levels = report.oracle.rewards_at(report.assessment.targets)
     named = {n: float(level) for n, level in zip(report.table.values, levels, strict=True) if not math.isnan(level)}
@@ -159,7 +159,7 @@ def palette_line(report: Report) -> str:
 
 def serve_command(report: Report) -> str:
     """Return a palettes file, and ``serve`` on it."""
-    return f"printf '%s\\n' {shlex.quote(palette_line(report))} > palettes.jsonl\n" + command_text(
+    return f"printf '%s\\n' {shlex.quote(palette_json(report))} > palettes.jsonl\n" + command_text(
         "serve", *_table_words(report), "--palettes", "palettes.jsonl"
     )
 
@@ -174,7 +174,7 @@ def weights_json(report: Report) -> str:
         "candidates": candidates(report),
         "kl_nats": None if report.solution is None else report.solution.kl,
         "use_case": report.palette.use_case,
-        "model": model_name(report),
+        "model": model_argument(report),
         "table_sha256": report.source.fingerprint,
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from map_core.core import amounts
 from map_core.core.types import Form, SamplingSettings
 from map_core.palettes.palette import ALL
-from map_core.report.commands import VALUES_FILE, WITH_VALUES, added_values, command_text, model_name
+from map_core.report.commands import VALUES_FILE, WITH_VALUES, added_values, command_text, model_argument
 from map_core.report.contents import Report
 from map_core.scoring import FAMILIES, cards, from_metadata, scorable_values
 
@@ -50,7 +50,7 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
         "from map_core.models.files import locate",
         "",
         f"TABLE = vp.load_table({', '.join(_table_arguments(report))})",
-        f"MODEL = {model_name(report)!r}  # that wrote the table's replies: a name from `models list`, or a folder",
+        f"MODEL = {model_argument(report)!r}  # that wrote the table's replies: a name from `models list`, or a folder",
         "WEIGHTS = {  # the log's rewards/NAME/mean beside the forecast",
         *(f"    {name!r}: {weight!r},  # {_forecast(report, name)}" for name, weight in weights.items()),
         "}",
@@ -127,7 +127,7 @@ def sampling_notes(report: Report) -> list[str]:
         notes.append(f"The table does not say at which {', '.join(unknown)} its replies were drawn.")
     if notes:
         notes.append("So the forecast is not of what is tuned here. Draw a table for tuning and solve on it:")
-        words = ["--prompts", "prompts.jsonl", "--model", model_name(report), "--temperature"]
+        words = ["--prompts", "prompts.jsonl", "--model", model_argument(report), "--temperature"]
         words += [amounts.significant(settings.temperature), "--top-p", "1", "--top-k", "0", "--out", "tuning.parquet"]
         notes += [f"  {line}" for line in command_text("build", *words).replace(" \\\n ", "").splitlines()]
     if report.oracle.form is Form.POOLED:

@@ -23,7 +23,7 @@ from map_core.models.refused_fields import OptionalField, left_out, lowered, ren
 from map_core.models.request_extra import check_request_extra
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
 from map_core.scoring.definition import title_from
-from map_core.scoring.score_server import ScoreServer, address_of, open_server, send
+from map_core.scoring.score_server import ScoreServer, model_address, open_server, send
 from map_core.scoring.settings import Setting, check_settings
 from map_core.scoring.shared_models import ScoringModels
 
@@ -72,7 +72,7 @@ class Judge(Scorer):
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
         given = check_settings(f"the value {name!r}", settings, _SETTINGS)
-        address = address_of(name, given, _SETTINGS, ("model", "question"))
+        address = model_address(name, given, _SETTINGS, ("model", "question"))
         self._lowest, self._highest = given.get("lowest", 1), given.get("highest", 9)
         if not 0 <= self._lowest < self._highest <= 9:
             raise InputError(

@@ -187,7 +187,7 @@ class _Deck:
         return self._left.pop()
 
 
-def agreement(scores: np.ndarray, judged: Sequence[PairJudgement]) -> Agreement | None:
+def judgement_agreement(scores: np.ndarray, judged: Sequence[PairJudgement]) -> Agreement | None:
     """Measure how well scores agree with judgements, with Wilson's interval.
 
     See :func:`map_core.core.wilson.wilson_interval`. It takes pairs for independent draws; the spread over

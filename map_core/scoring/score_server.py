@@ -35,7 +35,9 @@ class ScoreServer:
         weakref.finalize(self, self.client.close)
 
 
-def address_of(name: str, given: Mapping[str, Any], settings: Mapping[str, Setting], needed: Sequence[str]) -> Address:
+def model_address(
+    name: str, given: Mapping[str, Any], settings: Mapping[str, Setting], needed: Sequence[str]
+) -> Address:
     """Return the address of a value's model.
 
     Args:

@@ -20,7 +20,7 @@ from map_core.models.endpoint import KEYS_BY_HOST
 from map_core.models.refused_fields import OptionalField
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
 from map_core.scoring.definition import title_from
-from map_core.scoring.score_server import ScoreServer, address_of, open_server, send
+from map_core.scoring.score_server import ScoreServer, model_address, open_server, send
 from map_core.scoring.served_endpoints import (
     ENDPOINTS,
     GET_REWARD,
@@ -77,7 +77,7 @@ class Served(Scorer):
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
         given = check_settings(f"the value {name!r}", settings, _SETTINGS)
-        address = address_of(name, given, _SETTINGS, ("model", "endpoint"))
+        address = model_address(name, given, _SETTINGS, ("model", "endpoint"))
         self._endpoint = given["endpoint"]
         self._scale = given.get("scale", "served" if self._endpoint == GET_REWARD else "logit")
         self._template = given.get("template", {SCORE: "pair"}.get(self._endpoint, ""))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from map_core.core import amounts
 from map_core.groups import Group, GroupAgreement, Rule, satisfaction
-from map_core.text.groups import MET, percent
+from map_core.text.groups import MET, share_of_way
 from map_core.text.units import Units
 
 
@@ -39,7 +39,7 @@ def nearness_sentence(share: float) -> str:
         return "You get all that you ask for."
     if share < -1e-6:
         return "Something ends up lower than you ask for, and lower than the model has it now."
-    return f"You get {percent(share)} of the way to what you ask for."
+    return f"You get {share_of_way(share)} of the way to what you ask for."
 
 
 def common_levels(agreement: GroupAgreement, units: Units, value: int, target: float) -> str:

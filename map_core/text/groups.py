@@ -59,7 +59,7 @@ def wish_text(percentile: float, base: float) -> str:
     return next((wording for most, wording in WISHES if percentile - base <= most), "not known")
 
 
-def percent(share: float) -> str:
+def share_of_way(share: float) -> str:
     """Format a share of the way in percent, never rounded up to all of it.
 
     Example:
@@ -71,7 +71,7 @@ def percent(share: float) -> str:
     return amounts.percent(min(max(share, 0.0), 0.99))
 
 
-def price(kl: float) -> str:
+def price_in_drafts(kl: float) -> str:
     """Word nats, and how many drafts one would pick the best of to spend as many.
 
     Example:
@@ -91,7 +91,7 @@ def headline(agreement: GroupAgreement) -> str:
     everyone = "The group" if len(agreement.groups) == 1 else "Every group"
     least = float(common.satisfaction.min())
     if common.limit is Limit.NONE:
-        return f"{everyone} can have all that it asks for, for {price(common.solution.kl)}."
+        return f"{everyone} can have all that it asks for, for {price_in_drafts(common.solution.kl)}."
     if least < 1e-6:
         why = (
             "these wishes pull exactly against each other"
@@ -100,7 +100,7 @@ def headline(agreement: GroupAgreement) -> str:
         )
         return f"There is no common ground above the base model: {why}."
     ends = "within the budget" if common.limit is Limit.BUDGET else "and more is not possible at any price"
-    return f"{everyone} can get at least {percent(least)} of the way to what it asks for, {ends}."
+    return f"{everyone} can get at least {share_of_way(least)} of the way to what it asks for, {ends}."
 
 
 def outcome_sentence(agreement: GroupAgreement, rule: Rule) -> str:
@@ -113,11 +113,11 @@ def outcome_sentence(agreement: GroupAgreement, rule: Rule) -> str:
     if least >= 1 - 1e-6:
         return f"Everyone has all that was asked for, for {amounts.nats(common.solution.kl)}."
     if float(shares.max()) - least < 0.005:
-        return f"Everyone gets {percent(least)} of the way, for {amounts.nats(common.solution.kl)}."
+        return f"Everyone gets {share_of_way(least)} of the way, for {amounts.nats(common.solution.kl)}."
     worst = [agreement.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
     return (
-        f"From {percent(least)} of the way ({name_list(worst)}) to {percent(float(shares.max()))}, "
-        f"{percent(float(shares.mean()))} on average, for {amounts.nats(common.solution.kl)}."
+        f"From {share_of_way(least)} of the way ({name_list(worst)}) to {share_of_way(float(shares.max()))}, "
+        f"{share_of_way(float(shares.mean()))} on average, for {amounts.nats(common.solution.kl)}."
     )
 
 
@@ -135,11 +135,11 @@ def concession_sentences(agreement: GroupAgreement, rule: Rule, units: Units) ->
             if np.nan_to_num(part.short)[j] > 0
         ]
         if part.lost < 0.005:
-            start = f"{group.name} gives up nothing: {percent(part.common)}"
+            start = f"{group.name} gives up nothing: {share_of_way(part.common)}"
             start += " of the way, as far as alone" if part.common < 1 - 1e-6 else " of what it asks for"
         else:
-            start = f"{group.name} gets {percent(part.common)} of the way, where alone it would get "
-            start += f"{percent(part.alone)}: it gives up {_points(part.lost)}"
+            start = f"{group.name} gets {share_of_way(part.common)} of the way, where alone it would get "
+            start += f"{share_of_way(part.alone)}: it gives up {_points(part.lost)}"
         texts.append(f"{start}; {listed(short[:3])}." if short else f"{start}.")
     return texts
 
@@ -201,8 +201,8 @@ def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
             f"{'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short."
         )
     if joint.kl > agreement.budget + 1e-9:
-        return f"All wishes at once are possible, for {price(joint.kl)}, which is more than the budget."
-    return f"All wishes at once are possible, for {price(joint.kl)}."
+        return f"All wishes at once are possible, for {price_in_drafts(joint.kl)}, which is more than the budget."
+    return f"All wishes at once are possible, for {price_in_drafts(joint.kl)}."
 
 
 def pair_sentences(agreement: GroupAgreement, units: Units, most: int = 4) -> list[str]:

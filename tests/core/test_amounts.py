@@ -50,8 +50,8 @@ FORMS = {
     "price": changes.price_text,
     "cost before": lambda x: changes.cost_sentence(x, 1.0),
     "cost after": lambda x: changes.cost_sentence(1.0, x),
-    "price of groups": groups.price,
-    "share of groups": groups.percent,
+    "price of groups": groups.price_in_drafts,
+    "share of groups": groups.share_of_way,
     "wish": lambda x: groups.wish_text(x, 50.0),
     "wish, base": lambda x: groups.wish_text(50.0, x),
 }

@@ -25,7 +25,7 @@ from map_core.errors import InputError, PaletteError
 from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, scorers
 from map_core.scoring.head_weights import Comparison, HeadEvidence, HeadWeights
-from map_core.scoring.pairwise import PairAnswer, PairJudgement, agreement, choose_pairs
+from map_core.scoring.pairwise import PairAnswer, PairJudgement, choose_pairs, judgement_agreement
 from map_core.store import SETTING, custom_values, database, table_key
 from tests.tables import make_table
 
@@ -237,7 +237,7 @@ def test_judgements_are_found_again_by_prompt_and_candidate():
 )
 def test_words_and_advice_follow_the_judgements(agreed, of, said, then):
     pairs = [PairJudgement(0, 1, PairAnswer.FIRST)] * agreed + [PairJudgement(0, 1, PairAnswer.SECOND)] * (of - agreed)
-    found = agreement(np.array([1.0, 0.0]), pairs)
+    found = judgement_agreement(np.array([1.0, 0.0]), pairs)
     assert agreements.trust_sentence(found).startswith(said)
     assert then in agreements.advice(found)
 

@@ -26,7 +26,7 @@ from map_core.text.groups import (
     name_list,
     outcome_sentence,
     pair_sentences,
-    percent,
+    share_of_way,
     wish_text,
 )
 from map_core.text.units import Units
@@ -112,7 +112,7 @@ def test_bad_groups_are_refused():
 
 
 def test_shares_and_wishes_in_words():
-    assert [percent(share) for share in (0.0, 0.804, 0.9999, 1.0, -0.2)] == ["0%", "80%", "99%", "100%", "0%"]
+    assert [share_of_way(share) for share in (0.0, 0.804, 0.9999, 1.0, -0.2)] == ["0%", "80%", "99%", "100%", "0%"]
     assert [wish_text(p, 50) for p in (20, 45, 50, 58, 65, 78, 95)] == [
         "may drop far",
         "may drop some",
@@ -158,7 +158,7 @@ def test_the_levels_of_common_palettes_are_told_beside_a_wish():
 
 def test_what_is_said_of_a_meeting():
     found = meeting()
-    least = percent(found.common[Rule.WORST_OFF].satisfaction.min())
+    least = share_of_way(found.common[Rule.WORST_OFF].satisfaction.min())
     assert least in headline(found)
     assert "within the budget" in headline(found)
     assert least in outcome_sentence(found, Rule.WORST_OFF)

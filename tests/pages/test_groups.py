@@ -131,7 +131,7 @@ def test_a_bad_file_is_refused_in_words(text, message):
 
 
 def test_a_table_has_room_for_so_many():
-    assert roster.unique_names(["a", "a", " a ", "", "x" * 90]) == [
+    assert roster.member_names(["a", "a", " a ", "", "x" * 90]) == [
         "a",
         "a (2)",
         "a (3)",

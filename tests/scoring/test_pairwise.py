@@ -16,8 +16,8 @@ from map_core.scoring.pairwise import (
     PairJudgement,
     PairQuestion,
     TrustLevel,
-    agreement,
     choose_pairs,
+    judgement_agreement,
     trust_level,
 )
 from tests.tables import make_table
@@ -60,7 +60,7 @@ def test_three_pairs_counted_by_hand():
         PairJudgement(2, 3, PairAnswer.SECOND),  # the scorer sees no difference: half
         PairJudgement(0, 2, PairAnswer.NEITHER),  # left out
     ]
-    found = agreement(scores, judged)
+    found = judgement_agreement(scores, judged)
     assert (found.agreed, found.decided, found.undecided, found.auc) == (1.5, 3, 1, 0.5)
     assert found.trust_level is None  # too few
 
@@ -70,13 +70,13 @@ def test_the_interval_is_wilsons(agreed, of):
     scores = np.array([1.0, 0.0])
     judged = [PairJudgement(0, 1, PairAnswer.FIRST)] * agreed + [PairJudgement(0, 1, PairAnswer.SECOND)] * (of - agreed)
     expected = binomtest(agreed, of).proportion_ci(0.95, method="wilson")
-    found = agreement(scores, judged)
+    found = judgement_agreement(scores, judged)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 def test_nothing_decided_says_nothing():
-    assert agreement(TRUTH, []) is None
-    assert agreement(TRUTH, [PairJudgement(0, 1, PairAnswer.NEITHER)]) is None
+    assert judgement_agreement(TRUTH, []) is None
+    assert judgement_agreement(TRUTH, [PairJudgement(0, 1, PairAnswer.NEITHER)]) is None
 
 
 def test_pairs_are_of_one_prompt_differ_and_are_spread_evenly():
@@ -124,7 +124,7 @@ def test_scores_must_fit_the_replies():
 
 def test_a_perfect_scorer_is_reliable_and_an_inverted_one_is_reversed():
     asked = choose_pairs(TABLE, TRUTH, 15)
-    perfect, inverted = agreement(TRUTH, judge(asked)), agreement(-TRUTH, judge(asked))
+    perfect, inverted = judgement_agreement(TRUTH, judge(asked)), judgement_agreement(-TRUTH, judge(asked))
     assert (perfect.auc, perfect.trust_level, perfect.reversed) == (1.0, TrustLevel.RELIABLE, False)
     assert (inverted.auc, inverted.trust_level, inverted.reversed) == (0.0, TrustLevel.UNUSABLE, True)
 
@@ -134,7 +134,7 @@ def test_a_coin_is_seldom_called_anything_but_not_to_be_used(wanted):
     said = Counter()
     for seed in range(300):
         coin = np.random.default_rng(seed).normal(size=len(TRUTH))
-        said[agreement(coin, judge(choose_pairs(TABLE, coin, wanted, seed))).trust_level] += 1
+        said[judgement_agreement(coin, judge(choose_pairs(TABLE, coin, wanted, seed))).trust_level] += 1
     assert said[TrustLevel.UNUSABLE] >= 0.95 * 300
 
 
@@ -142,7 +142,7 @@ def test_the_share_estimates_that_of_all_pairs_and_its_interval_holds_it():
     scores = scored(0.35)
     truth, found = concordance(scores), []
     for seed in range(400):
-        found.append(agreement(scores, judge(choose_pairs(TABLE, scores, 20, seed))))
+        found.append(judgement_agreement(scores, judge(choose_pairs(TABLE, scores, 20, seed))))
     error = np.std([one.auc for one in found]) / np.sqrt(len(found))
     assert np.mean([one.auc for one in found]) == pytest.approx(truth, abs=4 * error)
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.95
@@ -153,7 +153,7 @@ def test_the_share_estimates_that_of_all_pairs_and_its_interval_holds_it():
 def test_pairs_that_nobody_can_tell_apart_are_left_out():
     scores = scored(0.3)
     asked = choose_pairs(TABLE, scores, 40)
-    strict, easy = agreement(scores, judge(asked)), agreement(scores, judge(asked, threshold=0.5))
+    strict, easy = judgement_agreement(scores, judge(asked)), judgement_agreement(scores, judge(asked, threshold=0.5))
     assert easy.undecided > 0
     assert easy.decided + easy.undecided == 40
     assert easy.auc > strict.auc

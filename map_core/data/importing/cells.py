@@ -91,7 +91,7 @@ class NumberColumn:
             self.has_text |= isinstance(cell, str)
             self._has_booleans |= isinstance(cell, bool)
             self._nonempty += not is_empty(cell)
-            self._numeric += is_number(cell.strip().removesuffix("%") if isinstance(cell, str) else cell)
+            self._numeric += reads_as_number(cell.strip().removesuffix("%") if isinstance(cell, str) else cell)
             self._number_like += isinstance(cell, str) and bool(_NUMBER_LIKE.fullmatch(cell.strip()))
             self._point_faults.check(cell, row)
             if as_boolean(cell) is None:
@@ -102,9 +102,9 @@ class NumberColumn:
                 self._look_at_marks(cell.strip(), row)
             if self._may_have_commas and self._decimal is None:
                 point = _in_mark(cell, COMMA)
-                number = isinstance(cell, str) and is_number(point) and not _POINT.fullmatch(cell.strip())
+                number = isinstance(cell, str) and reads_as_number(point) and not _POINT.fullmatch(cell.strip())
                 self._commas &= number or is_empty(cell)
-                self._has_comma |= number and not is_number(cell)
+                self._has_comma |= number and not reads_as_number(cell)
                 if number:
                     self._comma_faults.check(point, row)
                 else:
@@ -116,7 +116,7 @@ class NumberColumn:
             if self._ambiguous is None:
                 self._ambiguous = cell, row
         elif "," in cell or "." in cell:
-            self.decides |= is_number(_in_mark(cell, COMMA)) or is_number(cell)
+            self.decides |= reads_as_number(_in_mark(cell, COMMA)) or reads_as_number(cell)
 
     @property
     def holds_numbers(self) -> bool:
@@ -243,7 +243,7 @@ class _NumberFaults(CellFaults):
 
     def check(self, cell: Any, row: int) -> None:
         """Record a cell unless it is a usable number."""
-        if not (is_number(cell) and abs(float(cell)) <= LARGEST):
+        if not (reads_as_number(cell) and abs(float(cell)) <= LARGEST):
             self.record(cell, row)
 
     def message(self, where: str, column: str) -> str:
@@ -251,14 +251,14 @@ class _NumberFaults(CellFaults):
         cell = self.first
         if is_empty(cell):
             why, do = "is empty", "Score the reply or remove its row"
-        elif is_number(cell) and abs(float(cell)) <= LARGEST:
+        elif reads_as_number(cell) and abs(float(cell)) <= LARGEST:
             why = f"is {cell}, with a decimal point where other cells have a comma"
             do = "Write all numbers with one decimal mark"
-        elif is_number(cell) and math.isfinite(float(cell)):
+        elif reads_as_number(cell) and math.isfinite(float(cell)):
             why, do = f"is {cell}, too large to reckon with", "Write the value in a smaller unit"
-        elif is_number(cell):
+        elif reads_as_number(cell):
             why, do = f"is {cell}, not a finite number", "Score the reply again or remove its row"
-        elif isinstance(cell, str) and is_number(cell.strip().removesuffix("%")):
+        elif isinstance(cell, str) and reads_as_number(cell.strip().removesuffix("%")):
             why, do = f"is {cell!r} with a percent sign", "Write plain numbers, in one unit"
         else:
             why, do = f"is {short(cell)}, no number", "Write a number with a decimal point, or leave the column out"
@@ -311,7 +311,7 @@ def text_cells(
     return texts
 
 
-def is_number(cell: Any) -> bool:
+def reads_as_number(cell: Any) -> bool:
     """Return whether a cell is a number or the text of one; NaN and infinity are numbers here."""
     if isinstance(cell, bytes | bytearray) or (isinstance(cell, str) and "_" in cell):
         return False  # Python reads 1_000 as a number; people who write that mean a name.
@@ -343,11 +343,6 @@ def is_missing(cell: Any) -> bool:
 def is_empty(cell: Any) -> bool:
     """Return whether a cell is missing or blank."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return a number and what it counts."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def column_list(names: Sequence[str]) -> str:

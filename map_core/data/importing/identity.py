@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from map_core.data.importing.cells import counted
+from map_core.core.amounts import counted
 from map_core.data.importing.questions import Answer, Question
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from map_core.data.importing.cells import counted
+from map_core.core.amounts import counted
 from map_core.data.importing.identity import prompt_hash
 from map_core.data.importing.questions import Answer, Question
 

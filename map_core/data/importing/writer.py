@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from map_core.core.amounts import counted
 from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Form
-from map_core.data.importing.cells import counted
 from map_core.data.importing.echoes import without_prompt
 from map_core.data.importing.readers import RowChunk, SourceFile
 from map_core.data.importing.scan import FileScan, Report, texts

@@ -261,7 +261,7 @@ def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
         _draw_levels(scene, assessment, columns[0], done, len(batch.requests))
     if batch.ended and answered:
         others = {answer.name: answer.weights.by_value for answer in columns[1:]}
-        weights, model = columns[0].weights.by_value, generator.model_name(scene)
+        weights, model = columns[0].weights.by_value, generator.table_model(scene)
         candidate_field.draw_downloads(
             [records.generation_record(answer.generation, weights, others, model=model) for answer in answered],
             "many-prompts",

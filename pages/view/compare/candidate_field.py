@@ -192,7 +192,7 @@ def _draw_downloads(view: ComparisonView) -> None:
         view.generation,
         view.columns[0].weights.by_value,
         {column.name: column.weights.by_value for column in view.columns[1:]},
-        model=generator.model_name(view.scene),
+        model=generator.table_model(view.scene),
     )
     draw_downloads([record], "candidates")
 

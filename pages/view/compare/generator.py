@@ -58,7 +58,7 @@ class SteeringWeights:
     levels: np.ndarray
 
 
-def model_name(scene: Scene) -> str:
+def table_model(scene: Scene) -> str:
     """Return the model that the table's replies came from."""
     return recorded_model(scene.table.metadata)
 
@@ -67,7 +67,7 @@ def missing_model(scene: Scene) -> MissingModel | None:
     """Return what is missing for the generator to run; looked at again every few seconds."""
     if reason := refusal_reason(scene.table.metadata):
         return MissingModel(reason, None)
-    return _missing_model(model_name(scene))
+    return _missing_model(table_model(scene))
 
 
 @st.cache_data(ttl=5.0, show_spinner=False)
@@ -86,7 +86,7 @@ def _missing_model(model: str) -> MissingModel | None:
 
 def service(scene: Scene) -> GenerationService:
     """Return the one model process of this app."""
-    return shared_service(model_name(scene), request_extra=recorded_request_extra(scene.table.metadata))
+    return shared_service(table_model(scene), request_extra=recorded_request_extra(scene.table.metadata))
 
 
 def warm_up(scene: Scene) -> None:

@@ -210,7 +210,7 @@ def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool
         if meetings.meeting(database(), held.code) is None:
             st.rerun()  # closed meanwhile: the whole page says so
         members = meetings.entries(database(), held.code)
-        names = roster.unique_names(entry.name for entry in members)
+        names = roster.member_names(entry.name for entry in members)
         groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
         within = spend if is_host else meeting_budget(scene, meetings.meeting(database(), held.code) or held)
         agreement = shared_agreement(held.code).look(scene, groups, within) if groups else None

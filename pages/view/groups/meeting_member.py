@@ -151,7 +151,7 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
         return
     sentence = sentences.verdict(assessment, scene.oracle, scene.names)
     if assessment.solution is not None:
-        sentence += f" It costs {said.price(assessment.solution.kl)}."
+        sentence += f" It costs {said.price_in_drafts(assessment.solution.kl)}."
     st.html(shell_markup.headline(assessment.verdict, sentences.HEADLINES[assessment.verdict], sentence))
     if assessment.verdict is not Verdict.REACHABLE and assessment.nearest is not None:
         st.button(
@@ -240,7 +240,7 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
                 st.html(shell_markup.note("You are not in the picture any more. Send again to come back."))
             return
         JOINED.set(True)
-        names = roster.unique_names(entry.name for entry in members)
+        names = roster.member_names(entry.name for entry in members)
         groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
         others = len(members) - 1
         st.html(

@@ -83,7 +83,7 @@ def draw_budget(scene: Scene) -> float:
         help="How far the common palette may take the model from what it is. At most what choosing among the "
         "table's candidates can spend.",
     )
-    st.html(shell_markup.note(f"At most {said.price(float(chosen))}."))
+    st.html(shell_markup.note(f"At most {said.price_in_drafts(float(chosen))}."))
     return float(chosen)
 
 

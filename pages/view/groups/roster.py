@@ -16,7 +16,6 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from map_core.core import amounts
-from map_core.core.unused_name import unused_name
 from map_core.data.text_files.encoding import decode_text
 from map_core.data.text_files.records import json_records, known_fields
 from map_core.errors import InputError, PaletteError
@@ -27,6 +26,7 @@ from map_core.palettes.presets import Preset, presets
 from map_core.palettes.targets import resolve
 from map_core.store import database
 from map_core.store import palettes as saved_palettes
+from map_core.store.jsonl import unique_names
 from pages.view.session import kept, palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
@@ -85,24 +85,20 @@ def seated_groups() -> tuple[SeatedGroup, ...]:
     return GROUPS.get()
 
 
-def unique_names(names: Iterable[str]) -> list[str]:
-    """Return the names, each on one line, the second of a kind with a number.
+def member_names(names: Iterable[str]) -> list[str]:
+    """Return the names, each on one line and of a length to be shown, the second of a kind with a number.
 
     Example:
-        >>> distinct(["Ana", "Ben", "Ana"])
+        >>> member_names(["Ana", "Ben", " Ana "])
         ['Ana', 'Ben', 'Ana (2)']
     """
-    unique: list[str] = []
-    for name in names:
-        text = " ".join(str(name).split())[:MAX_NAME_LENGTH] or "Unnamed"
-        unique.append(unused_name(text, unique.__contains__))
-    return unique
+    return unique_names(" ".join(str(name).split())[:MAX_NAME_LENGTH] or "Unnamed" for name in names)
 
 
 def add(new: Iterable[SeatedGroup]) -> None:
     """Seat more groups, as many as there is room for."""
     everyone = (*seated_groups(), *new)
-    names = unique_names(group.name for group in everyone)
+    names = member_names(group.name for group in everyone)
     seated = tuple(replace(group, name=name) for group, name in zip(everyone, names, strict=True))[:MAX_GROUPS]
     if len(seated) < len(everyone):
         PROBLEM.set(f"A table has room for {MAX_GROUPS} groups; the others were left out.")

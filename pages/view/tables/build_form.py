@@ -95,8 +95,9 @@ def draw_build_form() -> None:
             disabled=not found or not model_choice.VALUES.get() or not model_choice.usable_model(),
         )
         if found:
-            said = f"{table_markup.counted(count, 'reply', 'replies')} to {table_markup.counted(len(found), 'prompt')}."
-            st.html(markup.note(f"{said} It goes on when you close this page, and can be stopped and gone on with."))
+            replies = amounts.counted(count, "reply", "replies", grouped=True)
+            size = f"{replies} to {amounts.counted(len(found), 'prompt', grouped=True)}."
+            st.html(markup.note(f"{size} It goes on when you close this page, and can be stopped and gone on with."))
 
 
 def own_definitions() -> tuple[Definition, ...]:
@@ -160,9 +161,9 @@ def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
 def prompts_sentence(prompts: Sequence[Prompt]) -> str:
     """How many prompts, of which use cases, and which are weighted or held out."""
     cases = list(dict.fromkeys(one.use_case for one in prompts))
-    said = table_markup.counted(len(prompts), "prompt")
+    said = amounts.counted(len(prompts), "prompt", grouped=True)
     if cases != [DEFAULT_USE_CASE]:
-        said += f" of {table_markup.counted(len(cases), 'use case')}: {', '.join(cases[:6])}" + (
+        said += f" of {amounts.counted(len(cases), 'use case', grouped=True)}: {', '.join(cases[:6])}" + (
             "…" if cases[6:] else ""
         )
     if len(times := {one.weight for one in prompts}) > 1:

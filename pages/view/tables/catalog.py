@@ -51,7 +51,7 @@ def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
                     key=f"table_look_{key}",
                     icon=":material/visibility:",
                     type="tertiary",
-                    on_click=open_table,
+                    on_click=show_table,
                     args=(name,),
                     disabled=bool(table.fault),
                 )
@@ -63,7 +63,7 @@ def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
                     )
 
 
-def open_table(name: str) -> None:
+def show_table(name: str) -> None:
     """Look at another table, "" for the app's own, and say so."""
     scenes.open_table(name)
     what = f"“{name}”" if name else DEFAULT_TITLE.lower()

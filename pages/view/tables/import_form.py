@@ -179,7 +179,7 @@ def _draw_columns(held: Upload, found: Preview) -> None:
     """Draw what the file holds, which column is what, and the name of the table."""
     if found.mapping:
         st.html(markup.note(f"{found.mapping} So its rows become these:"))
-    st.html(markup.note(f"{found.kind}, {table_markup.counted(len(found.columns), 'column')}. Its first rows:"))
+    st.html(markup.note(f"{found.kind}, {amounts.counted(len(found.columns), 'column')}. Its first rows:"))
     # As text, cut: a cell is shown as it is and never as markup or as a formula.
     cut = [{name: _shortened(cell) for name, cell in row.items()} for row in found.rows]
     st.dataframe(cut, hide_index=True, height=248, key="upload_rows")

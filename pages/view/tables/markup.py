@@ -22,23 +22,17 @@ def title(name: str, tag: str = "") -> str:
 def table_facts(table: TableEntry) -> str:
     """Return what a table holds, in one line."""
     each = table.replies / max(1, table.prompts)
+    replies = amounts.counted(table.replies, "reply", "replies", grouped=True)
     facts = [
-        counted(table.prompts, "prompt"),
-        f"{counted(table.replies, 'reply', 'replies')}, {amounts.fixed(each, grouped=True)} a prompt"
-        if each >= 1.05
-        else "one reply a prompt",
-        counted(len(table.values), "value"),
+        amounts.counted(table.prompts, "prompt", grouped=True),
+        f"{replies}, {amounts.fixed(each, grouped=True)} a prompt" if each >= 1.05 else "one reply a prompt",
+        amounts.counted(len(table.values), "value", grouped=True),
         table.model,
         f"from {table.source}" if table.source else "",
         size(table.bytes),
         f"{table.changed:%d %b %Y, %H:%M} UTC",
     ]
     return " · ".join(fact for fact in facts if fact)
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return a number and what it counts."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def size(count: int) -> str:

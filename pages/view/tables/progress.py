@@ -131,7 +131,7 @@ def _on_pressed(action: Callable[[str], None], name: str) -> None:
 
 def _look_at(name: str) -> None:
     processes.discard(name)
-    catalog.open_table(name)
+    catalog.show_table(name)
 
 
 def _columns_again(name: str) -> None:
@@ -150,7 +150,7 @@ def _about(process: TableJob) -> str:
     if process.kind == "import":
         return str(about.get("file", ""))
     facts = [
-        table_markup.counted(int(about["prompts"]), "prompt") if "prompts" in about else "",
+        amounts.counted(int(about["prompts"]), "prompt", grouped=True) if "prompts" in about else "",
         f"{about['candidates']} replies each" if "candidates" in about else "",
         ", ".join(str(value).replace("_", " ") for value in about.get("values", ())),
         str(about.get("model", "")),
@@ -166,7 +166,7 @@ def _progress_text(process: TableJob) -> str:
         return f"{text}: {process.done} %"
     if not process.total:
         return text
-    text += f": {process.done} of {table_markup.counted(process.total, 'prompt')}"
+    text += f": {process.done} of {amounts.counted(process.total, 'prompt', grouped=True)}"
     text += f", {amounts.fixed(process.rate, 1)} a minute" if process.rate else ""
     if process.seconds_left is not None:
         text += f", {amounts.minutes_seconds(process.seconds_left)} left in this step"

@@ -94,7 +94,7 @@ def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
         st.html(markup.note("This table has no texts of replies, so nothing can be scored on it."))
         return
     key = replies_key(seen.table)
-    job = jobs.job(key, own.value.definition)
+    job = jobs.find_job(key, own.value.definition)
     if job is None or job.ended:
         failed = job is not None and job.status is JobStatus.FAILED
         if failed:
@@ -221,7 +221,7 @@ def _switch(seen: ValuesView, own: CustomValue, version: int) -> None:
 
 def _delete(seen: ValuesView, own: CustomValue) -> None:
     """Delete the value with everything that belongs to it."""
-    job = jobs.job(replies_key(seen.table), own.value.definition)
+    job = jobs.find_job(replies_key(seen.table), own.value.definition)
     if job is not None:
         job.cancel()
     if _try_change(lambda: custom_values.delete(seen.database, own.value.id)):

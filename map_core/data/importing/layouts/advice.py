@@ -24,7 +24,7 @@ SCORING = (
 
 
 @dataclass(frozen=True)
-class Advice:
+class UnreadLayout:
     """A layout that is not read.
 
     Args:
@@ -41,7 +41,7 @@ class Advice:
 _READ = "pd.read_json({file}, lines=True)"
 _WRITE = '.to_json({flat}, orient="records", lines=True)'
 ADVICE = (
-    Advice(
+    UnreadLayout(
         ("custom_id", "response.body.choices"),
         "These are the answers of a batch; what was asked stands in the batch's input, here requests.jsonl, and no "
         f"reply has a score. {SCORING}",
@@ -52,7 +52,7 @@ ADVICE = (
             f"{_WRITE}",
         ),
     ),
-    Advice(
+    UnreadLayout(
         ("question_id", "choices"),
         "These are answers to a benchmark's questions, which stand in a file of their own, here question.jsonl; no "
         f"reply has a score. {SCORING}",
@@ -62,7 +62,7 @@ ADVICE = (
             f'"unscored": 0.0}}}}){_WRITE}',
         ),
     ),
-    Advice(
+    UnreadLayout(
         ("doc", "arguments", "resps"),
         "These are samples of an evaluation, with what was asked and the replies in lists of lists.",
         (
@@ -71,7 +71,7 @@ ADVICE = (
             f'"doc", "arguments", "resps"]){_WRITE}',
         ),
     ),
-    Advice(
+    UnreadLayout(
         ("response1", "response2", "overall_preference"),
         "Each row compares two replies by one number, below 0 where the first is better; no reply has a score of its "
         "own.",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from map_core.data.importing.cells import as_boolean, is_missing, is_number
+from map_core.data.importing.cells import as_boolean, is_missing, reads_as_number
 from map_core.data.table_columns import is_counter, normalised
 
 PROMPT, REPLY = "prompt", "reply"
@@ -111,7 +111,7 @@ def _holds_numbers(cells: Sequence[Any]) -> bool:
     numbers = [
         cell
         for cell in given
-        if (is_number(cell) and not isinstance(cell, list | Mapping) and math.isfinite(float(cell)))
+        if (reads_as_number(cell) and not isinstance(cell, list | Mapping) and math.isfinite(float(cell)))
         or as_boolean(cell) is not None
     ]
     return bool(given) and len(numbers) >= _MOSTLY * len(given)

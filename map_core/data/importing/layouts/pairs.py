@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from map_core.data.importing.cells import as_boolean, is_missing, is_number
+from map_core.data.importing.cells import as_boolean, is_missing, reads_as_number
 from map_core.data.importing.column_roles import REPLY_NAMES
 from map_core.data.importing.layouts.chats import chat_of, prompt_and_reply
 from map_core.data.importing.layouts.layout import PROMPT, REPLY, Layout, Row, column, named_values
@@ -34,7 +34,7 @@ def _are_replies(rows: Sequence[Row], name: str) -> bool:
     """Return whether a column holds texts or chats that are not all numbers."""
     cells = [row.get(name) for row in rows]
     texts = all(isinstance(cell, str) or chat_of(cell) is not None for cell in cells)
-    return texts and not all(is_number(cell) for cell in cells)
+    return texts and not all(reads_as_number(cell) for cell in cells)
 
 
 def _chosen(rows: Sequence[Row], columns: Sequence[str], sides: Sequence[str]) -> Layout | None:
@@ -135,7 +135,7 @@ def _around(words: str, mark: str) -> re.Match[str] | None:
 def _numbers(cells: Sequence[Any]) -> bool:
     given = [cell for cell in cells if not is_missing(cell)]
     return bool(given) and all(
-        as_boolean(cell) is not None or (is_number(cell) and not isinstance(cell, list | dict)) for cell in given
+        as_boolean(cell) is not None or (reads_as_number(cell) and not isinstance(cell, list | dict)) for cell in given
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from map_core.data.importing.cells import is_number
+from map_core.data.importing.cells import reads_as_number
 from map_core.data.importing.column_roles import REPLY_NAMES, column_named
 from map_core.data.importing.layouts.chats import reply_text
 from map_core.data.importing.layouts.layout import (
@@ -83,7 +83,7 @@ def _texts(rows: Sequence[Row], columns: Sequence[str], name: str, prompt: Promp
         if other in (name, prompt.column) or is_counter(other) or not _as_long(lists, replies):
             continue
         entries = [entry for cell in lists for entry in cell]
-        if all(is_number(entry) and not isinstance(entry, list | dict) for entry in entries):
+        if all(reads_as_number(entry) and not isinstance(entry, list | dict) for entry in entries):
             scores[other] = other, None
         elif all(isinstance(entry, dict) for entry in entries):
             scores |= {key: (other, key) for key, path in number_fields(entries).items() if len(path) == 1}
@@ -117,7 +117,7 @@ def _texts(rows: Sequence[Row], columns: Sequence[str], name: str, prompt: Promp
 def _rows_of_numbers(entries: Sequence[Any]) -> bool:
     """Return whether each entry is a list of as many numbers."""
     lists = all(isinstance(entry, list) and len(entry) == len(entries[0]) for entry in entries)
-    return lists and all(is_number(number) for entry in entries for number in entry)
+    return lists and all(reads_as_number(number) for entry in entries for number in entry)
 
 
 def _as_long(lists: Sequence[Any], replies: Sequence[Any]) -> bool:
