@@ -84,7 +84,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="baselines_c
 budget = None if solution is None else min(times * solution.kl, 0.98 * scene.oracle.log_candidates)
 
 
-asked = baselines.BaselineQuery(scene, targets, times if solution is not None else 1.0)
+query = baselines.BaselineQuery(scene, targets, times if solution is not None else 1.0)
 
 
 def work(job: Job) -> tuple[Baseline, ...]:
@@ -93,4 +93,4 @@ def work(job: Job) -> tuple[Baseline, ...]:
 
 
 key = (scene.key, targets.tobytes(), count, times, seed, assessment.verdict is Verdict.OUT_OF_REACH)
-background.poll(background.job("baselines", key, work), partial(baselines.draw_baselines, asked))
+background.poll(background.job("baselines", key, work), partial(baselines.draw_baselines, query))

@@ -94,8 +94,8 @@ with right, st.expander("Adjust targets", icon=":material/tune:", key="steer", e
     )
     pinned.draw_pin_control()
 if several:
-    found = batch.current_batch()
-    generator.write_address("many", found.id if found else None)
+    batch_now = batch.current_batch()
+    generator.write_address("many", batch_now.id if batch_now else None)
     batch.draw_batch(scene, assessment)
 else:
     generator.write_address("generation", generation.id if generation else None)

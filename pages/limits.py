@@ -27,16 +27,16 @@ with st.container(key="limits"):
             st.text(limit.why)
             st.html(markup.note(limit.then))
 
-found = scorer_cards.scorer_quality()
+quality = scorer_cards.scorer_quality()
 with st.container(key="scorers"):
     st.header(
         "What each value hears, and what it misses",
         help=glossary.help_text("value", "scorer", "AUC", "AUC within a prompt"),
     )
-    if found.problem:
+    if quality.problem:
         st.warning("The labels beside this table could not be used.", icon=":material/warning:")
-        st.text(found.problem)
-    elif not found.labels:
+        st.text(quality.problem)
+    elif not quality.labels:
         st.html(
             markup.note(
                 "Nobody has labelled replies of this table, so how well its scorers agree with readers is not known. "
@@ -47,10 +47,10 @@ with st.container(key="scorers"):
         with st.container(key=f"scorer_{j}", gap=None):
             st.html(markup.chips([(j, sentences.capitalised(scene.names[j]))], scene.theme))
             st.text(scene.cards[j].replace("**", "").replace("\n\n", "\n"))
-            st.text(f"{scorer_cards.agreement_sentence(found, name)} {scorer_cards.length_sentence(found, name)}")
+            st.text(f"{scorer_cards.agreement_sentence(quality, name)} {scorer_cards.length_sentence(quality, name)}")
     st.download_button(
         "Data (CSV)",
-        scorer_cards.scorers_csv(found, scene.table),
+        scorer_cards.scorers_csv(quality, scene.table),
         "scorers.csv",
         "text/csv",
         icon=":material/download:",

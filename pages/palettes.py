@@ -26,7 +26,7 @@ header.draw_palette_line(scene, own.assessment)
 palette_state.draw_undo_line()
 view = tabs.choose_view("palettes", VIEWS)
 kept = save_form.open_store() if view in ("saved", "blend") else None
-found = save_form.saved_palettes(kept) if kept is not None else ()
+stored = save_form.saved_palettes(kept) if kept is not None else ()
 with st.container(key=f"palettes_{view}"):
     if view == "saved":
         if kept is not None:
@@ -34,20 +34,25 @@ with st.container(key=f"palettes_{view}"):
             with left:
                 save_form.draw_save_form(kept)
             with right:
-                saved.draw_saved(kept, found)
+                saved.draw_saved(kept, stored)
         left, right = st.columns([1, 1.5], gap="large")
         with left:
             import_export.draw_link()
         with right:
             if kept is not None:
-                import_export.draw_files(kept, found)
+                import_export.draw_files(kept, stored)
     elif view == "presets":
         presets.draw_presets(scene, palette.use_case)
     elif view == "beside":
         side_by_side.draw_side_by_side(own)
     elif view == "blend":
         blend.draw_blend(
-            own, [BlendEnd(one.name, one.palette) for one in found if palette_cache.fits_table(one.palette)]
+            own,
+            [
+                BlendEnd(palette.name, palette.palette)
+                for palette in stored
+                if palette_cache.fits_table(palette.palette)
+            ],
         )
     else:
         timeline.draw_timeline(own)

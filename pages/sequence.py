@@ -66,7 +66,7 @@ with left, st.container(key="sequence_order_column"):
             help="Each step starts from the last model as it is, and never takes weight back from a value.",
         )
     )
-asked = sequence_view.SequenceQuery(scene, targets, solution, chosen, rounds, grows)
+query = sequence_view.SequenceQuery(scene, targets, solution, chosen, rounds, grows)
 
 
 def walk(job: Job) -> SequentialPath:
@@ -88,8 +88,8 @@ def compare(job: Job) -> OrderComparison:
 
 what = (scene.key, targets.tobytes(), grows)
 with right:
-    background.poll(background.job("sequence", (*what, chosen), walk), partial(sequence_view.draw_sequence, asked))
+    background.poll(background.job("sequence", (*what, chosen), walk), partial(sequence_view.draw_sequence, query))
 if solution is not None:
     with st.container(key="sequence_orders"):
         st.header("Does the order matter?")
-        background.poll(background.job("orders", (*what, rounds), compare), partial(sequence_view.draw_orders, asked))
+        background.poll(background.job("orders", (*what, rounds), compare), partial(sequence_view.draw_orders, query))

@@ -217,7 +217,7 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float | int) and not isinstance(value, bool):
         return float(f"{value:.{_FIGURES}g}")
     if isinstance(value, Mapping):
-        return {name: _rounded(one) for name, one in value.items()}
+        return {name: _rounded(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_rounded(one) for one in value]
+        return [_rounded(part) for part in value]
     return value

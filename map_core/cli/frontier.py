@@ -106,8 +106,8 @@ def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[A
     """Return the positions of the values of one --pair or --triple."""
     names = split_known(text, opened.table.values)
     if len(names) != count or len(set(names)) < count:
-        shown = ",".join("ABC"[:count])
-        raise click.UsageError(f"{option} {text!r} is no {shown}; expected {count} different values.")
+        letters = ",".join("ABC"[:count])
+        raise click.UsageError(f"{option} {text!r} is no {letters}; expected {count} different values.")
     return tuple(value_positions(opened, option, names))
 
 

@@ -129,7 +129,7 @@ def import_(
                 date=datetime.now(UTC).isoformat(timespec="seconds"),
                 name=name,
                 report=Hundredths(watcher),
-                told=lambda mapping: click.echo(mapping, err=True),
+                on_layout=lambda mapping: click.echo(mapping, err=True),
             )
         except UnansweredError as error:
             watcher.ask(*(question.as_dict() for question in error.questions))

@@ -173,11 +173,11 @@ def serve(
     loopback = is_loopback(host)
     origins = tuple(map(check_origin, origins))
     listening = _listen(host, port)
-    shown = f"[{host}]" if ":" in host else host
+    place = f"[{host}]" if ":" in host else host
 
     def ready() -> None:
         click.echo(
-            f"Serving {parser.steering.model} at http://{shown}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).",
+            f"Serving {parser.steering.model} at http://{place}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).",
             err=True,
         )
         click.echo(f"Palettes: {', '.join(known) or 'none; give some with --palettes'}.", err=True)

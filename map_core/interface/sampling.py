@@ -80,9 +80,9 @@ def sample_aligned(
     request = GenerationRequest(
         prompt, dict(weights), candidates=candidates, settings=settings, seed=seed, provisional=False
     )
-    made = {scorer.name: scorer for scorer in scorers(request.scored)} if request.scored else {}
+    scorers_by_name = {scorer.name: scorer for scorer in scorers(request.scored)} if request.scored else {}
     engine = open_engine(model or DEFAULT_MODEL)
-    *_, finished = generation_events(engine, made, request)
+    *_, finished = generation_events(engine, scorers_by_name, request)
     assert isinstance(finished, Finished), "generation_events() ends with Finished"
     choice, texts = finished.choice, tuple(reply.text for reply in finished.replies)
     return AlignedSample(

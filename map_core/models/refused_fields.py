@@ -232,8 +232,8 @@ class RefusedFields:
         if refusal.status_code not in REFUSALS:
             return False, set()
         possible = {name for name in self._fields if name in body} - self._taken - {*required} - {*known}
-        said = f"{refusal} {refusal.body}"
-        named = {name for name in possible if re.search(rf"(?<![\w.]){name}(?!\w)", said)}
+        answer = f"{refusal} {refusal.body}"
+        named = {name for name in possible if re.search(rf"(?<![\w.]){name}(?!\w)", answer)}
         if named or refusal.status_code not in UNNAMED_REFUSALS:
             return True, named
         return False, possible

@@ -191,10 +191,10 @@ class Classifier(Scorer):
         if not any(len(own) for own in replies):
             return [np.zeros(0) for _ in replies]
         model = self._opened()
-        asked = [(prompt, reply.text) for prompt, own in zip(prompts, replies, strict=True) for reply in own]
-        texts = [self._text(model, *pair) for pair in asked]
+        pairs = [(prompt, reply.text) for prompt, own in zip(prompts, replies, strict=True) for reply in own]
+        texts = [self._text(model, *pair) for pair in pairs]
         outputs, cut = model.outputs(texts, cut_start=self._cut_start)
-        self._count([hash(pair) for pair in asked], cut)
+        self._count([hash(pair) for pair in pairs], cut)
         ends = np.cumsum([len(own) for own in replies])[:-1]
         return np.split(self._reward(model, outputs), ends)
 

@@ -129,10 +129,10 @@ def _place(name: str, function: str) -> tuple[Path | None, str]:
 
 def _entry_point(name: str, point: str) -> importlib.metadata.EntryPoint:
     points = importlib.metadata.entry_points(group=GROUP)
-    for one in points:
-        if one.name == point:
-            return one
-    known = ", ".join(sorted(one.name for one in points)) or "none"
+    for entry in points:
+        if entry.name == point:
+            return entry
+    known = ", ".join(sorted(entry.name for entry in points)) or "none"
     raise InputError(
         f"function of {name!r} is {point!r}; expected file.py:function or one of the installed entry points ({known})."
     )

@@ -169,9 +169,9 @@ class Judge(Scorer):
         """Return the expected rating from the probabilities of what the judge might say next."""
         mass = dict.fromkeys(range(self._lowest, self._highest + 1), 0.0)
         for token, log_prob in log_probs.items():
-            said = token.strip()
-            if said.isascii() and said.isdigit() and int(said) in mass and len(said) == 1:
-                mass[int(said)] += math.exp(min(log_prob, 0.0))
+            text = token.strip()
+            if text.isascii() and text.isdigit() and int(text) in mass and len(text) == 1:
+                mass[int(text)] += math.exp(min(log_prob, 0.0))
         total = sum(mass.values())
         if not total >= MIN_DIGIT_MASS:
             likely = max(log_probs, key=lambda token: log_probs[token], default="")

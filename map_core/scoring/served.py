@@ -206,12 +206,12 @@ class Served(Scorer):
             options |= {"truncate_prompt_tokens": longest, "truncation_side": side}
         if self._scale == "served":
             return options
-        asked = options | dict.fromkeys(_ACTIVATION, self._scale == "probability")
+        fields = options | dict.fromkeys(_ACTIVATION, self._scale == "probability")
         if self._scale == "probability":
-            return asked
+            return fields
         probes = [self._text("Hello.", reply) for reply in _PROBES]
         raw, applied = (
-            np.vstack([self._ask(server, [probe], asked | more) for probe in probes])
+            np.vstack([self._ask(server, [probe], fields | more) for probe in probes])
             for more in ({}, dict.fromkeys(_ACTIVATION, True))
         )
         if np.allclose(raw, applied, rtol=1e-6, atol=1e-9) and ((raw >= 0) & (raw <= 1)).all():
@@ -220,7 +220,7 @@ class Served(Scorer):
                 'are asked for, so they may be either. Take scale = "probability" if they are probabilities, or '
                 'scale = "served" to take them as they are; vLLM from 0.12 gives raw outputs.'
             )
-        return asked
+        return fields
 
     def _ask(
         self, server: ScoreServer, texts: Sequence[ServedText], options: Mapping[str, Any] | None = None

@@ -110,7 +110,7 @@ def chosen_reply(request: ReplyRequest, number: int, snapshot: GenerationSnapsho
 def usage_of(request: ReplyRequest, snapshots: Sequence[GenerationSnapshot]) -> dict[str, int]:
     """Count the tokens of the prompts, each once, and of the replies that were chosen."""
     pairs = zip(request.requests, snapshots, strict=True)
-    by_prompt = {asked.prompt: snapshot.prompt_tokens for asked, snapshot in pairs}
+    by_prompt = {request.prompt: snapshot.prompt_tokens for request, snapshot in pairs}
     prompt = request.prompt_tokens or sum(count or 0 for count in by_prompt.values())
     completion = sum(s.candidates[s.picked].tokens for s in snapshots if s.picked is not None)
     return {

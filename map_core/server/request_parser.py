@@ -116,11 +116,11 @@ class RequestParser:
         body, notes = read_fields(content, ChatBody)
         chat = read_chat(body.messages, self.limits)
         for name, done in (("continue_final_message", True), ("add_generation_prompt", False)):
-            asked = getattr(body, name)
-            if asked not in (None, done if chat.beginning else not done):
+            flag = getattr(body, name)
+            if flag not in (None, done if chat.beginning else not done):
                 instead = "goes on from the last message" if chat.beginning else "is a message of its own"
                 raise Refusal(
-                    f"{name} is {str(asked).lower()}, and the reply {instead}. Leave {name} out, or change the last "
+                    f"{name} is {str(flag).lower()}, and the reply {instead}. Leave {name} out, or change the last "
                     "message: the assistant's is gone on from, the user's is answered.",
                     param=name,
                 )

@@ -103,7 +103,7 @@ def import_file(
     date: str = "",
     name: str = "",
     report: Report | None = None,
-    told: Callable[[str], None] | None = None,
+    on_layout: Callable[[str], None] | None = None,
 ) -> ImportResult:
     """Convert a file of scored replies into a reward table, streamed in chunks.
 
@@ -117,7 +117,7 @@ def import_file(
         date: of the import, for the metadata.
         name: of the file, for the metadata; that of ``path`` by default.
         report: called with the stage and its share, 0 to 1.
-        told: called with a sentence on which nested fields become which columns, before the file is read.
+        on_layout: called with a sentence on which nested fields become which columns, before the file is read.
 
     Raises:
         InputError: the file cannot be read, a column is missing, a cell is unusable, or ``out`` cannot be written.
@@ -141,8 +141,8 @@ def import_file(
         source = open_source(path)
         if source.layout is not None:
             columns = source.columns()
-            if told is not None:
-                told(source.layout.described)
+            if on_layout is not None:
+                on_layout(source.layout.described)
     scan = scan_file(source, assign_roles(columns, str(path), choice, source.index_columns), report)
     values = [column.name for column in scan.rewards]
     names = value_names(values, str(path))

@@ -46,7 +46,7 @@ def draw_build_form() -> None:
         if not model_choice.may_name_any():
             model_choice.draw_offer_hint()
             return
-    found = draw_prompts_input()
+    prompts = draw_prompts_input()
     with st.container(horizontal=True, gap="medium", key="build_how"):
         model_choice.draw_select()
         st.select_slider(
@@ -69,7 +69,7 @@ def draw_build_form() -> None:
             "Seed", 0, 2**31 - 1, 0, key=SEED.name, help="All chance comes from it: the same number, the same table."
         )
     below = st.container(key="build_model_found")
-    titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {one.name: one.title for one in own_definitions()}
+    titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {own.name: own.title for own in own_definitions()}
     st.multiselect(
         "Values",
         list(titles),
@@ -83,7 +83,7 @@ def draw_build_form() -> None:
     st.text_input(
         "Name of the table", processes.free_name("My prompts"), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name
     )
-    count = CANDIDATE_COUNT.get() * len(found)
+    count = CANDIDATE_COUNT.get() * len(prompts)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
         st.button(
             "Build the table",
@@ -91,22 +91,22 @@ def draw_build_form() -> None:
             type="primary",
             icon=":material/play_arrow:",
             on_click=_start,
-            args=(found,),
-            disabled=not found or not model_choice.VALUES.get() or not model_choice.usable_model(),
+            args=(prompts,),
+            disabled=not prompts or not model_choice.VALUES.get() or not model_choice.usable_model(),
         )
-        if found:
+        if prompts:
             replies = amounts.counted(count, "reply", "replies", grouped=True)
-            size = f"{replies} to {amounts.counted(len(found), 'prompt', grouped=True)}."
+            size = f"{replies} to {amounts.counted(len(prompts), 'prompt', grouped=True)}."
             st.html(markup.note(f"{size} It goes on when you close this page, and can be stopped and gone on with."))
 
 
 def own_definitions() -> tuple[Definition, ...]:
     """Return the values of one's own that are in use; none where the database does not answer."""
     try:
-        found = [one.used for one in custom_values.list_values(database())]
+        definitions = [value.used for value in custom_values.list_values(database())]
     except PaletteError:
         return ()
-    return tuple(one for one in found if one is not None and one.name not in DEFAULT_VALUES)
+    return tuple(own for own in definitions if own is not None and own.name not in DEFAULT_VALUES)
 
 
 def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
@@ -132,14 +132,14 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
         return ()
     suffix = Path(file.name).suffix.lower() if file else ".txt"
     try:
-        found = parse_prompts(
+        prompts = parse_prompts(
             file.getvalue() if file else str(pasted).encode(), ".jsonl" if suffix == ".json" else suffix
         )
     except InputError as error:
         st.text(str(error))
         return ()
-    st.html(markup.note(prompts_sentence(found)))
-    return found
+    st.html(markup.note(prompts_sentence(prompts)))
+    return prompts
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -160,26 +160,26 @@ def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
 
 def prompts_sentence(prompts: Sequence[Prompt]) -> str:
     """How many prompts, of which use cases, and which are weighted or held out."""
-    cases = list(dict.fromkeys(one.use_case for one in prompts))
-    said = amounts.counted(len(prompts), "prompt", grouped=True)
+    cases = list(dict.fromkeys(prompt.use_case for prompt in prompts))
+    sentence = amounts.counted(len(prompts), "prompt", grouped=True)
     if cases != [DEFAULT_USE_CASE]:
-        said += f" of {amounts.counted(len(cases), 'use case', grouped=True)}: {', '.join(cases[:6])}" + (
+        sentence += f" of {amounts.counted(len(cases), 'use case', grouped=True)}: {', '.join(cases[:6])}" + (
             "…" if cases[6:] else ""
         )
-    if len(times := {one.weight for one in prompts}) > 1:
-        said += f"; they count {amounts.significant(min(times))} to {amounts.significant(max(times))} times"
-    if held := sum(one.held_out for one in prompts):
-        said += f"; {held} held out for checking"
-    return f"{said}."
+    if len(times := {prompt.weight for prompt in prompts}) > 1:
+        sentence += f"; they count {amounts.significant(min(times))} to {amounts.significant(max(times))} times"
+    if held := sum(prompt.held_out for prompt in prompts):
+        sentence += f"; {held} held out for checking"
+    return f"{sentence}."
 
 
 def prompts_jsonl(prompts: Sequence[Prompt]) -> bytes:
     """Prompts as JSON lines, as builds read them."""
     rows = []
-    for one in prompts:
-        row: dict[str, object] = {"id": one.id, "use_case": one.use_case, "prompt": one.text}
-        row |= {"weight": one.weight} if one.weight != 1.0 else {}
-        row |= {"held_out": True} if one.held_out else {}
+    for prompt in prompts:
+        row: dict[str, object] = {"id": prompt.id, "use_case": prompt.use_case, "prompt": prompt.text}
+        row |= {"weight": prompt.weight} if prompt.weight != 1.0 else {}
+        row |= {"held_out": True} if prompt.held_out else {}
         rows.append(json.dumps(row))
     return "".join(f"{row}\n" for row in rows).encode()
 
@@ -201,7 +201,7 @@ def _start(prompts: Sequence[Prompt]) -> None:
         "model": model,
     }
     inputs: dict[str, bytes | Path] = {"prompts.jsonl": prompts_jsonl(prompts)}
-    if defined := [one for one in own_definitions() if one.name in values]:
+    if defined := [own for own in own_definitions() if own.name in values]:
         inputs["values.json"] = values_file(defined).encode()
         arguments += ["--values-file", "{folder}/values.json"]
     try:

@@ -19,11 +19,11 @@ def draw_catalog() -> None:
     """Draw the list: the app's own table, then those that were brought or made, the newest first."""
     table_markup.draw_message()
     looked_at = scenes.chosen_table()
-    found = catalog.list_tables()
+    tables = catalog.list_tables()
     _draw_row(catalog.describe(scenes.default_table_path()), "", looked_at == "")
-    for one in found:
-        _draw_row(one, one.name, looked_at == one.name)
-    if not found:
+    for table in tables:
+        _draw_row(table, table.name, looked_at == table.name)
+    if not tables:
         st.html(
             markup.note(
                 "No other table is here yet. Bring replies of your own with their scores under From a file, or have "

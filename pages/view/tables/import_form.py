@@ -71,11 +71,11 @@ def draw_import_form() -> None:
         st.html(table_markup.title(held.name, table_markup.size(held.path.stat().st_size)), width="content")
         st.button("Another file", key="upload_other", icon=":material/close:", type="tertiary", on_click=_discard)
     try:
-        found = _preview(str(held.path), held.path.stat().st_mtime)
+        preview = _preview(str(held.path), held.path.stat().st_mtime)
     except InputError as error:
         st.text(_without_place(str(error), held))
         return
-    _draw_columns(held, found)
+    _draw_columns(held, preview)
 
 
 def _without_place(text: str, held: Upload) -> str:
@@ -109,7 +109,7 @@ def _draw_upload() -> None:
     )
     inbox = Path(os.environ[INBOX]) if os.environ.get(INBOX) else None
     if inbox is not None and inbox.is_dir():
-        files = sorted(one.name for one in inbox.iterdir() if one.is_file() and one.suffix.lower()[1:] in SUFFIXES)
+        files = sorted(file.name for file in inbox.iterdir() if file.is_file() and file.suffix.lower()[1:] in SUFFIXES)
         name = st.selectbox("Or a file of the inbox", files, index=None, key="tables_inbox")
         if name in files:
             st.button("Use this", key="tables_inbox_take", on_click=_take_from_inbox, args=(inbox / str(name),))
@@ -175,19 +175,19 @@ def _preview(path: str, modified: float) -> Preview:
     return preview(Path(path))
 
 
-def _draw_columns(held: Upload, found: Preview) -> None:
+def _draw_columns(held: Upload, preview: Preview) -> None:
     """Draw what the file holds, which column is what, and the name of the table."""
-    if found.mapping:
-        st.html(markup.note(f"{found.mapping} So its rows become these:"))
-    st.html(markup.note(f"{found.kind}, {amounts.counted(len(found.columns), 'column')}. Its first rows:"))
+    if preview.mapping:
+        st.html(markup.note(f"{preview.mapping} So its rows become these:"))
+    st.html(markup.note(f"{preview.kind}, {amounts.counted(len(preview.columns), 'column')}. Its first rows:"))
     # As text, cut: a cell is shown as it is and never as markup or as a formula.
-    cut = [{name: _shortened(cell) for name, cell in row.items()} for row in found.rows]
+    cut = [{name: _shortened(cell) for name, cell in row.items()} for row in preview.rows]
     st.dataframe(cut, hide_index=True, height=248, key="upload_rows")
-    if found.ours:
+    if preview.ours:
         st.html(markup.note("This is a table of this app, so it is taken as it is."))
         choice = None
     else:
-        choice = _draw_roles(found)
+        choice = _draw_roles(preview)
     st.text_input("Name of the table", _free_name(held.name), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name)
     missing = choice is not None and not (choice.prompt and choice.reply and choice.values)
     st.button(
@@ -203,11 +203,11 @@ def _draw_columns(held: Upload, found: Preview) -> None:
         st.html(markup.note("Say which column holds the prompts, which the replies, and at least one value."))
 
 
-def _draw_roles(found: Preview) -> ColumnChoice:
-    guess = found.guess
+def _draw_roles(preview: Preview) -> ColumnChoice:
+    guess = preview.guess
 
     def pick(label: str, guessed: str | None, key: str, help_: str) -> str:
-        options = [NONE, *found.columns]
+        options = [NONE, *preview.columns]
         index = options.index(guessed) if guessed else 0
         # By number: a column may bear any name, this one's too.
         taken = st.selectbox(label, range(len(options)), index, format_func=lambda n: options[n], key=key, help=help_)
@@ -251,7 +251,7 @@ def _draw_roles(found: Preview) -> ColumnChoice:
     roles = (prompt, reply, use_case, weight, held_out, context, system, prompt_id)
     values = st.multiselect(
         "Values",
-        [name for name in found.columns if name not in roles],
+        [name for name in preview.columns if name not in roles],
         [name for name in guess.values or () if name not in roles],
         key="upload_values",
         help="Columns of numbers, higher for more of the value. Columns that are not chosen are left out.",

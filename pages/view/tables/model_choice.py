@@ -64,13 +64,13 @@ def draw_details() -> None:
     elif not may_name_any():
         draw_offer_hint()
     name = wanted_model()
-    found = _checked_model(name) if name and name not in _installed() else None
-    if isinstance(found, ProbedModel):
-        st.html(markup.note(found.description))
-        if clash := likelihood_problem(found):
+    checked = _checked_model(name) if name and name not in _installed() else None
+    if isinstance(checked, ProbedModel):
+        st.html(markup.note(checked.description))
+        if clash := likelihood_problem(checked):
             st.text(clash)
-    elif found:
-        st.text(found)
+    elif checked:
+        st.text(checked)
         st.button("Look again", key="build_model_again", icon=":material/refresh:", type="tertiary", on_click=_forget)
 
 
@@ -98,8 +98,8 @@ def usable_model() -> str:
     name = wanted_model()
     if not name or name in _installed():
         return name
-    found = _checked_model(name)
-    return found.model if isinstance(found, ProbedModel) and not likelihood_problem(found) else ""
+    checked = _checked_model(name)
+    return checked.model if isinstance(checked, ProbedModel) and not likelihood_problem(checked) else ""
 
 
 def likelihood_problem(check: ProbedModel) -> str:
@@ -126,8 +126,8 @@ def _checked_model(name: str) -> ProbedModel | str:
         with st.spinner("Looking at the model"):
             held = (name, _check_model(name))
             CHECKED.set(held)
-    found: ProbedModel | str = held[1]
-    return found
+    checked: ProbedModel | str = held[1]
+    return checked
 
 
 def _check_model(name: str) -> ProbedModel | str:

@@ -42,7 +42,7 @@ _ICONS = {
 
 def draw_progress() -> None:
     """Draw a card for each, drawn again while one of them runs."""
-    running = any(one.state is TableJobState.RUNNING for one in processes.list_jobs())
+    running = any(job.state is TableJobState.RUNNING for job in processes.list_jobs())
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
     def piece() -> None:
@@ -50,10 +50,10 @@ def draw_progress() -> None:
             st.rerun()  # something was done here that the whole page shows
         with errors.guarded("Tables that are being made"):
             now = processes.list_jobs()
-            for one in now:
-                with st.container(border=True, key=f"work_{one.name}"):
-                    _draw_card(one)
-        if running and not any(one.state is TableJobState.RUNNING for one in now):
+            for job in now:
+                with st.container(border=True, key=f"work_{job.name}"):
+                    _draw_card(job)
+        if running and not any(job.state is TableJobState.RUNNING for job in now):
             st.rerun()  # once more as a whole, without the clock and with the new table in the list
 
     piece()

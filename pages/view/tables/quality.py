@@ -45,8 +45,8 @@ def draw_quality() -> None:
     header.draw_palette_line(scene, assessment)
     st.html(markup.facts(_facts(scene)))
     targets = assessment.targets
-    asked = background.job("advice", (scene.key, targets.tobytes()), partial(_advise, scene, targets))
-    background.poll(asked, partial(_draw_advice, scene))
+    job = background.job("advice", (scene.key, targets.tobytes()), partial(_advise, scene, targets))
+    background.poll(job, partial(_draw_advice, scene))
     st.header("How far each value goes by itself")
     background.poll(background.job("ranges", scene.key, partial(_ranges, scene)), partial(_draw_ranges, scene))
     _draw_use_cases(scene)
@@ -105,10 +105,10 @@ def _draw_advice(scene: Scene, job: Job) -> None:
 def _draw_ranges(scene: Scene, job: Job) -> None:
     if _ended_badly(job):
         return
-    found: TrustedRanges = job.result
+    ranges: TrustedRanges = job.result
     rows = []
     for j, name in enumerate(scene.names):
-        ends = (0.0, found.trusted[j], found.furthest[j])
+        ends = (0.0, ranges.trusted[j], ranges.furthest[j])
         percentiles = [amounts.percentile(scene.percentile(j, float(level))) for level in ends]
         rows.append((j, (capitalised(name), *percentiles)))
     st.html(markup.levels_table(("Value", "base model", "reliable", "possible"), rows, wide=True))
@@ -174,15 +174,15 @@ def _draw_more(scene: Scene, advice: Advice) -> None:
             disabled=wanted <= now,
         )
         return
-    found = build_form.draw_prompts_input("good")
+    prompts = build_form.draw_prompts_input("good")
     st.button(
         "Add these prompts",
         key="good_prompts",
         type="primary",
         icon=":material/add:",
         on_click=_extend,
-        args=(_larger_name(source, "more prompts"), (), {"prompts": len(found)}, found),
-        disabled=not found,
+        args=(_larger_name(source, "more prompts"), (), {"prompts": len(prompts)}, prompts),
+        disabled=not prompts,
     )
 
 

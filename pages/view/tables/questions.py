@@ -45,9 +45,9 @@ def draw_questions(process: TableJob, rerun: Key[bool]) -> None:
 def _draw(question: Mapping[str, Any], key: str) -> str | None:
     """Draw one question; return the value of the answer that is chosen, None before that."""
     answers = list(question["answers"])
-    found = str(question["found"])
+    observation = str(question["found"])
     place = st.radio(
-        markup.plain(f"{found[:1].upper()}{found[1:]}."),
+        markup.plain(f"{observation[:1].upper()}{observation[1:]}."),
         range(len(answers)),
         index=None,
         format_func=lambda number: markup.plain(_sentence(str(answers[number]["gives"]))),

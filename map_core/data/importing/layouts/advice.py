@@ -147,17 +147,17 @@ def _pandas_orientation(document: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _rows_in(content: Any, keys: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return the keys that lead to the longest list of objects, the one with the most keys in its first where equal."""
-    found: list[tuple[int, int, tuple[str, ...]]] = []
+    candidates: list[tuple[int, int, tuple[str, ...]]] = []
 
     def look(part: Any, place: tuple[str, ...]) -> None:
         if isinstance(part, Mapping) and len(place) < 6:
             for key, inner in part.items():
                 look(inner, (*place, str(key)))
         elif isinstance(part, list) and part and all(isinstance(row, Mapping) for row in part):
-            found.append((len(part), len(_flat_names(part[0])), place))
+            candidates.append((len(part), len(_flat_names(part[0])), place))
 
     look(content, keys)
-    return max(found)[2] if found else None
+    return max(candidates)[2] if candidates else None
 
 
 def _flat_names(row: Mapping[str, Any], before: str = "") -> list[str]:

@@ -68,8 +68,8 @@ def number_fields(objects: Sequence[Row], without: Iterable[str] = ()) -> dict[s
     """
     excluded = set(without)
     cells: dict[Path, list[Any]] = {}
-    for one in objects:
-        for path, cell in _leaves({key: cell for key, cell in one.items() if key not in excluded}):
+    for record in objects:
+        for path, cell in _leaves({key: cell for key, cell in record.items() if key not in excluded}):
             cells.setdefault(path, []).append(cell)
     paths = [path for path, field in cells.items() if _holds_numbers(field) and not is_counter(path[-1])]
     short = [path[-2] if len(path) > 1 and normalised(path[-1]) in _PLAIN_LEAVES else path[-1] for path in paths]

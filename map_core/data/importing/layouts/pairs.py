@@ -114,7 +114,7 @@ def _numbered(rows: Sequence[Row], columns: Sequence[str], stem: str, replies: d
 
 def _scores_of_sides(rows: Sequence[Row], columns: Sequence[str], sides: dict[str, str]) -> dict[str, dict[str, str]]:
     """Return the columns of numbers that name a side, by what they are called without it, for each side."""
-    found: dict[str, dict[str, str]] = {}
+    fields_by_name: dict[str, dict[str, str]] = {}
     for name in columns:
         words = normalised(name)
         for side, mark in sides.items():
@@ -123,8 +123,8 @@ def _scores_of_sides(rows: Sequence[Row], columns: Sequence[str], sides: dict[st
                 continue
             rest = "_".join(part for part in parts.groups() if part)
             if rest and _numbers(column(rows, name)):
-                found.setdefault(rest, {})[side] = name
-    return {rest: fields for rest, fields in found.items() if len(fields) == len(sides)}
+                fields_by_name.setdefault(rest, {})[side] = name
+    return {rest: fields for rest, fields in fields_by_name.items() if len(fields) == len(sides)}
 
 
 def _around(words: str, mark: str) -> re.Match[str] | None:
