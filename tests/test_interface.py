@@ -55,16 +55,16 @@ def test_reward_units_go_in_and_come_out() -> None:
 
 def test_the_weights_are_those_of_the_formula() -> None:
     """Levels are the means of the rewards under softmax(lambda . r) in each prompt's replies."""
-    made = make_table(prompts=6, candidates=8, seed=3)
-    small = vp.Table(made, MemoryOracle.of(made))
-    palette = vp.assess(small, {made.values[0]: "+0.4sd"})
-    weights = np.array([palette.weights[name] for name in made.values])
-    rewards = made.rewards.reshape(6, 8, -1)
+    reward_table = make_table(prompts=6, candidates=8, seed=3)
+    small = vp.Table(reward_table, MemoryOracle.of(reward_table))
+    palette = vp.assess(small, {reward_table.values[0]: "+0.4sd"})
+    weights = np.array([palette.weights[name] for name in reward_table.values])
+    rewards = reward_table.rewards.reshape(6, 8, -1)
     scores = rewards @ weights
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     levels = np.einsum("ik,ikj->j", shares, rewards) / 6
-    assert [palette.levels[name] for name in made.values] == pytest.approx(levels, abs=1e-9)
+    assert [palette.levels[name] for name in reward_table.values] == pytest.approx(levels, abs=1e-9)
 
 
 def test_out_of_reach_is_a_result_with_its_proof_and_a_way_on() -> None:

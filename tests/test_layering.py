@@ -50,13 +50,13 @@ VIEWS = ("shell", "session", "about groups palette studies tables tradeoffs valu
 
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, wherever in the file it does so, for the type checker alone included."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def package(name: str, root: str) -> str:
@@ -104,7 +104,7 @@ def test_nothing_below_the_pages_knows_of_a_browser(path: Path):
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_pages_share_imports_no_page(path: Path):
-    pages = {f"pages.{one.stem}" for one in (ROOT / "pages").glob("*.py")}
+    pages = {f"pages.{page.stem}" for page in (ROOT / "pages").glob("*.py")}
     assert not imports(path) & pages
 
 
@@ -126,7 +126,9 @@ def test_modules_import_each_other_in_no_circle():
     for name, path in known.items():
         asks[name] = {other for other in imports(path) if other in known and other != name}
         # `from package import module` asks for the module; its package is only run on the way.
-        asks[name] -= {other for other in asks[name] if any(one.startswith(f"{other}.") for one in asks[name])}
+        asks[name] -= {
+            other for other in asks[name] if any(module_name.startswith(f"{other}.") for module_name in asks[name])
+        }
     left = dict(asks)
     while free := [name for name, others in left.items() if not others & left.keys()]:
         for name in free:

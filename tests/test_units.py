@@ -128,10 +128,10 @@ def test_the_interface_takes_its_own_table_and_names(call: Callable[[Any], Any])
 def test_one_palette_through_the_whole_interface() -> None:
     """Reward units in, reward units out: each answer is read back as a target of the next function."""
     table = vp.Table(TABLE, ORACLE)
-    asked = {"helpfulness": 0.35, "humor": 3.0}
-    palette = vp.assess(table, asked)
+    targets = {"helpfulness": 0.35, "humor": 3.0}
+    palette = vp.assess(table, targets)
     assert palette.verdict == "reachable"
-    assert palette.targets == pytest.approx(asked)
+    assert palette.targets == pytest.approx(targets)
     assert palette.levels["helpfulness"] >= 0.35 - 1e-9
     assert palette.levels["humor"] == pytest.approx(3.0)
     # Levels from their definition: means of the rewards under softmax(weights . r), all in the table's own units.
@@ -152,16 +152,16 @@ def test_one_palette_through_the_whole_interface() -> None:
     assert bars.weights.estimate == pytest.approx(list(palette.weights.values()), abs=1e-5)
     assert bars.targets == pytest.approx(levels, abs=1e-6)
 
-    sweep = vp.sensitivity(table, asked, "humor", points=5)
+    sweep = vp.sensitivity(table, targets, "humor", points=5)
     assert sweep.targets[0] == pytest.approx(table.base["humor"])
-    halfway = vp.assess(table, {**asked, "humor": sweep.targets[2]})
+    halfway = vp.assess(table, {**targets, "humor": sweep.targets[2]})
     assert halfway.kl == pytest.approx(sweep.kl[2], abs=1e-8)
     for name in table.values:
         assert halfway.levels[name] == pytest.approx(sweep.levels[name][2], abs=1e-6)
         assert halfway.weights[name] == pytest.approx(sweep.weights[name][2], abs=1e-5)
 
     point = vp.frontier(table, ("helpfulness", "humor"), budgets=[0.3], limit=False).points(0.3)[20]
-    reached = vp.assess(table, {name: point[name] for name in asked})
+    reached = vp.assess(table, {name: point[name] for name in targets})
     assert reached.verdict == "reachable"
     assert reached.kl == pytest.approx(0.3, abs=1e-6)
     assert reached.levels == pytest.approx(point, abs=1e-5)

@@ -111,9 +111,9 @@ def delivered(table: RewardTable, oracle: Oracle) -> Any:
 def report(table: RewardTable, oracle: Oracle) -> Any:
     palette = Palette(ALL, {name: Target(60.0, free=name != "humor") for name in table.values})
     options = ReportOptions(draws=0, samples=0)
-    made = as_dict(compute_report(table, palette, date=datetime(2026, 1, 1, tzinfo=UTC), wanted=options))
+    data = as_dict(compute_report(table, palette, date=datetime(2026, 1, 1, tzinfo=UTC), wanted=options))
     ends = ("_low", "_high", "_error")
-    return [{k: v for k, v in row.items() if not k.endswith(ends) and "trust" not in k} for row in made["values"]]
+    return [{k: v for k, v in row.items() if not k.endswith(ends) and "trust" not in k} for row in data["values"]]
 
 
 SHOWN: dict[str, Shown] = {
@@ -218,8 +218,8 @@ def numbers(result: Any, where: str = "") -> Iterator[tuple[str, Any]]:
         yield where, result
 
 
-def check(shown: Shown, pair: tuple[RewardTable, RewardTable], form: Form) -> None:
-    here, there = (list(numbers(shown(table, MemoryOracle.of(table, form)))) for table in pair)
+def check(quantity: Shown, pair: tuple[RewardTable, RewardTable], form: Form) -> None:
+    here, there = (list(numbers(quantity(table, MemoryOracle.of(table, form)))) for table in pair)
     assert [where for where, _ in here] == [where for where, _ in there]
     for (where, ours), (_, copied) in zip(here, there, strict=True):
         if isinstance(ours, np.ndarray | float) and np.asarray(ours).dtype.kind == "f":
@@ -260,7 +260,9 @@ def test_so_do_studies(pair: str, name: str) -> None:
 def test_palettes_of_a_study_pass_over_what_is_held_out() -> None:
     """With weights they rest on which palettes are trusted, which is a matter of evidence."""
     check(
-        lambda table, oracle: [made.targets for made in graded_palettes(table, 5)], PAIRS["held out"], Form.PER_PROMPT
+        lambda table, oracle: [palette.targets for palette in graded_palettes(table, 5)],
+        PAIRS["held out"],
+        Form.PER_PROMPT,
     )
 
 
@@ -295,9 +297,9 @@ def test_a_prompt_that_occurs_often_is_one_prompt_of_evidence() -> None:
         confidence(oracle, targets(table, oracle), draws=40)
         for table, oracle in ((table, MemoryOracle.of(table)) for table in (weighted, copied))
     ]
-    assert [made.prompts for made in bars] == [6, 12]
+    assert [bar.prompts for bar in bars] == [6, 12]
     np.testing.assert_allclose(bars[0].levels.estimate, bars[1].levels.estimate, atol=1e-6)
-    widths = [made.levels.high - made.levels.low for made in bars]
+    widths = [bar.levels.high - bar.levels.low for bar in bars]
     assert np.all(widths[0] > widths[1])
 
 
@@ -305,8 +307,8 @@ def test_held_out_prompts_are_no_evidence_of_a_drift() -> None:
     errors = []
     for table in PAIRS["held out"]:
         kinder = replace(table, rewards=table.rewards * 1.1)
-        made = drift(table, kinder, np.asarray(resolve(ASKED, table, MemoryOracle.of(table))))
-        errors.append((made.base.error, made.held.error, made.base.real, made.missed))
+        drifted = drift(table, kinder, np.asarray(resolve(ASKED, table, MemoryOracle.of(table))))
+        errors.append((drifted.base.error, drifted.held.error, drifted.base.real, drifted.missed))
     for here, there in zip(*errors, strict=True):
         np.testing.assert_allclose(here, there, atol=1e-6)
 
@@ -318,16 +320,16 @@ def test_held_out_replies_are_no_extremes_and_no_examples() -> None:
     table = replace(plain, rewards=rewards, held_out=np.arange(5) == 1)
     kept = set(range(30)) - set(range(6, 12))
     for name in table.values:
-        shown = [*value_profile(table, name).rungs, *(row for end in extreme_replies(table, name) for row in end)]
-        assert {example.row for example in shown} <= kept
-        assert len(shown) > 6
+        rows = [*value_profile(table, name).rungs, *(row for end in extreme_replies(table, name) for row in end)]
+        assert {example.row for example in rows} <= kept
+        assert len(rows) > 6
     oracle = MemoryOracle.of(table)
     samples = draw_samples(table, oracle, X, wanted=5)
-    assert {made.example.prompt for made in samples} == set(table.prompts) - {table.prompts[1]}
+    assert {sample.example.prompt for sample in samples} == set(table.prompts) - {table.prompts[1]}
     for seed in range(3):
         pairs = choose_pairs(table, table.rewards[:, 0], 40, seed)
         assert {row for pair in pairs for row in (pair.first, pair.second)} <= kept
-    one = np.where(np.repeat(table.counted, 6)[:, None], 1.0, rewards)
-    flat = replace(table, rewards=np.column_stack([one[:, 0], rewards[:, 1:]]))
+    flattened = np.where(np.repeat(table.counted, 6)[:, None], 1.0, rewards)
+    flat = replace(table, rewards=np.column_stack([flattened[:, 0], rewards[:, 1:]]))
     assert value_profile(flat, "humor").constant
     assert flat.notes[0].startswith("humor is the same for every reply")

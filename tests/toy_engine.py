@@ -39,16 +39,16 @@ def steps(written: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...
 
 def every_reply(length: int) -> dict[tuple[tuple[int, ...], bool], float]:
     """Probability of each (tokens, ended by itself) of at most so many tokens, the end counted as a token."""
-    found: dict[tuple[tuple[int, ...], bool], float] = {}
+    replies: dict[tuple[tuple[int, ...], bool], float] = {}
     for size in range(length + 1):
         for tokens in itertools.product(range(2), repeat=size):
             steps = [next_probabilities(tokens[:i])[token] for i, token in enumerate(tokens)]
             p = math.prod(steps)
             if size == length:
-                found[tokens, False] = p
+                replies[tokens, False] = p
             else:
-                found[tokens, True] = p * next_probabilities(tokens)[END]
-    return found
+                replies[tokens, True] = p * next_probabilities(tokens)[END]
+    return replies
 
 
 class ToyEngine(Engine):

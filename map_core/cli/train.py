@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.cli.inputs import load_table
+from map_core.cli.inputs import load_with_notes
 from map_core.cli.options import force_option, json_option, quiet_option, values_file_option
 from map_core.core.assets import DEFAULTS
 from map_core.core.atomic_files import write_durable
@@ -74,7 +74,7 @@ def train(
     check_name(value_name)
     if value_name in cards():
         raise InputError(f"{value_name!r} is a built-in value; give the trained one another name: --called NAME.")
-    loaded = load_table(table or DEFAULTS / "default.parquet")
+    loaded = load_with_notes(table or DEFAULTS / "default.parquet")
     read = [label for label in read_labels(labels) if name in label.labels]
     if not read:
         raise InputError(f"{labels} has no label of {name!r}. Label replies for it, or name another value.")

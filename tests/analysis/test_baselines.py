@@ -129,7 +129,7 @@ def test_one_reply_a_prompt_is_compared_with_the_whole_table():
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda: baselines.random_weights(0, 3), "count 0"),
         (lambda: baselines.random_weights(3, 3, largest=math.inf), "largest inf"),
@@ -141,8 +141,8 @@ def test_one_reply_a_prompt_is_compared_with_the_whole_table():
         (lambda: baselines.compare_baselines(TABLE, TARGETS, budget=math.nan), "nan"),
     ],
 )
-def test_bad_input_says_what_is_wrong(call, said):
-    with pytest.raises(InputError, match=said):
+def test_bad_input_says_what_is_wrong(call, message):
+    with pytest.raises(InputError, match=message):
         call()
 
 

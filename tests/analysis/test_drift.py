@@ -122,8 +122,8 @@ def test_out_of_reach_and_one_prompt():
     assert comparison.before.verdict is comparison.after.verdict is Verdict.OUT_OF_REACH
     assert comparison.held is comparison.weights_before is comparison.weights_after is None
     assert not comparison.missed.any()
-    one = make_table(prompts=1, seed=1)
-    comparison = drift(before, one, np.array([0.5, NAN, NAN, NAN]))
+    single_prompt = make_table(prompts=1, seed=1)
+    comparison = drift(before, single_prompt, np.array([0.5, NAN, NAN, NAN]))
     assert np.isinf(comparison.base.error).all()
     assert not comparison.base.real.any()
     # A table with one reply a prompt is pooled, so both are.
@@ -160,15 +160,15 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for other, extra in (("b", arguments), ("c", arguments[:4]), ("c", arguments)):
         for as_json in ([], ["--json"]):
             assert main([*extra, "--compare", str(tmp_path / f"{other}.parquet"), *as_json]) == 0
-            shown = capsys.readouterr().out
+            printed = capsys.readouterr().out
             if as_json:
-                strict(shown)
+                strict(printed)
                 continue
-            assert "nan" not in shown
+            assert "nan" not in printed
             if other == "b" and extra == arguments[:4]:
-                assert "The old weights now miss humor." in shown
+                assert "The old weights now miss humor." in printed
             if other == "c":
-                assert "Only the first table has helpfulness, harmlessness, positivity" in shown
-                assert "Only the second table has wit" in shown
+                assert "Only the first table has helpfulness, harmlessness, positivity" in printed
+                assert "Only the second table has wit" in printed
     assert main([*arguments, "--compare", str(tmp_path / "none.parquet")]) == 1
     assert "There is no table" in capsys.readouterr().err

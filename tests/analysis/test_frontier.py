@@ -64,9 +64,9 @@ def test_all_pairs_at_once_are_the_pairs_one_by_one(oracle: MemoryOracle):
     assert [result.pair for result in together] == list(combinations(range(4), 2))
     for result in together:
         alone = frontier(oracle, result.pair, [0.5, 1.5], directions=7)
-        for one, other in zip(result.contours, alone.contours, strict=True):
-            assert one.budget == other.budget
-            np.testing.assert_allclose(one.levels, other.levels, atol=1e-8)
+        for contour, other in zip(result.contours, alone.contours, strict=True):
+            assert contour.budget == other.budget
+            np.testing.assert_allclose(contour.levels, other.levels, atol=1e-8)
 
 
 def test_pairs_with_floors_at_once_are_the_pairs_one_by_one(oracle: MemoryOracle):
@@ -75,9 +75,9 @@ def test_pairs_with_floors_at_once_are_the_pairs_one_by_one(oracle: MemoryOracle
         alone = frontier(oracle, result.pair, [0.5], directions=5, floors=floors)
         kept = [j for j in range(3) if j not in result.pair]
         assert list(np.flatnonzero(~np.isnan(result.floors))) == kept
-        for one, other in zip(result.contours, alone.contours, strict=True):
-            np.testing.assert_allclose(one.levels, other.levels, atol=1e-7)
-            assert np.all(one.levels[:, kept] >= floors[kept] - 1e-8)
+        for contour, other in zip(result.contours, alone.contours, strict=True):
+            np.testing.assert_allclose(contour.levels, other.levels, atol=1e-7)
+            assert np.all(contour.levels[:, kept] >= floors[kept] - 1e-8)
 
 
 def gained(z: np.ndarray, contour: Contour, point: int, members: tuple[int, ...], floors: np.ndarray) -> float:

@@ -74,7 +74,7 @@ def test_trust_is_that_of_the_weights():
 
 
 @pytest.mark.parametrize(
-    ("values", "budgets", "lines", "said"),
+    ("values", "budgets", "lines", "message"),
     [
         ((0,), [1.0], 4, "2 or more different positions"),
         ((0, 0), [1.0], 4, "2 or more different positions"),
@@ -85,6 +85,6 @@ def test_trust_is_that_of_the_weights():
         ((0, 1), [math.inf], 4, "nats above 0"),
     ],
 )
-def test_bad_input_is_refused_in_words(oracle, values, budgets, lines, said):
-    with pytest.raises(InputError, match=said):
+def test_bad_input_is_refused_in_words(oracle, values, budgets, lines, message):
+    with pytest.raises(InputError, match=message):
         spread_frontier(oracle, values, budgets, lines=lines)

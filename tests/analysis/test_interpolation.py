@@ -25,7 +25,7 @@ NAN = np.nan
 
 
 def ends(first, second) -> PalettePair:
-    return PalettePair(*(assess(ORACLE, np.array(one)) for one in (first, second)))
+    return PalettePair(*(assess(ORACLE, np.array(targets)) for targets in (first, second)))
 
 
 def along(mixtures: PalettePair, points: int = 11):
@@ -110,9 +110,9 @@ def test_figure_words_and_data_say_the_same():
     np.testing.assert_allclose(drawn["nats"].y, way.kl)
     np.testing.assert_allclose(drawn["helpfulness"].y, units.of(0, way.levels[:, 0]))
     assert [shape.x0 for shape in figure.layout.shapes if shape.type == "line"] == [25, 25]
-    said = summary(way, units, [0, 1], ("Warm", "Cool"))
-    assert said[0] == "From 0% to 100% of Cool: reachable."
-    assert f"{way.kl[0]:.2f} nats (Warm)" in said[1]
+    lines = summary(way, units, [0, 1], ("Warm", "Cool"))
+    assert lines[0] == "From 0% to 100% of Cool: reachable."
+    assert f"{way.kl[0]:.2f} nats (Warm)" in lines[1]
     rows = list(csv.DictReader(io.StringIO(blends_csv(way, ORACLE))))
     assert [float(row["share_of_second"]) for row in rows] == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert rows[0]["target_harmlessness"] == ""
@@ -125,4 +125,4 @@ def test_what_cannot_be_had_is_shaded_and_named():
     figure = blend(way, units, [0], 0.5)
     assert "not possible together" in [note.text for note in figure.layout.annotations]
     assert any(shape.type == "rect" and shape.x1 == 100 for shape in figure.layout.shapes)
-    assert any("not possible together" in said for said in summary(way, units, [0], ("Warm", "Cool")))
+    assert any("not possible together" in line for line in summary(way, units, [0], ("Warm", "Cool")))

@@ -47,12 +47,12 @@ def test_two_replies_by_hand():
 
 def test_opposites_undo_each_other_until_they_are_proven_out_of_reach():
     """Both above base are not attainable: each step adds what it takes to turn the levels round."""
-    one = sequential_path(two_replies(), np.array([0.5, 0.2]))
+    path = sequential_path(two_replies(), np.array([0.5, 0.2]))
     step, back = math.atanh(0.5), math.atanh(0.2)
-    assert one.weights[1:] == pytest.approx(np.array([[step, 0], [step, step + back]]))
-    assert one.levels[1:] == pytest.approx(np.array([[0.5, -0.5], [-0.2, 0.2]]))
-    assert one.undone == pytest.approx(np.array([[0, 0], [0.7, 0]]))
-    assert one.status is Status.STEP_LIMIT
+    assert path.weights[1:] == pytest.approx(np.array([[step, 0], [step, step + back]]))
+    assert path.levels[1:] == pytest.approx(np.array([[0.5, -0.5], [-0.2, 0.2]]))
+    assert path.undone == pytest.approx(np.array([[0, 0], [0.7, 0]]))
+    assert path.status is Status.STEP_LIMIT
     many = sequential_path(two_replies(), np.array([0.5, 0.2]), rounds=10_000)
     assert many.status is Status.UNBOUNDED
     assert many.rounds < 10
@@ -207,7 +207,7 @@ def test_the_very_top_and_a_constant_value():
 
 
 @pytest.mark.parametrize(
-    ("targets", "order", "rounds", "said"),
+    ("targets", "order", "rounds", "message"),
     [
         (TARGETS, (), 1, "order is empty"),
         (TARGETS, (0, 1, 4), 1, "position 4"),
@@ -220,8 +220,8 @@ def test_the_very_top_and_a_constant_value():
         (np.array([0.1]), None, 1, "4 finite numbers"),
     ],
 )
-def test_bad_input_says_what_is_wrong(targets, order, rounds, said):
-    with pytest.raises(InputError, match=said):
+def test_bad_input_says_what_is_wrong(targets, order, rounds, message):
+    with pytest.raises(InputError, match=message):
         sequential_path(ORACLES[Form.PER_PROMPT], targets, order, rounds=rounds)
 
 
@@ -270,21 +270,21 @@ def test_the_command_out_of_reach_is_an_answer(table: str, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("extra", "sentences"),
     [
         (["--rounds=4"], ["After 4 rounds", "round   2  harmlessness", "all at once"]),
         (["--all-orders"], ["2 orders", "best order", "worst order"]),
         (["--rounds=400", "--grow-only"], ["more steps"]),
     ],
 )
-def test_the_command_in_words(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], said: list[str]):
+def test_the_command_in_words(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], sentences: list[str]):
     assert main(["sequence", table, *ASKED, *extra]) == 0
     out = capsys.readouterr().out
-    assert all(words in out for words in said), out
+    assert all(words in out for words in sentences), out
 
 
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("extra", "message"),
     [
         (["--order=helpfulness"], "leaves out harmlessness"),
         (["--order=helpfulness,charm"], "charm"),
@@ -293,9 +293,9 @@ def test_the_command_in_words(table: str, capsys: pytest.CaptureFixture[str], ex
         (["--order=helpfulness,harmlessness", "--all-orders"], "either"),
     ],
 )
-def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], said: str):
+def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
     assert main(["sequence", table, *ASKED, *extra]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @settings(max_examples=150, derandomize=True, deadline=None)
@@ -305,16 +305,16 @@ def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], ext
     values=st.integers(1, 4),
     exponent=st.integers(-9, 9),
     digits=st.integers(0, 3),
-    asked=st.floats(-1.0, 3.0),
+    share=st.floats(-1.0, 3.0),
     seed=st.integers(0, 1000),
 )
-def test_odd_tables(prompts: int, candidates: int, values: int, exponent: int, digits: int, asked: float, seed: int):
+def test_odd_tables(prompts: int, candidates: int, values: int, exponent: int, digits: int, share: float, seed: int):
     """Ties, constant values, any scale, targets within and out of reach: finite, rising, and never a wrong verdict."""
     rng = np.random.default_rng(seed)
     rewards = np.round(rng.normal(size=(prompts * candidates, values)), digits) * 10.0**exponent
     names = tuple("abcd"[:values])
     oracle = MemoryOracle(rewards, np.arange(prompts + 1) * candidates, names, Form.PER_PROMPT)
-    targets = asked * rng.uniform(0, 1, values)
+    targets = share * rng.uniform(0, 1, values)
     path = sequential_path(oracle, targets, rng.permutation(values), rounds=20)
     assert np.isfinite(path.weights).all()
     assert np.isfinite(path.levels).all()

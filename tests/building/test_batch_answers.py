@@ -78,7 +78,7 @@ def test_an_engine_that_stops_is_gone_on_with(whole: Path, tmp_path: Path) -> No
     assert len(lines_of(out)) == 2
     reports: list[Progress] = []
     assert answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS, reports.append) == 4
-    assert [(one.done, one.resumed, one.total) for one in reports] == [(done, 2, 6) for done in range(2, 7)]
+    assert [(report.done, report.resumed, report.total) for report in reports] == [(done, 2, 6) for done in range(2, 7)]
     assert lines_of(out) == lines_of(whole)
     assert answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS) == 0
 
@@ -186,17 +186,17 @@ def test_the_command_killed_and_given_again(
         while (not out.exists() or out.read_bytes().count(b"\n") < 2) and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(how)
-        told = process.communicate(timeout=20)[1]
-        made = out.read_bytes().count(b"\n")
-        if made < COUNT:
+        errors = process.communicate(timeout=20)[1]
+        answered = out.read_bytes().count(b"\n")
+        if answered < COUNT:
             break
         out.unlink()  # it had ended before anybody looked: once more
-    assert 2 <= made < COUNT
+    assert 2 <= answered < COUNT
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert "the same command goes on where it stopped" in told
-        assert "Traceback" not in told
-    assert f"answering: 0 of {COUNT} prompts" in told
+        assert "the same command goes on where it stopped" in errors
+        assert "Traceback" not in errors
+    assert f"answering: 0 of {COUNT} prompts" in errors
     assert main(command(folder, prompts, out)) == 0
     assert lines_of(out) == numbers[1]
 
@@ -207,9 +207,9 @@ def test_the_command_refuses_what_it_cannot_do(
     prompts, out = tmp_path / "p.txt", tmp_path / "out.jsonl"
     prompts.write_text("Hello?\n" + "word " * 900)
     assert main(command(folder, prompts, out)) == 1
-    told = capsys.readouterr().err
-    assert "The prompt 'line-2' cannot be used" in told
-    assert "context" in told
+    errors = capsys.readouterr().err
+    assert "The prompt 'line-2' cannot be used" in errors
+    assert "context" in errors
     assert not out.exists()  # told before any work
     prompts.write_text("Hello?\n" + "x" * 300_000)
     assert main(command(folder, prompts, out)) == 2

@@ -52,9 +52,9 @@ def engine(model: Path) -> Engine:
 
 def make(engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **changes: object) -> RewardTable:
     """A build with everything at its usual value but what is named."""
-    asked: dict[str, object] = {"candidates": 3, "settings": SETTINGS, "seed": 7, "prompts": PROMPTS} | changes
-    prompts = asked.pop("prompts")
-    built = build(prompts, out, engine, scorers or scoring.scorers(NAMES), **asked)  # type: ignore[arg-type]
+    options: dict[str, object] = {"candidates": 3, "settings": SETTINGS, "seed": 7, "prompts": PROMPTS} | changes
+    prompts = options.pop("prompts")
+    built = build(prompts, out, engine, scorers or scoring.scorers(NAMES), **options)  # type: ignore[arg-type]
     return built.load()
 
 
@@ -85,7 +85,7 @@ def test_a_table_of_a_tiny_model(engine: Engine, tmp_path: Path) -> None:
     for number, prompt in enumerate(PROMPTS):
         rows = range(*loaded.rows(number).indices(9))
         again = engine.log_probs(prompt.text, [loaded.tokens[row] for row in rows])
-        np.testing.assert_allclose(loaded.log_probs[rows], [one.sum() for one in again], atol=1e-3)
+        np.testing.assert_allclose(loaded.log_probs[rows], [log_probs.sum() for log_probs in again], atol=1e-3)
         lengths = [len(loaded.tokens[row]) for row in rows]
         np.testing.assert_allclose(
             loaded.rewards[rows, 0], loaded.log_probs[rows] / np.maximum(lengths, 1), atol=1e-12
@@ -150,8 +150,8 @@ class Broken(Scorer):
 
 def test_a_broken_scorer_loses_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, scorer = tmp_path / "table.parquet", Broken()
-    said = r"'broken' failed on every reply to 3 prompts in a row \(it gave nan, expected a finite number\)"
-    with pytest.raises(ScorerError, match=said):
+    message = r"'broken' failed on every reply to 3 prompts in a row \(it gave nan, expected a finite number\)"
+    with pytest.raises(ScorerError, match=message):
         make(engine, out, [*scoring.scorers(NAMES), scorer])
     assert not out.exists()
     scorer.mended = True
@@ -209,8 +209,8 @@ def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path, one_torc
         process.kill()
     assert process.wait() == -signal.SIGKILL, "the build ended before it could be killed"
     assert not out.exists()
-    made = len(list(checkpoint_path(out).glob("*.replies.parquet")))
-    assert 2 <= made < 40
+    parts = len(list(checkpoint_path(out).glob("*.replies.parquet")))
+    assert 2 <= parts < 40
 
     for place in (out, tmp_path / "undisturbed.parquet"):
         done = CliRunner().invoke(command, arguments(place), catch_exceptions=False)
@@ -284,7 +284,7 @@ def test_requests_that_would_fail_in_the_middle_fail_at_once(engine: Engine, tmp
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "a"}', "same prompt in line 1 and line 3"),
         ('{"id": "x", "prompt": "a"}\n{"id": "x", "prompt": "b"}', "same id in line 1 and line 2"),
@@ -296,10 +296,10 @@ def test_requests_that_would_fail_in_the_middle_fail_at_once(engine: Engine, tmp
         ("\n\n", "has no prompts"),
     ],
 )
-def test_bad_prompt_files_are_named_by_line(tmp_path: Path, text: str, said: str) -> None:
+def test_bad_prompt_files_are_named_by_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_prompts(path)
 
 

@@ -47,11 +47,11 @@ def test_what_is_written_comes_back_to_the_last_bit(tmp_path: Path) -> None:
         assert again.drawn(key) == 5
         assert again.numbers(key) == [0, 1, 2, 3, 4]
         assert list(again.replies(key).values()) == [*REPLIES, *REPLIES[:2]]
-        found = again.scores(key)
-        assert found.rewards[value][0] == 0.1 + 0.2
-        assert found.rewards[value].keys() == {0, 2}
-        assert found.rewards["tact", "1"] == {1: -1e300}
-        assert found.reasons == {value: {2: "it raised"}, ("tact", "1"): {}}
+        stored = again.scores(key)
+        assert stored.rewards[value][0] == 0.1 + 0.2
+        assert stored.rewards[value].keys() == {0, 2}
+        assert stored.rewards["tact", "1"] == {1: -1e300}
+        assert stored.reasons == {value: {2: "it raised"}, ("tact", "1"): {}}
         assert (again.drawn("none"), again.numbers("none"), again.replies("none")) == (0, [], {})
 
 

@@ -64,8 +64,8 @@ def added(table: Path, **more: object) -> tuple[BuildResult, Counting | None]:
         hired.append(Counting(None if model is None else ToyEngine(), drawing, scorers))
         return hired[0]
 
-    asked: dict[str, object] = {"out": table, "resolve": scoring.scorers, "hire": hire} | more
-    return extend(table, **asked), hired[0] if hired else None  # type: ignore[arg-type]
+    options: dict[str, object] = {"out": table, "resolve": scoring.scorers, "hire": hire} | more
+    return extend(table, **options), hired[0] if hired else None  # type: ignore[arg-type]
 
 
 def test_a_value_is_added_and_nothing_else_is_made(tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_a_scorer_that_has_changed_scores_its_whole_column(tmp_path: Path, monke
     newer = replace(scoring.scorers(["diversity"])[0].card, version="newer")
     monkeypatch.setattr("map_core.scoring.lexicon.Diversity.card", newer)
     built, crew = added(out, prompts=PROMPTS[3:4])
-    assert [one for one in crew.scored if one[1] == 0] == [(n, 0, 4) for n in range(4)]
-    assert [one for one in crew.scored if one[1] == 1] == [(3, 1, 4)]
+    assert [call for call in crew.scored if call[1] == 0] == [(n, 0, 4) for n in range(4)]
+    assert [call for call in crew.scored if call[1] == 1] == [(3, 1, 4)]
     assert {entry["name"]: entry["version"] for entry in built.load().metadata["scorers"]}["diversity"] == "newer"
 
 
@@ -174,17 +174,17 @@ class Other(ToyEngine):
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    made = make(out).load()
+    table = make(out).load()
     with pytest.raises(InputError, match="has 4 candidates a prompt and 2 are asked for"):
         added(out, candidates=2)
     with pytest.raises(InputError, match="Replies of two models do not go into one table"):
-        added(out, candidates=5, hire=lambda model, *asked: LocalWorkers(Other(), *asked))
+        added(out, candidates=5, hire=lambda model, *arguments: LocalWorkers(Other(), *arguments))
     with pytest.raises(InputError, match="the model 'toy' is needed, and none was opened"):
         extend(out, out, scoring.scorers, candidates=5)
     with pytest.raises(InputError, match="Unknown value 'tact'"):
         added(out, values=["tact"])
     foreign = tmp_path / "foreign.parquet"
-    table_format.save(replace(made, metadata={}), foreign)
+    table_format.save(replace(table, metadata={}), foreign)
     with pytest.raises(InputError, match="does not tell how its replies were drawn"):
         added(foreign, candidates=9)
     assert added(foreign, values=["plain_language"])[0].values == (*NAMES, "plain_language")
@@ -196,9 +196,9 @@ def test_a_table_that_changes_meanwhile_is_not_overwritten(tmp_path: Path) -> No
     out = tmp_path / "t.parquet"
     make(out)
 
-    def hire(model: str | None, *asked: object) -> Workers:
+    def hire(model: str | None, *arguments: object) -> Workers:
         added(out, values=["plain_language"])  # another build comes first
-        return LocalWorkers(ToyEngine(), *asked)  # type: ignore[arg-type]
+        return LocalWorkers(ToyEngine(), *arguments)  # type: ignore[arg-type]
 
     with pytest.raises(InputError, match="was changed by another build just now"):
         added(out, candidates=5, hire=hire)
@@ -223,14 +223,14 @@ def test_the_command_adds_to_a_table(tmp_path: Path) -> None:
     assert "Nothing was missing." in done.output
     table = table_format.load(out)
     np.testing.assert_array_equal(table.candidates, [4, 4])
-    for wrong, said in (
+    for wrong, message in (
         (["--extend", str(out), "--seed", "3"], "--seed cannot be given with --extend"),
         (["--extend", str(out), "--rescore", str(out)], "Give either --prompts FILE"),
         (["--extend", str(out), "--workers", "2"], "--workers goes with --ray ADDRESS."),
         (["--prompts", str(prompts)], "Missing option '--out'."),
     ):
         done = CliRunner().invoke(command, wrong)
-        assert (done.exit_code, said in done.output) == (2, True), done.output
+        assert (done.exit_code, message in done.output) == (2, True), done.output
 
 
 def test_hidden_prompts_stay_hidden_in_what_is_made_from_a_table(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def test_a_reply_that_a_scorer_fails_on_is_left_out_and_told_of(
     assert built.marked[0].reason.startswith(SAID[fault])
     first = built.marked[0]
     assert f"candidate {first.candidate} of the prompt {first.prompt!r} on 'odd'" in built.notes[0]
-    told = table.metadata["left_out"]
-    assert told["replies"] == len(built.marked)
-    assert told["marks"][0] == {"prompt": first.prompt, "candidate": first.candidate, "value": "odd"} | {
+    left_out = table.metadata["left_out"]
+    assert left_out["replies"] == len(built.marked)
+    assert left_out["marks"][0] == {"prompt": first.prompt, "candidate": first.candidate, "value": "odd"} | {
         "reason": first.reason
     }
     assert not checkpoint_path(out).exists()
@@ -257,7 +257,7 @@ def test_candidate_numbers_stay_when_more_are_drawn(whole: RewardTable, tmp_path
     out, bad = tmp_path / "t.parquet", rare(whole)
     make(out, [Odd(Fault.RAISES, [bad])])
     engine, scorer = ToyEngine(), Odd(Fault.RAISES, [bad])
-    extend(out, out, lambda names: [scorer], candidates=9, hire=lambda model, *asked: LocalWorkers(engine, *asked))
+    extend(out, out, lambda names: [scorer], candidates=9, hire=lambda model, *args: LocalWorkers(engine, *args))
     direct = make(tmp_path / "direct.parquet", [Odd(Fault.RAISES, [bad])], candidates=9).load()
     extended = table_format.load(out)
     assert extended.replies == direct.replies
@@ -274,9 +274,9 @@ def test_halving_finds_each_bad_reply_with_few_calls() -> None:
             raise ScorerError("no")
         return np.array([float(reply.text) for reply in some])
 
-    found, reasons = score_each(ask, replies)
+    rewards, reasons = score_each(ask, replies)
     assert set(reasons) == bad
-    assert all(math.isnan(found[n]) if n in bad else found[n] == n for n in range(64))
+    assert all(math.isnan(rewards[n]) if n in bad else rewards[n] == n for n in range(64))
     assert len(calls) <= 2 * 2 * 6 + 1
     assert score_each(ask, [])[1] == {}
 

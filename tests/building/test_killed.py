@@ -75,9 +75,9 @@ def test_killed_before_each_of_a_run_of_files(undisturbed: tuple[Path, int], tmp
         assert run(out, stop).returncode in (-signal.SIGKILL, 0)
         if out.exists():
             break
-        told = json.loads(out.with_suffix(".json").read_text())
-        assert told["state"] == "running"
-        assert not ProcessIdentity.from_dict(told).running, "a build that was killed is not taken for one that runs"
+        record = json.loads(out.with_suffix(".json").read_text())
+        assert record["state"] == "running"
+        assert not ProcessIdentity.from_dict(record).running, "a build that was killed is not taken for one that runs"
     assert run(out, 0).returncode == 0
     assert contents(out) == contents(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json", "t.parquet"]
@@ -108,20 +108,20 @@ def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         until = time.monotonic() + 100
-        while not (told := _read(progress)) or told["stage"] != "sampling" or told["done"] < 2:
+        while not (record := _read(progress)) or record["stage"] != "sampling" or record["done"] < 2:
             assert time.monotonic() < until
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
             time.sleep(0.02)
-        assert ProcessIdentity.from_dict(told).running
+        assert ProcessIdentity.from_dict(record).running
         process.terminate()
-        _, said = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 143, said
-    assert "Stopped. What is made is kept; the same command goes on where it stopped." in said
-    told = _read(progress)
-    assert (told["state"], told["error"], told["pid"]) == ("stopped", None, process.pid)
-    assert told["ended"] >= told["began"]
+    assert process.returncode == 143, errors
+    assert "Stopped. What is made is kept; the same command goes on where it stopped." in errors
+    record = _read(progress)
+    assert (record["state"], record["error"], record["pid"]) == ("stopped", None, process.pid)
+    assert record["ended"] >= record["began"]
     assert 2 <= len(list(checkpoint_path(out).glob("*.replies.parquet"))) < 200
     assert not out.with_name("t.parquet.lock").exists()
 

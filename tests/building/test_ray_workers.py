@@ -64,12 +64,12 @@ def test_a_killed_worker_changes_nothing(opening: ModelSpec, workers: RayWorkers
 
     # The same as on this machine without a cluster, up to the last digits of other batches.
     here = tmp_path / "here.parquet"
-    made = build_with_workers(
+    table = build_with_workers(
         LocalWorkers(opening.open(), DRAWING, scoring.scorers(NAMES)), PROMPTS, here, scoring.scorers(NAMES), DRAWING, 4
     ).load()
     there = built.load()
-    assert made.replies == there.replies
-    np.testing.assert_allclose(made.rewards, there.rewards, atol=1e-5)
+    assert table.replies == there.replies
+    np.testing.assert_allclose(table.rewards, there.rewards, atol=1e-5)
 
 
 def test_what_a_worker_refuses_is_told_in_words(opening: ModelSpec, workers: RayWorkers, tmp_path: Path) -> None:

@@ -76,8 +76,8 @@ def test_a_server_gives_the_table_of_its_model(local: LocalEngine, tmp_path: Pat
         assert len(server.requests) == 12 + 1  # one asks for a few words, before anything is drawn
     assert np.isfinite(table.log_probs).all()
     for number, prompt in enumerate(PROMPTS):
-        for reply, told in zip(table.replies[table.rows(number)], table.log_probs[table.rows(number)], strict=True):
-            assert told < 0 or not reply
+        for reply, log_prob in zip(table.replies[table.rows(number)], table.log_probs[table.rows(number)], strict=True):
+            assert log_prob < 0 or not reply
         assert table.prompts[number] == prompt.text
     assert table.metadata["engine"]["name"] == "remote"
 
@@ -95,7 +95,7 @@ def test_a_server_that_stumbles_changes_nothing(fault: str, local: LocalEngine, 
 
 
 @pytest.mark.parametrize(
-    ("fault", "error", "said"),
+    ("fault", "error", "message"),
     [
         (busy(429), TryAgainError, r"could not answer \(429: too much to do\)"),
         (busy(500), TryAgainError, r"could not answer \(500: too much to do\)"),
@@ -106,17 +106,17 @@ def test_a_server_that_stumbles_changes_nothing(fault: str, local: LocalEngine, 
     ids=["429", "500", "a page", "nonsense", "nothing"],
 )
 def test_a_server_that_stays_so_ends_it_and_it_goes_on(
-    fault: object, error: type[EngineError], said: str, local: LocalEngine, tmp_path: Path
+    fault: object, error: type[EngineError], message: str, local: LocalEngine, tmp_path: Path
 ) -> None:
     good, out = from_model(local), tmp_path / "t.parquet"
     answer, count = failing(good, lambda n: fault if n > 7 else None)
     with ChatServer(good, key=SECRET) as server:
         make(server, tmp_path / "undisturbed.parquet")
         server.answer = answer
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             make(server, out)
-        asked = count[0] - 7
-        assert asked >= module.ATTEMPTS if error is TryAgainError else 1 <= asked <= 3
+        attempts = count[0] - 7
+        assert attempts >= module.ATTEMPTS if error is TryAgainError else 1 <= attempts <= 3
         assert len(list(checkpoint_path(out).glob("*.replies.parquet"))) == 2
         server.answer = good
         built = make(server, out)
@@ -151,16 +151,16 @@ def test_no_secret_is_written_or_said(local: LocalEngine, tmp_path: Path, capfd:
         options = ["--prompts", str(prompts), "--out", str(out), "--model", server.model(), "--candidates", "3"]
         options += ["--values", "diversity", "--score-limit", "0", "--progress-file", str(progress), "--keep-parts"]
         assert main(["build", *options]) == 1
-        said = capfd.readouterr()
-        told = json.loads(progress.read_text())
-        assert (told["state"], "could not answer (500: Bad key ***, go away)" in told["error"]) == ("failed", True)
-        assert "Bad key ***" in said.err
+        printed = capfd.readouterr()
+        record = json.loads(progress.read_text())
+        assert (record["state"], "could not answer (500: Bad key ***, go away)" in record["error"]) == ("failed", True)
+        assert "Bad key ***" in printed.err
         server.answer = good
         done = CliRunner().invoke(command, options, catch_exceptions=False)
     everything = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(everything) >= 6
     assert not any(SECRET.encode() in content for content in everything)
-    assert SECRET not in said.err + said.out + done.output
+    assert SECRET not in printed.err + printed.out + done.output
     assert SECRET not in json.dumps(table_format.load_metadata(out))
 
 
@@ -173,6 +173,6 @@ def test_a_server_that_draws_greedily_ends_the_build_before_anything_is_kept(tmp
         # As asked: at temperature 0 of a server (top_k 1) equal replies are no fault, and few prompts are no proof.
         few = build(PROMPTS[:2], tmp_path / "few.parquet", engine, scorers, candidates=4, settings=SETTINGS, seed=5)
         greedy = replace(SETTINGS, top_k=1)
-        asked = build(PROMPTS, tmp_path / "asked.parquet", engine, scorers, candidates=4, settings=greedy, seed=5)
+        explicit = build(PROMPTS, tmp_path / "asked.parquet", engine, scorers, candidates=4, settings=greedy, seed=5)
     assert not (tmp_path / "t.parquet").exists()
-    assert set(few.load().replies) == set(asked.load().replies) == {"The same again."}
+    assert set(few.load().replies) == set(explicit.load().replies) == {"The same again."}

@@ -19,18 +19,18 @@ def _own_folder(tmp_path, monkeypatch):
 
 def test_a_list_says_what_a_table_holds():
     assert catalog.list_tables() == ()
-    made = make_table(prompts=5, candidates=3)
+    table = make_table(prompts=5, candidates=3)
     metadata = {"model": {"name": "tiny"}, "source": {"file": "mine.csv"}}
-    table_format.save(replace(made, metadata=metadata), catalog.path_of("My  replies "))
+    table_format.save(replace(table, metadata=metadata), catalog.path_of("My  replies "))
     (catalog.folder() / "broken.parquet").write_bytes(b"PAR1 and no more")
     (catalog.folder() / "notes.txt").write_text("left alone")
-    found = {one.name: one for one in catalog.list_tables()}
-    assert set(found) == {"My replies", "broken"}
-    one = found["My replies"]
-    assert (one.prompts, one.replies, one.values) == (5, 15, VALUES)
-    assert (one.model, one.source, one.fault) == ("tiny", "mine.csv", "")
-    assert one.bytes == one.path.stat().st_size
-    assert found["broken"].fault.startswith("broken.parquet is not a Parquet file that can be read")
+    entries = {entry.name: entry for entry in catalog.list_tables()}
+    assert set(entries) == {"My replies", "broken"}
+    entry = entries["My replies"]
+    assert (entry.prompts, entry.replies, entry.values) == (5, 15, VALUES)
+    assert (entry.model, entry.source, entry.fault) == ("tiny", "mine.csv", "")
+    assert entry.bytes == entry.path.stat().st_size
+    assert entries["broken"].fault.startswith("broken.parquet is not a Parquet file that can be read")
     catalog.delete("My replies")
     with pytest.raises(InputError, match="no table 'My replies' any more"):
         catalog.delete("My replies")

@@ -57,11 +57,11 @@ def waits(tmp_path, monkeypatch) -> Path:
 def until(name: str, *states: TableJobState, stage: str = "") -> processes.TableJob:
     """The work once it is in one of these states."""
     for _ in range(600):
-        found = processes.status(name)
-        if found.state in states and (not stage or found.stage == stage):
-            return found
+        job = processes.status(name)
+        if job.state in states and (not stage or job.stage == stage):
+            return job
         time.sleep(0.05)
-    raise AssertionError(f"still {found}")
+    raise AssertionError(f"still {job}")
 
 
 def test_an_import_is_made_and_said(tmp_path: Path):
@@ -69,17 +69,17 @@ def test_an_import_is_made_and_said(tmp_path: Path):
     upload.write_bytes(CSV)
     processes.start("Mine", "import", IMPORT, {"file": "mine.csv"}, {"input.csv": upload})
     assert not upload.exists()
-    found = until("Mine", TableJobState.DONE, TableJobState.FAILED)
-    assert (found.state, found.kind, found.about, found.unit) == (
+    job = until("Mine", TableJobState.DONE, TableJobState.FAILED)
+    assert (job.state, job.kind, job.about, job.unit) == (
         TableJobState.DONE,
         "import",
         {"file": "mine.csv"},
         "%",
     )
-    assert "values: humor" in found.notes[0]
+    assert "values: humor" in job.notes[0]
     assert table_format.load(catalog.path_of("Mine")).rewards.ravel().tolist() == [1.0, 2.0, 0.5]
-    assert [one.name for one in processes.list_jobs()] == ["Mine"]
-    assert [one.name for one in catalog.list_tables()] == ["Mine"]
+    assert [entry.name for entry in processes.list_jobs()] == ["Mine"]
+    assert [entry.name for entry in catalog.list_tables()] == ["Mine"]
     with pytest.raises(InputError, match="There is a table 'Mine' already"):
         processes.start("Mine", "import", IMPORT, {})
     processes.discard("Mine")
@@ -92,12 +92,12 @@ def test_an_import_is_made_and_said(tmp_path: Path):
 def test_what_cannot_be_imported_is_said_in_words(tmp_path: Path):
     content = b"prompt,reply,humor\na,x,funny\na,y,1\n"
     processes.start("Bad", "import", IMPORT, {"file": "May.csv"}, {"input.csv": content})
-    found = until("Bad", TableJobState.DONE, TableJobState.FAILED)
-    assert found.state is TableJobState.FAILED
+    job = until("Bad", TableJobState.DONE, TableJobState.FAILED)
+    assert job.state is TableJobState.FAILED
     # The file is called what the person calls it, and its rows are those of a spreadsheet.
-    assert found.error.startswith("May.csv (row 1 is the header): row 2, column 'humor' is 'funny', no number")
-    assert "input.csv" not in found.error
-    assert str(tmp_path) not in found.error
+    assert job.error.startswith("May.csv (row 1 is the header): row 2, column 'humor' is 'funny', no number")
+    assert "input.csv" not in job.error
+    assert str(tmp_path) not in job.error
     assert catalog.list_tables() == ()
     processes.start("Worse", "import", ("import", "--nonsense"), {})
     assert "nonsense" in until("Worse", TableJobState.DONE, TableJobState.FAILED).error
@@ -107,8 +107,8 @@ def test_what_cannot_be_imported_is_said_in_words(tmp_path: Path):
 
 def test_killed_work_is_interrupted_and_goes_on(waits: Path):
     processes.start("Slow", "build", ("{out}", "{progress}"), {"prompts": 8})
-    found = until("Slow", TableJobState.RUNNING, stage="sampling")
-    assert (found.done, found.total, found.rate) == (1, 8, 30.0)
+    job = until("Slow", TableJobState.RUNNING, stage="sampling")
+    assert (job.done, job.total, job.rate) == (1, 8, 30.0)
     with pytest.raises(InputError, match="Stop that first"):
         processes.discard("Slow")
     first = json.loads((processes.job_folder("Slow") / "process.json").read_text())["pid"]
@@ -141,11 +141,11 @@ def test_another_process_with_the_same_number_is_not_taken_for_it(waits: Path):
     processes.start("Slow", "build", ("{out}", "{progress}"), {})
     until("Slow", TableJobState.RUNNING, stage="sampling")
     process = processes.job_folder("Slow") / "process.json"
-    told = json.loads(process.read_text())
-    process.write_text(json.dumps({"pid": os.getpid(), "pid_started": told["pid_started"] - 1000}))
+    record = json.loads(process.read_text())
+    process.write_text(json.dumps({"pid": os.getpid(), "pid_started": record["pid_started"] - 1000}))
     assert processes.status("Slow").state is TableJobState.INTERRUPTED
     processes.stop("Slow")  # which would end this very test
-    process.write_text(json.dumps(told))
+    process.write_text(json.dumps(record))
     waits.touch()
     until("Slow", TableJobState.DONE)
 

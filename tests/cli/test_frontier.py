@@ -38,10 +38,10 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
 
 
 def test_a_pair_in_reward_units(table: str, capsys: pytest.CaptureFixture[str]):
-    said = printed(capsys, "frontier", table, "--pair", "humor,helpfulness", "--budget", "0.5", "--directions", "5")
-    (found,) = said["frontiers"]
-    assert found["values"] == ["humor", "helpfulness"]
-    contour, limit = found["contours"]
+    result = printed(capsys, "frontier", table, "--pair", "humor,helpfulness", "--budget", "0.5", "--directions", "5")
+    (curves,) = result["frontiers"]
+    assert curves["values"] == ["humor", "helpfulness"]
+    contour, limit = curves["contours"]
     expected = frontier(ORACLE, (2, 0), [0.5], directions=5)
     for point, levels, x in zip(
         contour["points"], expected.contours[0].levels, expected.contours[0].weights, strict=True
@@ -57,18 +57,18 @@ def test_a_pair_in_reward_units(table: str, capsys: pytest.CaptureFixture[str]):
 
 
 def test_all_pairs_and_the_usual_budgets(table: str, capsys: pytest.CaptureFixture[str]):
-    said = printed(capsys, "frontier", table, "--directions", "3", "--no-limit")
-    assert len(said["frontiers"]) == 6
-    assert [contour["budget"] for contour in said["frontiers"][0]["contours"]] == [0.25, 0.5, 1.0, 2.0]
+    result = printed(capsys, "frontier", table, "--directions", "3", "--no-limit")
+    assert len(result["frontiers"]) == 6
+    assert [contour["budget"] for contour in result["frontiers"][0]["contours"]] == [0.25, 0.5, 1.0, 2.0]
 
 
 def test_floors_and_budgets_that_they_exceed(table: str, capsys: pytest.CaptureFixture[str]):
     options = ["--pair", "helpfulness,humor", "--floor", "positivity=+0.5sd", "--budget", "0.01", "--budget", "1"]
-    (found,) = printed(capsys, "frontier", table, *options, "--directions", "4")["frontiers"]
-    assert list(found["floors"]) == ["positivity"]
-    assert [len(contour["points"]) for contour in found["contours"]] == [0, 4, 4]
+    (curves,) = printed(capsys, "frontier", table, *options, "--directions", "4")["frontiers"]
+    assert list(curves["floors"]) == ["positivity"]
+    assert [len(contour["points"]) for contour in curves["contours"]] == [0, 4, 4]
     assert all(
-        p["levels"]["positivity"] >= found["floors"]["positivity"] - 1e-8 for p in found["contours"][1]["points"]
+        p["levels"]["positivity"] >= curves["floors"]["positivity"] - 1e-8 for p in curves["contours"][1]["points"]
     )
     assert main(["frontier", table, *options]) == 0
     assert "0.01 nats: the floors alone cost more" in capsys.readouterr().out
@@ -76,10 +76,10 @@ def test_floors_and_budgets_that_they_exceed(table: str, capsys: pytest.CaptureF
 
 def test_a_triple_is_a_surface(table: str, capsys: pytest.CaptureFixture[str]):
     options = ["--triple", "helpfulness,humor,positivity", "--directions", "4", "--budget", "9"]
-    (found,) = printed(capsys, "frontier", table, *options)["frontiers"]
-    assert len(found["triangles"]) == 9
-    assert len(found["contours"][0]["points"]) == 10
-    assert all(point["saturated"] for point in found["contours"][0]["points"])
+    (sheet,) = printed(capsys, "frontier", table, *options)["frontiers"]
+    assert len(sheet["triangles"]) == 9
+    assert len(sheet["contours"][0]["points"]) == 10
+    assert all(point["saturated"] for point in sheet["contours"][0]["points"])
     assert main(["frontier", table, *options]) == 0
     assert "9 nats (beyond the limit), between" in capsys.readouterr().out
 
@@ -107,51 +107,53 @@ ASKED = ["--target", "helpfulness=+0.4sd", "--target", "harmlessness=+0.2sd"]
 
 
 def test_prices_and_derivatives_in_reward_units(table: str, capsys: pytest.CaptureFixture[str]):
-    said = printed(capsys, "sensitivity", table, *ASKED)
+    result = printed(capsys, "sensitivity", table, *ASKED)
     targets = np.array([0.4, 0.2, np.nan, np.nan])
     at = local_sensitivity(solve(ORACLE, targets))
-    assert said["attainable"]
-    assert said["bottleneck"] == VALUES[at.bottleneck]
-    assert list(said["price"].values()) == pytest.approx(at.price / ORACLE.scale)
-    assert list(said["elasticity"].values()) == pytest.approx(at.elasticity)
+    assert result["attainable"]
+    assert result["bottleneck"] == VALUES[at.bottleneck]
+    assert list(result["price"].values()) == pytest.approx(at.price / ORACLE.scale)
+    assert list(result["elasticity"].values()) == pytest.approx(at.elasticity)
     # A reward unit more of the first target, by finite differences of the solver.
     up, down = (solve(ORACLE, targets + h * np.eye(4)[0]) for h in (1e-5, -1e-5))
     by_reward = ORACLE.scale / (2e-5 * ORACLE.scale[0])
-    assert list(said["levels_by_target"]["helpfulness"].values()) == pytest.approx(
+    assert list(result["levels_by_target"]["helpfulness"].values()) == pytest.approx(
         (up.levels - down.levels) * by_reward, abs=1e-6
     )
-    assert list(said["weights_by_target"]["helpfulness"].values()) == pytest.approx(
+    assert list(result["weights_by_target"]["helpfulness"].values()) == pytest.approx(
         (up.weights - down.weights) / ORACLE.scale / (2e-5 * ORACLE.scale[0]), abs=1e-6
     )
-    assert said["curves"] == []
+    assert result["curves"] == []
 
 
 def test_sweeps(table: str, capsys: pytest.CaptureFixture[str]):
-    said = printed(capsys, "sensitivity", table, *ASKED, "--sweep", "humor", "--sweep", "helpfulness", "--points", "5")
-    assert [found["value"] for found in said["curves"]] == ["humor", "helpfulness"]
+    result = printed(
+        capsys, "sensitivity", table, *ASKED, "--sweep", "humor", "--sweep", "helpfulness", "--points", "5"
+    )
+    assert [curve["value"] for curve in result["curves"]] == ["humor", "helpfulness"]
     expected = sensitivity_curve(ORACLE, np.array([0.4, 0.2, np.nan, np.nan]), 2, points=5)
-    first = said["curves"][0]
+    first = result["curves"][0]
     assert [point["kl"] for point in first["points"]] == pytest.approx(expected.kl, abs=1e-8)
     assert [switch["target"] for switch in first["switches"]] == pytest.approx(
         [ORACLE.base[2] + switch.target * ORACLE.scale[2] for switch in expected.switches]
     )
     assert main(["sensitivity", table, *ASKED, "--sweep", "humor"]) == 0
-    shown = capsys.readouterr().out
-    assert "The bottleneck is" in shown
-    assert "-0.0000" not in shown.split("The target of")[0].split("Level of the row")[1]
-    assert "The target of humor, up to" in shown
+    text = capsys.readouterr().out
+    assert "The bottleneck is" in text
+    assert "-0.0000" not in text.split("The target of")[0].split("Level of the row")[1]
+    assert "The target of humor, up to" in text
 
 
 def test_a_palette_out_of_reach_has_no_price(table: str, capsys: pytest.CaptureFixture[str]):
     options = ["--target", "helpfulness=p99.9", "--target", "harmlessness=p99.9"]
-    said = printed(capsys, "sensitivity", table, *options, "--sweep", "humor", "--sweep", "helpfulness")
-    assert not said["attainable"]
-    assert said["price"] is None
-    assert said["curves"][0]["highest"] is None
+    result = printed(capsys, "sensitivity", table, *options, "--sweep", "humor", "--sweep", "helpfulness")
+    assert not result["attainable"]
+    assert result["price"] is None
+    assert result["curves"][0]["highest"] is None
     assert main(["sensitivity", table, *options, "--sweep", "humor"]) == 0
-    shown = capsys.readouterr().out
-    assert "Not possible together" in shown
-    assert "nothing can be swept" in shown
+    text = capsys.readouterr().out
+    assert "Not possible together" in text
+    assert "nothing can be swept" in text
 
 
 def test_sensitivity_usage(table: str, capsys: pytest.CaptureFixture[str]):

@@ -65,11 +65,11 @@ def test_the_json_tells_everything(arguments: list[str], capsys: pytest.CaptureF
 
 
 def test_the_same_seed_the_same_replies(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    one = run_json([*arguments, "--weights", "familiarity=2", "diversity=1"], capsys)
+    first = run_json([*arguments, "--weights", "familiarity=2", "diversity=1"], capsys)
     two = run_json([*arguments, "--weights", "familiarity=2,diversity=1"], capsys)
     other = run_json([*arguments, "--weights", "familiarity=2,diversity=1", "--seed", "4"], capsys)
-    assert one["candidates"] == two["candidates"]
-    assert one["candidates"] != other["candidates"]
+    assert first["candidates"] == two["candidates"]
+    assert first["candidates"] != other["candidates"]
 
 
 def test_without_weights_it_is_the_base_model(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,9 +144,9 @@ def test_weights_by_hand() -> None:
 
 
 def test_settings_asked_for_stand_before_the_tables() -> None:
-    asked = {"temperature": 0.5, "top_k": 7, "top_p": 0.9, "max_new_tokens": 3}
-    assert sampling_settings(asked) == SamplingSettings(0.5, 7, 0.9, 3)
-    kept = sampling_settings(dict.fromkeys(asked))
+    options = {"temperature": 0.5, "top_k": 7, "top_p": 0.9, "max_new_tokens": 3}
+    assert sampling_settings(options) == SamplingSettings(0.5, 7, 0.9, 3)
+    kept = sampling_settings(dict.fromkeys(options))
     assert sampling_settings({"top_k": 3}) == SamplingSettings(kept.temperature, 3, kept.top_p, kept.max_new_tokens)
 
 
@@ -167,8 +167,8 @@ def test_methods_and_more_candidates(arguments: list[str], capsys: pytest.Captur
     assert len(grown["candidates"]) == 10  # type: ignore[arg-type]
     assert grown["candidates"][:4] != plain["candidates"]  # type: ignore[index]
     assert [c["reply"] for c in grown["candidates"][:4]] == [c["reply"] for c in plain["candidates"]]  # type: ignore
-    one = run_json([*steered, "--candidates", "1"], capsys)
-    assert (one["kl"], one["log_k"], one["more_would_help"]) == (0.0, 0.0, True)
+    single = run_json([*steered, "--candidates", "1"], capsys)
+    assert (single["kl"], single["log_k"], single["more_would_help"]) == (0.0, 0.0, True)
     many = run_json([*steered, "--candidates", "1000", "--max-new-tokens", "2"], capsys)
     assert len(many["candidates"]) == 1000  # type: ignore[arg-type]
 
@@ -226,9 +226,9 @@ def test_a_candidate_that_cannot_be_scored_is_set_aside(
 )
 def test_files_of_prompts(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8", newline="")
-    found = read_prompts(tmp_path / name)
-    assert [prompt.text for prompt in found] == ["One?", "Two\u2028lines?"]
-    assert found[1].id in ("line-3", "line-2" if name == "p.csv" else "line-3")
+    prompts = read_prompts(tmp_path / name)
+    assert [prompt.text for prompt in prompts] == ["One?", "Two\u2028lines?"]
+    assert prompts[1].id in ("line-3", "line-2" if name == "p.csv" else "line-3")
 
 
 @pytest.mark.parametrize(

@@ -34,26 +34,26 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
 
 
 def test_it_says_what_the_library_finds(table: Path, capsys: pytest.CaptureFixture[str]):
-    shown = ask(capsys, table, *ASKED, "--lock", "harmlessness", "--importance", "humor=4", "--budget", 1.5)
+    result = ask(capsys, table, *ASKED, "--lock", "harmlessness", "--importance", "humor=4", "--budget", 1.5)
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=32))
-    d = oracle.standardise(np.array([shown["targets"].get(name, np.nan) for name in oracle.values]))
-    found = nearest(
+    d = oracle.standardise(np.array([result["targets"].get(name, np.nan) for name in oracle.values]))
+    closest = nearest(
         oracle,
         d,
         budget=1.5,
         locked=np.array([name == "harmlessness" for name in oracle.values]),
         importance=np.array([4.0 if name == "humor" else 1.0 for name in oracle.values]),
     )
-    assert shown["status"] == "found"
-    assert shown["nearest"]["kl"] == pytest.approx(1.5)
-    assert shown["nearest"]["distance"] == pytest.approx(found.distance)
+    assert result["status"] == "found"
+    assert result["nearest"]["kl"] == pytest.approx(1.5)
+    assert result["nearest"]["distance"] == pytest.approx(closest.distance)
     for j, name in enumerate(oracle.values):
-        assert shown["nearest"]["weights"][name] == pytest.approx(found.solution.weights[j] / oracle.scale[j])
-        if name in shown["targets"]:
-            gone = shown["targets"][name] - shown["nearest"]["targets"][name]
-            assert shown["nearest"]["given_up"][name] == pytest.approx(gone, abs=1e-12)
-    assert shown["nearest"]["given_up"]["harmlessness"] == pytest.approx(0.0, abs=1e-8)
-    assert "positivity" not in shown["nearest"]["targets"]
+        assert result["nearest"]["weights"][name] == pytest.approx(closest.solution.weights[j] / oracle.scale[j])
+        if name in result["targets"]:
+            given_up = result["targets"][name] - result["nearest"]["targets"][name]
+            assert result["nearest"]["given_up"][name] == pytest.approx(given_up, abs=1e-12)
+    assert result["nearest"]["given_up"]["harmlessness"] == pytest.approx(0.0, abs=1e-8)
+    assert "positivity" not in result["nearest"]["targets"]
 
 
 def test_a_budget_beyond_all_nats_is_all_nats(table: Path, capsys: pytest.CaptureFixture[str]):
@@ -61,7 +61,7 @@ def test_a_budget_beyond_all_nats_is_all_nats(table: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("extra", "status", "said"),
+    ("extra", "status", "message"),
     [
         (
             ["--target", "positivity=99", "--lock", "positivity"],
@@ -71,19 +71,21 @@ def test_a_budget_beyond_all_nats_is_all_nats(table: Path, capsys: pytest.Captur
         (["--lock", "helpfulness", "--budget", "0.1"], "locked_over_budget", "cost more than the budget"),
     ],
 )
-def test_there_may_be_none(table: Path, capsys: pytest.CaptureFixture[str], extra: list[str], status: str, said: str):
-    shown = ask(capsys, table, *ASKED, *extra)
-    assert shown["nearest"] is None
-    assert shown["status"] == status
+def test_there_may_be_none(
+    table: Path, capsys: pytest.CaptureFixture[str], extra: list[str], status: str, message: str
+):
+    result = ask(capsys, table, *ASKED, *extra)
+    assert result["nearest"] is None
+    assert result["status"] == status
     assert main(["nearest", str(table), *ASKED, *extra]) == 0
-    assert said in capsys.readouterr().out
+    assert message in capsys.readouterr().out
 
 
 def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["nearest", str(table), *ASKED]) == 0
-    shown = capsys.readouterr().out
-    assert "Nearest palette" in shown
-    assert "given up" in shown
+    printed = capsys.readouterr().out
+    assert "Nearest palette" in printed
+    assert "given up" in printed
 
 
 def test_a_palette_a_line(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -110,7 +112,7 @@ def test_a_palette_a_line(table: Path, tmp_path: Path, capsys: pytest.CaptureFix
 )
 def test_errors_are_one_message(table: Path, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
     assert main(["nearest", str(table), *ASKED, *extra]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert message in shown.err
-    assert "Traceback" not in shown.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert "Traceback" not in printed.err

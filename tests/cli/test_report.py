@@ -41,14 +41,14 @@ def reported(path: Path, targets: dict[str, Target], use_case: str = "Customer s
 def words(snippet: str) -> list[str]:
     """The words of a command, as a shell gives them to the program."""
     shell = f"python() {{ printf '%s\\0' \"$@\"; }}\n{snippet}"
-    told = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout
-    found = told.split("\0")[:-1]
-    assert found[:2] == ["-m", "map_core"]
-    return found[2:]
+    output = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout
+    arguments = output.split("\0")[:-1]
+    assert arguments[:2] == ["-m", "map_core"]
+    return arguments[2:]
 
 
 def snippet(report: Report, name: str) -> str:
-    return next(one.text for one in reports.snippets(report) if one.name == name)
+    return next(part.text for part in reports.snippets(report) if part.name == name)
 
 
 def parsed(arguments: list[str]) -> dict:
@@ -65,18 +65,18 @@ def test_a_document_and_its_data(path: Path, tmp_path: Path, capsys: pytest.Capt
     arguments = [str(path), "--target", "humor=p60", "--target", "diversity=p55", "--name", "Calm", "--draws", "40"]
     assert main(["report", *arguments, "--out", str(out), "--csv", str(archive), "--json"]) == 0
     printed = capsys.readouterr()
-    told = json.loads(printed.out)
-    assert told["name"] == "Calm"
-    assert told["verdict"] == "reachable"
+    data = json.loads(printed.out)
+    assert data["name"] == "Calm"
+    assert data["verdict"] == "reachable"
     document = out.read_text(encoding="utf-8")
     assert document.startswith("<!DOCTYPE html>")
     assert "Calm" in document
-    assert f"{told['cost']['kl_nats']:.3f} nats" in document
+    assert f"{data['cost']['kl_nats']:.3f} nats" in document
     assert "palette.csv" in zipfile.ZipFile(archive).namelist()
     assert "r.html" in printed.err
     assert main(["solve", *arguments[:5], "--json"]) == 0
     solved = json.loads(capsys.readouterr().out)
-    assert {name: told["weights"].get(name, 0.0) for name in VALUES} == pytest.approx(solved["weights"])
+    assert {name: data["weights"].get(name, 0.0) for name in VALUES} == pytest.approx(solved["weights"])
 
 
 def test_a_line_a_palette_a_file(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -91,7 +91,7 @@ def test_a_line_a_palette_a_file(path: Path, tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--target", "humor=p60"], "at least one of --out"),
         (["--json"], "Give targets"),
@@ -104,10 +104,10 @@ def test_a_line_a_palette_a_file(path: Path, tmp_path: Path, capsys: pytest.Capt
         (["--target", "humor=p60", "--draws", "20", "--out", "/proc/none/r.html"], "cannot be written"),
     ],
 )
-def test_errors_are_one_message(path: Path, arguments, said, capsys: pytest.CaptureFixture[str]):
+def test_errors_are_one_message(path: Path, arguments, message, capsys: pytest.CaptureFixture[str]):
     assert main(["report", str(path), *arguments]) in (1, 2)
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert message in printed.err
     assert "Traceback" not in printed.err
     assert not printed.out
 
@@ -125,34 +125,35 @@ def test_the_solve_snippet_gives_the_same_weights(path: Path, form, capsys: pyte
 
 
 def test_the_report_snippet_gives_the_report_again(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    asked = {"humor": Target(88.0, locked=True), "harmlessness": Target(92.0)}
-    first = reported(path, asked, name="It's <ours>", wanted=ReportOptions(draws=40, samples=2, seed=3))
+    targets = {"humor": Target(88.0, locked=True), "harmlessness": Target(92.0)}
+    first = reported(path, targets, name="It's <ours>", wanted=ReportOptions(draws=40, samples=2, seed=3))
     arguments = words(snippet(first, "report"))
     arguments[arguments.index("--out") + 1] = str(tmp_path / "again.html")
     assert main([*arguments, "--json"]) == 0
-    told, before = json.loads(capsys.readouterr().out), reports.as_dict(first)
+    again, before = json.loads(capsys.readouterr().out), reports.as_dict(first)
     for key in ("name", "verdict", "weights", "cost", "confidence", "samples", "conflict", "nearest", "use_case"):
-        assert told[key] == before[key], key
+        assert again[key] == before[key], key
     assert "It&#39;s &lt;ours&gt;" in (tmp_path / "again.html").read_text(encoding="utf-8")
 
 
 def test_generate_and_serve_read_their_snippets(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     report = reported(path, {"humor": Target(62.0), "diversity": Target(60.0)}, name="Support 'one'")
-    asked = parsed(words(snippet(report, "generate")))
+    options = parsed(words(snippet(report, "generate")))
     weights = reports.as_dict(report)["weights"]
-    assert {n: float(w) for n, w in (word.split("=") for word in asked["weights"])} == weights
-    assert (asked["candidates"], asked["temperature"], asked["top_k"], asked["max_new_tokens"]) == (32, 1.0, 50, 16)
-    assert asked["prompt"] == report.table.prompts[0]
+    assert {n: float(w) for n, w in (word.split("=") for word in options["weights"])} == weights
+    drawing = ("candidates", "temperature", "top_k", "max_new_tokens")
+    assert [options[name] for name in drawing] == [32, 1.0, 50, 16]
+    assert options["prompt"] == report.table.prompts[0]
     write, serve = snippet(report, "serve").split("\n", 1)
-    told = shlex.split(write)
-    assert (told[0], told[3]) == ("printf", ">")
+    command_words = shlex.split(write)
+    assert (command_words[0], command_words[3]) == ("printf", ">")
     monkeypatch.chdir(tmp_path)
-    Path(told[4]).write_text(told[2] + "\n")
-    asked = parsed(words(serve))
-    assert asked["use_case"] == "Customer support"
+    Path(command_words[4]).write_text(command_words[2] + "\n")
+    options = parsed(words(serve))
+    assert options["use_case"] == "Customer support"
     from map_core.cli.inputs import open_table, read_palettes
 
-    (palette,) = read_palettes(open_table(path, asked["use_case"], asked["form"]), (), asked["palettes"])
+    (palette,) = read_palettes(open_table(path, options["use_case"], options["form"]), (), options["palettes"])
     assert palette.targets == pytest.approx(report.assessment.targets, nan_ok=True)
     assert palette.record["name"] == "Support 'one'"
 
@@ -172,12 +173,12 @@ def test_the_trainer_snippet_gives_lambda_r(path: Path):
     assert weights == scope["WEIGHTS"]
     assert list(scope["REWARDS"]) == list(weights)
     chat = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    said = [[{"role": "assistant", "content": text}] for text in completions]
-    for one in scorers(list(weights)):
-        expected = [one.score("How are you?", [Reply(text)])[0] for text in completions]
-        reward = scope["REWARDS"][one.name]
+    chats = [[{"role": "assistant", "content": text}] for text in completions]
+    for scorer in scorers(list(weights)):
+        expected = [scorer.score("How are you?", [Reply(text)])[0] for text in completions]
+        reward = scope["REWARDS"][scorer.name]
         assert reward(prompts, completions) == pytest.approx(expected)
-        assert reward(chat, said, completion_ids=[[1], [2]], column=[1, 2]) == pytest.approx(expected)
+        assert reward(chat, chats, completion_ids=[[1], [2]], column=[1, 2]) == pytest.approx(expected)
 
 
 def test_values_without_a_scorer_here_are_left_to_the_engineer(path: Path, tmp_path: Path):
@@ -194,7 +195,7 @@ def test_values_without_a_scorer_here_are_left_to_the_engineer(path: Path, tmp_p
     where = tmp_path / "own.parquet"
     save(own, where)
     report = reported(where, {"house\nstyle": Target(60.0), "helpfulness": Target(55.0)})
-    names = [one.name for one in reports.snippets(report)]
+    names = [part.name for part in reports.snippets(report)]
     assert "generate" not in names
     text = snippet(report, "trainer")
     compile(text, "trainer.py", "exec")

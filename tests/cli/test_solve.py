@@ -38,8 +38,8 @@ def strict(line: str) -> dict:
 
 def test_a_palette_a_line_in_order(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     palettes = tmp_path / "palettes.jsonl"
-    asked = [{"humor": 2.5}, {"helpfulness": "p99.9", "harmlessness": "p99.9"}, {}, {"positivity": "+0.2sd"}]
-    palettes.write_text("\n".join(json.dumps({"targets": t}) for t in asked) + "\n\n")
+    palettes_asked = [{"humor": 2.5}, {"helpfulness": "p99.9", "harmlessness": "p99.9"}, {}, {"positivity": "+0.2sd"}]
+    palettes.write_text("\n".join(json.dumps({"targets": t}) for t in palettes_asked) + "\n\n")
     assert main(["solve", str(table), "--targets-file", str(palettes), "--json"]) == 0
     results = [strict(line) for line in capsys.readouterr().out.splitlines()]
     assert [r["verdict"] for r in results] == ["reachable", "out_of_reach", "reachable", "reachable"]
@@ -103,14 +103,14 @@ def test_a_budget_that_is_too_small_says_so_and_names_the_nearest(table: Path, c
 
 def test_fewer_candidates_pay_more_for_the_same_palette(table: Path, capsys: pytest.CaptureFixture[str]):
     options = ["solve", str(table), "--target", "humor=+0.5sd", "--json"]
-    found = []
+    results = []
     for extra in ([], ["--candidates", "32"], ["--candidates", "8"]):
         assert main([*options, *extra]) == 0
-        found.append(strict(capsys.readouterr().out))
-    assert found[0]["weights"] == found[1]["weights"]
-    assert found[2]["targets"] == found[0]["targets"]
-    assert found[2]["levels"]["humor"] == pytest.approx(found[2]["targets"]["humor"])
-    assert found[2]["weights"]["humor"] > found[0]["weights"]["humor"]
+        results.append(strict(capsys.readouterr().out))
+    assert results[0]["weights"] == results[1]["weights"]
+    assert results[2]["targets"] == results[0]["targets"]
+    assert results[2]["levels"]["humor"] == pytest.approx(results[2]["targets"]["humor"])
+    assert results[2]["weights"]["humor"] > results[0]["weights"]["humor"]
 
 
 def test_ranges_are_what_each_value_can_have_beside_the_others(table: Path, capsys: pytest.CaptureFixture[str]):
@@ -130,14 +130,14 @@ def test_ranges_are_what_each_value_can_have_beside_the_others(table: Path, caps
 
 def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["solve", str(table), "--target", "humor=p60"]) == 0
-    shown = capsys.readouterr().out
-    assert "Reachable." in shown
-    assert "free" in shown
+    printed = capsys.readouterr().out
+    assert "Reachable." in printed
+    assert "free" in printed
     assert main(["solve", str(table), "--target", "humor=p60", "--target", "helpfulness=99"]) == 0
-    shown = capsys.readouterr().out
-    assert "Not possible together" in shown
-    assert "One target alone is set above what any mix of replies gives; the most there is: helpfulness" in shown
-    assert "is possible once one of these alone is lowered: helpfulness." in shown
+    printed = capsys.readouterr().out
+    assert "Not possible together" in printed
+    assert "One target alone is set above what any mix of replies gives; the most there is: helpfulness" in printed
+    assert "is possible once one of these alone is lowered: helpfulness." in printed
     assert main(["solve", str(table), "--target", "harmlessness=+1.6sd", "--target", "helpfulness=+1.6sd"]) == 0
     assert "The fewest targets that are not possible together: helpfulness, harmlessness." in capsys.readouterr().out
 
@@ -159,19 +159,19 @@ def test_errors_are_one_message(
     table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
 ):
     assert main(["solve", str(table), *arguments]) == code
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert message in shown.err
-    assert "Traceback" not in shown.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert "Traceback" not in printed.err
 
 
 def test_a_line_that_is_no_palette_is_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     palettes = tmp_path / "palettes.jsonl"
     palettes.write_text('{"targets": {"humor": 1}}\n{"humor": 1}\n')
     assert main(["solve", str(table), "--targets-file", str(palettes)]) == 2
-    shown = capsys.readouterr()
-    assert "Line 2" in shown.err
-    assert shown.out == ""
+    printed = capsys.readouterr()
+    assert "Line 2" in printed.err
+    assert printed.out == ""
 
 
 def test_tables_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -305,12 +305,12 @@ def test_more_prompts_make_narrower_intervals():
     ("values", "targets"), [(6, np.full(6, 0.1)), (4, np.array([0.4, 0.1, FREE, -0.1]))], ids=["six", "some"]
 )
 def test_intervals_hold_the_truth_nine_times_of_ten(values: int, targets: np.ndarray):
-    got = coverage(synthetic(values=values), targets, prompts=64, tables=250, draws=100)
-    assert got.solved == got.tables
-    assert 0.86 <= np.nanmean(got.weights) <= 0.94
-    assert 0.86 <= got.kl <= 0.94
-    assert 0.86 <= got.levels.mean() <= 0.94
-    assert 0.86 <= got.margin <= 0.94
+    covered = coverage(synthetic(values=values), targets, prompts=64, tables=250, draws=100)
+    assert covered.solved == covered.tables
+    assert 0.86 <= np.nanmean(covered.weights) <= 0.94
+    assert 0.86 <= covered.kl <= 0.94
+    assert 0.86 <= covered.levels.mean() <= 0.94
+    assert 0.86 <= covered.margin <= 0.94
 
 
 # Statuses
@@ -341,10 +341,10 @@ def test_at_the_edge_weights_have_no_upper_end(tmp_path: Path, capsys: pytest.Ca
     assert np.array_equal(outcome.weights.high, [np.inf, np.inf, 0, 0])
     assert np.all(np.isfinite(outcome.weights.low))
     save(table, tmp_path / "edge.parquet")
-    asked = [f"--target={name}={float(c)!r}" for name, c in zip(table.values, oracle.rewards_at(d), strict=True)][:2]
-    assert main(["confidence", str(tmp_path / "edge.parquet"), *asked, "--draws", "200"]) == 0
+    options = [f"--target={name}={float(c)!r}" for name, c in zip(table.values, oracle.rewards_at(d), strict=True)][:2]
+    assert main(["confidence", str(tmp_path / "edge.parquet"), *options, "--draws", "200"]) == 0
     assert "no end" in capsys.readouterr().out
-    assert main(["confidence", str(tmp_path / "edge.parquet"), *asked, "--draws", "200", "--json"]) == 0
+    assert main(["confidence", str(tmp_path / "edge.parquet"), *options, "--draws", "200", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["weights"][table.values[0]]["high"] is None
 
 
@@ -398,20 +398,20 @@ def test_pooled_has_no_interval_for_the_margin():
     prompts=st.integers(2, 12),
     candidates=st.integers(1, 5),
     values=st.integers(1, 4),
-    asked=st.lists(st.sampled_from([FREE, -1.0, 0.0, 0.3, 0.8, 5.0]), min_size=4, max_size=4),
+    targets=st.lists(st.sampled_from([FREE, -1.0, 0.0, 0.3, 0.8, 5.0]), min_size=4, max_size=4),
     rounding=st.sampled_from([0, 1, 6]),
     scale=st.sampled_from([1e-9, 1.0, 1e9]),
     ragged=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_odd_tables_give_numbers(prompts, candidates, values, asked, rounding, scale, ragged, seed):
+def test_odd_tables_give_numbers(prompts, candidates, values, targets, rounding, scale, ragged, seed):
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, candidates + 1, prompts) if ragged else np.full(prompts, candidates)
     rewards = scale * rng.normal(size=(counts.sum(), values)).round(rounding)
     form = Form.POOLED if counts.max() == 1 else Form.PER_PROMPT
     names = tuple("abcd"[:values])
     oracle = MemoryOracle(rewards, np.concatenate([[0], np.cumsum(counts)]), names, form)
-    outcome = confidence(oracle, np.array(asked[:values]), draws=20)
+    outcome = confidence(oracle, np.array(targets[:values]), draws=20)
     assert sum(outcome.probability.values()) == pytest.approx(1.0)
     for verdict in (Verdict.REACHABLE, Verdict.OUT_OF_REACH):
         if outcome.shares[verdict] in (0.0, 1.0):  # all draws agree
@@ -464,10 +464,10 @@ def table(tmp_path: Path) -> Path:
 def test_the_command_in_json(table: Path, capsys: pytest.CaptureFixture[str]):
     arguments = ["confidence", str(table), "--target", "humor=+0.3sd", "--draws", "100", "--json"]
     assert main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert "NaN" not in shown
-    assert "Infinity" not in shown
-    result = json.loads(shown)
+    printed = capsys.readouterr().out
+    assert "NaN" not in printed
+    assert "Infinity" not in printed
+    result = json.loads(printed)
     assert result["verdict"] == "reachable"
     assert result["levels"]["humor"]["estimate"] == pytest.approx(result["targets"]["humor"])
     assert (
@@ -477,20 +477,20 @@ def test_the_command_in_json(table: Path, capsys: pytest.CaptureFixture[str]):
     assert result["held_out"]["solved"] == result["held_out"]["folds"] == 2
     assert result["prompts"] == 24
     assert main(arguments) == 0
-    assert capsys.readouterr().out == shown
+    assert capsys.readouterr().out == printed
 
 
 def test_the_command_in_words(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["confidence", str(table), "--target", "humor=+0.3sd", "--draws", "100", "--folds", "3"]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith("Reachable.")
-    assert "new prompts" in shown
-    assert "solved on 2 of 3 parts" in shown
+    printed = capsys.readouterr().out
+    assert printed.startswith("Reachable.")
+    assert "new prompts" in printed
+    assert "solved on 2 of 3 parts" in printed
     beyond = ["confidence", str(table), "--target", "humor=99", "--draws", "100"]
     assert main(beyond) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith("Not possible together.")
-    assert "cannot meet the targets" in shown
+    printed = capsys.readouterr().out
+    assert printed.startswith("Not possible together.")
+    assert "cannot meet the targets" in printed
     assert main([*beyond[:2], "--target", "humor=+0.3sd", "--form", "pooled", "--draws", "100"]) == 0
     assert "No interval for the margin" in capsys.readouterr().out
 
@@ -510,6 +510,6 @@ def test_the_command_names_what_is_wrong(
     table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ):
     assert main(["confidence", str(table), *arguments]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert message in shown.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err

@@ -61,7 +61,8 @@ def drawn(population: Population, targets: np.ndarray, prompts: int, candidates:
         table = table_of(population.rewards[chosen][:, replies])
         oracle = MemoryOracle.of(table)
         advice.append(advise(table, oracle, oracle.standardise(wanted), seed=number))
-    return Drawn(*(np.mean([figures(getattr(one, of)) for one in advice], axis=0) for of in Drawn.__annotations__))
+    fields = Drawn.__annotations__
+    return Drawn(*(np.mean([figures(getattr(advised, field)) for advised in advice], axis=0) for field in fields))
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +78,10 @@ def test_what_is_foretold_comes_true(population: Population, level: float):
     here = drawn(population, targets, PROMPTS, CANDIDATES)
     more_candidates = drawn(population, targets, PROMPTS, 2 * CANDIDATES)
     more_prompts = drawn(population, targets, 2 * PROMPTS, CANDIDATES)
-    for foretold, came in ((here.candidates, more_candidates.now), (here.prompts, more_prompts.now)):
+    for foretold, actual in ((here.candidates, more_candidates.now), (here.prompts, more_prompts.now)):
         if level < 1:
-            np.testing.assert_allclose(foretold[:3], came[:3], rtol=0.12)
-        assert foretold[3] == pytest.approx(came[3], abs=0.02)
+            np.testing.assert_allclose(foretold[:3], actual[:3], rtol=0.12)
+        assert foretold[3] == pytest.approx(actual[3], abs=0.02)
     # And what is foretold to change does change by more than that.
     assert more_candidates.now[3] - here.now[3] > 0.05
     if level < 1:
@@ -91,10 +92,10 @@ def test_what_is_foretold_comes_true(population: Population, level: float):
 def test_the_variance_of_choosing_is_that_of_hands(population: Population):
     """Two hands of one prompt give levels that differ by it, at the same weights."""
     weights = np.array([0.6, 0.3, 0.0, 0.4])
-    one, other = (table_of(population.rewards[:600, part]) for part in (slice(0, 32), slice(32, 64)))
-    oracle = MemoryOracle.of(one)
-    expected = choosing_variance(one, oracle, weights)
-    beside = MemoryOracle.of(other)
+    first, second = (table_of(population.rewards[:600, part]) for part in (slice(0, 32), slice(32, 64)))
+    oracle = MemoryOracle.of(first)
+    expected = choosing_variance(first, oracle, weights)
+    beside = MemoryOracle.of(second)
     weights_there = weights * beside.scale / oracle.scale
     levels = [
         oracle.by_prompt(weights).levels,
@@ -152,7 +153,9 @@ def test_prompts_count_by_their_weights_and_not_when_held_out():
     twice = table.take([0] * 30 + list(range(1, 8)))
     weighted = replace(table, weights=np.array([30.0] + [1.0] * 9), held_out=np.arange(10) > 7)
     wanted = MemoryOracle.of(twice).rewards_at(targets)
-    advice = [advise(one, oracle := MemoryOracle.of(one), oracle.standardise(wanted)) for one in (twice, weighted)]
+    advice = [
+        advise(table, oracle := MemoryOracle.of(table), oracle.standardise(wanted)) for table in (twice, weighted)
+    ]
     plain = advise(table, oracle := MemoryOracle.of(table), oracle.standardise(wanted)).now
     # Margins are in the table's own standard deviations, which those of all its replies are near to.
     assert advice[1].now.margin == pytest.approx(advice[0].now.margin, rel=0.1)

@@ -29,10 +29,10 @@ def test_numbers_and_other_text_stay(content: object):
 
 def test_everything_that_is_exported_goes_through_here():
     """Nothing else writes CSV with text in it: by csv.writer, by pandas without cells made safe, or by hand."""
-    found = {}
+    writers = {}
     for path in [*(ROOT / "map_core").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]:
         source = path.read_text(encoding="utf-8")
         if path.name != "safe_csv.py" and re.search(r"csv\.(writer|DictWriter)\(|\.to_csv\(", source):
-            found[path.name] = source
-    assert list(found) == ["export.py"]
-    assert "frame.map(safe_csv.cell).to_csv(" in found["export.py"]
+            writers[path.name] = source
+    assert list(writers) == ["export.py"]
+    assert "frame.map(safe_csv.cell).to_csv(" in writers["export.py"]

@@ -54,25 +54,25 @@ def own_database(tmp_path, monkeypatch):
 
 def scores_of(table=TABLE, definition=NURSE, seed=0) -> ValueScores:
     """Scores as they would be kept, put where they belong."""
-    made = np.random.default_rng(seed).normal(size=len(table.rewards))
+    rewards = np.random.default_rng(seed).normal(size=len(table.rewards))
     path = score_cache.score_path(replies_key(table), definition)
     path.parent.mkdir(parents=True, exist_ok=True)
-    score_cache.write_scores(path, made, {})
-    found = read_scores(replies_key(table), definition)
-    assert found is not None
-    assert (found.rewards == made).all()
-    return found
+    score_cache.write_scores(path, rewards, {})
+    scores = read_scores(replies_key(table), definition)
+    assert scores is not None
+    assert (scores.rewards == rewards).all()
+    return scores
 
 
 def test_a_table_is_scored_reply_by_reply(tmp_path):
-    told = []
-    score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: told.append((done, total)))
+    progress = []
+    score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: progress.append((done, total)))
     column = score_cache._column(str(tmp_path / "out.parquet"))
     assert column.shape == (40,)
     assert column[:4] == pytest.approx(PLAIN.score(TABLE.prompts[0], _replies(0)))
-    assert told[0] == (0, 10)
-    assert told[-1] == (10, 10)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert progress[0] == (0, 10)
+    assert progress[-1] == (10, 10)
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
     assert {path.suffix for path in tmp_path.iterdir()} == {".parquet", ".lock"}
 
 
@@ -94,9 +94,9 @@ def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path):
         score_table(TABLE, PLAIN, tmp_path / "out.parquet", stop)
     assert not (tmp_path / "out.parquet").exists()
     np.save(tmp_path / "out.parts" / "00000000.npy", np.full(16, 7.0))  # a mark: this part is taken as it is
-    told = []
-    score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: told.append(done))
-    assert told[0] == PROMPTS
+    progress = []
+    score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: progress.append(done))
+    assert progress[0] == PROMPTS
     assert (score_cache._column(str(tmp_path / "out.parquet"))[:16] == 7.0).all()
     assert not (tmp_path / "out.parts").exists()
 
@@ -109,16 +109,16 @@ def test_scores_that_are_damaged_are_named(tmp_path):
 
 
 def test_two_who_score_the_same_at_once_do_it_once(tmp_path):
-    out, told = tmp_path / "out.parquet", []
+    out, progress = tmp_path / "out.parquet", []
     threads = [
-        threading.Thread(target=score_table, args=(TABLE, PLAIN, out, lambda done, total: told.append(done)))
+        threading.Thread(target=score_table, args=(TABLE, PLAIN, out, lambda done, total: progress.append(done)))
         for _ in range(2)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert told.count(0) == 1
+    assert progress.count(0) == 1
     assert out.is_file()
 
 
@@ -169,36 +169,36 @@ def test_a_name_that_is_taken_and_scores_that_do_not_fit_are_refused():
 
 
 def test_only_what_is_in_use_and_scored_on_the_table_is_offered():
-    made = custom_values.define(database(), NURSE)
+    value = custom_values.define(database(), NURSE)
     scores = scores_of()
     assert offered_values(TABLE) == ()
-    custom_values.use(database(), made.id, 1)
+    custom_values.use(database(), value.id, 1)
     assert offered_values(TABLE) == ()  # remembered for a moment
     clear_cache()
-    (one,) = offered_values(TABLE)
-    assert one.definition == NURSE
-    assert "Not judged yet" in one.trust
+    (offer,) = offered_values(TABLE)
+    assert offer.definition == NURSE
+    assert "Not judged yet" in offer.trust
     assert offered_values(make_table(prompts=9, candidates=4)) == ()  # not scored on that one
     assert offered_values(add_columns(TABLE, [scores])) == ()  # it has the value already
-    custom_values.use(database(), made.id, 0)
+    custom_values.use(database(), value.id, 0)
     clear_cache()
     assert offered_values(TABLE) == ()
 
 
 def judge_all(id: int, rewards: np.ndarray, table=TABLE) -> None:
     """Somebody who agrees with these rewards on fifteen pairs."""
-    for one in choose_pairs(table, rewards, 15):
-        answer = PairAnswer.FIRST if rewards[one.first] > rewards[one.second] else PairAnswer.SECOND
-        custom_values.judge(database(), id, 1, replies_key(table), agreements.replies_of(table, one), answer)
+    for pair in choose_pairs(table, rewards, 15):
+        answer = PairAnswer.FIRST if rewards[pair.first] > rewards[pair.second] else PairAnswer.SECOND
+        custom_values.judge(database(), id, 1, replies_key(table), agreements.replies_of(table, pair), answer)
 
 
 def test_what_people_judged_is_said_wherever_the_value_is_offered():
-    made, scores = custom_values.define(database(), NURSE), scores_of()
-    judge_all(made.id, scores.rewards)
-    custom_values.use(database(), made.id, 1)
-    (one,) = offered_values(TABLE)
-    assert one.trust.startswith("Reliable: puts 15 of 15 judged pairs")
-    assert not one.unusable
+    value, scores = custom_values.define(database(), NURSE), scores_of()
+    judge_all(value.id, scores.rewards)
+    custom_values.use(database(), value.id, 1)
+    (offer,) = offered_values(TABLE)
+    assert offer.trust.startswith("Reliable: puts 15 of 15 judged pairs")
+    assert not offer.unusable
 
 
 def test_what_the_judgements_speak_against_is_offered_as_not_to_be_used():
@@ -211,9 +211,9 @@ def test_what_the_judgements_speak_against_is_offered_as_not_to_be_used():
 
 
 def test_judgements_are_found_again_by_prompt_and_candidate():
-    made, scores = custom_values.define(database(), NURSE), scores_of()
-    judge_all(made.id, scores.rewards)
-    kept_ones = agreements.kept_judgements(database(), TABLE, made.id, 1)
+    value, scores = custom_values.define(database(), NURSE), scores_of()
+    judge_all(value.id, scores.rewards)
+    kept_ones = agreements.kept_judgements(database(), TABLE, value.id, 1)
     turned = TABLE.take(range(9, -1, -1))
     rewards = np.concatenate([scores.rewards[TABLE.rows(i)] for i in range(9, -1, -1)])
     assert agreements.scorer_agreement(turned, rewards, kept_ones) == agreements.scorer_agreement(
@@ -225,7 +225,7 @@ def test_judgements_are_found_again_by_prompt_and_candidate():
 
 
 @pytest.mark.parametrize(
-    ("agreed", "of", "said", "then"),
+    ("agreed", "of", "sentence", "then"),
     [
         (5, 5, "Puts 5 of 5 judged pairs", "Judge 5 more"),
         (15, 15, "Reliable", "to set targets on"),
@@ -235,11 +235,11 @@ def test_judgements_are_found_again_by_prompt_and_candidate():
         (1, 15, "Not to be used", "wrong way round"),
     ],
 )
-def test_words_and_advice_follow_the_judgements(agreed, of, said, then):
+def test_words_and_advice_follow_the_judgements(agreed, of, sentence, then):
     pairs = [PairJudgement(0, 1, PairAnswer.FIRST)] * agreed + [PairJudgement(0, 1, PairAnswer.SECOND)] * (of - agreed)
-    found = judgement_agreement(np.array([1.0, 0.0]), pairs)
-    assert agreements.trust_sentence(found).startswith(said)
-    assert then in agreements.advice(found)
+    measured = judgement_agreement(np.array([1.0, 0.0]), pairs)
+    assert agreements.trust_sentence(measured).startswith(sentence)
+    assert then in agreements.advice(measured)
 
 
 def test_a_trained_version_rests_on_its_cross_validation_until_it_is_judged_anew():
@@ -303,20 +303,20 @@ def test_the_process_trains_on_judged_pairs(tmp_path):
 
 
 def test_embeddings_are_made_once_and_kept(tmp_path):
-    asked = []
+    batches = []
 
     class Lengths:
         def embed(self, texts):
-            asked.append(list(texts))
+            batches.append(list(texts))
             return np.array([[len(text), 1.0] for text in texts])
 
     first = CachedEmbedder("one", tmp_path, Lengths)
     assert first.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
     again = CachedEmbedder("one", tmp_path, Lengths)
     assert again.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
-    assert asked == [["a", "bb"]]
+    assert batches == [["a", "bb"]]
     CachedEmbedder("two", tmp_path, Lengths).embed(["a", "bb"])  # another model's are its own
-    assert len(asked) == 2
+    assert len(batches) == 2
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:20])  # a disc that was full
     assert CachedEmbedder("one", tmp_path, Lengths).embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
@@ -337,9 +337,9 @@ def test_the_process_scores_can_be_stopped_and_killed_and_goes_on(tmp_path):
     job = jobs.start(tmp_path / "table.parquet", key, NURSE)
     assert job.wait(60)
     assert (job.status, job.error) == (JobStatus.DONE, None)
-    found = read_scores(key, NURSE)
-    assert np.isfinite(found.rewards).all()
-    assert np.ptp(found.rewards) > 0
+    scores = read_scores(key, NURSE)
+    assert np.isfinite(scores.rewards).all()
+    assert np.ptp(scores.rewards) > 0
     assert not _processes_of(tmp_path)
 
 
@@ -353,12 +353,12 @@ def _wait_for_some(job) -> None:
 
 def _processes_of(folder) -> list[int]:
     """The processes that were started on a table in this folder, their forks included."""
-    found = []
-    for one in psutil.process_iter():
+    ids = []
+    for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if one.status() != psutil.STATUS_ZOMBIE and any(str(folder) in word for word in one.cmdline()):
-                found.append(one.pid)
-    return found
+            if process.status() != psutil.STATUS_ZOMBIE and any(str(folder) in word for word in process.cmdline()):
+                ids.append(process.pid)
+    return ids
 
 
 def _kill_the_process(job) -> None:

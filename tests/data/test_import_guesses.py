@@ -68,26 +68,26 @@ def test_thousands_beside_commas_between_cells_are_refused_by_their_cell(tmp_pat
 
 def test_tabs_of_a_spreadsheet_with_decimal_commas(tmp_path: Path):
     text = "prompt\treply\thumor\tkindness\nHow?\ta\t0,5\t1\nHow?\tb\t1,5\t2\n".encode("utf-16")
-    table, said = imported(tmp_path / "t.txt", text)
+    table, reading = imported(tmp_path / "t.txt", text)
     assert table.rewards.tolist() == [[0.5, 1], [1.5, 2]]
-    assert "Read as CSV in UTF-16 with tabs between cells, decimal commas in humor." in said
+    assert "Read as CSV in UTF-16 with tabs between cells, decimal commas in humor." in reading
     plain = "prompt\treply\thumor\nHow?\ta\t1.250\nHow?\tb\t2.375\n"
     assert numbers(imported(tmp_path / "t.tsv", plain)[0]) == [1.25, 2.375]
 
 
 def test_quotation_marks_are_text_in_a_tab_file_without_quoting(tmp_path: Path):
     lines = ['Who said it?\t"Yes, I did.\t1', "Who said it?\tNobody did.\t2", 'Who said it?\tNo, I did not."\t3']
-    table, said = imported(tmp_path / "t.tsv", "\n".join(["prompt\treply\thumor", *lines]))
+    table, reading = imported(tmp_path / "t.tsv", "\n".join(["prompt\treply\thumor", *lines]))
     assert table.replies == ('"Yes, I did.', "Nobody did.", 'No, I did not."')
-    assert "quotation marks as text" in said
+    assert "quotation marks as text" in reading
     quoted = 'prompt\treply\thumor\nHow?\t"two\nlines"\t1\nHow?\t"a ""b"""\t2\n'
     assert imported(tmp_path / "q.tsv", quoted)[0].replies == ("two\nlines", 'a "b"')
 
 
 def test_empty_columns_and_rows_of_a_spreadsheet(tmp_path: Path):
-    table, said = imported(tmp_path / "t.csv", "prompt,reply,humor,,\nHow?,a,1,,\nHow?,b,2,,\n,,,,\n,,,,\n")
+    table, reading = imported(tmp_path / "t.csv", "prompt,reply,humor,,\nHow?,a,1,,\nHow?,b,2,,\n,,,,\n,,,,\n")
     assert numbers(table) == [1, 2]
-    assert "Nothing is left out." in said
+    assert "Nothing is left out." in reading
 
 
 @pytest.mark.parametrize("context", ["input", "context"])
@@ -97,18 +97,18 @@ def test_the_input_of_an_instruction_belongs_to_the_prompt(context: str, tmp_pat
         for k, (text, reply) in enumerate([("Rain.", "Sad."), ("Rain.", "Glad."), ("Sun.", "Glad."), ("", "None.")])
     ]
     content = "\n".join(map(json.dumps, rows))
-    table, said = imported(tmp_path / "t.jsonl", content)
+    table, reading = imported(tmp_path / "t.jsonl", content)
     assert table.prompts == ("Which mood?\n\nRain.", "Which mood?\n\nSun.", "Which mood?")
-    assert f"'{context}' what belongs to each prompt, after a blank line" in said
+    assert f"'{context}' what belongs to each prompt, after a blank line" in reading
     alone, _ = imported(tmp_path / "t.jsonl", content, context="")
     assert alone.prompts == ("Which mood?",)
 
 
 def test_a_split_of_one_kind_holds_nothing_out(tmp_path: Path):
     content = "prompt,reply,humor,split\nHow?,a,1,test\nHow?,b,2,test\n"
-    table, said = imported(tmp_path / "t.csv", content)
+    table, reading = imported(tmp_path / "t.csv", content)
     assert not table.held_out.size
-    assert "'split' is the same in every row, so no prompt is held out by it." in said
+    assert "'split' is the same in every row, so no prompt is held out by it." in reading
     with pytest.raises(InputError, match="holds every prompt out"):
         imported(tmp_path / "t.csv", content, held_out="split")
 
@@ -132,9 +132,9 @@ def test_a_repeated_prompt_ends_at_a_word(prompt: str, reply: str, rest: str | N
 
 def test_short_prompts_are_no_echoes_unless_somebody_says_so(tmp_path: Path):
     content = "prompt,reply,humor\n" + "".join(f"Hi,Hi! {k},{k}\n" for k in range(4))
-    table, said = imported(tmp_path / "t.csv", content)
+    table, reading = imported(tmp_path / "t.csv", content)
     assert table.replies[0] == "Hi! 0"
-    assert "4 of 4 replies begin with the words of their prompt and are kept whole" in said
+    assert "4 of 4 replies begin with the words of their prompt and are kept whole" in reading
     removed, _ = imported(tmp_path / "t.csv", content, echoes="remove")
     assert removed.replies[0] == "! 0"
     long = "prompt,reply,humor\n" + "".join(f"How do bees do it?,How do bees do it? So {k}.,{k}\n" for k in range(4))

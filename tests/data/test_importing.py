@@ -106,10 +106,10 @@ def test_rows_in_any_order_become_prompts_in_order(tmp_path: Path, small_steps: 
     rng = np.random.default_rng(4)
     order = rng.permutation(60)
     rows = [{"prompt": f"p{n % 7}", "reply": f"r{n} é\n", "humor": n / 8, "use_case": f"u{n % 2}"} for n in order]
-    heard: list[tuple[str, float]] = []
+    reports: list[tuple[str, float]] = []
     out = tmp_path / "out.parquet"
     path = write(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
-    done = import_file(path, out, report=lambda stage, share: heard.append((stage, share)))
+    done = import_file(path, out, report=lambda stage, share: reports.append((stage, share)))
     table = load(out)
     assert (done.prompts, done.replies) == (14, 60)
     keys = list(dict.fromkeys((row["use_case"], row["prompt"]) for row in rows))
@@ -118,8 +118,8 @@ def test_rows_in_any_order_become_prompts_in_order(tmp_path: Path, small_steps: 
         own = [row for row in rows if (row["use_case"], row["prompt"]) == key]
         assert [table.replies[r] for r in range(60)[table.rows(number)]] == [row["reply"] for row in own]
         np.testing.assert_array_equal(table.rewards[table.rows(number), 0], [row["humor"] for row in own])
-    assert [one for one in heard if one[0] == "reading"][-1] == ("reading", 1.0)
-    assert heard[-1] == ("writing", 1.0)
+    assert [report for report in reports if report[0] == "reading"][-1] == ("reading", 1.0)
+    assert reports[-1] == ("writing", 1.0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "out.parquet"]
     ParquetOracle(out)  # which wants the replies to each prompt together
 
@@ -420,10 +420,10 @@ def test_columns_that_are_not_there(options: dict, message: str, tmp_path: Path)
 
 
 def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    made = make_table(prompts=12, candidates=8)
-    prompts = np.repeat(made.prompts, 8)
+    original = make_table(prompts=12, candidates=8)
+    prompts = np.repeat(original.prompts, 8)
     rows = pd.DataFrame(
-        {"prompt": prompts, "reply": made.replies} | dict(zip(made.values, made.rewards.T, strict=True))
+        {"prompt": prompts, "reply": original.replies} | dict(zip(original.values, original.rewards.T, strict=True))
     )
     rows.to_csv(tmp_path / "rows.csv", index=False)
     out = tmp_path / "out.parquet"
@@ -432,8 +432,8 @@ def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.C
     assert first.out == ""
     assert "12 prompts, 96 replies, 4 values; per-prompt form." in first.err
     table = load(out)
-    assert table.values == made.values
-    np.testing.assert_array_equal(table.rewards, made.rewards)
+    assert table.values == original.values
+    np.testing.assert_array_equal(table.rewards, original.rewards)
     assert table.metadata["source"]["file"] == "rows.csv"
     assert main(["solve", str(out), "--target", "humor=+0.3sd", "--json"]) == 0
     capsys.readouterr()
@@ -456,14 +456,14 @@ def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.C
 def test_a_table_of_our_own_can_be_read_again(tmp_path: Path):
     from map_core.data.table_format import save
 
-    made = make_table(prompts=4, candidates=3)
-    save(made, tmp_path / "made.parquet")
+    original = make_table(prompts=4, candidates=3)
+    save(original, tmp_path / "made.parquet")
     again = import_table(tmp_path / "made.parquet", values=["humor"]).table
-    np.testing.assert_array_equal(again.rewards, made.rewards[:, [2]])
-    assert again.use_cases == made.use_cases
-    assert again.prompts == made.prompts
+    np.testing.assert_array_equal(again.rewards, original.rewards[:, [2]])
+    assert again.use_cases == original.use_cases
+    assert again.prompts == original.prompts
     done = import_file(tmp_path / "made.parquet", tmp_path / "taken.parquet")
     assert "taken as it is" in done.notes[0]
     taken = load(tmp_path / "taken.parquet")
-    assert taken.metadata["sampling"] == made.metadata["sampling"]
-    assert (taken.tokens, taken.replies) == (made.tokens, made.replies)
+    assert taken.metadata["sampling"] == original.metadata["sampling"]
+    assert (taken.tokens, taken.replies) == (original.tokens, original.replies)

@@ -80,8 +80,8 @@ def test_a_family_says_what_transformers_says(family: str, tmp_path: Path) -> No
         if reply.tokens:
             np.testing.assert_allclose(reply.log_probs, straight(folder, ids, reply.tokens), atol=2e-3)
     again = engine.log_probs("Tell me of the cat and the dog on the mat.", [reply.tokens for reply in replies])
-    for reply, told in zip(replies, again, strict=True):
-        np.testing.assert_allclose(reply.log_probs, told, atol=2e-3)
+    for reply, log_probs in zip(replies, again, strict=True):
+        np.testing.assert_allclose(reply.log_probs, log_probs, atol=2e-3)
 
 
 def test_a_model_without_a_chat_template_reads_the_plain_prompt(tmp_path: Path) -> None:
@@ -99,9 +99,9 @@ def test_a_model_without_a_chat_template_reads_the_plain_prompt(tmp_path: Path) 
 def test_a_folder_without_a_fast_tokenizer_is_read(tmp_path: Path) -> None:
     """As the paper's OPT-1.3B is published: vocab.json and merges.txt, no tokenizer.json."""
     folder = make(tmp_path / "slow", "opt", template=False)
-    told = json.loads((folder / "tokenizer.json").read_text())
-    (folder / "vocab.json").write_text(json.dumps(told["model"]["vocab"]))
-    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in told["model"]["merges"]]
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "vocab.json").write_text(json.dumps(tokenizer["model"]["vocab"]))
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
     before = open_engine(str(folder), "torch", "float32")
     (folder / "tokenizer.json").unlink()
@@ -165,12 +165,12 @@ def test_a_prompt_that_is_too_long_is_refused_or_left_out_and_never_cut(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("device", "said"),
+    ("device", "message"),
     [("gpu", "expected cpu, cuda, cuda:1 or auto"), ("cuda:77", "torch finds"), ("cpu:x", "expected cpu, cuda")],
 )
-def test_a_device_that_is_not_there_is_refused_in_words(device: str, said: str, tmp_path: Path) -> None:
+def test_a_device_that_is_not_there_is_refused_in_words(device: str, message: str, tmp_path: Path) -> None:
     folder = str(make_tiny_model(tmp_path / "tiny"))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         open_engine(folder, "auto", "float32", device)
     with pytest.raises(InputError, match="goes with the engine torch"):
         open_engine(folder, "openvino", device="cpu")

@@ -37,9 +37,9 @@ def model_folder(folder: Path, architecture: str) -> Path:
 def test_a_folder_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model_folder(tmp_path / "tiny", "LlamaForCausalLM")
     monkeypatch.chdir(tmp_path)
-    found = probe_model(" ./tiny ")
-    assert (found.model, found.log_probs) == (str(tmp_path / "tiny"), True)
-    assert "LlamaForCausalLM" in found.description
+    probed = probe_model(" ./tiny ")
+    assert (probed.model, probed.log_probs) == (str(tmp_path / "tiny"), True)
+    assert "LlamaForCausalLM" in probed.description
 
 
 def test_folders_that_hold_no_model_that_writes(tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ def test_folders_that_hold_no_model_that_writes(tmp_path: Path) -> None:
 
 
 def test_names_that_are_none() -> None:
-    for name, said in (
+    for name, message in (
         ("  ", "No model is named"),
         ("two words", "'two words' is no model"),
         ("tiny@http://me:secret@host/v1", "holds a user name, a password or a query"),
     ):
-        with pytest.raises(InputError, match=said) as caught:
+        with pytest.raises(InputError, match=message) as caught:
             probe_model(name)
         assert "secret" not in str(caught.value)
     with pytest.raises(MissingModelError, match="is not on this machine"):
@@ -73,10 +73,10 @@ def test_a_server_is_asked_for_a_few_tokens(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(EngineError, match="wants a key and there is none"):
             probe_model(server.model())
         monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
-        found = probe_model(f"{server.model()}/")
-        assert (found.model, found.log_probs) == (server.model(), True)
-        assert [(one["max_tokens"], one["model"]) for one in server.requests] == [(8, "tiny")]
-        assert SECRET not in f"{found}"
+        probed = probe_model(f"{server.model()}/")
+        assert (probed.model, probed.log_probs) == (server.model(), True)
+        assert [(sent["max_tokens"], sent["model"]) for sent in server.requests] == [(8, "tiny")]
+        assert SECRET not in f"{probed}"
         server.answer = SILENT
         assert not probe_model(server.model()).log_probs
 
@@ -87,9 +87,9 @@ def test_servers_that_have_no_such_model_or_do_not_answer() -> None:
     ) as server:
         with pytest.raises(InputError, match=r"has no model 'tiny'.* It offers a, b\."):
             probe_model(server.model())
-        gone = server.model()
+        closed = server.model()
     with pytest.raises(EngineError, match="cannot be reached"):
-        probe_model(gone, seconds=2.0)
+        probe_model(closed, seconds=2.0)
 
 
 def test_values_that_read_likelihood_are_known() -> None:

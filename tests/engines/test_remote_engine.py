@@ -278,9 +278,9 @@ def test_a_served_model_says_what_it_says_here(seeded: ChatServer, engine: Remot
     for settings in (laws.UNCUT, laws.CUT):
         here = local.complete(DrawRequest(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind."))
         there = engine.complete(DrawRequest(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind."))
-        for one, other in zip(here, there, strict=True):
-            assert (one.text, one.finished) == (other.text, other.finished)
-            assert other.log_probs == pytest.approx(one.log_probs, abs=1e-4)
+        for reply, other in zip(here, there, strict=True):
+            assert (reply.text, reply.finished) == (other.text, other.finished)
+            assert other.log_probs == pytest.approx(reply.log_probs, abs=1e-4)
             assert other.tokens == ()
     assert seeded.emptied()
 

@@ -217,7 +217,7 @@ def test_threads_may_share_corners():
     expected = [margin(oracle, d).value for d in targets]
     shared = AttainableLevels(oracle)
     with ThreadPoolExecutor(4) as threads:
-        result = [one.value for one in threads.map(shared.margin, targets)]
+        result = [margin.value for margin in threads.map(shared.margin, targets)]
     np.testing.assert_allclose(result, expected, atol=2e-9)
 
 

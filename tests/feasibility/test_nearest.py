@@ -26,11 +26,13 @@ def three_replies() -> MemoryOracle:
     return MemoryOracle(rewards, np.array([0, 3]), ("helpfulness", "humor"), Form.PER_PROMPT)
 
 
-@pytest.mark.parametrize(("asked", "expected"), [((0.8, 0.8), (0.5, 0.5)), ((0.9, 0.5), (0.7, 0.3)), ((2, 0), (1, 0))])
-def test_it_is_the_foot_of_the_perpendicular(asked: tuple[float, float], expected: tuple[float, float]):
+@pytest.mark.parametrize(
+    ("targets", "expected"), [((0.8, 0.8), (0.5, 0.5)), ((0.9, 0.5), (0.7, 0.3)), ((2, 0), (1, 0))]
+)
+def test_it_is_the_foot_of_the_perpendicular(targets: tuple[float, float], expected: tuple[float, float]):
     # Out of the triangle, with all nats that there are: the closest point of the edge between (1, 0) and (0, 1).
     oracle = three_replies()
-    closest = nearest(oracle, oracle.standardise(np.array(asked)), budget=math.log(3))
+    closest = nearest(oracle, oracle.standardise(np.array(targets)), budget=math.log(3))
     assert closest is not None
     np.testing.assert_allclose(oracle.rewards_at(closest.targets), expected, atol=1e-5)
 
@@ -135,9 +137,9 @@ def test_a_larger_budget_is_never_further(form: Form):
     d = np.array([2.0, 1.0, 1.5, np.nan])
     budgets = [1e-12, 1e-6, 0.01, 0.1, 0.5, 1.0, 2.0, 2.5, oracle.log_candidates, 50.0]
     closest = [nearest(oracle, d, budget=budget) for budget in budgets]
-    distances = [one.distance for one in closest]
+    distances = [palette.distance for palette in closest]
     assert np.all(np.diff(distances) <= 1e-6)
-    assert all(one.solution.kl <= budget + 1e-8 for one, budget in zip(closest, budgets, strict=True))
+    assert all(palette.solution.kl <= budget + 1e-8 for palette, budget in zip(closest, budgets, strict=True))
     assert closest[0].solution.kl <= 1e-9
     # Nobody can spend more than log K: such a budget is that one.
     assert closest[-1].budget == closest[-2].budget == oracle.log_candidates

@@ -117,13 +117,13 @@ def test_huge_weights(odd: Odd, size: float):
     assert np.all(batch.levels >= z.min(axis=0) - 1e-9 * (1 + np.abs(z).max()))
     for targets in odd.targets(2):
         start = np.minimum(np.abs(weights), 1e8)
-        one, many = solve(oracle, targets, start=start[0]), solve_many(oracle, targets, start=start)
-        for result in (one, many):
+        single, many = solve(oracle, targets, start=start[0]), solve_many(oracle, targets, start=start)
+        for result in (single, many):
             assert finite(result.weights, result.levels, result.kl, result.residual)
         if odd.most(targets) > EDGE:
             # Wherever they start from, they end at the same levels, or say that they did not get there.
             expected = solve(oracle, targets).levels
-            for status, levels in ((one.status, one.levels), *zip(many.status, many.levels, strict=True)):
+            for status, levels in ((single.status, single.levels), *zip(many.status, many.levels, strict=True)):
                 assert status != Status.UNBOUNDED
                 if status == Status.CONVERGED:
                     np.testing.assert_allclose(levels, expected, atol=2e-6)

@@ -30,8 +30,8 @@ def square(copies: int = 40) -> MemoryOracle:
 
 def test_two_targets_that_conflict_can_each_give_way_or_share():
     oracle = square()
-    asked = np.array([0.7, 0.7])
-    result = of(oracle, oracle.standardise(asked), np.zeros(2, dtype=bool))
+    levels = np.array([0.7, 0.7])
+    result = of(oracle, oracle.standardise(levels), np.zeros(2, dtype=bool))
     assert result.conflict is not None
     assert result.conflict.members == (0, 1)
     assert [way.values for way in result.ways[:2]] in ([(0,), (1,)], [(1,), (0,)])
@@ -67,10 +67,10 @@ def test_what_can_be_had_needs_no_repair():
     assert result.ways == ()
 
 
-@pytest.mark.parametrize("asked", [(0.9, 0.9, 0.8, np.nan), (1.5, 0.1, 0.1, 0.1), (0.7, 0.8, np.nan, 0.9)])
-def test_every_repair_is_attainable_and_trusted(asked: tuple[float, ...]):
+@pytest.mark.parametrize("levels", [(0.9, 0.9, 0.8, np.nan), (1.5, 0.1, 0.1, 0.1), (0.7, 0.8, np.nan, 0.9)])
+def test_every_repair_is_attainable_and_trusted(levels: tuple[float, ...]):
     oracle = MemoryOracle.of(make_table(prompts=16, candidates=32, seed=5))
-    targets = np.array(asked)
+    targets = np.array(levels)
     result = of(oracle, targets, NOTHING_LOCKED)
     assert 1 <= len(result.ways) <= MAX_SINGLE_TARGET + 1
     for way in result.ways:

@@ -26,14 +26,14 @@ TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
 
 
 def compared(targets: np.ndarray = TARGETS, count: int = 60, times: float = 1.0) -> drawn.BaselineFigureData:
-    found = baselines.compare_baselines(TABLE, targets, count=count, budget=None)
+    ways = baselines.compare_baselines(TABLE, targets, count=count, budget=None)
     if times != 1.0:
-        found = baselines.compare_baselines(TABLE, targets, count=count, budget=times * float(found[0].judged.kl[0]))
-    return drawn.BaselineFigureData(found, targets, UNITS, times)
+        ways = baselines.compare_baselines(TABLE, targets, count=count, budget=times * float(ways[0].judged.kl[0]))
+    return drawn.BaselineFigureData(ways, targets, UNITS, times)
 
 
 @pytest.fixture(scope="module")
-def shown() -> drawn.BaselineFigureData:
+def data() -> drawn.BaselineFigureData:
     return compared()
 
 
@@ -45,9 +45,9 @@ def judged(meets: list[list[bool]]) -> baselines.Baseline:
     """Weights of two values of which it is known what they meet; improvements are the same."""
     rows = np.array(meets)
     zero = np.zeros(rows.shape)
-    one = np.ones(len(rows))
+    ones = np.ones(len(rows))
     return baselines.Baseline(
-        "random", baselines.WeightsEvaluation(zero, zero, one, one, rows, rows, rows | True), zero
+        "random", baselines.WeightsEvaluation(zero, zero, ones, ones, rows, rows, rows | True), zero
     )
 
 
@@ -68,66 +68,66 @@ def test_shares_in_words():
     assert told.share(50, 50).startswith("100% (")
 
 
-def test_bars_are_the_shares_and_only_random_ones_have_an_interval(shown: drawn.BaselineFigureData):
+def test_bars_are_the_shares_and_only_random_ones_have_an_interval(data: drawn.BaselineFigureData):
     for improved in (False, True):
-        figure = drawn.shares(shown, improved)
+        figure = drawn.shares(data, improved)
         bars = trace(figure, "improve all" if improved else "meet all")
-        ways = shown.found[::-1]
+        ways = data.found[::-1]
         parts = [drawn.counts(way)[improved] / drawn.counts(way)[2] for way in ways]
         assert np.array(bars.x) == pytest.approx(parts)
         interval = trace(figure, "interval")
         assert list(interval.y) == ["Random, same cost", "Random, any cost"]
-        of, rows = drawn.counts(shown.way("random"))[improved], 60
+        of, rows = drawn.counts(data.way("random"))[improved], 60
         low, high = wilson_interval(of, rows, 0.9)
         assert interval.error_x.array[1] == pytest.approx(high - of / rows, abs=1e-9)
         assert interval.error_x.arrayminus[1] == pytest.approx(of / rows - low, abs=1e-9)
         assert trace(figure, "label").text[-1] == "yes"
 
 
-def test_every_draw_is_a_dot(shown: drawn.BaselineFigureData):
-    figure = drawn.plane(shown, (0, 2))
-    way = shown.way("random")
+def test_every_draw_is_a_dot(data: drawn.BaselineFigureData):
+    figure = drawn.plane(data, (0, 2))
+    way = data.way("random")
     dots = trace(figure, "random")
     assert np.array(dots.x) == pytest.approx(UNITS.of(0, way.judged.levels[:, 0]))
     assert np.array(dots.y) == pytest.approx(UNITS.of(2, way.judged.levels[:, 2]))
     meets = way.judged.meets.all(axis=1)
     assert [symbol == "star" for symbol in dots.marker.symbol] == meets.tolist()
     solved = trace(figure, "solved")
-    assert solved.x[0] == pytest.approx(float(UNITS.of(0, shown.found[0].judged.levels[0, 0])))
+    assert solved.x[0] == pytest.approx(float(UNITS.of(0, data.found[0].judged.levels[0, 0])))
     assert {"equal", "only humor", "base model"} <= {t.name for t in figure.data}
     # A line a target; a value without one has none.
     assert len(figure.layout.shapes) == 2
-    assert len(drawn.plane(shown, (0, 3)).layout.shapes) == 1
+    assert len(drawn.plane(data, (0, 3)).layout.shapes) == 1
 
 
-def test_value_by_value(shown: drawn.BaselineFigureData):
-    figure = drawn.strips(shown)
+def test_value_by_value(data: drawn.BaselineFigureData):
+    figure = drawn.strips(data)
     assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Harmlessness", "Humor"]
-    dots, way = trace(figure, "random at the same cost"), shown.way("random at the same cost")
+    dots, way = trace(figure, "random at the same cost"), data.way("random at the same cost")
     assert np.array(dots.x[60:120]) == pytest.approx(UNITS.of(1, way.judged.levels[:, 1]))
     assert all(0.5 < y < 1.5 for y in dots.y[60:120])
     aims = [float(UNITS.of(j, np.array(TARGETS[j]))) for j in range(3)]
     assert list(trace(figure, "target").x) == pytest.approx(aims)
 
 
-def test_no_more_dots_than_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, shown: drawn.BaselineFigureData):
+def test_no_more_dots_than_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, data: drawn.BaselineFigureData):
     monkeypatch.setattr(drawn, "MAX_DOTS", 10)
-    assert len(trace(drawn.plane(shown, (0, 1)), "random").x) == 10
-    assert trace(drawn.shares(shown), "interval").error_x.array[1] > 0  # of all 60
+    assert len(trace(drawn.plane(data, (0, 1)), "random").x) == 10
+    assert trace(drawn.shares(data), "interval").error_x.array[1] > 0  # of all 60
 
 
-def test_the_same_in_words(shown: drawn.BaselineFigureData):
-    said = told.summary(shown)
-    assert len(said) == len(shown.found)
-    met, improved, rows = drawn.counts(shown.way("random"))
-    assert told.headline(shown) == f"Of 60 random weights, {told.share(met, rows)} meet all 3 targets."
-    assert f"{told.share(improved, rows)} improve every targeted value" in said[1]
+def test_the_same_in_words(data: drawn.BaselineFigureData):
+    lines = told.summary(data)
+    assert len(lines) == len(data.found)
+    met, improved, rows = drawn.counts(data.way("random"))
+    assert told.headline(data) == f"Of 60 random weights, {told.share(met, rows)} meet all 3 targets."
+    assert f"{told.share(improved, rows)} improve every targeted value" in lines[1]
     # The palette is the cheapest way to its targets: at its cost only itself meets them.
-    assert drawn.counts(shown.way("random at the same cost"))[0] == 0
-    assert "cheapest way" in said[2]
-    assert said[-1].startswith("Only humor at the same cost: ")
-    assert "misses " in said[-1]
-    facts = told.facts(shown)
+    assert drawn.counts(data.way("random at the same cost"))[0] == 0
+    assert "cheapest way" in lines[2]
+    assert lines[-1].startswith("Only humor at the same cost: ")
+    assert "misses " in lines[-1]
+    facts = told.facts(data)
     assert [label for label, _, _ in facts] == [
         "Your palette",
         "Random, any cost",
@@ -136,19 +136,19 @@ def test_the_same_in_words(shown: drawn.BaselineFigureData):
     ]
 
 
-def test_at_twice_the_cost(shown: drawn.BaselineFigureData):
+def test_at_twice_the_cost(data: drawn.BaselineFigureData):
     twice = compared(times=2.0)
-    assert twice.way("equal").judged.kl[0] == pytest.approx(2 * shown.way("solved").judged.kl[0], rel=1e-6)
+    assert twice.way("equal").judged.kl[0] == pytest.approx(2 * data.way("solved").judged.kl[0], rel=1e-6)
     assert twice.cost() == "at 2 times the cost"
     assert not told.cheapest(twice)
     assert twice.title(twice.way("random at the same cost")) == "Random, 2 times the cost"
 
 
 def test_one_target_has_one_direction():
-    one = compared(np.array([0.3, math.nan, math.nan, math.nan]))
-    assert drawn.counts(one.way("random at the same cost"))[0] == 60
-    assert "meet the target" in told.headline(one)
-    assert not told.cheapest(one)
+    single = compared(np.array([0.3, math.nan, math.nan, math.nan]))
+    assert drawn.counts(single.way("random at the same cost"))[0] == 60
+    assert "meet the target" in told.headline(single)
+    assert not told.cheapest(single)
 
 
 def test_out_of_reach_leaves_the_palette_out():
@@ -161,24 +161,24 @@ def test_out_of_reach_leaves_the_palette_out():
     assert not [t for t in drawn.strips(far).data if t.name == "palette"]
 
 
-def test_tables(shown: drawn.BaselineFigureData):
-    for header, rows in (told.table(shown), told.wins(shown)):
+def test_tables(data: drawn.BaselineFigureData):
+    for header, rows in (told.table(data), told.wins(data)):
         assert all(len(cells) == len(header) for _, cells in rows)
         assert rows[0][1][0] == "Your palette"
-    assert told.table(shown)[1][0][1][1:3] == ["yes", "yes"]
+    assert told.table(data)[1][0][1][1:3] == ["yes", "yes"]
 
 
-def test_the_data_are_all_weights(shown: drawn.BaselineFigureData):
-    rows = list(csv.DictReader(io.StringIO(told.baselines_csv(shown))))
+def test_the_data_are_all_weights(data: drawn.BaselineFigureData):
+    rows = list(csv.DictReader(io.StringIO(told.baselines_csv(data))))
     assert len(rows) == 1 + 60 + 60 + 1 + 3
-    palette = shown.found[0].judged
+    palette = data.found[0].judged
     assert [float(rows[0][f"level_{v}"]) for v in VALUES] == pytest.approx(list(ORACLE.rewards_at(palette.levels[0])))
     assert [float(rows[0][f"weight_{v}"]) for v in VALUES] == pytest.approx(list(palette.weights[0] / ORACLE.scale))
     met = [row for row in rows if row["way"] == "random" and row["meets_all"] == "1"]
-    assert len(met) == drawn.counts(shown.way("random"))[0]
+    assert len(met) == drawn.counts(data.way("random"))[0]
 
 
-def test_a_name_is_text(shown: drawn.BaselineFigureData):
-    named = replace(shown, units=replace(UNITS, names=("<b>x</b>", *VALUES[1:])))
+def test_a_name_is_text(data: drawn.BaselineFigureData):
+    named = replace(data, units=replace(UNITS, names=("<b>x</b>", *VALUES[1:])))
     for figure in (drawn.plane(named, (0, 1)), drawn.strips(named), drawn.shares(named)):
         assert "<b>x" not in figure.to_json().replace("\\u003c", "<")

@@ -18,7 +18,7 @@ FAR = 20.0
 
 
 @pytest.fixture(scope="module")
-def shown() -> delivery.DeliveryFigureData:
+def data() -> delivery.DeliveryFigureData:
     table, fresh = make_table(prompts=24, candidates=32), make_table(prompts=24, candidates=8, seed=1)
     base, spread = table.rewards.mean(axis=0), table.rewards.std(axis=0)
     palettes = [
@@ -35,64 +35,64 @@ def trace(figure, name):
     return next(t for t in figure.data if t.name == name)
 
 
-def test_a_palette_has_a_title(shown: delivery.DeliveryFigureData):
-    assert shown.title(0) == "Helpfulness, humor"
-    assert shown.title(1) == "All 4 values at p55"
-    assert shown.title(2) == "Humor at p99 (not possible: the nearest stands in)"
+def test_a_palette_has_a_title(data: delivery.DeliveryFigureData):
+    assert data.title(0) == "Helpfulness, humor"
+    assert data.title(1) == "All 4 values at p55"
+    assert data.title(2) == "Humor at p99 (not possible: the nearest stands in)"
 
 
-def test_all_palettes_stand_in_the_overview(shown: delivery.DeliveryFigureData):
-    figure, found = delivery.overview(shown), shown.found
+def test_all_palettes_stand_in_the_overview(data: delivery.DeliveryFigureData):
+    figure, delivered = delivery.overview(data), data.found
     humor = trace(figure, "humor")
-    above = (found.realised[:, 2] - found.base[2]) / found.scale[2]
+    above = (delivered.realised[:, 2] - delivered.base[2]) / delivered.scale[2]
     assert np.array(humor.y) == pytest.approx(above)
-    assert np.array(humor.error_y.array) == pytest.approx(found.error[:, 2] / found.scale[2])
+    assert np.array(humor.error_y.array) == pytest.approx(delivered.error[:, 2] / delivered.scale[2])
     assert humor.marker.color == theme.DEFAULT_THEME.colour(1)  # as in the table that is open
     assert len(trace(figure, "harmlessness").x) == 1
     assert len({t.marker.symbol for t in figure.data if t.name in VALUES}) == 4
     assert len(trace(figure, "pooled weights").x) == 2 + 4 + 1
 
 
-def test_one_palette_a_row_a_value(shown: delivery.DeliveryFigureData):
-    figure, found = delivery.palette(shown, 0), shown.found
+def test_one_palette_a_row_a_value(data: delivery.DeliveryFigureData):
+    figure, delivered = delivery.palette(data, 0), data.found
     rows = [0, 2]
     for name, levels in (
-        ("target", found.targets),
-        ("forecast", found.forecast),
-        ("realised", found.realised),
-        ("pooled weights", found.pooled),
+        ("target", delivered.targets),
+        ("forecast", delivered.forecast),
+        ("realised", delivered.realised),
+        ("pooled weights", delivered.pooled),
     ):
-        expected = (levels[0, rows] - found.base[rows]) / found.scale[rows]
+        expected = (levels[0, rows] - delivered.base[rows]) / delivered.scale[rows]
         assert np.array(trace(figure, name).x) == pytest.approx(expected, nan_ok=True)
     assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Humor"]
 
 
-def test_what_was_done_and_found_in_words(shown: delivery.DeliveryFigureData):
-    made = {"date": "2026-01-02", "model": {"name": "tiny"}}
-    study = DeliveryStudy(made, shown.percentiles, shown.found, shown.found)
+def test_what_was_done_and_found_in_words(data: delivery.DeliveryFigureData):
+    made_by = {"date": "2026-01-02", "model": {"name": "tiny"}}
+    study = DeliveryStudy(made_by, data.percentiles, data.found, data.found)
     assert "3 graded and 3 random palettes were solved on one half of 24 prompts" in delivery.method_sentence(study)
     assert delivery.method_sentence(study).endswith("8 to each prompt, by tiny on 2026-01-02.")
     labels = [(label, figure) for label, figure, _ in delivery.facts(study)]
-    assert labels[0] == ("Of the way to the targets", f"{shown.found.way(shown.found.realised):.0%}")
-    assert labels[2] == ("All that was asked improved", f"{shown.found.improved[:2].sum()} of 2")
-    header, rows = delivery.by_value(shown)
+    assert labels[0] == ("Of the way to the targets", f"{data.found.way(data.found.realised):.0%}")
+    assert labels[2] == ("All that was asked improved", f"{data.found.improved[:2].sum()} of 2")
+    header, rows = delivery.by_value(data)
     assert len(header) == len(rows[0][1]) == 4
     assert rows[0] == (3, ["Helpfulness", *rows[0][1][1:]])
     assert delivery.not_improved_sentence(study) == ""
     # Where nothing rises, the sentence says how much was asked for.
-    fallen = replace(shown.found, realised=shown.found.realised - 10 * shown.found.scale)
+    fallen = replace(data.found, realised=data.found.realised - 10 * data.found.scale)
     most = ((fallen.asked - fallen.start) / fallen.scale)[:2]
-    said = delivery.not_improved_sentence(replace(study, random=fallen))
-    assert f"asked for {np.nanmax(most):.2f} standard deviations at the most" in said
+    lines = delivery.not_improved_sentence(replace(study, random=fallen))
+    assert f"asked for {np.nanmax(most):.2f} standard deviations at the most" in lines
     assert "89%, 9% and 47% (Llama2-7B-chat, HHH-80)" in delivery.paper_sentence()
 
 
-def test_the_same_in_words_and_as_data(shown: delivery.DeliveryFigureData):
-    said = delivery.summary(shown, 0)
-    assert [sentence.split(":")[0] for sentence in said] == ["Helpfulness", "Humor"]
-    inside = abs(shown.found.realised[0, 0] - shown.found.forecast[0, 0]) <= shown.found.error[0, 0]
-    assert ("inside its interval" in said[0]) is bool(inside)
-    rows = list(csv.DictReader(io.StringIO(delivery.delivery_csv(shown))))
+def test_the_same_in_words_and_as_data(data: delivery.DeliveryFigureData):
+    lines = delivery.summary(data, 0)
+    assert [sentence.split(":")[0] for sentence in lines] == ["Helpfulness", "Humor"]
+    inside = abs(data.found.realised[0, 0] - data.found.forecast[0, 0]) <= data.found.error[0, 0]
+    assert ("inside its interval" in lines[0]) is bool(inside)
+    rows = list(csv.DictReader(io.StringIO(delivery.delivery_csv(data))))
     assert [row["value"] for row in rows] == ["helpfulness", "humor", *VALUES, "humor"]
-    assert float(rows[1]["realised"]) == pytest.approx(shown.found.realised[0, 2])
+    assert float(rows[1]["realised"]) == pytest.approx(data.found.realised[0, 2])
     assert float(rows[-1]["asked"]) == FAR

@@ -32,7 +32,7 @@ def units(unit: Unit = "percentile") -> Units:
 
 
 @pytest.fixture(scope="module")
-def found():
+def pair_frontier():
     return frontier(ORACLE, (0, 1), [0.25, 1.0])
 
 
@@ -92,11 +92,11 @@ def test_a_tie_does_not_make_a_level_jump():
     assert scale.cloud(table, 0, np.flatnonzero(rewards[:, 0] == 9.0)) == pytest.approx(at, abs=0.1)
 
 
-def test_the_plane_draws_contours_base_target_and_realised(found):
+def test_the_plane_draws_contours_base_target_and_realised(pair_frontier):
     solved = assess(ORACLE, TARGETS).solution
-    figure = plane.plane(TABLE, units("reward"), (0, 1), found, plane.PalettePosition(TARGETS, solved.levels))
+    figure = plane.plane(TABLE, units("reward"), (0, 1), pair_frontier, plane.PalettePosition(TARGETS, solved.levels))
     contour = trace(figure, "contour 0")
-    assert np.array(contour.x) == pytest.approx(units("reward").of(0, found.contours[0].levels[:, 0]))
+    assert np.array(contour.x) == pytest.approx(units("reward").of(0, pair_frontier.contours[0].levels[:, 0]))
     assert list(contour.customdata[5]) == [0, 5]
     assert trace(figure, "base model").x[0] == pytest.approx(ORACLE.base[0])
     assert trace(figure, "target").y[0] == pytest.approx(ORACLE.base[1] + 0.2 * ORACLE.scale[1])
@@ -145,10 +145,10 @@ def test_a_point_of_the_cloud_is_as_large_as_it_counts():
     assert drawn.x == pytest.approx([0, 1])
 
 
-def test_a_taken_point_can_be_had(found):
+def test_a_taken_point_can_be_had(pair_frontier):
     """Its weights give its levels, so the palette that it makes is attainable and costs its budget."""
-    contour, direction = plane.clicked_point(found, [1, 20])
-    new = plane.targets_at_point(np.array([0.3, 0.2, 1.5, math.nan]), contour.levels[direction], found.pair)
+    contour, direction = plane.clicked_point(pair_frontier, [1, 20])
+    new = plane.targets_at_point(np.array([0.3, 0.2, 1.5, math.nan]), contour.levels[direction], pair_frontier.pair)
     assert new[:2] == pytest.approx(contour.levels[20, :2])
     assert new[2] == pytest.approx(min(1.5, contour.levels[20, 2]))
     assert math.isnan(new[3])
@@ -157,13 +157,13 @@ def test_a_taken_point_can_be_had(found):
     assert outcome.solution.kl == pytest.approx(1.0, abs=1e-6)
 
 
-def test_the_plane_in_words_and_as_data(found):
-    said = plane.summary(found, units())
-    assert len(said) == 3
-    assert said[0].startswith("At 0.25 nats: helpfulness up to p")
-    rows = list(csv.DictReader(io.StringIO(plane.plane_csv(found, ORACLE))))
-    assert len(rows) == sum(len(contour.levels) for contour in found.contours)
-    first = found.contours[0]
+def test_the_plane_in_words_and_as_data(pair_frontier):
+    lines = plane.summary(pair_frontier, units())
+    assert len(lines) == 3
+    assert lines[0].startswith("At 0.25 nats: helpfulness up to p")
+    rows = list(csv.DictReader(io.StringIO(plane.plane_csv(pair_frontier, ORACLE))))
+    assert len(rows) == sum(len(contour.levels) for contour in pair_frontier.contours)
+    first = pair_frontier.contours[0]
     assert float(rows[3]["level_humor"]) == ORACLE.rewards_at(first.levels)[3, 2]
     assert float(rows[3]["weight_helpfulness"]) == (first.weights / ORACLE.scale)[3, 0]
     assert rows[-1]["budget_nats"] == "limit"
@@ -206,10 +206,10 @@ def test_the_space_without_targets_and_with_an_empty_surface():
 
 
 def test_the_space_in_words_and_as_data(sheets):
-    said = surface.summary(sheets, units())
-    assert len(said) == 3
-    assert said[0].startswith("At 0.25 nats: helpfulness up to p")
-    assert said[-1].startswith("With the best reply to every prompt")
+    lines = surface.summary(sheets, units())
+    assert len(lines) == 3
+    assert lines[0].startswith("At 0.25 nats: helpfulness up to p")
+    assert lines[-1].startswith("With the best reply to every prompt")
     rows = list(csv.DictReader(io.StringIO(plane.plane_csv(sheets, ORACLE))))
     assert len(rows) == 3 * 21
     assert float(rows[0]["kl_nats"]) == pytest.approx(0.25)
@@ -256,28 +256,28 @@ def test_a_running_mean_and_its_band_by_hand():
 
 
 def test_realised_levels_converge_on_the_forecast():
-    found = realised()
-    figure = converging.converging(found, 0, units())
+    realised_levels = realised()
+    figure = converging.converging(realised_levels, 0, units())
     line = trace(figure, "realised")
-    means = np.cumsum(found.realised[:, 0]) / np.arange(1, 13)
+    means = np.cumsum(realised_levels.realised[:, 0]) / np.arange(1, 13)
     assert np.array(line.y) == pytest.approx(units().of(0, (means - ORACLE.base[0]) / ORACLE.scale[0]))
     assert len(trace(figure, "90% band").x) == 2 * 11
     assert {a.text for a in figure.layout.annotations} == {"target and forecast"}
-    free = converging.converging(found, 2, units("reward"))
+    free = converging.converging(realised_levels, 2, units("reward"))
     assert {a.text for a in free.layout.annotations} == {"forecast"}
     assert converging.converging(realised(1), 0, units()).data
 
 
 def test_realised_levels_in_words_and_as_data():
-    found = realised()
-    said = converging.summary(found, (0, 1), units())
-    assert said[0].startswith("Helpfulness: p")
-    assert "over 12 prompts, 90% band p" in said[0]
-    assert "lies inside" in said[0]
+    realised_levels = realised()
+    lines = converging.summary(realised_levels, (0, 1), units())
+    assert lines[0].startswith("Helpfulness: p")
+    assert "over 12 prompts, 90% band p" in lines[0]
+    assert "lies inside" in lines[0]
     assert converging.summary(realised(1), (0,), units())[0].endswith(".")
-    rows = list(csv.DictReader(io.StringIO(converging.converging_csv(found, VALUES))))
+    rows = list(csv.DictReader(io.StringIO(converging.converging_csv(realised_levels, VALUES))))
     assert len(rows) == 12
-    assert float(rows[-1]["running_mean_humor"]) == pytest.approx(found.realised[:, 2].mean())
+    assert float(rows[-1]["running_mean_humor"]) == pytest.approx(realised_levels.realised[:, 2].mean())
     assert rows[0]["half_band_humor"] == ""
 
 
@@ -295,6 +295,6 @@ def test_the_field_is_numbers_names_and_no_text_of_a_reply():
     assert data["upwards"]["target"] is None
     assert data["dots"][0]["labels"] == ["Base model"]
     assert set(data["dots"][0]) == {"k", "x", "y", "p", "base", "partial", "labels", "said"}
-    said = candidate_field.summary(drawn, units(), (0, 2))
-    assert said[0].startswith("Candidate 2: probability 50%, helpfulness p")
-    assert said[0].endswith("(Yours), still being written.")
+    lines = candidate_field.summary(drawn, units(), (0, 2))
+    assert lines[0].startswith("Candidate 2: probability 50%, helpfulness p")
+    assert lines[0].endswith("(Yours), still being written.")

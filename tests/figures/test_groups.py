@@ -52,29 +52,29 @@ def meeting(budget: float = 0.3) -> GroupAgreement:
 def test_an_agreement_by_hand():
     """Two coins wanted by a group each: shares 0.5 and 0.5 for the worst-off, and 0.3 of each coin in the bargain."""
     groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
-    found = agreement(AgreementCache(coins()), groups, nats(0.4) + nats(0.2))
-    np.testing.assert_allclose(found.common[Rule.WORST_OFF].satisfaction, [0.5, 0.5], atol=1e-9)
-    assert found.joint.kl == pytest.approx(nats(0.8) + nats(0.4), abs=1e-9)
-    assert found.joint.values == ()
-    assert found.reachable == (True, True)
-    assert found.alone[1] == 1.0
-    assert found.alone[0] < 1  # so the price is not the pair's fault
-    assert [pair.relation for pair in found.pairs] == [Relation.TOGETHER]
-    (said,) = pair_sentences(found, Units(coins(), None, "reward", ("x", "y")))
-    assert "even alone" in said
-    assert found.verdicts[Rule.WORST_OFF] is Verdict.ON_PAPER  # four replies are too few to trust
+    agreed = agreement(AgreementCache(coins()), groups, nats(0.4) + nats(0.2))
+    np.testing.assert_allclose(agreed.common[Rule.WORST_OFF].satisfaction, [0.5, 0.5], atol=1e-9)
+    assert agreed.joint.kl == pytest.approx(nats(0.8) + nats(0.4), abs=1e-9)
+    assert agreed.joint.values == ()
+    assert agreed.reachable == (True, True)
+    assert agreed.alone[1] == 1.0
+    assert agreed.alone[0] < 1  # so the price is not the pair's fault
+    assert [pair.relation for pair in agreed.pairs] == [Relation.TOGETHER]
+    (sentence,) = pair_sentences(agreed, Units(coins(), None, "reward", ("x", "y")))
+    assert "even alone" in sentence
+    assert agreed.verdicts[Rule.WORST_OFF] is Verdict.ON_PAPER  # four replies are too few to trust
 
 
 def test_stages_come_in_order_and_agree_with_the_parts():
     seen: list[GroupAgreement] = []
     groups = [Group("a", np.array([0.9, NAN, NAN, NAN])), Group("b", np.array([NAN, 0.9, 0.2, NAN]))]
-    found = agreement(AgreementCache(ORACLE), groups, 0.3, seen.append)
-    assert [sorted(one.common) for one in seen[:2]] == [["worst_off"], ["bargain", "worst_off"]]
+    agreed = agreement(AgreementCache(ORACLE), groups, 0.3, seen.append)
+    assert [sorted(stage.common) for stage in seen[:2]] == [["worst_off"], ["bargain", "worst_off"]]
     assert seen[0].alone is None
-    assert all(one.pairs is None for one in seen)
+    assert all(stage.pairs is None for stage in seen)
     for rule, method in ((Rule.WORST_OFF, max_min), (Rule.BARGAIN, nash)):
-        np.testing.assert_allclose(found.common[rule].satisfaction, method(ORACLE, groups, 0.3).satisfaction)
-    assert found.pairs[0].relation is clashes(ORACLE, groups, 0.3)[0].relation
+        np.testing.assert_allclose(agreed.common[rule].satisfaction, method(ORACLE, groups, 0.3).satisfaction)
+    assert agreed.pairs[0].relation is clashes(ORACLE, groups, 0.3)[0].relation
 
 
 def test_what_is_remembered_is_the_same_as_what_is_computed():
@@ -84,10 +84,10 @@ def test_what_is_remembered_is_the_same_as_what_is_computed():
     turned = [Group("x", np.array([NAN, 0.2, 0.5, NAN])), first[1], first[0]]
     again, fresh = agreement(memory, turned, 0.3), agreement(AgreementCache(ORACLE), turned, 0.3)
     np.testing.assert_allclose(again.alone, fresh.alone, atol=1e-9)
-    for one, other in zip(again.pairs, fresh.pairs, strict=True):
-        assert (one.first, one.second, one.relation) == (other.first, other.second, other.relation)
-        assert one.values == other.values
-        assert one.asked_by == other.asked_by
+    for pair, other in zip(again.pairs, fresh.pairs, strict=True):
+        assert (pair.first, pair.second, pair.relation) == (other.first, other.second, other.relation)
+        assert pair.values == other.values
+        assert pair.asked_by == other.asked_by
 
 
 def test_pairs_can_be_asked_for_one_by_one():
@@ -99,9 +99,9 @@ def test_pairs_can_be_asked_for_one_by_one():
 
 
 def test_names_change_nothing():
-    found = meeting()
-    assert [group.name for group in found.named(["1", "2", "3"]).groups] == ["1", "2", "3"]
-    assert found.named(["1", "2", "3"]).common is found.common
+    agreed = meeting()
+    assert [group.name for group in agreed.named(["1", "2", "3"]).groups] == ["1", "2", "3"]
+    assert agreed.named(["1", "2", "3"]).common is agreed.common
 
 
 def test_bad_groups_are_refused():
@@ -131,64 +131,64 @@ def test_shares_and_wishes_in_words():
 def test_what_a_common_palette_is_to_one_of_them():
     """Half of the way for both of two coins; whoever asked for less than that has it all."""
     groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
-    found = agreement(AgreementCache(coins()), groups, nats(0.4) + nats(0.2))
-    assert member_sentence(found, Rule.WORST_OFF, groups[0]) == "You get 50% of the way to what you ask for."
-    assert member_sentence(found, Rule.WORST_OFF, Group("c", np.array([0.3, NAN]))) == "You get all that you ask for."
-    assert member_sentence(found, Rule.WORST_OFF, Group("d", np.array([NAN, NAN]))) == "You get all that you ask for."
+    agreed = agreement(AgreementCache(coins()), groups, nats(0.4) + nats(0.2))
+    assert member_sentence(agreed, Rule.WORST_OFF, groups[0]) == "You get 50% of the way to what you ask for."
+    assert member_sentence(agreed, Rule.WORST_OFF, Group("c", np.array([0.3, NAN]))) == "You get all that you ask for."
+    assert member_sentence(agreed, Rule.WORST_OFF, Group("d", np.array([NAN, NAN]))) == "You get all that you ask for."
     assert member_sentence(GroupAgreement((), 0.3), Rule.WORST_OFF, groups[0]) == ""
-    found = meeting()
+    agreed = meeting()
     hurt = Group("e", np.array([NAN, NAN, NAN, 0.0]))
-    assert found.common[Rule.WORST_OFF].solution.levels[3] < 0
-    assert "lower than the model has it now" in member_sentence(found, Rule.WORST_OFF, hurt)
+    assert agreed.common[Rule.WORST_OFF].solution.levels[3] < 0
+    assert "lower than the model has it now" in member_sentence(agreed, Rule.WORST_OFF, hurt)
 
 
 def test_the_levels_of_common_palettes_are_told_beside_a_wish():
-    found = meeting()
-    places = [round(UNITS.percentile(0, float(one.solution.levels[0]))) for one in found.common.values()]
+    agreed = meeting()
+    places = [round(UNITS.percentile(0, float(common.solution.levels[0]))) for common in agreed.common.values()]
     wanted = round(UNITS.percentile(0, 0.9))
     assert max(places) < wanted
-    told = common_levels(found, UNITS, 0, 0.9)
-    assert told.startswith("Together ")
-    assert all(f"p{place}" in told for place in places)
-    assert told.endswith(f"; you ask for p{wanted}")
-    assert common_levels(found, UNITS, 0, -1.0).endswith(", as much as you ask for")
-    assert "you" not in common_levels(found, UNITS, 0, NAN)
+    line = common_levels(agreed, UNITS, 0, 0.9)
+    assert line.startswith("Together ")
+    assert all(f"p{place}" in line for place in places)
+    assert line.endswith(f"; you ask for p{wanted}")
+    assert common_levels(agreed, UNITS, 0, -1.0).endswith(", as much as you ask for")
+    assert "you" not in common_levels(agreed, UNITS, 0, NAN)
     assert common_levels(GroupAgreement((), 0.3), UNITS, 0, 0.9) == ""
 
 
 def test_what_is_said_of_a_meeting():
-    found = meeting()
-    least = share_of_way(found.common[Rule.WORST_OFF].satisfaction.min())
-    assert least in headline(found)
-    assert "within the budget" in headline(found)
-    assert least in outcome_sentence(found, Rule.WORST_OFF)
-    lost = concession_sentences(found, Rule.WORST_OFF, UNITS)
+    agreed = meeting()
+    least = share_of_way(agreed.common[Rule.WORST_OFF].satisfaction.min())
+    assert least in headline(agreed)
+    assert "within the budget" in headline(agreed)
+    assert least in outcome_sentence(agreed, Rule.WORST_OFF)
+    lost = concession_sentences(agreed, Rule.WORST_OFF, UNITS)
     assert len(lost) == 3
     assert any(line.startswith("Clinic") and "alone" in line for line in lost)
-    joint = joint_sentence(found, UNITS)
+    joint = joint_sentence(agreed, UNITS)
     assert "harmlessness" in joint or "budget" in joint
-    apart = differences(found, UNITS)
+    apart = differences(agreed, UNITS)
     assert any("Clinic" in line and "harmlessness" in line.lower() for line in apart)
     assert any("leave" in line for line in apart)
 
 
 def test_a_clash_names_values_and_groups():
     groups = [Group("Loud", np.array([1.6, NAN, NAN, NAN])), Group("Calm", np.array([NAN, 1.6, NAN, NAN]))]
-    found = agreement(AgreementCache(ORACLE), groups, 2.0)
-    assert found.pairs[0].relation is Relation.CLASH
-    said = pair_sentences(found, UNITS)
-    assert said == [
+    agreed = agreement(AgreementCache(ORACLE), groups, 2.0)
+    assert agreed.pairs[0].relation is Relation.CLASH
+    sentences = pair_sentences(agreed, UNITS)
+    assert sentences == [
         "Loud and Calm cannot both have all of theirs: "
-        + " and ".join(f"{NAMES[j]} ({groups[j].name})" for j in found.pairs[0].values)
+        + " and ".join(f"{NAMES[j]} ({groups[j].name})" for j in agreed.pairs[0].values)
         + " pull against each other."
     ]
-    assert "All wishes at once are not possible" in joint_sentence(found, UNITS)
+    assert "All wishes at once are not possible" in joint_sentence(agreed, UNITS)
 
 
 def test_what_everybody_shares():
     groups = [Group("a", np.array([0.5, 0.2, NAN, NAN])), Group("b", np.array([0.5, -0.5, NAN, NAN]))]
-    found = agreement(AgreementCache(ORACLE), groups, 1.0)
-    alike, free = common_ground(found, UNITS)
+    agreed = agreement(AgreementCache(ORACLE), groups, 1.0)
+    alike, free = common_ground(agreed, UNITS)
     assert "helpfulness" in alike
     assert "harmlessness" not in alike
     assert free == "Nobody asks for anything of humor and positivity: they are free."
@@ -206,19 +206,19 @@ def test_nothing_and_no_way():
 
 
 def test_levels_are_drawn_where_they_are():
-    found = meeting()
-    shown = drawn.GroupFigureData(found, UNITS)
-    figure = drawn.levels(shown)
-    assert shown.asked == [0, 1, 2, 3]
+    agreed = meeting()
+    data = drawn.GroupFigureData(agreed, UNITS)
+    figure = drawn.levels(data)
+    assert data.asked == [0, 1, 2, 3]
     (humor,) = [trace for trace in figure.data if trace.name == "humor"]
     assert list(humor.text) == ["C"]
     assert humor.x[0] == pytest.approx(float(UNITS.of(2, np.array(0.3))))
     (fair,) = [trace for trace in figure.data if trace.name == "Most equal"]
-    expected = [float(UNITS.of(j, found.common[Rule.WORST_OFF].solution.levels[j])) for j in range(4)]
+    expected = [float(UNITS.of(j, agreed.common[Rule.WORST_OFF].solution.levels[j])) for j in range(4)]
     np.testing.assert_allclose(fair.x, expected)
-    shares = drawn.shares(shown)
+    shares = drawn.shares(data)
     (alone,) = [trace for trace in shares.data if trace.name == "alone"]
-    np.testing.assert_allclose(alone.x, 100 * found.alone)
+    np.testing.assert_allclose(alone.x, 100 * agreed.alone)
 
 
 def test_marks_never_hide_each_other():
@@ -234,37 +234,37 @@ def test_marks_never_hide_each_other():
 def test_many_groups_are_dots():
     rng = np.random.default_rng(0)
     groups = [Group(f"g{k}", np.array([rng.uniform(0.1, 0.6), NAN, NAN, NAN])) for k in range(20)]
-    shown = drawn.GroupFigureData(agreement(AgreementCache(ORACLE), groups, 0.1), UNITS)
-    assert not shown.lettered
-    assert drawn.levels(shown).data[2].mode == "markers"
-    assert [trace.name for trace in drawn.shares(shown).data] == ["Most equal", "Best overall compromise"]
+    data = drawn.GroupFigureData(agreement(AgreementCache(ORACLE), groups, 0.1), UNITS)
+    assert not data.lettered
+    assert drawn.levels(data).data[2].mode == "markers"
+    assert [trace.name for trace in drawn.shares(data).data] == ["Most equal", "Best overall compromise"]
 
 
 def test_a_name_is_never_markup():
     assert drawn.group_label("<b>Ana</b> & co") == "&lt;b&gt;Ana&lt;/b&gt; &amp; co"
     assert "\n" not in drawn.group_label("two\nlines")
     assert len(drawn.group_label("x" * 90)) == drawn.MAX_NAME_LENGTH
-    found = meeting().named(["<b>Ana</b>", "=1+1", "Shop"])
-    shown = drawn.GroupFigureData(found, UNITS)
-    for figure in (drawn.levels(shown), drawn.shares(shown)):
+    agreed = meeting().named(["<b>Ana</b>", "=1+1", "Shop"])
+    data = drawn.GroupFigureData(agreed, UNITS)
+    for figure in (drawn.levels(data), drawn.shares(data)):
         assert "<b>Ana" not in str(figure.to_dict())
-    rows = list(csv.DictReader(io.StringIO(told.groups_csv(shown))))
+    rows = list(csv.DictReader(io.StringIO(told.groups_csv(data))))
     assert {row["group"] for row in rows} == {"<b>Ana</b>", "'=1+1", "Shop"}
 
 
 def test_the_file_has_everything():
-    found = meeting()
-    shown = drawn.GroupFigureData(found, UNITS)
-    rows = list(csv.DictReader(io.StringIO(told.groups_csv(shown))))
+    agreed = meeting()
+    data = drawn.GroupFigureData(agreed, UNITS)
+    rows = list(csv.DictReader(io.StringIO(told.groups_csv(data))))
     assert len(rows) == 3 * 4
     first = rows[0]
     assert (first["group"], first["value"]) == ("Parents", "helpfulness")
     assert float(first["target_reward"]) == pytest.approx(ORACLE.base[0] + 0.9 * ORACLE.scale[0])
-    assert float(first["worst_off_share"]) == pytest.approx(found.common[Rule.WORST_OFF].satisfaction[0])
+    assert float(first["worst_off_share"]) == pytest.approx(agreed.common[Rule.WORST_OFF].satisfaction[0])
     assert rows[1]["target_reward"] == ""
-    header, lines = told.table(shown)
+    header, lines = told.table(data)
     assert header == ["Value", "Base", "Parents", "Clinic", "Shop", "Most equal", "Best overall compromise"]
     assert lines[1][1][2] == "free"
-    assert "3 groups" in told.levels_alt(shown)
-    assert "gets the least" in told.shares_alt(shown)
-    assert not math.isnan(found.joint.margin.value)
+    assert "3 groups" in told.levels_alt(data)
+    assert "gets the least" in told.shares_alt(data)
+    assert not math.isnan(agreed.joint.margin.value)

@@ -54,10 +54,10 @@ def test_names_are_no_markup_in_a_figure():
 
 
 def test_side_by_side_in_words():
-    said = summary([WARM, HIGH, COOL], UNITS)
-    assert said[0] == "Warm <b>: reachable, 0.25 nats, and gives helpfulness p61 and <i>humor</i> p44."
-    assert said[1] == "High: not possible together."
-    assert said[3] == "Helpfulness is highest with Warm <b> (p61) and lowest with Cool (p40)."
+    lines = summary([WARM, HIGH, COOL], UNITS)
+    assert lines[0] == "Warm <b>: reachable, 0.25 nats, and gives helpfulness p61 and <i>humor</i> p44."
+    assert lines[1] == "High: not possible together."
+    assert lines[3] == "Helpfulness is highest with Warm <b> (p61) and lowest with Cool (p40)."
 
 
 def test_side_by_side_as_data():

@@ -40,7 +40,7 @@ def opposites(targets: list[float], rounds: int = 1) -> drawn.SequenceFigureData
 
 
 @pytest.fixture(scope="module")
-def shown() -> drawn.SequenceFigureData:
+def data() -> drawn.SequenceFigureData:
     return drawn.SequenceFigureData(
         sequential_path(ORACLE, TARGETS, (2, 0, 1), rounds=2), solve(ORACLE, TARGETS), UNITS
     )
@@ -51,22 +51,22 @@ def trace(figure, name):
 
 
 def test_opposites_by_hand():
-    shown = opposites([0.5, 0.2])
-    first, second = told.sequence_steps(shown)
+    data = opposites([0.5, 0.2])
+    first, second = told.sequence_steps(data)
     assert (first.number, first.round, first.value, first.undone) == (1, 1, 0, ())
     assert second.value == 1
     assert [fell for fell, _, _ in second.undone] == [0]
     # Funny to +0.2 puts kind at -0.2: its shortfall grows from 0 to 0.7.
-    assert shown.path.undone[1, 0] == pytest.approx(0.7)
-    figure = drawn.path(shown)
+    assert data.path.undone[1, 0] == pytest.approx(0.7)
+    figure = drawn.path(data)
     assert np.array(trace(figure, "kind").y) == pytest.approx([0.5, 0.75, 0.4], abs=1e-8)
     assert np.array(trace(figure, "undone: kind").y) == pytest.approx([0.4], abs=1e-8)
     assert list(trace(figure, "undone: kind").x) == [2]
     assert not [t for t in figure.data if t.name == "undone: funny" or t.name.startswith("all at once")]
 
 
-def test_the_panels_are_the_path(shown: drawn.SequenceFigureData):
-    figure, path = drawn.path(shown), shown.path
+def test_the_panels_are_the_path(data: drawn.SequenceFigureData):
+    figure, path = drawn.path(data), data.path
     for j in (2, 0, 1):
         line = trace(figure, VALUES[j])
         assert np.array(line.y) == pytest.approx(UNITS.of(j, path.levels[:, j]))
@@ -74,30 +74,30 @@ def test_the_panels_are_the_path(shown: drawn.SequenceFigureData):
         steps = 1 + np.flatnonzero(path.aligned == j)
         assert [at for at, size in enumerate(line.marker.size) if size > 4] == steps.tolist()
         together = trace(figure, f"all at once: {VALUES[j]}")
-        assert together.y[0] == pytest.approx(float(UNITS.of(j, np.array(shown.together.levels[j]))))
+        assert together.y[0] == pytest.approx(float(UNITS.of(j, np.array(data.together.levels[j]))))
     assert [line.yaxis for line in (trace(figure, VALUES[j]) for j in (2, 0, 1))] == ["y", "y2", "y3"]
     assert np.array(trace(figure, "distance").y) == pytest.approx(path.kl)
     assert list(figure.layout.xaxis4.ticktext) == ["Base", *["Humor", "Helpfulness", "Harmlessness"] * 2, "All at once"]
 
 
 def test_many_steps_are_counted_in_rounds():
-    shown = drawn.SequenceFigureData(sequential_path(ORACLE, TARGETS, rounds=5), solve(ORACLE, TARGETS), UNITS)
-    figure = drawn.path(shown)
+    data = drawn.SequenceFigureData(sequential_path(ORACLE, TARGETS, rounds=5), solve(ORACLE, TARGETS), UNITS)
+    figure = drawn.path(data)
     assert list(figure.layout.xaxis4.ticktext) == ["Base", "Round 1", "2", "3", "4", "5", "All at once"]
     assert all(text == "" for t in figure.data if t.name.startswith("undone") for text in t.text)
 
 
-def test_what_is_undone_in_words(shown: drawn.SequenceFigureData):
-    path, steps, said = shown.path, told.sequence_steps(shown), told.summary(shown)
-    assert len(said) == path.steps == 6
-    for at, (step, sentence) in enumerate(zip(steps, said, strict=True)):
+def test_what_is_undone_in_words(data: drawn.SequenceFigureData):
+    path, steps, lines = data.path, told.sequence_steps(data), told.summary(data)
+    assert len(lines) == path.steps == 6
+    for at, (step, sentence) in enumerate(zip(steps, lines, strict=True)):
         assert sentence.startswith(f"{at + 1}. Aligning {VALUES[step.value]} ")
         assert {i for i, _, _ in step.undone} == set(np.flatnonzero(path.undone[at] >= drawn.NEAR))
         for i, before, after in step.undone:
             assert f"{VALUES[i]} from {before} to {after}" in sentence
     at, i = np.unravel_index(np.argmax(path.undone), path.undone.shape)
-    assert told.largest_loss_sentence(shown).startswith(f"Aligning {VALUES[path.aligned[at]]} took {VALUES[i]} from p")
-    header, rows = told.table(shown)
+    assert told.largest_loss_sentence(data).startswith(f"Aligning {VALUES[path.aligned[at]]} took {VALUES[i]} from p")
+    header, rows = told.table(data)
     assert [value for value, _ in rows] == path.aligned.tolist()
     assert all(len(cells) == len(header) for _, cells in rows)
 
@@ -105,18 +105,21 @@ def test_what_is_undone_in_words(shown: drawn.SequenceFigureData):
 def test_levels_that_round_alike_are_told_apart():
     middle = float(ORACLE.standardise(np.full(4, percentiles(TABLE).level(0, 50.2)))[0])
     after = float(ORACLE.standardise(np.full(4, percentiles(TABLE).level(0, 50.6)))[0])
-    shown = opposites([0.5, 0.2])
-    assert replace(shown, units=UNITS).change(0, middle, after) == ("p50.2", "p50.6")
-    assert replace(shown, units=UNITS).change(0, 0.0, 1.0)[1].count(".") == 0
+    data = opposites([0.5, 0.2])
+    assert replace(data, units=UNITS).change(0, middle, after) == ("p50.2", "p50.6")
+    assert replace(data, units=UNITS).change(0, 0.0, 1.0)[1].count(".") == 0
 
 
-def test_where_it_ends(shown: drawn.SequenceFigureData):
-    one = replace(shown, path=shown.path.after(1))
-    assert told.ending_sentence(one).startswith("After 1 round ")
-    assert told.missed_targets(one)[0].split(" is at ")[0] == VALUES[int(np.argmax(one.path.shortfall[-1]))]
-    settled = replace(shown, path=sequential_path(ORACLE, TARGETS, rounds=60))
+def test_where_it_ends(data: drawn.SequenceFigureData):
+    first_round = replace(data, path=data.path.after(1))
+    assert told.ending_sentence(first_round).startswith("After 1 round ")
+    assert (
+        told.missed_targets(first_round)[0].split(" is at ")[0]
+        == VALUES[int(np.argmax(first_round.path.shortfall[-1]))]
+    )
+    settled = replace(data, path=sequential_path(ORACLE, TARGETS, rounds=60))
     assert "every target is met" in told.ending_sentence(settled)
-    rounds = settled.path.rounds_to(shown.together.levels, drawn.NEAR)
+    rounds = settled.path.rounds_to(data.together.levels, drawn.NEAR)
     assert f"it takes {rounds} rounds" in told.rounds_needed_sentence(rounds, 60)
     assert "one round is enough" in told.rounds_needed_sentence(1, 60)
     assert "After 60 rounds" in told.rounds_needed_sentence(None, 60)
@@ -129,9 +132,9 @@ def test_values_that_do_not_pull_undo_nothing():
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     targets = np.array([0.4, 0.6])
     units = Units(oracle, percentiles(table), "percentile", ("a", "b"))
-    shown = drawn.SequenceFigureData(sequential_path(oracle, targets), solve(oracle, targets), units)
-    assert told.largest_loss_sentence(shown) == "No step takes back what an earlier one gave."
-    assert not [t for t in drawn.path(shown).data if t.name.startswith("undone")]
+    data = drawn.SequenceFigureData(sequential_path(oracle, targets), solve(oracle, targets), units)
+    assert told.largest_loss_sentence(data) == "No step takes back what an earlier one gave."
+    assert not [t for t in drawn.path(data).data if t.name.startswith("undone")]
 
 
 def test_out_of_reach_says_where_the_path_stops():
@@ -148,34 +151,34 @@ def test_out_of_reach_says_where_the_path_stops():
     assert told.largest_loss_sentence(alone) == "Not one step can be taken."
 
 
-def test_the_data_are_the_path(shown: drawn.SequenceFigureData):
-    rows = list(csv.DictReader(io.StringIO(told.sequence_csv(shown))))
+def test_the_data_are_the_path(data: drawn.SequenceFigureData):
+    rows = list(csv.DictReader(io.StringIO(told.sequence_csv(data))))
     assert [row["step"] for row in rows] == ["0", "1", "2", "3", "4", "5", "6", "all at once"]
     assert [row["aligned"] for row in rows[1:4]] == ["humor", "helpfulness", "harmlessness"]
     assert [row["round"] for row in rows[1:7]] == ["1", "1", "1", "2", "2", "2"]
     for at, row in enumerate(rows[:-1]):
-        levels = ORACLE.rewards_at(shown.path.levels[at])
+        levels = ORACLE.rewards_at(data.path.levels[at])
         assert [float(row[f"level_{v}"]) for v in VALUES] == pytest.approx(list(levels))
-        assert float(row["kl_nats"]) == pytest.approx(shown.path.kl[at])
-    assert float(rows[2]["undone_sd_humor"]) == pytest.approx(shown.path.undone[1, 2])
-    assert float(rows[-1]["kl_nats"]) == pytest.approx(shown.together.kl)
+        assert float(row["kl_nats"]) == pytest.approx(data.path.kl[at])
+    assert float(rows[2]["undone_sd_humor"]) == pytest.approx(data.path.undone[1, 2])
+    assert float(rows[-1]["kl_nats"]) == pytest.approx(data.together.kl)
 
 
 def test_a_name_is_text():
-    shown = opposites([0.5, 0.2])
-    named = replace(shown, units=replace(shown.units, names=("<b>kind</b>", "funny")))
+    data = opposites([0.5, 0.2])
+    named = replace(data, units=replace(data.units, names=("<b>kind</b>", "funny")))
     figure = drawn.path(named)
     assert "&lt;b&gt;" in figure.layout.annotations[0].text
     assert "<b>" not in "".join(figure.layout.xaxis3.ticktext)
 
 
 def test_the_orders_in_words():
-    found = compare_orders(ORACLE, TARGETS)
-    lost = found.losses[found.worst].worst
+    orders = compare_orders(ORACLE, TARGETS)
+    lost = orders.losses[orders.worst].worst
     assert lost > drawn.NEAR
-    assert compared.shortfall_sentence(found, found.worst, UNITS).endswith(" at the end")
-    assert " is at p" in compared.shortfall_sentence(found, found.worst, UNITS)
-    assert compared.order_summary(found).startswith("All 6 orders were gone through for 1 round.")
+    assert compared.shortfall_sentence(orders, orders.worst, UNITS).endswith(" at the end")
+    assert " is at p" in compared.shortfall_sentence(orders, orders.worst, UNITS)
+    assert compared.order_summary(orders).startswith("All 6 orders were gone through for 1 round.")
     drawn_orders = compare_orders(ORACLE, TARGETS, limit=2)
     assert compared.order_summary(drawn_orders).startswith("2 orders, drawn at random from 6,")
     settled = compare_orders(ORACLE, TARGETS, rounds=200)

@@ -67,13 +67,13 @@ def tilted(length: int = LENGTH, weight: float = WEIGHT) -> tuple[dict, float]:
 
 def exact_resampling(candidates: int, weight: float = WEIGHT, length: int = LENGTH) -> dict:
     """P(picked) over all K-tuples of replies."""
-    found: dict = defaultdict(float)
+    distribution: dict = defaultdict(float)
     for drawn in itertools.product(every_reply(length).items(), repeat=candidates):
         p = math.prod(q for _, q in drawn)
         shares = np.exp([weight * reward(outcome) for outcome, _ in drawn])
         for (outcome, _), share in zip(drawn, shares / shares.sum(), strict=True):
-            found[outcome] += p * share
-    return found
+            distribution[outcome] += p * share
+    return distribution
 
 
 def ways_of_systematic(weights: np.ndarray) -> list[tuple[float, Counter]]:
@@ -123,12 +123,12 @@ def exact_blocks(particles: int, weight: float, length: int) -> dict:
                 new = [(state[a][0], state[a][1], phi[a] - mean) for a in ancestors.elements()]
                 resampled[tuple(sorted(new))] += p * share
         states = resampled
-    found: dict = defaultdict(float)
+    distribution: dict = defaultdict(float)
     for state, p in states.items():
         weights = np.exp([weight * reward((tokens, ended)) - offset for tokens, ended, offset in state])
         for (tokens, ended, _), share in zip(state, weights / weights.sum(), strict=True):
-            found[tokens, ended] += p * share
-    return found
+            distribution[tokens, ended] += p * share
+    return distribution
 
 
 def assert_follows(drawn: Counter, exact: dict) -> None:
@@ -246,8 +246,8 @@ def test_blocks_pick_from_the_exact_distribution(particles: int, weight: float) 
 
 def test_the_exact_blocks_do_resample() -> None:
     """The case above is no plain re-sampling in disguise."""
-    one, other = exact_blocks(3, 4.0, 3), exact_resampling(3, 4.0, 3)
-    assert sum(abs(one[outcome] - other[outcome]) for outcome in every_reply(3)) > 0.02
+    blocks, plain = exact_blocks(3, 4.0, 3), exact_resampling(3, 4.0, 3)
+    assert sum(abs(blocks[outcome] - plain[outcome]) for outcome in every_reply(3)) > 0.02
 
 
 @pytest.mark.slow
@@ -316,8 +316,8 @@ def test_the_streamed_form_ends_in_the_same(method: Method) -> None:
         generation = Generation(request, lambda _: None)
         for event in generation_events(ENGINE, TALLY, request):
             if isinstance(event, Finished):
-                shown = [c.text for c in generation.snapshot().candidates]
-                assert shown == [reply.text for reply in event.replies]
+                texts = [c.text for c in generation.snapshot().candidates]
+                assert texts == [reply.text for reply in event.replies]
                 outcome = event
             resampled += isinstance(event, Resampled)
             if isinstance(event, Tokens):

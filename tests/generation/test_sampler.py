@@ -163,10 +163,10 @@ def test_two_generations_side_by_side_do_not_mix(engine: Engine) -> None:
         together = [
             last if isinstance(last, Finished) else next(turn) for last, turn in zip(together, turns, strict=True)
         ]
-    for one, other in zip(alone, together, strict=True):
-        assert isinstance(one, Finished)
+    for event, other in zip(alone, together, strict=True):
+        assert isinstance(event, Finished)
         assert isinstance(other, Finished)
-        assert (one.replies, one.rewards, one.choice) == (other.replies, other.rewards, other.choice)
+        assert (event.replies, event.rewards, event.choice) == (other.replies, other.rewards, other.choice)
 
 
 @pytest.mark.parametrize(

@@ -241,8 +241,8 @@ def test_each_use_case_is_judged_in_its_own_units():
         tuple("abcd"), tuple("abcd"), ("x", "x", "y", "y"),
     )  # fmt: skip
     whole = MemoryOracle.of(ragged, Form.PER_PROMPT)
-    one = [Group("a", np.array([0.2]))]
-    *_, last = use_case_verdicts(ragged, whole, one, max_min(whole, one, 0.5))
+    lone_group = [Group("a", np.array([0.2]))]
+    *_, last = use_case_verdicts(ragged, whole, lone_group, max_min(whole, lone_group, 0.5))
     assert last.common is None
     assert "pooled form" in last.why_not
 
@@ -316,9 +316,9 @@ def test_the_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert strict(capsys.readouterr().out)["weights"] == pytest.approx(result["common"]["weights"], abs=1e-6)
 
     assert main(arguments) == 0
-    shown = capsys.readouterr().out
-    for said in ("Most equal", "Best overall compromise", "clinicians", "the budget allows no more", "Stories"):
-        assert said in shown
+    printed = capsys.readouterr().out
+    for phrase in ("Most equal", "Best overall compromise", "clinicians", "the budget allows no more", "Stories"):
+        assert phrase in printed
 
 
 def test_groups_that_ask_for_nothing_and_budgets_without_end(
@@ -349,6 +349,6 @@ def test_usage_errors(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], record: dict, extra: list[str], message: str
 ):
     assert main(["groups", str(table), "--targets-file", write(tmp_path, record), *extra]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert message in shown.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err

@@ -254,8 +254,8 @@ def test_settings_beside_the_tokenizer_count_as_they_do_for_transformers(
         for chat in CHATS.values():
             if "unk_token" not in settings:  # a word that people write is a control token here
                 assert mine.render(chat) == applied(tokenizer, chat), chat
-        said = [{"role": "user", "content": "Why?"}]
-        assert mine.render(said) == applied(tokenizer, said)
+        messages = [{"role": "user", "content": "Why?"}]
+        assert mine.render(messages) == applied(tokenizer, messages)
     assert sorted(path.name for path in folder.iterdir()) == files
     assert (tmp_path / "cache").exists() == ("tokenizer_class" in settings)
 

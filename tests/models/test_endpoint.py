@@ -42,15 +42,15 @@ def catcher() -> Iterator[ChatServer]:
 
 def table_of(server: ChatServer, folder: Path, judged: bool = False) -> Path:
     """A table as an attacker makes it: its replies are said to be of a server, and one of its values to be judged."""
-    made = make_table(prompts=4, candidates=4, values=("diversity", "politeness") if judged else ("diversity",))
+    table = make_table(prompts=4, candidates=4, values=("diversity", "politeness") if judged else ("diversity",))
     judge = {"name": "politeness", "family": "judge", "settings": {"model": server.model(), "question": "How polite?"}}
-    told = {
-        **made.metadata,
+    metadata = {
+        **table.metadata,
         "model": {"name": server.model()},
         "engine": {"name": "remote", "model": server.model()},
         "scorers": [{"name": "diversity"}, *([{**judge, "trusted": True}] if judged else [])],
     }
-    table_format.save(replace(made, metadata=told), folder / "theirs.parquet")
+    table_format.save(replace(table, metadata=metadata), folder / "theirs.parquet")
     return folder / "theirs.parquet"
 
 
@@ -101,11 +101,11 @@ def test_no_command_calls_a_server_that_only_a_table_names(
 
 def test_a_server_is_called_once_it_was_named_here(catcher: ChatServer, tmp_path: Path) -> None:
     """``--model`` says it once; then the table that was made with it can be added to."""
-    made = tmp_path / "made.parquet"
+    table = tmp_path / "made.parquet"
     options = f"--candidates 2 --values diversity --model {catcher.model()}"
-    assert run(f"build --prompts {{prompts}} --out {{table}} {options}", tmp_path, made) == 0
+    assert run(f"build --prompts {{prompts}} --out {{table}} {options}", tmp_path, table) == 0
     assert len(catcher.requests) == 2 + 1  # one asks for a few words first
-    assert run("build --extend {table} --candidates 3", tmp_path, made) == 0
+    assert run("build --extend {table} --candidates 3", tmp_path, table) == 0
     assert len(catcher.requests) == 3 + 2
 
 

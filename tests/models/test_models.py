@@ -351,10 +351,10 @@ def test_the_command_brings_and_lists(shop: Path) -> None:
     run = CliRunner()
     listed = run.invoke(command, ["list", "--json"])
     assert json.loads(listed.stdout)["folder"] is None
-    got = run.invoke(command, ["get", NAME], catch_exceptions=False)
-    assert got.exit_code == 0
-    assert str(locate(NAME).folder) in got.stdout
-    assert "preparing for OpenVINO" in got.stderr
+    done = run.invoke(command, ["get", NAME], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert str(locate(NAME).folder) in done.stdout
+    assert "preparing for OpenVINO" in done.stderr
     again = run.invoke(command, ["get"], catch_exceptions=False)
     assert again.stderr == ""
     assert json.loads(run.invoke(command, ["list", "--json"]).stdout)["folder"] == str(locate(NAME).folder)

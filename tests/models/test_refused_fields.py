@@ -87,19 +87,19 @@ def test_a_field_that_is_required_stays() -> None:
 
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_refusal_of_another_kind_is_the_servers_and_nothing_is_remembered(status: int) -> None:
-    fields, asked = RefusedFields(FIELDS), []
+    fields, bodies = RefusedFields(FIELDS), []
 
     def full(form: dict[str, Any]) -> None:
-        asked.append(form)
+        bodies.append(form)
         raise refusal("the context holds 256 tokens", status)
 
     with pytest.raises(openai.APIStatusError, match="the context holds 256 tokens"):
         fields.send(BODY, full)
-    assert (len(asked), fields.refused) == (2, frozenset())
+    assert (len(bodies), fields.refused) == (2, frozenset())
     fields.send(BODY, Refuser(set(), names=False))
     with pytest.raises(openai.APIStatusError, match="the context holds 256 tokens"):
         fields.send(BODY, full)
-    assert len(asked) == 3  # what the server has taken once is not blamed again
+    assert len(bodies) == 3  # what the server has taken once is not blamed again
 
 
 def test_the_last_reason_is_told_where_the_first_was_a_field() -> None:
@@ -112,15 +112,15 @@ def test_the_last_reason_is_told_where_the_first_was_a_field() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
 def test_other_faults_are_no_refusals_of_fields(status: int) -> None:
-    asked: list[dict[str, Any]] = []
+    bodies: list[dict[str, Any]] = []
 
     def fault(form: dict[str, Any]) -> None:
-        asked.append(form)
+        bodies.append(form)
         raise refusal("no", status)
 
     with pytest.raises(openai.APIStatusError):
         RefusedFields(FIELDS).send(BODY, fault)
-    assert len(asked) == 1
+    assert len(bodies) == 1
 
 
 def test_a_fault_while_it_is_found_out_ends_it_and_is_not_taken_for_a_refusal() -> None:
@@ -167,11 +167,11 @@ def test_requests_side_by_side_find_it_out_once_and_close_what_they_do_not_use()
 
 def test_an_error_goes_as_soon_as_it_is_dealt_with() -> None:
     """Without the garbage collector: with it goes the connection that it came by."""
-    gone: list[str] = []
+    collected: list[str] = []
 
     def watched() -> openai.APIStatusError:
         error = refusal("no", 422)
-        weakref.finalize(error, gone.append, "no")
+        weakref.finalize(error, collected.append, "no")
         return error
 
     def fault(form: dict[str, Any]) -> None:
@@ -181,6 +181,6 @@ def test_an_error_goes_as_soon_as_it_is_dealt_with() -> None:
     try:
         with contextlib.suppress(openai.APIStatusError):
             RefusedFields(FIELDS).send(BODY, fault)
-        assert gone == ["no"] * 2
+        assert collected == ["no"] * 2
     finally:
         gc.enable()

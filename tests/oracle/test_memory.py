@@ -74,8 +74,8 @@ def test_threads_share_an_oracle(monkeypatch: pytest.MonkeyPatch):
     weights = np.random.default_rng(0).uniform(0, 2, (40, 4))
     expected = [oracle.moments(x).levels for x in weights]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda x: oracle.moments(x).levels, weights))
-    np.testing.assert_array_equal(found, expected)
+        levels = list(pool.map(lambda x: oracle.moments(x).levels, weights))
+    np.testing.assert_array_equal(levels, expected)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -45,13 +45,13 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def shared(cluster: None) -> Callable[[str], RayOracle]:
     """The oracle of a case, made once."""
-    made: dict[str, RayOracle] = {}
+    oracles: dict[str, RayOracle] = {}
 
     def oracle(name: str) -> RayOracle:
-        if name not in made:
+        if name not in oracles:
             table = CASES[name]
-            made[name] = RayOracle.of(table.rewards, table.offsets, table.values, table.form, workers=2, cpus=0.1)
-        return made[name]
+            oracles[name] = RayOracle.of(table.rewards, table.offsets, table.values, table.form, workers=2, cpus=0.1)
+        return oracles[name]
 
     return oracle
 

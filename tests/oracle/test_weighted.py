@@ -66,43 +66,45 @@ def copied(table: RewardTable) -> RewardTable:
 @pytest.mark.parametrize("form", list(Form))
 def test_weights_are_copies(form: Form) -> None:
     table = make()
-    one, other = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
-    assert isinstance(one, WeightedOracle)
-    assert one.prompts == 8
+    by_weight, by_copies = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    assert isinstance(by_weight, WeightedOracle)
+    assert by_weight.prompts == 8
     for name in ("base", "scale"):
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-12)
-    assert one.log_candidates == pytest.approx(other.log_candidates)
+        np.testing.assert_allclose(getattr(by_weight, name), getattr(by_copies, name), rtol=1e-12)
+    assert by_weight.log_candidates == pytest.approx(by_copies.log_candidates)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5, 3))
-    here, there = one.batch_moments(x, covariance=True), other.batch_moments(x, covariance=True)
+    here, there = by_weight.batch_moments(x, covariance=True), by_copies.batch_moments(x, covariance=True)
     for name in ("log_normaliser", "levels", "covariance"):
         np.testing.assert_allclose(getattr(here, name), getattr(there, name), rtol=1e-9, atol=1e-12)
     # Copies say nothing new, so weights carry less than copies would: by Kish's effective number of prompts.
     kish = COPIES.sum() / (COPIES @ COPIES)
     expected = there.ess if form is Form.PER_PROMPT else there.ess * kish
     np.testing.assert_allclose(here.ess, expected, rtol=1e-9)
-    pooled = [one.sample_sizes(here)[0].pooled, other.sample_sizes(there)[0].pooled * kish]
+    pooled = [by_weight.sample_sizes(here)[0].pooled, by_copies.sample_sizes(there)[0].pooled * kish]
     assert pooled[0] == pytest.approx(pooled[1])
     for row in x:
-        np.testing.assert_allclose(one.moments(row).covariance, other.moments(row).covariance, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(one.best(row), other.best(row), rtol=1e-9, atol=1e-12)
-        at = one.by_prompt(row)
+        np.testing.assert_allclose(
+            by_weight.moments(row).covariance, by_copies.moments(row).covariance, rtol=1e-9, atol=1e-12
+        )
+        np.testing.assert_allclose(by_weight.best(row), by_copies.best(row), rtol=1e-9, atol=1e-12)
+        at = by_weight.by_prompt(row)
         assert at.mass.sum() == pytest.approx(1.0)
         np.testing.assert_array_equal(at.mass[COPIES == 0], 0.0)
-        np.testing.assert_allclose(at.mass @ at.levels, one.moments(row).levels, rtol=1e-9, atol=1e-12)
-    assert one.has_redundant_values == other.has_redundant_values
+        np.testing.assert_allclose(at.mass @ at.levels, by_weight.moments(row).levels, rtol=1e-9, atol=1e-12)
+    assert by_weight.has_redundant_values == by_copies.has_redundant_values
 
 
 @pytest.mark.parametrize("form", list(Form))
 def test_a_solve_is_that_of_the_copies(form: Form) -> None:
     table = make()
-    one, other = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
-    here, there = solve(one, TARGETS), solve(other, TARGETS)
+    by_weight, by_copies = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    here, there = solve(by_weight, TARGETS), solve(by_copies, TARGETS)
     assert here.status is there.status is Status.CONVERGED
     np.testing.assert_allclose(here.weights, there.weights, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(here.levels, there.levels, rtol=1e-6, atol=1e-9)
     for targets in (TARGETS, np.array([1.4, 1.2, np.nan])):
-        margins = [AttainableLevels(oracle).margin(targets) for oracle in (one, other)]
+        margins = [AttainableLevels(oracle).margin(targets) for oracle in (by_weight, by_copies)]
         assert margins[0].value == pytest.approx(margins[1].value, abs=1e-7)
         np.testing.assert_allclose(margins[0].certificate, margins[1].certificate, atol=1e-5)
     plain = solve(MemoryOracle.of(table, form), TARGETS)
@@ -115,7 +117,7 @@ def test_held_out_prompts_change_nothing_that_is_solved() -> None:
     other = table.rewards.copy()
     for prompt in np.flatnonzero(COPIES == 0):
         other[table.rows(prompt)] = rng.normal(size=other[table.rows(prompt)].shape) * 100
-    here, there = (solve(MemoryOracle.of(one), TARGETS) for one in (table, replace(table, rewards=other)))
+    here, there = (solve(MemoryOracle.of(held), TARGETS) for held in (table, replace(table, rewards=other)))
     np.testing.assert_allclose(here.weights, there.weights, rtol=1e-7)
 
 
@@ -376,9 +378,9 @@ def test_files_with_odd_weights(column: str, cells: list[object], message: str, 
 @pytest.mark.parametrize("form", list(Form))
 def test_win_rates_are_those_of_the_copies(form: Form) -> None:
     table = make()
-    one, other = weighted(table), copied(table)
+    by_weight, by_copies = weighted(table), copied(table)
     lambdas = np.array([[0.0, 0.0, 0.0], [0.5, 0.01, 2.0]])
-    rates = [win_rates(some, lambdas * MemoryOracle.of(some, form).scale, form) for some in (one, other)]
+    rates = [win_rates(some, lambdas * MemoryOracle.of(some, form).scale, form) for some in (by_weight, by_copies)]
     np.testing.assert_allclose(rates[0][0], 0.5)
     np.testing.assert_allclose(rates[0], rates[1], atol=1e-9)
 
@@ -386,9 +388,11 @@ def test_win_rates_are_those_of_the_copies(form: Form) -> None:
 def test_the_command_tells_of_the_prompts_that_are_held_out(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     table_format.save(weighted(make()), path)
-    asked = [str(path), "--target", "a=p55", "--draws", "200"]
-    done = CliRunner().invoke(command, asked, catch_exceptions=False)
+    options = [str(path), "--target", "a=p55", "--draws", "200"]
+    done = CliRunner().invoke(command, options, catch_exceptions=False)
     assert "On the 2 prompts that the table holds out, which nothing was solved on:" in done.output
-    told = json.loads(CliRunner().invoke(command, [*asked, "--json"], catch_exceptions=False).output)["kept_apart"]
-    assert told["prompts"] == 2
-    assert set(told["levels"]) == {"a", "b", "c"}
+    held_out = json.loads(CliRunner().invoke(command, [*options, "--json"], catch_exceptions=False).output)[
+        "kept_apart"
+    ]
+    assert held_out["prompts"] == 2
+    assert set(held_out["levels"]) == {"a", "b", "c"}

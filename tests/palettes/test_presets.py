@@ -19,19 +19,19 @@ def offered(use_case: str) -> tuple[Preset, ...]:
 
 def test_a_use_case_without_its_own_is_offered_those_of_all():
     offers = presets(TABLE.values, TABLE.values, "Another")
-    assert [one.name for one in offers] == [one.name for one in offered(ALL)]
-    assert {one.palette.use_case for one in offers} == {"Another"}
+    assert [preset.name for preset in offers] == [preset.name for preset in offered(ALL)]
+    assert {preset.palette.use_case for preset in offers} == {"Another"}
 
 
 def test_a_table_with_some_of_the_values_is_offered_what_speaks_of_them():
     offers = presets(("humor", "kindness", "coherence"), ("humor", "kindness", "coherence"))
-    assert [one.name for one in offers] == ["Light-hearted"]
+    assert [preset.name for preset in offers] == ["Light-hearted"]
     assert tuple(offers[0].palette.targets) == ("humor", "kindness", "coherence")
 
 
 def test_another_table_is_offered_ones_made_from_its_values():
     offers = presets(("a", "b"), ("apples", "pears"), "Fruit")
-    assert [one.name for one in offers] == ["More apples", "More pears", "Nothing lost", "A little of everything"]
+    assert [preset.name for preset in offers] == ["More apples", "More pears", "Nothing lost", "A little of everything"]
     assert offers[0].palette == Palette("Fruit", {"a": Target(70.0), "b": Target(50.0, free=True)})
     assert offers[2].palette.targets == {"a": Target(60.0), "b": Target(50.0, keep=True)}
 

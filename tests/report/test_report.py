@@ -39,9 +39,9 @@ QUICK = ReportOptions(draws=40, samples=3)
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=alert(1)>"
 
 
-def made(table: RewardTable, asked: dict[str, float | Target], use_case: str | None = None, **more) -> Report:
+def report_of(table: RewardTable, asked: dict[str, float | Target], use_case: str | None = None, **more) -> Report:
     """The report of a palette of percentiles."""
-    targets = {name: one if isinstance(one, Target) else Target(one) for name, one in asked.items()}
+    targets = {name: target if isinstance(target, Target) else Target(target) for name, target in asked.items()}
     palette = Palette(targets=targets) if use_case is None else Palette(use_case, targets)
     return compute_report(table, palette, date=MADE, **({"wanted": QUICK} | more))
 
@@ -100,26 +100,26 @@ def two_replies() -> RewardTable:
 
 def test_a_table_that_is_solved_by_hand():
     """Target 0.75: lambda = log 3, KL = log 2 - entropy of (3/4, 1/4), base 0.5, s 0.5."""
-    report = made(two_replies(), {"humor": Target(75.0, level=0.75)})
-    told = reports.as_dict(report)
+    report = report_of(two_replies(), {"humor": Target(75.0, level=0.75)})
+    data = reports.as_dict(report)
     kl = math.log(2) + 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
-    assert told["weights"]["humor"] == pytest.approx(math.log(3), abs=1e-9)
-    assert told["cost"]["kl_nats"] == pytest.approx(kl, abs=1e-9)
-    assert told["cost"]["most_nats"] == pytest.approx(math.log(2))
-    assert told["cost"]["bottleneck"] == "humor"
-    (row,) = told["values"]
+    assert data["weights"]["humor"] == pytest.approx(math.log(3), abs=1e-9)
+    assert data["cost"]["kl_nats"] == pytest.approx(kl, abs=1e-9)
+    assert data["cost"]["most_nats"] == pytest.approx(math.log(2))
+    assert data["cost"]["bottleneck"] == "humor"
+    (row,) = data["values"]
     assert row["base"] == 0.5
     assert row["realised"] == pytest.approx(0.75, abs=1e-9)
     assert row["highest"] == pytest.approx(1.0)
     assert row["price_nats_per_reward"] == pytest.approx(math.log(3), abs=1e-9)
     assert row["share_of_price"] == 1.0
-    for sample in told["samples"]:
+    for sample in data["samples"]:
         assert sample["aligned_reply"] in ("funny", "witty")
         assert sample["probability"] == pytest.approx(0.75, abs=1e-9)
     # A single value has no frontier; its own price is swept.
-    assert told["frontier"] == []
-    assert told["sensitivity"]["value"] == "humor"
-    said = words_of(report)
+    assert data["frontier"] == []
+    assert data["sensitivity"]["value"] == "humor"
+    words = words_of(report)
     # Four replies carry less weight than a forecast needs, and the document says so.
     assert report.verdict is Verdict.ON_PAPER
     for figure in (
@@ -130,7 +130,7 @@ def test_a_table_that_is_solved_by_hand():
         "of 0.69 at the most",
         "likeliest reply: 75%",
     ):
-        assert figure in said, figure
+        assert figure in words, figure
 
 
 @pytest.fixture(scope="module")
@@ -139,56 +139,56 @@ def table() -> RewardTable:
 
 
 def test_the_document_says_what_was_computed(table):
-    report = made(table, {"helpfulness": 62.0, "humor": 58.0, "positivity": Target(50.0, keep=True)}, name="Calm")
+    report = report_of(table, {"helpfulness": 62.0, "humor": 58.0, "positivity": Target(50.0, keep=True)}, name="Calm")
     oracle = MemoryOracle.of(table)
-    found = assess(oracle, report.assessment.targets)
+    assessment = assess(oracle, report.assessment.targets)
     assert report.verdict is Verdict.REACHABLE
-    assert report.solution.kl == found.solution.kl
-    said, told = words_of(report), reports.as_dict(report)
-    assert "Calm" in said
-    assert "25 November 2026" in said
-    assert f"{found.solution.kl:.3f} nats" in said
-    for name, row in zip(table.values, told["values"], strict=True):
+    assert report.solution.kl == assessment.solution.kl
+    words, data = words_of(report), reports.as_dict(report)
+    assert "Calm" in words
+    assert "25 November 2026" in words
+    assert f"{assessment.solution.kl:.3f} nats" in words
+    for name, row in zip(table.values, data["values"], strict=True):
         j = table.index(name)
-        assert row["realised"] == pytest.approx(oracle.rewards_at(found.solution.levels)[j])
-        assert row["weight"] == pytest.approx(found.solution.weights[j] / oracle.scale[j])
+        assert row["realised"] == pytest.approx(oracle.rewards_at(assessment.solution.levels)[j])
+        assert row["weight"] == pytest.approx(assessment.solution.weights[j] / oracle.scale[j])
         assert row["realised_low"] < row["realised"] < row["realised_high"]
-        assert f"p{row['realised_percentile']:.0f}" in said
-    assert [row["mode"] for row in told["values"]] == ["at_least", "free", "at_least", "keep"]
+        assert f"p{row['realised_percentile']:.0f}" in words
+    assert [row["mode"] for row in data["values"]] == ["at_least", "free", "at_least", "keep"]
     assert report.confidence is not None
-    assert told["confidence"]["probability"]["reachable"] == report.confidence.probability[Verdict.REACHABLE]
-    assert fingerprint(table) in said
-    assert sum(told["confidence"]["probability"].values()) == pytest.approx(1.0)
+    assert data["confidence"]["probability"]["reachable"] == report.confidence.probability[Verdict.REACHABLE]
+    assert fingerprint(table) in words
+    assert sum(data["confidence"]["probability"].values()) == pytest.approx(1.0)
 
 
 def test_out_of_reach_names_the_conflict_and_speaks_of_the_nearest(table):
-    report = made(table, {"helpfulness": 88.0, "harmlessness": 88.0, "humor": 50.0})
-    told, said = reports.as_dict(report), words_of(report)
+    report = report_of(table, {"helpfulness": 88.0, "harmlessness": 88.0, "humor": 50.0})
+    data, words = reports.as_dict(report), words_of(report)
     assert report.verdict is Verdict.OUT_OF_REACH
     assert report.stands_in
-    assert told["conflict"]["values"] == ["helpfulness", "harmlessness"]
-    assert "The fewest targets that are not possible together: helpfulness and harmlessness." in said
-    assert "the nearest palette that is possible" in said
-    assert "in place of p88" in said
+    assert data["conflict"]["values"] == ["helpfulness", "harmlessness"]
+    assert "The fewest targets that are not possible together: helpfulness and harmlessness." in words
+    assert "the nearest palette that is possible" in words
+    assert "in place of p88" in words
     # What stands in can be had, and its weights reach it.
     nearest = report.assessment.nearest
     assert np.all(report.solution.levels[:2] >= nearest.targets[:2] - 1e-7)
     np.testing.assert_allclose(report.solution.weights, nearest.solution.weights, atol=1e-5)
-    assert told["margin"] < 0
-    assert f"by {-told['margin']:.3f} standard deviations" in said
-    assert told["weights"]
-    assert told["confidence"]["probability"]["out_of_reach"] > 0.9
+    assert data["margin"] < 0
+    assert f"by {-data['margin']:.3f} standard deviations" in words
+    assert data["weights"]
+    assert data["confidence"]["probability"]["out_of_reach"] > 0.9
 
 
 def test_locked_targets_that_cannot_be_had_leave_no_weights(table):
-    report = made(table, {"helpfulness": Target(99.0, locked=True), "harmlessness": Target(99.0, locked=True)})
-    told, said = reports.as_dict(report), words_of(report)
+    report = report_of(table, {"helpfulness": Target(99.0, locked=True), "harmlessness": Target(99.0, locked=True)})
+    data, words = reports.as_dict(report), words_of(report)
     assert report.solution is None
-    assert told["weights"] == {}
-    assert told["nearest"] is None
-    assert [one.name for one in reports.snippets(report)] == ["solve", "report"]
-    assert "Nothing near it is possible while the locked targets stay" in said
-    assert "at least, locked" in said
+    assert data["weights"] == {}
+    assert data["nearest"] is None
+    assert [snippet.name for snippet in reports.snippets(report)] == ["solve", "report"]
+    assert "Nothing near it is possible while the locked targets stay" in words
+    assert "at least, locked" in words
     assert "--lock helpfulness" in reports.as_dict(report)["snippets"]["report"]
 
 
@@ -198,16 +198,16 @@ def test_a_value_that_was_added_in_the_app_is_put_into_a_table_first(table, tmp_
     rng = np.random.default_rng(3)
     entry = {"name": "calm_nurse", **nurse.as_dict(), "version": "1"}
     whole = add_columns(table, [ValueScores(rng.normal(size=len(table.rewards)), entry)])
-    plain = reports.as_dict(made(whole, {"humor": 60.0}))["snippets"]
+    plain = reports.as_dict(report_of(whole, {"humor": 60.0}))["snippets"]
     assert "values" not in plain
     assert "with-values" not in plain["solve"]
-    report = made(whole, {"humor": 60.0, "calm_nurse": 60.0}, shown_table="mine.parquet")
-    told = reports.as_dict(report)["snippets"]
-    assert list(told) == ["values", "solve", "generate", "serve", "trainer", "weights", "report"]
-    write, build = told["values"].split("> values.json\n")
+    report = report_of(whole, {"humor": 60.0, "calm_nurse": 60.0}, shown_table="mine.parquet")
+    snippets = reports.as_dict(report)["snippets"]
+    assert list(snippets) == ["values", "solve", "generate", "serve", "trainer", "weights", "report"]
+    write, build = snippets["values"].split("> values.json\n")
     (tmp_path / "values.json").write_bytes(subprocess.run(["sh", "-c", write], capture_output=True, check=True).stdout)
-    found = read_values_file(tmp_path / "values.json")
-    assert {name: (one.family, one.settings) for name, one in found.items()} == {
+    specifications = read_values_file(tmp_path / "values.json")
+    assert {name: (specification.family, specification.settings) for name, specification in specifications.items()} == {
         "calm_nurse": (nurse.family, nurse.settings)
     }
     assert shlex.split(build.replace("\\\n", "")) == shlex.split(
@@ -215,44 +215,44 @@ def test_a_value_that_was_added_in_the_app_is_put_into_a_table_first(table, tmp_
         "--out with-values.parquet"
     )
     for name in ("solve", "serve", "report"):
-        assert "with-values.parquet" in told[name]
-        assert "mine.parquet" not in told[name]
-    assert "--values-file values.json" in told["generate"]
-    assert "--weights calm_nurse=" in told["generate"].replace("\\\n  ", "")
-    assert "TABLE = vp.load_table('with-values.parquet')" in told["trainer"]
-    assert "vp.reward_functions(WEIGHTS, table=TABLE, model=MODEL)" in told["trainer"]
-    compile(told["trainer"], "trainer", "exec")
-    assert "assets/default.parquet" in reports.as_dict(made(whole, {"calm_nurse": 60.0}))["snippets"]["values"]
+        assert "with-values.parquet" in snippets[name]
+        assert "mine.parquet" not in snippets[name]
+    assert "--values-file values.json" in snippets["generate"]
+    assert "--weights calm_nurse=" in snippets["generate"].replace("\\\n  ", "")
+    assert "TABLE = vp.load_table('with-values.parquet')" in snippets["trainer"]
+    assert "vp.reward_functions(WEIGHTS, table=TABLE, model=MODEL)" in snippets["trainer"]
+    compile(snippets["trainer"], "trainer", "exec")
+    assert "assets/default.parquet" in reports.as_dict(report_of(whole, {"calm_nurse": 60.0}))["snippets"]["values"]
 
 
 def test_on_paper_says_on_how_few_replies_it_rests(table):
-    highest = made(table, {"helpfulness": 60.0}).highest[0]
+    highest = report_of(table, {"helpfulness": 60.0}).highest[0]
     oracle = MemoryOracle.of(table)
     level = float(oracle.base[0] + 0.97 * highest * oracle.scale[0])
-    report = made(table, {"helpfulness": Target(90.0, level=level)})
+    report = report_of(table, {"helpfulness": Target(90.0, level=level)})
     assert report.verdict is Verdict.ON_PAPER
-    said = words_of(report)
-    assert "Possible, but not reliable" in said
-    assert "below" in said
-    assert "is not to be trusted" in said
+    words = words_of(report)
+    assert "Possible, but not reliable" in words
+    assert "below" in words
+    assert "is not to be trusted" in words
 
 
 def test_nothing_asked_is_the_base_model(table):
-    report = made(table, {})
-    told, said = reports.as_dict(report), words_of(report)
-    assert told["cost"]["kl_nats"] == 0
-    assert told["cost"]["bottleneck"] is None
-    assert "Every value is left free" in said
+    report = report_of(table, {})
+    data, words = reports.as_dict(report), words_of(report)
+    assert data["cost"]["kl_nats"] == 0
+    assert data["cost"]["bottleneck"] is None
+    assert "Every value is left free" in words
     assert "price" not in figures(report)
 
 
 @pytest.mark.parametrize("form", list(Form))
 def test_pooled_tables_and_forms(table, form):
-    report = made(table, {"humor": 60.0}, form=form)
+    report = report_of(table, {"humor": 60.0}, form=form)
     assert report.oracle.form is form
-    told = reports.as_dict(report)
-    assert told["form"] == form.value
-    assert ("--form pooled" in told["snippets"]["solve"].replace("\\\n  ", "")) == (form is Form.POOLED)
+    data = reports.as_dict(report)
+    assert data["form"] == form.value
+    assert ("--form pooled" in data["snippets"]["solve"].replace("\\\n  ", "")) == (form is Form.POOLED)
     assert ("Weights are found over all replies together" in words_of(report)) == (form is Form.POOLED)
 
 
@@ -266,7 +266,7 @@ def test_one_reply_a_prompt(table):
         use_cases=("All prompts",) * 80,
         replies=tuple(f"reply {k}" for k in range(80)),
     )
-    report = made(single, {"humor": 55.0})
+    report = report_of(single, {"humor": 55.0})
     assert report.oracle.form is Form.POOLED
     assert report.samples == ()
     # A generator has to draw more than one to choose from.
@@ -284,13 +284,13 @@ def test_a_table_that_says_nothing_of_itself_and_has_one_prompt(table):
         prompts=("Only?",),
         use_cases=("All prompts",),
     )
-    report = made(bare, {"a": 60.0})
-    said = words_of(report)
+    report = report_of(bare, {"a": 60.0})
+    words = words_of(report)
     assert report.confidence is None
-    assert "The table has one prompt" in said
-    assert "The table does not say how this value was scored" in said
-    assert "the table does not say" in said
-    assert "holds no texts of replies" in said
+    assert "The table has one prompt" in words
+    assert "The table does not say how this value was scored" in words
+    assert "the table does not say" in words
+    assert "holds no texts of replies" in words
     assert reports.as_dict(report)["confidence"] is None
 
 
@@ -307,9 +307,9 @@ def test_a_constant_value_and_numbers_of_all_sizes(table, asked):
         replies=table.replies,
         metadata={"seed": math.nan, "model": "plain text", "sampling": {"temperature": 0.5}},
     )
-    report = made(odd, asked)
-    told = strict(reports.as_json(report))
-    assert told["source"]["metadata"]["seed"] is None
+    report = report_of(odd, asked)
+    data = strict(reports.as_json(report))
+    assert data["source"]["metadata"]["seed"] is None
     assert "positivity is the same for every reply" in words_of(report)
     assert "plain text" in words_of(report)
 
@@ -330,7 +330,7 @@ def hostile(table: RewardTable) -> RewardTable:
 
 def test_hostile_text_stays_text(table):
     odd = hostile(table)
-    report = made(
+    report = report_of(
         odd,
         {"humor": 60.0, "<b>=1+1</b>": 55.0},
         use_case=f"Care {HOSTILE}",
@@ -360,7 +360,7 @@ def _number(cell: str) -> bool:
 
 
 def test_nothing_is_loaded_from_elsewhere(table):
-    report = made(table, {"humor": 60.0, "helpfulness": 60.0}, link="http://localhost:8501/?palette=humor:p60")
+    report = report_of(table, {"humor": 60.0, "helpfulness": 60.0}, link="http://localhost:8501/?palette=humor:p60")
     document = reports.html(report)
     for tag, attributes in read(report).tags:
         for name in ("src", "href", "action", "data", "srcset", "xlink:href"):
@@ -376,7 +376,7 @@ def test_nothing_is_loaded_from_elsewhere(table):
 
 def test_the_fonts_of_the_app_are_in_the_document(table):
     """A reader without a network sees the same letters; a report is never quietly set in another font."""
-    page = reports.html(made(table, {"humor": 0.2}))
+    page = reports.html(report_of(table, {"humor": 0.2}))
     for family, file in (
         ("Hanken Grotesk", "hanken-grotesk-latin.woff2"),
         ("Newsreader", "newsreader-latin.woff2"),
@@ -390,7 +390,7 @@ def test_chosen_colours_are_in_a_report_made_in_another_thread(table):
     chosen = {table.index("humor"): "#C026A8"}
 
     def rendered(theme: Theme) -> str:
-        return reports.html(made(table, {"humor": 60.0, "helpfulness": 55.0}, theme=theme))
+        return reports.html(report_of(table, {"humor": 60.0, "helpfulness": 55.0}, theme=theme))
 
     with ThreadPoolExecutor(1) as another:
         mine, plain = (another.submit(rendered, theme).result() for theme in (Theme(chosen), DEFAULT_THEME))
@@ -400,14 +400,14 @@ def test_chosen_colours_are_in_a_report_made_in_another_thread(table):
 
 
 def test_all_of_it_as_tables(table):
-    report = made(table, {"humor": 60.0, "helpfulness": 55.0})
+    report = report_of(table, {"humor": 60.0, "helpfulness": 55.0})
     files = reports.csv_files(report)
     assert set(files) == {"palette.csv", "frontier.csv", "sensitivity.csv", "replies.csv", "about.csv"}
     rows = list(csv.DictReader(io.StringIO(files["palette.csv"])))
-    told = reports.as_dict(report)
+    data = reports.as_dict(report)
     assert [row["value"] for row in rows] == list(table.values)
-    assert [float(row["weight"]) for row in rows] == [row["weight"] for row in told["values"]]
-    assert len(list(csv.reader(io.StringIO(files["frontier.csv"])))) == len(told["frontier"]) + 1
+    assert [float(row["weight"]) for row in rows] == [row["weight"] for row in data["values"]]
+    assert len(list(csv.reader(io.StringIO(files["frontier.csv"])))) == len(data["frontier"]) + 1
     assert len(list(csv.reader(io.StringIO(files["replies.csv"])))) == 4
     with zipfile.ZipFile(io.BytesIO(reports.zipped(report))) as archive:
         assert {name: archive.read(name).decode() for name in archive.namelist()} == files
@@ -416,13 +416,13 @@ def test_all_of_it_as_tables(table):
 
 
 def test_the_same_report_again(table):
-    one, other = (made(table, {"humor": 60.0, "kindness": 40.0}) for _ in range(2))
-    assert reports.html(one) == reports.html(other)
-    assert reports.as_json(one) == reports.as_json(other)
+    first, second = (report_of(table, {"humor": 60.0, "kindness": 40.0}) for _ in range(2))
+    assert reports.html(first) == reports.html(second)
+    assert reports.as_json(first) == reports.as_json(second)
 
 
 def test_samples_are_spread_over_use_cases_and_are_those_of_the_table(table):
-    report = made(table, {"humor": 65.0}, wanted=ReportOptions(draws=0, samples=4))
+    report = report_of(table, {"humor": 65.0}, wanted=ReportOptions(draws=0, samples=4))
     assert [sample.use_case for sample in report.samples] == ["Customer support", "Stories"] * 2
     for sample in report.samples:
         i = table.prompts.index(sample.example.prompt)
@@ -433,7 +433,7 @@ def test_samples_are_spread_over_use_cases_and_are_those_of_the_table(table):
         assert sample.example.aligned == table.replies[rows][best]
         assert sample.example.probability == pytest.approx(float(share[best]))
     assert len({sample.example.prompt for sample in report.samples}) == 4
-    assert len(made(table, {"humor": 65.0}, use_case="Stories", wanted=ReportOptions(0, 99)).samples) == 10
+    assert len(report_of(table, {"humor": 65.0}, use_case="Stories", wanted=ReportOptions(0, 99)).samples) == 10
 
 
 def test_a_study_speaks_only_for_its_own_table(table):
@@ -441,24 +441,24 @@ def test_a_study_speaks_only_for_its_own_table(table):
         def __init__(self, of: str) -> None:
             self.made = {"table": of}
 
-    report = made(table, {"humor": 60.0}, study=Study("another"))
+    report = report_of(table, {"humor": 60.0}, study=Study("another"))
     assert report.study is None
     assert "there is no study of delivery of this table" in words_of(report)
     own = Study(fingerprint(table))
-    assert made(table, {"humor": 60.0}, study=own).study is own
+    assert report_of(table, {"humor": 60.0}, study=own).study is own
 
 
 def test_what_is_asked_for_wrongly(table):
     with pytest.raises(InputError, match="Unknown use case"):
-        made(table, {"humor": 60.0}, use_case="Nowhere")
+        report_of(table, {"humor": 60.0}, use_case="Nowhere")
     with pytest.raises(InputError, match="draws"):
-        made(table, {"humor": 60.0}, wanted=ReportOptions(draws=3))
+        report_of(table, {"humor": 60.0}, wanted=ReportOptions(draws=3))
 
 
 def test_steps_are_told_and_can_stop_the_work(table):
-    told = []
-    made(table, {"humor": 60.0}, tell=told.append)
-    assert told == ["Solving", "Error bars", "Frontier", "Sensitivity", "Replies"]
+    stages = []
+    report_of(table, {"humor": 60.0}, tell=stages.append)
+    assert stages == ["Solving", "Error bars", "Frontier", "Sensitivity", "Replies"]
 
     class Stopped(Exception):
         pass
@@ -468,11 +468,11 @@ def test_steps_are_told_and_can_stop_the_work(table):
             raise Stopped
 
     with pytest.raises(Stopped):
-        made(table, {"humor": 60.0}, tell=stop)
+        report_of(table, {"humor": 60.0}, tell=stop)
 
 
 def test_figures_lie_within_their_drawing_and_say_what_they_show(table):
-    report = made(table, {"humor": 60.0, "helpfulness": 60.0})
+    report = report_of(table, {"humor": 60.0, "helpfulness": 60.0})
     drawn = figures(report)
     assert set(drawn) == {"levels", "frontier", "price", "others"}
     for chart in drawn.values():
@@ -510,7 +510,7 @@ def test_ends_of_an_axis_are_round(numbers, ends):
 
 def test_of_many_values_the_drawing_shows_those_that_move_most():
     many = make_table(prompts=20, candidates=32, values=tuple(f"value_{k}" for k in range(12)), seed=2)
-    report = made(many, {"value_0": 60.0, "value_1": 58.0})
+    report = report_of(many, {"value_0": 60.0, "value_1": 58.0})
     drawn = figures(report)["others"]
     assert len(drawn.labels) == 8
     assert "(the 8 that move most)" in drawn.title

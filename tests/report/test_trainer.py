@@ -65,12 +65,12 @@ def reported(table: RewardTable, where: Path, targets: dict[str, float]) -> Repo
 
 
 def text_of(report: Report) -> str:
-    (text,) = (one.text for one in reports.snippets(report) if one.name == "trainer")
+    (text,) = (snippet.text for snippet in reports.snippets(report) if snippet.name == "trainer")
     return text
 
 
 def note_of(report: Report) -> str:
-    (note,) = (one.note for one in reports.snippets(report) if one.name == "trainer")
+    (note,) = (snippet.note for snippet in reports.snippets(report) if snippet.name == "trainer")
     return note
 
 

@@ -41,8 +41,8 @@ def models() -> ScoringModels:
 
 
 def scorer(models: ScoringModels, **settings: Any) -> Scorer:
-    (made,) = scoring.resolve(["wit"], [Specification("wit", "classifier", settings)], models)
-    return made
+    (classifier,) = scoring.resolve(["wit"], [Specification("wit", "classifier", settings)], models)
+    return classifier
 
 
 # By hand
@@ -55,11 +55,13 @@ def test_it_is_what_transformers_gives(bert: str, models: ScoringModels) -> None
     tokenizer = AutoTokenizer.from_pretrained(bert)
     model = AutoModelForSequenceClassification.from_pretrained(bert).eval()
     with torch.inference_mode():
-        rows = [model(**tokenizer("Hi", one.text, return_tensors="pt")).logits[0].double().numpy() for one in REPLIES]
-    found = scorer(models, model=bert, output="funny", template="pair").score("Hi", REPLIES)
-    np.testing.assert_allclose(found, [row[1] for row in rows], atol=1e-5)
+        rows = [
+            model(**tokenizer("Hi", reply.text, return_tensors="pt")).logits[0].double().numpy() for reply in REPLIES
+        ]
+    rewards = scorer(models, model=bert, output="funny", template="pair").score("Hi", REPLIES)
+    np.testing.assert_allclose(rewards, [row[1] for row in rows], atol=1e-5)
     less = scorer(models, model=bert, output=1, sign=-1).score("Hi", REPLIES)
-    np.testing.assert_allclose(less, -found, atol=1e-6)
+    np.testing.assert_allclose(less, -rewards, atol=1e-6)
     share = scorer(models, model=bert, output="funny", scale="probability").score("Hi", REPLIES)
     np.testing.assert_allclose(share, [np.exp(row[1]) / np.exp(row).sum() for row in rows], atol=1e-5)
 
@@ -86,14 +88,14 @@ def test_heads_of_a_class_of_its_own_are_read_without_its_code(several: str, mod
     from transformers import AutoTokenizer, LlamaModel
 
     settings = {"model": several, "template": "chat", "head": "regression_layer.weight"}
-    found = [scorer(models, **settings, output=k).score("Hi", REPLIES[:1])[0] for k in range(3)]
+    rewards = [scorer(models, **settings, output=k).score("Hi", REPLIES[:1])[0] for k in range(3)]
     tokenizer = AutoTokenizer.from_pretrained(several)
     text = models.shared((several, "regression_layer.weight", None, None), list).chat("Hi", REPLIES[0].text)  # type: ignore[attr-defined]
     with torch.inference_mode():
         given = tokenizer(text.first, add_special_tokens=text.special, return_tensors="pt")
         states = LlamaModel.from_pretrained(several)(**given).last_hidden_state[0, -1]
     head = load_file(f"{several}/model.safetensors")["regression_layer.weight"]
-    np.testing.assert_allclose(found, (head @ states).double().numpy(), atol=1e-5)
+    np.testing.assert_allclose(rewards, (head @ states).double().numpy(), atol=1e-5)
 
 
 # Laws
@@ -134,40 +136,40 @@ def test_two_values_of_one_model_load_and_run_it_once(bert: str, monkeypatch: py
 
 
 def test_what_is_cut_is_counted_and_said(llama: str, models: ScoringModels, caplog: pytest.LogCaptureFixture) -> None:
-    one = scorer(models, model=llama, template="{prompt}{reply}")
-    one.score("Hi", REPLIES)
-    assert one.notes == ()
+    classifier = scorer(models, model=llama, template="{prompt}{reply}")
+    classifier.score("Hi", REPLIES)
+    assert classifier.notes == ()
     long = reply("The cat sat on the mat. " * 40)
-    first = one.score("Hi", [*REPLIES, long])
-    assert one.notes == (
+    first = classifier.score("Hi", [*REPLIES, long])
+    assert classifier.notes == (
         f"1 of {len(REPLIES) + 1} replies were longer than {llama} reads; wit was scored without the rest.",
     )
-    assert caplog.messages == [*one.notes]
+    assert caplog.messages == [*classifier.notes]
     # Of prompt and reply the end is kept, and no more than the model reads.
-    assert one.score("Another prompt", [long])[0] == pytest.approx(first[-1], abs=1e-6)
-    assert one._opened().longest == CONTEXT  # type: ignore[attr-defined]
+    assert classifier.score("Another prompt", [long])[0] == pytest.approx(first[-1], abs=1e-6)
+    assert classifier._opened().longest == CONTEXT  # type: ignore[attr-defined]
 
 
 def test_a_reply_that_is_read_again_counts_once_and_equal_replies_each(llama: str, models: ScoringModels) -> None:
     """A batch that fails is cut in halves, which are read again; the table holds as many replies as before."""
     long = reply("The cat sat on the mat. " * 40)
-    one = scorer(models, model=llama, template="{prompt}{reply}")
+    classifier = scorer(models, model=llama, template="{prompt}{reply}")
     batch = [long, long, *REPLIES]
     for part in (batch, batch[:2], batch[:1], batch[1:2], batch[2:]):
-        one.score("Hi", part)
+        classifier.score("Hi", part)
     rest = f"replies were longer than {llama} reads; wit was scored without the rest."
-    assert one.notes == (f"2 of {len(batch)} {rest}",)
-    one.score("Ho", [long])
-    assert one.notes == (f"3 of {len(batch) + 1} {rest}",)
-    one.forget_notes()
-    assert one.notes == ()
+    assert classifier.notes == (f"2 of {len(batch)} {rest}",)
+    classifier.score("Ho", [long])
+    assert classifier.notes == (f"3 of {len(batch) + 1} {rest}",)
+    classifier.forget_notes()
+    assert classifier.notes == ()
 
 
 # Refused in words
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({}, "needs either model or ready"),
         ({"model": "a", "ready": "helpful"}, "needs either model or ready"),
@@ -182,8 +184,8 @@ def test_a_reply_that_is_read_again_counts_once_and_equal_replies_each(llama: st
         ({"model": "a", "weight": 1}, "unknown setting 'weight'"),
     ],
 )
-def test_bad_settings_are_told_in_words(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_bad_settings_are_told_in_words(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         scorer(ScoringModels(), **settings)
 
 
@@ -221,10 +223,10 @@ def test_missing_tensors_are_never_made_up(llama: str, tmp_path: Path) -> None:
 def test_ready_entries_make_scorers_without_loading_anything() -> None:
     for name, entry in KNOWN_CLASSIFIERS.items():
         if not entry.refused:
-            made = Classifier("wit", {"ready": name, "output": 0}, ScoringModels())
-            assert made.card.source == entry.model
-            assert made.card.measures == entry.measures
-            assert made.card.licence
+            classifier = Classifier("wit", {"ready": name, "output": 0}, ScoringModels())
+            assert classifier.card.source == entry.model
+            assert classifier.card.measures == entry.measures
+            assert classifier.card.licence
             assert entry.gigabytes > 0
     assert len(KNOWN_CLASSIFIERS["armo"].outputs) == 19
 

@@ -200,16 +200,16 @@ def test_long_replies_are_cut_where_the_model_ends_and_scored(family: str, tmp_p
     if family == "deberta-v2":  # its positions are relative: there is no end to them
         (whole,) = (tokenizer_of(folder)(LONG.text, return_tensors="pt"),)
         assert whole["input_ids"].shape[1] > 2 * POSITIONS
-        found = scores(folder, [*REPLIES[:2], LONG], template="reply")
-        np.testing.assert_allclose(found[2], logits(folder, [whole])[0, 0], atol=1e-5, rtol=1e-5)
+        rewards = scores(folder, [*REPLIES[:2], LONG], template="reply")
+        np.testing.assert_allclose(rewards[2], logits(folder, [whole])[0, 0], atol=1e-5, rtol=1e-5)
         return
     # Positions are counted from beyond the padding token, which is number 0 here and 1 in every MPNet.
     expected = POSITIONS - {"roberta": 1, "xlm-roberta": 1, "mpnet": 2}.get(family, 0)
     assert model.longest == expected
     cut = tokenizer_of(folder)(LONG.text, truncation=True, max_length=expected, return_tensors="pt")
     assert cut["input_ids"].shape[1] == expected
-    found = scores(folder, [*REPLIES[:2], LONG], template="reply")
-    np.testing.assert_allclose(found[2], logits(folder, [cut])[0, 0], atol=1e-5, rtol=1e-5)
+    rewards = scores(folder, [*REPLIES[:2], LONG], template="reply")
+    np.testing.assert_allclose(rewards[2], logits(folder, [cut])[0, 0], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("one_torch_thread")
@@ -242,8 +242,8 @@ def test_a_long_chat_loses_its_beginning_unless_the_tokenizer_says_otherwise(tmp
         tokenizer.truncation_side = side or "left"
         cut = {"truncation": True, "max_length": POSITIONS, "return_tensors": "pt"}
         text = tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, **cut)
-        found = scores(folder, [LONG], template="chat")
-        np.testing.assert_allclose(found, logits(folder, [text])[:, 0], atol=1e-5, rtol=1e-5)
+        rewards = scores(folder, [LONG], template="chat")
+        np.testing.assert_allclose(rewards, logits(folder, [text])[:, 0], atol=1e-5, rtol=1e-5)
 
 
 def test_a_roberta_of_514_positions_reads_512_tokens(tmp_path: Path) -> None:
@@ -265,9 +265,9 @@ def test_a_padding_token_that_is_none_is_taken_for_none(family: str, tmp_path: P
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"pad_token_id": -1}))
     texts = [tokenizer_of(folder)(reply.text, return_tensors="pt") for reply in REPLIES[:2]]
-    found = scores(folder, REPLIES[:2], template="reply")
+    rewards = scores(folder, REPLIES[:2], template="reply")
     (tmp_path / "config.json").write_text(json.dumps(config | {"pad_token_id": None}))
-    np.testing.assert_allclose(found, logits(folder, texts)[:, 0], atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(rewards, logits(folder, texts)[:, 0], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("one_torch_thread")
@@ -284,8 +284,8 @@ def test_probabilities_are_those_of_the_pipeline(kind: str | None, labels: int, 
         {entry["label"]: entry["score"] for entry in classify([{"text": reply.text}])[0]} for reply in REPLIES[:2]
     ]
     for number in range(labels):
-        found = scores(folder, REPLIES[:2], template="reply", output=number, scale="probability")
-        np.testing.assert_allclose(found, [row[f"LABEL_{number}"] for row in expected], atol=1e-5)
+        rewards = scores(folder, REPLIES[:2], template="reply", output=number, scale="probability")
+        np.testing.assert_allclose(rewards, [row[f"LABEL_{number}"] for row in expected], atol=1e-5)
 
 
 def test_an_activation_can_be_named_and_regression_has_none_of_its_own(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_an_activation_can_be_named_and_regression_has_none_of_its_own(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("labels", "kind", "settings", "said"),
+    ("labels", "kind", "settings", "pattern"),
     [
         (2, None, {"output": 0}, r"^The model's output as it is \(a logit\)\.$"),
         (
@@ -318,12 +318,12 @@ def test_an_activation_can_be_named_and_regression_has_none_of_its_own(tmp_path:
     ],
 )
 def test_what_is_guessed_of_an_output_stands_on_the_card(
-    labels: int, kind: str | None, settings: dict[str, Any], said: str, tmp_path: Path
+    labels: int, kind: str | None, settings: dict[str, Any], pattern: str, tmp_path: Path
 ) -> None:
     folder = make(tmp_path, "bert", labels, problem_type=kind)
     for more in ({}, {"transform": "probability"}):
         given = Specification("wit", "classifier", {"model": folder} | settings | more)
         (scorer,) = scoring.resolve(["wit"], [given], ScoringModels())
         scoring.check_scorers([scorer])
-        assert re.search(said, scorer.entry()["reading"])
+        assert re.search(pattern, scorer.entry()["reading"])
         assert "reading" not in scorer.card.as_dict()

@@ -57,10 +57,10 @@ def models() -> ScoringModels:
 
 def test_a_contrast_points_from_less_to_more() -> None:
     """Examples "kind" against "rude": the axis is (kind - rude) / |kind - rude|, and a reward is ten times along it."""
-    one = Contrast(Definition("k", "K", ("kind",), ("rude",), Kind.EXAMPLES), models())
+    contrast = Contrast(Definition("k", "K", ("kind",), ("rude",), Kind.EXAMPLES), models())
     kind, rude, cat = WordEmbedder().embed(["kind", "rude", "cat"])
     axis = (kind - rude) / np.linalg.norm(kind - rude)
-    rewards = one.score("Hi", [reply("kind"), reply("rude"), reply("cat"), reply("")])
+    rewards = contrast.score("Hi", [reply("kind"), reply("rude"), reply("cat"), reply("")])
     np.testing.assert_allclose(rewards, [*(10 * np.array([kind, rude, cat]) @ axis), 0.0])
     assert rewards[0] > rewards[2] > rewards[1]
 
@@ -68,17 +68,17 @@ def test_a_contrast_points_from_less_to_more() -> None:
 def test_turning_the_sides_round_turns_the_rewards() -> None:
     turned = replace(NURSE, more=NURSE.less, less=NURSE.more)
     replies = [reply("take a slow breath"), reply("buy now and save"), reply("the nurse is calm")]
-    there, back = (Contrast(one, models()).score("Hi", replies) for one in (NURSE, turned))
+    there, back = (Contrast(definition, models()).score("Hi", replies) for definition in (NURSE, turned))
     np.testing.assert_allclose(there, -back)
 
 
 def test_spread_by_hand(tmp_path: Path) -> None:
     """Squares of 1 + 1 in the first place, 4 + 4 in the second, over one degree of freedom for each of two prompts."""
     vectors = np.array([[[1.0, 5.0], [3.0, 5.0]], [[7.0, 0.0], [7.0, 4.0]]])
-    found = embedding_covariance.measure(vectors)
-    np.testing.assert_allclose(found, [[1.0, 0.0], [0.0, 4.0]])
-    embedding_covariance.save(found, tmp_path / "spread.npy")
-    np.testing.assert_allclose(embedding_covariance.load(tmp_path / "spread.npy"), found, rtol=1e-3)
+    covariance = embedding_covariance.measure(vectors)
+    np.testing.assert_allclose(covariance, [[1.0, 0.0], [0.0, 4.0]])
+    embedding_covariance.save(covariance, tmp_path / "spread.npy")
+    np.testing.assert_allclose(embedding_covariance.load(tmp_path / "spread.npy"), covariance, rtol=1e-3)
 
 
 def test_the_spread_of_the_embedded_table_is_a_covariance() -> None:
@@ -104,16 +104,18 @@ def test_name_and_colour_do_not_change_the_scores() -> None:
         len({NURSE.key, replace(NURSE, more=("sounds like a doctor",)).key, replace(NURSE, kind=Kind.EXAMPLES).key})
         == 3
     )
-    one, two = (Contrast(definition, models()) for definition in (NURSE, other))
-    assert one.version == two.version
-    np.testing.assert_array_equal(one.score("Hi", [reply("a nurse")]), two.score("Hi", [reply("a nurse")]))
+    first, second = (Contrast(definition, models()) for definition in (NURSE, other))
+    assert first.version == second.version
+    np.testing.assert_array_equal(first.score("Hi", [reply("a nurse")]), second.score("Hi", [reply("a nurse")]))
 
 
 def test_a_definition_travels_as_data() -> None:
-    for one in (NURSE, EXAMPLES, replace(NURSE, title="Ruhige Pflege ☺", more=("klingt ruhig", "هادئ"))):
-        assert Definition.from_json(one.to_json()) == one
-        assert pickle.loads(pickle.dumps(one)) == one
-        assert Specification(**json.loads(json.dumps(Specification.of(one).as_dict()))) == Specification.of(one)
+    for definition in (NURSE, EXAMPLES, replace(NURSE, title="Ruhige Pflege ☺", more=("klingt ruhig", "هادئ"))):
+        assert Definition.from_json(definition.to_json()) == definition
+        assert pickle.loads(pickle.dumps(definition)) == definition
+        assert Specification(**json.loads(json.dumps(Specification.of(definition).as_dict()))) == Specification.of(
+            definition
+        )
 
 
 @pytest.mark.parametrize(
@@ -136,13 +138,13 @@ def test_names_from_titles(title: str, name: str) -> None:
 
 
 def test_a_table_says_how_to_score_it_again() -> None:
-    made = scoring.resolve(["calm_nurse", "humor"], [NURSE], models())
-    told = scoring.from_metadata({"scorers": [one.entry() for one in made]})
-    again = scoring.resolve(["humor", "calm_nurse"], told, models())
-    assert [one.name for one in again] == ["humor", "calm_nurse"]
-    assert again[1].version == made[0].version
-    assert scoring.scorable_values(told) == (*scoring.DEFAULT_VALUES, "calm_nurse")
-    np.testing.assert_array_equal(again[1].score("Hi", [reply("calm")]), made[0].score("Hi", [reply("calm")]))
+    scorers = scoring.resolve(["calm_nurse", "humor"], [NURSE], models())
+    specifications = scoring.from_metadata({"scorers": [scorer.entry() for scorer in scorers]})
+    again = scoring.resolve(["humor", "calm_nurse"], specifications, models())
+    assert [scorer.name for scorer in again] == ["humor", "calm_nurse"]
+    assert again[1].version == scorers[0].version
+    assert scoring.scorable_values(specifications) == (*scoring.DEFAULT_VALUES, "calm_nurse")
+    np.testing.assert_array_equal(again[1].score("Hi", [reply("calm")]), scorers[0].score("Hi", [reply("calm")]))
 
 
 def test_tables_of_strangers_tell_nothing_that_breaks() -> None:
@@ -169,7 +171,7 @@ def test_a_values_file_names_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "names no value"),
         ("[a", "not understood"),
@@ -181,17 +183,17 @@ def test_a_values_file_names_values(tmp_path: Path) -> None:
         ('[Calm]\nmore = "x"\nless = "y"', "The name of a value is 'Calm'"),
     ],
 )
-def test_bad_values_files_are_told_in_words(tmp_path: Path, content: str, said: str) -> None:
+def test_bad_values_files_are_told_in_words(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "values.toml"
     path.write_text(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         scoring.resolve(None, scoring.read_values_file(path), models())
     with pytest.raises(InputError, match="cannot be read"):
         scoring.read_values_file(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"name": "Calm nurse"}, "name of a value is 'Calm nurse'"),
         ({"name": "x" * 41}, "at most 40"),
@@ -207,8 +209,8 @@ def test_bad_values_files_are_told_in_words(tmp_path: Path, content: str, said: 
         ({"colour": "green"}, "The colour is 'green'"),
     ],
 )
-def test_bad_definitions_are_told_in_words(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_bad_definitions_are_told_in_words(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         replace(NURSE, **change)
 
 
@@ -231,10 +233,10 @@ def test_names_that_are_taken() -> None:
 
 
 def test_a_request_carries_what_it_needs() -> None:
-    told = (Specification.of(NURSE), Specification.of(EXAMPLES))
-    asked = GenerationRequest("Hi", {"calm_nurse": 2.0}, ("humor",), own=told)
-    over = from_json(GenerationRequest, json.loads(json.dumps(to_json(asked.with_used_values()))))
-    assert over == replace(asked, own=told[:1])
+    specifications = (Specification.of(NURSE), Specification.of(EXAMPLES))
+    request = GenerationRequest("Hi", {"calm_nurse": 2.0}, ("humor",), own=specifications)
+    over = from_json(GenerationRequest, json.loads(json.dumps(to_json(request.with_used_values()))))
+    assert over == replace(request, own=specifications[:1])
 
 
 @pytest.fixture(scope="module")
@@ -252,17 +254,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_model_process_scores_on_a_value_of_ones_own(tiny: str) -> None:
     """It is told once a request, and another wording under the same name is another value."""
     settings = SamplingSettings(max_new_tokens=12)
-    asked = GenerationRequest("How are you?", {"calm_nurse": 1.5}, (), 4, settings, own=(Specification.of(NURSE),))
+    request = GenerationRequest("How are you?", {"calm_nurse": 1.5}, (), 4, settings, own=(Specification.of(NURSE),))
     turned = Specification.of(replace(NURSE, more=NURSE.less, less=NURSE.more))
     with GenerationService(tiny, "torch", "float32") as service:
-        service.start(["calm_nurse", "diversity"], asked.own)
-        done, other = (service.submit(one).wait(90) for one in (asked, replace(asked, own=(turned,))))
-        unknown = service.submit(replace(asked, own=())).wait(90)
+        service.start(["calm_nurse", "diversity"], request.own)
+        done, other = (service.submit(wanted).wait(90) for wanted in (request, replace(request, own=(turned,))))
+        unknown = service.submit(replace(request, own=())).wait(90)
     assert (done.phase, other.phase) == (Phase.DONE, Phase.DONE), done.error
-    rewards = [one.rewards["calm_nurse"] for one in done.candidates]
-    here = Contrast(NURSE, ScoringModels()).score("How are you?", [reply(one.text) for one in done.candidates])
+    rewards = [candidate.rewards["calm_nurse"] for candidate in done.candidates]
+    here = Contrast(NURSE, ScoringModels()).score(
+        "How are you?", [reply(candidate.text) for candidate in done.candidates]
+    )
     np.testing.assert_allclose(rewards, here, atol=1e-4)
-    np.testing.assert_allclose([one.rewards["calm_nurse"] for one in other.candidates], -here, atol=1e-4)
+    np.testing.assert_allclose([candidate.rewards["calm_nurse"] for candidate in other.candidates], -here, atol=1e-4)
     assert unknown.phase is Phase.FAILED
     assert "Unknown value 'calm_nurse'" in unknown.error
 
@@ -278,20 +282,43 @@ def test_generate_aims_at_a_value_that_the_table_defines(
     (tmp_path / "values.toml").write_text('[calm_nurse]\nmore = ["a calm nurse"]\nless = ["a salesman"]\n')
     table, small = str(tmp_path / "t.parquet"), ["--max-new-tokens", "8", "--engine", "torch"]
     own = ["--values", "calm_nurse,diversity", "--values-file", str(tmp_path / "values.toml")]
-    made = ["build", "--prompts", str(tmp_path / "prompts.jsonl"), "--out", table, "--model", tiny, "--candidates", "6"]
-    assert main([*made, *own, *small, "--quiet"]) == 0
-    asked = ["generate", "--prompt", "How are you?", "--table", table, "--model", tiny, "--candidates", "4", "--json"]
+    build_command = [
+        "build",
+        "--prompts",
+        str(tmp_path / "prompts.jsonl"),
+        "--out",
+        table,
+        "--model",
+        tiny,
+        "--candidates",
+        "6",
+    ]
+    assert main([*build_command, *own, *small, "--quiet"]) == 0
+    generate_command = [
+        "generate",
+        "--prompt",
+        "How are you?",
+        "--table",
+        table,
+        "--model",
+        tiny,
+        "--candidates",
+        "4",
+        "--json",
+    ]
     capsys.readouterr()
-    assert main([*asked, "--target", "calm_nurse=p60", *small]) == 0
+    assert main([*generate_command, "--target", "calm_nurse=p60", *small]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["weights"].keys() == {"calm_nurse"}
-    assert all(set(one["rewards"]) == {*scoring.DEFAULT_VALUES, "calm_nurse"} for one in answer["candidates"])
-    assert main([*asked, "--weights", "calm_nurse=2", "--values", "none", *small]) == 0
+    assert all(
+        set(candidate["rewards"]) == {*scoring.DEFAULT_VALUES, "calm_nurse"} for candidate in answer["candidates"]
+    )
+    assert main([*generate_command, "--weights", "calm_nurse=2", "--values", "none", *small]) == 0
     assert json.loads(capsys.readouterr().out)["weights"] == {"calm_nurse": 2.0}
 
 
 def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
-    made = scoring.resolve(["calm_nurse"], [NURSE], models())
+    scorers = scoring.resolve(["calm_nurse"], [NURSE], models())
     table = RewardTable(
         values=("calm_nurse",),
         rewards=np.array([[0.0], [1.0], [0.5], [2.0]]),
@@ -300,7 +327,7 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
         prompts=("A", "B"),
         use_cases=("u", "u"),
         replies=("w", "x", "y", "z"),
-        metadata={"scorers": [made[0].entry()]},
+        metadata={"scorers": [scorers[0].entry()]},
     )
     own = scoring.from_metadata(table.metadata)
     solver = GenerationWeightsSolver(table, scored=scoring.scorable_values(own))
@@ -308,10 +335,10 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
         Steering("m", solver, {"calm": np.array([1.0])}, own), SamplingSettings(), None, PromptTokens(None), Limits(), 2
     )
     chat: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
-    (asked,) = parser.chat(json.dumps(chat | {"weights": {"calm_nurse": 2.0}}).encode()).requests
-    assert asked.own == (own["calm_nurse"],)
-    (asked,) = parser.chat(json.dumps(chat | {"palette": "calm"}).encode()).requests
-    assert asked.weights.keys() == {"calm_nurse"}
+    (request,) = parser.chat(json.dumps(chat | {"weights": {"calm_nurse": 2.0}}).encode()).requests
+    assert request.own == (own["calm_nurse"],)
+    (request,) = parser.chat(json.dumps(chat | {"palette": "calm"}).encode()).requests
+    assert request.weights.keys() == {"calm_nurse"}
     with pytest.raises(Refusal, match=r"weights names 'wit'; there are .*, calm_nurse"):
         parser.chat(json.dumps(chat | {"weights": {"wit": 2.0}}).encode())
     # A body says what is asked and never how it is scored.
@@ -322,9 +349,9 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
 @pytest.mark.model
 def test_the_real_embedding_model_hears_a_nurse_and_keeps_the_laws(tiny: str) -> None:
     """With its spread known, a reward is in standard deviations of replies to one prompt."""
-    one = Contrast(NURSE, ScoringModels())
-    check_scorer(one, tolerance=1e-4)
-    calm, pushy, plain = one.score(
+    contrast = Contrast(NURSE, ScoringModels())
+    check_scorer(contrast, tolerance=1e-4)
+    calm, pushy, plain = contrast.score(
         "My child has a fever.",
         [
             reply("Take a slow breath. I am here, and we will check the temperature together."),

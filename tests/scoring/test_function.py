@@ -31,10 +31,10 @@ def test_functions_keep_the_laws(file: Path) -> None:
 def test_a_values_file_names_a_function_beside_it(file: Path) -> None:
     listed = file.with_name("values.toml")
     listed.write_text('[brief]\nfamily = "function"\nfunction = "mine.py:short"\nmeasures = "How short it is."\n')
-    (made,) = scoring.resolve(["brief"], scoring.read_values_file(listed))
-    np.testing.assert_array_equal(made.score("Hi", [reply("abc"), reply("")]), [-3.0, 0.0])
-    assert made.card.measures == "How short it is."
-    before = made.version
+    (scorer,) = scoring.resolve(["brief"], scoring.read_values_file(listed))
+    np.testing.assert_array_equal(scorer.score("Hi", [reply("abc"), reply("")]), [-3.0, 0.0])
+    assert scorer.card.measures == "How short it is."
+    before = scorer.version
     file.write_text(CODE + "# changed\n")
     (again,) = scoring.resolve(["brief"], scoring.read_values_file(listed))
     assert again.version != before
@@ -43,9 +43,9 @@ def test_a_values_file_names_a_function_beside_it(file: Path) -> None:
 def test_entry_points_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     point = importlib.metadata.EntryPoint("digits", "tests.scoring.test_function:digits", GROUP)
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == GROUP else [])
-    one = FunctionScorer("digits", {"function": "digits"})
-    np.testing.assert_array_equal(one.score("", [reply("a1b22"), reply("c")]), [3.0, 0.0])
-    assert "tests.scoring.test_function:digits" in one.version
+    scorer = FunctionScorer("digits", {"function": "digits"})
+    np.testing.assert_array_equal(scorer.score("", [reply("a1b22"), reply("c")]), [3.0, 0.0])
+    assert "tests.scoring.test_function:digits" in scorer.version
     with pytest.raises(InputError, match=r"is 'other'; expected .* entry points \(digits\)"):
         FunctionScorer("digits", {"function": "other"})
 
@@ -76,11 +76,15 @@ def test_what_is_no_function_is_told(file: Path) -> None:
 
 def test_a_table_alone_has_no_code_run(file: Path) -> None:
     file.write_text("raise SystemExit('code of a table was run')\n")
-    told = scoring.from_metadata({"scorers": [FunctionScorer("brief", {"function": f"{file}:short"}).entry()]})
-    assert "brief" not in scoring.scorable_values(told)
+    specifications = scoring.from_metadata(
+        {"scorers": [FunctionScorer("brief", {"function": f"{file}:short"}).entry()]}
+    )
+    assert "brief" not in scoring.scorable_values(specifications)
     with pytest.raises(InputError, match="may not have that run or called"):
-        scoring.resolve(["brief"], told)
+        scoring.resolve(["brief"], specifications)
     assert (
-        scoring.scorable_values({"brief": Specification("brief", "function", told["brief"].settings, trusted=True)})[-1]
+        scoring.scorable_values(
+            {"brief": Specification("brief", "function", specifications["brief"].settings, trusted=True)}
+        )[-1]
         == "brief"
     )

@@ -22,15 +22,15 @@ REPLIES = [reply("Of course, gladly."), reply("No.")]
 
 def judge(server: str, **settings: Any) -> Scorer:
     given = {"model": server, "question": "How polite is the reply?"} | settings
-    (made,) = scoring.resolve(["polite"], [Specification("polite", "judge", given, trusted=True)], ScoringModels())
-    return made
+    (scorer,) = scoring.resolve(["polite"], [Specification("polite", "judge", given, trusted=True)], ScoringModels())
+    return scorer
 
 
-def saying(told: list[tuple[str, float]]) -> Response:
+def saying(shares: list[tuple[str, float]]) -> Response:
     """An answer whose first token could have been these, with these probabilities."""
-    top = [{"token": token, "logprob": math.log(share), "bytes": None} for token, share in told]
+    top = [{"token": token, "logprob": math.log(share), "bytes": None} for token, share in shares]
     content = [{**top[0], "top_logprobs": top}]
-    message = {"role": "assistant", "content": told[0][0]}
+    message = {"role": "assistant", "content": shares[0][0]}
     choice = {"index": 0, "message": message, "finish_reason": "length", "logprobs": {"content": content}}
     return JSONResponse({"id": "x", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice]})
 
@@ -46,18 +46,18 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_rating_is_expected_and_not_sampled() -> None:
     """4, 5 and " 5" with 0.5, 0.2 and 0.1: (4 x 0.5 + 5 x 0.3) / 0.8; "12", "six" and 7 off the scale do not count."""
-    told = [("4", 0.5), ("5", 0.2), (" 5", 0.1), ("12", 0.05), ("six", 0.05), ("7", 0.05)]
-    with ChatServer(lambda body: saying(told)) as server:
-        found = judge(server.model(), lowest=1, highest=5).score("Hi", REPLIES)
-        np.testing.assert_allclose(found, (4 * 0.5 + 5 * 0.3) / 0.8)
-        asked = server.requests[0]
-        assert (asked["max_tokens"], asked["temperature"], asked["logprobs"], asked["top_logprobs"]) == (
+    shares = [("4", 0.5), ("5", 0.2), (" 5", 0.1), ("12", 0.05), ("six", 0.05), ("7", 0.05)]
+    with ChatServer(lambda body: saying(shares)) as server:
+        rewards = judge(server.model(), lowest=1, highest=5).score("Hi", REPLIES)
+        np.testing.assert_allclose(rewards, (4 * 0.5 + 5 * 0.3) / 0.8)
+        request = server.requests[0]
+        assert (request["max_tokens"], request["temperature"], request["logprobs"], request["top_logprobs"]) == (
             1,
             0.0,
             True,
             20,
         )
-        text = asked["messages"][0]["content"]
+        text = request["messages"][0]["content"]
         assert "How polite is the reply?" in text
         assert "from 1 (not at all) to 5 (very much)" in text
 
@@ -72,11 +72,11 @@ def test_marks_in_a_reply_stay_as_they_are() -> None:
 
 def test_the_same_reply_is_asked_about_once() -> None:
     with ChatServer(lambda body: saying([("3", 1.0)])) as server:
-        one = judge(server.model())
-        one.score("Hi", [*REPLIES, *REPLIES])
-        one.score("Hi", REPLIES)
+        scorer = judge(server.model())
+        scorer.score("Hi", [*REPLIES, *REPLIES])
+        scorer.score("Hi", REPLIES)
         assert len(server.requests) == 2
-        one.score("Ho", REPLIES[:1])
+        scorer.score("Ho", REPLIES[:1])
         assert len(server.requests) == 3
 
 
@@ -94,14 +94,14 @@ def test_judges_keep_the_laws(tmp_path_factory: pytest.TempPathFactory) -> None:
         text = body["messages"][0]["content"].encode()[-120:].decode(errors="replace")
         _, logits = model.prefill(model.tokenizer.render([{"role": "user", "content": text[:100]}]))
         shares = logits[[*digits.values()]].double().softmax(-1).tolist()
-        return saying(sorted(zip(digits, shares, strict=True), key=lambda one: -one[1]))
+        return saying(sorted(zip(digits, shares, strict=True), key=lambda share: -share[1]))
 
     with ChatServer(rated) as server:
-        one = judge(server.model(), lowest=0, at_once=4)
-        check_scorer(one)
-        found = one.score("Hi", [reply(f"number {i}, {'very ' * (i % 3)}kind") for i in range(6)])
-        assert len(set(found)) > 3
-        assert ((found >= 0) & (found <= 9)).all()
+        scorer = judge(server.model(), lowest=0, at_once=4)
+        check_scorer(scorer)
+        rewards = scorer.score("Hi", [reply(f"number {i}, {'very ' * (i % 3)}kind") for i in range(6)])
+        assert len(set(rewards)) > 3
+        assert ((rewards >= 0) & (rewards <= 9)).all()
 
 
 # Faults
@@ -117,9 +117,9 @@ def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(EngineError, match=r'the key is refused.*VALUE_PALETTE_API_KEYS to {"127.0.0.1": "KEY"}'):
             judge(server.model()).score("Hi", REPLIES)
         monkeypatch.setenv("VALUE_PALETTE_API_KEYS", json.dumps({"127.0.0.1": secret}))
-        one = judge(server.model())
-        one.score("Hi", REPLIES)
-        assert secret not in str(one.entry()) + one.version
+        scorer = judge(server.model())
+        scorer.score("Hi", REPLIES)
+        assert secret not in str(scorer.entry()) + scorer.version
 
 
 def test_a_server_that_is_busy_is_asked_again() -> None:
@@ -135,7 +135,7 @@ def test_a_server_that_is_busy_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (lambda: JSONResponse({"error": {}}, 404), "it answers 404"),
         (lambda: saying([("Sure", 0.97), ("5", 0.01)]), "gives no rating from 1 to 9 but 'Sure'"),
@@ -144,8 +144,8 @@ def test_a_server_that_is_busy_is_asked_again() -> None:
         (lambda: PlainTextResponse("<html>hello</html>"), "tells no log-probabilities|no JSON"),
     ],
 )
-def test_faults_are_told_in_words(answer: Any, said: str) -> None:
-    with ChatServer(lambda body: answer()) as server, pytest.raises((ScorerError, EngineError), match=said):
+def test_faults_are_told_in_words(answer: Any, message: str) -> None:
+    with ChatServer(lambda body: answer()) as server, pytest.raises((ScorerError, EngineError), match=message):
         judge(server.model()).score("Hi", REPLIES[:1])
 
 
@@ -170,18 +170,18 @@ def test_fewer_alternatives_and_another_name_of_the_limit_are_tried_and_remember
         return saying([("3", 0.5), ("5", 0.5)])
 
     with ChatServer(answer) as server:
-        one = judge(server.model(), at_once=1)
-        np.testing.assert_allclose(one.score("Hi", REPLIES), 4.0)
+        scorer = judge(server.model(), at_once=1)
+        np.testing.assert_allclose(scorer.score("Hi", REPLIES), 4.0)
         before = len(server.requests)
-        one.score("Ho", REPLIES)
+        scorer.score("Ho", REPLIES)
         assert len(server.requests) == before + 2
-        asked = server.requests[-1]
-        assert (asked["max_completion_tokens"], asked["top_logprobs"]) == (1, 5)
-        assert "max_tokens" not in asked
+        request = server.requests[-1]
+        assert (request["max_completion_tokens"], request["top_logprobs"]) == (1, 5)
+        assert "max_tokens" not in request
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"model": "tiny"}, "expected NAME@http"),
         ({"model": "tiny@http://user:secret@host/v1"}, "holds a user name"),
@@ -191,13 +191,13 @@ def test_fewer_alternatives_and_another_name_of_the_limit_are_tried_and_remember
         ({"key": "sk"}, "unknown setting 'key'"),
     ],
 )
-def test_bad_settings_are_told_in_words(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_bad_settings_are_told_in_words(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         judge("tiny@http://127.0.0.1:9/v1", **settings)
 
 
 def test_a_table_alone_has_no_server_called() -> None:
-    told = scoring.from_metadata({"scorers": [judge("tiny@http://127.0.0.1:9/v1").entry()]})
-    assert "polite" not in scoring.scorable_values(told)
+    specifications = scoring.from_metadata({"scorers": [judge("tiny@http://127.0.0.1:9/v1").entry()]})
+    assert "polite" not in scoring.scorable_values(specifications)
     with pytest.raises(InputError, match="scored by a judge, and a table alone may not have that run or called"):
-        scoring.resolve(["polite"], told)
+        scoring.resolve(["polite"], specifications)

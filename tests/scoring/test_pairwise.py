@@ -31,13 +31,15 @@ def scored(noise: float, seed: int = 1) -> np.ndarray:
     return TRUTH + noise * np.random.default_rng(seed).normal(size=len(TRUTH))
 
 
-def judge(asked: tuple[PairQuestion, ...], threshold: float = 0.0) -> list[PairJudgement]:
+def judge(questions: tuple[PairQuestion, ...], threshold: float = 0.0) -> list[PairJudgement]:
     """Somebody who knows the truth, and cannot tell what differs by less than the threshold."""
     judged = []
-    for one in asked:
-        gap = TRUTH[one.first] - TRUTH[one.second]
+    for question in questions:
+        gap = TRUTH[question.first] - TRUTH[question.second]
         answer = PairAnswer.FIRST if gap > 0 else PairAnswer.SECOND
-        judged.append(PairJudgement(one.first, one.second, PairAnswer.NEITHER if abs(gap) < threshold else answer))
+        judged.append(
+            PairJudgement(question.first, question.second, PairAnswer.NEITHER if abs(gap) < threshold else answer)
+        )
     return judged
 
 
@@ -60,9 +62,9 @@ def test_three_pairs_counted_by_hand():
         PairJudgement(2, 3, PairAnswer.SECOND),  # the scorer sees no difference: half
         PairJudgement(0, 2, PairAnswer.NEITHER),  # left out
     ]
-    found = judgement_agreement(scores, judged)
-    assert (found.agreed, found.decided, found.undecided, found.auc) == (1.5, 3, 1, 0.5)
-    assert found.trust_level is None  # too few
+    agreement = judgement_agreement(scores, judged)
+    assert (agreement.agreed, agreement.decided, agreement.undecided, agreement.auc) == (1.5, 3, 1, 0.5)
+    assert agreement.trust_level is None  # too few
 
 
 @pytest.mark.parametrize(("agreed", "of"), [(0, 12), (9, 15), (15, 15), (31, 40)])
@@ -70,8 +72,8 @@ def test_the_interval_is_wilsons(agreed, of):
     scores = np.array([1.0, 0.0])
     judged = [PairJudgement(0, 1, PairAnswer.FIRST)] * agreed + [PairJudgement(0, 1, PairAnswer.SECOND)] * (of - agreed)
     expected = binomtest(agreed, of).proportion_ci(0.95, method="wilson")
-    found = judgement_agreement(scores, judged)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    agreement = judgement_agreement(scores, judged)
+    assert (agreement.low, agreement.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 def test_nothing_decided_says_nothing():
@@ -80,20 +82,24 @@ def test_nothing_decided_says_nothing():
 
 
 def test_pairs_are_of_one_prompt_differ_and_are_spread_evenly():
-    asked = choose_pairs(TABLE, scored(1.0), 40, seed=2)
-    prompt = np.searchsorted(TABLE.offsets, [one.first for one in asked], side="right") - 1
-    assert len(asked) == 40
-    assert (prompt == np.searchsorted(TABLE.offsets, [one.second for one in asked], side="right") - 1).all()
+    questions = choose_pairs(TABLE, scored(1.0), 40, seed=2)
+    prompt = np.searchsorted(TABLE.offsets, [question.first for question in questions], side="right") - 1
+    assert len(questions) == 40
+    assert (
+        prompt == np.searchsorted(TABLE.offsets, [question.second for question in questions], side="right") - 1
+    ).all()
     assert len(set(prompt)) == 40  # each of another prompt
     for start in range(0, 40, PARTS):
-        assert sorted(one.part for one in asked[start : start + PARTS]) == list(range(PARTS))
-    assert asked == choose_pairs(TABLE, scored(1.0), 40, seed=2)
-    assert asked != choose_pairs(TABLE, scored(1.0), 40, seed=3)
+        assert sorted(question.part for question in questions[start : start + PARTS]) == list(range(PARTS))
+    assert questions == choose_pairs(TABLE, scored(1.0), 40, seed=2)
+    assert questions != choose_pairs(TABLE, scored(1.0), 40, seed=3)
 
 
 def test_the_order_on_the_screen_says_nothing_about_the_scores():
     higher_first = [
-        TRUTH[one.first] > TRUTH[one.second] for seed in range(20) for one in choose_pairs(TABLE, TRUTH, 20, seed)
+        TRUTH[question.first] > TRUTH[question.second]
+        for seed in range(20)
+        for question in choose_pairs(TABLE, TRUTH, 20, seed)
     ]
     assert 0.4 < np.mean(higher_first) < 0.6
 
@@ -101,15 +107,18 @@ def test_the_order_on_the_screen_says_nothing_about_the_scores():
 def test_later_parts_are_further_apart():
     gaps = Counter()
     for seed in range(10):
-        for one in choose_pairs(TABLE, TRUTH, 40, seed):
-            gaps[one.part] += abs(TRUTH[one.first] - TRUTH[one.second])
+        for question in choose_pairs(TABLE, TRUTH, 40, seed):
+            gaps[question.part] += abs(TRUTH[question.first] - TRUTH[question.second])
     assert [gaps[part] for part in range(PARTS)] == sorted(gaps.values())
 
 
 def test_replies_that_read_alike_are_no_pair():
     twins = replace(make_table(prompts=2, candidates=3), replies=("Yes.", "Yes. ", "No.", "One", "One", " One"))
-    asked = choose_pairs(twins, np.arange(6.0), 10)
-    assert {frozenset((one.first, one.second)) for one in asked} == {frozenset((0, 2)), frozenset((1, 2))}
+    questions = choose_pairs(twins, np.arange(6.0), 10)
+    assert {frozenset((question.first, question.second)) for question in questions} == {
+        frozenset((0, 2)),
+        frozenset((1, 2)),
+    }
 
 
 def test_a_table_with_one_reply_a_prompt_gives_pairs_across_prompts():
@@ -123,37 +132,40 @@ def test_scores_must_fit_the_replies():
 
 
 def test_a_perfect_scorer_is_reliable_and_an_inverted_one_is_reversed():
-    asked = choose_pairs(TABLE, TRUTH, 15)
-    perfect, inverted = judgement_agreement(TRUTH, judge(asked)), judgement_agreement(-TRUTH, judge(asked))
+    questions = choose_pairs(TABLE, TRUTH, 15)
+    perfect, inverted = judgement_agreement(TRUTH, judge(questions)), judgement_agreement(-TRUTH, judge(questions))
     assert (perfect.auc, perfect.trust_level, perfect.reversed) == (1.0, TrustLevel.RELIABLE, False)
     assert (inverted.auc, inverted.trust_level, inverted.reversed) == (0.0, TrustLevel.UNUSABLE, True)
 
 
 @pytest.mark.parametrize("wanted", [15, 40])
 def test_a_coin_is_seldom_called_anything_but_not_to_be_used(wanted):
-    said = Counter()
+    levels = Counter()
     for seed in range(300):
         coin = np.random.default_rng(seed).normal(size=len(TRUTH))
-        said[judgement_agreement(coin, judge(choose_pairs(TABLE, coin, wanted, seed))).trust_level] += 1
-    assert said[TrustLevel.UNUSABLE] >= 0.95 * 300
+        levels[judgement_agreement(coin, judge(choose_pairs(TABLE, coin, wanted, seed))).trust_level] += 1
+    assert levels[TrustLevel.UNUSABLE] >= 0.95 * 300
 
 
 def test_the_share_estimates_that_of_all_pairs_and_its_interval_holds_it():
     scores = scored(0.35)
-    truth, found = concordance(scores), []
+    truth, agreements = concordance(scores), []
     for seed in range(400):
-        found.append(judgement_agreement(scores, judge(choose_pairs(TABLE, scores, 20, seed))))
-    error = np.std([one.auc for one in found]) / np.sqrt(len(found))
-    assert np.mean([one.auc for one in found]) == pytest.approx(truth, abs=4 * error)
-    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.95
+        agreements.append(judgement_agreement(scores, judge(choose_pairs(TABLE, scores, 20, seed))))
+    error = np.std([agreement.auc for agreement in agreements]) / np.sqrt(len(agreements))
+    assert np.mean([agreement.auc for agreement in agreements]) == pytest.approx(truth, abs=4 * error)
+    assert np.mean([agreement.low <= truth <= agreement.high for agreement in agreements]) >= 0.95
     # Spread over the differences it varies less than a random draw of pairs would.
-    assert np.var([one.auc for one in found]) < 0.95 * truth * (1 - truth) / 20
+    assert np.var([agreement.auc for agreement in agreements]) < 0.95 * truth * (1 - truth) / 20
 
 
 def test_pairs_that_nobody_can_tell_apart_are_left_out():
     scores = scored(0.3)
-    asked = choose_pairs(TABLE, scores, 40)
-    strict, easy = judgement_agreement(scores, judge(asked)), judgement_agreement(scores, judge(asked, threshold=0.5))
+    questions = choose_pairs(TABLE, scores, 40)
+    strict, easy = (
+        judgement_agreement(scores, judge(questions)),
+        judgement_agreement(scores, judge(questions, threshold=0.5)),
+    )
     assert easy.undecided > 0
     assert easy.decided + easy.undecided == 40
     assert easy.auc > strict.auc
@@ -162,12 +174,12 @@ def test_pairs_that_nobody_can_tell_apart_are_left_out():
 @pytest.mark.parametrize("correlation", [0.1, 0.3, 0.5, 0.7, 0.8, 0.9])
 def test_with_close_pairs_left_out_it_is_near_the_auc_of_labels(correlation):
     rng = np.random.default_rng(0)
-    heard = rng.normal(size=(2, 200_000))
-    scores = correlation * heard + np.sqrt(1 - correlation**2) * rng.normal(size=heard.shape)
-    gap = heard[0] - heard[1]
-    told = np.abs(gap) > np.quantile(np.abs(gap), 0.3)
-    pairs = np.mean((np.sign(gap) == np.sign(scores[0] - scores[1]))[told])
-    labelled = (heard[0] > 0) & (heard[1] < 0)
+    truth = rng.normal(size=(2, 200_000))
+    scores = correlation * truth + np.sqrt(1 - correlation**2) * rng.normal(size=truth.shape)
+    gap = truth[0] - truth[1]
+    apart = np.abs(gap) > np.quantile(np.abs(gap), 0.3)
+    pairs = np.mean((np.sign(gap) == np.sign(scores[0] - scores[1]))[apart])
+    labelled = (truth[0] > 0) & (truth[1] < 0)
     assert pairs == pytest.approx(np.mean((scores[0] > scores[1])[labelled]), abs=0.02)
 
 

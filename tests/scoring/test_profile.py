@@ -21,43 +21,43 @@ def with_column(column: np.ndarray, name: str = "own"):
 
 
 def test_the_spread_is_that_of_the_replies():
-    found = value_profile(TABLE, "humor")
+    profile = value_profile(TABLE, "humor")
     column = TABLE.rewards[:, TABLE.index("humor")]
     spread = (column - column.mean()) / column.std()
-    assert found.shares.sum() == pytest.approx(1.0)
-    assert (found.edges[0], found.edges[-1]) == pytest.approx((spread.min(), spread.max()))
-    assert found.quartiles == pytest.approx(tuple(np.percentile(spread, (25, 50, 75))))
+    assert profile.shares.sum() == pytest.approx(1.0)
+    assert (profile.edges[0], profile.edges[-1]) == pytest.approx((spread.min(), spread.max()))
+    assert profile.quartiles == pytest.approx(tuple(np.percentile(spread, (25, 50, 75))))
 
 
 def test_the_ladder_goes_up_from_the_lowest_reply_to_the_highest():
-    found = value_profile(TABLE, "humor")
+    profile = value_profile(TABLE, "humor")
     column = TABLE.rewards[:, TABLE.index("humor")]
-    assert found.rungs[0].row == column.argmin()
-    assert found.rungs[-1].row == column.argmax()
-    assert [one.percentile for one in found.rungs] == pytest.approx([0, 10, 50, 90, 100], abs=1)
+    assert profile.rungs[0].row == column.argmin()
+    assert profile.rungs[-1].row == column.argmax()
+    assert [rung.percentile for rung in profile.rungs] == pytest.approx([0, 10, 50, 90, 100], abs=1)
 
 
 def test_correlations_are_spearmans_and_the_strongest_comes_first():
-    found = value_profile(TABLE, "helpfulness")
-    for name, size in found.correlations:
+    profile = value_profile(TABLE, "helpfulness")
+    for name, size in profile.correlations:
         expected = spearmanr(TABLE.rewards[:, 0], TABLE.rewards[:, TABLE.index(name)]).statistic
         assert size == pytest.approx(expected)
-    sizes = [abs(size) for _, size in found.correlations]
+    sizes = [abs(size) for _, size in profile.correlations]
     assert sizes == sorted(sizes, reverse=True)
 
 
-@pytest.mark.parametrize(("sign", "said"), [(1, "Nearly one with humor"), (-1, "Nearly the opposite of humor")])
-def test_a_copy_and_an_opposite_are_warned_of(sign, said):
+@pytest.mark.parametrize(("sign", "beginning"), [(1, "Nearly one with humor"), (-1, "Nearly the opposite of humor")])
+def test_a_copy_and_an_opposite_are_warned_of(sign, beginning):
     column = TABLE.rewards[:, TABLE.index("humor")]
-    found = value_profile(with_column(sign * column + 0.01 * np.arange(len(column))), "own")
-    (warning,) = figures.duplicate_warnings(found, {"humor": "humor"})
-    assert warning.startswith(said)
+    profile = value_profile(with_column(sign * column + 0.01 * np.arange(len(column))), "own")
+    (warning,) = figures.duplicate_warnings(profile, {"humor": "humor"})
+    assert warning.startswith(beginning)
     assert figures.duplicate_warnings(value_profile(TABLE, "humor"), {}) == []
 
 
 def test_a_value_that_counts_tokens_depends_on_length():
     long = replace(TABLE, tokens=tuple(tuple(range(1 + i % 9)) for i in range(len(TABLE.replies))))
-    counting = np.array([len(one) for one in long.tokens], dtype=float)
+    counting = np.array([len(tokens) for tokens in long.tokens], dtype=float)
     counted = replace(long, values=(*long.values, "own"), rewards=np.column_stack([long.rewards, counting]))
     assert "Favours longer replies strongly" in figures.length_sentence(value_profile(counted, "own"))
 
@@ -65,9 +65,9 @@ def test_a_value_that_counts_tokens_depends_on_length():
 def test_extremes_are_of_different_prompts_and_read_differently():
     high, low = extreme_replies(TABLE, "humor", 3)
     prompts = np.repeat(np.arange(12), 16)
-    for found in (high, low):
-        assert len({prompts[one.row] for one in found}) == 3
-        assert len({TABLE.replies[one.row] for one in found}) == 3
+    for extremes in (high, low):
+        assert len({prompts[reply.row] for reply in extremes}) == 3
+        assert len({TABLE.replies[reply.row] for reply in extremes}) == 3
     assert high[0].percentile == 100.0
     assert low[0].percentile == 0.0
 
@@ -85,18 +85,18 @@ def test_a_constant_value_and_a_table_without_texts_are_no_error():
 
 
 def test_the_figure_says_what_the_words_and_the_data_say():
-    found = value_profile(TABLE, "humor")
-    drawn = figures.spread(found, "Humor <b>", "#112233")
+    profile = value_profile(TABLE, "humor")
+    drawn = figures.spread(profile, "Humor <b>", "#112233")
     assert sum(drawn.data[0].y) == pytest.approx(100.0)
     assert "&lt;b&gt;" in drawn.data[0].name
-    rows = figures.portrait_csv(found).splitlines()
-    assert len(rows) == 1 + len(found.shares) + len(TABLE.values) - 1 + 1
-    assert "Half of all replies lie between" in figures.spread_sentence(found)
+    rows = figures.portrait_csv(profile).splitlines()
+    assert len(rows) == 1 + len(profile.shares) + len(TABLE.values) - 1 + 1
+    assert "Half of all replies lie between" in figures.spread_sentence(profile)
 
 
 def test_names_are_no_formulas_in_the_data():
-    told = figures.portrait_csv(value_profile(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
-    assert '"\'=cmd|""x"""' in told
+    text = figures.portrait_csv(value_profile(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
+    assert '"\'=cmd|""x"""' in text
 
 
 def test_replies_to_hidden_prompts_are_on_no_ladder_and_no_end() -> None:

@@ -116,10 +116,10 @@ def test_echo_share_by_hand() -> None:
 
 def test_repeating_the_prompt_is_not_helpful() -> None:
     """The same words in another order are as near to a bag-of-words model; in the prompt's order they cost 6."""
-    said = reply("how do bees make honey in winter")
+    echo = reply("how do bees make honey in winter")
     helpfulness = next(s for s in every_scorer() if s.name == "helpfulness")
-    echoed = helpfulness.score("how do bees make honey in winter", [said])[0]
-    not_echoed = helpfulness.score("winter honey bees in how make do", [said])[0]
+    echoed = helpfulness.score("how do bees make honey in winter", [echo])[0]
+    not_echoed = helpfulness.score("winter honey bees in how make do", [echo])[0]
     assert not_echoed - echoed == pytest.approx(8.0 * (1.0 - 0.25))
 
 
@@ -161,14 +161,14 @@ def test_embeddings_do_not_depend_on_what_was_asked_before() -> None:
         def embed(self, texts: Sequence[str]) -> np.ndarray:
             return super().embed(texts) + 1e-9 * len(texts)  # as batches of another shape change the last digits
 
-    asked = ["a b", "c d", "", "a b"]
-    fresh = ScoringModels(embedder=Company()).embed(asked)
+    texts = ["a b", "c d", "", "a b"]
+    fresh = ScoringModels(embedder=Company()).embed(texts)
     models = ScoringModels(embedder=Company())
     for number in range(20):
         models.embed(["a b", *map(str, range(number))])
-    np.testing.assert_array_equal(models.embed(asked), fresh)
+    np.testing.assert_array_equal(models.embed(texts), fresh)
     np.testing.assert_array_equal(fresh[2], np.zeros(16))
-    assert not models.embed(asked).flags.writeable
+    assert not models.embed(texts).flags.writeable
 
 
 def test_cards_load_no_model_library() -> None:
@@ -185,10 +185,10 @@ def test_cards_load_no_model_library() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [(["wit"], "Unknown value 'wit'"), ([], "none"), (["humor", "humor"], "each once")]
+    ("names", "message"), [(["wit"], "Unknown value 'wit'"), ([], "none"), (["humor", "humor"], "each once")]
 )
-def test_unknown_and_repeated_values(names: list[str], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_unknown_and_repeated_values(names: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         scoring.scorers(names)
 
 
@@ -205,7 +205,7 @@ class Broken(Scorer):
 
 
 @pytest.mark.parametrize(
-    ("rewards", "said"),
+    ("rewards", "message"),
     [
         ([1.0, math.nan], "'broken' gave nan for candidate 1 of the prompt 'Why'"),
         ([math.inf, 0.0], "gave inf for candidate 0"),
@@ -213,8 +213,8 @@ class Broken(Scorer):
         (ZeroDivisionError("oh"), "'broken' failed on the prompt 'Why': ZeroDivisionError: oh"),
     ],
 )
-def test_a_broken_scorer_is_named(rewards: object, said: str) -> None:
-    with pytest.raises(ScorerError, match=said):
+def test_a_broken_scorer_is_named(rewards: object, message: str) -> None:
+    with pytest.raises(ScorerError, match=message):
         score_checked(Broken(rewards), "Why", [reply("a"), reply("b")])
 
 
@@ -251,8 +251,8 @@ def test_the_auc_within_a_prompt_by_hand() -> None:
 
     V = 2 (0^2 + 0^2) / 9 = 0, so the interval is Wilson's of two prompts.
     """
-    found = validation.within_prompt_auc([3, 1, 2, 5, 5, 9], [1, 1, 0, 1, 0, 1], list("aaabbc"))
-    assert found == pytest.approx((0.5, *wilson_interval(1, 2), 3, 2))
+    separation = validation.within_prompt_auc([3, 1, 2, 5, 5, 9], [1, 1, 0, 1, 0, 1], list("aaabbc"))
+    assert separation == pytest.approx((0.5, *wilson_interval(1, 2), 3, 2))
 
 
 def test_labels_that_depend_on_the_prompt_alone_say_nothing_within_one() -> None:
@@ -276,8 +276,8 @@ def test_the_interval_within_a_prompt_covers() -> None:
     for _ in range(300):
         labels = rng.integers(0, 2, len(prompts))
         common = rng.normal(size=24)[prompts]  # what all replies to a prompt share cancels
-        found = validation.within_prompt_auc(rng.normal(size=len(prompts)) + labels + common, labels, prompts)
-        covered += found.low <= truth <= found.high
+        separation = validation.within_prompt_auc(rng.normal(size=len(prompts)) + labels + common, labels, prompts)
+        covered += separation.low <= truth <= separation.high
     assert 275 <= covered <= 297
 
 
@@ -307,10 +307,14 @@ def test_separations_and_length(tmp_path: Path) -> None:
     path.write_text(
         "\n".join(json.dumps({"prompt_id": p, "candidate": c, "labels": {"humor": y}}) for p, c, y in rows) + "\n"
     )
-    found = validation.separations(labelled_table(), validation.read_labels(path))
-    assert set(found) == {"humor"}
-    assert (found["humor"].auc, found["humor"].positives, found["humor"].negatives) == (1.0, 2, 2)
-    assert (found["humor"].within, found["humor"].within_pairs, found["humor"].within_prompts) == (1.0, 2, 2)
+    separations = validation.separations(labelled_table(), validation.read_labels(path))
+    assert set(separations) == {"humor"}
+    assert (separations["humor"].auc, separations["humor"].positives, separations["humor"].negatives) == (1.0, 2, 2)
+    assert (separations["humor"].within, separations["humor"].within_pairs, separations["humor"].within_prompts) == (
+        1.0,
+        2,
+        2,
+    )
     across = [
         validation.Label(label.prompt_id, label.candidate, {"humor": int(label.prompt_id == "b")})
         for label in validation.read_labels(path)
@@ -347,17 +351,17 @@ def test_the_command_shows_cards_and_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("{", "Line 2"),
         ('{"prompt_id": "a"}', "is no label"),
         ('{"prompt_id": "a", "candidate": 0, "labels": {"humor": 2}}', "expected 1 or 0"),
     ],
 )
-def test_bad_labels_are_named_by_line(tmp_path: Path, line: str, said: str) -> None:
+def test_bad_labels_are_named_by_line(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text('{"prompt_id": "a", "candidate": 0, "labels": {"humor": 1}}\n' + line)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         validation.read_labels(path)
 
 
@@ -421,9 +425,9 @@ def test_the_command_shows_values_of_a_file_and_what_is_ready(tmp_path: Path) ->
     path.write_text(
         '[calm_nurse]\nmore = "a calm nurse"\nless = "a salesman"\n[wit]\nfamily = "classifier"\nready = "humor"\n'
     )
-    shown = CliRunner().invoke(command, ["--values-file", str(path)])
-    text = shown.output
-    assert isinstance(shown.exception, MissingModelError)  # said after the cards: what is missing here
+    done = CliRunner().invoke(command, ["--values-file", str(path)])
+    text = done.output
+    assert isinstance(done.exception, MissingModelError)  # said after the cards: what is missing here
     assert 'measures  Whether the reply is more like "a calm nurse" than like "a salesman".' in text
     assert "needs     the model mohameddhiab/humor-no-humor on this machine" in text
     objects = CliRunner().invoke(command, ["--values-file", str(path), "--json"]).output

@@ -196,7 +196,7 @@ def test_which_output_is_meant_has_to_be_said(pairs: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (lambda: JSONResponse({"detail": "Not Found"}, 404), "it answers 404: Not Found. See .*that endpoint"),
         (lambda: JSONResponse({"error": {"message": "no such task"}}, 400), "it answers 400: no such task"),
@@ -216,18 +216,18 @@ def test_which_output_is_meant_has_to_be_said(pairs: str) -> None:
         (lambda: JSONResponse({"data": [{"index": 0, "probs": [1.0]}] * 2}), r"numbered \[0, 0\]; expected each of 0"),
     ],
 )
-def test_faults_are_told_in_words(answer: Any, said: str) -> None:
+def test_faults_are_told_in_words(answer: Any, message: str) -> None:
     with RewardServer(lambda endpoint, body: answer()) as server:
         scorer = served(server, endpoint="classify", template="reply", scale="served")
-        with pytest.raises((ScorerError, EngineError), match=said):
+        with pytest.raises((ScorerError, EngineError), match=message):
             scorer.score(PROMPT, REPLIES[:2])
 
 
 def test_rewards_that_are_none_are_told_in_words() -> None:
-    for answer, said in (({"rewards": 3}, "no list of rewards"), ({"rewards": [1.0]}, "for 1 texts; 2 were asked")):
+    for answer, message in (({"rewards": 3}, "no list of rewards"), ({"rewards": [1.0]}, "for 1 texts; 2 were asked")):
         with RewardServer(lambda endpoint, body, answer=answer: JSONResponse(answer)) as server:
             scorer = served(server, endpoint="get_reward", template="{prompt}{reply}")
-            with pytest.raises(ScorerError, match=said):
+            with pytest.raises(ScorerError, match=message):
                 scorer.score(PROMPT, REPLIES[:2])
 
 
@@ -278,15 +278,15 @@ def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_table_alone_has_no_server_called() -> None:
     with RewardServer(lambda endpoint, body: rows([1.0])) as server:
         entry = served(server, endpoint="classify", template="reply").entry()
-        told = scoring.from_metadata({"scorers": [entry]})
-        assert "wit" not in scoring.scorable_values(told)
+        specifications = scoring.from_metadata({"scorers": [entry]})
+        assert "wit" not in scoring.scorable_values(specifications)
         with pytest.raises(InputError, match="scored by a model on a server, and a table alone may not have that run"):
-            scoring.resolve(["wit"], told)
+            scoring.resolve(["wit"], specifications)
         assert server.requests == []
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"model": "tiny"}, "expected NAME@http"),
         ({"model": "tiny@http://user:secret@host"}, "holds a user name"),
@@ -304,9 +304,9 @@ def test_a_table_alone_has_no_server_called() -> None:
         ({"key": "sk"}, "unknown setting 'key'"),
     ],
 )
-def test_bad_settings_are_told_in_words(settings: dict[str, Any], said: str) -> None:
+def test_bad_settings_are_told_in_words(settings: dict[str, Any], message: str) -> None:
     given = {"model": "tiny@http://127.0.0.1:9", "endpoint": "classify", "template": "reply"} | settings
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         scoring.resolve(["wit"], [Specification("wit", "served", given, trusted=True)], ScoringModels())
 
 
@@ -318,9 +318,9 @@ def test_values_checks_and_shows_a_served_value(pairs: str, tmp_path: Path) -> N
         path = tmp_path / "values.toml"
         lines = ["[wit]", 'family = "served"', f'model = "tiny@{server.url}"', 'endpoint = "classify"']
         path.write_text("\n".join([*lines, 'template = "reply"', "output = 1"]))
-        shown = CliRunner().invoke(command, ["--values-file", str(path)], catch_exceptions=False)
-        assert shown.exit_code == 0
-        assert "reading   The model's raw output, as asked for (a logit)." in shown.stdout
+        done = CliRunner().invoke(command, ["--values-file", str(path)], catch_exceptions=False)
+        assert done.exit_code == 0
+        assert "reading   The model's raw output, as asked for (a logit)." in done.stdout
         path.write_text("\n".join([*lines, 'template = "reply"', "output = 7"]))
         refused = CliRunner().invoke(command, ["--values-file", str(path)])
         assert isinstance(refused.exception, InputError)

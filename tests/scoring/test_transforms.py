@@ -41,24 +41,24 @@ def test_a_transformed_scorer_keeps_the_laws_and_is_recorded() -> None:
     models = ScoringModels("words", WordEmbedder())
     plain = Contrast(Definition("kind", "Kind", ("kind words",), ("rude words",)), models)
     transform = Transform(Unit.STANDARD, 0.1, 0.5)
-    one = Transformed(plain, transform)
-    check_scorer(one)
-    assert one.version != plain.version
-    told = scoring.from_metadata({"scorers": [json.loads(json.dumps(one.entry()))]})
-    (again,) = scoring.resolve(["kind"], told, models)
+    scorer = Transformed(plain, transform)
+    check_scorer(scorer)
+    assert scorer.version != plain.version
+    specifications = scoring.from_metadata({"scorers": [json.loads(json.dumps(scorer.entry()))]})
+    (again,) = scoring.resolve(["kind"], specifications, models)
     replies = [reply("kind"), reply("a cat")]
     np.testing.assert_array_equal(again.score("Hi", replies), transform.apply(plain.score("Hi", replies)))
-    assert again.version == one.version
+    assert again.version == scorer.version
 
 
 def test_a_values_file_may_ask_for_a_probability() -> None:
     settings = {"more": ["kind"], "less": ["rude"], "transform": "probability"}
-    (one,) = scoring.resolve(
+    (scorer,) = scoring.resolve(
         ["kind"], [Specification("kind", "contrast", settings)], ScoringModels("w", WordEmbedder())
     )
-    found = one.score("Hi", [reply("kind"), reply("rude"), reply("")])
-    assert found[0] > 0.5 > found[1]
-    assert found[2] == 0.5
+    rewards = scorer.score("Hi", [reply("kind"), reply("rude"), reply("")])
+    assert rewards[0] > 0.5 > rewards[1]
+    assert rewards[2] == 0.5
 
 
 @pytest.mark.parametrize(

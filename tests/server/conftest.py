@@ -19,5 +19,5 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def client(tiny: Path) -> Iterator[TestClient]:
-    with asking(str(tiny), parser_of(tiny)) as (asked, _):
-        yield asked
+    with asking(str(tiny), parser_of(tiny)) as (api, _):
+        yield api

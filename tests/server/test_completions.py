@@ -61,9 +61,9 @@ def test_a_list_of_prompts_gives_n_choices_of_each_in_order(api: openai.OpenAI) 
 
 @pytest.mark.parametrize("steered", [{}, {"weights": {"diversity": 1.0}, "candidates": 3}])
 def test_a_stream_is_the_whole_in_pieces(api: openai.OpenAI, steered: dict[str, Any]) -> None:
-    asked: dict[str, Any] = {"model": "tiny", "prompt": PROMPT, "seed": 6, "max_tokens": 16, "extra_body": steered}
-    whole = api.completions.create(**asked)
-    chunks = list(api.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    request: dict[str, Any] = {"model": "tiny", "prompt": PROMPT, "seed": 6, "max_tokens": 16, "extra_body": steered}
+    whole = api.completions.create(**request)
+    chunks = list(api.completions.create(**request, stream=True, stream_options={"include_usage": True}))
     assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == whole.choices[0].text
     assert chunks[-1].usage == whole.usage
     end = next(chunk for chunk in chunks if chunk.choices and chunk.choices[0].finish_reason)

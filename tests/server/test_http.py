@@ -24,10 +24,10 @@ PAGE = "https://chat.example"
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/models", "/v1/models/tiny:plain", "/docs", "/openapi.json"])
 def test_head_answers_as_get_without_a_body(client: TestClient, path: str) -> None:
     client.post("/v1/chat/completions", json=HELLO)  # the model is loaded then
-    got, head = client.get(path), client.head(path)
-    assert got.status_code == head.status_code == 200
-    assert got.content
-    assert head.headers["content-type"] == got.headers["content-type"]
+    get, head = client.get(path), client.head(path)
+    assert get.status_code == head.status_code == 200
+    assert get.content
+    assert head.headers["content-type"] == get.headers["content-type"]
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_what_the_upstream_server_fails_at_has_its_status_and_words(
     with asking("m@http://127.0.0.1:1/v1", parser_of(None), engine="remote") as (client, _):
         answer = client.post("/v1/chat/completions", json=HELLO | {"stream": stream})
     assert answer.status_code == status
-    told = answer.json()["error"]
-    assert str(error) in told["message"]
-    assert told["code"] == code
-    assert told["type"] == ("server_error" if status > 500 else "invalid_request_error")
+    error_body = answer.json()["error"]
+    assert str(error) in error_body["message"]
+    assert error_body["code"] == code
+    assert error_body["type"] == ("server_error" if status > 500 else "invalid_request_error")
     assert ("retry-after" in answer.headers) == (status == 503)
     if code:
-        assert "maximum context length is 256 tokens" in told["message"]
+        assert "maximum context length is 256 tokens" in error_body["message"]
 
 
 @pytest.mark.parametrize(

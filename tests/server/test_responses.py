@@ -70,9 +70,9 @@ def test_messages_as_clients_write_them(api: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("steered", [{}, {"weights": {"diversity": 1.0}, "candidates": 3}])
 def test_a_stream_has_openai_s_events_in_order(api: openai.OpenAI, steered: dict[str, Any]) -> None:
-    asked: dict[str, Any] = {"model": "tiny", "input": "How are you?", "max_output_tokens": 16}
-    whole = api.responses.create(**asked, extra_body={"seed": 5} | steered)
-    events = list(api.responses.create(**asked, stream=True, extra_body={"seed": 5} | steered))
+    request: dict[str, Any] = {"model": "tiny", "input": "How are you?", "max_output_tokens": 16}
+    whole = api.responses.create(**request, extra_body={"seed": 5} | steered)
+    events = list(api.responses.create(**request, stream=True, extra_body={"seed": 5} | steered))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     kinds = [event.type for event in events]
     assert [kind for place, kind in enumerate(kinds) if kinds[place - 1 : place] != [kind]] == [
@@ -85,7 +85,7 @@ def test_a_stream_has_openai_s_events_in_order(api: openai.OpenAI, steered: dict
     assert last.usage == whole.usage
     assert last.id == events[0].response.id  # type: ignore[union-attr]
     cut = {"seed": 5, "stop": [text[5:8]]} | steered
-    with api.responses.stream(**asked, extra_body=cut) as stream:  # the client's own accumulation
+    with api.responses.stream(**request, extra_body=cut) as stream:  # the client's own accumulation
         assert stream.get_final_response().output_text == text[: text.index(text[5:8])]
 
 

@@ -88,8 +88,8 @@ class Running:
     def health(self) -> dict[str, Any]:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request("GET", "/health")
-            found: dict[str, Any] = json.loads(connection.getresponse().read())
-        return found
+            health: dict[str, Any] = json.loads(connection.getresponse().read())
+        return health
 
 
 @contextlib.contextmanager
@@ -106,12 +106,12 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Running
     lines: list[str] = []
     reader = None
     try:
-        while not (found := re.search(r"at http://127\.0\.0\.1:(\d+)/v1", lines[-1] if lines else "")):
+        while not (address := re.search(r"at http://127\.0\.0\.1:(\d+)/v1", lines[-1] if lines else "")):
             lines.append(process.stderr.readline())
             assert lines[-1], f"the server ended: {lines}"
         reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True)
         reader.start()
-        yield Running(process, int(found[1]), folder.name)
+        yield Running(process, int(address[1]), folder.name)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
@@ -176,11 +176,11 @@ def test_a_reply_has_its_certificate(server: Running) -> None:
 
 
 def test_the_same_seed_the_same_reply_and_the_table_s_settings(server: Running) -> None:
-    one, two, other = (server.ask(seed=seed, **STEERED).choices[0] for seed in (5, 5, 6))
+    first, second, other = (server.ask(seed=seed, **STEERED).choices[0] for seed in (5, 5, 6))
     keep = ("candidate", "probability", "rewards", "log_z", "base")
-    assert one.message.content == two.message.content
-    assert [one.value_palette[name] for name in keep] == [two.value_palette[name] for name in keep]
-    assert other.value_palette["base"] != one.value_palette["base"]
+    assert first.message.content == second.message.content
+    assert [first.value_palette[name] for name in keep] == [second.value_palette[name] for name in keep]
+    assert other.value_palette["base"] != first.value_palette["base"]
     plain = server.ask(max_tokens=None, seed=1)
     recorded = table_format.load_metadata(table_format.DEFAULT_TABLE)["sampling"]
     room = 256 - plain.usage.prompt_tokens
@@ -430,7 +430,7 @@ def test_a_client_that_vanishes_stops_its_replies_alone(server: Running) -> None
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         with socket.create_connection(("127.0.0.1", server.port)) as line:
             line.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
-            until(lambda: (found := server.health())["running"] >= 1 and found["running"] + found["waiting"] == 3)
+            until(lambda: (health := server.health())["running"] >= 1 and health["running"] + health["waiting"] == 3)
             with ThreadPoolExecutor(1) as pool:
                 other = pool.submit(server.ask, seed=8, **STEERED)
                 until(lambda: other.done() or (h := server.health())["running"] + h["waiting"] == 4)  # noqa: B023
@@ -524,9 +524,11 @@ def test_whoever_waits_is_told_when_the_server_ends(strict: Running) -> None:
 def test_the_remote_engine_speaks_to_it(server: Running) -> None:
     engine = RemoteEngine(f"tiny@{server.url}", trusted=True)
     settings = SamplingSettings(max_new_tokens=12)
-    one, two = (engine.complete(DrawRequest("How are you?", 3, settings, seed=5, system="Be brief.")) for _ in range(2))
-    assert one == two
-    assert len({reply.text for reply in one}) == 3
+    first, second = (
+        engine.complete(DrawRequest("How are you?", 3, settings, seed=5, system="Be brief.")) for _ in range(2)
+    )
+    assert first == second
+    assert len({reply.text for reply in first}) == 3
     aligned = RemoteEngine(f"tiny:plain@{server.url}", trusted=True)
     assert all(reply.text for reply in aligned.complete(DrawRequest("How are you?", 2, settings, seed=5)))
 
@@ -553,8 +555,10 @@ def test_what_keeps_it_from_starting(folder: Path, tmp_path: Path, capsys: pytes
 
 
 def test_a_chat_is_read_into_turns() -> None:
-    said = [{"role": role, "content": role[0] + str(i)} for i, role in enumerate(("user", "assistant") * 2 + ("user",))]
-    chat = read_chat([{"role": "developer", "content": "s"}, *said], Limits())
+    turns = [
+        {"role": role, "content": role[0] + str(i)} for i, role in enumerate(("user", "assistant") * 2 + ("user",))
+    ]
+    chat = read_chat([{"role": "developer", "content": "s"}, *turns], Limits())
     assert (chat.system, chat.prompt, chat.beginning, chat.notes) == ("s", "u4", "", ())
     assert [(turn.prompt, turn.reply) for turn in chat.history] == [("u0", "a1"), ("u2", "a3")]
     with pytest.raises(Refusal, match="true or false"):

@@ -34,7 +34,7 @@ class FakeService:
         return self.made[-1]
 
     def cancel(self, name: str) -> None:
-        next(one for one in self.made if one.id == name).end(Phase.CANCELLED)
+        next(generation for generation in self.made if generation.id == name).end(Phase.CANCELLED)
 
     def expect(self, many: int) -> None:
         for _ in range(many):
@@ -55,7 +55,7 @@ def test_a_few_are_in_hand_and_the_next_follows_when_one_ends():
             service.expect(1)
     assert many.wait(10)
     assert service.most_in_flight == IN_FLIGHT
-    assert [one.request.prompt for one in many.generations] == [f"Prompt {i}" for i in range(4)]
+    assert [generation.request.prompt for generation in many.generations] == [f"Prompt {i}" for i in range(4)]
     assert many.error is None
 
 
@@ -67,7 +67,11 @@ def test_stop_ends_what_is_in_hand_and_asks_nothing_more():
     service.expect(1)
     many.stop()
     assert many.wait(10)
-    assert [one.snapshot().phase for one in service.made] == [Phase.DONE, Phase.CANCELLED, Phase.CANCELLED]
+    assert [generation.snapshot().phase for generation in service.made] == [
+        Phase.DONE,
+        Phase.CANCELLED,
+        Phase.CANCELLED,
+    ]
 
 
 def test_other_weights_reach_what_is_done_and_what_is_to_come():
@@ -77,7 +81,7 @@ def test_other_weights_reach_what_is_done_and_what_is_to_come():
     service.made[0].end(Phase.DONE)
     service.expect(1)
     many.reweigh({"humor": 5.0})
-    assert [one.weights for one in service.made] == [{"humor": 5.0}] * 3
+    assert [generation.weights for generation in service.made] == [{"humor": 5.0}] * 3
     many.stop()
     service = FakeService()
     many = PromptBatch(requests(3), service.submit)
@@ -112,7 +116,7 @@ def test_one_failure_is_passed_and_many_in_a_row_end_the_work():
         service.made[place].end(Phase.FAILED, "The model is not here.")
     assert many.wait(10)
     assert many.error == "The model is not here."
-    assert all(one.ended for one in service.made)
+    assert all(generation.ended for generation in service.made)
     assert len(service.made) < 9
 
 

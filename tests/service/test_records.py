@@ -41,10 +41,10 @@ def finished() -> Finished:
 
 @pytest.fixture
 def generation() -> Generation:
-    made = Generation(REQUEST, lambda name: None)
-    made.apply(Begun(REQUEST.base))
-    made.apply(Tokens(1, tuple(Token(k, 1, "word", -1.0, last=False, finished=False) for k in range(3))))
-    return made
+    running = Generation(REQUEST, lambda name: None)
+    running.apply(Begun(REQUEST.base))
+    running.apply(Tokens(1, tuple(Token(k, 1, "word", -1.0, last=False, finished=False) for k in range(3))))
+    return running
 
 
 def test_the_record_of_an_outcome_by_hand():
@@ -63,8 +63,8 @@ def test_a_buffer_gives_the_same_record(generation):
     generation.apply(finished())
     here, there = records.generation_record(generation, model="m"), records.outcome_record(REQUEST, finished())
     assert here.pop("model") == "m"
-    for one in (here, there):
-        for candidate in one["candidates"]:
+    for record in (here, there):
+        for candidate in record["candidates"]:
             candidate.pop("log_prob", None)
             candidate.pop("tokens")
     assert here == there

@@ -111,9 +111,9 @@ def test_a_generation_streams_to_its_end(service: GenerationService) -> None:
 
 
 def test_the_same_seed_gives_the_same_replies_and_picks(service: GenerationService) -> None:
-    one, two, other = (service.submit(request(seed)).wait(60) for seed in (3, 3, 4))
-    assert (one.candidates, one.base, one.picked) == (two.candidates, two.base, two.picked)
-    assert one.candidates != other.candidates
+    first, second, other = (service.submit(request(seed)).wait(60) for seed in (3, 3, 4))
+    assert (first.candidates, first.base, first.picked) == (second.candidates, second.base, second.picked)
+    assert first.candidates != other.candidates
 
 
 def test_those_who_wait_know_their_place_and_may_leave(service: GenerationService) -> None:
@@ -143,9 +143,9 @@ def test_generations_run_side_by_side_and_as_they_would_alone(service: Generatio
     alone = [service.submit(request(seed, 4)).wait(60) for seed in (21, 22, 23)]
     together = [service.submit(request(seed, 4), f"viewer {seed}") for seed in (21, 22, 23)]
     until(lambda: sum(g.snapshot().phase is Phase.SAMPLING for g in together) > 1 or all(g.ended for g in together))
-    for one, other in zip(alone, [g.wait(60) for g in together], strict=True):
-        assert [c.text for c in one.candidates] == [c.text for c in other.candidates]
-        assert one.picked == other.picked
+    for snapshot, other in zip(alone, [g.wait(60) for g in together], strict=True):
+        assert [c.text for c in snapshot.candidates] == [c.text for c in other.candidates]
+        assert snapshot.picked == other.picked
 
 
 def test_new_weights_choose_again_without_sampling(service: GenerationService) -> None:
@@ -184,26 +184,26 @@ def test_new_weights_count_while_it_is_being_written(service: GenerationService)
 
 @pytest.mark.parametrize("method", list(Method))
 def test_every_method_streams_to_its_end(service: GenerationService, method: Method) -> None:
-    asked = replace(request(3, 6, SamplingSettings(max_new_tokens=30)), method=method, block=8)
-    one, two = (service.submit(asked).wait(60) for _ in range(2))
-    assert one.phase is Phase.DONE, one.error
-    assert (one.candidates, one.picked, one.base) == (two.candidates, two.picked, two.base)
-    assert one.picked is not None
-    assert len(one.candidates) == 6
+    wanted = replace(request(3, 6, SamplingSettings(max_new_tokens=30)), method=method, block=8)
+    first, second = (service.submit(wanted).wait(60) for _ in range(2))
+    assert first.phase is Phase.DONE, first.error
+    assert (first.candidates, first.picked, first.base) == (second.candidates, second.picked, second.base)
+    assert first.picked is not None
+    assert len(first.candidates) == 6
     if method is Method.BLOCKS:
-        assert one.candidates[one.base].probability == 0.0  # a draw from the base model, and not to be chosen
+        assert first.candidates[first.base].probability == 0.0  # a draw from the base model, and not to be chosen
 
 
 def test_more_candidates_are_drawn_until_the_goal_is_met(service: GenerationService) -> None:
     few = request(3, 4)
-    asked = replace(few, most_candidates=18, least_ess=17.99)
-    done = service.submit(asked).wait(60)
+    wanted = replace(few, most_candidates=18, least_ess=17.99)
+    done = service.submit(wanted).wait(60)
     assert done.phase is Phase.DONE, done.error
     assert len(done.candidates) == 18
     assert done.base < 4
     plain = service.submit(few).wait(60)
     assert [c.text for c in done.candidates[:4]] == [c.text for c in plain.candidates]
-    easy = service.submit(replace(asked, least_ess=1.0)).wait(60)
+    easy = service.submit(replace(wanted, least_ess=1.0)).wait(60)
     assert len(easy.candidates) == 4
 
 
@@ -341,11 +341,11 @@ def test_the_app_stays_small_and_its_end_ends_the_model_process(folder: str) -> 
 
 
 def test_noise_on_standard_output_is_no_message() -> None:
-    heard: list[object] = []
+    messages: list[object] = []
     ended: list[str] = []
-    client = WorkerClient(["--help"], lambda _, message: heard.append(message), lambda _, why: ended.append(why))
+    client = WorkerClient(["--help"], lambda _, message: messages.append(message), lambda _, why: ended.append(why))
     until(lambda: bool(ended))  # --help prints and leaves
-    assert heard == []
+    assert messages == []
     assert ended == ["The model process stopped (exit code 0)."]
     assert not client.alive
     assert not client.send(to_json(LoadModel((), ())))
@@ -438,20 +438,20 @@ def test_the_default_model_answers_and_stops() -> None:
     except MissingModelError as error:
         pytest.skip(str(error))
     settings = SamplingSettings(0.8, 0, 0.95, 24)
-    asked = GenerationRequest("How do I calm a crying child?", {"positivity": 3.0}, DEFAULT_VALUES, 8, settings, 1)
+    wanted = GenerationRequest("How do I calm a crying child?", {"positivity": 3.0}, DEFAULT_VALUES, 8, settings, 1)
     with GenerationService() as service:
-        done = service.submit(asked).wait(240)
+        done = service.submit(wanted).wait(240)
         assert done.phase is Phase.DONE, done.error
         assert all(set(candidate.rewards) == set(DEFAULT_VALUES) for candidate in done.candidates)
         assert len({candidate.text for candidate in done.candidates}) == 8  # each candidate has a seed of its own
         levels = [candidate.rewards["positivity"] for candidate in done.candidates]
         expected = sum((c.probability or 0.0) * r for c, r in zip(done.candidates, levels, strict=True))
         assert expected > sum(levels) / 8
-        again = service.submit(asked).wait(240)
+        again = service.submit(wanted).wait(240)
         assert [c.text for c in again.candidates] == [c.text for c in done.candidates]
         assert (again.base, again.picked) == (done.base, done.picked)
         assert again.choice == done.choice
-        running = service.submit(replace(asked, settings=replace(settings, max_new_tokens=200)))
+        running = service.submit(replace(wanted, settings=replace(settings, max_new_tokens=200)))
         until(lambda: running.snapshot().tokens > 40)
         running.cancel()
         until(lambda: service.status().running == 0)

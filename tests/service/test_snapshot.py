@@ -12,7 +12,7 @@ def snapshot(*texts: str, base: int) -> GenerationSnapshot:
 
 
 @pytest.mark.parametrize(
-    ("texts", "base", "picked", "shown"),
+    ("texts", "base", "picked", "expected"),
     [
         ("abc", 1, 0, 1),  # two replies: the base model's own draw
         ("abc", 1, 1, 2),  # both on one candidate: the next
@@ -23,8 +23,8 @@ def snapshot(*texts: str, base: int) -> GenerationSnapshot:
         ("a", 0, 0, 0),
     ],
 )
-def test_the_base_reply_differs_from_the_picked_one_where_any_does(texts: str, base: int, picked: int, shown: int):
-    assert snapshot(*texts, base=base).base_beside(picked) == shown
+def test_the_base_reply_differs_from_the_picked_one_where_any_does(texts: str, base: int, picked: int, expected: int):
+    assert snapshot(*texts, base=base).base_beside(picked) == expected
 
 
 def test_a_reply_that_was_cut_ends_in_an_ellipsis():

@@ -149,12 +149,12 @@ def test_units(scale: float, shift: float, seed: int):
     before = MemoryOracle.of(table)
     after = MemoryOracle(rewards, table.offsets, table.values, Form.PER_PROMPT)
     targets = targets_inside(before, seed)
-    one, other = solve(before, targets), solve(after, targets)
-    np.testing.assert_allclose(other.weights, one.weights, atol=1e-6)
-    assert other.weights[1] / after.scale[1] == pytest.approx(
-        one.weights[1] / before.scale[1] / scale, rel=1e-5, abs=1e-6 / scale
+    first, second = solve(before, targets), solve(after, targets)
+    np.testing.assert_allclose(second.weights, first.weights, atol=1e-6)
+    assert second.weights[1] / after.scale[1] == pytest.approx(
+        first.weights[1] / before.scale[1] / scale, rel=1e-5, abs=1e-6 / scale
     )
-    assert other.kl == pytest.approx(one.kl, abs=1e-7)
+    assert second.kl == pytest.approx(first.kl, abs=1e-7)
 
 
 def test_redundant_values_share_the_weight():

@@ -56,13 +56,13 @@ def test_the_commands_read_the_same_levels(tmp_path):
 
 
 def test_targets_as_people_write_them():
-    told = '{"targets": {"humor": "p70", "helpfulness": 0.25}}'
-    (found,) = parse_palettes(told, TABLE, ORACLE)
-    assert found.name == "Palette 1"
-    assert found.palette.targets["humor"].percentile == pytest.approx(70.0)
-    assert found.palette.targets["helpfulness"].level == 0.25
-    assert found.palette.targets["positivity"].free
-    assert tuple(found.palette.targets) == VALUES
+    line = '{"targets": {"humor": "p70", "helpfulness": 0.25}}'
+    (parsed,) = parse_palettes(line, TABLE, ORACLE)
+    assert parsed.name == "Palette 1"
+    assert parsed.palette.targets["humor"].percentile == pytest.approx(70.0)
+    assert parsed.palette.targets["helpfulness"].level == 0.25
+    assert parsed.palette.targets["positivity"].free
+    assert tuple(parsed.palette.targets) == VALUES
 
 
 def test_names_that_come_again_are_numbered():

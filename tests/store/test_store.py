@@ -59,18 +59,18 @@ def address(request, tmp_path):
     """Of a database in which nothing is yet."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'palettes.sqlite'}"
-    found = request.getfixturevalue("postgres")
-    with connected(found) as connection:
+    server = request.getfixturevalue("postgres")
+    with connected(server) as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
-    return found
+    return server
 
 
 @pytest.fixture
 def opened(address):
-    made = open_database(address)
-    yield made
-    made.close()
+    store = open_database(address)
+    yield store
+    store.close()
 
 
 @contextmanager
@@ -98,8 +98,8 @@ def test_every_version_stays(opened):
     assert (later.version, later.palette, later.meanwhile) == (2, COOL, ())
     assert later.updated > saved.updated
     assert later.created == saved.created
-    told = [(one.number, one.palette, one.what) for one in palettes.versions(opened, saved.id)]
-    assert told == [(1, WARM, "The first one."), (2, COOL, "Less humor.")]
+    versions = [(version.number, version.palette, version.what) for version in palettes.versions(opened, saved.id)]
+    assert versions == [(1, WARM, "The first one."), (2, COOL, "Less humor.")]
     assert palettes.load(opened, saved.id) == later
 
 
@@ -108,7 +108,7 @@ def test_saving_over_a_version_that_changed_meanwhile_keeps_both(opened):
     first = palettes.update(opened, saved.id, COOL, based_on=saved.version)
     second = palettes.update(opened, saved.id, WARM, based_on=saved.version)
     assert (first.meanwhile, second.meanwhile, second.version) == ((), (2,), 3)
-    assert [one.palette for one in palettes.versions(opened, saved.id)] == [WARM, COOL, WARM]
+    assert [version.palette for version in palettes.versions(opened, saved.id)] == [WARM, COOL, WARM]
     assert palettes.update(opened, saved.id, COOL).meanwhile == ()
 
 
@@ -117,14 +117,16 @@ def test_many_who_save_at_once_lose_nothing(opened):
     with ThreadPoolExecutor(8) as pool:
         numbers = list(pool.map(lambda k: palettes.update(opened, saved.id, COOL, f"Save {k}.").version, range(24)))
     assert sorted(numbers) == list(range(2, 26))
-    assert {one.what for one in palettes.versions(opened, saved.id)} == {"Saved."} | {f"Save {k}." for k in range(24)}
+    assert {version.what for version in palettes.versions(opened, saved.id)} == {"Saved."} | {
+        f"Save {k}." for k in range(24)
+    }
 
 
 def test_the_last_saved_is_listed_first_and_each_owner_sees_their_own(opened):
     first, second = palettes.save(opened, WARM, "One"), palettes.save(opened, WARM, "Two")
     other = palettes.save(opened, WARM, "Three", owner="somebody")
     palettes.update(opened, first.id, COOL)
-    assert [one.name for one in palettes.list_palettes(opened)] == ["One", "Two"]
+    assert [palette.name for palette in palettes.list_palettes(opened)] == ["One", "Two"]
     assert palettes.list_palettes(opened, "somebody") == (other,)
     assert second.id != first.id
 
@@ -165,14 +167,14 @@ def test_what_is_deleted_can_be_put_back_with_its_versions(opened):
     saved = palettes.save(opened, WARM, "Warm")
     palettes.update(opened, saved.id, COOL)
     before = palettes.load(opened, saved.id), palettes.versions(opened, saved.id)
-    gone = palettes.delete(opened, saved.id)
+    deleted = palettes.delete(opened, saved.id)
     assert palettes.load(opened, saved.id) is None
     assert palettes.list_palettes(opened) == palettes.versions(opened, saved.id) == ()
     with opened.engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM versions")) == 0
     assert palettes.save(opened, WARM, "Another").id != saved.id
-    palettes.restore(opened, gone)
-    palettes.restore(opened, gone)
+    palettes.restore(opened, deleted)
+    palettes.restore(opened, deleted)
     assert (palettes.load(opened, saved.id), palettes.versions(opened, saved.id)) == before
 
 
@@ -188,7 +190,7 @@ def test_what_is_not_there_is_said(opened):
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("changes", "message"),
     [
         ({"name": " \n"}, "name of the palette is ''"),
         ({"name": "x" * 201}, "1 to 200 characters"),
@@ -196,9 +198,9 @@ def test_what_is_not_there_is_said(opened):
         ({"colour": "x" * 65}, "1 to 64 characters"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_in_words(opened, told, message):
+def test_what_cannot_be_kept_is_refused_in_words(opened, changes, message):
     with pytest.raises(InputError, match=message):
-        palettes.save(opened, WARM, **{"name": "Warm", **told})
+        palettes.save(opened, WARM, **{"name": "Warm", **changes})
     assert palettes.list_palettes(opened) == ()
 
 
@@ -220,54 +222,54 @@ def test_a_change_that_fails_leaves_nothing_behind(opened):
 
 
 def test_people_join_a_meeting_and_leave_it(opened):
-    made = meetings.open_meeting(opened, "Launch", ALL, "t")
-    assert len(made.code) == meetings.CODE_LENGTH
-    assert set(made.code) <= set(meetings.ALPHABET)
-    assert meetings.meeting(opened, f" {made.code[:5].upper()}-{made.code[5:]} ") == made
-    assert meetings.entries(opened, made.code) == ()
-    first = meetings.join(opened, made.code, "b", "Support", WARM)
-    second = meetings.join(opened, made.code, "a", "Legal", COOL)
-    assert meetings.entries(opened, made.code) == (first, second)
-    again = meetings.join(opened, made.code.upper(), "b", "Support team", COOL)
+    meeting = meetings.open_meeting(opened, "Launch", ALL, "t")
+    assert len(meeting.code) == meetings.CODE_LENGTH
+    assert set(meeting.code) <= set(meetings.ALPHABET)
+    assert meetings.meeting(opened, f" {meeting.code[:5].upper()}-{meeting.code[5:]} ") == meeting
+    assert meetings.entries(opened, meeting.code) == ()
+    first = meetings.join(opened, meeting.code, "b", "Support", WARM)
+    second = meetings.join(opened, meeting.code, "a", "Legal", COOL)
+    assert meetings.entries(opened, meeting.code) == (first, second)
+    again = meetings.join(opened, meeting.code.upper(), "b", "Support team", COOL)
     assert (again.joined, again.palette, again.name) == (first.joined, COOL, "Support team")
-    assert meetings.entries(opened, made.code) == (again, second)
-    assert meetings.leave(opened, made.code, "b")
-    assert not meetings.leave(opened, made.code, "b")
-    assert meetings.entries(opened, made.code) == (second,)
+    assert meetings.entries(opened, meeting.code) == (again, second)
+    assert meetings.leave(opened, meeting.code, "b")
+    assert not meetings.leave(opened, meeting.code, "b")
+    assert meetings.entries(opened, meeting.code) == (second,)
 
 
 def test_what_a_meeting_may_spend_is_the_same_for_all_who_look(opened):
-    made = meetings.open_meeting(opened, "Launch", ALL, "t")
-    assert meetings.meeting(opened, made.code).budget is None
-    meetings.set_budget(opened, made.code.upper(), 0.8)
-    assert meetings.meeting(opened, made.code).budget == 0.8
+    meeting = meetings.open_meeting(opened, "Launch", ALL, "t")
+    assert meetings.meeting(opened, meeting.code).budget is None
+    meetings.set_budget(opened, meeting.code.upper(), 0.8)
+    assert meetings.meeting(opened, meeting.code).budget == 0.8
     for bad in (-0.1, float("nan"), float("inf")):
         with pytest.raises(InputError, match="budget"):
-            meetings.set_budget(opened, made.code, bad)
-    meetings.end(opened, made.code)
-    meetings.set_budget(opened, made.code, 0.5)
-    assert meetings.meeting(opened, made.code) is None
+            meetings.set_budget(opened, meeting.code, bad)
+    meetings.end(opened, meeting.code)
+    meetings.set_budget(opened, meeting.code, 0.5)
+    assert meetings.meeting(opened, meeting.code) is None
 
 
 def test_a_host_can_show_that_a_meeting_is_theirs(opened):
-    made = meetings.open_meeting(opened, "Launch", ALL, "t", host="kept by the host")
-    assert made.code == meetings.code_of("kept by the host")
-    assert meetings.code_of("kept by another") != made.code
-    assert len(made.code) == meetings.CODE_LENGTH
-    assert set(made.code) <= set(meetings.ALPHABET)
+    meeting = meetings.open_meeting(opened, "Launch", ALL, "t", host="kept by the host")
+    assert meeting.code == meetings.code_of("kept by the host")
+    assert meetings.code_of("kept by another") != meeting.code
+    assert len(meeting.code) == meetings.CODE_LENGTH
+    assert set(meeting.code) <= set(meetings.ALPHABET)
 
 
 def test_meetings_are_apart_and_can_be_ended(opened):
-    one, two = (meetings.open_meeting(opened, name, ALL, "t") for name in ("One", "Two"))
-    meetings.join(opened, one.code, "a", "Support", WARM)
-    kept = meetings.join(opened, two.code, "a", "Support", COOL)
-    assert meetings.end(opened, one.code)
-    assert not meetings.end(opened, one.code)
-    assert meetings.meeting(opened, one.code) is None
-    assert meetings.entries(opened, one.code) == ()
-    assert meetings.entries(opened, two.code) == (kept,)
+    first, second = (meetings.open_meeting(opened, name, ALL, "t") for name in ("One", "Two"))
+    meetings.join(opened, first.code, "a", "Support", WARM)
+    kept = meetings.join(opened, second.code, "a", "Support", COOL)
+    assert meetings.end(opened, first.code)
+    assert not meetings.end(opened, first.code)
+    assert meetings.meeting(opened, first.code) is None
+    assert meetings.entries(opened, first.code) == ()
+    assert meetings.entries(opened, second.code) == (kept,)
     with pytest.raises(InputError, match="no meeting with the code"):
-        meetings.join(opened, one.code, "a", "Support", WARM)
+        meetings.join(opened, first.code, "a", "Support", WARM)
 
 
 def test_a_closed_meeting_keeps_what_it_came_to_and_nobody(opened, monkeypatch):
@@ -297,11 +299,11 @@ def test_codes_are_not_guessed():
 
 def test_a_full_meeting_lets_nobody_in_even_at_once(opened, monkeypatch):
     monkeypatch.setattr(meetings, "MAX_MEMBERS", 3)
-    made = meetings.open_meeting(opened, "Launch", ALL, "t")
+    meeting = meetings.open_meeting(opened, "Launch", ALL, "t")
 
     def join(k: int) -> bool:
         try:
-            meetings.join(opened, made.code, f"m{k}", f"Member {k}", WARM)
+            meetings.join(opened, meeting.code, f"m{k}", f"Member {k}", WARM)
         except InputError as error:
             assert "full" in str(error)  # noqa: PT017
             return False
@@ -309,9 +311,9 @@ def test_a_full_meeting_lets_nobody_in_even_at_once(opened, monkeypatch):
 
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(join, range(9))) == 3
-    inside = meetings.entries(opened, made.code)
+    inside = meetings.entries(opened, meeting.code)
     assert len(inside) == 3
-    assert meetings.join(opened, made.code, inside[0].member, "Renamed", COOL).name == "Renamed"
+    assert meetings.join(opened, meeting.code, inside[0].member, "Renamed", COOL).name == "Renamed"
 
 
 def test_votes_of_a_palette_come_together(opened):
@@ -349,7 +351,7 @@ def test_models_and_migrations_agree(opened):
 
 
 def test_an_older_database_is_upgraded_with_all_that_is_in_it(address):
-    first = next(one.revision for one in scripts().walk_revisions() if one.is_base)
+    first = next(revision.revision for revision in scripts().walk_revisions() if revision.is_base)
     with connected(address) as connection:
         migrate(connection, first)
         connection.execute(
@@ -360,8 +362,8 @@ def test_an_older_database_is_upgraded_with_all_that_is_in_it(address):
         )
         kept = """{"use_case": "Care", "targets": {"humor": {"percentile": 70}}}"""
         number = connection.scalar(text("SELECT id FROM palettes"))
-        told = {"id": number, "data": kept}
-        connection.execute(text("INSERT INTO versions VALUES (:id, 1, :data, 'Saved.', '2026-01-02 03:04:05')"), told)
+        row = {"id": number, "data": kept}
+        connection.execute(text("INSERT INTO versions VALUES (:id, 1, :data, 'Saved.', '2026-01-02 03:04:05')"), row)
         assert "meetings" not in inspect(connection).get_table_names()
     upgraded = open_database(address)
     (saved,) = palettes.list_palettes(upgraded)
@@ -376,9 +378,9 @@ def test_an_older_database_is_upgraded_with_all_that_is_in_it(address):
 
 
 def test_a_newer_database_is_left_alone_and_said(address):
-    made = open_database(address)
-    palettes.save(made, WARM, "Warm")
-    made.close()
+    newer = open_database(address)
+    palettes.save(newer, WARM, "Warm")
+    newer.close()
     with connected(address) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(InputError, match="made by a newer version") as refused:
@@ -412,7 +414,7 @@ def test_processes_that_open_a_new_database_at_once(address):
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert answer.returncode == 0, answer.stderr
     opened = open_database(address)
-    assert {one.name for one in palettes.list_palettes(opened)} == set("abcd")
+    assert {palette.name for palette in palettes.list_palettes(opened)} == set("abcd")
     opened.close()
 
 
@@ -486,58 +488,58 @@ def test_deletion_of_a_palette_row_takes_its_versions_in_the_database_itself(ope
 
 
 def test_a_value_is_kept_as_it_was_defined(opened):
-    made = custom_values.define(opened, NURSE)
-    assert made.definition == NURSE
-    assert (made.version, made.in_use, made.used) == (1, 0, None)
-    assert custom_values.list_values(opened) == (made,)
-    assert custom_values.load(opened, made.id) == made
+    value = custom_values.define(opened, NURSE)
+    assert value.definition == NURSE
+    assert (value.version, value.in_use, value.used) == (1, 0, None)
+    assert custom_values.list_values(opened) == (value,)
+    assert custom_values.load(opened, value.id) == value
 
 
 def test_other_words_are_a_new_version_and_another_title_is_not(opened):
-    made = custom_values.define(opened, NURSE)
+    value = custom_values.define(opened, NURSE)
     titled = custom_values.revise(
-        opened, made.id, Definition("calm_nurse", "Nurse", NURSE.more, NURSE.less, colour="#112233")
+        opened, value.id, Definition("calm_nurse", "Nurse", NURSE.more, NURSE.less, colour="#112233")
     )
     assert (titled.version, titled.definition.title) == (1, "Nurse")
-    assert custom_values.use(opened, made.id, 1).used == titled.definition
-    changed = custom_values.revise(opened, made.id, CALMER)
+    assert custom_values.use(opened, value.id, 1).used == titled.definition
+    changed = custom_values.revise(opened, value.id, CALMER)
     assert (changed.version, changed.definition) == (2, CALMER)
     assert changed.used == titled.definition  # until somebody says otherwise
-    assert custom_values.use(opened, made.id, 2).used == CALMER
-    assert custom_values.use(opened, made.id, 0).used is None
+    assert custom_values.use(opened, value.id, 2).used == CALMER
+    assert custom_values.use(opened, value.id, 0).used is None
 
 
 def test_judgements_belong_to_a_version_and_a_table(opened):
-    made = custom_values.define(opened, NURSE)
+    value = custom_values.define(opened, NURSE)
     pair = (("p01", 3), ("p01", 0))
-    kept = custom_values.judge(opened, made.id, 1, "abc", pair, PairAnswer.SECOND, "me")
-    assert custom_values.judgements(opened, made.id, 1, "abc") == (kept,)
+    kept = custom_values.judge(opened, value.id, 1, "abc", pair, PairAnswer.SECOND, "me")
+    assert custom_values.judgements(opened, value.id, 1, "abc") == (kept,)
     assert (kept.first, kept.second, kept.answer) == (*pair, PairAnswer.SECOND)
-    assert custom_values.judgements(opened, made.id, 2, "abc") == ()
-    assert custom_values.judgements(opened, made.id, 1, "other") == ()
+    assert custom_values.judgements(opened, value.id, 2, "abc") == ()
+    assert custom_values.judgements(opened, value.id, 1, "other") == ()
     assert custom_values.withdraw(opened, kept.id)
     assert not custom_values.withdraw(opened, kept.id)
-    assert custom_values.judgements(opened, made.id, 1, "abc") == ()
+    assert custom_values.judgements(opened, value.id, 1, "abc") == ()
 
 
 def test_deleting_a_value_takes_the_judgements_along_and_frees_the_name(opened):
-    made = custom_values.define(opened, NURSE)
-    custom_values.judge(opened, made.id, 1, "abc", (("a", 0), ("a", 1)), PairAnswer.FIRST)
-    custom_values.delete(opened, made.id)
+    value = custom_values.define(opened, NURSE)
+    custom_values.judge(opened, value.id, 1, "abc", (("a", 0), ("a", 1)), PairAnswer.FIRST)
+    custom_values.delete(opened, value.id)
     assert custom_values.list_values(opened) == ()
     again = custom_values.define(opened, NURSE)
-    assert again.id != made.id
-    assert custom_values.judgements(opened, made.id, 1, "abc") == ()
+    assert again.id != value.id
+    assert custom_values.judgements(opened, value.id, 1, "abc") == ()
 
 
 def test_what_cannot_be_done_to_a_value_is_refused_in_words(opened):
-    made = custom_values.define(opened, NURSE)
+    value = custom_values.define(opened, NURSE)
     with pytest.raises(InputError, match="There is a value named 'calm_nurse' already"):
         custom_values.define(opened, NURSE)
     with pytest.raises(InputError, match="keeps that name"):
-        custom_values.revise(opened, made.id, Definition("other", "Other", ("a",), ("b",)))
+        custom_values.revise(opened, value.id, Definition("other", "Other", ("a",), ("b",)))
     with pytest.raises(InputError, match="Version 7 of 'calm_nurse' is not there"):
-        custom_values.use(opened, made.id, 7)
+        custom_values.use(opened, value.id, 7)
     for call in (
         lambda: custom_values.delete(opened, 99),
         lambda: custom_values.use(opened, 99, 0),

@@ -59,17 +59,17 @@ def test_the_error_of_a_stratified_mean_by_hand():
 
 def test_use_cases_are_strata_where_both_tables_share_them_alike():
     table = make_table(prompts=16, candidates=4)
-    one, other = split_halves(table)
-    cases = strata(one, other)
+    first, second = split_halves(table)
+    cases = strata(first, second)
     for use_case in USE_CASES:
-        number = {n for n, name in zip(cases, one.use_cases + other.use_cases, strict=True) if name == use_case}
+        number = {n for n, name in zip(cases, first.use_cases + second.use_cases, strict=True) if name == use_case}
         assert len(number) == 1
     assert set(cases.tolist()) == {0, 1}
     # One use case against both: their difference would move the level, so it stays in the error.
-    assert set(strata(one, other.select(USE_CASES[0])).tolist()) == {0}
-    lonely = replace(one, use_cases=("a", "b", *["c"] * 6))
+    assert set(strata(first, second.select(USE_CASES[0])).tolist()) == {0}
+    lonely = replace(first, use_cases=("a", "b", *["c"] * 6))
     assert strata(lonely).tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
-    assert set(strata(replace(one, use_cases=("a", *["c"] * 7))).tolist()) == {0}
+    assert set(strata(replace(first, use_cases=("a", *["c"] * 7))).tolist()) == {0}
 
 
 def test_two_replies_by_hand():
@@ -90,10 +90,10 @@ def test_two_replies_by_hand():
 def test_one_halving_is_the_mean_of_its_two_directions():
     table, fresh = make_table(prompts=16, candidates=16), make_table(prompts=16, candidates=8, seed=1)
     result = cross_fit_delivery(table, fresh, [TARGETS], halvings=1, seed=4)
-    one, other = split_halves(table, 4)
+    first, second = split_halves(table, 4)
     runs = [
         deliver(a, fresh.take([fresh.prompts.index(p) for p in b.prompts]), [TARGETS], seed=4)[0]
-        for a, b in ((one, other), (other, one))
+        for a, b in ((first, second), (second, first))
     ]
     for name in ("targets", "forecast", "realised", "picked", "pooled", "wins"):
         expected = np.mean([getattr(run, name) for run in runs], axis=0)
@@ -215,11 +215,11 @@ def test_the_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFi
     save(fresh, tmp_path / "fresh.parquet")
     command = ["verify", str(tmp_path / "table.parquet"), "--fresh", str(tmp_path / "fresh.parquet")]
     assert main([*command, "--target", "humor=p60", "--halvings", "2", "--json"]) == 0
-    (one,) = [strict(line) for line in capsys.readouterr().out.splitlines()]
-    assert (one["halvings"], one["prompts"], one["candidates"]) == (2, 24, 8)
-    low, high = one["interval"]["humor"]
-    assert one["inside"]["humor"] is (low <= one["realised"]["humor"] <= high)
-    assert {"targets", "base", "forecast", "realised", "picked", "improves"} <= set(one)
+    (result,) = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    assert (result["halvings"], result["prompts"], result["candidates"]) == (2, 24, 8)
+    low, high = result["interval"]["humor"]
+    assert result["inside"]["humor"] is (low <= result["realised"]["humor"] <= high)
+    assert {"targets", "base", "forecast", "realised", "picked", "improves"} <= set(result)
     assert main([*command, "--random", "3", "--halvings", "1"]) == 1  # half of the prompts was solved on
     assert main([*command, "--random", "3", "--halvings", "2"]) == 0
     assert "3 palettes, 3 of which are possible on most halves; 2 halvings of 24 prompts" in capsys.readouterr().out

@@ -69,13 +69,13 @@ def test_two_replies_by_hand():
 
 def test_halves_share_the_use_cases_and_no_prompt():
     table = make_table(prompts=16, candidates=4)
-    one, other = split_halves(table, seed=3)
-    assert not set(one.prompts) & set(other.prompts)
-    assert set(one.prompts) | set(other.prompts) == set(table.prompts)
+    first, second = split_halves(table, seed=3)
+    assert not set(first.prompts) & set(second.prompts)
+    assert set(first.prompts) | set(second.prompts) == set(table.prompts)
     for use_case in USE_CASES:
-        assert one.use_cases.count(use_case) == other.use_cases.count(use_case) == 4
-    row = table.prompts.index(other.prompts[0])
-    np.testing.assert_array_equal(other.rewards[:4], table.rewards[table.rows(row)])
+        assert first.use_cases.count(use_case) == second.use_cases.count(use_case) == 4
+    row = table.prompts.index(second.prompts[0])
+    np.testing.assert_array_equal(second.rewards[:4], table.rewards[table.rows(row)])
     with pytest.raises(InputError, match="3 prompts"):
         split_halves(table.take([0, 1, 2]))
 
@@ -117,8 +117,8 @@ def test_random_weights_leave_some_values_behind():
 
 def test_out_of_reach_of_few_candidates_the_nearest_palette_stands_in():
     table = make_table(prompts=20, candidates=16)
-    asked = np.array([np.nan, np.nan, 20.0, np.nan])
-    (result,) = deliver(table, first_candidates(make_table(prompts=20, candidates=16, seed=1), 4), [asked])
+    targets = np.array([np.nan, np.nan, 20.0, np.nan])
+    (result,) = deliver(table, first_candidates(make_table(prompts=20, candidates=16, seed=1), 4), [targets])
     assert result.verdict is Verdict.OUT_OF_REACH
     assert result.targets[2] < 20.0
     assert result.forecast[2] == pytest.approx(result.targets[2])
@@ -155,17 +155,17 @@ def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pyt
     save(table, tmp_path / "table.parquet")
     save(first_candidates(others, 8), tmp_path / "fresh.parquet")
     palettes = tmp_path / "palettes.jsonl"
-    asked = [{"humor": "p60"}, {"helpfulness": "+0.2sd", "positivity": "p55"}, {}]
-    palettes.write_text("\n".join(json.dumps({"targets": t}) for t in asked))
+    targets = [{"humor": "p60"}, {"helpfulness": "+0.2sd", "positivity": "p55"}, {}]
+    palettes.write_text("\n".join(json.dumps({"targets": t}) for t in targets))
     options = ["verify", str(tmp_path / "table.parquet"), "--targets-file", str(palettes), "--fresh"]
     assert main([*options, str(tmp_path / "fresh.parquet"), "--json"]) == 0
     result = [strict(line) for line in capsys.readouterr().out.splitlines()]
-    assert [set(one["targets"]) for one in result] == [set(palette) for palette in asked]
-    for one in result:
-        assert {"base", "forecast", "realised", "picked"} <= set(one)
-        assert (one["prompts"], one["candidates"]) == (12, 8)
-        for name, (low, high) in one["interval"].items():
-            assert one["inside"][name] is (low <= one["realised"][name] <= high)
+    assert [set(delivered["targets"]) for delivered in result] == [set(palette) for palette in targets]
+    for delivered in result:
+        assert {"base", "forecast", "realised", "picked"} <= set(delivered)
+        assert (delivered["prompts"], delivered["candidates"]) == (12, 8)
+        for name, (low, high) in delivered["interval"].items():
+            assert delivered["inside"][name] is (low <= delivered["realised"][name] <= high)
     assert result[2]["weights"] == dict.fromkeys(table.values, 0.0)
     assert result[2]["share_of_way"] is None
     assert main([*options, str(tmp_path / "fresh.parquet")]) == 0
@@ -173,8 +173,8 @@ def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pyt
     fresh = str(tmp_path / "fresh.parquet")
     assert main(["verify", str(tmp_path / "table.parquet"), "--random", "3", "--fresh", fresh, "--json"]) == 0
     drawn = [strict(line) for line in capsys.readouterr().out.splitlines()]
-    assert [len(one["targets"]) for one in drawn] == [1, 2, 3]
-    assert all(one["verdict"] != "out_of_reach" for one in drawn)
+    assert [len(delivered["targets"]) for delivered in drawn] == [1, 2, 3]
+    assert all(delivered["verdict"] != "out_of_reach" for delivered in drawn)
     assert main(["verify", str(tmp_path / "table.parquet"), "--random", "3", "--target", "humor=p60"]) == 2
     assert "either targets or --random" in capsys.readouterr().err
     # Replies to prompts that were solved on prove nothing.

@@ -145,14 +145,14 @@ def test_the_sequential_example_ends_at_its_quantile(study: ReproductionStudy):
 
 
 def test_the_same_seed_gives_the_same_study():
-    one, same, other = (reproduce(TABLE, values=[2, 0], palettes=6, seed=seed) for seed in (5, 5, 6))
+    first, same, other = (reproduce(TABLE, values=[2, 0], palettes=6, seed=seed) for seed in (5, 5, 6))
 
     def without_times(study: ReproductionStudy) -> tuple:
         return tuple(replace(size, our_ms=0.0, published_ms=0.0) for size in study.sizes)
 
-    assert without_times(one) == without_times(same) != without_times(other)
-    assert one.protocol.values == ("humor", "helpfulness")
-    assert one.rounds == same.rounds
+    assert without_times(first) == without_times(same) != without_times(other)
+    assert first.protocol.values == ("humor", "helpfulness")
+    assert first.rounds == same.rounds
 
 
 def test_nothing_within_reach_is_no_failure(capsys: pytest.CaptureFixture[str], tmp_path: Path):
@@ -172,7 +172,7 @@ def test_nothing_within_reach_is_no_failure(capsys: pytest.CaptureFixture[str], 
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"values": [0, 9]}, "from 0 to 3"),
         ({"values": [1, 1]}, "different positions"),
@@ -183,8 +183,8 @@ def test_nothing_within_reach_is_no_failure(capsys: pytest.CaptureFixture[str], 
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_bad_settings_say_what_is_wrong(settings, said):
-    with pytest.raises(InputError, match=said):
+def test_bad_settings_say_what_is_wrong(settings, message):
+    with pytest.raises(InputError, match=message):
         reproduce(TABLE, **settings)
 
 
@@ -220,7 +220,7 @@ def test_the_command_in_words_in_json_and_as_a_figure(table: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("extra", "message"),
     [
         (["--values=humor,charm"], "charm"),
         (["--values=humor,humor"], "different positions"),
@@ -230,9 +230,9 @@ def test_the_command_in_words_in_json_and_as_a_figure(table: str, tmp_path: Path
         (["--figure=/nowhere/at/all.html"], "no folder"),
     ],
 )
-def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], said: str):
+def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
     assert main(["reproduce", table, *extra]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_interrupted_it_says_so(table: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):

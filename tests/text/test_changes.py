@@ -20,12 +20,12 @@ FOUND = (LevelChange(0, 60.2, 70.8), LevelChange(1, 60.0, 52.0), LevelChange(2, 
 def test_levels_become_percentiles():
     oracle = MemoryOracle.of(TABLE)
     here, there = np.array([0.3, 0.0, -0.2, 0.0]), np.array([0.5, 0.0, -0.4, 0.1])
-    found = changes.level_changes(oracle, percentiles(TABLE), here, there)
+    moves = changes.level_changes(oracle, percentiles(TABLE), here, there)
     ranks = [percentiles(TABLE).percentile_of(2, float(oracle.rewards_at(levels)[2])) for levels in (here, there)]
-    assert (found[2].before, found[2].after) == pytest.approx(tuple(ranks), abs=0.1)
-    assert [one.value for one in found] == [0, 1, 2, 3]
-    assert found[0].moved > 0 > found[2].moved
-    assert found[1].moved == 0
+    assert (moves[2].before, moves[2].after) == pytest.approx(tuple(ranks), abs=0.1)
+    assert [move.value for move in moves] == [0, 1, 2, 3]
+    assert moves[0].moved > 0 > moves[2].moved
+    assert moves[1].moved == 0
 
 
 def test_what_is_gained_and_lost():

@@ -18,12 +18,12 @@ from tests import ROOT
 CALLS = re.compile(r"glossary\.help\(([^)]*)\)")
 
 
-def asked() -> set[str]:
+def terms_asked_for() -> set[str]:
     """Every name that a page asks the glossary for."""
-    said = " ".join(
+    sources = " ".join(
         match for path in (ROOT / "pages").rglob("*.py") for match in CALLS.findall(path.read_text(encoding="utf-8"))
     )
-    return set(re.findall(r'"([^"]+)"', said)).union(*glossary.PAGE_TERMS.values())
+    return set(re.findall(r'"([^"]+)"', sources)).union(*glossary.PAGE_TERMS.values())
 
 
 def test_a_term_is_found_by_its_name():
@@ -62,13 +62,13 @@ def test_every_state_of_the_product_has_a_term():
 
 
 def test_no_name_means_two_things():
-    names = [one.casefold() for entry in TERMS.values() for one in (entry.name, *entry.also)]
+    names = [name.casefold() for entry in TERMS.values() for name in (entry.name, *entry.also)]
     assert len(names) == len(set(names))
 
 
 def test_every_term_that_a_page_asks_for_is_there():
-    assert {"AUC", "frontier"} <= asked(), "this test reads the wrong files"
-    assert asked() <= set(TERMS)
+    assert {"AUC", "frontier"} <= terms_asked_for(), "this test reads the wrong files"
+    assert terms_asked_for() <= set(TERMS)
 
 
 def test_every_page_that_has_words_is_a_page():
@@ -80,8 +80,8 @@ def test_every_page_that_has_words_is_a_page():
 
 
 def test_a_word_is_found_by_its_name_other_names_and_sentence():
-    assert "effective sample size" in [one.name for one in search_terms("ess")]
-    assert [one.name for one in search_terms("Pareto")] == ["frontier"]
+    assert "effective sample size" in [term.name for term in search_terms("ess")]
+    assert [term.name for term in search_terms("Pareto")] == ["frontier"]
     assert search_terms("") == tuple(TERMS.values())
     assert search_terms("", ["nats", "budget"]) == (TERMS["nats"], TERMS["budget"])
     assert search_terms("no such word at all") == ()

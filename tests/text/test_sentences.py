@@ -36,7 +36,7 @@ def test_names_are_listed_as_people_do():
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (0.0, "0"),
         (0.24682, "0.247"),
@@ -47,12 +47,12 @@ def test_names_are_listed_as_people_do():
         (3e-9, "3.0e−09"),
     ],
 )
-def test_numbers_keep_the_figures_that_matter(value, said):
-    assert sentences.number(value) == said
+def test_numbers_keep_the_figures_that_matter(value, expected):
+    assert sentences.number(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("percentile", "said"),
+    ("percentile", "share"),
     [
         (70.2, "better than 70 of 100"),
         (75, "better than 75 of 100"),
@@ -62,8 +62,8 @@ def test_numbers_keep_the_figures_that_matter(value, said):
         (2, "weakest"),
     ],
 )
-def test_percentiles_as_shares(percentile, said):
-    assert said in sentences.better_than(percentile)
+def test_percentiles_as_shares(percentile, share):
+    assert share in sentences.better_than(percentile)
 
 
 @pytest.mark.parametrize("drafts", [1, 2, 4, 16, 64])
@@ -80,47 +80,47 @@ def test_distance_in_words():
 
 
 def test_a_reachable_palette(oracle):
-    found = assess(oracle, targets(helpfulness=0.2, harmlessness=0.2))
-    assert found.verdict is Verdict.REACHABLE
-    assert sentences.verdict(found, oracle, NAMES).startswith("Both targets are met")
-    name, share = sentences.bottleneck(local_sensitivity(found.solution), NAMES)
+    assessment = assess(oracle, targets(helpfulness=0.2, harmlessness=0.2))
+    assert assessment.verdict is Verdict.REACHABLE
+    assert sentences.verdict(assessment, oracle, NAMES).startswith("Both targets are met")
+    name, share = sentences.bottleneck(local_sensitivity(assessment.solution), NAMES)
     assert name.lower() in NAMES
     assert "%" in share
 
 
 def test_the_base_model_costs_nothing(oracle):
-    found = assess(oracle, targets())
-    assert "base model as it is" in sentences.verdict(found, oracle, NAMES)
-    assert sentences.bottleneck(local_sensitivity(found.solution), NAMES)[0] == "Nothing"
+    assessment = assess(oracle, targets())
+    assert "base model as it is" in sentences.verdict(assessment, oracle, NAMES)
+    assert sentences.bottleneck(local_sensitivity(assessment.solution), NAMES)[0] == "Nothing"
 
 
 def test_out_of_reach_names_those_that_pull_against_each_other(oracle):
-    found = assess(oracle, targets(helpfulness=1.9, harmlessness=1.9))
-    said = sentences.verdict(found, oracle, NAMES)
-    assert found.verdict is Verdict.OUT_OF_REACH
-    assert "elpfulness" in said
-    assert "harmlessness" in said.lower()
-    assert "pull against each other here: no mix of this model's replies gives both" in said
-    assert f"{-found.margin.value:.2f} standard deviations" in said
+    assessment = assess(oracle, targets(helpfulness=1.9, harmlessness=1.9))
+    sentence = sentences.verdict(assessment, oracle, NAMES)
+    assert assessment.verdict is Verdict.OUT_OF_REACH
+    assert "elpfulness" in sentence
+    assert "harmlessness" in sentence.lower()
+    assert "pull against each other here: no mix of this model's replies gives both" in sentence
+    assert f"{-assessment.margin.value:.2f} standard deviations" in sentence
 
 
 def test_one_value_alone_beyond_the_best_replies(oracle):
-    said = sentences.verdict(assess(oracle, targets(humor=9.0)), oracle, NAMES)
-    assert said.startswith("Humor is set higher than even the best of this model's replies.")
+    sentence = sentences.verdict(assess(oracle, targets(humor=9.0)), oracle, NAMES)
+    assert sentence.startswith("Humor is set higher than even the best of this model's replies.")
 
 
 def test_on_paper_says_figure_and_threshold(oracle):
     top = float(oracle.best(np.eye(4)[2])[2])
-    found = assess(oracle, targets(humor=0.98 * top))
-    assert found.verdict is Verdict.ON_PAPER
-    said = sentences.verdict(found, oracle, NAMES)
-    assert f"only {found.ess.per_prompt:.1f} replies a prompt" in said
-    assert "below 4.00" in said
+    assessment = assess(oracle, targets(humor=0.98 * top))
+    assert assessment.verdict is Verdict.ON_PAPER
+    sentence = sentences.verdict(assessment, oracle, NAMES)
+    assert f"only {assessment.ess.per_prompt:.1f} replies a prompt" in sentence
+    assert "below 4.00" in sentence
 
 
 def test_slack_targets_come_for_free(oracle):
-    found = assess(oracle, targets(helpfulness=0.5, humor=-2.0))
-    assert sentences.slack(found, NAMES) == "Humor comes for free: above target without any weight."
+    assessment = assess(oracle, targets(helpfulness=0.5, humor=-2.0))
+    assert sentences.slack(assessment, NAMES) == "Humor comes for free: above target without any weight."
     assert sentences.slack(assess(oracle, targets(helpfulness=0.5)), NAMES) == ""
 
 
@@ -142,23 +142,23 @@ def test_both_forms_say_what_they_promise(oracle):
 def test_prices(oracle):
     wanted = targets(helpfulness=0.6, humor=-2.0)
     prices = local_sensitivity(solve(oracle, wanted))
-    said = sentences.price(prices, 0, NAMES)
-    assert f"about {sentences.number(0.1 * prices.price[0], 2)} nats" in said
-    assert "harmlessness, which has no target of its own" in said
+    sentence = sentences.price(prices, 0, NAMES)
+    assert f"about {sentences.number(0.1 * prices.price[0], 2)} nats" in sentence
+    assert "harmlessness, which has no target of its own" in sentence
     assert "costs nothing" in sentences.price(prices, 2, NAMES)
 
 
 def test_switches_are_told_where_they_are(oracle):
     swept = sensitivity_curve(oracle, targets(helpfulness=math.nan, harmlessness=0.3), 0)
-    said = sentences.switches(swept, NAMES, [f"place {i}" for i in range(len(swept.switches))])
-    assert len(said) == len(swept.switches)
-    assert all(f"place {i}" in sentence for i, sentence in enumerate(said))
+    lines = sentences.switches(swept, NAMES, [f"place {i}" for i in range(len(swept.switches))])
+    assert len(lines) == len(swept.switches)
+    assert all(f"place {i}" in sentence for i, sentence in enumerate(lines))
 
 
 def test_why_a_candidate_was_picked():
     rewards = np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-    said = sentences.why_picked(rewards, np.array([1.0, 1.0]), 0.6, True, ("humor", "coherence"))
-    assert said == (
+    sentence = sentences.why_picked(rewards, np.array([1.0, 1.0]), 0.6, True, ("humor", "coherence"))
+    assert sentence == (
         "Drawn with a probability of 60%, against 33% under the base model, the likeliest of all. "
         "Beside the average candidate, humor speaks for it, coherence against it."
     )

@@ -22,7 +22,7 @@ def advice(reason: Reason, factor: float = math.nan, now: Outlook = NOW, more: O
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("advice", "pattern"),
     [
         (advice(Reason.WIDE, 6.55), "± 0.13 .*make that ± 0.09, .*only ± 0.12. About 840 prompts in all .*to ± 0.05"),
         (advice(Reason.FEW_IN_ALL, 1.2), "on 41 replies in all.*About 160 prompts in all would do"),
@@ -40,9 +40,9 @@ def advice(reason: Reason, factor: float = math.nan, now: Outlook = NOW, more: O
         (advice(Reason.ENOUGH, 1.0), "± 0.13 standard deviations, which is narrow"),
     ],
 )
-def test_every_verdict_has_its_sentence(found: Advice, said: str):
-    text = advice_reason(found, 128)
-    assert re.search(said, text), text
+def test_every_verdict_has_its_sentence(advice: Advice, pattern: str):
+    text = advice_reason(advice, 128)
+    assert re.search(pattern, text), text
     assert "nan" not in text
 
 

@@ -27,38 +27,38 @@ def percentile(value: int, level: float) -> float:
     return 50.0 + 10.0 * level
 
 
-def said(targets: list[float]) -> tuple[Assessment, verdict.VerdictText]:
-    found = assess(ORACLE, np.array(targets))
-    solution = found.solution
+def worded(targets: list[float]) -> tuple[Assessment, verdict.VerdictText]:
+    assessment = assess(ORACLE, np.array(targets))
+    solution = assessment.solution
     prices = None if solution is None else local_sensitivity(solution)
     errors = None if solution is None else verdict.level_errors(ORACLE, solution)
-    return found, verdict.verdict_text(found, ORACLE, prices, errors, VALUES, percentile)
+    return assessment, verdict.verdict_text(assessment, ORACLE, prices, errors, VALUES, percentile)
 
 
 def test_a_palette_that_can_be_had():
-    found, told = said([0.4, math.nan, 0.3, math.nan])
-    assert found.solution is not None
-    assert told.headline == "Reachable"
-    assert [line.value for line in told.lines] == [0, 2]
-    assert told.lines[0].text.startswith("p50 → p54 ± ")
-    assert told.lines[0].meaning == "better than 54 of 100 of the model's own replies"
-    assert told.cost == f"Like picking the best of {amounts.best_of(found.solution.kl):.1f} replies"
-    assert told.cost_detail.startswith(f"{found.solution.kl:.2f} nats")
-    assert told.share == pytest.approx(found.solution.kl / math.log(32))
-    assert told.bottleneck.lower() in VALUES
+    assessment, text = worded([0.4, math.nan, 0.3, math.nan])
+    assert assessment.solution is not None
+    assert text.headline == "Reachable"
+    assert [line.value for line in text.lines] == [0, 2]
+    assert text.lines[0].text.startswith("p50 → p54 ± ")
+    assert text.lines[0].meaning == "better than 54 of 100 of the model's own replies"
+    assert text.cost == f"Like picking the best of {amounts.best_of(assessment.solution.kl):.1f} replies"
+    assert text.cost_detail.startswith(f"{assessment.solution.kl:.2f} nats")
+    assert text.share == pytest.approx(assessment.solution.kl / math.log(32))
+    assert text.bottleneck.lower() in VALUES
 
 
 def test_free_values_that_move_are_told_with_the_loser_first():
-    found, told = said([0.6, math.nan, math.nan, math.nan])
-    assert found.solution is not None
-    moves = {VALUES[j]: 10 * found.solution.levels[j] for j in (1, 2, 3)}
-    noticed = [name for name, move in sorted(moves.items(), key=lambda one: one[1]) if abs(move) >= verdict.NOTICED]
+    assessment, text = worded([0.6, math.nan, math.nan, math.nan])
+    assert assessment.solution is not None
+    moves = {VALUES[j]: 10 * assessment.solution.levels[j] for j in (1, 2, 3)}
+    noticed = [name for name, move in sorted(moves.items(), key=lambda pair: pair[1]) if abs(move) >= verdict.NOTICED]
     assert noticed
-    assert re.findall(r"(\w+) p50 →", told.unasked) == noticed
+    assert re.findall(r"(\w+) p50 →", text.unasked) == noticed
 
 
 def test_what_falls_is_said_beside_the_verdict_with_the_largest_fall_first():
-    found, told = said([0.6, math.nan, math.nan, math.nan])
+    found, told = worded([0.6, math.nan, math.nan, math.nan])
     assert found.solution is not None
     falls = {j: -10 * found.solution.levels[j] for j in (1, 2, 3) if -10 * found.solution.levels[j] >= 1}
     assert falls
@@ -67,37 +67,38 @@ def test_what_falls_is_said_beside_the_verdict_with_the_largest_fall_first():
     ]
     # What is kept does not fall.
     kept = [0.6, *(0.0 if j in falls else math.nan for j in (1, 2, 3))]
-    assert not {fall.value for fall in said(kept)[1].falls} & set(falls)
+    assert not {fall.value for fall in worded(kept)[1].falls} & set(falls)
 
 
 def test_error_bars_are_student_t_of_the_sandwich():
-    found, told = said([0.4, math.nan, 0.3, math.nan])
-    assert found.solution is not None
-    errors = verdict.level_errors(ORACLE, found.solution)
+    assessment, text = worded([0.4, math.nan, 0.3, math.nan])
+    assert assessment.solution is not None
+    errors = verdict.level_errors(ORACLE, assessment.solution)
     assert errors is not None
-    assert told.lines[0].text.endswith(f"± {10 * errors[0]:.0f}")
-    assert f"within {10 * max(errors[0], errors[2]):.0f} percentiles" in told.sure
+    assert text.lines[0].text.endswith(f"± {10 * errors[0]:.0f}")
+    assert f"within {10 * max(errors[0], errors[2]):.0f} percentiles" in text.sure
 
 
 def test_a_step_costs_what_a_solve_of_it_costs():
-    found, told = said([0.4, math.nan, 0.3, math.nan])
-    assert found.solution is not None
-    for tag in told.tags:
-        targets = found.targets.copy()
+    assessment, text = worded([0.4, math.nan, 0.3, math.nan])
+    assert assessment.solution is not None
+    for tag in text.tags:
+        targets = assessment.targets.copy()
         targets[tag.value] += verdict.PRICE_STEP
         again = assess(ORACLE, targets)
         assert again.solution is not None
         assert (
-            tag.cost == f"best of {amounts.best_of(found.solution.kl):.1f} → {amounts.best_of(again.solution.kl):.1f}"
+            tag.cost
+            == f"best of {amounts.best_of(assessment.solution.kl):.1f} → {amounts.best_of(again.solution.kl):.1f}"
         )
         assert tag.step == f"p{50 + 10 * targets[tag.value] - 1:.0f} → p{50 + 10 * targets[tag.value]:.0f}"
-    assert [tag.value for tag in told.tags] == sorted(
-        (tag.value for tag in told.tags), key=lambda j: -found.solution.weights[j]
+    assert [tag.value for tag in text.tags] == sorted(
+        (tag.value for tag in text.tags), key=lambda j: -assessment.solution.weights[j]
     )
 
 
 def test_no_step_is_offered_beyond_the_end():
-    found, told = said([0.4, math.nan, 0.3, math.nan])
+    found, told = worded([0.4, math.nan, 0.3, math.nan])
     assert found.solution is not None
     assert {tag.value for tag in told.tags} == {0, 2}
     prices = local_sensitivity(found.solution)
@@ -105,49 +106,49 @@ def test_no_step_is_offered_beyond_the_end():
     ends = np.array([0.45, math.nan, 0.46, math.nan])
     tags = verdict.price_tags(found.solution, prices, VALUES, percentile, ends)
     assert [(tag.value, tag.step) for tag in tags] == [(2, "p53 → p54")]
-    found, told = said([0.4, math.nan, 0.36, math.nan])
+    found, told = worded([0.4, math.nan, 0.36, math.nan])
     assert found.solution is not None
     tags = verdict.price_tags(found.solution, local_sensitivity(found.solution), VALUES, percentile, ends + 0.001)
     assert [(tag.value, tag.step) for tag in tags] == [(2, "p54 → p54")]
 
 
 def test_what_a_step_takes_is_the_derivative_of_the_loser():
-    found, told = said([0.6, math.nan, math.nan, math.nan])
-    assert found.solution is not None
-    moves = local_sensitivity(found.solution).levels[:, 0].copy()
+    assessment, text = worded([0.6, math.nan, math.nan, math.nan])
+    assert assessment.solution is not None
+    moves = local_sensitivity(assessment.solution).levels[:, 0].copy()
     moves[0] = 0
     loser = int(np.argmin(moves))
     taken = -10 * verdict.PRICE_STEP * moves[loser]
-    assert told.tags[0].takes == f"lowers {VALUES[loser]} by {taken:.1f} points"
+    assert text.tags[0].takes == f"lowers {VALUES[loser]} by {taken:.1f} points"
 
 
 def test_nothing_asked_costs_nothing():
-    _, told = said([math.nan] * 4)
-    assert told.cost == "Like the base model"
-    assert told.tags == ()
-    assert told.lines == ()
+    _, text = worded([math.nan] * 4)
+    assert text.cost == "Like the base model"
+    assert text.tags == ()
+    assert text.lines == ()
 
 
 def test_out_of_reach_tells_what_the_nearest_gives_and_no_price():
-    found, told = said([1.5, 1.5, math.nan, math.nan])
-    assert found.verdict is Verdict.OUT_OF_REACH
-    assert told.cost == told.sure == told.bottleneck == ""
-    assert [line.value for line in told.lines] == [0, 1]
+    assessment, text = worded([1.5, 1.5, math.nan, math.nan])
+    assert assessment.verdict is Verdict.OUT_OF_REACH
+    assert text.cost == text.sure == text.bottleneck == ""
+    assert [line.value for line in text.lines] == [0, 1]
 
 
 def test_ways_out_say_who_gives_way_and_by_how_much():
     targets = np.array([0.9, 0.9, math.nan, math.nan])
-    found = assess(ORACLE, targets)
-    mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
-    told = verdict.repair_texts(mended, found, VALUES, percentile)
-    assert len(told) == len(mended.ways)
-    assert told[-1].label == "Share the change evenly"
-    for way, words_of_it in zip(mended.ways[:-1], told[:-1], strict=True):
+    assessment = assess(ORACLE, targets)
+    mended = repairs(AttainableLevels(ORACLE), assessment, np.zeros(4, dtype=bool))
+    texts = verdict.repair_texts(mended, assessment, VALUES, percentile)
+    assert len(texts) == len(mended.ways)
+    assert texts[-1].label == "Share the change evenly"
+    for way, words_of_it in zip(mended.ways[:-1], texts[:-1], strict=True):
         assert words_of_it.label.startswith(f"Lower {VALUES[way.values[0]]}")
     first = mended.ways[0]
     j = first.values[0]
-    assert f"{VALUES[j]} p59 → p{50 + 10 * first.targets[j]:.0f}" in told[0].meaning
-    why = verdict.conflict_sentence(mended, found, VALUES, percentile)
+    assert f"{VALUES[j]} p59 → p{50 + 10 * first.targets[j]:.0f}" in texts[0].meaning
+    why = verdict.conflict_sentence(mended, assessment, VALUES, percentile)
     assert "helpfulness" in why.lower()
     assert "harmlessness" in why
 

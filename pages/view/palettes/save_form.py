@@ -80,9 +80,9 @@ def draw_save_form(kept: Database) -> None:
             args=(kept,),
         )
     _draw_question(kept)
-    said, place = MESSAGE.get()
-    if said and place == palette_state.history().place:  # until the palette changes
-        st.html(markup.note(said))
+    message, place = MESSAGE.get()
+    if message and place == palette_state.history().place:  # until the palette changes
+        st.html(markup.note(message))
 
 
 def draw_colour_choice(key: str, chosen: str | None = None) -> None:
@@ -91,7 +91,7 @@ def draw_colour_choice(key: str, chosen: str | None = None) -> None:
         "Colour",
         marks.COLOURS,
         default=chosen if chosen in marks.COLOURS else None,
-        format_func=lambda one: f":{one}[●] {one.capitalize()}",
+        format_func=lambda colour: f":{colour}[●] {colour.capitalize()}",
         key=key,
     )
 
