@@ -214,8 +214,8 @@ _ALL = (
     ),
     Term(
         "trained version",
-        "A version of a value of your own that has learnt from your judgements what your words miss; it is tested on "
-        "pairs of prompts that it was not trained on.",
+        "A version of a value of your own that has learnt from your judgements, tested on prompts that it was not "
+        "trained on.",
     ),
     Term(
         "AUC",

@@ -145,7 +145,7 @@ def test_one_target_moved(table):
     app.selectbox(key="sensitivity_value").set_value(3)
     settled(app)
     assert not app.exception
-    assert "The highest that positivity can go" in told(app)
+    assert "The highest that is possible for positivity" in told(app)
 
 
 def test_a_step_says_what_it_does_and_does_it(app):

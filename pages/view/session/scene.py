@@ -112,7 +112,8 @@ class Scene:
     def examples(self) -> tuple[int, ...]:
         """The prompts whose replies may be shown, by position; the one that the app opens with comes first."""
         shown = example_prompts(self.table)
-        preset = opening(self.table.values, self.key[2] or ALL)
+        use_case = self.key[2] if len(self.key) > 2 else None
+        preset = opening(self.table.values, use_case or ALL)
         first = [i for i in shown if preset is not None and self.table.prompt_ids[i] == preset.prompt]
         return (*first, *(i for i in shown if i not in first))
 
