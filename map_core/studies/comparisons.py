@@ -14,8 +14,7 @@ import numpy as np
 
 from map_core.data.text_files.records import json_records, read_text
 from map_core.errors import InputError
-
-_RESAMPLES, _LEVEL = 2000, 0.95
+from map_core.studies.delivery import bootstrap_mean
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,4 @@ def preferred_share(comparisons: Sequence[Comparison], seed: int = 0) -> tuple[f
         (share, low, high).
     """
     shares = np.array([comparison.preferred for comparison in comparisons])
-    draws = np.random.default_rng(seed).integers(len(shares), size=(_RESAMPLES, len(shares)))
-    low, high = np.quantile(shares[draws].mean(axis=1), ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
-    return float(shares.mean()), float(low), float(high)
+    return bootstrap_mean(shares[:, None], 0.95, seed)

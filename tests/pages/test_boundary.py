@@ -51,7 +51,7 @@ DIRECTIONS = 30
 def scene() -> Scene:
     table = table_format.load(DEFAULT_TABLE)
     oracle, names = MemoryOracle.of(table), tuple(table.values)
-    return Scene(("test",), table, oracle, names, tuple("" for _ in names))
+    return Scene(("test", 0.0, None), table, oracle, names, tuple("" for _ in names))
 
 
 def standardised(scene: Scene, palette: Palette) -> np.ndarray:

@@ -50,7 +50,7 @@ def test_flags_are_true_or_false(told):
 
 def test_a_fader_says_what_is_reliable_and_what_is_possible_beside_the_others():
     table = make_table(prompts=24, candidates=32, seed=3)
-    scene = Scene(("test",), table, MemoryOracle.of(table), table.values, ("",) * len(table.values))
+    scene = Scene(("test", 0.0, None), table, MemoryOracle.of(table), table.values, ("",) * len(table.values))
     palette = Palette(ALL, {name: Target(60.0, free=j > 1) for j, name in enumerate(table.values)})
     live = live_answer.compute_answer(scene, palette, None)
     most = limits(scene.oracle, live.assessment.targets)

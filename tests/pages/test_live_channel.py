@@ -209,7 +209,7 @@ def scene():
     table = make_table(prompts=24, candidates=16, seed=3)
     oracle = MemoryOracle.of(table)
     names = tuple(table.values)
-    return Scene(("test",), table, oracle, names, tuple("" for _ in names))
+    return Scene(("test", 0.0, None), table, oracle, names, tuple("" for _ in names))
 
 
 def test_a_moving_hand_sees_what_the_page_would_show_and_nothing_is_kept(scene):

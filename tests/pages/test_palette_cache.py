@@ -24,7 +24,7 @@ SECONDS = 30
 def make_scene(seed: int = 3) -> Scene:
     table = make_table(prompts=24, candidates=16, seed=seed)
     names = tuple(table.values)
-    return Scene((f"test {seed}",), table, MemoryOracle.of(table), names, tuple("" for _ in names))
+    return Scene((f"test {seed}", 0.0, None), table, MemoryOracle.of(table), names, tuple("" for _ in names))
 
 
 def at(scene: Scene, percentile: float) -> Palette:

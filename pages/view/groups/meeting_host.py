@@ -70,7 +70,7 @@ def _forget() -> None:
 def draw_open_form(scene: Scene) -> None:
     """Draw what the host says to open a meeting."""
     st.text_input("What is it about?", key=NAME.name, max_chars=60, placeholder="A name for the meeting")
-    st.html(shell_markup.note(f"About the use case that is chosen above: {scene.key[2] or scenes.ALL}."))
+    st.html(shell_markup.note(f"About the use case that is chosen above: {scene.use_case}."))
     st.button("Open", key="meeting_open", type="primary", icon=":material/qr_code_2:", on_click=_open, args=(scene,))
     st.text_input("Or look at one that is open: its code", key=CODE.name, max_chars=20)
     st.button("Look", key="meeting_look", on_click=_look)
@@ -87,7 +87,7 @@ def _open(scene: Scene) -> None:
     host = secrets.token_urlsafe(18)
     try:
         whole = scenes.load(scenes.ALL).table
-        opened = meetings.open_meeting(database(), name, scene.key[2] or scenes.ALL, table_key(whole), host=host)
+        opened = meetings.open_meeting(database(), name, scene.use_case, table_key(whole), host=host)
     except PaletteError as error:
         roster.PROBLEM.set(str(error))
         return

@@ -165,9 +165,7 @@ def _use(scene: Scene, agreement: GroupAgreement, rule: Rule) -> None:
     now = palette_state.history().now
     targets = {name: replace(target, free=True, keep=False, locked=False) for name, target in now.targets.items()}
     levels = agreement.common[rule].targets
-    palette = palette_state.with_levels(
-        scene, replace(now, use_case=scene.key[2] or "All use cases", targets=targets), levels
-    )
+    palette = palette_state.with_levels(scene, replace(now, use_case=scene.use_case, targets=targets), levels)
     palette_state.apply_with_undo(
         palette, f"The common palette of {len(agreement.groups)} groups was taken ({said.RULES[rule].lower()})."
     )

@@ -20,7 +20,6 @@ from map_core.data.text_files.encoding import decode_text
 from map_core.data.text_files.records import json_records, known_fields
 from map_core.errors import InputError, PaletteError
 from map_core.groups import Group
-from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette, Target
 from map_core.palettes.presets import Preset, presets
 from map_core.palettes.targets import resolve
@@ -109,7 +108,7 @@ def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...
     """Return what the groups ask for on this scene, at the same percentiles where a palette is of another use case."""
     groups = []
     for seated in everyone:
-        use_case = scene.key[2] or palettes.ALL
+        use_case = scene.use_case
         palette = (
             seated.palette
             if seated.palette.use_case == use_case
@@ -143,7 +142,7 @@ def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
                 f"{where} is {str(dict(record))[:60]!r}; expected a JSON object such as {expected}."
             ) from error
         free = {value: Target(50.0, free=True) for value in scene.table.values}
-        palette = Palette(scene.key[2] or palettes.ALL, free)
+        palette = Palette(scene.use_case, free)
         groups.append(
             SeatedGroup(name, palette_state.with_levels(scene, palette, scene.oracle.standardise(levels)), importance)
         )

@@ -178,7 +178,7 @@ def write_address(palette: Palette) -> None:
 
 def initial_palette(scene: Scene) -> Palette:
     """Return where a new viewer begins: the preset to open on, else a few values above base, brought within reach."""
-    preset = presets.opening(scene.table.values, scene.key[2] or ALL)
+    preset = presets.opening(scene.table.values, scene.use_case)
     if preset is not None and scene.assess(standardised(scene, preset.palette)).verdict is Verdict.REACHABLE:
         return preset.palette
     targets = {}
@@ -187,7 +187,7 @@ def initial_palette(scene: Scene) -> Palette:
         base = float(np.clip(round(scene.percentile(j, 0.0)), low, high))
         free = j >= FIRST_TARGETS or bool(scene.oracle.constant[j])
         targets[name] = Target(base if free else float(np.clip(FIRST_PERCENTILE, low, high)), free=free)
-    palette = Palette(scene.key[2] or ALL, targets)
+    palette = Palette(scene.use_case, targets)
     assessment = scene.assess(standardised(scene, palette))
     if assessment.verdict is not Verdict.REACHABLE and assessment.nearest is not None:
         palette = with_levels(scene, palette, assessment.nearest.targets)

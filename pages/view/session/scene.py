@@ -69,6 +69,11 @@ class Scene:
     unusable: frozenset[int] = frozenset()
     _idle: list[AttainableLevels] = field(default_factory=list, init=False, repr=False)
 
+    @property
+    def use_case(self) -> str:
+        """The use case whose prompts are seen, or all of them."""
+        return self.key[2] or ALL
+
     def colour(self, value: int) -> str:
         """Return the colour of a value, the same in every figure and on every page."""
         return self.theme.colour(value)
@@ -112,8 +117,7 @@ class Scene:
     def examples(self) -> tuple[int, ...]:
         """The prompts whose replies may be shown, by position; the one that the app opens with comes first."""
         shown = example_prompts(self.table)
-        use_case = self.key[2] if len(self.key) > 2 else None
-        preset = opening(self.table.values, use_case or ALL)
+        preset = opening(self.table.values, self.use_case)
         first = [i for i in shown if preset is not None and self.table.prompt_ids[i] == preset.prompt]
         return (*first, *(i for i in shown if i not in first))
 
