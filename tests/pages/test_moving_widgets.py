@@ -69,3 +69,15 @@ def test_a_wish_on_a_phone_is_not_put_back(table):
     phone.slider(key="wish_humor").set_value(71).run()
     slider = phone.slider(key="wish_humor")
     assert (slider.value, slider.proto.set_value) == (71, False)
+
+
+def test_the_slider_of_a_value_that_is_kept_stands_at_its_base_level(page):
+    history = page.session_state["history"]
+    kept = replace(history.now.targets["humor"], percentile=80.0, keep=True)
+    palette = replace(history.now, targets={**history.now.targets, "humor": kept})
+    page.session_state["history"] = history.with_step(replace(history.steps[-1], palette=palette))
+    base = page.run().slider(key="target_humor").value
+    assert base != 80
+    freed = replace(palette, targets={**palette.targets, "humor": replace(kept, keep=False)})
+    page.session_state["history"] = history.with_step(replace(history.steps[-1], palette=freed))
+    assert page.run().slider(key="target_humor").value == 80

@@ -169,7 +169,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
             if target.free:
                 continue
             low, high = scene.ranges[j]
-            place = palette_state.TARGET.of(name).show(int(np.clip(round(target.percentile), low, high)))
+            place = palette_state.slider_place(scene, j, target)
             with st.container(key=f"value_{j}"):
                 st.slider(
                     markup.plain(scene.fader_title(j)),

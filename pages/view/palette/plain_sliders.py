@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
@@ -31,9 +30,7 @@ def draw_sliders(live: LiveAnswer) -> None:
                 st.markdown(f"**{markup.plain(title)}**", help=scene.cards[j])
                 st.html(markup.readout(*_readout(live, j, target)))
                 _draw_toggles(name, scene.names[j], target)
-            place = palette_state.TARGET.of(name).show(
-                int(np.clip(round(base if target.keep else target.percentile), low, high))
-            )
+            place = palette_state.slider_place(scene, j, target)
             st.slider(
                 f"{title}: target in percentiles of the base model's replies",
                 low,

@@ -194,6 +194,13 @@ def initial_palette(scene: Scene) -> Palette:
     return palette
 
 
+def slider_place(scene: Scene, j: int, target: Target) -> int:
+    """Return where the slider of value number ``j`` stands, in whole percentiles: at the base level for *keep*."""
+    percentile = scene.percentile(j, 0.0) if target.keep else target.percentile
+    place = int(np.clip(round(percentile), *scene.ranges[j]))
+    return TARGET.of(scene.table.values[j]).show(place)
+
+
 def standardised(scene: Scene, palette: Palette) -> np.ndarray:
     """Return the targets, (value,) in standard deviations above base, NaN for free values."""
     return palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
