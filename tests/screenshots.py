@@ -111,8 +111,9 @@ def ask(page: Page) -> bool:
     button.click()
     page.locator(".st-key-aligned_reply").get_by_text("picked by your palette").wait_for(timeout=300 * visits.SECONDS)
     visits.settle(page)
-    page.locator(".st-key-columns").scroll_into_view_if_needed()
-    page.locator("[data-testid=stMain]").evaluate("(main) => main.scrollBy(0, 420)")
+    # Both replies from their first line on, below the bar of pages.
+    page.locator(".st-key-columns").evaluate("(columns) => columns.scrollIntoView()")
+    page.locator("[data-testid=stMain]").evaluate("(main) => main.scrollBy(0, -84)")
     visits.settle(page, visits.QUIET_LOOK)
     return True
 
