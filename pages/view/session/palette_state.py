@@ -194,8 +194,11 @@ def initial_palette(scene: Scene) -> Palette:
     return palette
 
 
-def slider_place(scene: Scene, j: int, target: Target) -> int:
-    """Return where the slider of value number ``j`` stands, in whole percentiles: at the base level for *keep*."""
+def slider_place(scene: Scene, j: int, target: Target) -> int | None:
+    """Return where the slider of value number ``j`` stands, in whole percentiles: at the base level for *keep*.
+
+    None where the entry of the widget is set to it instead, see :meth:`Key.show`.
+    """
     percentile = scene.percentile(j, 0.0) if target.keep else target.percentile
     place = int(np.clip(round(percentile), *scene.ranges[j]))
     return TARGET.of(scene.table.values[j]).show(place)
