@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from map_core.core.change_signal import ChangeSignal
 from map_core.engines.tokens import Token
 from map_core.errors import InputError
 from map_core.generation.choice import Choice, choose
@@ -48,6 +49,7 @@ class Generation:
     Attributes:
         id: its name within this process.
         begun: the worker has begun with it.
+        changes: tells of everything that a snapshot would show.
         attempts: how often it was sent to a worker.
     """
 
@@ -63,6 +65,7 @@ class Generation:
         self.viewer = viewer
         self.begun = False
         self.attempts = 0
+        self.changes = ChangeSignal()
         self._cancel, self._reweigh = cancel, reweigh
         self._changed = threading.Condition()
         self._submitted = time.monotonic()
@@ -124,6 +127,7 @@ class Generation:
             if dict(weights) == self._weights:
                 return
             self._weights = dict(weights)
+        self.changes.notify()
         if self._reweigh is not None and not self.ended:
             self._reweigh(self.id, weights)
 
@@ -217,6 +221,7 @@ class Generation:
         with self._changed:
             if not self.ended:
                 self._note, self._queue_position = note, queue_position
+        self.changes.notify()
 
     def requeue(self, note: str) -> None:
         """Return to the queue after the worker was lost; what is written stays in sight until it is begun anew."""
@@ -224,6 +229,7 @@ class Generation:
             if not self.ended:
                 self.begun = False
                 self._phase, self._note = Phase.WAITING, note
+        self.changes.notify()
 
     def end(
         self,
@@ -239,6 +245,7 @@ class Generation:
                 self._phase, self._note, self._queue_position = phase, "", 0
                 self._failure = None if error is None else GenerationFailed(error, command, kind)
                 self._changed.notify_all()
+        self.changes.notify()
 
     def apply(self, event: GenerationEvent) -> None:
         """Take in an event of the sampler or an end that the worker reports; late ones change nothing.
@@ -269,6 +276,7 @@ class Generation:
                     self.end(Phase.CANCELLED)
                 case GenerationFailed():
                     self.end(Phase.FAILED, event.error, event.command, event.kind)
+        self.changes.notify()
 
     def _add_tokens(self, tokens: Sequence[Token]) -> None:
         if not tokens:

@@ -1,11 +1,12 @@
-"""The web socket beside Streamlit's own by which a fader is answered while it moves.
+"""The web socket beside Streamlit's own by which a fader is answered while it moves, and replies come while written.
 
 While a fader moves no script runs and nothing else of the page is drawn again: changes come in here from
 ``assets/channel.js``, :mod:`pages.view.palette.drag_session` answers them, and what the page shows of the answer goes
 back. When the fader rests, the page's script hears of it as of any other widget; :mod:`pages.view.session.live_answer`
-lists the whole way. Constraint: a page is known here by its name and as something that answers; where a socket cannot
-be opened (a proxy without web sockets), the desk sends the same messages through Streamlit. An answer that fails is
-reported as failed, and the next one follows.
+lists the whole way. What is sent without being asked (replies, token by token) is :mod:`pages.view.shell.live_feed`.
+:func:`admit` is the one place where a connection is let in. Constraint: a page is known here by its name and as
+something that answers; where a socket cannot be opened (a proxy without web sockets), the desk sends the same messages
+through Streamlit. An answer that fails is reported as failed, and the next one follows.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit import config
 
 from map_core.core import amounts
-from pages.view.shell import errors, garbage
+from pages.view.shell import errors, garbage, live_feed
 
 #: Where it is: the same path below any base path that Streamlit is served under.
 PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/live/desk".replace("//", "/")
@@ -78,18 +79,26 @@ class Message:
     changes: dict[str, Any]
 
 
-def parse_message(text: str) -> Message | None:
-    """Return a message; None for one that cannot be read."""
+def read_message(text: str) -> dict[str, Any] | None:
+    """Return the JSON object of a message; None for one that cannot be read."""
     try:
         message = json.loads(text) if len(text) <= MAX_MESSAGE_LENGTH else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(message, dict):
-        return None
-    page, number, changes = message.get("session"), message.get("seq"), message.get("changes")
+    return message if isinstance(message, dict) else None
+
+
+def parse_message(told: dict[str, Any]) -> Message | None:
+    """Return the message of a desk; None where it is none."""
+    page, number, changes = told.get("session"), told.get("seq"), told.get("changes")
     if not isinstance(page, str) or not isinstance(number, int) or not isinstance(changes, dict):
         return None
     return Message(page, number, changes)
+
+
+def admit(socket: WebSocket) -> bool:
+    """Return whether a connection is let in; every connection of the channel passes here, before anything is read."""
+    return _is_same_origin(socket)
 
 
 @lru_cache(maxsize=1)
@@ -99,21 +108,19 @@ def _freeze_once() -> None:
 
 
 async def _serve(socket: WebSocket) -> None:
-    """Answer the newest message, and meanwhile say what is left to say of the one before."""
-    if not _is_same_origin(socket):
+    """Answer the newest message, meanwhile say what is left to say of the one before, and send what is watched."""
+    if not admit(socket):
         await socket.close(1008)
         return
     await socket.accept()
     _freeze_once()
-    newest: asyncio.Queue[str] = asyncio.Queue(1)
+    newest: asyncio.Queue[Message] = asyncio.Queue(1)
     answered: asyncio.Queue[LivePage] = asyncio.Queue(1)
     faults: dict[tuple[str, int], errors.Failure] = {}
 
     async def answer() -> None:
         while True:
-            message = parse_message(await newest.get())
-            if message is None:
-                continue
+            message = await newest.get()
             if (page := _pages.get(message.page)) is None:
                 await _send(socket, _to_json({"unknown": message.number}))
                 continue
@@ -127,16 +134,26 @@ async def _serve(socket: WebSocket) -> None:
             page = await answered.get()
             await _send(socket, await anyio.to_thread.run_sync(_followup_json, page, faults))
 
-    speaking = [asyncio.create_task(answer()), asyncio.create_task(say_more())]
+    async def send_frame(told: dict[str, Any]) -> None:
+        await _send(socket, _to_json(told))
+
+    reader = live_feed.FeedReader(send_frame)
+    speaking = [asyncio.create_task(work) for work in (answer(), say_more(), reader.run())]
     for task in speaking:
         task.add_done_callback(_log_failure)
     try:
         async for text in socket.iter_text():
             if any(task.done() for task in speaking):
                 break
-            _last_message_at[0] = time.monotonic()
-            _put(newest, text)
+            if (told := read_message(text)) is None:
+                continue
+            if (said := live_feed.parse_message(told)) is not None:
+                reader.hear(said)
+            elif (message := parse_message(told)) is not None:
+                _last_message_at[0] = time.monotonic()
+                _put(newest, message)
     finally:
+        reader.close()
         for task in speaking:
             task.cancel()
         with contextlib.suppress(RuntimeError):  # closed already
@@ -183,7 +200,7 @@ def _to_json(what: dict[str, Any]) -> str:
 
 async def _send(socket: WebSocket, text: str) -> None:
     if text:
-        with contextlib.suppress(WebSocketDisconnect):  # the one who listens hears of it too
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the one who listens hears of it too
             await socket.send_text(text)
 
 
