@@ -26,9 +26,10 @@ batch.restore(scene)
 running = generation is not None and not generation.ended
 
 header.draw_header(
-    "Compare",
+    "Listen",
     "One prompt, one set of candidate replies from the base model. The left reply is any one of them; the others are "
     "chosen among them by the weights of a palette.",
+    heading="Listen and compare",
 )
 pinned.draw_palettes(scene, assessment, prompt_form.candidate_count())
 

@@ -15,9 +15,10 @@ if meeting_host.is_open():
     st.stop()
 
 header.draw_header(
-    "Groups",
+    "Agree",
     "Different people want different things of one model. Seat their palettes here, see where they conflict, and take "
     "a common palette that gives each as much as possible.",
+    heading="Agree on a palette",
 )
 palette_state.draw_undo_line()
 roster.draw_problem()
@@ -34,8 +35,8 @@ if not everyone:
         st.header("No groups yet", anchor=False)
         st.html(
             markup.note(
-                "Add the current palette under the name of the group that it belongs to, change it on the page "
-                "Palette, and add the next one. Or open a meeting, in which each person sets a palette on a phone."
+                "Add the current palette under the name of the group that it belongs to, change it on the page Set, "
+                "and add the next one. Or open a meeting, in which each person sets a palette on a phone."
             )
         )
         st.button(

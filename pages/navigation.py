@@ -14,24 +14,27 @@ from pages.view.session import kept
 from pages.view.shell import browser_back, connection, errors, markup
 from pages.view.shell.session_keys import OPEN_PAGE
 
-#: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu.
+#: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu, after
+#: the pages without one. Titles say what people do there; addresses stay as they are, for links that exist.
 PAGES = {
     "": [
-        ("palette", "Palette", "tune"),
-        ("values", "Values", "label"),
-        ("tradeoffs", "Trade-offs", "balance"),
-        ("compare", "Compare", "compare"),
-        ("palettes", "Palettes", "palette"),
-        ("groups", "Groups", "groups"),
+        ("palette", "Set", "tune"),
+        ("tradeoffs", "Explore", "balance"),
+        ("compare", "Listen", "compare"),
+        ("groups", "Agree", "groups"),
+        ("palettes", "Library", "palette"),
     ],
-    "Study": [
+    "Data": [
+        ("values", "Values", "label"),
+        ("tables", "Tables", "table_chart"),
+    ],
+    "Report": [
+        ("report", "Report", "summarize"),
+        ("delivery", "Evidence", "fact_check"),
         ("sequence", "Sequence", "format_list_numbered"),
         ("baselines", "Baselines", "casino"),
-        ("tables", "Tables", "table_chart"),
-        ("delivery", "Evidence", "fact_check"),
-        ("report", "Report", "summarize"),
     ],
-    "About": [
+    "Help": [
         ("how", "How it works", "functions"),
         ("limits", "Limits", "report"),
         ("documents", "Documents", "article"),
@@ -55,7 +58,7 @@ bar = {section: [page(*line) for line in lines] for section, lines in PAGES.item
 # The phone's side of a meeting is reached by its link only.
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
-if chosen.url_path not in ("", "join"):  # the page Palette does so in its own fragment, and a phone has nothing to keep
+if chosen.url_path not in ("", "join"):  # the page Set does so in its own fragment, and a phone has nothing to keep
     kept.draw()
 errors.draw_failed_click()
 OPEN_PAGE.set(chosen.title)

@@ -12,12 +12,13 @@ from pages.view.shell import markup
 
 palette_state.current()
 header.draw_header(
-    "Palette",
+    "Set",
     ""
     if welcome.is_expanded()
     else "Say how much of each value you want, and leave free what you do not mind. At once you "
     "see whether this model can give it, what it costs and what stands in the way.",
     start_again=True,
+    heading="Set your targets",
 )
 palette_state.draw_address_error()
 if reading := palette_state.current()[0].table.reading:

@@ -20,7 +20,9 @@ VIEWS = {
 scene, palette = palette_state.current()
 own = palette_cache.AssessedPalette(scene, palette, palette_state.current_assessment(scene, palette))
 header.draw_header(
-    "Palettes", "Keep a palette under a name, begin from another, hold several side by side, and see how yours changed."
+    "Library",
+    "Keep a palette under a name, begin from another, hold several side by side, and see how yours changed.",
+    heading="Library of palettes",
 )
 header.draw_palette_line(scene, own.assessment)
 palette_state.draw_undo_line()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.view.session import header, palette_state
-from pages.view.shell import tabs
+from pages.view.shell import markup, tabs
 from pages.view.tradeoffs import all_pairs, local_steps, parallel, shared, sweep, three_values, two_values
 from pages.view.tradeoffs.shared import CurrentPalette, current_palette
 
@@ -40,7 +40,9 @@ def choose(now: CurrentPalette) -> str:
 
 now = current_palette()
 header.draw_header(
-    "Trade-offs", "Where values pull against each other, how far each budget reaches, and what one more step costs."
+    "Explore",
+    "Where values pull against each other, how far each budget reaches, and what one more step costs.",
+    heading="Explore trade-offs",
 )
 header.draw_palette_line(now.scene, now.assessment)
 palette_state.draw_undo_line()
@@ -53,4 +55,8 @@ with figures:
     VIEWS[view][1](now)
 axes = [shared.ACROSS.get(), shared.UPWARDS.get()]
 names = [now.scene.table.values[j] for j in axes if j is not None]
+with st.container(horizontal=True, vertical_alignment="center", key="explore_more"):
+    st.html(markup.note("More to explore:"), width="content")
+    st.page_link("sequence.py", label="Sequence: one value after another", icon=":material/format_list_numbered:")
+    st.page_link("baselines.py", label="Baselines: weights picked without targets", icon=":material/casino:")
 tabs.write_address({"view": view} | ({"pair": ",".join(names)} if len(names) == 2 else {}))

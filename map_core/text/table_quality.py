@@ -34,7 +34,7 @@ def advice_reason(advice: Advice, prompts: int) -> str:
             "can say what choosing among them gives."
         )
     if reason is Reason.NO_TARGETS:
-        return "Every value is free, so nothing is asked of the table. Set a target on the page Palette first."
+        return "Every value is free, so nothing is asked of the table. Set a target on the page Set first."
     if reason is Reason.OUT_OF_REACH:
         enough = (
             f"About {_times(advice.factor)} as many would do."

@@ -148,7 +148,7 @@ async def _open(browser: Any, address: str, faults: list[str]) -> Any:
     page.on("pageerror", lambda error: faults.append(f"page: {error}"))
     page.on("console", lambda line: faults.append(f"console: {line.text}") if line.type == "error" else None)
     await page.goto(address)
-    await page.get_by_role("link", name="Compare").click(timeout=120_000)
+    await page.get_by_role("link", name="Listen").click(timeout=120_000)
     await page.wait_for_selector(".st-key-generate button:enabled", timeout=120_000)
     for key, number in (("candidates_k", CANDIDATES), ("max_new_tokens", TOKENS)):
         box = page.locator(f".st-key-{key} input")

@@ -50,7 +50,7 @@ def press(page, value: str, key: str) -> None:
 
 
 def test_a_click_on_the_frontier_is_looked_at_and_then_taken(page):
-    page.get_by_role("link", name="Trade-offs").click()
+    page.get_by_role("link", name="Explore").click()
     expect(keyed(page, "frontier_csv").locator("button")).to_be_visible(timeout=60 * SECONDS)
     chips = keyed(page, "palette_line").locator(".vp-chips")
     before = chips.inner_text()
@@ -82,13 +82,13 @@ def test_a_click_on_the_frontier_is_looked_at_and_then_taken(page):
 def test_a_page_opened_by_its_address_has_the_whole_app_around_it(context, address):
     opened = context.new_page()
     opened.goto(f"{address}/tradeoffs")
-    expect(opened.get_by_role("heading", name="Trade-offs")).to_be_visible(timeout=60 * SECONDS)
-    expect(opened.get_by_role("link", name="Compare")).to_be_visible()
+    expect(opened.get_by_role("heading", name="Explore")).to_be_visible(timeout=60 * SECONDS)
+    expect(opened.get_by_role("link", name="Listen")).to_be_visible()
     opened.close()
 
 
 def test_an_empty_prompt_is_refused_in_words(page):
-    page.get_by_role("link", name="Compare").click()
+    page.get_by_role("link", name="Listen").click()
     page.get_by_role("textbox", name="Prompt").fill("  ")
     page.get_by_role("textbox", name="Prompt").press("Tab")
     if keyed(page, "generate").locator("button").is_disabled():
@@ -103,7 +103,7 @@ class TestGenerating:
     """With the default models: from the prompt to two replies."""
 
     def ask(self, page, candidates: int, tokens: int) -> None:
-        page.get_by_role("link", name="Compare").click()
+        page.get_by_role("link", name="Listen").click()
         prompt = page.get_by_role("textbox", name="Prompt")
         prompt.fill("My parcel arrived broken. <b>What</b> now?")
         prompt.press("Tab")
@@ -158,7 +158,7 @@ class TestGenerating:
 
     def quick(self, page, prompt: str = "", candidates: int = 4, tokens: int = 8) -> None:
         """A short generation, to its end."""
-        page.get_by_role("link", name="Compare").click()
+        page.get_by_role("link", name="Listen").click()
         if prompt:
             box = page.get_by_role("textbox", name=re.compile("rompt$"))
             box.fill(prompt)
@@ -177,7 +177,7 @@ class TestGenerating:
         expect(keyed(page, "candidates_csv").locator("button")).to_be_visible(timeout=30 * SECONDS)
 
     def test_palettes_speak_side_by_side_and_a_target_moves_the_pick_without_sampling(self, page):
-        page.get_by_role("link", name="Compare").click()
+        page.get_by_role("link", name="Listen").click()
         keyed(page, "pin_popover").locator("button").first.click()
         page.get_by_role("textbox", name="Name").fill("<b>Calm</b>")
         page.get_by_role("textbox", name="Name").press("Tab")
@@ -251,7 +251,7 @@ class TestGenerating:
         assert [int(row["aligned"]) for row in rows].index(1) == record["aligned_candidate"]
 
     def test_many_prompts_fill_a_table_and_survive_another_page_and_a_reload(self, page):
-        page.get_by_role("link", name="Compare").click()
+        page.get_by_role("link", name="Listen").click()
         page.get_by_role("radio", name="Many prompts").click()
         for key, number in (("many_count", 3), ("candidates_k", 2), ("max_new_tokens", 8)):
             box = keyed(page, key).locator("input")
@@ -260,9 +260,9 @@ class TestGenerating:
             expect(box).to_have_value(str(number))
         keyed(page, "many_start").locator("button").click()
         expect(page.locator("[role=status]")).to_contain_text("of 3 prompts are answered")
-        page.get_by_role("link", name="Trade-offs").click()
-        expect(page.get_by_role("heading", name="Trade-offs")).to_be_visible()
-        page.get_by_role("link", name="Compare").click()
+        page.get_by_role("link", name="Explore").click()
+        expect(page.get_by_role("heading", name="Explore")).to_be_visible()
+        page.get_by_role("link", name="Listen").click()
         expect(page.locator("[role=status]")).to_contain_text("3 of 3 prompts", timeout=120 * SECONDS)
         # Two of the values with a target have a scorer here.
         expect(keyed(page, "many_charts").locator(".js-plotly-plot")).to_have_count(2)

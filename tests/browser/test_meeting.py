@@ -40,7 +40,7 @@ def test_a_phone_joins_the_picture_on_the_wall(browser, address):
     phone.keyboard.press("ArrowRight")
     expect(keyed(phone, "join_verdict").locator("[role=status]")).to_contain_text("Reachable")
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    expect(phone.get_by_role("link", name="Trade-offs")).to_have_count(0)
+    expect(phone.get_by_role("link", name="Explore")).to_have_count(0)
     keyed(phone, "send").locator("button").click()
 
     expect(wall.get_by_text("1 person has joined")).to_be_visible(timeout=20 * SECONDS)

@@ -1,4 +1,4 @@
-"""The page Palettes on a phone: saved, pinned, side by side, blended, back in time, and the link opens the same."""
+"""The page Library on a phone: saved, pinned, side by side, blended, back in time, and the link opens the same."""
 
 from __future__ import annotations
 

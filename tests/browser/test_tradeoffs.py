@@ -1,4 +1,4 @@
-"""Trade-offs in a real browser: what a click in a figure does, which AppTest cannot see."""
+"""Explore in a real browser: what a click in a figure does, which AppTest cannot see."""
 
 from __future__ import annotations
 

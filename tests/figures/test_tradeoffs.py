@@ -1,4 +1,4 @@
-"""The figures of Trade-offs, each against the result that it was drawn from: hovers, pairs, lines, triangle, bands."""
+"""The figures of the page Explore, each against the result that it draws: hovers, pairs, lines, triangle, bands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups and meetings as scripts: who is seated, what is said, what the host and the phones see."""
+"""Agree and meetings as scripts: who is seated, what is said, what the host and the phones see."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["app", "compare", "desk", "table"]
 
 @pytest.fixture
 def watching(compare: AppTest, desk: Desk):
-    """A second viewer, who opens an address of the first one's page Compare."""
+    """A second viewer, who opens an address of the first one's page Listen."""
 
     def open_address(**parameters: str) -> AppTest:
         other = AppTest.from_file(APP, default_timeout=60)

@@ -1,4 +1,4 @@
-"""The page Palettes as a script: saving, taking, versions, presets, side by side, blends, timeline, links, files."""
+"""The page Library as a script: saving, taking, versions, presets, side by side, blends, timeline, links, files."""
 
 from __future__ import annotations
 

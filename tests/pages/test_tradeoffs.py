@@ -1,4 +1,4 @@
-"""Trade-offs as a script: its five views, a point that is looked at and taken, and steps; clicks are the browser's."""
+"""Explore as a script: its five views, a point that is looked at and taken, and steps; clicks are the browser's."""
 
 from __future__ import annotations
 

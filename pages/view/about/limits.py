@@ -35,7 +35,7 @@ def _scorers() -> ProductLimit:
         "A high level says that replies score high. A wrong answer in a kind tone is kind to a scorer, and whoever "
         "pushes a "
         "value hard finds what its scorer overlooks.",
-        "Read the card of a value before it becomes policy, read replies on Compare, and have people vote on them.",
+        "Read the card of a value before it becomes policy, read replies on Listen, and have people vote on them.",
     )
 
 
@@ -84,10 +84,10 @@ def _candidates(scene: Scene) -> ProductLimit:
     replies = math.exp(oracle.log_candidates)
     return ProductLimit(
         "Few candidates reach less far",
-        f"The forecast on Palette is for {amounts.fixed(replies)} candidates a prompt, which can spend log "
+        f"The forecast on Set is for {amounts.fixed(replies)} candidates a prompt, which can spend log "
         f"{amounts.fixed(replies)} = {amounts.nats(oracle.log_candidates)} at the most. A generator that draws fewer "
         "reaches less.",
-        "Compare solves for the number that it draws, and solve --candidates does so for yours.",
+        "Listen solves for the number that it draws, and solve --candidates does so for yours.",
     )
 
 

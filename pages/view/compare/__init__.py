@@ -1,1 +1,1 @@
-"""Parts of the page *Compare*: prompt, replies, candidates, blind votes, many prompts."""
+"""Parts of the page *Listen*: prompt, replies, candidates, blind votes, many prompts."""

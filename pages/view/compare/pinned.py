@@ -1,4 +1,4 @@
-"""The palettes that speak on Compare: today's, steered here as on its own page, and those pinned beside it."""
+"""The palettes that speak on Listen: today's, steered here as on its own page, and those pinned beside it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def pin(name: str, palette: Palette) -> None:
     if len(pinned_palettes()) < MAX_PINNED:
         pinned = PinnedPalette(unused_name(name, used_names.__contains__), palette)
         PINNED.set((*pinned_palettes(), pinned))
-        st.toast(markup.plain(f"{pinned.name} is pinned: it answers beside yours on Compare."), icon=":material/keep:")
+        st.toast(markup.plain(f"{pinned.name} is pinned: it answers beside yours on Listen."), icon=":material/keep:")
 
 
 def _pin() -> None:
@@ -106,7 +106,7 @@ def unpin(place: int) -> None:
 
 
 def _use(place: int) -> None:
-    """Make a pinned palette today's; the page Palette then shows it."""
+    """Make a pinned palette today's; the page Set then shows it."""
     palette_state.apply_with_undo(pinned_palettes()[place].palette, f"{pinned_palettes()[place].name} was taken.")
 
 

@@ -1,1 +1,1 @@
-"""Parts of the page *Groups* and of meetings."""
+"""Parts of the page *Agree* and of meetings."""

@@ -1,4 +1,4 @@
-"""The markup of Groups and of meetings; everything in it that is not ours is escaped."""
+"""The markup of Agree and of meetings; everything in it that is not ours is escaped."""
 
 from __future__ import annotations
 

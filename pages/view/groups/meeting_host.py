@@ -124,12 +124,12 @@ def draw_meeting() -> None:
     held = meetings.meeting(database(), code)
     if held is None:
         meeting_result.draw_closed(code)
-        st.button("Back to Groups", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
+        st.button("Back to Agree", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
         return
     whole = scenes.load(scenes.ALL).table
     if held.table_key != table_key(whole) or held.use_case not in (scenes.ALL, *whole.use_case_names):
         st.html(markup.title(held.name, "This meeting is about another table than the one that is open here."))
-        st.button("Back to Groups", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
+        st.button("Back to Agree", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
         return
     scene = scenes.load(held.use_case)
     is_host = meetings.code_of(str(HOST.get() or "")) == held.code
@@ -182,7 +182,7 @@ def _draw_exit(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
         st.html(
             shell_markup.note(
                 "The meeting ends for everybody. Each phone is shown the common palette; names and palettes leave the "
-                "database and stay on your page Groups alone, where they can be saved as files."
+                "database and stay on your page Agree alone, where they can be saved as files."
             )
         )
         st.button("Close the meeting", key="meeting_end", type="primary", on_click=_close, args=(scene, held))
@@ -190,7 +190,7 @@ def _draw_exit(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
 
 
 def _close(scene: Scene, held: meetings.Meeting) -> None:
-    """Seat the members on the page Groups, keep what they came to, and end the meeting."""
+    """Seat the members on the page Agree, keep what they came to, and end the meeting."""
     seated = [SeatedGroup(entry.name, entry.palette) for entry in meetings.entries(database(), held.code)]
     result = meeting_result.final_result(scene, roster.to_groups(scene, seated), meeting_budget(scene, held))
     roster.add(seated)

@@ -1,4 +1,4 @@
-"""What several groups come to, as it is found and as it is drawn: on the page Groups, and large in a meeting.
+"""What several groups come to, as it is found and as it is drawn: on the page Agree, and large in a meeting.
 
 The work is a background job named by what the groups ask for and not by what they are called, so that everybody who
 looks at the same table shares it. Constraint: names of groups are shown as text.

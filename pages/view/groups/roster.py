@@ -263,7 +263,7 @@ def _saved() -> None:
         st.text(str(error))
         return
     if not saved:
-        st.html(markup.note("Nothing is saved yet. The page Palettes keeps the current palette under a name."))
+        st.html(markup.note("Nothing is saved yet. The Library keeps the current palette under a name."))
         return
     st.multiselect("Saved palettes", range(len(saved)), format_func=lambda k: saved[k].name, key=CHOSEN_SAVED.name)
     st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(saved,))

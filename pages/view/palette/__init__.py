@@ -1,1 +1,1 @@
-"""Parts of the page *Palette*: faders, verdict, example, landing and tour."""
+"""Parts of the page *Set*: faders, verdict, example, landing and tour."""

@@ -24,9 +24,9 @@ TOUR: Key[Tour | None] = Key("tour", None)
 
 #: Where the last stop leads.
 NEXT_PAGES = (
-    ("tradeoffs", "Trade-offs", ":material/balance:"),
-    ("compare", "Compare", ":material/compare:"),
-    ("groups", "Groups", ":material/groups:"),
+    ("tradeoffs", "Explore", ":material/balance:"),
+    ("compare", "Listen", ":material/compare:"),
+    ("groups", "Agree", ":material/groups:"),
     ("report", "Report", ":material/summarize:"),
     ("how", "How it works", ":material/functions:"),
 )

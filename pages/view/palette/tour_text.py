@@ -141,7 +141,7 @@ def _top(scene: Scene, palette: Palette, j: int) -> float:
 def _hear(stop: TourStop, live: LiveAnswer) -> list[str]:
     table = live.scene.table
     if not table.replies:
-        return ["This table has rewards and no texts. Compare asks a model, and shows its replies beside aligned ones."]
+        return ["This table has rewards and no texts. Listen asks a model, and shows its replies beside aligned ones."]
     example = reply_example(table, live.scene.oracle, live.weights, live.scene.examples[0])
     now, before = sentences.chance(example.probability), sentences.chance(1 / example.candidates)
     rise = (
@@ -151,7 +151,7 @@ def _hear(stop: TourStop, live: LiveAnswer) -> list[str]:
     return [
         "Below the faders a prompt is answered twice: as the model is, and as your palette would have it.",
         rise,
-        "Move a fader and the replies change with it. They come from the table; Compare writes new ones.",
+        "Move a fader and the replies change with it. They come from the table; Listen writes new ones.",
     ]
 
 

@@ -1,1 +1,1 @@
-"""Parts of the page *Palettes*: saved ones, presets, side by side, blends, timeline, files."""
+"""Parts of the page *Library*: saved ones, presets, side by side, blends, timeline, files."""

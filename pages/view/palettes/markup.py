@@ -1,4 +1,4 @@
-"""The small pieces of markup of the page Palettes; everything in them that is not ours is escaped."""
+"""The small pieces of markup of the page Library; everything in them that is not ours is escaped."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ NEW_COLOUR: KeyFamily[str | None] = KeyFamily("rename_colour_{}", None)
 NEW_NOTE: KeyFamily[str] = KeyFamily("rename_note_{}", "")
 
 NOTHING = (
-    "Nothing is saved yet. Set a palette on the page Palette, or begin from one of the presets, then give it a name "
+    "Nothing is saved yet. Set a palette on the page Set, or begin from one of the presets, then give it a name "
     "here. It stays in this app's database until you delete it."
 )
 #: Palettes that are listed at first; the others follow on request.

@@ -34,7 +34,7 @@ def draw_side_by_side(own: AssessedPalette) -> None:
         st.html(
             markup.note(
                 "Nothing is pinned, so your palette stands alone. Pin a saved palette or a preset, or pin your palette "
-                "here before you change it. What is pinned answers on Compare as well."
+                "here before you change it. What is pinned answers on Listen as well."
             )
         )
     prompt = _prompt(own.scene)

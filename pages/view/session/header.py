@@ -23,11 +23,19 @@ _ICONS = {
 }
 
 
-def draw_header(title: str, note: str, start_again: bool = False, use_case: bool = True) -> None:
-    """Title and purpose of a page, and the choice of the use case and the page's words beside them."""
+def draw_header(title: str, note: str, start_again: bool = False, use_case: bool = True, heading: str = "") -> None:
+    """Draw the top of a page: what it is for, the choice of the use case, and the page's words.
+
+    Args:
+        title: of the page in the navigation.
+        note: its purpose in a sentence or two; "" for none.
+        start_again: with a button that starts again.
+        use_case: with the choice of the use case.
+        heading: in place of the title, where that is one word.
+    """
     left, right = st.columns([1.15, 1], gap="large", vertical_alignment="bottom")
     with left:
-        st.title(title)
+        st.title(heading or title)
         if note:
             st.html(markup.note(note))
     with right, st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="right", key="toolbar"):

@@ -1,4 +1,4 @@
-"""Compute everything that the page Palette shows of one palette, in the few milliseconds between two moves of a fader.
+"""Compute everything that the page Set shows of one palette, in the few milliseconds between two moves of a fader.
 
 What takes longer (the repairs, the probability of the verdict) is computed in the background once the fader rests, and
 shown when it is there. Constraint: arrays and words in frozen results; the parts of the page only draw them.

@@ -11,7 +11,7 @@ from pages.view.shell import markup
 
 #: The words that a page speaks in, by its title.
 PAGE_TERMS = {
-    "Palette": (
+    "Set": (
         "value",
         "percentile",
         "target",
@@ -40,10 +40,10 @@ PAGE_TERMS = {
         "rank correlation",
         "target",
     ),
-    "Trade-offs": ("frontier", "trade-off", "budget", "nats", "shadow price", "sensitivity", "slack", "interval"),
-    "Compare": ("base model", "aligned model", "candidate", "weights", "effective sample size", "nats", "forecast"),
-    "Palettes": ("palette", "target", "use case", "weights", "distance", "best of N"),
-    "Groups": ("group", "conflict", "satisfaction", "common palette", "budget", "nats"),
+    "Explore": ("frontier", "trade-off", "budget", "nats", "shadow price", "sensitivity", "slack", "interval"),
+    "Listen": ("base model", "aligned model", "candidate", "weights", "effective sample size", "nats", "forecast"),
+    "Library": ("palette", "target", "use case", "weights", "distance", "best of N"),
+    "Agree": ("group", "conflict", "satisfaction", "common palette", "budget", "nats"),
     "Sequence": ("round", "level", "weights", "distance", "nats"),
     "Baselines": ("target", "weights", "level", "distance", "nats"),
     "Tables": (

@@ -35,7 +35,7 @@ STEPS = {
             ),
             (
                 "Use it",
-                "Press Use it as a target: it has a slider on Palette, beside the others, and counts on every page.",
+                "Press Use it as a target: it has a slider on Set, beside the others, and counts on every page.",
             ),
         ),
     ),

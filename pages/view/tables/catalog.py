@@ -43,8 +43,8 @@ def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
             st.html(markup.note(f"Values: {', '.join(value.replace('_', ' ') for value in table.values)}."))
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"table_buttons_{key}"):
             if looked_at:
-                st.page_link("palette.py", label="Go to the palette", icon=":material/tune:")
-                st.page_link("tradeoffs.py", label="Trade-offs", icon=":material/balance:")
+                st.page_link("palette.py", label="Set targets", icon=":material/tune:")
+                st.page_link("tradeoffs.py", label="Explore", icon=":material/balance:")
             else:
                 st.button(
                     "Look at it",

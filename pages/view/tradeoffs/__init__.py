@@ -1,1 +1,1 @@
-"""Parts of the page *Trade-offs*, a file a view."""
+"""Parts of the page *Explore*, a file a view."""

@@ -31,12 +31,12 @@ def draw_local_steps(today: CurrentPalette) -> None:
     st.header("Small changes")
     own = today.assessment.solution
     if not today.wanted:
-        st.html(markup.note("No value has a target, so there is nothing to move. Set one on Palette."))
+        st.html(markup.note("No value has a target, so there is nothing to move. Set one on the page Set."))
         return
     if own is None:
         st.html(markup.note("Your palette is not possible. Steps start from the nearest one that is."))
         if today.assessment.nearest is None:
-            st.html(markup.note("Nothing near it is possible: take a lock off, or lower a target, on Palette."))
+            st.html(markup.note("Nothing near it is possible: take a lock off, or lower a target, on the page Set."))
         else:
             st.button(
                 "Go to the nearest palette that works",

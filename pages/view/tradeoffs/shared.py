@@ -1,4 +1,4 @@
-"""What every view of Trade-offs starts from: the palette of this viewer, and the choices that the views share."""
+"""What every view of Explore starts from: the palette of this viewer, and the choices that the views share."""
 
 from __future__ import annotations
 
