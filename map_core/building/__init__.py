@@ -15,6 +15,7 @@ retry                   waits between requests to a busy server
 checkpoints             replies and rewards on disk, by prompt
 writer                  the finished table
 progress                how far a build is
+estimate                what a build will take, from its first prompts
 batch_answers           many prompts answered into one file of JSON lines
 """
 
@@ -33,11 +34,12 @@ from map_core.building.plan import (
     prompt_seed,
     refuse_overwrite,
 )
-from map_core.building.progress import Progress, ProgressFile, Reporter
+from map_core.building.progress import BuildEstimate, Progress, ProgressFile, Reporter
 from map_core.building.workers import LocalWorkers, Workers
 
 __all__ = [
     "DEFAULT_SETTINGS",
+    "BuildEstimate",
     "BuildPolicy",
     "BuildResult",
     "FailedScore",

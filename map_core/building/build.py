@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from map_core.building.checkpoints import BuildCheckpoints, checkpoint_path
+from map_core.building.estimate import report_estimate
 from map_core.building.existing_table import ExistingTable
 from map_core.building.job import BuildJob, BuildRun, ValueColumn
 from map_core.building.plan import (
@@ -189,6 +190,8 @@ def run_job(
         if check is not None:
             check()
         work = BuildRun(job, parts, report)
+        if report is not None:
+            report_estimate(work, crew, keeping.skip_unusable, report)
         work.sample(crew, keeping.skip_unusable)
         work.score(crew)
         built = work.write()

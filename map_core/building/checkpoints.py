@@ -135,6 +135,11 @@ class BuildCheckpoints:
                 by_number[number] = Reply(text, tuple(tokens), tuple(log_probs), finished, filtered)
         return by_number
 
+    def size(self, key: str) -> int:
+        """Return the bytes on disk of a prompt's parts."""
+        names = [_replies_name(key, first, end) for first, end in self._ranges.get(key, ())]
+        return sum(self.folder.size(name) for name in (*names, _scores_name(key)) if name in self.folder)
+
     def write_replies(self, key: str, first: int, replies: Sequence[Reply]) -> None:
         """Keep replies to a prompt; the first of them is candidate number ``first``."""
         end = first + len(replies)

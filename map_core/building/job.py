@@ -8,10 +8,11 @@ thing is begun.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from map_core.building.checkpoints import BuildCheckpoints, PromptScores, ScoreKey, checkpoint_key
@@ -91,10 +92,22 @@ class BuildRun:
         for prompt in job.prompts:
             self._keys.append(checkpoint_key(prompt.text, occurrences.setdefault(prompt.text, 0)))
             occurrences[prompt.text] += 1
-        self._sampled = self._scored = 0
+        self._scored = 0
+        #: Replies drawn in this run, and their tokens as far as the model tells them.
+        self.sampled = self.tokens = 0
 
-    def sample(self, crew: Workers, skip: bool = False) -> None:
+    @property
+    def prompts(self) -> int:
+        """How many prompts the table will have."""
+        return len(self._keys)
+
+    def sample(self, crew: Workers, skip: bool = False, only: Collection[int] | None = None) -> None:
         """Draw what is missing.
+
+        Args:
+            crew: who draws.
+            skip: go on without prompts that the model does not take.
+            only: the places of the prompts that are looked at; None for all.
 
         Raises:
             InputError: the model does not take a prompt and ``skip`` is off, or it takes none.
@@ -102,7 +115,7 @@ class BuildRun:
         lacking, refused = list(self._lacking()), 0
         steps = StageProgress("sampling", len(self._keys) - len(lacking), len(self._keys), self._report)
         guard = RepetitionGuard(SamplingSettings.from_metadata(self._job.metadata))
-        for lack, replies in crew.draw(lacking):
+        for lack, replies in crew.draw(task for task in lacking if only is None or task.number in only):
             if isinstance(replies, InputError):
                 refused += 1
                 if skip and refused < len(self._keys):
@@ -112,7 +125,8 @@ class BuildRun:
                 raise InputError(f"The prompt {prompt!r} cannot be used. {replies}") from replies
             for key, first, kept in guard.pass_on(self._keys[lack.number], lack.first, replies):
                 self._parts.write_replies(key, first, kept)
-            self._sampled += len(replies)
+            self.sampled += len(replies)
+            self.tokens += sum(len(reply.tokens) or len(reply.log_probs) for reply in replies)
             steps.one()
         for key, first, kept in guard.rest():
             self._parts.write_replies(key, first, kept)
@@ -124,18 +138,24 @@ class BuildRun:
             if first < self._job.candidates:
                 yield SamplingTask(number, self._job.prompts[number].text, first, self._job.candidates - first)
 
-    def score(self, crew: Workers) -> None:
+    def score(self, crew: Workers, only: Collection[int] | None = None) -> None:
         """Score what is missing.
+
+        Args:
+            crew: who scores.
+            only: the places of the prompts that are looked at, without a report of progress; None for all.
 
         Raises:
             ScorerError: a scorer fails on everything.
         """
         self._mark_filtered()
-        waiting = {number: count for number in range(len(self._keys)) if (count := len(self._wanted(number)))}
+        numbers = range(len(self._keys)) if only is None else sorted(only)
+        waiting = {number: count for number in numbers if (count := len(self._wanted(number)))}
         faults = FailureTracker()
-        if len(waiting) < len(self._keys):
+        if len(waiting) < len(numbers):
             faults.worked.update(column.key for column in self._job.columns)
-        steps = StageProgress("scoring", len(self._keys) - len(waiting), len(self._keys), self._report)
+        report = self._report if only is None else None
+        steps = StageProgress("scoring", len(self._keys) - len(waiting), len(self._keys), report)
         ready: dict[int, list[ScoredPrompt]] = {}
         try:
             for batch, (given, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
@@ -175,6 +195,24 @@ class BuildRun:
                 lost = sorted(filtered.intersection(lacking))
                 marked += [(column.key, dict.fromkeys(lost, math.nan), dict.fromkeys(lost, FILTERED))] if lost else []
             self._keep_scores(number, marked)
+
+    def unfinished(self) -> list[int]:
+        """Return the places of the prompts that lack replies or rewards."""
+        undrawn = {task.number for task in self._lacking()}
+        return [number for number in range(len(self._keys)) if number in undrawn or self._wanted(number)]
+
+    def checkpoint_bytes(self, numbers: Iterable[int]) -> int:
+        """Return the size on disk of what is kept of some prompts."""
+        return sum(self._parts.size(self._keys[number]) for number in numbers)
+
+    def table_bytes(self, numbers: Sequence[int]) -> int:
+        """Return the size on disk of some prompts' rows in a table, without its metadata."""
+        prompts = [self._job.prompts[number] for number in numbers]
+        names = [column.key[0] for column in self._job.columns]
+        with TemporaryDirectory() as folder:
+            out = Path(folder) / "rows.parquet"
+            write_table(out, prompts, lambda place: self._rows(numbers[place]), names, {})
+            return out.stat().st_size
 
     def _wanted(self, number: int) -> list[tuple[int, ValueColumn, list[int]]]:
         """Return the values that lack rewards on a prompt, and the candidates that lack them."""
@@ -248,7 +286,7 @@ class BuildRun:
             tuple(names),
             len(job.prompts) - len(empty),
             written,
-            sampled=self._sampled,
+            sampled=self.sampled,
             scored=self._scored,
             marked=tuple(marks),
             skipped=tuple(empty),

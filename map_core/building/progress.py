@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,32 @@ WRITE_INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
+class BuildEstimate:
+    """What is left of a build, extrapolated from prompts that it has just made.
+
+    Args:
+        measured: how many prompts it rests on.
+        prompts: how many are left.
+        replies: how many are left to draw.
+        tokens: of these replies; None where the model does not tell.
+        tokens_per_second: how quickly tokens were drawn; None where the model does not tell.
+        sampling_seconds, scoring_seconds: for what is left.
+        checkpoint_bytes: of everything that is kept until the table is complete, what is there included.
+        table_bytes: of the table's rows.
+    """
+
+    measured: int
+    prompts: int
+    replies: int
+    tokens: int | None
+    tokens_per_second: float | None
+    sampling_seconds: float
+    scoring_seconds: float
+    checkpoint_bytes: int
+    table_bytes: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a build is.
 
@@ -31,6 +57,7 @@ class Progress:
         done, total: prompts of this stage that are ready, and all of them.
         resumed: how many of ``done`` an earlier run had made.
         seconds: time spent on this stage in this run.
+        estimate: what is left of the build; in one report only, as soon as it can be told.
     """
 
     stage: str
@@ -38,6 +65,7 @@ class Progress:
     total: int
     resumed: int
     seconds: float
+    estimate: BuildEstimate | None = None
 
     @property
     def rate(self) -> float | None:
@@ -89,7 +117,8 @@ class ProgressFile:
     "scoring", "writing"), ``done``, ``total`` and ``resumed`` in prompts, ``rate`` in prompts a minute and
     ``seconds_left`` of this stage (null while unknown), ``pid``, ``pid_started`` and ``pid_ticks`` (the process
     and when it began, see :class:`map_core.core.child_process.ProcessIdentity`),
-    ``began``, ``updated`` and ``ended`` (all times in seconds since 1970), ``out``, ``error`` (in words, null unless
+    ``began``, ``updated`` and ``ended`` (all times in seconds since 1970), ``out``, ``estimate`` (the fields of
+    :class:`BuildEstimate`, null until it is known), ``error`` (in words, null unless
     failed), ``notes`` (sentences that a person should read), ``questions`` (what has to be decided first, see
     :class:`map_core.data.importing.questions.Question`) and what ``more`` says.
 
@@ -107,13 +136,15 @@ class ProgressFile:
         self._last = Progress("starting", 0, 0, 0, 0.0)
         self._began, self._written = time.time(), 0.0
         self._notes: tuple[str, ...] = ()
+        self._estimate: BuildEstimate | None = None
         self._questions: list[Mapping[str, Any]] = []
         self._process = ProcessIdentity.of(os.getpid()).as_dict()
         self._write("running")
 
     def __call__(self, progress: Progress) -> None:
         """Take a report; write it at each stage's start and end, and at most every :data:`WRITE_INTERVAL` seconds."""
-        turned = progress.stage != self._last.stage or progress.done == progress.total
+        self._estimate = progress.estimate or self._estimate
+        turned = progress.estimate or progress.stage != self._last.stage or progress.done == progress.total
         self._last = progress
         if turned or time.monotonic() - self._written >= WRITE_INTERVAL:
             self._write("running")
@@ -146,6 +177,7 @@ class ProgressFile:
             "updated": now,
             "ended": None if state == "running" else now,
             "out": str(self.out),
+            "estimate": None if self._estimate is None else asdict(self._estimate),
             "error": error,
             "notes": list(self._notes),
             "questions": self._questions,

@@ -96,6 +96,11 @@ class RayWorkers:
         return info
 
     @property
+    def parallel(self) -> int:
+        """See :attr:`map_core.building.workers.Workers.parallel`: a prompt a worker."""
+        return len(self._workers)
+
+    @property
     def workers(self) -> list[Any]:
         """The workers, for whoever watches them."""
         return list(self._workers)

@@ -76,6 +76,11 @@ class Workers(Protocol):
         """The model that draws."""
         ...
 
+    @property
+    def parallel(self) -> int:
+        """How many prompts are worked on at a time."""
+        ...
+
     def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
         """Return the prompts that the model can take, see :func:`map_core.building.sampling.usable_prompts`."""
         ...
@@ -133,6 +138,11 @@ class LocalWorkers:
     def info(self) -> EngineInfo:
         """The model that draws."""
         return self._model().info
+
+    @property
+    def parallel(self) -> int:
+        """See :attr:`Workers.parallel`: one prompt, with all its replies at once."""
+        return 1
 
     def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
         """See :meth:`Workers.usable_prompts`."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import filelock
 
+from map_core.building import BuildEstimate
 from map_core.building.checkpoints import checkpoint_path
 from map_core.catalog.folder import clean_name, folder, path_of
 from map_core.core.atomic_files import atomic_write
@@ -59,6 +60,7 @@ class TableJob:
         rate: units a minute; None while unknown.
         seconds_left: of this stage; None while unknown.
         notes: sentences that a person should read.
+        estimate: what a build will take, measured on its first prompts; None until then.
         error: what went wrong, in words; "" where nothing did.
         questions: what has to be decided before it can be done, as plain values, see
             :class:`map_core.data.importing.questions.Question`.
@@ -75,6 +77,7 @@ class TableJob:
     rate: float | None
     seconds_left: float | None
     notes: tuple[str, ...]
+    estimate: BuildEstimate | None
     error: str
     questions: tuple[Mapping[str, Any], ...] = ()
 
@@ -230,6 +233,7 @@ def status(name: str) -> TableJob:
         rate=progress.get("rate"),
         seconds_left=progress.get("seconds_left"),
         notes=tuple(str(note) for note in progress.get("notes", ())),
+        estimate=BuildEstimate(**progress["estimate"]) if progress.get("estimate") else None,
         error=_without_places(error, request, name),
         questions=tuple(progress.get("questions", ())),
     )

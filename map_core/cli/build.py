@@ -22,7 +22,7 @@ from map_core.cli.options import (
     values_file_option,
     values_option,
 )
-from map_core.cli.progress import ProgressReporter, watch_progress
+from map_core.cli.progress import EstimateReached, ProgressReporter, watch_progress
 from map_core.data import table_format
 from map_core.data.prompts import Prompt, hold_out, read_prompts
 from map_core.models.endpoint import approved_model
@@ -41,6 +41,8 @@ Examples:
     python -m map_core build --prompts mine.jsonl --out mine.parquet \\
         --values helpfulness,humor,plain_language --candidates 16 --model ./my-model
     python -m map_core build --prompts mine.jsonl --out mine.parquet --model Qwen/Qwen3-8B@http://gpu-box:8000/v1
+  What a build will take:
+    python -m map_core build --prompts mine.jsonl --out mine.parquet --model Qwen/Qwen3-8B --device auto --estimate
   More of a finished table; only what is new is made:
     python -m map_core build --extend mine.parquet --values positivity --prompts more.jsonl --candidates 64
   Other values for replies that are there already, without sampling again:
@@ -114,6 +116,9 @@ scorer fails is left out, and the end says how many there are.
 @force_option
 @click.option("--fresh", is_flag=True, help="Throw away what another build left unfinished beside OUT.")
 @click.option("--keep-parts", is_flag=True, help="Keep OUT.parts, so that values can be added without sampling.")
+@click.option(
+    "--estimate", is_flag=True, help="Make a few prompts, print what the others will take, and stop; they are kept."
+)
 @quiet_option()
 @click.option(
     "--progress-file",
@@ -128,7 +133,13 @@ def build(**given: Any) -> None:
     """
     command = _Asked(given)
     with watch_progress(command.out, given["quiet"], given["progress_file"]) as report:
-        built = command.build(report)
+        report.only_estimate = given["estimate"]
+        try:
+            built = command.build(report)
+        except EstimateReached as reached:
+            click.echo(reached)
+            click.echo("The same command without --estimate goes on from here.", err=True)
+            return
         report.note(*built.notes)
         click.echo(_summary(built), err=True)
 
@@ -164,6 +175,8 @@ class _Asked:
             raise click.UsageError(f"{option} cannot be given with --extend: the table says how its replies are drawn.")
         if given["ray"] is None and given["workers"] is not None:
             raise click.UsageError("--workers goes with --ray ADDRESS.")
+        if given["estimate"] and given["progress_file"] is not None:
+            raise click.UsageError("--progress-file says how a build ends; it cannot be given with --estimate.")
         self._keeping = builder.BuildPolicy(
             force=given["force"],
             fresh=given["fresh"],

@@ -17,11 +17,19 @@ from typing import Any
 
 import click
 
-from map_core.building import Progress, ProgressFile
+from map_core.building import BuildEstimate, Progress, ProgressFile
 from map_core.core import amounts
 from map_core.errors import InputError, PaletteError
+from map_core.text.build_estimate import estimate_sentence
 
 STOPPED = "Stopped. What is made is kept; the same command goes on where it stopped."
+
+
+class EstimateReached(Exception):
+    """End a build that was begun for its estimate only."""
+
+    def __init__(self, estimate: BuildEstimate) -> None:
+        super().__init__(estimate_sentence(estimate))
 
 
 class ProgressReporter:
@@ -35,6 +43,8 @@ class ProgressReporter:
     def __init__(self, quiet: bool, file: ProgressFile | None) -> None:
         self._lines = None if quiet else ProgressLines()
         self._file = file
+        #: Raise :class:`EstimateReached` as soon as the build can tell what the rest will take.
+        self.only_estimate = False
 
     def __call__(self, progress: Progress) -> None:
         """Show one report."""
@@ -42,6 +52,10 @@ class ProgressReporter:
             self._lines(progress)
         if self._file is not None:
             self._file(progress)
+        if progress.estimate is not None:
+            if self.only_estimate:
+                raise EstimateReached(progress.estimate)
+            self.say(estimate_sentence(progress.estimate))
 
     def say(self, text: str) -> None:
         """Write what is going on to stderr, unless nothing is to be written."""

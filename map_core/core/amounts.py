@@ -207,6 +207,41 @@ def minutes_seconds(seconds: Number) -> str:
     return f"{minutes}:{rest:02d}"
 
 
+def rough_duration(seconds: Number) -> str:
+    """Format an estimated duration in the unit that fits it.
+
+    Example:
+        >>> rough_duration(25.4), rough_duration(754.0), rough_duration(9_000.0), rough_duration(400_000.0)
+        ('25 seconds', '13 minutes', '2.5 hours', '4.6 days')
+    """
+    finite = _finite(seconds)
+    if finite is None:
+        return UNKNOWN
+    if finite < 90:
+        return counted(round(max(finite, 0.0)), "second")
+    if finite < 90 * 60:
+        return counted(round(finite / 60), "minute")
+    hours = finite / 3600
+    return f"{fixed(hours, 1)} hours" if hours < 48 else f"{fixed(hours / 24, 1, grouped=True)} days"
+
+
+def byte_size(count: Number) -> str:
+    """Format a number of bytes.
+
+    Example:
+        >>> byte_size(300), byte_size(4_970_000), byte_size(12_340_000_000), byte_size(None)
+        ('1 kB', '5.0 MB', '12.34 GB', '–')
+    """
+    finite = _finite(count)
+    if finite is None:
+        return UNKNOWN
+    if finite < 10**6:
+        return f"{max(1, round(finite / 1e3)):,} kB"
+    if finite < 10**9:
+        return f"{fixed(finite / 1e6, 1, grouped=True)} MB"
+    return f"{fixed(finite / 1e9, 2, grouped=True)} GB"
+
+
 def log_best_of(kl: Number) -> float:
     """Return log n of :func:`best_of`: finite for every finite KL; NaN where it is unknown."""
     spent = _float(kl)

@@ -53,6 +53,10 @@ class CheckpointFolder:
         except OSError as error:
             raise self.damaged(name, error) from error
 
+    def size(self, name: str) -> int:
+        """Return the bytes of a file that is there."""
+        return (self.path / name).stat().st_size
+
     def write(self, name: str, content: bytes) -> None:
         """Write a file durably and atomically.
 

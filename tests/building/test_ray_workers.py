@@ -50,7 +50,7 @@ def test_a_killed_worker_changes_nothing(opening: ModelSpec, workers: RayWorkers
     killed: list[int] = []
 
     def kill(progress: Progress) -> None:
-        if (progress.stage, progress.done) == ("sampling", 3):
+        if not killed and (progress.stage, progress.done) == ("sampling", 5):
             killed.append(ray.get(workers.workers[0].pid.remote()))
             os.kill(killed[0], signal.SIGKILL)
 

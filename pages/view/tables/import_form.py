@@ -68,7 +68,7 @@ def draw_import_form() -> None:
         _draw_upload()
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="upload_head"):
-        st.html(table_markup.title(held.name, table_markup.size(held.path.stat().st_size)), width="content")
+        st.html(table_markup.title(held.name, amounts.byte_size(held.path.stat().st_size)), width="content")
         st.button("Another file", key="upload_other", icon=":material/close:", type="tertiary", on_click=_discard)
     try:
         preview = _preview(str(held.path), held.path.stat().st_mtime)

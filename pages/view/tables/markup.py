@@ -29,19 +29,10 @@ def table_facts(table: TableEntry) -> str:
         amounts.counted(len(table.values), "value", grouped=True),
         table.model,
         f"from {table.source}" if table.source else "",
-        size(table.bytes),
+        amounts.byte_size(table.bytes),
         f"{table.changed:%d %b %Y, %H:%M} UTC",
     ]
     return " · ".join(fact for fact in facts if fact)
-
-
-def size(count: int) -> str:
-    """Bytes as people read them."""
-    if count < 10**6:
-        return f"{max(1, round(count / 1e3)):,} kB"
-    if count < 10**9:
-        return f"{amounts.fixed(count / 1e6, 1, grouped=True)} MB"
-    return f"{amounts.fixed(count / 1e9, 2, grouped=True)} GB"
 
 
 def set_message(text: str) -> None:

@@ -14,6 +14,7 @@ from map_core.catalog import processes
 from map_core.catalog.processes import TableJob, TableJobState
 from map_core.core import amounts
 from map_core.errors import InputError
+from map_core.text.build_estimate import estimate_sentence
 from pages.view.shell import errors, markup, tabs
 from pages.view.shell.session_keys import Key
 from pages.view.tables import catalog, import_form
@@ -68,6 +69,8 @@ def _draw_card(process: TableJob) -> None:
     st.html(markup.note(f"{_KINDS.get(process.kind, process.kind)}: {_about(process)}"))
     if process.state is TableJobState.RUNNING:
         st.progress(process.done / process.total if process.total else 0.0, markup.plain(_progress_text(process)))
+        if process.estimate is not None:
+            st.html(markup.note(estimate_sentence(process.estimate)))
     elif process.state is TableJobState.INTERRUPTED:
         st.html(
             markup.note(
