@@ -12,9 +12,12 @@ import click
 from map_core.building.progress import Progress
 from map_core.cli.options import force_option, split_names, values_option
 from map_core.cli.progress import watch_progress
+from map_core.core.process_limits import OUT_OF_MEMORY, limit_this_process, ran_out_of_memory
 from map_core.data.importing import ColumnChoice, import_file
 from map_core.data.importing.lookalikes import APART, MERGE
+from map_core.data.importing.preview_process import too_large, too_slow
 from map_core.data.importing.questions import UnansweredError
+from map_core.errors import InputError
 
 
 @click.command("import")
@@ -66,6 +69,8 @@ from map_core.data.importing.questions import UnansweredError
 @click.option("--name", default="", help="What the file is called in the table; its own name by default.")
 @force_option
 @click.option("--progress-file", type=click.Path(path_type=Path), help="Keep saying in this JSON file how far it is.")
+@click.option("--most-memory", type=click.IntRange(min=1), help="Megabytes that reading the file may take.")
+@click.option("--most-seconds", type=click.IntRange(min=1), help="Seconds that reading the file may take.")
 def import_(
     file: Path,
     out: Path,
@@ -85,6 +90,8 @@ def import_(
     name: str,
     force: bool,
     progress_file: Path | None,
+    most_memory: int | None,
+    most_seconds: int | None,
 ) -> None:
     """Make a reward table of a Parquet, CSV or JSON file with a row a reply.
 
@@ -121,6 +128,15 @@ def import_(
         lookalikes,
     )
     with watch_progress(out, True, progress_file, unit="%") as watcher:
+
+        def reached(limit: int) -> None:
+            too_much = (
+                too_large(file, most_memory or 0) if limit == OUT_OF_MEMORY else too_slow(file, most_seconds or 0)
+            )
+            watcher.fail(too_much)
+            click.echo(f"Error: {too_much}", err=True)
+
+        limit_this_process(most_memory, most_seconds, reached)
         try:
             done = import_file(
                 file,
@@ -133,6 +149,10 @@ def import_(
             )
         except UnansweredError as error:
             watcher.ask(*(question.as_dict() for question in error.questions))
+            raise
+        except (InputError, MemoryError) as error:
+            if most_memory is not None and ran_out_of_memory(error):
+                raise InputError(too_large(file, most_memory)) from error
             raise
         watcher.note(*done.notes, done.counts)
 

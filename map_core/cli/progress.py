@@ -69,6 +69,11 @@ class ProgressReporter:
         if self._file is not None:
             self._file.note(notes)
 
+    def fail(self, why: str) -> None:
+        """Keep in the progress file why this process is ended from within."""
+        if self._file is not None:
+            self._file.end("failed", why)
+
     def ask(self, *questions: Mapping[str, Any]) -> None:
         """Keep questions in the progress file, for a page that asks them."""
         if self._file is not None:

@@ -23,7 +23,9 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from map_core import catalog
 from map_core.catalog import processes
 from map_core.core import amounts
-from map_core.data.importing import ColumnChoice, Preview, preview
+from map_core.core.limits import IMPORT_MEMORY, IMPORT_SECONDS
+from map_core.data.importing import ColumnChoice, Preview
+from map_core.data.importing.preview_process import preview_apart
 from map_core.errors import InputError
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key, KeyFamily
@@ -172,7 +174,7 @@ def _suffix(name: str) -> str:
 
 @st.cache_data(show_spinner="Looking at the file", max_entries=8)
 def _preview(path: str, modified: float) -> Preview:
-    return preview(Path(path))
+    return preview_apart(Path(path))
 
 
 def _draw_columns(held: Upload, preview: Preview) -> None:
@@ -269,6 +271,7 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
     file = f"input{_suffix(held.path.name)}"
     arguments = ["import", str(held.path) if held.stays else f"{{folder}}/{file}", "--out", "{out}"]
     arguments += ["--progress-file", "{progress}", f"--name={held.name}"]
+    arguments += [f"--most-memory={IMPORT_MEMORY.value}", f"--most-seconds={IMPORT_SECONDS.value}"]
     if choice is not None:
         arguments += [f"--prompt-column={choice.prompt}", f"--reply-column={choice.reply}"]
         arguments += [f"--use-case-column={choice.use_case}", f"--held-out-column={choice.held_out}"]

@@ -1,0 +1,157 @@
+"""Uploaded files that expand: refused by a process of its own, in seconds, within its memory, in a clear sentence."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from map_core.core.child_process import start_detached
+from map_core.core.limits import LIMITS, READING_MEMORY, READING_SECONDS
+from map_core.data.importing import preview, preview_process
+from map_core.data.importing.preview_process import preview_apart
+from map_core.errors import InputError
+from tests.data.bombs import BOMBS, MEGABYTE
+
+pytestmark = pytest.mark.process
+
+
+@dataclass
+class Watched:
+    """Peaks while a block ran: memory of the children and growth of this process in bytes, longest pause in seconds."""
+
+    outside: int = 0
+    inside: int = 0
+    pause: float = 0.0
+
+
+@contextmanager
+def watching() -> Iterator[Watched]:
+    """Measure every 10 ms; a measurement that comes late is a pause of this process."""
+    process, watched, over = psutil.Process(), Watched(), threading.Event()
+    before = process.memory_info().rss
+
+    def look() -> None:
+        last = time.monotonic()
+        while not over.wait(0.01):
+            for child in process.children():
+                with suppress(psutil.Error):
+                    watched.outside = max(watched.outside, child.memory_info().rss)
+            watched.inside = max(watched.inside, process.memory_info().rss - before)
+            watched.pause, last = max(watched.pause, time.monotonic() - last), time.monotonic()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield watched
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_there_are_twenty_bombs():
+    assert len({bomb.__name__ for bomb in BOMBS}) >= 20
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.__name__)
+def test_a_bomb_is_refused_in_seconds_and_outside_the_app(bomb: Callable[[Path], Path], tmp_path: Path):
+    path, before = bomb(tmp_path), psutil.Process().children()
+    with watching() as watched:
+        began = time.monotonic()
+        with pytest.raises(InputError, match=r"\.( |$)"):
+            preview_apart(path)
+        assert time.monotonic() - began < 10.0
+    assert watched.outside < 500 * MEGABYTE
+    assert watched.inside < 50 * MEGABYTE
+    assert watched.pause < 1.0
+    assert set(psutil.Process().children()) <= set(before)
+
+
+def test_an_honest_file_is_looked_at_as_by_the_library(tmp_path: Path):
+    path = tmp_path / "honest.csv"
+    path.write_text("prompt,reply,humor,held_out\nhow?,so,1.5,true\nwhy?,thus,2,false\n")
+    assert preview_apart(path).__dict__ == preview(path).__dict__
+
+
+def test_cells_come_cut(tmp_path: Path):
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps({"prompt": "p", "reply": "x" * 10_000, "humor": 1}))
+    (row,) = preview_apart(path).rows
+    assert row == {"prompt": "p", "reply": "x" * (preview_process.CELL_LENGTH + 1), "humor": 1}
+
+
+def test_limits_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "honest.csv"
+    path.write_text("prompt,reply,humor\nhow?,so,1.5\n")
+    monkeypatch.setenv(READING_MEMORY.variable, "40")
+    with pytest.raises(InputError, match="more than 40 MB of memory"):
+        preview_apart(path)
+    monkeypatch.delenv(READING_MEMORY.variable)
+    with pytest.raises(InputError, match=r"longer than 0.01 s"):
+        preview_apart(path, seconds=0.01)
+    monkeypatch.setenv(READING_SECONDS.variable, "soon")
+    with pytest.raises(InputError, match="'soon'; expected a whole number above 0, the limit in seconds"):
+        preview_apart(path)
+
+
+def test_files_wait_for_each_other(tmp_path: Path):
+    path = tmp_path / "honest.csv"
+    path.write_text("prompt,reply,humor\nhow?,so,1.5\n")
+    with preview_process._room, preview_process._room, pytest.raises(InputError, match="other files are"):
+        preview_apart(path, seconds=0.2)
+    assert preview_apart(path).columns == ("prompt", "reply", "humor")
+
+
+def test_a_bomb_behind_honest_rows_ends_the_import(tmp_path: Path):
+    path, out, progress = tmp_path / "behind.parquet", tmp_path / "table.parquet", tmp_path / "progress.json"
+    schema = pa.schema({"prompt": pa.string(), "reply": pa.dictionary(pa.int32(), pa.string()), "humor": pa.float64()})
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for text, rows in (("short", 5000), ("x" * MEGABYTE, 4000)):
+            reply = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
+            numbers = [float(row % 7) for row in range(rows)]
+            prompts = [f"p{row}" for row in range(rows)]
+            writer.write_table(pa.table({"prompt": prompts, "reply": reply, "humor": numbers}, schema=schema))
+    arguments = ["import", str(path), "--out", str(out), "--progress-file", str(progress)]
+    identity = start_detached("map_core", [*arguments, "--most-memory=500", "--most-seconds=60"], tmp_path / "log")
+    peak, deadline = 0, time.monotonic() + 60
+    while identity.running and time.monotonic() < deadline:
+        try:
+            peak = max(peak, psutil.Process(identity.pid).memory_info().rss)
+        except psutil.Error:
+            break
+        time.sleep(0.01)
+    assert peak < 550 * MEGABYTE
+    told = json.loads(progress.read_text())
+    assert told["state"] == "failed"
+    assert "more than 500 MB of memory" in told["error"]
+    assert not out.exists()
+
+
+def test_an_import_has_a_time_limit(tmp_path: Path):
+    path, out, progress = tmp_path / "long.csv", tmp_path / "table.parquet", tmp_path / "progress.json"
+    with path.open("w") as file:
+        file.write("prompt,reply,humor\n")
+        file.writelines(f"prompt {row},reply {row},{row % 7}.5\n" for row in range(1_000_000))
+    arguments = ["import", str(path), "--out", str(out), "--progress-file", str(progress)]
+    identity = start_detached("map_core", [*arguments, "--most-seconds=1"], tmp_path / "log")
+    deadline = time.monotonic() + 30
+    while identity.running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    told = json.loads(progress.read_text())
+    assert (told["state"], "longer than 1 s" in told["error"]) == ("failed", True)
+    assert not out.exists()
+
+
+def test_every_limit_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    for limit in LIMITS:
+        assert f"| `{limit.variable}` | {limit.meaning} | {limit.default:,} {limit.unit} |" in text
