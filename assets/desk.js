@@ -10,8 +10,9 @@ const MODES = [
   ["at_least", "at least"],
   ["keep", "keep as it is"],
   ["may_drop", "may drop to"],
-  ["free", "free"],
+  ["free", "no preference"],
 ];
+const NONE = "–"; // in place of the number where nothing is asked
 const clamp = (p) => Math.min(100, Math.max(0, p));
 const shown = (p) => String(Math.round(p * 10) / 10);
 
@@ -68,7 +69,6 @@ function row(desk, fader) {
   // What changes at every move stands in boxes of a fixed size that are no items of a grid, so that it alone is laid out.
   const number = make("input", make("span", controls, { class: "vp-number-box" }), {
     class: "vp-number", type: "text", inputmode: "decimal", size: "4", autocomplete: "off",
-    "aria-label": `${fader.title}: target as a percentile of the base model's replies`,
   });
   const lock = make("button", controls, { class: "vp-lock", type: "button" });
   make("i", lock, { "aria-hidden": "true" });
@@ -243,7 +243,7 @@ function listen(desk, name, one) {
     const state = now(desk, name);
     const valid = keep && number.value.trim() !== "" && Number.isFinite(p) && p >= 0 && p <= 100;
     if (valid && (state.free || state.keep || Math.abs(p - state.percentile) > 0.049)) to(p, ++desk.gesture, true);
-    number.setAttribute("aria-invalid", String(keep && number.value.trim() !== "" && !valid && number.value !== "free"));
+    number.setAttribute("aria-invalid", String(keep && number.value.trim() !== "" && !valid && number.value !== NONE));
     one.editing = false;
     draw(desk);
   };
@@ -310,7 +310,9 @@ function drawRow(desk, one, fader, waiting, k, moved, predict) {
     prop(one.guess, "hidden", true);
   }
   if (document.activeElement !== one.mode && one.mode.value !== mode) one.mode.value = mode;
-  const typed = mode === "free" ? "free" : `p${shown(p)}`;
+  const { mark, place } = desk.data;
+  const typed = mode === "free" ? NONE : `${mark}${shown(p)}`;
+  set(number, "aria-label", `${fader.title}: ${place}`);
   if (!one.editing && number.value !== typed) number.value = typed;
   set(lock, "aria-pressed", String(state.locked));
   set(lock, "aria-label", `${fader.title}: must not be lowered`);
@@ -318,7 +320,10 @@ function drawRow(desk, one, fader, waiting, k, moved, predict) {
   prop(lock, "disabled", mode === "free");
   tell(said, fader.said);
   set(handle, "aria-valuenow", shown(p));
-  const asked = { at_least: `at least p${shown(p)}`, may_drop: `may drop to p${shown(p)}`, keep: "keep as it is", free: "free" }[mode];
+  const asked = {
+    at_least: `at least ${mark}${shown(p)}`, may_drop: `may drop to ${mark}${shown(p)}`, keep: "keep as it is",
+    free: "no preference",
+  }[mode];
   set(handle, "aria-valuetext", `${asked}${state.locked && mode !== "free" ? ", locked" : ""}. ${fader.spoken}`);
   set(handle, "aria-disabled", String(fader.constant));
 }

@@ -15,8 +15,8 @@ header.draw_header(
     "Set",
     ""
     if welcome.is_expanded()
-    else "Say how much of each value you want, and leave free what you do not mind. At once you "
-    "see whether this model can give it, what it costs and what stands in the way.",
+    else "Say how much of each value you want; leave the others without a target. At once you see whether this model "
+    "can give it, what it costs and what stands in the way.",
     start_again=True,
     heading="Set your targets",
 )
@@ -31,10 +31,11 @@ welcome.draw_welcome()
 
 def _draw_numbers(live: LiveAnswer) -> None:
     """Draw the numbers, for those who open them, and the other kind of slider."""
-    box = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
-    if box.open:
-        with box:
-            numbers.draw_numbers(live)
+    if live.wording.numbers:
+        box = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
+        if box.open:
+            with box:
+                numbers.draw_numbers(live)
     st.toggle(
         "Plain sliders",
         key=plain_sliders.PLAIN_DESK.name,
@@ -60,7 +61,7 @@ def draw_desk() -> None:
             if plain_sliders.PLAIN_DESK.get():
                 plain_sliders.draw_sliders(seen)
             else:
-                st.html(faders.legend())
+                st.html(faders.legend(seen.wording))
                 faders.draw_faders(seen)
                 st.html(faders.hint())
             example.draw_example(seen)

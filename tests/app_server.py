@@ -40,12 +40,13 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path, table: Path | None = None) -> Iterator[Server]:
+def running(folder: Path, table: Path | None = None, numbers: bool = False) -> Iterator[Server]:
     """A server of the app while the block lasts.
 
     Args:
         folder: for its log.
         table: what it opens; the embedded table when None.
+        numbers: whether somebody who has chosen nothing is shown numbers.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -54,6 +55,7 @@ def running(folder: Path, table: Path | None = None) -> Iterator[Server]:
     command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     environment = dict(os.environ)
     environment.pop("VALUE_PALETTE_TABLE", None)
+    environment["VALUE_PALETTE_NUMBERS"] = "on" if numbers else "off"
     environment["VALUE_PALETTE_DATABASE"] = f"sqlite:///{folder / 'kept.sqlite'}"
     environment["VALUE_PALETTE_TABLES"] = str(folder / "tables")
     if table is not None:
@@ -97,7 +99,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
     table_format.save(
         replace(table, replies=tuple(f"{text} {MARKUP}" for text in table.replies)), folder / "table.parquet"
     )
-    with running(folder, folder / "table.parquet") as started:
+    with running(folder, folder / "table.parquet", numbers=True) as started:
         yield started
 
 
@@ -125,8 +127,8 @@ def browser():
 def context(browser) -> Iterator[BrowserContext]:
     """What the pages of one file of tests have in common: scripts that Chromium has fetched and compiled once.
 
-    The app keeps nothing in a browser but the address and what each tab has stored, so that its pages know nothing of
-    each other.
+    The app keeps nothing in a browser but the address, what each tab has stored and whether numbers are shown, so that
+    its pages know nothing else of each other.
     """
     opened = browser.new_context(viewport={"width": 1440, "height": 900})
     yield opened

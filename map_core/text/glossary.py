@@ -1,7 +1,7 @@
 """The words of the product, each in one plain sentence and, where there is one, in mathematics: the one glossary.
 
-The interface takes its help from here, and *How it works* lists all of it. Constraint: standard library only, and no
-figure that a table could change.
+The interface takes its help from here, and *How it works* lists all of it. Constraint: no figure that a table could
+change.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from map_core.errors import InputError
+from map_core.text.wording import NUMBERS, Wording
+
+#: Other names that only those meet who are shown numbers.
+TECHNICAL = ("lambda", "ESS", "KL divergence", "Pareto frontier")
 
 
 @dataclass(frozen=True)
@@ -19,14 +23,26 @@ class Term:
     Args:
         name: as people read it.
         plain: what it means, one sentence for people who read no mathematics.
-        formula: the same as LaTeX; "" where there is none.
+        formula: the same as LaTeX, for those who are shown numbers; "" where there is none.
         also: other names of it.
+        exact: the sentence for those who are shown numbers; "" where it is the plain one.
+        numbers: it is a word of the figures of the method, and nobody else meets it.
     """
 
     name: str
     plain: str
     formula: str = ""
     also: tuple[str, ...] = ()
+    exact: str = ""
+    numbers: bool = False
+
+    def sentence(self, wording: Wording) -> str:
+        """Return what it means, to a reader of this wording."""
+        return self.exact if wording.numbers and self.exact else self.plain
+
+    def names(self, wording: Wording) -> tuple[str, ...]:
+        """Return its other names that a reader of this wording meets."""
+        return self.also if wording.numbers else tuple(name for name in self.also if name not in TECHNICAL)
 
 
 _ALL = (
@@ -36,11 +52,13 @@ _ALL = (
     Term(
         "percentile",
         "Where a level lies among the base model's own replies: p70 is better than 70 of 100 of them.",
+        numbers=True,
     ),
     Term(
         "standard deviation",
         "How much a value varies from reply to reply under the base model; the unit in which values are compared.",
         r"s_j",
+        numbers=True,
     ),
     Term(
         "level",
@@ -49,8 +67,12 @@ _ALL = (
     ),
     Term("base level", "The level that the base model has as it is, before anything is asked of it."),
     Term("target", "The level that you ask for; it is met when the model's level is at least that.", r"c_j"),
-    Term("realised level", "The level that the palette's weights give.", r"\mu_j(\lambda)"),
-    Term("free", "A value of which nothing is asked; it may rise or fall with the others."),
+    Term("realised level", "The level that the palette's weights give.", r"\mu_j(\lambda)", numbers=True),
+    Term(
+        "no preference",
+        "A value of which nothing is asked; it may rise or fall with the others.",
+        also=("free",),
+    ),
     Term("keep", "A value that must stay at its base level at the least."),
     Term("at least", "A value that must reach a target above its base level."),
     Term("may drop", "A value that may fall below its base level, down to its target and no further."),
@@ -91,34 +113,44 @@ _ALL = (
     Term("seed", "A number that all chance in a computation comes from: the same number gives the same result."),
     Term(
         "distance",
-        "How far the aligned model is from the base model, in nats; the price of a palette.",
+        "How far the aligned model is from the base model; the price of a palette.",
         r"\mathrm{KL}(p \,\|\, p_0)",
-        ("KL divergence", "cost"),
+        ("KL divergence", "cost", "effort"),
+        "How far the aligned model is from the base model, in nats; the price of a palette.",
     ),
     Term(
         "nats",
         "The unit of distance: 0 is the base model, and 1.6 is about as much as always sending the best of 12 replies.",
         r"\log n - \tfrac{n - 1}{n} \text{ for the best of } n",
+        numbers=True,
     ),
-    Term("budget", "The most distance from the base model that may be spent, in nats."),
+    Term(
+        "budget",
+        "The most effort that may be spent, which is the most distance from the base model.",
+        exact="The most distance from the base model that may be spent, in nats.",
+    ),
     Term(
         "best of N",
         "The price in drafts: the distance that comes from always sending the best of so many replies.",
         r"\mathrm{KL} = \log N - \tfrac{N - 1}{N}",
+        numbers=True,
     ),
     Term(
         "form",
         "Whether a generator must do with the replies to the prompt at hand, or may also prefer prompts.",
+        numbers=True,
     ),
     Term(
         "per prompt",
         "The form that generation obeys: each prompt is answered by choosing among its own replies.",
         r"A(\lambda) = \tfrac{1}{n} \sum_i \log \tfrac{1}{K_i} \sum_k e^{\lambda \cdot r_{ik}}",
+        numbers=True,
     ),
     Term(
         "pooled",
         "The form for tables with one reply a prompt: it may prefer easy prompts, so that generation can fall short.",
         r"A(\lambda) = \log \tfrac{1}{\sum_i K_i} \sum_{ik} e^{\lambda \cdot r_{ik}}",
+        numbers=True,
     ),
     Term("verdict", "The answer to a palette: reachable, possible, but not reliable, or not possible together."),
     Term("reachable", "Choosing among the model's own replies meets every target, and enough of them carry it."),
@@ -134,11 +166,13 @@ _ALL = (
         "margin",
         "By how many standard deviations all targets together could still be raised, or by how many they miss.",
         r"t^\star = \min_{w \ge 0,\; w \cdot s = 1} h(w) - w \cdot c",
+        numbers=True,
     ),
     Term(
         "certificate",
         "The proof that a palette is not possible: a mix of values on which even the best replies fall short.",
         r"h(w) < w \cdot c",
+        numbers=True,
     ),
     Term(
         "conflict", "The smallest set of targets that are not possible together; without any one of them, the rest are."
@@ -153,6 +187,7 @@ _ALL = (
         "How many replies carry the choice: all of them when each is as likely, one when a single reply takes all.",
         r"1 \big/ \textstyle\sum_k P_{ik}^2",
         ("ESS",),
+        numbers=True,
     ),
     Term(
         "frontier",
@@ -166,9 +201,12 @@ _ALL = (
         "What asking for one more unit of a value costs, in nats.",
         r"\partial\, \mathrm{KL}^\star / \partial c_j = \lambda_j",
         ("price",),
+        numbers=True,
     ),
-    Term("bottleneck", "The target with the largest share of the price of asking for more."),
-    Term("slack", "A target that comes for free: the others, or the base model, meet it.", r"\lambda_j = 0"),
+    Term("bottleneck", "The hardest target: it has the largest share of the price of asking for more."),
+    Term(
+        "slack", "A target that costs nothing: the others, or the base model, meet it.", r"\lambda_j = 0", numbers=True
+    ),
     Term(
         "sensitivity",
         "How weights, price and the other levels move when one target is moved.",
@@ -179,7 +217,11 @@ _ALL = (
         "The range in which a figure lies 9 times of 10 when other prompts of the same kind are drawn.",
         also=("error bar",),
     ),
-    Term("bootstrap", "A way to see how sure a figure is: compute it again on many random draws of the prompts."),
+    Term(
+        "bootstrap",
+        "A way to see how sure a figure is: compute it again on many random draws of the prompts.",
+        numbers=True,
+    ),
     Term("held-out", "A check on prompts that the weights were not solved on."),
     Term("forecast", "The level that a palette's weights are expected to give on prompts of the use case."),
     Term("delivery", "The level that fresh replies really had, to be held against the forecast."),
@@ -221,15 +263,18 @@ _ALL = (
         "AUC",
         "The chance that the scores put two replies, between which readers see a difference, in the readers' order; 1 "
         "is always, 0.5 is guessing.",
+        numbers=True,
     ),
     Term(
         "AUC within a prompt",
         "The AUC of two replies to the same prompt, which is the choice that a model has when it answers.",
+        numbers=True,
     ),
     Term(
         "rank correlation",
         "How far two values rise and fall together from reply to reply: 1 always, 0 not at all, below 0 one against "
         "the other.",
+        numbers=True,
     ),
 )
 #: Each term by its name, in the order in which *How it works* lists them.
@@ -243,7 +288,7 @@ def term(name: str) -> Term:
         InputError: there is no such term.
 
     Example:
-        >>> term("free").plain
+        >>> term("no preference").plain
         'A value of which nothing is asked; it may rise or fall with the others.'
     """
     try:
@@ -252,13 +297,18 @@ def term(name: str) -> Term:
         raise InputError(f"The glossary has no {name!r}; add it to map_core/text/glossary.py.") from error
 
 
-def search_terms(text: str, names: Iterable[str] = ()) -> tuple[Term, ...]:
+def search_terms(text: str, names: Iterable[str] = (), wording: Wording = NUMBERS) -> tuple[Term, ...]:
     """Return the terms whose name, other names or sentence hold a text, whatever its case; all of them for "".
 
     Args:
         text: what is looked for.
         names: only these; none for all.
+        wording: words that its readers do not meet are left out.
     """
     wanted = text.casefold().strip()
-    among = [term(name) for name in names] or list(_ALL)
-    return tuple(entry for entry in among if wanted in " ".join([entry.name, *entry.also, entry.plain]).casefold())
+    among = [entry for entry in [term(name) for name in names] or _ALL if wording.numbers or not entry.numbers]
+    return tuple(
+        entry
+        for entry in among
+        if wanted in " ".join([entry.name, *entry.names(wording), entry.sentence(wording)]).casefold()
+    )

@@ -18,6 +18,7 @@ from map_core.core.types import Form, Verdict
 from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
 from map_core.oracle import EffectiveSampleSize, Oracle
+from map_core.text.wording import NUMBERS, Wording
 
 HEADLINES = {
     Verdict.REACHABLE: "Reachable",
@@ -58,39 +59,46 @@ def better_than(percentile: float) -> str:
     return f"better than {round(percentile)} of 100 of the model's own replies"
 
 
-def limit(reliable: float, possible: float) -> str:
+def limit(reliable: float, possible: float, wording: Wording = NUMBERS) -> str:
     """Word the most that one can have of a value beside the other targets, both rounded so that they can be had.
 
     Args:
         reliable: percentile up to which the verdict is *reachable*; NaN where the others alone are not.
         possible: percentile beyond which nothing is possible.
+        wording: with numbers, or in everyday words.
 
     Example:
         >>> limit(75.4, 80.9), limit(80.2, 80.9), limit(math.nan, 80.9)
         ('p75 (reliable), p80 (possible)', 'p80', 'p80 (possible, but not reliable)')
     """
-    sure, most = (amounts.percentile(end, toward="down") for end in (reliable, possible))
+    sure, most = (wording.level(end, toward="down") for end in (reliable, possible))
     if math.isnan(reliable):
         return f"{most} (possible, but not reliable)"
     return most if sure == most else f"{sure} (reliable), {most} (possible)"
 
 
-def distance(kl: float, most: float) -> str:
+def distance(kl: float, most: float, wording: Wording = NUMBERS) -> str:
     """Word the distance from the base model, against the most that can be spent."""
     if kl < FREE_NATS:
         return "None: the base model does this already."
     share = kl / most if most > 0 else 0.0
     near = "Very close to" if share < 0.06 else "Close to" if share < 0.2 else "Some way from"
     how = near if share < 0.5 else "Far from"
+    if not wording.numbers:
+        return f"{how} the base model: {amounts.percent(max(share, 0.01))} of the effort that is possible."
     return (
         f"{how} the base model: {amounts.percent(max(share, 0.01))} of the {amounts.fixed(most, 2)} that can be "
         f"spent, like sending the best of {amounts.best_of_count(kl)} drafts."
     )
 
 
-def spent(kl: float, candidates: int) -> str:
+def spent(kl: float, candidates: int, wording: Wording = NUMBERS) -> str:
     """Word what choosing among so many candidates has spent, against the most that it can."""
     most = math.log(candidates)
+    if not wording.numbers:
+        if kl < FREE_NATS:
+            return "all candidates are as likely."
+        return f"{amounts.percent(max(kl / most, 0.01) if most > 0 else 0.0)} of what {candidates} candidates allow"
     if kl < FREE_NATS:
         return f"of log {candidates} = {amounts.fixed(most, 2)} at most: all candidates are as likely."
     drafts = amounts.best_of_count(kl)
@@ -115,30 +123,29 @@ def headline(assessment: Assessment) -> str:
     return ALONE if alone and assessment.verdict is Verdict.OUT_OF_REACH else HEADLINES[assessment.verdict]
 
 
-def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str]) -> str:
+def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str], wording: Wording = NUMBERS) -> str:
     """Word what can be said of a palette, in one or two sentences."""
     wanted = int(np.sum(~np.isnan(assessment.targets)))
     if assessment.verdict is Verdict.REACHABLE:
         if not wanted:
-            return "Every value is left free, so this is the base model as it is. Set a target to begin."
+            return "No value has a target, so this is the base model as it is. Set a target to begin."
         targets = "The target is" if wanted == 1 else "Both targets are" if wanted == 2 else f"All {wanted} targets are"
         return f"{targets} met by choosing among replies that the model already gives."
     if assessment.verdict is Verdict.ON_PAPER:
         return on_paper(assessment, oracle)
-    return certificate(assessment, names)
+    return certificate(assessment, names, wording)
 
 
-def certificate(assessment: Assessment, names: Sequence[str]) -> str:
+def certificate(assessment: Assessment, names: Sequence[str], wording: Wording = NUMBERS) -> str:
     """Word why no weights reach a palette: the values that conflict with each other."""
     w, missing = assessment.margin.certificate, -assessment.margin.value
-    by = amounts.fixed(missing, 2) if missing >= 0.01 else "less than 0.01"
     order = [j for j in np.argsort(-w) if w[j] >= NAMED_SHARE]
-    short = f"Together they fall {by} standard deviations short."
+    short = f"Together they {wording.miss(missing, several=True)}."
     ordered_names = [names[j] for j in order]
     if len(ordered_names) == 1:
         return (
             f"{capitalised(ordered_names[0])} is set higher than even the best of this model's replies. "
-            f"It falls {by} standard deviations short."
+            f"It {wording.miss(missing)}."
         )
     both = "both" if len(ordered_names) == 2 else f"all {len(ordered_names)}"
     joined = listed(ordered_names)
@@ -193,14 +200,24 @@ def slack(assessment: Assessment, names: Sequence[str]) -> str:
     return f"{capitalised(listed(over))} {come} for free: above target without any weight."
 
 
-def form(oracle: Oracle) -> str:
+def form(oracle: Oracle, wording: Wording = NUMBERS) -> str:
     """Word which form of the problem is in force, and why its forecast can be trusted."""
     if oracle.form is Form.PER_PROMPT:
         candidates = amounts.fixed(math.exp(oracle.log_candidates))
+        if not wording.numbers:
+            return (
+                f"Each prompt is answered by choosing among its own {candidates} replies, which is exactly how aligned "
+                "replies are generated, so the forecast holds for them."
+            )
         return (
             f"Form: per prompt. Each prompt is answered by choosing among its own {candidates} replies, which is "
             f"exactly how aligned replies are generated, so the forecast holds for them: choosing among "
             f"{candidates} can move the model by at most log {candidates} = {amounts.nats(oracle.log_candidates)}."
+        )
+    if not wording.numbers:
+        return (
+            "This table has one reply for most prompts, so the forecast is made over all replies together; a generator "
+            "that chooses prompt by prompt may fall short of these levels."
         )
     return (
         "Form: pooled. This table has one reply for most prompts, so weights are found over all replies together; a "
@@ -208,24 +225,37 @@ def form(oracle: Oracle) -> str:
     )
 
 
-def price(local: LocalSensitivity, value: int, names: Sequence[str]) -> str:
+def price(local: LocalSensitivity, value: int, names: Sequence[str], wording: Wording = NUMBERS) -> str:
     """Word the shadow price of one target, and which other value falls most when it is raised."""
     name = capitalised(names[value])
     if not local.active[value]:
         return f"{name} costs nothing at this level: the other targets, or the base model itself, bring it along."
     cost = 0.1 * local.price[value]
-    sentence = (
-        f"Asking for a little more {names[value]} (a tenth of a standard deviation) costs about {number(cost, 2)} nats"
+    sentence = wording.pick(
+        f"Asking for a little more {names[value]} (a tenth of a standard deviation) costs about {number(cost, 2)} nats",
+        f"Asking for a little more {names[value]} takes {more_effort(cost)}",
     )
     moves = local.levels[:, value].copy()
     moves[value] = 0.0
     moves[local.active] = 0.0
     loser = int(np.argmin(moves))
     if moves[loser] < -0.05:
+        if not wording.numbers:
+            return f"{sentence} and lowers {names[loser]}, which has no target of its own."
         lost = 0.1 * -moves[loser]
         loss = f"{number(lost, 2)} standard deviations from {names[loser]}"
         return f"{sentence} and takes {loss}, which has no target of its own."
     return f"{sentence}."
+
+
+def more_effort(nats: float) -> str:
+    """Word how much further from the base model something leads.
+
+    Example:
+        >>> more_effort(0.01), more_effort(0.05), more_effort(0.2)
+        ('hardly more effort', 'a little more effort', 'much more effort')
+    """
+    return f"{'hardly' if nats < 0.03 else 'a little' if nats < 0.12 else 'much'} more effort"
 
 
 def switches(curve: SensitivityCurve, names: Sequence[str], place: Sequence[str]) -> list[str]:

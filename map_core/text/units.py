@@ -14,6 +14,7 @@ from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.oracle import Oracle
 from map_core.text import sentences
+from map_core.text.wording import NUMBERS, Wording
 
 Unit = Literal["percentile", "reward"]
 
@@ -27,12 +28,14 @@ class Units:
         percentiles: of the base model's replies.
         unit: percentiles of those replies, or rewards as the scorer gives them.
         names: of the values, as people read them.
+        wording: with numbers, or in everyday words.
     """
 
     oracle: Oracle
     percentiles: Percentiles
     unit: Unit
     names: Sequence[str]
+    wording: Wording = NUMBERS
 
     def of(self, value: int, levels: np.ndarray) -> np.ndarray:
         """Return standardised levels of one value, any shape, in this unit."""
@@ -53,24 +56,42 @@ class Units:
     def axis(self, value: int) -> str:
         """Return the title of an axis of this value."""
         name = self.names[value][:1].upper() + self.names[value][1:]
-        return f"{name} (percentile)" if self.unit == "percentile" else f"{name} (reward)"
+        if self.unit == "reward":
+            return f"{name} ({self.wording.pick('reward', 'score')})"
+        return f"{name} ({self.wording.pick('percentile', 'out of 100')})"
 
     def said(self, value: int, level: float, toward: Literal["nearest", "down"] = "nearest") -> str:
         """Word one level, short enough for a label; a limit is rounded ``toward`` what can be had, as percentiles."""
         amount = float(self.of(value, np.array(level)))
         if self.unit == "percentile":
-            return amounts.percentile(amount, toward=toward)
+            return self.wording.level(amount, toward=toward)
         return amounts.significant(amount, 3)
 
     def meant(self, value: int, level: float) -> str:
         """Word one level with its meaning, for a line of its own."""
         percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
         amount = (
-            amounts.percentile(percentile)
+            self.wording.level(percentile)
             if self.unit == "percentile"
-            else f"{self.said(value, level)} ({amounts.percentile(percentile)})"
+            else f"{self.said(value, level)} ({self.wording.level(percentile)})"
         )
         return f"{amount}, {sentences.better_than(percentile)}"
+
+    @property
+    def hover(self) -> str:
+        """How Plotly words a level on the vertical axis of a figure in percentiles."""
+        return f"{self.wording.mark}%{{y:.0f}}"
+
+    def efforts(self, kl: np.ndarray | float) -> np.ndarray:
+        """Return distances, in nats, as an axis has them: the same, or in percent of the most that can be spent."""
+        nats = np.asarray(kl, dtype=float)
+        most = self.oracle.log_candidates
+        return nats if self.wording.numbers or most <= 0 else 100.0 * nats / most
+
+    @property
+    def effort_hover(self) -> str:
+        """How Plotly words a distance on the vertical axis."""
+        return "%{y:.2f} nats" if self.wording.numbers else "effort %{y:.0f}% of the most"
 
     def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
         """Return the rewards of some replies in this unit; in percentiles, of replies that are not held out."""

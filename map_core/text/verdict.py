@@ -1,7 +1,8 @@
 """The answer to a palette in a reader's units: what you get, what it costs, what gives, how sure it is, what to do.
 
-Percentiles of the base model's replies for levels, "like picking the best of N replies" for the price, nats in the
-detail. Constraint: results in, text and numbers out; nothing is solved here, and nothing is said that was not computed.
+With numbers percentiles of the base model's replies for levels, "like picking the best of N replies" for the price,
+nats in the detail; else places out of 100 and the effort, see :mod:`map_core.text.wording`. Constraint: results in,
+text and numbers out; nothing is solved here, and nothing is said that was not computed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from map_core.feasibility.repairs import Repair, Repairs
 from map_core.oracle import Oracle
 from map_core.solver.newton import Solution
 from map_core.text import sentences
+from map_core.text.wording import NUMBERS, Wording, effort
 
 #: The step that price tags speak of, in standard deviations.
 PRICE_STEP = 0.1
@@ -149,15 +151,17 @@ def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
     return np.asarray(error * student.ppf((1 + SURE) / 2, oracle.counted_prompts - 1))
 
 
-def best_of_text(kl: float) -> str:
-    """Word a distance as the number of replies that one would pick the best of.
+def best_of_text(kl: float, wording: Wording = NUMBERS) -> str:
+    """Word a distance as the number of replies that one would pick the best of, or as an effort.
 
     Example:
-        >>> best_of_text(0.0), best_of_text(0.6)
-        ('Like the base model', 'Like picking the best of 3.8 replies')
+        >>> best_of_text(0.0), best_of_text(0.6), best_of_text(0.6, Wording(False))
+        ('Like the base model', 'Like picking the best of 3.8 replies', 'Small effort')
     """
     if kl < amounts.FREE_NATS:
         return "Like the base model"
+    if not wording.numbers:
+        return f"{sentences.capitalised(effort(kl))} effort"
     return f"Like picking the best of {amounts.best_of_count(kl)} replies"
 
 
@@ -169,6 +173,7 @@ def verdict_text(
     names: Sequence[str],
     percentile: Percentile,
     highest: np.ndarray | None = None,
+    wording: Wording = NUMBERS,
 ) -> VerdictText:
     """Word what came of a palette.
 
@@ -181,12 +186,13 @@ def verdict_text(
         percentile: from a value's standardised level to its percentile.
         highest: (value,) the most of each value beside the other targets, NaN where it is not known; no step is
             offered beyond it.
+        wording: with numbers, or in everyday words.
     """
     solution = assessment.solution
-    sentence = sentences.verdict(assessment, oracle, names)
+    sentence = sentences.verdict(assessment, oracle, names, wording)
     solved = solution or (assessment.nearest.solution if assessment.nearest else None)
-    lines = () if solved is None else _lines(assessment, solved, errors if solution else None, percentile)
-    unasked = "" if solved is None else _unasked(assessment, solved, names, percentile)
+    lines = () if solved is None else _lines(assessment, solved, errors if solution else None, percentile, wording)
+    unasked = "" if solved is None else _unasked(assessment, solved, names, percentile, wording)
     if solution is None or prices is None:
         return VerdictText(
             assessment.verdict,
@@ -205,7 +211,12 @@ def verdict_text(
         )
     share = solution.kl / oracle.log_candidates if oracle.log_candidates > 0 else 0.0
     most = amounts.fixed(oracle.log_candidates, 2)
-    spent = f"{amounts.nats(solution.kl)}, {amounts.percent(share)} of the {most} that can be spent."
+    spent = wording.pick(
+        f"{amounts.nats(solution.kl)}, {amounts.percent(share)} of the {most} that can be spent.",
+        f"{amounts.percent(max(share, 0.01))} of the most that choosing among its replies can do.",
+    )
+    if not wording.numbers and solution.kl < amounts.FREE_NATS:
+        spent = ""
     bottleneck, of_price = sentences.bottleneck(prices, names)
     return VerdictText(
         assessment.verdict,
@@ -213,25 +224,25 @@ def verdict_text(
         sentence,
         lines,
         unasked,
-        best_of_text(solution.kl),
+        best_of_text(solution.kl, wording),
         spent,
         share,
-        _sure(assessment, oracle, errors, percentile),
+        _sure(assessment, oracle, errors, percentile, wording),
         bottleneck,
         of_price,
         sentences.slack(assessment, names),
-        price_tags(solution, prices, names, percentile, highest),
+        price_tags(solution, prices, names, percentile, highest, wording),
         _falls(assessment, solution, names, percentile),
     )
 
 
 def _lines(
-    assessment: Assessment, solution: Solution, errors: np.ndarray | None, percentile: Percentile
+    assessment: Assessment, solution: Solution, errors: np.ndarray | None, percentile: Percentile, wording: Wording
 ) -> tuple[LevelText, ...]:
     lines = []
     for j in map(int, np.flatnonzero(~np.isnan(assessment.targets))):
         base, level = percentile(j, 0.0), percentile(j, float(solution.levels[j]))
-        text = f"{amounts.percentile(base)} → {amounts.percentile(level)}"
+        text = f"{wording.level(base)} → {wording.level(level)}"
         if errors is not None:
             low, high = _ends(j, solution, errors, percentile)
             text += f" ± {amounts.fixed((high - low) / 2)}" if high - low >= 1 else " ± under 1"
@@ -245,12 +256,14 @@ def _ends(value: int, solution: Solution, errors: np.ndarray, percentile: Percen
     return percentile(value, level - half), percentile(value, level + half)
 
 
-def _unasked(assessment: Assessment, solution: Solution, names: Sequence[str], percentile: Percentile) -> str:
+def _unasked(
+    assessment: Assessment, solution: Solution, names: Sequence[str], percentile: Percentile, wording: Wording
+) -> str:
     moves = []
     for j in map(int, np.flatnonzero(np.isnan(assessment.targets))):
         base, level = percentile(j, 0.0), percentile(j, float(solution.levels[j]))
         if abs(level - base) >= NOTICED:
-            moves.append((base - level, f"{names[j]} {amounts.percentile(base)} → {amounts.percentile(level)}"))
+            moves.append((base - level, f"{names[j]} {wording.level(base)} → {wording.level(level)}"))
     texts = [text for _, text in sorted(moves, reverse=True)]  # what falls the most goes first
     return f"Also changes: {sentences.listed(texts)}." if texts else ""
 
@@ -266,7 +279,9 @@ def _falls(
     return tuple(sorted(falls, key=lambda fall: -fall.points))
 
 
-def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, percentile: Percentile) -> str:
+def _sure(
+    assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, percentile: Percentile, wording: Wording
+) -> str:
     solution = assessment.solution
     if errors is None or solution is None:
         return "One prompt tells nothing of how sure this is."
@@ -278,7 +293,8 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
         return f"Estimated from {oracle.counted_prompts} prompts."
     most = max(halves)
     share = amounts.fixed(most)
-    by = "half a percentile" if most < 0.5 else "1 percentile" if share == "1" else f"{share} percentiles"
+    unit = wording.pick("percentile", "point")
+    by = f"half a {unit}" if most < 0.5 else f"1 {unit}" if share == "1" else f"{share} {unit}s"
     return f"Levels on new prompts within {by} of these, 9 times of 10 (from {oracle.counted_prompts} prompts)."
 
 
@@ -288,6 +304,7 @@ def price_tags(
     names: Sequence[str],
     percentile: Percentile,
     highest: np.ndarray | None = None,
+    wording: Wording = NUMBERS,
 ) -> tuple[PriceTag, ...]:
     """Return what a tenth of a standard deviation more of each target costs, the most expensive first.
 
@@ -318,9 +335,12 @@ def price_tags(
         tags.append(
             PriceTag(
                 int(j),
-                " → ".join(map(amounts.percentile, ends)),
-                f"best of {amounts.best_of_count(solution.kl, exact=True)} → "
-                f"{amounts.best_of_count(after, exact=True)}",
+                " → ".join(map(wording.level, ends)),
+                wording.pick(
+                    f"best of {amounts.best_of_count(solution.kl, exact=True)} → "
+                    f"{amounts.best_of_count(after, exact=True)}",
+                    "",  # the grade says it
+                ),
                 takes,
                 grade,
             )
@@ -350,13 +370,13 @@ def repair_texts(
     names: Sequence[str],
     percentile: Percentile,
     most: Limits | None = None,
+    wording: Wording = NUMBERS,
 ) -> tuple[RepairText, ...]:
     """Return the texts of the repairs' buttons, in the same order; they say what :func:`repaired_percentiles` sets."""
     texts = []
     for number, way in enumerate(repairs.ways, start=1):
         steps = [
-            f"{names[j]} p{amounts.significant(percentile(j, float(assessment.targets[j])), 3)} → "
-            f"{amounts.percentile(place)}"
+            f"{names[j]} {wording.target(percentile(j, float(assessment.targets[j])))} → {wording.level(place)}"
             for j, place in repaired_percentiles(way, percentile, most).items()
         ]
         evenly = number == len(repairs.ways) and len(way.values) > 1
@@ -373,6 +393,7 @@ def conflict_sentence(
     names: Sequence[str],
     percentile: Percentile,
     most: Limits | None = None,
+    wording: Wording = NUMBERS,
 ) -> str:
     """Word which targets conflict, by name, and the most that each can reach beside the others; "" where none do."""
     conflict = repairs.conflict
@@ -382,8 +403,8 @@ def conflict_sentence(
     tops = {}
     for j in conflict.members:
         if most is not None and np.isfinite(most.possible[j]):
-            ends = (percentile(j, float(level[j])) for level in (most.reliable, most.possible))
-            tops[names[j]] = sentences.limit(*ends)
+            reliable, possible = (percentile(j, float(level[j])) for level in (most.reliable, most.possible))
+            tops[names[j]] = sentences.limit(reliable, possible, wording)
     if len(conflict.members) == 1:
         return f"{members} alone is too high" + "".join(f": at most {top}." for top in tops.values()) + "." * (not tops)
     beside = "; ".join(f"{name} at most {top}" for name, top in tops.items())
@@ -396,9 +417,12 @@ def _whole(percentile: float) -> float:
     return float(np.floor(percentile + 1e-6))
 
 
-def form_sentence(oracle: Oracle) -> str:
+def form_sentence(oracle: Oracle, wording: Wording = NUMBERS) -> str:
     """Word which form the forecast is in, in one short sentence."""
     if oracle.form is Form.PER_PROMPT:
         candidates = amounts.fixed(np.exp(oracle.log_candidates))
         return f"Forecast for a generator that chooses among {candidates} replies a prompt."
-    return "Pooled form: a generator that chooses prompt by prompt may fall short of these levels."
+    return wording.pick(
+        "Pooled form: a generator that chooses prompt by prompt may fall short of these levels.",
+        "One reply a prompt: a generator that chooses prompt by prompt may fall short of these levels.",
+    )

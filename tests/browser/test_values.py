@@ -35,7 +35,7 @@ def own_address(tmp_path_factory):
     table_format.save(
         replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet"
     )
-    with running(folder, folder / "table.parquet") as started:
+    with running(folder, folder / "table.parquet", numbers=True) as started:
         yield started.address
 
 

@@ -118,7 +118,7 @@ def test_a_locked_value_does_not_give_way(app):
 
 
 def test_how_sure_it_is_comes_a_moment_later(app):
-    assert "being computed" in answer(app)["sure_verdict"]
+    assert "Calculating" in answer(app)["sure_verdict"]
     settled(app)
     assert "with a probability of" in answer(app)["sure_verdict"]
     assert answer(app)["again"] == 0
@@ -128,7 +128,7 @@ def test_a_free_value_asks_for_nothing(app):
     for name in VALUES[:3]:
         app.toggle(key=f"free_{name}").set_value(True)
     app.run()
-    assert "Every value is left free" in answer(app)["sentence"]
+    assert "No value has a target" in answer(app)["sentence"]
     app.toggle(key="free_humor").set_value(False).run()
     assert app.slider(key="target_humor").value == 60
 

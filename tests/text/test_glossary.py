@@ -11,6 +11,7 @@ from map_core.errors import InputError
 from map_core.palettes.palette import Mode
 from map_core.text.glossary import TERMS, search_terms, term
 from map_core.text.sentences import HEADLINES
+from map_core.text.wording import NUMBERS, PLAIN
 from pages.view.shell import glossary
 from tests import ROOT
 
@@ -27,7 +28,7 @@ def terms_asked_for() -> set[str]:
 
 
 def test_a_term_is_found_by_its_name():
-    assert term("free").plain == "A value of which nothing is asked; it may rise or fall with the others."
+    assert term("no preference").plain == "A value of which nothing is asked; it may rise or fall with the others."
     assert term("target").formula == "c_j"
 
 
@@ -57,7 +58,7 @@ def test_every_formula_closes_what_it_opens(name):
 
 def test_every_state_of_the_product_has_a_term():
     assert {HEADLINES[verdict].lower() for verdict in Verdict} <= set(TERMS)
-    assert {mode.value.replace("_", " ") for mode in Mode} <= set(TERMS)
+    assert {mode.value.replace("_", " ") for mode in Mode} <= {*TERMS, *TERMS["no preference"].also}
     assert {form.value.replace("-", " ") for form in Form} <= set(TERMS)
 
 
@@ -87,9 +88,18 @@ def test_a_word_is_found_by_its_name_other_names_and_sentence():
     assert search_terms("no such word at all") == ()
 
 
-def test_help_is_text_that_markdown_leaves_as_it_is():
+def test_words_of_the_figures_are_for_those_who_are_shown_numbers():
+    plain = search_terms("", wording=PLAIN)
+    assert {"nats", "AUC", "percentile", "effective sample size"}.isdisjoint({entry.name for entry in plain})
+    read = " ".join(" ".join([entry.name, *entry.names(PLAIN), entry.sentence(PLAIN)]) for entry in plain)
+    assert re.search(r"\bnats\b|lambda|standard deviation|percentile|\bp\d\d\b", read) is None
+    assert TERMS["distance"].names(NUMBERS) == ("KL divergence", "cost", "effort")
+
+
+def test_help_is_text_that_markdown_leaves_as_it_is(monkeypatch):
+    monkeypatch.setenv("VALUE_PALETTE_NUMBERS", "on")
     assert (
-        glossary.help_text("free")
-        == "**Free:** A value of which nothing is asked; it may rise or fall with the others\\."
+        glossary.help_text("no preference")
+        == "**No preference:** A value of which nothing is asked; it may rise or fall with the others\\."
     )
     assert glossary.help_text("nats", "budget").count("**") == 4

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from map_core.analysis.examples import ReplyExample, reply_example
-from map_core.core import amounts
 from map_core.text import sentences
 from map_core.text.reply_markup import reply_nodes
 from pages.view.session.live_answer import LiveAnswer
@@ -92,6 +91,6 @@ def _marks(live: LiveAnswer, example: ReplyExample) -> list[dict[str, str]]:
             scene.percentile(int(j), float(levels[j])) for levels in (example.base_levels, example.aligned_levels)
         )
         if abs(level - base) >= NOTICED:
-            text = f"{sentences.capitalised(scene.names[j])} {amounts.percentile(base)} → {amounts.percentile(level)}"
+            text = f"{sentences.capitalised(scene.names[j])} {live.wording.level(base)} → {live.wording.level(level)}"
             marks.append({"text": text, "colour": scene.colour(int(j))})
     return marks

@@ -20,10 +20,13 @@ from map_core.core import amounts
 from map_core.feasibility.limits import Limits
 from map_core.palettes.palette import Mode, Palette, Target
 from map_core.text import sentences
+from map_core.text.groups import wish_text
+from map_core.text.wording import Wording
 from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from pages.view.shell import component, live_channel
+from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
 DESK_ID: Key[str] = Key("desk_session", "")
@@ -64,6 +67,11 @@ def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:
     return {
         "faders": [_fader(live, j, most) for j in range(len(live.scene.names))],
         "predict": live_answer.predictions(live),
+        "mark": live.wording.mark,
+        "place": live.wording.pick(
+            "target as a percentile of the base model's replies",
+            "target, better than so many of 100 of the model's replies",
+        ),
     }
 
 
@@ -157,15 +165,14 @@ def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str
     """Return a change in words, for the history."""
     name = scene.names[j]
     if after.free and not before.free:
-        return f"Left {name} free."
+        return f"No preference for {name}."
     if after.locked != before.locked:
         return f"{'Locked' if after.locked else 'Unlocked'} {name}."
     if after.keep:
         return f"Keep {name} as it is."
     word = "let" if after.mode(scene.percentile(j, 0.0)) is Mode.MAY_DROP else "set"
-    return (
-        f"{word.capitalize()} {name} {'drop ' if word == 'let' else ''}to p{amounts.significant(after.percentile, 3)}."
-    )
+    place = wordings.current().target(after.percentile)
+    return f"{word.capitalize()} {name} {'drop ' if word == 'let' else ''}to {place}."
 
 
 def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
@@ -199,8 +206,8 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
         "error": _bar_ends(error),
         "range": _bar_ends(span),
         "ever": ever,
-        "said": _caption(live, j, base, level, _most_text(span, reliable)),
-        "spoken": _spoken_text(base, level, near, span, _most_text(span, reliable)),
+        "said": _caption(live, j, base, level, _most_text(span, reliable, live.wording)),
+        "spoken": _spoken_text(live.wording, base, level, near, span, _most_text(span, reliable, live.wording)),
     }
 
 
@@ -210,50 +217,56 @@ def _bar_ends(ends: list[float] | None) -> list[float | None] | None:
     return both if both and None not in both else None
 
 
-def _most_text(span: list[float] | None, reliable: float | None) -> str:
+def _most_text(span: list[float] | None, reliable: float | None, wording: Wording) -> str:
     """Return the most that one can have of a value beside the others, "" where it is not known."""
     if span is None:
         return ""
     if reliable is None:  # not computed yet
-        return f"{amounts.percentile(span[1] + 1e-6, toward='down')} (possible)"
-    return sentences.limit(reliable + 1e-6, span[1] + 1e-6)
+        return f"{wording.level(span[1] + 1e-6, toward='down')} (possible)"
+    return sentences.limit(reliable + 1e-6, span[1] + 1e-6, wording)
 
 
 def _caption(live: LiveAnswer, j: int, base: float, level: float | None, most: str) -> str:
     """Return the line below a fader."""
     if live.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
-    parts = [f"original {amounts.percentile(base)}"]
+    wording, target = live.wording, live.palette.targets[live.scene.table.values[j]]
+    parts = [f"original {wording.level(base)}"]
+    if not wording.numbers and not target.free and not target.keep:
+        parts.insert(0, wish_text(target.percentile, base))
     if level is not None:
         near = live.assessment.solution is None
-        parts.append(f"{'shared evenly' if near else 'you get'} {amounts.percentile(level)}")
+        parts.append(f"{'shared evenly' if near else 'you get'} {wording.level(level)}")
     if most:
         parts.append(f"at most {most}")
-    elif not live.palette.targets[live.scene.table.values[j]].free:
+    elif not target.free:
         parts.append("the others conflict")
     return ", ".join(parts)
 
 
-def _spoken_text(base: float, level: float | None, near: bool, span: list[float] | None, most: str) -> str:
+def _spoken_text(
+    wording: Wording, base: float, level: float | None, near: bool, span: list[float] | None, most: str
+) -> str:
     """Return what a screen reader adds to a fader's target."""
-    text = f"Base model {amounts.percentile(base)}."
+    text = f"Base model {wording.level(base)}."
     if level is not None:
-        text += f" The {'nearest palette' if near else 'palette'} gives {amounts.percentile(level)}, "
+        text += f" The {'nearest palette' if near else 'palette'} gives {wording.level(level)}, "
         text += f"{sentences.better_than(level)}."
     if span is not None:
-        low = amounts.percentile(span[0] - 1e-6, toward="up")
+        low = wording.level(span[0] - 1e-6, toward="up")
         text += f" With your other targets: from {low} to at most {most}."
     return text
 
 
-def legend() -> str:
+def legend(wording: Wording) -> str:
     """Return what the marks of a fader mean, as markup."""
+    places = wording.pick("", "<span>60 means: better than 60 of 100 of the model's own replies</span>")
     return (
         '<div class="vp-key vp-desk-key"><span><i class="vp-k-handle"></i>your target</span>'
         '<span><i class="vp-k-needle"></i>what you get, with its error</span>'
         '<span><i class="vp-tick"></i>original model</span>'
         '<span><i class="vp-k-hatch"></i>not possible with your other targets</span>'
-        '<span><i class="vp-k-guess"></i>estimate while calculating</span></div>'
+        f'<span><i class="vp-k-guess"></i>estimate while calculating</span>{places}</div>'
     )
 
 
@@ -261,5 +274,5 @@ def hint() -> str:
     """How a fader is moved, as markup."""
     return (
         '<p class="vp-note vp-desk-hint">Drag a fader, or use the arrow keys, Page, Home and End, or type a number. '
-        "Double click or Delete leaves a value free; L locks it.</p>"
+        "Double click or Delete takes the target away; L locks it.</p>"
     )

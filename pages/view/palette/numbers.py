@@ -19,7 +19,7 @@ def draw_numbers(live: LiveAnswer) -> None:
     rows = []
     for j, name in enumerate(scene.names):
         cells = [sentences.capitalised(name), sentences.number(float(scene.oracle.base[j]))]
-        cells.append("free" if np.isnan(targets[j]) else sentences.number(float(targets[j])))
+        cells.append("no preference" if np.isnan(targets[j]) else sentences.number(float(targets[j])))
         if solution is None:
             cells += ["–", "–"]
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.palettes.palette import Target
 from map_core.text import sentences
 from pages.view.session import palette_state
@@ -32,12 +31,13 @@ def draw_sliders(live: LiveAnswer) -> None:
                 _draw_toggles(name, scene.names[j], target)
             place = palette_state.slider_place(scene, j, target)
             st.slider(
-                f"{title}: target in percentiles of the base model's replies",
+                f"{title}: {live.wording.pick('target in percentiles of', 'target, better than so many of 100 of')} "
+                "the base model's replies",
                 low,
                 high,
                 place,
                 step=1,
-                format="p%d",
+                format=f"{live.wording.mark}%d",
                 key=palette_state.TARGET.of(name).name,
                 on_change=palette_state.on_slider_moved,
                 args=(scene, name),
@@ -45,8 +45,8 @@ def draw_sliders(live: LiveAnswer) -> None:
                 label_visibility="collapsed",
                 help=scene.cards[j],
             )
-            along = f"{title}: base model at {amounts.percentile(base)}"
-            along += "" if realised is None else f", realised at {amounts.percentile(realised)}"
+            along = f"{title}: base model at {live.wording.level(base)}"
+            along += "" if realised is None else f", realised at {live.wording.level(realised)}"
             span = high - low
             st.html(
                 markup.rail(
@@ -66,7 +66,7 @@ def _draw_toggles(name: str, title: str, target: Target) -> None:
         help="A locked target is not lowered where the palette is not possible.",
     )
     st.toggle(
-        "Free",
+        "No preference",
         bool(palette_state.FREE.of(name).show(target.free)),
         key=palette_state.FREE.of(name).name,
         on_change=palette_state.on_free_toggled,
@@ -75,13 +75,17 @@ def _draw_toggles(name: str, title: str, target: Target) -> None:
 
 
 def _readout(live: LiveAnswer, j: int, target: Target) -> tuple[str, str]:
-    scene = live.scene
+    scene, wording = live.scene, live.wording
+    if not wording.numbers:
+        now = f"original {wording.level(scene.percentile(j, 0.0))}"
+        if target.free:
+            return "no preference", now
+        return "kept as it is" if target.keep else wording.level(target.percentile), now
     base = scene.oracle.base[j]
     if target.free:
-        return "free", f"base model {sentences.number(base)}"
+        return "no preference", f"base model {sentences.number(base)}"
     if target.keep:
         return "kept as it is", f"base model {sentences.number(base)}"
     level = scene.percentiles.level(j, target.percentile) if target.level is None else target.level
-    return amounts.percentile(
-        target.percentile
-    ), f"reward {sentences.number(level)}, base model {sentences.number(base)}"
+    place = wording.level(target.percentile)
+    return place, f"reward {sentences.number(level)}, base model {sentences.number(base)}"

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.analysis.examples import reply_example
-from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.feasibility.ranges import smoothed_ranges
 from map_core.palettes.palette import Palette
@@ -65,21 +64,24 @@ def _price(cost: str) -> str:
     return cost[:1].lower() + cost[1:]
 
 
-def _at(scene: Scene, palette: Palette, j: int) -> str:
+def _at(live: LiveAnswer, palette: Palette, j: int) -> str:
+    scene = live.scene
     target = palette.targets[scene.table.values[j]]
-    return "free" if target.free else amounts.percentile(scene.percentile(j, 0.0) if target.keep else target.percentile)
+    if target.free:
+        return "no preference"
+    return live.wording.level(scene.percentile(j, 0.0) if target.keep else target.percentile)
 
 
 def _up(stop: TourStop, live: LiveAnswer) -> list[str]:
     scene, j = live.scene, stop.values[0]
-    before, after = (_at(scene, palette, j) for palette in (stop.before, stop.palette))
+    before, after = (_at(live, palette, j) for palette in (stop.before, stop.palette))
     target = stop.palette.targets[scene.table.values[j]]
     moved = (
-        f"A fader is a value, and its handle the level that you ask for: {scene.names[j]} went from {before} to "
-        f"{after}, {sentences.better_than(target.percentile)}."
+        f"Each fader stands for a value, and its handle is the level that you ask for: {scene.names[j]} went from "
+        f"{before} to {after}, {sentences.better_than(target.percentile)}."
     )
     old = scene.assess(palette_state.standardised(scene, stop.before))
-    was = "" if old.solution is None else f" Before: {_price(verdict.best_of_text(old.solution.kl))}."
+    was = "" if old.solution is None else f" Before: {_price(verdict.best_of_text(old.solution.kl, live.wording))}."
     return [
         moved,
         f"{_now(live)}{was}",
@@ -89,12 +91,13 @@ def _up(stop: TourStop, live: LiveAnswer) -> list[str]:
 
 def _conflict(stop: TourStop, live: LiveAnswer) -> list[str]:
     scene = live.scene
-    targets = sentences.listed([f"{scene.names[j]} at {_at(scene, stop.palette, j)}" for j in stop.values])
+    targets = sentences.listed([f"{scene.names[j]} at {_at(live, stop.palette, j)}" for j in stop.values])
     answer = live.answer
-    lines = [f"The tour asks for {targets}, and leaves the others free. {_now(live)}", answer.sentence]
+    lines = [f"The tour asks for {targets}, and has no preference for the others. {_now(live)}", answer.sentence]
     if answer.verdict is Verdict.OUT_OF_REACH:
         lines.append(
-            "This is proved, not guessed: no weights get there. The verdict offers ways to fix it, a click each."
+            "This is proved, not guessed: no way of choosing among the replies gets there. The verdict offers ways to "
+            "fix it, a click each."
         )
     return lines
 
@@ -102,7 +105,7 @@ def _conflict(stop: TourStop, live: LiveAnswer) -> list[str]:
 def _repair(stop: TourStop, live: LiveAnswer) -> list[str]:
     scene = live.scene
     gave = [
-        f"{scene.names[j]} from {_at(scene, stop.before, j)} to {_at(scene, stop.palette, j)}"
+        f"{scene.names[j]} from {_at(live, stop.before, j)} to {_at(live, stop.palette, j)}"
         for j in stop.values
         if stop.before.targets[scene.table.values[j]] != stop.palette.targets[scene.table.values[j]]
     ]
@@ -117,19 +120,19 @@ def _drop(stop: TourStop, live: LiveAnswer) -> list[str]:
     scene, (kept_value, lowered_value) = live.scene, stop.values
     free = next((j for j, name in enumerate(scene.table.values) if stop.palette.targets[name].free), None)
     first = (
-        f"{sentences.capitalised(scene.names[lowered_value])} may drop to {_at(scene, stop.palette, lowered_value)}, "
-        f"the base model being at {amounts.percentile(scene.percentile(lowered_value, 0.0))}."
+        f"{sentences.capitalised(scene.names[lowered_value])} may drop to {_at(live, stop.palette, lowered_value)}, "
+        f"the base model being at {live.wording.level(scene.percentile(lowered_value, 0.0))}."
     )
     tops = [_top(scene, palette, kept_value) for palette in (stop.before, stop.palette)]
     if all(math.isfinite(top) for top in tops):
         first += (
-            f" Beside that {scene.names[kept_value]} is possible up to {amounts.percentile(tops[1], toward='down')}, "
-            f"where {amounts.percentile(tops[0], toward='down')} was the end; it is now at "
-            f"{_at(scene, stop.palette, kept_value)}."
+            f" Beside that {scene.names[kept_value]} is possible up to {live.wording.level(tops[1], toward='down')}, "
+            f"where {live.wording.level(tops[0], toward='down')} was the end; it is now at "
+            f"{_at(live, stop.palette, kept_value)}."
         )
     lines = [first, _now(live)]
     if free is not None:
-        lines.append(f"A value that is left free, as {scene.names[free]} is, asks for nothing and goes where it goes.")
+        lines.append(f"A value without a target, as {scene.names[free]} is here, may rise or fall with the others.")
     return lines
 
 

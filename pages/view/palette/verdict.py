@@ -72,7 +72,7 @@ def verdict_data(live: LiveAnswer) -> dict[str, Any]:
         "falls": [{"value": fall.value, "text": fall.text} for fall in answer.falls],
         "unasked": answer.unasked,
         "tags": [asdict(tag) | _value_label(live, tag.value) for tag in answer.tags],
-        "form": verdict.form_sentence(live.scene.oracle),
+        "form": verdict.form_sentence(live.scene.oracle, live.wording),
     }
 
 
@@ -107,18 +107,18 @@ def _background_data(live: LiveAnswer) -> dict[str, Any]:
     most, waiting_most = faders.MOST.get()
     waiting_ways |= repaired is not None and waiting_most
     if isinstance(repaired, Repairs) and not waiting_most:
-        ways = verdict.repair_texts(repaired, live.assessment, scene.names, scene.percentile, most)
-        why = verdict.conflict_sentence(repaired, live.assessment, scene.names, scene.percentile, most)
+        told = (repaired, live.assessment, scene.names, scene.percentile, most, live.wording)
+        ways, why = verdict.repair_texts(*told), verdict.conflict_sentence(*told)
         REPAIRS.set((live.assessment.targets, repaired))
     elif waiting_ways:
         why = "Looking for what would work."
     confidence, waiting_sure = _job_state(live_answer.confidence_job(live))
     sure = "" if confidence is None else live_answer.confidence_sentence(confidence)
     if waiting_sure:
-        sure = "How sure the verdict is, is being computed."
+        sure = "Calculating how sure the verdict is."
     waiting = waiting_ways or waiting_sure or waiting_most
     if live.assessment.verdict is Verdict.OUT_OF_REACH and not ways and not waiting:
-        why = why or "No palette near this one is possible. Unlock a value, lower a target, or leave one free."
+        why = why or "No palette near this one is possible. Unlock a value, lower a target, or take one away."
     return {
         "why": why,
         "ways": [asdict(way) for way in ways],

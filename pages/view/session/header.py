@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment
 from map_core.text import sentences
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import glossary, markup
+from pages.view.shell import wording as wordings
 
 _COLOURS = {Verdict.REACHABLE: "green", Verdict.ON_PAPER: "orange", Verdict.OUT_OF_REACH: "red"}
 _ICONS = {
@@ -33,7 +33,7 @@ def draw_header(title: str, note: str, start_again: bool = False, use_case: bool
         use_case: with the choice of the use case.
         heading: in place of the title, where that is one word.
     """
-    left, right = st.columns([1.15, 1], gap="large", vertical_alignment="bottom")
+    left, right = st.columns([1, 1.25], gap="large", vertical_alignment="bottom")
     with left:
         st.title(heading or title)
         if note:
@@ -46,6 +46,7 @@ def draw_header(title: str, note: str, start_again: bool = False, use_case: bool
                 "Start again", icon=":material/restart_alt:", on_click=palette_state.start_again, key="start_again"
             )
         glossary.draw_page_terms(title)
+        wordings.draw_switch()
 
 
 def draw_verdict_badge(verdict: Verdict) -> None:
@@ -59,12 +60,15 @@ def draw_palette_line(
     """Draw the verdict and the targets of this viewer's palette, and the weights where they are given."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
         draw_verdict_badge(assessment.verdict)
+        wording = wordings.current()
         targets = [
-            (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(assessment.targets[j])))}")
+            (int(j), f"{scene.names[j]} {wording.level(scene.percentile(int(j), float(assessment.targets[j])))}")
             for j in np.flatnonzero(~np.isnan(assessment.targets))
         ]
-        st.html(markup.chips(targets, scene.theme) if targets else markup.note("every value is free"), width="content")
-        if weights:
+        st.html(
+            markup.chips(targets, scene.theme) if targets else markup.note("no value has a target"), width="content"
+        )
+        if weights and wording.numbers:
             text = sentences.listed(
                 [f"{scene.names[scene.table.index(name)]} {sentences.number(w)}" for name, w in weights.items()]
             )

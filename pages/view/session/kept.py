@@ -2,8 +2,9 @@
 
 A reload is a new visit to the server, which knows the palette of the address alone. So each run of a page hands what
 there is to ``assets/keep.js``, which keeps it in the tab (the browser's session storage: gone with the tab, unknown to
-other tabs), and a new visit gets it back once. Constraint: what comes back is somebody's text; it is read as addresses
-are, and what cannot be read, or belongs to another table, is left out.
+other tabs), and a new visit gets it back once. The switch *Show numbers* goes the same way, into a cookie
+(:mod:`pages.view.shell.wording`): it belongs to the person and not to the palette. Constraint: what comes back is
+somebody's text; it is read as addresses are, and what cannot be read, or belongs to another table, is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from map_core.errors import InputError
 from map_core.palettes.palette import ALL, Palette
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
+from pages.view.shell import wording
 from pages.view.shell.kept_keys import UNREADABLE, WAITING, dump_entries
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import VISIT
@@ -46,6 +48,8 @@ def draw() -> None:
         "visit": VISIT.get_or_set(secrets.token_hex(8)),
         "heard": HEARD.get(),
         "text": snapshot(),
+        "cookie": wording.COOKIE,
+        "numbers": wording.kept_choice(),
     }
     _mount(key=KEEPER.name, data=data, on_left_change=_on_left)
 

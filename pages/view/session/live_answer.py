@@ -27,9 +27,11 @@ from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
 from map_core.text import sentences, verdict
 from map_core.text.verdict import VerdictText
+from map_core.text.wording import NUMBERS, Wording
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import background
+from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
 LIVE: Key[LiveAnswer | None] = Key("live", None)
@@ -56,6 +58,7 @@ class LiveAnswer:
         answer: the same in words.
         when: the ranges were computed, in seconds of a clock that only goes on.
         hasty: ranges, or the nearest palette, are those of a moment before.
+        wording: of the answer.
     """
 
     scene: Scene
@@ -67,6 +70,7 @@ class LiveAnswer:
     answer: VerdictText
     when: float
     hasty: bool
+    wording: Wording = NUMBERS
 
     @property
     def levels(self) -> np.ndarray | None:
@@ -91,17 +95,23 @@ def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> Live
         palette: what is asked of it.
         moving: a hand is on a fader, as in :func:`compute_answer`.
     """
-    held = LIVE.get()
-    if held and held.scene is scene and held.palette == palette and (moving or not held.hasty):
+    held, wording = LIVE.get(), wordings.current()
+    same = held is not None and held.scene is scene and held.palette == palette and held.wording == wording
+    if held is not None and same and (moving or not held.hasty):
         return held
     assessment = None if moving else palette_state.current_assessment(scene, palette)
-    seen = compute_answer(scene, palette, held, moving, assessment)
+    seen = compute_answer(scene, palette, held, moving, assessment, wording)
     LIVE.set(seen)
     return seen
 
 
 def compute_answer(
-    scene: Scene, palette: Palette, held: LiveAnswer | None, moving: bool = False, assessment: Assessment | None = None
+    scene: Scene,
+    palette: Palette,
+    held: LiveAnswer | None,
+    moving: bool = False,
+    assessment: Assessment | None = None,
+    wording: Wording | None = None,
 ) -> LiveAnswer:
     """Return what there is to see of a palette, given what was seen before.
 
@@ -112,7 +122,9 @@ def compute_answer(
         moving: a hand is on a fader. Verdict, weights and levels are exact all the same; ranges, and the nearest
             palette of one that cannot be had, are those that were seen before.
         assessment: the verdict with the nearest palette, where it is known.
+        wording: of the answer; that of what was seen before by default, else with numbers.
     """
+    wording = wording or (held.wording if held is not None else NUMBERS)
     held = held if held is not None and held.scene is scene else None
     previous = held if moving else None
     if assessment is None:
@@ -129,9 +141,9 @@ def compute_answer(
         ranges = smoothed_ranges(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
     text = verdict.verdict_text(
-        assessment, scene.oracle, prices, errors, scene.names, scene.percentile, ranges.ranges[:, 1]
+        assessment, scene.oracle, prices, errors, scene.names, scene.percentile, ranges.ranges[:, 1], wording
     )
-    return LiveAnswer(scene, palette, assessment, prices, errors, ranges, text, when, previous is not None)
+    return LiveAnswer(scene, palette, assessment, prices, errors, ranges, text, when, previous is not None, wording)
 
 
 def with_ranges(live: LiveAnswer) -> LiveAnswer:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.feasibility import Assessment
@@ -24,6 +23,7 @@ from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import OPEN_PAGE, Key, KeyFamily
 
 HISTORY: Key[History | None] = Key("history", None)
@@ -332,17 +332,17 @@ def on_slider_moved(scene: Scene, name: str) -> None:
     target = palette.targets[name].at(float(TARGET.of(name).get()))
     apply(
         palette.with_target(name, target),
-        f"Set {title} to {amounts.percentile(target.percentile)}.",
+        f"Set {title} to {wordings.current().level(target.percentile)}.",
         merge=f"target {name}",
     )
 
 
 def on_free_toggled(name: str, title: str) -> None:
-    """Leave a value free, or give it its target again."""
+    """Take a value's target away, or give it its target again."""
     palette = history().now
     free = bool(FREE.of(name).get())
     target = replace(palette.targets[name], free=free)
-    apply(palette.with_target(name, target), f"Left {title} free." if free else f"Gave {title} a target.")
+    apply(palette.with_target(name, target), f"No preference for {title}." if free else f"Gave {title} a target.")
 
 
 def on_locked_toggled(name: str, title: str) -> None:

@@ -36,7 +36,7 @@ from map_core.scoring import Definition, cards
 from map_core.scoring.pairwise import TrustLevel
 from map_core.text import sentences
 from map_core.text.units import Unit, Units
-from pages.view.shell import garbage, session_keys, viewer
+from pages.view.shell import garbage, session_keys, viewer, wording
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
@@ -89,8 +89,8 @@ class Scene:
         return percentiles(self.table, self.oracle.form)
 
     def units(self, unit: Unit = "percentile") -> Units:
-        """From standardised levels to what people read."""
-        return Units(self.oracle, self.percentiles, unit, self.names)
+        """From standardised levels to what people read, in this viewer's wording."""
+        return Units(self.oracle, self.percentiles, unit, self.names, wording.current())
 
     def percentile(self, value: int, standardised: float) -> float:
         """Return the percentile of a standardised level."""
@@ -99,7 +99,7 @@ class Scene:
     @cached_property
     def _percentile(self) -> Units:
         """Made once: a screen asks for a hundred percentiles at every move of a hand."""
-        return self.units()
+        return Units(self.oracle, self.percentiles, "percentile", self.names)
 
     @cached_property
     def ranges(self) -> tuple[tuple[int, int], ...]:
@@ -187,7 +187,7 @@ def table_path() -> Path:
 
 def open_table(name: str) -> None:
     """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
-    session_keys.clear(viewer.VIEWER, viewer.VISIT, WELCOME)
+    session_keys.clear(viewer.VIEWER, viewer.VISIT, WELCOME, wording.CHOSEN)
     TABLE.set(name)
 
 

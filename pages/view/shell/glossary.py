@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from map_core.text.glossary import search_terms, term
-from pages.view.shell import markup
+from pages.view.shell import markup, wording
 
 #: The words that a page speaks in, by its title.
 PAGE_TERMS = {
@@ -23,7 +23,7 @@ PAGE_TERMS = {
         "bottleneck",
         "keep",
         "may drop",
-        "free",
+        "no preference",
         "locked",
     ),
     "Values": (
@@ -71,7 +71,13 @@ def help_text(*names: str) -> str:
     Raises:
         InputError: the glossary lacks a name.
     """
-    return "\n\n".join(f"**{_heading(name)}:** {markup.plain(term(name).plain)}" for name in names)
+    reading = wording.current()
+    terms = [term(name) for name in names]
+    return "\n\n".join(
+        f"**{_heading(entry.name)}:** {markup.plain(entry.sentence(reading))}"
+        for entry in terms
+        if reading.numbers or not entry.numbers
+    )
 
 
 def draw_page_terms(title: str) -> None:
@@ -79,15 +85,16 @@ def draw_page_terms(title: str) -> None:
     if title not in PAGE_TERMS:
         return
     with st.popover("Glossary", icon=":material/menu_book:", type="tertiary", key="words"):
-        for name in PAGE_TERMS[title]:
-            _draw_entry(name)
+        for entry in search_terms("", PAGE_TERMS[title], wording.current()):
+            _draw_entry(entry.name)
         st.page_link("how.py", label="How it works, and all words", icon=":material/functions:")
 
 
 def draw_glossary() -> None:
     """All words, with a field to find one."""
-    text = st.text_input("Find a word", key="glossary_search", placeholder="nats, frontier, target")
-    entries = search_terms(text)
+    reading = wording.current()
+    placeholder = reading.pick("nats, frontier, target", "effort, frontier, target")
+    entries = search_terms(st.text_input("Find a word", key="glossary_search", placeholder=placeholder), (), reading)
     if not entries:
         st.html(markup.note("No word has that. A shorter text finds more."))
     left, right = st.columns(2, gap="large")
@@ -103,10 +110,11 @@ def _halves(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _draw_entry(name: str) -> None:
-    entry = term(name)
-    other = f" ({', '.join(entry.also)})" if entry.also else ""
-    formula = f"  \n${entry.formula}$" if entry.formula else ""
-    st.markdown(f"**{_heading(name)}**{markup.plain(other)}  \n{markup.plain(entry.plain)}{formula}")
+    entry, reading = term(name), wording.current()
+    also = entry.names(reading)
+    other = f" ({', '.join(also)})" if also else ""
+    formula = f"  \n${entry.formula}$" if entry.formula and reading.numbers else ""
+    st.markdown(f"**{_heading(name)}**{markup.plain(other)}  \n{markup.plain(entry.sentence(reading))}{formula}")
 
 
 def _heading(name: str) -> str:

@@ -1,0 +1,153 @@
+"""Whether a reader is shown the figures of the method: the one place that decides between everyday words and numbers.
+
+With numbers: percentiles as p60, distances in nats and as best of N, standard deviations, AUC. Without: places out of
+100 of the model's own replies, effort as small, medium or large, agreement as times in 100. Everything that words a
+result takes a :class:`Wording` and asks it. Constraint: what a program reads (JSON, CSV, addresses, the command line)
+is always with numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from map_core.core import amounts
+
+#: The effort that a distance is called, by the largest distance, in nats, that is called so.
+EFFORTS = ((0.3, "very small"), (0.7, "small"), (1.5, "medium"), (math.inf, "large"))
+#: How far targets miss, by the largest gap, in standard deviations, that is called so.
+GAPS = ((0.1, "just"), (0.4, "well"), (math.inf, "far"))
+#: Efforts closer than this, in nats, are the same.
+SAME_NATS = 5e-3
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How results are worded.
+
+    Args:
+        numbers: with the figures of the method, for those who know them; else in everyday words.
+    """
+
+    numbers: bool = True
+
+    @property
+    def mark(self) -> str:
+        """What stands before a level: p for a percentile, nothing before a place out of 100."""
+        return "p" if self.numbers else ""
+
+    @property
+    def scale(self) -> str:
+        """The title of an axis of levels."""
+        return "percentile of the model's own replies" if self.numbers else "better than so many of 100 replies"
+
+    @property
+    def effort_name(self) -> str:
+        """What the distance from the base model is called on an axis or in a list of facts."""
+        return "Distance (nats)" if self.numbers else "Effort (% of the most)"
+
+    def pick(self, numbers: str, plain: str) -> str:
+        """Return the first text with numbers, the second without."""
+        return numbers if self.numbers else plain
+
+    def level(
+        self, percentile: amounts.Number, decimals: int = 0, toward: Literal["nearest", "down", "up"] = "nearest"
+    ) -> str:
+        """Word a level of the base model's replies.
+
+        Args:
+            percentile: from 0 to 100.
+            decimals: digits after the point.
+            toward: rounding direction, as in :func:`map_core.core.amounts.percentile`.
+
+        Example:
+            >>> Wording(True).level(69.7), Wording(False).level(69.7)
+            ('p70', '70')
+        """
+        return self.mark + amounts.percentile(percentile, decimals, toward).removeprefix("p")
+
+    def target(self, percentile: amounts.Number) -> str:
+        """Word a target with the digits that it was set with.
+
+        Example:
+            >>> Wording(True).target(69.5), Wording(False).target(69.5)
+            ('p69.5', '69.5')
+        """
+        return f"{self.mark}{amounts.significant(percentile, 3)}"
+
+    def distance(self, kl: float) -> str:
+        """Word a distance from the base model by itself.
+
+        Example:
+            >>> Wording(True).distance(0.62), Wording(False).distance(0.62)
+            ('0.62 nats', 'small effort')
+        """
+        return amounts.nats(kl) if self.numbers else f"{effort(kl)} effort"
+
+    def price(self, kl: float) -> str:
+        """Word what something takes, to stand after *for*.
+
+        Example:
+            >>> Wording(True).price(0.62), Wording(False).price(0.62)
+            ('0.62 nats, like the best of 3.9 drafts', 'a small effort')
+        """
+        if self.numbers:
+            return f"{amounts.nats(kl)}, like the best of {amounts.best_of_count(kl)} drafts"
+        return f"{'' if kl < amounts.FREE_NATS else 'a '}{effort(kl)} effort"
+
+    def budget(self, kl: float) -> str:
+        """Word a budget as a choice or in a sentence.
+
+        Example:
+            >>> Wording(True).budget(0.5), Wording(False).budget(0.5)
+            ('0.5 nats', 'small effort')
+        """
+        return f"{amounts.significant(kl)} nats" if self.numbers else f"{effort(kl)} effort"
+
+    def miss(self, gap: float, several: bool = False) -> str:
+        """Word by how much targets that are not possible miss.
+
+        Args:
+            gap: in standard deviations, above 0.
+            several: the subject is several targets.
+
+        Example:
+            >>> Wording(True).miss(0.25), Wording(False).miss(0.25, several=True)
+            ('falls 0.25 standard deviations short', 'fall well short')
+        """
+        fall = "fall" if several else "falls"
+        if self.numbers:
+            by = amounts.fixed(gap, 2) if gap >= 0.01 else "less than 0.01"
+            return f"{fall} {by} standard deviations short"
+        return f"{fall} {next((word for most, word in GAPS if gap <= most), GAPS[-1][1])} short"
+
+    def agreement(self, auc: float) -> str:
+        """Word how often a score puts two replies in the order in which people do.
+
+        Example:
+            >>> Wording(True).agreement(0.86), Wording(False).agreement(0.86)
+            ('AUC 0.86', 'agrees with people 86 times in 100')
+        """
+        if self.numbers:
+            return f"AUC {amounts.fixed(auc, 2)}"
+        return f"agrees with people {amounts.fixed(100 * auc)} times in 100"
+
+
+#: As engineers read it, and as everybody does.
+NUMBERS, PLAIN = Wording(True), Wording(False)
+
+
+def effort(kl: float) -> str:
+    """Return the effort that a distance is called.
+
+    Args:
+        kl: nats.
+
+    Example:
+        >>> effort(0.0), effort(0.2), effort(0.6), effort(1.0), effort(3.0)
+        ('no', 'very small', 'small', 'medium', 'large')
+    """
+    if kl < amounts.FREE_NATS:
+        return "no"
+    return next((word for most, word in EFFORTS if kl <= most), "unknown")

@@ -1,0 +1,131 @@
+"""The switch *Show numbers*: somebody who has chosen nothing reads no figure of the method, on any page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import streamlit as st
+from google.protobuf.json_format import MessageToDict
+from streamlit.testing.v1 import AppTest
+
+from pages.view.shell import wording
+from tests.pages.test_main_path import APP, answer, settled, table  # noqa: F401
+
+#: What engineers read and nobody else.
+FIGURES = re.compile(
+    r"\bnats?\b|\bKL\b|\blambda\b|λ|standard deviation|\b[Bb]est[ -]of[ -](\d|N\b)|\bAUC\b|\blog Z\b|\bp\d{1,3}\b"
+    r"|\bp%\{|percentile|[Ee]ffective sample|\bESS\b|rank correlation",
+    re.IGNORECASE,
+)
+#: Fields that nobody reads.
+UNREAD = {
+    "bdata",
+    "jsContent",
+    "cssContent",
+    "id",
+    "formId",
+    "url",
+    "css",
+    "js",
+    "key",
+    "deltaMsgId",
+    "fileUrl",
+    "page",
+    "mediaId",
+    "language",
+    "unit",
+}
+#: A palette as addresses have it, which stays as it is.
+ADDRESS = re.compile(r"(/?\?palette=)?\w+:\S*")
+#: Each page with what else it can show: (file, entries of the session, parameters of the address).
+PAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+    ("palette", {}, {}),
+    ("palette", {"plain_desk": True}, {"palette": "helpfulness:p99;harmlessness:p99"}),
+]
+
+
+def texts(node: Any) -> Iterator[str]:
+    """Every text of a message, of JSON within it too, but those that nobody reads."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name not in UNREAD:
+                yield from texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from texts(value)
+    elif isinstance(node, str) and not ADDRESS.fullmatch(node):
+        if node[:1] in "{[":
+            try:
+                yield from texts(json.loads(node))
+            except ValueError:
+                yield node
+        else:
+            yield node
+
+
+def read(app: AppTest) -> list[str]:
+    """Everything that a page says: texts, labels, help, figures, and what its components are given."""
+    found = []
+    for element in app.main:
+        proto = getattr(element, "proto", None)
+        if proto is not None:
+            found += [re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL) for text in texts(MessageToDict(proto))]
+    return found
+
+
+def opened(page: str, session: dict[str, Any], address: dict[str, str]) -> AppTest:
+    """A page with its background work done."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    for name, value in address.items():
+        app.query_params[name] = value
+    for name, value in session.items():
+        app.session_state[name] = value
+    app.run()
+    if page != "palette":
+        app.switch_page(f"{page}.py")
+        for name, value in address.items():
+            app.query_params[name] = value
+    return settled(app)
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(("page", "session", "address"), PAGES)
+def test_a_page_has_no_figures_of_the_method(page, session, address, table):  # noqa: F811
+    app = opened(page, session, address)
+    assert not app.exception
+    shown = read(app)
+    assert len(" ".join(shown)) > 200
+    assert sorted({text for text in shown if FIGURES.search(text)}) == []
+
+
+@pytest.mark.plain
+def test_the_switch_holds_on_every_page(table):  # noqa: F811
+    app = opened("palette", {}, {})
+    assert answer(app)["cost"].endswith("effort")
+    app.toggle(key=wording.SWITCH.name).set_value(True).run()
+    assert answer(app)["cost"].startswith("Like picking the best of")
+    app.switch_page("baselines.py").run()
+    assert app.toggle(key=wording.SWITCH.name).value is True
+    app.toggle(key=wording.SWITCH.name).set_value(False).run()
+    app.switch_page("palette.py").run()
+    assert answer(app)["cost"].endswith("effort")
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(("kept", "on"), [("on", True), ("off", False), ("", False), ("<b>", False)])
+def test_a_choice_is_kept_in_the_browser(kept, on, table, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(type(st.context), "cookies", property(lambda _: {wording.COOKIE: kept}))
+    app = opened("palette", {}, {})
+    assert app.toggle(key=wording.SWITCH.name).value is on
+
+
+def test_what_the_operator_sets_is_for_those_who_have_chosen_nothing(table, monkeypatch):  # noqa: F811
+    monkeypatch.setenv(wording.SETTING, "on")
+    app = opened("palette", {}, {})
+    assert app.toggle(key=wording.SWITCH.name).value is True
+    app.toggle(key=wording.SWITCH.name).set_value(False).run()
+    assert answer(app)["cost"].endswith("effort")
