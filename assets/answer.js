@@ -177,10 +177,3 @@ function draw(panel, data) {
   say(panel.last, data.last);
   say(panel.form, data.form);
 }
-
-// As many children as there are items, each filled by `fill`.
-function list(parent, items, fill, add) {
-  while (parent.children.length > items.length) parent.lastChild.remove();
-  items.forEach((item, k) => fill(parent.children[k] ?? add(), item, k));
-  prop(parent, "hidden", !items.length);
-}

@@ -19,6 +19,10 @@ export default function (component) {
     new ResizeObserver(() => draw(svg, field)).observe(svg);
     svg.addEventListener("keydown", (event) => move(event, field));
   }
+  (window.valuePalette ??= {}).field = (brought) => {
+    field.data = brought;
+    draw(svg, field);
+  };
   field.data = data;
   field.choose = (k) => setTriggerValue("chosen", k);
   draw(svg, field);

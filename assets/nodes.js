@@ -31,6 +31,13 @@ const style = (node, name, value) => {
   if (fresh(node, `:${name}`, value)) node.style[name] = value;
 };
 
+// As many children as there are items, each filled by `fill`.
+const list = (parent, items, fill, add) => {
+  while (parent.children.length > items.length) parent.lastChild.remove();
+  items.forEach((item, k) => fill(parent.children[k] ?? add(), item, k));
+  prop(parent, "hidden", !items.length);
+};
+
 // A reply: nodes of a few tags, each a text or [tag, ...nodes], of a list with the number that it begins with. Any other
 // tag is text, as everything in a reply is.
 const REPLY_TAGS = new Set(["p", "br", "hr", "ul", "ol", "li", "blockquote", "pre", "code", "strong", "em"]);

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
-
 import streamlit as st
 
-from pages.view.compare import batch, blind_vote, candidate_field, generator, pinned, prompt_form, replies
+from pages.view.compare import (
+    batch,
+    blind_vote,
+    candidate_field,
+    comparison,
+    generator,
+    pinned,
+    prompt_form,
+    replies,
+    reply_feed,
+)
 from pages.view.session import header, palette_state
-from pages.view.shell import live_channel, markup
-
-#: Seconds between two looks by how many generations run: each look is work for the one process that draws all pages.
-POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))
-#: The same while somebody's hand is on a fader.
-PATIENT_SECONDS = 0.6
+from pages.view.shell import markup
 
 scene, palette = palette_state.current()
 assessment = palette_state.current_assessment(scene, palette)
@@ -24,47 +27,36 @@ generation = generator.current(scene)
 prompt_form.restore(generation)
 batch.restore(scene)
 running = generation is not None and not generation.ended
+interval = reply_feed.looks(scene, running)
 
-header.draw_header(
-    "Listen",
-    "One prompt, one set of candidate replies from the base model. The left reply is any one of them; the others are "
-    "chosen among them by the weights of a palette.",
-    heading="Listen and compare",
-)
+header.draw_header("Listen", "The base model and your palette answer the same prompt.", heading="Listen and compare")
 pinned.draw_palettes(scene, assessment, prompt_form.candidate_count())
 
 
-def looks() -> float | None:
-    """Seconds until the next look; None when there is nothing to come."""
-    if not running:
-        return None
-    busy = generator.service(scene).status().running
-    seconds = next(seconds for most, seconds in POLL_SECONDS if busy <= most)
-    return max(seconds, PATIENT_SECONDS) if live_channel.is_busy() else seconds
-
-
-interval = looks()
-
-
 def one_prompt() -> None:
-    """Columns, candidates and the state of the work; drawn again while there is more to come."""
+    """Draw replies and what can be done with them; as a fragment again and again where the channel is not there."""
     if generation is None:
-        replies.draw_empty_columns(pinned.columns(scene, assessment, prompt_form.candidate_count()))
+        reply_feed.draw_empty(scene, assessment, prompt_form.candidate_count(), blind_vote.is_blind())
         return
-    replies.draw_asked(generation.request.prompt)
-    view = replies.comparison(scene, assessment, generation)
-    replies.draw_progress(view.shown)
-    question = blind_vote.vote_question(generation, view.shown, view.choices[0])
+    if running and generation.ended:
+        st.rerun()
+    view = comparison.comparison(scene, assessment, generation)
+    question = blind_vote.vote_question(generation, view.shown, view.choices[0], view.drawn)
     questions = [question] if question else []
+    covered = blind_vote.is_covered(questions, waiting=not view.shown.phase.ended)
+    reply_feed.draw(view, covered)
+    replies.draw_failure(view.shown)
     if not blind_vote.draw_instead_of_replies(questions, waiting=not view.shown.phase.ended):
         blind_vote.draw_outcome(question)
-        replies.draw_replies(view)
+        blind_vote.draw_named_vote(view)
+        replies.draw_shown_switch(view)
+        replies.draw_continue(view)
         if view.shown.phase.ended:
             blind_vote.draw_summary()
+        replies.draw_figures(view)
         with st.container(key="candidates"):
             candidate_field.draw_candidates(view)
-    ended = running and view.shown.phase.ended
-    if ended or looks() != interval or generator.GENERATION.get() != generation.id:
+    if reply_feed.looks(scene, running) != interval or generator.GENERATION.get() != generation.id:
         st.rerun()
 
 
@@ -79,13 +71,14 @@ if missing is not None:
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="compare_how"):
     several = batch.draw_mode_switch(default=generation is None and batch.current_batch() is not None)
     blind_vote.draw_blind_switch()
-left, right = st.columns([1.45, 1], gap="large")
-with left:
-    if several:
-        batch.draw_controls(scene, assessment, ready=missing is None)
-    else:
-        prompt_form.draw_prompt_form(scene, assessment, generation, ready=missing is None)
-with right, st.expander("Adjust targets", icon=":material/tune:", key="steer", expanded=True):
+if several:
+    batch.draw_controls(scene, assessment, ready=missing is None)
+else:
+    prompt_form.draw_prompt_form(scene, assessment, generation, ready=missing is None)
+    generator.write_address("generation", generation.id if generation else None)
+    st.fragment(one_prompt, run_every=interval)()
+left, right = st.columns(2, gap="small")
+with left, st.expander("Adjust targets", icon=":material/tune:", key="steer"):
     pinned.draw_faders(scene, palette)
     st.html(
         markup.note(
@@ -99,5 +92,5 @@ if several:
     generator.write_address("many", batch_now.id if batch_now else None)
     batch.draw_batch(scene, assessment)
 else:
-    generator.write_address("generation", generation.id if generation else None)
-    st.fragment(one_prompt, run_every=interval)()
+    with right:
+        prompt_form.draw_settings(scene)

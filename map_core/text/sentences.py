@@ -286,7 +286,12 @@ def capitalised(text: str) -> str:
 
 
 def why_picked(
-    rewards: np.ndarray, weights: np.ndarray, probability: float, likeliest: bool, names: Sequence[str]
+    rewards: np.ndarray,
+    weights: np.ndarray,
+    probability: float,
+    likeliest: bool,
+    names: Sequence[str],
+    drawn: bool = True,
 ) -> str:
     """Word why a candidate was picked: its probability, and the values that speak for and against it.
 
@@ -296,12 +301,15 @@ def why_picked(
         probability: of the picked one.
         likeliest: no other candidate had a higher probability.
         names: of the values.
+        drawn: it was drawn by its probability; the likeliest one was taken otherwise.
     """
     pull = (rewards[0] - rewards.mean(axis=0)) * weights
-    first = (
-        f"Drawn with a probability of {chance(probability)}, against {chance(1 / len(rewards))} under the base model"
-    )
-    first += ", the likeliest of all." if likeliest else "; the draw is by chance, and another one was likelier."
+    against = f"{chance(probability)}, against {chance(1 / len(rewards))} under the base model"
+    if drawn:
+        first = f"Drawn with a probability of {against}"
+        first += ", the likeliest of all." if likeliest else "; the draw is by chance, and another one was likelier."
+    else:
+        first = f"It is the likeliest one: {against}."
     order = np.argsort(-pull)
     good = [names[j] for j in order if pull[j] > 0.1][:2]
     bad = [names[j] for j in order[::-1] if pull[j] < -0.1][:1]

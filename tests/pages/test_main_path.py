@@ -61,7 +61,23 @@ def said(app: AppTest) -> str:
     for element in app.main:
         value = getattr(element, "value", None)
         parts.append(value if isinstance(value, str) else getattr(element.proto, "body", ""))
+    told = panel(app)
+    parts += [told.get("status", ""), *told.get("notes", ())]
     return "\n".join(part for part in parts if part)
+
+
+def panel(app: AppTest) -> dict:
+    """What the page tells the panel of replies; nothing where there is none."""
+    told = [
+        json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.component_name.endswith("replies")
+    ]
+    assert len(told) <= 1
+    return told[0] if told else {}
+
+
+def text_of(nodes: list) -> str:
+    """A reply as a person reads it, of its nodes."""
+    return "".join(node if isinstance(node, str) else text_of(node[1:]) for node in nodes)
 
 
 def answer(app: AppTest) -> dict:
@@ -249,6 +265,9 @@ def texts(app: AppTest) -> list[str]:
             shown.append(element.value)
         elif '<div class="vp-reply">' in body:
             shown.append(unescape(re.sub(r"<[^>]*>", "", body)))
+        elif getattr(element.proto, "component_name", "").endswith("replies"):
+            told = panel(app)
+            shown += [told["prompt"], *(text_of(slot["nodes"]) for slot in told["slots"])]
     return shown
 
 
@@ -332,16 +351,16 @@ def test_both_replies_stream_and_the_leader_is_provisional(compare, desk):
     base = generation.request.base
     compare.run()
     assert f"<b>Reply</b> {base}" in texts(compare)
-    assert any("provisional: nothing is scored yet" in caption.value for caption in compare.caption)
+    assert any("provisional: nothing is scored yet" in caption for caption in captions(compare))
     leader, picked = (base + 2) % 4, (base + 1) % 4
     for name, given in favoured(generation, leader).items():
         generation.apply(Scored(name, tuple(given), provisional=True))
     compare.run()
-    assert any("provisional leader" in caption.value for caption in compare.caption)
+    assert any("provisional leader" in caption for caption in captions(compare))
     assert f"<b>Reply</b> {leader}" in texts(compare)
     assert not compare.button(key="stop").disabled
     finish(generation, favoured(generation, picked), "<script>final</script>")
-    compare.run()
+    draw_by_chance(compare.run())
     assert not compare.exception
     assert f"<script>final</script> {base}" in texts(compare)
     assert f"<script>final</script> {picked}" in texts(compare)
@@ -364,8 +383,13 @@ def finished_by(compare: AppTest, desk: Desk, k: int) -> Generation:
     return generation
 
 
+def draw_by_chance(compare: AppTest) -> AppTest:
+    """Look at the replies that are drawn, in place of the likeliest ones."""
+    return compare.button_group(key="shown_reply").set_value("drawn").run()
+
+
 def captions(app: AppTest) -> list[str]:
-    return [caption.value for caption in app.caption]
+    return [caption.value for caption in app.caption] + [slot["caption"] for slot in panel(app).get("slots", ())]
 
 
 def test_a_column_carries_its_certificate_and_says_when_more_candidates_would_help(compare, desk):
@@ -387,6 +411,7 @@ def test_moving_a_target_chooses_again_among_the_same_candidates(compare, desk):
     generation = begun(compare, desk)
     names = generation.request.scored
     finish(generation, {name: [100.0 * (k == (1 if name == "humor" else 3)) for k in range(4)] for name in names})
+    draw_by_chance(compare.run())
     for free in ({"humor"}, {"helpfulness", "harmlessness"}):
         compare.button_group(key="steered").set_value([j for j, n in enumerate(VALUES[:3]) if n not in free]).run()
         assert not compare.exception
@@ -401,6 +426,84 @@ def test_moving_a_target_chooses_again_among_the_same_candidates(compare, desk):
     assert compare.toggle(key="free_helpfulness").value
 
 
+def test_the_likeliest_reply_comes_first_and_a_draw_is_one_click_away(compare, desk):
+    generation = begun(compare, desk)
+    pushed = generation.request.weights
+    chances = np.array([0.1, 0.2, 0.4, 0.3])
+    name, weight = next(iter(pushed.items()))
+    rewards = {other: [0.0] * 4 for other in generation.request.scored}
+    finish(generation, rewards | {name: (np.log(chances) / weight).tolist()})
+    compare.run()
+    assert "Candidate 3, the likeliest of 4 under your palette: 40%" in captions(compare)
+    assert "The forecast of levels is about replies that are drawn by chance." in said(compare)
+    assert compare.dataframe[0].value["Role"].iloc[0] == "likeliest"
+    assert any(text.startswith("Candidate 3 is shown. It is the likeliest one: 40%") for text in texts(compare))
+    drawn = generation.choice().picked
+    draw_by_chance(compare)
+    assert f"Candidate {drawn + 1}, picked by your palette" in captions(compare)
+    assert any(text.startswith(f"Candidate {drawn + 1} was picked. Drawn with") for text in texts(compare))
+    assert len(desk.made) == 1
+
+
+def test_another_base_reply_is_shown_where_the_likeliest_is_the_base_models_own_draw(compare, desk):
+    generation = begun(compare, desk)
+    base = generation.request.base
+    finish(generation, favoured(generation, base))
+    compare.run()
+    told = panel(compare)
+    assert [text_of(slot["nodes"]) for slot in told["slots"]] == [f"final {(base + 1) % 4}", f"final {base}"]
+    assert "the very one that was drawn for the base model" in told["slots"][0]["note"]
+
+
+def test_bars_compare_the_average_candidate_with_what_the_palette_expects(compare, desk, table):
+    generation = begun(compare, desk)
+    assert not panel(compare.run())["bars"]
+    low, high = (float(np.quantile(table.rewards[..., 0], share)) for share in (0.3, 0.9))
+    rewards = {name: [low, low, high, low] for name in generation.request.scored}
+    finish(generation, rewards)
+    compare.run()
+    bars = {bar["name"]: bar for bar in panel(compare)["bars"]}
+    assert set(bars) == {"Helpfulness", "Humor"}, "values with a target that are scored here"
+    bar, known = bars[VALUES[0].capitalize()], percentiles(table)
+    chances = np.array(generation.choice().probabilities)
+    assert bar["before"] == pytest.approx(known.percentile_of(0, 0.75 * low + 0.25 * high), abs=0.06)
+    assert bar["after"] == pytest.approx(known.percentile_of(0, float(chances @ [low, low, high, low])), abs=0.06)
+    assert bar["before"] < bar["after"]
+    assert bar["target"] == pytest.approx(60, abs=0.6)
+
+
+def test_a_reply_that_was_cut_ends_with_its_last_sentence_and_the_rest_is_one_click_away(compare, desk):
+    generation = begun(compare, desk)
+    text = "It rains in the morning. Take a **coat** with you. And then you sho"
+    write(generation, "")
+    tokens = [Token(k, 2, text, -1.0, True, False) for k in range(4)]
+    generation.apply(Tokens(2, tuple(tokens)))
+    compare.button(key="stop").click().run()
+    slot = panel(compare)["slots"][0]
+    assert text_of(slot["nodes"]).endswith("Take a coat with you.\u00a0…")
+    assert text_of(slot["whole"]).endswith("And then you sho\u00a0…")
+
+
+def test_which_reply_is_better_is_asked_under_the_replies_and_kept_apart_from_blind_judgements(compare, desk):
+    generation = finished_by(compare, desk, 2)
+    assert [compare.button(key=f"better_{whose}").label for whose in ("base", "tie", "aligned")] == [
+        "Base model",
+        "No difference",
+        "Aligned model",
+    ]
+    compare.button(key="better_aligned").click().run()
+    assert not compare.exception
+    assert "You preferred the aligned model." in said(compare)
+    assert "Judged with names in sight: Aligned preferred in 1 of 1" in said(compare)
+    assert not [button for button in compare.button if (button.key or "").startswith("better_")]
+    compare.toggle(key="judge_blind").set_value(True).run()
+    asked = [button.key for button in compare.button if (button.key or "").startswith("judge_is_")]
+    assert len(asked) == 3 or generation.request.base == 2, "a judgement with names does not stand for a blind one"
+    compare.toggle(key="judge_blind").set_value(False).run()
+    compare.button(key="judge_undo").click().run()
+    assert "Nobody has judged this palette yet." in said(compare)
+
+
 def test_pinned_palettes_answer_beside_todays_from_the_same_candidates(compare, desk):
     compare.text_input(key="pin_name").set_value("<i>Kind</i>")
     compare.button(key="pin").click().run()
@@ -409,6 +512,7 @@ def test_pinned_palettes_answer_beside_todays_from_the_same_candidates(compare, 
     assert [one.name for one in compare.session_state["pinned"]] == ["<i>Kind</i>", "Palette 1", "Palette 2"]
     assert compare.button(key="pin").disabled
     finished_by(compare, desk, 1)
+    draw_by_chance(compare)
     assert len([text for text in captions(compare) if text.startswith("Candidate 2, picked by")]) == 4
     assert "<i>Kind</i>" not in "".join(getattr(element.proto, "body", "") for element in compare.get("html"))
     assert "&lt;i&gt;Kind&lt;/i&gt;" in said(compare)

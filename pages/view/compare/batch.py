@@ -28,8 +28,8 @@ from map_core.service.generation import Generation
 from map_core.service.snapshot import GenerationSnapshot, Phase
 from map_core.text import sentences
 from pages.view.compare import blind_vote, candidate_field, generator, pinned, prompt_form
+from pages.view.compare.comparison import choices, shown_candidate
 from pages.view.compare.pinned import PaletteColumn
-from pages.view.compare.replies import choices, shown_candidate
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key

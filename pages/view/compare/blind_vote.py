@@ -1,7 +1,8 @@
-"""Judging blind: which of two replies is better, asked before anybody is told which one is the aligned model's.
+"""Judging: which of two replies is better, with their names in sight or before anybody is told which one is whose.
 
 While the toggle is on, replies are covered until they are judged: names, order, certificates and candidates would all
-tell. Constraint: replies are shown as text; a vote is kept the moment it is given, and the last one can be taken back.
+tell. Judgements with the names in sight are kept apart, because names sway people.
+Constraint: replies are shown as text; a vote is kept the moment it is given, and the last one can be taken back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from map_core.service.snapshot import GenerationSnapshot, Phase
 from map_core.store import database, setting, table_key, votes
 from map_core.store.votes import Preference
 from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, votes_csv
-from pages.view.compare.replies import shown_candidate
+from pages.view.compare.comparison import ComparisonView, shown_candidate
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
@@ -34,6 +35,13 @@ REFUSED: Key[str] = Key("judge_refused", "")
 #: Longer prompts are kept with their beginning only.
 _MAX_PROMPT_LENGTH = 2_000
 _ANSWERS = {Side.A: "A is better", Side.NEITHER: "No difference", Side.B: "B is better"}
+_NAMED_ANSWERS = {
+    Preference.BASE: "Base model",
+    Preference.TIE: "No difference",
+    Preference.ALIGNED: "Aligned model",
+}
+#: What the key of judgements with the names in sight ends with.
+_NAMED = " named"
 _OUTCOMES = {
     Preference.ALIGNED: "You preferred the aligned model.",
     Preference.BASE: "You preferred the base model.",
@@ -66,9 +74,18 @@ class _CastVote:
     preferred: Preference
 
 
-def vote_question(generation: Generation, snapshot: GenerationSnapshot, choice: Choice | None) -> VoteQuestion | None:
-    """Return what can be asked of a generation; None before its end, and where nothing was picked."""
-    place = shown_candidate(snapshot, choice)
+def vote_question(
+    generation: Generation, snapshot: GenerationSnapshot, choice: Choice | None, drawn: bool = True
+) -> VoteQuestion | None:
+    """Return what can be asked of a generation; None before its end, and where nothing was picked.
+
+    Args:
+        generation: what was asked.
+        snapshot: its state.
+        choice: what the palette makes of the candidates.
+        drawn: as :func:`pages.view.compare.comparison.shown_candidate` takes it.
+    """
+    place = shown_candidate(snapshot, choice, drawn)
     if snapshot.phase is not Phase.DONE or place is None:
         return None
     # Another palette may pick another reply: that is another pair, in an order of its own.
@@ -107,6 +124,11 @@ def draw_blind_switch() -> None:
     )
 
 
+def is_covered(questions: Sequence[VoteQuestion], waiting: bool) -> bool:
+    """Return whether replies are hidden, see :func:`draw_instead_of_replies`."""
+    return is_blind() and (waiting or bool(_open_questions(questions)))
+
+
 def draw_instead_of_replies(questions: Sequence[VoteQuestion], waiting: bool) -> bool:
     """Draw what is asked in place of the replies; False when there is nothing to hide any more.
 
@@ -143,25 +165,61 @@ def _draw_question(question: VoteQuestion, of: int, left: int) -> None:
         _draw_refusal()
 
 
-def _palette_key() -> str:
-    return votes.palette_key(palette_state.history().now, table_key(scenes.load(ALL).table))
+def _palette_key(named: bool = False) -> str:
+    """Return the key of the judgements on the present palette.
+
+    Args:
+        named: of those with the names in sight.
+    """
+    blind = votes.palette_key(palette_state.history().now, table_key(scenes.load(ALL).table))
+    return f"{blind}{_NAMED}" if named else blind
 
 
 def _on_answer(question: VoteQuestion, side: Side) -> None:
-    """Store a vote."""
+    """Store a vote that was given blind."""
+    if question.pair is not None:
+        _store(question.name, question.prompt, question.pair.preferred(side), named=False)
+
+
+def _store(name: str, prompt: str, preferred: Preference, named: bool) -> None:
+    """Store a vote on a pair, the first one of this viewer."""
     REFUSED.pop()
-    if question.pair is None or question.name in _cast_votes():
+    if name in _cast_votes():
         return
-    prompt = (
-        question.prompt if len(question.prompt) <= _MAX_PROMPT_LENGTH else question.prompt[:_MAX_PROMPT_LENGTH] + "…"
-    )
-    preferred = question.pair.preferred(side)
+    kept_prompt = prompt if len(prompt) <= _MAX_PROMPT_LENGTH else prompt[:_MAX_PROMPT_LENGTH] + "…"
     try:
-        saved_vote = votes.vote(database(), _palette_key(), prompt, preferred, viewer_id())
+        saved_vote = votes.vote(database(), _palette_key(named), kept_prompt, preferred, viewer_id())
     except PaletteError as error:
         REFUSED.set(str(error))
         return
-    CAST_VOTES.set({**_cast_votes(), question.name: _CastVote(saved_vote.id, preferred)})
+    CAST_VOTES.set({**_cast_votes(), name: _CastVote(saved_vote.id, preferred)})
+
+
+def draw_named_vote(view: ComparisonView) -> None:
+    """Ask which of the two replies in sight is better, under them; what was said, once it is."""
+    place = view.place(view.choices[0])
+    if not view.done or place is None or is_blind() or not view.columns[0].weights.by_value:
+        return
+    base, aligned = (view.shown.candidates[k].text for k in (view.base_place, place))
+    if base.split() == aligned.split():
+        st.html(markup.note("Both replies are the same, so there is nothing to judge."))
+        return
+    cast = _cast_votes()
+    if f"{view.generation.id} {place}" in cast:
+        return  # judged blind, which is said above
+    name = f"{view.generation.id} {view.base_place} {place} named"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="better_line"):
+        if name in cast:
+            st.html(f'<div role="status">{markup.note(_OUTCOMES[cast[name].preferred])}</div>', width="content")
+            return
+        st.html(markup.note("Which reply is better?"), width="content")
+        for preferred, label in _NAMED_ANSWERS.items():
+            st.button(
+                label,
+                key=f"better_{preferred.value}",
+                on_click=_store,
+                args=(name, view.generation.request.prompt, preferred, True),
+            )
 
 
 def _take_back() -> None:
@@ -205,11 +263,16 @@ def _draw_tally() -> None:
     """Draw the judgements on this palette by everybody."""
     try:
         saved_votes = votes.list_votes(database(), _palette_key())
+        named = votes.count_votes(votes.list_votes(database(), _palette_key(named=True)))
     except PaletteError as error:
         st.html(markup.note(f"Judgements cannot be kept: {error}"))
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="judged_line"):
-        st.html(markup.note(preference_sentence(votes.count_votes(saved_votes))), width="content")
+        blind = "Judged blind: " if named.votes and saved_votes else ""
+        if saved_votes or not named.votes:
+            st.html(markup.note(blind + preference_sentence(votes.count_votes(saved_votes))), width="content")
+        if named.votes:
+            st.html(markup.note("Judged with names in sight: " + preference_sentence(named)), width="content")
         if saved_votes:
             st.download_button(
                 "Judgements (CSV)",

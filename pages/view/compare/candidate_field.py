@@ -11,8 +11,8 @@ from map_core.core import amounts
 from map_core.figures import candidate_field
 from map_core.service import records
 from map_core.text import sentences
-from pages.view.compare import generator, replies
-from pages.view.compare.replies import ComparisonView
+from pages.view.compare import generator, replies, reply_feed
+from pages.view.compare.comparison import ComparisonView
 from pages.view.shell import component, markup
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
@@ -26,14 +26,14 @@ _mount = component.register(
 
 
 def draw_candidates(view: ComparisonView) -> None:
-    """Field, reading, table and files."""
-    st.header("Candidates")
-    replies.draw_reason(view)
-    _draw_field(view)
-    _draw_reading(view)
-    _draw_table(view)
-    if view.shown.phase.ended:
-        _draw_downloads(view)
+    """Field, reading, table and files, folded; the table and the files once all is written."""
+    with st.expander("All candidates", icon=":material/scatter_plot:", key="all_candidates"):
+        replies.draw_reason(view)
+        _draw_field(view)
+        if view.shown.phase.ended:
+            _draw_reading(view)
+            _draw_table(view)
+            _draw_downloads(view)
 
 
 def _on_chosen() -> None:
@@ -75,10 +75,11 @@ def _draw_field(view: ComparisonView) -> None:
         )
     pair = (int(axes[0]), int(axes[1]))
     units, drawn = scene.units(), _dots(view, pair)
-    data = candidate_field.drawing(drawn, units, pair, view.assessment.targets)
+    reading = generator.READING.get()
+    reply_feed.feed().other_pieces = partial(_field_piece, pair=pair, reading=reading)
     _mount(
         key=FIELD.name,
-        data=data | {"reading": generator.READING.get()},
+        data=candidate_field.drawing(drawn, units, pair, view.assessment.targets) | {"reading": reading},
         on_chosen_change=_on_chosen,
     )
     if not drawn and not view.shown.phase.ended:
@@ -89,6 +90,12 @@ def _draw_field(view: ComparisonView) -> None:
         with st.expander("In words", key="field_words"):
             for sentence in candidate_field.summary(drawn, units, pair):
                 st.text(sentence)
+
+
+def _field_piece(view: ComparisonView, pair: tuple[int, int], reading: int | None) -> dict[str, Any]:
+    """Return the field as the channel brings it."""
+    drawing = candidate_field.drawing(_dots(view, pair), view.scene.units(), pair, view.assessment.targets)
+    return {"field": drawing | {"reading": reading}}
 
 
 def _dots(view: ComparisonView, pair: tuple[int, int]) -> tuple[candidate_field.Dot, ...]:
@@ -156,7 +163,7 @@ def _draw_table(view: ComparisonView) -> None:
     for k, candidate in enumerate(snapshot.candidates):
         role = ["base"] if view.base_place == k else []
         if places[0] == k:
-            role.insert(0, "picked" if view.done else "leads")
+            role.insert(0, ("picked" if view.drawn else "likeliest") if view.done else "leads")
         role += [column.name for column, at in zip(view.columns[1:], places[1:], strict=True) if at == k]
         probability = None if main is None else main.probabilities[k]
         rows.append({"Candidate": k + 1, "Role": ", ".join(role), "Probability": probability})

@@ -146,12 +146,13 @@ def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQue
     return SteeringWeights(by_value, page_note(facts), levels)
 
 
-def submit(scene: Scene, request: GenerationRequest) -> None:
-    """Hand in a request and make it this viewer's generation."""
+def submit(scene: Scene, request: GenerationRequest) -> Generation:
+    """Hand in a request, make it this viewer's generation, and return it."""
     stop(scene)
     generation = service(scene).submit(request, viewer=viewer_id())
     GENERATION.set(generation.id)
     READING.pop()
+    return generation
 
 
 def current(scene: Scene) -> Generation | None:

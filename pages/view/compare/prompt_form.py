@@ -12,7 +12,7 @@ from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_PER_PROMPT
 from map_core.generation.request import GenerationRequest, Method
 from map_core.service.generation import Generation
-from pages.view.compare import chat, generator
+from pages.view.compare import chat, generator, reply_feed
 from pages.view.session.scene import Scene
 from pages.view.shell.session_keys import Key
 
@@ -101,7 +101,7 @@ def generate(scene: Scene, assessment: Assessment) -> None:
     seed = int(SEED.get())
     try:
         request = build_request(scene, assessment, chat.PROMPT.get(), seed)
-        generator.submit(scene, replace(request, history=chat.TURNS.get()))
+        reply_feed.follow(generator.submit(scene, replace(request, history=chat.TURNS.get())))
         SEED.set(seed + 1)
     except PaletteError as error:
         remember_refusal(error)
@@ -113,7 +113,7 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
     now = len(generation.snapshot().candidates)
     request = generation.request
     try:
-        generator.submit(
+        more = generator.submit(
             scene,
             replace(
                 request,
@@ -123,6 +123,7 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
                 least_ess=2.0 * MAX_DRAWN,  # never met: so many are drawn in any case
             ),
         )
+        reply_feed.follow(more)
     except PaletteError as error:
         remember_refusal(error)
 
@@ -145,35 +146,36 @@ def take_settings(request: GenerationRequest) -> None:
 
 
 def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generation | None, ready: bool) -> None:
-    """Draw the prompt box with all that belongs to it."""
+    """Draw the prompt box with its buttons."""
     may_stop = generation is not None and not generation.ended and generator.is_owner(generation)
     chat.PROMPT.get_or_set(scene.table.prompts[scene.examples[0]])
     with st.container(key="ask"):
-        st.selectbox(
-            "Prompts of this use case",
-            range(len(scene.table.prompts)),
-            format_func=scene.table.prompts.__getitem__,
-            index=None,
-            placeholder="Pick a prompt, or write your own below",
-            key=PICKED_PROMPT.name,
-            on_change=pick_prompt,
-            args=(scene,),
-        )
         chat.draw_transcript(scene, generation)
         st.text_area(
             "Prompt" if not chat.TURNS.get() else "Next prompt",
             key=chat.PROMPT.name,
-            height=96,
+            height=68,
             persist_state="session",
             placeholder="What should the model answer?",
         )
         with st.container(horizontal=True, vertical_alignment="bottom", key="ask_controls"):
-            draw_number_inputs(scene)
+            st.selectbox(
+                "Prompts of this use case",
+                range(len(scene.table.prompts)),
+                format_func=scene.table.prompts.__getitem__,
+                index=None,
+                placeholder="Pick a prompt, or write your own above",
+                key=PICKED_PROMPT.name,
+                on_change=pick_prompt,
+                args=(scene,),
+                label_visibility="collapsed",
+            )
             st.button(
                 "Generate",
                 key="generate",
                 type="primary",
                 icon=":material/play_arrow:",
+                shortcut="Ctrl+Enter",
                 on_click=generate,
                 args=(scene, assessment),
                 disabled=not ready,
@@ -186,8 +188,15 @@ def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generatio
                 args=(scene,),
                 disabled=not may_stop,
             )
-        draw_method()
         draw_refusal()
+
+
+def draw_settings(scene: Scene) -> None:
+    """Draw how many candidates there are, how long they are, and how one is chosen, folded."""
+    with st.expander("How replies are drawn", icon=":material/settings:", key="how"):
+        with st.container(horizontal=True, vertical_alignment="bottom", key="numbers"):
+            draw_number_inputs(scene)
+        _draw_method()
 
 
 def draw_number_inputs(scene: Scene) -> None:
@@ -224,32 +233,37 @@ def draw_number_inputs(scene: Scene) -> None:
 
 
 def draw_method() -> None:
-    """Draw the method, and drawing more until enough candidates carry the choice."""
+    """Draw how one reply is chosen, folded."""
     with st.expander("How replies are drawn", key="how"):
-        method = st.radio(
-            "Method",
-            list(METHODS),
-            format_func=lambda key: METHODS[key][0],
-            captions=[caption for _, caption in METHODS.values()],
-            key=METHOD.name,
+        _draw_method()
+
+
+def _draw_method() -> None:
+    """Draw the method, and drawing more until enough candidates carry the choice."""
+    method = st.radio(
+        "Method",
+        list(METHODS),
+        format_func=lambda key: METHODS[key][0],
+        captions=[caption for _, caption in METHODS.values()],
+        key=METHOD.name,
+        persist_state="session",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="adaptive_controls"):
+        st.toggle(
+            "Draw until enough candidates carry the choice",
+            key=ADAPTIVE.name,
             persist_state="session",
+            disabled=method is Method.BLOCKS,
+            help=f"Enough is an effective sample size of {TRUSTED_PER_PROMPT:g}. Candidates are drawn as many at a "
+            "time as the number above says.",
         )
-        with st.container(horizontal=True, vertical_alignment="bottom", key="adaptive_controls"):
-            st.toggle(
-                "Draw until enough candidates carry the choice",
-                key=ADAPTIVE.name,
-                persist_state="session",
-                disabled=method is Method.BLOCKS,
-                help=f"Enough is an effective sample size of {TRUSTED_PER_PROMPT:g}. Candidates are drawn as many at a "
-                "time as the number above says.",
-            )
-            st.number_input(
-                "Up to",
-                2,
-                MAX_DRAWN,
-                MAX_CANDIDATES,
-                key=ADAPTIVE_LIMIT.name,
-                persist_state="session",
-                width=120,
-                disabled=method is Method.BLOCKS or not ADAPTIVE.get(),
-            )
+        st.number_input(
+            "Up to",
+            2,
+            MAX_DRAWN,
+            MAX_CANDIDATES,
+            key=ADAPTIVE_LIMIT.name,
+            persist_state="session",
+            width=120,
+            disabled=method is Method.BLOCKS or not ADAPTIVE.get(),
+        )

@@ -1,0 +1,105 @@
+"""A generation at one moment and what each palette makes of its candidates: which reply stands in which column.
+
+Constraint: everything here but :func:`comparison` can be computed outside of a script run, for the channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.feasibility import Assessment
+from map_core.generation.choice import Choice
+from map_core.service.generation import Generation
+from map_core.service.snapshot import GenerationSnapshot, Phase
+from pages.view.compare import generator, pinned
+from pages.view.compare.pinned import PaletteColumn
+from pages.view.session.scene import Scene
+from pages.view.shell.session_keys import Key
+
+LIKELIEST, DRAWN = "likeliest", "drawn"
+#: Which reply of a palette is shown in the end: the likeliest one, or one drawn by its probabilities.
+SHOWN: Key[str] = Key("shown_reply", LIKELIEST)
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonView:
+    """A generation at one moment, and what each palette makes of its candidates.
+
+    Args:
+        scene: the table that is looked at.
+        assessment: the present palette on it.
+        generation: what is drawn.
+        shown: its state.
+        columns: the palettes, the present one first.
+        choices: one a palette; None before any rewards.
+        drawn: in the end replies are drawn by their probabilities; the likeliest ones stand otherwise.
+    """
+
+    scene: Scene
+    assessment: Assessment
+    generation: Generation
+    shown: GenerationSnapshot
+    columns: tuple[PaletteColumn, ...]
+    choices: tuple[Choice | None, ...]
+    drawn: bool = True
+
+    @property
+    def done(self) -> bool:
+        """Picks are final."""
+        return self.shown.phase is Phase.DONE
+
+    def place(self, choice: Choice | None) -> int | None:
+        """Return the candidate that a palette shows, see :func:`shown_candidate`."""
+        return shown_candidate(self.shown, choice, self.drawn)
+
+    @property
+    def base_place(self) -> int:
+        """The base model's candidate: its own draw; in the end another one where the palette shows the same."""
+        place = self.place(self.choices[0])
+        return self.shown.base if place is None or not self.done else self.shown.base_beside(place)
+
+
+def is_drawn() -> bool:
+    """Return whether this viewer looks at replies that are drawn, and not at the likeliest ones."""
+    return SHOWN.get() == DRAWN
+
+
+def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> ComparisonView:
+    """Return the state of now; the weights in force follow the palette and the number of candidates."""
+    snapshot = generation.snapshot()
+    columns = pinned.columns(scene, assessment, len(snapshot.candidates))
+    if generator.is_owner(generation):
+        scored = set(generation.request.scored)
+        generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
+    chosen = choices(generation, snapshot, columns)
+    return ComparisonView(scene, assessment, generation, snapshot, columns, chosen, is_drawn())
+
+
+def choices(
+    generation: Generation, snapshot: GenerationSnapshot, columns: Sequence[PaletteColumn]
+) -> tuple[Choice | None, ...]:
+    """Return what each palette makes of the candidates that are shown; None before any rewards."""
+    picks = [generation.choice(column.weights.by_value) for column in columns]
+    # Candidates may have been added between the two looks: then there are no choices until the next one.
+    return tuple(c if c is not None and len(c.probabilities) == len(snapshot.candidates) else None for c in picks)
+
+
+def shown_candidate(snapshot: GenerationSnapshot, choice: Choice | None, drawn: bool = True) -> int | None:
+    """Return the candidate that a choice shows.
+
+    Args:
+        snapshot: the generation.
+        choice: what a palette makes of it; None before any rewards.
+        drawn: the draw of the choice when all is done; the likeliest candidate otherwise, as on the way. Where all are
+            equally likely there is no likeliest one, and the draw stands for it.
+    """
+    if choice is None:
+        return None
+    likeliest = int(np.argmax(choice.probabilities))
+    if snapshot.phase is not Phase.DONE:
+        return likeliest
+    even = max(choice.probabilities) - min(choice.probabilities) < 1e-12
+    return choice.picked if drawn or even else likeliest

@@ -1,0 +1,223 @@
+"""The panel of replies: mounted by the page's script, and while a generation runs fed by the channel without one.
+
+A click on *Generate* reaches the service in its callback; from there tokens go to the browser by
+:mod:`pages.view.shell.live_feed`, and no script runs until the generation has ended. Where the channel is lost, the
+browser says so, and a fragment draws again as often as :data:`POLL_SECONDS` says. Constraint: a feed is held by its
+visit alone, under a name that nobody can guess; it shows what that visit's page shows, covered replies not included.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakSet
+
+from map_core.core.change_signal import ChangeSignal
+from map_core.feasibility import Assessment
+from map_core.service.generation import Generation
+from pages.view.compare import comparison, generator, pinned, reply_panel
+from pages.view.compare.comparison import ComparisonView
+from pages.view.compare.pinned import PaletteColumn
+from pages.view.session.scene import Scene
+from pages.view.shell import component, live_channel, live_feed
+from pages.view.shell.session_keys import Key
+
+FEED: Key[ReplyFeed | None] = Key("reply_feed", None)
+PANEL: Key[dict[str, Any]] = Key("reply_panel", {})
+#: The browser has said that the channel does not come to be.
+LOST: Key[bool] = Key("channel_lost", False)
+
+#: Seconds from one frame to the next, by how many generations are watched: each frame is work for the machine that
+#: writes the replies.
+PAUSE_SECONDS = ((1, 0.08), (4, 0.2), (math.inf, 0.4))
+#: The same without the channel, where each look is a run of the page's script.
+POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))
+#: The same while somebody's hand is on a fader.
+PATIENT_SECONDS = 0.6
+#: Before the first tokens are shown.
+EAGER_SECONDS = 0.02
+
+_mount = component.register(
+    "replies",
+    '<section class="vp-panel" aria-label="Replies"></section>',
+    isolated=False,
+    scripts=("nodes", "channel"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What the page of a visit shows: set by its script, and the generation by a click as well."""
+
+    scene: Scene
+    assessment: Assessment
+    columns: tuple[PaletteColumn, ...]
+    generation: Generation | None
+    owned: bool
+    covered: bool
+    drawn: bool
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What a reader has: the panel without its replies, each reply's blocks, and what the other pieces rest on."""
+
+    rest: str
+    blocks: dict[str, tuple[str, ...]]
+    basis: Any
+
+
+class ReplyFeed:
+    """One visit's panel of replies, for the channel; thread-safe."""
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(16)
+        self.changes = ChangeSignal()
+        self._lock = threading.Lock()
+        self._shown: _Shown | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._eager = True
+        self.other_pieces: Callable[[ComparisonView], dict[str, Any]] | None = None
+        with _feeds_lock:
+            _feeds.add(self)
+        live_feed.register(self.name, self)
+
+    @property
+    def is_watched(self) -> bool:
+        """A socket watches it now."""
+        return self.changes.listeners > 0
+
+    @property
+    def is_running(self) -> bool:
+        """Its generation has more to come."""
+        shown = self._shown
+        return shown is not None and shown.generation is not None and not shown.generation.ended
+
+    def show(self, shown: _Shown) -> None:
+        """Show this from now on."""
+        with self._lock:
+            before, self._shown = self._shown, shown
+            if before is None or before.generation is not shown.generation:
+                self._eager = True
+                self._unsubscribe()
+                changes = shown.generation.changes if shown.generation else None
+                self._unsubscribe = changes.subscribe(self.changes.notify) if changes else lambda: None
+        self.changes.notify()
+
+    def follow(self, generation: Generation) -> None:
+        """Show another generation of this visit from now on, before the page's script has drawn it."""
+        if (shown := self._shown) is not None:
+            self.show(replace(shown, generation=generation, owned=True))
+
+    def stop(self) -> None:
+        """Stop the generation, if this visit has started it."""
+        shown = self._shown
+        if shown is not None and shown.owned and shown.generation is not None and not shown.generation.ended:
+            shown.generation.cancel()
+
+    def pause(self) -> float:
+        """Return the seconds from one frame to the next."""
+        if live_channel.is_busy():
+            return PATIENT_SECONDS
+        if self._eager:
+            return EAGER_SECONDS
+        with _feeds_lock:
+            feeds = tuple(_feeds)
+        running = sum(feed.is_watched and feed.is_running for feed in feeds)
+        return next(seconds for most, seconds in PAUSE_SECONDS if running <= most)
+
+    def frame(self, sent: _Sent | None) -> tuple[dict[str, Any], _Sent] | None:
+        """Return the panel as it is now, of each reply only the blocks that a reader does not have."""
+        if (shown := self._shown) is None or (generation := shown.generation) is None:
+            return None
+        snapshot = generation.snapshot()
+        choices = comparison.choices(generation, snapshot, shown.columns)
+        view = ComparisonView(shown.scene, shown.assessment, generation, snapshot, shown.columns, choices, shown.drawn)
+        self._eager = self._eager and not snapshot.tokens
+        panel = reply_panel.panel_data(view, shown.covered)
+        blocks = {slot["key"]: tuple(json.dumps(node) for node in slot["nodes"]) for slot in panel["slots"]}
+        rest = {**panel, "n": 0, "slots": [{**slot, "nodes": None} for slot in panel["slots"]]}
+        basis = (snapshot.id, choices, view.base_place, shown, self.other_pieces)
+        made = _Sent(json.dumps(rest), blocks, basis)
+        if sent is not None and (sent.rest, sent.blocks) == (made.rest, made.blocks):
+            return None
+        for slot in panel["slots"]:
+            known = () if sent is None else sent.blocks.get(slot["key"], ())
+            keep = 0
+            for mine, theirs in zip(blocks[slot["key"]], known, strict=False):
+                if mine != theirs:
+                    break
+                keep += 1
+            slot["keep"], slot["nodes"] = keep, slot["nodes"][keep:]
+        told: dict[str, Any] = {"replies": panel | {"feed": self.name}}
+        if self.other_pieces is not None and (sent is None or sent.basis != basis) and choices[0] is not None:
+            told |= self.other_pieces(view)
+        return told, made
+
+
+_feeds: WeakSet[ReplyFeed] = WeakSet()
+_feeds_lock = threading.Lock()
+
+
+def feed() -> ReplyFeed:
+    """Return this visit's feed, made with the first look at the page."""
+    held = FEED.get()
+    if held is None:
+        held = ReplyFeed()
+        FEED.set(held)
+    return held
+
+
+def follow(generation: Generation) -> None:
+    """Show a generation that this visit has just begun, at once."""
+    if (held := FEED.get()) is not None:
+        held.follow(generation)
+
+
+def looks(scene: Scene, running: bool) -> float | None:
+    """Return the seconds until the page's script looks again; None where the channel does, or nothing will come."""
+    if feed().is_watched:
+        LOST.pop()
+    if not running or not LOST.get():
+        return None
+    busy = generator.service(scene).status().running
+    seconds = next(seconds for most, seconds in POLL_SECONDS if busy <= most)
+    return max(seconds, PATIENT_SECONDS) if live_channel.is_busy() else seconds
+
+
+def draw(view: ComparisonView, covered: bool) -> None:
+    """Mount the panel with a generation, and let the channel go on from there."""
+    owned = generator.is_owner(view.generation)
+    shown = _Shown(view.scene, view.assessment, view.columns, view.generation, owned, covered, view.drawn)
+    _draw(reply_panel.panel_data(view, covered), shown)
+
+
+def draw_empty(scene: Scene, assessment: Assessment, candidates: int, covered: bool) -> None:
+    """Mount the panel before anything was asked."""
+    columns = pinned.columns(scene, assessment, candidates)
+    shown = _Shown(scene, assessment, columns, None, True, covered, comparison.is_drawn())
+    _draw(reply_panel.empty_data(columns), shown)
+
+
+def _draw(panel: dict[str, Any], shown: _Shown) -> None:
+    held = feed()
+    held.show(shown)
+    data = panel | {"feed": held.name, "channel": live_channel.PATH, "owned": shown.owned}
+    _mount(
+        key=PANEL.name,
+        data=data,
+        on_ended_change=lambda: None,
+        on_stale_change=lambda: None,
+        on_lost_change=lambda: LOST.set(True),
+        on_stop_change=_on_stop,
+    )
+
+
+def _on_stop() -> None:
+    """Stop by way of the page, where the channel is not there."""
+    feed().stop()

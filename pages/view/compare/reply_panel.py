@@ -1,0 +1,202 @@
+"""What the panel of replies shows of a generation, as data: by the page's script, and by the channel without one.
+
+Constraint: computed outside of a script run too, so nothing here asks who looks; replies reach the browser as nodes of
+a few tags with text in them (:mod:`map_core.text.reply_markup`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.core.cut_replies import complete_sentences, with_mark
+from map_core.generation.choice import Choice
+from map_core.service.snapshot import Candidate, GenerationSnapshot, Phase
+from map_core.text import sentences
+from map_core.text.reply_markup import reply_nodes
+from pages.view.compare.comparison import ComparisonView
+from pages.view.compare.pinned import PaletteColumn
+
+#: Characters of a reply that the panel shows; longer ones, of other servers, are read among the candidates.
+MAX_REPLY_LENGTH = 20_000
+#: States of the panel are numbered as they are made, so that the browser shows the newest, whichever way it came.
+_numbers = itertools.count(1)
+
+
+def panel_data(view: ComparisonView, covered: bool = False) -> dict[str, Any]:
+    """Return what the panel shows.
+
+    Args:
+        view: the generation of now.
+        covered: replies are hidden, because they are to be judged without their names.
+    """
+    snapshot = view.shown
+    return {
+        "n": next(_numbers),
+        "generation": snapshot.id,
+        "ended": snapshot.phase.ended,
+        "prompt": view.generation.request.prompt,
+        "status": "" if snapshot.error else status_text(snapshot),
+        "notes": _notes(snapshot),
+        "candidates": len(snapshot.candidates),
+        "bars_title": "" if covered else _bars_title(view),
+        "bars": [] if covered else _bars(view),
+        "slots": [] if covered else [_base_slot(view), *_palette_slots(view)],
+    }
+
+
+def empty_data(columns: tuple[PaletteColumn, ...]) -> dict[str, Any]:
+    """Return what the panel shows before anything was asked."""
+    slots = [_slot("base", "Base model", note="A reply as the model gives it today.")]
+    slots += [_slot(column.key, column.name, note="The reply that your palette would choose.") for column in columns]
+    return {
+        "n": next(_numbers),
+        "generation": "",
+        "ended": True,
+        "prompt": "",
+        "status": "",
+        "notes": [],
+        "candidates": 0,
+        "bars_title": "",
+        "bars": [],
+        "slots": slots,
+    }
+
+
+def status_text(snapshot: GenerationSnapshot) -> str:
+    """Return where the work is: the queue, what is being written, how it ended."""
+    speed = (
+        f", {amounts.fixed(snapshot.tokens / snapshot.sampling_seconds, grouped=True)} tokens/s"
+        if snapshot.sampling_seconds
+        else ""
+    )
+    many = f"{len(snapshot.candidates)} candidates, {snapshot.tokens:,} tokens, "
+    many += f"{amounts.fixed(snapshot.seconds, 1)} s{speed}"
+    match snapshot.phase:
+        case Phase.WAITING:
+            return snapshot.note or "Waiting for the model."
+        case Phase.SAMPLING:
+            return f"Writing: {many}"
+        case Phase.SCORING:
+            return f"Scoring the complete replies: {many}"
+        case Phase.CANCELLED:
+            return f"Stopped: {many}. What was written stays; nothing was picked."
+        case _:
+            return f"Done: {many}"
+
+
+def _notes(snapshot: GenerationSnapshot) -> list[str]:
+    notes = []
+    if snapshot.restarts and snapshot.phase is not Phase.WAITING and not snapshot.error:
+        notes.append("The model process stopped and came back: this reply was written again.")
+    if snapshot.resampled:
+        times = "once" if snapshot.resampled == 1 else f"{snapshot.resampled} times"
+        notes.append(f"Beginnings were compared and copied {times} on the way.")
+    return [*notes, *snapshot.notes]
+
+
+def _slot(
+    key: str,
+    name: str,
+    tag: str = "",
+    caption: str = "",
+    candidate: Candidate | None = None,
+    note: str = "",
+) -> dict[str, Any]:
+    """Return a column: a heading, and a reply or a note in its place."""
+    slot: dict[str, Any] = {"key": key, "name": name, "tag": tag, "caption": caption, "note": note}
+    text = "" if candidate is None else candidate.text[:MAX_REPLY_LENGTH]
+    cut = candidate is not None and (
+        (candidate.ended and not candidate.finished) or len(candidate.text) > MAX_REPLY_LENGTH
+    )
+    shorter = complete_sentences(text) if cut else text
+    slot["nodes"] = reply_nodes(with_mark(shorter, cut))
+    # The sentence that a reply breaks off in is one click away.
+    slot["whole"] = reply_nodes(with_mark(text, cut)) if shorter != text else None
+    if candidate is not None and not text.strip() and candidate.ended:
+        slot["note"] = note or "(no words)"
+    return slot
+
+
+def _base_slot(view: ComparisonView) -> dict[str, Any]:
+    place = view.base_place
+    note = ""
+    if place != view.shown.base:
+        note = (
+            "Both draws fell on the same reply, so this is another one of the base model's."
+            if view.drawn
+            else "Your palette's likeliest reply is the very one that was drawn for the base model, so this is another "
+            "one of the base model's."
+        )
+    caption = f"Candidate {place + 1}, any one of the {len(view.shown.candidates)}"
+    return _slot("base", "Base model", "", caption, view.shown.candidates[place], note)
+
+
+def _palette_slots(view: ComparisonView) -> list[dict[str, Any]]:
+    return [_palette_slot(view, column, choice) for column, choice in zip(view.columns, view.choices, strict=True)]
+
+
+def _palette_slot(view: ComparisonView, column: PaletteColumn, choice: Choice | None) -> dict[str, Any]:
+    snapshot, place = view.shown, view.place(choice)
+    whose = "this" if column.key != "aligned" else "your"
+    if choice is None or place is None:
+        if view.done:
+            return _slot(column.key, column.name, note="No candidate could be scored, so none was picked.")
+        place = (snapshot.base + 1) % len(snapshot.candidates)
+        tag, caption = "provisional", "provisional: nothing is scored yet"
+    elif view.done and not column.weights.by_value:
+        tag, caption = "not steered", "any one of them: no value that is scored here has a weight"
+    elif view.done and view.drawn:
+        tag, caption = "picked", f"picked by {whose} palette"
+    elif view.done:
+        chance = sentences.chance(choice.probabilities[place])
+        tag = "likeliest"
+        caption = f"the likeliest of {len(snapshot.candidates)} under {whose} palette: {chance}"
+    elif snapshot.phase.ended:
+        tag, caption = "provisional", "leading when it was stopped"
+    else:
+        tag, caption = "provisional", "provisional leader: it may change until all are complete"
+    return _slot(column.key, column.name, tag, f"Candidate {place + 1}, {caption}", snapshot.candidates[place])
+
+
+def _bars_title(view: ComparisonView) -> str:
+    if view.choices[0] is None:
+        return ""
+    return (
+        f"Average of the {len(view.shown.candidates)} candidates → with your palette: better than so many of 100 "
+        "replies of the model. The mark is your target."
+    )
+
+
+def _bars(view: ComparisonView) -> list[dict[str, Any]]:
+    """Return a bar for each value with a target: the candidates' average, and what the palette expects of them."""
+    choice, scene = view.choices[0], view.scene
+    if choice is None:
+        return []
+    bars = []
+    targets, probabilities = view.assessment.targets, np.array(choice.probabilities)
+    for j in map(int, np.flatnonzero(~np.isnan(targets))):
+        rewards = np.array([one.rewards.get(scene.table.values[j], np.nan) for one in view.shown.candidates])
+        known = ~np.isnan(rewards)
+        if not known.any() or not probabilities[known].sum():
+            continue
+        average = float(rewards[known].mean())
+        expected = float(probabilities[known] @ rewards[known] / probabilities[known].sum())
+        before, after = (scene.percentiles.percentile_of(j, level) for level in (average, expected))
+        bars.append(
+            {
+                "name": sentences.capitalised(scene.names[j]),
+                "colour": scene.colour(j),
+                "before": round(before, 1),
+                "after": round(after, 1),
+                "target": round(scene.percentile(j, float(targets[j])), 1),
+                "text": f"{amounts.fixed(before)} → {amounts.fixed(after)}",
+                "said": f"{sentences.capitalised(scene.names[j])}: the average candidate is better than "
+                f"{amounts.fixed(before)} of 100 replies, with your palette {amounts.fixed(after)}; the target is "
+                f"{amounts.fixed(scene.percentile(j, float(targets[j])))}.",
+            }
+        )
+    return bars
