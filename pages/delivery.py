@@ -13,7 +13,7 @@ from pages.view.studies.evidence import DeliveryEvidence, find_evidence
 scene, _ = palette_state.current()
 header.draw_header(
     "Evidence",
-    "Whether replies keep what the faders promise: forecasts held against new replies to other prompts.",
+    "Do replies keep what the faders promise? Forecasts, held against new replies to other prompts.",
     use_case=False,
 )
 found: DeliveryEvidence | None = find_evidence(scene)
@@ -30,8 +30,10 @@ if not found.of_this_table:
     st.code(found.command, language=None, wrap_lines=True)
 shown = found.graded
 with st.container(key="evidence"):
-    st.html(markup.note(delivery.method_sentence(found.study)))
+    if answer := delivery.answer_sentence(found.study, found.comparisons):
+        st.html(markup.lead(answer))
     st.html(markup.facts(delivery.facts(found.study)))
+    st.html(markup.note(delivery.method_sentence(found.study)))
     if comparisons := delivery.comparisons_sentence(found.comparisons):
         st.html(markup.note(comparisons))
     if not_improved := delivery.not_improved_sentence(found.study):

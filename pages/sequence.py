@@ -27,7 +27,12 @@ assessment = palette_state.current_assessment(scene, palette)
 targets, solution = assessment.targets, assessment.solution
 wanted = [int(j) for j in np.flatnonzero(~np.isnan(targets))]
 
-header.draw_header("Sequence", "What happens when values are aligned one after another, and what each step takes back.")
+header.draw_header(
+    "Sequence",
+    "Models are often tuned for one value, then for the next. Each step can take back what an earlier one gave. Look "
+    "here before you plan such steps: which order loses least, how many rounds it takes, and what all values at once "
+    "give.",
+)
 header.draw_palette_line(scene, assessment)
 palette_state.draw_undo_line()
 if len(wanted) < 2:

@@ -25,6 +25,8 @@ SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "he
 AXIS = "standard deviations above base"
 #: Height of the figure of all palettes, and of one value's row in that of one palette.
 HEIGHT, ROW = 520, 62
+#: Shares of the way to the targets that are called kept, and mostly kept; and how far coverage may fall short.
+NEARLY_ALL, MOSTLY, HOLDS_WITHIN = 0.9, 0.6, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +166,31 @@ def palette(data: DeliveryFigureData, number: int) -> go.Figure:
     figure.update_xaxes(title=AXIS[:1].upper() + AXIS[1:])
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "font": {"size": 12}}
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest", margin={"t": 44})
+
+
+def answer_sentence(study: DeliveryStudy, comparisons: Sequence[Comparison] = ()) -> str:
+    """Answer whether replies keep what the faders promise, in a sentence or two; "" where nothing was possible.
+
+    "Yes" where the whole interval of the way to the targets is above :data:`NEARLY_ALL` and the intervals hold as often
+    as they say, give or take :data:`HOLDS_WITHIN`.
+    """
+    graded = study.graded
+    way, error = graded.way(graded.realised), graded.way_error
+    if not math.isfinite(way):
+        return ""
+    share = bootstrap_mean(graded.inside, graded.level)[0]
+    holds = way - error >= NEARLY_ALL and share >= graded.level - HOLDS_WITHIN
+    answer = "Yes" if holds else "For the most part" if way >= MOSTLY else "Only in part"
+    of_way, of_cases = amounts.percent(min(way, 1.0)), amounts.percent(share, sign=False)
+    counted = [comparison for comparison in comparisons if comparison.held_out]
+    read = ""
+    if counted:
+        preferred = amounts.percent(preferred_share(counted)[0], sign=False)
+        read = f" Readers who did not know which was which preferred the aligned reply in {preferred} of 100 cases."
+    return (
+        f"{answer}: new replies to other prompts came {of_way} of the way to the targets, and in {of_cases} of 100 "
+        f"cases the level was within the range that was forecast.{read}"
+    )
 
 
 def method_sentence(study: DeliveryStudy) -> str:

@@ -72,3 +72,35 @@ def test_an_address_that_is_no_page_is_said_in_words(page, address):
     expect(page.get_by_role("dialog")).to_contain_text("does not seem to exist", timeout=LONG)
     page.keyboard.press("Escape")
     expect(page.locator(".vp-desk [role=slider]").first).to_be_visible(timeout=LONG)
+
+
+def test_the_tour_goes_to_what_it_speaks_of_on_a_phone(browser, address):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(LONG)
+    page.goto(address)
+    expect(page.locator(".vp-desk [role=slider]").first).to_be_visible(timeout=LONG)
+    press(page, "tour_start")
+    strip = page.get_by_role("region", name="Tour")
+    seen = {}
+    for number in range(1, 7):
+        expect(strip).to_contain_text(f"{number} of 6", timeout=LONG)
+        visits.settle(page)
+        page.wait_for_timeout(1000)  # the page goes there once it has drawn the stop
+        seen[number] = page.locator("[data-tour-shown]").evaluate_all("parts => parts.map(part => part.className)")
+        below = keyed(page, "tour").bounding_box()
+        assert below["y"] >= 0, "the strip is in sight"
+        if seen[number]:
+            first = page.locator("[data-tour-shown]")
+            tops = [first.nth(n).bounding_box()["y"] for n in range(first.count())]
+            assert any(below["y"] + below["height"] <= top < 844 for top in tops), f"stop {number} is out of sight"
+        if number < 6:
+            press(page, "tour_next")
+    assert seen[1] == ["vp-row"]
+    assert sum("st-key-verdict" in part for part in seen[2]) == 1
+    assert len(seen[2]) == 3
+    assert seen[5] == ["vp-example"]
+    assert seen[6] == []
+    press(page, "tour_end" if keyed(page, "tour_end").count() else "tour_next")
+    expect(page.locator("[data-tour-shown]")).to_have_count(0)
+    context.close()

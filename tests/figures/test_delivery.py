@@ -72,6 +72,16 @@ def test_what_was_done_and_found_in_words(data: delivery.DeliveryFigureData):
     study = DeliveryStudy(made_by, data.percentiles, data.found, data.found)
     assert "3 graded and 3 random palettes were solved on one half of 24 prompts" in delivery.method_sentence(study)
     assert delivery.method_sentence(study).endswith("8 to each prompt, by tiny on 2026-01-02.")
+    # On 24 prompts the interval of the way is too wide for a plain yes.
+    exact = replace(data.found, way_error=0.05, realised=data.found.targets, inside=np.ones_like(data.found.inside))
+    answer = delivery.answer_sentence(replace(study, graded=exact))
+    assert answer == (
+        "Yes: new replies to other prompts came 100% of the way to the targets, and in 100 of 100 cases the level was "
+        "within the range that was forecast."
+    )
+    unsure = delivery.answer_sentence(replace(study, graded=replace(exact, way_error=0.2)))
+    assert unsure.startswith("For the most part: ")
+    assert delivery.answer_sentence(replace(study, graded=replace(exact, reachable=0 * exact.reachable))) == ""
     labels = [(label, figure) for label, figure, _ in delivery.facts(study)]
     assert labels[0] == ("Of the way to the targets", f"{data.found.way(data.found.realised):.0%}")
     assert labels[2] == ("All that was asked improved", f"{data.found.improved[:2].sum()} of 2")
@@ -81,6 +91,7 @@ def test_what_was_done_and_found_in_words(data: delivery.DeliveryFigureData):
     assert delivery.not_improved_sentence(study) == ""
     # Where nothing rises, the sentence says how much was asked for.
     fallen = replace(data.found, realised=data.found.realised - 10 * data.found.scale)
+    assert delivery.answer_sentence(replace(study, graded=fallen)).startswith("Only in part: new replies")
     most = ((fallen.asked - fallen.start) / fallen.scale)[:2]
     lines = delivery.not_improved_sentence(replace(study, random=fallen))
     assert f"asked for {np.nanmax(most):.2f} standard deviations at the most" in lines

@@ -32,7 +32,7 @@ def made() -> None:
             palette = palette.with_target(name, Target(percentile))
             palette_state.apply(palette, f"Set {name}.")
         palette_state.undo()
-        pinned.pin("Mild", palette)
+        pinned.pin("Mild", palette, "pin")
         roster.add([roster.SeatedGroup("Clinic", palette, 2.0), roster.SeatedGroup("School", palette)])
     st.text(kept.snapshot())
 

@@ -16,7 +16,7 @@ from pages.view.compare import generator
 from pages.view.session import header, kept, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import confirmation, markup
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
@@ -79,18 +79,24 @@ def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[Pale
     return tuple(own_columns)
 
 
-def pin(name: str, palette: Palette) -> None:
-    """Set a palette aside under a name, to which a number is added where it is taken; nothing when full."""
+def pin(name: str, palette: Palette, place: str) -> None:
+    """Set a palette aside under a name, to which a number is added where it is taken; nothing when full.
+
+    Args:
+        name: of the palette.
+        palette: as it is now.
+        place: where the page says that it was done.
+    """
     used_names = {"Your palette", "Base model", *(pinned.name for pinned in pinned_palettes())}
     if len(pinned_palettes()) < MAX_PINNED:
         pinned = PinnedPalette(unused_name(name, used_names.__contains__), palette)
         PINNED.set((*pinned_palettes(), pinned))
-        st.toast(markup.plain(f"{pinned.name} is pinned: it answers beside yours on Listen."), icon=":material/keep:")
+        confirmation.confirm(place, f"{pinned.name} is pinned: it answers beside yours on Listen.")
 
 
 def _pin() -> None:
     """Pin today's palette under a name; the faders change another one from here on."""
-    pin(str(PIN_NAME.get() or "").strip() or next_pin_name(), palette_state.history().now)
+    pin(str(PIN_NAME.get() or "").strip() or next_pin_name(), palette_state.history().now, "pin")
     PIN_NAME.set("")
 
 
@@ -136,6 +142,7 @@ def draw_pin_control() -> None:
         st.text_input("Name", key=PIN_NAME.name, max_chars=40, placeholder=next_pin_name())
         st.button("Pin", key="pin", type="primary", on_click=_pin, disabled=full)
         st.html(markup.note("It then answers in a column of its own, from the same candidates."))
+    confirmation.draw("pin")
 
 
 def _target_chips(palette: Palette) -> list[tuple[int, str]]:

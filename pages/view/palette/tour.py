@@ -7,17 +7,18 @@ faders.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from map_core.palettes.palette import Palette
 from pages.view.palette import tour_stops, tour_text
-from pages.view.palette.tour_stops import TourStop
+from pages.view.palette.tour_stops import StopKind, TourStop
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.live_answer import LiveAnswer
-from pages.view.shell import markup
+from pages.view.shell import component, markup
 from pages.view.shell.session_keys import Key
 
 TOUR: Key[Tour | None] = Key("tour", None)
@@ -30,6 +31,8 @@ NEXT_PAGES = (
     ("report", "Report", ":material/summarize:"),
     ("how", "How it works", ":material/functions:"),
 )
+
+_mount = component.register_script("tour")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,21 @@ def draw_tour(live: LiveAnswer) -> None:
     with st.container(key="tour_place", gap=None):
         if tour := current_tour():
             _draw_strip(tour, live)
+            stop = None if tour.over else tour.stops[tour.place]
+            _mount(key="tour_script", data={"stop": str(tour.place), "parts": shown_parts(stop, live)})
+
+
+def shown_parts(stop: TourStop | None, live: LiveAnswer) -> list[str]:
+    """Return what a stop speaks of, as selectors of parts of the page, the first of them to be looked at first."""
+    if stop is None or stop.kind is StopKind.NEXT:
+        return []
+    if stop.kind is StopKind.HEAR:
+        return [".vp-example"]
+    names = live.scene.table.values
+    rows = [f".vp-desk [data-value={json.dumps(names[j])}], .st-key-value_{j}" for j in stop.values]
+    if stop.kind is StopKind.DROP:
+        return rows[::-1]
+    return [".st-key-verdict", *rows] if stop.kind is StopKind.CONFLICT else rows
 
 
 def _draw_strip(tour: Tour, live: LiveAnswer) -> None:

@@ -10,7 +10,7 @@ from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
 from pages.view.session import header, palette_cache
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import confirmation, markup
 
 
 def draw_presets(scene: Scene, use_case: str) -> None:
@@ -44,7 +44,8 @@ def draw_presets(scene: Scene, use_case: str) -> None:
                         icon=":material/keep:",
                         type="tertiary",
                         on_click=pinning.pin,
-                        args=(preset.name, preset.palette),
+                        args=(preset.name, preset.palette, f"preset_{n}"),
                         disabled=full,
                         help=today.PIN_FULL if full else "Look at it side by side",
                     )
+                confirmation.draw(f"preset_{n}")

@@ -52,9 +52,25 @@ def saved_palettes(kept: Database) -> tuple[SavedPalette, ...]:
         return ()
 
 
-def draw_save_form(kept: Database) -> None:
-    """Save today's palette as a new one, or as a version of the one that it began from."""
-    st.header("Save the current palette")
+def draw_save_popover() -> None:
+    """Draw a button that opens the form, for the page on which a palette is made."""
+    box = st.popover("Save", icon=":material/save:", key="desk_save", on_change="rerun")
+    if box.open:
+        with box:
+            if (kept := open_store()) is not None:
+                draw_save_form(kept, short=True)
+                st.page_link("palettes.py", label="Library", icon=":material/palette:")
+
+
+def draw_save_form(kept: Database, short: bool = False) -> None:
+    """Save today's palette as a new one, or as a version of the one that it began from.
+
+    Args:
+        kept: the database.
+        short: without a heading, colour and note.
+    """
+    if not short:
+        st.header("Save the current palette")
     began = _began(kept)
     again = began is not None and began.palette != palette_state.history().now
     if began is not None and again:
@@ -69,8 +85,9 @@ def draw_save_form(kept: Database) -> None:
         st.html(markup.note("Or as a palette of its own:"))
     with st.form("save_form", border=False):
         st.text_input("Name", key=NAME.name, max_chars=80, placeholder=pinning.next_pin_name())
-        draw_colour_choice("save_colour")
-        st.text_area("Note", key=NOTE.name, max_chars=2000, height=76, placeholder="Who wants it so, and why")
+        if not short:
+            draw_colour_choice("save_colour")
+            st.text_area("Note", key=NOTE.name, max_chars=2000, height=76, placeholder="Who wants it so, and why")
         st.form_submit_button(
             "Save",
             type="secondary" if again else "primary",

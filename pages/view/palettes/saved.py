@@ -16,7 +16,7 @@ from pages.view.palettes import shared as today
 from pages.view.session import header, palette_cache
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
-from pages.view.shell import markup
+from pages.view.shell import confirmation, markup
 from pages.view.shell.session_keys import Key, KeyFamily
 
 REFUSED: Key[str] = Key("palettes_refused", "")
@@ -82,6 +82,7 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
         st.text(saved.note)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{saved.id}"):
         _draw_buttons(database, saved, fits)
+    confirmation.draw(f"saved_{saved.id}")
 
 
 def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
@@ -102,7 +103,7 @@ def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
         icon=":material/keep:",
         type="tertiary",
         on_click=pinning.pin,
-        args=(saved.name, today.completed(saved.palette)),
+        args=(saved.name, today.completed(saved.palette), f"saved_{saved.id}"),
         disabled=full or not fits,
         help=today.PIN_FULL if full else "Look at it side by side",
     )
@@ -173,7 +174,7 @@ def _rename(database: Database, saved: SavedPalette) -> None:
     except PaletteError as error:
         REFUSED.set(str(error))
     else:
-        st.toast(markup.plain(f"{renamed.name} is kept so."), icon=":material/edit:")
+        confirmation.confirm(f"saved_{saved.id}", f"{renamed.name} is kept with these changes.")
 
 
 def _use(saved: SavedPalette) -> None:

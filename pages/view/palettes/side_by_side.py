@@ -18,7 +18,7 @@ from pages.view.session import palette_cache
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import confirmation, markup
 from pages.view.shell.replies import draw_reply
 
 
@@ -107,10 +107,11 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
                 icon=":material/keep:",
                 type="tertiary",
                 on_click=pinning.pin,
-                args=(pinning.next_pin_name(), assessed.palette),
+                args=(pinning.next_pin_name(), assessed.palette, "beside"),
                 disabled=full,
                 help=today.PIN_FULL if full else "It stays as it is while you change yours",
             )
+            confirmation.draw("beside")
         else:
             st.button(
                 "Use",

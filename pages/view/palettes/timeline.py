@@ -14,7 +14,7 @@ from pages.view.session import header as verdicts
 from pages.view.session import palette_cache, palette_state
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.palette_state import HistoryStep
-from pages.view.shell import markup
+from pages.view.shell import confirmation, markup
 
 #: Steps that are listed at first; the others follow on request.
 FIRST_LISTED = 12
@@ -90,6 +90,7 @@ def _draw_step(
         st.html(markup.note(f"{today.local_time(step.when):%H:%M:%S}"), width="content")
         if not current:
             st.button("Go to this step", key=f"step_go_{n}", type="tertiary", on_click=go_to_step, args=(n,))
+        confirmation.draw(f"step_{n}")
     if now is not None:
         st.html(marks.steps(step_sentences(now, before)))
 
@@ -115,4 +116,4 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
 def go_to_step(place: int) -> None:
     """Go back or forward to a step; nothing is given up by that."""
     palette_state.go_to(place)
-    st.toast(markup.plain(f"Step {place + 1} is your palette now."), icon=":material/history:")
+    confirmation.confirm(f"step_{place}", f"Step {place + 1} is your palette now.")

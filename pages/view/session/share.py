@@ -47,7 +47,9 @@ stroke-linecap="round" aria-hidden="true"><path d="{_CHAIN}a4.5 4.5 0 0 0 6.4 6.
 _reports: ComputeOnce[Report] = ComputeOnce(MAX_REPORTS)
 
 
-def draw_share_bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") -> None:
+def draw_share_bar(
+    scene: Scene, palette: Palette, assessment: Assessment, name: str = "", first: Callable[[], None] | None = None
+) -> None:
     """Draw a row of ways to take the palette along.
 
     Args:
@@ -55,10 +57,13 @@ def draw_share_bar(scene: Scene, palette: Palette, assessment: Assessment, name:
         palette: what is shared.
         assessment: what came of it.
         name: of the palette, for the report and its file.
+        first: draws what stands before the others in the row.
     """
     make = report_factory(scene, palette, name)
     file = _file_name(name)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="share"):
+        if first is not None:
+            first()
         home = app_address()
         _mount(
             key="share_link",

@@ -14,6 +14,12 @@ from map_core.core import amounts
 from map_core.core.assets import ASSETS
 
 
+def register_script(name: str) -> Callable[..., Any]:
+    """Register the script of assets/NAME.js, which draws nothing of its own, to be mounted with a key."""
+    script = (ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    return st.components.v2.component(f"value_palette_{name}", js=script, html="<i hidden></i>")
+
+
 def register(
     name: str, html: str, *, isolated: bool = True, scripts: tuple[str, ...] = ("nodes",)
 ) -> Callable[..., Any]:

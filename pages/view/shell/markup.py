@@ -140,6 +140,16 @@ def note(text: str) -> str:
     return f'<p class="vp-note">{escape(text)}</p>'
 
 
+def lead(text: str) -> str:
+    """Return what a page has found, in a sentence that is read first."""
+    return f'<p class="vp-lead">{escape(text)}</p>'
+
+
+def confirmation(text: str) -> str:
+    """Return what was just done, for eyes and for those who listen."""
+    return f'<p class="vp-done" role="status">{escape(text)}</p>'
+
+
 def alarm(text: str) -> str:
     """Return what stops somebody, in red; nothing without a text."""
     return f'<p class="vp-alarm" role="alert">{escape(text)}</p>' if text else ""
