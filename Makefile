@@ -30,7 +30,7 @@ $(VENV)/.running: requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	@touch $@
 
-$(VENV)/.testing: requirements.txt requirements-cluster.txt tests/requirements.txt | $(BIN)/python
+$(VENV)/.testing: requirements.txt requirements-cluster.txt requirements-tune.txt tests/requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-compile --requirement tests/requirements.txt
 	@touch $@ $(VENV)/.running
 

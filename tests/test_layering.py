@@ -36,6 +36,7 @@ FLOORS = (
     "text",
     "figures",
     "interface",
+    "tuning",
     "report",
     "server",
     "testing",

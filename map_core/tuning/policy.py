@@ -1,0 +1,134 @@
+"""Log-probabilities of whole replies under a model at the table's temperature, with gradients.
+
+A reply is its tokens and how it ended: where it ended by itself, the probability of the end is that of all tokens that
+end a turn together, which is what the engines draw. Constraint: imported only when a model is tuned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from map_core.tuning.examples import PromptExamples
+
+_END, _PADDING = -1, -2
+#: Tokens of replies in a pass without gradients: their logits over 50,000 words take 400 MB.
+_TOKENS_PER_PASS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class ReplyBatch:
+    """Replies to one prompt as tensors.
+
+    Args:
+        input_ids: (reply, position) the prompt and the reply, padded at the end, where causal attention keeps the
+            padding from what comes before.
+        targets: (reply, step) the token drawn at each step, :data:`_END` for the end of the turn, then padding.
+    """
+
+    input_ids: torch.Tensor
+    targets: torch.Tensor
+
+    @classmethod
+    def of(cls, examples: PromptExamples, rows: Sequence[int]) -> ReplyBatch:
+        """Return the batch of some replies, by number."""
+        longest = max(len(examples.replies[row]) for row in rows)
+        start = len(examples.tokens)
+        input_ids = torch.zeros(len(rows), start + longest, dtype=torch.long)
+        targets = torch.full((len(rows), longest + 1), _PADDING, dtype=torch.long)
+        input_ids[:, :start] = torch.tensor(examples.tokens)
+        for place, row in enumerate(rows):
+            reply = torch.tensor(examples.replies[row], dtype=torch.long)
+            input_ids[place, start : start + len(reply)] = reply
+            targets[place, : len(reply)] = reply
+            if examples.finished[row]:
+                targets[place, len(reply)] = _END
+        return cls(input_ids, targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """A model that is tuned, and the base model that it started from.
+
+    Args:
+        model: a causal language model, with a LoRA adapter or without.
+        reference: the base model where all weights are tuned; None where switching the adapter off gives it.
+        stops: tokens that end a turn.
+        temperature: of the table.
+    """
+
+    model: Any
+    reference: Any
+    stops: tuple[int, ...]
+    temperature: float
+
+    @classmethod
+    def of(cls, model: Any, stops: Sequence[int], temperature: float, rank: int, seed: int = 0) -> Policy:
+        """Make a policy of a base model: with LoRA matrices of a rank, or for rank 0 with all weights free."""
+        from trl.trainer.utils import disable_dropout_in_model
+
+        disable_dropout_in_model(model)  # p0 has none
+        if rank == 0:
+            reference = copy.deepcopy(model).eval().requires_grad_(False)
+            return cls(model, reference, tuple(sorted(stops)), temperature)
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(
+            r=rank, lora_alpha=2 * rank, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            adapted = get_peft_model(model, config)
+        return cls(adapted, None, tuple(sorted(stops)), temperature)
+
+    def log_probs(self, model: Any, batch: ReplyBatch) -> torch.Tensor:
+        """Return (reply,) log p(reply | prompt) at the temperature over the whole vocabulary, float32."""
+        device = next(model.parameters()).device
+        input_ids, targets = batch.input_ids.to(device), batch.targets.to(device)
+        steps = targets.shape[1]
+        logits = model(
+            input_ids=input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            logits_to_keep=steps,
+            use_cache=False,
+        ).logits[:, -steps:]
+        logits = logits.float() / self.temperature
+        ends = logits[..., list(self.stops)].logsumexp(-1)
+        drawn = logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+        scores = torch.where(targets == _END, ends, drawn) - logits.logsumexp(-1)
+        return scores.masked_fill(targets == _PADDING, 0.0).sum(-1)
+
+    def base_log_probs(self, batch: ReplyBatch) -> torch.Tensor:
+        """Return (reply,) the same under the base model, without a gradient."""
+        with torch.no_grad():
+            if self.reference is not None:
+                return self.log_probs(self.reference, batch)
+            with self.model.disable_adapter():
+                return self.log_probs(self.model, batch)
+
+    def log_ratios(self, examples: PromptExamples, rows: Sequence[int] | None = None) -> np.ndarray:
+        """Return (reply,) log p - log p0 of a prompt's replies, float64, without a gradient."""
+        chosen = list(range(len(examples.replies))) if rows is None else list(rows)
+        size = max(1, _TOKENS_PER_PASS // (1 + max(len(examples.replies[row]) for row in chosen)))
+        parts = []
+        with torch.no_grad(), _evaluating(self.model):
+            for first in range(0, len(chosen), size):
+                batch = ReplyBatch.of(examples, chosen[first : first + size])
+                parts.append((self.log_probs(self.model, batch) - self.base_log_probs(batch)).double().cpu().numpy())
+        return np.concatenate(parts)
+
+
+@contextlib.contextmanager
+def _evaluating(model: Any) -> Any:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

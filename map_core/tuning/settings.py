@@ -1,0 +1,86 @@
+"""How a model is tuned on a palette: the routes and their settings.
+
+Constraint: standard library only; settings are checked here once, before any work.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from map_core.errors import InputError
+
+
+class TuningMethod(StrEnum):
+    """A loss whose optimum is the tilt p0 exp(lambda . r) / Z, at KL coefficient 1.
+
+    ``DISTILL``: cross-entropy on the table's replies with weights softmax_k(lambda . r) per prompt.
+    ``PAIRS``: regression of log-ratio differences on lambda . (r_a - r_b), REBEL.
+    ``DPO``: soft labels sigma(lambda . (r_a - r_b)), beta 1.
+    ``RLOO``: online, with the divergence in the reward, no normalisation, one iteration.
+    """
+
+    DISTILL = "distill"
+    PAIRS = "pairs"
+    DPO = "dpo"
+    RLOO = "rloo"
+
+    @classmethod
+    def _missing_(cls, value: object) -> TuningMethod:
+        raise InputError(f"There is no tuning method {value!r}; there are {', '.join(cls)}.")
+
+    @property
+    def online(self) -> bool:
+        """Whether replies are sampled while training; else the table's are used."""
+        return self is TuningMethod.RLOO
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """Settings of one tuning.
+
+    Args:
+        method: the route.
+        steps: optimizer steps.
+        prompts: prompts a step.
+        replies: replies a prompt in a step; of the table's replies for the offline routes, a new sample each time.
+        learning_rate: of AdamW, with a linear warm-up over a tenth of the steps and a cosine decay.
+        rank: of the LoRA matrices on all linear layers; 0 tunes all weights.
+        bfloat16: multiply in bfloat16; weights and optimizer stay in float32.
+        seed: of the matrices, the prompts and the replies.
+
+    Raises:
+        InputError: a setting is outside its range.
+    """
+
+    method: TuningMethod = TuningMethod.PAIRS
+    steps: int = 48
+    prompts: int = 4
+    replies: int = 8
+    learning_rate: float = 5e-4
+    rank: int = 8
+    bfloat16: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, ok, expected in (
+            ("steps", self.steps >= 1, "a whole number from 1"),
+            ("prompts", self.prompts >= 1, "a whole number from 1"),
+            ("replies", self.replies >= 2, "at least 2, which are compared with each other"),
+            ("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0"),
+            ("rank", self.rank >= 0, "a whole number, 0 for all weights"),
+            ("seed", self.seed >= 0, "a whole number from 0"),
+        ):
+            if not ok:
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected {expected}.")
+
+    @property
+    def full(self) -> bool:
+        """Whether all weights are tuned, without an adapter."""
+        return self.rank == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        return asdict(self) | {"method": self.method.value}

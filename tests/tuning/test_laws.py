@@ -1,0 +1,187 @@
+"""The tilt is the optimum of every route, on a model whose replies can be written out; a whitened reward's is not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("trl", reason="needs requirements-tune.txt")
+pytest.importorskip("peft", reason="needs requirements-tune.txt")
+
+from map_core.core.types import SamplingSettings
+from map_core.tuning.losses import LOSSES
+from map_core.tuning.offline import offline_trainer
+from map_core.tuning.online import rloo_settings, rloo_trainer
+from map_core.tuning.policy import Policy, ReplyBatch
+from map_core.tuning.settings import TuningMethod, TuningSettings
+from tests.tuning.toy_policy import (
+    BASE,
+    END,
+    LENGTH,
+    OUTCOMES,
+    PROMPT,
+    REWARDS,
+    WEIGHTS,
+    distribution_of,
+    divergence,
+    examples,
+    tilted,
+    toy_policy,
+)
+
+OFFLINE = list(LOSSES)
+GAINS = REWARDS @ WEIGHTS
+TILT = tilted(GAINS)
+
+
+def whitened(gains: np.ndarray) -> np.ndarray:
+    """Rewards as many trainers take them, divided by their deviation."""
+    return gains / np.sqrt((BASE * (gains - BASE @ gains) ** 2).sum())
+
+
+def policy_at(distribution: np.ndarray, temperature: float = 1.0) -> Policy:
+    """A policy at a distribution, with the base model as its reference."""
+    model = toy_policy(distribution)
+    return Policy(model, toy_policy(BASE).requires_grad_(False), (END,), temperature)
+
+
+def gradient(method: TuningMethod, distribution: np.ndarray, gains: np.ndarray) -> float:
+    """The largest entry of a loss's gradient over all 64 base replies."""
+    policy, given = policy_at(distribution), examples(gains)
+    batch = ReplyBatch.of(given, range(len(given.replies)))
+    loss = LOSSES[method](
+        policy.log_probs(policy.model, batch), policy.base_log_probs(batch), torch.tensor(given.gains).float()
+    )
+    loss.backward()
+    return float(policy.model.lm_head.weight.grad.abs().max())
+
+
+def trained(method: TuningMethod, gains: np.ndarray, folder, steps: int = 120) -> np.ndarray:
+    """The distribution that training from p0 arrives at."""
+    policy = policy_at(BASE)
+    settings = TuningSettings(method, steps=steps, prompts=1, replies=64, learning_rate=0.1, rank=0)
+    offline_trainer(policy, [examples(gains)], settings, folder).train()
+    return distribution_of(policy.model)
+
+
+def test_the_toy_is_the_distribution_that_was_put_into_it():
+    assert pytest.approx(1.0) == TILT.sum()
+    for distribution in (BASE, TILT):
+        policy, given = policy_at(distribution), examples(GAINS)
+        log_probs = policy.log_probs(policy.model, ReplyBatch.of(given, range(64))).exp().tolist()
+        by_outcome = {
+            (reply, bool(end)): p for reply, end, p in zip(given.replies, given.finished, log_probs, strict=True)
+        }
+        assert [by_outcome[outcome] for outcome in OUTCOMES] == pytest.approx(distribution, rel=1e-5)
+        assert distribution_of(policy.model) == pytest.approx(distribution, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", OFFLINE)
+def test_the_gradient_is_zero_at_the_tilt_and_nowhere_near(method: TuningMethod):
+    assert gradient(method, TILT, GAINS) < 1e-6
+    assert gradient(method, BASE, GAINS) > 1e-2
+    assert gradient(method, TILT, whitened(GAINS)) > 1e-2
+    assert gradient(method, TILT, 10 * GAINS) > 1e-2  # beta 0.1
+
+
+@pytest.mark.parametrize("method", OFFLINE)
+def test_training_from_the_base_model_arrives_at_the_tilt(method: TuningMethod, tmp_path):
+    assert divergence(TILT, BASE) > 0.15
+    arrived = trained(method, GAINS, tmp_path / "a")
+    assert divergence(arrived, TILT) < 0.02
+    assert divergence(TILT, arrived) < 0.02
+    # The same test fails for a reward that is whitened, so it can fail.
+    assert divergence(trained(method, whitened(GAINS), tmp_path / "b"), TILT) > 0.02
+
+
+@pytest.mark.parametrize("method", OFFLINE)
+def test_a_constant_and_a_rescaled_value_with_a_rescaled_weight_change_nothing(method: TuningMethod, tmp_path):
+    plain = trained(method, GAINS, tmp_path / "a", steps=20)
+    shifted = trained(method, (REWARDS + np.array([1e4, -3.0])) @ WEIGHTS, tmp_path / "b", steps=20)
+    rescaled = trained(method, (REWARDS * [1000.0, 0.01]) @ (WEIGHTS / [1000.0, 0.01]), tmp_path / "c", steps=20)
+    assert shifted == pytest.approx(plain, abs=1e-4)
+    assert rescaled == pytest.approx(plain, abs=1e-4)
+
+
+def test_the_temperature_belongs_to_the_model():
+    """At temperature T the model whose logits are T log p has the distribution p."""
+    model = toy_policy(TILT)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(0.7)
+    policy, given = Policy(model, toy_policy(BASE), (END,), 0.7), examples(GAINS)
+    log_probs = policy.log_probs(model, ReplyBatch.of(given, [0, 6]))
+    assert log_probs.exp().tolist() == pytest.approx([TILT[0], TILT[1]], rel=1e-5)
+
+
+def test_a_reply_ends_by_any_of_the_tokens_that_end_a_turn():
+    policy = policy_at(BASE)
+    both = Policy(policy.model, policy.reference, (1, END), 1.0)
+    batch = ReplyBatch.of(examples(GAINS), [0])
+    one = policy.log_probs(policy.model, batch).exp().item()
+    first_b = sum(p for (tokens, _), p in zip(OUTCOMES, BASE, strict=True) if tokens[:1] == (1,))
+    assert both.log_probs(policy.model, batch).exp().item() == pytest.approx(one + first_b, rel=1e-5)
+
+
+# Online: TRL's trainer on the same model.
+
+
+def toy_tokenizer():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"a": 0, "b": 1, "<end>": END, "?": PROMPT}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>", pad_token="<end>")
+
+
+def online(start: np.ndarray, folder, weights=(0.8, 0.6), rewards=REWARDS, *, steps=1, rate=1e-9, replies=16, **more):
+    """TRL's trainer at a distribution, with the base model as its reference."""
+    toy_policy(BASE, folder / "base")
+    model = toy_policy(start)
+    model.config._name_or_path = str(folder / "base")
+    settings = TuningSettings(TuningMethod.RLOO, steps=steps, prompts=4, replies=replies, learning_rate=rate, rank=0)
+    sampling = SamplingSettings(max_new_tokens=LENGTH)
+
+    def value(column: int):
+        def reward(prompts, completions, completion_ids, **columns) -> list[float]:
+            outcomes = [(tuple(t for t in ids if t != END), END in ids) for ids in completion_ids]
+            return [float(rewards[OUTCOMES.index(outcome), column]) for outcome in outcomes]
+
+        reward.__name__ = f"value_{column}"
+        return reward
+
+    arguments = rloo_settings(settings, sampling, weights, folder / "out", **({"max_grad_norm": 1e9} | more))
+    return rloo_trainer(model, toy_tokenizer(), ["?"] * 4, [value(0), value(1)], arguments)
+
+
+def gradient_norm(start: np.ndarray, folder, *arguments, **more) -> float:
+    """The gradient's norm in one step, as the trainer logs it."""
+    trainer = online(start, folder, *arguments, **more)
+    trainer.train()
+    (row,) = [row for row in trainer.state.log_history if "grad_norm" in row]
+    assert {"rewards/value_0/mean", "rewards/value_1/mean"} <= set(row)
+    return float(row["grad_norm"])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of TRL, about names of transformers
+def test_online_the_gradient_is_zero_at_the_tilt_on_every_draw(tmp_path):
+    assert gradient_norm(TILT, tmp_path / "tilt") < 1e-5
+    assert gradient_norm(BASE, tmp_path / "base") > 1e-2
+    shifted = gradient_norm(TILT, tmp_path / "shift", rewards=REWARDS + np.array([7.0, -3.0]))
+    rescaled = gradient_norm(TILT, tmp_path / "scale", (0.8 / 100, 0.6 * 4), REWARDS * [100.0, 0.25])
+    assert max(shifted, rescaled) < 1e-5
+    assert gradient_norm(TILT, tmp_path / "beta", beta=0.1) > 1e-2
+    scaled = whitened(REWARDS @ WEIGHTS)[:, None] * [1.0, 0.0]
+    assert gradient_norm(TILT, tmp_path / "white", (1.0, 0.0), scaled) > 1e-2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_online_training_from_the_base_model_arrives_at_the_tilt(tmp_path):
+    trainer = online(BASE, tmp_path, steps=80, rate=0.05, replies=32)
+    trainer.train()
+    assert divergence(distribution_of(trainer.model), TILT) < 0.02
+    json.dumps(trainer.state.log_history, default=str)
