@@ -89,6 +89,12 @@ if TYPE_CHECKING:
 @click.option(
     "--block", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Tokens of a block."
 )
+@click.option(
+    "--tuned",
+    metavar="NAME",
+    help="A model that `tune` made of the base model: all candidates but the base one are drawn from it, and chosen "
+    "with weights exp(weights . rewards) p0 / q, which is exact in the limit.",
+)
 @click.option("--max-new-tokens", type=click.IntRange(min=1), help="Longest reply; as in the embedded table.")
 @click.option("--temperature", type=click.FloatRange(0.0, 10.0, min_open=True), help="As in the embedded table.")
 @click.option("--top-k", type=click.IntRange(min=0), help="0 for off; as in the embedded table.")
@@ -115,6 +121,7 @@ def generate(
     most_candidates: int | None,
     method: str,
     block: int,
+    tuned: str | None,
     seed: int,
     system: str | None,
     model: str | None,
@@ -140,6 +147,7 @@ def generate(
       python -m map_core generate --prompt "My parcel is late!" --target kindness=p70 --target humor=+0.3sd
       python -m map_core generate --prompt "My parcel is late!" --table mine.parquet --target calm_nurse=p70
       python -m map_core generate --prompt "Write a toast." --candidates 32 --seed 7 --json
+      python -m map_core generate --prompt "My parcel is late!" --weights kindness=1.2 --tuned kind --candidates 5
       python -m map_core generate --prompts prompts.csv --out replies.jsonl --target kindness=p70
     """  # noqa: D301
     from map_core import scoring
@@ -153,6 +161,8 @@ def generate(
     by_value = read_weights((*weights, *more_weights))
     if targets and by_value:
         raise click.UsageError("Give either targets or weights.")
+    if tuned is not None and out is not None:
+        raise click.UsageError("--tuned answers one prompt; give it without --prompts and --out.")
     metadata = table_format.load_metadata(table) if targets or table != table_format.DEFAULT_TABLE else {}
     own = {**scoring.from_metadata(metadata), **(scoring.read_values_file(values_file) if values_file else {})}
     aim = _aim(table, targets, most_candidates or candidates, scoring.scorable_values(own)) if targets else None
@@ -213,7 +223,11 @@ def generate(
         _answer_all(AnswerFile(out, batch, request, more, fresh), opened, scorers, quiet)
         return
     more["load_seconds"] = time.perf_counter() - began
-    finished, timing = _watch(generation_events(opened, scorers, request), candidates, stream=not as_json)
+    proposal = open_engine(tuned, engine) if tuned is not None else None
+    if tuned is not None:
+        more["tuned"] = tuned
+    events = generation_events(opened, scorers, request, proposal=proposal)
+    finished, timing = _watch(events, candidates, stream=not as_json)
     if as_json:
         from map_core.building.batch_answers import timing_record
 
