@@ -9,7 +9,6 @@ import streamlit as st
 
 from map_core.analysis.order_effects import OrderComparison, compare_orders
 from map_core.analysis.sequential import SequentialPath, sequential_path
-from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.figures.sequence import NEAR
 from pages.view.session import empty_states, header, palette_state
@@ -50,7 +49,7 @@ left, right = st.columns([1, 2.1], gap="large")
 with left, st.container(key="sequence_order_column"):
     st.header("Order")
     order_list.draw_order_list(
-        scene, chosen, [f"target {amounts.percentile(scene.percentile(j, float(targets[j])))}" for j in chosen]
+        scene, chosen, [f"target {scene.units().wording.level(scene.percentile(j, float(targets[j])))}" for j in chosen]
     )
     rounds = int(
         st.slider(

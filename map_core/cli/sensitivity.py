@@ -45,11 +45,11 @@ def sensitivity(
       python -m map_core sensitivity --target helpfulness=p70 --target humor=+0.3sd
       python -m map_core sensitivity --target humor=p70 --target kindness=p60 --sweep humor --json
     """  # noqa: D301
-    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
+    opened = open_table(table, use_case, form)
     oracle = opened.oracle
     values = value_positions(opened, "--sweep", swept)
     attainable = AttainableLevels(oracle)
-    for palette in palettes:
+    for palette in read_palettes(opened, pairs, targets_file):
         solution = None
         if attainable.margin(palette.targets).attainable:
             solution = solve(oracle, palette.targets)

@@ -66,7 +66,7 @@ def _look(table: RewardTable) -> tuple[OfferedValue, ...]:
                 judgements = agreement.kept_judgements(database(), table, stored.id, stored.in_use)
                 measured = agreement.value_agreement(table, scores.rewards, judgements, definition)
                 unusable = measured is not None and measured.trust_level is TrustLevel.UNUSABLE
-                offered.append(OfferedValue(definition, agreement.trust_sentence(measured), unusable))
+                offered.append(OfferedValue(definition, agreement.trust_sentence(measured, numbers=False), unusable))
     except PaletteError as error:
         log.warning("Values of one's own are left out: %s", error)
     return tuple(offered)

@@ -99,11 +99,15 @@ def training_pairs(database: Database, table: RewardTable, value: StoredValue) -
     return list(decided.values())
 
 
-def basis_sentence(measured: Agreement | None) -> str:
+def basis_sentence(measured: Agreement | None, numbers: bool = True) -> str:
     """Return what the word rests on, in one sentence.
 
+    Args:
+        measured: on judged pairs; None while no pair was decided.
+        numbers: as an AUC; else as times in 100.
+
     Example:
-        >>> basis(Agreement(13, 15, 0, 0.62, 0.96))
+        >>> basis_sentence(Agreement(13, 15, 0, 0.62, 0.96))
         'Puts 13 of 15 judged pairs in the order in which people do, AUC 0.87 (0.62 to 0.96).'
     """
     if measured is None:
@@ -114,13 +118,15 @@ def basis_sentence(measured: Agreement | None) -> str:
     if measured.cross_validated:
         few += f" They are those that it was trained on, each put in order without its prompt; judge {MIN_PAIRS} new "
         few += "pairs to test it on others."
-    auc, low, high = (amounts.fixed(end, 2) for end in (measured.auc, measured.low, measured.high))
-    return f"{pairs}, AUC {auc} ({low} to {high}).{few}"
+    scale, digits = (1, 2) if numbers else (100, 0)
+    auc, low, high = (amounts.fixed(scale * end, digits) for end in (measured.auc, measured.low, measured.high))
+    figure = f"AUC {auc}" if numbers else f"{auc} times in 100"
+    return f"{pairs}, {figure} ({low} to {high}).{few}"
 
 
-def trust_sentence(measured: Agreement | None) -> str:
+def trust_sentence(measured: Agreement | None, numbers: bool = True) -> str:
     """Return the word and what it rests on."""
-    basis = basis_sentence(measured)
+    basis = basis_sentence(measured, numbers)
     if measured is None or measured.trust_level is None:
         return basis
     return f"{measured.trust_level.capitalize()}: {basis[0].lower()}{basis[1:]}"

@@ -179,6 +179,8 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     """
     across, upwards = pair
     units, figure = data.units, go.Figure()
+    mark = units.wording.mark
+    effort = units.wording.pick("%{customdata[0]:.2f} nats", "effort %{customdata[0]:.0f}% of the most")
     for value, add in ((across, figure.add_vline), (upwards, figure.add_hline)):
         if not np.isnan(data.targets[value]):
             at = float(units.of(value, np.array(data.targets[value])))
@@ -196,8 +198,8 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
             y=units.of(upwards, way.judged.levels[rows, upwards]),
             mode="markers",
             marker=_dots(way),
-            customdata=list(zip(way.judged.kl[rows], verdict_notes, strict=True)),
-            hovertemplate="p%{x:.0f}, p%{y:.0f}, %{customdata[0]:.2f} nats<br>%{customdata[1]}"
+            customdata=list(zip(units.efforts(way.judged.kl[rows]), verdict_notes, strict=True)),
+            hovertemplate=f"{mark}%{{x:.0f}}, {mark}%{{y:.0f}}, {effort}<br>%{{customdata[1]}}"
             f"<extra>{escape(data.title(way))}</extra>",
             name=name,
         )
@@ -227,7 +229,7 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
                 "color": ACCENT if way.name == SOLVED else NEUTRAL,
                 "line": {"width": 1.5, "color": "white"},
             },
-            hovertemplate="p%{x:.0f}, p%{y:.0f}<extra>" + escape(data.title(way)) + "</extra>",
+            hovertemplate=f"{mark}%{{x:.0f}}, {mark}%{{y:.0f}}<extra>" + escape(data.title(way)) + "</extra>",
             name=way.name,
         )
     figure = apply_layout(figure, PLANE)
@@ -256,7 +258,7 @@ def strips(data: BaselineFigureData) -> go.Figure:
             y=np.concatenate([heights[j] + middle + spread for j in wanted]),
             mode="markers",
             marker=_dots(way, len(wanted)),
-            hovertemplate="p%{x:.0f}<extra>" + escape(data.title(way)) + "</extra>",
+            hovertemplate=f"{units.wording.mark}%{{x:.0f}}<extra>" + escape(data.title(way)) + "</extra>",
             name=name,
         )
     solved = data.way(SOLVED)
@@ -274,11 +276,11 @@ def strips(data: BaselineFigureData) -> go.Figure:
             y=[heights[j] for j in wanted],
             mode="markers",
             marker={**marker, **shade},
-            hovertemplate=f"{name}: p%{{x:.0f}}<extra></extra>",
+            hovertemplate=f"{name}: {units.wording.mark}%{{x:.0f}}<extra></extra>",
             name=name,
         )
     figure = apply_layout(figure, STRIP * len(wanted) + 70)
-    figure.update_xaxes(title="Level (percentile of the base model's replies)")
+    figure.update_xaxes(title=f"Level ({units.wording.scale})")
     names = [escape(sentences.capitalised(units.names[j])) for j in wanted]
     figure.update_yaxes(tickvals=[heights[j] for j in wanted], ticktext=names, range=[-0.6, len(wanted) - 0.4])
     return figure.update_layout(hovermode="closest")

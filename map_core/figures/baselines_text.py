@@ -14,6 +14,7 @@ from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
 from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, BaselineFigureData, counts, share_text
 from map_core.text import sentences
+from map_core.text.wording import effort
 
 
 def share(of: int, rows: int) -> str:
@@ -52,7 +53,7 @@ def facts(data: BaselineFigureData) -> list[tuple[str, str, str]]:
     solved, lines = data.way(SOLVED), []
     paid = None if solved is None else float(solved.judged.kl[0])
     if paid is not None:
-        lines.append(("Your palette", f"{sentences.number(paid)} nats", f"meets {_targets(data)}."))
+        lines.append(("Your palette", _effort(data, paid), f"meets {_targets(data)}."))
     for name in (RANDOM, SAME):
         way = data.way(name)
         if way is None:
@@ -71,6 +72,11 @@ def facts(data: BaselineFigureData) -> list[tuple[str, str, str]]:
         meaning = f"of random weights {data.cost()} ({_ends(improved, rows)})."
         lines.append((_improves(data), share_text(improved / rows), meaning))
     return lines
+
+
+def _effort(data: BaselineFigureData, kl: float) -> str:
+    """Word a distance, with three figures where it is shown in nats."""
+    return f"{sentences.number(kl)} nats" if data.units.wording.numbers else data.units.wording.distance(kl)
 
 
 def _improves(data: BaselineFigureData) -> str:
@@ -92,17 +98,17 @@ def summary(data: BaselineFigureData) -> list[str]:
     for way in data.found:
         met, improved, rows = counts(way)
         if way.name == SOLVED:
-            parts.append(f"Your palette meets {_targets(data)} for {sentences.number(paid or 0.0)} nats.")
+            parts.append(f"Your palette meets {_targets(data)} {_with(data, paid or 0.0)}.")
         elif way.name == RANDOM:
-            nats = sentences.number(float(way.judged.kl.mean()))
             sentence = (
                 f"Of {rows:,} random weights at any cost, {share(met, rows)} meet {_targets(data)} and "
-                f"{share(improved, rows)} improve {every} over the base model; they cost {nats} nats on average."
+                f"{share(improved, rows)} improve {every} over the base model; they cost "
+                f"{_effort(data, float(way.judged.kl.mean()))} on average."
             )
             if met and paid:
                 hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
                 sentence += (
-                    f" Those that meet {_targets(data)} cost {sentences.number(hit)} nats, "
+                    f" Those that meet {_targets(data)} cost {_effort(data, hit)}, "
                     f"{sentences.number(hit / paid, 2)} times the palette."
                 )
             parts.append(sentence)
@@ -121,6 +127,11 @@ def summary(data: BaselineFigureData) -> list[str]:
     return parts
 
 
+def _with(data: BaselineFigureData, kl: float) -> str:
+    wording = data.units.wording
+    return f"for {_effort(data, kl)}" if wording.numbers else f"with {wording.price(kl)}"
+
+
 def _alone(data: BaselineFigureData, way: Baseline) -> str:
     """Word what one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
     judged, units = way.judged, data.units
@@ -136,7 +147,7 @@ def _alone(data: BaselineFigureData, way: Baseline) -> str:
 
 def table(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return a row a way: shares, nats, and the level of each targeted value; of random weights the median."""
-    header = ["Weights", "Meet all", "Improve all", "Nats"]
+    header = ["Weights", "Meet all", "Improve all", data.units.wording.pick("Nats", "Effort")]
     header += [sentences.capitalised(data.units.names[j]) for j in data.wanted]
     rows = []
     for way in data.found:
@@ -144,8 +155,13 @@ def table(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str
         shares = [share_text(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
         middle = np.median(way.judged.levels, axis=0)
         levels = [data.units.said(j, middle[j]) for j in data.wanted]
-        rows.append((-1, [data.title(way), *shares, sentences.number(float(np.median(way.judged.kl))), *levels]))
+        rows.append((-1, [data.title(way), *shares, _median_effort(data, way), *levels]))
     return header, rows
+
+
+def _median_effort(data: BaselineFigureData, way: Baseline) -> str:
+    kl = float(np.median(way.judged.kl))
+    return sentences.number(kl) if data.units.wording.numbers else effort(kl)
 
 
 def wins(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:

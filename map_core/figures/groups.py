@@ -16,7 +16,6 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.core import amounts
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
 from map_core.groups import GroupAgreement, Rule
 from map_core.text.groups import RULES, share_of_way
@@ -113,7 +112,7 @@ def levels(data: GroupFigureData) -> go.Figure:
     Returns:
         A figure; its traces are named "base model", the values, and the rules.
     """
-    figure, rows = go.Figure(), data.asked
+    figure, rows, mark = go.Figure(), data.asked, data.units.wording.mark
     groups, size = data.agreement.groups, 26 if data.large else 21
     base = [float(data.units.of(j, np.array(0.0))) for j in rows]
     targets = {j: data.percentiles(j) for j in rows}
@@ -132,7 +131,7 @@ def levels(data: GroupFigureData) -> go.Figure:
             y=[k - 0.42, k + 0.42],
             mode="lines",
             line={"color": NEUTRAL, "width": 2},
-            hovertemplate=f"base model {amounts.percentile(base[k])}<extra>{escape(data.units.names[j])}</extra>",
+            hovertemplate=f"base model {data.units.wording.level(base[k])}<extra>{escape(data.units.names[j])}</extra>",
             name="base model",
         )
         asking = np.flatnonzero(~np.isnan(targets[j]))
@@ -163,7 +162,7 @@ def levels(data: GroupFigureData) -> go.Figure:
             text=[group_letter(int(g)) for g in asking] if data.lettered else None,
             textfont={"size": data.type_size - 2, "color": "#1D2530"},
             customdata=[group_label(groups[int(g)].name) for g in asking],
-            hovertemplate=f"%{{customdata}} asks for p%{{x:.0f}}<extra>{escape(data.units.names[j])}</extra>",
+            hovertemplate=f"%{{customdata}} asks for {mark}%{{x:.0f}}<extra>{escape(data.units.names[j])}</extra>",
             name=data.units.names[j],
         )
     for rule, reached in common.items():
@@ -173,7 +172,7 @@ def levels(data: GroupFigureData) -> go.Figure:
             y=[k + 0.3 for k in range(len(rows))],
             mode="markers",
             marker={"symbol": symbol, "size": size // 2 + 2, "color": shade, "line": {"width": 2.5, "color": shade}},
-            hovertemplate=f"{RULES[rule]}: p%{{x:.0f}}<extra></extra>",
+            hovertemplate=f"{RULES[rule]}: {mark}%{{x:.0f}}<extra></extra>",
             name=RULES[rule],
         )
     row = 66 if data.large else 58
@@ -181,9 +180,7 @@ def levels(data: GroupFigureData) -> go.Figure:
     ticks = [capitalised(escape(data.units.names[j])) for j in rows]
     size_of = {"tickfont": {"size": data.type_size}}
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=ticks, range=[len(rows) - 0.45, -0.72], **size_of)
-    figure.update_xaxes(
-        title="percentile of the base model's replies", tickprefix="p", range=[low, high], title_standoff=6, **size_of
-    )
+    figure.update_xaxes(title=data.units.wording.scale, tickprefix=mark, range=[low, high], title_standoff=6, **size_of)
     return figure.update_layout(hovermode="closest", margin={"t": 8})
 
 

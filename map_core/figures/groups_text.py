@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from map_core.core import amounts, safe_csv
+from map_core.core import safe_csv
 from map_core.figures.groups import GroupFigureData
 from map_core.groups import Rule
 from map_core.text.groups import RULES, share_of_way
@@ -21,8 +21,9 @@ def levels_alt(data: GroupFigureData) -> str:
     """Describe the figure of levels in a sentence, for those who do not see it."""
     rows = [data.units.names[j] for j in data.asked]
     return (
-        f"What {len(data.agreement.groups)} groups ask for of {', '.join(rows) or 'no value'}, in percentiles of the "
-        "base model's replies, with the level of each common palette. The same is in the table and in words."
+        f"What {len(data.agreement.groups)} groups ask for of {', '.join(rows) or 'no value'}, "
+        f"{data.units.wording.pick('in percentiles', 'as places out of 100')} of "
+        "the base model's replies, with the level of each common palette. The same is in the table and in words."
     )
 
 
@@ -46,7 +47,7 @@ def table(data: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]
     rows = []
     for j, name in enumerate(data.units.names):
         cells = [capitalised(name), data.units.said(j, 0.0)]
-        cells += ["free" if math.isnan(place) else amounts.percentile(place) for place in data.percentiles(j)]
+        cells += ["–" if math.isnan(place) else data.units.wording.level(place) for place in data.percentiles(j)]
         cells += [data.units.said(j, float(common.solution.levels[j])) for common in agreement.common.values()]
         rows.append((j, cells))
     return header, rows

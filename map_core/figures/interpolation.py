@@ -16,6 +16,7 @@ from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_
 from map_core.oracle import Oracle
 from map_core.text import sentences
 from map_core.text.units import Units
+from map_core.text.wording import effort
 
 HEIGHT = 430
 _SHADES = {Verdict.ON_PAPER: "#E69F00", Verdict.OUT_OF_REACH: "#D55E00"}
@@ -41,19 +42,19 @@ def blend(
             y=units.of(j, interpolation.levels[:, j]),
             mode="lines",
             line={"color": theme.colour(j), "dash": dash(j), "width": 2.5},
-            hovertemplate=f"{sentences.capitalised(units.names[j])}: p%{{y:.0f}}<extra></extra>",
+            hovertemplate=f"{sentences.capitalised(units.names[j])}: {units.hover}<extra></extra>",
             name=units.names[j],
             row=1,
             col=1,
         )
     figure.add_scatter(
         x=across,
-        y=interpolation.kl,
+        y=units.efforts(interpolation.kl),
         mode="lines",
         line={"color": NEUTRAL, "width": 2.5},
         fill="tozeroy",
         fillcolor=translucent(NEUTRAL, 0.15),
-        hovertemplate="%{y:.2f} nats<extra></extra>",
+        hovertemplate=f"{units.effort_hover}<extra></extra>",
         name="nats",
         row=2,
         col=1,
@@ -75,8 +76,10 @@ def blend(
     figure = apply_layout(figure, HEIGHT)
     figure.update_xaxes(range=[0, 100], ticksuffix="%", fixedrange=True)
     figure.update_xaxes(title="Share of the second palette", row=2, col=1)
-    figure.update_yaxes(title="Percentile", fixedrange=True, row=1, col=1)
-    figure.update_yaxes(title="Nats", fixedrange=True, rangemode="tozero", row=2, col=1)
+    figure.update_yaxes(title=units.wording.pick("Percentile", "Out of 100"), fixedrange=True, row=1, col=1)
+    figure.update_yaxes(
+        title=units.wording.pick("Nats", "Effort, % of the most"), fixedrange=True, rangemode="tozero", row=2, col=1
+    )
     return figure.update_layout(hovermode="x unified")
 
 
@@ -104,9 +107,13 @@ def summary(interpolation: Interpolation, units: Units, values: Sequence[int], n
     if np.isfinite(interpolation.kl[[0, -1]]).all():
         most = int(np.nanargmax(interpolation.kl))
         parts.append(
-            f"The cost goes from {amounts.nats(interpolation.kl[0])} ({names[0]}) to "
-            f"{amounts.fixed(interpolation.kl[-1], 2)} ({names[1]}); the most on the way is "
-            f"{amounts.fixed(interpolation.kl[most], 2)}, at {amounts.percent(interpolation.shares[most])}."
+            units.wording.pick(
+                f"The cost goes from {amounts.nats(interpolation.kl[0])} ({names[0]}) to "
+                f"{amounts.fixed(interpolation.kl[-1], 2)} ({names[1]}); the most on the way is "
+                f"{amounts.fixed(interpolation.kl[most], 2)}, at {amounts.percent(interpolation.shares[most])}.",
+                f"The effort is {effort(interpolation.kl[0])} at {names[0]} and {effort(interpolation.kl[-1])} at "
+                f"{names[1]}; it is largest at {amounts.percent(interpolation.shares[most])}.",
+            )
         )
     for j in values:
         solved = np.flatnonzero(np.isfinite(interpolation.levels[:, j]))

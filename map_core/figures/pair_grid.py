@@ -158,8 +158,8 @@ def summary(frontiers: Mapping[tuple[int, int], Frontier], units: Units) -> list
             shares.append((joint_share(contours[-1], pair), pair, contours[-1].budget))
     shares.sort(key=lambda frontier: (math.isnan(frontier[0]), frontier[0]))
     return [
-        f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {joint_share_text(share)}, at "
-        f"{amounts.significant(budget)} nats."
+        f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {joint_share_text(share)}, "
+        f"{units.wording.at_budget(budget, start=False)}."
         for share, (a, b), budget in shares
     ]
 

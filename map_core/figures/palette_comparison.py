@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.core import amounts, safe_csv
+from map_core.core import safe_csv
 from map_core.core.types import Verdict
 from map_core.figures.theme import DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label
 from map_core.text import sentences
@@ -73,8 +73,8 @@ def snapshots(
         has_target = ~np.isnan(snapshot.targets)
         hover_texts = [
             f"<b>{escape_label(snapshot.name)}</b><br>{escape_label(sentences.capitalised(units.names[j]))}: "
-            + ("not possible" if np.isnan(snapshot.levels[j]) else f"gives {amounts.percentile(snapshot.levels[j])}")
-            + (f", asked for {amounts.percentile(snapshot.targets[j])}" if has_target[j] else ", left free")
+            + ("not possible" if np.isnan(snapshot.levels[j]) else f"gives {units.wording.level(snapshot.levels[j])}")
+            + (f", asked for {units.wording.level(snapshot.targets[j])}" if has_target[j] else ", no target")
             for j in range(values)
         ]
         # Out of reach there is no level: what was asked for stands there, open.
@@ -96,7 +96,7 @@ def snapshots(
             name=snapshot.name,
         )
     figure = apply_layout(figure, AROUND + ROW * values)
-    figure.update_xaxes(range=[-2, 102], title="Percentile of the model's own replies", fixedrange=True)
+    figure.update_xaxes(range=[-2, 102], title=sentences.capitalised(units.wording.scale), fixedrange=True)
     figure.update_yaxes(
         tickvals=list(range(values)),
         ticktext=[escape_label(sentences.capitalised(name)) for name in units.names],
@@ -111,13 +111,13 @@ def summary(palettes: Sequence[PaletteSnapshot], units: Units) -> list[str]:
     parts = []
     for snapshot in palettes:
         levels = sentences.listed(
-            [f"{name} {amounts.percentile(level)}" for name, level in zip(units.names, snapshot.levels, strict=True)]
+            [f"{name} {units.wording.level(level)}" for name, level in zip(units.names, snapshot.levels, strict=True)]
         )
         verdict = sentences.HEADLINES[snapshot.verdict].lower()
         parts.append(
             f"{snapshot.name}: {verdict}."
             if np.isnan(snapshot.kl)
-            else f"{snapshot.name}: {verdict}, {amounts.nats(snapshot.kl)}, and gives {levels}."
+            else f"{snapshot.name}: {verdict}, {units.wording.distance(snapshot.kl)}, and gives {levels}."
         )
     solved = [snapshot for snapshot in palettes if not np.isnan(snapshot.kl)]
     if len(solved) > 1:
@@ -126,8 +126,8 @@ def summary(palettes: Sequence[PaletteSnapshot], units: Units) -> list[str]:
             if highest.levels[j] - lowest.levels[j] >= 1:
                 parts.append(
                     f"{sentences.capitalised(name)} is highest with {highest.name} "
-                    f"({amounts.percentile(highest.levels[j])}) and lowest with {lowest.name} "
-                    f"({amounts.percentile(lowest.levels[j])})."
+                    f"({units.wording.level(highest.levels[j])}) and lowest with {lowest.name} "
+                    f"({units.wording.level(lowest.levels[j])})."
                 )
     return parts
 

@@ -14,10 +14,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.analysis.frontier_spread import FrontierSpread
-from map_core.core import amounts, safe_csv
+from map_core.core import safe_csv
 from map_core.figures.plane import CONTOUR_COLOURS, PalettePosition
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
+from map_core.text import sentences
 from map_core.text.changes import price_text
 from map_core.text.units import Units
 
@@ -61,8 +62,9 @@ def lines(
     for n in numbers:
         drawn = _tint(fan, n, budgets, tint, theme)
         trusted = bool(fan.trusted[n])
-        hover_lines = [f"<b>{escape_label(units.names[j])}</b> {amounts.percentile(levels[j][n])}" for j in fan.values]
-        cost = f"Costs {price_text(float(fan.kl[n]))}" + ("" if trusted else ", not reliable")
+        hover_lines = [f"<b>{escape_label(units.names[j])}</b> {units.wording.level(levels[j][n])}" for j in fan.values]
+        cost = units.wording.pick("Costs ", "Takes ") + price_text(float(fan.kl[n]), units.wording)
+        cost += "" if trusted else ", not reliable"
         figure.add_scatter(
             x=places,
             y=[float(levels[j][n]) for j in axes],
@@ -100,7 +102,7 @@ def lines(
         fixedrange=True,
     )
     figure.update_xaxes(gridcolor="rgba(128,138,148,0.5)", gridwidth=1)
-    figure.update_yaxes(title="Percentile of the model's own replies", fixedrange=True)
+    figure.update_yaxes(title=sentences.capitalised(units.wording.scale), fixedrange=True)
     return figure.update_layout(hovermode="closest", margin={"r": 44})
 
 
@@ -123,7 +125,7 @@ def _add_mine(
         mode="lines+markers",
         line={"color": tint, "width": 4 if dash == "solid" else 2.5, "dash": dash},
         marker={"size": 9 if dash == "solid" else 6, "color": tint},
-        hovertemplate=f"{name[:1].upper()}{name[1:]}: p%{{y:.0f}}<extra></extra>",
+        hovertemplate=f"{name[:1].upper()}{name[1:]}: {units.hover}<extra></extra>",
         name=name,
     )
 
@@ -152,7 +154,7 @@ def summary(fan: FrontierSpread, numbers: Sequence[int], units: Units) -> list[s
         ranges = [f"{units.names[j]} from {units.said(j, low)} to {units.said(j, high)}" for j, low, high in ends]
         doubtful = len(of) - int(fan.trusted[of].sum())
         paper = f" {doubtful} of them rest on too few replies to be trusted." if doubtful else ""
-        parts.append(f"{len(of)} palettes at {amounts.significant(budget)} nats: {', '.join(ranges)}.{paper}")
+        parts.append(f"{len(of)} palettes {units.wording.at_budget(budget, start=False)}: {', '.join(ranges)}.{paper}")
     return parts
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.analysis.frontier import Contour, Frontier, Surface
-from map_core.core import amounts, safe_csv
+from map_core.core import safe_csv
 from map_core.data.reward_table import RewardTable
 from map_core.figures.cloud import cloud
 from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout, escape_label, without_fading
@@ -108,7 +108,7 @@ def _add_contour(
     limit = math.isinf(contour.budget)
     x, y = units.of(across, contour.levels[:, across]), units.of(upwards, contour.levels[:, upwards])
     line = NEUTRAL if limit else CONTOUR_COLOURS[min(number * len(CONTOUR_COLOURS) // max(of, 1), 4)]
-    title = "limit" if limit else f"{amounts.significant(contour.budget)} nats"
+    title = "limit" if limit else units.wording.budget(contour.budget)
     figure.add_scatter(
         x=x,
         y=y,
@@ -134,7 +134,9 @@ def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, bud
     if math.isinf(budget):
         lines.append("The best reply to every prompt, the most that choosing gives")
     else:
-        lines.append(f"Costs {price_text(kl)}")
+        lines.append(
+            f"Takes {price_text(kl, units.wording)}" if not units.wording.numbers else f"Costs {price_text(kl)}"
+        )
     return "<br>".join(line[:1].upper() + line[1:] for line in lines)
 
 
@@ -205,7 +207,7 @@ def summary(frontier: Frontier, units: Units) -> list[str]:
         budget = (
             "With the best reply to every prompt"
             if math.isinf(contour.budget)
-            else f"At {amounts.significant(contour.budget)} nats"
+            else units.wording.at_budget(contour.budget)
         )
         parts.append(
             f"{budget}: {units.names[across]} up to {units.said(across, contour.levels[:, across].max())}, "

@@ -58,7 +58,7 @@ class SequenceFigureData:
         """Word two levels, with as many digits as it takes to distinguish them."""
         levels = self.units.of(value, np.array([before, after]))
         digits = 1 if 0.05 <= abs(levels[1] - levels[0]) < 1 else 0
-        return amounts.percentile(levels[0], digits), amounts.percentile(levels[1], digits)
+        return self.units.wording.level(levels[0], digits), self.units.wording.level(levels[1], digits)
 
 
 def path(data: SequenceFigureData) -> go.Figure:
@@ -84,7 +84,9 @@ def path(data: SequenceFigureData) -> go.Figure:
     for row, j in enumerate(order, start=1):
         _panel(figure, data, row, j, levels[j], goals[j], ends[j], end)
         middle, span = sum(spans[j]) / 2, max(LEAST_SPAN, spans[j][1] - spans[j][0])
-        figure.update_yaxes(range=[middle - 0.66 * span, middle + 0.66 * span], tickprefix="p", nticks=4, row=row)
+        figure.update_yaxes(
+            range=[middle - 0.66 * span, middle + 0.66 * span], tickprefix=data.units.wording.mark, nticks=4, row=row
+        )
     _nats(figure, data, rows, end)
     _across(figure, data, rows, end)
     figure = apply_layout(figure, PANEL * rows + AROUND)
@@ -99,6 +101,10 @@ def _title(data: SequenceFigureData, value: int) -> str:
 
 
 def _distance(data: SequenceFigureData) -> str:
+    wording = data.units.wording
+    if not wording.numbers:
+        beside = "" if data.together is None else f", all at once {wording.distance(data.together.kl)}"
+        return f"Effort, in percent of the most: {wording.distance(float(data.path.kl[-1]))} at the end{beside}"
     beside = "" if data.together is None else f", all at once {sentences.number(data.together.kl)}"
     return f"Distance: {sentences.number(float(data.path.kl[-1]))} nats at the end{beside}"
 
@@ -120,7 +126,7 @@ def _panel(
         y=[goal, goal],
         mode="lines",
         line={"color": NEUTRAL, "width": 1.5, "dash": "dot"},
-        hovertemplate="target p%{y:.0f}<extra></extra>",
+        hovertemplate=f"target {data.units.hover}<extra></extra>",
         name=f"target: {name}",
         row=row,
         col=1,
@@ -133,7 +139,7 @@ def _panel(
         line={"color": shade, "width": 2.5, "dash": dash(value), "shape": "hv"},
         marker={"size": np.where([False, *mine], 10, 4), "color": shade, "opacity": 1.0},
         customdata=["base model", *(f"step {n}, {escape(data.units.names[j])}" for n, j in numbered_steps(sequential))],
-        hovertemplate="%{customdata}: p%{y:.1f}<extra></extra>",
+        hovertemplate=f"%{{customdata}}: {data.units.wording.mark}%{{y:.1f}}<extra></extra>",
         name=name,
         row=row,
         col=1,
@@ -174,7 +180,7 @@ def _panel(
             y=[together],
             mode="markers",
             marker={"symbol": "diamond", "size": 12, "color": shade, "line": {"width": 1.5, "color": NEUTRAL}},
-            hovertemplate="all at once: p%{y:.1f}<extra></extra>",
+            hovertemplate=f"all at once: {data.units.wording.mark}%{{y:.1f}}<extra></extra>",
             name=f"all at once: {name}",
             row=row,
             col=1,
@@ -188,15 +194,16 @@ def numbered_steps(sequential: SequentialPath) -> list[tuple[int, int]]:
 
 def _nats(figure: go.Figure, data: SequenceFigureData, row: int, end: int) -> None:
     sequential = data.path
+    effort = data.units.wording.pick("%{y:.3f} nats", "%{y:.0f}% of the most")
     figure.add_scatter(
         x=np.arange(sequential.steps + 1),
-        y=sequential.kl,
+        y=data.units.efforts(sequential.kl),
         mode="lines+markers",
         line={"color": NEUTRAL, "width": 2.5, "shape": "hv"},
         marker={"size": 5, "color": NEUTRAL},
         fill="tozeroy",
         fillcolor="rgba(128,138,148,0.15)",
-        hovertemplate="%{y:.3f} nats<extra></extra>",
+        hovertemplate=f"{effort}<extra></extra>",
         name="distance",
         row=row,
         col=1,
@@ -204,10 +211,10 @@ def _nats(figure: go.Figure, data: SequenceFigureData, row: int, end: int) -> No
     if data.together is not None:
         figure.add_scatter(
             x=[end],
-            y=[data.together.kl],
+            y=[float(data.units.efforts(data.together.kl))],
             mode="markers",
             marker={"symbol": "diamond", "size": 12, "color": NEUTRAL},
-            hovertemplate="all at once: %{y:.3f} nats<extra></extra>",
+            hovertemplate=f"all at once: {effort}<extra></extra>",
             name="all at once: distance",
             row=row,
             col=1,

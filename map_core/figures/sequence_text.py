@@ -15,6 +15,7 @@ from map_core.core import amounts, safe_csv
 from map_core.figures.sequence import NEAR, SequenceFigureData, numbered_steps
 from map_core.solver.newton import Status
 from map_core.text import sentences
+from map_core.text.wording import NUMBERS, Wording, effort
 
 
 @dataclass(frozen=True)
@@ -99,24 +100,32 @@ def ending_sentence(data: SequenceFigureData) -> str:
     sequential, together = data.path, data.together
     after = f"After {sequential.rounds} round{'s' * (sequential.rounds != 1)}"
     misses = sentences.listed(missed_targets(data))
-    nats = f"{sentences.number(float(sequential.kl[-1]))} nats"
+    wording, spent = data.units.wording, float(sequential.kl[-1])
+    nats = wording.pick(f"{sentences.number(spent)} nats", wording.price(spent))
     if together is None:
         where = f": {misses}" if misses else ""
-        return f"{after}{where}, at {nats}; no number of rounds meets all targets." if sequential.steps else ""
-    beside = f"all at once meets every target with {sentences.number(together.kl)}"
+        return (
+            f"{after}{where}, {wording.pick('at', 'with')} {nats}; no number of rounds meets all targets."
+            if sequential.steps
+            else ""
+        )
+    beside = "all at once meets every target with " + wording.pick(
+        sentences.number(together.kl), wording.price(together.kl)
+    )
     if not misses:
         return f"{after} every target is met, with {nats}; {beside}."
-    return f"{after} {misses}, with {nats} spent; {beside}."
+    return f"{after} {misses}, with {nats}{wording.pick(' spent', '')}; {beside}."
 
 
-def rounds_needed_sentence(rounds: int | None, searched: int) -> str:
+def rounds_needed_sentence(rounds: int | None, searched: int, wording: Wording = NUMBERS) -> str:
     """Word how many rounds it takes until the path is the simultaneous solution.
 
     Args:
         rounds: as :meth:`map_core.analysis.sequential.SequentialPath.rounds_to` found it; None where they were too few.
         searched: rounds that were gone through.
+        wording: with numbers, or in everyday words.
     """
-    same = f"within {NEAR:g} standard deviations of all at once"
+    same = wording.pick(f"within {NEAR:g} standard deviations of all at once", "as good as that of all at once")
     if rounds is None:
         return f"After {searched} rounds the levels are not yet {same}."
     if rounds <= 1:
@@ -132,8 +141,17 @@ def table(data: SequenceFigureData) -> tuple[list[str], list[tuple[int, list[str
         undone = [f"{data.units.names[i]} {before}\u00a0→\u00a0{after}" for i, before, after in step.undone]
         change = step.after if step.before == step.after else f"{step.before}\u00a0→\u00a0{step.after}"
         cells = [f"{step.number}. {data.name(step.value)}", change]
-        rows.append((step.value, [*cells, ", ".join(undone) or "–", amounts.fixed(step.nats, 3)]))
-    return ["Step", "Its level", "What it undid", "Nats"], rows
+        rows.append(
+            (
+                step.value,
+                [
+                    *cells,
+                    ", ".join(undone) or "–",
+                    data.units.wording.pick(amounts.fixed(step.nats, 3), effort(step.nats)),
+                ],
+            )
+        )
+    return ["Step", "Its level", "What it undid", data.units.wording.pick("Nats", "Effort so far")], rows
 
 
 def alt(data: SequenceFigureData) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.analysis.frontier import Contour, Surface
-from map_core.core import amounts
 from map_core.figures.plane import CONTOUR_COLOURS, PalettePosition, hover
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label
 from map_core.text.units import Units
@@ -144,7 +143,7 @@ def summary(surface: Surface, units: Units) -> list[str]:
         budget = (
             "With the best reply to every prompt"
             if math.isinf(contour.budget)
-            else f"At {amounts.significant(contour.budget)} nats"
+            else units.wording.at_budget(contour.budget)
         )
         parts.append(f"{budget}: {most}; or together {both}.")
     return parts

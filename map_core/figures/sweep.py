@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -58,15 +58,17 @@ class SweepData:
 def levels(sweep: SweepData) -> go.Figure:
     """Draw every realised level, in percentiles of the base model's replies, so that all share an axis."""
     curve, units, bands = sweep.curve, sweep.units, sweep.bands
-    shared = Units(units.oracle, units.percentiles, "percentile", units.names)
+    shared = replace(units, unit="percentile")
     figure = go.Figure()
     drawn = [j for j in _by_importance(curve) if sweep.draws(j)]
     for j in drawn if bands else ():
         assert bands is not None
         _add_band(figure, sweep, shared.of(j, bands.levels.low[:, j]), shared.of(j, bands.levels.high[:, j]), j)
     for j in drawn:
-        _add_line(figure, sweep, shared.of(j, curve.levels[:, j]), j, "p%{y:.0f}")
-    figure = _finish(figure, sweep, "Realised level (percentile)", TALL)
+        _add_line(figure, sweep, shared.of(j, curve.levels[:, j]), j, units.hover)
+    figure = _finish(
+        figure, sweep, units.wording.pick("Realised level (percentile)", "What each value gets, out of 100"), TALL
+    )
     _name_switches(figure, sweep)
     return figure
 
@@ -84,24 +86,26 @@ def weights(sweep: SweepData) -> go.Figure:
     # Towards the highest level weights grow without bound; the last points would flatten all the rest.
     top = float(np.quantile(curve.weights.max(axis=1), 0.9)) if len(curve.weights) else 1.0
     figure.update_yaxes(range=[0, 1.25 * max(top, 1e-3)])
-    return _finish(figure, sweep, "Weight (nats per standard deviation)")
+    return _finish(figure, sweep, sweep.units.wording.pick("Weight (nats per standard deviation)", "Weight"))
 
 
 def kl(sweep: SweepData) -> go.Figure:
     """Draw the distance from the base model along the sweep."""
     figure = go.Figure()
     if sweep.bands is not None:
-        _add_band(figure, sweep, sweep.bands.kl.low, sweep.bands.kl.high, None)
+        low, high = (sweep.units.efforts(end) for end in (sweep.bands.kl.low, sweep.bands.kl.high))
+        _add_band(figure, sweep, low, high, None)
     figure.add_scatter(
         x=sweep.across,
-        y=sweep.curve.kl,
+        y=sweep.units.efforts(sweep.curve.kl),
         mode="lines",
         line={"color": NEUTRAL, "width": 2.5},
-        hovertemplate="%{y:.2f} nats<extra></extra>",
+        hovertemplate=f"{sweep.units.effort_hover}<extra></extra>",
         name="distance",
     )
-    figure.update_yaxes(range=[0, 1.08 * max(float(sweep.curve.kl.max(initial=0.0)), 1e-3)])
-    return _finish(figure, sweep, "Distance (nats)")
+    top = float(sweep.units.efforts(sweep.curve.kl).max(initial=0.0))
+    figure.update_yaxes(range=[0, 1.08 * max(top, 1e-3)])
+    return _finish(figure, sweep, sweep.units.wording.effort_name)
 
 
 def _by_importance(curve: SensitivityCurve) -> list[int]:
@@ -191,7 +195,7 @@ def _name_switches(figure: go.Figure, sweep: SweepData) -> None:
 
 def summary(sweep: SweepData) -> list[str]:
     """Describe the figures in words: every drawn level, cost and band at the ends, middle and current target."""
-    curve, units, bands = sweep.curve, sweep.units, sweep.bands
+    curve, units = sweep.curve, sweep.units
     last = len(curve.targets) - 1
     places = [0, last // 2, last]
     if not np.isnan(sweep.current) and curve.targets[0] <= sweep.current <= curve.targets[-1]:
@@ -199,15 +203,19 @@ def summary(sweep: SweepData) -> list[str]:
     parts = []
     for i in sorted(set(places)):
         at = [f"{units.names[j]} {units.said(j, curve.levels[i, j])}" for j in _by_importance(curve) if sweep.draws(j)]
-        sure = (
-            "" if bands is None else f" ({amounts.fixed(bands.kl.low[i], 2)} to {amounts.fixed(bands.kl.high[i], 2)})"
-        )
         target = units.said(curve.value, curve.targets[i])
         name = units.names[curve.value]
-        parts.append(
-            f"With {name} at {target}: {', '.join(at[:-1] or at)}. It costs {amounts.nats(curve.kl[i])}{sure}."
-        )
+        parts.append(f"With {name} at {target}: {', '.join(at[:-1] or at)}. {_cost(sweep, i)}")
     return parts
+
+
+def _cost(sweep: SweepData, place: int) -> str:
+    """Word what the sweep costs at one of its points, in a sentence."""
+    kl, bands = float(sweep.curve.kl[place]), sweep.bands
+    if not sweep.units.wording.numbers:
+        return f"It takes {sweep.units.wording.price(kl)}."
+    ends = () if bands is None else (amounts.fixed(bands.kl.low[place], 2), amounts.fixed(bands.kl.high[place], 2))
+    return f"It costs {amounts.nats(kl)}{f' ({ends[0]} to {ends[1]})' if ends else ''}."
 
 
 def sweep_csv(curve: SensitivityCurve, oracle: Oracle, bands: Bands | None = None) -> str:

@@ -11,12 +11,15 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core.core import amounts, safe_csv
+from map_core.core import safe_csv
 from map_core.core.types import Verdict
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, dash, escape_label
 from map_core.text import sentences
+from map_core.text.wording import NUMBERS, Wording, effort
 
 HEIGHT = 420
+#: Where the vertical axis names the effort, in nats.
+EFFORT_TICKS = (0.25, 0.6, 1.2, 2.0)
 _MARKS = {Verdict.REACHABLE: "circle", Verdict.ON_PAPER: "triangle-up", Verdict.OUT_OF_REACH: "x"}
 
 
@@ -45,6 +48,7 @@ def timeline(
     values: Sequence[int],
     place: int,
     theme: Theme = DEFAULT_THEME,
+    wording: Wording = NUMBERS,
 ) -> go.Figure:
     """Draw levels above and nats below, over the steps.
 
@@ -54,6 +58,7 @@ def timeline(
         values: positions of the values that are drawn.
         place: of the step that is in force.
         theme: colours of the values.
+        wording: with numbers, or in everyday words: then the lower part shows the effort as it is called.
     """
     # A step lasts until the next one; the last one is drawn half a step long.
     across = [*range(1, len(moments) + 1), len(moments) + 0.4]
@@ -70,7 +75,7 @@ def timeline(
             marker={"size": small, "color": theme.colour(j)},
             text=labels,
             hovertemplate=f"%{{text}}<br><b>{escape_label(sentences.capitalised(names[j]))}</b> "
-            "p%{y:.0f}<extra></extra>",
+            f"{wording.mark}%{{y:.0f}}<extra></extra>",
             name=names[j],
             row=1,
             col=1,
@@ -83,7 +88,7 @@ def timeline(
         marker={"size": large, "color": NEUTRAL, "symbol": [_MARKS[moment.verdict] for moment in drawn]},
         text=[
             f"{label}<br><b>{sentences.HEADLINES[moment.verdict]}</b>"
-            + ("" if np.isnan(moment.kl) else f", {amounts.nats(moment.kl)}")
+            + ("" if np.isnan(moment.kl) else f", {wording.distance(moment.kl)}")
             for label, moment in zip(labels, drawn, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
@@ -96,8 +101,10 @@ def timeline(
     few = {"tickvals": across[:-1]} if len(moments) <= 12 else {}
     figure.update_xaxes(range=[0.6, len(moments) + 0.4], fixedrange=True, **few)
     figure.update_xaxes(title="Step", row=2, col=1)
-    figure.update_yaxes(title="Percentile", fixedrange=True, row=1, col=1)
-    figure.update_yaxes(title="Nats", fixedrange=True, rangemode="tozero", row=2, col=1)
+    figure.update_yaxes(title=wording.pick("Percentile", "Out of 100"), fixedrange=True, row=1, col=1)
+    named = {} if wording.numbers else {"tickvals": EFFORT_TICKS, "ticktext": [effort(kl) for kl in EFFORT_TICKS]}
+    title = wording.pick("Nats", "Effort")
+    figure.update_yaxes(title=title, fixedrange=True, rangemode="tozero", **named, row=2, col=1)
     return figure.update_layout(hovermode="closest")
 
 

@@ -14,9 +14,10 @@ from map_core.core import amounts, safe_csv
 from map_core.figures.theme import NEUTRAL, apply_layout, escape_label
 from map_core.scoring.profile import STRONG_CORRELATION, ValueProfile
 from map_core.text import sentences
+from map_core.text.wording import NUMBERS, Wording
 
 
-def spread(profile: ValueProfile, title: str, tint: str) -> go.Figure:
+def spread(profile: ValueProfile, title: str, tint: str, wording: Wording = NUMBERS) -> go.Figure:
     """Draw a bar a range of levels, with the average as a line."""
     middles = (profile.edges[:-1] + profile.edges[1:]) / 2
     figure = go.Figure(
@@ -26,22 +27,26 @@ def spread(profile: ValueProfile, title: str, tint: str) -> go.Figure:
             width=profile.edges[1:] - profile.edges[:-1],
             marker={"color": tint, "line": {"width": 0}},
             name=escape_label(title),
-            hovertemplate="%{x:+.1f} standard deviations<br>%{y:.1f}% of the replies<extra></extra>",
+            hovertemplate=wording.pick("%{x:+.1f} standard deviations<br>", "")
+            + "%{y:.1f}% of the replies<extra></extra>",
         )
     )
     figure.add_vline(x=0.0, line={"color": NEUTRAL, "dash": "dash", "width": 1.5})
     figure.add_annotation(
         x=0.0, y=1.0, yref="paper", yanchor="bottom", text="average", showarrow=False, font={"color": NEUTRAL}
     )
-    figure.update_xaxes(title="Standard deviations from the average reply")
+    title_across = wording.pick("Standard deviations from the average reply", "less ← average reply → more")
+    figure.update_xaxes(title=title_across, showticklabels=wording.numbers)
     figure.update_yaxes(title="Replies (%)", rangemode="tozero")
     return apply_layout(figure, 260)
 
 
-def spread_sentence(profile: ValueProfile) -> str:
+def spread_sentence(profile: ValueProfile, wording: Wording = NUMBERS) -> str:
     """Describe the figure in words."""
     if profile.constant:
         return "Every reply of this table has the same reward, so nothing can move this value."
+    if not wording.numbers:
+        return "Each bar counts replies: on the right those that have more of it than the average, on the left less."
     first, middle, third = (_signed(quartile) for quartile in profile.quartiles)
     return (
         f"Half of all replies lie between {first} and {third} standard deviations from the average, the middle one "
@@ -50,21 +55,21 @@ def spread_sentence(profile: ValueProfile) -> str:
     )
 
 
-def length_sentence(profile: ValueProfile) -> str:
+def length_sentence(profile: ValueProfile, wording: Wording = NUMBERS) -> str:
     """Word whether longer replies score higher."""
     size = abs(profile.length)
     if size < 0.2:
-        return f"Hardly depends on the length of the reply (rank correlation {_signed(profile.length)})."
+        return f"Hardly depends on the length of the reply{wording.correlation(_signed(profile.length))}."
     kind = "longer" if profile.length > 0 else "shorter"
     much = " strongly" if size > 0.5 else ""
-    return f"Favours {kind} replies{much} (rank correlation {_signed(profile.length)})."
+    return f"Favours {kind} replies{much}{wording.correlation(_signed(profile.length))}."
 
 
-def duplicate_warnings(profile: ValueProfile, names: Mapping[str, str]) -> list[str]:
+def duplicate_warnings(profile: ValueProfile, names: Mapping[str, str], wording: Wording = NUMBERS) -> list[str]:
     """Return a warning for each value that is almost the same as this one, or its opposite."""
     return [
-        f"Nearly {'one with' if size > 0 else 'the opposite of'} {names.get(name, name)}: their rank correlation is "
-        f"{_signed(size)}, beyond {STRONG_CORRELATION:g}. "
+        f"Nearly {'one with' if size > 0 else 'the opposite of'} {names.get(name, name)}"
+        + wording.pick(f": their rank correlation is {_signed(size)}, beyond {STRONG_CORRELATION:g}. ", ". ")
         + ("A target for both asks for the same twice." if size > 0 else "What raises one lowers the other.")
         for name, size in profile.twins
     ]

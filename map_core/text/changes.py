@@ -14,6 +14,7 @@ from map_core.core import amounts
 from map_core.data.distribution import Percentiles
 from map_core.oracle import Oracle
 from map_core.text import sentences
+from map_core.text.wording import NUMBERS, Wording, effort
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,14 @@ def level_changes(
     )
 
 
-def price_text(kl: float) -> str:
+def price_text(kl: float, wording: Wording = NUMBERS) -> str:
     """Word what a palette costs.
 
     Example:
-        >>> price_text(0.62), price_text(0.0)
-        ('0.62 nats, like the best of 3.9 drafts', 'nothing')
+        >>> price_text(0.62), price_text(0.0), price_text(0.62, Wording(False))
+        ('0.62 nats, like the best of 3.9 drafts', 'nothing', 'a small effort')
     """
-    if kl < amounts.FREE_NATS:
-        return "nothing"
-    return f"{amounts.nats(kl)}, like the best of {amounts.best_of_count(kl)} drafts"
+    return "nothing" if kl < amounts.FREE_NATS else wording.price(kl)
 
 
 def gains_sentence(changes: Sequence[LevelChange], names: Sequence[str]) -> str:
@@ -74,8 +73,10 @@ def losses_sentence(changes: Sequence[LevelChange], names: Sequence[str]) -> str
     return f"You lose {sentences.listed([_said(change, names) for change in down])}." if down else ""
 
 
-def cost_sentence(before: float, after: float) -> str:
+def cost_sentence(before: float, after: float, wording: Wording = NUMBERS) -> str:
     """Word what it costs against before, both in nats."""
+    if not wording.numbers:
+        return _effort_sentence(before, after)
     if abs(after - before) < 5e-3:
         return f"It costs as much as now: {price_text(after)}."
     if after < amounts.FREE_NATS:
@@ -84,6 +85,21 @@ def cost_sentence(before: float, after: float) -> str:
     nats = f"{amounts.fixed(before, 2)}, like the best of {amounts.best_of_count(before)}"
     before_said = "nothing" if before < amounts.FREE_NATS else nats
     return f"It costs {amounts.nats(abs(after - before))} {less}: {price_text(after)}, instead of {before_said}."
+
+
+def _effort_sentence(before: float, after: float) -> str:
+    """Word the effort against before, both in nats."""
+    if abs(after - before) < 5e-3:
+        return f"It takes as much effort as now: {effort(after)} effort."
+    if after < amounts.FREE_NATS:
+        return f"It takes no effort, instead of a {effort(before)} one."
+    if before < amounts.FREE_NATS:
+        return f"It takes a {effort(after)} effort, instead of none."
+    if (now := effort(after)) != (was := effort(before)):
+        return f"It takes a {now} effort, instead of a {was} one."
+    change = abs(after - before) / before
+    much = "a little " if change < 0.15 else "" if change < 0.5 else "clearly "
+    return f"It takes {much}{'less' if after < before else 'more'} effort than now: still a {now} one."
 
 
 def _said(change: LevelChange, names: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from map_core.core import amounts
 from map_core.groups import Group, GroupAgreement, Rule, satisfaction
 from map_core.text.groups import MET, share_of_way
 from map_core.text.units import Units
@@ -67,9 +66,9 @@ def levels_sentence(levels: Sequence[float], units: Units, value: int, target: f
     places = [units.percentile(value, level) for level in levels]
     if not places:
         return ""
-    text = f"Together {' or '.join(dict.fromkeys(amounts.percentile(place) for place in places))}"
+    text = f"Together {' or '.join(dict.fromkeys(units.wording.level(place) for place in places))}"
     wanted = units.percentile(value, target)
     if math.isnan(wanted):
         return text
     met = all(wanted - place <= MET for place in places)
-    return f"{text}, as much as you ask for" if met else f"{text}; you ask for {amounts.percentile(wanted)}"
+    return f"{text}, as much as you ask for" if met else f"{text}; you ask for {units.wording.level(wanted)}"

@@ -15,6 +15,7 @@ from map_core.core import amounts
 from map_core.groups import Clash, GroupAgreement, Limit, Relation, Rule
 from map_core.text.sentences import capitalised, listed, number
 from map_core.text.units import Units
+from map_core.text.wording import NUMBERS, Wording
 
 RULES = {Rule.WORST_OFF: "Most equal", Rule.BARGAIN: "Best overall compromise"}
 MEANINGS = {
@@ -63,7 +64,7 @@ def share_of_way(share: float) -> str:
     """Format a share of the way in percent, never rounded up to all of it.
 
     Example:
-        >>> percent(0.804), percent(0.9999), percent(1.0)
+        >>> share_of_way(0.804), share_of_way(0.9999), share_of_way(1.0)
         ('80%', '99%', '100%')
     """
     if share >= 1 - 1e-6:
@@ -71,17 +72,19 @@ def share_of_way(share: float) -> str:
     return amounts.percent(min(max(share, 0.0), 0.99))
 
 
-def price_in_drafts(kl: float) -> str:
-    """Word nats, and how many drafts one would pick the best of to spend as many.
+def price_in_drafts(kl: float, wording: Wording = NUMBERS) -> str:
+    """Word nats, and how many drafts one would pick the best of to spend as many; or the effort.
 
     Example:
-        >>> price(1.0)
-        '1.00 nats, like sending the best of 6.3 drafts'
+        >>> price_in_drafts(1.0), price_in_drafts(1.0, Wording(False))
+        ('1.00 nats, like sending the best of 6.3 drafts', 'a medium effort')
     """
+    if not wording.numbers:
+        return wording.price(kl)
     return f"{amounts.nats(kl)}, like sending the best of {amounts.best_of_count(kl)} drafts"
 
 
-def headline(agreement: GroupAgreement) -> str:
+def headline(agreement: GroupAgreement, wording: Wording = NUMBERS) -> str:
     """Word what the groups agree on, in a sentence or two; empty until the first common palette is known."""
     common = agreement.common.get(Rule.WORST_OFF)
     if common is None:
@@ -91,7 +94,7 @@ def headline(agreement: GroupAgreement) -> str:
     everyone = "The group" if len(agreement.groups) == 1 else "Every group"
     least = float(common.satisfaction.min())
     if common.limit is Limit.NONE:
-        return f"{everyone} can have all that it asks for, for {price_in_drafts(common.solution.kl)}."
+        return f"{everyone} can have all that it asks for, {_for(common.solution.kl, wording)}."
     if least < 1e-6:
         why = (
             "these wishes pull exactly against each other"
@@ -103,21 +106,22 @@ def headline(agreement: GroupAgreement) -> str:
     return f"{everyone} can get at least {share_of_way(least)} of the way to what it asks for, {ends}."
 
 
-def outcome_sentence(agreement: GroupAgreement, rule: Rule) -> str:
+def outcome_sentence(agreement: GroupAgreement, rule: Rule, wording: Wording = NUMBERS) -> str:
     """Word what one rule gives: the least and the mean satisfaction, and who has the least."""
     common = agreement.common.get(rule)
     if common is None:
         return ""
     shares = common.satisfaction
+    price = wording.pick(f"for {amounts.nats(common.solution.kl)}", f"with {wording.price(common.solution.kl)}")
     least = float(shares.min())
     if least >= 1 - 1e-6:
-        return f"Everyone has all that was asked for, for {amounts.nats(common.solution.kl)}."
+        return f"Everyone has all that was asked for, {price}."
     if float(shares.max()) - least < 0.005:
-        return f"Everyone gets {share_of_way(least)} of the way, for {amounts.nats(common.solution.kl)}."
+        return f"Everyone gets {share_of_way(least)} of the way, {price}."
     worst = [agreement.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
     return (
         f"From {share_of_way(least)} of the way ({name_list(worst)}) to {share_of_way(float(shares.max()))}, "
-        f"{share_of_way(float(shares.mean()))} on average, for {amounts.nats(common.solution.kl)}."
+        f"{share_of_way(float(shares.mean()))} on average, {price}."
     )
 
 
@@ -151,11 +155,11 @@ def differences(agreement: GroupAgreement, units: Units, most: int = 3) -> list[
         targets = _percentiles(agreement, units, j)
         high, low = np.nanmax(targets), np.nanmin(targets)
         free = [group.name for group, target in zip(agreement.groups, targets, strict=True) if math.isnan(target)]
-        sentence = f"{capitalised(units.names[j])}: {_asking(agreement, targets, high)} {amounts.percentile(high)}"
+        sentence = f"{capitalised(units.names[j])}: {_asking(agreement, targets, high)} {units.wording.level(high)}"
         if high - low > SAME:
-            sentence += f", {_asking(agreement, targets, low)} {amounts.percentile(low)}"
+            sentence += f", {_asking(agreement, targets, low)} {units.wording.level(low)}"
         if free:
-            sentence += f"; {name_list(free)} {'leaves' if len(free) == 1 else 'leave'} it free"
+            sentence += f"; {name_list(free)} {'has' if len(free) == 1 else 'have'} no preference"
         texts.append(f"{sentence}.")
     return texts
 
@@ -169,14 +173,13 @@ def common_ground(agreement: GroupAgreement, units: Units) -> list[str]:
         alike = [int(j) for j in np.flatnonzero(targeted.all(axis=0)) if int(j) not in apart]
         if alike:
             places = [
-                f"{units.names[j]} ({amounts.percentile(np.nanmean(_percentiles(agreement, units, j)))})" for j in alike
+                f"{units.names[j]} ({units.wording.level(np.nanmean(_percentiles(agreement, units, j)))})"
+                for j in alike
             ]
             texts.append(f"All ask for about the same of {listed(places)}.")
     untouched = [units.names[int(j)] for j in np.flatnonzero(~targeted.any(axis=0))]
     if untouched:
-        texts.append(
-            f"Nobody asks for anything of {listed(untouched)}: {'they are' if len(untouched) > 1 else 'it is'} free."
-        )
+        texts.append(f"Nobody asks for anything of {listed(untouched)}.")
     return texts
 
 
@@ -196,13 +199,13 @@ def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
             for j, asking in zip(joint.values[:3], joint.asked_by, strict=False)
         ]
         missing = -joint.margin.value
-        return (
-            f"All wishes at once are not possible: {listed(pulled)} pull against each other, "
-            f"{'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short."
+        return f"All wishes at once are not possible: {listed(pulled)} pull against each other" + units.wording.pick(
+            f", {'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short.",
+            f" and {units.wording.miss(missing, several=True)}.",
         )
     if joint.kl > agreement.budget + 1e-9:
-        return f"All wishes at once are possible, for {price_in_drafts(joint.kl)}, which is more than the budget."
-    return f"All wishes at once are possible, for {price_in_drafts(joint.kl)}."
+        return f"All wishes at once are possible, {_for(joint.kl, units.wording)}, which is more than the budget."
+    return f"All wishes at once are possible, {_for(joint.kl, units.wording)}."
 
 
 def pair_sentences(agreement: GroupAgreement, units: Units, most: int = 4) -> list[str]:
@@ -227,11 +230,20 @@ def pair_sentences(agreement: GroupAgreement, units: Units, most: int = 4) -> li
 def _pair(agreement: GroupAgreement, units: Units, pair: Clash) -> str:
     first, second = (agreement.groups[g].name for g in (pair.first, pair.second))
     if pair.relation is Relation.TOO_DEAR:
-        return f"{first} and {second} together would cost {amounts.nats(pair.kl)}, more than the budget."
+        takes = f"{units.wording.pick('cost', 'take')} {_amount(pair.kl, units.wording)}"
+        return f"{first} and {second} together would {takes}, more than the budget."
     pulled = [
         f"{units.names[j]} ({agreement.groups[g].name})" for j, g in zip(pair.values[:3], pair.asked_by, strict=False)
     ]
     return f"{first} and {second} cannot both have all of theirs: {listed(pulled)} pull against each other."
+
+
+def _for(kl: float, wording: Wording) -> str:
+    return f"{wording.pick('for', 'with')} {price_in_drafts(kl, wording)}"
+
+
+def _amount(kl: float, wording: Wording) -> str:
+    return amounts.nats(kl) if wording.numbers else wording.price(kl)
 
 
 def _margin(pair: Clash) -> float:
@@ -247,7 +259,7 @@ def _below(units: Units, value: int, level: float, target: float) -> str:
     reached, wanted = (float(units.of(value, np.array(place))) for place in (level, target))
     if wanted - reached < MET:
         return "stays a hair below"
-    return f"stays at {amounts.percentile(reached)} of {amounts.percentile(wanted)}"
+    return f"stays at {units.wording.level(reached)} of {units.wording.level(wanted)}"
 
 
 def _asking(agreement: GroupAgreement, targets: np.ndarray, at: float) -> str:

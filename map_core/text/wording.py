@@ -105,6 +105,16 @@ class Wording:
         """
         return f"{amounts.significant(kl)} nats" if self.numbers else f"{effort(kl)} effort"
 
+    def at_budget(self, kl: float, start: bool = True) -> str:
+        """Word at which budget something holds, at the start of a sentence or within it.
+
+        Example:
+            >>> Wording(True).at_budget(0.5), Wording(False).at_budget(0.5, start=False)
+            ('At 0.5 nats', 'with a small effort')
+        """
+        text = f"at {self.budget(kl)}" if self.numbers else f"with {self.price(kl)}"
+        return text[:1].upper() + text[1:] if start else text
+
     def miss(self, gap: float, several: bool = False) -> str:
         """Word by how much targets that are not possible miss.
 
@@ -122,16 +132,23 @@ class Wording:
             return f"{fall} {by} standard deviations short"
         return f"{fall} {next((word for most, word in GAPS if gap <= most), GAPS[-1][1])} short"
 
-    def agreement(self, auc: float) -> str:
-        """Word how often a score puts two replies in the order in which people do.
+    def agreement(self, auc: amounts.Number, low: amounts.Number, high: amounts.Number) -> str:
+        """Word how often a score puts two replies in the order in which people do, with its interval.
 
         Example:
-            >>> Wording(True).agreement(0.86), Wording(False).agreement(0.86)
-            ('AUC 0.86', 'agrees with people 86 times in 100')
+            >>> Wording(True).agreement(0.86, 0.8, 0.9), Wording(False).agreement(0.86, 0.8, 0.9)
+            ('AUC 0.86 (0.80 to 0.90)', 'agrees with people 86 times in 100 (80 to 90)')
         """
+        ends = [None if end is None else float(end) for end in (auc, low, high)]
         if self.numbers:
-            return f"AUC {amounts.fixed(auc, 2)}"
-        return f"agrees with people {amounts.fixed(100 * auc)} times in 100"
+            middle, lowest, highest = (amounts.fixed(end, 2) for end in ends)
+            return f"AUC {middle} ({lowest} to {highest})"
+        middle, lowest, highest = (amounts.fixed(None if end is None else 100 * end) for end in ends)
+        return f"agrees with people {middle} times in 100 ({lowest} to {highest})"
+
+    def correlation(self, number: str) -> str:
+        """Word a rank correlation in brackets, after what it means; "" without numbers."""
+        return f" (rank correlation {number})" if self.numbers else ""
 
 
 #: As engineers read it, and as everybody does.

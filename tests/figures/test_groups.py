@@ -169,7 +169,7 @@ def test_what_is_said_of_a_meeting():
     assert "harmlessness" in joint or "budget" in joint
     apart = differences(agreed, UNITS)
     assert any("Clinic" in line and "harmlessness" in line.lower() for line in apart)
-    assert any("leave" in line for line in apart)
+    assert any("no preference" in line for line in apart)
 
 
 def test_a_clash_names_values_and_groups():
@@ -191,7 +191,7 @@ def test_what_everybody_shares():
     alike, free = common_ground(agreed, UNITS)
     assert "helpfulness" in alike
     assert "harmlessness" not in alike
-    assert free == "Nobody asks for anything of humor and positivity: they are free."
+    assert free == "Nobody asks for anything of humor and positivity."
 
 
 def test_nothing_and_no_way():
@@ -264,7 +264,7 @@ def test_the_file_has_everything():
     assert rows[1]["target_reward"] == ""
     header, lines = told.table(data)
     assert header == ["Value", "Base", "Parents", "Clinic", "Shop", "Most equal", "Best overall compromise"]
-    assert lines[1][1][2] == "free"
+    assert lines[1][1][2] == "–"
     assert "3 groups" in told.levels_alt(data)
     assert "gets the least" in told.shares_alt(data)
     assert not math.isnan(agreed.joint.margin.value)

@@ -43,7 +43,7 @@ def test_a_mark_a_palette_and_the_colour_of_the_value():
     np.testing.assert_allclose(figure.data[0].x, [61, 44])
     np.testing.assert_allclose(figure.data[1].x, [99, NAN])
     assert "asked for p60" in figure.data[0].text[0]
-    assert "left free" in figure.data[0].text[1]
+    assert "no target" in figure.data[0].text[1]
     assert "not possible" in figure.data[1].text[0]
 
 

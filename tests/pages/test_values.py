@@ -196,7 +196,7 @@ def test_without_judgements_there_is_no_slider(table):
     custom_values.define(database(), NURSE)
     scored(table)
     app = opened()
-    assert "Most so" in said(app)
+    assert "Has the most of it" in said(app)
     assert app.button(key="values_use").disabled
 
 

@@ -41,10 +41,20 @@ UNREAD = {
 }
 #: A palette as addresses have it, which stays as it is.
 ADDRESS = re.compile(r"(/?\?palette=)?\w+:\S*")
+#: In markup: rules of style, and examples of a file's format, which stays as it is.
+UNSEEN = re.compile(r"<style>.*?</style>|&quot;p\d+&quot;", re.DOTALL)
 #: Each page with what else it can show: (file, entries of the session, parameters of the address).
 PAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("palette", {}, {}),
     ("palette", {"plain_desk": True}, {"palette": "helpfulness:p99;harmlessness:p99"}),
+    ("values", {}, {}),
+    *(("tradeoffs", {}, {"view": view}) for view in ("two", "pairs", "three", "lines", "moved")),
+    ("palettes", {}, {}),
+    ("groups", {}, {}),
+    ("sequence", {}, {}),
+    ("baselines", {}, {}),
+    ("tables", {}, {}),
+    ("limits", {}, {}),
 ]
 
 
@@ -73,7 +83,8 @@ def read(app: AppTest) -> list[str]:
     for element in app.main:
         proto = getattr(element, "proto", None)
         if proto is not None:
-            found += [re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL) for text in texts(MessageToDict(proto))]
+            # An example of a file's format keeps its p70.
+            found += [UNSEEN.sub("", text) for text in texts(MessageToDict(proto))]
     return found
 
 
@@ -129,3 +140,13 @@ def test_what_the_operator_sets_is_for_those_who_have_chosen_nothing(table, monk
     assert app.toggle(key=wording.SWITCH.name).value is True
     app.toggle(key=wording.SWITCH.name).set_value(False).run()
     assert answer(app)["cost"].endswith("effort")
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("name", ["2", "Large"])
+def test_a_link_names_a_budget_in_either_wording(name, table):  # noqa: F811
+    app = opened("tradeoffs", {}, {"view": "three", "three_budget": name, "frontier_others": "Free"})
+    assert not app.exception
+    chosen = {control.key: control.value for control in app.button_group}
+    assert chosen["three_budget"] == 2.0
+    assert chosen["frontier_others"] == "free"

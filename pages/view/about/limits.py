@@ -13,6 +13,7 @@ from map_core.core.types import Form
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
 from map_core.text import sentences
 from pages.view.session.scene import Scene
+from pages.view.shell import wording
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,18 @@ def _candidates(scene: Scene) -> ProductLimit:
     if oracle.form is Form.POOLED:
         return ProductLimit(
             "Few candidates reach less far",
-            "Choosing among K candidates spends log K nats at the most, and this table, with one reply a prompt, says "
-            "nothing of what K of them would give.",
+            wording.current().pick("Choosing among K candidates spends log K nats at the most, and this", "This")
+            + " table, with one reply a prompt, says nothing of what several of them would give.",
             "Build a table with several replies a prompt before you rely on a level.",
         )
     replies = math.exp(oracle.log_candidates)
     return ProductLimit(
         "Few candidates reach less far",
-        f"The forecast on Set is for {amounts.fixed(replies)} candidates a prompt, which can spend log "
-        f"{amounts.fixed(replies)} = {amounts.nats(oracle.log_candidates)} at the most. A generator that draws fewer "
-        "reaches less.",
+        f"The forecast on Set is for {amounts.fixed(replies)} candidates a prompt"
+        + wording.current().pick(
+            f", which can spend log {amounts.fixed(replies)} = {amounts.nats(oracle.log_candidates)} at the most", ""
+        )
+        + ". A generator that draws fewer reaches less.",
         "Listen solves for the number that it draws, and solve --candidates does so for yours.",
     )
 
@@ -94,17 +97,17 @@ def _candidates(scene: Scene) -> ProductLimit:
 def _form(scene: Scene) -> ProductLimit:
     if scene.oracle.form is Form.PER_PROMPT:
         return ProductLimit(
-            "The form is per prompt",
+            wording.current().pick("The form is per prompt", "Forecasts are made prompt by prompt"),
             "Each prompt is answered from its own replies, as a generator must. The pooled form of the published work "
-            "also "
-            "prefers easy prompts and promises more than is delivered; it is here for tables with one reply a prompt.",
+            "also prefers easy prompts and promises more than is delivered; it is here for tables with one reply a "
+            "prompt.",
             "Hold promises made in the pooled form against fresh replies: the page Evidence does.",
         )
     return ProductLimit(
-        "The form is pooled",
+        wording.current().pick("The form is pooled", "Forecasts are made over all prompts together"),
         "This table has one reply for most prompts, so weights also prefer prompts. A generator that answers the "
         "prompt at "
-        "hand may fall short of these levels, and the margin has no error bar.",
+        "hand may fall short of these levels, and the certificate has no error bar.",
         "Build a table with several replies a prompt.",
     )
 
@@ -120,7 +123,7 @@ def _sure(scene: Scene) -> ProductLimit:
         "Error bars hold for prompts like these",
         f"They come from how much {oracle.counted_prompts:,} prompts differ, and say nothing of scorers that are wrong "
         "or of prompts "
-        f"of another kind. That {least} must carry the weights before they are trusted is a convention. Near the edge "
+        f"of another kind. That {least} must carry the forecast before it is trusted is a convention. Near the edge "
         "of "
         "what is possible the probability of a verdict errs towards *not possible*.",
         "Look at Evidence, and repeat it for your table: python -m map_core verify --help.",

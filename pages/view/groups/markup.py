@@ -35,7 +35,7 @@ def legend(names: Sequence[str], lettered: bool) -> str:
         items.append(f'<span class="vp-who"><i class="vp-dot" aria-hidden="true"></i>one of {len(names)} people</span>')
     items += [f'<span class="vp-who">{_sign(which)}{escape(RULES[which])}</span>' for which in MARKS]
     items.append('<span class="vp-who"><i class="vp-base-tick" aria-hidden="true"></i>base model</span>')
-    items.append('<span class="vp-who"><i class="vp-alone" aria-hidden="true"></i>alone, for the same nats</span>')
+    items.append('<span class="vp-who"><i class="vp-alone" aria-hidden="true"></i>alone, with the same effort</span>')
     return f'<div class="vp-legend">{"".join(items)}</div>'
 
 

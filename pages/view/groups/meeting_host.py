@@ -20,6 +20,7 @@ from map_core.figures import groups as drawn
 from map_core.groups import Group, GroupAgreement
 from map_core.store import database, meetings, table_key
 from map_core.text import groups as said
+from map_core.text.wording import effort
 from pages.view.groups import markup, meeting_result, results, roster
 from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, shared_agreement
 from pages.view.groups.roster import SeatedGroup
@@ -27,7 +28,7 @@ from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
-from pages.view.shell import reach
+from pages.view.shell import reach, wording
 from pages.view.shell.session_keys import Key
 
 MEETING: Key[str] = Key("meeting", "")
@@ -147,14 +148,18 @@ def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
     """Draw what the common palette may spend: the host's to choose, the same for everybody."""
     spend = meeting_budget(scene, held)
     if not is_host:
-        st.html(shell_markup.note(f"Budget {amounts.nats(spend, 1)}"), width="content")
+        st.html(shell_markup.note(_budget_text(spend)), width="content")
         return spend
     budget = roster.BUDGET.get_or_set(spend)
-    with st.popover(f"Budget {amounts.nats(budget, 1)}", icon=":material/savings:", key="meeting_budget"):
+    with st.popover(_budget_text(budget), icon=":material/savings:", key="meeting_budget"):
         chosen = results.draw_budget(scene)
     if chosen != held.budget:
         meetings.set_budget(database(), held.code, chosen)
     return chosen
+
+
+def _budget_text(nats: float | None) -> str:
+    return wording.current().pick(f"Budget {amounts.nats(nats, 1)}", f"Budget: {effort(nats or 0.0)} effort")
 
 
 def _draw_address(code: str) -> str:
@@ -262,7 +267,11 @@ def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, shared:
     now = drawn.GroupFigureData(
         replace(at_all, groups=groups), scene.units(), large=True, height=HEIGHT, theme=scene.theme
     )
-    st.html(markup.headline(said.headline(agreement) if agreement else "Looking for what you have in common."))
+    st.html(
+        markup.headline(
+            said.headline(agreement, wording.current()) if agreement else "Looking for what you have in common."
+        )
+    )
     st.html(markup.legend([group.name for group in groups], now.lettered))
     settled = (
         drawn.GroupFigureData(at_all, scene.units(), large=True, height=HEIGHT, theme=scene.theme)

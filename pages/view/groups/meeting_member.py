@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
@@ -28,6 +27,7 @@ from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
+from pages.view.shell import wording
 from pages.view.shell.session_keys import Key, KeyFamily
 
 CODE: Key[str] = Key("join_code", "")
@@ -123,7 +123,7 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
                     high,
                     WISHED.of(name).show(wish.percentile),
                     step=1,
-                    format="p%d",
+                    format=f"{wording.current().mark}%d",
                     key=WISHED.of(name).name,
                     on_change=_on_wished,
                     args=(name,),
@@ -147,11 +147,11 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
     """Whether one's own wishes can be had, and the way to those that can."""
     assessment = scene.assess(palette_state.standardised(scene, mine))
     if not np.any(~np.isnan(assessment.targets)):
-        st.html(shell_markup.note("Switch on what matters to you. What you leave off is free."))
+        st.html(shell_markup.note("Switch on what matters to you. You have no preference for what you leave off."))
         return
-    sentence = sentences.verdict(assessment, scene.oracle, scene.names)
+    sentence = sentences.verdict(assessment, scene.oracle, scene.names, wording.current())
     if assessment.solution is not None:
-        sentence += f" It costs {said.price_in_drafts(assessment.solution.kl)}."
+        sentence += f" It {_cost(assessment.solution.kl)}."
     st.html(shell_markup.headline(assessment.verdict, sentences.HEADLINES[assessment.verdict], sentence))
     if assessment.verdict is not Verdict.REACHABLE and assessment.nearest is not None:
         st.button(
@@ -162,6 +162,11 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
             args=(scene, assessment),
             width="stretch",
         )
+
+
+def _cost(kl: float) -> str:
+    reading = wording.current()
+    return f"{reading.pick('costs', 'takes')} {said.price_in_drafts(kl, reading)}"
 
 
 def _ease(scene: Scene, assessment: Assessment) -> None:
@@ -261,7 +266,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgre
     units, common = scene.units(), agreement.common
     if common:
         nearness = [(rule, *_near(agreement, rule, groups[mine])) for rule in common]
-        st.html(markup.common(said.headline(agreement), nearness))
+        st.html(markup.common(said.headline(agreement, wording.current()), nearness))
     places = [units.of(j, np.array([group.targets[j] for group in groups])) for j in range(len(scene.names))]
     asking = [j for j in range(len(places)) if not np.isnan(places[j]).all()]
     levels = {rule: member.solution.levels for rule, member in common.items()}
@@ -284,9 +289,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgre
         )
     )
     signs = "Diamonds are common palettes, the" if common else "The"
-    st.html(
-        shell_markup.note(f"{signs} ring is you, dots are the others, the tick is the model as it is. From p0 to p100.")
-    )
+    st.html(shell_markup.note(f"{signs} ring is you, dots are the others, the tick is the model as it is."))
 
 
 def _near(agreement: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, str]:
@@ -297,6 +300,7 @@ def _near(agreement: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, st
 
 def _in_words(name: str, places: np.ndarray, mine: int) -> str:
     count = int(np.sum(~np.isnan(places)))
-    low, high = amounts.percentile(np.nanmin(places)), amounts.percentile(np.nanmax(places))
+    level = wording.current().level
+    low, high = level(np.nanmin(places)), level(np.nanmax(places))
     text = f"{sentences.capitalised(name)}: {count} of {len(places)} ask for it, from {low} to {high}"
-    return text if np.isnan(places[mine]) else f"{text}; you ask for {amounts.percentile(places[mine])}"
+    return text if np.isnan(places[mine]) else f"{text}; you ask for {level(places[mine])}"

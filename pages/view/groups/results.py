@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.feasibility import AttainableLevels
 from map_core.feasibility.nearest import default_budget
@@ -21,10 +22,12 @@ from map_core.figures import groups_text, theme
 from map_core.groups import AgreementCache, Group, GroupAgreement, Rule, agreement
 from map_core.text import groups as said
 from map_core.text.sentences import HEADLINES
+from map_core.text.wording import effort
 from pages.view.groups import markup, roster
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
+from pages.view.shell import wording
 
 #: The least budget and the step of its slider, in nats.
 MIN_BUDGET, BUDGET_STEP = 0.1, 0.1
@@ -72,6 +75,12 @@ def draw_budget(scene: Scene) -> float:
     budget = roster.BUDGET.get()
     if budget is None or not MIN_BUDGET <= budget <= most:
         roster.BUDGET.set(initial_budget(scene))
+    help_text = (
+        "How far the common palette may take the model from what it is. At most what choosing among the table's "
+        "candidates can spend."
+    )
+    if not wording.current().numbers:
+        return _draw_effort(most, help_text)
     chosen = st.slider(
         "Budget of the common palette",
         MIN_BUDGET,
@@ -80,11 +89,27 @@ def draw_budget(scene: Scene) -> float:
         format="%.1f nats",
         key=roster.BUDGET.name,
         persist_state="session",
-        help="How far the common palette may take the model from what it is. At most what choosing among the "
-        "table's candidates can spend.",
+        help=help_text,
     )
     st.html(shell_markup.note(f"At most {said.price_in_drafts(float(chosen))}."))
     return float(chosen)
+
+
+def _draw_effort(most: float, help_text: str) -> float:
+    """Draw the budget as efforts: the same choice, in nats, without saying so."""
+    steps = [round(BUDGET_STEP * k, 1) for k in range(1, max(round(most / BUDGET_STEP), 2) + 1)]
+    held = float(roster.BUDGET.get() or steps[0])
+    roster.BUDGET.set(min(steps, key=lambda step: abs(step - held)))
+    return float(
+        st.select_slider(
+            "Effort that the common palette may take",
+            steps,
+            format_func=lambda step: f"{effort(step)} ({amounts.percent(step / most)} of the most)",
+            key=roster.BUDGET.name,
+            persist_state="session",
+            help=help_text,
+        )
+    )
 
 
 def draw_agreement(scene: Scene, groups: Sequence[Group], agreement: GroupAgreement | None, error: str | None) -> None:
@@ -96,7 +121,7 @@ def draw_agreement(scene: Scene, groups: Sequence[Group], agreement: GroupAgreem
             st.html(shell_markup.note("Looking for what these groups have in common."))
         return
     figure_data = drawn.GroupFigureData(agreement, scene.units(), theme=scene.theme)
-    st.html(markup.headline(said.headline(agreement)))
+    st.html(markup.headline(said.headline(agreement, wording.current())))
     st.html(markup.legend([group.name for group in groups], figure_data.lettered))
     draw_figures(figure_data, "page")
     draw_rules(scene, agreement, "page")
@@ -147,7 +172,7 @@ def draw_rules(scene: Scene, agreement: GroupAgreement, key: str) -> None:
         for rule in Rule:
             with st.container(key=f"{key}_rule_{rule.value}"):
                 verdict = agreement.verdicts.get(rule)
-                outcome = said.outcome_sentence(agreement, rule) or "Being computed."
+                outcome = said.outcome_sentence(agreement, rule, wording.current()) or "Being computed."
                 st.html(markup.rule(rule, outcome, HEADLINES[verdict] if verdict else ""))
                 if st.button(
                     "Use this common palette",
@@ -161,7 +186,7 @@ def draw_rules(scene: Scene, agreement: GroupAgreement, key: str) -> None:
 
 
 def _use(scene: Scene, agreement: GroupAgreement, rule: Rule) -> None:
-    """Make a common palette today's; what no group asks for is left free."""
+    """Make a common palette today's; what no group asks for has no target."""
     now = palette_state.history().now
     targets = {name: replace(target, free=True, keep=False, locked=False) for name, target in now.targets.items()}
     levels = agreement.common[rule].targets

@@ -28,7 +28,7 @@ from map_core.store import palettes as saved_palettes
 from map_core.store.jsonl import unique_names
 from pages.view.session import kept, palette_state
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import markup, wording
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key, KeyFamily
 
@@ -204,7 +204,7 @@ def draw_roster(scene: Scene) -> None:
 def _target_chips(scene: Scene, seated: SeatedGroup) -> list[tuple[int, str]]:
     (group,) = to_groups(scene, [seated])
     return [
-        (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(group.targets[j])))}")
+        (int(j), f"{scene.names[j]} {wording.current().level(scene.percentile(int(j), float(group.targets[j])))}")
         for j in np.flatnonzero(~np.isnan(group.targets))
     ]
 

@@ -21,7 +21,7 @@ from pages.view.session import header as verdicts
 from pages.view.session import palette_cache, palette_state
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, wording
 from pages.view.shell.session_keys import Key
 
 FROM: Key[str] = Key("blend_from", "")
@@ -79,7 +79,7 @@ def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
     scene = own.scene
     mine = [_here(label.palette, own.palette.use_case) for label in (a, b)]
     if any(label.palette.use_case != own.palette.use_case for label in (a, b)):
-        st.html(markup.note(f"Both are taken at their percentiles in {own.palette.use_case}."))
+        st.html(markup.note(f"Both are taken at the same places among the replies of {own.palette.use_case}."))
     pair = PalettePair(*(palette_cache.assessed_palette(scene, label).assessment for label in mine))
 
     def work(job: Job) -> Interpolation:
@@ -117,7 +117,7 @@ def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) 
         st.html(
             markup.note(
                 today.price_sentence(mixed)
-                or sentences.verdict(mixed.assessment, mixed.scene.oracle, mixed.scene.names)
+                or sentences.verdict(mixed.assessment, mixed.scene.oracle, mixed.scene.names, wording.current())
             )
         )
         st.html(marks.levels(mixed))
@@ -151,8 +151,7 @@ def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd],
     )
     st.html(
         markup.note(
-            "What is possible is convex: a blend of two possible palettes is possible, and costs at most the same "
-            "blend of both costs."
+            "A blend of two possible palettes is possible as well, and costs at most the same blend of both costs."
         )
     )
     with st.expander("In words"):

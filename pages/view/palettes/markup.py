@@ -7,10 +7,10 @@ from html import escape
 
 import numpy as np
 
-from map_core.core import amounts
 from map_core.figures.palette_comparison import LETTERS
 from map_core.text import sentences
 from pages.view.session.palette_cache import AssessedPalette
+from pages.view.shell import wording
 from pages.view.shell.markup import swatch
 
 #: Colours that people give palettes: names that Streamlit's text knows as well, so that a choice can be shown in them.
@@ -28,18 +28,21 @@ def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -
 
 
 def levels(assessed: AssessedPalette) -> str:
-    """Return a row a value: what is asked for, what is given, and the weight."""
+    """Return a row a value: what is asked for, what is given, and with numbers the weight."""
+    numbers = wording.current().numbers
     scene, weights = assessed.scene, assessed.snapshot("").weights
     targets = [assessed.palette.targets.get(name) for name in scene.table.values]
     keeps = [target is not None and target.keep and not target.free for target in targets]
     rows = "".join(
         f'<tr><th scope="row">{swatch(j, scene.theme)}{escape(sentences.capitalised(title))}</th>'
-        f"<td>{'as it is' if keeps[j] else _percentile(assessed.targets[j], 'free')}</td>"
+        f"<td>{'as it is' if keeps[j] else _percentile(assessed.targets[j], '–')}</td>"
         f"<td>{_percentile(assessed.levels[j], '–')}</td>"
-        f"<td>{'–' if np.isnan(weights[j]) else sentences.number(float(weights[j]), 2)}</td></tr>"
+        + (f"<td>{sentences.number(float(weights[j]), 2)}</td></tr>" if numbers else "</tr>")
         for j, title in enumerate(scene.names)
     )
-    head = "".join(f'<th scope="col">{text}</th>' for text in ("Value", "Asked", "Given", "Weight"))
+    head = "".join(
+        f'<th scope="col">{text}</th>' for text in ("Value", "Asked", "Given", "Weight")[: 4 if numbers else 3]
+    )
     return (
         '<div class="vp-scroll"><table class="vp-levels vp-beside">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -59,4 +62,4 @@ def shapes(names: Sequence[str]) -> str:
 
 
 def _percentile(level: float, missing: str) -> str:
-    return missing if np.isnan(level) else amounts.percentile(level)
+    return missing if np.isnan(level) else wording.current().level(level)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.errors import PaletteError
 from map_core.palettes.palette import Palette
 from map_core.store import Database, palettes, table_key
@@ -16,7 +15,7 @@ from pages.view.palettes import shared as today
 from pages.view.session import header, palette_cache
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
-from pages.view.shell import confirmation, markup
+from pages.view.shell import confirmation, markup, wording
 from pages.view.shell.session_keys import Key, KeyFamily
 
 REFUSED: Key[str] = Key("palettes_refused", "")
@@ -72,12 +71,14 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
             st.badge("Of another table", icon=":material/table:", color="gray")
     facts = [today.moment_text(saved.updated), saved.palette.use_case]
     facts.append("1 version" if saved.version == 1 else f"{saved.version} versions")
-    facts += [] if assessed is None or assessed.solution is None else [amounts.nats(assessed.kl)]
+    facts += [] if assessed is None or assessed.solution is None else [wording.current().distance(assessed.kl)]
     if fits and saved.table_key not in ("", table_key(scenes.load().table)):
         facts.append("saved on another table, where its levels were others")
     st.html(markup.note(" · ".join(facts)))
     if assessed is not None:
-        st.html(markup.chips(today.target_chips(assessed), assessed.scene.theme) or markup.note("Every value is free."))
+        st.html(
+            markup.chips(today.target_chips(assessed), assessed.scene.theme) or markup.note("No value has a target.")
+        )
     if saved.note:
         st.text(saved.note)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{saved.id}"):
@@ -151,11 +152,11 @@ def _targets(palette: Palette) -> str:
     scene = scenes.load(palette.use_case)
     targets = [palette.targets.get(name) for name in scene.table.values]
     texts = [
-        (j, f"{scene.names[j]} {'as it is' if target.keep else amounts.percentile(target.percentile)}")
+        (j, f"{scene.names[j]} {'as it is' if target.keep else wording.current().level(target.percentile)}")
         for j, target in enumerate(targets)
         if target is not None and not target.free
     ]
-    return markup.chips(texts, scene.theme) or markup.note("Every value is free.")
+    return markup.chips(texts, scene.theme) or markup.note("No value has a target.")
 
 
 def _draw_deleted(database: Database) -> None:

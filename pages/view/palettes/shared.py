@@ -1,4 +1,4 @@
-"""What all parts of the page Palettes share: taking a palette, and saying shortly what one asks for and costs."""
+"""What all parts of the page Library share: taking a palette, and saying shortly what one asks for and costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.palettes.palette import ALL, Palette
 from map_core.text.changes import price_text as price_of
 from pages.view.compare import pinned as pinning
@@ -17,6 +16,7 @@ from pages.view.palettes import save_form
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
+from pages.view.shell import wording
 
 PIN_FULL = f"At most {pinning.MAX_PINNED} are pinned; unpin one first."
 
@@ -31,14 +31,14 @@ def completed(palette: Palette) -> Palette:
     """Return a palette with a target for each value of this table, free where it says nothing."""
     now = palette_state.history().now.targets
     targets = {name: palette.targets.get(name, replace(now[name], free=True)) for name in scenes.load(ALL).table.values}
-    return replace(palette, targets=targets)
+    return Palette(palette.use_case, targets)
 
 
 def target_chips(assessed: AssessedPalette) -> list[tuple[int, str]]:
     """Return what a palette asks for, a chip a value."""
     targets = [assessed.palette.targets.get(name) for name in assessed.scene.table.values]
     return [
-        (j, f"{assessed.scene.names[j]} {'as it is' if target.keep else amounts.percentile(assessed.targets[j])}")
+        (j, f"{assessed.scene.names[j]} {'as it is' if target.keep else wording.current().level(assessed.targets[j])}")
         for j, target in enumerate(targets)
         if target is not None and not target.free
     ]
@@ -46,7 +46,8 @@ def target_chips(assessed: AssessedPalette) -> list[tuple[int, str]]:
 
 def price_sentence(assessed: AssessedPalette) -> str:
     """Return what a palette costs, in words; "" when it is out of reach."""
-    return "" if assessed.solution is None else f"Costs {price_of(assessed.kl)}"
+    reading = wording.current()
+    return "" if assessed.solution is None else f"{reading.pick('Costs', 'Takes')} {price_of(assessed.kl, reading)}"
 
 
 def initial_values(assessed: list[AssessedPalette], most: int = 4) -> list[int]:

@@ -18,7 +18,7 @@ from pages.view.session import palette_cache
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
-from pages.view.shell import confirmation, markup
+from pages.view.shell import confirmation, markup, wording
 from pages.view.shell.replies import draw_reply
 
 
@@ -50,7 +50,7 @@ def draw_side_by_side(own: AssessedPalette) -> None:
         snapshots(columns, units, base, own.scene.theme),
         key="beside_chart",
         config=theme.CONFIG,
-        alt=f"What {sentences.listed([name for name, _ in named])} give of each value, in percentiles, a row a value. "
+        alt=f"What {sentences.listed([name for name, _ in named])} give of each value, a row a value. "
         "The same in words below.",
     )
     with st.expander("In words"):
@@ -86,15 +86,16 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
         verdicts.draw_verdict_badge(assessed.assessment.verdict)
         if assessed.palette.use_case != scenes.ALL:
             st.html(markup.note(assessed.palette.use_case), width="content")
+    reading = wording.current()
     if assessed.solution is None:
         st.html(markup.facts([("Cost", "–", "No weights give these levels.")]))
     else:
         meaning = (
             "nothing: the base model does this"
             if assessed.kl < amounts.FREE_NATS
-            else f"like the best of {amounts.best_of_count(assessed.kl)} drafts"
+            else reading.pick(f"like the best of {amounts.best_of_count(assessed.kl)} drafts", "")
         )
-        st.html(markup.facts([("Cost", amounts.nats(assessed.kl), meaning)]))
+        st.html(markup.facts([("Cost", reading.distance(assessed.kl), meaning)]))
     st.html(marks.levels(assessed))
     if prompt is not None:
         _draw_reply(n, assessed, scene, prompt)

@@ -14,7 +14,7 @@ from pages.view.session import header as verdicts
 from pages.view.session import palette_cache, palette_state
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.palette_state import HistoryStep
-from pages.view.shell import confirmation, markup
+from pages.view.shell import confirmation, markup, wording
 
 #: Steps that are listed at first; the others follow on request.
 FIRST_LISTED = 12
@@ -72,7 +72,7 @@ def _draw_chart(
     values = sorted(int(j) for j in chosen)
     st.html(markup.legend([(j, names[j]) for j in values], own.scene.theme))
     st.plotly_chart(
-        timeline(moments, names, values, place, own.scene.theme),
+        timeline(moments, names, values, place, own.scene.theme, wording.current()),
         key="timeline_chart",
         config=theme.CONFIG,
         alt="Levels and cost of this palette over the steps of this session. The steps in words are below.",
@@ -105,11 +105,11 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
         texts.append(f"From {verdicts_said[0]} to {verdicts_said[1]}.")
     if now.solution is None or before.solution is None:
         if now.assessment.verdict is Verdict.OUT_OF_REACH:
-            texts.append("No weights give these levels, so there is nothing to gain or lose.")
+            texts.append("These levels are not possible, so there is nothing to gain or lose.")
         return texts
     moved = changes.level_changes(now.scene.oracle, now.scene.percentiles, before.solution.levels, now.solution.levels)
     texts += [changes.gains_sentence(moved, now.scene.names), changes.losses_sentence(moved, now.scene.names)]
-    texts.append(changes.cost_sentence(before.kl, now.kl))
+    texts.append(changes.cost_sentence(before.kl, now.kl, wording.current()))
     return [sentence for sentence in texts if sentence]
 
 

@@ -9,7 +9,7 @@ from map_core.feasibility import Assessment
 from map_core.text import sentences
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import markup, wording
 
 
 def draw_too_few(message: str) -> None:
@@ -30,9 +30,9 @@ def draw_out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> Non
     if assessment.verdict is not Verdict.OUT_OF_REACH:
         return
     with st.container(border=True, key="out_of_reach"):
-        st.html(markup.note(f"{sentences.verdict(assessment, scene.oracle, scene.names)} {meaning}"))
+        st.html(markup.note(f"{sentences.verdict(assessment, scene.oracle, scene.names, wording.current())} {meaning}"))
         if assessment.nearest is None:
-            st.html(markup.note("No palette near this one is possible. Lower a target, or leave a value free."))
+            st.html(markup.note("No palette near this one is possible. Lower a target, or take one away."))
             st.page_link("palette.py", label="Change the targets", icon=":material/tune:")
             return
         st.button(

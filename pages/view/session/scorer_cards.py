@@ -12,7 +12,9 @@ from map_core.core import amounts, safe_csv
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.scoring.validation import MIN_AUC, Separation, length_correlations, read_labels, separations
+from map_core.text import sentences
 from pages.view.session import scene as scenes
+from pages.view.shell import wording
 
 #: A rank correlation with the length of the reply that is worth a word.
 NOTABLE_CORRELATION = 0.2
@@ -59,23 +61,30 @@ def _scorer_quality(key: tuple[object, ...], labels: Path, _table: RewardTable) 
 
 def agreement_sentence(quality: ScorerQuality, name: str) -> str:
     """How well a value agrees with readers, in one sentence."""
+    reading = wording.current()
     separation = quality.separations.get(name)
     if separation is None:
         return "No labels say how well it agrees with readers."
     text = (
-        f"AUC {amounts.fixed(separation.auc, 2)} "
-        f"({amounts.fixed(separation.low, 2)} to {amounts.fixed(separation.high, 2)}), "
+        f"{sentences.capitalised(reading.agreement(separation.auc, separation.low, separation.high))}, "
         f"from {separation.positives} replies labelled 1 and {separation.negatives} labelled 0."
     )
     if separation.within is not None:
         text += f" Between two replies to one prompt {within_figure(separation)}, {within_basis(separation)}."
     if separation.auc < MIN_AUC:
-        text += f" That is below {MIN_AUC:g}, so do not trust its name."
+        least = reading.pick(f"{MIN_AUC:g}", f"{amounts.fixed(100 * MIN_AUC)} times")
+        text += f" That is below {least}, so do not trust its name."
     return text
 
 
 def within_figure(separation: Separation) -> str:
-    """Return the AUC between two replies to one prompt, with its interval."""
+    """Return how often the scores put two replies to one prompt in order, with its interval."""
+    if not wording.current().numbers:
+        middle, low, high = (
+            amounts.fixed(None if end is None else 100 * end)
+            for end in (separation.within, separation.within_low, separation.within_high)
+        )
+        return f"{middle} times in 100 ({low} to {high})"
     ends = (amounts.fixed(end, 2) for end in (separation.within_low, separation.within_high))
     return f"{amounts.fixed(separation.within, 2)} ({' to '.join(ends)})"
 
@@ -89,8 +98,8 @@ def length_sentence(quality: ScorerQuality, name: str) -> str:
     """Whether a value favours long or short replies, in one sentence."""
     size = quality.lengths.get(name, 0.0)
     if abs(size) < NOTABLE_CORRELATION:
-        return f"Hardly depends on the length of the reply (rank correlation {_signed(size)})."
-    return f"Favours {'longer' if size > 0 else 'shorter'} replies (rank correlation {_signed(size)})."
+        return f"Hardly depends on the length of the reply{wording.current().correlation(_signed(size))}."
+    return f"Favours {'longer' if size > 0 else 'shorter'} replies{wording.current().correlation(_signed(size))}."
 
 
 def _signed(number: float) -> str:

@@ -75,3 +75,20 @@ def keep_in_address(key: str, first: int | Sequence[int]) -> None:
     choice: Key[Any] = Key(key, None)
     if choice.is_set() and choice.get() != first and key not in st.query_params:
         choice.set(choice.get())
+
+
+def read_labels(key: str, labels: Mapping[str, Any], several: bool = False) -> None:
+    """Before a widget that is bound to the address: read what it names by labels that it does not have now.
+
+    Streamlit writes an option into the address as it is labelled; a link that was made with other words, with numbers
+    or before words were changed, opens the same choice.
+
+    Args:
+        key: of the widget.
+        labels: every label that an option has or had, with the option.
+        several: the widget takes several options.
+    """
+    choice: Key[Any] = Key(key, None)
+    named = [labels[text] for text in st.query_params.get_all(key) if text in labels]
+    if named and not choice.is_set():
+        choice.set(named if several else named[0])

@@ -77,7 +77,8 @@ def draw_sequence(query: SequenceQuery, job: Job) -> None:
         )
     )
     with st.expander("In words", key="sequence_words"):
-        st.html(markup.note("Changes under 0.01 standard deviations are left out."))
+        small = figure_data.units.wording.pick("Changes under 0.01 standard deviations", "The smallest changes")
+        st.html(markup.note(f"{small} are left out."))
         for sentence in sequence_text.summary(figure_data):
             st.text(sentence)
     with st.expander("Step by step", key="sequence_steps"):
@@ -99,7 +100,7 @@ def _rounds_sentence(query: SequenceQuery, job: Job, whole: SequentialPath) -> s
     rounds = whole.rounds_to(query.solution.levels, sequence.NEAR)
     if rounds is None and not job.ended:
         return "Counting the rounds that it takes until nothing changes any more."
-    return sequence_text.rounds_needed_sentence(rounds, whole.rounds)
+    return sequence_text.rounds_needed_sentence(rounds, whole.rounds, query.scene.units().wording)
 
 
 def draw_orders(query: SequenceQuery, job: Job) -> None:

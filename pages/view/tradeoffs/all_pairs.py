@@ -10,6 +10,7 @@ from map_core.analysis.frontier import Frontier, frontier
 from map_core.core.jobs import Job
 from map_core.figures import pair_grid, theme
 from pages.view.shell import background, markup
+from pages.view.shell import wording as wordings
 from pages.view.tradeoffs.shared import (
     CurrentPalette,
     draw_download,
@@ -36,9 +37,14 @@ def draw_all_pairs(today: CurrentPalette) -> None:
     st.header("Every pair at a glance")
     st.html(
         markup.note(
-            f"One cell a pair, in percentiles on one scale. The inner line is what {BUDGETS[0]:g} nats buy, the outer "
-            f"one {BUDGETS[1]:g}. Round: base model. Open diamond: your target. Filled: what your palette gives. "
-            "Click a cell to open its pair."
+            wordings.current().pick(
+                f"One cell a pair, in percentiles on one scale. The inner line is what {BUDGETS[0]:g} nats buy, the "
+                f"outer one {BUDGETS[1]:g}.",
+                "One cell a pair, on one scale out of 100. The inner line is what a small effort gives, the outer one "
+                "a large effort.",
+            )
+            + " Round: base model. Open diamond: your target. Filled: what your palette gives. Click a cell to open "
+            "its pair."
         )
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="pairs_controls"):
@@ -110,7 +116,7 @@ def _draw_cell(
     reached = [contour for contour in frontier.contours if len(contour.levels)]
     if not reached:
         with st.container(height=height, border=False):
-            st.html(markup.note("The targets of the other values alone cost more than this."))
+            st.html(markup.note("The targets of the other values alone take more than this."))
         return
     event = st.plotly_chart(
         pair_grid.pair_cell(units, pair, frontier, today.stand, ends, height, today.scene.theme),
@@ -118,7 +124,8 @@ def _draw_cell(
         on_select="rerun",
         selection_mode="points",
         config=theme.CONFIG | {"displayModeBar": False},
-        alt=f"What is possible of {today.names[pair[0]]}, across, and {today.names[pair[1]]}, upwards.",
+        alt=f"What is possible of {today.names[pair[0]]}, on the horizontal axis, and {today.names[pair[1]]}, on the "
+        "vertical one.",
     )
     st.html(markup.note(pair_grid.joint_share_text(pair_grid.joint_share(reached[-1], pair))))
     if event and event.selection.points:

@@ -1,4 +1,4 @@
-"""Move a step: one target a little up or down, what that does said before it is pressed."""
+"""Small changes: one target a little up or down, what that does said before it is pressed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from map_core.feasibility import AttainableLevels
 from map_core.text import sentences
 from pages.view.session import palette_state
 from pages.view.shell import background, markup
+from pages.view.shell import wording as wordings
 from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_targets
 
 SIZES = (0.05, 0.1, 0.2)
+_SIZE_NAMES = {0.05: "Tiny", 0.1: "Small", 0.2: "Medium"}
 _KEEP_TITLES = {Keep.COST: "Keep the cost", Keep.OTHERS: "Keep the others"}
 _KEEP_MEANINGS = {
-    Keep.COST: "The nats stay as they are. A step more: the other targets are lowered as little as possible. A step "
+    Keep.COST: "The cost stays as it is. A step more: the other targets are lowered as little as possible. A step "
     "less: they rise together on what was saved.",
     Keep.OTHERS: "The other targets stay as they are, and the cost follows.",
 }
@@ -57,9 +59,9 @@ def draw_local_steps(today: CurrentPalette) -> None:
             persist_state="session",
         )
         size = st.segmented_control(
-            "Step in standard deviations",
+            wordings.current().pick("Step in standard deviations", "Size of a step"),
             list(SIZES),
-            format_func=amounts.significant,
+            format_func=_size_label,
             default=0.1,
             required=True,
             key="steps_size",
@@ -98,7 +100,7 @@ def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
         with st.container(key=f"steps_{j}", horizontal=True, vertical_alignment="top", gap="medium"):
             at = today.scene.percentile(j, float(today.targets[j]))
             with st.container(key=f"steps_name_{j}"):
-                st.html(markup.chips([(j, f"{today.titles[j]} {amounts.percentile(at)}")], today.scene.theme))
+                st.html(markup.chips([(j, f"{today.titles[j]} {wordings.current().level(at)}")], today.scene.theme))
             for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
                 with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
                     step = steps.get((j, sign))
@@ -137,7 +139,16 @@ def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
     return "The others cannot be lowered far enough."
 
 
+def _size_label(size: float) -> str:
+    return wordings.current().pick(amounts.significant(size), _SIZE_NAMES[size])
+
+
 def _cost(step: LocalStep) -> str:
+    if not wordings.current().numbers:
+        text = "the same effort"
+        if abs(step.nats) >= 5e-3:
+            text = sentences.more_effort(step.nats) if step.nats > 0 else "less effort"
+        return text if step.trusted else f"{text}; not reliable"
     text = "costs the same" if abs(step.nats) < 5e-3 else f"{sentences.number(abs(step.nats), 2)} nats "
     text += "" if abs(step.nats) < 5e-3 else "more" if step.nats > 0 else "less"
     return text if step.trusted else f"{text}; not reliable"
@@ -160,4 +171,5 @@ def _ends(today: CurrentPalette, value: int, step: LocalStep) -> tuple[float, fl
 def _from_to(today: CurrentPalette, value: int, step: LocalStep) -> str:
     before, after = _ends(today, value, step)
     digits = 0 if amounts.percentile(after) != amounts.percentile(before) else 1
-    return f"{amounts.percentile(before, digits)} → {amounts.percentile(after, digits)}"
+    wording = wordings.current()
+    return f"{wording.level(before, digits)} → {wording.level(after, digits)}"

@@ -1,4 +1,4 @@
-"""Many lines: well spread palettes on the frontier of some values, each a line over all of them."""
+"""Parallel view: well spread palettes on the frontier of some values, each a line over all of them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from typing import Any
 import streamlit as st
 
 from map_core.analysis.frontier_spread import FrontierSpread, spread_frontier
-from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.figures import parallel_coordinates, plane, theme
 from pages.view.shell import background, markup
+from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import (
     BUDGETS,
     CurrentPalette,
+    budget_label,
     draw_download,
     draw_others_choice,
     draw_words,
     pick_values,
+    read_budgets,
 )
 
 LINES = 24
@@ -50,11 +52,12 @@ def draw_parallel(today: CurrentPalette) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="lines_controls"):
         first = today.wanted if len(today.wanted) > 1 else today.first(2)
         chosen = pick_values("Values that are weighed", today, first, "lines_values")
+        read_budgets("lines_budgets", several=True)
         budgets = st.pills(
-            "Budgets in nats",
+            wordings.current().pick("Budgets in nats", "Effort"),
             list(BUDGETS),
             selection_mode="multi",
-            format_func=amounts.significant,
+            format_func=budget_label,
             default=[1.0],
             key="lines_budgets",
             bind="query-params",
@@ -94,7 +97,7 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
             st.html(markup.note("Computing the palettes."))
         return
     if not len(spread.kl):
-        st.html(markup.note("The targets of the other values alone cost more than this, or cannot be met."))
+        st.html(markup.note("The targets of the other values alone take more than this, or cannot be met."))
         return
     axes = range(len(today.names))
     left, right = st.columns([1.7, 1], gap="medium")
@@ -124,14 +127,14 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
             on_select="rerun",
             selection_mode="points",
             config=theme.CONFIG | {"displayModeBar": False},
-            alt="Possible palettes, each a line over the percentiles of all values, with yours on top. "
+            alt="Possible palettes, each a line over the levels of all values, with yours on top. "
             "The same in words below.",
         )
     with right:
         point = None
         if chosen is not None:
             levels = spread.levels[chosen]
-            caption = f"One of the palettes at {amounts.significant(spread.budget[chosen])} nats."
+            caption = f"One of the palettes {units.wording.at_budget(float(spread.budget[chosen]), start=False)}."
             new = plane.targets_at_point(today.targets, levels, spread.values)
             point = what_if.WhatIfPoint(caption, levels, spread.weights[chosen], float(spread.kl[chosen]), new)
         what_if.draw_panel(today, "lines", point, HOW)

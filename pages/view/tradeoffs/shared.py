@@ -9,15 +9,17 @@ import numpy as np
 import streamlit as st
 
 from map_core.analysis.generation_weights import effective_solution
+from map_core.core import amounts
 from map_core.feasibility import Assessment
 from map_core.figures.plane import PalettePosition as Stand
 from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
 from map_core.solver.newton import Solution
 from map_core.text import sentences
+from map_core.text.wording import effort
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
-from pages.view.shell import markup, tabs
+from pages.view.shell import markup, tabs, wording
 from pages.view.shell.session_keys import Key
 
 RERUN: Key[bool] = Key("tradeoffs_again", False)
@@ -125,16 +127,18 @@ def rerun_if_changed() -> None:
 
 def draw_others_choice() -> bool:
     """Draw the choice of what the other values do, the same in all views; True when they keep their targets."""
+    tabs.read_labels("frontier_others", {"Free": "free"})
     choice = st.segmented_control(
         "The other values",
         ["free", "kept"],
-        format_func={"free": "Free", "kept": "Keep their targets"}.__getitem__,
+        format_func={"free": "No preference", "kept": "Keep their targets"}.__getitem__,
         default="free",
         required=True,
         key="frontier_others",
         bind="query-params",
         persist_state="session",
-        help="Free: the widest choice. Keep their targets: every point also meets the targets of all other values.",
+        help="No preference: the widest choice. Keep their targets: every point also meets the targets of all other "
+        "values.",
     )
     return choice == "kept"
 
@@ -184,6 +188,18 @@ def pick_values(label: str, today: CurrentPalette, first: list[int], key: str, m
         wrap=True,
     )
     return sorted(int(j) for j in chosen)
+
+
+def read_budgets(key: str, several: bool = False) -> None:
+    """Before the choice of a budget: read an address that names it in the other wording."""
+    labels = {amounts.significant(kl): kl for kl in BUDGETS} | {sentences.capitalised(effort(kl)): kl for kl in BUDGETS}
+    tabs.read_labels(key, labels, several)
+
+
+def budget_label(kl: float) -> str:
+    """Return a budget as a control names it."""
+    reading = wording.current()
+    return amounts.significant(kl) if reading.numbers else sentences.capitalised(effort(kl))
 
 
 def draw_download(data: str, name: str, key: str) -> None:

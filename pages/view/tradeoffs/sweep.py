@@ -16,6 +16,7 @@ from map_core.feasibility import AttainableLevels
 from map_core.figures import sweep, theme
 from map_core.text import sentences
 from pages.view.shell import background, glossary, markup
+from pages.view.shell import wording as wordings
 from pages.view.tradeoffs.shared import CurrentPalette, draw_download, draw_words, pick_value
 
 LEVEL = 0.9
@@ -42,7 +43,7 @@ def draw_sweep(today: CurrentPalette) -> None:
             wrap=True,
         )
     if prices is not None and not math.isnan(today.targets[value]):
-        st.html(markup.note(sentences.price(prices, value, names)))
+        st.html(markup.note(sentences.price(prices, value, names, wordings.current())))
     targets = today.targets.copy()
     targets[value] = np.nan
 
@@ -74,10 +75,16 @@ def _draw(job: Job, today: CurrentPalette, value: int, values: list[int]) -> Non
     drawn = sweep.SweepData(curve, units, float(today.targets[value]), error, [value, *values], today.scene.theme)
     st.html(markup.legend([(j, names[j]) for j in sorted({value, *values})], today.scene.theme))
     with st.container(key="sensitivity_levels"):
-        _chart("levels", sweep.levels(drawn), value, f"Realised levels as the target of {names[value]} moves.")
+        _chart("levels", sweep.levels(drawn), value, f"What each value gets as the target of {names[value]} moves.")
     with st.container(horizontal=True, key="sensitivity_charts"):
-        _chart("weights", sweep.weights(drawn), value, f"Weights as the target of {names[value]} moves.")
-        _chart("kl", sweep.kl(drawn), value, f"Distance from the base model as the target of {names[value]} moves.")
+        if units.wording.numbers:
+            _chart("weights", sweep.weights(drawn), value, f"Weights as the target of {names[value]} moves.")
+        _chart(
+            "kl",
+            sweep.kl(drawn),
+            value,
+            f"{units.wording.pick('Distance from the base model', 'Effort')} as the target of {names[value]} moves.",
+        )
     where = [units.said(value, switch.target) for switch in curve.switches]
     with st.container(key="breakpoints", gap="small"):
         for sentence in sentences.switches(curve, names, where):
@@ -99,6 +106,8 @@ def _method(error: Bands | None) -> str:
     dotted = "Dotted lines mark where a target begins or ends to cost."
     if error is None:
         return dotted
+    if not wordings.current().numbers:
+        return f"{dotted} Shaded: where the line would lie 9 times of 10 with other prompts of this kind."
     return (
         f"{dotted} Bands: {amounts.percent(error.level)} intervals for other prompts of this kind, point by point, by "
         f"sandwich standard errors over the table's {error.prompts} prompts and Student's quantile. The cost is rid of "

@@ -5,19 +5,21 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.analysis.frontier import Surface, surface
-from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.figures import plane, theme, triangle
 from map_core.figures import surface as space
 from pages.view.shell import background, markup
+from pages.view.shell import wording as wordings
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import (
     BUDGETS,
     CurrentPalette,
+    budget_label,
     draw_download,
     draw_others_choice,
     draw_words,
     pick_value,
+    read_budgets,
 )
 
 DIRECTIONS = 11
@@ -46,10 +48,11 @@ def draw_three_values(today: CurrentPalette) -> None:
             pick_value(label, today, j, f"three_{n}")
             for n, (label, j) in enumerate(zip(("First value", "Second value", "Third value"), first, strict=True))
         ]
+        read_budgets("three_budget")
         budget = st.segmented_control(
-            "Budget in nats",
+            wordings.current().pick("Budget in nats", "Effort"),
             list(BUDGETS),
-            format_func=amounts.significant,
+            format_func=budget_label,
             default=1.0,
             required=True,
             key="three_budget",
@@ -83,8 +86,7 @@ def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: f
     if not len(sheet.levels):
         st.html(
             markup.note(
-                f"The targets of the other values alone cost more than {amounts.significant(nats)} nats, or cannot be "
-                "met."
+                f"The targets of the other values alone take more than {units.wording.budget(nats)}, or cannot be met."
             )
         )
         return
@@ -98,20 +100,20 @@ def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: f
                 on_select="rerun",
                 selection_mode="points",
                 config=theme.CONFIG | {"displayModeBar": False},
-                alt=f"How {amounts.significant(nats)} nats can be divided among {triple_title}: each mark is a "
+                alt=f"How {units.wording.budget(nats)} can be divided among {triple_title}: each mark is a "
                 "palette. The same in words below.",
             )
         clicked = what_if.clicked_point("three", event, job.key)
         point = None
         if clicked is not None and clicked[0] < len(sheet.levels):
-            title = f"A point of the surface of {triple_title} at {amounts.significant(nats)} nats."
+            title = f"A point of the surface of {triple_title} {units.wording.at_budget(nats, start=False)}."
             point = what_if.contour_point(today, title, triple, sheet, clicked[0])
         with st.container(key="three_space"):
             st.plotly_chart(
                 space.space(units, surface, today.stand, None if point is None else point.levels, today.scene.theme),
                 key=f"space_{triple}_{nats}",
                 config=theme.CONFIG,
-                alt=f"The levels of {triple_title} that {amounts.significant(nats)} nats reach, as a surface in space, "
+                alt=f"The levels of {triple_title} that {units.wording.budget(nats)} reaches, as a surface in space, "
                 "with the base model, your target and what your palette gives. The same in words below.",
             )
     with right:

@@ -7,11 +7,11 @@ import math
 import streamlit as st
 
 from map_core.analysis.frontier import Frontier, frontier
-from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.figures import plane, theme
 from map_core.text.units import Unit
 from pages.view.shell import background, glossary, markup
+from pages.view.shell import wording as wordings
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import (
     ACROSS,
@@ -39,7 +39,12 @@ def draw_two_values(today: CurrentPalette) -> None:
     st.header("What is possible together", help=glossary.help_text("frontier", "budget"))
     st.html(
         markup.note(
-            "Grey dots are the model's own replies. Each line is as far as a budget goes, in nats from the base model."
+            wordings.current().pick(
+                "Grey dots are the model's own replies. Each line is as far as a budget goes, in nats from the base "
+                "model.",
+                "Grey dots are the model's own replies. Each line is as far as one effort goes. Both axes count out of "
+                "100: 60 is better than 60 of 100 of the model's own replies.",
+            )
         )
     )
     first, second = today.first(2)
@@ -49,7 +54,10 @@ def draw_two_values(today: CurrentPalette) -> None:
         unit: Unit = st.segmented_control(
             "Units",
             ["percentile", "reward"],
-            format_func={"percentile": "Percentiles", "reward": "Rewards"}.__getitem__,
+            format_func={
+                "percentile": wordings.current().pick("Percentiles", "Out of 100"),
+                "reward": wordings.current().pick("Rewards", "Scores"),
+            }.__getitem__,
             default="percentile",
             required=True,
             key="frontier_unit",
@@ -96,15 +104,15 @@ def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, ke
         if frontier is not None and clicked is not None and len(clicked) == 2:
             contour, direction = plane.clicked_point(frontier, clicked)
             both = f"{names[pair[0]]} and {names[pair[1]]}"
-            at = "at the limit" if math.isinf(contour.budget) else f"at {amounts.significant(contour.budget)} nats"
+            at = "at the limit" if math.isinf(contour.budget) else units.wording.at_budget(contour.budget, start=False)
             point = what_if.contour_point(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)
         what_if.draw_panel(today, "two", point, HOW)
     what_if.draw_replies(today, "two", point)
     if frontier is None:
         return
     if not any(len(contour.levels) for contour in frontier.contours if math.isfinite(contour.budget)):
-        most = amounts.significant(BUDGETS[-1])
-        message = f"The targets of the other values alone cost more than {most} nats, or cannot be met."
+        most = units.wording.budget(BUDGETS[-1])
+        message = f"The targets of the other values alone take more than {most}, or cannot be met."
         st.html(markup.note(message))
     draw_words(plane.summary(frontier, units))
     values = scene.table.values

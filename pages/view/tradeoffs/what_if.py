@@ -12,13 +12,13 @@ import streamlit as st
 
 from map_core.analysis.examples import reply_example
 from map_core.analysis.frontier import Contour
-from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.feasibility.trust import trust
 from map_core.figures import plane
 from map_core.text import changes, sentences
 from pages.view.session import palette_state
 from pages.view.shell import markup
+from pages.view.shell import wording as wordings
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import KeyFamily
 from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_targets, undo
@@ -145,7 +145,9 @@ def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
             [changes.gains_sentence(level_changes, today.names), changes.losses_sentence(level_changes, today.names)],
         )
     )
-    paragraphs = [texts or "No level moves by a percentile.", _cost(spent, point)]
+    wording = wordings.current()
+    still = wording.pick("No level moves by a percentile.", "No level moves by a point.")
+    paragraphs = [texts or still, _cost(spent, point)]
     with st.container(gap="small"):
         for sentence in filter(None, [*paragraphs, _gives_way(today, point), _doubt(today, point)]):
             st.text(sentence)
@@ -154,8 +156,8 @@ def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
             change.value,
             [
                 today.titles[change.value],
-                amounts.percentile(change.before),
-                amounts.percentile(change.after),
+                wording.level(change.before),
+                wording.level(change.after),
                 _signed(change.moved),
             ],
         )
@@ -170,8 +172,8 @@ def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
 
 def _cost(now: float, point: WhatIfPoint) -> str:
     if math.isnan(point.kl):
-        return "It costs the most that choosing among the replies can cost at these levels."
-    return changes.cost_sentence(now, point.kl)
+        return "It takes the most that choosing among the replies can do at these levels."
+    return changes.cost_sentence(now, point.kl, wordings.current())
 
 
 def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:

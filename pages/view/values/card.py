@@ -10,7 +10,6 @@ from typing import Any
 
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.data.shown_replies import shown_reply
 from map_core.figures import theme
 from map_core.figures import value_profile as figures
@@ -19,7 +18,7 @@ from map_core.scoring.profile import ExampleReply, ValueProfile, extreme_replies
 from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.session import scorer_cards
-from pages.view.shell import markup
+from pages.view.shell import markup, wording
 from pages.view.shell.replies import draw_reply
 from pages.view.values import markup as marks
 from pages.view.values.state import CustomValue, ValuesView
@@ -75,9 +74,9 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: V
         ("Measures", entry.get("measures"), ""),
         ("Misses", entry.get("misses"), ""),
         ("Reading", entry.get("reading"), ""),
-        ("AUC", area, basis),
+        (wording.current().pick("AUC", "Agrees with people"), area, basis),
         ("Within a prompt", *_within(name, own)),
-        ("Length", figures.length_sentence(profile), ""),
+        ("Length", figures.length_sentence(profile, wording.current()), ""),
         ("Scorer", entry.get("source"), f"version {entry['version']}" if entry.get("version") else ""),
         ("Licence", entry.get("licence"), ""),
     ]
@@ -91,8 +90,7 @@ def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
         if separation is None:
             return "Not known", "nobody labelled replies of this table for it"
         return (
-            f"{amounts.fixed(separation.auc, 2)} "
-            f"({amounts.fixed(separation.low, 2)} to {amounts.fixed(separation.high, 2)})",
+            _agreement(separation.auc, separation.low, separation.high),
             f"95% interval, from {separation.positives} replies labelled 1 and {separation.negatives} labelled 0",
         )
     agreement = own.agreement
@@ -100,9 +98,13 @@ def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
         return "Not known", "no pair was judged yet"
     how = ", cross-validated" if agreement.cross_validated else ""
     return (
-        f"{amounts.fixed(agreement.auc, 2)} ({amounts.fixed(agreement.low, 2)} to {amounts.fixed(agreement.high, 2)})",
+        _agreement(agreement.auc, agreement.low, agreement.high),
         f"95% interval, from {agreement.decided} judged pairs{how}",
     )
+
+
+def _agreement(auc: float, low: float, high: float) -> str:
+    return wording.current().agreement(auc, low, high).removeprefix("AUC ").removeprefix("agrees with people ")
 
 
 def _within(name: str, own: CustomValue | None) -> tuple[str, str]:
@@ -112,7 +114,8 @@ def _within(name: str, own: CustomValue | None) -> tuple[str, str]:
         return "", ""
     return (
         scorer_cards.within_figure(separation),
-        f"AUC between two replies to one prompt, {scorer_cards.within_basis(separation)}",
+        f"{wording.current().pick('AUC between', 'between')} two replies to one prompt, "
+        f"{scorer_cards.within_basis(separation)}",
     )
 
 
@@ -126,7 +129,7 @@ def _draw_extremes(seen: ValuesView, name: str) -> None:
     with st.container(horizontal=True, gap="medium", key="values_ends"):
         for end, rungs in (("most", high), ("least", low)):
             with st.container(gap="small", key=f"values_end_{end}"):
-                st.subheader(f"{end.capitalize()} so", anchor=False)
+                st.subheader(f"Has the {end} of it", anchor=False)
                 for rung in rungs:
                     _draw_rung(seen, rung, f"{end}_{rung.row}")
 
@@ -147,25 +150,31 @@ def _draw_rung(seen: ValuesView, rung: ExampleReply, key: str) -> None:
         st.html(
             marks.rung(
                 _place(rung.percentile),
-                f"({sign}{sentences.number(rung.standardised, 2)} standard deviations), asked: {prompt}",
+                wording.current().pick(
+                    f"({sign}{sentences.number(rung.standardised, 2)} standard deviations), asked: {prompt}",
+                    f"asked: {prompt}",
+                ),
             )
         )
         draw_reply(shown_reply(table, rung.row))
 
 
 def _place(percentile: float) -> str:
-    """Return a percentile as people read it."""
+    """Return where a reply lies as people read it."""
+    reading = wording.current()
+    if not reading.numbers:
+        return sentences.capitalised(sentences.better_than(percentile))
     if percentile > 99:
         return "above p99"
-    return "below p1" if percentile < 1 else amounts.percentile(percentile)
+    return "below p1" if percentile < 1 else reading.level(percentile)
 
 
 def _draw_spread(seen: ValuesView, name: str, profile: ValueProfile) -> None:
     st.subheader("How it is spread over the replies", anchor=False)
     if not profile.constant:
-        figure = figures.spread(profile, seen.title(name), seen.tint(name))
+        figure = figures.spread(profile, seen.title(name), seen.tint(name), wording.current())
         st.plotly_chart(figure, config=theme.CONFIG, key=f"values_spread_{name}")
-    st.html(markup.note(figures.spread_sentence(profile)))
+    st.html(markup.note(figures.spread_sentence(profile, wording.current())))
     st.download_button(
         "Data (CSV)",
         figures.portrait_csv(profile),
@@ -184,13 +193,14 @@ def _draw_correlations(seen: ValuesView, profile: ValueProfile) -> None:
         return
     st.subheader("What it goes together with", anchor=False)
     names = {other: seen.title(other) for other, _ in profile.correlations}
-    for warning in figures.duplicate_warnings(profile, names):
+    for warning in figures.duplicate_warnings(profile, names, wording.current()):
         st.warning(markup.plain(warning), icon=":material/join:")
     st.html(
         marks.table(
             [
                 (seen.tint(other), names[other], sentences.number(size, 2), figures.correlation_text(size))
                 for other, size in profile.correlations
-            ]
+            ],
+            wording.current().numbers,
         )
     )

@@ -68,11 +68,14 @@ def tints(named: Mapping[str, str]) -> str:
     )
 
 
-def table(rows: Sequence[tuple[str, str, str, str]]) -> str:
-    """Correlations: (colour, name, number, in words) a row."""
+def table(rows: Sequence[tuple[str, str, str, str]], numbers: bool = True) -> str:
+    """Correlations: (colour, name, number, in words) a row; the words alone without numbers."""
     body = "".join(
-        f'<tr><th scope="row">{_swatch(tint)}{escape(name)}</th><td>{escape(number)}</td><td>{escape(label)}</td></tr>'
+        f'<tr><th scope="row">{_swatch(tint)}{escape(name)}</th>'
+        + (f"<td>{escape(number)}</td>" if numbers else "")
+        + f"<td>{escape(label)}</td></tr>"
         for tint, name, number, label in rows
     )
-    head = '<tr><th scope="col">Beside</th><th scope="col">Rank correlation</th><th scope="col">In words</th></tr>'
+    middle = '<th scope="col">Rank correlation</th>' if numbers else ""
+    head = f'<tr><th scope="col">Beside</th>{middle}<th scope="col">In words</th></tr>'
     return f'<div class="vp-scroll"><table class="vp-levels"><thead>{head}</thead><tbody>{body}</tbody></table></div>'

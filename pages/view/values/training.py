@@ -89,7 +89,7 @@ def interval_sentence(comparison: Comparison) -> str:
 
 def _draw_offer(seen: ValuesView, own: CustomValue, pairs: list[tuple[int, int]], job: Job | None) -> None:
     if job is not None and job.status is JobStatus.FAILED:
-        st.warning("The training did not get to its end.", icon=":material/error:")
+        st.warning("The training did not finish.", icon=":material/error:")
         st.text(str(job.error))
     st.button(
         "Train on your judgements",
@@ -115,7 +115,11 @@ def _draw_result(seen: ValuesView, own: CustomValue, head: HeadWeights) -> None:
     comparison = head.evidence.overall
     current = own.value.definition.head
     if current is not None and current.key == head.key:
-        st.html(markup.note(f"This version is trained on all {comparison.pairs} decided pairs. Judge more to go on."))
+        st.html(
+            markup.note(
+                f"This version is trained on all {comparison.pairs} decided pairs. Judge more to train it again."
+            )
+        )
         return
     st.subheader("Trained on your judgements", anchor=False)
     with st.container(key="values_train_result", gap=None):

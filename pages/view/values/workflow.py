@@ -10,6 +10,7 @@ from functools import partial
 
 import streamlit as st
 
+from map_core.core import amounts
 from map_core.core.jobs import Job, JobStatus
 from map_core.custom_values import agreement, jobs, replies_key
 from map_core.custom_values.active import clear_cache
@@ -18,7 +19,7 @@ from map_core.scoring import values_file
 from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, MIN_PAIRS, RELIABLE_FROM, ROUGH_FROM, TrustLevel
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, wording
 from pages.view.shell.session_keys import Key
 from pages.view.values import define, judge, training
 from pages.view.values import markup as marks
@@ -28,6 +29,17 @@ CONFIRMED: Key[tuple[int, int] | None] = Key("values_sure", None)
 FAILED: Key[str] = Key("values_failed", "")
 
 #: How the words begin, for whoever asks.
+PLAIN_THRESHOLDS = (
+    f"Reliable: agrees with people {amounts.fixed(100 * RELIABLE_FROM[0])} times in 100 or more, surely more than "
+    f"{amounts.fixed(100 * RELIABLE_FROM[1])}. Rough: {amounts.fixed(100 * ROUGH_FROM[0])} times or more, and surely "
+    f"better than guessing, which is 50. All else is not to be used. There is no word before "
+    f"{MIN_PAIRS} pairs are judged."
+)
+PLAIN_ESTIMATED = (
+    "Agreement is how often the scores put two replies to one prompt in the order in which a person does: 100 times in "
+    "100 is always, 50 is guessing. The pairs are chosen evenly from those that the scores put close together and "
+    "those that they put far apart; pairs that nobody can tell apart do not count."
+)
 THRESHOLDS = (
     f"Reliable: an AUC of {RELIABLE_FROM[0]:g} or more, whose 95% interval begins above {RELIABLE_FROM[1]:g}. "
     f"Rough: {ROUGH_FROM[0]:g} or more, and the interval begins above {ROUGH_FROM[1]:g}, so it is better than "
@@ -89,7 +101,7 @@ def _draw_tools(seen: ValuesView, own: CustomValue) -> None:
 
 
 def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
-    """Not scored yet: how far it is, and the way to stop or go on."""
+    """Not scored yet: how far it is, and the way to stop or resume."""
     if not seen.table.replies:
         st.html(markup.note("This table has no texts of replies, so nothing can be scored on it."))
         return
@@ -98,7 +110,7 @@ def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
     if job is None or job.ended:
         failed = job is not None and job.status is JobStatus.FAILED
         if failed:
-            st.warning("The scoring did not get to its end.", icon=":material/error:")
+            st.warning("The scoring did not finish.", icon=":material/error:")
             st.text(str(job.error if job else ""))
         stopped = job is not None and job.status is JobStatus.CANCELLED
         st.html(
@@ -144,14 +156,14 @@ def _start(seen: ValuesView, own: CustomValue) -> None:
 
 def _draw_judging(own: CustomValue) -> None:
     result, done = own.agreement, len(own.judged)
-    sentence = agreement.basis_sentence(result)
+    sentence = agreement.basis_sentence(result, wording.current().numbers)
     if result is not None and result.undecided:
         sentence += f" {result.undecided} more could not be told apart."
         if result.undecided > result.decided:
             sentence += " Replies of this table seldom differ in it, so there is little to choose between."
     sentence += f" {agreement.advice(result)}" if result else ""
     st.html(marks.word(result.trust_level if result else None, sentence))
-    st.html(markup.note(ESTIMATED))
+    st.html(markup.note(wording.current().pick(ESTIMATED, PLAIN_ESTIMATED)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_judge_line"):
         if done < MAX_PAIRS:
             more = judge.goal(own) - done
@@ -166,7 +178,7 @@ def _draw_judging(own: CustomValue) -> None:
                 f"{FIRST_PAIRS} take about three minutes.",
             )
         with st.popover("What the words mean", type="tertiary", icon=":material/help:", key="values_words_mean"):
-            st.html(markup.note(THRESHOLDS))
+            st.html(markup.note(wording.current().pick(THRESHOLDS, PLAIN_THRESHOLDS)))
 
 
 def _draw_use(seen: ValuesView, own: CustomValue) -> None:
