@@ -3,14 +3,18 @@
 A folder a piece of work, ``.making/NAME`` beside the tables: the command, what was handed in, what the process says,
 and its progress file. All that is known is read from there, so an app that was killed knows on its next start what
 is still running and what was interrupted. Constraint: a process is ended by its id, and only when the time of its
-start shows that it is the same one.
+start shows that it is the same one. So many run side by side as ``BUILDS`` says; the others wait in turn
+(:mod:`map_core.catalog.waiting`), and start whenever the app looks, which it does by itself while some wait.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,14 +25,16 @@ import filelock
 
 from map_core.building import BuildEstimate
 from map_core.building.checkpoints import checkpoint_path
+from map_core.catalog import waiting
 from map_core.catalog.folder import clean_name, folder, path_of
 from map_core.core.atomic_files import atomic_write
 from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.child_process import ProcessIdentity, start_detached
+from map_core.core.limits import BUILDS, BUILDS_OF_VISIT, BUILDS_WAITING
 from map_core.errors import InputError
 
-#: Seconds that another process may take to begin the same work.
-BUSY_SECONDS = 10
+#: Seconds between two looks at whether work that waits can start.
+LOOK_SECONDS = 1.0
 #: Lines of what a process said that are shown when it ended badly.
 LOG_LINES = 12
 #: How much lower the priority of a build is than that of the app, so that pages answer and replies are written.
@@ -38,6 +44,7 @@ NICENESS = 15
 class TableJobState(StrEnum):
     """Where a piece of work is; "interrupted" when its process is gone without a word."""
 
+    WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
     STOPPED = "stopped"
@@ -64,6 +71,7 @@ class TableJob:
         error: what went wrong, in words; "" where nothing did.
         questions: what has to be decided before it can be done, as plain values, see
             :class:`map_core.data.importing.questions.Question`.
+        place: in the order of those that wait, from 1; 0 where it does not wait.
     """
 
     name: str
@@ -80,6 +88,12 @@ class TableJob:
     estimate: BuildEstimate | None
     error: str
     questions: tuple[Mapping[str, Any], ...] = ()
+    place: int = 0
+
+    @property
+    def going_on(self) -> bool:
+        """Whether it runs or waits for its turn, so that looking again is worth it."""
+        return self.state in (TableJobState.RUNNING, TableJobState.WAITING)
 
 
 def job_folder(name: str) -> Path:
@@ -104,8 +118,9 @@ def start(
     about: Mapping[str, Any],
     inputs: Mapping[str, bytes | Path] | None = None,
     extends: bool = False,
+    visitor: str = "",
 ) -> None:
-    """Start to make a table.
+    """Start to make a table, or let it wait for its turn.
 
     Args:
         name: of the table; no other may have it.
@@ -115,9 +130,11 @@ def start(
         about: what was asked for, plain values.
         inputs: files that the work needs, by name: their content, or a file that is moved there.
         extends: the table is there and is added to.
+        visitor: who asks; "" for somebody whose work is not counted.
 
     Raises:
-        InputError: the name is taken, by a table or by other work, or the disk cannot be written.
+        InputError: the name is taken, by a table or by other work, too much waits already, or the disk cannot be
+            written.
     """
     out, home = path_of(name), job_folder(name)
     if out.exists() and not extends:
@@ -126,6 +143,7 @@ def start(
         raise InputError(
             f"A table {clean_name(name)!r} is being made already. Look at it below, or choose another name."
         )
+    _refuse_too_many(visitor)
     shutil.rmtree(home, ignore_errors=True)
     try:
         home.mkdir(parents=True)
@@ -134,7 +152,7 @@ def start(
                 shutil.move(content, home / file)
             else:
                 (home / file).write_bytes(content)
-        request = {"kind": kind, "arguments": list(arguments), "about": dict(about)}
+        request = {"kind": kind, "arguments": list(arguments), "about": dict(about), "visitor": visitor}
         (home / "request.json").write_text(json.dumps(request), encoding="utf-8")
     except OSError as error:
         shutil.rmtree(home, ignore_errors=True)
@@ -142,26 +160,86 @@ def start(
     resume(name)
 
 
+def _refuse_too_many(visitor: str) -> None:
+    """Refuse further work where too much waits, or too much of one visitor is not done.
+
+    Raises:
+        InputError: so it is; the message says how many.
+    """
+    going_on = [home for home in _homes() if status(home.name).going_on]
+    if sum(waiting.place(home) > 0 for home in going_on) >= BUILDS_WAITING.value:
+        raise InputError(
+            f"{BUILDS_WAITING.value} tables wait to be made already, the most that may. Try again when one is done."
+        )
+    own = sum((_read(home / "request.json") or {}).get("visitor") == visitor for home in going_on)
+    if visitor and own >= BUILDS_OF_VISIT.value:
+        raise InputError(
+            f"{own} tables that you have asked for are not made yet, the most that one visitor may have at a time. "
+            "Stop one of them, or wait."
+        )
+
+
 def resume(name: str) -> None:
-    """Run the command of a piece of work, from where it stopped; do nothing where it is running.
+    """Run the command of a piece of work, from where it stopped, in its turn; do nothing where it is running or waits.
 
     Raises:
         InputError: there is no such work.
     """
-    home, out = job_folder(name), path_of(name)
-    request = _read(home / "request.json")
-    if request is None:
+    home = job_folder(name)
+    if _read(home / "request.json") is None:
         raise InputError(f"There is no work on a table {name!r} any more. Look at the list again.")
-    with filelock.FileLock(home / ".lock", timeout=BUSY_SECONDS):
-        if status(name).state is TableJobState.RUNNING:
+    with waiting.order_lock(home.parent):
+        if status(name).going_on:
             return
-        places = {"{out}": str(out), "{progress}": str(home / "progress.json")}
-        arguments = [_filled(argument, places, home) for argument in request["arguments"]]
         for old in ("progress.json", "process.json"):
             (home / old).unlink(missing_ok=True)
-        identity = start_detached("map_core", arguments, home / "log.txt", NICENESS)
-        with atomic_write(home / "process.json") as partial:
-            partial.write_text(json.dumps(identity.as_dict()), encoding="utf-8")
+        waiting.enter(home)
+        advance()
+
+
+def advance() -> None:
+    """Start what waits, in turn, as far as there is room; look again later while something waits."""
+    root = folder() / ".making"
+    if not waiting.in_order(root):
+        return
+    with waiting.order_lock(root):
+        running = sum(_is_running(home) for home in _homes())
+        for home in waiting.in_order(root):
+            if running >= BUILDS.value:
+                _look_again()
+                return
+            _begin(home)
+            waiting.leave(home)
+            running += 1
+
+
+def _begin(home: Path) -> None:
+    """Start the process of a piece of work."""
+    request = _read(home / "request.json")
+    if request is None:
+        return
+    places = {"{out}": str(path_of(home.name)), "{progress}": str(home / "progress.json")}
+    arguments = [_filled(argument, places, home) for argument in request["arguments"]]
+    identity = start_detached("map_core", arguments, home / "log.txt", NICENESS)
+    with atomic_write(home / "process.json") as partial:
+        partial.write_text(json.dumps(identity.as_dict()), encoding="utf-8")
+
+
+_looking = threading.Lock()
+
+
+def _look_again() -> None:
+    """Look every now and then, in one thread of this process, until nothing waits any more."""
+
+    def look() -> None:
+        with _looking:
+            while waiting.in_order(folder() / ".making"):
+                time.sleep(LOOK_SECONDS)
+                with contextlib.suppress(InputError, OSError, filelock.Timeout):
+                    advance()
+
+    if not _looking.locked():
+        threading.Thread(target=look, name="tables that wait", daemon=True).start()
 
 
 def answer(name: str, answers: Mapping[str, str]) -> None:
@@ -186,9 +264,14 @@ def answer(name: str, answers: Mapping[str, str]) -> None:
 
 
 def stop(name: str) -> None:
-    """Ask the process to stop, where it is running; what it has made is kept."""
-    if identity := _identity(job_folder(name)):
-        identity.terminate()
+    """Ask the process to stop, where it is running; what it has made is kept. What waits does not start."""
+    home = job_folder(name)
+    with waiting.order_lock(home.parent):
+        if waiting.leave(home):
+            with atomic_write(home / "progress.json") as partial:
+                partial.write_text(json.dumps({"state": TableJobState.STOPPED}), encoding="utf-8")
+        elif identity := _identity(home):
+            identity.terminate()
 
 
 def discard(name: str) -> None:
@@ -197,18 +280,30 @@ def discard(name: str) -> None:
     Raises:
         InputError: it is running.
     """
-    if status(name).state is TableJobState.RUNNING:
-        raise InputError(f"The table {name!r} is being made. Stop that first.")
-    out = path_of(name)
-    shutil.rmtree(job_folder(name), ignore_errors=True)
-    CheckpointFolder(checkpoint_path(out)).remove()
+    home = job_folder(name)
+    with waiting.order_lock(home.parent):
+        if status(name).state is TableJobState.RUNNING:
+            raise InputError(f"The table {name!r} is being made. Stop that first.")
+        shutil.rmtree(home, ignore_errors=True)
+        CheckpointFolder(checkpoint_path(path_of(name))).remove()
 
 
 def list_jobs() -> tuple[TableJob, ...]:
-    """Return all work that is going on or was not brought to an end, the latest first."""
-    homes = [home for home in (folder() / ".making").glob("*") if (home / "request.json").exists()]
-    homes.sort(key=lambda home: (home / "request.json").stat().st_mtime, reverse=True)
+    """Return all work that is going on or was not brought to an end, the latest first; start what can be started."""
+    advance()
+    homes = sorted(_homes(), key=lambda home: (home / "request.json").stat().st_mtime, reverse=True)
     return tuple(status(home.name) for home in homes)
+
+
+def _homes() -> list[Path]:
+    """Return the folders of all work."""
+    return [home for home in (folder() / ".making").glob("*") if (home / "request.json").exists()]
+
+
+def _is_running(home: Path) -> bool:
+    """Whether the process of a piece of work is there, whatever it says."""
+    identity = _identity(home)
+    return identity is not None and identity.running
 
 
 def status(name: str) -> TableJob:
@@ -216,10 +311,11 @@ def status(name: str) -> TableJob:
     home = job_folder(name)
     request = _read(home / "request.json") or {}
     progress = _read(home / "progress.json") or {}
-    identity = _identity(home)
-    running = identity is not None and identity.running
-    state, error = _state(progress, running), str(progress.get("error") or "")
-    if state is TableJobState.INTERRUPTED and not progress and (home / "log.txt").exists():
+    place = waiting.place(home)
+    state, error = _state(progress, _is_running(home)), str(progress.get("error") or "")
+    if place:
+        state = TableJobState.WAITING
+    elif state is TableJobState.INTERRUPTED and not progress and (home / "log.txt").exists():
         state, error = TableJobState.FAILED, _tail(home / "log.txt")
     return TableJob(
         name=clean_name(name),
@@ -236,6 +332,7 @@ def status(name: str) -> TableJob:
         estimate=BuildEstimate(**progress["estimate"]) if progress.get("estimate") else None,
         error=_without_places(error, request, name),
         questions=tuple(progress.get("questions", ())),
+        place=place,
     )
 
 

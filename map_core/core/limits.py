@@ -58,5 +58,26 @@ READING_SECONDS = Limit(
 IMPORT_MEMORY = Limit("VALUE_PALETTE_IMPORT_MEMORY", 500, "MB", "memory of an import that the app has started")
 IMPORT_SECONDS = Limit("VALUE_PALETTE_IMPORT_SECONDS", 3600, "seconds", "time of an import that the app has started")
 
+BUILDS = Limit("VALUE_PALETTE_BUILDS", 2, "tables", "tables that are made side by side: builds, imports, additions")
+BUILDS_WAITING = Limit("VALUE_PALETTE_BUILDS_WAITING", 8, "tables", "tables that wait for their turn to be made")
+BUILDS_OF_VISIT = Limit(
+    "VALUE_PALETTE_BUILDS_OF_VISIT", 3, "tables", "the same of one visitor, those being made included"
+)
+GENERATIONS = Limit("VALUE_PALETTE_GENERATIONS", 256, "requests", "requests to the app's generator that wait")
+GENERATIONS_OF_VISIT = Limit("VALUE_PALETTE_GENERATIONS_OF_VISIT", 64, "requests", "the same of one visitor")
+CANDIDATES = Limit("VALUE_PALETTE_CANDIDATES", 16_384, "candidates", "candidates of all requests that wait")
+CANDIDATES_OF_VISIT = Limit("VALUE_PALETTE_CANDIDATES_OF_VISIT", 4096, "candidates", "the same of one visitor")
+CANDIDATES_OF_REQUEST = Limit("VALUE_PALETTE_CANDIDATES_OF_REQUEST", 256, "candidates", "candidates of one request")
+SOCKETS = Limit("VALUE_PALETTE_SOCKETS", 250, "sockets", "web sockets open at a time; a page takes up to two")
+SOCKETS_OF_ADDRESS = Limit("VALUE_PALETTE_SOCKETS_OF_ADDRESS", 125, "sockets", "the same of one network address")
+UPLOADS = Limit("VALUE_PALETTE_UPLOADS", 250, "MB", "uploaded files that the app holds in memory at a time")
+UPLOADS_OF_VISIT = Limit("VALUE_PALETTE_UPLOADS_OF_VISIT", 210, "MB", "the same of one visitor")
+TEXT_FILE = Limit("VALUE_PALETTE_TEXT_FILE", 10, "MB", "an uploaded file of prompts, palettes or groups")
+
 #: All of them, in the order of the documents.
-LIMITS = (READING_MEMORY, READING_SECONDS, IMPORT_MEMORY, IMPORT_SECONDS)
+LIMITS = (
+    *(READING_MEMORY, READING_SECONDS, IMPORT_MEMORY, IMPORT_SECONDS),
+    *(BUILDS, BUILDS_WAITING, BUILDS_OF_VISIT),
+    *(GENERATIONS, GENERATIONS_OF_VISIT, CANDIDATES, CANDIDATES_OF_VISIT, CANDIDATES_OF_REQUEST),
+    *(SOCKETS, SOCKETS_OF_ADDRESS, UPLOADS, UPLOADS_OF_VISIT, TEXT_FILE),
+)

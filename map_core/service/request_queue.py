@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from map_core.errors import EngineError
+from map_core.errors import EngineError, InputError
 from map_core.service.generation import Generation
+
+
+@dataclass(frozen=True)
+class CandidateLimits:
+    """How many candidates may be asked for; None where there is no limit.
+
+    Args:
+        waiting: of all requests that wait together.
+        of_viewer: the same of one viewer.
+        of_request: of one request, those included that it may add.
+    """
+
+    waiting: int | None = None
+    of_viewer: int | None = None
+    of_request: int | None = None
 
 
 class RequestQueue:
@@ -15,10 +31,12 @@ class RequestQueue:
     Args:
         most: how many may wait before new ones are refused, of all viewers.
         most_of_viewer: the same of one viewer.
+        candidates: how many candidates may be asked for.
     """
 
-    def __init__(self, most: int, most_of_viewer: int) -> None:
+    def __init__(self, most: int, most_of_viewer: int, candidates: CandidateLimits | None = None) -> None:
         self._most, self._most_of_viewer = most, most_of_viewer
+        self._candidates = candidates or CandidateLimits()
         self._waiting: list[Generation] = []
 
     def __len__(self) -> int:
@@ -32,8 +50,24 @@ class RequestQueue:
 
         Raises:
             EngineError: too many are waiting already.
+            InputError: it asks for more candidates than one request may.
         """
-        own = sum(waiting.viewer == generation.viewer for waiting in self._waiting)
+        most_of_request, wanted = self._candidates.of_request, _candidates(generation)
+        if most_of_request is not None and wanted > most_of_request:
+            raise InputError(
+                f"{wanted:,} candidates are asked for; expected at most {most_of_request:,}. Ask for fewer."
+            )
+        of_viewer = [waiting for waiting in self._waiting if waiting.viewer == generation.viewer]
+        own = len(of_viewer)
+        for group, most_candidates, owner in (
+            (self._waiting, self._candidates.waiting, ""),
+            (of_viewer, self._candidates.of_viewer, " of yours"),
+        ):
+            if group and most_candidates is not None and sum(map(_candidates, group)) + wanted > most_candidates:
+                raise EngineError(
+                    f"{sum(map(_candidates, group)):,} candidates{owner} are waiting to be written already. Try again "
+                    "in a moment, or ask for fewer."
+                )
         for waiting, most, whose in (
             (len(self._waiting), self._most, ""),
             (own, self._most_of_viewer, " of yours"),
@@ -66,3 +100,9 @@ class RequestQueue:
             order.append((turns[generation.viewer], place, generation))
             turns[generation.viewer] += 1
         return [generation for _, _, generation in sorted(order, key=lambda entry: entry[:2])]
+
+
+def _candidates(generation: Generation) -> int:
+    """Return the most candidates that a request may come to draw."""
+    request = generation.request
+    return max(request.candidates, request.most_candidates or 0)

@@ -21,6 +21,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
+from map_core.core import limits
 from map_core.errors import InputError
 from map_core.generation.events import Finished
 from map_core.generation.given_replies import GivenReplies, ReplyRewards
@@ -43,7 +44,7 @@ from map_core.service.messages import (
     from_json,
     to_json,
 )
-from map_core.service.request_queue import RequestQueue
+from map_core.service.request_queue import CandidateLimits, RequestQueue
 from map_core.service.scoring_calls import ScoringCalls
 from map_core.service.snapshot import Phase
 from map_core.service.worker_client import WorkerClient
@@ -94,6 +95,7 @@ class GenerationService:
         most_waiting: how many may wait before new ones are refused, of all viewers.
         most_of_viewer: the same of one viewer.
         request_extra: further fields of every request to a server, as the table records them.
+        candidate_limits: how many candidates may be asked for; no limit by default.
 
     Example:
         >>> with GenerationService() as service:                       # doctest: +SKIP
@@ -111,6 +113,7 @@ class GenerationService:
         most_waiting: int = 256,
         most_of_viewer: int = 64,
         request_extra: Mapping[str, Any] | None = None,
+        candidate_limits: CandidateLimits | None = None,
     ) -> None:
         self.model = model
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
@@ -118,7 +121,7 @@ class GenerationService:
         self._at_once, self._candidates_at_once = at_once, candidates_at_once
         self._lock = threading.RLock()
         self._worker: WorkerClient | None = None
-        self._waiting = RequestQueue(most_waiting, most_of_viewer)
+        self._waiting = RequestQueue(most_waiting, most_of_viewer, candidate_limits)
         self._running: dict[str, Generation] = {}
         self._finalizer: weakref.finalize[..., GenerationService]
         self._generations: OrderedDict[str, Generation] = OrderedDict()
@@ -145,6 +148,7 @@ class GenerationService:
 
         Raises:
             EngineError: too many requests are waiting already.
+            InputError: more candidates are asked for than one request may.
         """
         with self._lock:
             generation = Generation(request, _weak(self.cancel), _weak(self._reweigh), viewer)
@@ -362,9 +366,21 @@ _sharing = threading.Lock()
 def shared_service(
     model: str = DEFAULT_MODEL, engine: str = "auto", request_extra: Mapping[str, Any] | None = None
 ) -> GenerationService:
-    """Return the one service of this process for a model and how it is asked, created on first use."""
+    """Return the one service of this process for a model and how it is asked, created on first use.
+
+    How much may wait, and how many candidates, are settings (:mod:`map_core.core.limits`).
+    """
     key = (model, engine, json.dumps(request_extra or {}, sort_keys=True))
     with _sharing:
         if key not in _shared:
-            _shared[key] = GenerationService(model, engine, request_extra=request_extra)
+            _shared[key] = GenerationService(
+                model,
+                engine,
+                most_waiting=limits.GENERATIONS.value,
+                most_of_viewer=limits.GENERATIONS_OF_VISIT.value,
+                request_extra=request_extra,
+                candidate_limits=CandidateLimits(
+                    limits.CANDIDATES.value, limits.CANDIDATES_OF_VISIT.value, limits.CANDIDATES_OF_REQUEST.value
+                ),
+            )
         return _shared[key]

@@ -171,3 +171,72 @@ def test_a_free_name_is_no_tables_and_no_works():
     assert processes.free_name("Mine") == "Mine 2"
     processes.job_folder("Mine 2").mkdir(parents=True)
     assert processes.free_name("Mine") == "Mine 3"
+
+
+def test_two_run_and_the_others_wait_in_turn(waits: Path):
+    names = ["One", "Two", "Three", "Four", "Five"]
+    for name in names:
+        processes.start(name, "build", ("{out}", "{progress}"), {})
+    for name in names[:2]:
+        until(name, TableJobState.RUNNING, stage="sampling")
+    assert [(processes.status(name).state, processes.status(name).place) for name in names[2:]] == [
+        (TableJobState.WAITING, place) for place in (1, 2, 3)
+    ]
+    with pytest.raises(InputError, match="is being made already"):
+        processes.start("Five", "build", (), {})
+    processes.resume("Five")  # it keeps its place
+    assert processes.status("Five").place == 3
+    processes.stop("Three")
+    assert until("Three", TableJobState.STOPPED).place == 0
+    assert [processes.status(name).place for name in names[3:]] == [1, 2]
+    processes.resume("Three")
+    assert [processes.status(name).place for name in ("Four", "Five", "Three")] == [1, 2, 3]
+    processes.discard("Five")
+    assert processes.status("Three").place == 2
+    processes.stop("One")
+    until("One", TableJobState.STOPPED)
+    # Nobody looks at the list: the app starts what waits by itself, the first of them.
+    waiting_file = processes.job_folder("Four") / "waiting.json"
+    for _ in range(200):
+        if not waiting_file.exists():
+            break
+        time.sleep(0.05)
+    assert until("Four", TableJobState.RUNNING, stage="sampling").place == 0
+    assert processes.status("Three").place == 1
+    waits.touch()
+    for name in ("Two", "Three", "Four"):
+        until(name, TableJobState.DONE)
+
+
+def test_more_than_may_wait_are_refused(waits: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VALUE_PALETTE_BUILDS", "1")
+    monkeypatch.setenv("VALUE_PALETTE_BUILDS_WAITING", "2")
+    monkeypatch.setenv("VALUE_PALETTE_BUILDS_OF_VISIT", "2")
+    command = ("build", ("{out}", "{progress}"), {})
+    processes.start("A", *command, visitor="ann")
+    processes.start("B", *command, visitor="ann")
+    with pytest.raises(InputError, match="2 tables that you have asked for are not made yet"):
+        processes.start("C", *command, visitor="ann")
+    processes.start("C", *command, visitor="bob")
+    with pytest.raises(InputError, match="2 tables wait to be made already"):
+        processes.start("D", *command, visitor="cid")
+    assert not processes.job_folder("D").exists()
+    waits.touch()
+    for name in ("A", "B", "C"):
+        until(name, TableJobState.DONE)
+    processes.start("D", *command, visitor="ann")
+    until("D", TableJobState.DONE)
+
+
+def test_work_that_waited_when_the_app_was_killed_starts_when_it_is_back(waits: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "_look_again", lambda: None)  # the thread that was killed
+    for name in ("One", "Two", "Three"):
+        processes.start(name, "build", ("{out}", "{progress}"), {})
+    waits.touch()
+    until("One", TableJobState.DONE)
+    assert processes.status("Three").state is TableJobState.WAITING
+    for _ in range(100):
+        if {job.name: job for job in processes.list_jobs()}["Three"].state is not TableJobState.WAITING:
+            break
+        time.sleep(0.05)
+    until("Three", TableJobState.DONE)

@@ -98,7 +98,7 @@ def test_the_token_is_printed_once_at_the_start_unless_the_operator_chose_it(
 
 def test_a_folder_that_is_typed_is_looked_at(form: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
     named(form, str(tmp_path / "none"))
     assert "There is no folder" in texts(form)
     assert form.button(key="build_go").disabled
@@ -132,7 +132,7 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
 
 def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
     with ChatServer(SILENT) as server:
         named(form, server.model())
         server.requests.clear()
@@ -157,7 +157,7 @@ def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: 
 
 def test_a_model_that_may_not_be_named_begins_nothing(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
     make = named(form, "/etc")
     monkeypatch.setattr(operator, "is_operator", lambda: False)
     monkeypatch.setattr(files, "installed", list)

@@ -242,7 +242,7 @@ def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypat
     table_format.save(replace(made, metadata=metadata), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
     page = opened_with(palette="humor:p99")
     view(page.switch_page("tables.py").run(), "good")
     looked_at(page)

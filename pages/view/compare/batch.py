@@ -33,6 +33,7 @@ from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key
+from pages.view.shell.uploads import text_content
 from pages.view.shell.viewer import viewer_id
 
 POLL_SECONDS = 0.5
@@ -138,7 +139,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
         if SOURCE.get() == "own":
             text = str(OWN_PROMPTS.get() or "")
             if (file := FILE.get()) is not None:
-                text += "\n" + decode_text(file.getvalue(), file.name)
+                text += "\n" + decode_text(text_content(file), file.name)
             prompts = parse_prompts(text)
         else:
             prompts = list(scene.table.prompts)

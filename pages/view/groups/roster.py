@@ -31,6 +31,7 @@ from pages.view.session.scene import Scene
 from pages.view.shell import markup, wording
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key, KeyFamily
+from pages.view.shell.uploads import text_content
 
 PROBLEM: Key[str] = Key("groups_problem", "")
 BUDGET: Key[float | None] = Key("groups_budget", None)
@@ -294,6 +295,6 @@ def _add_file(scene: Scene) -> None:
         PROBLEM.set("No file was chosen.")
         return
     try:
-        add(parse_groups(scene, decode_text(uploaded.getvalue(), uploaded.name)))
+        add(parse_groups(scene, decode_text(text_content(uploaded), uploaded.name)))
     except InputError as error:
         PROBLEM.set(str(error))

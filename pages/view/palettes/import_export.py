@@ -16,6 +16,7 @@ from pages.view.session import palette_cache, palette_state, share
 from pages.view.session import scene as scenes
 from pages.view.shell import markup, reach
 from pages.view.shell.session_keys import Key
+from pages.view.shell.uploads import text_content
 
 IMPORTED_FILE: Key[UploadedFile | None] = Key("import", None)
 IMPORT_MESSAGE: Key[str] = Key("import_said", "")
@@ -81,7 +82,7 @@ def _import(opened: Database) -> None:
         return
     whole = scenes.load(ALL)
     try:
-        imported = parse_palettes(decode_text(file.getvalue(), file.name), whole.table, whole.oracle)
+        imported = parse_palettes(decode_text(text_content(file, 2), file.name), whole.table, whole.oracle)
         numbered = []
         for named in imported:
             saved = palettes.save(

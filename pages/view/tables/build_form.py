@@ -15,20 +15,23 @@ import streamlit as st
 from map_core import catalog
 from map_core.catalog import processes
 from map_core.core import amounts
+from map_core.core.limits import TEXT_FILE
 from map_core.data.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
 from map_core.errors import InputError, PaletteError
 from map_core.scoring import DEFAULT_VALUES, Definition, cards, values_file
 from map_core.store import custom_values, database
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key
+from pages.view.shell.uploads import text_content
+from pages.view.shell.viewer import viewer_id
 from pages.view.tables import markup as table_markup
 from pages.view.tables import model_choice
 
 #: Candidates that can be asked for, and the longest reply.
 CANDIDATES = (2, 4, 8, 16, 32, 64, 128)
 FIRST_CANDIDATES, FIRST_LENGTH = 16, 64
-#: Megabytes of a file of prompts.
-MAX_MEGABYTES = 20
+#: Characters that can be pasted; more come as a file.
+LONGEST_PASTE = 1_000_000
 
 CANDIDATE_COUNT: Key[int] = Key("build_candidates", FIRST_CANDIDATES)
 SEED: Key[int] = Key("build_seed", 0)
@@ -118,14 +121,18 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
     left, right = st.columns([1.5, 1], gap="large")
     with left:
         pasted = st.text_area(
-            "Prompts, one a line", key=f"{key}_pasted", height=150, placeholder="How do I calm a crying child?"
+            "Prompts, one a line",
+            key=f"{key}_pasted",
+            height=150,
+            placeholder="How do I calm a crying child?",
+            max_chars=LONGEST_PASTE,
         )
     with right:
         file = st.file_uploader(
             "Or a file of prompts",
             type=["txt", "csv", "tsv", "jsonl", "json"],
             key=f"{key}_file",
-            max_upload_size=MAX_MEGABYTES,
+            max_upload_size=TEXT_FILE.value,
             help="A prompt a line; or CSV or JSON lines with prompt, and if you like use_case, weight, held_out.",
         )
     if file is None and not str(pasted or "").strip():
@@ -133,7 +140,7 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
     suffix = Path(file.name).suffix.lower() if file else ".txt"
     try:
         prompts = parse_prompts(
-            file.getvalue() if file else str(pasted).encode(), ".jsonl" if suffix == ".json" else suffix
+            text_content(file) if file else str(pasted).encode(), ".jsonl" if suffix == ".json" else suffix
         )
     except InputError as error:
         st.text(str(error))
@@ -205,7 +212,7 @@ def _start(prompts: Sequence[Prompt]) -> None:
         inputs["values.json"] = values_file(defined).encode()
         arguments += ["--values-file", "{folder}/values.json"]
     try:
-        processes.start(str(NAME.get()), "build", arguments, about, inputs)
+        processes.start(str(NAME.get()), "build", arguments, about, inputs, visitor=viewer_id())
     except InputError as error:
         table_markup.set_message(str(error))
         return

@@ -29,6 +29,7 @@ from map_core.data.importing.preview_process import preview_apart
 from map_core.errors import InputError
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key, KeyFamily
+from pages.view.shell.viewer import viewer_id
 from pages.view.tables import markup as table_markup
 
 UPLOAD: Key[Upload | None] = Key("tables_upload", None)
@@ -104,7 +105,7 @@ def _draw_upload() -> None:
     )
     st.html(
         markup.note(
-            f"Up to {amounts.significant(MAX_MEGABYTES / 1024, 3)} GB through the browser. Larger files: python -m "
+            f"Up to {MAX_MEGABYTES} MB through the browser. Larger files: python -m "
             f"map_core import FILE --out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files "
             "can be chosen here."
         )
@@ -281,7 +282,7 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
         arguments += [f"--value={value}" for value in choice.values or ()]
     about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
     try:
-        processes.start(name, "import", arguments, about, {} if held.stays else {file: held.path})
+        processes.start(name, "import", arguments, about, {} if held.stays else {file: held.path}, visitor=viewer_id())
     except InputError as error:
         table_markup.set_message(str(error))
         return

@@ -33,6 +33,7 @@ _STAGES = {
     "writing": "Writing the table",
 }
 _ICONS = {
+    TableJobState.WAITING: (":material/schedule:", "blue"),
     TableJobState.RUNNING: (":material/progress_activity:", "blue"),
     TableJobState.DONE: (":material/check_circle:", "green"),
     TableJobState.STOPPED: (":material/pause_circle:", "orange"),
@@ -43,7 +44,7 @@ _ICONS = {
 
 def draw_progress() -> None:
     """Draw a card for each, drawn again while one of them runs."""
-    running = any(job.state is TableJobState.RUNNING for job in processes.list_jobs())
+    running = any(job.going_on for job in processes.list_jobs())
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
     def piece() -> None:
@@ -54,7 +55,7 @@ def draw_progress() -> None:
             for job in now:
                 with st.container(border=True, key=f"work_{job.name}"):
                     _draw_card(job)
-        if running and not any(job.state is TableJobState.RUNNING for job in now):
+        if running and not any(job.going_on for job in now):
             st.rerun()  # once more as a whole, without the clock and with the new table in the list
 
     piece()
@@ -71,6 +72,8 @@ def _draw_card(process: TableJob) -> None:
         st.progress(process.done / process.total if process.total else 0.0, markup.plain(_progress_text(process)))
         if process.estimate is not None:
             st.html(markup.note(estimate_sentence(process.estimate)))
+    elif process.state is TableJobState.WAITING:
+        st.html(markup.note(_place_text(process)))
     elif process.state is TableJobState.INTERRUPTED:
         st.html(
             markup.note(
@@ -91,7 +94,7 @@ def _draw_card(process: TableJob) -> None:
 
 
 def _draw_buttons(process: TableJob) -> None:
-    if process.state is TableJobState.RUNNING:
+    if process.going_on:
         _draw_button("Stop", "stop", process, ":material/stop_circle:", processes.stop)
         return
     if process.state is TableJobState.DONE:
@@ -160,6 +163,13 @@ def _about(process: TableJob) -> str:
         f"from {about['table']}" if "table" in about else "",
     ]
     return " · ".join(fact for fact in facts if fact)
+
+
+def _place_text(process: TableJob) -> str:
+    """Which place it has among those that wait."""
+    if process.place == 1:
+        return "It is next, and starts by itself when one of those that are being made is done."
+    return f"It has place {process.place} of those that wait, and starts by itself when its turn comes."
 
 
 def _progress_text(process: TableJob) -> str:

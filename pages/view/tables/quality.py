@@ -24,6 +24,7 @@ from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup, tabs
 from pages.view.shell.session_keys import Key
+from pages.view.shell.viewer import viewer_id
 from pages.view.tables import build_form
 from pages.view.tables import markup as table_markup
 from pages.view.tables.catalog import DEFAULT_TITLE
@@ -209,7 +210,7 @@ def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added
     about = about | {"table": scenes.chosen_table() or DEFAULT_TITLE.lower()}
     BEGUN.set(True)
     try:
-        processes.start(name, "extend", [*arguments, *options], about, inputs)
+        processes.start(name, "extend", [*arguments, *options], about, inputs, visitor=viewer_id())
     except InputError as error:
         table_markup.set_message(str(error))
         return

@@ -1,0 +1,189 @@
+"""What the network may take of the app: web sockets, what they send, and uploaded files.
+
+Streamlit takes a file for any visit, whatever its page shows, and keeps it in memory until the visit ends; it takes any
+number of sockets. :class:`ServerLimits` stands before it and refuses what goes beyond the settings of
+:mod:`map_core.core.limits`, with a sentence. The size of a message is refused while it arrives, by the web socket
+library: ``server.maxMessageSize`` of ``.streamlit/config.toml``. Constraint: a body that is refused is not kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config, runtime
+from streamlit.runtime import runtime_util
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+
+from map_core.core import limits
+from map_core.core.process_limits import MEGABYTE
+
+#: Where Streamlit takes files: this, the visit, the file.
+UPLOAD_PATH = "/_stcore/upload_file/"
+#: Bytes of the largest message that the app sends; what it receives is limited by ``server.maxMessageSize``.
+LARGEST_ANSWER = 200 * MEGABYTE
+BUSY = (
+    "As many people as this app can serve are here at the moment. Try again in a few minutes. Whoever runs the app can "
+    f"raise {limits.SOCKETS.variable}."
+)
+
+
+def allow_large_answers() -> None:
+    """Let the app send more in one message than it receives.
+
+    Streamlit has one option for both directions, and reads it once. It has read it for its server by now, which
+    refuses longer messages as they arrive; what it sends is checked against the number that it remembers.
+    """
+    runtime_util.get_max_message_size_bytes()
+    runtime_util._max_message_size_bytes = LARGEST_ANSWER
+
+
+@dataclass
+class _Held:
+    """Bytes of uploads that are arriving, by visit."""
+
+    arriving: Counter[str] = field(default_factory=Counter)
+
+    def of_visit(self, visit: str) -> int:
+        """Return the bytes that are arriving or held for a visit."""
+        manager = _manager()
+        kept = manager.file_storage.get(visit, {}) if manager else {}
+        return self.arriving[visit] + sum(len(file.data) for file in list(kept.values()))
+
+    def of_all(self) -> int:
+        """Return the same for all visits."""
+        manager = _manager()
+        kept = list(manager.file_storage.values()) if manager else []
+        return self.arriving.total() + sum(len(file.data) for files in kept for file in list(files.values()))
+
+
+class ServerLimits:
+    """Middleware before all routes.
+
+    Args:
+        app: what answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._sockets: Counter[str] = Counter()
+        self._held = _Held()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        elif scope["type"] == "http" and scope["method"] == "PUT" and UPLOAD_PATH in scope["path"]:
+            await self._upload(scope, receive, send)
+        elif scope["type"] == "http" and self._full(scope) and _asks_for_a_page(scope):
+            await _refuse(send, 503, BUSY)
+        else:
+            await self._app(scope, receive, send)
+
+    def _full(self, scope: Scope) -> bool:
+        """Whether there is no room for a further socket of whoever asks."""
+        own = self._sockets[_address(scope)]
+        return self._sockets.total() >= limits.SOCKETS.value or own >= limits.SOCKETS_OF_ADDRESS.value
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._full(scope):
+            await receive()
+            # Nobody could read a sentence here; the page says it when it is loaded.
+            await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
+            return
+        address = _address(scope)
+        self._sockets[address] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._sockets[address] -= 1
+            if not self._sockets[address]:
+                del self._sockets[address]
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visit = scope["path"].partition(UPLOAD_PATH)[2].split("/")[0]
+        begun, taken = False, 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            if message["type"] == "http.request":
+                size = len(message.get("body", b""))
+                taken += size
+                self._held.arriving[visit] += size
+                self._check(visit)
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            self._check(visit, _declared(scope))
+            await self._app(scope, counted, noted)
+        except _TooMuch as error:
+            if not begun:
+                await _refuse(send, 413, str(error))
+        finally:
+            self._held.arriving[visit] -= taken
+            if not self._held.arriving[visit]:
+                del self._held.arriving[visit]
+
+    def _check(self, visit: str, more: int = 0) -> None:
+        """Refuse what would go beyond a limit.
+
+        Raises:
+            _TooMuch: it would.
+        """
+        for held, limit, whose in (
+            (self._held.of_visit(visit), limits.UPLOADS_OF_VISIT, "of this visit"),
+            (self._held.of_all(), limits.UPLOADS, "of all visitors"),
+        ):
+            if held + more > limit.value * MEGABYTE:
+                raise _TooMuch(
+                    f"The app holds {held / MEGABYTE:.0f} MB of uploaded files {whose}, of at most {limit.value} MB. "
+                    "Take a smaller file, or try again in a few minutes."
+                )
+
+
+class _TooMuch(Exception):
+    """An upload goes beyond a limit."""
+
+
+def _manager() -> MemoryUploadedFileManager | None:
+    """Return what keeps uploaded files; None where the app is not served."""
+    if not runtime.exists():
+        return None
+    manager = runtime.get_instance().uploaded_file_mgr
+    return manager if isinstance(manager, MemoryUploadedFileManager) else None
+
+
+def _declared(scope: Scope) -> int:
+    """Return how long a body is said to be; 0 where that is not said."""
+    text = dict(scope["headers"]).get(b"content-length", b"")
+    return int(text) if text.isdigit() and len(text) < 20 else 0
+
+
+def _asks_for_a_page(scope: Scope) -> bool:
+    """Whether a browser opens a page of the app, and no file of one."""
+    base = config.get_option("server.baseUrlPath").strip("/")
+    path = scope["path"].removeprefix(f"/{base}" if base else "")
+    accepts = dict(scope["headers"]).get(b"accept", b"")
+    return b"text/html" in accepts and "." not in path and not path.startswith(("/_stcore", "/live"))
+
+
+def _address(scope: Scope) -> str:
+    """Return the network address of whoever asks; that of the browser where a proxy on this machine tells it."""
+    return str((scope.get("client") or ("", 0))[0])
+
+
+async def _refuse(send: Send, status: int, why: str) -> None:
+    """Answer with a sentence."""
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        *((b"retry-after", b"60"), (b"connection", b"close")),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": why.encode()})

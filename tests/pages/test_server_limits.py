@@ -1,0 +1,221 @@
+"""What the network may take of the app: sockets, messages, uploads; refused with a sentence, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as sockets
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit.runtime import runtime_util
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from map_core.core import limits
+from map_core.core.process_limits import MEGABYTE
+from map_core.errors import InputError
+from pages.view.shell import server_limits, uploads
+from tests.app_client import AppClient
+from tests.app_server import running
+
+PAGE = {"accept": "text/html"}
+
+
+async def echo(socket: WebSocket) -> None:
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(text)
+
+
+async def page(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("page")
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> MemoryUploadedFileManager:
+    kept = MemoryUploadedFileManager("/_stcore/upload_file")
+    monkeypatch.setattr(server_limits, "_manager", lambda: kept)
+    return kept
+
+
+@pytest.fixture
+def client(manager: MemoryUploadedFileManager) -> TestClient:
+    async def upload(request: Request) -> PlainTextResponse:
+        content = await request.body()
+        name = request.path_params["file"]
+        manager.add_file(request.path_params["visit"], UploadedFileRec(name, name, "", content))
+        return PlainTextResponse("taken")
+
+    routes = [
+        Route("/_stcore/upload_file/{visit}/{file}", upload, methods=["PUT"]),
+        WebSocketRoute("/socket", echo),
+        Route("/{path:path}", page),
+    ]
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(server_limits.ServerLimits)]))
+
+
+def test_sockets_are_limited_and_the_page_says_so(client: TestClient, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(limits.SOCKETS.variable, "2")
+    with ExitStack() as opened:
+        for _ in range(2):
+            opened.enter_context(client.websocket_connect("/socket"))
+        with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect("/socket"):
+            pass
+        assert refused.value.code == 1013
+        answer = client.get("/groups", headers=PAGE)
+        assert (answer.status_code, answer.text) == (503, server_limits.BUSY)
+        # What a page that is open needs goes on, and so does whoever looks at the health.
+        assert client.get("/static/a.js", headers=PAGE).status_code == 200
+        assert client.get("/_stcore/health", headers=PAGE).status_code == 200
+    assert client.get("/groups", headers=PAGE).status_code == 200
+    with client.websocket_connect("/socket") as again:
+        again.send_text("here")
+        assert again.receive_text() == "here"
+
+
+def test_one_address_leaves_room_for_others(client: TestClient, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(limits.SOCKETS_OF_ADDRESS.variable, "1")
+    other = TestClient(client.app, client=("10.0.0.9", 4000))
+    with client.websocket_connect("/socket"):
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/socket"):
+            pass
+        with other.websocket_connect("/socket") as opened:
+            opened.send_text("here")
+            assert opened.receive_text() == "here"
+
+
+def test_uploads_are_limited_by_visit_and_in_all(
+    client: TestClient, manager: MemoryUploadedFileManager, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(limits.UPLOADS_OF_VISIT.variable, "2")
+    monkeypatch.setenv(limits.UPLOADS.variable, "3")
+    put = client.put
+    assert put("/_stcore/upload_file/ann/1", content=b"x" * 1_500_000).text == "taken"
+    refused = put("/_stcore/upload_file/ann/2", content=b"x" * 600_000)
+    assert refused.status_code == 413
+    assert "The app holds 2 MB of uploaded files of this visit, of at most 2 MB." in refused.text
+    assert put("/_stcore/upload_file/bob/1", content=b"x" * 1_400_000).text == "taken"
+    refused = put("/_stcore/upload_file/cid/1", content=b"x" * 200_000)
+    assert "of all visitors, of at most 3 MB" in refused.text
+    manager.remove_session_files("ann")
+    assert put("/_stcore/upload_file/cid/1", content=b"x" * 200_000).text == "taken"
+
+
+def test_an_upload_that_hides_its_length_is_stopped_while_it_arrives(
+    manager: MemoryUploadedFileManager, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(limits.UPLOADS_OF_VISIT.variable, "1")
+    taken: list[int] = []
+
+    async def app(scope, receive, send):
+        while (message := await receive()).get("more_body"):
+            taken.append(len(message["body"]))
+
+    sent: list[dict] = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"x" * 400_000, "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "PUT", "path": "/_stcore/upload_file/ann/1", "headers": []}
+    guarded = server_limits.ServerLimits(app)
+    asyncio.run(guarded(scope, receive, send))
+    assert taken == [400_000, 400_000]
+    assert sent[0]["status"] == 413
+    assert guarded._held.of_all() == 0, "what was refused counts no longer"
+
+
+def test_a_text_file_is_limited_whatever_the_browser_checks(monkeypatch: pytest.MonkeyPatch):
+    class File:
+        name, size = "prompts.txt", 3_000_000
+
+        def getvalue(self) -> bytes:
+            raise AssertionError("read")
+
+    monkeypatch.setenv(limits.TEXT_FILE.variable, "2")
+    with pytest.raises(InputError, match=r"prompts.txt has 3.0 MB; expected at most 2 MB"):
+        uploads.text_content(File())  # type: ignore[arg-type]
+
+
+def test_the_app_may_send_more_than_it_receives(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime_util, "_max_message_size_bytes", 2 * MEGABYTE)
+    server_limits.allow_large_answers()
+    assert runtime_util.get_max_message_size_bytes() == server_limits.LARGEST_ANSWER
+
+
+def exhaust(visitor: AppClient) -> None:
+    """Read what the app sends until it closes the socket."""
+    while True:
+        visitor.socket.recv(timeout=10)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_anonymous_load_leaves_the_app_below_1500_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every socket that is to be had, each with most of a message, uploads to a page without an uploader."""
+    monkeypatch.setenv(limits.SOCKETS_OF_ADDRESS.variable, str(limits.SOCKETS.value))  # all come from here
+    with running(tmp_path) as server:
+        process, peak = psutil.Process(server.pid), 0
+
+        def look() -> None:
+            nonlocal peak
+            peak = max(peak, process.memory_info().rss)
+
+        with AppClient(server.address) as visitor:
+            visitor.run()
+            visitor.socket.send(b"x" * 3 * MEGABYTE)
+            with pytest.raises(ConnectionClosed) as closed:
+                exhaust(visitor)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1009
+        visitors: list[AppClient] = []
+        for _ in range(limits.SOCKETS.value):
+            visitors.append(AppClient(server.address))
+            visitors[-1].run()
+            look()
+        with pytest.raises(InvalidStatus, match="403"):
+            AppClient(server.address)
+        statuses = [visitor.upload(b"x" * 100 * MEGABYTE)[0] for visitor in visitors[:12]]
+        look()
+        assert statuses.count(204) == 2
+        assert set(statuses) == {204, 413}
+        for visitor in visitors:
+            visitor.socket.protocol.send_binary(b"y" * 1_900_000, fin=False)
+            for part in visitor.socket.protocol.data_to_send():
+                visitor.socket.socket.sendall(part)
+        for _ in range(30):
+            time.sleep(0.1)
+            look()
+        request = urllib.request.Request(f"{server.address}/groups", headers={"Accept": "text/html"})
+        with pytest.raises(urllib.error.HTTPError) as busy:
+            urllib.request.urlopen(request, timeout=10)
+        assert busy.value.read().decode() == server_limits.BUSY
+        for visitor in visitors:
+            visitor.socket.socket.shutdown(sockets.SHUT_RDWR)
+        print(f"peak {peak / MEGABYTE:.0f} MB")
+        assert peak < 1500 * MEGABYTE
+        for _ in range(100):  # there is room again
+            try:
+                with AppClient(server.address) as visitor:
+                    assert visitor.run()
+                break
+            except InvalidStatus:
+                time.sleep(0.1)
+        else:
+            raise AssertionError("no room")
+    assert "Traceback" not in (tmp_path / "log").read_text()

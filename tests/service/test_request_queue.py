@@ -1,0 +1,37 @@
+"""How much may wait: requests and candidates, of one viewer and of all."""
+
+from __future__ import annotations
+
+import pytest
+
+from map_core.errors import EngineError, InputError
+from map_core.generation.request import GenerationRequest
+from map_core.service.generation import Generation
+from map_core.service.request_queue import CandidateLimits, RequestQueue
+
+
+def asked(candidates: int, viewer: str, most: int | None = None) -> Generation:
+    goal = None if most is None else 2.0
+    request = GenerationRequest("Hi", candidates=candidates, most_candidates=most, least_ess=goal)
+    return Generation(request, lambda name: None, viewer=viewer)
+
+
+def test_candidates_are_limited_by_request_viewer_and_in_all():
+    queue = RequestQueue(10, 10, CandidateLimits(waiting=40, of_viewer=24, of_request=16))
+    with pytest.raises(InputError, match="17 candidates are asked for; expected at most 16"):
+        queue.add(asked(17, "ann"))
+    with pytest.raises(InputError, match="20 candidates are asked for"):
+        queue.add(asked(4, "ann", most=20))
+    queue.add(asked(16, "ann"))
+    with pytest.raises(EngineError, match="16 candidates of yours are waiting to be written already"):
+        queue.add(asked(9, "ann"))
+    queue.add(asked(8, "ann"))
+    queue.add(asked(16, "bob"))
+    with pytest.raises(EngineError, match="40 candidates are waiting to be written already"):
+        queue.add(asked(1, "cid"))
+
+
+def test_one_request_within_its_limit_is_always_taken():
+    queue = RequestQueue(10, 10, CandidateLimits(waiting=4, of_viewer=4, of_request=16))
+    queue.add(asked(16, "ann"))
+    assert len(queue) == 1
