@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from map_core.core.types import Form, Verdict
+from map_core.data.derived_columns import Cohort, DerivedColumn
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
@@ -71,7 +72,8 @@ class GenerationWeights:
     Args:
         asked: the palette's levels by value, in reward units.
         targets: the levels that the weights were solved for: those asked, or those of the nearest palette.
-        weights: lambda by value, 1/reward, of the values that have one and a scorer.
+        weights: lambda by value, 1/reward, of the values that have one and a scorer; those of shares and tails by
+            their names in reward units, as a generator takes them.
         facts: what happened on the way from the palette to the weights.
     """
 
@@ -98,39 +100,42 @@ class GenerationWeightsSolver:
     def __init__(self, table: RewardTable, form: Form | None = None, scored: Collection[str] | None = None) -> None:
         self.table = table
         self.oracle = MemoryOracle.of(table, form)
-        self._scored = frozenset(table.values if scored is None else scored)
+        values = frozenset(table.values if scored is None else scored)
+        self._scored = values | {column.name for column in table.derived if column.value in values}
         self._most = int(table.candidates.max())
         self._lock = threading.Lock()
         self._subsamples: OrderedDict[int, tuple[Oracle, AttainableLevels]] = OrderedDict()
-        self._solved: OrderedDict[tuple[bytes, int], GenerationWeights] = OrderedDict()
+        self._solved: OrderedDict[tuple[bytes, int, frozenset[Cohort]], GenerationWeights] = OrderedDict()
 
-    def solve(self, levels: np.ndarray, candidates: int) -> GenerationWeights:
+    def solve(self, levels: np.ndarray, candidates: int, cohorts: Collection[Cohort] = ()) -> GenerationWeights:
         """Solve a palette for so many candidates, or return the cached result.
 
         Args:
             levels: (value,) targets in reward units, NaN for a free value.
             candidates: K, from 1; from as many as the table holds on, the table is taken as it is.
+            cohorts: those of the prompts that will be answered; without them the overall weights are returned.
 
         Raises:
             InputError: a level is infinite, or K is below 1.
         """
         if candidates < 1:
             raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
-        key = (np.asarray(levels, dtype=np.float64).tobytes(), min(candidates, self._most))
+        key = (np.asarray(levels, dtype=np.float64).tobytes(), min(candidates, self._most), frozenset(cohorts))
         with self._lock:  # one solve at a time: they would only slow each other down
             if key not in self._solved:
-                self._solved[key] = self._solve(np.asarray(levels, dtype=np.float64), candidates)
+                self._solved[key] = self._solve(np.asarray(levels, dtype=np.float64), candidates, cohorts)
                 while len(self._solved) > CACHED_PALETTES:
                     self._solved.popitem(last=False)
             return self._solved[key]
 
-    def _solve(self, levels: np.ndarray, candidates: int) -> GenerationWeights:
+    def _solve(self, levels: np.ndarray, candidates: int, cohorts: Collection[Cohort]) -> GenerationWeights:
         target_levels = _named(self.table.values, levels)
         if candidates == 1:
             return GenerationWeights(target_levels, {}, {}, WeightsFacts(Verdict.OUT_OF_REACH, 1, WeightsSource.NONE))
         oracle, attainable = self._subsample(candidates)
         assessment = assess(oracle, oracle.standardise(levels), attainable=attainable)
         weights, facts = scored_weights(assessment, oracle, candidates, self._scored)
+        weights = reply_weights(self.table.derived, weights, cohorts)
         targets: dict[str, float] = {}
         if facts.source is WeightsSource.PALETTE:
             targets = target_levels
@@ -199,6 +204,33 @@ def scored_weights(
         table_verdict=table_verdict,
     )
     return {name: weight for name, weight in by_value.items() if name in scored}, facts
+
+
+def reply_weights(
+    columns: Iterable[DerivedColumn], weights: Mapping[str, float], cohorts: Collection[Cohort] = ()
+) -> dict[str, float]:
+    """Return the weights that a generator uses on one prompt's replies.
+
+    A cohort's weight acts on its prompts alone, as lambda_G / P(G) beside lambda; that of a mix of prompts acts on all,
+    as no mass is known of a new prompt.
+
+    Args:
+        columns: the derived columns of the table that the weights were solved on.
+        weights: lambda by the name of a value or column.
+        cohorts: of the prompt; none where they are not known, and then the overall weights are left.
+
+    Returns:
+        Lambda by value, or by :attr:`~map_core.data.derived_columns.DerivedColumn.reply_name`.
+    """
+    derived = {column.name: column for column in columns}
+    by_name: dict[str, float] = {}
+    for name, weight in weights.items():
+        column = derived.get(name)
+        if column is not None and column.cohort is not None and column.cohort not in cohorts:
+            continue
+        of_reply = name if column is None else column.reply_name
+        by_name[of_reply] = by_name.get(of_reply, 0.0) + (weight if column is None else weight / column.share)
+    return by_name
 
 
 def weights_by_value(oracle: Oracle, solution: Solution) -> dict[str, float]:

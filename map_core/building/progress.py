@@ -58,6 +58,7 @@ class Progress:
         resumed: how many of ``done`` an earlier run had made.
         seconds: time spent on this stage in this run.
         estimate: what is left of the build; in one report only, as soon as it can be told.
+        unit: what is counted, in the plural.
     """
 
     stage: str
@@ -66,6 +67,7 @@ class Progress:
     resumed: int
     seconds: float
     estimate: BuildEstimate | None = None
+    unit: str = "prompts"
 
     @property
     def rate(self) -> float | None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "build": "Sample replies, score them, and write a reward table.",
     "values": "Show what each value measures and how well it separates.",
     "train": "Train a value on replies that people labelled, and say what it is worth.",
+    "tune": "Write a palette into the model's weights, and say what that came to.",
     "models": "Bring models to this machine, and list them.",
 }
 

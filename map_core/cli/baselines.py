@@ -40,8 +40,8 @@ def baselines(
       python -m map_core baselines --target helpfulness=p60 --target kindness=p55 --target humor=p60
       python -m map_core baselines --target helpfulness=p60 --target humor=p60 --count 5000 --json
     """  # noqa: D301
-    opened = open_table(table, use_case, form)
-    for palette in read_palettes(opened, pairs, targets_file):
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
+    for palette in palettes:
         comparison = compare_baselines(
             opened.table, palette.targets, form=opened.oracle.form, count=count, budget=budget, seed=seed
         )

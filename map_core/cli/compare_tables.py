@@ -28,6 +28,7 @@ def compare_tables(
 ) -> None:
     """Print what becomes of each palette on another table."""
     after = load_with_notes(other).select(use_case)
+    after = after.with_columns(opened.table.derived) if opened.table.derived else after
     for number, palette in enumerate(palettes, start=1):
         level_drift = drift(opened.table, after, palette.levels, Form(form) if form else None)
         name = str(palette.record.get("name", f"palette {number}"))

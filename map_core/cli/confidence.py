@@ -58,9 +58,9 @@ def confidence(
         raise click.UsageError(f"--level is {level}; expected a number between 0 and 1, such as 0.9.")
     if seed < 0:
         raise click.UsageError(f"--seed is {seed}; expected 0 or more.")
-    opened = open_table(table, use_case, form)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
     oracle, attainable = opened.oracle, AttainableLevels(opened.oracle)
-    for palette in read_palettes(opened, pairs, targets_file):
+    for palette in palettes:
         try:
             bars = error_bars(
                 oracle,

@@ -13,13 +13,13 @@ import numpy as np
 
 from map_core.analysis.frontier import Contour, Frontier, Surface, frontiers
 from map_core.analysis.frontier import surface as surface_of
-from map_core.cli.inputs import LoadedTable, open_table, read_pairs, split_known, value_positions
+from map_core.cli.inputs import LoadedTable, open_table, read_pairs, split_known, value_positions, with_columns
 from map_core.cli.options import table_options
 from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.oracle import Oracle
-from map_core.palettes.targets import resolve
+from map_core.palettes.column_names import parse_name
 
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
 
@@ -71,10 +71,11 @@ def frontier(
       python -m map_core frontier --triple helpfulness,humor,kindness --json
     """  # noqa: D301
     opened = open_table(table, use_case, form)
+    plain, (opened, kept) = opened, _with_floors(opened, floors, (*pairs, *triples))
     groups = [_members(opened, "--pair", pair, 2) for pair in pairs]
     threes = [_members(opened, "--triple", triple, 3) for triple in triples]
     if not groups and not threes:
-        count = len(opened.table.values)
+        count = len(plain.table.values)
         groups = list(combinations(range(count), 2))
         if not groups:
             raise click.UsageError("This table has one value; a frontier needs two.")
@@ -83,7 +84,6 @@ def frontier(
                 f"This table has {count} values, which are {len(groups):,} pairs; up to {MAX_PAIRS} are drawn unasked. "
                 "Name those that you want with --pair A,B, as often as you like."
             )
-    kept = _floors(opened, floors)
     # The usual budgets stop where choosing among the candidates does; those asked for are taken as they are.
     nats = list(budgets) or [b for b in BUDGETS if b < opened.oracle.log_candidates]
     try:
@@ -111,13 +111,24 @@ def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[A
     return tuple(value_positions(opened, option, names))
 
 
-def _floors(opened: LoadedTable, floors: Sequence[str]) -> np.ndarray:
-    """Return the floors, (value,) in standard deviations above base, NaN for free values."""
+def _with_floors(opened: LoadedTable, floors: Sequence[str], members: Sequence[str]) -> tuple[LoadedTable, np.ndarray]:
+    """Return the table with the columns of shares and cohorts that floors and members name, and the floors.
+
+    Returns:
+        The table, and (value,) floors in standard deviations above base, NaN for free values.
+    """
+    drawn = {
+        name: "+0sd"
+        for text in members
+        for name in split_known(text, opened.table.values)
+        if name not in opened.table.values and parse_name(name, opened.table.values) is not None
+    }
     try:
-        levels = resolve(read_pairs("--floor", floors), opened.table, opened.oracle)
+        named = read_pairs("--floor", floors)
+        wider, (levels, _) = with_columns(opened, [named, {n: base for n, base in drawn.items() if n not in named}])
     except InputError as error:
-        raise click.UsageError(f"--floor: {error}") from error
-    return opened.oracle.standardise(levels)
+        raise click.UsageError(f"--floor: {error}" if floors else str(error)) from error
+    return wider, wider.oracle.standardise(levels)
 
 
 def describe(result: Frontier | Surface, oracle: Oracle) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -62,6 +63,13 @@ if TYPE_CHECKING:
     "targets", "Instead of weights: a level as in 'solve'; the weights are solved on TABLE for as many candidates."
 )
 @click.option(
+    "--cohort",
+    "cohorts",
+    multiple=True,
+    metavar="NAME",
+    help="Whose prompt it is, where targets name a use case (NAME) or a column of text (COLUMN=ENTRY).",
+)
+@click.option(
     "--table",
     type=click.Path(path_type=Path),
     default=table_format.DEFAULT_TABLE,
@@ -89,6 +97,12 @@ if TYPE_CHECKING:
 @click.option(
     "--block", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Tokens of a block."
 )
+@click.option(
+    "--tuned",
+    metavar="NAME",
+    help="A model that `tune` made of the base model: all candidates but the base one are drawn from it, and chosen "
+    "with weights exp(weights . rewards) p0 / q, which is exact in the limit.",
+)
 @click.option("--max-new-tokens", type=click.IntRange(min=1), help="Longest reply; as in the embedded table.")
 @click.option("--temperature", type=click.FloatRange(0.0, 10.0, min_open=True), help="As in the embedded table.")
 @click.option("--top-k", type=click.IntRange(min=0), help="0 for off; as in the embedded table.")
@@ -107,6 +121,7 @@ def generate(
     weights: tuple[str, ...],
     more_weights: tuple[str, ...],
     targets: tuple[str, ...],
+    cohorts: tuple[str, ...],
     table: Path,
     values_file: Path | None,
     shown: str,
@@ -115,6 +130,7 @@ def generate(
     most_candidates: int | None,
     method: str,
     block: int,
+    tuned: str | None,
     seed: int,
     system: str | None,
     model: str | None,
@@ -140,6 +156,7 @@ def generate(
       python -m map_core generate --prompt "My parcel is late!" --target kindness=p70 --target humor=+0.3sd
       python -m map_core generate --prompt "My parcel is late!" --table mine.parquet --target calm_nurse=p70
       python -m map_core generate --prompt "Write a toast." --candidates 32 --seed 7 --json
+      python -m map_core generate --prompt "My parcel is late!" --weights kindness=1.2 --tuned kind --candidates 5
       python -m map_core generate --prompts prompts.csv --out replies.jsonl --target kindness=p70
     """  # noqa: D301
     from map_core import scoring
@@ -153,9 +170,14 @@ def generate(
     by_value = read_weights((*weights, *more_weights))
     if targets and by_value:
         raise click.UsageError("Give either targets or weights.")
+    if tuned is not None and out is not None:
+        raise click.UsageError("--tuned answers one prompt; give it without --prompts and --out.")
     metadata = table_format.load_metadata(table) if targets or table != table_format.DEFAULT_TABLE else {}
     own = {**scoring.from_metadata(metadata), **(scoring.read_values_file(values_file) if values_file else {})}
-    aim = _aim(table, targets, most_candidates or candidates, scoring.scorable_values(own)) if targets else None
+    if cohorts and not targets:
+        raise click.UsageError("--cohort says whose weights are used, and there are none without --target.")
+    most = most_candidates or candidates
+    aim = _aim(table, targets, most, scoring.scorable_values(own), cohorts) if targets else None
     if shown == "all":
         names = scoring.scorable_values(own)
     else:
@@ -213,7 +235,11 @@ def generate(
         _answer_all(AnswerFile(out, batch, request, more, fresh), opened, scorers, quiet)
         return
     more["load_seconds"] = time.perf_counter() - began
-    finished, timing = _watch(generation_events(opened, scorers, request), candidates, stream=not as_json)
+    proposal = open_engine(tuned, engine) if tuned is not None else None
+    if tuned is not None:
+        more["tuned"] = tuned
+    events = generation_events(opened, scorers, request, proposal=proposal)
+    finished, timing = _watch(events, candidates, stream=not as_json)
     if as_json:
         from map_core.building.batch_answers import timing_record
 
@@ -223,14 +249,22 @@ def generate(
         _print_outcome(request, finished, timing["seconds"])
 
 
-def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...]) -> GenerationWeights:
+def _aim(
+    table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...], cohorts: tuple[str, ...]
+) -> GenerationWeights:
     """Return a palette's weights for so many candidates, of the values that new replies can be scored on."""
     from map_core.analysis.generation_weights import GenerationWeightsSolver
-    from map_core.cli.inputs import open_table, read_palettes
+    from map_core.cli.inputs import open_table, read_cohorts, read_palettes
 
-    opened = open_table(table, None, None)
-    (palette,) = read_palettes(opened, targets, None)
-    return GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scored).solve(palette.levels, candidates)
+    opened, (palette,) = read_palettes(open_table(table, None, None), targets, None)
+    known = read_cohorts(opened.table, cohorts)
+    solver = GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scored)
+    aim = solver.solve(palette.levels, candidates, known)
+    floored = {column.cohort for column in opened.table.derived if column.cohort is not None}
+    if floored and not floored & set(known):
+        told = "No --cohort is given" if not known else "No target is of this --cohort"
+        click.echo(f"{told}: the overall weights are used, and the floors of cohorts are not promised.", err=True)
+    return aim
 
 
 def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], quiet: bool) -> None:
@@ -280,6 +314,10 @@ def _watch(events: Iterable[Event], candidates: int, stream: bool) -> tuple[Fini
     raise EngineError("The generation ended without an outcome. Try again.")
 
 
+#: A comma between weights: none that is within min(kindness,0.25).
+_COMMA = re.compile(r",(?![^(]*\))")
+
+
 def read_weights(words: tuple[str, ...]) -> dict[str, float]:
     """Read weights from words like ``humor=2``; one word may hold several, separated by commas.
 
@@ -287,8 +325,8 @@ def read_weights(words: tuple[str, ...]) -> dict[str, float]:
         click.UsageError: a word is not NAME=W, W is no finite number, or a value is named twice.
     """
     weights: dict[str, float] = {}
-    for part in (part for word in words for part in word.split(",")):
-        name, equals, number = part.partition("=")
+    for part in (part for word in words for part in _COMMA.split(word)):
+        name, equals, number = part.rpartition("=")  # the name of a share has an = in it
         name = name.strip()
         try:
             weight = float(number)

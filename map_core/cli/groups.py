@@ -75,8 +75,7 @@ def groups(
       python -m map_core groups my-table.parquet --targets-file groups.jsonl --use-cases --json
       python -m map_core groups last-year.parquet --compare this-year.parquet --target humor=p70
     """  # noqa: D301
-    opened = open_table(table, use_case, form)
-    palettes = read_palettes(opened, pairs, targets_file)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
     if compare is not None:
         if budget is not None or with_nash or use_cases:
             raise click.UsageError("--compare goes without --budget, --nash and --use-cases.")

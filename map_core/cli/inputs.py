@@ -5,6 +5,7 @@ Constraint: text in, plain values out; :mod:`map_core.palettes.targets` parses l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,20 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.core.reward_levels import RewardLevels
 from map_core.core.types import Form
 from map_core.data import table_file
+from map_core.data.derived_columns import Cohort
 from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, known_fields, read_text
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.palettes.targets import resolve
+from map_core.palettes.column_names import parse_cohort
+from map_core.palettes.target_columns import checked_cohort, with_target_columns
+from map_core.palettes.targets import checked_names, resolve
+
+#: The sign of a share in a target.
+_SHARE = re.compile(r">=|<")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +75,13 @@ class PaletteTargets:
     record: Mapping[str, Any]
 
 
-def read_palettes(opened: LoadedTable, pairs: Sequence[str], targets_file: Path | None) -> list[PaletteTargets]:
+def read_palettes(
+    opened: LoadedTable, pairs: Sequence[str], targets_file: Path | None
+) -> tuple[LoadedTable, list[PaletteTargets]]:
     """Read the palettes of --target or --targets-file, all of them before any is solved.
+
+    Returns:
+        The table, with the columns of shares and cohorts that the targets name as further values, and the palettes.
 
     Raises:
         click.UsageError: neither or both are given, a line is no palette, or a level cannot be read.
@@ -76,14 +89,39 @@ def read_palettes(opened: LoadedTable, pairs: Sequence[str], targets_file: Path 
     if bool(pairs) == (targets_file is not None):
         raise click.UsageError("Give targets either by --target NAME=LEVEL (as often as needed) or by --targets-file.")
     written = _lines(targets_file) if targets_file else [("", {"targets": read_pairs("--target", pairs)})]
-    palettes = []
     for source, record in written:
-        try:
-            levels = resolve(record["targets"], opened.table, opened.oracle)
+        try:  # each by itself first, so that a message has its place
+            with_columns(opened, [record["targets"]])
         except InputError as error:
             raise click.UsageError(f"{source}{error}") from error
-        palettes.append(PaletteTargets(levels, opened.oracle.standardise(levels), record))
-    return palettes
+    wider, resolved = with_columns(opened, [record["targets"] for _, record in written])
+    return wider, [
+        PaletteTargets(levels, wider.oracle.standardise(levels), record)
+        for levels, (_, record) in zip(resolved, written, strict=True)
+    ]
+
+
+def with_columns(opened: LoadedTable, palettes: Sequence[Any]) -> tuple[LoadedTable, list[RewardLevels]]:
+    """Add the columns that targets name, and return the targets as levels in reward units.
+
+    Raises:
+        InputError: a target that cannot be read.
+    """
+    table, oracle, named = with_target_columns(opened.table, opened.oracle, [checked_names(t) for t in palettes])
+    levels = [resolve(targets, table, oracle) for targets in named]
+    return (opened if table is opened.table else LoadedTable(table, oracle)), levels
+
+
+def read_cohorts(table: RewardTable, written: Iterable[str]) -> tuple[Cohort, ...]:
+    """Read every --cohort: the name of a use case, or COLUMN=ENTRY.
+
+    Raises:
+        click.UsageError: the table has no such prompts.
+    """
+    try:
+        return tuple(checked_cohort(parse_cohort(text), table) for text in written)
+    except InputError as error:
+        raise click.UsageError(f"--cohort: {error}") from error
 
 
 def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
@@ -94,13 +132,27 @@ def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
     """
     named: dict[str, str] = {}
     for pair in pairs:
-        name, equals, level = pair.rpartition("=")  # a value's name may have an = in it, a level has none
-        if not equals or not name or not level:
-            raise click.UsageError(f"{option} {pair!r} is no NAME=LEVEL, such as humor=p70.")
+        name, level = _name_and_level(pair)
+        if not name or not level:
+            share, level_only = "NAME>=LEVEL:SHARE, such as humor>=p20:0.95", "NAME=LEVEL, such as humor=p70"
+            raise click.UsageError(f"{option} {pair!r} is no {share if _SHARE.search(pair) else level_only}.")
         if name in named:
             raise click.UsageError(f"{option} names {name} twice.")
         named[name] = level
     return named
+
+
+def _name_and_level(pair: str) -> tuple[str, str]:
+    """Return a pair's name and level, "" where it lacks one.
+
+    A value's name may have an = in it and a level has none; a share comes after a colon or an = behind its threshold.
+    """
+    if sign := _SHARE.search(pair):
+        rest = pair[sign.end() :]
+        last = max(rest.rfind(":"), rest.rfind("="))
+        return (pair[: sign.end() + last].strip(), rest[last + 1 :].strip()) if last > 0 else ("", "")
+    name, _, level = pair.rpartition("=")
+    return name, level
 
 
 def split_known(text: str, known: Collection[str]) -> tuple[str, ...]:

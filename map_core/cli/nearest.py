@@ -11,7 +11,7 @@ import numpy as np
 
 from map_core.cli.inputs import LoadedTable, PaletteTargets, open_table, read_pairs, read_palettes, value_positions
 from map_core.cli.options import budget_option, lock_option, table_options, target_options
-from map_core.cli.output import by_name, columns, print_json
+from map_core.cli.output import by_name, columns, describe_columns, print_json
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
@@ -53,8 +53,7 @@ def nearest(
       python -m map_core nearest --target helpfulness=p99 --target humor=p95
       python -m map_core nearest --target helpfulness=p99 --target humor=p80 --lock humor --budget 1 --json
     """  # noqa: D301
-    opened = open_table(table, use_case, form)
-    palettes = read_palettes(opened, pairs, targets_file)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
     held = np.zeros(len(opened.oracle.values), dtype=bool)
     held[value_positions(opened, "--lock", locked)] = True
     importance = _importances(opened, importances)
@@ -102,6 +101,7 @@ def _describe(nearest_palette: NearestPalette | None, opened: LoadedTable, palet
         "form": oracle.form.value,
         "base": by_name(oracle, oracle.base),
         "nearest": describe_nearest(nearest_palette, oracle) if nearest_palette else None,
+        "columns": describe_columns(opened.table.derived),
     }
 
 

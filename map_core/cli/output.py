@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from map_core.core import amounts
+from map_core.data.derived_columns import DerivedColumn, Kind
 from map_core.oracle import Oracle
 
 
@@ -18,6 +19,25 @@ def by_name(oracle: Oracle, row: np.ndarray) -> dict[str, float]:
     """Return a (value,) array as plain numbers by name, without its NaN."""
     return {
         name: float(number) for name, number in zip(oracle.values, row, strict=True) if not math.isnan(float(number))
+    }
+
+
+def describe_columns(derived: Iterable[DerivedColumn]) -> dict[str, dict[str, Any]]:
+    """Return what the shares and cohorts among the values are, by name; thresholds in reward units.
+
+    ``reply`` is how ``generate --weights`` takes the weight of a column; a cohort's is divided by ``prompts``, its part
+    of all prompts.
+    """
+    return {
+        column.name: {
+            "value": column.value,
+            "kind": column.kind.value,
+            "threshold": None if column.kind is Kind.LEVEL else column.threshold,
+            "cohort": {"label": column.cohort.label, "entry": column.cohort.entry} if column.cohort else None,
+            "prompts": column.share,
+            "reply": column.reply_name,
+        }
+        for column in derived
     }
 
 

@@ -165,7 +165,7 @@ class ProgressLines:
 
 def progress_text(progress: Progress) -> str:
     """Return progress on one line: the stage, how far it is, its rate and the time left."""
-    text = f"{progress.stage}: {progress.done} of {progress.total} prompts"
+    text = f"{progress.stage}: {progress.done} of {progress.total} {progress.unit}"
     if progress.done == progress.total:
         return f"{text}, {amounts.fixed(progress.seconds)} s"
     if progress.seconds_left is None or progress.rate is None:

@@ -68,10 +68,9 @@ def report(
 
     if out is None and archive is None and not as_json:
         raise click.UsageError("Give at least one of --out FILE, --csv FILE and --json.")
-    opened = open_table(table, use_case, form)
-    palettes = read_palettes(opened, pairs, targets_file)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
     kept = {opened.table.values[j] for j in value_positions(opened, "--lock", locked)}
-    whole = table_file.load(table) if use_case else opened.table
+    whole = table_file.load(table).with_columns(opened.table.derived) if use_case else opened.table
     for number, palette in enumerate(palettes, start=1):
         asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(palette.targets))}
         if kept - asked_for:

@@ -45,11 +45,11 @@ def sensitivity(
       python -m map_core sensitivity --target helpfulness=p70 --target humor=+0.3sd
       python -m map_core sensitivity --target humor=p70 --target kindness=p60 --sweep humor --json
     """  # noqa: D301
-    opened = open_table(table, use_case, form)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
     oracle = opened.oracle
     values = value_positions(opened, "--sweep", swept)
     attainable = AttainableLevels(oracle)
-    for palette in read_palettes(opened, pairs, targets_file):
+    for palette in palettes:
         solution = None
         if attainable.margin(palette.targets).attainable:
             solution = solve(oracle, palette.targets)

@@ -54,11 +54,11 @@ def sequence(
     """  # noqa: D301
     if order is not None and all_orders:
         raise click.UsageError("Give either --order or --all-orders.")
-    opened = open_table(table, use_case, form)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
     orders = None
     if order is not None:
         orders = [value_positions(opened, "--order", split_names(order))]
-    for palette in read_palettes(opened, pairs, targets_file):
+    for palette in palettes:
         chosen_orders = orders
         if chosen_orders is None and not all_orders:
             chosen_orders = [np.flatnonzero(~np.isnan(palette.targets)).tolist()]

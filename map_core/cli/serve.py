@@ -124,6 +124,7 @@ def serve(
     import uvicorn
 
     from map_core.analysis.generation_weights import GenerationWeightsSolver
+    from map_core.generation.weighted_rewards import scored_values
     from map_core.models.endpoint import address_of, approved_model
     from map_core.models.files import locate, recorded_model
     from map_core.models.request_extra import recorded_request_extra
@@ -137,7 +138,7 @@ def serve(
     from map_core.service.service import GenerationService
 
     opened = open_table(table, use_case, form)
-    known = _named(opened, palettes)
+    opened, known = _named(opened, palettes)
     made_with = recorded_model(opened.table.metadata)
     name = approved_model(model, made_with)
     address = address_of(name)
@@ -196,9 +197,8 @@ def serve(
         request_extra=recorded_request_extra(opened.table.metadata) if name == made_with else None,
     )
     wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
-    warmed = [
-        value for value, is_wanted in zip(opened.table.values, wanted, strict=True) if is_wanted and value in scorable
-    ]
+    targeted = scored_values([value for value, one in zip(opened.table.values, wanted, strict=True) if one], scorable)
+    warmed = [value for value in targeted if value in scorable]
     access = Access(api_key or None, loopback)
     app = create_app(parser, service, access=access, origins=origins, values=warmed, ready=ready)
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
@@ -219,21 +219,22 @@ def serve(
         listening.close()
 
 
-def _named(opened: LoadedTable, path: Path | None) -> dict[str, np.ndarray]:
-    """Return the levels, (value,), by the palette's name.
+def _named(opened: LoadedTable, path: Path | None) -> tuple[LoadedTable, dict[str, np.ndarray]]:
+    """Return the table with the columns that the palettes name, and their levels, (value,), by name.
 
     Raises:
         InputError: a name is no text, or comes twice.
     """
     palettes: dict[str, np.ndarray] = {}
-    for number, palette in enumerate(read_palettes(opened, (), path) if path else (), start=1):
+    opened, read = read_palettes(opened, (), path) if path else (opened, [])
+    for number, palette in enumerate(read, start=1):
         name = palette.record.get("name", f"palette-{number}")
         if not isinstance(name, str) or not name.strip():
             raise InputError(f"The name of palette {number} is {name!r}; expected text.")
         if name in palettes:
             raise InputError(f"{path} has two palettes {name!r}. Rename one of them.")
         palettes[name] = palette.levels
-    return palettes
+    return opened, palettes
 
 
 def foreign_note(model: str, sha256: str | None, metadata: Mapping[str, Any]) -> str | None:

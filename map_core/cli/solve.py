@@ -14,12 +14,12 @@ import numpy as np
 from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.nearest import describe_nearest
 from map_core.cli.options import budget_option, table_options, target_options
-from map_core.cli.output import by_name, columns, print_json
+from map_core.cli.output import by_name, columns, describe_columns, print_json
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
-from map_core.feasibility import Assessment, AttainableLevels, Conflict, assess, smallest_conflict
+from map_core.feasibility import MARGIN_TOLERANCE, Assessment, AttainableLevels, Conflict, assess, smallest_conflict
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.solver.newton import solve as solve_weights
 
@@ -53,21 +53,27 @@ def solve(
     TABLE is a reward table (Parquet); the embedded one when left out. A LEVEL is a number in reward units,
     p70 (that percentile of the base model's replies) or +0.5sd (standard deviations above the base level).
 
+    Beyond averages, --target takes a share, NAME>=LEVEL:SHARE (at least this share of the replies reach the level) or
+    NAME<LEVEL:SHARE (at most this share is below), and a use case, NAME@USE CASE=LEVEL, or both; NAME@COLUMN=ENTRY for
+    another column of text of the table.
+
     \b
     Examples:
       python -m map_core solve --target helpfulness=p70 --target humor=+0.3sd
       python -m map_core solve --use-case "Customer support" --target kindness=p80 --json
+      python -m map_core solve --target kindness=p60 --target "kindness>=p20:0.95"
+      python -m map_core solve --target kindness=p60 --target "humor@Workplace writing=+0sd"
       python -m map_core solve --target humor=p70 --candidates 16 --budget 1
       python -m map_core solve my-table.parquet --targets-file palettes.jsonl --json
     """  # noqa: D301
-    opened = open_table(table, use_case, form)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
     oracle = (
         opened.oracle
         if candidates is None
         else MemoryOracle.of(subsample_candidates(opened.table, candidates), opened.oracle.form)
     )
     attainable = AttainableLevels(oracle)
-    for palette in read_palettes(opened, pairs, targets_file):
+    for palette in palettes:
         targets = oracle.standardise(palette.levels)
         began = time.perf_counter()
         solution = solve_weights(oracle, targets)
@@ -77,6 +83,7 @@ def solve(
         result = describe(assessment, conflict, oracle, palette.levels)
         if with_ranges:
             result["ranges"] = _ranges(attainable, targets)
+        result["columns"] = describe_columns(opened.table.derived)
         result |= {"budget": budget, "candidates": candidates, "steps": solution.steps, "solve_ms": solve_ms}
         print_json(result) if as_json else click.echo(_as_text(result, opened.table))
 
@@ -136,8 +143,14 @@ _VERDICTS = {
 }
 
 
+#: Where the levels lie on the edge, the number of replies is not what makes them doubtful.
+_AT_EDGE = "Possible, but not reliable: the targets are on the very edge of what this model's replies give"
+
+
 def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
-    lines = [f"{_VERDICTS[Verdict(result['verdict'])]}."]
+    verdict = Verdict(result["verdict"])
+    at_edge = verdict is Verdict.ON_PAPER and result["margin"] is not None and result["margin"] <= MARGIN_TOLERANCE
+    lines = [f"{_AT_EDGE if at_edge else _VERDICTS[verdict]}."]
     if result["margin"] is not None:
         lines[0] += f" Margin {amounts.fixed(result['margin'], 3, signed=True)} standard deviations."
     if result["kl"] is not None:

@@ -120,7 +120,10 @@ def verify(
     if study is not None and not study.absolute().parent.is_dir():
         raise click.UsageError(f"--study: there is no folder {study.absolute().parent}.")
     opened = open_table(table, use_case, None)
-    mine = [] if random or study else [palette.levels for palette in read_palettes(opened, pairs, targets_file)]
+    mine: list[np.ndarray] = []
+    if not random and not study:
+        opened, palettes = read_palettes(opened, pairs, targets_file)
+        mine = [palette.levels for palette in palettes]
     count = halvings or (studies.HALVINGS if study else 1)
     whole = opened.table.without_held_out()
     kept_apart = set(opened.table.prompts) - set(whole.prompts)
@@ -128,12 +131,14 @@ def verify(
     if most is not None and most < len(others.prompts):
         others = others.take(np.linspace(0, len(others.prompts) - 1, most).astype(int).tolist())
     try:
-        new = fresh_replies(others, candidates, max_new_tokens, seed, engine, fresh, kept_apart)
+        plain = others.without_columns()
+        new = fresh_replies(plain, candidates, max_new_tokens, seed, engine, fresh, kept_apart)
     except KeyboardInterrupt:
         kept = " What is made is kept; the same command goes on where it stopped." if fresh else ""
         click.echo(f"\nStopped.{kept}", err=True)
         sys.exit(130)
     new = with_weights_of(new, whole)
+    new = new.with_columns(others.derived) if others.derived else new
     # Over many halvings all prompts are solved on in turn, those left out by --prompts apart.
     solved_on = others if solved_on is whole else solved_on
     if random:

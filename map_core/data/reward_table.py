@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from map_core.core.types import Form
+from map_core.data.derived_columns import USE_CASE, DerivedColumn, column_of
 from map_core.errors import InputError
 
 #: Metadata key of a table in memory: names of values that were added to it and that its file does not hold.
@@ -43,6 +44,8 @@ class RewardTable:
         metadata: model, sampling settings, seed, scorers, date; plain JSON values.
         weights: (prompt,) how often each prompt occurs in use, above 0; empty when all count alike.
         held_out: (prompt,) bool, prompts kept for checking and never solved on; empty when there are none.
+        labels: (prompt,) texts by name, such as a language or a segment: further columns of the file.
+        derived: the values that are computed from the rewards of others, see :meth:`with_columns`.
 
     Raises:
         InputError: shapes do not fit together, or a reward is missing or not finite.
@@ -60,6 +63,8 @@ class RewardTable:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     weights: np.ndarray = field(default_factory=lambda: np.empty(0))
     held_out: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: tuple[DerivedColumn, ...] = ()
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -161,6 +166,9 @@ class RewardTable:
 
     def take(self, chosen: Sequence[int]) -> RewardTable:
         """Return the table of these prompts, by number and in this order; at least one."""
+        if self.derived:
+            columns = tuple(column.at_prompts(chosen) for column in self.derived)
+            return self.without_columns().take(chosen).with_columns(columns, self.form)
         rows = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen])
         return RewardTable(
             values=self.values,
@@ -175,6 +183,7 @@ class RewardTable:
             metadata=self.metadata,
             weights=self.weights[list(chosen)] if self.weights.size else self.weights,
             held_out=self.held_out[list(chosen)] if self.held_out.size else self.held_out,
+            labels={name: tuple(entries[i] for i in chosen) for name, entries in self.labels.items()},
         )
 
     def reordered(self, values: Sequence[str]) -> RewardTable:
@@ -183,7 +192,57 @@ class RewardTable:
         Raises:
             InputError: the table lacks one of them.
         """
-        return replace(self, values=tuple(values), rewards=self.rewards[:, [self.index(value) for value in values]])
+        return replace(
+            self,
+            values=tuple(values),
+            rewards=self.rewards[:, [self.index(value) for value in values]],
+            derived=tuple(column for column in self.derived if column.name in values),
+        )
+
+    def labels_of(self, label: str) -> tuple[str, ...]:
+        """Return (prompt,) entries of a label; ``use_case`` is one.
+
+        Raises:
+            InputError: the table has no such label.
+        """
+        if label == USE_CASE:
+            return self.use_cases
+        if label not in self.labels:
+            known = ", ".join((USE_CASE, *self.labels))
+            raise InputError(f"The table has no column of text {label!r}; it has {known}. Use one of these names.")
+        return self.labels[label]
+
+    def with_columns(self, columns: Sequence[DerivedColumn], form: Form | None = None) -> RewardTable:
+        """Return the table with derived columns as further values.
+
+        Args:
+            columns: to be computed; their P(G) is set here.
+            form: in whose means a cohort's share is counted; the table's own by default.
+        """
+        counts = self.candidates
+        masses = np.ones(len(counts)) if self.prompt_weights is None else self.prompt_weights
+        masses = masses * counts if (form or self.form) is Form.POOLED else masses
+        computed = [
+            column_of(
+                column,
+                self.rewards[:, self.index(column.value)],
+                self.labels_of(column.cohort.label) if column.cohort else (),
+                counts,
+                masses,
+            )
+            for column in columns
+        ]
+        return replace(
+            self,
+            values=(*self.values, *(column.name for column in columns)),
+            rewards=np.column_stack([self.rewards, *(rewards for rewards, _ in computed)]),
+            derived=(*self.derived, *(column for _, column in computed)),
+        )
+
+    def without_columns(self) -> RewardTable:
+        """Return the table without its derived columns; the table itself where it has none."""
+        names = {column.name for column in self.derived}
+        return self.reordered([name for name in self.values if name not in names]) if names else self
 
 
 def table_notes(
@@ -225,6 +284,9 @@ def _validate(table: RewardTable) -> None:
     for name in ("prompt_ids", "prompts", "use_cases"):
         if len(getattr(table, name)) != len(counts):
             raise InputError(f"{name} has {len(getattr(table, name))} entries; expected {len(counts)}, one a prompt.")
+    for name, entries in table.labels.items():
+        if len(entries) != len(counts):
+            raise InputError(f"The label {name!r} has {len(entries)} entries; expected {len(counts)}, one a prompt.")
     for name in ("weights", "held_out"):
         if (size := getattr(table, name).size) not in (0, len(counts)):
             raise InputError(f"{name} has {size} entries; expected {len(counts)}, one a prompt, or none.")

@@ -40,6 +40,10 @@ def subsample_candidates(table: RewardTable, candidates: int, *, subsets: int = 
     counts = table.candidates
     if counts.max() <= candidates:
         return table
+    if table.derived:
+        plain = subsample_candidates(table.without_columns(), candidates, subsets=subsets, seed=seed)
+        prompts = np.repeat(np.arange(len(counts)), subsets)
+        return plain.with_columns([column.at_prompts(prompts) for column in table.derived])
     rng = np.random.default_rng(seed)
     rows = []
     for prompt, count in enumerate(counts):
@@ -60,4 +64,5 @@ def subsample_candidates(table: RewardTable, candidates: int, *, subsets: int = 
         metadata=table.metadata,
         weights=table.weights[prompts] if table.weights.size else table.weights,
         held_out=table.held_out[prompts] if table.held_out.size else table.held_out,
+        labels={name: tuple(entries[i] for i in prompts) for name, entries in table.labels.items()},
     )

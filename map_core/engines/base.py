@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from scipy.special import log_softmax, logsumexp
 
 from map_core.core.types import Reply, SamplingSettings, Turn
 from map_core.engines.draw_request import DrawRequest
@@ -57,6 +58,19 @@ class SampledToken:
     log_prob: float
     last: bool
     finished: bool
+
+
+@dataclass(frozen=True)
+class ReplyScore:
+    """How likely a whole reply is.
+
+    Args:
+        log_prob: of the reply at the settings that it is drawn with, its end included, in nats.
+        token_log_probs: of each token at temperature 1 with nothing cut, as :class:`Reply` has them.
+    """
+
+    log_prob: float
+    token_log_probs: tuple[float, ...]
 
 
 class Engine(ABC):
@@ -104,6 +118,14 @@ class Engine(ABC):
         raise InputError(
             f"The engine {self.info.name!r} cannot go on from the beginning of a reply; choose among whole replies."
         )
+
+    def reply_scores(self, request: DrawRequest, replies: Sequence[Reply]) -> list[ReplyScore]:
+        """Compute how likely whole replies are with the request's settings; see :meth:`LocalEngine.reply_scores`.
+
+        Raises:
+            InputError: this engine cannot.
+        """
+        raise InputError(f"The engine {self.info.name!r} cannot tell the probability of a given reply.")
 
     def check(self, request: DrawRequest) -> None:  # noqa: B027 (optional)
         """Refuse a request before any work where the engine can tell beforehand.
@@ -245,6 +267,43 @@ class LocalEngine(Engine):
         nonempty = [list(reply) for reply in replies if len(reply)]
         scores = iter(self._score(ids, nonempty) if nonempty else [])
         return [next(scores) if len(reply) else np.zeros(0) for reply in replies]
+
+    @abstractmethod
+    def _logits_of(self, prompt: list[int], replies: list[list[int]]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield each reply's number and the logits (token + 1, word) of its tokens and of what follows them."""
+
+    def reply_scores(self, request: DrawRequest, replies: Sequence[Reply]) -> list[ReplyScore]:
+        """Compute how likely whole replies are under this model with the request's settings, and their tokens.
+
+        A reply is its tokens and how it ended: by any of the tokens that end a turn, or at the length limit.
+
+        Args:
+            request: prompt, chat and settings, at top-p 1 and top-k 0.
+            replies: with token ids.
+
+        Raises:
+            InputError: the settings cut words, a reply has no token ids, or they are of another model.
+        """
+        settings = request.settings
+        if settings.top_p < 1.0 or settings.top_k:
+            raise InputError(
+                "Whole replies are scored over the whole vocabulary, and the settings have "
+                f"top_p {settings.top_p:g} and top_k {settings.top_k}. Use top_p 1 and top_k 0."
+            )
+        if any(reply.text and not reply.tokens for reply in replies):
+            raise InputError("A reply comes without token ids, so that its probability cannot be told.")
+        rows = [list(reply.tokens) for reply in replies]
+        self._check_tokens(rows)
+        stops = sorted(self.tokenizer.stop_tokens)
+        scores = [ReplyScore(0.0, ())] * len(rows)
+        for i, logits in self._logits_of(self._prompt_ids(request, max(map(len, rows), default=0)), rows):
+            steps, tokens = np.arange(len(rows[i])), rows[i]
+            plain = log_softmax(logits.astype(np.float64), axis=-1)
+            sampled = log_softmax(logits.astype(np.float64) / settings.temperature, axis=-1)
+            end = float(logsumexp(sampled[-1, stops])) if replies[i].finished else 0.0
+            total = float(sampled[steps, tokens].sum()) + end
+            scores[i] = ReplyScore(total, tuple(plain[steps, tokens].tolist()))
+        return scores
 
     def render(self, prompt: str, system: str | None = None, history: Sequence[Turn] = ()) -> list[int]:
         """Return the token ids of a prompt in the model's chat template, up to where the reply begins."""

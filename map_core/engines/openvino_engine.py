@@ -252,6 +252,25 @@ class OpenVinoEngine(LocalEngine):
                 scores[i] = np.concatenate([first_log_probs[reply[:1]], later])
         return scores
 
+    def _logits_of(self, prompt: list[int], replies: list[list[int]]) -> Iterator[tuple[int, np.ndarray]]:
+        request = self._scorer.create_infer_request()
+        order = sorted(range(len(replies)), key=lambda i: -len(replies[i]))
+        while order:
+            length = len(replies[order[0]])
+            count = max(1, _SCORED_AT_ONCE // max(length, 1))
+            batch, order = order[:count], order[count:]
+            request.reset_state()
+            first = request.infer(_inputs(np.array([prompt]), 0, np.zeros(1)))[0][:, -1].copy()
+            if not length:
+                yield from ((i, first) for i in batch)
+                continue
+            padded = np.zeros((len(batch), length), dtype=np.int64)
+            for row, i in enumerate(batch):
+                padded[row, : len(replies[i])] = replies[i]
+            logits = request.infer(_inputs(padded, len(prompt), np.zeros(len(batch))))[0]
+            for row, i in enumerate(batch):
+                yield i, np.concatenate([first, logits[row, : len(replies[i])]])
+
 
 def _inputs(tokens: np.ndarray, before: int, beams: np.ndarray) -> dict[str, np.ndarray]:
     """Return the graph's inputs for tokens (row, position) that follow ``before`` cached ones of the rows ``beams``."""

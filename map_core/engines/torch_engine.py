@@ -54,6 +54,9 @@ class TorchEngine(LocalEngine):
     def _score(self, prompt: list[int], replies: list[list[int]]) -> list[np.ndarray]:
         return self._model.log_probs_after(prompt, replies)
 
+    def _logits_of(self, prompt: list[int], replies: list[list[int]]) -> Iterator[tuple[int, np.ndarray]]:
+        return self._model.logits_after(prompt, replies)
+
     def _decode(
         self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
     ) -> Iterator[list[SampledToken]]:

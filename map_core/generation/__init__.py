@@ -4,6 +4,7 @@ request       the request and its methods
 sampler       the one way from a prompt to a base and an aligned reply
 resample      whole replies: K candidates, one choice
 smc           block-wise re-sampling, sequential Monte Carlo
+proposal      candidates of a tuned model, chosen with weights exp(lambda . r) p0 / q
 candidates    candidates as they are written, scored and chosen among
 choice        one of K candidates with probability softmax(lambda . r)
 reward_cache  rewards of one prompt's replies, each reply once

@@ -16,6 +16,7 @@ from map_core.generation.choice import Choice, choose
 from map_core.generation.events import Finished, Scored
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.reward_cache import Scoring
+from map_core.generation.weighted_rewards import weighted_rewards
 
 if TYPE_CHECKING:
     from map_core.generation.weights import CurrentWeights
@@ -108,12 +109,10 @@ def choose_by_weights(
     log_offsets: np.ndarray | None = None,
 ) -> Choice:
     """Choose by the current weights; values without a weight do not count."""
-    by_value = weights.by_value
-    names = [name for name in rewards if by_value.get(name, 0.0) != 0.0]
-    table = np.array([rewards[name] for name in names], dtype=np.float64).reshape(len(names), candidates).T
+    table, counted = weighted_rewards(rewards, weights.by_value, candidates)
     return choose(
         table,
-        [by_value[name] for name in names],
+        counted,
         request.seed,
         log_offsets=log_offsets,
         best=request.method is Method.BEST,

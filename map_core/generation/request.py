@@ -7,7 +7,7 @@ server can rely on it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from map_core.core.types import SamplingSettings, Turn
 from map_core.engines.draw_request import DrawRequest
 from map_core.errors import InputError
 from map_core.generation.choice import base_pick
+from map_core.generation.weighted_rewards import scored_values
 from map_core.scoring.specification import Specification
 
 #: Beyond these a request is refused: a page and a queue should survive a slip of the finger.
@@ -45,7 +46,8 @@ class GenerationRequest:
 
     Args:
         prompt: what the person wrote; never empty.
-        weights: lambda by value, 1/reward, any finite number.
+        weights: lambda by value, 1/reward, any finite number; of a share or a tail of a value by its name, see
+            :mod:`map_core.palettes.column_names`.
         values: further values whose rewards are shown; those with a weight are shown anyway.
         candidates: K, from 1 to :data:`MOST_CANDIDATES`.
         settings: how the base model is sampled; the settings of the table that gave the weights.
@@ -153,7 +155,11 @@ class GenerationRequest:
     @property
     def scored(self) -> tuple[str, ...]:
         """The values that are scored: those with a weight, then the others to be shown."""
-        return tuple(dict.fromkeys((*self.weights, *self.values)))
+        return self.values_of((*self.weights, *self.values))
+
+    def values_of(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the values behind these weights: a share of kindness is scored on kindness."""
+        return scored_values(tuple(names), {value.name for value in self.own})
 
 
 def check_weights(weights: Mapping[str, float]) -> None:

@@ -3,7 +3,8 @@
 The one way from a prompt to a base and an aligned reply, for the command line, the worker and the library.
 :func:`generation_events` is a plain generator of frozen events (:mod:`map_core.generation.events`), so whoever reads it
 sets the pace, and closing it stops the engine within one token. How candidates become a reply is the request's method:
-:mod:`resample` or :mod:`smc`. Constraint: no thread, no queue, no model library; engine and scorers are handed in.
+:mod:`resample`, :mod:`smc` or, with a tuned model, :mod:`proposal`. Constraint: no thread, no queue, no model library;
+engine and scorers are handed in.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from map_core.errors import InputError
 from map_core.generation.events import Begun, Event, Finished
+from map_core.generation.proposal import check_proposal, sample_proposals
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.resample import sample_whole
 from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
@@ -34,6 +36,7 @@ def generation_events(
     costs: ScoringCosts | None = None,
     cache: RewardCache | None = None,
     weights: CurrentWeights | None = None,
+    proposal: Engine | None = None,
 ) -> Generator[Event, None, None]:
     """Draw candidates, score them, and pick the aligned reply.
 
@@ -44,6 +47,8 @@ def generation_events(
         costs: what scoring cost in earlier requests, updated on the way.
         cache: rewards of earlier requests, updated on the way.
         weights: in place of the request's, and may be changed on the way; changed ones count from there on.
+        proposal: a tuned model that all candidates but the base one are drawn from, see
+            :mod:`map_core.generation.proposal`.
 
     Yields:
         :class:`Begun`, then :class:`Tokens` a decoding step with other events between them, and :class:`Finished`.
@@ -63,10 +68,15 @@ def generation_events(
     if (request.beginning or request.verbatim) and not engine.extends:
         what = "a given beginning of the reply" if request.beginning else "text without a chat"
         raise InputError(f"The engine {engine.info.name!r} takes whole chats alone, and cannot go on from {what}.")
+    if proposal is not None:
+        check_proposal(request, engine, proposal)
     weights = CurrentWeights(request.weights) if weights is None else weights
     yield Begun(request.base)
-    method = sample_blocks if blockwise else sample_whole
-    with closing(method(engine, scoring, request, weights)) as events:
+    if proposal is not None:
+        drawn = sample_proposals(engine, proposal, scoring, request, weights)
+    else:
+        drawn = (sample_blocks if blockwise else sample_whole)(engine, scoring, request, weights)
+    with closing(drawn) as events:
         for event in events:
             if isinstance(event, Finished):
                 yield replace(event, prompt_tokens=engine.prompt_tokens(request.draw_request()))

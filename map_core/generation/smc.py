@@ -33,6 +33,7 @@ from map_core.generation.candidates import CandidateBuffer, choose_by_weights, f
 from map_core.generation.events import Event, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import Scoring
+from map_core.generation.weighted_rewards import weighted_rewards
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
@@ -70,15 +71,19 @@ def sample_blocks(
         settings = replace(request.settings, max_new_tokens=min(request.block, longest - start))
         final = start + settings.max_new_tokens >= longest
         yield from _extend_block(engine, request, buffer, settings, number, final)
-        guides = [name for name in scoring.partial if weights.by_value.get(name, 0.0) != 0.0]
+        weighted = request.values_of(name for name, weight in weights.by_value.items() if weight != 0.0)
+        guides = [name for name in scoring.partial if name in weighted]
         if buffer.ended or not guides:
             continue
         replies, phi = buffer.replies(), np.zeros(count)
         beta = (start + settings.max_new_tokens) / longest
+        partial_rewards = {}
         for name in guides:
-            partial_rewards = scoring.rewards(name, replies, complete=False)
-            yield Scored(name, partial_rewards, provisional=True)
-            phi += beta * weights.by_value[name] * np.nan_to_num(partial_rewards)
+            partial_rewards[name] = scoring.rewards(name, replies, complete=False)
+            yield Scored(name, partial_rewards[name], provisional=True)
+        # Weights may have been changed while the values were scored: those of other values count later.
+        table, counted = weighted_rewards(partial_rewards, weights.by_value, count)
+        phi += beta * np.nan_to_num(table) @ np.array(counted)
         resampled = resample(phi[particles], offsets[particles], stream)
         if resampled is not None:
             ancestors = np.arange(count)
@@ -93,7 +98,8 @@ def sample_blocks(
             yield Resampled(buffer.step, tuple(ancestors.tolist()))
     replies = buffer.replies()
     rewards = yield from score_complete(scoring, replies)
-    late = [name for name, weight in weights.by_value.items() if weight and name not in scoring.partial]
+    weighted = request.values_of(name for name, weight in weights.by_value.items() if weight)
+    late = [name for name in weighted if name not in scoring.partial]
     notes = [f"Only whole replies can be scored on {', '.join(late)}, so it counts at the end."] if late else []
     choice = choose_by_weights(rewards, request, weights, count, offsets)
     yield finished_event(buffer, scoring, replies, rewards, choice, tuple(offsets.tolist()), *notes)

@@ -117,7 +117,8 @@ def solve(table: Table, targets: Targets) -> Solved:
 
     Args:
         table: from :func:`load_table`.
-        targets: a level a value; values left out are free.
+        targets: a level a value, or a share or a level over some prompts as in ``{"kindness>=p20": 0.95}``; values left
+            out are free.
 
     Raises:
         InputError: an unknown value, or a level that cannot be read.
@@ -128,7 +129,7 @@ def solve(table: Table, targets: Targets) -> Solved:
         >>> round(solved.kl, 2), solved.weights["kindness"]
         (0.45, 0.0)
     """
-    levels = checked_table(table).standardised(targets)
+    table, levels = checked_table(table).aimed(targets)
     solution = solve_weights(table.oracle, levels)
     return Solved(table, table.named(levels), solution if solution.status is Status.CONVERGED else None)
 
@@ -150,7 +151,7 @@ def assess(table: Table, targets: Targets, *, budget: float | None = None) -> As
         >>> palette.verdict.value, sorted(palette.certificate)
         ('out_of_reach', ['humor', 'kindness'])
     """
-    levels = checked_table(table).standardised(targets)
+    table, levels = checked_table(table).aimed(targets)
     assessment = assess_levels(table.oracle, levels, budget=budget)
     return Assessed(table, table.named(levels), assessment.solution, assessment)
 
@@ -176,5 +177,6 @@ def error_bars(table: Table, targets: Targets, *, level: float = 0.9, seed: int 
         >>> checked.probability[checked.verdict] > 0.9
         True
     """
-    standardised = confidence(checked_table(table).oracle, table.standardised(targets), level=level, seed=seed)
-    return standardised.in_reward_units(table.oracle)
+    table, levels = checked_table(table).aimed(targets)
+    bars = confidence(table.oracle, levels, level=level, seed=seed)
+    return bars.in_reward_units(table.oracle)

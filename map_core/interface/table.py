@@ -18,7 +18,8 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.interface.notebook import html_table, level_text
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.palettes.targets import resolve
+from map_core.palettes.target_columns import with_target_columns
+from map_core.palettes.targets import checked_names, resolve
 from map_core.text.units import Units
 
 Targets = Mapping[str, float | str]
@@ -59,6 +60,22 @@ class Table:
             InputError: an unknown value, or a level that cannot be read.
         """
         return self.oracle.standardise(resolve(targets, self.rewards, self.oracle))
+
+    def aimed(self, targets: Targets) -> tuple[Table, np.ndarray]:
+        """Return the table with the shares and cohorts that targets name as further values, and the targets.
+
+        Args:
+            targets: a level a value, or as :mod:`map_core.palettes.column_names` names shares and cohorts.
+
+        Returns:
+            The table, itself where nothing is added, and (value,) standard deviations above base, NaN for free values.
+
+        Raises:
+            InputError: an unknown value, or a level that cannot be read.
+        """
+        table, oracle, (named,) = with_target_columns(self.rewards, self.oracle, [checked_names(targets)])
+        levels = oracle.standardise(resolve(named, table, oracle))
+        return (self if table is self.rewards else Table(table, oracle)), levels
 
     def position(self, value: str) -> int:
         """Return the position of a value.

@@ -137,10 +137,10 @@ def frontier(
         >>> len(contours.points(0.5))
         41
     """
-    checked_table(table)
+    table, levels = checked_table(table).aimed(floors or {})
     nats = [b for b in BUDGETS if b < table.oracle.log_candidates] if budgets is None else list(budgets)
     first, second = (table.position(value) for value in pair)
-    kept = table.standardised(floors) if floors else None
+    kept = levels if floors else None
     traced = frontiers.frontier(table.oracle, (first, second), nats, floors=kept, limit=limit)
     return Contours(table, (pair[0], pair[1]), traced)
 
@@ -163,7 +163,6 @@ def sensitivity(table: Table, targets: Targets, value: str, *, points: int = 41)
         >>> bool(np.all(np.diff(sweep.kl) > 0))
         True
     """
-    curve = sensitivities.sensitivity_curve(
-        checked_table(table).oracle, table.standardised(targets), table.position(value), points=points
-    )
+    table, levels = checked_table(table).aimed(targets)
+    curve = sensitivities.sensitivity_curve(table.oracle, levels, table.position(value), points=points)
     return Sweep(table, value, curve)

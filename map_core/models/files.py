@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.models import adapters
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
@@ -135,7 +136,8 @@ def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:
     """Find a model's files without downloading anything.
 
     Args:
-        name: a default model, a folder with safetensors, or a name on a hub that is in the local hub cache.
+        name: a default model, a folder with safetensors or a LoRA adapter, or a name on a hub that is in the local hub
+            cache.
         verify: compare the hashes of a default model's files too, not only their sizes.
 
     Raises:
@@ -346,7 +348,31 @@ def weights_in(name: str, folder: Path) -> list[Path]:
 
 
 def _from_folder(name: str, folder: Path) -> ModelFiles:
+    if adapters.is_adapter(folder):
+        return _merged(name, folder)
     return ModelFiles(name, folder, _weights_hash(weights_in(name, folder)), f"folder {folder}")
+
+
+def _merged(name: str, folder: Path) -> ModelFiles:
+    """Return the model that an adapter makes of its base model; merged into the cache at the first use."""
+    from filelock import FileLock
+
+    base = locate(adapters.base_model(folder))
+    parts = [base.sha256, sha256_of(folder / adapters.WEIGHTS), sha256_of(folder / adapters.CONFIG)]
+    digest = hashlib.sha256("".join(parts).encode()).hexdigest()
+    home = cache_folder() / "merged" / digest[:20]
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.with_suffix(".lock")):
+        if cache_fault(home, digest) is not None:
+            work = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=home.parent))
+            try:
+                adapters.merge(base.folder, folder, work / "merged")
+                write_manifest(work / "merged", {"name": name, "sha256": digest})
+                shutil.rmtree(home, ignore_errors=True)
+                (work / "merged").rename(home)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    return ModelFiles(name, home, digest, f"adapter {folder} on {base.name}")
 
 
 def _weights_hash(weights: list[Path]) -> str:

@@ -108,6 +108,34 @@ class LanguageModel:
                     scores[i] = np.concatenate([first[[reply[0]]], later[row, : len(reply) - 1]])
         return scores
 
+    def logits_after(self, prefix: Sequence[int], replies: Sequence[Sequence[int]]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield each reply's number and the logits (token + 1, word) of its tokens and of what follows them, float32.
+
+        Args:
+            prefix: token ids, at least one.
+            replies: token ids; may be empty.
+        """
+        import torch
+
+        order = sorted(range(len(replies)), key=lambda i: -len(replies[i]))
+        with torch.inference_mode():
+            cache, last = self.prefill(prefix)
+            first = last.float().cpu().numpy()[None]
+            while order:
+                length = len(replies[order[0]])
+                count = max(1, _TOKENS_PER_PASS // max(length, 1))
+                batch, order = order[:count], order[count:]
+                if not length:
+                    yield from ((i, first) for i in batch)
+                    continue
+                padded = torch.zeros(len(batch), length, dtype=torch.long)
+                for row, i in enumerate(batch):
+                    padded[row, : len(replies[i])] = torch.tensor(list(replies[i]), dtype=torch.long)
+                rows = repeated_cache(cache, len(batch))
+                logits = self.model(input_ids=padded.to(self.device), past_key_values=rows, use_cache=True).logits
+                for row, i in enumerate(batch):
+                    yield i, np.concatenate([first, logits[row, : len(replies[i])].float().cpu().numpy()])
+
     def _following(self, tokens: Any, cache: Any) -> Any:
         """Return the log-probabilities, (row, position - 1), of each row's tokens after its first one.
 

@@ -18,6 +18,7 @@ import numpy as np
 from map_core.data.distribution import Percentiles
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.palettes.column_names import parse_name
 
 #: The name of all use cases together.
 ALL = "All use cases"
@@ -88,10 +89,13 @@ class Palette:
     Args:
         use_case: whose prompts count, :data:`ALL` for all of them.
         targets: one a value of the table.
+        columns: levels and shares as written, a number or text such as ``p60``, by the names of shares and cohorts
+            (:mod:`map_core.palettes.column_names`).
     """
 
     use_case: str = ALL
     targets: Mapping[str, Target] = field(default_factory=dict)
+    columns: Mapping[str, float | str] = field(default_factory=dict)
 
     def with_target(self, name: str, target: Target) -> Palette:
         """Return the palette with one target changed."""
@@ -99,7 +103,9 @@ class Palette:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values, as saved in the database and in files."""
-        return {"use_case": self.use_case, "targets": {name: target.as_dict() for name, target in self.targets.items()}}
+        targets = {name: target.as_dict() for name, target in self.targets.items()}
+        content: dict[str, Any] = {"use_case": self.use_case, "targets": targets}
+        return content | ({"columns": dict(self.columns)} if self.columns else {})
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Palette:
@@ -117,7 +123,8 @@ class Palette:
                     None if level is None else _finite(name, level),
                     **{flag: bool(content_of_target.get(flag, False)) for flag in ("free", "keep", "locked")},
                 )
-            return cls(str(content.get("use_case", ALL)), targets)
+            columns = {str(name): _written(name, level) for name, level in content.get("columns", {}).items()}
+            return cls(str(content.get("use_case", ALL)), targets, columns)
         except (KeyError, TypeError, AttributeError) as error:
             expected = '{"use_case": ..., "targets": {name: {"percentile": 70}}}'
             raise InputError(f"The palette is {content!r:.200}; expected {expected}.") from error
@@ -136,6 +143,7 @@ class Palette:
             exact = "" if target.level is None else f"={target.level:.12g}"
             text = "keep" if target.keep else f"p{target.percentile:.6g}{exact}"
             items.append(f"{quote(name, safe=_SAFE)}:{text}{'!' if target.locked else ''}")
+        items += [f"{quote(name, safe=_SAFE)}:{quote(str(level), safe=_SAFE)}" for name, level in self.columns.items()]
         parameters = {"palette": ";".join(items) or "free"}
         return parameters if self.use_case == ALL else parameters | {"use": self.use_case}
 
@@ -152,7 +160,12 @@ class Palette:
         """
         text = parameters.get("palette", "")
         targets = {name: Target(50.0, free=True) for name in values}
+        columns: dict[str, float | str] = {}
         for item in [] if text in ("", "free") else text.split(";"):
+            written, _, level_text = item.strip().partition(":")
+            if level_text and unquote(written) not in targets and parse_name(unquote(written), values) is not None:
+                columns[unquote(written)] = unquote(level_text)
+                continue
             match = _ITEM.fullmatch(item.strip())
             if match is None:
                 raise InputError(f"The palette in the address has {item!r}; expected {_EXPECTED}.")
@@ -165,7 +178,7 @@ class Palette:
             level = None if match["level"] is None else _finite(name, match["level"])
             percentile = 50.0 if match["keep"] else _percentile(name, match["percentile"])
             targets[name] = Target(percentile, level, keep=bool(match["keep"]), locked=bool(match["locked"]))
-        return cls(parameters.get("use", ALL), targets)
+        return cls(parameters.get("use", ALL), targets, columns)
 
 
 def standardised(palette: Palette, values: Sequence[str], oracle: Oracle, percentiles: Percentiles) -> np.ndarray:
@@ -208,6 +221,12 @@ def _finite(name: str, value: Any) -> float:
     if not math.isfinite(number):
         raise InputError(f"The level of {name} is {value!r}; expected a finite number in reward units.")
     return number
+
+
+def _written(name: Any, level: Any) -> float | str:
+    if isinstance(level, bool) or not isinstance(level, int | float | str):
+        raise InputError(f"The target of {name} is {level!r}; expected a number, or text such as p60.")
+    return level
 
 
 def _percentile(name: str, value: Any) -> float:

@@ -46,20 +46,44 @@ def resolve(targets: Mapping[str, Any], table: RewardTable | None, oracle: Oracl
         >>> resolve({"humor": "p70"}, table, oracle)  # doctest: +SKIP
         RewardLevels([ nan, 1.25])
     """
-    if not isinstance(targets, Mapping):
-        raise InputError(f'Targets are {targets!r}; expected names with levels, such as {{"humor": "p70"}}.')
     levels = np.full(len(oracle.values), np.nan)
-    for name, level in targets.items():
+    for name, level in checked_names(targets).items():
         if name not in oracle.values:
             raise InputError(
                 f"Unknown value {name!r}; this table has {', '.join(oracle.values)}. Use one of these names."
             )
         j = oracle.values.index(name)
-        levels[j] = _parse_level(name, level, table, j, oracle)
+        levels[j] = parse_level(name, level, table, j, oracle)
     return RewardLevels.of(levels)
 
 
-def _parse_level(name: str, level: Any, table: RewardTable | None, j: int, oracle: Oracle) -> float:
+def checked_names(targets: Any) -> Mapping[str, Any]:
+    """Return targets that are names with levels.
+
+    Raises:
+        InputError: they are something else.
+    """
+    if not isinstance(targets, Mapping):
+        raise InputError(f'Targets are {targets!r}; expected names with levels, such as {{"humor": "p70"}}.')
+    return targets
+
+
+def parse_level(name: str, level: Any, table: RewardTable | None, j: int, oracle: Oracle) -> float:
+    """Parse one level as people write it.
+
+    Args:
+        name: whose level it is, for messages.
+        level: as in :func:`resolve`.
+        table: likewise.
+        j: position of the value.
+        oracle: as in :func:`resolve`.
+
+    Returns:
+        The level in reward units.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     text = level.strip() if isinstance(level, str) else level
     if isinstance(text, str):
         if match := _PERCENTILE.fullmatch(text):

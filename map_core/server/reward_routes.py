@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from map_core.analysis.generation_weights import GenerationWeights
 from map_core.errors import EngineError, InputError
 from map_core.generation.given_replies import GivenReplies, ReplyRewards
+from map_core.generation.weighted_rewards import scored_values, weighted_rewards
 from map_core.server.errors import Refusal
 from map_core.server.fields import read_fields
 from map_core.server.generation_routes import body_schema
@@ -60,7 +62,8 @@ class RewardRequest:
                 for row, reward in zip(rows, scored.rewards[name], strict=True):
                     by_value[name][row] = reward
             notes += [note for note in scored.notes if note not in notes]
-        sums = [sum(weight * by_value[name][row] for name, weight in self.weights.items()) for row in range(count)]
+        table, counted = weighted_rewards(by_value, self.weights, count)
+        sums = [float(total) for total in table @ np.array(counted)]
         in_force = {
             "palette": self.palette,
             "asked": dict(self.aim.asked) if self.aim else None,
@@ -112,7 +115,7 @@ def read_reward_request(parser: RequestParser, content: bytes, address: Mapping[
         palette,
         aim,
         weights,
-        tuple(dict.fromkeys((*weights, *values))),
+        scored_values((*weights, *values), steering.scored),
         tuple(notes),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from map_core.analysis.generation_weights import GenerationWeights, GenerationWeightsSolver
+from map_core.generation.weighted_rewards import scored_values
 from map_core.scoring import Specification, cards, scorable_values
 from map_core.server.errors import Refusal, shortened
 
@@ -77,7 +78,7 @@ class Steering:
         """
         if weights is None:
             return None
-        self.check_values("weights", tuple(weights))
+        self.check_values("weights", scored_values(tuple(weights), self.scored))
         for name, weight in weights.items():
             if not abs(weight) <= LARGEST_WEIGHT:
                 raise Refusal(

@@ -23,6 +23,7 @@ from map_core.errors import InputError
 from map_core.generation.choice import Choice, choose
 from map_core.generation.events import Begun, Finished, More, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest, Method, check_weights
+from map_core.generation.weighted_rewards import weighted_rewards
 from map_core.service.messages import FailureKind, GenerationCancelled, GenerationEvent, GenerationFailed
 from map_core.service.snapshot import Candidate, GenerationSnapshot, Phase
 
@@ -117,7 +118,7 @@ class Generation:
             InputError: a weight that is not finite, or on a value that this generation does not score.
         """
         check_weights(weights)
-        unknown = [name for name in weights if name not in self.request.scored]
+        unknown = [name for name in self.request.values_of(weights) if name not in self.request.scored]
         if unknown:
             raise InputError(
                 f"This generation does not score {', '.join(map(repr, unknown))}; it scores "
@@ -151,12 +152,11 @@ class Generation:
         done = self._phase is Phase.DONE
         if not (self._rewards or done):
             return None
-        names = [name for name in self._rewards if weights.get(name, 0.0) != 0.0]
-        table = np.array([self._rewards[name] for name in names]).reshape(len(names), len(self._log_offsets)).T
         try:
+            table, counted = weighted_rewards(self._rewards, weights, len(self._log_offsets))
             return choose(
                 table,
-                [weights[name] for name in names],
+                counted,
                 self.request.seed,
                 log_offsets=self._log_offsets if done else np.where(np.isinf(self._log_offsets), math.inf, 0.0),
                 best=self.request.method is Method.BEST,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,9 +54,8 @@ def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> s
     levels = oracle.rewards_at(standardised(written.palette, table.values, oracle, percentiles(table, oracle.form)))
     content: dict[str, Any] = {
         "name": written.name,
-        "targets": {
-            name: float(level) for name, level in zip(table.values, levels, strict=True) if not np.isnan(level)
-        },
+        "targets": {name: float(level) for name, level in zip(table.values, levels, strict=True) if not np.isnan(level)}
+        | dict(written.palette.columns),
         "palette": written.palette.as_dict(),
     }
     content |= {name: text for name in ("colour", "note") if (text := getattr(written, name))}
@@ -117,7 +116,7 @@ def _whole(palette: Palette, values: Sequence[str]) -> Palette:
     unknown = [name for name in palette.targets if name not in values]
     if unknown:
         raise InputError(f"{unknown[0]!r} is no value of this table; it has {', '.join(values)}.")
-    return Palette(palette.use_case, {name: palette.targets.get(name, Target(50.0, free=True)) for name in values})
+    return replace(palette, targets={name: palette.targets.get(name, Target(50.0, free=True)) for name in values})
 
 
 def _of_levels(levels: np.ndarray, table: RewardTable, form: Form, use_case: str) -> Palette:

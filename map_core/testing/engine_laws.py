@@ -7,6 +7,7 @@ model must be able to write 24 different tokens, see :mod:`map_core.testing` for
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
@@ -105,6 +106,22 @@ def log_probs_do_not_depend_on_the_batch(engine: LocalEngine, largest: float) ->
     for reply, log_probs in zip(replies, together, strict=True):
         assert log_probs.dtype == np.float64
         np.testing.assert_allclose(engine.log_probs(PROMPT, [reply])[0], log_probs, rtol=0, atol=largest)
+
+
+def the_probabilities_of_all_short_replies_add_up_to_one(engine: LocalEngine) -> None:
+    """Check that replies of at most one token, however they end, are everything that can be drawn, at a temperature."""
+    request = DrawRequest(PROMPT, settings=SamplingSettings(temperature=0.7, max_new_tokens=1))
+    words = [token for token in range(engine.tokenizer.vocabulary_size) if token not in engine.tokenizer.stop_tokens]
+    replies = [Reply("x", (token,), finished=False) for token in words] + [Reply("", (), finished=True)]
+    scores = engine.reply_scores(request, replies)
+    assert math.isclose(sum(math.exp(score.log_prob) for score in scores), 1.0, rel_tol=1e-3)
+    # At temperature 1 a reply that is cut off is its tokens.
+    (reply,) = engine.complete(DrawRequest(PROMPT, settings=SamplingSettings(max_new_tokens=4)))
+    plain = DrawRequest(PROMPT, settings=SamplingSettings(max_new_tokens=4))
+    (score,) = engine.reply_scores(plain, [Reply(reply.text, reply.tokens, finished=False)])
+    (log_probs,) = engine.log_probs(PROMPT, [reply.tokens])
+    assert math.isclose(score.log_prob, float(log_probs.sum()), abs_tol=1e-2)
+    assert np.allclose(score.token_log_probs, log_probs, atol=1e-2)
 
 
 def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draws: int = 600) -> None:

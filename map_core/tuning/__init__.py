@@ -7,6 +7,12 @@ policy       log-probabilities of replies at the table's temperature, with gradi
 offline      training on the table's replies
 online       training on new replies, TRL's RLOO
 rewards      reward functions of an online run
+sampling     how far the trainer's p0 is from the table's
+estimate     time, memory and disk of a tuning, from one measured step
+checkpoints  checkpoints by the clock
+held_out     what the tuned model does on prompts that it was not tuned on, by importance weights
+run          one tuning, from table and weights to a folder
+card         the folder's card
 
 Nothing is imported here: torch, transformers, peft and trl load when a model is tuned.
 """

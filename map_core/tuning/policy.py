@@ -17,7 +17,8 @@ import torch
 
 from map_core.tuning.examples import PromptExamples
 
-_END, _PADDING = -1, -2
+#: Entries of :attr:`ReplyBatch.targets` that are no tokens.
+END, PADDING = -1, -2
 #: Tokens of replies in a pass without gradients: their logits over 50,000 words take 400 MB.
 _TOKENS_PER_PASS = 2048
 
@@ -29,7 +30,7 @@ class ReplyBatch:
     Args:
         input_ids: (reply, position) the prompt and the reply, padded at the end, where causal attention keeps the
             padding from what comes before.
-        targets: (reply, step) the token drawn at each step, :data:`_END` for the end of the turn, then padding.
+        targets: (reply, step) the token drawn at each step, :data:`END` for the end of the turn, then :data:`PADDING`.
     """
 
     input_ids: torch.Tensor
@@ -41,14 +42,14 @@ class ReplyBatch:
         longest = max(len(examples.replies[row]) for row in rows)
         start = len(examples.tokens)
         input_ids = torch.zeros(len(rows), start + longest, dtype=torch.long)
-        targets = torch.full((len(rows), longest + 1), _PADDING, dtype=torch.long)
+        targets = torch.full((len(rows), longest + 1), PADDING, dtype=torch.long)
         input_ids[:, :start] = torch.tensor(examples.tokens)
         for place, row in enumerate(rows):
             reply = torch.tensor(examples.replies[row], dtype=torch.long)
             input_ids[place, start : start + len(reply)] = reply
             targets[place, : len(reply)] = reply
             if examples.finished[row]:
-                targets[place, len(reply)] = _END
+                targets[place, len(reply)] = END
         return cls(input_ids, targets)
 
 
@@ -101,8 +102,8 @@ class Policy:
         logits = logits.float() / self.temperature
         ends = logits[..., list(self.stops)].logsumexp(-1)
         drawn = logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
-        scores = torch.where(targets == _END, ends, drawn) - logits.logsumexp(-1)
-        return scores.masked_fill(targets == _PADDING, 0.0).sum(-1)
+        scores = torch.where(targets == END, ends, drawn) - logits.logsumexp(-1)
+        return scores.masked_fill(targets == PADDING, 0.0).sum(-1)
 
     def base_log_probs(self, batch: ReplyBatch) -> torch.Tensor:
         """Return (reply,) the same under the base model, without a gradient."""

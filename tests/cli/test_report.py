@@ -153,7 +153,7 @@ def test_generate_and_serve_read_their_snippets(path: Path, tmp_path: Path, monk
     assert options["use_case"] == "Customer support"
     from map_core.cli.inputs import open_table, read_palettes
 
-    (palette,) = read_palettes(open_table(path, options["use_case"], options["form"]), (), options["palettes"])
+    _, (palette,) = read_palettes(open_table(path, options["use_case"], options["form"]), (), options["palettes"])
     assert palette.targets == pytest.approx(report.assessment.targets, nan_ok=True)
     assert palette.record["name"] == "Support 'one'"
 

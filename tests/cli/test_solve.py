@@ -183,3 +183,66 @@ def test_tables_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtur
     save(single, tmp_path / "single.parquet")
     assert main(["solve", str(tmp_path / "single.parquet"), "--target", "humor=1", "--form", "per-prompt"]) == 1
     assert "Use the pooled form" in capsys.readouterr().err
+
+
+def test_shares_and_cohorts_beside_levels(table: Path, capsys: pytest.CaptureFixture[str]):
+    targets = ["humor>=p20:0.95", "helpfulness<p10=5%", "positivity@Stories=+0.2sd", "humor=p60"]
+    options = [word for target in targets for word in ("--target", target)]
+    assert main(["solve", str(table), *options, "--json"]) == 0
+    result = strict(capsys.readouterr().out)
+    assert result["targets"]["humor>=p20"] == 0.95
+    assert result["targets"]["helpfulness>=p10"] == 0.95
+    assert all(result["levels"][name] >= level - 1e-8 for name, level in result["targets"].items())
+    humor, _, positivity = result["columns"].values()
+    assert humor["value"] == "humor"
+    assert humor["reply"] == f"humor>={humor['threshold']!r}"
+    assert positivity["cohort"] == {"label": "use_case", "entry": "Stories"}
+    assert positivity["prompts"] == 0.5
+
+
+def test_a_share_in_a_targets_file(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    palettes = tmp_path / "palettes.jsonl"
+    palettes.write_text('{"targets": {"humor>=p20": 0.95}}\n{"targets": {"humor": "p60"}}\n')
+    assert main(["solve", str(table), "--targets-file", str(palettes), "--json"]) == 0
+    shared, plain = map(strict, capsys.readouterr().out.splitlines())
+    assert shared["levels"]["humor>=p20"] == pytest.approx(0.95)
+    assert "humor>=p20" not in plain["targets"]
+    assert main(["solve", str(table), "--target", "humor=p60", "--json"]) == 0
+    alone = strict(capsys.readouterr().out)
+    assert plain["kl"] == pytest.approx(alone["kl"], abs=1e-9)
+
+
+def test_every_reply_above_a_threshold_lies_on_the_edge(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["solve", str(table), "--target", "humor>=p20:1"]) == 0
+    assert "on the very edge" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (["humor>=p20"], "is no NAME>=LEVEL:SHARE, such as humor>=p20:0.95"),
+        (["humor>=p20:2"], "expected a number from 0 to 1"),
+        (["humor>=p20:0.5", "humor<p20:0.1"], "given twice"),
+        (["humor@Sport=p60"], "No prompt has 'Sport'"),
+    ],
+)
+def test_a_share_or_a_cohort_that_cannot_be_is_said(
+    table: Path, targets: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["solve", str(table), *[word for target in targets for word in ("--target", target)]]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["nearest", "sensitivity", "confidence", "baselines", "sequence"])
+def test_other_commands_take_shares_and_cohorts(command: str, table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["--target", "humor>=p20:0.9", "--target", "positivity@Stories=+0.1sd", "--json"]
+    assert main([command, str(table), *options]) == 0
+    assert strict(capsys.readouterr().out)["targets"]["humor>=p20"] == 0.9
+
+
+def test_a_share_is_a_floor_and_an_end_of_a_frontier(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["--pair", "humor>=p20,helpfulness", "--floor", "positivity>=p10:0.9", "--budget", "0.5", "--json"]
+    assert main(["frontier", str(table), *options]) == 0
+    frontier = strict(capsys.readouterr().out)["frontiers"][0]
+    assert frontier["values"] == ["humor>=p20", "helpfulness"]
+    assert frontier["floors"] == {"positivity>=p10": 0.9}

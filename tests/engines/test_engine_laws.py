@@ -109,6 +109,10 @@ def test_log_probs_do_not_depend_on_the_batch(engine: Engine) -> None:
     laws.log_probs_do_not_depend_on_the_batch(engine, largest=1e-4)
 
 
+def test_the_probabilities_of_all_short_replies_add_up_to_one(engine) -> None:
+    laws.the_probabilities_of_all_short_replies_add_up_to_one(engine)
+
+
 @pytest.mark.parametrize(
     "settings",
     [SamplingSettings(), SamplingSettings(0.7, top_k=12), SamplingSettings(1.3, top_p=0.6), laws.CUT],

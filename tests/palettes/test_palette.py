@@ -167,3 +167,25 @@ def test_an_address_that_cannot_be_read_is_refused(text, message):
     with pytest.raises(InputError) as refused:
         Palette.from_query({"palette": text}, ("humor", "kindness"))
     assert message in str(refused.value)
+
+
+def test_targets_of_shares_and_cohorts_travel_with_a_palette():
+    columns = {"humor>=p20": 0.95, "humor@Care; nights": "p60", "helpfulness>=0.25@language=de": "90%"}
+    palette = Palette("Care", {"humor": Target(70.0)}, columns)
+    assert Palette.from_dict(json.loads(json.dumps(palette.as_dict()))) == palette
+    read = Palette.from_query(palette.to_query(), VALUES)
+    assert {name: str(level) for name, level in columns.items()} == read.columns
+    assert read.targets["humor"] == Target(70.0)
+    assert Palette.from_query(read.to_query(), VALUES) == read
+
+
+def test_a_palette_without_them_is_written_as_before():
+    palette = Palette("Care", {"humor": Target(70.0)})
+    assert palette.as_dict() == {"use_case": "Care", "targets": {"humor": {"percentile": 70.0}}}
+    assert palette.to_query() == {"palette": "humor:p70", "use": "Care"}
+    assert Palette.from_dict(palette.as_dict()).columns == {}
+
+
+def test_a_target_of_a_share_that_is_no_number_or_text_is_refused():
+    with pytest.raises(InputError, match="humor>=p20 is None"):
+        Palette.from_dict({"targets": {}, "columns": {"humor>=p20": None}})

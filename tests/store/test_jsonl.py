@@ -47,7 +47,7 @@ def test_the_commands_read_the_same_levels(tmp_path):
     ]
     (tmp_path / "palettes.jsonl").write_text("\n".join(texts), encoding="utf-8")
     opened = open_table(tmp_path / "table.parquet", None, None)
-    first, second = read_palettes(opened, (), tmp_path / "palettes.jsonl")
+    _, (first, second) = read_palettes(opened, (), tmp_path / "palettes.jsonl")
     np.testing.assert_allclose(first.targets, standardised(WARM, VALUES, ORACLE, percentiles(TABLE)))
     assert first.record["name"] == "Warm"
     # Of its own use case, whatever part of the table the command opens.

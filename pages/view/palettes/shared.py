@@ -31,7 +31,7 @@ def completed(palette: Palette) -> Palette:
     """Return a palette with a target for each value of this table, free where it says nothing."""
     now = palette_state.history().now.targets
     targets = {name: palette.targets.get(name, replace(now[name], free=True)) for name in scenes.load(ALL).table.values}
-    return Palette(palette.use_case, targets)
+    return replace(palette, targets=targets)
 
 
 def target_chips(assessed: AssessedPalette) -> list[tuple[int, str]]:

@@ -304,7 +304,7 @@ def current_assessment(scene: Scene, palette: Palette) -> Assessment:
 def in_use_case(palette: Palette, use_case: str) -> Palette:
     """Return the same percentiles of another use case's replies: exact levels belonged to the old one."""
     free_targets: Mapping[str, Target] = {name: replace(target, level=None) for name, target in palette.targets.items()}
-    return Palette(use_case, free_targets)
+    return replace(palette, use_case=use_case, targets=free_targets)
 
 
 def _on_use_case_chosen() -> None:

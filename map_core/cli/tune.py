@@ -1,0 +1,240 @@
+"""``python -m map_core tune``: a palette written into a model's weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.cli.generate import read_weights
+from map_core.cli.inputs import open_table, read_palettes
+from map_core.cli.options import (
+    json_option,
+    model_option,
+    quiet_option,
+    seed_option,
+    table_argument,
+    target_options,
+    values_file_option,
+)
+from map_core.cli.progress import watch_progress
+from map_core.core import amounts
+from map_core.core.types import Verdict
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.tuning.run import EVIDENCE_PROMPTS, TuningRequest
+from map_core.tuning.run import tune as run_tuning
+from map_core.tuning.settings import TuningMethod, TuningSettings
+
+_DEFAULTS = TuningSettings()
+
+
+@click.command()
+@table_argument
+@target_options
+@click.option(
+    "--weights", multiple=True, metavar="NAME=W", help="Instead of targets: a value and its weight, in 1/reward."
+)
+@click.option("--nearest", is_flag=True, help="Tune on the nearest palette where the targets are out of reach.")
+@click.option(
+    "--method",
+    type=click.Choice([method.value for method in TuningMethod]),
+    default=_DEFAULTS.method.value,
+    show_default=True,
+    help="The route; see below.",
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
+@click.option("--steps", type=click.IntRange(min=1), default=_DEFAULTS.steps, show_default=True, help="Steps.")
+@click.option(
+    "--prompts", type=click.IntRange(min=1), default=_DEFAULTS.prompts, show_default=True, help="Prompts a step."
+)
+@click.option(
+    "--replies",
+    type=click.IntRange(min=2),
+    default=_DEFAULTS.replies,
+    show_default=True,
+    help="Replies a prompt in a step.",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_DEFAULTS.learning_rate,
+    show_default=True,
+    help="Of AdamW.",
+)
+@click.option("--rank", type=click.IntRange(min=1), default=_DEFAULTS.rank, show_default=True, help="Of LoRA.")
+@click.option("--full", is_flag=True, help="Tune all weights in place of an adapter.")
+@click.option("--bf16", is_flag=True, help="Multiply in bfloat16; faster on a GPU, less exact.")
+@click.option("--merged", is_flag=True, help="Write the merged model too, into OUT/merged.")
+@click.option("--estimate", "only_estimate", is_flag=True, help="Say what it will take, and stop.")
+@click.option("--fresh", is_flag=True, help="Replace what is in OUT.")
+@click.option(
+    "--evidence",
+    type=click.IntRange(min=0),
+    default=EVIDENCE_PROMPTS,
+    show_default=True,
+    metavar="N",
+    help="Held-out prompts to look at in the end; 0 for none.",
+)
+@model_option("The model that wrote the table's replies, by name or folder; as the table records it by default.")
+@values_file_option("Values of your own, as TOML: see `values`. Read by rloo.")
+@seed_option("Of the adapter, the prompts and the replies, and of the prompts held out where the table holds none out.")
+@click.option(
+    "--progress-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Progress as JSON."
+)
+@json_option("Print the record as one JSON object.")
+@quiet_option()
+def tune(
+    table: Path,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    weights: tuple[str, ...],
+    nearest: bool,
+    method: str,
+    out: Path,
+    steps: int,
+    prompts: int,
+    replies: int,
+    learning_rate: float,
+    rank: int,
+    full: bool,
+    bf16: bool,
+    merged: bool,
+    only_estimate: bool,
+    fresh: bool,
+    evidence: int,
+    model: str | None,
+    values_file: Path | None,
+    seed: int,
+    progress_file: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Tune the table's model on a palette, so that one plain reply is an aligned one.
+
+    Every route has the same optimum, p0 exp(lambda . r) / Z, with lambda solved on the prompts that are not held out:
+
+    \b
+      distill  imitates the table's replies, each as often as lambda asks; steady, and least noisy
+      pairs    fits differences of log-probabilities to differences of lambda . r (REBEL)
+      dpo      learns from pairs with soft labels, beta 1; hard labels have no optimum, and beta 0.1 means 10 lambda
+      rloo     samples its own replies and scores them; goes beyond the table's replies, and takes longest
+
+    Held-out prompts are never tuned on; where the table holds none out, a quarter is. What it will take is said before
+    it starts. Stopped or killed, the same command goes on where it stopped. Needs: pip install -r requirements-tune.txt
+
+    \b
+    Examples:
+      python -m map_core tune --target kindness=p65 --target humor=p60 --out kind
+      python -m map_core tune my-table.parquet --weights humor=1.2 --method distill --steps 100 --out funny
+      python -m map_core generate --model kind --prompt "My parcel is late!"
+      python -m map_core verify --model kind
+    """  # noqa: D301
+    settings = TuningSettings(
+        method=TuningMethod(method),
+        steps=steps,
+        prompts=prompts,
+        replies=replies,
+        learning_rate=learning_rate,
+        rank=0 if full else rank,
+        bfloat16=bf16,
+        seed=seed,
+    )
+    opened = open_table(table, None, None)
+    held = with_held_out(opened.table, seed)
+    lam, palette = _weights(held, opened, pairs, targets_file, weights, nearest)
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"There is no folder {out.absolute().parent} to write to. Make it first or choose another.")
+    request = TuningRequest(
+        table=held,
+        weights=lam,
+        out=out,
+        settings=settings,
+        palette=palette,
+        table_hash=_table_hash(table),
+        model=model,
+        merged=merged,
+        fresh=fresh,
+        values_file=values_file,
+        only_estimate=only_estimate,
+        evidence_prompts=evidence,
+    )
+    with watch_progress(out, quiet, progress_file) as progress:
+        record = run_tuning(request, progress, None if quiet else progress.note)
+    if record is None:
+        return
+    if as_json:
+        click.echo(json.dumps(record, allow_nan=False))
+        return
+    click.echo(summary(record))
+    click.echo(f"Written to {out}. Next: python -m map_core verify --model {out}")
+
+
+def with_held_out(table: RewardTable, seed: int) -> RewardTable:
+    """Return the table with prompts held out: its own, or where it has none, a quarter of each use case."""
+    from map_core.confidence.cross_fit import split_folds
+
+    if table.held_out.any() or len(table.prompts) < 4:
+        return table
+    fold = split_folds(len(table.prompts), 4, np.random.default_rng(seed), table.use_cases)
+    return replace(table, held_out=fold == 0)
+
+
+def summary(record: Mapping[str, Any]) -> str:
+    """Return what a tuning came to on held-out prompts, in lines."""
+    evidence = record["evidence"]
+    if evidence is None:
+        return "There are no held-out prompts with replies, so nothing is known of new prompts yet."
+    lines = [f"On {evidence['prompts']} prompts that were not tuned on, by importance weights:"]
+    width = max(map(len, evidence["levels"])) + 2
+    lines.append(f"{'value':{width}}{'base':>10}{'tuned':>10}{'forecast':>10}{'lambda':>10}")
+    for name, levels in evidence["levels"].items():
+        weight = record["weights"].get(name)
+        numbers = "".join(f"{amounts.fixed(levels[column], 3):>10}" for column in ("base", "tuned", "forecast"))
+        lines.append(f"{name:{width}}{numbers}{amounts.fixed(weight, 3) if weight else '-':>10}")
+    share, interval = evidence["share_of_way"], evidence["share_of_way_90"]
+    if share is not None:
+        between = f" ({amounts.fixed(100 * interval[0])} to {amounts.fixed(100 * interval[1])})" if interval else ""
+        lines.append(f"Share of the way in lambda . r: {amounts.fixed(100 * share)}%{between}")
+    lines.append(
+        f"{amounts.nats(evidence['kl'])} from the base model; lambda's own {amounts.nats(evidence['kl_forecast'])}"
+    )
+    return "\n".join(lines)
+
+
+def _weights(
+    held: RewardTable,
+    opened: Any,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    weights: tuple[str, ...],
+    nearest: bool,
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return lambda by value, solved on the prompts that are not held out, and what it belongs to."""
+    from map_core.analysis.generation_weights import GenerationWeightsSolver
+
+    if weights:
+        if pairs or targets_file:
+            raise click.UsageError("Give either targets or weights.")
+        return read_weights(weights), {}
+    (palette, *others) = read_palettes(opened, pairs, targets_file)
+    if others:
+        raise click.UsageError("A model is tuned on one palette; the targets file has several.")
+    solved = GenerationWeightsSolver(held).solve(palette.levels, int(held.candidates.max()))
+    described = {"asked": dict(solved.asked), "targets": dict(solved.targets), "verdict": solved.facts.verdict.value}
+    if solved.facts.verdict is Verdict.OUT_OF_REACH and not nearest:
+        near = ", ".join(f"--target {name}={amounts.significant(level)}" for name, level in solved.targets.items())
+        offer = f" The nearest palette that is possible: {near}; --nearest tunes on that." if near else ""
+        raise InputError(f"The palette is out of reach of this model's replies, so no tuning reaches it.{offer}")
+    return dict(solved.weights), described
+
+
+def _table_hash(path: Path) -> str:
+    from map_core.models.files import sha256_of
+
+    return sha256_of(path) if path.is_file() else ""

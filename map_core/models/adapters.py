@@ -1,0 +1,72 @@
+"""LoRA adapters merged into the model that they were tuned on, so that every engine can open them.
+
+Constraint: peft, torch and transformers load only when an adapter is merged.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from map_core.errors import EngineError, InputError
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def is_adapter(folder: Path) -> bool:
+    """Return whether a folder holds an adapter and no model of its own."""
+    return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
+def base_model(folder: Path) -> str:
+    """Return the name or folder of the model that an adapter belongs to.
+
+    Raises:
+        InputError: the folder does not say.
+    """
+    try:
+        name = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG} cannot be read ({error}). Save the adapter again.") from error
+    if not name or not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder} is no whole adapter: expected a base model's name in {CONFIG}, and {WEIGHTS}.")
+    return str(name)
+
+
+def merge(base: Path, adapter: Path, folder: Path) -> None:
+    """Write the model that an adapter makes of its base model, W + (alpha / r) B A in each layer, in float32.
+
+    Args:
+        base: folder of the base model.
+        adapter: folder of the adapter.
+        folder: where to; made when it is not there. It gets the base model's tokenizer too.
+
+    Raises:
+        EngineError: peft is not installed, or the adapter is of another model.
+    """
+    try:
+        import torch
+        from peft import PeftModel
+        from transformers import AutoModelForCausalLM
+    except ImportError as error:
+        raise EngineError("An adapter needs peft. Run: pip install -r requirements-tune.txt") from error
+    try:
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise EngineError(f"The adapter {adapter} does not fit the model in {base} ({error}).") from error
+    merged.save_pretrained(folder)
+    copy_tokenizer(base, folder)
+
+
+#: Files that a tuned model shares with its base model.
+_SHARED: tuple[str, ...] = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json")
+_SHARED += ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer.model", "added_tokens.json")
+
+
+def copy_tokenizer(base: Path, folder: Path) -> None:
+    """Copy the tokenizer and the generation settings of a base model into another model's folder."""
+    for name in _SHARED:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)

@@ -1,0 +1,386 @@
+"""One tuning, from a table and weights to a folder with adapter, evidence and card.
+
+A run keeps checkpoints in OUT/checkpoints and goes on from the last whole one, whatever ended it; OUT/tuning.json is
+written last and says that the folder is finished. Constraint: torch, transformers, peft and trl load when
+:func:`tune` is called, never when this module is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from map_core.building.progress import Progress, Reporter
+from map_core.core.atomic_files import write_durable, write_error
+from map_core.core.file_lock import lock
+from map_core.core.types import SamplingSettings
+from map_core.data.reward_table import RewardTable
+from map_core.errors import EngineError, InputError
+from map_core.models.adapters import copy_tokenizer, merge
+from map_core.models.files import ModelFiles, locate, recorded_model
+from map_core.tuning.card import CARD, RECORD, card_text
+from map_core.tuning.examples import PromptExamples, check_table, lambda_by_value, make_examples
+from map_core.tuning.held_out import HeldOutLevels, held_out_levels
+from map_core.tuning.settings import TuningSettings
+
+if TYPE_CHECKING:
+    from map_core.tuning.policy import Policy
+
+CHECKPOINTS, PLAN, MERGED = "checkpoints", "plan.json", "merged"
+#: Held-out prompts, spread over all of them, and replies a prompt that the evidence reads.
+EVIDENCE_PROMPTS, EVIDENCE_REPLIES = 8, 16
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class TuningRequest:
+    """What is tuned, on what, and where to.
+
+    Args:
+        table: with its held-out prompts, which are never tuned on and serve as evidence.
+        weights: lambda by value, 1 / reward, solved on the prompts that are not held out.
+        out: the folder to write.
+        settings: the route and its settings.
+        palette: what the weights belong to, for the card: ``asked`` and ``targets`` by value, ``verdict``.
+        table_hash: sha256 of what the table says.
+        model: name or folder of the model that wrote the table's replies; None for the recorded one.
+        merged: write the merged model too, into OUT/merged.
+        fresh: throw away what another tuning has left in the folder.
+        values_file: how values of one's own are scored; read by the online route.
+        only_estimate: stop after saying what it will take.
+        evidence_prompts: held-out prompts that the evidence reads, at most; 0 for none.
+    """
+
+    table: RewardTable
+    weights: Mapping[str, float]
+    out: Path
+    settings: TuningSettings = field(default_factory=TuningSettings)
+    palette: Mapping[str, Any] = field(default_factory=dict)
+    table_hash: str = ""
+    model: str | None = None
+    merged: bool = False
+    fresh: bool = False
+    values_file: Path | None = None
+    only_estimate: bool = False
+    evidence_prompts: int = EVIDENCE_PROMPTS
+
+
+def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None = None) -> dict[str, Any] | None:
+    """Tune a model on a palette.
+
+    Args:
+        request: what is tuned; the same request on the same folder goes on where it stopped.
+        report: called with the progress in steps.
+        say: called with sentences: how p0 of the trainer and of the table differ, what the tuning will take.
+
+    Returns:
+        The record that is written to OUT/tuning.json; None where only the estimate was asked for.
+
+    Raises:
+        InputError: the table, the model or the folder cannot be used, or the loss is no number.
+        EngineError: a library is not installed or the model cannot be loaded.
+        MissingModelError: the model is not on this machine.
+    """
+    _require_libraries()
+    say = say or (lambda sentence: None)
+    settings, table = request.settings, request.table
+    lam = lambda_by_value(table, request.weights)
+    if not settings.method.online:
+        check_table(table)
+    files = locate(request.model or recorded_model(table.metadata))
+    _check_model(files, table)
+    from map_core.tuning.estimate import check_memory
+
+    check_memory(files, settings)
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(request.out, error) from error
+    with lock(request.out / RECORD, who="tuning"):
+        _check_plan(request, lam, files)
+        if (request.out / RECORD).is_file():
+            say(f"{request.out} is finished already; --fresh makes it anew.")
+            return read_record(request.out)
+        with _quiet_libraries():
+            return _Run(request, lam, files, report, say).run()
+
+
+class _Run:
+    """One run with its model; the folder is locked and the request is checked."""
+
+    def __init__(
+        self, request: TuningRequest, lam: np.ndarray, files: ModelFiles, report: Reporter | None, say: Say
+    ) -> None:
+        from map_core.models.language_model import LanguageModel
+        from map_core.tuning.policy import Policy
+
+        self.request, self.lam, self.files, self.say = request, lam, files, say
+        self.report = report or (lambda progress: None)
+        self.sampling = SamplingSettings.from_metadata(request.table.metadata)
+        opened = LanguageModel(files, dtype="float32")
+        self.tokenizer = opened.tokenizer
+        counted = request.table.counted
+        self.offline = not request.settings.method.online
+        self.examples: list[PromptExamples] = []
+        self.held_out: list[PromptExamples] = []
+        if request.table.tokens:
+            self.examples = make_examples(request.table, lam, opened.tokenizer, np.flatnonzero(counted).tolist())
+            self.held_out = self._evidence_examples(opened.tokenizer)
+        self.policy: Policy = Policy.of(
+            opened.model,
+            sorted(opened.tokenizer.stop_tokens),
+            self.sampling.temperature,
+            request.settings.rank,
+            request.settings.seed,
+        )
+
+    def run(self) -> dict[str, Any] | None:
+        from map_core.tuning.estimate import estimate_sentence, measure
+        from map_core.tuning.sampling import p0_difference, p0_sentence
+
+        request = self.request
+        difference = p0_difference(self.policy, self.examples, self.sampling)
+        if sentence := p0_sentence(difference):
+            self.say(sentence)
+        estimate = measure(self.policy, self.examples, request.settings, request.merged)
+        if estimate is not None:
+            self.say(estimate_sentence(estimate))
+            estimate.check_disk(request.out)
+        if request.only_estimate:
+            return None
+        history = self._train()
+        self._save()
+        levels = self._evidence()
+        record = self._record(history, levels, difference, estimate)
+        write_durable(request.out / CARD, card_text(record).encode())
+        write_durable(request.out / RECORD, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
+        shutil.rmtree(request.out / CHECKPOINTS, ignore_errors=True)
+        return record
+
+    def _evidence_examples(self, tokenizer: Any) -> list[PromptExamples]:
+        table = self.request.table
+        numbers = np.flatnonzero(~table.counted & (table.candidates > 1))
+        if len(numbers) > self.request.evidence_prompts:
+            places = np.linspace(0, len(numbers) - 1, max(self.request.evidence_prompts, 1)).astype(int)
+            numbers = numbers[places[: self.request.evidence_prompts]]
+        return make_examples(table, self.lam, tokenizer, numbers.tolist())
+
+    def _train(self) -> list[dict[str, Any]]:
+        from transformers import PrinterCallback
+
+        from map_core.tuning.checkpoints import ClockedCheckpoints, last_checkpoint
+
+        folder = self.request.out / CHECKPOINTS
+        watch = ClockedCheckpoints(self.request.settings.steps, self.report)
+        trainer = self._offline(folder, watch) if self.offline else self._online(folder, watch)
+        trainer.remove_callback(PrinterCallback)
+        last = last_checkpoint(folder)
+        try:
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        except OSError as error:
+            raise write_error(folder, error) from error
+        self.policy.model.eval()
+        names = ("step", "loss", "grad_norm", "kl", "reward")
+        return [
+            {name: row[name] for name in row if name in names or name.startswith("rewards/")}
+            for row in trainer.state.log_history
+            if "loss" in row
+        ]
+
+    def _offline(self, folder: Path, watch: Any) -> Any:
+        from map_core.tuning.offline import offline_trainer
+
+        weights = self.request.table.prompt_weights
+        by_name = None if weights is None else dict(zip(self.request.table.prompt_ids, weights.tolist(), strict=True))
+        counts = None if by_name is None else np.array([by_name[example.name] for example in self.examples])
+        if counts is not None and np.ptp(counts) == 0:
+            counts = None
+        return offline_trainer(self.policy, self.examples, self.request.settings, folder, counts, [watch])
+
+    def _online(self, folder: Path, watch: Any) -> Any:
+        from map_core.interface.table import Table
+        from map_core.interface.training import reward_functions
+        from map_core.oracle import MemoryOracle
+        from map_core.tuning.online import rloo_settings, rloo_trainer
+        from map_core.tuning.rewards import SharedRewards
+
+        table = self.request.table
+        oracle = MemoryOracle.of(table)
+        names = [name for name, weight in zip(table.values, self.lam, strict=True) if weight]
+        functions = reward_functions(
+            names,
+            table=Table(table, oracle),
+            values_file=self.request.values_file,
+            model=self.files.name,
+        )
+        shared = SharedRewards(functions, dict(zip(table.values, oracle.base.tolist(), strict=True)))
+        lam = [float(self.lam[table.index(name)]) for name in names]
+        numbers = np.flatnonzero(table.counted)
+        system = table.metadata.get("system")
+        first = [] if system is None else [{"role": "system", "content": str(system)}]
+        prompts: list[Any] = [[*first, {"role": "user", "content": table.prompts[number]}] for number in numbers]
+        if not self.tokenizer.template:
+            prompts = [table.prompts[number] for number in numbers]
+        counts = None if table.prompt_weights is None else table.prompt_weights[numbers]
+        from transformers import AutoTokenizer
+
+        return rloo_trainer(
+            self.policy.model,
+            AutoTokenizer.from_pretrained(self.files.folder, local_files_only=True),
+            prompts,
+            shared.functions(),
+            rloo_settings(self.request.settings, self.sampling, lam, folder),
+            None if counts is None or np.ptp(counts) == 0 else counts,
+            [watch],
+        )
+
+    def _save(self) -> None:
+        out, model = self.request.out, self.policy.model
+        try:
+            if not self.request.settings.full:
+                for config in model.peft_config.values():
+                    config.base_model_name_or_path = self.files.name
+                model.save_pretrained(out, selected_adapters=["default"])
+            else:
+                model.save_pretrained(out)
+            copy_tokenizer(self.files.folder, out)
+            if self.request.merged and not self.request.settings.full:
+                merge(self.files.folder, out, out / MERGED)
+        except OSError as error:
+            raise write_error(out, error) from error
+
+    def _evidence(self) -> HeldOutLevels | None:
+        if len(self.held_out) < 2:
+            return None
+        chosen = [range(min(EVIDENCE_REPLIES, len(example.replies))) for example in self.held_out]
+        ratios = []
+        for number, (example, rows) in enumerate(zip(self.held_out, chosen, strict=True)):
+            ratios.append(self.policy.log_ratios(example, rows))
+            self.report(Progress("checking", number + 1, len(self.held_out), 0, 0.0))
+        return held_out_levels(
+            self.request.table.values,
+            self.lam,
+            ratios,
+            [example.gains[rows] for example, rows in zip(self.held_out, chosen, strict=True)],
+            [example.rewards[rows] for example, rows in zip(self.held_out, chosen, strict=True)],
+        )
+
+    def _record(
+        self, history: list[dict[str, Any]], levels: HeldOutLevels | None, difference: Any, estimate: Any
+    ) -> dict[str, Any]:
+        request, table = self.request, self.request.table
+        return {
+            "format": 1,
+            "method": request.settings.method.value,
+            "settings": request.settings.as_dict(),
+            "palette": dict(request.palette),
+            "weights": {name: float(w) for name, w in zip(table.values, self.lam, strict=True) if w},
+            "values": list(table.values),
+            "model": {"name": self.files.name, "sha256": self.files.sha256},
+            "sampling": self.sampling.as_dict(),
+            "system": table.metadata.get("system"),
+            "scorers": table.metadata.get("scorers"),
+            "table": {"sha256": request.table_hash, "prompts": len(table.prompts)},
+            "held_out": [
+                prompt_id for prompt_id, counted in zip(table.prompt_ids, table.counted, strict=True) if not counted
+            ],
+            "merged": request.merged or request.settings.full,
+            "p0": None if difference is None else difference.as_dict(),
+            "estimate": None if estimate is None else estimate.as_dict(),
+            "history": history,
+            "evidence": None if levels is None else levels.as_dict(),
+        }
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read what a finished tuning wrote down.
+
+    Raises:
+        InputError: the folder is no finished tuning.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} is no tuned model: it has no {RECORD} that can be read ({error}). `tune` writes it when it is "
+            "done."
+        ) from error
+    if not isinstance(record, dict) or record.get("format") != 1:
+        raise InputError(f"{folder / RECORD} has another format than this version reads. Tune the model again.")
+    return record
+
+
+def _check_plan(request: TuningRequest, lam: np.ndarray, files: ModelFiles) -> None:
+    """Refuse a folder that belongs to another tuning, unless it is to be thrown away."""
+    plan = {
+        "weights": lam.tolist(),
+        "values": list(request.table.values),
+        "settings": request.settings.as_dict(),
+        "model": files.sha256,
+        "table": request.table_hash,
+        "held_out": int((~request.table.counted).sum()),
+    }
+    path = request.out / PLAN
+    kept = None
+    with contextlib.suppress(OSError, ValueError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    others = [entry.name for entry in request.out.iterdir() if not entry.name.startswith(RECORD)]
+    if kept is None and others and not request.fresh:
+        raise InputError(
+            f"{request.out} holds other files ({', '.join(sorted(others)[:3])}). Give this tuning a folder of its own, "
+            "or add --fresh to replace what is there."
+        )
+    if kept is not None and kept != plan and not request.fresh:
+        differs = sorted(key for key in plan if kept.get(key) != plan[key])
+        raise InputError(
+            f"{request.out} holds another tuning (other {', '.join(differs)}). Finish that one with its own command, "
+            "give this one another --out, or add --fresh to discard it."
+        )
+    if request.fresh:
+        for name in (RECORD, CARD, "adapter_model.safetensors", "adapter_config.json", "model.safetensors"):
+            (request.out / name).unlink(missing_ok=True)
+        for name in (CHECKPOINTS, MERGED):
+            shutil.rmtree(request.out / name, ignore_errors=True)
+    write_durable(path, json.dumps(plan).encode())
+
+
+def _check_model(files: ModelFiles, table: RewardTable) -> None:
+    recorded = table.metadata.get("model")
+    sha256 = recorded.get("sha256") if isinstance(recorded, Mapping) else None
+    if sha256 and files.sha256 != sha256:
+        raise InputError(
+            f"The table's replies are of another model than {files.name} (weights {sha256[:12]}..., not "
+            f"{files.sha256[:12]}...). Name the model that wrote them, or build a table with this one."
+        )
+
+
+def _require_libraries() -> None:
+    missing = [name for name in ("torch", "transformers", "peft", "trl") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise EngineError(
+            f"Tuning needs {', '.join(missing)}, which is not installed. Run: pip install -r requirements-tune.txt"
+        )
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep what the trainers print off the terminal; their errors are raised."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logging.set_verbosity(before)

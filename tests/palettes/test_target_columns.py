@@ -1,0 +1,240 @@
+"""Shares and cohorts as columns: a case by hand, other solvers, laws, ties and empty sets, bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cvxpy
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from map_core.core.types import Form, Verdict
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.feasibility import assess, margin
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.palettes.target_columns import cohorts_of, with_target_columns
+from map_core.palettes.targets import resolve
+from map_core.solver.newton import Status, solve
+from tests.linear_program import full_margin
+from tests.tables import USE_CASES, make_table
+
+
+def table_of(rewards: Any, counts: list[int], use_cases: tuple[str, ...] | None = None, **more: Any) -> RewardTable:
+    """A table of one value, or of several, with these rewards."""
+    rewards = np.asarray(rewards, dtype=float).reshape(sum(counts), -1)
+    ids = tuple(f"p{i}" for i in range(len(counts)))
+    return RewardTable(
+        values=("humor", "kindness", "calm")[: rewards.shape[1]],
+        rewards=rewards,
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        prompt_ids=ids,
+        prompts=ids,
+        use_cases=use_cases or ("all",) * len(counts),
+        **more,
+    )
+
+
+def aimed(
+    table: RewardTable, targets: dict[str, Any], form: Form | None = None
+) -> tuple[RewardTable, Oracle, np.ndarray]:
+    wider, oracle, (named,) = with_target_columns(table, MemoryOracle.of(table, form), [targets])
+    return wider, oracle, oracle.standardise(resolve(named, wider, oracle))
+
+
+def test_a_share_by_hand():
+    # Two of four replies reach 1, and three quarters of them shall: the odds rise by 3.
+    table, oracle, targets = aimed(table_of([0.0, 0.5, 1.0, 2.0], [4]), {"humor>=1": 0.75})
+    solution = solve(oracle, targets)
+    assert table.values == ("humor", "humor>=1")
+    assert solution.weights / oracle.scale == pytest.approx([0.0, np.log(3.0)])
+    assert solution.kl == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5))
+    assert oracle.rewards_at(solution.levels)[1] == pytest.approx(0.75)
+
+
+def test_cohorts_by_hand():
+    # Cohort a needs odds of 3; the overall target is then met below the base level of b, whose weight is 0.
+    table = table_of([0.0, 1.0, 0.0, 1.0], [2, 2], ("a", "b"))
+    wider, oracle, targets = aimed(table, {"humor": 0.6, "humor@a": 0.75})
+    solution = solve(oracle, targets)
+    overall, in_cohort = solution.weights / oracle.scale
+    assert overall == pytest.approx(0.0, abs=1e-9)
+    assert wider.derived[0].share == 0.5
+    assert in_cohort / wider.derived[0].share == pytest.approx(np.log(3.0))
+    assert solution.kl == pytest.approx(0.5 * (np.log(2.0) + 0.75 * np.log(0.75) + 0.25 * np.log(0.25)))
+
+
+TARGETS: list[dict[str, Any]] = [
+    {"humor>=p40": 0.8, "helpfulness": "+0.2sd"},
+    {"humor<p20": "5%", "harmlessness>=p50": 0.55, "positivity": "+0.1sd"},
+    {f"humor@{USE_CASES[0]}": "+0.3sd", f"humor@{USE_CASES[1]}": "+0sd", "helpfulness": "+0.3sd"},
+    {f"humor>=p30@{USE_CASES[1]}": 0.9, "humor>=p30": 0.8, "min(positivity,3)": "+0.05sd"},
+]
+
+
+@pytest.mark.parametrize("targets", TARGETS, ids=range(len(TARGETS)))
+def test_the_primal_problem_given_to_a_conic_solver(targets: dict[str, Any]):
+    table = make_table(prompts=6, candidates=8, seed=3)
+    wider, oracle, d = aimed(table, targets)
+    solution = solve(oracle, d)
+    assert solution.status is Status.CONVERGED
+    # Stated from the rewards alone: least mean KL over each prompt's probabilities, means of transforms as asked.
+    p = cvxpy.Variable((6, 8), nonneg=True)
+    constraints = [cvxpy.sum(p, axis=1) == 1]
+    for column, level in zip(wider.derived, oracle.rewards_at(d)[len(table.values) :], strict=True):
+        phi = column.transform(table.rewards[:, table.index(column.value)]).reshape(6, 8)
+        members = [i for i in range(6) if column.cohort is None or table.use_cases[i] == column.cohort.entry]
+        constraints.append(cvxpy.sum(cvxpy.multiply(p[members], phi[members])) / len(members) >= level)
+    for j, level in enumerate(oracle.rewards_at(d)[: len(table.values)]):
+        if not np.isnan(level):
+            constraints.append(cvxpy.sum(cvxpy.multiply(p, table.rewards[:, j].reshape(6, 8))) / 6 >= level)
+    problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(cvxpy.kl_div(p, np.full((6, 8), 1 / 8))) / 6), constraints)
+    problem.solve(solver=cvxpy.CLARABEL)
+    assert solution.kl == pytest.approx(problem.value, abs=1e-6)
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("targets", [*TARGETS, {"humor>=p90": 0.99, "helpfulness>=p90": 0.99}], ids=range(5))
+def test_the_margin_is_that_of_the_full_linear_program(targets: dict[str, Any], form: Form):
+    wider, oracle, d = aimed(make_table(prompts=6, candidates=8, seed=3), targets, form)
+    z = oracle.standardise(wider.rewards)
+    assert margin(oracle, d).value == pytest.approx(full_margin(z, wider.offsets, form, d), abs=1e-7)
+
+
+SEEDS = st.integers(0, 10_000)
+few = settings(max_examples=20, deadline=None)
+
+
+@few
+@given(seed=SEEDS, percentile=st.integers(1, 99))
+def test_share_0_is_no_constraint_and_the_base_share_costs_nothing(seed: int, percentile: int):
+    table = make_table(prompts=5, candidates=6, seed=seed)
+    for share in (0, "+0sd"):
+        _, oracle, d = aimed(table, {f"humor>=p{percentile}": share})
+        solution = solve(oracle, d)
+        assert solution.kl == pytest.approx(0.0, abs=1e-12)
+        assert not solution.weights.any()
+
+
+@few
+@given(seed=SEEDS, percentile=st.integers(1, 60))
+def test_share_1_is_the_base_model_given_the_threshold(seed: int, percentile: int):
+    table = make_table(prompts=5, candidates=12, seed=seed)
+    wider, oracle, d = aimed(table, {f"humor>=p{percentile}": 1})
+    shares = wider.rewards[:, -1].reshape(5, 12).mean(axis=1)
+    assessment = assess(oracle, d)
+    assert (assessment.verdict is Verdict.OUT_OF_REACH) == bool((shares == 0).any())
+    if assessment.solution is not None:
+        assert assessment.solution.kl == pytest.approx(-np.log(shares).mean(), abs=1e-7)
+
+
+@few
+@given(seed=SEEDS, share=st.floats(0.05, 0.95), percentile=st.integers(5, 95))
+def test_one_cohort_is_the_overall_target(seed: int, share: float, percentile: int):
+    table = make_table(prompts=5, candidates=6, seed=seed)
+    whole = table_of(table.rewards[:, :2], [6] * 5)
+    for name, target in ((f"humor>=p{percentile}", share), ("kindness", f"p{percentile}")):
+        _, plain, d = aimed(whole, {name: target})
+        wider, oracle, e = aimed(whole, {f"{name}@all": target})
+        assert wider.derived[-1].share == 1.0
+        assert solve(oracle, e).kl == pytest.approx(solve(plain, d).kl, abs=1e-7)
+        assert margin(oracle, e).attainable == margin(plain, d).attainable
+
+
+@few
+@given(seed=SEEDS)
+def test_floors_at_the_base_of_every_cohort_cost_nothing_and_are_met_beside_a_target(seed: int):
+    table = make_table(prompts=6, candidates=8, seed=seed)
+    floors = {f"humor@{cohort}": "+0sd" for cohort in cohorts_of(table)}
+    _, oracle, d = aimed(table, floors)
+    assert solve(oracle, d).kl == pytest.approx(0.0, abs=1e-12)
+    wider, oracle, d = aimed(table, floors | {"humor": "+0.2sd", "helpfulness": "+0.2sd"})
+    solution = solve(oracle, d)
+    if solution.status is Status.CONVERGED:
+        for column in wider.derived:
+            j = wider.index(column.name)
+            assert oracle.rewards_at(solution.levels)[j] >= column.centre - 1e-7
+            assert oracle.base[j] == pytest.approx(column.centre)
+
+
+def test_ties_count_as_reaching_the_threshold():
+    table = table_of([0, 0, 1, 1, 1, 2, 2, 2], [4, 4])
+    wider, oracle, _ = aimed(table, {"humor>=1": 0.9, "humor>=2": 0.5, "humor>=p50": 0.8})
+    assert oracle.base[1:] == pytest.approx([0.75, 0.375, 0.75])
+    assert wider.rewards[:, 1].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("threshold", "attainable"), [("5", False), ("-5", True)])
+def test_a_threshold_beyond_every_reply(threshold: str, attainable: bool):
+    _, oracle, d = aimed(table_of([0, 0, 1, 1], [2, 2]), {f"humor>={threshold}": 0.5})
+    assert margin(oracle, d).attainable is attainable
+    verdict = assess(oracle, d).verdict
+    assert (verdict is Verdict.OUT_OF_REACH) is not attainable
+
+
+def test_prompt_weights_and_held_out_prompts_count_in_a_cohort_as_in_a_solve():
+    rewards, use_cases = [0, 1, 0, 3, 5, 9, 0, 100], ("a", "a", "b", "a")
+    held_out = np.array([False, False, False, True])
+    table = table_of(rewards, [2] * 4, use_cases, weights=np.array([1.0, 3.0, 4.0, 1.0]), held_out=held_out)
+    wider, oracle, _ = aimed(table, {"humor@a": "+0sd"})
+    assert wider.derived[0].share == 0.5
+    assert oracle.base[1] == pytest.approx((1 * 0.5 + 3 * 1.5) / 4)
+
+
+def test_a_part_of_a_table_has_cohorts_of_its_own_size():
+    table = table_of(np.arange(8), [2] * 4, ("a", "a", "b", "b"))
+    wider, _, _ = aimed(table, {"humor@a": 1.5, "humor>=3": 0.5})
+    part = wider.take([0, 2, 3])
+    assert part.values == wider.values
+    assert [column.share for column in part.derived] == pytest.approx([1 / 3, 1.0])
+    assert MemoryOracle.of(part).base[1:] == pytest.approx([0.5, 4 / 6])
+    assert wider.without_columns().values == ("humor",)
+
+
+def test_two_palettes_with_other_levels_of_one_cohort_share_a_column():
+    table = make_table()
+    name = f"humor@{USE_CASES[0]}"
+    asked = [{name: "+0.2sd"}, {name: "+0.4sd"}]
+    wider, oracle, named = with_target_columns(table, MemoryOracle.of(table), asked)
+    assert wider.values == (*table.values, name)
+    for targets, alone in zip(named, asked, strict=True):
+        _, own, d = aimed(table, alone)
+        shared = solve(oracle, oracle.standardise(resolve(targets, wider, oracle)))
+        assert shared.kl == pytest.approx(solve(own, d).kl, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ({"humor>=p20": 1.5}, "from 0 to 1"),
+        ({"humor>=p20": "-1%"}, "from 0 to 1"),
+        ({"humor>=p20": "much"}, "from 0 to 1"),
+        ({"humor>=p20": None}, "from 0 to 1"),
+        ({"humor>=p20": True}, "from 0 to 1"),
+        ({"humor>=p20": float("nan")}, "from 0 to 1"),
+        ({"humor>=p120": 0.5}, "between p0 and p100"),
+        ({"humor>=high": 0.5}, "expected a number in reward units"),
+        ({"humor>=p20": 0.9, "humor<p20": 0.3}, "given twice"),
+        ({"humor@Sport": "p60"}, "No prompt has 'Sport' as its use case; there are 'Customer support', 'Stories'"),
+        ({"humor@tongue=de": "p60"}, "no column of text 'tongue'"),
+        ({"wit>=p20": 0.5}, "Unknown value 'wit>=p20'"),
+    ],
+)
+def test_what_cannot_be_a_target_is_said(targets: dict[str, Any], message: str):
+    with pytest.raises(InputError, match=message):
+        aimed(make_table(), targets)
+
+
+def test_a_cohort_that_is_all_held_out_is_said():
+    table = table_of(np.arange(4), [2, 2], ("a", "b"), held_out=np.array([True, False]))
+    with pytest.raises(InputError, match="'a' is held out"):
+        aimed(table, {"humor@a": "+0sd"})
+    assert [cohort.entry for cohort in cohorts_of(table)] == ["b"]
+
+
+def test_without_derived_targets_table_and_oracle_are_themselves():
+    table = make_table()
+    oracle = MemoryOracle.of(table)
+    assert with_target_columns(table, oracle, [{"humor": "p60"}])[:2] == (table, oracle)

@@ -1,0 +1,227 @@
+"""A tuning from table to folder: its evidence, its card, what stops it and how it goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("trl", reason="needs requirements-tune.txt")
+pytest.importorskip("peft", reason="needs requirements-tune.txt")
+
+from map_core.building import build
+from map_core.cli import main
+from map_core.core.file_lock import lock
+from map_core.core.types import SamplingSettings
+from map_core.data.prompts import Prompt
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import load, save
+from map_core.engines.factory import open_engine
+from map_core.errors import InputError
+from map_core.models.files import locate
+from map_core.scoring import resolve
+from map_core.tuning import checkpoints, losses
+from map_core.tuning.run import CHECKPOINTS, TuningRequest, read_record, tune
+from map_core.tuning.settings import TuningMethod, TuningSettings
+from tests.tiny_model import make_tiny_model
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+VALUES = ("positivity", "diversity")
+QUICK = TuningSettings(steps=4, prompts=2, replies=4, rank=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tuning")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Path:
+    return make_tiny_model(folder / "tiny")
+
+
+@pytest.fixture(scope="module")
+def path(folder: Path, model: Path) -> Path:
+    """A table that the tiny model has written."""
+    prompts = [Prompt(f"p{i}", "A", f"Question number {i}?") for i in range(8)]
+    settings = SamplingSettings(temperature=0.8, max_new_tokens=8)
+    out = folder / "table.parquet"
+    build(prompts, out, open_engine(str(model), "torch"), resolve(VALUES, {}), candidates=8, settings=settings, seed=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def table(path: Path) -> RewardTable:
+    held_out = np.array([False] * 6 + [True] * 2)
+    return replace(load(path), held_out=held_out)
+
+
+def request(table: RewardTable, out: Path, **more) -> TuningRequest:
+    return TuningRequest(table, {"diversity": 2.0}, out, **({"settings": QUICK} | more))
+
+
+def weights_in(folder: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(folder / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("method", list(TuningMethod))
+def test_every_route_ends_in_a_model_that_opens_with_card_and_evidence(
+    method: TuningMethod, table: RewardTable, tmp_path: Path
+):
+    steps, sentences = [], []
+    record = tune(
+        request(table, tmp_path / "out", settings=replace(QUICK, method=method), merged=method is TuningMethod.PAIRS),
+        steps.append,
+        sentences.append,
+    )
+    assert record == read_record(tmp_path / "out")
+    assert [step.done for step in steps if step.stage == "tuning"] == [0, 1, 2, 3, 4]
+    assert "a step takes" in " ".join(sentences)
+    assert record["evidence"]["prompts"] == 2
+    assert set(record["evidence"]["levels"]) == set(VALUES)
+    assert record["held_out"] == ["p6", "p7"]
+    assert len(record["history"]) == 4
+    assert any(np.abs(array).max() > 0 for name, array in weights_in(tmp_path / "out").items() if "lora_B" in name)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith("---\nbase_model: ")
+    assert "| diversity | free | free | 2 |" in card
+    assert not (tmp_path / "out" / CHECKPOINTS).exists()
+    assert (tmp_path / "out" / "merged" / "model.safetensors").is_file() == (method is TuningMethod.PAIRS)
+    if method is TuningMethod.RLOO:
+        assert "rewards/diversity/mean" in record["history"][0]
+
+
+def test_the_adapter_opens_in_the_engines_and_is_what_was_trained(table: RewardTable, model: Path, tmp_path: Path):
+    from map_core.engines.draw_request import DrawRequest
+
+    tune(request(table, tmp_path / "out", settings=replace(QUICK, learning_rate=0.05), merged=True))
+    files = locate(str(tmp_path / "out"))
+    assert locate(str(tmp_path / "out")) == files
+    assert files.sha256 != locate(str(model)).sha256
+    plain = DrawRequest("Hi", settings=SamplingSettings(temperature=0.8, max_new_tokens=8))
+    engines = [open_engine(str(name), "torch") for name in (model, tmp_path / "out", tmp_path / "out" / "merged")]
+    (reply,) = engines[0].complete(plain)
+    scores = [engine.reply_scores(plain, [reply])[0].log_prob for engine in engines]
+    assert scores[1] == pytest.approx(scores[2], abs=1e-3)
+    assert abs(scores[0] - scores[1]) > 1e-3
+
+
+def test_all_weights_can_be_tuned(table: RewardTable, tmp_path: Path):
+    record = tune(request(table, tmp_path / "out", settings=replace(QUICK, rank=0, learning_rate=1e-3)))
+    assert record["settings"]["rank"] == 0
+    assert "library_name: transformers" in (tmp_path / "out" / "README.md").read_text()
+    assert open_engine(str(tmp_path / "out"), "torch").info.model == str(tmp_path / "out")
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same(
+    table: RewardTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checkpoints, "INTERVAL", 0.0)
+    tune(request(table, tmp_path / "whole"))
+
+    def stop(progress) -> None:
+        if progress.stage == "tuning" and progress.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(request(table, tmp_path / "out"), stop)
+    # What a killed run leaves half written is no checkpoint.
+    (tmp_path / "out" / CHECKPOINTS / "checkpoint-9").mkdir()
+    steps = []
+    tune(request(table, tmp_path / "out"), steps.append)
+    assert [step.done for step in steps if step.stage == "tuning"] == [2, 3, 4]
+    whole, resumed = weights_in(tmp_path / "whole"), weights_in(tmp_path / "out")
+    for name, array in whole.items():
+        assert resumed[name] == pytest.approx(array, abs=1e-6)
+    sentences = []
+    tune(request(table, tmp_path / "out"), None, sentences.append)
+    assert "finished already" in sentences[0]
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_prompt(
+    table: RewardTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checkpoints, "INTERVAL", 0.0)
+    calls = []
+
+    def broken(log_probs, base, gains):
+        calls.append(1)
+        return losses.pair_regression(log_probs, base, gains) * (float("nan") if len(calls) > 5 else 1.0)
+
+    monkeypatch.setitem(losses.LOSSES, TuningMethod.PAIRS, broken)
+    with pytest.raises(InputError, match=r"The loss of step 3 is nan, on the prompt 'p\d'"):
+        tune(request(table, tmp_path / "out"))
+    assert checkpoints.last_checkpoint(tmp_path / "out" / CHECKPOINTS).name == "checkpoint-2"
+
+
+def test_a_folder_belongs_to_one_tuning(table: RewardTable, tmp_path: Path):
+    out = tmp_path / "out"
+    tune(request(table, out))
+    with pytest.raises(InputError, match=r"holds another tuning \(other settings\)"):
+        tune(request(table, out, settings=replace(QUICK, steps=5)))
+    record = tune(request(table, out, settings=replace(QUICK, steps=5), fresh=True))
+    assert record["settings"]["steps"] == 5
+    with lock(out / "tuning.json", who="tuning"), pytest.raises(InputError, match="Another tuning"):
+        tune(request(table, out))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds other files \(thesis.txt\)"):
+        tune(request(table, other))
+
+
+def test_tables_that_no_model_can_be_tuned_on_are_refused(table: RewardTable, tmp_path: Path):
+    out = tmp_path / "out"
+    cases = {
+        "no token ids": replace(table, tokens=()),
+        "max_new_tokens": replace(table, metadata={**table.metadata, "sampling": {}}),
+        "holds one of 8": replace(table, metadata={**table.metadata, "sampling": {"max_new_tokens": 4}}),
+        "of another model": replace(
+            table, metadata={**table.metadata, "model": {**table.metadata["model"], "sha256": "f" * 64}}
+        ),
+        "token id outside": replace(table, tokens=((10**6,), *table.tokens[1:])),
+        "one reply": replace(
+            table,
+            rewards=table.rewards[:8],
+            tokens=table.tokens[:8],
+            replies=table.replies[:8],
+            log_probs=table.log_probs[:8],
+            offsets=np.arange(9),
+        ),
+    }
+    for words, given in cases.items():
+        with pytest.raises(InputError, match=words):
+            tune(request(given, out, fresh=True))
+    with pytest.raises(InputError, match="Every weight is 0"):
+        tune(TuningRequest(table, {"diversity": 0.0}, out, settings=QUICK))
+
+
+def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out"
+    command = ["tune", str(path), "--target", "diversity=p55", "--out", str(out), "--steps", "2", "--replies", "4"]
+    assert main([*command, "--estimate"]) == 0
+    assert "a step takes" in capsys.readouterr().err
+    assert main([*command, "--progress-file", str(tmp_path / "progress.json"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["palette"]["verdict"] in ("reachable", "on_paper")
+    assert len(record["held_out"]) == 2
+    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "done"
+    assert main(["tune", str(path), "--target", "diversity=+9sd", "--out", str(tmp_path / "no")]) == 1
+    assert "The nearest palette that is possible: --target diversity=" in capsys.readouterr().err
+
+
+def test_a_table_that_was_cut_says_how_far_its_replies_are_from_what_is_tuned(
+    table: RewardTable, path: Path, tmp_path: Path
+):
+    cut = replace(table, metadata={**table.metadata, "sampling": {**table.metadata["sampling"], "top_p": 0.5}})
+    sentences = []
+    record = tune(request(cut, tmp_path / "out"), None, sentences.append)
+    assert "drawn at top_p 0.5" in sentences[0]
+    assert record["p0"]["kl"] > 0.1
+    save(table, tmp_path / "t.parquet")
