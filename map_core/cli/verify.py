@@ -79,6 +79,13 @@ from map_core.studies.delivery import study as studies
     metavar="FILE",
     help="Keep the fresh replies in this table; one that is there is used again, an unfinished one goes on.",
 )
+@click.option(
+    "--model",
+    "tuned",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="A model of `tune` instead of palettes: its own replies to the prompts that it was not tuned on.",
+)
 @json_option("One JSON object a palette, in full precision.")
 def verify(
     table: Path,
@@ -94,6 +101,7 @@ def verify(
     seed: int,
     engine: str,
     fresh: Path | None,
+    tuned: Path | None,
     as_json: bool,
 ) -> None:
     """Hold the forecast of palettes against what the generator delivers on prompts that they were not solved on.
@@ -106,13 +114,26 @@ def verify(
     With more halvings than one, all prompts are answered anew, and the same replies serve every half that was not
     solved on. Levels are then means over halvings and directions, and the interval is that of such a mean.
 
+    With --model a tuned model answers its held-out prompts, K replies each, and is held against what its weights
+    promise there: levels of all values, share of the way, nats, and what choosing among its candidates gives.
+
     \b
     Examples:
       python -m map_core verify --target helpfulness=p60 --target humor=p60
       python -m map_core verify --random 50 --candidates 16 --halvings 10
       python -m map_core verify my-table.parquet --targets-file palettes.jsonl --prompts 32 --fresh fresh.parquet --json
       python -m map_core verify --study assets/delivery.json --fresh fresh.parquet
+      python -m map_core verify --model kind --candidates 8
     """  # noqa: D301
+    if tuned is not None:
+        if pairs or targets_file or random or study or halvings or use_case or max_new_tokens:
+            raise click.UsageError("--model has its own palette, prompts and settings; give it without those.")
+        from map_core.cli.verify_tuned import verify_tuned
+
+        verify_tuned(
+            tuned, table, most=most, replies=candidates, seed=seed, engine=engine, fresh=fresh, as_json=as_json
+        )
+        return
     if random is not None and (pairs or targets_file):
         raise click.UsageError("Give either targets or --random N.")
     if study is not None and (pairs or targets_file or random):

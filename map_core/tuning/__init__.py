@@ -13,6 +13,7 @@ checkpoints  checkpoints by the clock
 held_out     what the tuned model does on prompts that it was not tuned on, by importance weights
 run          one tuning, from table and weights to a folder
 card         the folder's card
+check        the tuned model's own replies to held-out prompts
 
 Nothing is imported here: torch, transformers, peft and trl load when a model is tuned.
 """

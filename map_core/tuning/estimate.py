@@ -18,7 +18,7 @@ from map_core.errors import InputError
 from map_core.models.files import ModelFiles
 from map_core.tuning.examples import PromptExamples
 from map_core.tuning.policy import Policy, ReplyBatch
-from map_core.tuning.settings import TuningSettings
+from map_core.tuning.settings import TuningMethod, TuningSettings
 
 #: float32 numbers a weight: the model; with all weights tuned also base model, gradient and two moments.
 _COPIES_LORA, _COPIES_FULL = 1, 5
@@ -103,7 +103,8 @@ def measure(
     batch = ReplyBatch.of(middle, range(min(settings.replies, len(middle.replies))))
     policy.model.train()
     began = time.perf_counter()
-    policy.base_log_probs(batch)
+    if settings.method is not TuningMethod.DISTILL:
+        policy.base_log_probs(batch)
     policy.log_probs(policy.model, batch).sum().backward()
     seconds = time.perf_counter() - began
     policy.model.zero_grad(set_to_none=True)

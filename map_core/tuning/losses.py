@@ -51,6 +51,9 @@ def soft_preferences(log_probs: Tensor, base_log_probs: Tensor, gains: Tensor) -
     return torch.nn.functional.binary_cross_entropy_with_logits(ratios[first] - ratios[second], labels)
 
 
+#: Losses that read the base model's log-probabilities, a third of the work of a step.
+READ_BASE = frozenset({TuningMethod.PAIRS, TuningMethod.DPO})
+
 LOSSES: dict[TuningMethod, OfflineLoss] = {
     TuningMethod.DISTILL: distillation,
     TuningMethod.PAIRS: pair_regression,

@@ -18,7 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from map_core.errors import InputError
 from map_core.tuning.examples import PromptExamples
-from map_core.tuning.losses import LOSSES
+from map_core.tuning.losses import LOSSES, READ_BASE
 from map_core.tuning.policy import Policy, ReplyBatch
 from map_core.tuning.settings import TuningSettings
 
@@ -65,6 +65,7 @@ class OfflineTrainer(Trainer):
     def __init__(self, policy: Policy, settings: TuningSettings, schedule: Schedule, **more: Any) -> None:
         self._policy = policy
         self._loss = LOSSES[settings.method]
+        self._reads_base = settings.method in READ_BASE
         super().__init__(model=policy.model, train_dataset=schedule, data_collator=_collate, **more)
         # The mean over prompts is taken by the trainer, which otherwise expects a sum over tokens.
         self.model_accepts_loss_kwargs = False
@@ -84,7 +85,7 @@ class OfflineTrainer(Trainer):
         batch = ReplyBatch.of(examples, rows)
         gains = torch.tensor(examples.gains[rows], dtype=torch.float32)
         with self.compute_loss_context_manager():
-            base = self._policy.base_log_probs(batch)
+            base = self._policy.base_log_probs(batch) if self._reads_base else torch.zeros(len(rows))
             log_probs = self._policy.log_probs(model, batch)
         loss = self._loss(log_probs, base, gains.to(log_probs.device))
         if not torch.isfinite(loss):

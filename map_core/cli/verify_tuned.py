@@ -1,0 +1,151 @@
+"""What ``verify --model FOLDER`` does: a tuned model's own replies to prompts that it was not tuned on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.cli.inputs import load_with_notes
+from map_core.cli.output import print_json
+from map_core.core import amounts
+from map_core.data import table_format
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.models.files import sha256_of
+from map_core.scoring import from_metadata, resolve
+from map_core.tuning.check import TunedCheck, check_tuned, draw_replies
+from map_core.tuning.run import read_record
+
+
+def verify_tuned(
+    folder: Path,
+    table_path: Path,
+    *,
+    most: int | None,
+    replies: int,
+    seed: int,
+    engine: str,
+    fresh: Path | None,
+    as_json: bool,
+) -> None:
+    """Draw a tuned model's replies to its held-out prompts and print what they come to.
+
+    Args:
+        folder: of the tuning.
+        table_path: the table that it was tuned on.
+        most: held-out prompts at most; None for all.
+        replies: a prompt.
+        seed: of the replies.
+        engine: that both models open in.
+        fresh: keeps the replies; one that is there is used again.
+        as_json: print one JSON object.
+
+    Raises:
+        InputError: the folder is no tuning, or the table is another one than it was tuned on.
+    """
+    record = read_record(folder)
+    if table_path.is_file() and record["table"]["sha256"] not in ("", sha256_of(table_path)):
+        raise InputError(f"{folder} was tuned on another table than {table_path}. Name that one: verify TABLE --model.")
+    table = held_out_prompts(load_with_notes(table_path), record, most)
+    if fresh is not None and fresh.is_file():
+        drawn = load_with_notes(fresh)
+        kept = [drawn.prompts.index(prompt) for prompt in table.prompts if prompt in drawn.prompts]
+        if len(kept) != len(table.prompts):
+            raise InputError(f"{fresh} has no replies to some of the prompts. Name another file.")
+    else:
+        drawn = _draw(folder, record, table, replies, seed, engine)
+        if fresh is not None:
+            table_format.save(drawn, fresh)
+    check = check_tuned(record, table, drawn)
+    print_json({"model": str(folder), "method": record["method"], **check.as_dict()}) if as_json else click.echo(
+        check_text(check)
+    )
+
+
+def held_out_prompts(table: RewardTable, record: Mapping[str, Any], most: int | None = None) -> RewardTable:
+    """Return the table of the prompts that a model was not tuned on.
+
+    Raises:
+        InputError: there are none.
+    """
+    names = set(record["held_out"])
+    numbers = [i for i, prompt_id in enumerate(table.prompt_ids) if prompt_id in names]
+    if not numbers:
+        raise InputError("The model was tuned on every prompt of the table, so none is left to check it on.")
+    if most is not None and most < len(numbers):
+        numbers = [numbers[place] for place in np.linspace(0, len(numbers) - 1, most).astype(int)]
+    chosen = table.take(numbers)
+    # Held out of the solve: here they are what is looked at, and all count alike.
+    return RewardTable(
+        values=chosen.values,
+        rewards=chosen.rewards,
+        offsets=chosen.offsets,
+        prompt_ids=chosen.prompt_ids,
+        prompts=chosen.prompts,
+        use_cases=chosen.use_cases,
+        replies=chosen.replies,
+        tokens=chosen.tokens,
+        log_probs=chosen.log_probs,
+        metadata=chosen.metadata,
+    )
+
+
+def _draw(
+    folder: Path, record: Mapping[str, Any], table: RewardTable, replies: int, seed: int, engine: str
+) -> RewardTable:
+    from map_core.engines.factory import open_engine
+
+    scorers = resolve(table.values, from_metadata(table.metadata))
+    base, tuned = open_engine(record["model"]["name"], engine), open_engine(str(folder), engine)
+
+    def report(done: int, total: int) -> None:
+        if done == total or done % 4 == 0:
+            click.echo(f"{done} of {total} prompts answered", err=True)
+
+    return draw_replies(record, table, base, tuned, scorers, replies=replies, seed=seed, report=report)
+
+
+def check_text(check: TunedCheck) -> str:
+    """Return a check in lines for people."""
+    facts = check.as_dict()
+    width = max(map(len, check.values)) + 2
+    heads = ("base", "tuned", "+-", "forecast", "of the way", "")
+    lines = [
+        f"{facts['replies']} replies of the tuned model to each of {facts['prompts']} prompts that it was not tuned "
+        f"on; +- is the {amounts.percent(check.level)} interval of the gain over the base model.",
+        f"{'value':{width}}" + "".join(f"{head:>12}" for head in heads).rstrip(),
+    ]
+    for name, value in facts["values"].items():
+        numbers = "".join(f"{amounts.fixed(value[key], 3):>12}" for key in ("base", "tuned", "tuned_error", "forecast"))
+        share = "" if value["share_of_way"] is None else _percent(value["share_of_way"])
+        lines.append(f"{name:{width}}{numbers}{share:>12}  {value['outcome'] or ''}".rstrip())
+    lines.append(
+        f"In lambda . r {_percent(facts['share_of_way'])} of the way ({_interval(facts['share_of_way_interval'])}), "
+        f"{amounts.nats(facts['kl'])} +- {amounts.fixed(facts['kl_error'], 2)} from the base model; lambda's own "
+        f"{amounts.nats(facts['kl_forecast'])}."
+    )
+    lengths = facts["lengths"]
+    lines.append(
+        f"Tokens of a reply: {amounts.fixed(lengths['base'])} before, {amounts.fixed(lengths['tuned'])} tuned."
+    )
+    lines.append("Choosing among candidates, share of the way in lambda . r and effective sample size:")
+    for name, rows in facts["choosing"].items():
+        for row in rows:
+            lines.append(
+                f"  {name:>6} {row['candidates']:>3}{_percent(row['share_of_way']):>8} "
+                f"({_interval(row['share_of_way_interval'])}), {amounts.fixed(row['ess'], 1)}"
+            )
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return amounts.UNKNOWN if share is None or not math.isfinite(share) else f"{amounts.fixed(100 * share)}%"
+
+
+def _interval(ends: list[float | None]) -> str:
+    return " to ".join(map(_percent, ends))

@@ -1,0 +1,142 @@
+"""A tuned model's own replies against what the weights promise: by hand, then on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.cli import main
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.tuning.check import LOG_RATIOS, Outcome, check_tuned
+from map_core.tuning.held_out import held_out_levels
+
+RECORD = {"weights": {"humor": math.log(3.0)}}
+
+
+def table(rewards: list[list[float]], ratios: list[float] | None = None, values=("humor",)) -> RewardTable:
+    """A table with a list of rewards a prompt, of one value."""
+    counts = [len(row) for row in rewards]
+    return RewardTable(
+        values=values,
+        rewards=np.concatenate([np.array(row, dtype=float).reshape(len(row), -1) for row in rewards]),
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        prompt_ids=tuple(f"p{i}" for i in range(len(rewards))),
+        prompts=tuple(f"Why {i}?" for i in range(len(rewards))),
+        use_cases=("A",) * len(rewards),
+        metadata={} if ratios is None else {LOG_RATIOS: ratios},
+    )
+
+
+def test_a_model_that_is_the_tilt_by_hand():
+    """Base replies 0 and 1, lambda = log 3: the tilt says 1 in three of four, and costs log 2 - H(1/4)."""
+    base = table([[0.0, 1.0]] * 3)
+    ratios = [math.log(0.5), *[math.log(1.5)] * 3]
+    check = check_tuned(RECORD, base, table([[0.0, 1.0, 1.0, 1.0]] * 3, ratios * 3))
+    facts = check.as_dict()
+    humor = facts["values"]["humor"]
+    assert (humor["base"], humor["tuned"], humor["forecast"]) == pytest.approx((0.5, 0.75, 0.75))
+    assert facts["share_of_way"] == pytest.approx(1.0)
+    assert humor["outcome"] == "delivers"
+    kl = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert (facts["kl"], facts["kl_forecast"]) == pytest.approx((kl, kl))
+    # Its own candidates have equal weights: 3 / 1.5 = 1 / 0.5.
+    one, two, four = facts["choosing"]["tuned"]
+    assert (one["candidates"], two["candidates"], four["candidates"]) == (1, 2, 4)
+    assert (two["ess"], four["ess"]) == pytest.approx((2.0, 4.0))
+    assert four["share_of_way"] == pytest.approx(1.0)
+    assert [row["share_of_way"] for row in facts["choosing"]["base"]] == pytest.approx([0.0, 1.0])
+
+
+def test_candidates_of_an_untuned_model_are_chosen_as_the_base_model_s():
+    base = table([[0.0, 1.0, 0.0, 1.0]] * 2)
+    check = check_tuned(RECORD, base, table([[0.0, 1.0, 0.0, 1.0]] * 2, [0.0] * 8))
+    assert check.share_of_way(check.tuned) == pytest.approx(0.0)
+    for tuned, plain in zip(check.chosen, check.base_chosen, strict=True):
+        assert tuned.levels == pytest.approx(plain.levels)
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcome"),
+    [
+        ([[0, 0], [0, 1], [0, 0]], Outcome.SHORT),
+        ([[1, 1], [1, 1], [0, 1]], Outcome.DELIVERS),
+        ([[3, 3]] * 3, Outcome.OVER),
+    ],
+)
+def test_the_verdict_is_that_of_the_difference_on_the_same_prompts(replies, outcome):
+    check = check_tuned(RECORD, table([[0.0, 1.0]] * 3), table(replies, [0.0] * 6))
+    assert check.outcome(0) is outcome
+
+
+def test_what_cannot_be_compared_is_refused():
+    base = table([[0.0, 1.0]] * 2)
+    with pytest.raises(InputError, match="other prompts"):
+        check_tuned(RECORD, base, replace(base, prompts=("a", "b")))
+    with pytest.raises(InputError, match="log q - log p0"):
+        check_tuned(RECORD, base, base)
+    with pytest.raises(InputError, match="at least 2"):
+        check_tuned(RECORD, table([[0.0, 1.0]]), table([[0.0, 1.0]], [0.0, 0.0]))
+
+
+def test_importance_weights_tell_the_level_of_the_tilt_and_of_the_base_model():
+    rewards = np.array([[0.0], [1.0]])
+    gains = [math.log(3.0) * rewards[:, 0]] * 2
+    at_tilt = held_out_levels(("humor",), np.array([math.log(3.0)]), gains, gains, [rewards] * 2)
+    assert at_tilt.share_of_way == pytest.approx(1.0)
+    assert at_tilt.noise == pytest.approx(np.zeros(2))
+    assert at_tilt.kl == pytest.approx(at_tilt.kl_forecast)
+    nothing = held_out_levels(("humor",), np.array([math.log(3.0)]), [np.zeros(2)] * 2, gains, [rewards] * 2)
+    assert (nothing.share_of_way, nothing.as_dict()["kl"]) == pytest.approx((0.0, 0.0))
+    assert nothing.as_dict()["share_of_way_90"] == pytest.approx([0.0, 0.0])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, capsys):
+    pytest.importorskip("trl", reason="needs requirements-tune.txt")
+    from map_core.building import build
+    from map_core.core.types import SamplingSettings
+    from map_core.data.prompts import Prompt
+    from map_core.data.table_format import load
+    from map_core.engines.draw_request import DrawRequest
+    from map_core.engines.factory import open_engine
+    from map_core.scoring import resolve
+    from tests.tiny_model import make_tiny_model
+
+    model = make_tiny_model(tmp_path / "tiny")
+    settings = SamplingSettings(temperature=0.8, max_new_tokens=8)
+    prompts = [Prompt(f"p{i}", "A", f"Question number {i}?") for i in range(8)]
+    scorers = resolve(("diversity", "familiarity"), {})
+    path, out = tmp_path / "table.parquet", tmp_path / "out"
+    build(prompts, path, open_engine(str(model), "torch"), scorers, candidates=8, settings=settings, seed=1)
+    command = ["tune", str(path), "--weights", "familiarity=1.5", "--out", str(out), "--steps", "3", "--replies", "4"]
+    assert main([*command, "--learning-rate", "0.02", "--quiet"]) == 0
+    capsys.readouterr()
+    verify = ["verify", str(path), "--model", str(out), "--candidates", "4", "--engine", "torch"]
+    assert main([*verify, "--fresh", str(tmp_path / "fresh.parquet"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["prompts"], facts["replies"], facts["method"]) == (2, 4, "pairs")
+    # Familiarity is what the base model finds of the reply, whoever wrote it.
+    fresh = load(tmp_path / "fresh.parquet")
+    base = open_engine(str(model), "torch")
+    (log_probs,) = base.log_probs(fresh.prompts[0], [fresh.tokens[0]])
+    assert fresh.rewards[0, fresh.index("familiarity")] == pytest.approx(log_probs.mean(), abs=1e-3)
+    tuned = open_engine(str(out), "torch")
+    request = DrawRequest(fresh.prompts[0], 4, settings)
+    replies = tuned.complete(replace(request, seed=1))
+    q, p = tuned.reply_scores(request, replies), base.reply_scores(request, replies)
+    ratios = [a.log_prob - b.log_prob for a, b in zip(q, p, strict=True)]
+    assert fresh.metadata[LOG_RATIOS][:4] == pytest.approx(ratios, abs=1e-4)
+    # Replies that are kept are read again, and the words are there for people.
+    assert main([*verify, "--fresh", str(tmp_path / "fresh.parquet")]) == 0
+    text = capsys.readouterr().out
+    assert "of the way" in text
+    assert "tuned   4" in text
+    assert main(["verify", str(path), "--model", str(tmp_path / "tiny")]) == 1
+    assert "is no tuned model" in capsys.readouterr().err
+    assert main([*verify, "--target", "diversity=p60"]) == 2
