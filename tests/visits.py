@@ -78,3 +78,17 @@ def places(browser: Browser | BrowserContext, address: str) -> list[Place]:
     page.close()
     assert links, "the navigation offers pages"
     return [Place(title, href.split("?")[0].removeprefix(address).strip("/"), href) for title, href in links]
+
+
+def column(page: Page, key: str) -> Locator:
+    """A column of the panel of replies: "base", "aligned" or "pinned_1"."""
+    return page.locator(f'.vp-slot[data-column="{key}"]')
+
+
+def unfold(page: Page, *keys: str) -> None:
+    """Open expanders that are folded."""
+    for key in keys:
+        details = keyed(page, key).locator("details").first
+        details.wait_for(timeout=60_000)
+        if details.get_attribute("open") is None:
+            details.locator("summary").first.click()

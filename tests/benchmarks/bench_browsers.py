@@ -1,9 +1,11 @@
-"""Eight browsers at once: they generate again and again for two minutes, and one of them kills the model process.
+"""Replies in real browsers: first tokens after the click, decoding beside an open page, and eight viewers at once.
 
-A real server of the app on the embedded table, a real Chromium a viewer, all on this machine. Counted
-are finished generations and everything that went wrong: exceptions on the page, errors in the console, boxes that say
-that something did not work. First one viewer alone on the warm app: from the click to the first tokens and the first
-words of the aligned reply on the page. ``python -m tests.benchmarks browsers``
+A real server of the app on the embedded table, a real Chromium a viewer, all on this machine. First one viewer alone on
+the warm app: from the click to the first words of the base reply on the page. Then the speed of one request beside the
+page that shows it, against the same request without any page, in turn. Then eight browsers generate again and again,
+and one of them kills the model process. Counted are finished generations and everything that went wrong: exceptions on
+the page, errors in the console, boxes that say that something did not work.
+``python -m tests.benchmarks browsers``; ``python -m tests.benchmarks.bench_browsers alone`` (or speed, eight).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import socket
 import statistics
 import subprocess
@@ -18,40 +21,56 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
 
+from map_core import scoring
+from map_core.core.types import SamplingSettings
+from map_core.data import table_format
+from map_core.generation.request import GenerationRequest
+from map_core.service.service import GenerationService
 from tests import ROOT
 from tests.browser_setup import find_chromium
 
 VIEWERS = 8
 SECONDS = 120.0
 CANDIDATES, TOKENS = 8, 32
-ALONE = 5
-# When the status line says that there are tokens, both columns have theirs: they are drawn in one go.
-SHOWN = """async () => {
-    const button = document.querySelector('.st-key-generate button'), began = performance.now();
-    const said = () => document.querySelector('[data-testid=stMain] [role=status]')?.innerText ?? '';
-    const before = said();
-    button.click();
-    while (performance.now() - began < 120000) {
-        await new Promise(requestAnimationFrame);
-        const now = said(), error = document.querySelector('[data-testid=stAlertContentError]');
-        const begun = /^(Writing|Scoring|Done): \\d+ candidates, [1-9]/.test(now);
-        if (begun && now !== before) return performance.now() - began;
-        if (error) return -1;
-    }
-    return -2;
-}"""
+ALONE = 11
+#: Of the request whose speed is measured.
+LONG_CANDIDATES, LONG_TOKENS, REPEATS = 16, 96, 5
+PARTS = ("alone", "speed", "eight")
+#: Milliseconds from the click to the frame that shows the first words of the base reply.
+SHOWN = """() => new Promise((resolve) => {
+    const began = performance.now(), panel = document.querySelector(".vp-panel");
+    const before = panel.dataset.generation;
+    const look = () => {
+        const reply = panel.querySelector("[data-column=base] .vp-reply");
+        const error = document.querySelector("[data-testid=stAlertContentError]");
+        if (error) return done(-1);
+        if (panel.dataset.generation === before || !reply?.textContent.trim()) return;
+        requestAnimationFrame(() => done(performance.now() - began));
+    };
+    const watch = new MutationObserver(look);
+    const late = setTimeout(() => done(-2), 120000);
+    const done = (found) => {
+        watch.disconnect();
+        clearTimeout(late);
+        resolve(found);
+    };
+    watch.observe(panel, { subtree: true, childList: true, characterData: true, attributes: true });
+    document.querySelector(".st-key-generate button").click();
+})"""
 
 
-def run(viewers: int = VIEWERS, seconds: float = SECONDS) -> dict[str, Any]:
+def run(viewers: int = VIEWERS, seconds: float = SECONDS, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     """Measure and print.
 
     Args:
         viewers: browsers at once.
         seconds: how long they go on.
+        parts: of what is measured.
     """
     chromium = find_chromium()
     if chromium is None:
@@ -60,12 +79,13 @@ def run(viewers: int = VIEWERS, seconds: float = SECONDS) -> dict[str, Any]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
-        server = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=log, stderr=log)
+        environment = os.environ | {"VALUE_PALETTE_DATABASE": f"sqlite:///{folder}/kept.sqlite"}
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             _wait(f"http://127.0.0.1:{port}/_stcore/health")
-            figures = asyncio.run(_all(chromium, f"http://127.0.0.1:{port}", server.pid, viewers, seconds))
+            figures = asyncio.run(_all(chromium, f"http://127.0.0.1:{port}", server.pid, viewers, seconds, parts))
         finally:
             server.terminate()
             server.wait(30)
@@ -85,60 +105,121 @@ def _wait(url: str) -> None:
     raise SystemExit("The server does not answer.")
 
 
-async def _all(chromium: str, address: str, server: int, viewers: int, seconds: float) -> dict[str, Any]:
+async def _all(
+    chromium: str, address: str, server: int, viewers: int, seconds: float, parts: Sequence[str]
+) -> dict[str, Any]:
     from playwright.async_api import async_playwright
 
     faults: list[str] = []
+    figures: dict[str, Any] = {}
     async with async_playwright() as playwright:
         # A browser a viewer: in one browser only the page in front is drawn.
-        browsers = [
-            await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) for _ in range(viewers)
+        launched = [
+            await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for _ in range(viewers if "eight" in parts else 1)
         ]
-        first = await _open(browsers[0], address, faults)
+        first = await _open(launched[0], address, faults)
         await _generate(first)  # warms the app up
-        alone = [await _generate(first) for _ in range(ALONE)]
-        print(
-            f"one viewer, warm: first tokens and words of the aligned reply on the page after "
-            f"{statistics.median(alone):.2f} s (slowest {max(alone):.2f} s)"
-        )
-        pages = [first, *[await _open(browser, address, faults) for browser in browsers[1:]]]
-        end, waits = time.monotonic() + seconds, []
-        killed: list[int] = []
-
-        async def view(number: int, page: Any) -> int:
-            count = 0
-            while time.monotonic() < end:
-                if number == 0 and not killed and time.monotonic() > end - seconds / 2:
-                    killed.append(_kill_model(server))
-                took = await _generate(page)
-                if took < 0:
-                    faults.append(f"viewer {number}: " + ("an error is shown" if took == -1 else "nothing came"))
-                else:
-                    waits.append(took)
-                    count += 1
-            return count
-
-        counts = await asyncio.gather(*(view(number, page) for number, page in enumerate(pages)))
-        for browser in browsers:
+        if "alone" in parts:
+            figures |= await _alone(first)
+        if "speed" in parts:
+            figures |= await _speed(first)
+            await _set_numbers(first, CANDIDATES, TOKENS)
+        if "eight" in parts:
+            pages = [first, *[await _open(browser, address, faults) for browser in launched[1:]]]
+            figures |= await _eight(pages, server, seconds, faults)
+        for browser in launched:
             await browser.close()
+    for fault in faults:
+        print(f"  {fault}")
+    return figures | {"faults": faults}
+
+
+async def _alone(page: Any) -> dict[str, Any]:
+    """One viewer: from the click to the first words."""
+    waits = [await _generate(page) for _ in range(ALONE)]
+    print(
+        f"one viewer, warm: first words on the page {statistics.median(waits):.2f} s after the click (slowest "
+        f"{max(waits):.2f} s of {len(waits)})"
+    )
+    return {"alone_seconds": statistics.median(waits), "alone_slowest_seconds": max(waits)}
+
+
+async def _speed(page: Any) -> dict[str, Any]:
+    """The same request beside the page that shows it and without any page, in turn: tokens a second, to the choice."""
+    await _set_numbers(page, LONG_CANDIDATES, LONG_TOKENS)
+    await _generate(page)
+    prompt = await page.locator(".vp-panel .vp-asked p").inner_text()
+    settings = SamplingSettings.from_metadata(table_format.load_metadata(table_format.DEFAULT_TABLE))
+    beside, without = [], []
+    with GenerationService() as service:
+        service.start(scoring.DEFAULT_VALUES)
+        for turn in range(REPEATS + 1):
+            seed = int(await page.locator(".st-key-seed input").input_value())
+            if await _generate(page) < 0:
+                raise SystemExit("The page shows no replies.")
+            shown = await page.locator(".vp-panel [role=status]").inner_text()
+            found = re.search(r"([\d,]+) tokens, ([\d.]+) s", shown)
+            assert found is not None, shown
+            with_page = int(found[1].replace(",", "")) / float(found[2])
+            await page.wait_for_timeout(1500)
+            request = GenerationRequest(
+                prompt,
+                {"helpfulness": 0.4, "coherence": 4.8},
+                scoring.DEFAULT_VALUES,
+                LONG_CANDIDATES,
+                SamplingSettings(settings.temperature, settings.top_k, settings.top_p, LONG_TOKENS),
+                seed,
+            )
+            end = await asyncio.to_thread(service.submit(request).wait, 300)
+            if turn:  # the first one warms up
+                beside.append(with_page)
+                without.append(end.tokens / end.seconds)
+    ratios = [one / other for one, other in zip(beside, without, strict=True)]
+    print(
+        f"K = {LONG_CANDIDATES}, {LONG_TOKENS} tokens: {statistics.median(beside):.0f} tokens/s beside the page, "
+        f"{statistics.median(without):.0f} without, ratio {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f})"
+    )
+    return {
+        "tokens_a_second_beside": statistics.median(beside),
+        "tokens_a_second_without": statistics.median(without),
+        "ratio": statistics.median(ratios),
+    }
+
+
+async def _eight(pages: Sequence[Any], server: int, seconds: float, faults: list[str]) -> dict[str, Any]:
+    """Every viewer generates again and again; in the middle the model process is killed."""
+    end, waits = time.monotonic() + seconds, []
+    killed: list[int] = []
+
+    async def view(number: int, page: Any) -> int:
+        count = 0
+        while time.monotonic() < end:
+            if number == 0 and not killed and time.monotonic() > end - seconds / 2:
+                killed.append(_kill_model(server))
+            took = await _generate(page)
+            if took < 0:
+                faults.append(f"viewer {number}: " + ("an error is shown" if took == -1 else "nothing came"))
+            else:
+                waits.append(took)
+                count += 1
+        return count
+
+    counts = await asyncio.gather(*(view(number, page) for number, page in enumerate(pages)))
     figures = {
-        "viewers": viewers,
+        "viewers": len(pages),
         "seconds": seconds,
-        "alone_seconds": statistics.median(alone),
-        "alone_slowest_seconds": max(alone),
         "finished": counts,
         "killed": len(killed),
         "first_tokens_median": statistics.median(waits or [math.nan]),
         "first_tokens_slowest": max(waits, default=math.nan),
-        "faults": faults,
     }
     print(
-        f"{viewers} viewers for {seconds:.0f} s, the model process killed once: {sum(counts)} generations "
-        f"({min(counts)} to {max(counts)} a viewer), first tokens after {figures['first_tokens_median']:.2f} s "
+        f"{len(pages)} viewers for {seconds:.0f} s, the model process killed once: {sum(counts)} generations "
+        f"({min(counts)} to {max(counts)} a viewer), first words after {figures['first_tokens_median']:.2f} s "
         f"(slowest {figures['first_tokens_slowest']:.2f} s), {len(faults)} faults"
     )
-    for fault in faults:
-        print(f"  {fault}")
     return figures
 
 
@@ -150,24 +231,32 @@ async def _open(browser: Any, address: str, faults: list[str]) -> Any:
     await page.goto(address)
     await page.get_by_role("link", name="Listen").click(timeout=120_000)
     await page.wait_for_selector(".st-key-generate button:enabled", timeout=120_000)
-    for key, number in (("candidates_k", CANDIDATES), ("max_new_tokens", TOKENS)):
-        box = page.locator(f".st-key-{key} input")
-        await box.fill(str(number))
-        await box.press("Tab")
-        await page.wait_for_timeout(1000)
+    await page.locator(".st-key-how summary").first.click()
+    await _set_numbers(page, CANDIDATES, TOKENS)
     return page
 
 
+async def _set_numbers(page: Any, candidates: int, tokens: int) -> None:
+    for key, number in (("candidates_k", candidates), ("max_new_tokens", tokens)):
+        box = page.locator(f".st-key-{key} input")
+        await box.fill(str(number))
+        await box.press("Tab")
+        await page.wait_for_timeout(1500)
+
+
 async def _generate(page: Any) -> float:
-    """Click, wait for the end; seconds from the click to the first tokens on the page, negative for a fault."""
+    """Click, wait for the end; seconds from the click to the first words on the page, negative for a fault."""
     shown = float(await page.evaluate(SHOWN))
     if shown < 0:
         return shown
     try:
         await page.wait_for_function(
-            "() => document.querySelector('[data-testid=stMain] [role=status]')?.innerText.startsWith('Done')",
+            "() => document.querySelector('.vp-panel [role=status]')?.textContent.startsWith('Done')",
             timeout=180_000,
         )
+        # What follows the replies is drawn by the page's script: the next click comes after that.
+        await page.wait_for_selector(".st-key-stop button:disabled", timeout=60_000)
+        await page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
     except Exception:
         return -1.0 if await page.locator("[data-testid=stAlertContentError]").count() else -2.0
     return shown / 1000
@@ -183,4 +272,4 @@ def _kill_model(server: int) -> int:
 
 
 if __name__ == "__main__":
-    run()
+    run(parts=sys.argv[1:] or PARTS)

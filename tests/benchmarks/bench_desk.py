@@ -169,7 +169,10 @@ def generating(server: Server) -> dict[str, Any]:
         other.locator(".st-key-generate button").click()
         page.evaluate("window.latencies().found.length = 0")
         page.bring_to_front()
-        return said("while another page generates", drag(page, "humor"))
+        row = said("while another page generates", drag(page, "humor"))
+        state = other.locator(".vp-panel [role=status]").inner_text()
+        print(f"the other page at the end of the drag: {state}")
+        return row | {"other_page": state}
 
 
 def viewers(server: Server, count: int = VIEWERS, seconds: float = VIEWERS_SECONDS) -> dict[str, Any]:

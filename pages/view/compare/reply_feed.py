@@ -122,10 +122,10 @@ class ReplyFeed:
 
     def pause(self) -> float:
         """Return the seconds from one frame to the next."""
-        if live_channel.is_busy():
-            return PATIENT_SECONDS
         if self._eager:
             return EAGER_SECONDS
+        if live_channel.is_busy():
+            return PATIENT_SECONDS
         with _feeds_lock:
             feeds = tuple(_feeds)
         running = sum(feed.is_watched and feed.is_running for feed in feeds)

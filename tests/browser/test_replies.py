@@ -1,0 +1,139 @@
+"""Replies by the channel: without a run of the page's script, after a lost socket, and where there is no channel."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.app_server import SECONDS
+from tests.browser.test_app import _missing_models
+from tests.visits import column, keyed, unfold
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.model,
+    pytest.mark.skipif(bool(_missing_models()), reason=_missing_models() or "here"),
+]
+#: Lengths of the base reply as it grows, until the generation has ended.
+GROWS = """() => new Promise((resolve) => {
+    const seen = new Set();
+    const look = () => {
+        const panel = document.querySelector(".vp-panel");
+        seen.add(panel?.querySelector("[data-column=base] .vp-reply")?.innerText.length ?? 0);
+        if (!/^(Done|Stopped)/.test(panel?.querySelector("[role=status]")?.innerText ?? "")) return;
+        watch.disconnect();
+        resolve(seen.size);
+    };
+    const watch = new MutationObserver(look);
+    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
+    look();
+})"""
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(60 * SECONDS)
+    yield opened
+    context.close()
+
+
+def ask(page, address: str, candidates: int = 8, tokens: int = 64) -> None:
+    """Open the page, and have the prompt in its box answered."""
+    page.goto(f"{address}/compare")
+    expect(keyed(page, "generate").locator("button")).to_be_enabled(timeout=120 * SECONDS)
+    unfold(page, "how")
+    for key, number in (("candidates_k", candidates), ("max_new_tokens", tokens)):
+        box = keyed(page, key).locator("input")
+        box.fill(str(number))
+        box.press("Tab")
+        expect(box).to_have_value(str(number))
+    keyed(page, "palette_line").wait_for()
+    page.wait_for_timeout(1000)
+    keyed(page, "generate").locator("button").click()
+
+
+def status(page):
+    return page.locator(".vp-panel [role=status]")
+
+
+def test_replies_grow_without_a_run_of_the_pages_script_and_what_follows_comes_at_the_end(page, address):
+    frames: dict[str, list[float]] = {"stream": [], "desk": []}
+
+    def listen(socket) -> None:
+        name = socket.url.split("?")[0].rsplit("/", 1)[-1]
+        socket.on("framereceived", lambda payload: frames.setdefault(name, []).append(time.monotonic()))
+
+    page.on("websocket", listen)
+    ask(page, address, candidates=16, tokens=160)
+    expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
+    page.wait_for_timeout(1000)
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
+    began = time.monotonic()
+    assert page.evaluate(GROWS) > 3
+    ended = time.monotonic()
+    page.wait_for_timeout(300)
+    writing = (began, ended - 1.5)  # the last run begins with the end
+    assert writing[0] < writing[1], "it took long enough to tell"
+    count = {name: len([t for t in times if writing[0] < t < writing[1]]) for name, times in frames.items()}
+    assert count["desk"] >= 3
+    assert count["stream"] == 0
+    expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
+    expect(keyed(page, "stop").locator("button")).to_be_disabled()
+
+
+def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, address):
+    sockets = []
+
+    def connect(socket) -> None:
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    page.route_web_socket(re.compile("/live/desk"), connect)
+    ask(page, address, candidates=16, tokens=192)
+    expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
+    expect(column(page, "base").locator(".vp-reply")).to_have_text(re.compile(r"\w+ \w+ \w+"))
+    sockets[-1].close()
+    before = column(page, "base").locator(".vp-reply").inner_text()
+    expect(status(page)).to_contain_text("Done: 16 candidates", timeout=240 * SECONDS)
+    assert len(sockets) > 1, "the page has opened it again"
+    written = column(page, "base").locator(".vp-reply").inner_text()
+    assert written[:10] == before[:10]
+    expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
+    page.reload()
+    expect(status(page)).to_contain_text("Done: 16 candidates")
+    assert column(page, "base").locator(".vp-reply").inner_text() == written, "nothing was lost or came twice"
+
+
+def test_without_the_channel_the_page_draws_as_before(page, address):
+    page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.close())
+    ask(page, address, candidates=8, tokens=128)
+    expect(status(page)).to_contain_text(re.compile("Writing: 8 candidates, [1-9]"), timeout=120 * SECONDS)
+    assert page.evaluate(GROWS) > 3
+    expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
+    expect(keyed(page, "stop").locator("button")).to_be_disabled()
+
+
+def test_stop_beside_the_replies_keeps_what_is_written(page, address):
+    ask(page, address, candidates=16, tokens=256)
+    expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
+    page.locator(".vp-panel .vp-progress").get_by_role("button", name="Stop").click()
+    expect(status(page)).to_contain_text("Stopped", timeout=5 * SECONDS)
+    assert column(page, "base").locator(".vp-reply").inner_text()
+    expect(keyed(page, "stop").locator("button")).to_be_disabled()
+
+
+def test_ctrl_and_enter_generate_with_the_words_just_typed(page, address):
+    page.goto(f"{address}/compare")
+    expect(keyed(page, "generate").locator("button")).to_be_enabled(timeout=120 * SECONDS)
+    page.wait_for_timeout(1000)
+    box = page.get_by_role("textbox", name="Prompt")
+    box.fill("Name a colour.")
+    box.press("Control+Enter")
+    expect(page.locator(".vp-panel .vp-asked")).to_contain_text("Name a colour.", timeout=60 * SECONDS)
+    page.locator(".vp-panel .vp-progress").get_by_role("button", name="Stop").click()
+    expect(status(page)).to_contain_text("Stopped")
