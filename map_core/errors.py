@@ -15,6 +15,10 @@ class InputError(PaletteError, ValueError):
     """The caller's input cannot be used: a table, a target, a prompt, a setting."""
 
 
+class AccessError(InputError):
+    """The visitor may not do this, see :mod:`map_core.access`."""
+
+
 class MissingModelError(PaletteError):
     """A model's weights are not on this machine.
 

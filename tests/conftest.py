@@ -18,6 +18,7 @@ import pytest
 from streamlit.components.v2 import manifest_scanner
 
 from map_core import catalog
+from map_core.access import audit
 from map_core.models.endpoint import MODEL_KEY_HOST
 from map_core.store import SETTING
 from tests import ROOT
@@ -63,6 +64,7 @@ def _data_of_the_tests(tmp_path_factory):
     os.environ[SETTING] = f"sqlite:///{folder / 'palettes.sqlite'}"
     os.environ[catalog.SETTING] = str(folder / "tables")
     yield
+    audit.close()
     for name, value in before.items():
         if value is None:
             del os.environ[name]

@@ -16,6 +16,7 @@ from tests import ROOT
 FLOORS = (
     "errors",
     "core",
+    "access",
     "data models",
     "oracle",
     "solver",

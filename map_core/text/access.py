@@ -1,0 +1,84 @@
+"""What is said to who is not let in, and to whom a login did not work."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from map_core.access import settings
+
+OPEN_BY = (
+    "To whoever runs it: set up a login or a trusted proxy, or let everybody in as a guest with "
+    f"{settings.OPEN}=1. docs/security.md has the steps."
+)
+
+
+class Refusal(StrEnum):
+    """Why a request is not answered, in a sentence or two."""
+
+    LOG_IN = "Please log in."
+    LOGGED_OUT = "You are logged out."
+    EXPIRED = "Your login has ended. Please log in again."
+    CLOSED = f"This app can be reached by other machines and has no login, so it is closed. {OPEN_BY}"
+    FORWARDED = f"This request came through a proxy, and the app has no login, so it is closed. {OPEN_BY}"
+    NO_PROXY = (
+        "This app is opened through the proxy that says who you are, and this request came without that. Use the "
+        "address that you were given."
+    )
+    FOREIGN_PROXY = (
+        "This request says who sends it, and came from an address that is not believed. To whoever runs the app: "
+        f"{settings.PROXIES} lists the proxies."
+    )
+    FOREIGN_HOST = (
+        "This app does not answer under this name. To whoever runs it: "
+        f"{settings.ALLOWED_HOSTS} lists the names under which it may be opened."
+    )
+    FOREIGN_ORIGIN = "This request was sent by a page of another site, so it is refused."
+    MISCONFIGURED = (
+        "The settings of who may use this app cannot be read, so it is closed. Whoever runs it finds the reason in "
+        "its log."
+    )
+    STOPPED = "The login was stopped before it was complete. You can begin it again."
+    STALE = "This login was begun in another window, or too long ago. Please begin it again."
+    UNREACHABLE = (
+        "The login service does not answer now. Try again in a moment; if it stays so, tell whoever runs this app."
+    )
+    EXPIRED_TOKEN = (
+        "The login service sent a login that had already ended. Please begin it again; if that does not help, the "
+        "clock of this server or of the login service is wrong. Tell whoever runs this app."
+    )
+    CLOCK = (
+        "The login service sent a login that has not begun yet: its clock and the clock of this server differ. "
+        "Tell whoever runs this app."
+    )
+    WRONG_TOKEN = (
+        "The login service sent a login that is not for this app, or is not signed as it should be, so it was not "
+        "taken. Tell whoever runs this app."
+    )
+    FAILED = "The login did not work. Please try again; if it stays so, tell whoever runs this app."
+
+
+#: Names of exceptions of a login, and what they mean; the first that fits counts.
+_MEANINGS = (
+    (r"Connect|Timeout|Network|Protocol|ReadError|HTTPStatus|JSONDecode", Refusal.UNREACHABLE),
+    (r"ExpiredToken", Refusal.EXPIRED_TOKEN),
+    (r"MismatchingState", Refusal.STALE),
+    (
+        r"BadSignature|InvalidKeyId|DecodeError|UnsupportedAlgorithm|MissingClaim|InvalidToken|MissingKey",
+        Refusal.WRONG_TOKEN,
+    ),
+)
+
+
+def login_failure(error: BaseException | None) -> Refusal:
+    """Return what is said of a login that failed.
+
+    Args:
+        error: what the check of the provider's answer raised; None where it is not known.
+    """
+    if error is None:
+        return Refusal.FAILED
+    name, text = type(error).__name__, str(error)
+    if "InvalidClaim" in name:
+        return Refusal.CLOCK if re.search(r"\b(iat|nbf)\b", text) else Refusal.WRONG_TOKEN
+    return next((said for pattern, said in _MEANINGS if re.search(pattern, name)), Refusal.FAILED)

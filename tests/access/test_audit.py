@@ -1,0 +1,55 @@
+"""The audit log: where it is, that it begins anew when it is full, and what happens where it cannot be written."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+
+from map_core.access import audit
+
+
+@pytest.fixture(autouse=True)
+def _new_writers():
+    audit.close()
+    yield
+    audit.close()
+
+
+def test_a_line(tmp_path, monkeypatch):
+    monkeypatch.setenv(audit.SETTING, str(tmp_path / "deep" / "audit.jsonl"))
+    audit.record("ann\nwho", "delete", "palette", "x" * 300)
+    (line,) = (tmp_path / "deep" / "audit.jsonl").read_text().splitlines()
+    told = json.loads(line)
+    assert (told["who"], told["action"], told["kind"]) == ("ann\nwho", "delete", "palette")
+    assert len(told["what"]) == audit.MAX_WHAT
+    assert stat.S_IMODE((tmp_path / "deep" / "audit.jsonl").stat().st_mode) == 0o600
+
+
+def test_it_begins_anew_when_it_is_full(tmp_path, monkeypatch):
+    monkeypatch.setenv(audit.SETTING, str(tmp_path / "audit.jsonl"))
+    monkeypatch.setattr(audit, "MAX_BYTES", 1000)
+    monkeypatch.setattr(audit, "KEPT_FILES", 2)
+    for number in range(100):
+        audit.record("ann", "save", "palette", number)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2"]
+    last = (tmp_path / "audit.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["what"] == "99"
+
+
+def test_off_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv(audit.SETTING, "off")
+    audit.record("ann", "save")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.delenv(audit.SETTING)
+    assert audit.path() == tmp_path / "value-palette" / "audit.jsonl"
+
+
+def test_where_it_cannot_be_written_it_is_said_once(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(audit.SETTING, str(tmp_path / "file" / "audit.jsonl"))
+    audit.record("ann", "save")
+    audit.record("ann", "save")
+    assert caplog.text.count("cannot be written") == 1
