@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from map_core.access import LOCAL, Visitor
 from map_core.custom_values import agreement, score_cache
 from map_core.data.reward_table import RewardTable
 from map_core.errors import PaletteError
@@ -23,7 +24,10 @@ REMEMBERED_SECONDS = 1.0
 log = logging.getLogger("value_palette")
 
 _lock = threading.Lock()
-_known: WeakKeyDictionary[RewardTable, tuple[float, tuple[OfferedValue, ...]]] = WeakKeyDictionary()
+#: By table and visitor: when it was looked up, and what was found.
+_known: WeakKeyDictionary[RewardTable, dict[Visitor, tuple[float, tuple[OfferedValue, ...]]]] = WeakKeyDictionary()
+#: Visitors that are remembered for a table.
+_MAX_VISITORS = 256
 
 
 @dataclass(frozen=True)
@@ -41,31 +45,37 @@ class OfferedValue:
     unusable: bool = False
 
 
-def offered_values(table: RewardTable) -> tuple[OfferedValue, ...]:
+def offered_values(table: RewardTable, visitor: Visitor = LOCAL) -> tuple[OfferedValue, ...]:
     """Return what is offered beside the values of a table, in the order in which it was defined.
 
     Args:
         table: the whole table as its file has it; tables are distinguished by identity.
+        visitor: to whom: their own values, and those that everybody sees. Of two values of a name it is their own.
     """
     with _lock:
-        cached = _known.get(table)
+        of_table = _known.setdefault(table, {})
+        cached = of_table.get(visitor)
         if cached is None or time.monotonic() - cached[0] >= REMEMBERED_SECONDS:
-            cached = _known[table] = (time.monotonic(), _look(table))
+            if len(of_table) >= _MAX_VISITORS:
+                of_table.clear()
+            cached = of_table[visitor] = (time.monotonic(), _look(table, visitor))
         return cached[1]
 
 
-def _look(table: RewardTable) -> tuple[OfferedValue, ...]:
+def _look(table: RewardTable, visitor: Visitor) -> tuple[OfferedValue, ...]:
     used_names, offered = {*table.values, *cards()}, []
     try:
-        for stored in custom_values.list_values(database()):
+        opened = database().as_visitor(visitor)
+        for stored in custom_values.list_values(opened):
             definition = stored.used
             if definition is None or definition.name in used_names:
                 continue
             scores = score_cache.read_scores(score_cache.replies_key(table), definition)
             if scores is not None:
-                judgements = agreement.kept_judgements(database(), table, stored.id, stored.in_use)
+                judgements = agreement.kept_judgements(opened, table, stored.id, stored.in_use)
                 measured = agreement.value_agreement(table, scores.rewards, judgements, definition)
                 unusable = measured is not None and measured.trust_level is TrustLevel.UNUSABLE
+                used_names.add(definition.name)
                 offered.append(OfferedValue(definition, agreement.trust_sentence(measured, numbers=False), unusable))
     except PaletteError as error:
         log.warning("Values of one's own are left out: %s", error)

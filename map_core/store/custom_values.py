@@ -9,16 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import delete as delete_rows
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from map_core.access import Action, Kind, Thing, Visibility, Visitor, may, require
 from map_core.errors import InputError
 from map_core.scoring.definition import Definition
 from map_core.scoring.pairwise import PairAnswer
+from map_core.store import ownership
 from map_core.store.database import Database
 from map_core.store.models import JudgementRow, OwnValueRow, OwnVersionRow
-from map_core.store.text_limits import key, label
+from map_core.store.text_limits import key
 
 #: Names a reply on every machine: the id of its prompt, and its number among that prompt's candidates.
 ReplyId = tuple[str, int]
@@ -41,8 +42,10 @@ class StoredValue:
         id: by which it is asked for.
         versions: the first one first, at least one.
         in_use: number of the version that is offered as a target; 0 for none.
-        owner: "" where there are no accounts.
+        owner: the id of who defined it; "" where it belongs to everybody.
         created, updated: in UTC.
+        owner_name: their name, as people read it.
+        visibility: who else sees it, and has it as a target when it is in use.
     """
 
     id: int
@@ -51,6 +54,13 @@ class StoredValue:
     owner: str
     created: datetime
     updated: datetime
+    owner_name: str = ""
+    visibility: Visibility = Visibility.EVERYONE
+
+    @property
+    def thing(self) -> Thing:
+        """What is asked about it where it is decided who may do what."""
+        return Thing(Kind.VALUE, self.owner, self.visibility)
 
     @property
     def version(self) -> int:
@@ -80,23 +90,25 @@ class KeptJudgement:
     when: datetime
 
 
-def define(database: Database, definition: Definition, owner: str = "") -> StoredValue:
-    """Keep a new value.
+def define(database: Database, definition: Definition, visibility: Visibility = Visibility.PRIVATE) -> StoredValue:
+    """Keep a new value of the visitor; of everybody where they are not known by name.
 
     Raises:
-        InputError: the owner has a value of that name.
+        InputError: the visitor has a value of that name.
+        AccessError: the visitor may not define values.
     """
-    now = datetime.now(UTC)
+    now, visitor = datetime.now(UTC), database.visitor
+    require(visitor, Action.CREATE, Thing(Kind.VALUE))
     with database.writing() as session:
-        held = select(OwnValueRow.id).where(OwnValueRow.owner == owner, OwnValueRow.name == definition.name)
+        held = select(OwnValueRow.id).where(OwnValueRow.owner == visitor.id, OwnValueRow.name == definition.name)
         if session.scalar(held) is not None:
             raise InputError(f"There is a value named {definition.name!r} already. Give another name, or change that.")
-        row = OwnValueRow(
-            owner=label("owner", owner) if owner else "", name=definition.name, in_use=0, created=now, updated=now
-        )
+        whose = ownership.columns(visitor, visibility)
+        row = OwnValueRow(name=definition.name, in_use=0, created=now, updated=now, **whose)
         row.versions = [OwnVersionRow(number=1, definition=definition.as_dict(), created=now)]
         session.add(row)
         session.flush()
+        ownership.record(session, "define", Kind.VALUE, definition.name)
         return _told(row)
 
 
@@ -108,7 +120,7 @@ def revise(database: Database, id: int, definition: Definition) -> StoredValue:
     """
     now = datetime.now(UTC)
     with database.writing() as session:
-        row = _held(session, id)
+        row = _held(session, id, database.visitor, Action.CHANGE)
         if definition.name != row.name:
             raise InputError(f"The value is named {row.name!r} and keeps that name; got {definition.name!r}.")
         newest = row.versions[-1]
@@ -118,6 +130,7 @@ def revise(database: Database, id: int, definition: Definition) -> StoredValue:
             row.versions.append(OwnVersionRow(number=newest.number + 1, definition=definition.as_dict(), created=now))
         row.updated = now
         session.flush()
+        ownership.record(session, "change", Kind.VALUE, row.name)
         return _told(row)
 
 
@@ -128,26 +141,46 @@ def use(database: Database, id: int, version: int) -> StoredValue:
         InputError: there is no such value, or no such version of it.
     """
     with database.writing() as session:
-        row = _held(session, id)
+        row = _held(session, id, database.visitor, Action.CHANGE)
         numbers = [stored_version.number for stored_version in row.versions]
         if version not in (0, *numbers):
             raise InputError(f"Version {version} of {row.name!r} is not there; it has 1 to {numbers[-1]}.")
         row.in_use, row.updated = version, datetime.now(UTC)
+        ownership.record(session, "use as a target" if version else "use no longer", Kind.VALUE, row.name)
         return _told(row)
 
 
-def list_values(database: Database, owner: str = "") -> tuple[StoredValue, ...]:
-    """Return the values of an owner, the oldest first, so that their order stays."""
-    wanted = select(OwnValueRow).where(OwnValueRow.owner == owner).order_by(OwnValueRow.created, OwnValueRow.id)
+def share(database: Database, id: int, visibility: Visibility) -> StoredValue:
+    """Say who else sees a value: nobody, or everybody.
+
+    Raises:
+        InputError: there is no such value, or it would be shared by link.
+        AccessError: it is not the visitor's.
+    """
+    if visibility is Visibility.LINK:
+        raise InputError("A value has no link of its own; expected private or everyone.")
+    with database.writing() as session:
+        row = _held(session, id, database.visitor, Action.SHARE)
+        row.visibility = Visibility(visibility).value
+        ownership.record(session, f"share with {visibility.value}", Kind.VALUE, row.name)
+        return _told(row)
+
+
+def list_values(database: Database) -> tuple[StoredValue, ...]:
+    """Return the values that the visitor sees, their own first, then by age, so that their order stays."""
+    wanted = select(OwnValueRow).order_by(OwnValueRow.created, OwnValueRow.id)
     with database.reading() as session:
-        return tuple(_told(row) for row in session.scalars(wanted))
+        listed = [_told(row) for row in session.scalars(wanted)]
+    seen = [value for value in listed if may(database.visitor, Action.SEE, value.thing)]
+    return tuple(sorted(seen, key=lambda value: value.owner != database.visitor.id))
 
 
 def load(database: Database, id: int) -> StoredValue | None:
-    """Return one value; None when there is none."""
+    """Return one value; None when there is none that the visitor sees."""
     with database.reading() as session:
         row = session.get(OwnValueRow, id)
-        return None if row is None else _told(row)
+        found = None if row is None else _told(row)
+    return found if found is not None and may(database.visitor, Action.SEE, found.thing) else None
 
 
 def delete(database: Database, id: int) -> None:
@@ -157,7 +190,9 @@ def delete(database: Database, id: int) -> None:
         InputError: there is no such value.
     """
     with database.writing() as session:
-        session.delete(_held(session, id))
+        row = _held(session, id, database.visitor, Action.DELETE)
+        ownership.record(session, "delete", Kind.VALUE, row.name)
+        session.delete(row)
 
 
 def judge(
@@ -185,7 +220,7 @@ def judge(
     """
     (first, first_candidate), (second, second_candidate) = pair
     with database.writing() as session:
-        _held(session, id)
+        _held(session, id, database.visitor, Action.SEE)
         row = JudgementRow(
             own_value_id=id,
             version=version,
@@ -196,6 +231,7 @@ def judge(
             second_candidate=second_candidate,
             answer=PairAnswer(answer).value,
             viewer=key("viewer", viewer) if viewer else "",
+            owner=database.visitor.id,
             judged=datetime.now(UTC),
         )
         session.add(row)
@@ -204,14 +240,24 @@ def judge(
 
 
 def withdraw(database: Database, judgement: int) -> bool:
-    """Take a judgement back, and return whether it was there."""
-    deletion = delete_rows(JudgementRow).where(JudgementRow.id == judgement).returning(JudgementRow.id)
+    """Take a judgement back, and return whether it was there.
+
+    Raises:
+        AccessError: it is somebody else's.
+    """
     with database.writing() as session:
-        return bool(session.scalars(deletion).all())
+        row = session.get(JudgementRow, judgement)
+        if row is None:
+            return False
+        require(database.visitor, Action.DELETE, ownership.thing(Kind.VOTE, row))
+        session.delete(row)
+        return True
 
 
 def judgements(database: Database, id: int, version: int, table_key: str) -> tuple[KeptJudgement, ...]:
-    """Return the judgements of a version on a table's replies, the oldest first."""
+    """Return the judgements of a version on a table's replies, the oldest first; none of a value that is not seen."""
+    if load(database, id) is None:
+        return ()
     wanted = (
         select(JudgementRow)
         .where(JudgementRow.own_value_id == id, JudgementRow.version == version, JudgementRow.table_key == table_key)
@@ -221,10 +267,11 @@ def judgements(database: Database, id: int, version: int, table_key: str) -> tup
         return tuple(_judged(row) for row in session.scalars(wanted))
 
 
-def _held(session: Session, id: int) -> OwnValueRow:
+def _held(session: Session, id: int, visitor: Visitor, action: Action) -> OwnValueRow:
     row = session.get(OwnValueRow, id, with_for_update=True)
-    if row is None:
+    if row is None or not may(visitor, Action.SEE, ownership.thing(Kind.VALUE, row)):
         raise InputError(f"There is no value of one's own with the number {id}; it may have been deleted meanwhile.")
+    require(visitor, action, ownership.thing(Kind.VALUE, row))
     return row
 
 
@@ -233,7 +280,16 @@ def _told(row: OwnValueRow) -> StoredValue:
         StoredValueVersion(version.number, Definition.from_dict(version.definition), version.created)
         for version in row.versions
     )
-    return StoredValue(row.id, versions, row.in_use, row.owner, row.created, row.updated)
+    return StoredValue(
+        row.id,
+        versions,
+        row.in_use,
+        row.owner,
+        row.created,
+        row.updated,
+        row.owner_name,
+        Visibility(row.visibility),
+    )
 
 
 def _judged(row: JudgementRow) -> KeptJudgement:

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from map_core.access import LOCAL, Visitor, audit
 from map_core.errors import InputError, StoreError
 
 SETTING = "VALUE_PALETTE_DATABASE"
@@ -29,6 +30,9 @@ _EXPECTED = "postgresql://NAME:PASSWORD@HOST/DATABASE, or sqlite:////a/folder/pa
 BUSY_SECONDS, CONNECT_SECONDS = 30, 5
 #: The key of the lock that PostgreSQL keeps while the schema is brought up to date; any number that is always the same.
 _MIGRATION_LOCK = 7_046_029_254
+
+#: Where a session keeps what is to be written into the audit log once it has ended well.
+AUDITED = "audited"
 
 
 def setting() -> str:
@@ -46,16 +50,22 @@ class Database:
 
     Args:
         engine: its connections.
+        visitor: in whose name it is used: what they may not see is not there, and what they may not do is refused.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, visitor: Visitor = LOCAL) -> None:
         self.engine = engine
+        self.visitor = visitor
         self._writer = engine.execution_options(writes=True)
 
     @property
     def address(self) -> str:
         """Where it is, without the password."""
         return self.engine.url.render_as_string(hide_password=True)
+
+    def as_visitor(self, visitor: Visitor) -> Database:
+        """Return the same database in the name of a visitor."""
+        return Database(self.engine, visitor)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -74,8 +84,12 @@ class Database:
         Raises:
             StoreError: the database does not answer, or refuses.
         """
-        with _in_words(self.engine.url), Session(self._writer) as session, session.begin():
-            yield session
+        with _in_words(self.engine.url), Session(self._writer) as session:
+            with session.begin():
+                yield session
+            done = session.info.get(AUDITED, ())
+        for line in done:
+            audit.record(self.visitor.id, *line)
 
     def close(self) -> None:
         """Give the connections back."""

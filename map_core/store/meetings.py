@@ -17,6 +17,7 @@ from functools import lru_cache
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from map_core.access import Action, Kind, Thing, require
 from map_core.errors import InputError
 from map_core.palettes.palette import Palette
 from map_core.store.database import Database
@@ -126,6 +127,7 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
         table_key,
         datetime.now(UTC),
     )
+    require(database.visitor, Action.CREATE, Thing(Kind.MEETING))
     with database.writing() as session:
         _forget_old_results(session)
         session.add(

@@ -54,6 +54,9 @@ class PaletteRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(String(SHORT))
+    owner_name: Mapped[str] = mapped_column(String(SHORT), server_default="")
+    visibility: Mapped[str] = mapped_column(String(KEY), server_default="everyone")
+    link: Mapped[str] = mapped_column(String(KEY), server_default="", index=True)
     name: Mapped[str] = mapped_column(String(SHORT))
     colour: Mapped[str] = mapped_column(String(KEY))
     note: Mapped[str]
@@ -117,6 +120,7 @@ class VoteRow(Base):
     prompt: Mapped[str]
     preferred: Mapped[str] = mapped_column(String(KEY))
     viewer: Mapped[str] = mapped_column(String(SHORT))
+    owner: Mapped[str] = mapped_column(String(SHORT), server_default="")
     voted: Mapped[datetime]
 
 
@@ -128,6 +132,8 @@ class OwnValueRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(String(SHORT))
+    owner_name: Mapped[str] = mapped_column(String(SHORT), server_default="")
+    visibility: Mapped[str] = mapped_column(String(KEY), server_default="everyone")
     name: Mapped[str] = mapped_column(String(KEY))
     in_use: Mapped[int]
     created: Mapped[datetime]
@@ -164,4 +170,5 @@ class JudgementRow(Base):
     second_candidate: Mapped[int]
     answer: Mapped[str] = mapped_column(String(KEY))
     viewer: Mapped[str] = mapped_column(String(SHORT))
+    owner: Mapped[str] = mapped_column(String(SHORT), server_default="")
     judged: Mapped[datetime]

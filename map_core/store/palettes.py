@@ -7,17 +7,20 @@ so that a name says which one is meant.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, select, text, true
 from sqlalchemy.orm import Session
 
+from map_core.access import Action, Kind, Thing, Visibility, Visitor, may, require
 from map_core.core.unused_name import unused_name
 from map_core.errors import InputError
 from map_core.palettes.palette import Palette
+from map_core.store import ownership
 from map_core.store.database import Database
-from map_core.store.models import SHORT, PaletteRow, VersionRow
+from map_core.store.models import KEY, SHORT, PaletteRow, VersionRow
 from map_core.store.text_limits import key, label, note
 
 #: The key of the lock under which PostgreSQL looks for a free name; any number that is always the same.
@@ -49,7 +52,10 @@ class SavedPalette:
         id: by which it is found.
         name, colour, note: as people gave them; the colour is a name.
         table_key: of the table that it was set on, see :func:`map_core.store.keys.table_key`.
-        owner: "" where there are no accounts.
+        owner: the id of who saved it; "" where it belongs to everybody.
+        owner_name: their name, as people read it.
+        visibility: who else sees it.
+        link: what a link to it holds; "" where nobody has made one.
         created, updated: in UTC.
         version: the newest one's number.
         palette: the newest version's.
@@ -67,6 +73,14 @@ class SavedPalette:
     version: int
     palette: Palette
     meanwhile: tuple[int, ...] = ()
+    owner_name: str = ""
+    visibility: Visibility = Visibility.EVERYONE
+    link: str = ""
+
+    @property
+    def thing(self) -> Thing:
+        """What is asked about it where it is decided who may do what."""
+        return Thing(Kind.PALETTE, self.owner, self.visibility)
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,7 @@ def save(
     note: str = "",
     table_key: str = "",
     what: str = "Saved.",
-    owner: str = "",
+    visibility: Visibility = Visibility.PRIVATE,
 ) -> SavedPalette:
     """Keep a palette under a name of its own.
 
@@ -98,18 +112,23 @@ def save(
         note: a text of any number of lines, at most 20,000 characters.
         table_key: of the table that it was set on, see :func:`map_core.store.table_key`; "" where it is not known.
         what: the first version in words.
-        owner: whose it is; "" where there are no accounts.
+        visibility: who else sees it; it belongs to the visitor, and to everybody where they are not known by name.
 
     Raises:
         InputError: the name is empty, or a text is too long.
+        AccessError: the visitor may not save palettes.
     """
     now = datetime.now(UTC)
-    row = PaletteRow(created=now, updated=now, **_described(palette, name, colour, note, table_key, owner))
+    require(database.visitor, Action.CREATE, Thing(Kind.PALETTE))
+    row = PaletteRow(created=now, updated=now, link="", **ownership.columns(database.visitor, visibility))
+    for column, content in _described(palette, name, colour, note, table_key).items():
+        setattr(row, column, content)
     row.versions = [_version(1, palette, what, now)]
     with database.writing() as session:
         row.name = _unused(session, row)
         session.add(row)
         session.flush()
+        ownership.record(session, "save", Kind.PALETTE, row.id)
         return _saved(row, row.versions[-1])
 
 
@@ -131,12 +150,13 @@ def update(
     """
     now = datetime.now(UTC)
     with database.writing() as session:
-        row = _held(session, id)
+        row = _held(session, id, database.visitor, Action.CHANGE)
         newest = _newest(session, id)
         row.updated, row.use_case = now, label("use case", palette.use_case)
         added = _version(newest.number + 1, palette, what, now)
         row.versions.append(added)
         session.flush()
+        ownership.record(session, "save a version", Kind.PALETTE, id)
         began = newest.number if based_on is None else based_on
         return replace(_saved(row, added), meanwhile=tuple(range(began + 1, added.number)))
 
@@ -148,7 +168,7 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
         InputError: there is no such palette, the name is empty or that of another one, or a text is too long.
     """
     with database.writing() as session:
-        row = _held(session, id)
+        row = _held(session, id, database.visitor, Action.CHANGE)
         newest = _newest(session, id)
         details = _described(
             Palette(row.use_case),
@@ -156,40 +176,77 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
             row.colour if colour is None else colour,
             row.note if note is None else note,
             row.table_key,
-            row.owner,
         )
         if details["name"].casefold() in _names(session, row) - {row.name.casefold()}:
             raise InputError(f"Another palette is called {details['name']!r}. Choose another name.")
         row.name, row.colour, row.note = details["name"], details["colour"], details["note"]
+        ownership.record(session, "rename", Kind.PALETTE, id)
         return _saved(row, newest)
 
 
-def named(database: Database, name: str, owner: str = "") -> SavedPalette | None:
-    """Return the palette of an owner that has a name, capitals and blanks around it aside; None when there is none."""
+def share(database: Database, id: int, visibility: Visibility) -> SavedPalette:
+    """Say who else sees a palette; a link to one that is shared by link is made here.
+
+    Raises:
+        InputError: there is no such palette.
+        AccessError: it is not the visitor's.
+    """
+    with database.writing() as session:
+        row = _held(session, id, database.visitor, Action.SHARE)
+        row.visibility = Visibility(visibility).value
+        row.link = (row.link or secrets.token_urlsafe(16)) if visibility is Visibility.LINK else ""
+        ownership.record(session, f"share with {visibility.value}", Kind.PALETTE, id)
+        return _saved(row, _newest(session, id))
+
+
+def linked(database: Database, link: str) -> SavedPalette | None:
+    """Return the palette that a link leads to; None where there is none, or it is shared no longer."""
+    if not link:
+        return None
+    with database.reading() as session:
+        found = _all(session, PaletteRow.link == str(link)[:KEY])
+    return next(
+        (saved for saved in found if may(database.visitor, Action.SEE, replace(saved.thing, linked=True))), None
+    )
+
+
+def named(database: Database, name: str) -> SavedPalette | None:
+    """Return the palette of a name that the visitor may change, capitals and blanks around it aside; None for none."""
     wanted = " ".join(name.split()).casefold()
-    return next((saved for saved in list_palettes(database, owner) if saved.name.casefold() == wanted), None)
+    return next(
+        (
+            saved
+            for saved in list_palettes(database)
+            if saved.name.casefold() == wanted and may(database.visitor, Action.CHANGE, saved.thing)
+        ),
+        None,
+    )
 
 
-def free_name(database: Database, name: str, owner: str = "") -> str:
-    """Return the name that :func:`save` gives to a palette of an owner as long as nobody else saves one."""
-    taken = {saved.name.casefold() for saved in list_palettes(database, owner)}
+def free_name(database: Database, name: str) -> str:
+    """Return the name that :func:`save` gives to a palette of the visitor as long as nobody else saves one."""
+    own = [saved for saved in list_palettes(database) if saved.owner == database.visitor.id]
+    taken = {saved.name.casefold() for saved in own}
     return unused_name(" ".join(name.split()), lambda wanted: wanted.casefold() in taken, SHORT)
 
 
-def list_palettes(database: Database, owner: str = "") -> tuple[SavedPalette, ...]:
-    """Return the palettes of an owner, the one saved last first."""
+def list_palettes(database: Database) -> tuple[SavedPalette, ...]:
+    """Return the palettes that the visitor sees, the one saved last first."""
     with database.reading() as session:
-        return _all(session, _owned(owner))
+        return tuple(saved for saved in _all(session, true()) if may(database.visitor, Action.SEE, saved.thing))
 
 
 def load(database: Database, id: int) -> SavedPalette | None:
-    """Return one palette as it is now; None when there is none."""
+    """Return one palette as it is now; None when there is none that the visitor sees."""
     with database.reading() as session:
-        return next(iter(_all(session, PaletteRow.id == id)), None)
+        found = next(iter(_all(session, PaletteRow.id == id)), None)
+        return found if found is not None and may(database.visitor, Action.SEE, found.thing) else None
 
 
 def versions(database: Database, id: int) -> tuple[PaletteVersion, ...]:
-    """Return the versions of a palette, the first one first; none when there is no such palette."""
+    """Return the versions of a palette, the first one first; none when the visitor sees no such palette."""
+    if load(database, id) is None:
+        return ()
     wanted = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number)
     with database.reading() as session:
         return tuple(_told(row) for row in session.scalars(wanted))
@@ -205,7 +262,8 @@ def delete(database: Database, id: int) -> DeletedPalette:
         InputError: there is no such palette.
     """
     with database.writing() as session:
-        row = _held(session, id)
+        row = _held(session, id, database.visitor, Action.DELETE)
+        ownership.record(session, "delete", Kind.PALETTE, id)
         deleted = DeletedPalette(_saved(row, row.versions[-1]), tuple(_told(version) for version in row.versions))
         session.delete(row)
         return deleted
@@ -217,10 +275,13 @@ def restore(database: Database, deleted: DeletedPalette) -> SavedPalette:
     A number is added to its name where another palette was given it meanwhile.
     """
     was = deleted.saved
+    require(database.visitor, Action.CHANGE, was.thing)
     with database.writing() as session:
         if session.get(PaletteRow, was.id) is None:
-            described = _described(was.palette, was.name, was.colour, was.note, was.table_key, was.owner)
-            row = PaletteRow(id=was.id, created=was.created, updated=was.updated, **described)
+            described = _described(was.palette, was.name, was.colour, was.note, was.table_key)
+            whose = {"owner": was.owner, "owner_name": was.owner_name, "visibility": was.visibility.value}
+            row = PaletteRow(id=was.id, created=was.created, updated=was.updated, link=was.link, **whose, **described)
+            ownership.record(session, "restore", Kind.PALETTE, was.id)
             row.versions = [
                 _version(version.number, version.palette, version.what, version.created) for version in deleted.versions
             ]
@@ -230,7 +291,7 @@ def restore(database: Database, deleted: DeletedPalette) -> SavedPalette:
     return was
 
 
-def _described(palette: Palette, name: str, colour: str, words: str, table_key: str, owner: str) -> dict[str, str]:
+def _described(palette: Palette, name: str, colour: str, words: str, table_key: str) -> dict[str, str]:
     """Return the columns that describe a palette, checked so that they can be kept."""
     return {
         "name": label("name of the palette", name),
@@ -238,7 +299,6 @@ def _described(palette: Palette, name: str, colour: str, words: str, table_key: 
         "note": note("note", words),
         "use_case": label("use case", palette.use_case),
         "table_key": key("table's key", table_key) if table_key else "",
-        "owner": label("owner", owner) if owner else "",
     }
 
 
@@ -247,7 +307,9 @@ def _names(session: Session, row: PaletteRow) -> set[str]:
     if session.get_bind().dialect.name == "postgresql":  # SQLite lets one writer in at a time
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _NAMES_LOCK})
     with session.no_autoflush:
-        return {name.casefold() for name in session.scalars(select(PaletteRow.name).where(_owned(row.owner)))}
+        return {
+            name.casefold() for name in session.scalars(select(PaletteRow.name).where(PaletteRow.owner == row.owner))
+        }
 
 
 def _unused(session: Session, row: PaletteRow) -> str:
@@ -255,19 +317,21 @@ def _unused(session: Session, row: PaletteRow) -> str:
     return unused_name(row.name, lambda wanted: wanted.casefold() in taken, SHORT)
 
 
-def _owned(owner: str) -> ColumnElement[bool]:
-    return PaletteRow.owner == owner
-
-
 def _version(number: int, palette: Palette, what: str, created: datetime) -> VersionRow:
     return VersionRow(number=number, data=palette.as_dict(), what=note("change in words", what), created=created)
 
 
-def _held(session: Session, id: int) -> PaletteRow:
-    """Return the row of a palette, locked so that two who save over it come one after the other."""
+def _held(session: Session, id: int, visitor: Visitor, action: Action) -> PaletteRow:
+    """Return the row of a palette, locked so that two who save over it come one after the other.
+
+    Raises:
+        InputError: there is none that the visitor sees.
+        AccessError: they see it and may not do this.
+    """
     row = session.get(PaletteRow, id, with_for_update=True)
-    if row is None:
+    if row is None or not may(visitor, Action.SEE, ownership.thing(Kind.PALETTE, row)):
         raise InputError(f"There is no saved palette with the number {id}; it may have been deleted meanwhile.")
+    require(visitor, action, ownership.thing(Kind.PALETTE, row))
     return row
 
 
@@ -305,4 +369,7 @@ def _saved(row: PaletteRow, newest: VersionRow) -> SavedPalette:
         updated=row.updated,
         version=newest.number,
         palette=Palette.from_dict(newest.data),
+        owner_name=row.owner_name,
+        visibility=Visibility(row.visibility),
+        link=row.link,
     )

@@ -1,7 +1,8 @@
 """Votes: which of two replies to a prompt somebody preferred, without knowing which one was the aligned model's.
 
 Constraint: a vote is kept under what the palette asks for, so that votes of many people and days on the same palette
-come together, and a palette that was changed starts anew.
+come together, and a palette that was changed starts anew. Whose vote it is stays with the vote: all votes are counted,
+and the prompt of somebody else's is not told.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
+from map_core.access import Action, Kind, Thing, may, require
+from map_core.store import ownership
 from map_core.store.database import Database
 from map_core.store.keys import palette_key
 from map_core.store.models import VoteRow
@@ -36,7 +39,7 @@ class Vote:
     Args:
         id: by which it can be withdrawn.
         palette_key: see :func:`map_core.store.keys.palette_key`.
-        prompt: that both replies answer.
+        prompt: that both replies answer; "" of a vote that is somebody else's.
         preferred: whose reply.
         viewer: who voted; "" where nobody says.
         when: in UTC.
@@ -71,12 +74,14 @@ def vote(database: Database, palette_key: str, prompt: str, preferred: Preferenc
         InputError: a text is too long.
     """
     now, chosen = datetime.now(UTC), Preference(preferred)
+    require(database.visitor, Action.CREATE, Thing(Kind.VOTE))
     with database.writing() as session:
         row = VoteRow(
             palette_key=key("key of the palette", palette_key),
             prompt=note("prompt", prompt),
             preferred=chosen.value,
             viewer=key("viewer", viewer) if viewer else "",
+            owner=database.visitor.id,
             voted=now,
         )
         session.add(row)
@@ -85,9 +90,18 @@ def vote(database: Database, palette_key: str, prompt: str, preferred: Preferenc
 
 
 def withdraw(database: Database, vote: int) -> bool:
-    """Take a vote back, and return whether it was there."""
+    """Take a vote back, and return whether it was there.
+
+    Raises:
+        AccessError: it is somebody else's.
+    """
     with database.writing() as session:
-        return bool(session.scalars(delete(VoteRow).where(VoteRow.id == vote).returning(VoteRow.id)).all())
+        row = session.get(VoteRow, vote)
+        if row is None:
+            return False
+        require(database.visitor, Action.DELETE, ownership.thing(Kind.VOTE, row))
+        session.delete(row)
+        return True
 
 
 def list_votes(database: Database, palette_key: str) -> tuple[Vote, ...]:
@@ -95,7 +109,14 @@ def list_votes(database: Database, palette_key: str) -> tuple[Vote, ...]:
     wanted = select(VoteRow).where(VoteRow.palette_key == palette_key).order_by(VoteRow.voted, VoteRow.id)
     with database.reading() as session:
         return tuple(
-            Vote(row.id, row.palette_key, row.prompt, Preference(row.preferred), row.viewer, row.voted)
+            Vote(
+                row.id,
+                row.palette_key,
+                row.prompt if may(database.visitor, Action.SEE, ownership.thing(Kind.VOTE, row)) else "",
+                Preference(row.preferred),
+                row.viewer,
+                row.voted,
+            )
             for row in session.scalars(wanted)
         )
 

@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine, inspect, text
 
+from map_core.access import Role, Visibility, Visitor
 from map_core.errors import InputError, StoreError
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.scoring.definition import Definition
@@ -124,17 +125,19 @@ def test_many_who_save_at_once_lose_nothing(opened):
 
 def test_the_last_saved_is_listed_first_and_each_owner_sees_their_own(opened):
     first, second = palettes.save(opened, WARM, "One"), palettes.save(opened, WARM, "Two")
-    other = palettes.save(opened, WARM, "Three", owner="somebody")
+    somebody = opened.as_visitor(Visitor("somebody", "Some Body", Role.MEMBER))
+    other = palettes.save(somebody, WARM, "Three")
     palettes.update(opened, first.id, COOL)
     assert [palette.name for palette in palettes.list_palettes(opened)] == ["One", "Two"]
-    assert palettes.list_palettes(opened, "somebody") == (other,)
+    assert [palette for palette in palettes.list_palettes(somebody) if palette.owner] == [other]
     assert second.id != first.id
 
 
 def test_a_name_belongs_to_one_palette(opened):
     warm = palettes.save(opened, WARM, "Warm")
     assert [palettes.save(opened, WARM, name).name for name in (" warm ", "Warm")] == ["warm (2)", "Warm (3)"]
-    assert palettes.save(opened, WARM, "Warm", owner="somebody").name == "Warm"
+    somebody = opened.as_visitor(Visitor("somebody", "Some Body", Role.MEMBER))
+    assert palettes.save(somebody, WARM, "Warm").name == "Warm"
     assert palettes.named(opened, " WARM (2)").name == "warm (2)"
     assert palettes.named(opened, "Cold") is None
     assert palettes.free_name(opened, "Warm") == "Warm (4)"
@@ -213,7 +216,9 @@ def test_any_text_that_people_type_is_kept(opened):
 def test_a_change_that_fails_leaves_nothing_behind(opened):
     def fails():
         with opened.writing() as session:
-            session.execute(text("INSERT INTO votes VALUES (1, 'k', 'p', 'tie', '', '2026-01-01 00:00:00')"))
+            columns = "id, palette_key, prompt, preferred, viewer, voted"
+            row = "1, 'k', 'p', 'tie', '', '2026-01-01 00:00:00'"
+            session.execute(text(f"INSERT INTO votes ({columns}) VALUES ({row})"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -368,6 +373,7 @@ def test_an_older_database_is_upgraded_with_all_that_is_in_it(address):
     upgraded = open_database(address)
     (saved,) = palettes.list_palettes(upgraded)
     assert (saved.name, saved.version) == ("Warm", 1)
+    assert (saved.owner, saved.visibility) == ("", Visibility.EVERYONE), "what was there belongs to everybody"
     assert saved.palette == Palette("Care", {"humor": Target(70.0)})
     assert saved.created.tzinfo is not None
     assert meetings.open_meeting(upgraded, "Launch", ALL, "t")

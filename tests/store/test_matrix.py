@@ -1,0 +1,217 @@
+"""Two people over every action on what is kept: each does everything with their own, and nothing leaks to the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from map_core.access import LOCAL, Role, Visibility, Visitor, audit
+from map_core.errors import AccessError, InputError
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.scoring.definition import Definition
+from map_core.scoring.pairwise import PairAnswer
+from map_core.store import Database, custom_values, meetings, open_database, palettes, votes
+from map_core.store.votes import Preference
+
+ANN = Visitor("https://id|ann", "Ann", Role.MEMBER)
+BEN = Visitor("https://id|ben", "Ben", Role.MEMBER)
+GUEST = Visitor("https://id|gus", "Gus", Role.GUEST)
+NOBODY = Visitor("", "", Role.GUEST)
+CHIEF = Visitor("https://id|chief", "Chief", Role.OPERATOR)
+OTHERS = (BEN, GUEST, NOBODY, LOCAL)
+WARM = Palette(ALL, {"humor": Target(70.0)})
+CALM = Definition("calm", "Calm", ("slow",), ("fast",))
+PAIR = (("p1", 0), ("p1", 1))
+
+
+@dataclass
+class Kept:
+    """What Ann keeps, in a database that anybody may open."""
+
+    opened: Database
+    audit: Path
+
+    def of(self, who: Visitor) -> Database:
+        return self.opened.as_visitor(who)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setenv(audit.SETTING, str(tmp_path / "audit.jsonl"))
+    opened = open_database(f"sqlite:///{tmp_path / 'kept.sqlite'}")
+    yield Kept(opened, tmp_path / "audit.jsonl")
+    opened.close()
+    audit.close()
+
+
+def lines(kept: Kept) -> list[dict[str, str]]:
+    return [json.loads(line) for line in kept.audit.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("visibility", Visibility)
+@pytest.mark.parametrize("other", OTHERS, ids=lambda who: who.name or who.role.value)
+def test_a_palette(kept: Kept, other: Visitor, visibility: Visibility):
+    mine, theirs = kept.of(ANN), kept.of(other)
+    saved = palettes.save(mine, WARM, "Secret plan", note="between us", visibility=visibility)
+    assert (saved.owner, saved.owner_name, saved.visibility) == (ANN.id, "Ann", visibility)
+    seen = visibility is Visibility.EVERYONE
+    assert bool(palettes.load(theirs, saved.id)) is seen
+    assert bool(palettes.versions(theirs, saved.id)) is seen
+    assert [palette.id for palette in palettes.list_palettes(theirs)] == [saved.id] * seen
+    assert palettes.named(theirs, "Secret plan") is None
+    assert palettes.free_name(theirs, "Secret plan") == "Secret plan", "a name that is taken would tell of it"
+    changes: list[Callable[[], object]] = [
+        lambda: palettes.update(theirs, saved.id, WARM),
+        lambda: palettes.rename(theirs, saved.id, "Mine now"),
+        lambda: palettes.share(theirs, saved.id, Visibility.EVERYONE),
+        lambda: palettes.delete(theirs, saved.id),
+    ]
+    for change in changes:
+        with pytest.raises(AccessError if seen else InputError) as refused:
+            change()
+        assert ("somebody else's" if seen else "There is no saved palette") in str(refused.value)
+    unchanged = palettes.load(mine, saved.id)
+    assert unchanged == saved
+    deleted = palettes.delete(mine, saved.id)
+    with pytest.raises(AccessError):
+        palettes.restore(theirs, deleted)
+    assert palettes.restore(mine, deleted) == saved
+    assert palettes.share(mine, saved.id, Visibility.PRIVATE).visibility is Visibility.PRIVATE
+    assert palettes.delete(kept.of(CHIEF), saved.id).saved.owner == ANN.id
+
+
+def test_a_palette_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_back(kept: Kept):
+    mine = kept.of(ANN)
+    saved = palettes.save(mine, WARM, "Warm")
+    assert saved.link == ""
+    assert palettes.linked(kept.of(BEN), "") is None
+    shared = palettes.share(mine, saved.id, Visibility.LINK)
+    assert len(shared.link) >= 20
+    for who in OTHERS:
+        found = palettes.linked(kept.of(who), shared.link)
+        assert found is not None
+        assert found.palette == WARM
+        assert palettes.list_palettes(kept.of(who)) == ()
+        with pytest.raises(InputError):
+            palettes.update(kept.of(who), saved.id, WARM)
+    palettes.share(mine, saved.id, Visibility.PRIVATE)
+    assert palettes.linked(kept.of(BEN), shared.link) is None
+    assert palettes.share(mine, saved.id, Visibility.LINK).link != shared.link, "an old link stays dead"
+
+
+@pytest.mark.parametrize("visibility", [Visibility.PRIVATE, Visibility.EVERYONE])
+@pytest.mark.parametrize("other", OTHERS, ids=lambda who: who.name or who.role.value)
+def test_a_value(kept: Kept, other: Visitor, visibility: Visibility):
+    mine, theirs = kept.of(ANN), kept.of(other)
+    value = custom_values.define(mine, CALM, visibility)
+    custom_values.judge(mine, value.id, 1, "t", PAIR, PairAnswer.FIRST, "v")
+    seen = visibility is Visibility.EVERYONE
+    assert bool(custom_values.load(theirs, value.id)) is seen
+    assert len(custom_values.list_values(theirs)) == seen
+    assert len(custom_values.judgements(theirs, value.id, 1, "t")) == seen
+    changes: list[Callable[[], object]] = [
+        lambda: custom_values.revise(theirs, value.id, CALM),
+        lambda: custom_values.use(theirs, value.id, 1),
+        lambda: custom_values.share(theirs, value.id, Visibility.EVERYONE),
+        lambda: custom_values.delete(theirs, value.id),
+    ]
+    for change in changes:
+        with pytest.raises(InputError, match="somebody else's" if seen else "There is no value"):
+            change()
+    if seen:
+        assert custom_values.judge(theirs, value.id, 1, "t", PAIR, PairAnswer.SECOND, "w")
+    else:
+        with pytest.raises(InputError, match="There is no value"):
+            custom_values.judge(theirs, value.id, 1, "t", PAIR, PairAnswer.SECOND, "w")
+    first = custom_values.judgements(mine, value.id, 1, "t")[0]
+    with pytest.raises(AccessError):
+        custom_values.withdraw(theirs, first.id)
+    assert custom_values.withdraw(mine, first.id)
+    if other.role is Role.MEMBER:  # a name that is taken would tell of it
+        assert custom_values.define(theirs, CALM).owner == other.id
+    custom_values.delete(mine, value.id)
+
+
+def test_of_two_values_of_a_name_ones_own_comes_first(kept: Kept):
+    hers = custom_values.define(kept.of(ANN), CALM, Visibility.EVERYONE)
+    his = custom_values.define(kept.of(BEN), CALM, Visibility.EVERYONE)
+    assert [value.id for value in custom_values.list_values(kept.of(ANN))] == [hers.id, his.id]
+    assert [value.id for value in custom_values.list_values(kept.of(BEN))] == [his.id, hers.id]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda who: who.name or who.role.value)
+def test_a_vote(kept: Kept, other: Visitor):
+    mine, theirs = kept.of(ANN), kept.of(other)
+    cast = votes.vote(mine, "k", "my secret prompt", Preference.ALIGNED, "visit")
+    assert votes.vote(theirs, "k", "another", Preference.BASE, "visit 2")
+    assert [vote.prompt for vote in votes.list_votes(theirs, "k")] == ["", "another"]
+    # What nobody in particular has asked is everybody's, as before there was a login.
+    assert [vote.prompt for vote in votes.list_votes(mine, "k")] == [
+        "my secret prompt",
+        "" if other.is_known else "another",
+    ]
+    assert votes.tally(theirs, "k").votes == 2
+    with pytest.raises(AccessError):
+        votes.withdraw(theirs, cast.id)
+    assert votes.withdraw(mine, cast.id)
+
+
+@pytest.mark.parametrize("who", [GUEST, NOBODY], ids=lambda who: who.name or "nobody")
+def test_guests_keep_nothing(kept: Kept, who: Visitor):
+    everybodys = palettes.save(kept.opened, WARM, "Ours")
+    value = custom_values.define(kept.opened, CALM)
+    refused: list[Callable[[], object]] = [
+        lambda: palettes.save(kept.of(who), WARM, "Mine"),
+        lambda: palettes.update(kept.of(who), everybodys.id, WARM),
+        lambda: palettes.delete(kept.of(who), everybodys.id),
+        lambda: custom_values.define(kept.of(who), CALM),
+        lambda: custom_values.use(kept.of(who), value.id, 1),
+        lambda: custom_values.delete(kept.of(who), value.id),
+        lambda: meetings.open_meeting(kept.of(who), "Ours", ALL, "t"),
+    ]
+    for action in refused:
+        with pytest.raises(AccessError):
+            action()
+    assert palettes.load(kept.of(who), everybodys.id) == everybodys
+
+
+def test_what_is_everybodys_is_every_members(kept: Kept):
+    saved = palettes.save(kept.opened, WARM, "Ours", visibility=Visibility.PRIVATE)
+    assert saved.visibility is Visibility.EVERYONE, "without a login nobody could see it any more"
+    assert palettes.rename(kept.of(ANN), saved.id, "Theirs").name == "Theirs"
+    assert palettes.update(kept.of(BEN), saved.id, WARM).version == 2
+    assert palettes.named(kept.of(BEN), "theirs") is not None
+    with pytest.raises(AccessError):
+        palettes.share(kept.of(BEN), saved.id, Visibility.PRIVATE)
+
+
+def test_the_audit_log_says_who_did_what_and_nothing_of_what_they_wrote(kept: Kept):
+    mine = kept.of(ANN)
+    saved = palettes.save(mine, WARM, "Secret plan", note="between us")
+    votes.vote(mine, "k", "my secret prompt", Preference.TIE, "v")
+    palettes.delete(mine, saved.id)
+    with pytest.raises(InputError):
+        palettes.delete(mine, saved.id)
+    custom_values.define(mine, CALM)
+    assert [(line["who"], line["action"], line["kind"], line["what"]) for line in lines(kept)] == [
+        (ANN.id, "save", "palette", str(saved.id)),
+        (ANN.id, "delete", "palette", str(saved.id)),
+        (ANN.id, "define", "value", "calm"),
+    ]
+    assert all(line["when"].endswith("+00:00") for line in lines(kept))
+    written = kept.audit.read_text()
+    assert not any(text in written for text in ("Secret", "between us", "secret prompt", "slow"))
+
+
+def test_what_is_undone_is_not_in_the_log(kept: Kept, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("at the very end")
+
+    monkeypatch.setattr(palettes, "_saved", fail)
+    with pytest.raises(RuntimeError):
+        palettes.save(kept.of(ANN), WARM, "Warm")
+    assert not kept.audit.exists()
