@@ -2,6 +2,7 @@
 
 folder      where tables are; lists and deletes them
 processes   builds and imports as child processes
+visitor_catalog   both in the name of a visitor
 """
 
 from map_core.catalog.folder import (
@@ -16,11 +17,15 @@ from map_core.catalog.folder import (
     list_tables,
     path_of,
 )
+from map_core.catalog.visitor_catalog import TableAccess, VisitorCatalog, access_of
 
 __all__ = [
     "MAX_TABLE_NAME",
     "SETTING",
+    "TableAccess",
     "TableEntry",
+    "VisitorCatalog",
+    "access_of",
     "check_memory",
     "clean_name",
     "delete",
