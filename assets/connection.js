@@ -1,5 +1,6 @@
 // Says on every page when the connection to the app is lost, and when it is back. Streamlit keeps the state of its web
-// socket in an attribute; what is on the page meanwhile is marked by a class of the document (style-frame.css).
+// socket in an attribute; what is on the page meanwhile is marked by a class of the document (style-frame.css). Where the
+// app has a login, it asks once whether that has ended, because then the connection does not come back by itself.
 const STATE = "data-test-connection-state";
 const CONNECTED = ["CONNECTED", "STATIC_CONNECTED"];
 const PATIENCE = 1000; // milliseconds; a socket that is back at once is nothing to speak of
@@ -22,11 +23,16 @@ export default function ({ data }) {
     bar.dataset.state = state;
     bar.hidden = !text;
   };
+  const leaveWhereLoggedOut = async () => {
+    const asked = await fetch(location.href, { cache: "no-store", headers: { accept: "text/plain" } }).catch(() => null);
+    if (asked && asked.status === 401 && lost) location.reload(); // to the login, which leads back to this address
+  };
   const change = (now) => {
     lost = now;
     clearTimeout(hiding);
     root.classList.toggle("vp-disconnected", lost);
     say(lost ? data.lost : data.back, lost ? "lost" : "back");
+    if (lost && data.login) leaveWhereLoggedOut();
     if (!lost) hiding = setTimeout(() => say("", ""), SHOWN);
   };
   const look = () => {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.store import database, meetings, table_key
+from map_core.store import meetings, table_key
 from pages.view.groups import markup, meeting_member, meeting_result
 from pages.view.session import scene as scenes
 from pages.view.shell import markup as shell_markup
+from pages.view.shell.account import database
 
 with st.container(key="join"):
     code = meetings.read_code(st.query_params.get("meeting", ""))

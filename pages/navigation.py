@@ -11,7 +11,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.view.session import kept
-from pages.view.shell import browser_back, connection, errors, markup
+from pages.view.shell import account, browser_back, connection, errors, markup
 from pages.view.shell.session_keys import OPEN_PAGE
 
 #: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu, after
@@ -52,6 +52,7 @@ def page(name: str, title: str, icon: str) -> st.Page:
 
 st.set_page_config(page_title="Value Palette", page_icon="assets/icon.svg", layout="wide")
 markup.apply()
+account.admit()
 browser_back.install()
 connection.install()
 bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
@@ -60,6 +61,7 @@ bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visib
 chosen = st.navigation(bar, position="top")
 if chosen.url_path not in ("", "join"):  # the page Set does so in its own fragment, and a phone has nothing to keep
     kept.draw()
+account.draw()
 errors.draw_failed_click()
 OPEN_PAGE.set(chosen.title)
 with errors.guarded(chosen.title):

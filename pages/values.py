@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core.access import Kind
 from map_core.errors import PaletteError
-from map_core.store import database
 from pages.view.session import header, palette_state
-from pages.view.shell import howto, markup
+from pages.view.shell import account, howto, markup
+from pages.view.shell.account import database
 from pages.view.values import card, define, judge, state, workflow
 from pages.view.values.state import ValuesView
 
@@ -53,6 +54,8 @@ def _page(seen: ValuesView) -> None:
             icon=":material/add:",
             type="primary",
             on_click=define.begin,
+            disabled=not account.may_create(Kind.VALUE),
+            help=None if account.may_create(Kind.VALUE) else "Guests of this app define no values.",
         )
     howto.draw_howto("value")
     if failure := workflow.FAILED.pop():

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,19 +39,34 @@ class Server:
     pid: int
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
-def running(folder: Path, table: Path | None = None, numbers: bool = False) -> Iterator[Server]:
+def running(
+    folder: Path,
+    table: Path | None = None,
+    numbers: bool = False,
+    port: int | None = None,
+    options: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """A server of the app while the block lasts.
 
     Args:
         folder: for its log.
         table: what it opens; the embedded table when None.
         numbers: whether somebody who has chosen nothing is shown numbers.
+        port: where it answers; any that is free when None.
+        options: of Streamlit, beside those of all tests.
+        settings: of the app, in its environment.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = (f"--server.port={port}", "--server.headless=true", "--client.showErrorDetails=full")
+    port = free_port() if port is None else port
+    options = (f"--server.port={port}", "--server.headless=true", "--client.showErrorDetails=full", *options)
     command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     environment = dict(os.environ)
     environment.pop("VALUE_PALETTE_TABLE", None)
@@ -60,6 +75,7 @@ def running(folder: Path, table: Path | None = None, numbers: bool = False) -> I
     environment["VALUE_PALETTE_TABLES"] = str(folder / "tables")
     if table is not None:
         environment["VALUE_PALETTE_TABLE"] = str(table)
+    environment |= settings or {}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -120,8 +120,11 @@ class VisitorCatalog:
         inputs: Mapping[str, bytes | Path] | None = None,
         *,
         visibility: Visibility = Visibility.PRIVATE,
+        visit: str = "",
     ) -> None:
         """Start to make a table, which is the visitor's; see :func:`map_core.catalog.processes.start`.
+
+        ``visit`` is whose work is counted where it is not known who asks.
 
         Raises:
             InputError: the name is taken, or the disk cannot be written.
@@ -134,7 +137,7 @@ class VisitorCatalog:
         if new:
             _write(name, TableAccess(self.visitor.id, self.visitor.name, visibility, ""))
         try:
-            processes.start(name, kind, arguments, about, inputs)
+            processes.start(name, kind, arguments, about, inputs, visitor=self.visitor.id or visit)
         except InputError:
             if new:
                 place.unlink(missing_ok=True)

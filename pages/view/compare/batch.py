@@ -55,10 +55,13 @@ FILE: Key[UploadedFile | None] = Key("many_file", None)
 COUNT: Key[int] = Key("many_count", PROMPTS)
 
 
-@st.cache_resource(show_spinner=False)
+#: Held by the process: what a cache of Streamlit's holds, any client can empty.
+_ALL: OrderedDict[str, PromptBatch] = OrderedDict()
+
+
 def _batches() -> OrderedDict[str, PromptBatch]:
     """Those of all viewers, by name."""
-    return OrderedDict()
+    return _ALL
 
 
 def current_batch() -> PromptBatch | None:
@@ -153,6 +156,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
     except PaletteError as error:
         prompt_form.remember_refusal(error)
         return
+    generator.claim(batch)
     held = _batches()
     held[batch.id] = batch
     for ended in [old_batch.id for old_batch in held.values() if old_batch.ended][: max(0, len(held) - _MAX_BATCHES)]:

@@ -12,18 +12,20 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from map_core import store
 from map_core.errors import PaletteError
 from map_core.generation.choice import Choice
 from map_core.palettes.palette import ALL
 from map_core.service.generation import Generation
 from map_core.service.snapshot import GenerationSnapshot, Phase
-from map_core.store import database, setting, table_key, votes
+from map_core.store import setting, table_key, votes
 from map_core.store.votes import Preference
 from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, votes_csv
 from pages.view.compare.comparison import ComparisonView, shown_candidate
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
+from pages.view.shell.account import database
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
@@ -114,7 +116,7 @@ def _open_questions(questions: Sequence[VoteQuestion]) -> list[VoteQuestion]:
 
 def draw_blind_switch() -> None:
     """Draw the toggle that covers the replies; the database is opened meanwhile."""
-    background.job("database", setting(), lambda job: database())
+    background.job("database", setting(), lambda job: store.database())
     st.toggle(
         "Judge blind",
         key=BLIND.name,

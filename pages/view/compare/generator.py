@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import streamlit as st
 
+from map_core.access import Action, Kind, Thing, Visibility, may
 from map_core.analysis.generation_weights import effective_solution, scored_weights
 from map_core.core.types import Form
 from map_core.data.subsample import subsample_candidates
@@ -28,8 +30,12 @@ from map_core.service.generation import Generation
 from map_core.service.service import GenerationService, shared_service
 from map_core.text.generation_weights import page_note
 from pages.view.session.scene import Scene
+from pages.view.shell import account
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
+
+#: Whose work it is, by the id of the visitor; as long as the work is there.
+_OWNERS: WeakKeyDictionary[Generation | PromptBatch, str] = WeakKeyDictionary()
 
 GENERATION: Key[str] = Key("generation", "")
 READING: Key[int | None] = Key("reading", None)
@@ -150,6 +156,7 @@ def submit(scene: Scene, request: GenerationRequest) -> Generation:
     """Hand in a request, make it this viewer's generation, and return it."""
     stop(scene)
     generation = service(scene).submit(request, viewer=viewer_id())
+    claim(generation)
     GENERATION.set(generation.id)
     READING.pop()
     return generation
@@ -169,8 +176,20 @@ def current(scene: Scene) -> Generation | None:
 
 
 def is_owner(work: Generation | PromptBatch) -> bool:
-    """Return whether this viewer started the work; who only has its address may watch, and neither stop nor steer."""
-    return work.viewer == viewer_id()
+    """Return whether this viewer started the work, in this tab or as the same person in another.
+
+    Who only has its address may watch, and neither stop nor steer.
+    """
+    owner = _OWNERS.get(work)
+    return work.viewer == viewer_id() or (
+        owner is not None and may(account.visitor(), Action.STOP, Thing(Kind.GENERATION, owner, Visibility.LINK))
+    )
+
+
+def claim(work: Generation | PromptBatch) -> None:
+    """Note that work is this visitor's, where it is known who they are."""
+    if (who := account.visitor()).is_known:
+        _OWNERS[work] = who.id
 
 
 def stop(scene: Scene) -> None:

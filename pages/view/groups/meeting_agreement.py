@@ -10,8 +10,7 @@ import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-import streamlit as st
-
+from map_core.core.compute_once import ComputeOnce
 from map_core.core.jobs import Job, JobStatus, shared_jobs
 from map_core.groups import Group, GroupAgreement
 from map_core.store import meetings
@@ -73,10 +72,13 @@ class SharedAgreement:
             return KnownAgreement(self._found, request.job.error)
 
 
-@st.cache_resource(show_spinner=False, max_entries=256)
+#: Held by the process: what a cache of Streamlit's holds, any client can empty.
+_agreements: ComputeOnce[SharedAgreement] = ComputeOnce(256)
+
+
 def shared_agreement(code: str) -> SharedAgreement:
     """Return what everybody who looks at a meeting shares."""
-    return SharedAgreement()
+    return _agreements.get(code, SharedAgreement)
 
 
 def meeting_budget(scene: Scene, held: meetings.Meeting) -> float:

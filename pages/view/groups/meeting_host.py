@@ -18,7 +18,7 @@ from map_core.core import amounts
 from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
 from map_core.groups import Group, GroupAgreement
-from map_core.store import database, meetings, table_key
+from map_core.store import meetings, table_key
 from map_core.text import groups as said
 from map_core.text.wording import effort
 from pages.view.groups import markup, meeting_result, results, roster
@@ -29,6 +29,7 @@ from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
 from pages.view.shell import reach, wording
+from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key
 
 MEETING: Key[str] = Key("meeting", "")

@@ -18,7 +18,7 @@ from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
 from map_core.groups import Group, GroupAgreement, Rule, satisfaction
 from map_core.palettes.palette import Palette, Target
-from map_core.store import database, meetings
+from map_core.store import meetings
 from map_core.text import group_member, sentences
 from map_core.text import groups as said
 from pages.view.groups import markup, roster
@@ -28,6 +28,7 @@ from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
 from pages.view.shell import wording
+from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key, KeyFamily
 
 CODE: Key[str] = Key("join_code", "")

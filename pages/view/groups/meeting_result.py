@@ -13,7 +13,7 @@ import streamlit as st
 from map_core.core.jobs import shared_jobs
 from map_core.groups import Group, Rule, satisfaction
 from map_core.palettes.palette import Palette
-from map_core.store import database, meetings, table_key
+from map_core.store import meetings, table_key
 from map_core.store.meetings import ClosedMeeting, MeetingResult
 from map_core.text import group_member, sentences
 from map_core.text import groups as said
@@ -23,6 +23,7 @@ from pages.view.groups.roster import SeatedGroup
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
+from pages.view.shell.account import database
 
 #: Seconds that the host waits at the end for a common palette that is still being computed.
 CLOSING_SECONDS = 10.0

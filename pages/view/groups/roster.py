@@ -23,12 +23,12 @@ from map_core.groups import Group
 from map_core.palettes.palette import Palette, Target
 from map_core.palettes.presets import Preset, presets
 from map_core.palettes.targets import resolve
-from map_core.store import database
 from map_core.store import palettes as saved_palettes
 from map_core.store.jsonl import unique_names
 from pages.view.session import kept, palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup, wording
+from pages.view.shell.account import database
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key, KeyFamily
 from pages.view.shell.uploads import text_content

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from map_core.access import Action, Kind, may
 from map_core.errors import PaletteError
-from map_core.store import Database, database, palettes, table_key
+from map_core.store import Database, palettes, table_key
 from map_core.store.palettes import SavedPalette
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
-from pages.view.shell import markup
+from pages.view.shell import account, markup
+from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key
 
 MESSAGE: Key[tuple[str, int]] = Key("palettes_said", ("", -1))
@@ -21,6 +23,7 @@ OPENED: Key[OpenedVersion | None] = Key("palettes_opened", None)
 NAME: Key[str] = Key("save_name", "")
 NOTE: Key[str] = Key("save_note", "")
 COLOUR: Key[str | None] = Key("save_colour", None)
+WHO_SEES: Key[str] = Key("save_visibility", "")
 TAKEN_NAME: Key[str] = Key("save_taken_name", "")
 
 
@@ -71,7 +74,11 @@ def draw_save_form(kept: Database, short: bool = False) -> None:
     """
     if not short:
         st.header("Save the current palette")
+    if account.draw_refusal(Kind.PALETTE):
+        return
     began = _began(kept)
+    if began is not None and not may(kept.visitor, Action.CHANGE, began.thing):
+        began = None
     again = began is not None and began.palette != palette_state.history().now
     if began is not None and again:
         st.button(
@@ -88,6 +95,7 @@ def draw_save_form(kept: Database, short: bool = False) -> None:
         if not short:
             draw_colour_choice("save_colour")
             st.text_area("Note", key=NOTE.name, max_chars=2000, height=76, placeholder="Who wants it so, and why")
+        account.draw_visibility(WHO_SEES)
         st.form_submit_button(
             "Save",
             type="secondary" if again else "primary",
@@ -181,6 +189,7 @@ def _save_new(database: Database, name: str) -> None:
             colour=str(COLOUR.get() or ""),
             note=str(NOTE.get() or ""),
             table_key=table_key(scenes.load().table),
+            visibility=account.chosen_visibility(WHO_SEES),
         )
     except PaletteError as error:
         set_message(str(error))

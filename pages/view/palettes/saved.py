@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
+from map_core.access import Action, Visibility, may
 from map_core.errors import PaletteError
 from map_core.palettes.palette import Palette
 from map_core.store import Database, palettes, table_key
@@ -12,12 +15,14 @@ from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import save_form as keep
 from pages.view.palettes import shared as today
-from pages.view.session import header, palette_cache
+from pages.view.session import header, palette_cache, share
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
-from pages.view.shell import confirmation, markup, wording
+from pages.view.shell import account, confirmation, markup, wording
 from pages.view.shell.session_keys import Key, KeyFamily
 
+#: The name of the palette that was shared by link just now, and the link.
+SHARED: Key[tuple[str, str]] = Key("palettes_shared", ("", ""))
 REFUSED: Key[str] = Key("palettes_refused", "")
 DELETED: Key[DeletedPalette | None] = Key("palettes_deleted", None)
 NEW_NAME: KeyFamily[str] = KeyFamily("rename_name_{}", "")
@@ -43,8 +48,11 @@ def draw_saved(database: Database, all_saved: tuple[SavedPalette, ...]) -> None:
         with st.container(key="palettes_refused"):
             st.html(markup.alarm(refusal))
     _draw_deleted(database)
+    _draw_shared()
+    _draw_linked(database)
     if not all_saved:
         st.html(markup.note(NOTHING))
+    all_saved = _filtered(database, all_saved)
     if len(all_saved) > FIRST_LISTED and not st.toggle(
         f"All {len(all_saved)} palettes", key="saved_all", persist_state="session"
     ):
@@ -62,6 +70,68 @@ def draw_saved(database: Database, all_saved: tuple[SavedPalette, ...]) -> None:
             _draw_row(database, saved, assessed.get(saved.id), saved in fitting)
 
 
+def _filtered(database: Database, all_saved: tuple[SavedPalette, ...]) -> tuple[SavedPalette, ...]:
+    """Draw, where there are both, the choice between one's own and everybody's, and return what is chosen."""
+    own = tuple(saved for saved in all_saved if saved.owner == database.visitor.id)
+    if not database.visitor.is_known or not own or len(own) == len(all_saved):
+        return all_saved
+    titles = {"mine": f"Mine ({len(own)})", "all": f"Everyone's ({len(all_saved)})"}
+    chosen = st.segmented_control(
+        "Whose palettes",
+        list(titles),
+        format_func=titles.__getitem__,
+        default="all",
+        required=True,
+        key="saved_whose",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return own if chosen == "mine" else all_saved
+
+
+def _draw_linked(database: Database) -> None:
+    """Draw the palette that the address shares, for somebody who opened its link."""
+    link = st.query_params.get("saved", "")
+    if not link:
+        return
+    saved = palettes.linked(database, link)
+    if saved is None:
+        st.html(markup.note("The palette of this link is not there, or is shared no longer."))
+        return
+    fits = palette_cache.fits_table(saved.palette)
+    with st.container(border=True, key="saved_linked"):
+        st.html(marks.name(saved.name, saved.colour, tag=f"of {saved.owner_name}" if saved.owner_name else ""))
+        st.html(_targets(saved.palette) if fits else markup.note(f"{FOREIGN}."))
+        if saved.note:
+            st.text(saved.note)
+        st.button(
+            "Use", key="saved_linked_use", icon=":material/input:", on_click=_use, args=(saved,), disabled=not fits
+        )
+
+
+def _share(database: Database, saved: SavedPalette, visibility: Visibility) -> None:
+    try:
+        shared = palettes.share(database, saved.id, visibility)
+    except PaletteError as error:
+        REFUSED.set(str(error))
+        return
+    if shared.link:
+        address = f"{share.app_address()}palettes?saved={shared.link}"
+        SHARED.set((saved.name, address))
+    else:
+        SHARED.pop()
+        st.toast(markup.plain(f"{saved.name} is seen by {account.SEEN_BY[visibility]} now."))
+
+
+def _draw_shared() -> None:
+    """Draw the link of a palette that was shared just now, to be copied."""
+    name, address = SHARED.get()
+    if address:
+        with st.container(border=True, key="saved_link"):
+            st.html(markup.note(f"Whoever has this link sees {name}:"))
+            st.code(address, language=None, wrap_lines=True)
+
+
 def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette | None, fits: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_head_{saved.id}"):
         st.html(marks.name(saved.name, saved.colour), width="content")
@@ -71,6 +141,8 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
             st.badge("Of another table", icon=":material/table:", color="gray")
     facts = [today.moment_text(saved.updated), saved.palette.use_case]
     facts.append("1 version" if saved.version == 1 else f"{saved.version} versions")
+    if saved.owner and saved.owner != database.visitor.id:
+        facts.append(f"of {saved.owner_name}")
     facts += [] if assessed is None or assessed.solution is None else [wording.current().distance(assessed.kl)]
     if fits and saved.table_key not in ("", table_key(scenes.load().table)):
         facts.append("saved on another table, where its levels were others")
@@ -108,10 +180,15 @@ def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
         disabled=full or not fits,
         help=today.PIN_FULL if full else "Look at it side by side",
     )
-    with st.popover("Rename", icon=":material/edit:", type="tertiary", key=f"saved_rename_{saved.id}"):
-        _rename_form(database, saved)
+    mine = may(database.visitor, Action.CHANGE, saved.thing)
+    if saved.owner and may(database.visitor, Action.SHARE, saved.thing):
+        account.draw_sharing(f"palette_{saved.id}", saved.visibility, partial(_share, database, saved))
     with st.popover("Versions", icon=":material/history:", type="tertiary", key=f"saved_versions_{saved.id}"):
         _draw_versions(database, saved)
+    if not mine:
+        return
+    with st.popover("Rename", icon=":material/edit:", type="tertiary", key=f"saved_rename_{saved.id}"):
+        _rename_form(database, saved)
     st.button(
         "Delete",
         key=f"saved_delete_{saved.id}",

@@ -17,6 +17,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core import catalog
+from map_core.access import Action
 from map_core.analysis.examples import example_prompts
 from map_core.core.types import SamplingSettings
 from map_core.custom_values import add_columns, read_scores, replies_key
@@ -36,11 +37,13 @@ from map_core.scoring import Definition, cards
 from map_core.scoring.pairwise import TrustLevel
 from map_core.text import sentences
 from map_core.text.units import Unit, Units
-from pages.view.shell import garbage, session_keys, viewer, wording
+from pages.view.shell import account, garbage, session_keys, viewer, wording
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
 TABLE: Key[str] = Key("table", "")
+#: What the link held by which this viewer came to a table that is shared by link.
+TABLE_LINK: Key[str] = Key("table_link", "")
 WELCOME: Key[bool | None] = Key("welcome", None)
 #: Values that are not to be used and that this viewer uses all the same; nobody else is offered them.
 WANTED: KeptKey[tuple[str, ...]] = KeptKey("wanted_values", (), list, lambda names: tuple(map(str, names)))
@@ -163,12 +166,17 @@ def chosen_table() -> str:
         return ""
     if not TABLE.is_set():
         TABLE.set(st.query_params.get("table", ""))
+        TABLE_LINK.set(st.query_params.get("table_link", ""))
     return str(TABLE.get())
 
 
 def address() -> dict[str, str]:
     """Return what an address says of the table: its name, never a path; nothing for the app's own."""
-    return {"table": name} if (name := chosen_table()) else {}
+    if not (name := chosen_table()):
+        return {}
+    held = catalog.access_of(name)
+    link = TABLE_LINK.get() or (held.link if account.tables().may(Action.SHARE, name) else "")
+    return {"table": name} | ({"table_link": link} if link else {})
 
 
 def default_table_path() -> Path:
@@ -182,7 +190,7 @@ def table_path() -> Path:
     Raises:
         InputError: the name that an address gives can be none of a table.
     """
-    return catalog.path_of(name) if (name := chosen_table()) else default_table_path()
+    return account.tables().path_of(name, TABLE_LINK.get()) if (name := chosen_table()) else default_table_path()
 
 
 def open_table(name: str) -> None:
@@ -279,7 +287,7 @@ def load(use_case: str = ALL) -> Scene:
         modified = path.stat().st_mtime if path.exists() else 0.0
         added = tuple(
             (offered.definition.to_json(), offered.trust, offered.unusable)
-            for offered in offered_values(_load(str(path), modified))
+            for offered in offered_values(_load(str(path), modified), account.visitor())
             if not offered.unusable or _wants(offered.definition.name)
         )
         return _scene(str(path), modified, None if use_case == ALL else use_case, added)

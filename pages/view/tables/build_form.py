@@ -13,14 +13,16 @@ from pathlib import Path
 import streamlit as st
 
 from map_core import catalog
+from map_core.access import Kind
 from map_core.catalog import processes
 from map_core.core import amounts
 from map_core.core.limits import TEXT_FILE
 from map_core.data.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
 from map_core.errors import InputError, PaletteError
 from map_core.scoring import DEFAULT_VALUES, Definition, cards, values_file
-from map_core.store import custom_values, database
-from pages.view.shell import markup
+from map_core.store import custom_values
+from pages.view.shell import account, markup
+from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key
 from pages.view.shell.uploads import text_content
 from pages.view.shell.viewer import viewer_id
@@ -43,6 +45,8 @@ def draw_build_form() -> None:
     """Draw the form, and what comes of it."""
     table_markup.draw_message()
     st.header("Have a model reply to your prompts")
+    if account.draw_refusal(Kind.BUILD):
+        return
     if not model_choice.offered_models():
         st.html(markup.note("No model is on this machine yet. This brings the one of the app's own table:"))
         st.code("python -m map_core models get", language=None)
@@ -212,7 +216,7 @@ def _start(prompts: Sequence[Prompt]) -> None:
         inputs["values.json"] = values_file(defined).encode()
         arguments += ["--values-file", "{folder}/values.json"]
     try:
-        processes.start(str(NAME.get()), "build", arguments, about, inputs, visitor=viewer_id())
+        account.tables().start(str(NAME.get()), "build", arguments, about, inputs, visit=viewer_id())
     except InputError as error:
         table_markup.set_message(str(error))
         return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from map_core import catalog
+from map_core.access import Action, Visibility
 from map_core.catalog import TableEntry
 from map_core.errors import InputError
 from pages.view.session import scene as scenes
-from pages.view.shell import markup
+from pages.view.shell import account, markup
 from pages.view.tables import markup as table_markup
 
 #: What the app's own table is called in the list.
@@ -19,7 +22,7 @@ def draw_catalog() -> None:
     """Draw the list: the app's own table, then those that were brought or made, the newest first."""
     table_markup.draw_message()
     looked_at = scenes.chosen_table()
-    tables = catalog.list_tables()
+    tables = account.tables().list_tables()
     _draw_row(catalog.describe(scenes.default_table_path()), "", looked_at == "")
     for table in tables:
         _draw_row(table, table.name, looked_at == table.name)
@@ -56,11 +59,33 @@ def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
                     disabled=bool(table.fault),
                 )
             if name:
+                _draw_access(name)
+            if name and account.tables().may(Action.DELETE, name):
                 with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"table_delete_{key}"):
                     st.html(markup.note("It is deleted for everybody who uses this app, and cannot be restored."))
                     st.button(
                         "Delete it for good", key=f"table_gone_{key}", type="primary", on_click=_delete, args=(name,)
                     )
+
+
+def _draw_access(name: str) -> None:
+    """Draw whose a table is, and for its owner the choice of who else sees it."""
+    held = catalog.access_of(name)
+    if held.owner and account.tables().may(Action.SHARE, name):
+        account.draw_sharing(f"table_{name}", held.visibility, partial(_share, name))
+    elif held.owner:
+        st.html(markup.note(f"Of {held.owner_name}."), width="content")
+
+
+def _share(name: str, visibility: Visibility) -> None:
+    try:
+        account.tables().share(name, visibility)
+    except InputError as error:
+        table_markup.set_message(str(error))
+        return
+    ways = {Visibility.LINK: "Whoever has a link from here sees it. Copy one from the page Palette."}
+    said = ways.get(visibility, f"It is seen by {account.SEEN_BY[visibility]} now.")
+    table_markup.set_message(f"“{name}”: {said}")
 
 
 def show_table(name: str) -> None:
@@ -72,7 +97,7 @@ def show_table(name: str) -> None:
 
 def _delete(name: str) -> None:
     try:
-        catalog.delete(name)
+        account.tables().delete(name)
     except InputError as error:
         table_markup.set_message(str(error))
         return

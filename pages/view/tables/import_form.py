@@ -21,13 +21,14 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from map_core import catalog
+from map_core.access import Kind
 from map_core.catalog import processes
 from map_core.core import amounts
 from map_core.core.limits import IMPORT_MEMORY, IMPORT_SECONDS
 from map_core.data.importing import ColumnChoice, Preview
 from map_core.data.importing.preview_process import preview_apart
 from map_core.errors import InputError
-from pages.view.shell import markup
+from pages.view.shell import account, markup
 from pages.view.shell.session_keys import Key, KeyFamily
 from pages.view.shell.viewer import viewer_id
 from pages.view.tables import markup as table_markup
@@ -66,6 +67,8 @@ class Upload:
 def draw_import_form() -> None:
     """Bring a file; then choose its columns."""
     table_markup.draw_message()
+    if account.draw_refusal(Kind.TABLE):
+        return
     held = UPLOAD.get()
     if held is None or not held.path.is_file():
         _draw_upload()
@@ -282,7 +285,8 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
         arguments += [f"--value={value}" for value in choice.values or ()]
     about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
     try:
-        processes.start(name, "import", arguments, about, {} if held.stays else {file: held.path}, visitor=viewer_id())
+        inputs: dict[str, bytes | Path] = {} if held.stays else {file: held.path}
+        account.tables().start(name, "import", arguments, about, inputs, visit=viewer_id())
     except InputError as error:
         table_markup.set_message(str(error))
         return

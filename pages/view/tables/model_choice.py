@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core.access import Kind
 from map_core.engines.probe import ProbedModel, probe_model
 from map_core.errors import PaletteError
 from map_core.models import endpoint
 from map_core.models import files as model_files
 from map_core.scoring import READ_LIKELIHOOD, cards
-from pages.view.shell import markup, operator
+from pages.view.shell import account, markup, operator
 from pages.view.shell.session_keys import Key
 
 VALUES: Key[list[str]] = Key("build_values", [])
@@ -35,7 +36,7 @@ def offered_models() -> list[str]:
 
 def may_name_any() -> bool:
     """Whether this visitor may name any model."""
-    return endpoint.listed_models() is None and operator.is_operator()
+    return endpoint.listed_models() is None and account.may_create(Kind.MODEL)
 
 
 def draw_select() -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from map_core.access import Action, Kind
 from map_core.catalog import processes
 from map_core.catalog.processes import TableJob, TableJobState
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.text.build_estimate import estimate_sentence
-from pages.view.shell import errors, markup, tabs
+from pages.view.shell import account, errors, markup, tabs
 from pages.view.shell.session_keys import Key
 from pages.view.tables import catalog, import_form
 from pages.view.tables import markup as table_markup
@@ -44,14 +45,14 @@ _ICONS = {
 
 def draw_progress() -> None:
     """Draw a card for each, drawn again while one of them runs."""
-    running = any(job.going_on for job in processes.list_jobs())
+    running = any(job.going_on for job in account.tables().list_jobs())
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
     def piece() -> None:
         if RERUN.pop():
             st.rerun()  # something was done here that the whole page shows
         with errors.guarded("Tables that are being made"):
-            now = processes.list_jobs()
+            now = account.tables().list_jobs()
             for job in now:
                 with st.container(border=True, key=f"work_{job.name}"):
                     _draw_card(job)
@@ -94,12 +95,14 @@ def _draw_card(process: TableJob) -> None:
 
 
 def _draw_buttons(process: TableJob) -> None:
+    if not account.tables().may(Action.STOP, process.name, Kind.BUILD):
+        return
     if process.going_on:
-        _draw_button("Stop", "stop", process, ":material/stop_circle:", processes.stop)
+        _draw_button("Stop", "stop", process, ":material/stop_circle:", account.tables().stop)
         return
     if process.state is TableJobState.DONE:
         _draw_button("Look at it", "look", process, ":material/visibility:", _look_at)
-        _draw_button("Clear this line", "clear", process, ":material/done:", processes.discard)
+        _draw_button("Clear this line", "clear", process, ":material/done:", account.tables().discard)
         return
     if not process.questions:
         _draw_button(
@@ -107,13 +110,13 @@ def _draw_buttons(process: TableJob) -> None:
             "on",
             process,
             ":material/play_arrow:",
-            processes.resume,
+            account.tables().resume,
         )
     if process.kind == "import":
         _draw_button("Choose columns again", "columns", process, ":material/table_chart:", _columns_again)
     with st.popover("Discard", icon=":material/delete:", type="tertiary", key=f"work_give_up_{process.name}"):
         st.html(markup.note("What was made so far is thrown away."))
-        _draw_button("Delete", "gone", process, ":material/delete:", processes.discard)
+        _draw_button("Delete", "gone", process, ":material/delete:", account.tables().discard)
 
 
 def _draw_button(label: str, key: str, process: TableJob, icon: str, action: Callable[[str], None]) -> None:
@@ -136,7 +139,7 @@ def _on_pressed(action: Callable[[str], None], name: str) -> None:
 
 
 def _look_at(name: str) -> None:
-    processes.discard(name)
+    account.tables().discard(name)
     catalog.show_table(name)
 
 
@@ -147,7 +150,7 @@ def _columns_again(name: str) -> None:
     if file.is_file():
         import_form.hold_upload(file, Path(str(about.get("file", file.name))).name)
         tabs.VIEW.of("tables").set("file")
-    processes.discard(name)
+    account.tables().discard(name)
 
 
 def _about(process: TableJob) -> str:

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from map_core.catalog import processes
 from map_core.confidence.table_quality import Advice, Help, advise
 from map_core.core import amounts
 from map_core.core.jobs import Job, JobStatus
@@ -22,7 +21,7 @@ from map_core.text.sentences import capitalised
 from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import background, markup, tabs
+from pages.view.shell import account, background, markup, tabs
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 from pages.view.tables import build_form
@@ -210,7 +209,7 @@ def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added
     about = about | {"table": scenes.chosen_table() or DEFAULT_TITLE.lower()}
     BEGUN.set(True)
     try:
-        processes.start(name, "extend", [*arguments, *options], about, inputs, visitor=viewer_id())
+        account.tables().start(name, "extend", [*arguments, *options], about, inputs, visit=viewer_id())
     except InputError as error:
         table_markup.set_message(str(error))
         return

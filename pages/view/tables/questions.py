@@ -10,10 +10,9 @@ from typing import Any
 
 import streamlit as st
 
-from map_core.catalog import processes
 from map_core.catalog.processes import TableJob
 from map_core.errors import InputError
-from pages.view.shell import markup
+from pages.view.shell import account, markup
 from pages.view.shell.session_keys import Key
 from pages.view.tables import markup as table_markup
 
@@ -62,7 +61,7 @@ def _sentence(text: str) -> str:
 
 def _answer(name: str, answers: dict[str, str], rerun: Key[bool]) -> None:
     try:
-        processes.answer(name, answers)
+        account.tables().answer(name, answers)
     except InputError as error:
         table_markup.set_message(str(error))
     rerun.set(True)

@@ -18,7 +18,7 @@ from map_core.errors import PaletteError
 from map_core.scoring import Definition, Kind, name_from
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
-from pages.view.shell import markup
+from pages.view.shell import account, markup
 from pages.view.shell.session_keys import Key
 from pages.view.values import markup as marks
 from pages.view.values.state import SHOWN, TINTS, CustomValue, ValuesView, first_tint, taken_names
@@ -29,6 +29,7 @@ KIND: Key[Kind | None] = Key("values_kind", None)
 MORE: Key[str] = Key("values_more", "")
 LESS: Key[str] = Key("values_less", "")
 COLOUR: Key[str | None] = Key("values_colour", None)
+WHO_SEES: Key[str] = Key("values_visibility", "")
 REFUSED: Key[str] = Key("values_refused", "")
 
 _KINDS = {Kind.DESCRIPTION: "Describe it", Kind.EXAMPLES: "Give example replies"}
@@ -91,6 +92,8 @@ def draw_form(seen: ValuesView) -> None:
         )
         with st.form("values_form_fields", border=False):
             _draw_fields(seen, kind or Kind.DESCRIPTION)
+            if own is None:
+                account.draw_visibility(WHO_SEES, linkable=False)
             with st.container(horizontal=True, gap="small"):
                 st.form_submit_button(
                     "Keep the change" if own else "Define and score it",
@@ -139,7 +142,7 @@ def _define(seen: ValuesView, own: CustomValue | None) -> None:
         if own is not None and own.value.definition.words.key == definition.key:
             definition = replace(definition, head=own.value.definition.head)  # a new title or colour alone
         if own is None:
-            custom_values.define(seen.database, definition)
+            custom_values.define(seen.database, definition, account.chosen_visibility(WHO_SEES))
         else:
             custom_values.revise(seen.database, own.value.id, definition)
     except PaletteError as error:

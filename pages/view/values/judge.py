@@ -15,8 +15,9 @@ from map_core.data.shown_replies import shown_reply
 from map_core.errors import PaletteError
 from map_core.scoring import Definition
 from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, PairAnswer, PairQuestion, choose_pairs
-from map_core.store import custom_values, database
+from map_core.store import custom_values
 from pages.view.shell import markup
+from pages.view.shell.account import database
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id

@@ -116,7 +116,11 @@ def load_values(database: Database) -> ValuesView:
     scene = scenes.load()
     table = scenes.file_table()
     listed = custom_values.list_values(database)
-    own = [_custom_value(database, table, value) for value in listed if value.definition.name not in table.values]
+    taken, own = set(table.values), []
+    for value in listed:  # the viewer's own come first: of two of a name, the other is somebody else's
+        if value.definition.name not in taken:
+            taken.add(value.definition.name)
+            own.append(_custom_value(database, table, value))
     return ValuesView(database, scene, table, tuple(own))
 
 

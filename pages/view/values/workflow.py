@@ -10,6 +10,7 @@ from functools import partial
 
 import streamlit as st
 
+from map_core.access import Action, Kind, Visibility, may
 from map_core.core import amounts
 from map_core.core.jobs import Job, JobStatus
 from map_core.custom_values import agreement, jobs, replies_key
@@ -19,7 +20,7 @@ from map_core.scoring import values_file
 from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, MIN_PAIRS, RELIABLE_FROM, ROUGH_FROM, TrustLevel
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
-from pages.view.shell import background, markup, wording
+from pages.view.shell import account, background, markup, wording
 from pages.view.shell.session_keys import Key
 from pages.view.values import define, judge, training
 from pages.view.values import markup as marks
@@ -54,14 +55,21 @@ ESTIMATED = (
 
 def draw_workflow(seen: ValuesView, own: CustomValue) -> None:
     """Draw what can be done with it now."""
-    _draw_tools(seen, own)
+    mine = may(seen.database.visitor, Action.CHANGE, own.value.thing)
+    if mine:
+        _draw_tools(seen, own)
+    else:
+        st.html(markup.note(f"Defined by {own.value.owner_name or 'somebody else'}, who may change it."))
     st.html(marks.sides(own.value.definition.more, own.value.definition.less))
     if own.rewards is None:
         with st.container(key="values_step_score", gap="small"):
-            _draw_scoring(seen, own)
+            if not account.draw_refusal(Kind.VALUE):
+                _draw_scoring(seen, own)
         return
     with st.container(key="values_step_judge", gap="small"):
         _draw_judging(own)
+    if not mine:
+        return
     training.draw_training(seen, own)
     with st.container(key="values_step_use", gap="small"):
         _draw_use(seen, own)
@@ -89,6 +97,8 @@ def _draw_tools(seen: ValuesView, own: CustomValue) -> None:
             help="For the command line: generate takes it as --values-file, and python -m map_core build "
             f"--extend TABLE --values-file FILE --values {own.value.definition.name} adds it to a table's file.",
         )
+        if may(seen.database.visitor, Action.SHARE, own.value.thing) and own.value.owner:
+            account.draw_sharing(f"value_{own.key}", own.value.visibility, partial(_share, seen, own), linkable=False)
         with st.popover("Delete", icon=":material/delete:", type="tertiary", key="values_delete"):
             versions = "1 version" if own.value.version == 1 else f"{own.value.version} versions"
             st.html(
@@ -233,11 +243,17 @@ def _switch(seen: ValuesView, own: CustomValue, version: int) -> None:
 
 def _delete(seen: ValuesView, own: CustomValue) -> None:
     """Delete the value with everything that belongs to it."""
+    if not may(seen.database.visitor, Action.DELETE, own.value.thing):
+        return
     job = jobs.find_job(replies_key(seen.table), own.value.definition)
     if job is not None:
         job.cancel()
     if _try_change(lambda: custom_values.delete(seen.database, own.value.id)):
         SHOWN.pop()
+
+
+def _share(seen: ValuesView, own: CustomValue, visibility: Visibility) -> None:
+    _try_change(lambda: custom_values.share(seen.database, own.value.id, visibility))
 
 
 def _try_change(change: Callable[[], object]) -> bool:

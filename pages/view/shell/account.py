@@ -1,0 +1,149 @@
+"""Who uses the page, in its own words: the visitor that the gate let in, their name, and the way out.
+
+Constraint: whatever a page keeps, lists or starts is done in the name of :func:`visitor`; :func:`database` is the
+only way from a page to the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from map_core import store
+from map_core.access import Action, Kind, Role, Thing, Visibility, Visitor, may, require
+from map_core.catalog import VisitorCatalog
+from map_core.errors import AccessError
+from map_core.store import Database
+from map_core.text.access import Refusal
+from pages.view.shell import identity, markup, operator, session_keys, visitor_header
+from pages.view.shell.session_keys import Key
+
+#: Whose visit this is: another person in the same tab begins anew.
+WHOSE: Key[str] = Key("whose", "")
+NOBODY = Visitor("", "", Role.GUEST)
+
+
+def visitor() -> Visitor:
+    """Return who uses this page; who has shown the operator's token is the operator."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return NOBODY
+    known = visitor_header.read(st.context.headers) or NOBODY
+    return replace(known, role=Role.OPERATOR) if operator.is_operator() else known
+
+
+def database() -> Database:
+    """Return the database as this visitor may use it.
+
+    Raises:
+        InputError, StoreError: see :func:`map_core.store.open_database`.
+    """
+    return store.database().as_visitor(visitor())
+
+
+def tables() -> VisitorCatalog:
+    """Return the catalog of tables as this visitor may use it."""
+    return VisitorCatalog(visitor())
+
+
+def may_create(kind: Kind) -> bool:
+    """Whether this visitor may add something of a kind."""
+    return may(visitor(), Action.CREATE, Thing(kind))
+
+
+def admit() -> None:
+    """At the top of every run: stop where the gate was not passed, and begin anew for another person."""
+    known = visitor_header.read(st.context.headers)
+    if known is None:
+        st.text(Refusal.MISCONFIGURED)
+        st.stop()
+    if WHOSE.is_set() and WHOSE.get() != known.id:
+        session_keys.clear()
+    WHOSE.set(known.id)
+
+
+def draw() -> None:
+    """Draw who is logged in and the way out, or the way in; nothing where the app has no login."""
+    who = visitor()
+    if not who.is_known and not identity.has_login():
+        return
+    with st.container(key="account"):
+        if not who.is_known:
+            st.html(f'<a class="vp-login" href="{identity.LOGIN}" target="_self">Log in</a>')
+            return
+        with st.popover(markup.plain(who.name), icon=":material/account_circle:", type="tertiary", key="account_menu"):
+            st.html(markup.note(f"You are logged in as {who.name}, {_ROLES[who.role]}."))
+            if identity.has_login():
+                st.button("Log out", key="log_out", icon=":material/logout:", on_click=st.logout)
+
+
+def draw_refusal(kind: Kind) -> bool:
+    """Draw, where this visitor may not add something of a kind, who may; whether that is so."""
+    try:
+        require(visitor(), Action.CREATE, Thing(kind))
+    except AccessError as error:
+        st.html(markup.note(str(error)))
+        return True
+    return False
+
+
+#: Who sees a thing, as the end of a sentence; and as a choice.
+SEEN_BY = {
+    Visibility.PRIVATE: "you alone",
+    Visibility.LINK: "whoever has the link",
+    Visibility.EVERYONE: "everyone here",
+}
+CHOICES = {
+    Visibility.PRIVATE: "Only me",
+    Visibility.LINK: "Anyone with the link",
+    Visibility.EVERYONE: "Everyone here",
+}
+
+
+def draw_visibility(key: Key[str], linkable: bool = True) -> None:
+    """Draw, beside a button that saves, the choice of who else sees what is saved; only where there is a login."""
+    if not visitor().is_known:
+        return
+    st.segmented_control(
+        "Who sees it",
+        [choice.value for choice in CHOICES if linkable or choice is not Visibility.LINK],
+        format_func=lambda choice: CHOICES[Visibility(choice)],
+        default=Visibility.PRIVATE.value,
+        required=True,
+        key=key.name,
+    )
+
+
+def chosen_visibility(key: Key[str]) -> Visibility:
+    """Return what was chosen with :func:`draw_visibility`."""
+    return Visibility(key.get() or Visibility.PRIVATE.value)
+
+
+def draw_sharing(name: str, held: Visibility, share: Callable[[Visibility], None], linkable: bool = True) -> None:
+    """Draw, for the owner of something, the choice of who else sees it."""
+    choices = [choice for choice in CHOICES if linkable or choice is not Visibility.LINK]
+    with st.popover(CHOICES[held], icon=_ICONS[held], type="tertiary", key=f"sharing_{name}"):
+        for choice in choices:
+            st.button(
+                f"{CHOICES[choice]} sees it" if choice is not Visibility.PRIVATE else "Only I see it",
+                key=f"sharing_{choice.value}_{name}",
+                icon=_ICONS[choice],
+                type="tertiary",
+                disabled=choice is held,
+                on_click=share,
+                args=(choice,),
+            )
+
+
+_ICONS = {
+    Visibility.PRIVATE: ":material/lock:",
+    Visibility.LINK: ":material/link:",
+    Visibility.EVERYONE: ":material/groups:",
+}
+_ROLES = {
+    Role.GUEST: "as a guest: you may try everything, and keep nothing",
+    Role.MEMBER: "a member",
+    Role.OPERATOR: "an operator of this app",
+}

@@ -1,0 +1,301 @@
+"""The gate before everything that the app serves: pages, sockets, uploads, media, files; health alone is free.
+
+A request is let through when its host and its origin are the app's own and it is known who sends it
+(:mod:`pages.view.shell.identity`); who that is goes along in a header of its own, which no client can write. Who is not
+let in gets a sentence and the login. A socket is closed when its login ends or is ended, in whatever tab.
+Constraint: a layer around the whole app, so that no route can be forgotten; nothing of the app runs for who is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextvars import ContextVar
+from http.cookies import SimpleCookie
+from urllib.parse import quote, unquote
+
+import uvicorn.config
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config
+from streamlit.auth_util import validate_auth_credentials
+from streamlit.errors import StreamlitAuthError, StreamlitMissingAuthlibError
+from streamlit.user_info import generate_login_redirect_url
+
+from map_core.access import audit, settings
+from map_core.errors import InputError
+from map_core.text.access import Refusal, login_failure
+from pages.view.shell import hosts, identity, login_page, logins, reach, sockets, visitor_header
+from pages.view.shell.identity import Recognised
+
+#: Where Streamlit has its login; a link to it is good for two minutes only, so that one begins at identity.LOGIN.
+CALLBACK, LOGOUT, STREAMLIT_LOGIN = "oauth2callback", "auth/logout", "auth/login"
+HEALTH = "_stcore/health"
+#: The cookie that leads back, after a login, to the page that was asked for; and its longest content.
+RETURN_COOKIE, MAX_RETURN = "vp_return", 3000
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+log = logging.getLogger("value_palette")
+#: What Streamlit's login failed with in this request: it says so in its log alone.
+_failure: ContextVar[list[BaseException] | None] = ContextVar("login_failure", default=None)
+
+
+class _FailureFilter(logging.Filter):
+    """Hands the error of a login that Streamlit logs to the request that it belongs to."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the error; the record is logged all the same."""
+        held = _failure.get()
+        if held is not None and record.exc_info and record.exc_info[1] is not None:
+            held.append(record.exc_info[1])
+        return True
+
+
+logging.getLogger("streamlit.web.server.starlette.starlette_auth_routes").addFilter(_FailureFilter())
+
+
+class Gate:
+    """The layer.
+
+    Args:
+        app: what is behind it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        scope = visitor_header.without(scope)
+        request = HTTPConnection(scope)
+        path = _path(scope)
+        if path == HEALTH:
+            await self._app(scope, receive, send)
+            return
+        refusal = _foreign(request)
+        if refusal is None and scope["type"] == "http" and identity.has_login():
+            if path == identity.LOGIN:
+                await self._begin(request, send, receive)
+                return
+            if path in (CALLBACK, STREAMLIT_LOGIN):
+                await self._login(request, path, receive, send)
+                return
+        if refusal is not None:
+            await _refuse(request, Recognised(None, refusal), 403, receive, send)
+            return
+        known = _recognised(request)
+        if path == LOGOUT and scope["type"] == "http":
+            await self._logout(request, known, receive, send)
+            return
+        if known.visitor is None:
+            await _refuse(request, known, _status(known), receive, send)
+            return
+        if not (path or scope.get("query_string")) and (back := _return_path(request)) and scope["type"] == "http":
+            answer = RedirectResponse(back, 303)
+            answer.delete_cookie(RETURN_COOKIE, path=_base() or "/")
+            await answer(scope, receive, send)
+            return
+        scope = visitor_header.add(scope, known.visitor) | {"client": (identity.browser_address(request), 0)}
+        if scope["type"] == "websocket":
+            await sockets.serve(self._app, scope, receive, send, known)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _begin(self, request: HTTPConnection, send: Send, receive: Receive) -> None:
+        """Send a browser to the provider that it names."""
+        asked, offered = request.query_params.get("provider", ""), identity.providers()
+        name = asked if asked in offered else next(iter(offered), "")
+        try:
+            validate_auth_credentials(name or "default")
+            answer: Response = RedirectResponse(generate_login_redirect_url(name or "default"), 303)
+        except (StreamlitAuthError, StreamlitMissingAuthlibError) as error:
+            log.error("The login is not set up: %s", error)
+            answer = _page(Refusal.MISCONFIGURED, 503)
+        await answer(request.scope, receive, send)
+
+    async def _login(self, request: HTTPConnection, path: str, receive: Receive, send: Send) -> None:
+        """Let Streamlit begin or complete a login, and say in words why one did not work."""
+        held: list[BaseException] = []
+        token = _failure.set(held)
+        answer = _Answer()
+        try:
+            await self._app(request.scope, receive, answer.take)
+        except Exception as error:
+            log.exception("A login failed.")
+            held.append(error)
+            answer = _Answer()
+        finally:
+            _failure.reset(token)
+        new = Recognised(None)
+        if path == STREAMLIT_LOGIN:
+            done, refusal = answer.status in (302, 303), Refusal.UNREACHABLE if held else Refusal.STALE
+        else:
+            new = identity.of_cookies(answer.cookies)
+            done, refusal = new.visitor is not None, _callback_refusal(request, held)
+        if done:
+            if path == CALLBACK:
+                audit.record(new.visitor.id if new.visitor else "", "log in")
+            await answer.pass_on(send)
+            return
+        if refusal is not Refusal.LOGGED_OUT:
+            audit.record("", "log in failed", what=refusal.name.lower())
+        await _page(refusal, 200 if refusal is Refusal.LOGGED_OUT else 401)(request.scope, receive, send)
+
+    async def _logout(self, request: HTTPConnection, known: Recognised, receive: Receive, send: Send) -> None:
+        """End a login in all its tabs, and let Streamlit do the rest."""
+        logins.end(known.login)
+        if known.visitor is not None:
+            audit.record(known.visitor.id, "log out")
+        if identity.has_login():
+            await self._app(request.scope, receive, send)
+        else:
+            await RedirectResponse(_base() + "/", 303)(request.scope, receive, send)
+
+
+class _Answer:
+    """An answer of the app that is held until it is known whether it is the one to give."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+
+    async def take(self, message: Message) -> None:
+        """Keep a part of it."""
+        self._messages.append(message)
+
+    async def pass_on(self, send: Send) -> None:
+        """Give it."""
+        for message in self._messages:
+            await send(message)
+
+    @property
+    def status(self) -> int:
+        """Its status; 0 where there is none."""
+        return int(self._messages[0]["status"]) if self._messages else 0
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Its headers, names in lower case."""
+        raw = self._messages[0].get("headers", ()) if self._messages else ()
+        return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that it sets."""
+        held: SimpleCookie = SimpleCookie()
+        for name, value in self.headers:
+            if name == "set-cookie":
+                held.load(value)
+        return {name: morsel.value for name, morsel in held.items()}
+
+
+def _callback_refusal(request: HTTPConnection, held: list[BaseException]) -> Refusal:
+    """Return what is said where a provider sent a browser back without a login."""
+    if held:
+        return login_failure(held[-1])
+    if "error" in request.query_params:
+        return Refusal.STOPPED
+    # After a logout the provider leads here as well, with nothing to say.
+    return Refusal.STALE if request.query_params.keys() & {"code", "state"} else Refusal.LOGGED_OUT
+
+
+def _foreign(request: HTTPConnection) -> Refusal | None:
+    """Return why a request is not the app's own; None where it is."""
+    if not hosts.is_allowed_host(request):
+        return Refusal.FOREIGN_HOST
+    unsafe = request.scope["type"] == "websocket" or request.scope["method"] not in SAFE_METHODS
+    return Refusal.FOREIGN_ORIGIN if unsafe and not hosts.is_own_origin(request) else None
+
+
+def _recognised(request: HTTPConnection) -> Recognised:
+    try:
+        known = identity.recognise(request)
+    except InputError as error:
+        log.error("The app is closed: %s", error)
+        return Recognised(None, Refusal.MISCONFIGURED)
+    return Recognised(None, Refusal.LOGGED_OUT) if logins.is_ended(known.login) else known
+
+
+def _status(known: Recognised) -> int:
+    needs_login = (Refusal.LOG_IN, Refusal.LOGGED_OUT, Refusal.EXPIRED)
+    return 401 if known.refusal in needs_login else 503 if known.refusal is Refusal.MISCONFIGURED else 403
+
+
+async def _refuse(request: HTTPConnection, known: Recognised, status: int, receive: Receive, send: Send) -> None:
+    """Answer who is not let in: a page for a browser that opens one, else the sentence, and no socket at all."""
+    refusal = known.refusal or Refusal.LOG_IN
+    if request.scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": refusal.value[:100]})
+        return
+    method = request.scope["method"]
+    if method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", ""):
+        answer = _page(refusal, status)
+        if status == 401 and (back := _to_return(request.scope)):
+            answer.set_cookie(RETURN_COOKIE, back, 900, path=_base() or "/", httponly=True, samesite="lax")
+    else:
+        answer = login_page.plain_refusal(refusal, status)
+    await answer(request.scope, receive, send)
+
+
+def _page(refusal: Refusal, status: int) -> Response:
+    offered = identity.providers() if status in (200, 401) else ()
+    return login_page.login_page(refusal, f"{_base()}/{identity.LOGIN}", offered, status)
+
+
+def _base() -> str:
+    """Return the path below which the app is; "" for the root."""
+    base = str(config.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}" if base else ""
+
+
+def _path(scope: Scope) -> str:
+    """Return the path of a request below the app's, without slashes at its ends."""
+    return str(scope["path"]).removeprefix(_base()).strip("/")
+
+
+def _to_return(scope: Scope) -> str:
+    """Return the address of a request as a cookie holds it; "" for none worth keeping."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    back = quote(f"{scope['path']}?{query}" if query else str(scope["path"]), safe="")
+    return "" if len(back) > MAX_RETURN or (not query and not _path(scope)) else back
+
+
+def _return_path(request: HTTPConnection) -> str:
+    """Return the address to go back to after a login; "" where there is none, or it leads out of the app."""
+    back = unquote(request.cookies.get(RETURN_COOKIE, ""))
+    inside = back.startswith(f"{_base()}/") and not back.startswith("//") and "\\" not in back and back.isprintable()
+    return back if inside else ""
+
+
+def see_true_addresses() -> None:
+    """Let a request's address be where it came from, before the server is set up.
+
+    By default uvicorn puts in its place what a header says, where it comes from this machine: any program on it could
+    pass for a trusted proxy. Its option is read before the app is, so what it would wrap around the app is left out.
+    """
+    assert hasattr(uvicorn.config, "ProxyHeadersMiddleware"), "another uvicorn; see where it reads X-Forwarded-For"
+    setattr(uvicorn.config, "ProxyHeadersMiddleware", lambda app, trusted_hosts: app)  # noqa: B010
+
+
+def print_state() -> None:
+    """Print, where the app is started, who is let in."""
+    try:
+        roles = settings.open_role()
+        settings.trusted_proxies(), settings.login_hours()
+    except InputError as error:
+        said = f"CLOSED. {error}"
+    else:
+        if identity.has_login():
+            said = f"by login ({', '.join(identity.providers()) or 'no provider has a client_id'})"
+        elif settings.proxy_header():
+            believed = ", ".join(settings.listed(settings.PROXIES)) or "nobody"
+            said = f"as the header {settings.proxy_header()} of {believed} says"
+        else:
+            said = "" if roles or not reach.listens_to_network() else Refusal.CLOSED.value
+        if roles:
+            said += f"{'; ' if said else ''}everybody who reaches it, as a {roles.value}"
+    if said:
+        print(f"  Who is let in: {said}", file=sys.stderr, flush=True)

@@ -1,0 +1,150 @@
+"""Who sends a request: the one place that reads cookies, headers and addresses for it.
+
+Three ways: a login by OpenID Connect (Streamlit's own, the section ``[auth]`` of its secrets), a header of a proxy
+whose address is trusted, and none, which is for an app that listens on this machine alone or was opened on purpose.
+Constraint: what a client says of itself is believed in none of them, and what is not set up is closed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.requests import HTTPConnection
+from streamlit.auth_util import get_cookie_with_chunks, get_origin_from_redirect_uri, get_secrets_auth_section
+from streamlit.web.server.server_util import get_cookie_secret
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from map_core.access import LOCAL, Visitor, settings
+from map_core.text.access import Refusal
+from pages.view.shell import reach
+
+#: Where a login begins, below the app.
+LOGIN = "login"
+MAX_ID, MAX_NAME = 200, 80
+#: Headers that proxies add: a request that has one did not come from a browser on this machine.
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """Who sent a request, or why they are not let in.
+
+    Args:
+        visitor: who; None where they are not let in.
+        refusal: why not.
+        login: names the login, so that it can be ended; "" without one.
+        ends: when the login ends, in seconds since 1970; None without one.
+    """
+
+    visitor: Visitor | None
+    refusal: Refusal | None = None
+    login: str = ""
+    ends: float | None = None
+
+
+def has_login() -> bool:
+    """Whether a provider of logins is set up."""
+    return bool(get_secrets_auth_section())
+
+
+def providers() -> tuple[str, ...]:
+    """Return the names of the providers that are set up; "default" is the one without a name."""
+    section = get_secrets_auth_section()
+    named = [name for name, value in section.items() if isinstance(value, Mapping) and "client_id" in value]
+    return (*(["default"] if "client_id" in section else []), *named)
+
+
+def recognise(request: HTTPConnection) -> Recognised:
+    """Return who sends a request.
+
+    Raises:
+        InputError: a setting cannot be read.
+    """
+    header = settings.proxy_header()
+    if header and (values := request.headers.getlist(header)):
+        return _of_proxy(request, values)
+    if has_login():
+        known = of_cookies(request.cookies)
+        if known.visitor is not None or settings.open_role() is None:
+            return known
+    if (role := settings.open_role()) is not None:
+        return Recognised(Visitor("", "", role))
+    if header:
+        return Recognised(None, Refusal.NO_PROXY)
+    if reach.listens_to_network():
+        return Recognised(None, Refusal.CLOSED)
+    if any(name in request.headers for name in FORWARDED):
+        return Recognised(None, Refusal.FORWARDED)
+    return Recognised(LOCAL)
+
+
+def browser_address(request: HTTPConnection) -> str:
+    """Return the address of the browser, for counting alone: as a proxy tells it that is trusted or on this machine."""
+    peer = request.client.host if request.client else ""
+    through = _is_trusted(peer) or (not settings.trusted_proxies() and reach.is_loopback(f"http://{peer}"))
+    told = request.headers.get("x-forwarded-for", "").split(",")[-1].strip()
+    return told if through and told else peer
+
+
+def _is_trusted(peer: str) -> bool:
+    """Whether an address is that of a proxy that is believed."""
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in network for network in settings.trusted_proxies())
+
+
+def _of_proxy(request: HTTPConnection, values: list[str]) -> Recognised:
+    """Return who a proxy says that it is, where its address is one that is believed."""
+    if not _is_trusted(request.client.host if request.client else ""):
+        return Recognised(None, Refusal.FOREIGN_PROXY)
+    name = values[0].encode("latin-1", "replace").decode("utf-8", "replace").strip()
+    if len(values) != 1 or not name or len(name) > MAX_ID or not name.isprintable():
+        return Recognised(None, Refusal.NO_PROXY)
+    claims = {"email": name, "email_verified": True, "user": name}
+    return Recognised(Visitor(_id("proxy", name), name[:MAX_NAME], settings.role_of(claims)))
+
+
+def of_cookies(cookies: Mapping[str, str]) -> Recognised:
+    """Return who a cookie of Streamlit's login speaks of; its signature, its age and its address are checked."""
+    if USER_COOKIE_NAME not in cookies:
+        return Recognised(None, Refusal.LOG_IN)
+    hours, signed = settings.login_hours(), []
+
+    def opened(name: str) -> bytes | None:
+        try:
+            serializer = URLSafeTimedSerializer(get_cookie_secret(), salt=name)
+            text, moment = serializer.loads(cookies[name], max_age=int(hours * 3600), return_timestamp=True)
+        except (BadData, KeyError, UnicodeError, ValueError):
+            return None
+        signed.append(moment.timestamp())
+        return text.encode() if isinstance(text, str) else None
+
+    try:
+        content = get_cookie_with_chunks(opened, USER_COOKIE_NAME)
+        claims: Any = json.loads(content) if content else None
+    except ValueError:
+        claims = None
+    if not isinstance(claims, dict) or content is None:
+        return Recognised(None, Refusal.EXPIRED)
+    subject, origin = claims.get("sub"), get_origin_from_redirect_uri()
+    if not isinstance(subject, str) or not subject or not origin or claims.get("origin") != origin:
+        return Recognised(None, Refusal.EXPIRED)
+    name = next((str(text) for key in ("name", "email", "preferred_username") if (text := claims.get(key))), subject)
+    visitor = Visitor(_id(str(claims.get("iss", "")), subject), name[:MAX_NAME], settings.role_of(claims))
+    began = min(signed)
+    return Recognised(visitor, None, hashlib.sha256(content + f" {began}".encode()).hexdigest(), began + hours * 3600)
+
+
+def _id(issuer: str, subject: str) -> str:
+    """Return an id that the same person of the same provider always has, and nobody else."""
+    text = f"{issuer}|{subject}"
+    return text if len(text) <= MAX_ID else hashlib.sha256(text.encode()).hexdigest()

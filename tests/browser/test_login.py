@@ -1,0 +1,207 @@
+"""Logging in with a real provider, in a browser: in, out, in another tab, and all that a provider can do wrong."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from map_core.data import table_format
+from map_core.text.access import Refusal
+from tests.app_server import SECONDS, free_port, running
+from tests.login_provider import Provider, running_provider, secrets_file
+from tests.tables import make_table
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass(frozen=True)
+class App:
+    """The app with a login, and its provider."""
+
+    address: str
+    provider: Provider
+    audit: Path
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory) -> Iterator[App]:
+    folder = tmp_path_factory.mktemp("login")
+    port = free_port()
+    address = f"http://localhost:{port}"
+    table_format.save(make_table(prompts=16, candidates=16, seed=5), folder / "table.parquet")
+    with running_provider() as provider:
+        (folder / "secrets.toml").write_text(secrets_file(provider, address))
+        settings = {
+            "STREAMLIT_SECRETS_FILES": str(folder / "secrets.toml"),
+            "VALUE_PALETTE_OPERATORS": "chief@example.com",
+            "VALUE_PALETTE_AUDIT_LOG": str(folder / "audit.jsonl"),
+        }
+        with running(folder, folder / "table.parquet", port=port, settings=settings) as server:
+            yield App(server.address, provider, folder / "audit.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def _a_provider_that_behaves(app: App):
+    yield
+    app.provider.token, app.provider.forged, app.provider.broken, app.provider.refuses = {}, False, False, False
+
+
+@pytest.fixture
+def fresh(browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield opened
+    opened.close()
+
+
+def log_in(page: Page, address: str, email: str = "ann@example.com") -> None:
+    page.goto(address)
+    page.get_by_role("link", name="Log in").click()
+    page.get_by_label("Mail address").fill(email)
+    page.get_by_role("button", name="Continue").click()
+
+
+def account(page: Page):
+    return page.locator(".st-key-account")
+
+
+ROUTES = ("/", "/compare", "/join", "/_stcore/host-config", "/_stcore/metrics", "/_stcore/agent/schema")
+ROUTES += ("/_stcore/upload_file/a/b", "/media/a.csv", "/component/a/index.html", "/_stcore/bidi-components/a/b.js")
+ROUTES += ("/static/js/index.js", "/app/static/fonts/newsreader-latin.woff2", "/_stcore/script-health-check")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"])
+def test_every_route_asks_who_it_is(app: App, path: str, method: str):
+    request = urllib.request.Request(f"{app.address}{path}", method=method)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert refused.value.code == 401
+    assert method == "HEAD" or refused.value.read().decode() == Refusal.LOG_IN
+
+
+def test_health_is_free(app: App):
+    with urllib.request.urlopen(f"{app.address}/_stcore/health", timeout=10) as answer:
+        assert answer.read() == b"ok"
+
+
+@pytest.mark.parametrize("path", ["/_stcore/stream", "/live/desk"])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Cookie": "_streamlit_user=forged"}, {"X-Value-Palette-Visitor": "e30.00"}], ids=str
+)
+def test_every_socket_asks_who_it_is(app: App, path: str, headers: dict[str, str]):
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        connect(f"ws{app.address[4:]}{path}", origin=app.address, additional_headers=headers),
+    ):
+        pass
+    assert refused.value.response.status_code == 403
+
+
+def test_in_with_the_address_that_was_asked_for_and_out_again(app: App, fresh):
+    page = fresh.new_page()
+    log_in(page, f"{app.address}/compare?palette=alpha:p60")
+    expect(account(page)).to_contain_text("Ann")
+    assert "/compare?palette=alpha" in page.url
+    account(page).get_by_role("button").click()
+    expect(page.get_by_text("You are logged in as Ann, a member.")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_text(Refusal.LOGGED_OUT)).to_be_visible()
+    assert app.provider.ended >= 1
+    page.goto(app.address)
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    lines = [json.loads(line) for line in app.audit.read_text().splitlines()]
+    mine = [line for line in lines if line["who"].startswith(app.provider.address)]
+    assert [line["action"] for line in mine][-2:] == ["log in", "log out"]
+    assert set().union(*lines) <= {"when", "who", "action", "kind", "what"}
+
+
+def test_a_logout_in_another_tab_ends_this_one(app: App, fresh):
+    one, other = fresh.new_page(), fresh.new_page()
+    log_in(one, app.address)
+    expect(account(one)).to_contain_text("Ann")
+    one.wait_for_url("**palette=**")
+    other.goto(f"{app.address}/auth/logout")
+    expect(one.get_by_text(Refusal.LOGGED_OUT)).to_be_visible(timeout=20 * SECONDS)
+    one.get_by_role("link", name="Log in").click()
+    one.get_by_label("Mail address").fill("ann@example.com")
+    one.get_by_role("button", name="Continue").click()
+    expect(account(one)).to_contain_text("Ann")
+    assert "palette=" in one.url, "what was set is there again"
+
+
+def test_an_operator_is_named_by_mail_address(app: App, fresh):
+    page = fresh.new_page()
+    log_in(page, app.address, "chief@example.com")
+    account(page).get_by_role("button").click()
+    expect(page.get_by_text("an operator of this app")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("token", "refusal"),
+    [
+        ({"exp": -3600, "iat": -7200}, Refusal.EXPIRED_TOKEN),
+        ({"aud": "another-app"}, Refusal.WRONG_TOKEN),
+        ({"iss": "https://evil.example"}, Refusal.WRONG_TOKEN),
+        ({"nonce": "another"}, Refusal.WRONG_TOKEN),
+        ({"iat": 3600, "exp": 7200}, Refusal.CLOCK),
+        ({"nbf": 3600}, Refusal.CLOCK),
+    ],
+    ids=str,
+)
+def test_a_token_that_is_not_good_is_told(app: App, fresh, token: dict[str, object], refusal: Refusal):
+    app.provider.token = token
+    page = fresh.new_page()
+    log_in(page, app.address)
+    expect(page.get_by_role("status")).to_have_text(refusal)
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    assert not [cookie for cookie in fresh.cookies() if cookie.get("name") == "_streamlit_user"]
+
+
+def test_a_forged_token_is_told(app: App, fresh):
+    app.provider.forged = True
+    page = fresh.new_page()
+    log_in(page, app.address)
+    expect(page.get_by_role("status")).to_have_text(Refusal.WRONG_TOKEN)
+
+
+def test_a_provider_that_is_down_is_told_and_is_back(app: App, fresh):
+    app.provider.broken = True
+    page = fresh.new_page()
+    page.goto(app.address)
+    page.get_by_role("link", name="Log in").click()
+    expect(page.get_by_role("status")).to_have_text(Refusal.UNREACHABLE)
+    app.provider.broken = False
+    log_in(page, app.address)
+    expect(account(page)).to_contain_text("Ann")
+
+
+def test_a_provider_that_goes_down_in_the_middle_is_told(app: App, fresh):
+    page = fresh.new_page()
+    page.goto(app.address)
+    page.get_by_role("link", name="Log in").click()
+    page.get_by_label("Mail address").fill("ann@example.com")
+    page.route("**/authorize", lambda route: route.continue_())
+    page.on("response", lambda answer: setattr(app.provider, "broken", "/authorize" in answer.url))
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("status")).to_have_text(Refusal.UNREACHABLE)
+
+
+def test_a_login_that_is_refused_or_old_is_told(app: App, fresh):
+    app.provider.refuses = True
+    page = fresh.new_page()
+    page.goto(app.address)
+    page.get_by_role("link", name="Log in").click()
+    expect(page.get_by_role("status")).to_have_text(Refusal.STOPPED)
+    page.goto(f"{app.address}/oauth2callback?code=a&state=b")
+    expect(page.get_by_role("status")).to_have_text(Refusal.STALE)
+    page.goto(f"{app.address}/auth/login?provider=old")
+    expect(page.get_by_role("status")).to_have_text(Refusal.STALE)

@@ -1,0 +1,358 @@
+"""The gate: who is let in by login, by proxy and without, and which hosts and origins are the app's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+
+import pytest
+from itsdangerous import URLSafeTimedSerializer
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from map_core.access import LOCAL, Role, settings
+from map_core.text.access import Refusal, login_failure
+from pages.view.shell import gate, hosts, identity, logins, reach, visitor_header
+
+SECRET, ORIGIN = "a long random text of the tests, at least 32 letters", "https://app.example"
+
+
+async def told(request: Request) -> JSONResponse:
+    if request.url.path == "/address":
+        return JSONResponse(request.client.host if request.client else "")
+    return JSONResponse(_told(request.headers))
+
+
+def _told(headers) -> list[str]:
+    known = visitor_header.read(headers)
+    return ["nobody"] if known is None else [known.id, known.name, known.role.value]
+
+
+async def socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_json(_told(websocket.headers))
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await websocket.send_bytes(await websocket.receive_bytes())
+    await websocket.close()  # as the app does once more
+
+
+ROUTES = [
+    Route("/_stcore/health", told),
+    WebSocketRoute("/_stcore/stream", socket),
+    Mount("/", Starlette(routes=[Route("/{path:path}", told, methods=["GET", "POST", "PUT", "DELETE"])])),
+]
+
+
+def stream(of: TestClient, **headers: str):
+    """A socket to the host of a client, from a page of its own where nothing else is said."""
+    host = of.base_url.netloc.decode()
+    return of.websocket_connect(f"ws://{host}/_stcore/stream", headers={"origin": f"http://{host}"} | headers)
+
+
+def client(host: str = "localhost", peer: str = "127.0.0.1") -> TestClient:
+    app = gate.Gate(Starlette(routes=ROUTES))
+    return TestClient(app, base_url=f"http://{host}", client=(peer, 5000), follow_redirects=False)
+
+
+@pytest.fixture
+def network(monkeypatch):
+    monkeypatch.setattr(reach, "listens_to_network", lambda: True)
+
+
+@pytest.fixture
+def login(monkeypatch):
+    """A provider is set up."""
+    section = {"client_id": "x", "redirect_uri": f"{ORIGIN}/oauth2callback", "cookie_secret": SECRET}
+    monkeypatch.setattr(identity, "get_secrets_auth_section", lambda: section)
+    monkeypatch.setattr(identity, "get_cookie_secret", lambda: SECRET)
+    for module in (identity, hosts):
+        monkeypatch.setattr(module, "get_origin_from_redirect_uri", lambda: ORIGIN)
+
+
+def cookie(secret: str = SECRET, name: str = USER_COOKIE_NAME, **claims: object) -> dict[str, str]:
+    content = {"iss": "https://id.example", "sub": "7", "name": "Ann", "origin": ORIGIN, "is_logged_in": True, **claims}
+    return {USER_COOKIE_NAME: URLSafeTimedSerializer(secret, salt=name).dumps(json.dumps(content))}
+
+
+def said(answer) -> str:
+    return answer.text
+
+
+def test_this_machine_needs_no_login():
+    assert client().get("/").json() == ["", "", "member"]
+    with stream(client()) as opened:
+        assert opened.receive_json() == ["", "", "member"]
+
+
+@pytest.mark.parametrize("name", identity.FORWARDED)
+def test_what_came_through_a_proxy_did_not_come_from_this_machine(name: str):
+    answer = client().get("/", headers={name: "203.0.113.9"})
+    assert (answer.status_code, said(answer)) == (403, Refusal.FORWARDED)
+
+
+def test_an_app_for_other_machines_without_a_login_is_closed(network):
+    for path in ("/", "/compare", "/media/x.csv", "/_stcore/host-config", "/static/js/main.js"):
+        answer = client("10.0.0.5").get(path, headers={"accept": "text/html"})
+        assert answer.status_code == 403
+        assert "VALUE_PALETTE_OPEN=1" in said(answer)
+    assert client("10.0.0.5").get("/_stcore/health").status_code == 200
+    with (
+        pytest.raises(WebSocketDisconnect),
+        stream(client("10.0.0.5")),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("text", "role"), [("1", "guest"), ("member", "member")])
+def test_it_is_opened_by_one_setting(network, monkeypatch, text: str, role: str):
+    monkeypatch.setenv(settings.OPEN, text)
+    assert client("10.0.0.5").get("/").json() == ["", "", role]
+
+
+def test_a_setting_that_cannot_be_read_closes_the_app(network, monkeypatch, caplog):
+    monkeypatch.setenv(settings.OPEN, "maybe")
+    answer = client("10.0.0.5").get("/")
+    assert (answer.status_code, said(answer)) == (503, Refusal.MISCONFIGURED)
+    assert "VALUE_PALETTE_OPEN is 'maybe'" in caplog.text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "user@localhost", "localhost:x", "[", ""])
+def test_a_name_that_was_pointed_here_is_refused(host: str):
+    for path in ("/", "/compare"):
+        answer = client().get(path, headers={"host": host})
+        assert (answer.status_code, said(answer)) == (403, Refusal.FOREIGN_HOST)
+    with (
+        pytest.raises(WebSocketDisconnect),
+        stream(client(), host=host, origin=f"http://{host}"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "[fe80::1]", "localhost:8501", "127.0.0.1:8501"])
+def test_numbers_cannot_be_pointed_elsewhere(network, monkeypatch, host: str):
+    monkeypatch.setenv(settings.OPEN, "1")
+    assert client().get("/", headers={"host": host}).status_code == 200
+
+
+def test_on_this_machine_alone_no_other_address_is_its_own():
+    assert client().get("/", headers={"host": "10.0.0.5"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "status"),
+    [
+        ("app.example", "app.example:8443", 200),
+        ("app.example", "APP.example.", 200),
+        ("app.example", "evil.app.example", 403),
+        ("*.app.example", "a.app.example", 200),
+        ("*.app.example", "evilapp.example", 403),
+        ("*", "whatever.example", 200),
+    ],
+)
+def test_names_are_a_setting(monkeypatch, allowed: str, host: str, status: int):
+    monkeypatch.setenv(settings.ALLOWED_HOSTS, allowed)
+    assert client().get("/", headers={"host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:1", "http://localhost.evil.example"]
+)
+def test_pages_of_other_sites_send_nothing(origin: str):
+    with (
+        pytest.raises(WebSocketDisconnect),
+        stream(client(), origin=origin),
+    ):
+        pass
+    for method in ("put", "delete", "post"):
+        answer = client().request(method, "/_stcore/upload_file/a/b", headers={"origin": origin})
+        assert (answer.status_code, said(answer)) == (403, Refusal.FOREIGN_ORIGIN)
+
+
+def test_nobody_writes_the_gates_own_header():
+    forged = visitor_header.add({"headers": []}, LOCAL)["headers"][0][1].decode()
+    assert client().get("/", headers={visitor_header.NAME: forged}).json() == ["", "", "member"]
+    assert visitor_header.read({visitor_header.NAME: f"x{forged}", "host": "a"}) is None
+    assert visitor_header.read({visitor_header.NAME: "e30.00", "host": "a"}) is None
+    assert visitor_header.read({"host": "a"}) is None
+    assert visitor_header.read({}) == LOCAL
+
+
+def proxy(monkeypatch, proxies: str = "10.0.0.7") -> None:
+    monkeypatch.setenv(settings.PROXY_HEADER, "X-Forwarded-Email")
+    monkeypatch.setenv(settings.PROXIES, proxies)
+    monkeypatch.setenv(settings.OPERATORS, "chief@app.example")
+
+
+def test_a_trusted_proxy_says_who_asks(network, monkeypatch):
+    proxy(monkeypatch)
+    through = client("10.0.0.5", "10.0.0.7")
+    assert through.get("/", headers={"X-Forwarded-Email": "ann@app.example"}).json() == [
+        "proxy|ann@app.example",
+        "ann@app.example",
+        "member",
+    ]
+    assert through.get("/", headers={"X-Forwarded-Email": "chief@app.example"}).json()[2] == "operator"
+
+
+def test_visitors_behind_a_trusted_proxy_are_counted_by_their_own_address(network, monkeypatch):
+    proxy(monkeypatch)
+    headers = {"X-Forwarded-Email": "ann@app.example", "X-Forwarded-For": "1.2.3.4, 203.0.113.9"}
+    assert client("10.0.0.5", "10.0.0.7").get("/address", headers=headers).json() == "203.0.113.9"
+    monkeypatch.setenv(settings.OPEN, "1")
+    headers.pop("X-Forwarded-Email")
+    assert client("10.0.0.5", "10.0.0.8").get("/address", headers=headers).json() == "10.0.0.8"
+
+
+@pytest.mark.parametrize("peer", ["10.0.0.8", "127.0.0.1", "testclient", "::ffff:10.0.0.8"])
+@pytest.mark.parametrize("opened", ["", "1"])
+def test_the_header_of_anybody_else_is_refused(network, monkeypatch, peer: str, opened: str):
+    proxy(monkeypatch)
+    monkeypatch.setenv(settings.OPEN, opened)
+    answer = client("10.0.0.5", peer).get("/", headers={"X-Forwarded-Email": "chief@app.example"})
+    assert (answer.status_code, said(answer)) == (403, Refusal.FOREIGN_PROXY)
+
+
+def test_a_proxy_that_says_nothing_or_too_much_is_refused(network, monkeypatch):
+    proxy(monkeypatch, "10.0.0.7,::ffff:0:0/96")
+    for headers in ([], [("x-forwarded-email", "")], [("x-forwarded-email", name) for name in ("a@b.c", "d@e.f")]):
+        answer = client("10.0.0.5", "10.0.0.7").get("/", headers=headers)
+        assert (answer.status_code, said(answer)) == (403, Refusal.NO_PROXY)
+
+
+def test_a_login_is_known_by_its_cookie(network, login):
+    opened = client("app.example")
+    answer = opened.get("/compare", headers={"accept": "text/html"})
+    assert answer.status_code == 401
+    assert 'href="/login?provider=default"' in said(answer)
+    assert opened.get("/media/x.csv").text == Refusal.LOG_IN
+    opened.cookies.update(cookie())
+    assert opened.get("/").headers["location"] == "/compare", "a login leads back to what was asked for"
+    opened.cookies.delete(gate.RETURN_COOKIE)
+    assert opened.get("/").json() == ["https://id.example|7", "Ann", "member"]
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https%3A%2F%2Fevil.example", "%2F%5Cevil.example", "/%0d%0aX: y"])
+def test_a_login_leads_back_to_this_app_alone(network, login, back: str):
+    opened = client("app.example")
+    opened.cookies.update(cookie() | {gate.RETURN_COOKIE: back})
+    assert opened.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        cookie(secret="another secret of another app, as long as it"),
+        cookie(name="_streamlit_user_tokens"),
+        cookie(origin="https://other.example"),
+        cookie(sub=""),
+        cookie(sub=None),
+        {USER_COOKIE_NAME: "chunks-2"},
+        {USER_COOKIE_NAME: "x"},
+    ],
+)
+def test_a_forged_cookie_is_no_login(network, login, held: dict[str, str]):
+    opened = client("app.example")
+    opened.cookies.update(held)
+    assert (opened.get("/").status_code, opened.get("/x").text) == (401, Refusal.EXPIRED)
+
+
+def test_a_login_ends(network, login, monkeypatch):
+    opened = client("app.example")
+    opened.cookies.update(cookie())
+    assert opened.get("/").status_code == 200
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 12.1 * 3600)
+    assert (opened.get("/").status_code, opened.get("/").text) == (401, Refusal.EXPIRED)
+
+
+def test_guests_and_members_side_by_side(network, login, monkeypatch):
+    monkeypatch.setenv(settings.OPEN, "1")
+    opened = client("app.example")
+    assert opened.get("/").json() == ["", "", "guest"]
+    opened.cookies.update(cookie())
+    assert opened.get("/").json()[2] == "member"
+
+
+def test_logging_out_closes_the_sockets_of_all_tabs_and_the_cookie_is_worth_nothing(network, login, monkeypatch):
+    opened = client("app.example")
+    held = cookie(sub="of this test")
+    opened.cookies.update(held)
+    with opened, stream(opened) as one:
+        assert one.receive_json()[0] == "https://id.example|of this test"
+        one.send_bytes(b"\x0a\x00")
+        assert one.receive_bytes()
+        opened.get("/auth/logout")
+        with pytest.raises(WebSocketDisconnect) as closed:
+            one.receive_bytes()
+        assert closed.value.code == 4401
+    copy = client("app.example")
+    copy.cookies.update(held)
+    assert (copy.get("/").status_code, copy.get("/").text) == (401, Refusal.LOGGED_OUT)
+    assert not logins._waiting
+
+
+def test_a_socket_ends_with_its_login(network, login, monkeypatch):
+    monkeypatch.setenv(settings.LOGIN_HOURS, str(1.5 / 3600))
+    opened = client("app.example")
+    opened.cookies.update(cookie(sub="short"))
+    with opened, stream(opened) as one:
+        assert one.receive_json()[1] == "Ann"
+        with pytest.raises(WebSocketDisconnect):
+            one.receive_bytes()
+
+
+def test_no_message_empties_what_others_use():
+    with stream(client()) as opened:
+        opened.receive_json()
+        opened.send_bytes(BackMsg(clear_cache=True).SerializeToString())
+        again = BackMsg(stop_script=True).SerializeToString()
+        opened.send_bytes(again)
+        assert opened.receive_bytes() == again
+
+
+class _InvalidClaimError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        (None, Refusal.FAILED),
+        (RuntimeError("x"), Refusal.FAILED),
+        (_InvalidClaimError("invalid_claim: Invalid claim: 'iat'"), Refusal.CLOCK),
+        (_InvalidClaimError("invalid_claim: Invalid claim: 'aud'"), Refusal.WRONG_TOKEN),
+    ],
+)
+def test_a_login_that_failed_is_told_in_a_sentence(error: Exception | None, refusal: Refusal):
+    assert login_failure(error) is refusal
+    assert all(sentence.endswith(".") for sentence in Refusal)
+
+
+def test_the_server_does_not_take_addresses_from_headers():
+    import uvicorn.config
+
+    gate.see_true_addresses()
+    config = uvicorn.Config(Starlette(routes=ROUTES), log_level="critical")
+    config.load()
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["client"])
+
+    wrapped = uvicorn.config.ProxyHeadersMiddleware(app, trusted_hosts="127.0.0.1")
+    scope = {"type": "http", "client": ("127.0.0.1", 5), "headers": [(b"x-forwarded-for", b"10.0.0.7")]}
+    asyncio.run(wrapped(scope, None, None))
+    assert seen == [("127.0.0.1", 5)]
+
+
+def test_roles_are_not_taken_from_the_header_of_a_client():
+    assert Role.OPERATOR.value not in client().get("/", headers={"x-forwarded-email": "x"}).json()
