@@ -1,8 +1,8 @@
 """What people keep: palettes with their versions, meetings with an entry a member, votes on replies.
 
 Kept through SQLAlchemy: in SQLite in this person's data folder, or in the database that ``VALUE_PALETTE_DATABASE``
-names (a PostgreSQL address). The schema is brought up to date on first use. There are no accounts: what is kept belongs
-to whoever has the app, and ``owner`` is the place where a deployment with accounts would say whose it is.
+names (a PostgreSQL address). The schema is brought up to date on first use. What is kept belongs to
+the visitor in whose name the database is used (:meth:`Database.as_visitor`); to everybody, where nobody logs in.
 
 How it is called; ``database`` is always first, and everything that goes in or comes out is a frozen dataclass::
 

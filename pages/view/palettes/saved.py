@@ -120,7 +120,7 @@ def _share(database: Database, saved: SavedPalette, visibility: Visibility) -> N
         SHARED.set((saved.name, address))
     else:
         SHARED.pop()
-        st.toast(markup.plain(f"{saved.name} is seen by {account.SEEN_BY[visibility]} now."))
+        confirmation.confirm(f"saved_{saved.id}", f"It is seen by {account.SEEN_BY[visibility]} now.")
 
 
 def _draw_shared() -> None:
