@@ -78,7 +78,7 @@ def login_failure(error: BaseException | None) -> Refusal:
     """
     if error is None:
         return Refusal.FAILED
-    name, text = type(error).__name__, str(error)
+    name = type(error).__name__
     if "InvalidClaim" in name:
-        return Refusal.CLOCK if re.search(r"\b(iat|nbf)\b", text) else Refusal.WRONG_TOKEN
+        return Refusal.CLOCK if getattr(error, "claim", "") in ("iat", "nbf") else Refusal.WRONG_TOKEN
     return next((said for pattern, said in _MEANINGS if re.search(pattern, name)), Refusal.FAILED)

@@ -117,6 +117,7 @@ def test_in_with_the_address_that_was_asked_for_and_out_again(app: App, fresh):
     expect(page.get_by_text(Refusal.LOGGED_OUT)).to_be_visible()
     assert app.provider.ended >= 1
     page.goto(app.address)
+    expect(page.get_by_text(Refusal.LOGGED_OUT)).to_be_visible()
     expect(page.get_by_role("link", name="Log in")).to_be_visible()
     lines = [json.loads(line) for line in app.audit.read_text().splitlines()]
     mine = [line for line in lines if line["who"].startswith(app.provider.address)]

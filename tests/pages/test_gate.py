@@ -8,7 +8,9 @@ import json
 import time
 
 import pytest
+from httpx import ConnectError, ReadTimeout
 from itsdangerous import URLSafeTimedSerializer
+from joserfc.errors import BadSignatureError, ExpiredTokenError, InvalidClaimError, MissingClaimError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -319,17 +321,18 @@ def test_no_message_empties_what_others_use():
         assert opened.receive_bytes() == again
 
 
-class _InvalidClaimError(Exception):
-    pass
-
-
 @pytest.mark.parametrize(
     ("error", "refusal"),
     [
         (None, Refusal.FAILED),
         (RuntimeError("x"), Refusal.FAILED),
-        (_InvalidClaimError("invalid_claim: Invalid claim: 'iat'"), Refusal.CLOCK),
-        (_InvalidClaimError("invalid_claim: Invalid claim: 'aud'"), Refusal.WRONG_TOKEN),
+        (ExpiredTokenError("exp"), Refusal.EXPIRED_TOKEN),
+        (BadSignatureError(), Refusal.WRONG_TOKEN),
+        (MissingClaimError("nonce"), Refusal.WRONG_TOKEN),
+        (ConnectError("no"), Refusal.UNREACHABLE),
+        (ReadTimeout("no"), Refusal.UNREACHABLE),
+        (InvalidClaimError("iat"), Refusal.CLOCK),
+        (InvalidClaimError("aud"), Refusal.WRONG_TOKEN),
     ],
 )
 def test_a_login_that_failed_is_told_in_a_sentence(error: Exception | None, refusal: Refusal):

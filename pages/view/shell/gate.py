@@ -34,6 +34,8 @@ CALLBACK, LOGOUT, STREAMLIT_LOGIN = "oauth2callback", "auth/logout", "auth/login
 HEALTH = "_stcore/health"
 #: The cookie that leads back, after a login, to the page that was asked for; and its longest content.
 RETURN_COOKIE, MAX_RETURN = "vp_return", 3000
+#: The cookie by which other tabs say that one was logged out, and not merely that one is to log in.
+LOGGED_OUT_COOKIE = "vp_logged_out"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 log = logging.getLogger("value_palette")
@@ -132,7 +134,9 @@ class Gate:
             _failure.reset(token)
         new = Recognised(None)
         if path == STREAMLIT_LOGIN:
-            done, refusal = answer.status in (302, 303), Refusal.UNREACHABLE if held else Refusal.STALE
+            # With a link that is too old Streamlit goes back to the app's own page instead of to the provider's.
+            done = answer.status in (302, 303) and dict(answer.headers).get("location", "").startswith("http")
+            refusal = Refusal.UNREACHABLE if held or answer.status >= 400 else Refusal.STALE
         else:
             new = identity.of_cookies(answer.cookies)
             done, refusal = new.visitor is not None, _callback_refusal(request, held)
@@ -151,7 +155,10 @@ class Gate:
         if known.visitor is not None:
             audit.record(known.visitor.id, "log out")
         if identity.has_login():
-            await self._app(request.scope, receive, send)
+            answer = _Answer()
+            await self._app(request.scope, receive, answer.take)
+            answer.add_cookie(LOGGED_OUT_COOKIE, _base() or "/")
+            await answer.pass_on(send)
         else:
             await RedirectResponse(_base() + "/", 303)(request.scope, receive, send)
 
@@ -170,6 +177,13 @@ class _Answer:
         """Give it."""
         for message in self._messages:
             await send(message)
+
+    def add_cookie(self, name: str, path: str) -> None:
+        """Let it set a cookie for a minute."""
+        for message in self._messages:
+            if message["type"] == "http.response.start":
+                cookie = f"{name}=1; Max-Age=60; Path={path}; HttpOnly; SameSite=Lax"
+                message["headers"] = [*message.get("headers", ()), (b"set-cookie", cookie.encode("latin-1"))]
 
     @property
     def status(self) -> int:
@@ -227,6 +241,8 @@ def _status(known: Recognised) -> int:
 async def _refuse(request: HTTPConnection, known: Recognised, status: int, receive: Receive, send: Send) -> None:
     """Answer who is not let in: a page for a browser that opens one, else the sentence, and no socket at all."""
     refusal = known.refusal or Refusal.LOG_IN
+    if refusal is Refusal.LOG_IN and LOGGED_OUT_COOKIE in request.cookies:
+        refusal = Refusal.LOGGED_OUT
     if request.scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": refusal.value[:100]})
         return

@@ -1,0 +1,177 @@
+"""Two people on the same app: what each keeps is shown to the other only where they chose so; guests keep nothing."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core import catalog
+from map_core.access import LOCAL, Role, Visibility, Visitor
+from map_core.data import table_format
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.scoring.definition import Definition
+from map_core.store import SETTING, custom_values, database, palettes
+from pages.view.shell import visitor_header
+from tests.pages.test_main_path import APP, app, said, table
+from tests.tables import VALUES, make_table
+
+__all__ = ["app", "table"]
+ANN = Visitor("id|ann", "Ann", Role.MEMBER)
+BEN = Visitor("id|ben", "Ben", Role.MEMBER)
+GUEST = Visitor("id|gus", "Gus", Role.GUEST)
+CHIEF = Visitor("id|chief", "Chief", Role.OPERATOR)
+WARM = Palette(ALL, {name: Target(55.0, free=name != "humor") for name in VALUES})
+
+
+@pytest.fixture(autouse=True)
+def _a_place_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'palettes.sqlite'}")
+    monkeypatch.setenv(catalog.SETTING, str(tmp_path / "tables"))
+    yield
+    database().close()
+
+
+@pytest.fixture
+def opened(app, monkeypatch):
+    """A page of the app in the name of a visitor."""
+
+    def open_page(page: str, who: Visitor, **address: str) -> AppTest:
+        monkeypatch.setattr(visitor_header, "read", lambda headers: who)
+        visit = AppTest.from_file(APP, default_timeout=60)
+        visit.session_state["plain_desk"] = True
+        visit.run()
+        for name, text in address.items():
+            visit.query_params[name] = text
+        visit.switch_page(f"{page}.py").run()
+        assert not visit.exception
+        return visit
+
+    return open_page
+
+
+def keys(page: AppTest) -> set[str]:
+    return {element.key for element in (*page.button, *page.text_input, *page.segmented_control) if element.key}
+
+
+def save(page: AppTest, name: str, visibility: Visibility) -> None:
+    page.text_input(key="save_name").set_value(name)
+    page.segmented_control(key="save_visibility").set_value(visibility.value)
+    page.button(key="save").click().run()
+    assert not page.exception
+
+
+def test_a_palette_is_seen_by_whom_its_owner_chose(opened):
+    mine = opened("palettes", ANN)
+    save(mine, "Secret plan", Visibility.PRIVATE)
+    save(mine, "For all", Visibility.EVERYONE)
+    secret, shared = (palettes.named(database().as_visitor(ANN), name).id for name in ("Secret plan", "For all"))
+    mine = opened("palettes", ANN)
+    assert "Secret plan" in said(mine)
+    assert {f"saved_delete_{secret}", f"saved_delete_{shared}", f"sharing_link_palette_{secret}"} <= keys(mine)
+    theirs = opened("palettes", BEN)
+    assert "Secret plan" not in said(theirs)
+    assert "For all" in said(theirs)
+    assert "of Ann" in said(theirs)
+    assert f"saved_use_{shared}" in keys(theirs)
+    assert not {f"saved_delete_{shared}", f"rename_{shared}", f"sharing_link_palette_{shared}"} & keys(theirs)
+
+
+def test_mine_and_everyones(opened):
+    save(opened("palettes", ANN), "Hers", Visibility.EVERYONE)
+    save(opened("palettes", BEN), "His", Visibility.EVERYONE)
+    page = opened("palettes", BEN)
+    assert "Hers" in said(page)
+    page.segmented_control(key="saved_whose").set_value("mine").run()
+    assert "His" in said(page)
+    assert "Hers" not in said(page)
+
+
+def test_a_palette_is_shared_by_link_and_taken_back(opened):
+    page = opened("palettes", ANN)
+    save(page, "By link", Visibility.PRIVATE)
+    held = palettes.named(database().as_visitor(ANN), "By link")
+    page = opened("palettes", ANN)
+    page.button(key=f"sharing_link_palette_{held.id}").click().run()
+    link = palettes.load(database().as_visitor(ANN), held.id).link
+    assert any(link in code.value for code in page.code)
+    for who in (BEN, GUEST):
+        theirs = opened("palettes", who, saved=link)
+        assert "By link" in said(theirs)
+        theirs.button(key="saved_linked_use").click().run()
+        assert not theirs.exception
+        assert theirs.session_state["history"].now.targets == held.palette.targets
+    assert "By link" not in said(opened("palettes", BEN))
+    palettes.share(database().as_visitor(ANN), held.id, Visibility.PRIVATE)
+    assert "is not there, or is shared no longer" in said(opened("palettes", BEN, saved=link))
+
+
+def test_guests_are_told_that_they_keep_nothing(opened):
+    page = opened("palettes", GUEST)
+    assert "A guest of this app cannot add a palette; that takes a member" in said(page)
+    assert "save" not in keys(page)
+    page = opened("values", GUEST)
+    assert page.button(key="values_new").disabled
+    page = opened("tables", GUEST, view="build")
+    assert "cannot add a build" in said(page)
+    assert "build_go" not in keys(page)
+    page = opened("tables", GUEST, view="file")
+    assert "cannot add a table" in said(page)
+
+
+def test_a_value_of_somebody_else_is_looked_at_and_not_changed(opened):
+    calm = Definition("calm", "Calm", ("slow",), ("fast",))
+    value = custom_values.define(database().as_visitor(ANN), calm)
+    assert "Calm" not in said(opened("values", BEN))
+    assert "values_change" in keys(opened("values", ANN, value="calm"))
+    custom_values.share(database().as_visitor(ANN), value.id, Visibility.EVERYONE)
+    theirs = opened("values", BEN, value="calm")
+    assert "Defined by Ann" in said(theirs)
+    assert not {"values_change", "values_delete_sure"} & keys(theirs)
+    assert "values_delete_sure" in keys(opened("values", CHIEF, value="calm"))
+
+
+def test_a_table_is_seen_by_whom_its_owner_chose(opened, monkeypatch):
+    monkeypatch.setattr(catalog.processes, "start", lambda *given: None)
+    catalog.VisitorCatalog(ANN).start("Hers", "import", [], {})
+    table_format.save(make_table(prompts=8, candidates=8), catalog.path_of("Hers"))
+    assert "Hers" in said(opened("tables", ANN))
+    assert "Hers" not in said(opened("tables", BEN))
+    assert "not shared with you" in said(opened("palette", BEN, table="Hers"))
+    page = opened("tables", ANN)
+    page.button(key="sharing_link_table_Hers").click().run()
+    link = catalog.access_of("Hers").link
+    theirs = opened("palette", BEN, table="Hers", table_link=link)
+    assert "There is no table to look at" not in said(theirs)
+    catalog.VisitorCatalog(ANN).share("Hers", Visibility.EVERYONE)
+    theirs = opened("tables", BEN)
+    assert "Of Ann." in said(theirs)
+    assert "table_gone_Hers" not in keys(theirs)
+    assert "table_gone_Hers" in keys(opened("tables", CHIEF))
+
+
+def test_without_a_login_nothing_of_this_is_shown(opened):
+    page = opened("palettes", LOCAL)
+    assert not {"save_visibility", "saved_whose", "log_out"} & keys(page)
+    page.text_input(key="save_name").set_value("Ours")
+    page.button(key="save").click().run()
+    (saved,) = palettes.list_palettes(database())
+    assert (saved.owner, saved.visibility) == ("", Visibility.EVERYONE)
+    assert not [key for key in keys(opened("palettes", LOCAL)) if key.startswith("sharing")]
+
+
+def test_another_person_in_the_same_tab_begins_anew(opened, monkeypatch):
+    page = opened("palettes", ANN)
+    page.session_state["save_note"] = "between us"
+    page.run()
+    monkeypatch.setattr(visitor_header, "read", lambda headers: BEN)
+    page.run()
+    assert not page.exception
+    assert page.text_area(key="save_note").value == ""
+
+
+def test_a_page_without_the_gate_shows_nothing(app, monkeypatch):
+    monkeypatch.setattr(visitor_header, "read", lambda headers: None)
+    page = AppTest.from_file(APP, default_timeout=60).run()
+    assert not page.exception
+    assert not page.button
+    assert "so it is closed" in said(page)
