@@ -120,7 +120,8 @@ def save(
     """
     now = datetime.now(UTC)
     require(database.visitor, Action.CREATE, Thing(Kind.PALETTE))
-    row = PaletteRow(created=now, updated=now, link="", **ownership.columns(database.visitor, visibility))
+    row = PaletteRow(created=now, updated=now, **ownership.columns(database.visitor, visibility))
+    row.link = secrets.token_urlsafe(16) if row.visibility == Visibility.LINK else ""
     for column, content in _described(palette, name, colour, note, table_key).items():
         setattr(row, column, content)
     row.versions = [_version(1, palette, what, now)]

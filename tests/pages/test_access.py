@@ -39,6 +39,8 @@ def opened(app, monkeypatch):
         monkeypatch.setattr(visitor_header, "read", lambda headers: who)
         visit = AppTest.from_file(APP, default_timeout=60)
         visit.session_state["plain_desk"] = True
+        for name, text in address.items():
+            visit.query_params[name] = text
         visit.run()
         for name, text in address.items():
             visit.query_params[name] = text
@@ -92,6 +94,7 @@ def test_a_palette_is_shared_by_link_and_taken_back(opened):
     held = palettes.named(database().as_visitor(ANN), "By link")
     page = opened("palettes", ANN)
     page.button(key=f"sharing_link_palette_{held.id}").click().run()
+    assert not page.exception
     link = palettes.load(database().as_visitor(ANN), held.id).link
     assert any(link in code.value for code in page.code)
     for who in (BEN, GUEST):
@@ -131,7 +134,7 @@ def test_a_value_of_somebody_else_is_looked_at_and_not_changed(opened):
 
 
 def test_a_table_is_seen_by_whom_its_owner_chose(opened, monkeypatch):
-    monkeypatch.setattr(catalog.processes, "start", lambda *given: None)
+    monkeypatch.setattr(catalog.processes, "start", lambda *given, **options: None)
     catalog.VisitorCatalog(ANN).start("Hers", "import", [], {})
     table_format.save(make_table(prompts=8, candidates=8), catalog.path_of("Hers"))
     assert "Hers" in said(opened("tables", ANN))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from map_core.access import Role, Visitor
 from map_core.service.snapshot import Phase
 from pages.view.compare import batch
+from pages.view.groups import meeting_agreement
+from pages.view.shell import visitor_header
 from tests.pages.test_main_path import APP, Desk, app, begun, compare, desk, said, table, texts, write
 
 __all__ = ["app", "compare", "desk", "table"]
@@ -74,3 +78,36 @@ def test_a_second_viewer_watches_many_prompts_and_cannot_stop_them(compare: AppT
     for one in batch._batches().values():
         one.stop()
         assert one.wait(10)
+
+
+def test_emptying_what_streamlit_remembers_ends_no_work(compare: AppTest, desk: Desk):
+    compare.button_group(key="how_many").set_value("many").run()
+    compare.number_input(key="many_count").set_value(2)
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.button(key="many_start").click().run()
+    work = next(reversed(batch._batches().values()))
+    shared = meeting_agreement.shared_agreement("of this test")
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    assert batch._batches()[work.id] is work
+    assert meeting_agreement.shared_agreement("of this test") is shared
+    compare.run()
+    assert "of 2 prompts are answered" in said(compare)
+    compare.button(key="many_stop").click().run()
+    assert work.wait(10)
+
+
+def test_the_same_person_in_another_tab_stops_their_own_work(compare: AppTest, desk: Desk, watching, monkeypatch):
+    ann, ben = Visitor("id|ann", "Ann", Role.MEMBER), Visitor("id|ben", "Ben", Role.MEMBER)
+    monkeypatch.setattr(visitor_header, "read", lambda headers: ann)
+    compare.session_state["whose"] = ann.id
+    generation = begun(compare, desk)
+    write(generation, "so far")
+    again = watching(generation=generation.id)
+    assert not again.button(key="stop").disabled
+    monkeypatch.setattr(visitor_header, "read", lambda headers: ben)
+    other = watching(generation=generation.id)
+    assert other.button(key="stop").disabled
+    monkeypatch.setattr(visitor_header, "read", lambda headers: ann)
+    again.button(key="stop").click().run()
+    assert generation.snapshot().phase is Phase.CANCELLED

@@ -91,6 +91,8 @@ def test_a_palette_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_
     assert palettes.linked(kept.of(BEN), "") is None
     shared = palettes.share(mine, saved.id, Visibility.LINK)
     assert len(shared.link) >= 20
+    at_once = palettes.save(mine, WARM, "At once", visibility=Visibility.LINK)
+    assert palettes.linked(kept.of(BEN), at_once.link) == at_once
     for who in OTHERS:
         found = palettes.linked(kept.of(who), shared.link)
         assert found is not None

@@ -21,8 +21,6 @@ from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import account, confirmation, markup, wording
 from pages.view.shell.session_keys import Key, KeyFamily
 
-#: The name of the palette that was shared by link just now, and the link.
-SHARED: Key[tuple[str, str]] = Key("palettes_shared", ("", ""))
 REFUSED: Key[str] = Key("palettes_refused", "")
 DELETED: Key[DeletedPalette | None] = Key("palettes_deleted", None)
 NEW_NAME: KeyFamily[str] = KeyFamily("rename_name_{}", "")
@@ -48,7 +46,6 @@ def draw_saved(database: Database, all_saved: tuple[SavedPalette, ...]) -> None:
         with st.container(key="palettes_refused"):
             st.html(markup.alarm(refusal))
     _draw_deleted(database)
-    _draw_shared()
     _draw_linked(database)
     if not all_saved:
         st.html(markup.note(NOTHING))
@@ -116,20 +113,9 @@ def _share(database: Database, saved: SavedPalette, visibility: Visibility) -> N
         REFUSED.set(str(error))
         return
     if shared.link:
-        address = f"{share.app_address()}palettes?saved={shared.link}"
-        SHARED.set((saved.name, address))
+        confirmation.confirm(f"saved_{saved.id}", f"{account.CHOICES[visibility]} sees it now; the link is there.")
     else:
-        SHARED.pop()
         confirmation.confirm(f"saved_{saved.id}", f"It is seen by {account.SEEN_BY[visibility]} now.")
-
-
-def _draw_shared() -> None:
-    """Draw the link of a palette that was shared just now, to be copied."""
-    name, address = SHARED.get()
-    if address:
-        with st.container(border=True, key="saved_link"):
-            st.html(markup.note(f"Whoever has this link sees {name}:"))
-            st.code(address, language=None, wrap_lines=True)
 
 
 def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette | None, fits: bool) -> None:
@@ -182,7 +168,8 @@ def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
     )
     mine = may(database.visitor, Action.CHANGE, saved.thing)
     if saved.owner and may(database.visitor, Action.SHARE, saved.thing):
-        account.draw_sharing(f"palette_{saved.id}", saved.visibility, partial(_share, database, saved))
+        link = f"{share.app_address()}palettes?saved={saved.link}" if saved.link else ""
+        account.draw_sharing(f"palette_{saved.id}", saved.visibility, partial(_share, database, saved), link=link)
     with st.popover("Versions", icon=":material/history:", type="tertiary", key=f"saved_versions_{saved.id}"):
         _draw_versions(database, saved)
     if not mine:

@@ -121,8 +121,18 @@ def chosen_visibility(key: Key[str]) -> Visibility:
     return Visibility(key.get() or Visibility.PRIVATE.value)
 
 
-def draw_sharing(name: str, held: Visibility, share: Callable[[Visibility], None], linkable: bool = True) -> None:
-    """Draw, for the owner of something, the choice of who else sees it."""
+def draw_sharing(
+    name: str, held: Visibility, share: Callable[[Visibility], None], linkable: bool = True, link: str = ""
+) -> None:
+    """Draw, for the owner of something, the choice of who else sees it.
+
+    Args:
+        name: tells the widgets of two things apart.
+        held: who sees it now.
+        share: called with the choice.
+        linkable: whether it can be shared by link.
+        link: the address to hand on; "" while it is not shared by link.
+    """
     choices = [choice for choice in CHOICES if linkable or choice is not Visibility.LINK]
     with st.popover(CHOICES[held], icon=_ICONS[held], type="tertiary", key=f"sharing_{name}"):
         for choice in choices:
@@ -135,6 +145,9 @@ def draw_sharing(name: str, held: Visibility, share: Callable[[Visibility], None
                 on_click=share,
                 args=(choice,),
             )
+        if link:
+            st.html(markup.note("Whoever has this link sees it:"))
+            st.code(link, language=None, wrap_lines=True)
 
 
 _ICONS = {

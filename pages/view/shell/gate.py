@@ -101,7 +101,7 @@ class Gate:
             answer.delete_cookie(RETURN_COOKIE, path=_base() or "/")
             await answer(scope, receive, send)
             return
-        scope = visitor_header.add(scope, known.visitor) | {"client": (identity.browser_address(request), 0)}
+        scope = {**visitor_header.add(scope, known.visitor), "client": (identity.browser_address(request), 0)}
         if scope["type"] == "websocket":
             await sockets.serve(self._app, scope, receive, send, known)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from map_core.access import Action, Visibility
 from map_core.catalog import TableEntry
 from map_core.errors import InputError
 from pages.view.session import scene as scenes
+from pages.view.session import share
 from pages.view.shell import account, markup
 from pages.view.tables import markup as table_markup
 
@@ -72,7 +74,9 @@ def _draw_access(name: str) -> None:
     """Draw whose a table is, and for its owner the choice of who else sees it."""
     held = catalog.access_of(name)
     if held.owner and account.tables().may(Action.SHARE, name):
-        account.draw_sharing(f"table_{name}", held.visibility, partial(_share, name))
+        query = urlencode({"table": name, "table_link": held.link})
+        link = f"{share.app_address()}?{query}" if held.link else ""
+        account.draw_sharing(f"table_{name}", held.visibility, partial(_share, name), link=link)
     elif held.owner:
         st.html(markup.note(f"Of {held.owner_name}."), width="content")
 
@@ -83,9 +87,7 @@ def _share(name: str, visibility: Visibility) -> None:
     except InputError as error:
         table_markup.set_message(str(error))
         return
-    ways = {Visibility.LINK: "Whoever has a link from here sees it. Copy one from the page Palette."}
-    said = ways.get(visibility, f"It is seen by {account.SEEN_BY[visibility]} now.")
-    table_markup.set_message(f"“{name}”: {said}")
+    table_markup.set_message(f"“{name}” is seen by {account.SEEN_BY[visibility]} now.")
 
 
 def show_table(name: str) -> None:
