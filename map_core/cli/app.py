@@ -22,7 +22,8 @@ PLACES = ("VALUE_PALETTE_TABLE", "VALUE_PALETTE_TABLES", "VALUE_PALETTE_INBOX", 
 def app(table: Path | None, port: int, streamlit_options: tuple[str, ...]) -> None:
     """Open the app in the browser; Ctrl-C ends it.
 
-    Further options go to Streamlit, such as --server.address=0.0.0.0 or --server.headless=true.
+    Further options go to Streamlit, such as --server.address=0.0.0.0 or --server.headless=true. An app that other
+    machines can reach is closed until it has a login or VALUE_PALETTE_OPEN=1 is set; docs/security.md has the steps.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise click.ClickException("The app needs streamlit. Run: pip install 'value-palette[app]'")

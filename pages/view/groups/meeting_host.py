@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
+from map_core.access import Kind
 from map_core.core import amounts
 from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
@@ -27,8 +28,8 @@ from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
+from pages.view.shell import account, reach, wording
 from pages.view.shell import markup as shell_markup
-from pages.view.shell import reach, wording
 from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key
 
@@ -71,17 +72,25 @@ def _forget() -> None:
 
 def draw_open_form(scene: Scene) -> None:
     """Draw what the host says to open a meeting."""
+    if account.draw_refusal(Kind.MEETING):
+        _draw_look()
+        return
     st.text_input("What is it about?", key=NAME.name, max_chars=60, placeholder="A name for the meeting")
     st.html(shell_markup.note(f"About the use case that is chosen above: {scene.use_case}."))
     st.button("Open", key="meeting_open", type="primary", icon=":material/qr_code_2:", on_click=_open, args=(scene,))
-    st.text_input("Or look at one that is open: its code", key=CODE.name, max_chars=20)
-    st.button("Look", key="meeting_look", on_click=_look)
+    _draw_look()
     st.html(
         shell_markup.note(
             f"Up to {meetings.MAX_MEMBERS} people join by a QR code or a link, each with a palette of their own. "
             "Names and palettes are kept in this app's database until the meeting is closed."
         )
     )
+
+
+def _draw_look() -> None:
+    """Draw the field for the code of a meeting that is open."""
+    st.text_input("Or look at one that is open: its code", key=CODE.name, max_chars=20)
+    st.button("Look", key="meeting_look", on_click=_look)
 
 
 def _open(scene: Scene) -> None:

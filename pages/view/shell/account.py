@@ -85,6 +85,9 @@ def draw_refusal(kind: Kind) -> bool:
         require(visitor(), Action.CREATE, Thing(kind))
     except AccessError as error:
         st.html(markup.note(str(error)))
+        if not visitor().is_known:
+            with st.popover("I run this app", icon=":material/key:", type="tertiary", key=f"operator_{kind.value}"):
+                operator.draw_token_field()
         return True
     return False
 

@@ -65,7 +65,7 @@ def problem(address: str) -> str:
     wrong = f"No other device can open this: {urlsplit(address).hostname} is, on each device, that device itself."
     if listens_to_network():
         return f"{wrong} Open the app{base}, and the link changes with it."
-    return f"{wrong} Start the app with --server.address 0.0.0.0 and open it{base}."
+    return f"{wrong} Start the app with --server.address 0.0.0.0 and VALUE_PALETTE_OPEN=1, and open it{base}."
 
 
 def _with_host(address: str, host: str) -> str:
