@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from map_core.cli.generate import read_weights
-from map_core.cli.inputs import open_table, read_palettes
+from map_core.cli.inputs import LoadedTable, load_with_notes, read_palettes
 from map_core.cli.options import (
     json_option,
     model_option,
@@ -27,6 +27,7 @@ from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
 from map_core.tuning.run import EVIDENCE_PROMPTS, TuningRequest
 from map_core.tuning.run import tune as run_tuning
 from map_core.tuning.settings import TuningMethod, TuningSettings
@@ -145,9 +146,8 @@ def tune(
         bfloat16=bf16,
         seed=seed,
     )
-    opened = open_table(table, None, None)
-    held = with_held_out(opened.table, seed)
-    lam, palette = _weights(held, opened, pairs, targets_file, weights, nearest)
+    held = with_held_out(load_with_notes(table), seed)
+    lam, palette = _weights(held, pairs, targets_file, weights, nearest)
     if not out.absolute().parent.is_dir():
         raise InputError(f"There is no folder {out.absolute().parent} to write to. Make it first or choose another.")
     request = TuningRequest(
@@ -209,7 +209,6 @@ def summary(record: Mapping[str, Any]) -> str:
 
 def _weights(
     held: RewardTable,
-    opened: Any,
     pairs: tuple[str, ...],
     targets_file: Path | None,
     weights: tuple[str, ...],
@@ -222,10 +221,13 @@ def _weights(
         if pairs or targets_file:
             raise click.UsageError("Give either targets or weights.")
         return read_weights(weights), {}
-    (palette, *others) = read_palettes(opened, pairs, targets_file)
+    opened, (palette, *others) = read_palettes(LoadedTable(held, MemoryOracle.of(held)), pairs, targets_file)
     if others:
         raise click.UsageError("A model is tuned on one palette; the targets file has several.")
-    solved = GenerationWeightsSolver(held).solve(palette.levels, int(held.candidates.max()))
+    if floored := [column.name for column in opened.table.derived if column.cohort is not None]:
+        raise click.UsageError(f"A model is tuned for all prompts alike; leave {', '.join(floored)} out.")
+    solver = GenerationWeightsSolver(opened.table, opened.oracle.form)
+    solved = solver.solve(palette.levels, int(held.candidates.max()))
     described = {"asked": dict(solved.asked), "targets": dict(solved.targets), "verdict": solved.facts.verdict.value}
     if solved.facts.verdict is Verdict.OUT_OF_REACH and not nearest:
         near = ", ".join(f"--target {name}={amounts.significant(level)}" for name, level in solved.targets.items())

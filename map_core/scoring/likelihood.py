@@ -53,8 +53,8 @@ class Helpfulness(EmbeddingScorer):
     - 8 max(0, e - 0.25), with c the cosine of prompt and reply embeddings, l the mean log-probability per token, d the
     reply's diversity, s the share of its words that are "I", "me" or "my", f its digits, five at most, and e the share
     of its three-word sequences that are the prompt's. Worn and repeated words, and figures, are likely ones: d and f
-    take back what l gives for them. A logistic regression on labelled replies of an earlier table set the weights, which are
-    rounded.
+    take back what l gives for them. A logistic regression on labelled replies of an earlier table set the weights,
+    which are rounded.
     """
 
     card = Card(

@@ -25,6 +25,7 @@ from map_core.engines.draw_request import DrawRequest
 from map_core.errors import InputError
 from map_core.generation.proposal import log_offsets
 from map_core.scoring import score_checked
+from map_core.tuning.examples import with_weighted_columns
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
@@ -237,6 +238,7 @@ def check_tuned(record: Mapping[str, Any], table: RewardTable, fresh: RewardTabl
         raise InputError("The tuned model's replies are to other prompts than those that it was not tuned on.")
     if len(table.prompts) < 2:
         raise InputError("There is one held-out prompt; to tell how sure the levels are, at least 2.")
+    table, fresh = (with_weighted_columns(one, record["weights"]) for one in (table, fresh))
     ratios = fresh.metadata.get(LOG_RATIOS)
     if not isinstance(ratios, Sequence) or len(ratios) != len(fresh.rewards):
         raise InputError("The replies come without log q - log p0. Draw them again: give --fresh another file.")

@@ -5,7 +5,7 @@ Constraint: numpy only; the tokenizer is handed in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
 from map_core.engines.draw_request import DrawRequest
 from map_core.errors import InputError
+from map_core.palettes.column_names import reply_columns
 
 if TYPE_CHECKING:
     from map_core.models.chat_template import ChatTokenizer
@@ -71,6 +72,16 @@ def check_table(table: RewardTable) -> None:
             "Every prompt of the table has one reply; to tune, replies to the same prompt are compared. Build a table "
             "with at least 2 candidates a prompt (`build --candidates 16`)."
         )
+
+
+def with_weighted_columns(table: RewardTable, names: Iterable[str]) -> RewardTable:
+    """Return the table with the shares and tails that weights name, such as ``kindness>=0.25``, as further values.
+
+    Raises:
+        InputError: a threshold that is no number in reward units, or a cohort.
+    """
+    columns = reply_columns((name for name in names if name not in table.values), table.values)
+    return table.with_columns(tuple(columns.values())) if columns else table
 
 
 def lambda_by_value(table: RewardTable, weights: Mapping[str, float]) -> np.ndarray:

@@ -13,7 +13,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,13 @@ from map_core.errors import EngineError, InputError
 from map_core.models.adapters import copy_tokenizer, merge
 from map_core.models.files import ModelFiles, locate, recorded_model
 from map_core.tuning.card import CARD, RECORD, card_text
-from map_core.tuning.examples import PromptExamples, check_table, lambda_by_value, make_examples
+from map_core.tuning.examples import (
+    PromptExamples,
+    check_table,
+    lambda_by_value,
+    make_examples,
+    with_weighted_columns,
+)
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
 from map_core.tuning.settings import TuningSettings
 
@@ -92,7 +98,10 @@ def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None
     """
     _require_libraries()
     say = say or (lambda sentence: None)
+    request = replace(request, table=with_weighted_columns(request.table, request.weights))
     settings, table = request.settings, request.table
+    if settings.method.online and (derived := [column.name for column in table.derived]):
+        raise InputError(f"rloo scores whole values alone; leave {', '.join(derived)} out, or tune by pairs.")
     lam = lambda_by_value(table, request.weights)
     if not settings.method.online:
         check_table(table)

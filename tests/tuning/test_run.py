@@ -212,6 +212,14 @@ def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, 
     assert record["palette"]["verdict"] in ("reachable", "on_paper")
     assert len(record["held_out"]) == 2
     assert json.loads((tmp_path / "progress.json").read_text())["state"] == "done"
+    share = ["tune", str(path), "--target", "positivity>=p60=50%", "--out", str(tmp_path / "share"), "--steps", "2"]
+    assert main([*share, "--json", "--evidence", "2"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    (name,) = record["weights"]
+    assert name.startswith("positivity>=")
+    assert 0.0 <= record["evidence"]["levels"][name]["base"] <= 1.0
+    assert main([*share, "--method", "rloo", "--fresh"]) == 1
+    assert "tune by pairs" in capsys.readouterr().err
     assert main(["tune", str(path), "--target", "diversity=+9sd", "--out", str(tmp_path / "no")]) == 1
     assert "The nearest palette that is possible: --target diversity=" in capsys.readouterr().err
 
