@@ -23,6 +23,7 @@ from map_core.cli.options import (
     table_argument,
     use_case_option,
 )
+from map_core.core.types import DEFAULT_REPLY_LENGTH, recorded_length
 from map_core.errors import EngineError, InputError
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def serve(
     solved on TABLE for the K that it draws; the nearest palette stands in for one that is not possible, and the reply
     says so. Or it gives "weights" by value. Without either it is the base model, drawn once. Further fields:
     "candidates" (K), "method" (resample, best, blocks), "block", "least_ess" with "most_candidates", "values". Sampling
-    is that of the table unless a request says otherwise; without max_tokens replies end by themselves.
+    is that of the table unless a request says otherwise; without max_tokens replies end by themselves, at 160
+    tokens at the latest where the table does not say how long its own were.
 
     POST /get_reward scores given replies for a trainer: a palette's weighted reward, and each value's.
 
@@ -170,6 +172,7 @@ def serve(
         PromptTokens(files.folder if files else None),
         limits,
         candidates,
+        DEFAULT_REPLY_LENGTH if recorded_length(opened.table.metadata) is None else None,
     )
     loopback = is_loopback(host)
     origins = tuple(map(check_origin, origins))

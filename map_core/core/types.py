@@ -77,6 +77,17 @@ class SamplingSettings:
         return cls(**{name: setting for name, setting in known.items() if setting not in (None, "unknown")})
 
 
+#: Tokens of the longest reply where neither a request nor a table says: most replies end by themselves before.
+DEFAULT_REPLY_LENGTH = 160
+
+
+def recorded_length(metadata: Mapping[str, Any]) -> int | None:
+    """Return the length limit of a table's replies in tokens; None where its metadata has none."""
+    sampling = metadata.get("sampling")
+    limit = sampling.get("max_new_tokens") if isinstance(sampling, Mapping) else None
+    return limit if isinstance(limit, int) and limit > 0 else None
+
+
 @dataclass(frozen=True)
 class Reply:
     """One reply of a model to a prompt.

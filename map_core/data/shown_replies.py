@@ -7,6 +7,7 @@ tokens; files that were imported without either bear no marks.
 from __future__ import annotations
 
 from map_core.core.cut_replies import with_mark
+from map_core.core.types import recorded_length
 from map_core.data.reward_table import RewardTable
 
 
@@ -17,9 +18,8 @@ def is_cut(table: RewardTable, row: int) -> bool:
         table: the replies.
         row: of the reply.
     """
-    sampling = table.metadata.get("sampling")
-    limit = sampling.get("max_new_tokens") if isinstance(sampling, dict) else None
-    return isinstance(limit, int) and bool(table.tokens) and len(table.tokens[row]) >= limit > 0
+    limit = recorded_length(table.metadata)
+    return limit is not None and bool(table.tokens) and len(table.tokens[row]) >= limit
 
 
 def shown_reply(table: RewardTable, row: int) -> str:

@@ -92,6 +92,7 @@ class RequestParser:
         tokens: counts a prompt's tokens.
         limits: of a request.
         candidates: K where a body has none.
+        default_length: tokens of the longest reply where a body does not say; None for the server's limit.
     """
 
     def __init__(
@@ -102,10 +103,12 @@ class RequestParser:
         tokens: PromptTokens,
         limits: Limits,
         candidates: int = 16,
+        default_length: int | None = None,
     ) -> None:
         self.steering, self.limits, self.tokens = steering, limits, tokens
         self.system = system
         self._settings, self._candidates = settings, candidates
+        self._default_length = default_length
 
     def chat(self, content: bytes) -> ReplyRequest:
         """Read the body of a chat completion.
@@ -277,7 +280,7 @@ class RequestParser:
         overrides: dict[str, Any] = {
             "top_p": body.top_p,
             "top_k": top_k,
-            "max_new_tokens": longest or self.limits.tokens,
+            "max_new_tokens": longest or min(self._default_length or self.limits.tokens, self.limits.tokens),
         }
         if body.temperature == 0 and steered:
             notes.append(
@@ -296,6 +299,9 @@ class RequestParser:
             notes.append(
                 "Without max_tokens replies end by themselves; the table's ended at "
                 f"{self._settings.max_new_tokens:,} tokens, so its forecast need not hold."
+                if self._default_length is None
+                else f"Without max_tokens replies end at {settings.max_new_tokens:,} tokens at the latest. The table "
+                "does not say where its replies ended, and its forecast is for replies as long as those."
             )
         if given and steered:
             others = ", ".join(f"{name} {table[name]:g}" for name in table if name in given)

@@ -544,6 +544,26 @@ def test_a_chat_goes_on_with_the_reply_that_was_chosen(compare, desk):
     assert desk.made[-1].request.history == ()
 
 
+def test_a_reply_is_as_long_as_the_table_s_and_another_length_says_what_that_means(compare, desk):
+    assert compare.number_input(key="max_new_tokens").value == 16
+    assert "another length levels can come out elsewhere" not in said(compare)
+    compare.number_input(key="max_new_tokens").set_value(64).run()
+    assert said(compare).count("another length levels can come out elsewhere") == 1
+    compare.button(key="generate").click().run()
+    assert desk.made[0].request.settings.max_new_tokens == 64
+
+
+def test_replies_to_a_table_without_a_length_have_room_for_whole_sentences(desk, tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=32, seed=5)
+    table_format.save(replace(made, metadata={**made.metadata, "sampling": {}}), tmp_path / "imported.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "imported.parquet"))
+    page = opened().switch_page("compare.py").run()
+    assert page.number_input(key="max_new_tokens").value == 160
+    assert "does not say how long its replies were" in said(page)
+    page.button(key="generate").click().run()
+    assert desk.made[0].request.settings.max_new_tokens == 160
+
+
 def test_how_replies_are_drawn_is_sent_along(compare, desk):
     compare.toggle(key="adaptive").set_value(True).run()
     compare.number_input(key="most_candidates").set_value(40)

@@ -84,7 +84,12 @@ class _Pipe:
         self.receive, self.send = worker.receive, worker.take
 
 
-def parser_of(folder: Path | None, limits: Limits | None = None, foreign: str | None = None) -> RequestParser:
+def parser_of(
+    folder: Path | None,
+    limits: Limits | None = None,
+    foreign: str | None = None,
+    default_length: int | None = None,
+) -> RequestParser:
     """What reads bodies for the embedded table and a model's folder; None for a model on a server."""
     table = table_format.load(table_format.DEFAULT_TABLE)
     aims = GenerationWeightsSolver(table)
@@ -96,6 +101,7 @@ def parser_of(folder: Path | None, limits: Limits | None = None, foreign: str | 
         PromptTokens(folder),
         limits or Limits(),
         4,
+        default_length,
     )
 
 

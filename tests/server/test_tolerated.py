@@ -161,6 +161,23 @@ def test_replies_end_by_themselves_without_max_tokens(tiny: Path) -> None:
     assert short.chat(json.dumps(body).encode()).requests[0].settings.max_new_tokens == 30
 
 
+def test_replies_end_at_a_default_length_where_the_table_names_none(tiny: Path) -> None:
+    parser = parser_of(tiny, default_length=160)
+
+    def settings_and_notes(**fields: Any) -> tuple[SamplingSettings, str]:
+        request = parser.chat(json.dumps({"messages": HELLO} | fields).encode())
+        return request.requests[0].settings, " ".join(request.notes)
+
+    assert settings_and_notes()[0].max_new_tokens == 160
+    steered, notes = settings_and_notes(weights={"humor": 1.0})
+    assert steered.max_new_tokens == 160
+    assert notes.count("forecast") == 1
+    assert "replies end at 160 tokens at the latest" in notes
+    assert settings_and_notes(weights={"humor": 1.0}, max_tokens=190)[0].max_new_tokens == 190
+    short = parser_of(tiny, Limits(tokens=30), default_length=160)
+    assert short.chat(json.dumps({"messages": HELLO}).encode()).requests[0].settings.max_new_tokens == 30
+
+
 def test_another_model_than_the_table_s_is_said_where_something_is_steered(tiny: Path) -> None:
     foreign = "The palettes are solved on replies of another model."
     parser = parser_of(tiny, foreign=foreign)

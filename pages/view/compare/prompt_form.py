@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from map_core.core.types import recorded_length
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_PER_PROMPT
@@ -14,6 +15,7 @@ from map_core.generation.request import GenerationRequest, Method
 from map_core.service.generation import Generation
 from pages.view.compare import chat, generator, reply_feed
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
 from pages.view.shell.session_keys import Key
 
 CANDIDATES, MAX_CANDIDATES, MAX_DRAWN, MAX_TOKENS = 16, 64, 256, 256
@@ -57,7 +59,7 @@ def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) 
     """
     number, method = candidate_count(), Method(METHOD.get())
     more = ADAPTIVE.get() and method is not Method.BLOCKS
-    tokens = int(LENGTH.get() or scene.sampling.max_new_tokens)
+    tokens = int(LENGTH.get() or scene.reply_length)
     return GenerationRequest(
         prompt=prompt,
         weights=dict(generator.steering_weights(scene, assessment, number).by_value),
@@ -196,14 +198,32 @@ def draw_settings(scene: Scene) -> None:
     with st.expander("How replies are drawn", icon=":material/settings:", key="how"):
         with st.container(horizontal=True, vertical_alignment="bottom", key="numbers"):
             draw_number_inputs(scene)
+        if note := length_note(scene):
+            st.html(markup.note(note))
         _draw_method()
+
+
+def length_note(scene: Scene) -> str:
+    """Return what the length of replies does to the forecast; nothing where they are as long as the table's."""
+    length, recorded = int(LENGTH.get() or scene.reply_length), recorded_length(scene.table.metadata)
+    if recorded is None:
+        return (
+            "The table does not say how long its replies were. The forecast is for replies as long as those; with "
+            "another length levels can come out elsewhere."
+        )
+    if length == recorded:
+        return ""
+    return (
+        f"The table's replies were up to {recorded} tokens long. The forecast is for replies like those; with another "
+        "length levels can come out elsewhere."
+    )
 
 
 def draw_number_inputs(scene: Scene) -> None:
     """Candidates, longest reply and seed."""
     SEED.get_or_set(1)
     CANDIDATE_COUNT.get_or_set(CANDIDATES)
-    LENGTH.get_or_set(min(scene.sampling.max_new_tokens, MAX_TOKENS))
+    LENGTH.get_or_set(min(scene.reply_length, MAX_TOKENS))
     st.number_input(
         "Candidates",
         2,

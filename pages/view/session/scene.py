@@ -19,7 +19,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from map_core import catalog
 from map_core.access import Action
 from map_core.analysis.examples import example_prompts
-from map_core.core.types import SamplingSettings
+from map_core.core.types import DEFAULT_REPLY_LENGTH, SamplingSettings, recorded_length
 from map_core.custom_values import add_columns, read_scores, replies_key
 from map_core.custom_values.active import offered_values
 from map_core.data import table_file
@@ -155,6 +155,11 @@ class Scene:
     def sampling(self) -> SamplingSettings:
         """The settings that the table's replies were drawn with; the model's own where it does not say."""
         return SamplingSettings.from_metadata(self.table.metadata)
+
+    @property
+    def reply_length(self) -> int:
+        """Tokens of the longest reply: as in the table, or what most replies need where it does not say."""
+        return recorded_length(self.table.metadata) or DEFAULT_REPLY_LENGTH
 
 
 def chosen_table() -> str:
