@@ -185,3 +185,55 @@ def test_online_training_from_the_base_model_arrives_at_the_tilt(tmp_path):
     trainer.train()
     assert divergence(distribution_of(trainer.model), TILT) < 0.02
     json.dumps(trainer.state.log_history, default=str)
+
+
+# What the trainer's p0 is.
+
+
+@pytest.mark.parametrize(("top_p", "top_k"), [(0.6, 0), (1.0, 1), (0.6, 2)])
+def test_the_distance_to_a_table_that_was_cut_is_that_of_its_distribution(top_p: float, top_k: int):
+    """KL(table || trainer), with the table's distribution cut step by step, by going through all replies."""
+    from map_core.tuning.sampling import cut_mass
+
+    policy, given = policy_at(BASE), examples(GAINS)
+    outcomes = list(zip(given.replies, given.finished.tolist(), strict=True))
+    numbers = [outcomes.index(outcome) for outcome in OUTCOMES]
+    sampling = SamplingSettings(top_p=top_p, top_k=top_k, max_new_tokens=LENGTH)
+    kept = cut_mass(policy, ReplyBatch.of(given, numbers), sampling).numpy()
+    conditionals = policy.model.lm_head.weight.detach().double().softmax(0).numpy()
+    expected, cut = [], []
+    for (tokens, ended), p in zip(OUTCOMES, BASE, strict=True):
+        place, mass, inside = 0, 1.0, True
+        for token in (*tokens, END)[: LENGTH if not ended else None]:
+            order = np.argsort(-conditionals[:, place])[: top_k or None]
+            shares = conditionals[order, place] / conditionals[order, place].sum()
+            words = order[: int(np.sum(np.cumsum(shares) - shares < top_p))]
+            inside &= token in words
+            mass *= conditionals[words, place].sum()
+            place = 2 * place + token + 1 if token != END else place
+        expected.append(np.log(mass))
+        cut.append(p / mass if inside else 0.0)
+    assert kept == pytest.approx(expected, abs=1e-6)
+    table = np.array(cut)
+    assert table.sum() == pytest.approx(1.0)
+    carried = table > 0
+    kl = float((table[carried] * np.log(table[carried] / BASE[carried])).sum())
+    assert -float((table * kept).sum()) == pytest.approx(kl, abs=1e-6)
+    assert kl > 0.05
+
+
+def test_each_prompt_comes_once_before_any_comes_again_and_by_weight_where_they_count_differently():
+    from map_core.tuning.offline import Schedule
+
+    prompts = [examples(GAINS) for _ in range(5)]
+    settings = TuningSettings(steps=5, prompts=2, replies=4)
+    drawn = [id(Schedule(prompts, settings)[number][0]) for number in range(10)]
+    assert len(set(drawn[:5])) == len(set(drawn[5:])) == 5
+    rows = [Schedule(prompts, settings)[number][1] for number in range(10)]
+    assert rows == [Schedule(prompts, settings)[number][1] for number in range(10)]
+    assert all(len(set(chosen)) == 4 for chosen in rows)
+    assert len({tuple(chosen) for chosen in rows}) > 5
+    weighted = Schedule(prompts, TuningSettings(steps=100, prompts=1), np.array([0.0, 1.0, 3.0, 0.0, 0.0]))
+    counts = [sum(weighted[number][0] is prompt for number in range(100)) for prompt in prompts]
+    assert counts[0] == counts[3] == counts[4] == 0
+    assert 10 < counts[1] < 45

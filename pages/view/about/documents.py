@@ -21,7 +21,7 @@ DOCUMENT: Key[str] = Key("document", "")
 FOLDER = app_folder() / "docs"
 #: In the order of the site; the name is also what the address says.
 NAMES = (
-    *("index", "start", "values", "embedded", "tables", "python", "server", "cluster"),
+    *("index", "start", "values", "embedded", "tables", "tuning", "python", "server", "cluster"),
     *("method", "beyond_averages", "benchmarks", "configuration", "security", "architecture", "contributing"),
 )
 _LINK = re.compile(r"\]\((\w+)\.md(#[\w-]+)?\)")
