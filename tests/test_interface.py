@@ -138,7 +138,7 @@ def test_rewards_for_a_trainer_are_those_of_the_table(tmp_path) -> None:
         completions += [[{"role": "assistant", "content": reply.text}] for reply in replies]
         ids += [[*reply.tokens, end][: None if reply.finished else -1] for reply in replies]
     order = [7, 2, 9, 0, 4, 1, 8, 3, 6, 5]
-    (function,) = vp.reward_functions({"familiarity": 1.0}, model=str(model))
+    (function,) = vp.reward_functions({"familiarity": 1.0}, model=str(model), dtype="float32")
     assert function.__name__ == "familiarity"
     rewards = function(
         prompts=[prompts[k] for k in order],

@@ -77,10 +77,11 @@ class Completions:
 
     Args:
         model: the base model, by name or folder; it opens when log-probabilities are first asked for.
+        dtype: "float32" or "bfloat16"; None for the one that is quick on this machine.
     """
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, dtype: str | None = None) -> None:
+        self._model, self._dtype = model, dtype
         self._last: tuple[str, list[tuple[float, ...]]] | None = None
 
     def by_prompt(
@@ -115,7 +116,7 @@ class Completions:
     def _base(self) -> LanguageModel:
         from map_core.models.language_model import open_language_model
 
-        return open_language_model(self._model)
+        return open_language_model(self._model, self._dtype)
 
     def _without_end(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Return the tokens of a reply without the end of its turn, which tables leave out too."""
@@ -148,6 +149,7 @@ def reward_functions(
     table: Table | None = None,
     values_file: str | Path | None = None,
     model: str | None = None,
+    dtype: str | None = None,
 ) -> list[RewardFunction]:
     """Return one reward function a value, as TRL's trainers take them; lambda goes into ``reward_weights``.
 
@@ -160,6 +162,7 @@ def reward_functions(
         values_file: names values of your own, as TOML or JSON; judges, served values and functions have to stand in it.
         model: the base model, for values that read log-probabilities: a name from ``value-palette models list`` or a
             folder; None for the table's, or the default one.
+        dtype: of that model: "float32" or "bfloat16"; None for bfloat16 where the machine multiplies in it, else float32.
 
     Raises:
         InputError: an unknown value, one that is named twice, or a values file that cannot be read.
@@ -178,7 +181,7 @@ def reward_functions(
     if model is None:
         recorded = metadata.get("model")
         model = recorded_model({"model": recorded}) if isinstance(recorded, Mapping) else recorded or DEFAULT_MODEL
-    completions = Completions(str(model))
+    completions = Completions(str(model), dtype)
     scorers = resolve(list(names), own)
     return [RewardFunction(scorer, completions, scorer.name in READ_LIKELIHOOD) for scorer in scorers]
 

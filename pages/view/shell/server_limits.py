@@ -16,7 +16,7 @@ from streamlit import config, runtime
 from streamlit.runtime import runtime_util
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
-from map_core.core import limits
+from map_core.core import amounts, limits
 from map_core.core.process_limits import MEGABYTE
 
 #: Where Streamlit takes files: this, the visit, the file.
@@ -143,7 +143,7 @@ class ServerLimits:
         ):
             if held + more > limit.value * MEGABYTE:
                 raise _TooMuch(
-                    f"The app holds {held / MEGABYTE:.0f} MB of uploaded files {whose}, of at most {limit.value} MB. "
+                    f"The app holds {amounts.fixed(held / MEGABYTE)} MB of uploaded files {whose}, of at most {limit.value} MB. "
                     "Take a smaller file, or try again in a few minutes."
                 )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from map_core.core import amounts
 from map_core.core.limits import TEXT_FILE
 from map_core.core.process_limits import MEGABYTE
 from map_core.errors import InputError
@@ -25,6 +26,6 @@ def text_content(file: UploadedFile, megabytes: int | None = None) -> bytes:
     most = TEXT_FILE.value if megabytes is None else megabytes
     if file.size > most * MEGABYTE:
         raise InputError(
-            f"{file.name} has {file.size / MEGABYTE:.1f} MB; expected at most {most} MB. Make smaller files of it."
+            f"{file.name} has {amounts.fixed(file.size / MEGABYTE, 1)} MB; expected at most {most} MB. Make smaller files of it."
         )
     return file.getvalue()
