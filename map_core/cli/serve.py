@@ -58,6 +58,11 @@ A line of the palettes file:
 @use_case_option("Solve the palettes on the prompts of this use case alone.")
 @form_option("Per prompt unless most have one reply.")
 @model_option("The base model: a name, a folder or NAME@URL; the table's by default.")
+@click.option(
+    "--tuned",
+    metavar="NAME",
+    help="A model that `tune` made of the base model: all candidates but one are drawn from it, with exact weights.",
+)
 @engine_option("torch", "openvino", "remote")
 @dtype_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to be reached from other machines.")
@@ -90,6 +95,7 @@ def serve(
     use_case: str | None,
     form: str | None,
     model: str | None,
+    tuned: str | None,
     engine: str,
     dtype: str | None,
     host: str,
@@ -115,6 +121,9 @@ def serve(
     tokens at the latest where the table does not say how long its own were.
 
     POST /get_reward scores given replies for a trainer: a palette's weighted reward, and each value's.
+
+    With --tuned a reply is picked among K - 1 replies of the tuned model and one of the base model, with weights that
+    make it exact in the limit; the effective sample size says how near the tuned model is to the palette.
 
     Each choice has its certificate in "value_palette": rewards, probability, nats, effective sample size and the base
     reply; the whole answer's "value_palette" has the weights in force. With n > 1 the replies are independent, the
@@ -145,6 +154,10 @@ def serve(
     name = approved_model(model, made_with)
     address = address_of(name)
     files = None if address else locate(name)
+    if tuned is not None:
+        if address:
+            raise click.UsageError("--tuned needs the base model on this machine, to tell how likely replies are.")
+        locate(tuned)
     limits = Limits(
         body=most_bytes,
         messages=most_messages,
@@ -198,6 +211,7 @@ def serve(
         most_waiting=most_waiting,
         most_of_viewer=most_waiting,
         request_extra=recorded_request_extra(opened.table.metadata) if name == made_with else None,
+        tuned=tuned,
     )
     wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
     targeted = scored_values([value for value, one in zip(opened.table.values, wanted, strict=True) if one], scorable)

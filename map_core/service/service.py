@@ -96,6 +96,7 @@ class GenerationService:
         most_of_viewer: the same of one viewer.
         request_extra: further fields of every request to a server, as the table records them.
         candidate_limits: how many candidates may be asked for; no limit by default.
+        tuned: a tuned model that all candidates but the base one are drawn from; None for none.
 
     Example:
         >>> with GenerationService() as service:                       # doctest: +SKIP
@@ -114,10 +115,12 @@ class GenerationService:
         most_of_viewer: int = 64,
         request_extra: Mapping[str, Any] | None = None,
         candidate_limits: CandidateLimits | None = None,
+        tuned: str | None = None,
     ) -> None:
         self.model = model
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
         self._arguments += ["--request-extra", json.dumps(request_extra)] if request_extra else []
+        self._arguments += ["--tuned", tuned] if tuned else []
         self._at_once, self._candidates_at_once = at_once, candidates_at_once
         self._lock = threading.RLock()
         self._worker: WorkerClient | None = None

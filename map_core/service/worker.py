@@ -70,6 +70,7 @@ class ModelWorker:
         model, engine, dtype: as :func:`map_core.engines.factory.open_engine` takes them.
         pipe: where commands come from and messages go.
         request_extra: further fields of every request to a server.
+        tuned: a tuned model that candidates are drawn from, see :mod:`map_core.generation.proposal`.
     """
 
     def __init__(
@@ -79,7 +80,10 @@ class ModelWorker:
         dtype: str | None,
         pipe: ParentPipe,
         request_extra: Mapping[str, Any] | None = None,
+        tuned: str | None = None,
     ) -> None:
+        self._tuned = tuned
+        self._proposal: Engine | None = None
         self._model, self._engine_name, self._dtype = model, engine, dtype
         self._request_extra = request_extra
         self._pipe = pipe
@@ -152,7 +156,15 @@ class ModelWorker:
     def _start(self, engine: Engine, generation_id: str, request: GenerationRequest) -> Generator[Event, None, None]:
         scorers = self._scorers_of(request.scored, request.own)
         weights = self._weights[generation_id] = CurrentWeights(request.weights)
-        return generation_events(engine, scorers, request, costs=self._costs, cache=self._cache, weights=weights)
+        return generation_events(
+            engine,
+            scorers,
+            request,
+            costs=self._costs,
+            cache=self._cache,
+            weights=weights,
+            proposal=self._proposal,
+        )
 
     def _score(self, engine: Engine, command: ScoreReplies) -> Iterator[RepliesScored | None]:
         """Score the replies to one chat after the other; the last item holds all rewards."""
@@ -242,6 +254,8 @@ class ModelWorker:
             self._send(WorkerStatus("loading", "The model is being loaded.", None, {}))
             began = time.perf_counter()
             self._engine = open_engine(self._model, self._engine_name, self._dtype, request_extra=self._request_extra)
+            if self._tuned is not None:
+                self._proposal = open_engine(self._tuned, self._engine_name, self._dtype)
             seconds = time.perf_counter() - began
             info = self._engine.info.as_dict()
             note = f"{info['model']} on {info['device']} ({info['name']}, {info['dtype']}), loaded in {seconds:.1f} s."
@@ -283,6 +297,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--dtype", default=None)
+    parser.add_argument("--tuned", default=None)
     parser.add_argument("--request-extra", default="{}", type=json.loads)
     options = parser.parse_args()
 
@@ -290,7 +305,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
 
-    worker = ModelWorker(options.model, options.engine, options.dtype, pipe, options.request_extra)
+    worker = ModelWorker(options.model, options.engine, options.dtype, pipe, options.request_extra, options.tuned)
     threading.Thread(target=worker.listen, daemon=True).start()
     worker.serve()
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from map_core.scoring import resolve
 from map_core.tuning import checkpoints, losses
 from map_core.tuning.run import CHECKPOINTS, TuningRequest, read_record, tune
 from map_core.tuning.settings import TuningMethod, TuningSettings
+from tests import ROOT
 from tests.tiny_model import make_tiny_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -144,6 +149,33 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same(
     assert "finished already" in sentences[0]
 
 
+def test_a_run_that_was_killed_goes_on_and_ends_in_the_same(path: Path, tmp_path: Path):
+    def command(out: str, steps: int) -> str:
+        words = ["tune", str(path), "--weights", "diversity=2", "--out", str(tmp_path / out), "--replies", "4"]
+        words += ["--steps", str(steps), "--prompts", "1", "--quiet", "--evidence", "0"]
+        patch = "from map_core.tuning import checkpoints; checkpoints.INTERVAL = 0.0"
+        return f"{patch}\nfrom map_core.cli import main\nassert main({words!r}) == 0"
+
+    def start(out: str) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", command(out, 60)], cwd=ROOT, stdout=subprocess.DEVNULL)
+
+    assert start("whole").wait(200) == 0
+    killed, saved = start("out"), tmp_path / "out" / CHECKPOINTS
+    began = time.monotonic()
+    while not list(saved.glob("checkpoint-*/trainer_state.json")):
+        assert killed.poll() is None
+        assert time.monotonic() < began + 100
+        time.sleep(0.02)
+    killed.kill()
+    assert killed.wait(60) == -signal.SIGKILL
+    assert checkpoints.last_checkpoint(saved) is not None
+    assert not (tmp_path / "out" / "tuning.json").exists()
+    assert start("out").wait(200) == 0
+    whole, resumed = weights_in(tmp_path / "whole"), weights_in(tmp_path / "out")
+    for name, array in whole.items():
+        assert resumed[name] == pytest.approx(array, abs=1e-5)
+
+
 def test_a_loss_that_is_no_number_stops_and_names_the_prompt(
     table: RewardTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -233,3 +265,29 @@ def test_a_table_that_was_cut_says_how_far_its_replies_are_from_what_is_tuned(
     assert "drawn at top_p 0.5" in sentences[0]
     assert record["p0"]["kl"] > 0.1
     save(table, tmp_path / "t.parquet")
+
+
+def test_the_model_process_draws_from_the_tuned_model(table: RewardTable, model: Path, tmp_path: Path):
+    from map_core.generation.events import Finished
+    from map_core.generation.request import GenerationRequest, Method
+    from map_core.generation.sampler import generation_events
+    from map_core.service.service import GenerationService
+    from map_core.service.snapshot import Phase
+
+    tune(request(table, tmp_path / "out", settings=replace(QUICK, learning_rate=0.05), evidence_prompts=0))
+    asked = GenerationRequest(
+        "Hi", {"diversity": 2.0}, candidates=4, settings=SamplingSettings(temperature=0.8, max_new_tokens=8), seed=3
+    )
+    base, tuned = open_engine(str(model), "torch"), open_engine(str(tmp_path / "out"), "torch")
+    scorers = {scorer.name: scorer for scorer in resolve(("diversity",), {})}
+    *_, here = generation_events(base, scorers, asked, proposal=tuned)
+    assert isinstance(here, Finished)
+    assert any(offset != 0 for offset in here.log_offsets)
+    with GenerationService(str(model), "torch", tuned=str(tmp_path / "out")) as service:
+        there = service.submit(asked).wait()
+        assert there.phase is Phase.DONE
+        assert [candidate.text for candidate in there.candidates] == [reply.text for reply in here.replies]
+        assert there.choice.probabilities == pytest.approx(here.choice.probabilities, abs=1e-4)
+        refused = service.submit(replace(asked, method=Method.BLOCKS)).wait()
+        assert refused.phase is Phase.FAILED
+        assert "whole replies" in refused.error
