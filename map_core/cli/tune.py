@@ -41,7 +41,9 @@ _DEFAULTS = TuningSettings()
 @click.option(
     "--weights", multiple=True, metavar="NAME=W", help="Instead of targets: a value and its weight, in 1/reward."
 )
-@click.option("--nearest", is_flag=True, help="Tune on the nearest palette where the targets are not possible together.")
+@click.option(
+    "--nearest", is_flag=True, help="Tune on the nearest palette where the targets are not possible together."
+)
 @click.option(
     "--method",
     type=click.Choice([method.value for method in TuningMethod]),
@@ -232,7 +234,9 @@ def _weights(
     if solved.facts.verdict is Verdict.OUT_OF_REACH and not nearest:
         near = ", ".join(f"--target {name}={amounts.significant(level)}" for name, level in solved.targets.items())
         offer = f" The nearest palette that is possible: {near}; --nearest tunes on that." if near else ""
-        raise InputError(f"The targets are not possible together with this model's replies, so no tuning reaches them.{offer}")
+        raise InputError(
+            f"The targets are not possible together with this model's replies, so no tuning reaches them.{offer}"
+        )
     return dict(solved.weights), described
 
 

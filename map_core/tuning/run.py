@@ -230,6 +230,7 @@ class _Run:
             table=Table(table, oracle),
             values_file=self.request.values_file,
             model=self.files.name,
+            dtype="float32",  # as the model that is tuned
         )
         shared = SharedRewards(functions, dict(zip(table.values, oracle.base.tolist(), strict=True)))
         lam = [float(self.lam[table.index(name)]) for name in names]
