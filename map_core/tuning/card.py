@@ -44,12 +44,16 @@ def card_text(record: Mapping[str, Any]) -> str:
         "",
         "## Palette",
         "",
-        "| value | asked for | solved for | lambda (1/reward) |",
-        "| --- | ---: | ---: | ---: |",
+        "Levels on the prompts that it was tuned on; forecast is that of the best model for these weights.",
+        "",
+        "| value | base | asked for | forecast | lambda (1/reward) |",
+        "| --- | ---: | ---: | ---: | ---: |",
     ]
-    asked, targets = record["palette"].get("asked", {}), record["palette"].get("targets", {})
-    for name in dict.fromkeys((*asked, *record["weights"])):
-        cells = (_number(column.get(name)) for column in (asked, targets, record["weights"]))
+    asked = record["palette"].get("asked", {})
+    for name in record["values"]:
+        columns = (record["base"], asked, record["forecast"], record["weights"])
+        cells = [_number(column.get(name)) if column is not asked or name in asked else "free" for column in columns]
+        cells[-1] = cells[-1] if name in record["weights"] else "0"
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "## Evidence", ""]
     evidence = record["evidence"]
@@ -92,7 +96,7 @@ def _evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "free" if value is None else amounts.significant(value, 4)
+    return amounts.UNKNOWN if value is None else amounts.significant(value, 4)
 
 
 def _percent(share: float) -> str:

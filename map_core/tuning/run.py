@@ -27,6 +27,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import EngineError, InputError
 from map_core.models.adapters import copy_tokenizer, merge
 from map_core.models.files import ModelFiles, locate, recorded_model
+from map_core.oracle import MemoryOracle
 from map_core.tuning.card import CARD, RECORD, card_text
 from map_core.tuning.examples import (
     PromptExamples,
@@ -134,6 +135,7 @@ class _Run:
 
         self.request, self.lam, self.files, self.say = request, lam, files, say
         self.report = report or (lambda progress: None)
+        self.oracle = MemoryOracle.of(request.table)
         self.sampling = SamplingSettings.from_metadata(request.table.metadata)
         opened = LanguageModel(files, dtype="float32")
         self.tokenizer = opened.tokenizer
@@ -198,12 +200,15 @@ class _Run:
         except OSError as error:
             raise write_error(folder, error) from error
         self.policy.model.eval()
-        names = ("step", "loss", "grad_norm", "kl", "reward")
-        return [
-            {name: row[name] for name in row if name in names or name.startswith("rewards/")}
-            for row in trainer.state.log_history
-            if "loss" in row
-        ]
+        return [self._logged(row) for row in trainer.state.log_history if "loss" in row]
+
+    def _logged(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is kept of a step's log: rewards as they are, not as they were centred for the trainer."""
+        kept = {name: row[name] for name in ("step", "loss", "grad_norm", "kl") if name in row}
+        for name, base in zip(self.request.table.values, self.oracle.base.tolist(), strict=True):
+            if (key := f"rewards/{name}/mean") in row:
+                kept[key] = row[key] + base
+        return kept
 
     def _offline(self, folder: Path, watch: Any) -> Any:
         from map_core.tuning.offline import offline_trainer
@@ -218,21 +223,19 @@ class _Run:
     def _online(self, folder: Path, watch: Any) -> Any:
         from map_core.interface.table import Table
         from map_core.interface.training import reward_functions
-        from map_core.oracle import MemoryOracle
         from map_core.tuning.online import rloo_settings, rloo_trainer
         from map_core.tuning.rewards import SharedRewards
 
         table = self.request.table
-        oracle = MemoryOracle.of(table)
         names = [name for name, weight in zip(table.values, self.lam, strict=True) if weight]
         functions = reward_functions(
             names,
-            table=Table(table, oracle),
+            table=Table(table, self.oracle),
             values_file=self.request.values_file,
             model=self.files.name,
             dtype="float32",  # as the model that is tuned
         )
-        shared = SharedRewards(functions, dict(zip(table.values, oracle.base.tolist(), strict=True)))
+        shared = SharedRewards(functions, dict(zip(table.values, self.oracle.base.tolist(), strict=True)))
         lam = [float(self.lam[table.index(name)]) for name in names]
         numbers = np.flatnonzero(table.counted)
         system = table.metadata.get("system")
@@ -287,7 +290,8 @@ class _Run:
     def _record(
         self, history: list[dict[str, Any]], levels: HeldOutLevels | None, difference: Any, estimate: Any
     ) -> dict[str, Any]:
-        request, table = self.request, self.request.table
+        request, table, oracle = self.request, self.request.table, self.oracle
+        forecast = oracle.rewards_at(oracle.moments(self.lam * oracle.scale).levels)
         return {
             "format": 1,
             "method": request.settings.method.value,
@@ -295,6 +299,8 @@ class _Run:
             "palette": dict(request.palette),
             "weights": {name: float(w) for name, w in zip(table.values, self.lam, strict=True) if w},
             "values": list(table.values),
+            "base": dict(zip(table.values, oracle.base.tolist(), strict=True)),
+            "forecast": dict(zip(table.values, forecast.tolist(), strict=True)),
             "model": {"name": self.files.name, "sha256": self.files.sha256},
             "sampling": self.sampling.as_dict(),
             "system": table.metadata.get("system"),
