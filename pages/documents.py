@@ -6,9 +6,11 @@ import streamlit as st
 
 from map_core import __version__
 from pages.view.about import documents
+from pages.view.session import speaker_line
 from pages.view.shell import markup
 
 st.title("Documents")
+speaker_line.draw_speaker_line()
 st.html(markup.note(f"Value Palette {__version__}"))
 named = st.query_params.get("document")
 if not documents.DOCUMENT.is_set() and named in documents.NAMES:

@@ -7,6 +7,7 @@ import streamlit as st
 from map_core.store import meetings, table_key
 from pages.view.groups import markup, meeting_member, meeting_result
 from pages.view.session import scene as scenes
+from pages.view.session import speaker_line
 from pages.view.shell import markup as shell_markup
 from pages.view.shell.account import database
 
@@ -45,6 +46,7 @@ with st.container(key="join"):
     with st.container(key="join_verdict"):
         meeting_member.draw_verdict(scene, mine)
     meeting_member.draw_send(scene, held.code, me, mine, sent)
+    speaker_line.draw_speaker_line(change=False)
     st.html(
         shell_markup.note(
             "Your name and wishes are kept in the app's database until the host closes the meeting. Then this page "

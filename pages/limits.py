@@ -6,13 +6,14 @@ import streamlit as st
 
 from map_core.text import sentences
 from pages.view.about.limits import product_limits
-from pages.view.session import palette_state, scorer_cards
+from pages.view.session import palette_state, scorer_cards, speaker_line
 from pages.view.session import scene as scenes
 from pages.view.shell import glossary, markup
 
 palette_state.current()
 scene = scenes.load()  # limits are those of the whole table
 st.title("Limits")
+speaker_line.draw_speaker_line()
 st.html(
     markup.note(
         "Where the answers of this app end, with the figures of the table that is open. Read this before a palette "

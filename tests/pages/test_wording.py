@@ -150,3 +150,12 @@ def test_a_link_names_a_budget_in_either_wording(name, table):  # noqa: F811
     chosen = {control.key: control.value for control in app.button_group}
     assert chosen["three_budget"] == 2.0
     assert chosen["frontier_others"] == "free"
+
+
+@pytest.mark.parametrize("page", ["palette", "tradeoffs", "tables", "limits", "documents", "report"])
+def test_what_speaks_stands_on_every_page(page, table):  # noqa: F811
+    app = opened(page, {}, {})
+    assert not app.exception
+    (line,) = [text for text in read(app) if 'class="vp-speaks"' in text]
+    assert "the app&#x27;s own table" in line
+    assert "what it is good for is not known" in line

@@ -10,7 +10,7 @@ import streamlit as st
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment
 from map_core.text import sentences
-from pages.view.session import palette_state
+from pages.view.session import palette_state, speaker_line
 from pages.view.session.scene import Scene
 from pages.view.shell import glossary, markup
 from pages.view.shell import wording as wordings
@@ -47,6 +47,7 @@ def draw_header(title: str, note: str, start_again: bool = False, use_case: bool
             )
         glossary.draw_page_terms(title)
         wordings.draw_switch()
+    speaker_line.draw_speaker_line()
 
 
 def draw_verdict_badge(verdict: Verdict) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -250,6 +250,15 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
     }
     unusable = frozenset(table.index(name) for name, (_, _, bad) in own.items() if bad and name in table.values)
     return Scene(key, table, oracle, tuple(names), tuple(notes), Theme(colours), unusable)
+
+
+def table_metadata() -> Mapping[str, Any] | None:
+    """Return what the table in force says of itself; None where it cannot be opened."""
+    try:
+        path = table_path()
+        return _load(str(path), path.stat().st_mtime if path.exists() else 0.0).metadata
+    except InputError:
+        return None
 
 
 def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:

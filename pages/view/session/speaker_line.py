@@ -1,0 +1,36 @@
+"""One line on every page: which model speaks, how large it is, of which table, what it is good for, and how to change.
+
+Constraint: a table that cannot be opened has no line; the page itself says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from map_core.text.speaker import speaker
+from pages.view.session import scene as scenes
+
+
+def draw_speaker_line(change: bool = True) -> None:
+    """Draw the line.
+
+    Args:
+        change: with the way to another table.
+    """
+    if (metadata := scenes.table_metadata()) is None:
+        return
+    told = speaker(metadata)
+    name = scenes.chosen_table()
+    table = f"table {name}" if name else "the app's own table"
+    line = f"{told.model}, {told.size}, {table}: {told.good_for}"
+    markup = (
+        f'<p class="vp-speaks" title="{escape(line, quote=True)}"><b>{escape(told.model)}</b>'
+        f'<span class="vp-speaks-more">, {escape(told.size)}, {escape(table)}</span>: <span class="vp-speaks-more">{escape(told.good_for)}</span>'
+        f'<span class="vp-speaks-short" aria-hidden="true">{escape(told.short)}</span></p>'
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="speaks"):
+        st.html(markup, width="content")
+        if change:
+            st.page_link("tables.py", label="Change", help="Choose another table, or a model that replies anew")
