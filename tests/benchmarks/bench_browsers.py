@@ -4,8 +4,9 @@ A real server of the app on the embedded table, a real Chromium a viewer, all on
 the warm app: from the click to the first words of the base reply on the page. Then the speed of one request beside the
 page that shows it, against the same request without any page, in turn. Then eight browsers generate again and again,
 and one of them kills the model process. Counted are finished generations and everything that went wrong: exceptions on
-the page, errors in the console, boxes that say that something did not work.
-``python -m tests.benchmarks browsers``; ``python -m tests.benchmarks.bench_browsers alone`` (or speed, eight).
+the page, errors in the console, boxes that say that something did not work. Last the first words again where no page
+gets a socket of the channel, and the page's script draws instead.
+``python -m tests.benchmarks browsers``; ``python -m tests.benchmarks.bench_browsers alone`` (or speed, eight, without).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ CANDIDATES, TOKENS = 8, 32
 ALONE = 11
 #: Of the request whose speed is measured.
 LONG_CANDIDATES, LONG_TOKENS, REPEATS = 16, 96, 5
-PARTS = ("alone", "speed", "eight")
+PARTS = ("alone", "speed", "eight", "without")
 #: Milliseconds from the click to the frame that shows the first words of the base reply.
 SHOWN = """() => new Promise((resolve) => {
     const began = performance.now(), panel = document.querySelector(".vp-panel");
@@ -125,9 +126,12 @@ async def _all(
         if "speed" in parts:
             figures |= await _speed(first)
             await _set_numbers(first, CANDIDATES, TOKENS)
+        pages = [first]
         if "eight" in parts:
             pages = [first, *[await _open(browser, address, faults) for browser in launched[1:]]]
             figures |= await _eight(pages, server, seconds, faults)
+        if "without" in parts:
+            figures["without"] = await _without(pages, seconds, faults)
         for browser in launched:
             await browser.close()
     for fault in faults:
@@ -188,15 +192,15 @@ async def _speed(page: Any) -> dict[str, Any]:
     }
 
 
-async def _eight(pages: Sequence[Any], server: int, seconds: float, faults: list[str]) -> dict[str, Any]:
-    """Every viewer generates again and again; in the middle the model process is killed."""
+async def _eight(pages: Sequence[Any], server: int | None, seconds: float, faults: list[str]) -> dict[str, Any]:
+    """Every viewer generates again and again; in the middle the model process of a server that is named is killed."""
     end, waits = time.monotonic() + seconds, []
     killed: list[int] = []
 
     async def view(number: int, page: Any) -> int:
         count = 0
         while time.monotonic() < end:
-            if number == 0 and not killed and time.monotonic() > end - seconds / 2:
+            if number == 0 and server is not None and not killed and time.monotonic() > end - seconds / 2:
                 killed.append(_kill_model(server))
             took = await _generate(page)
             if took < 0:
@@ -216,11 +220,24 @@ async def _eight(pages: Sequence[Any], server: int, seconds: float, faults: list
         "first_tokens_slowest": max(waits, default=math.nan),
     }
     print(
-        f"{len(pages)} viewers for {seconds:.0f} s, the model process killed once: {sum(counts)} generations "
-        f"({min(counts)} to {max(counts)} a viewer), first words after {figures['first_tokens_median']:.2f} s "
-        f"(slowest {figures['first_tokens_slowest']:.2f} s), {len(faults)} faults"
+        f"{len(pages)} viewers for {seconds:.0f} s, the model process killed {len(killed)} times: {sum(counts)} "
+        f"generations ({min(counts)} to {max(counts)} a viewer), first words after "
+        f"{figures['first_tokens_median']:.2f} s (slowest {figures['first_tokens_slowest']:.2f} s), {len(faults)} faults"
     )
     return figures
+
+
+async def _without(pages: Sequence[Any], seconds: float, faults: list[str]) -> dict[str, Any]:
+    """The first words where the channel cannot be had: one viewer alone, then all of them."""
+    for page in pages:
+        await page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.close())
+        await page.reload()
+        await page.wait_for_selector(".st-key-generate button:enabled", timeout=120_000)
+        await page.locator(".st-key-how summary").first.click()
+        await _set_numbers(page, CANDIDATES, TOKENS)
+        await _generate(page)
+    figures = await _alone(pages[0])
+    return figures | (await _eight(pages, None, seconds, faults) if len(pages) > 1 else {})
 
 
 async def _open(browser: Any, address: str, faults: list[str]) -> Any:
