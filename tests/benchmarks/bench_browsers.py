@@ -219,10 +219,11 @@ async def _eight(pages: Sequence[Any], server: int | None, seconds: float, fault
         "first_tokens_median": statistics.median(waits or [math.nan]),
         "first_tokens_slowest": max(waits, default=math.nan),
     }
+    median, slowest = figures["first_tokens_median"], figures["first_tokens_slowest"]
     print(
         f"{len(pages)} viewers for {seconds:.0f} s, the model process killed {len(killed)} times: {sum(counts)} "
-        f"generations ({min(counts)} to {max(counts)} a viewer), first words after "
-        f"{figures['first_tokens_median']:.2f} s (slowest {figures['first_tokens_slowest']:.2f} s), {len(faults)} faults"
+        f"generations ({min(counts)} to {max(counts)} a viewer), first words after {median:.2f} s (slowest "
+        f"{slowest:.2f} s), {len(faults)} faults"
     )
     return figures
 

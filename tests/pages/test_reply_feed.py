@@ -123,8 +123,11 @@ def test_a_new_generation_is_shown_from_its_click_on(feed, generation, scene):
 def test_covered_replies_are_not_sent(feed, generation, scene):
     write(generation, "A secret.")
     finish(generation, {scene.table.values[0]: [1.0, 2.0, 3.0, 4.0]}, "A secret")
+    feed.other_pieces = lambda view: {"field": view.shown.base}
+    assert feed.frame(None)[0]["field"] == generation.request.base
     feed.show(shown(scene, generation, covered=True))
     told, _ = feed.frame(None)
+    assert set(told) == {"replies"}
     assert "secret" not in json.dumps(told)
     assert not told["replies"]["bars"]
     assert told["replies"]["status"].startswith("Done")

@@ -155,7 +155,8 @@ class ReplyFeed:
                 keep += 1
             slot["keep"], slot["nodes"] = keep, slot["nodes"][keep:]
         told: dict[str, Any] = {"replies": panel | {"feed": self.name}}
-        if self.other_pieces is not None and (sent is None or sent.basis != basis) and choices[0] is not None:
+        visible = choices[0] is not None and not shown.covered
+        if self.other_pieces is not None and visible and (sent is None or sent.basis != basis):
             told |= self.other_pieces(view)
         return told, made
 
