@@ -242,7 +242,7 @@ def test_nothing_asked_is_the_base_model(table):
     data, words = reports.as_dict(report), words_of(report)
     assert data["cost"]["kl_nats"] == 0
     assert data["cost"]["bottleneck"] is None
-    assert "Every value is left free" in words
+    assert "No value has a target" in words
     assert "price" not in figures(report)
 
 
