@@ -225,7 +225,9 @@ def generate(
     for note in () if as_json else notes:
         click.echo(note, err=True)
     began = time.perf_counter()
-    opened = open_engine(approved_model(model, DEFAULT_MODEL), engine)
+    # With a tuned model in float32: log q - log p0 is a small difference of two large sums.
+    dtype = None if tuned is None else "float32"
+    opened = open_engine(approved_model(model, DEFAULT_MODEL), engine, dtype)
     more: dict[str, Any] = {"model": opened.info.model, "engine": opened.info.as_dict()}
     if aim:
         more["palette"] = {"asked": aim.asked, "targets": aim.targets, "verdict": aim.verdict, "notes": list(notes)}
@@ -235,7 +237,7 @@ def generate(
         _answer_all(AnswerFile(out, batch, request, more, fresh), opened, scorers, quiet)
         return
     more["load_seconds"] = time.perf_counter() - began
-    proposal = open_engine(tuned, engine) if tuned is not None else None
+    proposal = open_engine(tuned, engine, dtype) if tuned is not None else None
     if tuned is not None:
         more["tuned"] = tuned
     events = generation_events(opened, scorers, request, proposal=proposal)

@@ -101,7 +101,8 @@ def _draw(
     from map_core.engines.factory import open_engine
 
     scorers = resolve(table.values, from_metadata(table.metadata))
-    base, tuned = open_engine(record["model"]["name"], engine), open_engine(str(folder), engine)
+    # In float32: log q - log p0 is a small difference of two large sums.
+    base, tuned = (open_engine(name, engine, "float32") for name in (record["model"]["name"], str(folder)))
 
     def report(done: int, total: int) -> None:
         if done == total or done % 4 == 0:

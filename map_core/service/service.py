@@ -118,6 +118,8 @@ class GenerationService:
         tuned: str | None = None,
     ) -> None:
         self.model = model
+        # With a tuned model in float32: log q - log p0 is a small difference of two large sums.
+        dtype = dtype or ("float32" if tuned else None)
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
         self._arguments += ["--request-extra", json.dumps(request_extra)] if request_extra else []
         self._arguments += ["--tuned", tuned] if tuned else []

@@ -123,10 +123,10 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     assert (facts["prompts"], facts["replies"], facts["method"]) == (2, 4, "pairs")
     # Familiarity is what the base model finds of the reply, whoever wrote it.
     fresh = load(tmp_path / "fresh.parquet")
-    base = open_engine(str(model), "torch")
+    base = open_engine(str(model), "torch", "float32")
     (log_probs,) = base.log_probs(fresh.prompts[0], [fresh.tokens[0]])
     assert fresh.rewards[0, fresh.index("familiarity")] == pytest.approx(log_probs.mean(), abs=1e-3)
-    tuned = open_engine(str(out), "torch")
+    tuned = open_engine(str(out), "torch", "float32")
     request = DrawRequest(fresh.prompts[0], 4, settings)
     replies = tuned.complete(replace(request, seed=1))
     q, p = tuned.reply_scores(request, replies), base.reply_scores(request, replies)

@@ -281,7 +281,7 @@ def test_the_model_process_draws_from_the_tuned_model(table: RewardTable, model:
     asked = GenerationRequest(
         "Hi", {"diversity": 2.0}, candidates=4, settings=SamplingSettings(temperature=0.8, max_new_tokens=8), seed=3
     )
-    base, tuned = open_engine(str(model), "torch"), open_engine(str(tmp_path / "out"), "torch")
+    base, tuned = (open_engine(str(name), "torch", "float32") for name in (model, tmp_path / "out"))
     scorers = {scorer.name: scorer for scorer in resolve(("diversity",), {})}
     *_, here = generation_events(base, scorers, asked, proposal=tuned)
     assert isinstance(here, Finished)
