@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from websockets.sync.client import connect
 
 from map_core.data import table_format
 from map_core.text.access import Refusal
+from tests import ROOT
 from tests.app_server import SECONDS, free_port, running
 from tests.login_provider import Provider, running_provider, secrets_file
 from tests.tables import make_table
@@ -73,37 +77,70 @@ def account(page: Page):
     return page.locator(".st-key-account")
 
 
-ROUTES = ("/", "/compare", "/join", "/_stcore/host-config", "/_stcore/metrics", "/_stcore/agent/schema")
-ROUTES += ("/_stcore/upload_file/a/b", "/media/a.csv", "/component/a/index.html", "/_stcore/bidi-components/a/b.js")
-ROUTES += ("/static/js/index.js", "/app/static/fonts/newsreader-latin.woff2", "/_stcore/script-health-check")
+#: Lists all that the app serves, by the kind of each route; the last one is Streamlit's pages and files.
+WALK = """
+import app
+
+def walk(routes, before=""):
+    for route in routes:
+        path = before + getattr(route, "path", "")
+        if getattr(route, "routes", None):
+            walk(route.routes, path)
+        else:
+            print(type(route).__name__, path or "/")
+
+walk(app.app._build_starlette_app().routes)
+"""
+#: What a login itself needs, and health.
+FREE = {"/_stcore/health", "/auth/login", "/oauth2callback"}
+PAGES = ("/compare", "/join", "/static/js/index.js", "/app/static/fonts/newsreader-latin.woff2")
 
 
-@pytest.mark.parametrize("path", ROUTES)
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"])
-def test_every_route_asks_who_it_is(app: App, path: str, method: str):
-    request = urllib.request.Request(f"{app.address}{path}", method=method)
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
-    assert refused.value.code == 401
-    assert method == "HEAD" or refused.value.read().decode() == Refusal.LOG_IN
+@pytest.fixture(scope="module")
+def routes() -> list[tuple[str, str]]:
+    """Kind and path of each route, with something in the place of its parameters."""
+    command = [sys.executable, "-c", WALK]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = [line.split(" ", 1) for line in told.splitlines() if line.count(" ") == 1 and " /" in line]
+    return [(kind, re.sub(r"{[^}]*}", "a", path)) for kind, path in found]
+
+
+def refused(url: str, method: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as answer:
+            return answer.status, ""
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_every_route_asks_who_it_is(app: App, routes: list[tuple[str, str]]):
+    paths = dict.fromkeys(path for kind, path in routes if kind != "WebSocketRoute" and path not in FREE)
+    assert {"/_stcore/metrics", "/media/a", "/_stcore/upload_file/a/a", "/component/a", "/"} <= set(paths)
+    assert len(paths) >= 12
+    for path in (*paths, *PAGES):
+        for method in ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"):
+            if path == "/auth/logout":
+                continue  # logs out nobody, and leads to the login
+            sentence = "" if method == "HEAD" else Refusal.LOG_IN.value
+            assert refused(f"{app.address}{path}", method) == (401, sentence), f"{method} {path}"
+
+
+def test_every_socket_asks_who_it_is(app: App, routes: list[tuple[str, str]]):
+    paths = [path for kind, path in routes if kind == "WebSocketRoute"]
+    assert {"/_stcore/stream", "/live/desk"} <= set(paths)
+    for path in paths:
+        for headers in ({}, {"Cookie": "_streamlit_user=forged"}, {"X-Value-Palette-Visitor": "e30.00"}):
+            with (
+                pytest.raises(InvalidStatus) as answer,
+                connect(f"ws{app.address[4:]}{path}", origin=app.address, additional_headers=headers),
+            ):
+                pass
+            assert answer.value.response.status_code == 403, path
 
 
 def test_health_is_free(app: App):
     with urllib.request.urlopen(f"{app.address}/_stcore/health", timeout=10) as answer:
         assert answer.read() == b"ok"
-
-
-@pytest.mark.parametrize("path", ["/_stcore/stream", "/live/desk"])
-@pytest.mark.parametrize(
-    "headers", [{}, {"Cookie": "_streamlit_user=forged"}, {"X-Value-Palette-Visitor": "e30.00"}], ids=str
-)
-def test_every_socket_asks_who_it_is(app: App, path: str, headers: dict[str, str]):
-    with (
-        pytest.raises(InvalidStatus) as refused,
-        connect(f"ws{app.address[4:]}{path}", origin=app.address, additional_headers=headers),
-    ):
-        pass
-    assert refused.value.response.status_code == 403
 
 
 def test_in_with_the_address_that_was_asked_for_and_out_again(app: App, fresh):

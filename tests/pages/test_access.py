@@ -11,7 +11,7 @@ from map_core.data import table_format
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.scoring.definition import Definition
 from map_core.store import SETTING, custom_values, database, palettes
-from pages.view.shell import visitor_header
+from pages.view.shell import operator, visitor_header
 from tests.pages.test_main_path import APP, app, said, table
 from tests.tables import VALUES, make_table
 
@@ -178,3 +178,16 @@ def test_a_page_without_the_gate_shows_nothing(app, monkeypatch):
     assert not page.exception
     assert not page.button
     assert "so it is closed" in said(page)
+
+
+def test_a_guest_opens_no_meeting_until_the_operators_token_is_shown(opened, monkeypatch):
+    monkeypatch.setenv(operator.SETTING, "a token of the tests, long")
+    operator.token.cache_clear()
+    try:
+        page = opened("groups", Visitor("", "", Role.GUEST))
+        assert "cannot add a meeting; that takes a member" in said(page)
+        assert "meeting_open" not in keys(page)
+        page.text_input(key="operator_typed").set_value("a token of the tests, long").run()
+        assert "meeting_open" in keys(page)
+    finally:
+        operator.token.cache_clear()

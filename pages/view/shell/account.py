@@ -86,7 +86,7 @@ def draw_refusal(kind: Kind) -> bool:
     except AccessError as error:
         st.html(markup.note(str(error)))
         if not visitor().is_known:
-            with st.popover("I run this app", icon=":material/key:", type="tertiary", key=f"operator_{kind.value}"):
+            with st.expander("I run this app", icon=":material/key:"):
                 operator.draw_token_field()
         return True
     return False

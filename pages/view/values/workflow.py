@@ -139,10 +139,10 @@ def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
             args=(seen, own),
         )
         return
-    background.poll(job, partial(_draw_progress, seen))
+    background.poll(job, partial(_draw_progress, seen, own))
 
 
-def _draw_progress(seen: ValuesView, job: Job) -> None:
+def _draw_progress(seen: ValuesView, own: CustomValue, job: Job) -> None:
     far = job.partial
     done, total = (0, len(seen.table.prompts)) if far is None else (far.done, far.total)
     status = (
@@ -156,7 +156,8 @@ def _draw_progress(seen: ValuesView, job: Job) -> None:
                 "You can leave this page meanwhile."
             )
         )
-        st.button("Stop", key="values_stop", icon=":material/stop:", on_click=job.cancel)
+        mine = may(seen.database.visitor, Action.STOP, own.value.thing)
+        st.button("Stop", key="values_stop", icon=":material/stop:", on_click=job.cancel, disabled=not mine)
 
 
 def _start(seen: ValuesView, own: CustomValue) -> None:
