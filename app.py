@@ -6,15 +6,15 @@ import streamlit as st
 from starlette.middleware import Middleware
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pages.view.shell import errors, fonts, gate, live_channel, operator, server_limits
+from pages.view.shell import errors, fonts, gate, live_channel, operator, server_limits, settings_check
 
 # Each answer is small, and its large sums are shared out by map_core itself: threads that wait for work in the linear
 # algebra library would only take the cores from the browser.
 threadpool_limits(limits=1, user_api="blas")
 
-gate.see_true_addresses()
+settings_check.see_true_addresses()
 operator.print_token()
-gate.print_state()
+settings_check.print_state()
 server_limits.allow_large_answers()
 
 app = st.App(

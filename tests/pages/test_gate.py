@@ -22,7 +22,7 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 
 from map_core.access import LOCAL, Role, settings
 from map_core.text.access import Refusal, login_failure
-from pages.view.shell import gate, hosts, identity, logins, reach, visitor_header
+from pages.view.shell import gate, hosts, identity, logins, reach, settings_check, visitor_header
 
 SECRET, ORIGIN = "a long random text of the tests, at least 32 letters", "https://app.example"
 
@@ -343,7 +343,7 @@ def test_a_login_that_failed_is_told_in_a_sentence(error: Exception | None, refu
 def test_the_server_does_not_take_addresses_from_headers():
     import uvicorn.config
 
-    gate.see_true_addresses()
+    settings_check.see_true_addresses()
     config = uvicorn.Config(Starlette(routes=ROUTES), log_level="critical")
     config.load()
     seen = []
@@ -359,3 +359,35 @@ def test_the_server_does_not_take_addresses_from_headers():
 
 def test_roles_are_not_taken_from_the_header_of_a_client():
     assert Role.OPERATOR.value not in client().get("/", headers={"x-forwarded-email": "x"}).json()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (settings.OPEN, "perhaps", "CLOSED. VALUE_PALETTE_OPEN is 'perhaps'"),
+        (settings.OPERATORS, "ann", "CLOSED. VALUE_PALETTE_OPERATORS has the entry 'ann'"),
+        (settings.PROXIES, "a.b", "CLOSED. VALUE_PALETTE_TRUSTED_PROXIES cannot be read"),
+        ("VALUE_PALETTE_MAY_BUILD", "some", "CLOSED. VALUE_PALETTE_MAY_BUILD is 'some'"),
+        (settings.OPEN, "1", "everybody who reaches it, as a guest"),
+        (settings.PROXY_HEADER, "X-User", "as the header x-user of nobody says"),
+    ],
+)
+def test_the_start_says_who_is_let_in(monkeypatch, capsys, name: str, text: str, words: str):
+    monkeypatch.setenv(name, text)
+    settings_check.print_state()
+    assert f"Who is let in: {words}" in capsys.readouterr().err
+
+
+def test_the_start_says_that_the_app_is_closed(network, capsys):
+    settings_check.print_state()
+    assert Refusal.CLOSED in capsys.readouterr().err
+
+
+def test_the_start_says_what_a_login_lacks(login, capsys):
+    settings_check.print_state()  # the tests have no secrets file
+    assert "CLOSED. To use authentication features you need to configure" in capsys.readouterr().err
+
+
+def test_on_this_machine_the_start_says_nothing(capsys):
+    settings_check.print_state()
+    assert capsys.readouterr().err == ""

@@ -9,12 +9,10 @@ Constraint: a layer around the whole app, so that no route can be forgotten; not
 from __future__ import annotations
 
 import logging
-import sys
 from contextvars import ContextVar
 from http.cookies import SimpleCookie
 from urllib.parse import quote, unquote
 
-import uvicorn.config
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,10 +21,10 @@ from streamlit.auth_util import validate_auth_credentials
 from streamlit.errors import StreamlitAuthError, StreamlitMissingAuthlibError
 from streamlit.user_info import generate_login_redirect_url
 
-from map_core.access import audit, settings
+from map_core.access import audit
 from map_core.errors import InputError
 from map_core.text.access import Refusal, login_failure
-from pages.view.shell import hosts, identity, login_page, logins, reach, sockets, visitor_header
+from pages.view.shell import hosts, identity, login_page, logins, settings_check, sockets, visitor_header
 from pages.view.shell.identity import Recognised
 
 #: Where Streamlit has its login; a link to it is good for two minutes only, so that one begins at identity.LOGIN.
@@ -226,6 +224,7 @@ def _foreign(request: HTTPConnection) -> Refusal | None:
 
 def _recognised(request: HTTPConnection) -> Recognised:
     try:
+        settings_check.check_settings()
         known = identity.recognise(request)
     except InputError as error:
         log.error("The app is closed: %s", error)
@@ -284,34 +283,3 @@ def _return_path(request: HTTPConnection) -> str:
     back = unquote(request.cookies.get(RETURN_COOKIE, ""))
     inside = back.startswith(f"{_base()}/") and not back.startswith("//") and "\\" not in back and back.isprintable()
     return back if inside else ""
-
-
-def see_true_addresses() -> None:
-    """Let a request's address be where it came from, before the server is set up.
-
-    By default uvicorn puts in its place what a header says, where it comes from this machine: any program on it could
-    pass for a trusted proxy. Its option is read before the app is, so what it would wrap around the app is left out.
-    """
-    assert hasattr(uvicorn.config, "ProxyHeadersMiddleware"), "another uvicorn; see where it reads X-Forwarded-For"
-    setattr(uvicorn.config, "ProxyHeadersMiddleware", lambda app, trusted_hosts: app)  # noqa: B010
-
-
-def print_state() -> None:
-    """Print, where the app is started, who is let in."""
-    try:
-        roles = settings.open_role()
-        settings.trusted_proxies(), settings.login_hours()
-    except InputError as error:
-        said = f"CLOSED. {error}"
-    else:
-        if identity.has_login():
-            said = f"by login ({', '.join(identity.providers()) or 'no provider has a client_id'})"
-        elif settings.proxy_header():
-            believed = ", ".join(settings.listed(settings.PROXIES)) or "nobody"
-            said = f"as the header {settings.proxy_header()} of {believed} says"
-        else:
-            said = "" if roles or not reach.listens_to_network() else Refusal.CLOSED.value
-        if roles:
-            said += f"{'; ' if said else ''}everybody who reaches it, as a {roles.value}"
-    if said:
-        print(f"  Who is let in: {said}", file=sys.stderr, flush=True)

@@ -1,0 +1,59 @@
+"""The settings of who may use the app: read when it starts and for each request, and what they come to in words."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn.config
+from streamlit.auth_util import validate_auth_credentials
+from streamlit.errors import StreamlitAuthError
+
+from map_core.access import settings
+from map_core.access.rules import CREATES, role_that_creates
+from map_core.errors import InputError
+from map_core.text.access import Refusal
+from pages.view.shell import identity, reach
+
+
+def check_settings() -> None:
+    """Read every setting of the environment, so that one that cannot be read closes the app.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    settings.open_role(), settings.trusted_proxies(), settings.login_hours(), settings.role_of({})
+    for kind in CREATES:
+        role_that_creates(kind)
+
+
+def see_true_addresses() -> None:
+    """Let a request's address be where it came from, before the server is set up.
+
+    By default uvicorn puts in its place what a header says, where it comes from this machine: any program on it could
+    pass for a trusted proxy. Its option is read before the app is, so what it would wrap around the app is left out.
+    """
+    assert hasattr(uvicorn.config, "ProxyHeadersMiddleware"), "another uvicorn; see where it reads X-Forwarded-For"
+    setattr(uvicorn.config, "ProxyHeadersMiddleware", lambda app, trusted_hosts: app)  # noqa: B010
+
+
+def print_state() -> None:
+    """Print, where the app is started, who is let in."""
+    try:
+        check_settings()
+        roles = settings.open_role()
+        for name in identity.providers() if identity.has_login() else ():
+            validate_auth_credentials(name)
+    except (InputError, StreamlitAuthError) as error:
+        said = f"CLOSED. {' '.join(str(error).split())}"
+    else:
+        if identity.has_login():
+            said = f"by login ({', '.join(identity.providers()) or 'no provider has a client_id'})"
+        elif settings.proxy_header():
+            believed = ", ".join(settings.listed(settings.PROXIES)) or "nobody"
+            said = f"as the header {settings.proxy_header()} of {believed} says"
+        else:
+            said = "" if roles or not reach.listens_to_network() else Refusal.CLOSED.value
+        if roles:
+            said += f"{'; ' if said else ''}everybody who reaches it, as a {roles.value}"
+    if said:
+        print(f"  Who is let in: {said}", file=sys.stderr, flush=True)
