@@ -36,7 +36,7 @@ class Provider:
         token: claims that its tokens have instead of the right ones.
         forged: it signs with a key that it does not publish.
         broken: it answers with an error.
-        refuses: it sends browsers back with "access_denied".
+        refuses: the error with which it sends browsers back; "" for none.
         people: claims by mail address.
         ended: how many sessions were ended.
     """
@@ -45,7 +45,7 @@ class Provider:
     token: dict[str, Any] = field(default_factory=dict)
     forged: bool = False
     broken: bool = False
-    refuses: bool = False
+    refuses: str = ""
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     ended: int = 0
     grants: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -84,7 +84,7 @@ def application(provider: Provider) -> FastAPI:
     def authorize(request: Request) -> HTMLResponse | RedirectResponse:
         asked = dict(request.query_params)
         if provider.refuses:
-            query = urlencode({"error": "access_denied", "state": asked["state"]})
+            query = urlencode({"error": provider.refuses, "state": asked["state"]})
             return RedirectResponse(f"{asked['redirect_uri']}?{query}", 302)
         fields = "".join(
             f'<input type="hidden" name="{name}" value="{escape(asked.get(name, ""))}">'
@@ -166,12 +166,12 @@ def running_provider() -> Iterator[Provider]:
         yield provider
 
 
-def secrets_file(provider: Provider, app_address: str) -> str:
-    """Return the section of Streamlit's secrets that an operator would write."""
+def secrets_file(provider: Provider, app_address: str, more: str = "") -> str:
+    """Return the section of Streamlit's secrets that an operator would write, and more lines of it."""
     return (
         "[auth]\n"
         f'redirect_uri = "{app_address}/oauth2callback"\n'
         'cookie_secret = "a long random text of the tests, at least 32 letters"\n'
         f'client_id = "{CLIENT}"\nclient_secret = "{SECRET}"\n'
-        f'server_metadata_url = "{provider.address}/.well-known/openid-configuration"\n'
+        f'server_metadata_url = "{provider.address}/.well-known/openid-configuration"\n{more}'
     )

@@ -39,6 +39,10 @@ class Refusal(StrEnum):
         "its log."
     )
     STOPPED = "The login was stopped before it was complete. You can begin it again."
+    REJECTED = (
+        "The login service refused what this app asked of it; the reason is in the app's log. Tell whoever runs this "
+        "app."
+    )
     STALE = "This login was begun in another window, or too long ago. Please begin it again."
     UNREACHABLE = (
         "The login service does not answer now. Try again in a moment; if it stays so, tell whoever runs this app."

@@ -27,7 +27,7 @@ def address(tmp_path_factory) -> Iterator[str]:
     table_format.save(make_table(prompts=8, candidates=8, seed=5), folder / "table.parquet")
     port, app_port = free_port(), free_port()
     app, provider = f"http://localhost:{app_port}", Provider(f"http://127.0.0.1:{port}")
-    (folder / "secrets.toml").write_text(secrets_file(provider, app))
+    (folder / "secrets.toml").write_text(secrets_file(provider, app, 'client_kwargs = { prompt = "login" }\n'))
     script = ROOT / "tests" / "browser" / "certified_provider.mjs"
     program = shutil.which("node") or "node"
     with (folder / "provider.log").open("wb") as log:

@@ -56,7 +56,7 @@ def app(tmp_path_factory) -> Iterator[App]:
 @pytest.fixture(autouse=True)
 def _a_provider_that_behaves(app: App):
     yield
-    app.provider.token, app.provider.forged, app.provider.broken, app.provider.refuses = {}, False, False, False
+    app.provider.token, app.provider.forged, app.provider.broken, app.provider.refuses = {}, False, False, ""
 
 
 @pytest.fixture
@@ -234,11 +234,12 @@ def test_a_provider_that_goes_down_in_the_middle_is_told(app: App, fresh):
 
 
 def test_a_login_that_is_refused_or_old_is_told(app: App, fresh):
-    app.provider.refuses = True
     page = fresh.new_page()
-    page.goto(app.address)
-    page.get_by_role("link", name="Log in").click()
-    expect(page.get_by_role("status")).to_have_text(Refusal.STOPPED)
+    for error, refusal in (("access_denied", Refusal.STOPPED), ("invalid_request", Refusal.REJECTED)):
+        app.provider.refuses = error
+        page.goto(app.address)
+        page.get_by_role("link", name="Log in").click()
+        expect(page.get_by_role("status")).to_have_text(refusal)
     page.goto(f"{app.address}/oauth2callback?code=a&state=b")
     expect(page.get_by_role("status")).to_have_text(Refusal.STALE)
     page.goto(f"{app.address}/auth/login?provider=old")

@@ -209,7 +209,9 @@ def _callback_refusal(request: HTTPConnection, held: list[BaseException]) -> Ref
     if held:
         return login_failure(held[-1])
     if "error" in request.query_params:
-        return Refusal.STOPPED
+        # The person's own doing, and else the app's settings: RFC 6749, 4.1.2.1, and OpenID Connect Core, 3.1.2.6.
+        own = ("access_denied", "login_required", "interaction_required", "consent_required")
+        return Refusal.STOPPED if request.query_params["error"] in own else Refusal.REJECTED
     # After a logout the provider leads here as well, with nothing to say.
     return Refusal.STALE if request.query_params.keys() & {"code", "state"} else Refusal.LOGGED_OUT
 
