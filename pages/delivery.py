@@ -36,7 +36,7 @@ with st.container(key="evidence"):
     st.html(markup.note(delivery.method_sentence(found.study)))
     if comparisons := delivery.comparisons_sentence(found.comparisons):
         st.html(markup.note(comparisons))
-    if not_improved := delivery.not_improved_sentence(found.study):
+    if not_improved := delivery.not_improved_sentence(found.study, shown.wording):
         st.html(markup.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")
     with left:
@@ -83,7 +83,7 @@ with st.container(key="evidence_palette"):
         alt=f"Target, forecast with its interval, and realised level of each value: {shown.title(number)}",
     )
     with st.expander("In words"):
-        st.text(sentences.capitalised(f"{delivery.AXIS}, averaged over all halvings."))
+        st.text(sentences.capitalised(f"{shown.axis}, averaged over all halvings."))
         for sentence in delivery.summary(shown, number):
             st.text(sentence)
     st.download_button(

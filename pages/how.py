@@ -8,14 +8,14 @@ from pages.view.about import mathematics, walkthrough
 from pages.view.palette import tour
 from pages.view.session import header, live_answer, palette_state
 from pages.view.shell import glossary, markup
+from pages.view.shell import wording as wordings
 
 scene, palette = palette_state.current()
 seen = live_answer.current_answer(scene, palette)
 header.draw_header(
     "How it works",
     "You state the levels; the weights that give them follow, or a proof that none do. First in plain words, then on "
-    "one "
-    "prompt of the table that is open, then in mathematics.",
+    "one prompt of the table that is open" + wordings.current().pick(", then in mathematics.", "."),
 )
 header.draw_palette_line(scene, seen.assessment)
 
@@ -33,21 +33,10 @@ with st.container(key="how_example"):
     walkthrough.draw_walkthrough(seen)
 with st.container(key="how_mathematics"):
     st.header("The mathematics, for those who ask")
-    st.html(
-        markup.note(
-            "Each piece is a sentence, its formula, and its figures for the palette that is in force. Symbols: x a "
-            "prompt, "
-            "y a reply, r its rewards, c the targets, λ the weights, s standard deviations under the base model."
-        )
-    )
-    for piece in mathematics.formula_sections(seen):
-        with st.expander(piece.title):
-            st.html(markup.note(piece.plain))
-            with st.container(horizontal=True, vertical_alignment="center", gap="large"):
-                for part in piece.parts:
-                    st.latex(part, width="content")
-            if piece.here:
-                st.text(piece.here)
+    if wordings.current().numbers:
+        mathematics.draw_sections(seen)
+    else:
+        st.html(markup.note("Turn on Show numbers, above, to read each formula with its figures for your palette."))
 with st.container(key="how_glossary"):
     st.header("All words")
     glossary.draw_glossary()

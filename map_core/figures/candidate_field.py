@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from map_core.core import amounts
 from map_core.text import sentences
 from map_core.text.units import Units
 
@@ -109,7 +108,7 @@ def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: 
 def _said(dot: Dot, units: Units, pair: tuple[int, int]) -> str:
     first, second = (units.names[value] for value in pair)
     text = f"Candidate {dot.candidate + 1}: probability {sentences.chance(dot.probability)}"
-    text += f", {first} {amounts.percentile(dot.across)}, {second} {amounts.percentile(dot.upwards)}"
+    text += f", {first} {units.wording.level(dot.across)}, {second} {units.wording.level(dot.upwards)}"
     if dot.labels:
         text += f" ({sentences.listed(dot.labels)})"
     return text + (", still being written" if dot.partial else "")

@@ -20,6 +20,7 @@ from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_
 from map_core.studies.comparisons import Comparison, preferred_share
 from map_core.studies.delivery import CrossFitDelivery, DeliveryStudy, bootstrap_mean
 from map_core.studies.reproduce import PAPER
+from map_core.text.wording import NUMBERS, Wording
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "hexagram", "triangle-down")
 AXIS = "standard deviations above base"
@@ -39,6 +40,7 @@ class DeliveryFigureData:
         names: of the values, as people read them.
         colours: position of each value in the open table, which has its colour.
         theme: colours of the values.
+        wording: with numbers, or in everyday words.
     """
 
     found: CrossFitDelivery
@@ -46,6 +48,12 @@ class DeliveryFigureData:
     names: Sequence[str]
     colours: Sequence[int]
     theme: Theme = DEFAULT_THEME
+    wording: Wording = NUMBERS
+
+    @property
+    def axis(self) -> str:
+        """What levels are counted in."""
+        return self.wording.pick(AXIS, "gain over the base model (1 is the usual difference between two replies)")
 
     def above(self, levels: np.ndarray) -> np.ndarray:
         """(palette, value) levels in standard deviations above the base level of the fresh candidates."""
@@ -63,7 +71,9 @@ class DeliveryFigureData:
         else:
             names = ", ".join(self.names[j] for j in targets)
         percentile = self.percentiles[palette]
-        title = f"{names[:1].upper()}{names[1:]}" + ("" if percentile is None else f" at p{percentile}")
+        title = f"{names[:1].upper()}{names[1:]}" + (
+            "" if percentile is None else f" at {self.wording.mark}{percentile}"
+        )
         return title if self.found.mostly_reachable[palette] else f"{title} (not possible: the nearest stands in)"
 
 
@@ -115,7 +125,7 @@ def overview(data: DeliveryFigureData) -> go.Figure:
             name=name,
         )
     figure = apply_layout(figure, HEIGHT)
-    figure.update_xaxes(title=f"Forecast, {AXIS}", range=line)
+    figure.update_xaxes(title=f"Forecast, {data.axis}", range=line)
     figure.update_yaxes(title="Realised", range=line)
     legend = {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0, "font": {"size": 12}}
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest")
@@ -163,7 +173,7 @@ def palette(data: DeliveryFigureData, number: int) -> go.Figure:
     figure = apply_layout(figure, 150 + ROW * len(rows))
     labels = [data.names[j][:1].upper() + data.names[j][1:] for j in rows]
     figure.update_yaxes(tickvals=heights, ticktext=labels, range=[len(rows) - 0.4, -0.6])
-    figure.update_xaxes(title=AXIS[:1].upper() + AXIS[1:])
+    figure.update_xaxes(title=data.axis[:1].upper() + data.axis[1:])
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "font": {"size": 12}}
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest", margin={"t": 44})
 
@@ -260,7 +270,7 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
     ]
 
 
-def not_improved_sentence(study: DeliveryStudy) -> str:
+def not_improved_sentence(study: DeliveryStudy, wording: Wording = NUMBERS) -> str:
     """Word how much was asked of the values that did not improve, in a sentence; empty where all did."""
     random = study.random
     asking = random.mostly_reachable & random.rising.any(axis=1)
@@ -270,8 +280,9 @@ def not_improved_sentence(study: DeliveryStudy) -> str:
     most = float(((random.asked - random.start) / random.scale)[below].max())
     whole = bootstrap_mean(random.improves_whole[asking], random.level)[0]
     return (
-        f"Values that were asked to rise and did not were asked for {amounts.fixed(most, 2)} standard deviations at "
-        "the most. On one half, counting also targets that the half solved on meets without being asked, everything "
+        "Values that were asked to rise and did not were asked for "
+        + wording.pick(f"{amounts.fixed(most, 2)} standard deviations at the most", "very little")
+        + ". On one half, counting also targets that the half solved on meets without being asked, everything "
         f"improves on {amounts.percent(whole)} of the random palettes."
     )
 

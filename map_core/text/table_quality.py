@@ -12,6 +12,7 @@ import numpy as np
 
 from map_core.confidence.table_quality import LEVEL, NARROW, Advice, Help, Reason
 from map_core.core import amounts
+from map_core.text.wording import NUMBERS, Wording
 
 HEADLINES = {
     Help.CANDIDATES: "More replies to each prompt would help most",
@@ -20,12 +21,13 @@ HEADLINES = {
 }
 
 
-def advice_reason(advice: Advice, prompts: int) -> str:
+def advice_reason(advice: Advice, prompts: int, wording: Wording = NUMBERS) -> str:
     """Word why that would help, and by how much.
 
     Args:
         advice: of a palette on a table.
         prompts: that the table solves on.
+        wording: with numbers, or in everyday words.
     """
     now, more, reason = advice.now, advice.candidates, advice.reason
     if reason is Reason.ONE_REPLY:
@@ -34,7 +36,7 @@ def advice_reason(advice: Advice, prompts: int) -> str:
             "can say what choosing among them gives."
         )
     if reason is Reason.NO_TARGETS:
-        return "Every value is free, so nothing is asked of the table. Set a target on the page Set first."
+        return "No value has a target, so nothing is asked of the table. Set a target on the page Set first."
     if reason is Reason.OUT_OF_REACH:
         enough = (
             f"About {_times(advice.factor)} as many would do."
@@ -42,13 +44,12 @@ def advice_reason(advice: Advice, prompts: int) -> str:
             else "That is not enough by itself."
         )
         return (
-            f"The palette is not possible; it falls {amounts.fixed(-now.margin, 2)} standard deviations short. Twice "
-            f"the replies to each prompt are predicted to make that {amounts.fixed(max(0.0, -more.margin), 2)}. "
-            f"{enough} More prompts do not move it."
+            f"The palette is not possible; it {_short(-now.margin, wording)}. Twice the replies to each prompt are "
+            f"predicted to {_less(max(0.0, -more.margin), wording)}. {enough} More prompts do not move it."
         )
     if reason is Reason.BEYOND:
         return (
-            f"The palette is not possible; it falls {amounts.fixed(-now.margin, 2)} standard deviations short, and "
+            f"The palette is not possible; it {_short(-now.margin, wording)}, and "
             "twice the replies to each prompt are predicted to change that by next to nothing: this model hardly ever "
             "replies that way. Ask for less, or take another model."
         )
@@ -68,6 +69,8 @@ def advice_reason(advice: Advice, prompts: int) -> str:
             f"The palette rests on {amounts.fixed(now.carrying_all)} replies in all, too few to trust, while each "
             f"prompt has enough. About {amounts.rounded_up(advice.factor * prompts)} prompts in all would do."
         )
+    if not wording.numbers:
+        return _how_sure(advice, prompts)
     bar = f"{LEVEL:.0%} error bar of its least certain level is ± {amounts.fixed(now.error, 2)} standard deviations"
     if reason is Reason.WIDE:
         return (
@@ -79,7 +82,7 @@ def advice_reason(advice: Advice, prompts: int) -> str:
     return f"The palette is possible, rests on enough replies, and the {bar}, which is narrow."
 
 
-def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
+def outlook_rows(advice: Advice, wording: Wording = NUMBERS) -> list[tuple[str, str, str, str]]:
     """Return what is measured, now and as forecast for twice the replies and twice the prompts; empty for nothing."""
     outlooks = (advice.now, advice.candidates, advice.prompts)
     rows = []
@@ -95,11 +98,34 @@ def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
         ),
     )
     for label, name, form in forms:
+        if not wording.numbers and label.endswith(", standard deviations"):
+            continue
         numbers = [getattr(outlook, name) for outlook in outlooks]
         if any(map(math.isfinite, numbers)):
             cells = [form(n).replace("-", "−") for n in numbers]
             rows.append((label, cells[0], cells[1], cells[2]))
     return rows
+
+
+def _short(gap: float, wording: Wording) -> str:
+    if wording.numbers:
+        return f"falls {amounts.fixed(gap, 2)} standard deviations short"
+    return wording.miss(gap)
+
+
+def _less(gap: float, wording: Wording) -> str:
+    return f"make that {amounts.fixed(gap, 2)}" if wording.numbers else "bring it closer"
+
+
+def _how_sure(advice: Advice, prompts: int) -> str:
+    """Word a palette that is possible and rests on enough replies: how sure its levels are."""
+    if advice.reason is Reason.WIDE:
+        wanted = amounts.rounded_up(advice.factor * prompts)
+        return (
+            "The palette is possible, and its levels on new prompts are not very sure yet. More prompts make them "
+            f"surer; more replies to each prompt hardly do. About {wanted} prompts in all would be enough."
+        )
+    return "The palette is possible, rests on enough replies, and its levels on new prompts are sure enough."
 
 
 def _times(factor: float) -> str:

@@ -53,7 +53,11 @@ PAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("groups", {}, {}),
     ("sequence", {}, {}),
     ("baselines", {}, {}),
+    ("compare", {}, {}),
     ("tables", {}, {}),
+    ("tables", {}, {"view": "good"}),
+    ("delivery", {}, {}),
+    ("how", {}, {}),
     ("limits", {}, {}),
 ]
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import streamlit as st
 
 from map_core.analysis.sensitivity import local_sensitivity
 from map_core.core import amounts
@@ -17,6 +18,7 @@ from map_core.core.types import Form, Verdict
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
 from map_core.text import sentences
 from pages.view.session.live_answer import LiveAnswer
+from pages.view.shell import markup
 
 
 @dataclass(frozen=True)
@@ -256,3 +258,22 @@ def _price(live: LiveAnswer) -> str:
         return ""
     name, share = sentences.bottleneck(local_sensitivity(solution), live.scene.names)
     return f"The bottleneck here is {name[:1].lower() + name[1:]}: {share[:1].lower() + share[1:]}"
+
+
+def draw_sections(seen: LiveAnswer) -> None:
+    """Draw every piece: a sentence, its formula, and its figures for the palette that is in force."""
+    st.html(
+        markup.note(
+            "Each piece is a sentence, its formula, and its figures for the palette that is in force. Symbols: x a "
+            "prompt, "
+            "y a reply, r its rewards, c the targets, λ the weights, s standard deviations under the base model."
+        )
+    )
+    for piece in formula_sections(seen):
+        with st.expander(piece.title):
+            st.html(markup.note(piece.plain))
+            with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+                for part in piece.parts:
+                    st.latex(part, width="content")
+            if piece.here:
+                st.text(piece.here)

@@ -18,6 +18,7 @@ from map_core.text import sentences
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell import wording as wordings
 from pages.view.shell.replies import draw_reply
 
 #: How hard the weights push in the example, at the most, as a multiple of the palette's own.
@@ -48,8 +49,8 @@ def method_steps(scene: Scene) -> list[tuple[str, str]]:
         ),
         (
             "Your levels",
-            "You say how much of each value you want, or leave it free. Nobody picks weights: they follow from the "
-            "levels.",
+            "You say how much of each value you want, or have no preference. Nobody picks weights: they follow from "
+            "the levels.",
         ),
         (
             "A verdict",
@@ -120,8 +121,11 @@ def _sentence(distribution: Softmax) -> str:
     chances = f"{sentences.chance(top)}, against {sentences.chance(1 / replies)} under the base model"
     carry, most = amounts.fixed(distribution.effective_sample_size, 1), amounts.fixed(math.log(replies), 2)
     return (
-        f"Of {replies} replies the likeliest is drawn with {chances}. {carry} replies carry the choice, and it spends "
-        f"{amounts.nats(distribution.kl)} of the {most} that {replies} replies allow."
+        f"Of {replies} replies the likeliest is drawn with {chances}. {carry} replies carry the choice"
+        + wordings.current().pick(
+            f", and it spends {amounts.nats(distribution.kl)} of the {most} that {replies} replies allow.",
+            f", with {wordings.current().price(distribution.kl)}.",
+        )
     )
 
 

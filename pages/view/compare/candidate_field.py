@@ -7,13 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.figures import candidate_field
 from map_core.service import records
 from map_core.text import sentences
 from pages.view.compare import generator, replies, reply_feed
 from pages.view.compare.comparison import ComparisonView
 from pages.view.shell import component, markup
+from pages.view.shell import wording as wordings
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 
@@ -148,7 +148,7 @@ def _draw_reading(view: ComparisonView) -> None:
         chips = []
         for name, reward in candidate.rewards.items():
             j = table.values.index(name) if name in table.values else -1
-            rank = f", {amounts.percentile(percentiles.percentile_of(j, reward))}" if j >= 0 else ""
+            rank = f", {wordings.current().level(percentiles.percentile_of(j, reward))}" if j >= 0 else ""
             chips.append((j, f"{generator.value_title(view.scene, name)} {sentences.number(reward)}{rank}"))
         st.html(markup.chips(chips, view.scene.theme))
 

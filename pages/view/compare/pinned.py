@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.core.unused_name import unused_name
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
@@ -17,6 +16,7 @@ from pages.view.session import header, kept, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import confirmation, markup
+from pages.view.shell import wording as wordings
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
@@ -127,7 +127,7 @@ def draw_palettes(scene: Scene, assessment: Assessment, candidates: int) -> None
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
             st.html(markup.name(pinned.name), width="content")
             st.html(
-                markup.chips(_target_chips(pinned.palette), scene.theme) or markup.note("every value is free"),
+                markup.chips(_target_chips(pinned.palette), scene.theme) or markup.note("no value has a target"),
                 width="content",
             )
             with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):
@@ -149,7 +149,7 @@ def _target_chips(palette: Palette) -> list[tuple[int, str]]:
     scene = scenes.load(palette.use_case)
     where = [] if palette.use_case == scenes.ALL else [(-1, palette.use_case)]
     return where + [
-        (j, f"{scene.names[j]} {amounts.percentile(palette.targets[name].percentile)}")
+        (j, f"{scene.names[j]} {wordings.current().level(palette.targets[name].percentile)}")
         for j, name in enumerate(scene.table.values)
         if name in palette.targets and not palette.targets[name].free
     ]
@@ -184,7 +184,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
                     high,
                     place,
                     step=1,
-                    format="p%d",
+                    format=f"{wordings.current().mark}%d",
                     key=palette_state.TARGET.of(name).name,
                     on_change=palette_state.on_slider_moved,
                     args=(scene, name),
@@ -192,7 +192,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
 
 
 def _steer(scene: Scene) -> None:
-    """Give the chosen values their targets, and leave the others free."""
+    """Give the chosen values their targets, and the others none."""
     palette = palette_state.history().now
     targets = {
         name: replace(palette.targets[name], free=j not in STEERED.get()) for j, name in enumerate(scene.table.values)

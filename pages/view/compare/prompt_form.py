@@ -16,6 +16,7 @@ from map_core.service.generation import Generation
 from pages.view.compare import chat, generator, reply_feed
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
 CANDIDATES, MAX_CANDIDATES, MAX_DRAWN, MAX_TOKENS = 16, 64, 256, 256
@@ -252,6 +253,11 @@ def draw_number_inputs(scene: Scene) -> None:
     )
 
 
+def _method_title(method: Method) -> str:
+    plain = method is Method.BEST and not wordings.current().numbers
+    return "Always the highest score" if plain else METHODS[method][0]
+
+
 def draw_method() -> None:
     """Draw how one reply is chosen, folded."""
     with st.expander("How replies are drawn", key="how"):
@@ -263,7 +269,7 @@ def _draw_method() -> None:
     method = st.radio(
         "Method",
         list(METHODS),
-        format_func=lambda key: METHODS[key][0],
+        format_func=_method_title,
         captions=[caption for _, caption in METHODS.values()],
         key=METHOD.name,
         persist_state="session",
@@ -274,8 +280,8 @@ def _draw_method() -> None:
             key=ADAPTIVE.name,
             persist_state="session",
             disabled=method is Method.BLOCKS,
-            help=f"Enough is an effective sample size of {TRUSTED_PER_PROMPT:g}. Candidates are drawn as many at a "
-            "time as the number above says.",
+            help=f"Enough are {TRUSTED_PER_PROMPT:g} candidates that carry the choice. Candidates are drawn as many at "
+            "a time as the number above says.",
         )
         st.number_input(
             "Up to",

@@ -12,10 +12,12 @@ from map_core.generation.choice import Choice
 from map_core.generation.request import Method
 from map_core.service.snapshot import GenerationSnapshot
 from map_core.text import sentences
+from map_core.text.wording import Wording, effort
 from pages.view.compare import chat, comparison, generator, prompt_form
 from pages.view.compare.comparison import ComparisonView
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.shell import markup
+from pages.view.shell import wording as wordings
 
 
 def draw_failure(snapshot: GenerationSnapshot) -> None:
@@ -95,24 +97,18 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
     count = len(choice.probabilities)
     if len(view.columns) > 1:
         st.html(markup.name(column.name))
-    st.html(
-        markup.facts(
-            [
-                (
-                    "Probability",
-                    sentences.chance(choice.probabilities[place]),
-                    f"{sentences.chance(1 / count)} under the base",
-                ),
-                ("Effective sample size", f"{amounts.fixed(choice.ess, 1)} of {count}", "candidates carry the choice"),
-                ("Spent", amounts.nats(choice.kl), sentences.spent(choice.kl, count)),
-                (
-                    "log Z",
-                    amounts.fixed(choice.log_z, 2),
-                    f"± {amounts.nats(choice.error)} on the weighted reward",
-                ),
-            ]
-        )
-    )
+    wording = wordings.current()
+    sample = wording.pick("Effective sample size", "What it rests on")
+    carry = f"{amounts.fixed(choice.ess, 1)} of {count}"
+    facts = [
+        ("Probability", sentences.chance(choice.probabilities[place]), f"{sentences.chance(1 / count)} under the base"),
+        (sample, carry, "candidates carry the choice"),
+        (wording.pick("Spent", "Effort"), *_effort(choice.kl, count, wording)),
+    ]
+    if wording.numbers:
+        error = f"± {amounts.nats(choice.error)} on the weighted reward"
+        facts.append(("log Z", amounts.fixed(choice.log_z, 2), error))
+    st.html(markup.facts(facts))
     if view.done and choice.more_would_help:
         st.html(markup.note("More candidates would help: too few carry this choice."))
     if column.weights.note and column.key != "aligned":  # that of today's palette stands above the prompt
@@ -121,12 +117,20 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
         most = math.log(count) - 1 + 1 / count
         st.html(
             markup.note(
-                f"Best of {count} takes the highest weighted reward and not a draw: it spends up to "
-                f"{amounts.nats(most)}. The other figures are those of a draw."
+                wording.pick(f"Best of {count} takes", "The candidate shown is the one with")
+                + " the highest weighted reward and not a draw"
+                + wording.pick(f": it spends up to {amounts.nats(most)}", "")
+                + ". The other figures are those of a draw."
             )
         )
     if view.done:
         st.html(markup.levels_table(*_details(view, column, choice, place), theme=view.scene.theme))
+
+
+def _effort(kl: float, count: int, wording: Wording) -> tuple[str, str]:
+    """Return what a choice has spent, and that against the most that it can."""
+    spent = amounts.nats(kl) if wording.numbers else effort(kl)
+    return spent, sentences.spent(kl, count, wording)
 
 
 def _details(
@@ -148,7 +152,7 @@ def _details(
 
 
 def _draw_rewards(view: ComparisonView) -> None:
-    """Draw the rewards of the replies shown, with their percentiles among the base model's replies."""
+    """Draw the rewards of the replies shown, with their places among the base model's replies."""
     table, places = view.scene.table, [view.base_place, *(view.place(choice) for choice in view.choices)]
     percentiles, rows = view.scene.percentiles, []
     for name in view.generation.request.scored:
@@ -159,14 +163,20 @@ def _draw_rewards(view: ComparisonView) -> None:
                 cells.append("–")
             elif name in table.values:
                 percentile = percentiles.percentile_of(table.values.index(name), reward)
-                cells.append(f"{sentences.number(reward)} ({amounts.percentile(percentile)})")
+                cells.append(f"{sentences.number(reward)} ({wordings.current().level(percentile)})")
             else:
                 cells.append(sentences.number(reward))
         rows.append((_position(view, name), cells))
     if rows:
         st.html(
             markup.levels_table(
-                ["Reward", "Base model", *(column.name for column in view.columns)], rows, theme=view.scene.theme
+                [
+                    wordings.current().pick("Reward", "Score (place out of 100)"),
+                    "Base model",
+                    *(column.name for column in view.columns),
+                ],
+                rows,
+                theme=view.scene.theme,
             )
         )
 

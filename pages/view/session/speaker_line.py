@@ -27,7 +27,8 @@ def draw_speaker_line(change: bool = True) -> None:
     line = f"{told.model}, {told.size}, {table}: {told.good_for}"
     markup = (
         f'<p class="vp-speaks" title="{escape(line, quote=True)}"><b>{escape(told.model)}</b>'
-        f'<span class="vp-speaks-more">, {escape(told.size)}, {escape(table)}</span>: <span class="vp-speaks-more">{escape(told.good_for)}</span>'
+        f'<span class="vp-speaks-more">, {escape(told.size)}, {escape(table)}</span>: '
+        f'<span class="vp-speaks-more">{escape(told.good_for)}</span>'
         f'<span class="vp-speaks-short" aria-hidden="true">{escape(told.short)}</span></p>'
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="speaks"):

@@ -15,6 +15,7 @@ from map_core.studies.comparisons import Comparison, read_comparisons
 from map_core.studies.delivery import DeliveryStudy, fingerprint
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
+from pages.view.shell import wording as wordings
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     compared = table.with_name("comparisons.jsonl") if table == scenes.DEFAULT_TABLE else None
     return DeliveryEvidence(
         study,
-        DeliveryFigureData(study.graded, study.percentiles, names, colours, scene.theme),
+        DeliveryFigureData(study.graded, study.percentiles, names, colours, scene.theme, wordings.current()),
         study.made.get("table") == _fingerprint(str(table), table.stat().st_mtime),
         command,
         int(sizes.argmax()),

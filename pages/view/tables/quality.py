@@ -22,6 +22,7 @@ from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import account, background, markup, tabs
+from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 from pages.view.tables import build_form
@@ -95,8 +96,8 @@ def _draw_advice(scene: Scene, job: Job) -> None:
     advice: Advice = job.result
     with st.container(border=True, key="advice"):
         st.header(words.HEADLINES[advice.help])
-        st.text(words.advice_reason(advice, scene.oracle.counted_prompts))
-        if rows := words.outlook_rows(advice):
+        st.text(words.advice_reason(advice, scene.oracle.counted_prompts, wordings.current()))
+        if rows := words.outlook_rows(advice, wordings.current()):
             header = ("", "this table", "twice the replies, predicted", "twice the prompts, predicted")
             st.html(markup.levels_table(header, [(-1, row) for row in rows], wide=True))
         _draw_more(scene, advice)
@@ -109,12 +110,13 @@ def _draw_ranges(scene: Scene, job: Job) -> None:
     rows = []
     for j, name in enumerate(scene.names):
         ends = (0.0, ranges.trusted[j], ranges.furthest[j])
-        percentiles = [amounts.percentile(scene.percentile(j, float(level))) for level in ends]
+        percentiles = [wordings.current().level(scene.percentile(j, float(level))) for level in ends]
         rows.append((j, (capitalised(name), *percentiles)))
     st.html(markup.levels_table(("Value", "base model", "reliable", "possible"), rows, wide=True))
     st.html(
         markup.note(
-            "In percentiles of the base model's own replies. Reliable: enough replies carry the weight. Possible: "
+            wordings.current().pick("In percentiles", "As places out of 100")
+            + " of the base model's own replies. Reliable: enough replies carry the weight. Possible: "
             "every prompt answered with its best reply."
         )
     )
