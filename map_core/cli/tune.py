@@ -191,7 +191,7 @@ def summary(record: Mapping[str, Any]) -> str:
     """Return what a tuning came to on held-out prompts, in lines."""
     evidence = record["evidence"]
     if evidence is None:
-        return "There are no held-out prompts with replies, so nothing is known of new prompts yet."
+        return "Nothing is known of new prompts yet: no held-out replies were looked at."
     lines = [f"On {evidence['prompts']} prompts that were not tuned on, by importance weights:"]
     width = max(map(len, evidence["levels"])) + 2
     lines.append(f"{'value':{width}}{'base':>10}{'tuned':>10}{'forecast':>10}{'lambda':>10}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,20 +80,8 @@ def held_out_prompts(table: RewardTable, record: Mapping[str, Any], most: int | 
         raise InputError("The model was tuned on every prompt of the table, so none is left to check it on.")
     if most is not None and most < len(numbers):
         numbers = [numbers[place] for place in np.linspace(0, len(numbers) - 1, most).astype(int)]
-    chosen = table.take(numbers)
     # Held out of the solve: here they are what is looked at, and all count alike.
-    return RewardTable(
-        values=chosen.values,
-        rewards=chosen.rewards,
-        offsets=chosen.offsets,
-        prompt_ids=chosen.prompt_ids,
-        prompts=chosen.prompts,
-        use_cases=chosen.use_cases,
-        replies=chosen.replies,
-        tokens=chosen.tokens,
-        log_probs=chosen.log_probs,
-        metadata=chosen.metadata,
-    )
+    return replace(table, held_out=np.empty(0, dtype=bool), weights=np.empty(0)).take(numbers)
 
 
 def _draw(

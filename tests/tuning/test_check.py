@@ -73,6 +73,19 @@ def test_the_verdict_is_that_of_the_difference_on_the_same_prompts(replies, outc
     assert check.outcome(0) is outcome
 
 
+def test_the_prompts_that_were_not_tuned_on_are_looked_at_whether_the_table_holds_them_out_or_not():
+    from map_core.cli.verify_tuned import held_out_prompts
+
+    whole = table([[0.0, 1.0]] * 4)
+    for given in (whole, replace(whole, held_out=np.array([True, False, True, False]), weights=np.full(4, 2.0))):
+        chosen = held_out_prompts(given, {"held_out": ["p0", "p2"]})
+        assert chosen.prompt_ids == ("p0", "p2")
+        assert chosen.counted.all()
+        assert held_out_prompts(given, {"held_out": ["p0", "p1", "p2"]}, most=2).prompt_ids == ("p0", "p2")
+    with pytest.raises(InputError, match="tuned on every prompt"):
+        held_out_prompts(whole, {"held_out": []})
+
+
 def test_what_cannot_be_compared_is_refused():
     base = table([[0.0, 1.0]] * 2)
     with pytest.raises(InputError, match="other prompts"):
