@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.cli.demands import DemandOptions, demand_options
 from map_core.cli.inputs import LoadedTable, open_table, read_palettes
 from map_core.cli.options import table_options, target_options
 from map_core.cli.output import by_name, columns, print_json
@@ -28,6 +29,7 @@ from map_core.text.sentences import HEADLINES
 @click.command()
 @table_options
 @target_options
+@demand_options
 @click.option("--level", default=0.9, show_default=True, help="Probability that each interval holds the truth.")
 @click.option("--draws", default=1000, show_default=True, help="Bootstrap draws of the prompts.")
 @click.option("--folds", default=2, show_default=True, help="Parts of the held-out check.")
@@ -39,6 +41,7 @@ def confidence(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
+    beside: DemandOptions,
     level: float,
     draws: int,
     folds: int,
@@ -58,7 +61,7 @@ def confidence(
         raise click.UsageError(f"--level is {level}; expected a number between 0 and 1, such as 0.9.")
     if seed < 0:
         raise click.UsageError(f"--seed is {seed}; expected 0 or more.")
-    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file, beside)
     oracle, attainable = opened.oracle, AttainableLevels(opened.oracle)
     for palette in palettes:
         try:

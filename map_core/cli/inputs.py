@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from map_core.cli.demands import FIELDS, DemandOptions, read_demands, with_cohort_floors
 from map_core.core.reward_levels import RewardLevels
 from map_core.core.types import Form
 from map_core.data import table_file
-from map_core.data.derived_columns import Cohort
+from map_core.data.derived_columns import Cohort, DerivedColumn
 from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, known_fields, read_text
 from map_core.errors import InputError
+from map_core.feasibility.cuts import Demands, with_demands
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.column_names import parse_cohort
 from map_core.palettes.target_columns import checked_cohort, with_target_columns
@@ -68,20 +70,25 @@ class PaletteTargets:
         levels: (value,) in reward units, NaN for free values.
         targets: (value,) in standard deviations above base, NaN for free values.
         record: the whole JSON object of a line of --targets-file; empty for --target.
+        cuts: (value,) bool, columns of tails and worst means, which must not be relaxed.
+        demands: what is asked for beside targets.
     """
 
     levels: np.ndarray
     targets: np.ndarray
     record: Mapping[str, Any]
+    cuts: np.ndarray
+    demands: Demands
 
 
 def read_palettes(
-    opened: LoadedTable, pairs: Sequence[str], targets_file: Path | None
+    opened: LoadedTable, pairs: Sequence[str], targets_file: Path | None, beside: DemandOptions | None = None
 ) -> tuple[LoadedTable, list[PaletteTargets]]:
     """Read the palettes of --target or --targets-file, all of them before any is solved.
 
     Returns:
-        The table, with the columns of shares and cohorts that the targets name as further values, and the palettes.
+        The table, with the columns of shares and cohorts that the targets name as further values, and of what is asked
+        for beside them, and the palettes.
 
     Raises:
         click.UsageError: neither or both are given, a line is no palette, or a level cannot be read.
@@ -89,16 +96,39 @@ def read_palettes(
     if bool(pairs) == (targets_file is not None):
         raise click.UsageError("Give targets either by --target NAME=LEVEL (as often as needed) or by --targets-file.")
     written = _lines(targets_file) if targets_file else [("", {"targets": read_pairs("--target", pairs)})]
+    plain, options = opened, beside or DemandOptions()
+    demands, asked = [], []
     for source, record in written:
         try:  # each by itself first, so that a message has its place
-            with_columns(opened, [record["targets"]])
+            asked.append(with_cohort_floors(record, checked_names(record["targets"]), options, opened.table))
+            with_columns(opened, asked[-1:])
+            demands.append(read_demands(record, options, opened.table, opened.oracle))
         except InputError as error:
             raise click.UsageError(f"{source}{error}") from error
-    wider, resolved = with_columns(opened, [record["targets"] for _, record in written])
-    return wider, [
-        PaletteTargets(levels, wider.oracle.standardise(levels), record)
-        for levels, (_, record) in zip(resolved, written, strict=True)
-    ]
+    opened, levels = with_columns(opened, asked)
+    size = len(opened.table.values)
+    cuts: list[tuple[DerivedColumn, ...]] = []
+    for number, (row, demand) in enumerate(zip(levels, demands, strict=True), start=1):
+        try:
+            found = with_demands(opened.table, opened.oracle, row, demand).columns if demand else ()
+        except InputError as error:
+            raise click.UsageError(f"{written[number - 1][0]}{error}") from error
+        several = len(written) > 1
+        cuts.append(tuple(replace(cut, name=f"{cut.name} [{number}]") if several else cut for cut in found))
+    if any(cuts):
+        table = opened.table.with_columns([cut for of_palette in cuts for cut in of_palette], opened.oracle.form)
+        opened = LoadedTable(table, MemoryOracle.of(table, opened.oracle.form))
+    palettes, first = [], size
+    for row, own, demand, (_, record) in zip(levels, cuts, demands, written, strict=True):
+        whole = np.full(len(opened.table.values), np.nan)
+        whole[:size] = row
+        whole[first : first + len(own)] = [cut.centre for cut in own]
+        locked = np.zeros(len(whole), dtype=bool)
+        locked[first : first + len(own)] = [not cut.mix for cut in own]
+        first += len(own)
+        of_rewards = RewardLevels.of(whole)
+        palettes.append(PaletteTargets(of_rewards, opened.oracle.standardise(of_rewards), record, locked, demand))
+    return (plain if opened.table is plain.table else opened), palettes
 
 
 def with_columns(opened: LoadedTable, palettes: Sequence[Any]) -> tuple[LoadedTable, list[RewardLevels]]:
@@ -184,7 +214,7 @@ def value_positions(opened: LoadedTable, option: str, names: Iterable[str]) -> l
 
 
 #: What a line of a targets file may say that changes what comes of it.
-_PALETTE_FIELDS = ("targets", "name", "use_case", "importance", "palette", "note", "colour")
+_PALETTE_FIELDS = ("targets", "name", "use_case", "importance", "palette", "note", "colour", *FIELDS)
 
 
 def _lines(path: Path) -> list[tuple[str, Mapping[str, Any]]]:

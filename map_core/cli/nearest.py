@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.cli.demands import DemandOptions, demand_options
 from map_core.cli.inputs import LoadedTable, PaletteTargets, open_table, read_pairs, read_palettes, value_positions
 from map_core.cli.options import budget_option, lock_option, table_options, target_options
 from map_core.cli.output import by_name, columns, describe_columns, print_json
@@ -23,6 +24,7 @@ from map_core.oracle import Oracle
 @click.command()
 @table_options
 @target_options
+@demand_options
 @lock_option("A value whose target must not be lowered.")
 @click.option(
     "--importance",
@@ -39,6 +41,7 @@ def nearest(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
+    beside: DemandOptions,
     locked: tuple[str, ...],
     importances: tuple[str, ...],
     budget: float | None,
@@ -53,7 +56,7 @@ def nearest(
       python -m map_core nearest --target helpfulness=p99 --target humor=p95
       python -m map_core nearest --target helpfulness=p99 --target humor=p80 --lock humor --budget 1 --json
     """  # noqa: D301
-    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file, beside)
     held = np.zeros(len(opened.oracle.values), dtype=bool)
     held[value_positions(opened, "--lock", locked)] = True
     importance = _importances(opened, importances)
@@ -66,7 +69,7 @@ def nearest(
                 opened.oracle,
                 palette.targets,
                 budget=budget,
-                locked=held,
+                locked=held | palette.cuts,
                 importance=importance,
                 attainable=attainable,
             )
@@ -74,7 +77,7 @@ def nearest(
             raise click.UsageError(str(error)) from error
         result = _describe(nearest_palette, opened, palette) | {"status": "found"}
         if nearest_palette is None:
-            kept = attainable.margin(np.where(held, palette.targets, np.nan))
+            kept = attainable.margin(np.where(held | palette.cuts, palette.targets, np.nan))
             result["status"] = "locked_over_budget" if kept.attainable else "locked_out_of_reach"
         print_json(result) if as_json else click.echo(_as_text(result, opened))
 

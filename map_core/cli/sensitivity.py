@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve, local_sensitivity, sensitivity_curve
+from map_core.cli.demands import DemandOptions, demand_options
 from map_core.cli.inputs import PaletteTargets, open_table, read_palettes, value_positions
 from map_core.cli.options import table_options, target_options
 from map_core.cli.output import by_name, columns, print_json
@@ -23,6 +24,7 @@ from map_core.solver.newton import Solution, solve
 @click.command()
 @table_options
 @target_options
+@demand_options
 @click.option("--sweep", "swept", multiple=True, metavar="NAME", help="Move the target of this value; the others stay.")
 @click.option("--points", type=click.IntRange(min=2), default=41, show_default=True, help="Points of a sweep.")
 def sensitivity(
@@ -32,6 +34,7 @@ def sensitivity(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
+    beside: DemandOptions,
     swept: tuple[str, ...],
     points: int,
 ) -> None:
@@ -45,7 +48,7 @@ def sensitivity(
       python -m map_core sensitivity --target helpfulness=p70 --target humor=+0.3sd
       python -m map_core sensitivity --target humor=p70 --target kindness=p60 --sweep humor --json
     """  # noqa: D301
-    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file, beside)
     oracle = opened.oracle
     values = value_positions(opened, "--sweep", swept)
     attainable = AttainableLevels(oracle)

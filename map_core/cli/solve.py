@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.cli.demands import DemandOptions, demand_options
 from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.nearest import describe_nearest
 from map_core.cli.options import budget_option, table_options, target_options
@@ -20,6 +21,7 @@ from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
 from map_core.feasibility import MARGIN_TOLERANCE, Assessment, AttainableLevels, Conflict, assess, smallest_conflict
+from map_core.feasibility.cuts import measured
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.solver.newton import solve as solve_weights
 
@@ -27,6 +29,7 @@ from map_core.solver.newton import solve as solve_weights
 @click.command()
 @table_options
 @target_options
+@demand_options
 @click.option(
     "--ranges", "with_ranges", is_flag=True, help="Add the levels that each value can have beside the others' targets."
 )
@@ -44,6 +47,7 @@ def solve(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
+    beside: DemandOptions,
     with_ranges: bool,
     budget: float | None,
     candidates: int | None,
@@ -66,7 +70,7 @@ def solve(
       python -m map_core solve --target humor=p70 --candidates 16 --budget 1
       python -m map_core solve my-table.parquet --targets-file palettes.jsonl --json
     """  # noqa: D301
-    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file, beside)
     oracle = (
         opened.oracle
         if candidates is None
@@ -78,11 +82,19 @@ def solve(
         began = time.perf_counter()
         solution = solve_weights(oracle, targets)
         solve_ms = 1e3 * (time.perf_counter() - began)
-        assessment = assess(oracle, targets, solution=solution, attainable=attainable, budget=budget)
+        assessment = assess(
+            oracle, targets, solution=solution, attainable=attainable, budget=budget, locked=palette.cuts
+        )
         conflict = smallest_conflict(attainable, targets) if assessment.verdict is Verdict.OUT_OF_REACH else None
         result = describe(assessment, conflict, oracle, palette.levels)
         if with_ranges:
             result["ranges"] = _ranges(attainable, targets)
+        reached = assessment.solution or (assessment.nearest.solution if assessment.nearest else None)
+        result["beside"] = (
+            measured(palette.demands, opened.table, oracle, palette.levels, reached.weights)
+            if palette.demands and reached and candidates is None
+            else None
+        )
         result["columns"] = describe_columns(opened.table.derived)
         result |= {"budget": budget, "candidates": candidates, "steps": solution.steps, "solve_ms": solve_ms}
         print_json(result) if as_json else click.echo(_as_text(result, opened.table))
@@ -172,8 +184,27 @@ def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
     if "ranges" in result:
         shown |= {"lowest": {name: low for name, (low, _) in result["ranges"].items()}}
         shown |= {"highest": {name: high for name, (_, high) in result["ranges"].items()}}
+    lines += _beside_as_text(result["beside"] or {})
     lines += columns(table.values, shown)
     return "\n".join(lines) + "\n"
+
+
+def _beside_as_text(beside: Mapping[str, Mapping[str, float]]) -> list[str]:
+    lines = [
+        f"The tail of {value} is no worse than the base model's anywhere."
+        if excess <= 1e-5
+        else f"The tail of {value} is worse than the base model's, by {amounts.fixed(excess, 4)} at most."
+        for value, excess in beside.get("tails", {}).items()
+    ]
+    for name, level in beside.get("worst", {}).items():
+        value, _, share = name.rpartition(":")
+        lines.append(
+            f"The mean of the worst {100 * float(share):g} of 100 replies on {value}: {amounts.fixed(level, 4)}."
+        )
+    if mix := beside.get("mix"):
+        lowest = ", ".join(f"{name} {amounts.fixed(level, 4)}" for name, level in mix.items())
+        lines.append(f"Under the worst mix of prompts: {lowest}.")
+    return lines
 
 
 def _conflict_as_text(conflict: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from map_core.core.assets import DEFAULTS
 from map_core.core.atomic_files import atomic_write
 from map_core.data.reward_table import READING, RewardTable, refuse_unusable
-from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, is_counter, is_number
+from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, is_counter, is_number, is_text
 from map_core.errors import InputError
 
 #: The embedded table, opened where no other is named.
@@ -68,7 +68,8 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     for name in REPLY_COLUMNS[:-1]:  # held_out: see below
         if name in data.column_names and (reason := departure(data.schema.field(name))):
             raise InputError(f"{path} cannot be read: {reason}. Save the column with that type, or import the file.")
-    values, added = value_columns(data.schema, metadata, path)
+    labels = _labels(data)
+    values, added = value_columns(data.schema, metadata, path, labels)
     if added:
         metadata = {**metadata, READING: [*metadata.get(READING, ()), *added]}
     rewards = np.column_stack([_numbers(data, name) for name in values])
@@ -110,7 +111,22 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
         metadata=metadata,
         weights=weights,
         held_out=held_out,
+        labels={name: tuple(str(label) for label in data[name].take(first).to_pylist()) for name in labels},
     )
+
+
+def _labels(data: pa.Table) -> tuple[str, ...]:
+    """Return the further columns of text that say one thing a prompt, such as its language or segment."""
+    key = "prompt_id" if "prompt_id" in data.column_names else "prompt"
+    texts = [name for name in data.column_names if is_text(data.schema.field(name).type)]
+    prompts = len(data[key].unique())
+
+    def tells_prompts_apart(name: str) -> bool:
+        pairs = pa.table({"prompt": data[key], "label": data[name].cast(pa.string())})
+        one_each = pairs.group_by(["prompt", "label"]).aggregate([]).num_rows == prompts
+        return one_each and not data[name].null_count and len(data[name].unique()) > 1
+
+    return tuple(name for name in texts if name not in REPLY_COLUMNS and tells_prompts_apart(name))
 
 
 def _refuse_two_texts(ids: Sequence[str], prompts: Sequence[str], path: Path) -> None:
@@ -208,7 +224,11 @@ def as_arrow(table: RewardTable) -> pa.Table:
         held_out = table.held_out if table.held_out.size else np.zeros(len(counts), dtype=bool)
         columns |= {"weight": weights[repeat], "held_out": held_out[repeat]}
     columns |= {name: table.rewards[:, j] for j, name in enumerate(table.values)}
-    return pa.table(columns, schema=table_schema(table.values, table.metadata, weighted))
+    schema = table_schema(table.values, table.metadata, weighted)
+    for name, entries in table.labels.items():
+        schema = schema.append(pa.field(name, pa.string()))
+        columns[name] = [entries[i] for i in repeat]
+    return pa.table(columns, schema=schema)
 
 
 def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
@@ -248,9 +268,15 @@ def _metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
 
 
 def value_columns(
-    schema: pa.Schema, metadata: Mapping[str, Any], path: Path
+    schema: pa.Schema, metadata: Mapping[str, Any], path: Path, labels: Collection[str] = ()
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the columns of values, and sentences on columns that the metadata do not name.
+
+    Args:
+        schema: of the file.
+        metadata: of the table.
+        path: of the file, for messages.
+        labels: columns of text that prompts are told apart by.
 
     Raises:
         InputError: there are none, or the file lacks one that the metadata name.
@@ -264,7 +290,7 @@ def value_columns(
     numeric = tuple(name for name in others if is_number(schema.field(name).type) and name not in counters)
     if not named and not numeric:
         raise InputError(f"{path} has no column of numbers that could be a value's rewards.")
-    left_out = [name for name in others if name not in (*numeric, *counters)]
+    left_out = [name for name in others if name not in (*numeric, *counters, *labels)]
     added = numeric if named else ()
     notes = [f"{name!r} was added to the file after it was built, and is taken as a value." for name in added]
     if left_out:

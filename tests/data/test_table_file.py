@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,29 @@ def test_every_command_says_how_a_foreign_file_was_read(tmp_path: Path, capsys: 
         assert "is read as an import reads it: 'tokens' holds int64 and not lists of token numbers; 'safe'" in error
         assert "Left out: tokens." in error
         assert "Traceback" not in error
+
+
+def test_texts_that_are_one_a_prompt_tell_cohorts_apart(tmp_path: Path):
+    table = make_table(prompts=4, candidates=3)
+    labelled = replace(table, labels={"language": ("de", "en", "de", "en")})
+    table_format.save(labelled, tmp_path / "table.parquet")
+    read = table_format.load(tmp_path / "table.parquet")
+    assert read.labels == labelled.labels
+    assert read.labels_of("language") == ("de", "en", "de", "en")
+    assert read.take([1, 2]).labels == {"language": ("en", "de")}
+    assert not any("language" in note for note in read.reading)
+
+
+def test_texts_that_differ_between_replies_are_left_out_as_before(tmp_path: Path):
+    table = make_table(prompts=4, candidates=3)
+    data = table_format.as_arrow(table)
+    data = data.append_column("judge", pa.array([f"note {i}" for i in range(data.num_rows)]))
+    pq.write_table(data, tmp_path / "table.parquet")
+    read = table_format.load(tmp_path / "table.parquet")
+    assert read.labels == {}
+    assert any("'judge'" in note for note in read.reading)
+
+
+def test_a_label_needs_an_entry_a_prompt():
+    with pytest.raises(InputError, match="label 'language' has 1 entries; expected 4"):
+        replace(make_table(prompts=4, candidates=3), labels={"language": ("de",)})

@@ -1,0 +1,242 @@
+"""Tails, worst means and other mixes of prompts: cases by hand, other solvers, laws, bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cvxpy
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from map_core.core.types import Form, Verdict
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.feasibility import assess
+from map_core.feasibility.cuts import (
+    Cut,
+    Demands,
+    WorstMean,
+    measured,
+    reply_probabilities,
+    tail_excess,
+    with_demands,
+    worst_mean,
+    worst_mix,
+)
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import Solution, Status, solve
+from tests.palettes.test_target_columns import table_of
+from tests.tables import make_table
+
+SEEDS = st.integers(0, 10_000)
+few = settings(max_examples=15, deadline=None)
+
+
+def cut_of(table: RewardTable, levels: np.ndarray, demands: Demands, form: Form | None = None) -> tuple[Cut, Solution]:
+    cut = with_demands(table, MemoryOracle.of(table, form), levels, demands)
+    return cut, solve(cut.oracle, cut.oracle.standardise(cut.levels))
+
+
+def levels_of(table: RewardTable, **above: float) -> np.ndarray:
+    """Targets so many standard deviations above base."""
+    oracle = MemoryOracle.of(table)
+    levels = np.full(len(table.values), np.nan)
+    for name, deviations in above.items():
+        j = table.index(name)
+        levels[j] = oracle.base[j] + deviations * oracle.scale[j]
+    return levels
+
+
+def test_a_tail_by_hand():
+    # Free, the share of the worst reply would grow from 1/3 to 0.45; with the tail kept it is 1/3.
+    table = table_of([[0, 1], [1, 0], [2, 1]], [3])
+    levels = np.array([np.nan, 0.9])
+    free = solve(MemoryOracle.of(table), MemoryOracle.of(table).standardise(levels))
+    assert free.kl == pytest.approx(0.149697, abs=1e-6)
+    cut, solution = cut_of(table, levels, Demands(tails=("humor",)))
+    assert cut.settled
+    assert reply_probabilities(cut.table, cut.oracle, solution.weights) == pytest.approx(
+        [1 / 3, 0.1, 17 / 30], abs=1e-5
+    )
+    assert solution.kl == pytest.approx(0.180292, abs=1e-5)
+
+
+def primal(table: RewardTable, levels: np.ndarray, more: Callable[[cvxpy.Variable], list[cvxpy.Constraint]]) -> float:
+    """The least KL by a conic solver, over the probabilities of each prompt's replies."""
+    counts = table.candidates
+    shape = (len(counts), int(counts[0]))
+    p = cvxpy.Variable(shape, nonneg=True)
+    constraints = [cvxpy.sum(p, axis=1) == 1, *more(p)]
+    for j, level in enumerate(levels):
+        if not np.isnan(level):
+            constraints.append(cvxpy.sum(cvxpy.multiply(p, table.rewards[:, j].reshape(shape))) / shape[0] >= level)
+    kl = cvxpy.sum(cvxpy.kl_div(p, np.full(shape, 1 / shape[1]))) / shape[0]
+    problem = cvxpy.Problem(cvxpy.Minimize(kl), constraints)
+    problem.solve(solver=cvxpy.CLARABEL)
+    return float(problem.value)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_constraints_of_a_tail_given_to_a_conic_solver(seed: int):
+    table = make_table(prompts=5, candidates=8, seed=seed, correlation=-0.8)
+    levels = levels_of(table, helpfulness=0.3)
+    j = table.index("harmlessness")
+    rewards = table.rewards[:, j].reshape(5, 8)
+
+    def every_threshold(p: cvxpy.Variable) -> list[cvxpy.Constraint]:
+        return [
+            cvxpy.sum(cvxpy.multiply(p, np.minimum(rewards, t))) / 5 >= np.minimum(rewards, t).mean()
+            for t in np.unique(rewards)
+        ]
+
+    cut, solution = cut_of(table, levels, Demands(tails=("harmlessness",)))
+    assert cut.settled
+    assert solution.kl == pytest.approx(primal(table, levels, every_threshold), abs=2e-6)
+    base = np.full(40, 1 / 40)
+    masses = reply_probabilities(cut.table, cut.oracle, solution.weights)
+    assert tail_excess(table.rewards[:, j], masses, base)[0] < 1e-5
+
+
+@pytest.mark.parametrize(("seed", "rho"), [(0, 0.05), (1, 0.2), (2, 1.0), (3, 10.0)])
+def test_every_mix_within_a_distance_given_to_a_conic_solver(seed: int, rho: float):
+    table = make_table(prompts=5, candidates=8, seed=seed)
+    levels = levels_of(table, humor=0.2)
+    rewards = table.rewards[:, table.index("humor")].reshape(5, 8)
+
+    def robust(p: cvxpy.Variable) -> list[cvxpy.Constraint]:
+        # By duality: the lowest mean is the maximum over a >= 0 of -a rho - a log E exp(-m / a).
+        m = cvxpy.sum(cvxpy.multiply(p, rewards), axis=1)
+        a, shift, e = cvxpy.Variable(nonneg=True), cvxpy.Variable(), cvxpy.Variable(5)
+        cone = cvxpy.constraints.ExpCone(-m - shift, a * np.ones(5), e)
+        return [cone, cvxpy.sum(e) / 5 <= a, -a * rho - shift >= levels[table.index("humor")]]
+
+    cut, solution = cut_of(table, levels, Demands(mix=rho))
+    if solution.status is Status.CONVERGED:
+        assert cut.settled
+        assert solution.kl == pytest.approx(primal(table, levels, robust), abs=1e-5)
+        found = measured(Demands(mix=rho), cut.table, cut.oracle, cut.levels, solution.weights)["mix"]["humor"]
+        assert found >= levels[table.index("humor")] - 1e-5
+    else:
+        assert assess(cut.oracle, cut.oracle.standardise(cut.levels)).verdict is Verdict.OUT_OF_REACH
+        # The prompt whose best reply is least, alone, decides where any mix may come.
+        assert rewards.max(axis=1).min() < levels[table.index("humor")]
+
+
+def test_a_mix_by_hand():
+    mix, level = worst_mix(np.array([0.0, 1.0]), np.array([0.5, 0.5]), 0.5 * (1.5 * np.log(1.5) + 0.5 * np.log(0.5)))
+    assert mix == pytest.approx([1.5, 0.5])
+    assert level == pytest.approx(0.25)
+
+
+@few
+@given(seed=SEEDS, rho=st.floats(0.0, 3.0))
+def test_the_worst_mix_keeps_its_distance_and_is_no_better_than_random_ones(seed: int, rho: float):
+    rng = np.random.default_rng(seed)
+    levels, masses = rng.normal(size=6), rng.dirichlet(np.ones(6))
+    mix, lowest = worst_mix(levels, masses, rho)
+    assert masses @ mix == pytest.approx(1.0)
+    assert masses @ (mix * np.log(np.maximum(mix, 1e-300))) <= rho + 1e-9
+    for _ in range(50):
+        other = rng.dirichlet(np.ones(6)) / masses
+        if masses @ (other * np.log(other)) <= rho:
+            assert masses @ (other * levels) >= lowest - 1e-9
+
+
+@few
+@given(seed=SEEDS)
+def test_no_distance_is_the_table_itself_and_equal_levels_have_no_worst_mix(seed: int):
+    levels = np.random.default_rng(seed).normal(size=5)
+    assert worst_mix(levels, np.full(5, 0.2), 0.0)[1] == pytest.approx(levels.mean())
+    assert worst_mix(np.full(5, levels[0]), np.full(5, 0.2), 1.0)[1] == pytest.approx(levels[0])
+    assert worst_mix(levels, np.full(5, 0.2), 1e3)[1] == pytest.approx(levels.min())
+
+
+@few
+@given(seed=SEEDS, form=st.sampled_from(list(Form)))
+def test_a_tail_by_itself_costs_nothing_and_never_makes_a_palette_cheaper(seed: int, form: Form):
+    table = make_table(prompts=4, candidates=8, seed=seed)
+    _, alone = cut_of(table, np.full(4, np.nan), Demands(tails=("humor", "positivity")), form)
+    assert alone.kl == pytest.approx(0.0, abs=1e-9)
+    levels = levels_of(table, helpfulness=0.2)
+    oracle = MemoryOracle.of(table, form)
+    cut, solution = cut_of(table, levels, Demands(tails=("humor", "harmlessness")), form)
+    if solution.status is Status.CONVERGED:
+        assert solution.kl >= solve(oracle, oracle.standardise(levels)).kl - 1e-7
+        found = measured(Demands(tails=("humor", "harmlessness")), cut.table, cut.oracle, cut.levels, solution.weights)
+        assert all(excess < 1e-4 for excess in found["tails"].values())
+
+
+@few
+@given(seed=SEEDS, share=st.floats(0.05, 1.0))
+def test_a_worst_mean_is_that_of_sorted_replies(seed: int, share: float):
+    rng = np.random.default_rng(seed)
+    rewards, masses = rng.normal(size=9).round(1), rng.dirichlet(np.ones(9))
+    order, left, total = np.argsort(rewards), share, 0.0
+    for k in order:
+        total += min(masses[k], left) * rewards[k]
+        left -= min(masses[k], left)
+    assert worst_mean(rewards, masses, share) == pytest.approx(total / share)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_threshold_of_a_worst_mean_is_no_dearer_than_any_of_a_grid(seed: int):
+    table = make_table(prompts=5, candidates=8, seed=seed)
+    rewards = table.rewards[:, table.index("humor")].reshape(5, 8)
+    level, share = float(np.quantile(rewards, 0.15)), 0.2
+    demands = Demands(worst=(WorstMean("humor", share, level),))
+    cut, solution = cut_of(table, np.full(4, np.nan), demands)
+    assert cut.settled
+    found = measured(demands, cut.table, cut.oracle, cut.levels, solution.weights)["worst"]["humor:0.2"]
+    assert found == pytest.approx(level, abs=1e-6)
+
+    def at(threshold: float) -> float:
+        floor = threshold - share * (threshold - level)
+        try:
+            return primal(
+                table,
+                np.full(4, np.nan),
+                lambda p: [cvxpy.sum(cvxpy.multiply(p, np.minimum(rewards, threshold))) / 5 >= floor],
+            )
+        except cvxpy.SolverError:
+            return np.inf
+
+    grid = [at(t) for t in np.unique(rewards[rewards >= level])]
+    assert solution.kl <= min(kl for kl in grid if np.isfinite(kl)) + 1e-6
+
+
+def test_a_worst_mean_of_all_replies_is_the_mean():
+    table = make_table(prompts=5, candidates=8)
+    levels = levels_of(table, humor=0.3)
+    oracle = MemoryOracle.of(table)
+    whole = WorstMean("humor", 1.0, float(levels[table.index("humor")]))
+    _, solution = cut_of(table, np.full(4, np.nan), Demands(worst=(whole,)))
+    assert solution.kl == pytest.approx(solve(oracle, oracle.standardise(levels)).kl, abs=1e-8)
+
+
+def test_out_of_reach_keeps_its_tail_in_the_nearest_palette():
+    table = make_table(prompts=5, candidates=8, correlation=-0.9)
+    cut, _ = cut_of(table, levels_of(table, helpfulness=3.0), Demands(tails=("harmlessness",)))
+    locked = np.arange(len(cut.levels)) >= len(table.values)
+    assessment = assess(cut.oracle, cut.oracle.standardise(cut.levels), locked=locked)
+    assert assessment.verdict is Verdict.OUT_OF_REACH
+    assert assessment.nearest is not None
+    masses = reply_probabilities(cut.table, cut.oracle, assessment.nearest.solution.weights)
+    assert tail_excess(table.rewards[:, table.index("harmlessness")], masses, np.full(40, 1 / 40))[0] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("demands", "form", "message"),
+    [
+        (Demands(tails=("wit",)), Form.PER_PROMPT, "Unknown value 'wit'"),
+        (Demands(worst=(WorstMean("humor", 0.0, 1.0),)), Form.PER_PROMPT, "above 0 and at most 1"),
+        (Demands(worst=(WorstMean("humor", 1.5, 1.0),)), Form.PER_PROMPT, "above 0 and at most 1"),
+        (Demands(mix=-0.1), Form.PER_PROMPT, "expected 0 or more"),
+        (Demands(mix=0.1), Form.POOLED, "need the per-prompt form"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said(demands: Demands, form: Form, message: str):
+    table = make_table()
+    with pytest.raises(InputError, match=message):
+        with_demands(table, MemoryOracle.of(table, form), np.full(4, np.nan), demands)
