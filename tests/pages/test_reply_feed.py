@@ -172,9 +172,14 @@ def test_a_feed_goes_with_its_visit(scene, generation):
         assert socket.receive_json() == {"unknown": 1}
 
 
-def test_a_frame_is_bounded_however_long_a_reply_is(feed, generation):
+def test_a_frame_is_bounded_however_long_prompt_and_replies_are(scene):
+    request = GenerationRequest("Why? " * 40_000, {scene.table.values[0]: 1.0}, candidates=4)
+    generation, feed = Generation(request, lambda _: None), reply_feed.ReplyFeed()
+    generation.apply(Begun(request.base))
+    feed.show(shown(scene, generation))
     write(generation, "word " * 100_000)
     told, _ = feed.frame(None)
+    assert told["replies"]["prompt"].startswith("Why? Why?")
     assert len(json.dumps(told)) < 5 * reply_panel.MAX_REPLY_LENGTH
     assert told["replies"]["slots"][0]["whole"] is not None or len(told["replies"]["slots"][0]["nodes"]) == 1
 

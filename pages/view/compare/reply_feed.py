@@ -12,6 +12,7 @@ import json
 import math
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,8 +30,8 @@ from pages.view.shell.session_keys import Key
 
 FEED: Key[ReplyFeed | None] = Key("reply_feed", None)
 PANEL: Key[dict[str, Any]] = Key("reply_panel", {})
-#: The browser has said that the channel does not come to be.
-LOST: Key[bool] = Key("channel_lost", False)
+#: When the browser has said that it has no channel, by a clock that only goes on; 0 for not, or not any more.
+LOST: Key[float] = Key("channel_lost", 0.0)
 
 #: Seconds from one frame to the next, by how many generations are watched: each frame is work for the machine that
 #: writes the replies.
@@ -73,7 +74,14 @@ class _Sent:
 
 
 class ReplyFeed:
-    """One visit's panel of replies, for the channel; thread-safe."""
+    """One visit's panel of replies, for the channel; thread-safe.
+
+    Attributes:
+        name: by which it is watched.
+        changes: tells of everything that a frame would show.
+        read_at: when a socket last asked for a frame.
+        other_pieces: what else of the page a frame holds, when the choice has changed.
+    """
 
     def __init__(self) -> None:
         self.name = secrets.token_hex(16)
@@ -82,6 +90,7 @@ class ReplyFeed:
         self._shown: _Shown | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._eager = True
+        self.read_at = 0.0
         self.other_pieces: Callable[[ComparisonView], dict[str, Any]] | None = None
         with _feeds_lock:
             _feeds.add(self)
@@ -133,6 +142,7 @@ class ReplyFeed:
 
     def frame(self, sent: _Sent | None) -> tuple[dict[str, Any], _Sent] | None:
         """Return the panel as it is now, of each reply only the blocks that a reader does not have."""
+        self.read_at = time.monotonic()
         if (shown := self._shown) is None or (generation := shown.generation) is None:
             return None
         snapshot = generation.snapshot()
@@ -182,7 +192,7 @@ def follow(generation: Generation) -> None:
 
 def looks(scene: Scene, running: bool) -> float | None:
     """Return the seconds until the page's script looks again; None where the channel does, or nothing will come."""
-    if feed().is_watched:
+    if feed().read_at > LOST.get():  # a socket that is gone may be listed for a while, but it reads nothing
         LOST.pop()
     if not running or not LOST.get():
         return None
@@ -214,7 +224,7 @@ def _draw(panel: dict[str, Any], shown: _Shown) -> None:
         data=data,
         on_ended_change=lambda: None,
         on_stale_change=lambda: None,
-        on_lost_change=lambda: LOST.set(True),
+        on_lost_change=lambda: LOST.set(time.monotonic()),
         on_stop_change=_on_stop,
     )
 

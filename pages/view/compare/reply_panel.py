@@ -22,6 +22,8 @@ from pages.view.compare.pinned import PaletteColumn
 
 #: Characters of a reply that the panel shows; longer ones, of other servers, are read among the candidates.
 MAX_REPLY_LENGTH = 20_000
+#: Characters of the prompt that it repeats.
+MAX_PROMPT_LENGTH = 2_000
 #: States of the panel are numbered as they are made, so that the browser shows the newest, whichever way it came.
 _numbers = itertools.count(1)
 
@@ -33,12 +35,12 @@ def panel_data(view: ComparisonView, covered: bool = False) -> dict[str, Any]:
         view: the generation of now.
         covered: replies are hidden, because they are to be judged without their names.
     """
-    snapshot = view.shown
+    snapshot, prompt = view.shown, view.generation.request.prompt
     return {
         "n": next(_numbers),
         "generation": snapshot.id,
         "ended": snapshot.phase.ended,
-        "prompt": view.generation.request.prompt,
+        "prompt": with_mark(prompt[:MAX_PROMPT_LENGTH], len(prompt) > MAX_PROMPT_LENGTH),
         "status": "" if snapshot.error else status_text(snapshot),
         "notes": _notes(snapshot),
         "candidates": len(snapshot.candidates),
