@@ -70,7 +70,10 @@ if missing is not None:
         st.code(missing.command, language=None, wrap_lines=True)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="compare_how"):
     several = batch.draw_mode_switch(default=generation is None and batch.current_batch() is not None)
-    blind_vote.draw_blind_switch()
+    # A menu needs room below it, which the end of the page has not.
+    with st.container(horizontal=True, vertical_alignment="center", width="content", key="compare_also"):
+        pinned.draw_pin_control()
+        blind_vote.draw_blind_switch()
 if several:
     batch.draw_controls(scene, assessment, ready=missing is None)
 else:
@@ -86,7 +89,6 @@ with left, st.expander("Adjust targets", icon=":material/tune:", key="steer"):
             "nothing is generated again."
         )
     )
-    pinned.draw_pin_control()
 if several:
     batch_now = batch.current_batch()
     generator.write_address("many", batch_now.id if batch_now else None)

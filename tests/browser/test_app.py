@@ -184,7 +184,6 @@ class TestGenerating:
 
     def test_palettes_speak_side_by_side_and_a_target_moves_the_pick_without_sampling(self, page):
         page.get_by_role("link", name="Listen").click()
-        unfold(page, "steer")
         keyed(page, "pin_popover").locator("button").first.click()
         page.get_by_role("textbox", name="Name").fill("<b>Calm</b>")
         page.get_by_role("textbox", name="Name").press("Tab")
@@ -199,6 +198,7 @@ class TestGenerating:
         facts, pinned_facts = (keyed(page, f"{key}_figures").locator(".vp-facts") for key in ("aligned", "pinned_1"))
         assert facts.inner_text() == pinned_facts.inner_text()
         before, status = facts.inner_text(), page.locator("[role=status]").inner_text()
+        unfold(page, "steer")
         for _ in range(6):
             press(page, "humor", "ArrowRight")
         expect(facts).not_to_have_text(before, use_inner_text=True)
