@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 
 from map_core.core.types import Reply, SamplingSettings, Turn
 from map_core.engines.draw_request import DrawRequest
@@ -297,12 +297,7 @@ class LocalEngine(Engine):
         stops = sorted(self.tokenizer.stop_tokens)
         scores = [ReplyScore(0.0, ())] * len(rows)
         for i, logits in self._logits_of(self._prompt_ids(request, max(map(len, rows), default=0)), rows):
-            steps, tokens = np.arange(len(rows[i])), rows[i]
-            plain = log_softmax(logits.astype(np.float64), axis=-1)
-            sampled = log_softmax(logits.astype(np.float64) / settings.temperature, axis=-1)
-            end = float(logsumexp(sampled[-1, stops])) if replies[i].finished else 0.0
-            total = float(sampled[steps, tokens].sum()) + end
-            scores[i] = ReplyScore(total, tuple(plain[steps, tokens].tolist()))
+            scores[i] = _score_of(logits, rows[i], stops if replies[i].finished else [], settings.temperature)
         return scores
 
     def render(self, prompt: str, system: str | None = None, history: Sequence[Turn] = ()) -> list[int]:
@@ -329,6 +324,27 @@ class LocalEngine(Engine):
                 f"{self.files.name} holds {self.context_length}. Shorten the prompt or the reply."
             )
         return ids
+
+
+def _score_of(logits: np.ndarray, tokens: list[int], ends: list[int], temperature: float) -> ReplyScore:
+    """Score one reply.
+
+    Args:
+        logits: (token + 1, word) float32.
+        tokens: of the reply.
+        ends: tokens any of which ended it; none where it was cut.
+        temperature: that it is drawn at.
+    """
+    steps = np.arange(len(tokens))
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    chosen = shifted[steps, tokens].astype(np.float64)
+    # Exponentials in float32, which is faster, and sums in float64: 1e-7 nats a token.
+    plain = chosen - np.log(np.exp(shifted[:-1]).sum(axis=-1, dtype=np.float64))
+    log_sums = np.log(np.exp(shifted / np.float32(temperature)).sum(axis=-1, dtype=np.float64))
+    total = float((chosen / temperature - log_sums[:-1]).sum())
+    if ends:
+        total += float(logsumexp(shifted[-1, ends].astype(np.float64) / temperature) - log_sums[-1])
+    return ReplyScore(total, tuple(plain.tolist()))
 
 
 def prompt_ids(tokenizer: ChatTokenizer, request: DrawRequest) -> list[int]:

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from map_core.errors import EngineError, InputError
+from map_core.models.quiet import quiet
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -51,12 +52,13 @@ def merge(base: Path, adapter: Path, folder: Path) -> None:
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise EngineError("An adapter needs peft. Run: pip install -r requirements-tune.txt") from error
-    try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
-        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise EngineError(f"The adapter {adapter} does not fit the model in {base} ({error}).") from error
-    merged.save_pretrained(folder)
+    with quiet():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+            merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise EngineError(f"The adapter {adapter} does not fit the model in {base} ({error}).") from error
+        merged.save_pretrained(folder)
     copy_tokenizer(base, folder)
 
 

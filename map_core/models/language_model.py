@@ -6,9 +6,7 @@ never when this module is imported.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +17,7 @@ from map_core.models import files as model_files
 from map_core.models.chat_template import ChatTokenizer, Message
 from map_core.models.files import DEFAULT_MODEL, ModelFiles
 from map_core.models.positions import usable_positions
+from map_core.models.quiet import quiet
 
 DTYPES = ("float32", "bfloat16")
 _CACHE_SHARE = 0.25
@@ -233,7 +232,7 @@ def _choose_dtype(device: str) -> str:
 def _load(files: ModelFiles, dtype: str, device: str) -> Any:
     import torch
 
-    with _quiet():
+    with quiet():
         from transformers import AutoModelForCausalLM
 
         try:
@@ -254,21 +253,3 @@ def _load(files: ModelFiles, dtype: str, device: str) -> Any:
         # Random weights in their place would go unnoticed until somebody reads the replies.
         raise EngineError(f"The weights of {files.name} lack {len(missing)} tensors, {min(missing)} among them.")
     return model.eval() if device == "auto" else model.eval().to(device)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep progress bars and load reports off the terminal."""
-    before = os.environ.get("TRANSFORMERS_VERBOSITY")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if bars:
-            logging.enable_progress_bar()
-        if before is None:
-            os.environ.pop("TRANSFORMERS_VERBOSITY", None)

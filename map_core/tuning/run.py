@@ -11,8 +11,7 @@ import contextlib
 import importlib.util
 import json
 import shutil
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import EngineError, InputError
 from map_core.models.adapters import copy_tokenizer, merge
 from map_core.models.files import ModelFiles, locate, recorded_model
+from map_core.models.quiet import quiet
 from map_core.oracle import MemoryOracle
 from map_core.tuning.card import CARD, RECORD, card_text
 from map_core.tuning.examples import (
@@ -120,7 +120,7 @@ def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None
         if (request.out / RECORD).is_file():
             say(f"{request.out} is finished already; --fresh makes it anew.")
             return read_record(request.out)
-        with _quiet_libraries():
+        with quiet():
             return _Run(request, lam, files, report, say).run()
 
 
@@ -385,18 +385,3 @@ def _require_libraries() -> None:
         raise EngineError(
             f"Tuning needs {', '.join(missing)}, which is not installed. Run: pip install -r requirements-tune.txt"
         )
-
-
-@contextlib.contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Keep what the trainers print off the terminal; their errors are raised."""
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logging.set_verbosity(before)
