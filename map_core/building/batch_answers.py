@@ -104,6 +104,7 @@ class AnswerFile:
                 "block": request.block,
                 "least_ess": request.least_ess,
                 "most_candidates": request.most_candidates,
+                **({"floors": dict(request.floors)} if request.floors else {}),
             },
         } | self._more
 

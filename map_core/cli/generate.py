@@ -36,6 +36,7 @@ from map_core.service.records import outcome_record
 if TYPE_CHECKING:
     from map_core.analysis.generation_weights import GenerationWeights
     from map_core.engines.base import Engine
+    from map_core.generation.choice import FloorCheck
     from map_core.scoring import Scorer
 
 
@@ -98,6 +99,14 @@ if TYPE_CHECKING:
     "--block", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Tokens of a block."
 )
 @click.option(
+    "--floor",
+    "floors",
+    multiple=True,
+    metavar="NAME=LEVEL",
+    help="A level that every reply shall have, as in --target: the choice is among the candidates that have it, or the "
+    "nearest.",
+)
+@click.option(
     "--tuned",
     metavar="NAME",
     help="A model that `tune` made of the base model: all candidates but the base one are drawn from it, and chosen "
@@ -130,6 +139,7 @@ def generate(
     most_candidates: int | None,
     method: str,
     block: int,
+    floors: tuple[str, ...],
     tuned: str | None,
     seed: int,
     system: str | None,
@@ -155,6 +165,7 @@ def generate(
       python -m map_core generate --prompt "My parcel is late!" --weights positivity=3 --weights helpfulness=1.5
       python -m map_core generate --prompt "My parcel is late!" --target kindness=p70 --target humor=+0.3sd
       python -m map_core generate --prompt "My parcel is late!" --table mine.parquet --target calm_nurse=p70
+      python -m map_core generate --prompt "My parcel is late!" --target humor=p60 --floor kindness=p20
       python -m map_core generate --prompt "Write a toast." --candidates 32 --seed 7 --json
       python -m map_core generate --prompt "My parcel is late!" --weights kindness=1.2 --tuned kind --candidates 5
       python -m map_core generate --prompts prompts.csv --out replies.jsonl --target kindness=p70
@@ -178,6 +189,7 @@ def generate(
         raise click.UsageError("--cohort says whose weights are used, and there are none without --target.")
     most = most_candidates or candidates
     aim = _aim(table, targets, most, scoring.scorable_values(own), cohorts) if targets else None
+    kept = _floors(table, floors)
     if shown == "all":
         names = scoring.scorable_values(own)
     else:
@@ -200,6 +212,7 @@ def generate(
             block=block,
             least_ess=until_ess,
             most_candidates=most_candidates,
+            floors=kept,
         )
         # Scorers first: an unknown value is told before seconds are spent on loading the model.
         chosen = scoring.check_scorers(scoring.resolve(request.scored, own)) if request.scored else ()
@@ -267,6 +280,24 @@ def _aim(
         told = "No --cohort is given" if not known else "No target is of this --cohort"
         click.echo(f"{told}: the overall weights are used, and the floors of cohorts are not promised.", err=True)
     return aim
+
+
+def _floors(table: Path, pairs: tuple[str, ...]) -> dict[str, float]:
+    """Return the floors of every reply in reward units; percentiles and deviations are those of the table."""
+    from map_core.cli.inputs import open_table, read_pairs
+    from map_core.palettes.targets import resolve
+
+    written: Mapping[str, str] = read_pairs("--floor", pairs)
+    try:
+        return {name: float(level) for name, level in written.items()}
+    except ValueError:  # a level of the table
+        pass
+    opened = open_table(table, None, None)
+    try:
+        levels = resolve(written, opened.table, opened.oracle)
+    except InputError as error:
+        raise click.UsageError(f"--floor: {error}") from error
+    return {name: float(levels[opened.table.index(name)]) for name in written}
 
 
 def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], quiet: bool) -> None:
@@ -359,6 +390,17 @@ def sampling_settings(
     return replace(SamplingSettings.from_metadata(metadata), **given)
 
 
+def _floors_as_text(check: FloorCheck) -> str:
+    names = ", ".join(f"{name} {floor:.3f}" for name, floor in check.floors.items())
+    if check.met:
+        return (
+            f"Floors for every reply ({names}): met; {sum(check.met_by)} of {len(check.met_by)} candidates meet them, "
+            f"{check.nats:.2f} nats from the choice without floors."
+        )
+    missed = ", ".join(f"{name} by {short:.3f}" for name, short in check.missed.items())
+    return f"Floors for every reply ({names}): no candidate meets them all; the nearest misses {missed}."
+
+
 def _print_outcome(request: GenerationRequest, finished: Finished, seconds: float) -> None:
     choice = finished.choice
     probability = choice.probabilities[choice.picked]
@@ -377,6 +419,8 @@ def _print_outcome(request: GenerationRequest, finished: Finished, seconds: floa
         f"\n{len(finished.replies)} candidates, effective sample size {choice.ess:.1f}, {choice.kl:.2f} nats from the "
         f"base model; {finished.tokens} tokens in {seconds:.1f} s."
     )
+    if choice.floors is not None:
+        click.echo(_floors_as_text(choice.floors))
     if request.weights and choice.more_would_help:
         click.echo("Few candidates carry this choice: more of them would make it surer (--candidates).")
     for note in finished.notes:

@@ -12,8 +12,9 @@ import numpy as np
 from map_core.core.types import Reply
 from map_core.engines.tokens import Token, TokenStream, reply_of
 from map_core.errors import EngineError
-from map_core.generation.choice import Choice, choose
+from map_core.generation.choice import Choice
 from map_core.generation.events import Finished, Scored
+from map_core.generation.reply_floors import choose_above_floors
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.reward_cache import Scoring
 from map_core.generation.weighted_rewards import weighted_rewards
@@ -110,7 +111,9 @@ def choose_by_weights(
 ) -> Choice:
     """Choose by the current weights; values without a weight do not count."""
     table, counted = weighted_rewards(rewards, weights.by_value, candidates)
-    return choose(
+    return choose_above_floors(
+        rewards,
+        request.floors,
         table,
         counted,
         request.seed,

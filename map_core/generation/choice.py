@@ -7,7 +7,9 @@ nothing else, so that it can be held against the exact tilted distribution.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +20,35 @@ from map_core.errors import InputError
 # The two picks have random streams of their own: the base reply is known before the first token is drawn,
 # and drawing it must not move the aligned pick.
 _BASE_STREAM, _ALIGNED_STREAM = 0xBA5E, 0xA119
+
+
+@dataclass(frozen=True)
+class FloorCheck:
+    """What floors for every reply came to, see :mod:`map_core.generation.reply_floors`.
+
+    Args:
+        floors: by value, in reward units.
+        met_by: (candidate,) which candidates meet every floor.
+        met: the pick was among these; else among the nearest.
+        missed: by how much the picked one misses a floor, by value, in reward units; empty where it meets all.
+        nats: KL divergence from the choice without floors.
+    """
+
+    floors: Mapping[str, float]
+    met_by: tuple[bool, ...]
+    met: bool
+    missed: Mapping[str, float]
+    nats: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "floors": dict(self.floors),
+            "met": self.met,
+            "candidates_that_meet": sum(self.met_by),
+            "missed": dict(self.missed),
+            "nats": self.nats,
+        }
 
 
 @dataclass(frozen=True)
@@ -33,6 +64,7 @@ class Choice:
         error: standard error of the expected lambda . r under these probabilities, in nats.
         picked: the candidate drawn with these probabilities.
         base: the candidate drawn uniformly from the same K, see :func:`base_pick`.
+        floors: what floors for every reply came to; None without any.
     """
 
     probabilities: tuple[float, ...]
@@ -42,11 +74,13 @@ class Choice:
     error: float
     picked: int
     base: int
+    floors: FloorCheck | None = None
 
     @property
     def more_would_help(self) -> bool:
-        """Too few candidates carry the choice: fewer than 4, or a quarter of K below 16 (at least 1.5)."""
-        return self.ess < least_carrying(len(self.probabilities))
+        """Too few candidates carry the choice (fewer than 4, or a quarter of K below 16), or none meets the floors."""
+        unmet = self.floors is not None and not self.floors.met
+        return unmet or self.ess < least_carrying(len(self.probabilities))
 
 
 def least_carrying(candidates: int) -> float:

@@ -65,6 +65,8 @@ class GenerationRequest:
         verbatim: the prompt is all that the model reads, without its chat template, system message and history.
         own: how values that are not built in are scored, as a table's metadata records it
             (:func:`map_core.scoring.from_metadata`); others than the scored ones are of no matter.
+        floors: by value, in reward units: rewards that every reply shall have, see
+            :mod:`map_core.generation.reply_floors`.
 
     Raises:
         InputError: an empty or enormous prompt, text that is no Unicode, a weight that is no finite number, K out of
@@ -88,6 +90,7 @@ class GenerationRequest:
     beginning: str = ""
     verbatim: bool = False
     own: tuple[Specification, ...] = ()
+    floors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
@@ -105,6 +108,9 @@ class GenerationRequest:
             _check_text("earlier turn", turn.prompt)
             _check_text("earlier turn", turn.reply)
         check_weights(self.weights)
+        for name, floor in self.floors.items():
+            if not math.isfinite(floor):
+                raise InputError(f"The floor of {name!r} is {floor}; expected a finite number in reward units.")
         base_pick(self.candidates, self.seed)  # refuses K below 1 and negative seeds
         most = self.candidates if self.most_candidates is None else self.most_candidates
         if max(self.candidates, most) > MOST_CANDIDATES:
@@ -154,8 +160,8 @@ class GenerationRequest:
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """The values that are scored: those with a weight, then the others to be shown."""
-        return self.values_of((*self.weights, *self.values))
+        """The values that are scored: those with a weight or a floor, then the others to be shown."""
+        return self.values_of((*self.weights, *self.floors, *self.values))
 
     def values_of(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the values behind these weights: a share of kindness is scored on kindness."""

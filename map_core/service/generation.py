@@ -20,8 +20,9 @@ import numpy as np
 from map_core.core.change_signal import ChangeSignal
 from map_core.engines.tokens import Token
 from map_core.errors import InputError
-from map_core.generation.choice import Choice, choose
+from map_core.generation.choice import Choice
 from map_core.generation.events import Begun, Finished, More, Resampled, Scored, Tokens
+from map_core.generation.reply_floors import choose_above_floors
 from map_core.generation.request import GenerationRequest, Method, check_weights
 from map_core.generation.weighted_rewards import weighted_rewards
 from map_core.service.messages import FailureKind, GenerationCancelled, GenerationEvent, GenerationFailed
@@ -154,7 +155,9 @@ class Generation:
             return None
         try:
             table, counted = weighted_rewards(self._rewards, weights, len(self._log_offsets))
-            return choose(
+            return choose_above_floors(
+                self._rewards,
+                self.request.floors,
                 table,
                 counted,
                 self.request.seed,

@@ -110,6 +110,13 @@ def test_text_streams_both_replies(arguments: list[str], capsys: pytest.CaptureF
         (["--method", "blocks", "--until-ess", "3", "--most-candidates", "9"], 2, "whole replies only"),
         (["--target", "humor=p70", "--weights", "humor=1"], 2, "either targets or weights"),
         (["--target", "wit=p70"], 2, "wit"),
+        (["--target", "humor>=p20"], 2, "humor>=p20:0.95"),
+        (["--weights", "diversity>=p20=1"], 2, "diversity>=p20"),
+        (["--cohort", "Stories"], 2, "none without --target"),
+        (["--target", "humor=p60", "--cohort", "Sport"], 2, "No prompt has 'Sport'"),
+        (["--floor", "humor"], 2, "NAME=LEVEL"),
+        (["--floor", "humor=low"], 2, "expected a number in reward units"),
+        (["--floor", "humor=nan"], 2, "floor of 'humor' is nan"),
         (["--target", "humor=nan"], 2, "humor"),
         (["--candidates", "5000"], 2, "at most 1,024"),
         (["--max-new-tokens", "0"], 2, "max-new-tokens"),
@@ -183,6 +190,38 @@ def test_targets_are_solved_for_the_k_in_force(arguments: list[str], capsys: pyt
     assert grown["weights"] == pytest.approx(solver.solve(levels, 8).weights)
     assert main([*arguments, "--target", "diversity=p60", "--target", "familiarity=9"]) == 0
     assert "not possible: the nearest palette that is stands in" in capsys.readouterr().err
+
+
+def test_floors_for_every_reply_are_met_by_the_choice(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    steered = [*arguments, "--weights", "familiarity=2"]
+    free = run_json(steered, capsys)
+    rewards = [c["rewards"]["diversity"] for c in free["candidates"]]  # type: ignore[attr-defined]
+    floor = sorted(rewards)[2]
+    kept = run_json([*steered, "--floor", f"diversity={floor!r}"], capsys)
+    assert [c["probability"] > 0 for c in kept["candidates"]] == [r >= floor for r in rewards]  # type: ignore[attr-defined]
+    assert kept["floors"]["met"]  # type: ignore[index]
+    assert kept["floors"]["candidates_that_meet"] == sum(r >= floor for r in rewards)  # type: ignore[index]
+    assert "floors" not in free
+    unmet = run_json([*steered, "--floor", "diversity=7"], capsys)
+    assert not unmet["floors"]["met"]  # type: ignore[index]
+    assert unmet["floors"]["missed"]["diversity"] == pytest.approx(7 - max(rewards))  # type: ignore[index]
+    assert unmet["more_would_help"]
+    assert main([*steered, "--floor", "diversity=7"]) == 0
+    assert "no candidate meets them all; the nearest misses diversity by" in capsys.readouterr().out
+    assert main([*steered, "--floor", "diversity=p1"]) == 0
+    assert "Floors for every reply (diversity" in capsys.readouterr().out
+
+
+def test_weights_of_shares_and_cohorts(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    share = run_json([*arguments, "--weights", "diversity>=0.5=2,familiarity=1"], capsys)
+    assert share["weights"] == {"diversity>=0.5": 2.0, "familiarity": 1.0}
+    use_case = table_format.load(table_format.DEFAULT_TABLE).use_case_names[0]
+    targets = [*arguments, "--target", "diversity=+0.1sd", "--target", f"familiarity@{use_case}=+0.3sd"]
+    overall = run_json(targets, capsys)
+    there = run_json([*targets, "--cohort", use_case], capsys)
+    assert there["weights"]["familiarity"] > overall["weights"].get("familiarity", 0.0)  # type: ignore[index, attr-defined]
+    assert main(targets) == 0
+    assert "the floors of cohorts are not promised" in capsys.readouterr().err
 
 
 def test_template_tokens_in_a_prompt_are_text(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,90 @@
+"""Floors that every reply keeps, by choosing among its own prompt's candidates.
+
+Of all distributions on the candidates that meet the floors, the closest to the tilted choice w in KL is w given that
+they are met; its distance is -log W, W the part of w on them. Where none meets every floor, those with the least
+shortfall take their place: the root of the sum of squares of (floor - r)+ / s, s the deviation of a value among the
+candidates. Constraint: numpy only, one prompt.
+
+Source: Csiszar, "I-divergence geometry of probability distributions and minimization problems", 1975.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from map_core.generation.choice import Choice, FloorCheck, choose
+
+#: Shortfalls that differ by less than this, in deviations, are equal.
+EQUAL = 1e-12
+
+
+def choose_above_floors(
+    rewards: Mapping[str, Sequence[float]],
+    floors: Mapping[str, float],
+    columns: np.ndarray,
+    weights: Sequence[float],
+    seed: int,
+    *,
+    log_offsets: np.ndarray | None = None,
+    best: bool = False,
+    base: int | None = None,
+) -> Choice:
+    """Pick one of K candidates by the weights among those that meet the floors, or among the nearest.
+
+    Args:
+        rewards: by value, one a candidate; NaN for one that could not be scored, which meets no floor.
+        floors: by value, in reward units; those of values without rewards do not count yet.
+        columns: (candidate, weight) what the weights count.
+        weights: lambda, one a column.
+        seed: of the draw.
+        log_offsets: as for :func:`map_core.generation.choice.choose`.
+        best: likewise.
+        base: likewise.
+
+    Returns:
+        The choice, with its nats from the even choice among all candidates; ``floors`` says what was met.
+
+    Raises:
+        InputError: as :func:`map_core.generation.choice.choose`.
+
+    Example:
+        >>> choice = choose_above_floors({"calm": (0.0, 1.0)}, {"calm": 0.5}, np.zeros((2, 0)), [], 0)
+        >>> choice.probabilities, choice.floors.met
+        ((0.0, 1.0), True)
+    """
+    free = choose(columns, weights, seed, log_offsets=log_offsets, best=best, base=base)
+    known = {name: floor for name, floor in floors.items() if name in rewards}
+    if not known:
+        return free
+    table = np.array([rewards[name] for name in known], dtype=np.float64).T
+    missing = np.maximum(np.array(list(known.values())) - table, 0.0)
+    paid = np.zeros(len(table)) if log_offsets is None else np.asarray(log_offsets, dtype=np.float64)
+    eligible = np.isfinite(paid) & ~np.isnan(columns).any(axis=1)
+    scored = eligible & ~np.isnan(table).any(axis=1)
+    if not scored.any():
+        return free
+    met = scored & (missing == 0.0).all(axis=1)
+    allowed = met if met.any() else scored & _nearest(missing, table[scored], scored)
+    kept = choose(columns, weights, seed, log_offsets=np.where(allowed, paid, math.inf), best=best, base=base)
+    # Measured against all candidates and not against the allowed ones alone.
+    log_share = math.log(int(allowed.sum()) / int(eligible.sum()))
+    picked = missing[kept.picked]
+    check = FloorCheck(
+        floors=known,
+        met_by=tuple(met.tolist()),
+        met=bool(met.any()),
+        missed={name: float(short) for name, short in zip(known, picked, strict=True) if short > 0},
+        nats=max(0.0, free.log_z - kept.log_z - log_share),
+    )
+    return replace(kept, log_z=kept.log_z + log_share, kl=kept.kl - log_share, floors=check)
+
+
+def _nearest(missing: np.ndarray, scored_rewards: np.ndarray, scored: np.ndarray) -> np.ndarray:
+    """Return which candidates have the least shortfall, (candidate,) bool."""
+    scale = scored_rewards.std(axis=0)
+    shortfall = np.linalg.norm(missing / np.where(scale > 0, scale, 1.0), axis=1)
+    return np.asarray(shortfall <= shortfall[scored].min() + EQUAL)

@@ -1,0 +1,118 @@
+"""Floors for every reply: a case by hand, another solver, laws, and what no candidate meets."""
+
+from __future__ import annotations
+
+import cvxpy
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from map_core.errors import InputError
+from map_core.generation.choice import choose
+from map_core.generation.reply_floors import choose_above_floors
+from map_core.generation.request import GenerationRequest
+
+SEEDS = st.integers(0, 10_000)
+few = settings(max_examples=25, deadline=None)
+
+
+def test_a_floor_by_hand():
+    # w = (0.5, 0.3, 0.2), and the first misses its floor.
+    columns = np.log([[0.5], [0.3], [0.2]])
+    choice = choose_above_floors({"calm": (0.0, 1.0, 2.0)}, {"calm": 1.0}, columns, [1.0], 0)
+    assert choice.probabilities == pytest.approx((0.0, 0.6, 0.4))
+    assert choice.floors is not None
+    assert choice.floors.met
+    assert choice.floors.met_by == (False, True, True)
+    assert choice.floors.missed == {}
+    assert choice.floors.nats == pytest.approx(np.log(2.0))
+    assert choice.kl == pytest.approx(np.log(3.0) + 0.6 * np.log(0.6) + 0.4 * np.log(0.4))
+
+
+@few
+@given(seed=SEEDS)
+def test_the_closest_distribution_that_meets_the_floors_is_that_of_a_conic_solver(seed: int):
+    rng = np.random.default_rng(seed)
+    rewards, calm, weight = rng.normal(size=6), rng.normal(size=6), 1.5
+    floor = float(np.sort(calm)[2])
+    choice = choose_above_floors({"calm": tuple(calm)}, {"calm": floor}, rewards[:, None], [weight], seed)
+    w = np.array(choose(rewards[:, None], [weight], seed).probabilities)
+    q = cvxpy.Variable(6, nonneg=True)
+    constraints = [cvxpy.sum(q) == 1, q[np.flatnonzero(calm < floor)] == 0]
+    problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(cvxpy.kl_div(q, w))), constraints)
+    problem.solve(solver=cvxpy.CLARABEL)
+    assert choice.probabilities == pytest.approx(q.value, abs=1e-4)
+    assert choice.floors is not None
+    assert choice.floors.nats == pytest.approx(problem.value, abs=1e-6)
+
+
+@few
+@given(seed=SEEDS, best=st.booleans())
+def test_a_floor_that_all_candidates_meet_changes_nothing(seed: int, best: bool):
+    rng = np.random.default_rng(seed)
+    columns, calm = rng.normal(size=(8, 2)), tuple(rng.normal(size=8))
+    free = choose(columns, [1.0, 0.5], seed, best=best)
+    kept = choose_above_floors({"calm": calm}, {"calm": min(calm)}, columns, [1.0, 0.5], seed, best=best)
+    assert kept.probabilities == free.probabilities
+    assert (kept.picked, kept.kl, kept.log_z) == (free.picked, free.kl, free.log_z)
+    assert kept.floors is not None
+    assert kept.floors.nats == 0.0
+    assert choose_above_floors({"calm": calm}, {}, columns, [1.0, 0.5], seed, best=best) == free
+
+
+@few
+@given(seed=SEEDS, floor=st.floats(-2.0, 3.0))
+def test_the_pick_meets_the_floor_whenever_a_candidate_does(seed: int, floor: float):
+    rng = np.random.default_rng(seed)
+    calm = tuple(rng.normal(size=6))
+    choice = choose_above_floors({"calm": calm}, {"calm": floor}, rng.normal(size=(6, 1)), [2.0], seed)
+    assert choice.floors is not None
+    assert choice.floors.met == (max(calm) >= floor)
+    assert (calm[choice.picked] >= floor) == choice.floors.met
+    if not choice.floors.met:
+        assert calm[choice.picked] == max(calm)
+        assert choice.floors.missed["calm"] == pytest.approx(floor - max(calm))
+        assert choice.more_would_help
+
+
+def test_the_nearest_is_measured_in_deviations_and_equals_share_by_weight():
+    rewards = {"calm": (0.0, 10.0, 0.0, 0.0), "warm": (1.0, 0.0, 1.0, 0.9)}
+    floors = {"calm": 20.0, "warm": 1.0}
+    choice = choose_above_floors(rewards, floors, np.log([[3.0], [1.0], [1.0], [1.0]]), [1.0], 0)
+    # The second is one deviation of calm nearer, and further by more than two of warm.
+    assert choice.floors is not None
+    assert not choice.floors.met
+    scale = {name: np.std(column) for name, column in rewards.items()}
+    shortfall = np.hypot(
+        np.maximum(20.0 - np.array(rewards["calm"]), 0) / scale["calm"],
+        np.maximum(1.0 - np.array(rewards["warm"]), 0) / scale["warm"],
+    )
+    nearest = np.flatnonzero(np.isclose(shortfall, shortfall.min()))
+    assert set(np.flatnonzero(choice.probabilities)) == set(nearest)
+
+
+def test_candidates_without_a_reward_meet_no_floor():
+    nan = float("nan")
+    choice = choose_above_floors({"calm": (nan, 0.0)}, {"calm": 1.0}, np.zeros((2, 0)), [], 0)
+    assert choice.probabilities == (0.0, 1.0)
+    unknown = choose_above_floors({"calm": (nan, nan)}, {"calm": 1.0}, np.zeros((2, 0)), [], 0)
+    assert unknown.floors is None
+
+
+def test_offsets_that_exclude_a_candidate_exclude_it_here_too():
+    choice = choose_above_floors(
+        {"calm": (2.0, 2.0, 0.0)}, {"calm": 1.0}, np.zeros((3, 0)), [], 0, log_offsets=np.array([np.inf, 0.0, 0.0])
+    )
+    assert choice.probabilities == (0.0, 1.0, 0.0)
+    assert choice.kl == pytest.approx(np.log(2.0))
+
+
+def test_a_request_scores_the_values_of_its_floors():
+    assert GenerationRequest("Hello", {"humor": 1.0}, ("warm",), floors={"calm": 0.5}).scored == (
+        "humor",
+        "calm",
+        "warm",
+    )
+    with pytest.raises(InputError, match="floor of 'calm' is nan"):
+        GenerationRequest("Hello", floors={"calm": float("nan")})
