@@ -7,7 +7,7 @@ import streamlit as st
 from map_core import report as reports
 from map_core.core.jobs import Job
 from pages.view.session import header, palette_state, share
-from pages.view.shell import background, html_frame, markup
+from pages.view.shell import background, html_frame, markup, wording
 
 scene, palette = palette_state.current()
 assessment = palette_state.current_assessment(scene, palette)
@@ -28,7 +28,7 @@ with left:
     )
 with right:
     share.draw_share_bar(scene, palette, assessment, name)
-make = share.report_factory(scene, palette, name)
+make, reading = share.report_factory(scene, palette, name), wording.current()
 
 
 def draw_report(job: Job) -> None:
@@ -44,7 +44,9 @@ def draw_report(job: Job) -> None:
 
 def work(job: Job) -> str:
     """In the background: touches nothing of Streamlit."""
-    return reports.html(make(tell=job.report))
+    return reports.html(make(tell=job.report), reading)
 
 
-background.poll(background.job("report", (scene.key, repr(palette), name, share.app_address()), work), draw_report)
+background.poll(
+    background.job("report", (scene.key, repr(palette), name, share.app_address(), reading), work), draw_report
+)

@@ -34,6 +34,7 @@ from map_core.report.sample_replies import SampleReply, draw_samples
 from map_core.solver.newton import Solution, Status, solve
 from map_core.studies.delivery import DeliveryStudy, fingerprint
 from map_core.text.units import Units
+from map_core.text.wording import NUMBERS, Wording
 
 #: Nats of the frontier's contours, as far as re-weighting can spend them.
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
@@ -128,6 +129,7 @@ class Report:
         samples: replies.
         study: of delivery, where there is one of this very table.
         theme: colours of the values.
+        wording: of its document: with numbers, or in everyday words.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Report:
     samples: tuple[SampleReply, ...]
     study: DeliveryStudy | None
     theme: Theme = DEFAULT_THEME
+    wording: Wording = NUMBERS
 
     @property
     def verdict(self) -> Verdict:
@@ -171,7 +174,7 @@ class Report:
     @cached_property
     def units(self) -> Units:
         """From standard deviations above base to percentiles of the base model's replies."""
-        return Units(self.oracle, percentiles(self.table, self.oracle.form), "percentile", self.names)
+        return Units(self.oracle, percentiles(self.table, self.oracle.form), "percentile", self.names, self.wording)
 
     @cached_property
     def evidence(self) -> ReportEvidence | None:

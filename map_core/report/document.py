@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from markupsafe import Markup
 
 from map_core.core import amounts
 from map_core.core.assets import asset
-from map_core.core.types import Form
+from map_core.core.types import Form, Verdict
 from map_core.palettes.palette import Mode
 from map_core.report import export, sentences
 from map_core.report.contents import Report
@@ -25,9 +26,10 @@ from map_core.report.figures import figures
 from map_core.report.snippets import snippets
 from map_core.report.svg_charts import WIDTH
 from map_core.text import sentences as phrases
-from map_core.text.glossary import term
+from map_core.text.glossary import search_terms
 from map_core.text.reply_markup import reply_html
 from map_core.text.verdict import PriceTag, price_tags
+from map_core.text.wording import NUMBERS, Wording, effort
 
 #: The words of the glossary that a report uses, in its order.
 WORDS = (
@@ -52,16 +54,18 @@ FACES = (
 )
 
 
-def html(report: Report) -> str:
+def html(report: Report, wording: Wording = NUMBERS) -> str:
     """Return the document.
 
     Args:
         report: what it says.
+        wording: with numbers, or in everyday words and without the part for engineers.
 
     Returns:
         HTML, complete in itself; printed to A4 by its own style sheet.
     """
-    rows = export.value_rows(report)
+    report = replace(report, wording=wording)
+    rows, cost = export.value_rows(report), export.cost(report)
     return _template().render(
         report=report,
         title=report.name or "Palette",
@@ -71,7 +75,7 @@ def html(report: Report) -> str:
         rows=rows,
         asked_rows=[rows[j] for j in report.asked],
         answers=sentences,
-        cost=export.cost(report),
+        cost=cost,
         bottleneck=sentences.bottleneck_text(report),
         rests=_rests(report),
         tags=_tags(report),
@@ -85,8 +89,11 @@ def html(report: Report) -> str:
         made_with=_made_with(report),
         snippets=snippets(report),
         limits=sentences.limit_sentences(report),
-        terms=[term(name) for name in WORDS],
-        form=phrases.form(report.oracle),
+        terms=[(entry.name, entry.sentence(wording)) for entry in search_terms("", WORDS, wording)],
+        form=phrases.form(report.oracle, wording),
+        numbers=wording.numbers,
+        effort=phrases.capitalised(effort(float(cost["kl_nats"] or 0.0))),
+        missing=wording.miss(-report.assessment.margin.value) if report.verdict is Verdict.OUT_OF_REACH else "",
     )
 
 
@@ -101,9 +108,9 @@ def _template() -> Any:
     )
     environment.filters |= {
         "number": amounts.number,
-        "percentile": amounts.percentile,
+        "percentile": lambda percentile, numbers: Wording(numbers).level(percentile),
         "reply": lambda text: Markup(reply_html(text) or "(an empty reply)"),
-        "limit": lambda percentile: amounts.percentile(percentile, toward="down"),
+        "limit": lambda percentile, numbers: Wording(numbers).level(percentile, toward="down"),
         "percent": amounts.percent,
         "fixed": amounts.fixed,
         "capitalised": phrases.capitalised,
@@ -137,7 +144,7 @@ def _tags(report: Report) -> dict[int, PriceTag]:
         return {}
     # Of the nearest palette, which stands in for one that is not possible, the limits are not those of the report.
     highest = None if report.stands_in else report.highest
-    tags = price_tags(report.solution, report.local, report.names, report.percentile, highest)
+    tags = price_tags(report.solution, report.local, report.names, report.percentile, highest, report.wording)
     return {tag.value: tag for tag in tags}
 
 
@@ -145,7 +152,7 @@ def _switches(report: Report) -> list[str]:
     curve = report.curve
     if curve is None:
         return []
-    places = [amounts.percentile(report.percentile(curve.value, switch.target)) for switch in curve.switches]
+    places = [report.wording.level(report.percentile(curve.value, switch.target)) for switch in curve.switches]
     return phrases.switches(curve, report.names, places)
 
 
@@ -156,7 +163,7 @@ def _samples(report: Report) -> list[dict[str, Any]]:
         example, reached = sample.example, {}
         for key, levels in (("base", example.base_levels), ("aligned", example.aligned_levels)):
             reached[key] = [
-                (j, report.names[j], amounts.percentile(float(units.of(j, levels[j])))) for j in report.asked
+                (j, report.names[j], report.wording.level(float(units.of(j, levels[j])))) for j in report.asked
             ]
         rows.append({"example": example, "chance": phrases.chance(example.probability), **reached})
     return rows
@@ -184,7 +191,7 @@ def _made_with(report: Report) -> list[tuple[str, str]]:
         ("SHA-256 of prompts, values and rewards", source.fingerprint),
         ("Prompts", f"{source.prompts:,}, of which {len(report.table.prompts):,} in this use case"),
         ("Candidates a prompt", f"{most}" if least == most else f"{least} to {most}"),
-        ("Form", "per prompt" if per_prompt else "pooled"),
+        *([("Form", "per prompt" if per_prompt else "pooled")] if report.wording.numbers else []),
     ]
     for key, label in (
         ("created", "Made on"),

@@ -27,6 +27,7 @@ from map_core.report.svg_charts import (
     ticks,
 )
 from map_core.text import sentences
+from map_core.text.wording import effort
 
 DASHES = {"solid": "", "dash": "7 4", "dot": "2 3"}
 #: Heights: of a value's row, and of the drawings with two axes.
@@ -58,26 +59,26 @@ def levels(report: Report) -> Chart | None:
         name, shade = sentences.capitalised(report.names[j]), report.theme.colour(j)
         labels.append(ChartLabel(box.left, y - 9, name, strong=not math.isnan(target)))
         labels.append(
-            ChartLabel(box.right, y - 9, f"{amounts.percentile(base)} to {amounts.percentile(reached)}", "end")
+            ChartLabel(box.right, y - 9, f"{report.wording.level(base)} to {report.wording.level(reached)}", "end")
         )
         spans.append(ChartBar(box.left, box.right, y, _TRACK, 2.0, 1.0))
-        sentence = f"{name}: base {amounts.percentile(base)}, realised {amounts.percentile(reached)}"
+        sentence = f"{name}: base {report.wording.level(base)}, realised {report.wording.level(reached)}"
         if report.levels is not None:
             low, high = (report.percentile(j, float(end[j])) for end in (report.levels.low, report.levels.high))
             spans.append(ChartBar(box.x(low), box.x(high), y, shade, 9.0, 0.35))
-            sentence += f" ({amounts.percentile(low)} to {amounts.percentile(high)})"
-        marks.append(ChartMark(box.x(base), y, "tick", NEUTRAL, f"base {amounts.percentile(base)}"))
-        marks.append(ChartMark(box.x(reached), y, "dot", shade, f"realised {amounts.percentile(reached)}"))
+            sentence += f" ({report.wording.level(low)} to {report.wording.level(high)})"
+        marks.append(ChartMark(box.x(base), y, "tick", NEUTRAL, f"base {report.wording.level(base)}"))
+        marks.append(ChartMark(box.x(reached), y, "dot", shade, f"realised {report.wording.level(reached)}"))
         if not math.isnan(target):
-            marks.append(ChartMark(box.x(target), y, "diamond", ACCENT, f"target {amounts.percentile(target)}"))
-            sentence += f", target {amounts.percentile(target)}"
+            marks.append(ChartMark(box.x(target), y, "diamond", ACCENT, f"target {report.wording.level(target)}"))
+            sentence += f", target {report.wording.level(target)}"
         notes.append(sentence + ".")
     return Chart(
         title="What every value comes to",
         said=tuple(notes),
         height=box.bottom + 24,
         box=box,
-        x_ticks=tuple(Tick(box.x(p), f"p{p}") for p in (0, 25, 50, 75, 100)),
+        x_ticks=tuple(Tick(box.x(p), report.wording.target(p)) for p in (0, 25, 50, 75, 100)),
         spans=tuple(spans),
         marks=tuple(marks),
         labels=tuple(labels),
@@ -121,7 +122,7 @@ def frontier(report: Report) -> Chart | None:
                 ChartLabel(
                     x_end,
                     min(y_end + 14, box.bottom - 3),
-                    "limit" if limit else amounts.significant(contour.budget),
+                    "limit" if limit else _budget(report, contour.budget),
                     "middle",
                 )
             )
@@ -149,15 +150,16 @@ def frontier(report: Report) -> Chart | None:
         )
         text.append(
             f"{'The nearest palette' if report.stands_in else 'The palette'} gives {report.names[across]} "
-            f"{amounts.percentile(point[0])} and {report.names[upwards]} {amounts.percentile(point[1])}."
+            f"{report.wording.level(point[0])} and {report.names[upwards]} {report.wording.level(point[1])}."
         )
     return Chart(
-        title=f"{sentences.capitalised(report.names[across])} against {report.names[upwards]}, at each budget of nats",
+        title=f"{sentences.capitalised(report.names[across])} against {report.names[upwards]}, "
+        + report.wording.pick("at each budget of nats", "at each effort"),
         said=tuple(text),
         height=HEIGHT,
         box=box,
-        x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across)),
-        y_ticks=tuple(Tick(box.y(p), f"p{amounts.significant(p)}") for p in ticks(box.upwards)),
+        x_ticks=tuple(Tick(box.x(p), report.wording.target(p)) for p in ticks(box.across)),
+        y_ticks=tuple(Tick(box.y(p), report.wording.target(p)) for p in ticks(box.upwards)),
         x_title=sentences.capitalised(report.names[across]),
         y_title=sentences.capitalised(report.names[upwards]),
         lines=tuple(lines),
@@ -166,34 +168,46 @@ def frontier(report: Report) -> Chart | None:
     )
 
 
+def _budget(report: Report, kl: float) -> str:
+    return amounts.significant(kl) if report.wording.numbers else effort(kl)
+
+
+def _price(report: Report, on_axis: float) -> str:
+    """Word a distance as the axis of the figure has it."""
+    if report.wording.numbers:
+        return f"{sentences.number(on_axis)} nats"
+    return f"{amounts.fixed(on_axis)}% of the most effort"
+
+
 def price(report: Report) -> Chart | None:
     """Draw the nats spent as the target of the most expensive value is moved and the others stay."""
     curve = report.curve
     if curve is None or report.solution is None:
         return None
-    xs, at = report.units.of(curve.value, curve.targets), report.solution.kl
+    xs, at = report.units.of(curve.value, curve.targets), float(report.units.efforts(report.solution.kl))
+    costs = report.units.efforts(curve.kl)
     now = report.percentile(curve.value, float(report.aim[curve.value]))
-    box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, at, *curve.kl], low=0.0))
-    lines = [_now(box, now), ChartLine(box.path(xs, curve.kl), report.theme.colour(curve.value), width=2.4)]
+    box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, at, *costs], low=0.0))
+    lines = [_now(box, now), ChartLine(box.path(xs, costs), report.theme.colour(curve.value), width=2.4)]
     name = report.names[curve.value]
     first, last = (
-        f"{sentences.number(float(end))} nats at {amounts.percentile(x)}"
-        for end, x in ((curve.kl[0], xs[0]), (curve.kl[-1], xs[-1]))
+        f"{_price(report, float(end))} at {report.wording.level(x)}"
+        for end, x in ((costs[0], xs[0]), (costs[-1], xs[-1]))
     )
     return Chart(
         title=f"What {name} costs, the other targets kept",
         said=(
-            f"The target of {name} costs {first} and {last}; here it is {amounts.percentile(now)}, at "
-            f"{sentences.number(at)} nats.",
+            f"The target of {name} costs {first} and {last}; here it is {report.wording.level(now)}, at "
+            f"{_price(report, at)}.",
         ),
         height=HEIGHT,
         box=box,
-        x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across)),
+        x_ticks=tuple(Tick(box.x(p), report.wording.target(p)) for p in ticks(box.across)),
         y_ticks=tuple(Tick(box.y(kl), amounts.significant(kl)) for kl in ticks(box.upwards)),
         x_title=f"Target of {name}",
-        y_title="Nats",
+        y_title=report.wording.pick("Nats", "Effort, % of the most"),
         lines=tuple(lines),
-        marks=(ChartMark(box.x(now), box.y(at), "filled", ACCENT, f"here: {sentences.number(at)} nats"),),
+        marks=(ChartMark(box.x(now), box.y(at), "filled", ACCENT, f"here: {_price(report, at)}"),),
         labels=(ChartLabel(box.x(now), box.top + 8, "here", "middle", here=True),),
     )
 
@@ -233,8 +247,8 @@ def others(report: Report) -> Chart | None:
         for j, place in zip(ys, places, strict=True)
     ]
     parts = [
-        f"{sentences.capitalised(report.names[j])}: {amounts.percentile(y[0])} at the left, "
-        f"{amounts.percentile(y[-1])} at the right."
+        f"{sentences.capitalised(report.names[j])}: {report.wording.level(y[0])} at the left, "
+        f"{report.wording.level(y[-1])} at the right."
         for j, y in ys.items()
     ]
     few = "" if len(values) == len(varying) else f" (the {len(values)} that move most)"
@@ -243,8 +257,8 @@ def others(report: Report) -> Chart | None:
         said=tuple(parts),
         height=HEIGHT,
         box=box,
-        x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across, 5)),
-        y_ticks=tuple(Tick(box.y(p), f"p{amounts.significant(p)}") for p in ticks(box.upwards)),
+        x_ticks=tuple(Tick(box.x(p), report.wording.target(p)) for p in ticks(box.across, 5)),
+        y_ticks=tuple(Tick(box.y(p), report.wording.target(p)) for p in ticks(box.upwards)),
         x_title=f"Target of {report.names[curve.value]}",
         y_title="Level",
         lines=tuple(lines),

@@ -28,7 +28,7 @@ def model_name(report: Report) -> str:
 
 def verdict_sentence(report: Report) -> str:
     """Word whether the palette can be reached."""
-    return sentences.verdict(report.assessment, report.oracle, report.names)
+    return sentences.verdict(report.assessment, report.oracle, report.names, report.wording)
 
 
 def nearest_sentence(report: Report) -> str:
@@ -50,9 +50,9 @@ def given_up_phrases(report: Report) -> list[str]:
         target = report.percentile(j, float(report.assessment.targets[j]))
         near = report.percentile(j, float(nearest.targets[j]))
         if nearest.given_up[j] > 1e-9:
-            phrases.append(f"{report.names[j]} {amounts.percentile(near)} in place of {amounts.percentile(target)}")
+            phrases.append(f"{report.names[j]} {report.wording.level(near)} in place of {report.wording.level(target)}")
         else:
-            phrases.append(f"{report.names[j]} {amounts.percentile(target)} as asked")
+            phrases.append(f"{report.names[j]} {report.wording.level(target)} as asked")
     return phrases
 
 
@@ -64,7 +64,7 @@ def conflict_sentences(report: Report) -> list[str]:
     # Beside all other targets, as in the table of values; where those alone conflict, beside the members of this one.
     beside_all = bool(np.isfinite(report.highest[list(conflict.members)]).all())
     limits = report.highest if beside_all else conflict.highest
-    highest = [amounts.percentile(report.percentile(j, float(limits[j])), toward="down") for j in conflict.members]
+    highest = [report.wording.level(report.percentile(j, float(limits[j])), toward="down") for j in conflict.members]
     most = sentences.listed([f"{names[j]} {place}" for j, place in zip(conflict.members, highest, strict=True)])
     if len(conflict.members) == 1:
         texts = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
@@ -88,7 +88,7 @@ def cost_sentence(report: Report) -> str:
     """Word the distance from the base model."""
     if report.solution is None:
         return "What is not possible has no price."
-    return sentences.distance(report.solution.kl, report.oracle.log_candidates)
+    return sentences.distance(report.solution.kl, report.oracle.log_candidates, report.wording)
 
 
 def nats_text(report: Report) -> str:
@@ -118,8 +118,8 @@ def side_effects_sentence(report: Report) -> str:
     if report.solution is None:
         return "Nothing possible was found."
     fallen = [
-        f"{report.names[j]} from {amounts.percentile(report.percentile(j, 0.0))} to "
-        f"{amounts.percentile(report.percentile(j, float(report.solution.levels[j])))}"
+        f"{report.names[j]} from {report.wording.level(report.percentile(j, 0.0))} to "
+        f"{report.wording.level(report.percentile(j, float(report.solution.levels[j])))}"
         for j in np.argsort(report.solution.levels)
         if report.solution.levels[j] < -FALLEN
     ]
@@ -226,7 +226,7 @@ def limit_sentences(report: Report) -> list[str]:
         )
     else:
         texts.append(
-            "Weights are found over all replies together (pooled). A generator that chooses prompt by prompt may fall "
+            "Weights are found over all replies together. A generator that chooses prompt by prompt may fall "
             "short of these levels."
         )
     if report.confidence is not None:

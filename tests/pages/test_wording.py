@@ -57,6 +57,8 @@ PAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("tables", {}, {}),
     ("tables", {}, {"view": "good"}),
     ("delivery", {}, {}),
+    ("report", {}, {}),
+    ("report", {}, {"palette": "helpfulness:p99;harmlessness:p99"}),
     ("how", {}, {}),
     ("limits", {}, {}),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -13,6 +14,7 @@ from map_core.figures.groups import MARKS, group_letter
 from map_core.figures.theme import Theme
 from map_core.groups import Rule
 from map_core.text.groups import MEANINGS, RULES
+from pages.view.shell import wording
 from pages.view.shell.markup import alarm
 
 _SIGNS = {"diamond": "vp-filled", "diamond-open": "vp-open"}
@@ -60,6 +62,8 @@ def rule(which: Rule, outcome: str, verdict: str) -> str:
     """Return what one rule gives: its sign and name, how it chooses, and what came of it."""
     tag = f'<span class="vp-tag">{escape(verdict)}</span>' if verdict else ""
     title, meaning = RULES[which], MEANINGS[which]
+    if not wording.current().numbers:
+        meaning = re.sub(r" \(\w+\)", "", meaning)
     return (
         f'<div class="vp-rule"><h2>{_sign(which)}{escape(title)} {tag}</h2><p>{escape(outcome)}</p>'
         f'<p class="vp-note">{escape(meaning)}</p></div>'

@@ -26,7 +26,7 @@ from map_core.palettes.palette import Palette
 from map_core.report import Report, ReportOptions
 from pages.view.session import scene as scenes
 from pages.view.session.scene import ALL, Scene
-from pages.view.shell import component, markup, reach
+from pages.view.shell import component, markup, reach, wording
 
 PAGES = app_folder() / "pages"
 #: Reports that are remembered, over all viewers.
@@ -60,7 +60,7 @@ def draw_share_bar(
         first: draws what stands before the others in the row.
     """
     make = report_factory(scene, palette, name)
-    file = _file_name(name)
+    file, reading = _file_name(name), wording.current()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="share"):
         if first is not None:
             first()
@@ -72,7 +72,7 @@ def draw_share_bar(
         )
         st.download_button(
             "Report",
-            lambda: reports.html(make()).encode(),
+            lambda: reports.html(make(), reading).encode(),
             f"{file}.html",
             "text/html",
             icon=":material/description:",
