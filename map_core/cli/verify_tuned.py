@@ -14,13 +14,15 @@ import numpy as np
 from map_core.cli.inputs import load_with_notes
 from map_core.cli.output import print_json
 from map_core.core import amounts
+from map_core.core.file_lock import lock
 from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.models.files import sha256_of
 from map_core.scoring import from_metadata, resolve
+from map_core.tuning.card import RECORD
 from map_core.tuning.check import TunedCheck, check_tuned, draw_replies
-from map_core.tuning.run import read_record
+from map_core.tuning.run import read_record, write_record
 
 
 def verify_tuned(
@@ -34,7 +36,7 @@ def verify_tuned(
     fresh: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw a tuned model's replies to its held-out prompts and print what they come to.
+    """Draw a tuned model's replies to its held-out prompts, print what they come to and put it into the card.
 
     Args:
         folder: of the tuning.
@@ -63,6 +65,8 @@ def verify_tuned(
         if fresh is not None:
             table_format.save(drawn, fresh)
     check = check_tuned(record, table, drawn)
+    with lock(folder / RECORD, who="tuning"):
+        write_record(folder, {**record, "check": check.as_dict()})
     print_json({"model": str(folder), "method": record["method"], **check.as_dict()}) if as_json else click.echo(
         check_text(check)
     )

@@ -51,18 +51,17 @@ def card_text(record: Mapping[str, Any]) -> str:
     ]
     asked = record["palette"].get("asked", {})
     for name in record["values"]:
-        columns = (record["base"], asked, record["forecast"], record["weights"])
+        columns = (record.get("base", {}), asked, record.get("forecast", {}), record["weights"])
         cells = [_number(column.get(name)) if column is not asked or name in asked else "free" for column in columns]
         cells[-1] = cells[-1] if name in record["weights"] else "0"
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "## Evidence", ""]
     evidence = record["evidence"]
-    if evidence is None:
-        lines.append(
-            "None yet: the table has fewer than two held-out prompts with replies. Run `verify --model FOLDER`."
-        )
-    else:
-        lines += _evidence_lines(evidence)
+    check = record.get("check")
+    if evidence is None and not check:
+        lines.append("None yet: no held-out prompts were looked at. Run `verify --model FOLDER`.")
+    lines += _evidence_lines(evidence) if evidence else []
+    lines += ["", *_check_lines(check)] if check else []
     if record["p0"] and record["p0"]["cuts"]:
         lines += [
             "",
@@ -93,6 +92,30 @@ def _evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
         f"{amounts.nats(evidence['kl_forecast'])}."
     )
     return lines
+
+
+def _check_lines(check: Mapping[str, Any]) -> list[str]:
+    """Return what `verify` found, on the model's own replies."""
+    low, high = check["share_of_way_interval"]
+    between = "" if low is None or high is None else f" ({_percent(low)} to {_percent(high)})"
+    share = amounts.UNKNOWN if check["share_of_way"] is None else _percent(check["share_of_way"])
+    lines = [
+        f"On {check['replies']} replies of its own to each of {check['prompts']} prompts that were not tuned on "
+        f"(`verify --model`, intervals of {amounts.percent(check['level'])}):",
+        "",
+        "| value | base | tuned | forecast | |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    for name, value in check["values"].items():
+        cells = (_number(value[column]) for column in ("base", "tuned", "forecast"))
+        lines.append(f"| {name} | {' | '.join(cells)} | {value['outcome'] or ''} |")
+    return [
+        *lines,
+        "",
+        f"* Share of the way in lambda . r: {share}{between}.",
+        f"* Divergence from the base model: {amounts.nats(check['kl'])}; lambda's own: "
+        f"{amounts.nats(check['kl_forecast'])}.",
+    ]
 
 
 def _number(value: float | None) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from map_core.building.progress import Progress, Reporter
+from map_core.core import amounts
 from map_core.core.atomic_files import write_durable, write_error
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
@@ -37,6 +38,7 @@ from map_core.tuning.examples import (
     with_weighted_columns,
 )
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
+from map_core.tuning.rewards import SharedRewards
 from map_core.tuning.settings import TuningSettings
 
 if TYPE_CHECKING:
@@ -136,6 +138,7 @@ class _Run:
         self.request, self.lam, self.files, self.say = request, lam, files, say
         self.report = report or (lambda progress: None)
         self.oracle = MemoryOracle.of(request.table)
+        self.rewards: SharedRewards | None = None
         self.sampling = SamplingSettings.from_metadata(request.table.metadata)
         opened = LanguageModel(files, dtype="float32")
         self.tokenizer = opened.tokenizer
@@ -169,11 +172,13 @@ class _Run:
         if request.only_estimate:
             return None
         history = self._train()
+        if self.rewards is not None and self.rewards.left_out:
+            count = amounts.counted(self.rewards.left_out, "reply", "replies")
+            self.say(f"{count} could not be scored and did not count. The last reason: {self.rewards.reason}")
         self._save()
         levels = self._evidence()
         record = self._record(history, levels, difference, estimate)
-        write_durable(request.out / CARD, card_text(record).encode())
-        write_durable(request.out / RECORD, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
+        write_record(request.out, record)
         shutil.rmtree(request.out / CHECKPOINTS, ignore_errors=True)
         return record
 
@@ -224,7 +229,6 @@ class _Run:
         from map_core.interface.table import Table
         from map_core.interface.training import reward_functions
         from map_core.tuning.online import rloo_settings, rloo_trainer
-        from map_core.tuning.rewards import SharedRewards
 
         table = self.request.table
         names = [name for name, weight in zip(table.values, self.lam, strict=True) if weight]
@@ -235,7 +239,7 @@ class _Run:
             model=self.files.name,
             dtype="float32",  # as the model that is tuned
         )
-        shared = SharedRewards(functions, dict(zip(table.values, self.oracle.base.tolist(), strict=True)))
+        self.rewards = SharedRewards(functions, dict(zip(table.values, self.oracle.base.tolist(), strict=True)))
         lam = [float(self.lam[table.index(name)]) for name in names]
         numbers = np.flatnonzero(table.counted)
         system = table.metadata.get("system")
@@ -250,7 +254,7 @@ class _Run:
             self.policy.model,
             AutoTokenizer.from_pretrained(self.files.folder, local_files_only=True),
             prompts,
-            shared.functions(),
+            self.rewards.functions(),
             rloo_settings(self.request.settings, self.sampling, lam, folder),
             None if counts is None or np.ptp(counts) == 0 else counts,
             [watch],
@@ -312,9 +316,16 @@ class _Run:
             "merged": request.merged or request.settings.full,
             "p0": None if difference is None else difference.as_dict(),
             "estimate": None if estimate is None else estimate.as_dict(),
+            "left_out": 0 if self.rewards is None else self.rewards.left_out,
             "history": history,
             "evidence": None if levels is None else levels.as_dict(),
         }
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the card of a tuned model, and last what it was made of."""
+    write_durable(folder / CARD, card_text(record).encode())
+    write_durable(folder / RECORD, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -145,6 +145,9 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     q, p = tuned.reply_scores(request, replies), base.reply_scores(request, replies)
     ratios = [a.log_prob - b.log_prob for a, b in zip(q, p, strict=True)]
     assert fresh.metadata[LOG_RATIOS][:4] == pytest.approx(ratios, abs=1e-4)
+    # The card says so too.
+    assert json.loads((out / "tuning.json").read_text())["check"]["kl"] == facts["kl"]
+    assert "On 4 replies of its own to each of 2 prompts" in (out / "README.md").read_text()
     # Replies that are kept are read again, and the words are there for people.
     assert main([*verify, "--fresh", str(tmp_path / "fresh.parquet")]) == 0
     text = capsys.readouterr().out

@@ -68,6 +68,14 @@ def request(table: RewardTable, out: Path, **more) -> TuningRequest:
     return TuningRequest(table, {"diversity": 2.0}, out, **({"settings": QUICK} | more))
 
 
+def test_no_model_library_loads_before_a_model_is_tuned():
+    modules = "map_core.cli.tune, map_core.cli.verify_tuned, map_core.tuning.run, map_core.tuning.check"
+    heavy = "{'torch', 'transformers', 'peft', 'trl', 'datasets'}"
+    code = f"import sys, {modules}\nprint(*{heavy} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == ""
+
+
 def weights_in(folder: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
