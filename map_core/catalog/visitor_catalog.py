@@ -135,7 +135,8 @@ class VisitorCatalog:
         new = self.visitor.is_known and not place.exists()
         new = new and not path_of(name).exists() and not processes.job_folder(name).exists()
         if new:
-            _write(name, TableAccess(self.visitor.id, self.visitor.name, visibility, ""))
+            link = secrets.token_urlsafe(16) if visibility is Visibility.LINK else ""
+            _write(name, TableAccess(self.visitor.id, self.visitor.name, visibility, link))
         try:
             processes.start(name, kind, arguments, about, inputs, visitor=self.visitor.id or visit)
         except InputError:

@@ -93,6 +93,8 @@ def test_a_table_shared_by_link():
         for wrong in ("", link[:-1], "\N{SNOWMAN}"):
             with pytest.raises(AccessError):
                 VisitorCatalog(who).path_of("Mine", wrong)
+    make("At once", visibility=Visibility.LINK)
+    assert VisitorCatalog(BEN).path_of("At once", access_of("At once").link)
     VisitorCatalog(ANN).share("Mine", Visibility.PRIVATE)
     with pytest.raises(AccessError):
         VisitorCatalog(BEN).path_of("Mine", link)

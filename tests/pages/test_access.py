@@ -66,6 +66,7 @@ def test_a_palette_is_seen_by_whom_its_owner_chose(opened):
     mine = opened("palettes", ANN)
     save(mine, "Secret plan", Visibility.PRIVATE)
     save(mine, "For all", Visibility.EVERYONE)
+    assert mine.segmented_control(key="save_visibility").value == Visibility.PRIVATE
     secret, shared = (palettes.named(database().as_visitor(ANN), name).id for name in ("Secret plan", "For all"))
     mine = opened("palettes", ANN)
     assert "Secret plan" in said(mine)

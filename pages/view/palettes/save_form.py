@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from map_core.access import Action, Kind, may
+from map_core.access import Action, Kind, Visibility, may
 from map_core.errors import PaletteError
 from map_core.store import Database, palettes, table_key
 from map_core.store.palettes import SavedPalette
@@ -218,6 +218,8 @@ def _empty_form() -> None:
     NAME.set("")
     NOTE.set("")
     COLOUR.set(None)
+    if WHO_SEES.is_set():
+        WHO_SEES.set(Visibility.PRIVATE.value)  # what is shared is said anew each time
 
 
 def _save_version(database: Database, began: SavedPalette) -> None:

@@ -113,7 +113,7 @@ def draw_visibility(key: Key[str], linkable: bool = True) -> None:
         "Who sees it",
         [choice.value for choice in CHOICES if linkable or choice is not Visibility.LINK],
         format_func=lambda choice: CHOICES[Visibility(choice)],
-        default=Visibility.PRIVATE.value,
+        default=None if key.is_set() else Visibility.PRIVATE.value,
         required=True,
         key=key.name,
     )

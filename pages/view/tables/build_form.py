@@ -38,6 +38,7 @@ LONGEST_PASTE = 1_000_000
 CANDIDATE_COUNT: Key[int] = Key("build_candidates", FIRST_CANDIDATES)
 SEED: Key[int] = Key("build_seed", 0)
 LENGTH: Key[int] = Key("build_length", FIRST_LENGTH)
+WHO_SEES: Key[str] = Key("build_visibility", "")
 NAME: Key[str] = Key("build_name", "")
 
 
@@ -90,6 +91,7 @@ def draw_build_form() -> None:
     st.text_input(
         "Name of the table", processes.free_name("My prompts"), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name
     )
+    account.draw_visibility(WHO_SEES)
     count = CANDIDATE_COUNT.get() * len(prompts)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
         st.button(
@@ -216,7 +218,15 @@ def _start(prompts: Sequence[Prompt]) -> None:
         inputs["values.json"] = values_file(defined).encode()
         arguments += ["--values-file", "{folder}/values.json"]
     try:
-        account.tables().start(str(NAME.get()), "build", arguments, about, inputs, visit=viewer_id())
+        account.tables().start(
+            str(NAME.get()),
+            "build",
+            arguments,
+            about,
+            inputs,
+            visit=viewer_id(),
+            visibility=account.chosen_visibility(WHO_SEES),
+        )
     except InputError as error:
         table_markup.set_message(str(error))
         return

@@ -36,6 +36,7 @@ from pages.view.tables import markup as table_markup
 UPLOAD: Key[Upload | None] = Key("tables_upload", None)
 FILE_ROUND: Key[int] = Key("tables_file_round", 0)
 FILE: KeyFamily[UploadedFile | None] = KeyFamily("tables_file_{}", None)
+WHO_SEES: Key[str] = Key("import_visibility", "")
 NAME: Key[str] = Key("upload_name", "")
 
 INBOX = "VALUE_PALETTE_INBOX"
@@ -195,6 +196,7 @@ def _draw_columns(held: Upload, preview: Preview) -> None:
     else:
         choice = _draw_roles(preview)
     st.text_input("Name of the table", _free_name(held.name), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name)
+    account.draw_visibility(WHO_SEES)
     missing = choice is not None and not (choice.prompt and choice.reply and choice.values)
     st.button(
         "Make the table",
@@ -286,7 +288,8 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
     about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
     try:
         inputs: dict[str, bytes | Path] = {} if held.stays else {file: held.path}
-        account.tables().start(name, "import", arguments, about, inputs, visit=viewer_id())
+        seen = account.chosen_visibility(WHO_SEES)
+        account.tables().start(name, "import", arguments, about, inputs, visit=viewer_id(), visibility=seen)
     except InputError as error:
         table_markup.set_message(str(error))
         return
