@@ -241,7 +241,8 @@ def _lines(
 ) -> tuple[LevelText, ...]:
     lines = []
     for j in map(int, np.flatnonzero(~np.isnan(assessment.targets))):
-        base, level = percentile(j, 0.0), percentile(j, float(solution.levels[j]))
+        nearest = assessment.solution is None
+        base, level = percentile(j, 0.0), shown_percentile(percentile(j, float(solution.levels[j])), nearest)
         text = f"{wording.level(base)} → {wording.level(level)}"
         if errors is not None:
             low, high = _ends(j, solution, errors, percentile)
@@ -410,6 +411,16 @@ def conflict_sentence(
     beside = "; ".join(f"{name} at most {top}" for name, top in tops.items())
     beside = f" With the others as they are: {beside}." if tops else ""
     return f"{members} are not possible together at these levels.{beside}"
+
+
+def shown_percentile(percentile: float, nearest: bool) -> float:
+    """Return the percentile that is worded for a level: of the nearest palette the one that its button sets.
+
+    Args:
+        percentile: of the level.
+        nearest: the level is one of the nearest palette, because the targets are not possible together.
+    """
+    return _whole(percentile) if nearest else percentile
 
 
 def _whole(percentile: float) -> float:

@@ -153,6 +153,17 @@ def test_ways_out_say_who_gives_way_and_by_how_much():
     assert "harmlessness" in why
 
 
+@pytest.mark.parametrize("first", [0.9, 1.13, 1.37, 1.5])
+def test_what_the_nearest_palette_gives_is_what_its_button_sets(first: float):
+    assessment, text = worded([first, 0.9, math.nan, math.nan])
+    mended = repairs(AttainableLevels(ORACLE), assessment, np.zeros(4, dtype=bool))
+    places = verdict.repaired_percentiles(mended.ways[-1], percentile)
+    assert places
+    for line in text.lines:
+        if line.value in places:
+            assert line.text.endswith(f" → p{places[line.value]:.0f}")
+
+
 def test_a_button_and_the_sentence_say_the_same_two_numbers():
     targets = np.array([0.9, 0.9, math.nan, math.nan])
     found = assess(ORACLE, targets)

@@ -19,7 +19,7 @@ import numpy as np
 from map_core.core import amounts
 from map_core.feasibility.limits import Limits
 from map_core.palettes.palette import Mode, Palette, Target
-from map_core.text import sentences
+from map_core.text import sentences, verdict
 from map_core.text.groups import wish_text
 from map_core.text.wording import Wording
 from pages.view.session import live_answer, palette_state
@@ -183,6 +183,7 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
     place = base if target.keep else target.percentile
     level = None if live.levels is None else scene.percentile(j, float(live.levels[j]))
     near = assessment.solution is None
+    shown = None if level is None else verdict.shown_percentile(level, near)
     error = None
     if live.errors is not None and live.levels is not None:
         error = [scene.percentile(j, float(live.levels[j] + sign * live.errors[j])) for sign in (-1, 1)]
@@ -206,8 +207,8 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
         "error": _bar_ends(error),
         "range": _bar_ends(span),
         "ever": ever,
-        "said": _caption(live, j, base, level, _most_text(span, reliable, live.wording)),
-        "spoken": _spoken_text(live.wording, base, level, near, span, _most_text(span, reliable, live.wording)),
+        "said": _caption(live, j, base, shown, _most_text(span, reliable, live.wording)),
+        "spoken": _spoken_text(live.wording, base, shown, near, span, _most_text(span, reliable, live.wording)),
     }
 
 

@@ -143,8 +143,8 @@ class ServerLimits:
         ):
             if held + more > limit.value * MEGABYTE:
                 raise _TooMuch(
-                    f"The app holds {amounts.fixed(held / MEGABYTE)} MB of uploaded files {whose}, of at most {limit.value} MB. "
-                    "Take a smaller file, or try again in a few minutes."
+                    f"The app holds {amounts.fixed(held / MEGABYTE)} MB of uploaded files {whose}, of at most "
+                    f"{limit.value} MB. Take a smaller file, or try again in a few minutes."
                 )
 
 

@@ -26,6 +26,7 @@ def text_content(file: UploadedFile, megabytes: int | None = None) -> bytes:
     most = TEXT_FILE.value if megabytes is None else megabytes
     if file.size > most * MEGABYTE:
         raise InputError(
-            f"{file.name} has {amounts.fixed(file.size / MEGABYTE, 1)} MB; expected at most {most} MB. Make smaller files of it."
+            f"{file.name} has {amounts.fixed(file.size / MEGABYTE, 1)} MB; expected at most {most} MB. Make smaller "
+            "files of it."
         )
     return file.getvalue()
