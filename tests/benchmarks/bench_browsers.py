@@ -40,7 +40,7 @@ SECONDS = 120.0
 CANDIDATES, TOKENS = 8, 32
 ALONE = 11
 #: Of the request whose speed is measured.
-LONG_CANDIDATES, LONG_TOKENS, REPEATS = 16, 96, 5
+LONG_CANDIDATES, LONG_TOKENS, REPEATS = 16, 64, 11
 PARTS = ("alone", "speed", "eight", "without")
 #: Milliseconds from the click to the frame that shows the first words of the base reply.
 SHOWN = """() => new Promise((resolve) => {

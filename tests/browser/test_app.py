@@ -150,11 +150,11 @@ class TestGenerating:
 
     def test_stop_keeps_what_is_written(self, page):
         self.ask(page, candidates=16, tokens=256)
-        expect(page.locator("[role=status]")).to_contain_text(
+        expect(page.locator(".vp-panel [role=status]")).to_contain_text(
             re.compile(r"Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS
         )
         keyed(page, "stop").locator("button").click()
-        expect(page.locator("[role=status]")).to_contain_text("Stopped", timeout=5 * SECONDS)
+        expect(page.locator(".vp-panel [role=status]")).to_contain_text("Stopped", timeout=5 * SECONDS)
         written = column(page, "base").inner_text()
         settle(page)
         assert column(page, "base").inner_text() == written
@@ -177,7 +177,9 @@ class TestGenerating:
         self.done(page, candidates)
 
     def done(self, page, candidates: int) -> None:
-        expect(page.locator("[role=status]")).to_contain_text(f"Done: {candidates} candidates", timeout=240 * SECONDS)
+        expect(page.locator(".vp-panel [role=status]")).to_contain_text(
+            f"Done: {candidates} candidates", timeout=240 * SECONDS
+        )
         # The status is drawn before the replies: they are as they stay once what comes after them is there.
         unfold(page, "all_candidates")
         expect(keyed(page, "candidates_csv").locator("button")).to_be_visible(timeout=30 * SECONDS)
@@ -197,13 +199,13 @@ class TestGenerating:
         unfold(page, "figures")
         facts, pinned_facts = (keyed(page, f"{key}_figures").locator(".vp-facts") for key in ("aligned", "pinned_1"))
         assert facts.inner_text() == pinned_facts.inner_text()
-        before, status = facts.inner_text(), page.locator("[role=status]").inner_text()
+        before, status = facts.inner_text(), page.locator(".vp-panel [role=status]").inner_text()
         unfold(page, "steer")
         for _ in range(6):
             press(page, "humor", "ArrowRight")
         expect(facts).not_to_have_text(before, use_inner_text=True)
         assert pinned_facts.inner_text() == before
-        assert page.locator("[role=status]").inner_text() == status
+        assert page.locator(".vp-panel [role=status]").inner_text() == status
 
     def test_a_mark_of_the_field_is_read_by_a_click_or_by_a_key(self, page):
         self.quick(page)
@@ -283,7 +285,7 @@ class TestGenerating:
     def test_the_model_process_killed_in_the_middle_comes_back_and_the_viewer_is_told(self, page, server):
         self.quick(page)
         self.ask(page, candidates=4, tokens=40)
-        expect(page.locator("[role=status]")).to_contain_text(re.compile("Writing: 4 candidates, [1-9]"))
+        expect(page.locator(".vp-panel [role=status]")).to_contain_text(re.compile("Writing: 4 candidates, [1-9]"))
         children = [
             process
             for process in psutil.process_iter(["cmdline"])
