@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from map_core.core.types import SamplingSettings
+from map_core.models import telemetry
 from map_core.tuning.offline import training_arguments
 from map_core.tuning.settings import TuningSettings
 
@@ -80,6 +81,7 @@ def rloo_trainer(
     from datasets import Dataset
     from trl import RLOOTrainer
 
+    telemetry.disable_hub()
     rows = [{"prompt": prompt} for prompt in prompts]
     if weights is not None:
         rng = np.random.default_rng([arguments.seed, _PROMPT_STREAM])

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 
 pytest.importorskip("trl", reason="needs requirements-tune.txt")
 pytest.importorskip("peft", reason="needs requirements-tune.txt")
@@ -160,6 +161,7 @@ def online(start: np.ndarray, folder, weights=(0.8, 0.6), rewards=REWARDS, *, st
 def gradient_norm(start: np.ndarray, folder, *arguments, **more) -> float:
     """The gradient's norm in one step, as the trainer logs it."""
     trainer = online(start, folder, *arguments, **more)
+    assert constants.HF_HUB_DISABLE_TELEMETRY  # TRL would report its use
     trainer.train()
     (row,) = [row for row in trainer.state.log_history if "grad_norm" in row]
     assert {"rewards/value_0/mean", "rewards/value_1/mean"} <= set(row)
