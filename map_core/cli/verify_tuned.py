@@ -18,10 +18,10 @@ from map_core.core.file_lock import lock
 from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.models.files import sha256_of
+from map_core.models.files import locate, sha256_of
 from map_core.scoring import from_metadata, resolve
 from map_core.tuning.card import RECORD
-from map_core.tuning.check import TunedCheck, check_tuned, draw_replies
+from map_core.tuning.check import TunedCheck, check_tuned, draw_replies, joined, of_prompts
 from map_core.tuning.run import read_record, write_record
 
 
@@ -55,15 +55,7 @@ def verify_tuned(
     if table_path.is_file() and record["table"]["sha256"] not in ("", sha256_of(table_path)):
         raise InputError(f"{folder} was tuned on another table than {table_path}. Name that one: verify TABLE --model.")
     table = held_out_prompts(load_with_notes(table_path), record, most)
-    if fresh is not None and fresh.is_file():
-        drawn = load_with_notes(fresh)
-        kept = [drawn.prompts.index(prompt) for prompt in table.prompts if prompt in drawn.prompts]
-        if len(kept) != len(table.prompts):
-            raise InputError(f"{fresh} has no replies to some of the prompts. Name another file.")
-    else:
-        drawn = _draw(folder, record, table, replies, seed, engine)
-        if fresh is not None:
-            table_format.save(drawn, fresh)
+    drawn = _drawn(folder, record, table, replies=replies, seed=seed, engine=engine, fresh=fresh)
     check = check_tuned(record, table, drawn)
     with lock(folder / RECORD, who="tuning"):
         write_record(folder, {**record, "check": check.as_dict()})
@@ -88,20 +80,46 @@ def held_out_prompts(table: RewardTable, record: Mapping[str, Any], most: int | 
     return replace(table, held_out=np.empty(0, dtype=bool), weights=np.empty(0)).take(numbers)
 
 
-def _draw(
-    folder: Path, record: Mapping[str, Any], table: RewardTable, replies: int, seed: int, engine: str
+def _drawn(
+    folder: Path,
+    record: Mapping[str, Any],
+    table: RewardTable,
+    *,
+    replies: int,
+    seed: int,
+    engine: str,
+    fresh: Path | None,
 ) -> RewardTable:
-    from map_core.engines.factory import open_engine
+    """Return the tuned model's replies; what ``fresh`` holds is not drawn again, and it grows by a prompt a time.
 
-    scorers = resolve(table.values, from_metadata(table.metadata))
-    # In float32: log q - log p0 is a small difference of two large sums.
-    base, tuned = (open_engine(name, engine, "float32") for name in (record["model"]["name"], str(folder)))
+    Raises:
+        InputError: ``fresh`` holds replies of another model, seed or number.
+    """
+    drawn = load_with_notes(fresh) if fresh is not None and fresh.is_file() else None
+    if drawn is not None:
+        kept = drawn.metadata
+        model = kept.get("model", {}).get("sha256")
+        if model != locate(str(folder)).sha256 or kept.get("seed") != seed or np.any(drawn.candidates != replies):
+            raise InputError(
+                f"{fresh} holds replies of another model, with another seed, or another number a prompt. Name another "
+                "file."
+            )
+    missing = [i for i, name in enumerate(table.prompt_ids) if drawn is None or name not in drawn.prompt_ids]
+    if missing:
+        from map_core.engines.factory import open_engine
 
-    def report(done: int, total: int) -> None:
-        if done == total or done % 4 == 0:
-            click.echo(f"{done} of {total} prompts answered", err=True)
-
-    return draw_replies(record, table, base, tuned, scorers, replies=replies, seed=seed, report=report)
+        scorers = resolve(table.values, from_metadata(table.metadata))
+        # In float32: log q - log p0 is a small difference of two large sums.
+        base, tuned = (open_engine(name, engine, "float32") for name in (record["model"]["name"], str(folder)))
+        for done, number in enumerate(missing, start=1):
+            part = draw_replies(record, table.take([number]), base, tuned, scorers, replies=replies, seed=seed)
+            drawn = joined(drawn, part)
+            if fresh is not None:
+                table_format.save(drawn, fresh)
+            if done == len(missing) or done % 4 == 0:
+                click.echo(f"{done} of {len(missing)} prompts answered", err=True)
+    assert drawn is not None, "a table has prompts"
+    return of_prompts(drawn, table.prompt_ids)
 
 
 def check_text(check: TunedCheck) -> str:

@@ -10,7 +10,7 @@ scorers are handed in.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -170,7 +170,6 @@ def draw_replies(
     *,
     replies: int,
     seed: int = 1,
-    report: Callable[[int, int], None] | None = None,
 ) -> RewardTable:
     """Draw a tuned model's replies to prompts and score them.
 
@@ -182,14 +181,13 @@ def draw_replies(
         scorers: of the table's values.
         replies: a prompt.
         seed: of the replies.
-        report: called with the prompts that are done, and all of them.
 
     Returns:
         A table of the replies, with log q - log p0 of each in its metadata.
     """
     settings, system = SamplingSettings.from_metadata(record), record.get("system")
     drawn, rewards, ratios = [], [], []
-    for number, prompt in enumerate(table.prompts):
+    for prompt in table.prompts:
         request = DrawRequest(prompt, replies, settings, seed, system=system)
         plain = tuned.complete(request)
         scores = [engine.reply_scores(request, plain) for engine in (tuned, base)]
@@ -200,8 +198,6 @@ def draw_replies(
         rewards.append(np.column_stack([score_checked(scorer, prompt, judged) for scorer in scorers]))
         ratios += [q.log_prob - p.log_prob for q, p in zip(*scores, strict=True)]
         drawn += judged
-        if report is not None:
-            report(number + 1, len(table.prompts))
     return RewardTable(
         values=tuple(scorer.name for scorer in scorers),
         rewards=np.concatenate(rewards),
@@ -221,6 +217,33 @@ def draw_replies(
             LOG_RATIOS: ratios,
         },
     )
+
+
+def joined(first: RewardTable | None, second: RewardTable) -> RewardTable:
+    """Return a tuned model's replies to some prompts and to further ones as one table."""
+    if first is None:
+        return second
+    ratios = [*first.metadata[LOG_RATIOS], *second.metadata[LOG_RATIOS]]
+    return RewardTable(
+        values=first.values,
+        rewards=np.concatenate([first.rewards, second.reordered(first.values).rewards]),
+        offsets=np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
+        prompt_ids=first.prompt_ids + second.prompt_ids,
+        prompts=first.prompts + second.prompts,
+        use_cases=first.use_cases + second.use_cases,
+        replies=first.replies + second.replies,
+        tokens=first.tokens + second.tokens,
+        log_probs=np.concatenate([first.log_probs, second.log_probs]),
+        metadata={**first.metadata, LOG_RATIOS: ratios},
+    )
+
+
+def of_prompts(fresh: RewardTable, prompt_ids: Sequence[str]) -> RewardTable:
+    """Return a tuned model's replies to these prompts, in this order."""
+    numbers = [fresh.prompt_ids.index(prompt_id) for prompt_id in prompt_ids]
+    ratios = fresh.metadata[LOG_RATIOS]
+    kept = [ratios[row] for number in numbers for row in range(*fresh.rows(number).indices(len(ratios)))]
+    return replace(fresh.take(numbers), metadata={**fresh.metadata, LOG_RATIOS: kept})
 
 
 def check_tuned(record: Mapping[str, Any], table: RewardTable, fresh: RewardTable) -> TunedCheck:

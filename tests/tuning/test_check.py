@@ -12,7 +12,7 @@ import pytest
 from map_core.cli import main
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.tuning.check import LOG_RATIOS, Outcome, check_tuned
+from map_core.tuning.check import LOG_RATIOS, Outcome, check_tuned, of_prompts
 from map_core.tuning.held_out import held_out_levels
 
 RECORD = {"weights": {"humor": math.log(3.0)}}
@@ -115,7 +115,7 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     from map_core.building import build
     from map_core.core.types import SamplingSettings
     from map_core.data.prompts import Prompt
-    from map_core.data.table_format import load
+    from map_core.data.table_format import load, save
     from map_core.engines.draw_request import DrawRequest
     from map_core.engines.factory import open_engine
     from map_core.scoring import resolve
@@ -153,6 +153,14 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     text = capsys.readouterr().out
     assert "of the way" in text
     assert "tuned   4" in text
+    # A check that was stopped goes on: what is missing is drawn, and the same as without a stop.
+    save(of_prompts(fresh, fresh.prompt_ids[1:]), tmp_path / "part.parquet")
+    assert main([*verify, "--fresh", str(tmp_path / "part.parquet"), "--json"]) == 0
+    output = capsys.readouterr()
+    assert "1 of 1 prompts answered" in output.err
+    assert json.loads(output.out)["kl"] == pytest.approx(facts["kl"], abs=1e-6)
+    assert main([*verify, "--seed", "9", "--fresh", str(tmp_path / "fresh.parquet")]) == 1
+    assert "another seed" in capsys.readouterr().err
     assert main(["verify", str(path), "--model", str(tmp_path / "tiny")]) == 1
     assert "is no tuned model" in capsys.readouterr().err
     assert main([*verify, "--target", "diversity=p60"]) == 2
