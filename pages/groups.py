@@ -16,8 +16,8 @@ if meeting_host.is_open():
 
 header.draw_header(
     "Agree",
-    "Different people want different things of one model. Seat their palettes here, see where they conflict, and take "
-    "a common palette that gives each as much as possible.",
+    "Different people want different things of one model. Bring their palettes together here, see where they conflict, "
+    "and take a common palette that gives each as much as possible.",
     heading="Agree on a palette",
 )
 palette_state.draw_undo_line()

@@ -1,7 +1,7 @@
 """Making a reward table: sample replies to prompts, score them, and lose nothing on the way.
 
 Everything that is made goes at once into small files beside the table, ``OUT.parts/``, each written under another
-name and then renamed; so a build that is killed at any moment goes on where it stopped and ends in the table that it
+name and then renamed; so a build that is killed at any moment resumes where it stopped and ends in the table that it
 would have given undisturbed. The table itself appears by one rename at the end. Constraint: no model library is
 imported here; engine and scorers are handed in.
 """

@@ -1,4 +1,4 @@
-"""Builds and imports as processes of their own: begun, watched, stopped and gone on with, by any viewer.
+"""Builds and imports as processes of their own: begun, watched, stopped and resumed, by any viewer.
 
 A folder a piece of work, ``.making/NAME`` beside the tables: the command, what was handed in, what the process says,
 and its progress file. All that is known is read from there, so an app that was killed knows on its next start what

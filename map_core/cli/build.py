@@ -55,7 +55,7 @@ A line of the prompts file; "weight" says how often a prompt occurs in use, "hel
 "hidden" keeps its replies out of examples:
   {"id": "bees", "use_case": "Stories and learning", "prompt": "How do bees make honey?", "weight": 3}
 
-Stopped or killed, or the disc was full? Give the same command again: it goes on where it stopped. A reply on which a
+Stopped or killed, or the disc was full? Give the same command again: it resumes where it stopped. A reply on which a
 scorer fails is left out, and the end says how many there are.
 """
 )
@@ -102,7 +102,7 @@ scorer fails is left out, and the end says how many there are.
     metavar="SECONDS",
     help="Wait this long for the next piece of a server's answer; 600 by default.",
 )
-@click.option("--skip-unusable", is_flag=True, help="Go on without prompts that are too long for the model.")
+@click.option("--skip-unusable", is_flag=True, help="Continue without prompts that are too long for the model.")
 @click.option(
     "--score-limit",
     type=float,
@@ -138,7 +138,7 @@ def build(**given: Any) -> None:
             built = command.build(report)
         except EstimateReached as reached:
             click.echo(reached)
-            click.echo("The same command without --estimate goes on from here.", err=True)
+            click.echo("The same command without --estimate continues from here.", err=True)
             return
         report.note(*built.notes)
         click.echo(_summary(built), err=True)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="JSON lines, an answer a prompt, in order."
 )
-@click.option("--fresh", is_flag=True, help="Replace OUT; else what it holds is gone on with.")
+@click.option("--fresh", is_flag=True, help="Replace OUT; else what it holds is resumed.")
 @quiet_option()
 @click.option(
     "--weights",
@@ -157,7 +157,7 @@ def generate(
     targets are not possible the nearest palette stands in, and a line says so. Sampling is then as in TABLE.
 
     With --prompts every prompt gets a seed of its own, made of --seed and its text. Each answer is written as soon as
-    it is there: stopped or killed, the same command goes on where it stopped.
+    it is there: stopped or killed, the same command resumes where it stopped.
 
     \b
     Examples:
@@ -304,7 +304,7 @@ def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], qui
     """Answer a file of prompts; an error that stops it says how to continue."""
     from map_core.building.batch_answers import answer_prompts
 
-    kept = f"What is answered is kept in {answers.out}; the same command goes on where it stopped."
+    kept = f"What is answered is kept in {answers.out}; the same command resumes where it stopped."
     try:
         summary = answer_prompts(answers, engine, scorers, None if quiet else ProgressLines())
     except KeyboardInterrupt:

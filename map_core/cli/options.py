@@ -74,7 +74,7 @@ def target_options(command: Command) -> Command:
         palettes_file_option(
             "--targets-file", 'JSON lines, a palette a line: {"targets": {"humor": 1.2, "helpfulness": "p70"}}'
         ),
-        target_option("pairs", "A target; values not named are free."),
+        target_option("pairs", "A target; values not named have no target."),
     ):
         command = decorate(command)
     return command

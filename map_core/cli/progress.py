@@ -22,7 +22,7 @@ from map_core.core import amounts
 from map_core.errors import InputError, PaletteError
 from map_core.text.build_estimate import estimate_sentence
 
-STOPPED = "Stopped. What is made is kept; the same command goes on where it stopped."
+STOPPED = "Stopped. What is made is kept; the same command resumes where it stopped."
 
 
 class EstimateReached(Exception):

@@ -129,7 +129,7 @@ def tune(
       rloo     samples its own replies and scores them; goes beyond the table's replies, and takes longest
 
     Held-out prompts are never tuned on; where the table holds none out, a quarter is. What it will take is said before
-    it starts. Stopped or killed, the same command goes on where it stopped. Needs: pip install -r requirements-tune.txt
+    it starts. Stopped or killed, the same command resumes where it stopped. Needs: pip install -r requirements-tune.txt
 
     \b
     Examples:

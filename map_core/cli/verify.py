@@ -77,7 +77,7 @@ from map_core.studies.delivery import study as studies
     "--fresh",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Keep the fresh replies in this table; one that is there is used again, an unfinished one goes on.",
+    help="Keep the fresh replies in this table; one that is there is used again, an unfinished one is resumed.",
 )
 @click.option(
     "--model",
@@ -155,7 +155,7 @@ def verify(
         plain = others.without_columns()
         new = fresh_replies(plain, candidates, max_new_tokens, seed, engine, fresh, kept_apart)
     except KeyboardInterrupt:
-        kept = " What is made is kept; the same command goes on where it stopped." if fresh else ""
+        kept = " What is made is kept; the same command resumes where it stopped." if fresh else ""
         click.echo(f"\nStopped.{kept}", err=True)
         sys.exit(130)
     new = with_weights_of(new, whole)

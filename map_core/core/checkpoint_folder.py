@@ -1,4 +1,4 @@
-"""Keep what a long run has made so far in small files, so that a run that was killed goes on where it stopped.
+"""Keep what a long run has made so far in small files, so that a run that was killed resumes where it stopped.
 
 Each file is written durably under another name and renamed, so a file that is there is whole, whenever the run ends.
 What a file holds, and which of them a run needs, is up to the caller, who also locks the result that is being made.

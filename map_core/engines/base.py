@@ -116,7 +116,7 @@ class Engine(ABC):
             InputError: this engine cannot (:attr:`extends` says so), or as :meth:`sample`.
         """
         raise InputError(
-            f"The engine {self.info.name!r} cannot go on from the beginning of a reply; choose among whole replies."
+            f"The engine {self.info.name!r} cannot continue from the beginning of a reply; choose among whole replies."
         )
 
     def reply_scores(self, request: DrawRequest, replies: Sequence[Reply]) -> list[ReplyScore]:

@@ -31,7 +31,7 @@ def shares_alt(data: GroupFigureData) -> str:
     """Describe the figure of shares in a sentence, for those who do not see it."""
     common = data.agreement.common.get(Rule.WORST_OFF)
     if common is None:
-        return "How far the common palette brings each group: it is being computed."
+        return "How far the common palette brings each group: calculating."
     least = int(np.argmin(common.satisfaction))
     share = share_of_way(float(common.satisfaction[least]))
     return (

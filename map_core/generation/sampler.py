@@ -62,12 +62,12 @@ def generation_events(
     blockwise = request.method is Method.BLOCKS and request.candidates > 1
     if blockwise and not engine.extends:
         raise InputError(
-            f"The engine {engine.info.name!r} cannot go on from the beginning of a reply, which the method "
+            f"The engine {engine.info.name!r} cannot continue from the beginning of a reply, which the method "
             f"{request.method.value!r} needs. Use the method 'resample'."
         )
     if (request.beginning or request.verbatim) and not engine.extends:
         what = "a given beginning of the reply" if request.beginning else "text without a chat"
-        raise InputError(f"The engine {engine.info.name!r} takes whole chats alone, and cannot go on from {what}.")
+        raise InputError(f"The engine {engine.info.name!r} takes whole chats alone, and cannot continue from {what}.")
     if proposal is not None:
         check_proposal(request, engine, proposal)
     weights = CurrentWeights(request.weights) if weights is None else weights

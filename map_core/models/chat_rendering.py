@@ -82,7 +82,7 @@ class ChatTemplate:
         if not mark or messages[-1]["content"].strip() not in before:
             raise InputError(
                 "The model's chat template does not write the assistant's last message as it stands, so no reply can "
-                "go on from it. End the chat with a message of the user."
+                "continue it. End the chat with a message of the user."
             )
         return before if text[len(before) :].startswith(_OPEN_END) else before.rstrip()
 

@@ -99,7 +99,7 @@ def _generated(values: Sequence[str], titles: Sequence[str], use_case: str) -> l
     """Generate palettes: each of the first values raised alone, one raised while the others are kept, all a little."""
     presets = []
     for name, title in list(zip(values, titles, strict=True))[:MOST_GENERATED]:
-        description = f"Only {title} is raised; the other values are left free."
+        description = f"Only {title} is raised; the other values have no target."
         presets.append(
             Preset(
                 f"More {title}", description, _for_values(values, use_case, Palette(use_case, {name: Target(RAISED)}))

@@ -107,7 +107,9 @@ def parse_level(name: str, level: Any, table: RewardTable | None, j: int, oracle
     except (TypeError, ValueError) as error:
         raise InputError(f"The target of {name} is {level!r}; expected {_EXPECTED}.") from error
     if not math.isfinite(number):
-        raise InputError(f"The target of {name} is {level!r}; expected a finite level. Leave the value out to free it.")
+        raise InputError(
+            f"The target of {name} is {level!r}; expected a finite level. Leave the value out to have no target for it."
+        )
     return number
 
 

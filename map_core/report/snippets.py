@@ -57,7 +57,7 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
     texts.append(
         Snippet(
             "solve",
-            "Solve it again",
+            "Command line",
             "The same weights from the same table, and the certificate where the palette is not possible.",
             solve_command(report),
             "bash",
@@ -72,7 +72,7 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
         texts.append(
             Snippet(
                 "generate",
-                "Hear it",
+                "Sample reply",
                 "Base and aligned reply to a prompt, from as many candidates as the weights were solved for."
                 + stands_in,
                 generate_command(report, weights),
@@ -82,7 +82,7 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
     texts += [
         Snippet(
             "serve",
-            "Serve it",
+            "API",
             "The aligned model for programs that speak OpenAI's protocol; weights are solved for each request's "
             "candidates.",
             serve_command(report),

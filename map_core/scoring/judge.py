@@ -182,7 +182,7 @@ class Judge(Scorer):
         return sum(digit * share for digit, share in mass.items()) / total
 
 
-_MEND = "See that the server is up and its address and key are right; the same command goes on where it stopped."
+_MEND = "See that the server is up and its address and key are right; the same command resumes where it stopped."
 
 
 def _first_token(answer: Any, name: str) -> dict[str, float]:

@@ -243,7 +243,7 @@ class Served(Scorer):
 
 _MEND = (
     "See that the server is up, that it serves this model at that endpoint, and that its address and key are right; "
-    "the same command goes on where it stopped."
+    "the same command resumes where it stopped."
 )
 
 

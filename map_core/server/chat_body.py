@@ -101,7 +101,7 @@ def read_chat(messages: Sequence[Mapping[str, Any]], limits: Limits, field: str 
     beginning = turns.pop()[1] if turns and turns[-1][0] == "assistant" else ""
     if beginning:
         notes.append(
-            "The last message is the assistant's: the reply goes on from it, the answer holds what follows it, and "
+            "The last message is the assistant's: the reply continues it, the answer holds what follows it, and "
             "rewards are those of both together."
         )
     if not turns:

@@ -1,4 +1,4 @@
-"""The body of ``/v1/completions``: prompts that the model goes on from, without its chat template.
+"""The body of ``/v1/completions``: prompts that the model continues, without its chat template.
 
 Constraint: texts alone; token ids would have to be this model's, which nobody can check.
 """
@@ -17,7 +17,7 @@ from map_core.server.fields import SteeredBody
 class CompletionBody(SteeredBody):
     """The body of ``/v1/completions``; null leaves a field to the server."""
 
-    prompt: Any = Field(description="Text or a list of texts that the model goes on from, n times each.")
+    prompt: Any = Field(description="Text or a list of texts that the model continues, n times each.")
     max_tokens: int | None = Field(None, description="Longest reply; left out, replies end by themselves.")
 
     @property
@@ -46,7 +46,7 @@ def read_prompts(body: CompletionBody, limits: Limits) -> tuple[str, ...]:
     for number, prompt in enumerate(given):
         content_text(prompt, number, "prompt")  # refuses what is no Unicode
         if not prompt.strip():
-            raise Refusal("A prompt is empty; write what the model should go on from.", param="prompt")
+            raise Refusal("A prompt is empty; write what the model should continue.", param="prompt")
     length = sum(map(len, given))
     if length > limits.characters:
         raise Refusal(

@@ -121,10 +121,10 @@ class RequestParser:
         for name, done in (("continue_final_message", True), ("add_generation_prompt", False)):
             flag = getattr(body, name)
             if flag not in (None, done if chat.beginning else not done):
-                instead = "goes on from the last message" if chat.beginning else "is a message of its own"
+                instead = "continues the last message" if chat.beginning else "is a message of its own"
                 raise Refusal(
                     f"{name} is {str(flag).lower()}, and the reply {instead}. Leave {name} out, or change the last "
-                    "message: the assistant's is gone on from, the user's is answered.",
+                    "message: the assistant's is continued, the user's is answered.",
                     param=name,
                 )
         return self._request(body, [self._of_chat(chat)], [*notes, *chat.notes])

@@ -107,7 +107,7 @@ _ALL = (
     Term(
         "build",
         "Having a model write several replies to each of your prompts and scoring them; it ends in a table, and can be "
-        "stopped and gone on with.",
+        "stopped and resumed.",
     ),
     Term("token", "A piece of a word, in which models write and count; a hundred of them are about 75 English words."),
     Term("seed", "A number that all chance in a computation comes from: the same number gives the same result."),

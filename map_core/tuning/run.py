@@ -87,7 +87,7 @@ def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None
     """Tune a model on a palette.
 
     Args:
-        request: what is tuned; the same request on the same folder goes on where it stopped.
+        request: what is tuned; the same request on the same folder resumes where it stopped.
         report: called with the progress in steps.
         say: called with sentences: how p0 of the trainer and of the table differ, what the tuning will take.
 

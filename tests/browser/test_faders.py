@@ -163,7 +163,7 @@ def test_the_keyboard_does_all_that_the_hand_does(page):
     page.keyboard.press("l")
     expect(humor).to_have_attribute("aria-valuetext", re.compile("locked"))
     page.keyboard.press("Delete")
-    expect(humor).to_have_attribute("aria-valuetext", re.compile("^free"))
+    expect(humor).to_have_attribute("aria-valuetext", re.compile("^no preference"))
     expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true")
     expect(page).not_to_have_url(re.compile("humor"))
 
@@ -185,7 +185,7 @@ def test_modes_and_double_click(page):
     expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^may drop to p"))
     _, y, track = place(page, "Humor")
     page.mouse.dblclick(track["x"] + 0.55 * track["width"], y)
-    expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^free"))
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^no preference"))
 
 
 def test_a_finger_sideways_moves_and_downwards_scrolls(browser, address):
@@ -214,7 +214,7 @@ def test_a_link_opens_the_same_view(context, address):
     page = opened(context, address, link)
     expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile(r"^at least p71\.5, locked"))
     expect(fader(page, "Positivity")).to_have_attribute("aria-valuetext", re.compile("^keep as it is"))
-    expect(fader(page, "Helpfulness")).to_have_attribute("aria-valuetext", re.compile("^free"))
+    expect(fader(page, "Helpfulness")).to_have_attribute("aria-valuetext", re.compile("^no preference"))
     expect(page.get_by_role("combobox", name="Use case")).to_have_value("Stories")
     page.close()
 

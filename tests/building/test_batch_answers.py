@@ -194,7 +194,7 @@ def test_the_command_killed_and_given_again(
     assert 2 <= answered < COUNT
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert "the same command goes on where it stopped" in errors
+        assert "the same command resumes where it stopped" in errors
         assert "Traceback" not in errors
     assert f"answering: 0 of {COUNT} prompts" in errors
     assert main(command(folder, prompts, out)) == 0

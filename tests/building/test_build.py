@@ -328,4 +328,4 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("map_core.cli.build.resolve", interrupted)
     done = CliRunner().invoke(command, ["--prompts", "p.jsonl", "--out", str(tmp_path / "t.parquet")])
     assert done.exit_code == 130
-    assert "the same command goes on where it stopped" in done.output
+    assert "the same command resumes where it stopped" in done.output

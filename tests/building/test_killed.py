@@ -118,7 +118,7 @@ def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 143, errors
-    assert "Stopped. What is made is kept; the same command goes on where it stopped." in errors
+    assert "Stopped. What is made is kept; the same command resumes where it stopped." in errors
     record = _read(progress)
     assert (record["state"], record["error"], record["pid"]) == ("stopped", None, process.pid)
     assert record["ended"] >= record["began"]

@@ -392,7 +392,7 @@ def test_bad_requests_are_refused_before_any_work() -> None:
             engine.sample(DrawRequest("Hi", 0, SHORT, 0))
         with pytest.raises(InputError, match="seed is -1"):
             engine.sample(DrawRequest("Hi", 1, SHORT, -1))
-        with pytest.raises(InputError, match="'remote' cannot go on from the beginning"):
+        with pytest.raises(InputError, match="'remote' cannot continue from the beginning"):
             engine.extend(DrawRequest("Hi", settings=SHORT), [[1]], [1])
         assert server.requests == []
 

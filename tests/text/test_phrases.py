@@ -29,7 +29,22 @@ PHRASES = {
     r"\b[Ff]air bargain\b": "best overall compromise",
     r"\bmore so\b": "more",
     r"\bforetold\b": "predicted",
-    r"\b[Tt]hrow it away\b": "delete",
+    r"\b[Tt]hrow it away\b|\bthrown away\b": "delete",
+    r"\b[Gg]o(es)? on (where|from|with|without|when|by itself)\b|\bgone on\b": "resume, or continue",
+    r"\b[Gg]ive it up\b": "discard",
+    r"\b(left|leave|leaves)( \w+)? free\b|\bvalues? (is|are) free\b|\btargets? (is|are) free\b": "no preference",
+    r"\b[Hh]ear it\b": "sample reply",
+    r"\b[Tt]ake it\b(?! out)": "use this",
+    r"\b[Ss]olve it again\b": "command line",
+    r"^Serve it$": "API",
+    r"\b[Oo]ne target moved\b": "sensitivity",
+    r"\b[Mm]ove a step\b": "small changes",
+    r"\b[Ss]teer while\b": "adjust targets",
+    r"\bprice of (one|a) step more\b": "cost of asking for a little more",
+    r"^Words$": "Glossary",
+    r", (across|upwards)\b": "horizontal, or vertical axis",
+    r"\b(model|palette|reply) (of|as it is) today\b|\b[Tt]oday's palette\b": "original, or current",
+    r"\b[Bb]eing computed\b": "calculating",
 }
 #: Texts in which a model, not the product, speaks.
 SPOKEN = ("map_core/scoring/embedding_examples.py",)

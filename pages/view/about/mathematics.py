@@ -63,7 +63,7 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
                 r"\text{subject to}\;\; \mathbb{E}_x\, \mathbb{E}_{y \sim p(\cdot \mid x)}\, r_j(x, y) \ge c_j",
                 r"\text{for each value } j \text{ with a target}",
             ),
-            f"Today {_count(live)} of {len(names)} values have a target.",
+            f"Now {_count(live)} of {len(names)} values have a target.",
         ),
         FormulaSection(
             "Its solution",

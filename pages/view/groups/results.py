@@ -128,7 +128,7 @@ def draw_agreement(scene: Scene, groups: Sequence[Group], agreement: GroupAgreem
     draw_words(figure_data)
     with st.expander("What each gives up, in words", expanded=len(groups) <= MAX_EXPANDED):
         if agreement.alone is None:
-            st.html(shell_markup.note("Being computed."))
+            st.html(shell_markup.note("Calculating."))
         for rule in agreement.common if agreement.alone is not None else ():
             st.html(markup.titled_list(said.RULES[rule], said.concession_sentences(agreement, rule, figure_data.units)))
     with st.expander("Table"):
@@ -172,7 +172,7 @@ def draw_rules(scene: Scene, agreement: GroupAgreement, key: str) -> None:
         for rule in Rule:
             with st.container(key=f"{key}_rule_{rule.value}"):
                 verdict = agreement.verdicts.get(rule)
-                outcome = said.outcome_sentence(agreement, rule, wording.current()) or "Being computed."
+                outcome = said.outcome_sentence(agreement, rule, wording.current()) or "Calculating."
                 st.html(markup.rule(rule, outcome, HEADLINES[verdict] if verdict else ""))
                 if st.button(
                     "Use this common palette",

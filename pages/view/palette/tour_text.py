@@ -42,7 +42,7 @@ def stop_sentences(stop: TourStop, live: LiveAnswer) -> list[str]:
         live: what the desk shows now, which is the stop's palette until a hand moves a fader.
     """
     if live.palette != stop.palette and stop.kind not in (StopKind.HEAR, StopKind.NEXT):
-        return [f"You have moved on by yourself. {_now(live)}", "Next goes on from the tour's own palette."]
+        return [f"You have moved on by yourself. {_now(live)}", "Next continues with the tour's own palette."]
     return {
         StopKind.UP: _up,
         StopKind.CONFLICT: _conflict,

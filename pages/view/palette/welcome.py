@@ -70,7 +70,7 @@ def _draw_expanded(names: tuple[str, ...]) -> None:
                     [
                         f"Say how much you want of each value, such as {several}, with a fader for each. "
                         "At once you read whether this model can give it, what it costs, and what gives where it "
-                        "cannot. Then hear it: the same question answered by the model as it is and by your palette."
+                        "cannot. Then listen: the same question answered by the model as it is and by your palette."
                     ],
                 )
             )

@@ -85,6 +85,8 @@ def draw_share_bar(
         if data.open:
             with data:
                 _draw_data(make, file)
+        if not reading.numbers:
+            return  # commands and weights speak of lambda and nats throughout
         engineers = st.popover("For engineers", icon=":material/terminal:", key="share_engineers", on_change="rerun")
         if engineers.open:
             with engineers:

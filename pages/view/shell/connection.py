@@ -13,7 +13,7 @@ from pages.view.shell import identity
 
 LOST = (
     "The connection to the app is lost. What you see is from before and may not be current. Your palette is in the "
-    "address of this page, so nothing of it is lost; the page goes on by itself when the connection is back."
+    "address of this page, so nothing of it is lost; the page continues by itself when the connection is back."
 )
 BACK = "The connection is back."
 

@@ -73,8 +73,8 @@ STEPS = {
             ),
             (
                 "Let it run",
-                "It goes on when you close the page. Stop it when you like and resume later: nothing that was made is "
-                "lost.",
+                "It continues when you close the page. Stop it when you like and resume later: nothing that was made "
+                "is lost.",
             ),
             _OPEN_TABLE,
         ),

@@ -106,7 +106,7 @@ def draw_build_form() -> None:
         if prompts:
             replies = amounts.counted(count, "reply", "replies", grouped=True)
             size = f"{replies} to {amounts.counted(len(prompts), 'prompt', grouped=True)}."
-            st.html(markup.note(f"{size} It goes on when you close this page, and can be stopped and gone on with."))
+            st.html(markup.note(f"{size} It continues when you close this page, and can be stopped and resumed."))
 
 
 def own_definitions() -> tuple[Definition, ...]:

@@ -115,7 +115,7 @@ def _draw_buttons(process: TableJob) -> None:
     if process.kind == "import":
         _draw_button("Choose columns again", "columns", process, ":material/table_chart:", _columns_again)
     with st.popover("Discard", icon=":material/delete:", type="tertiary", key=f"work_give_up_{process.name}"):
-        st.html(markup.note("What was made so far is thrown away."))
+        st.html(markup.note("What was made so far is deleted."))
         _draw_button("Delete", "gone", process, ":material/delete:", account.tables().discard)
 
 

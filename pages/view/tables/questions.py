@@ -31,7 +31,7 @@ def draw_questions(process: TableJob, rerun: Key[bool]) -> None:
         if chosen is not None:
             answers[str(question["option"])] = chosen
     st.button(
-        "Go on with this",
+        "Continue with this",
         key=f"work_answer_{process.name}",
         type="primary",
         icon=":material/play_arrow:",
