@@ -253,6 +253,9 @@ def desk(monkeypatch):
 
 @pytest.fixture
 def compare(desk, app):
+    """The page with its boxes open: what is in them is drawn only then."""
+    for box in ("figures", "all_candidates"):
+        app.session_state[box] = True
     return app.switch_page("compare.py").run()
 
 
@@ -443,6 +446,17 @@ def test_the_likeliest_reply_comes_first_and_a_draw_is_one_click_away(compare, d
     assert f"Candidate {drawn + 1}, picked by your palette" in captions(compare)
     assert any(text.startswith(f"Candidate {drawn + 1} was picked. Drawn with") for text in texts(compare))
     assert len(desk.made) == 1
+
+
+def test_figures_and_candidates_are_drawn_once_they_are_opened(desk, app):
+    page = app.switch_page("compare.py").run()
+    finished_by(page, desk, 2)
+    assert "<dt>Effective sample size</dt>" not in said(page)
+    assert not page.dataframe
+    page.session_state["figures"] = True
+    assert "<dt>Effective sample size</dt>" in said(page.run())
+    page.session_state["all_candidates"] = True
+    assert len(page.run().dataframe) == 1
 
 
 def test_another_base_reply_is_shown_where_the_likeliest_is_the_base_models_own_draw(compare, desk):

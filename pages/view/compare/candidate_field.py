@@ -26,8 +26,12 @@ _mount = component.register(
 
 
 def draw_candidates(view: ComparisonView) -> None:
-    """Field, reading, table and files, folded; the table and the files once all is written."""
-    with st.expander("All candidates", icon=":material/scatter_plot:", key="all_candidates"):
+    """Field, reading, table and files, folded, and drawn once they are opened; the table and the files at the end."""
+    box = st.expander("All candidates", icon=":material/scatter_plot:", key="all_candidates", on_change="rerun")
+    reply_feed.feed().other_pieces = None
+    if not box.open:
+        return
+    with box:
         replies.draw_reason(view)
         _draw_field(view)
         if view.shown.phase.ended:

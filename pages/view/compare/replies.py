@@ -79,10 +79,13 @@ def draw_continue(view: ComparisonView) -> None:
 
 
 def draw_figures(view: ComparisonView) -> None:
-    """Draw each palette's certificate, weights and rewards, folded."""
+    """Draw each palette's certificate, weights and rewards, folded, and drawn once they are opened."""
     if not any(choice is not None for choice in view.choices):
         return
-    with st.expander("Figures", icon=":material/monitoring:", key="figures"):
+    box = st.expander("Figures", icon=":material/monitoring:", key="figures", on_change="rerun")
+    if not box.open:
+        return
+    with box:
         with st.container(horizontal=True, key="figure_columns"):
             for column, choice in zip(view.columns, view.choices, strict=True):
                 if choice is not None and (place := view.place(choice)) is not None:
