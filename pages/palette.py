@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.core.unknown_sampling import unknown_sampling_note
+from map_core.text.uncounted_targets import uncounted_targets
 from pages.view.palette import drag_session, example, faders, numbers, plain_sliders, tour, verdict, welcome
 from pages.view.palettes import save_form
 from pages.view.session import header, kept, live_answer, palette_state, share
@@ -27,6 +28,8 @@ if reading := palette_state.current()[0].table.reading:
         st.html(markup.note(" ".join(reading)))
 if unknown := unknown_sampling_note(palette_state.current()[0].table.metadata):
     st.html(markup.note(unknown))
+if uncounted := palette_state.current()[1].columns:
+    st.html(markup.note(uncounted_targets(uncounted)))
 welcome.draw_welcome()
 
 

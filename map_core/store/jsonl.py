@@ -23,8 +23,10 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, known_fields
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.palettes.column_names import parse_name
 from map_core.palettes.palette import ALL, Palette, Target, standardised
-from map_core.palettes.targets import percentiles, resolve
+from map_core.palettes.target_columns import with_target_columns
+from map_core.palettes.targets import checked_names, percentiles, resolve
 
 #: The largest file that is read, in characters.
 MAX_CHARACTERS = 2_000_000
@@ -101,8 +103,11 @@ def _read(record: Any, number: int, table: RewardTable, oracle: Oracle) -> Named
     if "palette" in record:
         palette = _whole(Palette.from_dict(record["palette"]), table.values)
     else:
-        levels = resolve(record.get("targets"), table, oracle)  # type: ignore[arg-type]  # says what is wrong with None
-        palette = _of_levels(levels, table, oracle.form, str(record.get("use_case", ALL)))
+        targets = checked_names(record.get("targets"))
+        columns = {name: level for name, level in targets.items() if parse_name(name, table.values) is not None}
+        with_target_columns(table, oracle, [columns])  # says what is wrong with a share or a use case
+        levels = resolve({name: level for name, level in targets.items() if name not in columns}, table, oracle)
+        palette = replace(_of_levels(levels, table, oracle.form, str(record.get("use_case", ALL))), columns=columns)
     if palette.use_case not in (ALL, *table.use_case_names):
         raise InputError(
             f"{palette.use_case!r} is no use case of this table; it has {', '.join(table.use_case_names)}."

@@ -203,6 +203,16 @@ def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
     assert "refuses to be told top_k, min_p, so it may leave out unlikely words" in said(app)
 
 
+def test_targets_that_the_page_does_not_count_are_said_and_kept(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state["plain_desk"] = True
+    app.query_params["palette"] = "humor:p60;humor>=p20:0.95"
+    app.run()
+    assert not app.exception
+    assert "also asks for humor>=p20: 0.95" in said(app)
+    assert "humor>=p20:0.95" in "".join(app.query_params["palette"])
+
+
 def test_no_table_is_told_in_words(tmp_path, monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "nowhere.parquet"))
     app = AppTest.from_file(APP, default_timeout=60).run()

@@ -97,3 +97,17 @@ def test_a_file_that_is_too_large_is_not_read(monkeypatch):
     monkeypatch.setattr(jsonl, "MAX_CHARACTERS", 10)
     with pytest.raises(InputError, match="at most 10"):
         parse_palettes(json.dumps({"targets": {}}), TABLE, ORACLE)
+
+
+def test_shares_and_use_cases_are_kept_beside_the_levels():
+    targets = {"humor": "p60", "humor>=p20": 0.95, "helpfulness@Stories": "p55"}
+    (read,) = parse_palettes(json.dumps({"targets": targets}), TABLE, ORACLE)
+    assert read.palette.columns == {"humor>=p20": 0.95, "helpfulness@Stories": "p55"}
+    line = palette_line(read, TABLE, ORACLE)
+    assert json.loads(line)["targets"]["humor>=p20"] == 0.95
+    assert parse_palettes(line, TABLE, ORACLE) == (read,)
+
+
+def test_a_share_that_cannot_be_is_said():
+    with pytest.raises(InputError, match="from 0 to 1"):
+        parse_palettes(json.dumps({"targets": {"humor>=p20": 7}}), TABLE, ORACLE)
