@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from map_core.analysis.baselines import Baseline
 from map_core.core import amounts
 from map_core.core.wilson import wilson_interval
+from map_core.figures import label_places
 from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout
 from map_core.text import sentences
 from map_core.text.units import Units
@@ -28,6 +29,8 @@ PICKED = "#3B7FC4"
 SOLVED, RANDOM, SAME, EQUAL = "solved", "random", "random at the same cost", "equal"
 #: Height of a bar, of a value's row in the figure of strips, and of the plane.
 BAR, STRIP, PLANE = 38, 92, 520
+#: Of the plane, in pixels, outside of its axes.
+AROUND_PLANE = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,25 +206,36 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
             f"<extra>{escape(data.title(way))}</extra>",
             name=name,
         )
+    singles = [way for way in data.found if way.name not in (RANDOM, SAME)]
+    # The palette's label is placed first, and the others find room beside it.
+    singles.sort(key=lambda way: way.name != SOLVED)
+    drawn = [np.zeros(len(units.names)), *(way.judged.levels[0] for way in singles)]
+    x, y = (np.array([float(units.of(v, np.array(level[v]))) for level in drawn]) for v in pair)
+    ends = [
+        np.concatenate([at, *(np.ravel(trace[axis]) for trace in figure.data)]) for axis, at in (("x", x), ("y", y))
+    ]
+    edges = tuple((float(np.nanmin(along)), float(np.nanmax(along))) for along in ends)
+    base_place, *other_places = label_places.positions(
+        x, y, ["Base", *(data.title(way) for way in singles)], edges, PLANE - AROUND_PLANE
+    )
     figure.add_scatter(
         x=[units.of(across, np.array(0.0))],
         y=[units.of(upwards, np.array(0.0))],
         mode="markers+text",
         text=["<b>Base</b>"],
-        textposition="bottom left",
+        textposition=base_place,
         marker={"size": 11, "color": NEUTRAL, "line": {"width": 2, "color": "white"}},
         hovertemplate="Base model<extra></extra>",
         name="base model",
     )
-    singles = [way for way in data.found if way.name not in (RANDOM, SAME)]
-    for way in singles:
+    for way, place in zip(singles, other_places, strict=True):
         level = way.judged.levels[0]
         figure.add_scatter(
             x=[units.of(across, np.array(level[across]))],
             y=[units.of(upwards, np.array(level[upwards]))],
             mode="markers+text",
             text=[f"<b>{escape(data.title(way))}</b>"],
-            textposition="top center" if way.name == SOLVED else "bottom right",
+            textposition=place,
             textfont={"size": 13 if way.name == SOLVED else 12},
             marker={
                 "symbol": "diamond" if way.name == SOLVED else "square" if way.name == EQUAL else "cross",

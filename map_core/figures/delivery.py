@@ -25,7 +25,9 @@ from map_core.text.wording import NUMBERS, Wording
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "hexagram", "triangle-down")
 AXIS = "standard deviations above base"
 #: Height of the figure of all palettes, and of one value's row in that of one palette.
-HEIGHT, ROW = 520, 62
+HEIGHT, ROW = 600, 62
+#: Height of the legend of all palettes on the narrowest screen with the axis above it, and of that axis.
+LEGEND, AXIS_TITLE = 180, 58
 #: Shares of the way to the targets that are called kept, and mostly kept; and how far coverage may fall short.
 NEARLY_ALL, MOSTLY, HOLDS_WITHIN = 0.9, 0.6, 0.05
 
@@ -97,7 +99,7 @@ def overview(data: DeliveryFigureData) -> go.Figure:
         mode="lines",
         line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
         hoverinfo="skip",
-        name="realised as forecast",
+        name="as forecast",
     )
     figure.add_scatter(
         x=forecast[targeted],
@@ -127,7 +129,10 @@ def overview(data: DeliveryFigureData) -> go.Figure:
     figure = apply_layout(figure, HEIGHT)
     figure.update_xaxes(title=f"Forecast, {data.axis}", range=line)
     figure.update_yaxes(title="Realised", range=line)
-    legend = {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0, "font": {"size": 12}}
+    # At the foot of the figure in its whole width: below the plot it would cover the axis on a narrow screen.
+    foot = {"xref": "container", "yref": "container", "x": 0, "y": (LEGEND - AXIS_TITLE) / HEIGHT, "yanchor": "top"}
+    legend = {"orientation": "h", **foot, "font": {"size": 12}, "entrywidth": 88, "entrywidthmode": "pixels"}
+    figure.update_layout(margin={"b": LEGEND})
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest")
 
 

@@ -63,6 +63,13 @@ def space(
     figure = apply_layout(figure, HEIGHT)
     # Seen from the corner where all three are high, a little from above, with room for the titles on a narrow screen.
     camera = {"eye": {"x": 1.75, "y": 1.75, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.1}}
+    # The title of the upright axis falls outside of the picture: its name stands in the corner.
+    upright = surface.triple[2]
+    figure.add_annotation(
+        text=f"↑ {_title(units, upright)}",
+        font={"size": 12, "color": theme.colour(upright)},
+        **{"x": 0, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top", "showarrow": False},
+    )
     figure.update_layout(scene={**titles, "aspectmode": "cube", "camera": camera}, dragmode="orbit")
     return figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
 

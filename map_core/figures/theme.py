@@ -82,7 +82,13 @@ def apply_layout(figure: go.Figure, height: int) -> go.Figure:
     )
     grid = "rgba(128,138,148,0.18)"
     figure.update_xaxes(
-        gridcolor=grid, zeroline=False, automargin=True, showline=True, linecolor="rgba(128,138,148,0.5)"
+        gridcolor=grid,
+        zeroline=False,
+        automargin=True,
+        showline=True,
+        linecolor="rgba(128,138,148,0.5)",
+        # Labels without room lean to the left: to the right the last one would leave the figure, and be left out.
+        autotickangles=[0, -35, -90],
     )
     figure.update_yaxes(gridcolor=grid, zeroline=False, automargin=True)
     return figure

@@ -195,6 +195,7 @@ def test_the_space_draws_surfaces_base_target_and_realised(sheets):
     assert trace(figure, "target").z[0] == pytest.approx(ORACLE.base[2] + 0.1 * ORACLE.scale[2])
     assert trace(figure, "realised").y[0] == pytest.approx(ORACLE.rewards_at(solved.levels)[1])
     assert "Humor" in figure.layout.scene.zaxis.title.text
+    assert [note.text for note in figure.layout.annotations] == ["↑ Humor"]
 
 
 def test_the_space_without_targets_and_with_an_empty_surface():

@@ -1,0 +1,70 @@
+"""Where the names of points go, so that none covers another or leaves the figure on a narrow screen.
+
+Constraint: places are estimated for the narrowest screen; a wider one has more room for the same places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+#: Of the plot on the narrowest screen, in pixels.
+PLOT_WIDTH = 270.0
+#: A letter's mean width and a line's height, in pixels, at the size of labels; from the point to its label.
+LETTER, LINE, GAP = 7.0, 15.0, 7.0
+#: Where a label may stand, the ones that are liked best first: Plotly's name, and the label's middle from the point in
+#: halves of its own width and height.
+POSITIONS = {
+    "bottom right": (1, 1),
+    "top right": (1, -1),
+    "bottom left": (-1, 1),
+    "top left": (-1, -1),
+    "bottom center": (0, 1),
+    "top center": (0, -1),
+}
+
+
+def positions(
+    x: np.ndarray, y: np.ndarray, texts: Sequence[str], ranges: tuple[tuple[float, float], ...], height: float
+) -> list[str]:
+    """Return Plotly's ``textposition`` of each label, chosen one after another.
+
+    Args:
+        x: (point,) in the units of its axis.
+        y: likewise.
+        texts: (point,) as they are read.
+        ranges: of both axes, low and high.
+        height: of the plot in pixels.
+
+    Returns:
+        The place of each label that covers least of the earlier labels, of all points, and of what is outside.
+    """
+    (left, right), (low, high) = ranges
+    across = (np.asarray(x, float) - left) / max(right - left, 1e-12) * PLOT_WIDTH
+    down = (high - np.asarray(y, float)) / max(high - low, 1e-12) * height
+    points = [(a - 6, d - 6, a + 6, d + 6) for a, d in zip(across, down, strict=True)]
+    taken: list[tuple[float, float, float, float]] = []
+    chosen = []
+    for k, text in enumerate(texts):
+        half = (LETTER * len(text) / 2, LINE / 2)
+        others = [*taken, *(box for n, box in enumerate(points) if n != k)]
+        best = None
+        for place, (aside, below) in POSITIONS.items():
+            middle_x = across[k] + aside * (half[0] + GAP / 2)
+            middle_y = down[k] + below * (half[1] + GAP)
+            box = (middle_x - half[0], middle_y - half[1], middle_x + half[0], middle_y + half[1])
+            outside = max(0.0, -box[0]) + max(0.0, box[2] - PLOT_WIDTH) + max(0.0, -box[1]) + max(0.0, box[3] - height)
+            covered = sum(_overlap(box, other) for other in others) + outside * LINE
+            if best is None or covered < best[0] - 1e-9:
+                best = (covered, place, box)
+        assert best is not None
+        chosen.append(best[1])
+        taken.append(best[2])
+    return chosen
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
+    """Return the area that two boxes (left, top, right, bottom) share."""
+    sides = [min(one[n + 2], other[n + 2]) - max(one[n], other[n]) for n in range(2)]
+    return max(0.0, sides[0]) * max(0.0, sides[1])

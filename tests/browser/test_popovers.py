@@ -1,0 +1,41 @@
+"""Menus that open over the page: whole, in the window, wherever the button stands."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.app_server import SECONDS
+from tests.visits import keyed, settle
+
+pytestmark = pytest.mark.browser
+
+#: Pixels between the button and the end of the window, from next to nothing to half a phone.
+GAPS = (30, 120, 250, 420)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_a_menu_near_the_end_of_the_window_shows_what_it_holds(browser, address, width, height):
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    page.goto(address)
+    settle(page)
+    for key in ("share_data", "desk_save"):
+        button = keyed(page, key).locator("button").first
+        for gap in GAPS:
+            box = button.bounding_box()
+            page.locator("[data-testid=stMain]").evaluate(
+                "(main, down) => main.scrollBy(0, down)", box["y"] + box["height"] - (height - gap)
+            )
+            button.click()
+            body = page.locator("[data-testid=stPopoverBody]")
+            expect(body.get_by_role("button").first).to_be_visible(timeout=60 * SECONDS)
+            settle(page)
+            box = body.bounding_box()
+            held = body.evaluate("one => one.scrollHeight - one.clientHeight")
+            assert held <= 1, f"{key}, {gap} pixels from the end: {held} of its pixels are hidden"
+            assert box["y"] >= 0
+            assert box["y"] + box["height"] <= height
+            page.keyboard.press("Escape")
+            expect(body).to_have_count(0)
+    context.close()

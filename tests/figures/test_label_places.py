@@ -1,0 +1,36 @@
+"""Labels of points: beside their point, off each other, and inside the figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from map_core.figures.label_places import POSITIONS, positions
+
+UNIT = ((0.0, 1.0), (0.0, 1.0))
+
+
+def places(points: list[tuple[float, float]], texts: list[str]) -> list[str]:
+    x, y = np.array(points, float).T
+    return positions(x, y, texts, UNIT, 300.0)
+
+
+def test_a_label_with_room_stands_below_to_the_right():
+    assert places([(0.2, 0.5)], ["Base"]) == ["bottom right"]
+
+
+@pytest.mark.parametrize(
+    ("point", "side"), [((0.98, 0.5), "left"), ((0.02, 0.5), "right"), ((0.3, 0.0), "top"), ((0.3, 1.0), "bottom")]
+)
+def test_a_label_at_the_edge_stands_inside(point, side):
+    assert side in places([point], ["Only helpfulness"])[0]
+
+
+def test_labels_of_close_points_do_not_cover_each_other():
+    found = places([(0.5, 0.5), (0.52, 0.5)], ["Only coherence", "Only helpfulness"])
+    assert len(set(found)) == 2
+    assert set(found) <= set(POSITIONS)
+
+
+def test_nothing_to_place():
+    assert positions(np.array([]), np.array([]), [], UNIT, 300.0) == []
