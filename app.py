@@ -6,7 +6,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pages.view.shell import errors, fonts, gate, live_channel, operator, server_limits, settings_check
+from pages.view.shell import errors, fonts, gate, live_channel, operator, packed, server_limits, settings_check
 
 # Each answer is small, and its large sums are shared out by map_core itself: threads that wait for work in the linear
 # algebra library would only take the cores from the browser.
@@ -21,6 +21,6 @@ app = st.App(
     "pages/navigation.py",
     routes=[live_channel.ROUTE, fonts.ROUTE],
     # The gate is outermost: what is counted and limited is known.
-    middleware=[Middleware(gate.Gate), Middleware(server_limits.ServerLimits)],
+    middleware=[Middleware(gate.Gate), Middleware(server_limits.ServerLimits), Middleware(packed.Packed)],
     on_script_error=errors.handle_script_error,
 )

@@ -1,0 +1,125 @@
+"""Scripts and style sheets of the front end, compressed once and sent so to every browser.
+
+Streamlit sends them as they are, because it would compress them anew for each request. Their names hold a hash of what
+is in them, so a compressed copy is good for as long as the process lives. Streamlit also has every browser load its own
+font, which the theme does not use: its page and style sheet are sent without that. Constraint: whoever is not admitted
+does not get here, see :mod:`pages.view.shell.gate`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: What is compressed, by its path, and its types.
+_STATIC = re.compile(r"/static/(js|css)/[^/]+$")
+_TYPES = ("text/", "application/javascript", "application/json", "image/svg+xml")
+#: The line of Streamlit's page that asks for its own font before the theme is known.
+_FONT = re.compile(rb'<link\s+rel="preload"[^>]*SourceSans[^>]*>')
+#: The same font in its style sheet: it would be loaded for the few letters that are drawn before the theme is there.
+_FACE = re.compile(rb"@font-face\{font-family:Source Sans;[^}]*\}")
+#: Requests that ask for a part, or whether something has changed.
+_CONDITIONS = ("range", "if-none-match", "if-modified-since")
+#: Bytes that are worth it, and of all copies together.
+LEAST, MOST = 1_000, 40_000_000
+
+
+class Packed:
+    """The middleware that sends compressed copies.
+
+    Args:
+        app: what answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._copies: dict[str, list[Message]] = {}
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, see ASGI."""
+        page = scope["type"] == "http" and scope["method"] == "GET" and _is_page(Headers(scope=scope))
+        if page:
+            plain = [(name, text) for name, text in scope["headers"] if name != b"accept-encoding"]
+            await self._app({**scope, "headers": plain}, receive, _without_font(send))
+            return
+        if not _wants_copy(scope):
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if path not in self._copies:
+            answer: list[Message] = []
+
+            async def keep(message: Message) -> None:
+                answer.append(message)
+
+            await self._app(scope, receive, keep)
+            packed = await asyncio.to_thread(compressed, answer)
+            size = sum(len(message.get("body", b"")) for message in packed)
+            if packed is answer or self._held + size > MOST:
+                for message in packed:
+                    await send(message)
+                return
+            self._copies[path] = packed
+            self._held += size
+        for message in self._copies[path]:
+            await send(message)
+
+
+def compressed(answer: list[Message]) -> list[Message]:
+    """Return an answer with its body compressed; the same one where that cannot be or is not worth it."""
+    start, body = answer[0], b"".join(message.get("body", b"") for message in answer[1:])
+    headers = Headers(raw=start["headers"])
+    kind = headers.get("content-type", "")
+    if start["status"] != 200 or "content-encoding" in headers or len(body) < LEAST or not kind.startswith(_TYPES):
+        return answer
+    packed = gzip.compress(_FACE.sub(b"", body) if kind.startswith("text/css") else body, 9, mtime=0)
+    changed = MutableHeaders(raw=list(start["headers"]))
+    changed["content-encoding"] = "gzip"
+    changed["content-length"] = str(len(packed))
+    changed.add_vary_header("Accept-Encoding")
+    if (tag := headers.get("etag")) and not tag.startswith("W/"):
+        changed["etag"] = f"W/{tag}"
+    return [{**start, "headers": changed.raw}, {"type": "http.response.body", "body": packed}]
+
+
+def _wants_copy(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] != "GET" or not _STATIC.search(scope["path"]):
+        return False
+    headers = Headers(scope=scope)
+    return "gzip" in headers.get("accept-encoding", "") and not any(name in headers for name in _CONDITIONS)
+
+
+def _is_page(headers: Headers) -> bool:
+    return "text/html" in headers.get("accept", "") and "range" not in headers
+
+
+def _without_font(send: Send) -> Send:
+    """Pass on an answer; Streamlit's page without the line that asks for its font."""
+    waiting: list[Message] = []
+    body = bytearray()
+
+    async def passed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = Headers(raw=message["headers"])
+            if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
+                waiting.append(message)
+                return
+        elif waiting and message["type"] == "http.response.body":
+            body.extend(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            page = _FONT.sub(b"", bytes(body))
+            start = waiting.pop()
+            changed = MutableHeaders(raw=list(start["headers"]))
+            changed["content-length"] = str(len(page))
+            await send({**start, "headers": changed.raw})
+            await send({"type": "http.response.body", "body": page})
+            return
+        await send(message)
+
+    return passed

@@ -1,0 +1,87 @@
+"""What a browser loads until the first fader can be seen, and for the page by which a phone joins a meeting.
+
+A real Chromium with an empty cache, as on a first visit; bytes as they come over the network, by the debugging
+protocol. Messages of the web socket are counted by themselves, before the socket's own framing. What is Streamlit's own
+lies below ``/static``. The app serves its embedded table on loopback.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.app_server import SECONDS, running
+from tests.browser_setup import find_chromium
+
+REPEATS = 3
+#: What is opened, until what is there, and how wide the window is.
+PAGES = {
+    "first fader": ("", ".vp-desk [role=slider]", 1440),
+    "join page": ("join", "[data-testid=stMain] input", 390),
+}
+
+
+def run() -> dict[str, Any]:
+    """Measure and print."""
+    figures: dict[str, Any] = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder)) as server,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        for name, (page, until, width) in PAGES.items():
+            loads = [_load(browser, f"{server.address}/{page}", until, width) for _ in range(REPEATS)]
+            kinds = sorted({kind for load in loads for kind in load})
+            figures[name] = {kind: statistics.median(load[kind] for load in loads) for kind in kinds}
+            figures[name]["http"] = statistics.median(
+                sum(size for kind, size in load.items() if kind != "web socket") for load in loads
+            )
+            parts = ", ".join(f"{kind} {figures[name][kind] / 1000:,.0f} kB" for kind in kinds)
+            print(f"{name}: {figures[name]['http'] / 1000:,.0f} kB over HTTP; {parts}")
+        browser.close()
+    return figures
+
+
+def _load(browser: Browser, address: str, until: str, width: int) -> Counter[str]:
+    """Load a page with an empty cache, and return bytes by kind until something is there."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    paths: dict[str, str] = {}
+    sizes: Counter[str] = Counter()
+
+    def started(event: dict[str, Any]) -> None:
+        paths[event["requestId"]] = urlsplit(event["response"]["url"]).path
+
+    def finished(event: dict[str, Any]) -> None:
+        sizes[_kind(paths.get(event["requestId"], ""))] += int(event["encodedDataLength"])
+
+    def received(event: dict[str, Any]) -> None:
+        frame = event["response"]
+        # Binary frames are told in base64.
+        sizes["web socket"] += len(frame["payloadData"]) * 3 // 4 if frame["opcode"] == 2 else len(frame["payloadData"])
+
+    network.on("Network.responseReceived", started)
+    network.on("Network.loadingFinished", finished)
+    network.on("Network.webSocketFrameReceived", received)
+    page.goto(address)
+    page.wait_for_selector(until, timeout=60 * SECONDS)
+    found = Counter(sizes)
+    context.close()
+    return found
+
+
+def _kind(path: str) -> str:
+    if not path.startswith("/static/"):
+        return "the app's fonts" if path.startswith("/app/static/fonts/") else "other"
+    if "plotly" in path.lower():
+        return "Plotly"
+    return "Streamlit's icon font" if path.startswith("/static/media/") else "Streamlit's scripts and sheets"

@@ -1,0 +1,100 @@
+"""What the front end consists of goes out compressed, once for all browsers, and is the same when it is unpacked."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections import Counter
+
+import pytest
+from starlette.responses import HTMLResponse, Response
+
+from pages.view.shell.packed import Packed
+
+SCRIPT = b"export const a = 1;\n" * 500
+SHEET = b"@font-face{font-family:Source Sans;src:url(a.woff2)}" + b"p{color:red}" * 200
+PAGE = b'<head><link\n rel="preload"\n href="./static/media/SourceSansVF.woff2" as="font"></head>'
+ANSWERS = {
+    "/static/js/a.js": (SCRIPT, "text/javascript"),
+    "/sub/static/js/a.js": (SCRIPT, "text/javascript"),
+    "/static/css/a.css": (SHEET, "text/css"),
+    "/static/js/small.js": (b"let a", "text/javascript"),
+    "/static/media/a.woff2": (SCRIPT, "font/woff2"),
+    "/_stcore/health": (SCRIPT, "text/plain"),
+}
+
+
+@pytest.fixture
+def asked() -> Counter[str]:
+    return Counter()
+
+
+@pytest.fixture
+def app(asked) -> Packed:
+    async def inner(scope, receive, send):
+        asked[scope["path"]] += 1
+        if scope["path"] == "/":
+            await HTMLResponse(PAGE)(scope, receive, send)
+            return
+        body, kind = ANSWERS.get(scope["path"], (b"", "text/plain"))
+        answer = Response(body, 200 if body else 404, {"etag": '"1"'}, media_type=kind)
+        await answer(scope, receive, send)
+
+    return Packed(inner)
+
+
+def get(app: Packed, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    raw = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def receive():
+        return {"type": "http.request"}
+
+    asyncio.run(app({"type": "http", "method": "GET", "path": path, "headers": raw}, receive, send))
+    told = {name.decode(): text.decode() for name, text in sent[0]["headers"]}
+    return sent[0]["status"], told, b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.mark.parametrize("path", ["/static/js/a.js", "/sub/static/js/a.js"])
+def test_a_script_is_compressed_once_for_all(app, asked, path):
+    for _ in range(3):
+        status, told, body = get(app, path, accept_encoding="gzip, br")
+        assert (status, told["content-encoding"], told["etag"]) == (200, "gzip", 'W/"1"')
+        assert int(told["content-length"]) == len(body) < len(SCRIPT) / 10
+        assert "accept-encoding" in told["vary"].lower()
+        assert gzip.decompress(body) == SCRIPT
+    assert asked[path] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/static/js/a.js", {}),
+        ("/static/js/a.js", {"accept_encoding": "gzip", "range": "bytes=0-9"}),
+        ("/static/js/a.js", {"accept_encoding": "gzip", "if_none_match": '"1"'}),
+        ("/static/js/small.js", {"accept_encoding": "gzip"}),
+        ("/static/media/a.woff2", {"accept_encoding": "gzip"}),
+        ("/_stcore/health", {"accept_encoding": "gzip"}),
+    ],
+)
+def test_all_else_goes_out_as_it_is(app, path, headers):
+    status, told, body = get(app, path, **headers)
+    assert (status, body) == (200, ANSWERS[path][0])
+    assert "content-encoding" not in told
+
+
+def test_what_is_not_there_is_not_kept(app, asked):
+    for _ in range(2):
+        assert get(app, "/static/js/none.js", accept_encoding="gzip")[0] == 404
+    assert asked["/static/js/none.js"] == 2
+
+
+def test_a_font_that_the_theme_does_not_use_is_not_asked_for(app):
+    _, told, page = get(app, "/", accept="text/html")
+    assert page == b"<head></head>"
+    assert told["content-length"] == str(len(page))
+    sheet = gzip.decompress(get(app, "/static/css/a.css", accept_encoding="gzip")[2])
+    assert sheet == b"p{color:red}" * 200
