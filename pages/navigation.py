@@ -56,10 +56,15 @@ account.admit()
 browser_back.install()
 connection.install()
 bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
-# The phone's side of a meeting is reached by its link only.
+# A phone's side of a meeting, and a vote, are reached by their links only.
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
+bar[""].append(st.Page("vote.py", title="Vote", url_path="vote", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
-if chosen.url_path not in ("", "join"):  # the page Set does so in its own fragment, and a phone has nothing to keep
+if chosen.url_path not in (
+    "",
+    "join",
+    "vote",
+):  # the page Set does so in its own fragment, and a phone has nothing to keep
     kept.draw()
 account.draw()
 errors.draw_failed_click()

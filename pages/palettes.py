@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.view.compare import vote_link
 from pages.view.palettes import blend, import_export, presets, save_form, saved, side_by_side, timeline
 from pages.view.palettes.blend import BlendEnd
-from pages.view.session import header, palette_cache, palette_state
+from pages.view.session import header, palette_cache, palette_state, share
 from pages.view.shell import tabs
 
 VIEWS = {
@@ -40,6 +41,7 @@ with st.container(key=f"palettes_{view}"):
         left, right = st.columns([1, 1.5], gap="large")
         with left:
             import_export.draw_link()
+            vote_link.draw_link(share.address_query(palette))
         with right:
             if kept is not None:
                 import_export.draw_files(kept, stored)

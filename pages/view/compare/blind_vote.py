@@ -36,7 +36,7 @@ REFUSED: Key[str] = Key("judge_refused", "")
 
 #: Longer prompts are kept with their beginning only.
 _MAX_PROMPT_LENGTH = 2_000
-_ANSWERS = {Side.A: "A is better", Side.NEITHER: "No difference", Side.B: "B is better"}
+ANSWERS = {Side.A: "A is better", Side.NEITHER: "No difference", Side.B: "B is better"}
 _NAMED_ANSWERS = {
     Preference.BASE: "Base model",
     Preference.TIE: "No difference",
@@ -162,12 +162,12 @@ def _draw_question(question: VoteQuestion, of: int, left: int) -> None:
                     st.html(markup.name(side.value))
                     draw_reply(question.shown.get(reply, reply))
         with st.container(horizontal=True, key="judge_answers"):
-            for side, label in _ANSWERS.items():
-                st.button(label, key=f"judge_is_{side.value}", on_click=_on_answer, args=(question, side))
+            for side, label in ANSWERS.items():
+                st.button(label, key=f"judge_is_{side.value}", on_click=answer, args=(question, side))
         _draw_refusal()
 
 
-def _palette_key(named: bool = False) -> str:
+def palette_key(named: bool = False) -> str:
     """Return the key of the judgements on the present palette.
 
     Args:
@@ -177,7 +177,7 @@ def _palette_key(named: bool = False) -> str:
     return f"{blind}{_NAMED}" if named else blind
 
 
-def _on_answer(question: VoteQuestion, side: Side) -> None:
+def answer(question: VoteQuestion, side: Side) -> None:
     """Store a vote that was given blind."""
     if question.pair is not None:
         _store(question.name, question.prompt, question.pair.preferred(side), named=False)
@@ -190,7 +190,7 @@ def _store(name: str, prompt: str, preferred: Preference, named: bool) -> None:
         return
     kept_prompt = prompt if len(prompt) <= _MAX_PROMPT_LENGTH else prompt[:_MAX_PROMPT_LENGTH] + "…"
     try:
-        saved_vote = votes.vote(database(), _palette_key(named), kept_prompt, preferred, viewer_id())
+        saved_vote = votes.vote(database(), palette_key(named), kept_prompt, preferred, viewer_id())
     except PaletteError as error:
         REFUSED.set(str(error))
         return
@@ -264,8 +264,8 @@ def draw_summary() -> None:
 def _draw_tally() -> None:
     """Draw the judgements on this palette by everybody."""
     try:
-        saved_votes = votes.list_votes(database(), _palette_key())
-        named = votes.count_votes(votes.list_votes(database(), _palette_key(named=True)))
+        saved_votes = votes.list_votes(database(), palette_key())
+        named = votes.count_votes(votes.list_votes(database(), palette_key(named=True)))
     except PaletteError as error:
         st.html(markup.note(f"Judgements cannot be kept: {error}"))
         return

@@ -1,0 +1,121 @@
+"""The page of a vote link: pairs of replies of the table, one after another, judged blind by whoever has the link.
+
+Votes count with those of Listen on the same palette. The browser remembers how many pairs it has judged, so that a
+reload goes on. Constraint: nothing is generated, and the names are told to nobody.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import streamlit as st
+
+from map_core.analysis.examples import reply_example
+from map_core.text.blind_votes import Side, blind_pair
+from pages.view.compare import blind_vote
+from pages.view.compare.blind_vote import VoteQuestion
+from pages.view.session import share
+from pages.view.session.live_answer import LiveAnswer
+from pages.view.shell import markup, reach, remember
+from pages.view.shell.replies import draw_reply
+from pages.view.shell.session_keys import Key
+
+#: Pairs that a colleague is asked about.
+PAIRS = 12
+#: The cookie that says how far one is with a palette, with its key after it, and for how long, in seconds.
+COOKIE, REMEMBERED = "value_palette_votes", 7 * 24 * 3600
+VOTER: Key[str] = Key("vote_voter", "")
+PLACE: Key[int] = Key("vote_place", -1)
+
+
+def vote_address(query: str) -> str:
+    """Return the link by which others vote on a palette.
+
+    Args:
+        query: of the palette, as :func:`share.address_query` writes it.
+    """
+    return f"{reach.network_address(share.app_address() or '/').rstrip('/')}/vote{query}"
+
+
+def questions(live: LiveAnswer, voter: str) -> list[VoteQuestion]:
+    """Return the pairs that are asked about, in the order of the prompts; none where the table has no replies.
+
+    Args:
+        live: the palette of the link.
+        voter: a random text; which reply is A differs from one voter to the next.
+    """
+    table = live.scene.table
+    if not table.replies or not live.weights.any():
+        return []
+    asked: list[VoteQuestion] = []
+    for prompt in live.scene.examples:
+        example = reply_example(table, live.scene.oracle, live.weights, prompt)
+        pair = blind_pair(f"{voter} {prompt}", example.base_shown, example.aligned_shown)
+        if pair is not None:
+            asked.append(VoteQuestion(f"link {prompt}", example.prompt, pair))
+        if len(asked) == PAIRS:
+            break
+    return asked
+
+
+def draw_votes(live: LiveAnswer) -> None:
+    """Draw the pair that comes next, or the thanks."""
+    voter = VOTER.get_or_set(secrets.token_urlsafe(12))
+    asked = questions(live, voter)
+    name = f"{COOKIE}_{blind_vote.palette_key()[:16]}"
+    if PLACE.get() < 0:
+        kept = remember.remembered(name)
+        PLACE.set(int(kept[-4:]) if kept[-4:].isdecimal() else 0)
+    place = PLACE.get()
+    if place:
+        remember.remember(name, f"judged{place:04d}", REMEMBERED)
+    st.title("Which reply is better?", anchor=False)
+    if not asked:
+        st.html(markup.note("This palette changes nothing that can be read, so there is nothing to vote on."))
+        return
+    if place >= len(asked):
+        st.html(markup.lead("Thank you. That was all."))
+        st.html(markup.note("Your answers count with those of the others. You can close this page."))
+        return
+    question = asked[place]
+    assert question.pair is not None
+    st.html(
+        markup.note(
+            f"Pair {place + 1} of {len(asked)}. Two replies to the same request, in any order. Which would you rather "
+            "get? Nobody is told what you answer."
+        )
+    )
+    with st.container(key="vote_prompt"):
+        st.text(question.prompt)
+    with st.container(horizontal=True, key="judge_replies"):
+        for side, reply in ((Side.A, question.pair.a), (Side.B, question.pair.b)):
+            with st.container(border=True, key=f"judge_{side.value}"):
+                st.html(markup.name(side.value))
+                draw_reply(reply)
+    with st.container(horizontal=True, key="vote_answers"):
+        for side, label in blind_vote.ANSWERS.items():
+            st.button(label, key=f"vote_{side.value}_{place}", on_click=_answer, args=(question, side, place))
+    if refusal := blind_vote.REFUSED.get():
+        st.warning("This answer could not be kept. Try again.", icon=":material/error:")
+        st.text(refusal)
+
+
+def _answer(question: VoteQuestion, side: Side, place: int) -> None:
+    blind_vote.answer(question, side)
+    if not blind_vote.REFUSED.get():
+        PLACE.set(place + 1)
+
+
+def draw_link(query: str) -> None:
+    """Draw the link to hand on, and what it does."""
+    st.header("Link for a blind vote")
+    link = vote_address(query)
+    st.code(link, language=None, wrap_lines=True)
+    if problem := reach.problem(link):
+        st.html(markup.alarm(problem))
+    st.html(
+        markup.note(
+            f"Colleagues see {PAIRS} pairs of replies without names, and nothing else of the app. What they answer "
+            "counts under Listen, with the votes on exactly these targets."
+        )
+    )

@@ -1,0 +1,12 @@
+"""Vote blind on pairs of replies, without the rest of the app. Reached by a link that holds the palette."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.view.compare import vote_link
+from pages.view.session import live_answer, palette_state
+
+with st.container(key="vote"):
+    scene, palette = palette_state.current()
+    vote_link.draw_votes(live_answer.current_answer(scene, palette))

@@ -1,0 +1,68 @@
+"""A vote link: pairs without names, an answer each, kept with the votes on the same palette."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import table_format
+from map_core.palettes.palette import Palette
+from map_core.store import database, table_key, votes
+from pages.view.compare import vote_link
+from pages.view.session import live_answer
+from pages.view.session import scene as scenes
+from tests.pages.test_main_path import APP, said
+from tests.tables import make_table
+
+PALETTE = "humor:p70;helpfulness:p60"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
+    yield
+    database().close()
+
+
+def vote_page(palette: str) -> AppTest:
+    """The page as a link to it opens it."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = palette
+    return app.run().switch_page("vote.py").run()
+
+
+def test_a_colleague_answers_each_pair_once(monkeypatch):
+    monkeypatch.setattr(vote_link, "PAIRS", 3)
+    page = vote_page(PALETTE)
+    assert not page.exception
+    assert "Pair 1 of 3" in said(page)
+    assert "aligned model" not in said(page).lower()
+    for n, side in enumerate(("A", "B", "neither")):
+        page.button(key=f"vote_{side}_{n}").click().run()
+        assert not page.exception
+    assert "Thank you. That was all." in said(page)
+    assert not [button for button in page.button if str(button.key).startswith("vote_")]
+    whole = scenes.load(scenes.ALL).table
+    palette = page.session_state["history"].now
+    kept = votes.list_votes(database(), votes.palette_key(palette, table_key(whole)))
+    assert palette.targets["humor"].percentile == 70
+    assert len(kept) == 3
+    assert votes.count_votes(kept).tie == 1
+
+
+def test_which_reply_is_a_differs_between_voters_and_not_between_visits():
+    scene = scenes.load()
+    palette = Palette.from_query({"palette": PALETTE}, scene.table.values)
+    live = live_answer.current_answer(scene, palette)
+    asked = [vote_link.questions(live, voter) for voter in ("one", "one", "two", "three", "four")]
+    assert asked[0] == asked[1]
+    assert len({tuple(question.pair.aligned for question in questions) for questions in asked}) > 1
+    assert all(question.pair is not None for question in asked[0])
+
+
+def test_a_palette_that_changes_nothing_has_nothing_to_vote_on():
+    page = vote_page("humor:p1")
+    assert not page.exception
+    assert "nothing to vote on" in said(page)
