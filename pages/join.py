@@ -20,11 +20,14 @@ with st.container(key="join"):
     if held is None:
         st.html(
             markup.title(
-                "Join a meeting", "There is no open meeting with this code." if code else "Type the code on the screen."
+                "Join a meeting",
+                "There is no open meeting at this link." if code else "Type the six digits on the screen.",
             )
         )
-        st.text_input("Code", key=meeting_member.CODE.name, max_chars=20)
+        st.text_input("Number of the meeting", key=meeting_member.CODE.name, max_chars=20, placeholder="123 456")
         st.button("Join", key="join_go", type="primary", on_click=meeting_member.join_by_code)
+        if problem := meeting_member.PROBLEM.pop():
+            st.text(problem)
         st.stop()
     whole = scenes.load(scenes.ALL).table
     if held.table_key != table_key(whole) or held.use_case not in (scenes.ALL, *whole.use_case_names):
@@ -49,8 +52,8 @@ with st.container(key="join"):
     speaker_line.draw_speaker_line(change=False)
     st.html(
         shell_markup.note(
-            "Your name and wishes are kept in the app's database until the host closes the meeting. Then this page "
-            f"shows what the meeting came to, for {meetings.RESULT_DAYS} days and without names. The bookmark of this "
-            "page brings you back as yourself."
+            "Your name and wishes are kept in the app's database until the host closes the meeting, at the latest "
+            f"{meetings.OPEN_HOURS} hours after the last change. Then this page shows what the meeting came to, for "
+            f"{meetings.RESULT_DAYS} days and without names. On this phone you come back as yourself."
         )
     )

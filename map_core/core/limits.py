@@ -73,6 +73,9 @@ SOCKETS_OF_ADDRESS = Limit("VALUE_PALETTE_SOCKETS_OF_ADDRESS", 125, "sockets", "
 UPLOADS = Limit("VALUE_PALETTE_UPLOADS", 250, "MB", "uploaded files that the app holds in memory at a time")
 UPLOADS_OF_VISIT = Limit("VALUE_PALETTE_UPLOADS_OF_VISIT", 210, "MB", "the same of one visitor")
 TEXT_FILE = Limit("VALUE_PALETTE_TEXT_FILE", 10, "MB", "an uploaded file of prompts, palettes or groups")
+MEETING_SEATS = Limit(
+    "VALUE_PALETTE_MEETING_SEATS", 10, "seats", "seats of one meeting that are taken from one network address"
+)
 
 #: All of them, in the order of the documents.
 LIMITS = (
@@ -80,4 +83,5 @@ LIMITS = (
     *(BUILDS, BUILDS_WAITING, BUILDS_OF_VISIT),
     *(GENERATIONS, GENERATIONS_OF_VISIT, CANDIDATES, CANDIDATES_OF_VISIT, CANDIDATES_OF_REQUEST),
     *(SOCKETS, SOCKETS_OF_ADDRESS, UPLOADS, UPLOADS_OF_VISIT, TEXT_FILE),
+    MEETING_SEATS,
 )

@@ -29,6 +29,8 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 CODE_LENGTH = 10
 #: Members of one meeting.
 MAX_MEMBERS = 60
+#: Hours after the last change at which a meeting that nobody has closed is closed by itself.
+OPEN_HOURS = 24
 #: For how long the result of a closed meeting stays.
 RESULT_DAYS = 30
 #: How much work it is to try one key against a code.
@@ -130,6 +132,7 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
     require(database.visitor, Action.CREATE, Thing(Kind.MEETING))
     with database.writing() as session:
         _forget_old_results(session)
+        _close_abandoned(session)
         session.add(
             MeetingRow(
                 code=opened.code,
@@ -157,7 +160,15 @@ def meeting(database: Database, code: str) -> Meeting | None:
     """Return the open meeting of a code, however it was typed; None when there is none."""
     with database.reading() as session:
         row = session.get(MeetingRow, read_code(code))
-        return None if row is None or row.closed is not None else _meeting(row)
+        if row is None or row.closed is not None:
+            return None
+        found = _meeting(row)
+    if found.created > _abandoned_before():
+        return found
+    close_abandoned(database)
+    with database.reading() as session:
+        row = session.get(MeetingRow, found.code)
+        return None if row is None or row.closed is not None else found
 
 
 def closed_meeting(database: Database, code: str) -> ClosedMeeting | None:
@@ -188,6 +199,28 @@ def close(database: Database, code: str, result: MeetingResult) -> bool:
         session.execute(delete(EntryRow).where(EntryRow.meeting_code == row.code))
         row.closed, row.result = datetime.now(UTC), asdict(result)
         return True
+
+
+def close_abandoned(database: Database) -> None:
+    """Close the meetings in which nothing has changed for :data:`OPEN_HOURS`: names never stay for longer."""
+    with database.writing() as session:
+        _close_abandoned(session)
+
+
+def _close_abandoned(session: Session) -> None:
+    before = _abandoned_before()
+    rows = session.scalars(select(MeetingRow).where(MeetingRow.closed.is_(None), MeetingRow.created <= before)).all()
+    for row in rows:
+        inside = EntryRow.meeting_code == row.code
+        last = session.scalar(select(func.max(EntryRow.updated)).where(inside))
+        if last is None or last <= before:
+            members = session.scalar(select(func.count()).select_from(EntryRow).where(inside)) or 0
+            session.execute(delete(EntryRow).where(inside))
+            row.closed, row.result = datetime.now(UTC), asdict(MeetingResult(members))
+
+
+def _abandoned_before() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=OPEN_HOURS)
 
 
 def _meeting(row: MeetingRow) -> Meeting:

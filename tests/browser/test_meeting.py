@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.app_server import SECONDS
+from map_core.data import table_format
+from pages.view.shell import reach
+from tests.app_server import SECONDS, running
+from tests.tables import make_table
 from tests.visits import QUIET_LOOK, keyed, settle
 
 pytestmark = pytest.mark.browser
@@ -70,3 +75,71 @@ def test_a_phone_joins_the_picture_on_the_wall(browser, address):
     expect(wall.get_by_text("0 people have joined")).to_be_visible(timeout=20 * SECONDS)
     for context in (host, hand):
         context.close()
+
+
+def test_four_phones_join_by_the_machines_address_in_the_network(browser, tmp_path: Path):
+    host = reach.network_host()
+    if not host:
+        pytest.skip("this machine is in no network")
+    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
+    opened = {"VALUE_PALETTE_OPEN": "member", "VALUE_PALETTE_MEETING_SEATS": "3"}
+    options = ("--server.address=0.0.0.0",)
+    with running(tmp_path, tmp_path / "table.parquet", options=options, settings=opened) as server:
+        contexts = [browser.new_context(viewport={"width": 1440, "height": 900})]
+        contexts += [
+            browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+            for _ in range(4)
+        ]
+        for context in contexts:
+            context.set_default_timeout(60 * SECONDS)
+        wall, *phones = (context.new_page() for context in contexts)
+        wall.goto(f"{server.address}/groups")
+        wall.get_by_role("button", name="Open a meeting").click()
+        keyed(wall, "meeting_open").locator("button").click()
+        # Until somebody joins, the way to join is all there is, and as large as the screen allows.
+        first = keyed(wall, "meeting_first")
+        expect(first.locator(".vp-qr img")).to_be_visible(timeout=60 * SECONDS)
+        assert first.locator(".vp-qr").bounding_box()["height"] >= 440
+        link = first.locator(".vp-qr img").get_attribute("alt").removeprefix("QR code of the link ")
+        assert urlsplit(link).hostname == host, "the QR code leads to this machine from the network"
+        assert set(parse_qs(urlsplit(wall.url).query)) == {"palette", "meeting"}, "no secret on the wall"
+        number = first.locator(".vp-code").inner_text()
+        assert re.fullmatch(r"\d{3} \d{3}", number)
+        for n, phone in enumerate(phones):
+            if n % 2:
+                phone.goto(f"http://{host}:{urlsplit(server.address).port}/join")
+                phone.get_by_label("Number of the meeting").fill(number)
+                phone.get_by_label("Number of the meeting").press("Enter")
+                phone.get_by_role("button", name="Join").click()
+            else:
+                phone.goto(link)
+            name = phone.get_by_label("You, or the group that you speak for")
+            name.fill(f"Person {n}")
+            name.press("Enter")
+            keyed(phone, "ask_humor").locator("label").first.click()
+            expect(keyed(phone, "join_verdict").locator("[role=status]")).to_be_visible()
+            keyed(phone, "send").locator("button").click()
+            if n < 3:
+                expect(phone.get_by_text("You are in the picture")).to_be_visible()
+            else:
+                expect(phone.get_by_text("From this network address nobody more can join.")).to_be_visible()
+        expect(wall.get_by_text("3 people have joined")).to_be_visible(timeout=20 * SECONDS)
+        # A phone comes back as itself, and its link is nobody's.
+        phones[0].reload()
+        expect(phones[0].get_by_text("You are in the picture, with 2 others.")).to_be_visible()
+        phones[3].goto(phones[0].url)
+        expect(phones[3].get_by_label("You, or the group that you speak for")).to_have_value("")
+        # The wall alone, and back; the browser that opened the meeting is known after a reload.
+        keyed(wall, "projector_on").locator("button").click()
+        expect(wall.locator("[data-testid=stHeader]")).to_be_hidden()
+        expect(keyed(wall, "meeting_close")).to_be_hidden()
+        keyed(wall, "projector_off").locator("button").click()
+        expect(wall.locator("[data-testid=stHeader]")).to_be_visible()
+        wall.reload()
+        keyed(wall, "meeting_close").locator("button").first.click()
+        keyed(wall, "meeting_end").locator("button").click()
+        for phone in phones[:3]:
+            expect(phone.get_by_text("This meeting is closed. 3 people took part")).to_be_visible()
+            expect(phone.locator(".vp-common")).to_be_visible()
+        for context in contexts:
+            context.close()

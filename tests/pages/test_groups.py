@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -11,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 from map_core.data import table_format
 from map_core.errors import InputError
 from map_core.palettes.palette import ALL, Palette, Target
-from map_core.store import database, meetings, palettes, table_key
-from pages.view.groups import roster
+from map_core.store import database, meeting_numbers, meetings, palettes, table_key
+from pages.view.groups import roster, seats
 from pages.view.session import scene as scenes
 from tests.pages.test_main_path import APP, said, settled
 from tests.tables import VALUES, make_table
@@ -158,7 +159,9 @@ def test_a_meeting_opens_with_a_code_and_a_link():
     code = app.session_state["meeting"]
     assert meetings.meeting(database(), code).name == "<i>Launch</i>"
     assert app.query_params["meeting"] == code
-    assert f"{code[:5]}-{code[5:]}" in said(app)
+    assert meeting_numbers.spaced(meeting_numbers.number_of(code)) in said(app)
+    secret = app.session_state["meeting_host"]
+    assert secret not in str(dict(app.query_params)), "everybody in the room reads the address"
     assert "data:image/svg+xml" in said(app)
     assert "&lt;i&gt;Launch" in said(app)
     assert "0 people have joined" in said(app)
@@ -310,12 +313,55 @@ def test_wishes_out_of_reach_can_be_eased(place):
 
 def test_without_a_code_a_phone_is_asked_for_one():
     app = opened("join")
-    assert "Type the code on the screen." in said(app)
+    assert "Type the six digits on the screen." in said(app)
     made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
     app.text_input(key="join_code").set_value(f"{made.code[:5]}-{made.code[5:]}".upper()).run()
     app.button(key="join_go").click().run()
     assert "Say what matters to you." in said(app)
     assert "no open meeting" in said(opened("join", meeting="nothing"))
+
+
+def test_six_digits_lead_to_the_meeting_and_wrong_ones_are_not_tried_for_ever(monkeypatch):
+    monkeypatch.setattr(seats, "_wrong", deque())
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    number = meeting_numbers.number_of(made.code)
+    app = opened("join")
+    app.text_input(key="join_code").set_value(meeting_numbers.spaced(number)).run()
+    app.button(key="join_go").click().run()
+    assert "Say what matters to you." in said(app)
+    other = opened("join")
+    wrong = f"{(int(number) + 1) % 10**6:06d}"
+    for _ in range(seats.OWN_TRIES):
+        other.text_input(key="join_code").set_value(wrong).run()
+        other.button(key="join_go").click().run()
+        assert "Say what matters to you." not in said(other)
+    assert any("Wait a minute" in text.value for text in other.text)
+    other.text_input(key="join_code").set_value(number).run()
+    other.button(key="join_go").click().run()
+    assert "Say what matters to you." not in said(other)
+
+
+def test_one_address_takes_so_many_seats_and_no_more(monkeypatch):
+    monkeypatch.setenv("VALUE_PALETTE_MEETING_SEATS", "2")
+    monkeypatch.setattr(seats, "_seats", {})
+    taken = [seats.take("code", member, "10.0.0.9") for member in ("one", "two", "one", "three")]
+    assert taken == [True, True, True, False]
+    assert seats.take("code", "three", "10.0.0.10")
+    assert seats.take("other", "three", "10.0.0.9")
+    assert seats.take("code", "four", None), "a proxy on this machine stands for many people"
+
+
+def test_a_link_that_a_phone_hands_on_is_not_the_member():
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(made.code)
+    app.text_input(key="join_name").set_value("Ana")
+    app.button(key="send").click().run()
+    assert set(app.query_params) <= {"palette", "meeting"}
+    handed = phone(made.code)
+    assert handed.text_input(key="join_name").value == ""
+    handed.text_input(key="join_name").set_value("Ben")
+    handed.button(key="send").click().run()
+    assert [entry.name for entry in meetings.entries(database(), made.code)] == ["Ana", "Ben"]
 
 
 def test_a_full_meeting_says_so(place, monkeypatch):

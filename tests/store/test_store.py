@@ -24,6 +24,7 @@ from map_core.store import (
     SETTING,
     custom_values,
     database,
+    meeting_numbers,
     meetings,
     open_database,
     palettes,
@@ -275,6 +276,33 @@ def test_meetings_are_apart_and_can_be_ended(opened):
     assert meetings.entries(opened, second.code) == (kept,)
     with pytest.raises(InputError, match="no meeting with the code"):
         meetings.join(opened, first.code, "a", "Support", WARM)
+
+
+def test_six_digits_name_an_open_meeting(opened):
+    first, second = (meetings.open_meeting(opened, name, ALL, "t") for name in ("One", "Two"))
+    number = meeting_numbers.number_of(first.code)
+    assert len(number) == 6
+    assert number.isdecimal()
+    assert meeting_numbers.find_code(opened, meeting_numbers.spaced(number)) == first.code
+    assert meeting_numbers.find_code(opened, f"{first.code[:5].upper()}-{first.code[5:]}") == first.code
+    assert meeting_numbers.find_code(opened, f"{(int(number) + 1) % 10**6:06d}") in ("", second.code)
+    assert meeting_numbers.find_code(opened, "nothing") == ""
+    assert not meeting_numbers.is_free(opened, first.code)
+    meetings.close(opened, first.code, meetings.MeetingResult(0))
+    assert meeting_numbers.find_code(opened, number) in ("", second.code)
+
+
+def test_a_meeting_that_nobody_closes_does_not_keep_names(opened, monkeypatch):
+    held = meetings.open_meeting(opened, "Launch", ALL, "t")
+    meetings.join(opened, held.code, "one", "Ana", WARM)
+    meetings.close_abandoned(opened)
+    assert [entry.name for entry in meetings.entries(opened, held.code)] == ["Ana"]
+    monkeypatch.setattr(meetings, "OPEN_HOURS", -1)
+    assert meetings.meeting(opened, held.code) is None
+    assert meetings.entries(opened, held.code) == ()
+    assert meetings.closed_meeting(opened, held.code).result == meetings.MeetingResult(1, asked=[])
+    with opened.engine.connect() as connection:
+        assert "Ana" not in str(connection.execute(text("SELECT * FROM entries")).all())
 
 
 def test_a_closed_meeting_keeps_what_it_came_to_and_nobody(opened, monkeypatch):

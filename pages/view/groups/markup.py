@@ -13,6 +13,7 @@ from map_core.core import amounts
 from map_core.figures.groups import MARKS, group_letter
 from map_core.figures.theme import Theme
 from map_core.groups import Rule
+from map_core.store import meeting_numbers
 from map_core.text.groups import MEANINGS, RULES
 from pages.view.shell import wording
 from pages.view.shell.markup import alarm
@@ -75,12 +76,12 @@ def title(name: str, note: str) -> str:
     return f'<div class="vp-meeting-title"><h1>{escape(name)}</h1><p>{escape(note)}</p></div>'
 
 
-def invitation(link: str, code: str, problem: str = "") -> str:
-    """How to join: a QR code, which is a picture of the link, the link, and the code to type.
+def invitation(link: str, number: str, problem: str = "") -> str:
+    """How to join: a QR code, which is a picture of the link, the link, and the digits to type.
 
     Args:
         link: that opens the phone's page.
-        code: of the meeting.
+        number: six digits of the meeting.
         problem: why a phone cannot open the link, and what to do; "" where nothing is known against it.
     """
     picture = segno.make(link, error="m").svg_data_uri(border=2, scale=4, dark="#111", light="#fff")
@@ -90,8 +91,13 @@ def invitation(link: str, code: str, problem: str = "") -> str:
         f'<div class="vp-invite">{alarm(problem)}'
         f'<div class="vp-qr"><img src="{escape(picture, quote=True)}" alt="{alt}"></div>'
         f"<p>Point a phone at it, or open <b>{escape(short_link)}</b> and type</p>"
-        f'<p class="vp-code">{escape(code[:5])}-{escape(code[5:])}</p></div>'
+        f'<p class="vp-code">{escape(meeting_numbers.spaced(number))}</p></div>'
     )
+
+
+def projected() -> str:
+    """Return the mark by which the style sheet leaves out all but the picture."""
+    return '<i class="vp-projected" hidden></i>'
 
 
 def see_picture() -> str:

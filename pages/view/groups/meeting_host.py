@@ -1,7 +1,8 @@
 """A meeting on the wall: the host opens it, people join by their phones, and the picture follows them.
 
-The database joins host and phones, so they may be served by different processes. Who opened the meeting keeps a random
-text in the address, from which the code is made: only they may remove members and close it. Constraint: what members
+The database joins host and phones, so they may be served by different processes. The browser that opened the meeting
+keeps a random text, from which the code is made: only it may remove members and close the meeting. The address, which
+everybody in the room reads, has the code alone. Constraint: what members
 call themselves is shown as text; nothing is promised about a phone that cannot reach the app.
 """
 
@@ -19,16 +20,16 @@ from map_core.core import amounts
 from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
 from map_core.groups import Group, GroupAgreement
-from map_core.store import meetings, table_key
+from map_core.store import meeting_numbers, meetings, table_key
 from map_core.text import groups as said
 from map_core.text.wording import effort
-from pages.view.groups import markup, meeting_result, results, roster
+from pages.view.groups import markup, meeting_member, meeting_result, results, roster
 from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, shared_agreement
 from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import account, reach, wording
+from pages.view.shell import account, reach, remember, wording
 from pages.view.shell import markup as shell_markup
 from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key
@@ -37,8 +38,12 @@ MEETING: Key[str] = Key("meeting", "")
 HOST: Key[str] = Key("meeting_host", "")
 NAME: Key[str] = Key("meeting_name", "")
 CODE: Key[str] = Key("meeting_code", "")
+#: Whether this screen is the wall's: the picture alone.
+PROJECTED: Key[bool] = Key("meeting_projected", False)
 BASE_ADDRESS: Key[str] = Key("meeting_base", "")
 
+#: The cookie by which the browser that opened a meeting is known, with the code after it.
+HOST_COOKIE = "value_palette_host"
 #: Seconds between two looks at who has joined.
 LOOK_SECONDS = 1.5
 #: Seconds for which the wall says what was taken: it is there for everybody, and for a long time.
@@ -51,7 +56,9 @@ def is_open() -> bool:
     """Whether this viewer looks at a meeting: from the address, or from before another page was visited."""
     if "meeting" in st.query_params:
         MEETING.set(meetings.read_code(st.query_params["meeting"]))
-        HOST.set(st.query_params.get("host", HOST.get()))
+        if "host" in st.query_params:  # an address of an earlier version: it shows the host's secret no longer
+            HOST.set(st.query_params["host"])
+            del st.query_params["host"]
     elif code := MEETING.get():
         _to_address(code)
     return bool(MEETING.get())
@@ -59,15 +66,13 @@ def is_open() -> bool:
 
 def _to_address(code: str) -> None:
     st.query_params["meeting"] = code
-    if host := HOST.get():
-        st.query_params["host"] = host
 
 
 def _forget() -> None:
     MEETING.pop()
     HOST.pop()
-    for name in ("meeting", "host"):
-        st.query_params.pop(name, None)
+    PROJECTED.pop()
+    st.query_params.pop("meeting", None)
 
 
 def draw_open_form(scene: Scene) -> None:
@@ -82,7 +87,8 @@ def draw_open_form(scene: Scene) -> None:
     st.html(
         shell_markup.note(
             f"Up to {meetings.MAX_MEMBERS} people join by a QR code or a link, each with a palette of their own. "
-            "Names and palettes are kept in this app's database until the meeting is closed."
+            "Names and palettes are kept in this app's database until the meeting is closed, at the latest "
+            f"{meetings.OPEN_HOURS} hours after the last change."
         )
     )
 
@@ -95,8 +101,10 @@ def _draw_look() -> None:
 
 def _open(scene: Scene) -> None:
     name = str(NAME.get() or "").strip() or "What do we want?"
-    host = secrets.token_urlsafe(18)
     try:
+        host = secrets.token_urlsafe(18)
+        while not meeting_numbers.is_free(database(), meetings.code_of(host)):
+            host = secrets.token_urlsafe(18)
         whole = scenes.load(scenes.ALL).table
         opened = meetings.open_meeting(database(), name, scene.use_case, table_key(whole), host=host)
     except PaletteError as error:
@@ -108,9 +116,10 @@ def _open(scene: Scene) -> None:
 
 
 def _look() -> None:
-    code = meetings.read_code(str(CODE.get() or ""))
+    typed = str(CODE.get() or "")
     try:
-        exists = meetings.meeting(database(), code) is not None
+        code = meeting_member.typed_code(typed)
+        exists = bool(code) and meetings.meeting(database(), code) is not None
     except PaletteError as error:
         roster.PROBLEM.set(str(error))
         return
@@ -119,7 +128,7 @@ def _look() -> None:
         HOST.set("")
         palette_state.TAKEN.pop()
     else:
-        roster.PROBLEM.set(f"There is no open meeting with the code {code!r}.")
+        roster.PROBLEM.set(meeting_member.no_meeting_text(typed))
 
 
 def base_address() -> str:
@@ -143,15 +152,36 @@ def draw_meeting() -> None:
         st.button("Back to Agree", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
         return
     scene = scenes.load(held.use_case)
-    is_host = meetings.code_of(str(HOST.get() or "")) == held.code
+    is_host = _is_host(held.code)
+    if PROJECTED.get():
+        st.html(markup.projected())
+        st.button("Leave projector mode", key="projector_off", type="tertiary", on_click=_project, args=(False,))
     with st.container(key="meeting"):
         with st.container(horizontal=True, vertical_alignment="center", key="meeting_bar"):
             st.html(markup.title(held.name, held.use_case), width="stretch")
             spend = _draw_budget(scene, held, is_host)
+            st.button(
+                "Projector", key="projector_on", icon=":material/present_to_all:", on_click=_project, args=(True,)
+            )
             with st.popover("Address", icon=":material/link:", key="meeting_address"):
                 link = _draw_address(held.code)
             _draw_exit(scene, held, is_host)
         _draw_live(scene, held, spend, is_host, link)
+
+
+def _is_host(code: str) -> bool:
+    """Return whether this browser opened the meeting, and let it remember that."""
+    name = f"{HOST_COOKIE}_{code}"
+    host = str(HOST.get() or "") or remember.remembered(name)
+    if meetings.code_of(host) != code:
+        return False
+    HOST.set(host)
+    remember.remember(name, host, meetings.OPEN_HOURS * 3600)
+    return True
+
+
+def _project(wanted: bool) -> None:
+    PROJECTED.set(wanted)
 
 
 def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
@@ -229,9 +259,18 @@ def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool
         groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
         within = spend if is_host else meeting_budget(scene, meetings.meeting(database(), held.code) or held)
         agreement = shared_agreement(held.code).look(scene, groups, within) if groups else None
+        number = meeting_numbers.number_of(held.code)
+        if not members:
+            with st.container(key="meeting_first"):
+                st.html(markup.invitation(link, number, reach.problem(link)))
+                _draw_members(held.code, members, names, is_host)
+                st.html(
+                    shell_markup.note("Waiting for the first palette. Whoever joins says on the phone what matters.")
+                )
+            return
         side, picture = st.columns([1, 4.4], gap="medium")
         with side, st.container(key="meeting_side"):
-            st.html(markup.invitation(link, held.code, reach.problem(link)))
+            st.html(markup.invitation(link, number, reach.problem(link)))
             _draw_members(held.code, members, names, is_host)
             if agreement is not None and agreement.found is not None:
                 results.draw_downloads(
@@ -241,13 +280,6 @@ def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool
             palette_state.draw_undo_line(UNDO_SECONDS)
             if agreement is not None:
                 _draw_picture(scene, groups, within, agreement)
-            else:
-                st.html(markup.headline("Waiting for the first palette."))
-                st.html(
-                    shell_markup.note(
-                        "Whoever joins sees the values on the phone, says what matters to them, and sends it."
-                    )
-                )
 
     piece()
 

@@ -1,6 +1,7 @@
 """The phone's side of a meeting: a name, a wish for each value that matters, the verdict on them, and the picture.
 
-Who a member is stands in the phone's address, so that the same phone comes back as the same member. The common palette
+Who a member is, the phone's browser alone remembers: the same phone comes back as the same member, and who is sent its
+address is somebody else. The common palette
 is the wall's, with how near it comes to this member. Constraint: light enough for a phone: no figure library.
 """
 
@@ -18,16 +19,16 @@ from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
 from map_core.groups import Group, GroupAgreement, Rule, satisfaction
 from map_core.palettes.palette import Palette, Target
-from map_core.store import meetings
+from map_core.store import meeting_numbers, meetings
 from map_core.text import group_member, sentences
 from map_core.text import groups as said
-from pages.view.groups import markup, roster
+from pages.view.groups import markup, roster, seats
 from pages.view.groups.meeting_agreement import meeting_budget, shared_agreement
 from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
-from pages.view.shell import wording
+from pages.view.shell import remember, wording
 from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key, KeyFamily
 
@@ -40,6 +41,8 @@ PROBLEM: Key[str] = Key("join_problem", "")
 NAME: Key[str] = Key("join_name", "")
 JOINED: Key[bool] = Key("was_in", False)
 
+#: The cookie by which a phone comes back as itself.
+MEMBER_COOKIE = "value_palette_member"
 #: Seconds between two looks at the others.
 LOOK_SECONDS = 3.0
 #: Where a wish begins, in percentile points above the base level.
@@ -55,15 +58,41 @@ class Wish:
 
 
 def join_by_code() -> None:
-    """Go to the meeting whose code was typed."""
-    st.query_params["meeting"] = meetings.read_code(str(CODE.get() or ""))
+    """Go to the meeting whose number or code was typed."""
+    typed = str(CODE.get() or "")
+    if code := typed_code(typed):
+        st.query_params["meeting"] = code
+    else:
+        PROBLEM.set(no_meeting_text(typed))
+
+
+def typed_code(text: str) -> str:
+    """Return the code of the meeting that was typed; "" where there is none, or where too much was tried."""
+    address = remember.network_address()
+    if not seats.may_try(address):
+        return ""
+    code = meeting_numbers.find_code(database(), text)
+    if not code:
+        seats.note_wrong(address)
+    return code
+
+
+def no_meeting_text(text: str) -> str:
+    """Say that nothing was found, or that it was not looked for."""
+    if not seats.may_try(remember.network_address()):
+        return "Too many wrong numbers were tried. Wait a minute, or scan the QR code."
+    return f"There is no open meeting with the number {text.strip()!r}. It has six digits and stands on the screen."
 
 
 def member_id() -> str:
-    """Who this phone is; a new one gets a random text in its address."""
-    if "me" not in st.query_params:
-        st.query_params["me"] = MEMBER.get_or_set(secrets.token_urlsafe(12))
-    return st.query_params["me"][:64]
+    """Who this phone is: a random text that its browser remembers and no address shows."""
+    if "me" in st.query_params:  # an address of an earlier version
+        MEMBER.set(st.query_params["me"][:64])
+        del st.query_params["me"]
+    me = MEMBER.get() or remember.remembered(MEMBER_COOKIE) or secrets.token_urlsafe(12)
+    MEMBER.set(me)
+    remember.remember(MEMBER_COOKIE, me, meetings.OPEN_HOURS * 3600)
+    return me
 
 
 def current_wishes(scene: Scene, sent: meetings.MeetingEntry | None) -> dict[str, Wish]:
@@ -220,6 +249,9 @@ def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
             wanted.get() if wanted.is_set() else wish.asked, wished.get() if wished.is_set() else wish.percentile
         )
     WISHES.set(now)
+    if not seats.take(code, me, remember.network_address()):
+        PROBLEM.set("From this network address nobody more can join. Ask the host, or use another network.")
+        return
     try:
         meetings.join(database(), code, me, _name(), wished_palette(scene, use_case, now))
     except PaletteError as error:
