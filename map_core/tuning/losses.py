@@ -7,8 +7,11 @@ so a constant added to a value changes nothing. Constraint: torch is imported by
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from map_core.tuning.settings import TuningMethod
 
@@ -49,6 +52,18 @@ def soft_preferences(log_probs: Tensor, base_log_probs: Tensor, gains: Tensor) -
     ratios = log_probs - base_log_probs
     labels = (gains[first] - gains[second]).sigmoid()
     return torch.nn.functional.binary_cross_entropy_with_logits(ratios[first] - ratios[second], labels)
+
+
+def loss_of_base(method: TuningMethod, gains: Sequence[np.ndarray]) -> float | None:
+    """Return what a loss is where nothing is tuned, q = p0; None for one that only compares models.
+
+    Args:
+        method: the route.
+        gains: (reply,) lambda . r in nats, a prompt.
+    """
+    if method is TuningMethod.PAIRS:
+        return float(np.mean([2.0 * np.var(row, ddof=1) for row in gains]))
+    return math.log(2.0) if method is TuningMethod.DPO else None
 
 
 #: Losses that read the base model's log-probabilities, a third of the work of a step.

@@ -38,10 +38,12 @@ from map_core.tuning.examples import (
     with_weighted_columns,
 )
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
+from map_core.tuning.losses import loss_of_base
 from map_core.tuning.rewards import SharedRewards
 from map_core.tuning.settings import TuningSettings
 
 if TYPE_CHECKING:
+    from map_core.tuning.offline import Schedule
     from map_core.tuning.policy import Policy
 
 CHECKPOINTS, PLAN, MERGED = "checkpoints", "plan.json", "merged"
@@ -139,6 +141,7 @@ class _Run:
         self.report = report or (lambda progress: None)
         self.oracle = MemoryOracle.of(request.table)
         self.rewards: SharedRewards | None = None
+        self.schedule: Schedule | None = None
         self.sampling = SamplingSettings.from_metadata(request.table.metadata)
         opened = LanguageModel(files, dtype="float32")
         self.tokenizer = opened.tokenizer
@@ -172,6 +175,8 @@ class _Run:
         if request.only_estimate:
             return None
         history = self._train()
+        if sentence := self._worse_than_nothing(history):
+            self.say(sentence)
         if self.rewards is not None and self.rewards.left_out:
             count = amounts.counted(self.rewards.left_out, "reply", "replies")
             self.say(f"{count} could not be scored and did not count. The last reason: {self.rewards.reason}")
@@ -181,6 +186,23 @@ class _Run:
         write_record(request.out, record)
         shutil.rmtree(request.out / CHECKPOINTS, ignore_errors=True)
         return record
+
+    def _worse_than_nothing(self, history: list[dict[str, Any]]) -> str:
+        """Return a warning where the last quarter of the steps had a larger loss than the base model has; else ""."""
+        if self.schedule is None:
+            return ""
+        steps = max(1, len(history) // 4)
+        last = [row["loss"] for row in history[-steps:]]
+        size = len(self.schedule)
+        read = [self.schedule[number] for number in range(size - steps * self.request.settings.prompts, size)]
+        before = loss_of_base(self.request.settings.method, [example.gains[rows] for example, rows in read])
+        if before is None or np.mean(last) <= before:
+            return ""
+        return (
+            f"The loss ended at {amounts.significant(float(np.mean(last)), 3)}, and it is "
+            f"{amounts.significant(before, 3)} where nothing is tuned: what was learnt is mostly noise. Take a lower "
+            "--learning-rate, or more --prompts and --replies a step, and look at `verify --model` before you use this."
+        )
 
     def _evidence_examples(self, tokenizer: Any) -> list[PromptExamples]:
         table = self.request.table
@@ -223,7 +245,9 @@ class _Run:
         counts = None if by_name is None else np.array([by_name[example.name] for example in self.examples])
         if counts is not None and np.ptp(counts) == 0:
             counts = None
-        return offline_trainer(self.policy, self.examples, self.request.settings, folder, counts, [watch])
+        trainer = offline_trainer(self.policy, self.examples, self.request.settings, folder, counts, [watch])
+        self.schedule = trainer.train_dataset
+        return trainer
 
     def _online(self, folder: Path, watch: Any) -> Any:
         from map_core.interface.table import Table

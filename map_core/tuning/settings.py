@@ -59,7 +59,7 @@ class TuningSettings:
     steps: int = 48
     prompts: int = 4
     replies: int = 8
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-4
     rank: int = 8
     bfloat16: bool = False
     seed: int = 0

@@ -13,7 +13,7 @@ pytest.importorskip("trl", reason="needs requirements-tune.txt")
 pytest.importorskip("peft", reason="needs requirements-tune.txt")
 
 from map_core.core.types import SamplingSettings
-from map_core.tuning.losses import LOSSES
+from map_core.tuning.losses import LOSSES, loss_of_base
 from map_core.tuning.offline import offline_trainer
 from map_core.tuning.online import rloo_settings, rloo_trainer
 from map_core.tuning.policy import Policy, ReplyBatch
@@ -86,6 +86,17 @@ def test_the_gradient_is_zero_at_the_tilt_and_nowhere_near(method: TuningMethod)
     assert gradient(method, BASE, GAINS) > 1e-2
     assert gradient(method, TILT, whitened(GAINS)) > 1e-2
     assert gradient(method, TILT, 10 * GAINS) > 1e-2  # beta 0.1
+
+
+def test_the_loss_of_the_base_model_is_told_without_a_model():
+    policy, given = policy_at(BASE), examples(GAINS)
+    batch = ReplyBatch.of(given, range(64))
+    log_probs, gains = policy.base_log_probs(batch), torch.tensor(given.gains).float()
+    for method in (TuningMethod.PAIRS, TuningMethod.DPO):
+        loss = LOSSES[method](log_probs, log_probs, gains).item()
+        told = loss_of_base(method, [given.gains])
+        assert loss == pytest.approx(told, rel=1e-5)
+    assert loss_of_base(TuningMethod.DISTILL, [given.gains]) is None
 
 
 @pytest.mark.parametrize("method", OFFLINE)

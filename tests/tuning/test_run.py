@@ -188,6 +188,17 @@ raise SystemExit(main({words!r}))
         assert resumed[name] == pytest.approx(array, abs=1e-6)
 
 
+def test_a_rate_that_is_too_high_is_said(table: RewardTable, tmp_path: Path):
+    sentences: list[str] = []
+    wild = replace(QUICK, steps=8, learning_rate=0.3)
+    tune(request(table, tmp_path / "wild", settings=wild, evidence_prompts=0), None, sentences.append)
+    assert "where nothing is tuned: what was learnt is mostly noise" in sentences[-1]
+    sentences.clear()
+    calm = replace(QUICK, steps=8, learning_rate=1e-5)
+    tune(request(table, tmp_path / "calm", settings=calm, evidence_prompts=0), None, sentences.append)
+    assert not any("nothing is tuned" in sentence for sentence in sentences)
+
+
 def test_a_loss_that_is_no_number_stops_and_names_the_prompt(
     table: RewardTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
