@@ -38,11 +38,15 @@ TUNED_CANDIDATES, BASE_CANDIDATES = (1, 2, 4, 8), (1, 2, 4, 8, 16, 32, 64)
 
 
 class Outcome(StrEnum):
-    """Whether a value's level is what the weights promise on the same prompts, judged by the interval."""
+    """Whether a value's level is what the weights promise on the same prompts, judged by the intervals.
+
+    ``UNSURE``: too few replies to tell it from the promised level and from the base level as well.
+    """
 
     DELIVERS = "delivers"
     SHORT = "falls short"
     OVER = "overshoots"
+    UNSURE = "unsure"
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +120,10 @@ class TunedCheck:
         """Return whether a value's level is what the weights promise on the same prompts."""
         difference = self.tuned[:, value] - self.forecast[:, value]
         mean, half = float(difference.mean()), float(self.half_width(difference))
-        return Outcome.DELIVERS if abs(mean) <= half else Outcome.SHORT if mean < 0 else Outcome.OVER
+        if abs(mean) > half:
+            return Outcome.SHORT if mean < 0 else Outcome.OVER
+        gain = self.tuned[:, value] - self.base[:, value]
+        return Outcome.DELIVERS if abs(float(gain.mean())) > float(self.half_width(gain)) else Outcome.UNSURE
 
     def as_dict(self) -> dict[str, Any]:
         """Return the check as plain JSON values."""

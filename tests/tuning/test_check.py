@@ -64,12 +64,13 @@ def test_candidates_of_an_untuned_model_are_chosen_as_the_base_model_s():
     ("replies", "outcome"),
     [
         ([[0, 0], [0, 1], [0, 0]], Outcome.SHORT),
-        ([[1, 1], [1, 1], [0, 1]], Outcome.DELIVERS),
+        ([[1, 1], [1, 1], [0, 1]], Outcome.UNSURE),
+        ([[0, 1, 1, 1]] * 3, Outcome.DELIVERS),
         ([[3, 3]] * 3, Outcome.OVER),
     ],
 )
 def test_the_verdict_is_that_of_the_difference_on_the_same_prompts(replies, outcome):
-    check = check_tuned(RECORD, table([[0.0, 1.0]] * 3), table(replies, [0.0] * 6))
+    check = check_tuned(RECORD, table([[0.0, 1.0]] * 3), table(replies, [0.0] * sum(map(len, replies))))
     assert check.outcome(0) is outcome
 
 
