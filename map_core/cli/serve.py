@@ -71,6 +71,12 @@ A line of the palettes file:
     "--api-key", envvar=KEY_VARIABLE, show_envvar=True, help="Clients must show it. Better set by the variable."
 )
 @click.option(
+    "--keys",
+    "keys_file",
+    type=click.Path(path_type=Path),
+    help='A key a line for each client: {"name": "support", "key": "...", "tokens_a_day": 200000}.',
+)
+@click.option(
     "--allow-origin",
     "origins",
     multiple=True,
@@ -89,6 +95,13 @@ A line of the palettes file:
     "--most-waiting", type=click.IntRange(min=1), default=64, show_default=True, help="Requests; more get a 429."
 )
 @click.option("--at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Replies side by side.")
+@click.option(
+    "--drain-seconds",
+    type=click.IntRange(min=0),
+    default=30,
+    show_default=True,
+    help="On SIGTERM, that replies which are being written may take to be finished.",
+)
 def serve(
     table: Path,
     palettes: Path | None,
@@ -101,6 +114,7 @@ def serve(
     host: str,
     port: int,
     api_key: str | None,
+    keys_file: Path | None,
     origins: tuple[str, ...],
     candidates: int,
     most_candidates: int,
@@ -110,6 +124,7 @@ def serve(
     most_bytes: int,
     most_waiting: int,
     at_once: int,
+    drain_seconds: int,
 ) -> None:
     """Serve the aligned model to programs, as OpenAI's clients speak; /docs lists addresses and fields.
 
@@ -142,7 +157,9 @@ def serve(
     from map_core.scoring import from_metadata, scorable_values
     from map_core.server.access import Access, check_origin, is_loopback
     from map_core.server.app import create_app
+    from map_core.server.connections import DrainingServer, uvicorn_settings
     from map_core.server.errors import Limits
+    from map_core.server.keys import read_keys
     from map_core.server.prompt_tokens import PromptTokens
     from map_core.server.request_parser import RequestParser
     from map_core.server.steering import Steering
@@ -188,6 +205,7 @@ def serve(
         DEFAULT_REPLY_LENGTH if recorded_length(opened.table.metadata) is None else None,
     )
     loopback = is_loopback(host)
+    keys = read_keys(keys_file) if keys_file else ()
     origins = tuple(map(check_origin, origins))
     listening = _listen(host, port)
     place = f"[{host}]" if ":" in host else host
@@ -200,7 +218,7 @@ def serve(
         click.echo(f"Palettes: {', '.join(known) or 'none; give some with --palettes'}.", err=True)
         if known and foreign:
             click.echo(foreign, err=True)
-        if not loopback and not api_key:
+        if not loopback and not api_key and not keys:
             click.echo("Other machines can reach it without a key; set one: --api-key.", err=True)
 
     service = GenerationService(
@@ -209,26 +227,26 @@ def serve(
         dtype,
         at_once=at_once,
         most_waiting=most_waiting,
-        most_of_viewer=most_waiting,
+        most_of_viewer=max(1, most_waiting // 2) if keys else most_waiting,
         request_extra=recorded_request_extra(opened.table.metadata) if name == made_with else None,
         tuned=tuned,
     )
     wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
     targeted = scored_values([value for value, one in zip(opened.table.values, wanted, strict=True) if one], scorable)
     warmed = [value for value in targeted if value in scorable]
-    access = Access(api_key or None, loopback)
-    app = create_app(parser, service, access=access, origins=origins, values=warmed, ready=ready)
-    settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
-    config = uvicorn.Config(app, timeout_graceful_shutdown=2, lifespan="on", **settings)
-
-    class Ending(uvicorn.Server):
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """End what is being written first, so that the clients that wait for it are notified."""
-            service.close()
-            await super().shutdown(sockets)
-
+    access = Access(api_key or None, loopback, keys)
+    app = create_app(
+        parser,
+        service,
+        access=access,
+        origins=origins,
+        values=warmed,
+        ready=ready,
+        draining=lambda: server.draining,
+    )
+    server = DrainingServer(uvicorn.Config(app, **uvicorn_settings()), service, drain_seconds)
     try:
-        Ending(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
         sys.exit(130)

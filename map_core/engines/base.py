@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from map_core.core.types import Reply, SamplingSettings, Turn
-from map_core.engines.draw_request import DrawRequest
+from map_core.engines.draw_request import DRAWN_AT_ONCE, DrawRequest
 from map_core.engines.sampling_probe import SamplingProbe
 from map_core.engines.tokens import Token, TokenStream, reply_of
 from map_core.errors import InputError
@@ -78,6 +78,8 @@ class Engine(ABC):
 
     #: The engine continues given beginnings of replies, see :meth:`extend`.
     extends: bool = False
+    #: Most candidates that are drawn in one go, so that other requests get their turn in between; None: any number.
+    at_once: int | None = None
 
     @property
     @abstractmethod
@@ -170,6 +172,7 @@ class LocalEngine(Engine):
     """
 
     extends = True
+    at_once = DRAWN_AT_ONCE
 
     def __init__(self, files: ModelFiles, tokenizer: ChatTokenizer, context_length: int) -> None:
         self.files = files

@@ -13,6 +13,8 @@ import numpy as np
 from map_core.core.types import SamplingSettings, Turn
 from map_core.errors import InputError
 
+#: Candidates of one request that an engine on this machine draws side by side; more keep others waiting.
+DRAWN_AT_ONCE = 128
 _SEED_STEP = 0x9E3779B1  # odd, so that the seeds of 2^32 candidates are all different
 
 

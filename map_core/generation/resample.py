@@ -5,6 +5,10 @@ Partial replies are scored now and then so that people see a leader early. That 
 picked depends on the complete replies alone, and so on the request (up to the rounding of a scorer's batches) and
 never on how fast the machine was. Drawing more until a goal is met makes the number of candidates depend on their
 rewards; the estimates stay consistent and are no longer exactly those of a fixed K.
+
+Where there are more candidates than the engine draws in one go (:attr:`map_core.engines.base.Engine.at_once`), they are
+drawn a block of candidates after the other and scored in between, so that other requests get their turn. A candidate's
+random numbers are its own, whichever block it is drawn in.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from map_core.engines.tokens import Token
+from map_core.engines.tokens import Token, reply_of
 from map_core.generation.candidates import CandidateBuffer, choose_by_weights, finished_event, score_complete
 from map_core.generation.choice import Choice
 from map_core.generation.events import Event, More, Scored, Tokens
@@ -62,6 +66,23 @@ def sample_whole(
 
 
 def _draw(
+    engine: Engine, scoring: Scoring, request: GenerationRequest, buffer: CandidateBuffer, first: int, count: int
+) -> Iterator[Event]:
+    """Draw candidates, a block of them after the other where they are many."""
+    most = engine.at_once or count
+    if count <= most:
+        yield from _draw_block(engine, scoring, request, buffer, first, count)
+        return
+    for start in range(first, first + count, most):
+        size = min(most, first + count - start)
+        yield from _draw_block(engine, scoring, replace(request, provisional=False), buffer, start, size)
+        written = [reply_of(tokens) for tokens in buffer.tokens[start : start + size]]
+        for name in request.scored:
+            scoring.rewards(name, written, complete=False)  # remembered for the end
+            yield Tokens(buffer.step, ())  # a turn for others
+
+
+def _draw_block(
     engine: Engine, scoring: Scoring, request: GenerationRequest, buffer: CandidateBuffer, first: int, count: int
 ) -> Iterator[Event]:
     stream = engine.sample(replace(request.draw_request(), candidates=count, first=first))

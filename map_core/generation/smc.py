@@ -117,14 +117,16 @@ def _extend_block(
     going = [k for k, tokens in enumerate(buffer.tokens) if not (tokens and tokens[-1].last)]
     if not going:
         return
-    seeds = [candidate_seed(request.seed, number * _BLOCK_SEEDS + k) for k in going]
-    beginnings = [[token.token for token in buffer.tokens[k]] for k in going]
-    stream = engine.extend(replace(request.draw_request(), settings=settings), beginnings, seeds)
-    for tokens in buffer.read(stream):
-        placed = tuple(_placed(token, going[token.candidate], final) for token in tokens)
-        for token in placed:
-            buffer.tokens[token.candidate].append(token)
-        yield Tokens(buffer.step, placed)
+    most = engine.at_once or len(going)
+    for some in (going[start : start + most] for start in range(0, len(going), most)):
+        seeds = [candidate_seed(request.seed, number * _BLOCK_SEEDS + k) for k in some]
+        beginnings = [[token.token for token in buffer.tokens[k]] for k in some]
+        stream = engine.extend(replace(request.draw_request(), settings=settings), beginnings, seeds)
+        for tokens in buffer.read(stream):
+            placed = tuple(_placed(token, some[token.candidate], final) for token in tokens)
+            for token in placed:
+                buffer.tokens[token.candidate].append(token)
+            yield Tokens(buffer.step, placed)
 
 
 def _placed(token: Token, candidate: int, final: bool) -> Token:

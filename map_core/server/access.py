@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import re
+from collections.abc import Sequence
 
 from fastapi import Request
 
 from map_core.errors import InputError
 from map_core.server.errors import Refusal
+from map_core.server.keys import KeyRing, ServerKey
 
+#: The name of a key that was given without one.
+NAMELESS = "default"
 _ORIGIN = re.compile(r"https?://[^\s/?#]+")
 
 
@@ -18,28 +21,34 @@ class Access:
     """Checks each request.
 
     Args:
-        key: that clients must show, or None.
+        key: that clients must show, or None; one without a name.
         loopback: it listens on this machine alone; then browsers that were led here by another name are refused.
+        keys: that clients must show, each with its name and budget.
     """
 
-    def __init__(self, key: str | None = None, loopback: bool = True) -> None:
-        self._key, self._loopback = key, loopback
+    def __init__(self, key: str | None = None, loopback: bool = True, keys: Sequence[ServerKey] = ()) -> None:
+        nameless = () if key is None else (ServerKey(NAMELESS, key),)
+        self.keys, self._loopback = KeyRing((*nameless, *keys)), loopback
 
     def __call__(self, request: Request) -> None:
-        """Check the key, or without one that a local server is addressed as such.
+        """Check the key, or without one that a local server is addressed as such; note who asks.
+
+        Turns and budgets go by that: the key's name, or without keys the address; ``request.state.client`` holds it.
 
         Raises:
             Refusal: no key or another one, or a name of this machine that a foreign page may have led a browser to.
         """
-        if self._key is not None:
-            authorization = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(authorization, f"Bearer {self._key}".encode()):
+        request.state.client = request.client.host if request.client else ""
+        if self.keys:
+            owner = self.keys.owner(request.headers.get("authorization", ""))
+            if owner is None:
                 raise Refusal(
                     "The API key is missing or wrong; expected the header 'Authorization: Bearer KEY' with this "
                     "server's key.",
                     status=401,
                     code="invalid_api_key",
                 )
+            request.state.client = owner
         elif self._loopback and not is_loopback(request.url.hostname or ""):
             raise Refusal("This server answers to localhost alone; address it so.", status=403)
 

@@ -21,6 +21,7 @@ from map_core.server.errors import Refusal
 from map_core.server.generation_routes import generation_router
 from map_core.server.generations import Generations
 from map_core.server.http import REQUEST_ID, JsonResponse, RequestIds
+from map_core.server.metrics import CountRequests, Metrics, metrics_router
 from map_core.server.model_routes import model_router
 from map_core.server.reference_page import reference_router
 from map_core.server.request_parser import RequestParser
@@ -43,6 +44,7 @@ def create_app(
     origins: Sequence[str] = (),
     values: Sequence[str] = (),
     ready: Callable[[], None] | None = None,
+    draining: Callable[[], bool] | None = None,
 ) -> FastAPI:
     """Create the application.
 
@@ -53,7 +55,10 @@ def create_app(
         origins: of pages whose scripts may ask from a browser.
         values: whose scorers are warmed up too.
         ready: called once requests are taken in.
+        draining: whether new work is refused, since the server ends.
     """
+    access = Access() if access is None else access
+    metrics = Metrics(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,12 +72,20 @@ def create_app(
 
     # FastAPI's own pages load scripts from elsewhere; /docs is ours (reference_page).
     app = FastAPI(title="Value Palette", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
-    generations = Generations(service, parser.limits)
-    guarded = [Depends(Access() if access is None else access)]
+    generations = Generations(
+        service,
+        parser.limits,
+        access.keys,
+        # Without keys who asks is an address, and a label for each would have no end.
+        lambda client, tokens: metrics.tokens.labels(client if access.keys else "none").inc(tokens),
+        draining,
+    )
+    guarded = [Depends(access)]
     app.include_router(generation_router(parser, generations), dependencies=guarded)
     app.include_router(reward_router(parser, service, generations), dependencies=guarded)
     app.include_router(model_router(parser.steering), dependencies=guarded)
-    app.include_router(status_router(service))
+    app.include_router(metrics_router(metrics), dependencies=guarded)
+    app.include_router(status_router(service, draining))
     app.include_router(reference_router(app))
     _answer_faults(app)
     if origins:
@@ -84,6 +97,7 @@ def create_app(
             expose_headers=list(_SHOWN_HEADERS),
         )
     app.add_middleware(RequestIds)
+    app.add_middleware(CountRequests, metrics=metrics)
     return app
 
 

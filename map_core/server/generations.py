@@ -11,7 +11,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
@@ -19,7 +19,8 @@ from starlette.requests import ClientDisconnect
 from map_core.errors import EngineError
 from map_core.server.errors import Limits, Refusal
 from map_core.server.http import EventStream, JsonResponse
-from map_core.server.replies import ReplyFormat, chosen_reply, failure_of, usage_of
+from map_core.server.keys import KeyRing
+from map_core.server.replies import RETRY_SECONDS, ReplyFormat, chosen_reply, failure_of, usage_of
 from map_core.server.request_parser import ReplyRequest
 from map_core.service.generation import Generation
 from map_core.service.service import GenerationService
@@ -41,10 +42,22 @@ class Generations:
     Args:
         service: the generator.
         limits: of all requests together.
+        keys: whose budgets are kept.
+        on_drawn: called with who asked and how many tokens were drawn, once a request is over.
+        draining: whether new work is refused, since the server ends.
     """
 
-    def __init__(self, service: GenerationService, limits: Limits) -> None:
+    def __init__(
+        self,
+        service: GenerationService,
+        limits: Limits,
+        keys: KeyRing | None = None,
+        on_drawn: Callable[[str, int], None] | None = None,
+        draining: Callable[[], bool] | None = None,
+    ) -> None:
         self._service, self._limits = service, limits
+        self._keys = KeyRing() if keys is None else keys
+        self._on_drawn, self._draining = on_drawn, draining
         self._seconds = 1.0  # moving average of how long a request takes
 
     async def answer(self, request: Request, replies: ReplyRequest, wording: ReplyFormat) -> Response:
@@ -59,12 +72,18 @@ class Generations:
             Refusal: too many wait, or a generation failed.
             ClientDisconnect: the client has gone; its generations are stopped.
         """
-        host = request.client.host if request.client else ""
-        generations = self._submit(replies, replies.viewer or host)
+        client = str(getattr(request.state, "client", ""))
+        self.check_open()
+        self._keys.check(client)
+        generations = self._submit(replies, client)
 
         def cancel() -> None:
             for generation in generations:
                 generation.cancel()
+            tokens = sum(generation.snapshot().tokens for generation in generations)
+            self._keys.charge(client, tokens)
+            if self._on_drawn is not None:
+                self._on_drawn(client, tokens)
 
         opened = False
         try:
@@ -80,6 +99,15 @@ class Generations:
         finally:
             if not opened:
                 cancel()
+
+    def check_open(self) -> None:
+        """Refuse new work while the server ends.
+
+        Raises:
+            Refusal: it does.
+        """
+        if self._draining is not None and self._draining():
+            raise Refusal("The server is being stopped.", status=503, kind="server_error", retry_after=RETRY_SECONDS)
 
     def rate_limits(self) -> dict[str, str]:
         """Return headers on how many replies the server takes at a time, and has room for now."""

@@ -129,6 +129,7 @@ def reward_router(parser: RequestParser, service: GenerationService, generations
         """Score given replies: a palette's weighted reward, and each value's, as OpenRLHF's reward models answer."""
         content = await read_body(request, parser.limits.body)
         wanted = await asyncio.to_thread(read_reward_request, parser, content, request.query_params)
+        generations.check_open()
         try:
             scoring = service.score(wanted.given, wanted.values, parser.steering.own)
         except EngineError as error:

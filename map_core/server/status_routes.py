@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -10,22 +11,31 @@ from map_core.server.http import JsonResponse, get
 from map_core.service.service import GenerationService
 
 
-def status_router(service: GenerationService) -> APIRouter:
-    """Return the routes; they need no key."""
+def status_router(service: GenerationService, draining: Callable[[], bool] | None = None) -> APIRouter:
+    """Return the routes; they need no key.
+
+    Args:
+        service: the generator.
+        draining: whether new work is refused, since the server ends.
+    """
     router = APIRouter(tags=["status"])
 
     def described() -> dict[str, Any]:
         status = service.status()
         return {"state": status.state, "note": status.note, "running": status.running, "waiting": status.waiting}
 
+    @get(router, "/health/live")
     @get(router, "/health")
     async def health() -> dict[str, Any]:
         """Say how the server is; 200 for as long as it runs."""
         return described()
 
+    @get(router, "/health/ready")
     @get(router, "/ready")
     async def ready() -> Response:
         """Say whether a request would be answered at once: 200, or 503 while the model loads or cannot be loaded."""
+        if draining is not None and draining():
+            return JsonResponse(described() | {"note": "The server is being stopped."}, 503)
         if service.status().state == "stopped":
             service.start()  # no request would start it: balancers send them only to those that are ready
         status = described()

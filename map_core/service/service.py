@@ -3,8 +3,10 @@
 The model lives in a process of its own, so that the app stays small and quick: this side never imports a model
 library. The queue is kept here and not in the worker, so a viewer's place in it is known, leaving it costs nothing, and
 nobody loses a request when the process dies: it is started again, and what it was writing is written again
-(the same seed gives the same replies). Several requests run side by side, a token of each in turn, as long as their
-candidates have room together; turns are fair among viewers: who has least running or waiting before is served next.
+(the same seed gives the same replies), each alone, since one of them may have killed it. Several requests run side by
+side, a token of each in turn, as long as their candidates have room together; some room is kept for small requests,
+which a large one does not hold up. Turns are fair among viewers: who has least running or waiting
+before is served next.
 
 Under Streamlit keep one service for all sessions: ``st.cache_resource(shared_service)``.
 """
@@ -16,7 +18,7 @@ import logging
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,6 +53,8 @@ from map_core.service.worker_client import WorkerClient
 
 #: Ended generations that can still be looked up by id.
 _MOST_KNOWN = 400
+#: Most candidates of a small request, and of all small ones that run beside what fills the rest of the room.
+SMALL, SMALL_ROOM = 16, 64
 _LOADING = "The model is being loaded."
 _LOST = "The model process stopped and comes back; this reply is written again from its beginning."
 _STOPPED = WorkerStatus("stopped", "", None, {})
@@ -128,6 +132,7 @@ class GenerationService:
         self._worker: WorkerClient | None = None
         self._waiting = RequestQueue(most_waiting, most_of_viewer, candidate_limits)
         self._running: dict[str, Generation] = {}
+        self._in_small_room: set[str] = set()
         self._finalizer: weakref.finalize[..., GenerationService]
         self._generations: OrderedDict[str, Generation] = OrderedDict()
         self._scorings = ScoringCalls(most_waiting)
@@ -237,6 +242,12 @@ class GenerationService:
                 starts=self._starts,
             )
 
+    def cancel_waiting(self) -> None:
+        """Cancel what has not begun; what is being written goes on."""
+        with self._lock:
+            for generation in tuple(self._waiting):
+                self.cancel(generation.id)
+
     def close(self) -> None:
         """End the process and what was running; the next request starts it again."""
         with self._lock:
@@ -246,6 +257,7 @@ class GenerationService:
             for generation in (*self._running.values(), *self._waiting):
                 generation.end(Phase.CANCELLED)
             self._running = {}
+            self._in_small_room.clear()
             self._waiting.clear()
             self._scorings.fail_all("The server is being stopped.")
             self._worker_status = _STOPPED
@@ -270,11 +282,16 @@ class GenerationService:
         return self._worker
 
     def _start_waiting(self) -> None:
-        """Send the worker what it has room for, in turn."""
+        """Send the worker what it has room for, in turn.
+
+        What was being written when the process died may have killed it. Such a request runs alone the second time, so
+        that it takes nobody with it.
+        """
         while self._waiting and len(self._running) < self._at_once:
-            generation = self._waiting.in_turn(self._running.values())[0]
-            taken = sum(running.request.candidates for running in self._running.values())
-            if self._running and taken + generation.request.candidates > self._candidates_at_once:
+            if any(running.attempts > 1 for running in self._running.values()):
+                break
+            generation = self._next()
+            if generation is None:
                 break
             worker = self._live_worker()
             self._waiting.remove(generation)
@@ -285,6 +302,28 @@ class GenerationService:
             if generation.weights != generation.request.weights:
                 worker.send(to_json(ChangeWeights(generation.id, dict(generation.weights))))
         self._update_positions()
+
+    def _next(self) -> Generation | None:
+        """Return what starts next; None where there is no room for it.
+
+        The first in turn starts when its candidates have room. While it waits for that, small requests behind it may
+        start in the room that is kept for them.
+        """
+        waiting = self._waiting.in_turn(self._running.values())
+        suspects = [generation for generation in waiting if generation.attempts]
+        if suspects:
+            return None if self._running else suspects[0]
+        small = [running for running in self._running.values() if running.id in self._in_small_room]
+        taken = _candidates(self._running.values()) - _candidates(small)
+        first = waiting[0]
+        if not self._running or taken + first.request.candidates <= self._candidates_at_once:
+            return first
+        room = SMALL_ROOM - _candidates(small)
+        for generation in waiting:
+            if generation.request.candidates <= min(SMALL, room):
+                self._in_small_room.add(generation.id)
+                return generation
+        return None
 
     def _update_positions(self) -> None:
         for place, generation in enumerate(self._waiting.in_turn(self._running.values()), start=1):
@@ -316,6 +355,7 @@ class GenerationService:
                 generation.apply(event)
             if isinstance(event, Finished | GenerationCancelled | GenerationFailed):
                 del self._running[generation.id]
+                self._in_small_room.discard(generation.id)
                 self._start_waiting()
 
     def _on_exit(self, worker: WorkerClient, why: str) -> None:
@@ -333,6 +373,7 @@ class GenerationService:
         self._scorings.fail_all(f"{why} Send the request again: the process comes back by itself.")
         lost = [generation for generation in self._running.values() if not generation.ended]
         self._running = {}
+        self._in_small_room.clear()
         again = [generation for generation in lost if generation.attempts < 2]
         for generation in lost:
             if generation in again:
@@ -350,6 +391,11 @@ class GenerationService:
             if len(self._generations) <= _MOST_KNOWN:
                 break
             del self._generations[generation_id]
+
+
+def _candidates(generations: Iterable[Generation]) -> int:
+    """Return how many candidates generations have together."""
+    return sum(generation.request.candidates for generation in generations)
 
 
 def _weak(method: Callable[..., None]) -> Callable[..., None]:

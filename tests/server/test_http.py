@@ -144,6 +144,7 @@ def test_what_the_upstream_server_fails_at_has_its_status_and_words(
     monkeypatch: pytest.MonkeyPatch, error: PaletteError, status: int, code: str | None, stream: bool
 ) -> None:
     class Failing:
+        at_once = None
         extends = False
 
         class info:

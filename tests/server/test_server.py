@@ -139,6 +139,7 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 def strict(folder: Path) -> Iterator[Running]:
     """With a key and small limits."""
     limits = "--most-waiting 1 --at-once 1 --most-bytes 2000 --most-messages 3 --most-characters 500 --most-tokens 220"
+    limits += " --drain-seconds 1"
     with serving(folder, *limits.split(), VALUE_PALETTE_SERVER_KEY=KEY) as running:
         yield running
 

@@ -1,0 +1,127 @@
+"""The keys of a server: whose each is, and how many tokens a day may be drawn with it.
+
+A file of keys is JSON lines: ``{"name": "support", "key": "...", "tokens_a_day": 200000}``. Constraint: a message,
+a log and a measurement have the name of a key and never the key; what was used is counted in memory, by UTC days.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from map_core.data.text_files.records import json_records, read_text
+from map_core.errors import InputError
+from map_core.server.errors import Refusal
+
+#: Characters that a key has at least: a shorter one could be guessed.
+SHORTEST_KEY = 16
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class ServerKey:
+    """A key that clients show.
+
+    Args:
+        name: whose it is.
+        key: the secret.
+        tokens_a_day: tokens of candidates that may be drawn with it in a day of UTC; None for any number.
+    """
+
+    name: str
+    key: str
+    tokens_a_day: int | None = None
+
+
+def read_keys(path: Path) -> tuple[ServerKey, ...]:
+    """Read a file of keys.
+
+    Raises:
+        InputError: it cannot be read, an entry is no key, or a name or a key comes twice; no message repeats a key.
+    """
+    keys: list[ServerKey] = []
+    for place, record in json_records(read_text(path), path, "a name and a key"):
+        if unknown := set(record) - {"name", "key", "tokens_a_day"}:
+            raise InputError(f"{place} has the field {min(unknown)!r}; expected name, key and tokens_a_day.")
+        name, key, most = record.get("name"), record.get("key"), record.get("tokens_a_day")
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{place} has no name; expected the name of whoever uses the key.")
+        if not isinstance(key, str) or len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable():
+            raise InputError(
+                f"The key of {name!r} is none; expected at least {SHORTEST_KEY} printable ASCII characters."
+            )
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise InputError(f"tokens_a_day of {name!r} is {most!r}; expected a whole number above 0.")
+        keys.append(ServerKey(name.strip(), key, most))
+    for what in ("name", "key"):
+        if len({getattr(key, what) for key in keys}) < len(keys):
+            raise InputError(f"{path} has one {what} twice. Give each client a name and a key of its own.")
+    if not keys:
+        raise InputError(f"{path} has no key. Give one a line: a JSON object with name and key.")
+    return tuple(keys)
+
+
+class KeyRing:
+    """Recognises keys, and counts what is drawn with each; every method may be called from any thread.
+
+    Args:
+        keys: that are known.
+    """
+
+    def __init__(self, keys: Sequence[ServerKey] = ()) -> None:
+        self._keys = tuple(keys)
+        self._lock = threading.Lock()
+        self._used: dict[str, tuple[int, int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whose keys there are."""
+        return tuple(key.name for key in self._keys)
+
+    def owner(self, authorization: str) -> str | None:
+        """Return whose key an Authorization header shows, in a time that does not tell; None where it is no key."""
+        shown, owner = authorization.encode("utf-8", "surrogateescape"), None
+        for key in self._keys:
+            if hmac.compare_digest(shown, f"Bearer {key.key}".encode()):
+                owner = key.name
+        return owner
+
+    def used_today(self, name: str) -> int:
+        """Return the tokens that were drawn with somebody's key in this day of UTC."""
+        with self._lock:
+            day, tokens = self._used.get(name, (0, 0))
+            return tokens if day == _today() else 0
+
+    def charge(self, name: str, tokens: int) -> None:
+        """Count tokens that were drawn."""
+        before = self.used_today(name)
+        with self._lock:
+            self._used[name] = (_today(), before + tokens)
+
+    def check(self, name: str) -> None:
+        """Refuse further work where a budget is spent.
+
+        Raises:
+            Refusal: it is.
+        """
+        most = next((key.tokens_a_day for key in self._keys if key.name == name), None)
+        if most is not None and (used := self.used_today(name)) >= most:
+            raise Refusal(
+                f"The key of {name!r} has drawn {used:,} tokens today, of {most:,} a day. It may draw again "
+                "at 0:00 UTC.",
+                status=429,
+                kind="insufficient_quota",
+                code="insufficient_quota",
+                retry_after=int(_DAY - time.time() % _DAY) + 1,
+            )
+
+
+def _today() -> int:
+    return int(time.time() // _DAY)

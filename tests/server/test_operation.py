@@ -1,0 +1,236 @@
+"""What an operator relies on: keys and budgets, half requests, measurements, an orderly end, a request that kills."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from map_core.errors import InputError
+from map_core.generation.request import GenerationRequest
+from map_core.server import keys
+from map_core.server.access import Access
+from map_core.server.connections import http_protocol, most_connections
+from map_core.server.errors import Refusal
+from map_core.server.keys import KeyRing, ServerKey, read_keys
+from map_core.service.service import GenerationService
+from tests.server.inline import asking, parser_of
+from tests.server.test_server import HELLO, Running, serving, until
+
+ANN, BOB = ServerKey("ann", "key-of-ann-0123456789", 40), ServerKey("bob", "key-of-bob-0123456789")
+CHAT = {"messages": HELLO, "max_tokens": 8, "candidates": 4, "weights": {"diversity": 1.0}}
+
+
+def bearer(key: ServerKey) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key.key}"}
+
+
+@pytest.fixture(scope="module")
+def running(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tiny) as server:
+        yield server
+
+
+def test_keys_have_names_and_budgets(tiny: Path) -> None:
+    with asking(str(tiny), parser_of(tiny), access=Access(keys=(ANN, BOB))) as (api, _):
+        assert api.post("/v1/chat/completions", json=CHAT).status_code == 401
+        answers = [api.post("/v1/chat/completions", json=CHAT | {"seed": n}, headers=bearer(ANN)) for n in range(8)]
+        spent = [answer.status_code for answer in answers].index(429)
+        assert {answer.status_code for answer in answers[spent:]} == {429}
+        error = answers[spent].json()["error"]
+        assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
+        assert "The key of 'ann' has drawn" in error["message"]
+        assert "of 40 a day" in error["message"]
+        assert 1 <= int(answers[spent].headers["retry-after"]) <= 86_400
+        assert api.post("/v1/chat/completions", json=CHAT, headers=bearer(BOB)).status_code == 200
+        measured = api.get("/metrics", headers=bearer(BOB))
+        assert measured.headers["content-type"].startswith("text/plain")
+        families = {family.name: family for family in text_string_to_metric_families(measured.text)}
+        tokens = {sample.labels["key"]: sample.value for sample in families["value_palette_tokens"].samples
+                  if sample.name.endswith("_total")}  # fmt: skip
+        assert set(tokens) == {"ann", "bob"}
+        assert tokens["ann"] >= 40
+        requests = {
+            (sample.labels["route"], sample.labels["status"]): sample.value
+            for sample in families["value_palette_requests"].samples
+            if sample.name.endswith("_total")
+        }
+        assert requests["/v1/chat/completions", "401"] == 1
+        assert requests["/v1/chat/completions", "429"] == 8 - spent
+        assert families["value_palette_model_state"].samples
+        assert ANN.key not in measured.text
+        assert api.get("/metrics").status_code == 401
+
+
+def test_a_budget_is_for_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = KeyRing([ANN])
+    ring.charge("ann", 39)
+    ring.check("ann")
+    ring.charge("ann", 1)
+    with pytest.raises(Refusal, match="has drawn 40 tokens today"):
+        ring.check("ann")
+    monkeypatch.setattr(keys, "_today", lambda: 10**6)
+    ring.check("ann")
+    ring.check("somebody without a key")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"key": "0123456789abcdef"}', "has no name"),
+        ('{"name": "a", "key": "short"}', "at least 16 printable"),
+        ('{"name": "a", "key": "0123456789abcdef", "tokens_a_day": 0}', "whole number above 0"),
+        ('{"name": "a", "key": "0123456789abcdef", "tokens": 5}', "the field 'tokens'"),
+        ('{"name": "a", "key": "0123456789abcdef"}\n{"name": "a", "key": "0123456789abcdeg"}', "one name twice"),
+        ('{"name": "a", "key": "0123456789abcdef"}\n{"name": "b", "key": "0123456789abcdef"}', "one key twice"),
+        ("", "has no key"),
+    ],
+)
+def test_a_file_of_keys_is_checked_and_no_key_repeated(tmp_path: Path, line: str, says: str) -> None:
+    path = tmp_path / "keys.jsonl"
+    path.write_text(line)
+    with pytest.raises(InputError, match=says) as refused:
+        read_keys(path)
+    assert "0123456789abcde" not in str(refused.value)
+
+
+def test_turns_go_by_key_and_not_by_what_a_client_writes(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    with asking(str(tiny), parser_of(tiny), access=Access(keys=(BOB,))) as (api, service):
+        submit = service.submit
+        monkeypatch.setattr(
+            service, "submit", lambda request, viewer: (seen.append(viewer), submit(request, viewer))[1]
+        )
+        for user in ("x", "y"):
+            assert api.post("/v1/chat/completions", json=CHAT | {"user": user}, headers=bearer(BOB)).status_code == 200
+    assert seen == ["bob", "bob"]
+
+
+def test_health_has_its_usual_addresses(running: Running) -> None:
+    for path in ("/health", "/health/live"):
+        status, answer = get(running, path)
+        assert (status, answer["state"]) in [(200, "loading"), (200, "ready"), (200, "stopped")]
+    until(lambda: get(running, "/health/ready")[0] == 200)
+
+
+def get(server: Running, path: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def test_three_hundred_half_requests_keep_nobody_out(running: Running) -> None:
+    half = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+    with contextlib.ExitStack() as stack:
+        lines = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=30)) for _ in range(300)
+        ]
+        for line in lines:
+            line.sendall(half)
+        began = time.monotonic()
+        assert get(running, "/health")[0] == 200
+        assert running.ask(max_tokens=4).choices[0].message.content is not None
+        assert time.monotonic() - began < 5
+        for line in lines:  # a byte now and then does not help
+            with contextlib.suppress(OSError):
+                line.sendall(b"X")
+        for line in lines:
+            with contextlib.suppress(ConnectionResetError):
+                assert line.recv(100) == b""
+        assert time.monotonic() - began < 25
+    until(lambda: len(psutil.Process(running.process.pid).net_connections()) < 20, 10)
+
+
+def test_few_descriptors_go_to_whole_requests(tiny: Path) -> None:
+    assert 16 <= most_connections() <= 2000
+    assert http_protocol() is not http_protocol(), "one for each server"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # inherited by the server
+    try:
+        with serving(tiny) as server:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            with contextlib.ExitStack() as stack:
+                for _ in range(300):
+                    line = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+                    with contextlib.suppress(OSError):
+                        line.sendall(b"GET /health HTTP/1.1\r\n")
+                assert get(server, "/health")[0] == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_short_request_is_answered_beside_the_largest(running: Running) -> None:
+    heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 1024, "weights": {"diversity": 1}, "stream": True}
+    body = json.dumps(heavy).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    running.ask(max_tokens=4)
+    with socket.create_connection(("127.0.0.1", running.port)) as line:
+        line.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+        until(lambda: running.health()["running"] == 1)
+        waits = []
+        for seed in range(10):
+            began = time.monotonic()
+            running.ask(max_tokens=4, seed=seed)
+            waits.append(time.monotonic() - began)
+            time.sleep(0.3)
+        assert running.health()["running"] == 1, "the large one was over before it was measured"
+    print(f"beside 1,024 candidates: {sorted(waits)[5]:.2f} s in the middle, {max(waits):.2f} s at most")
+    assert max(waits) < 5
+    until(lambda: running.health()["running"] == 0)
+
+
+def test_running_replies_are_finished_and_new_work_is_refused_at_the_end(tiny: Path) -> None:
+    fields = {"max_tokens": 220, "candidates": 64, "weights": {"diversity": 1.0}, "seed": 3}
+    with serving(tiny) as server, ThreadPoolExecutor(1) as pool:
+        server.ask(max_tokens=4)
+        written = pool.submit(server.ask, **fields)
+        until(lambda: server.health()["running"] == 1)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: get(server, "/health/ready")[0] == 503 or written.done(), 5)
+        if not written.done():
+            status, answer = server.post(json.dumps({"messages": HELLO}).encode())
+            assert (status, answer["error"]["message"]) == (503, "The server is being stopped.")
+            assert get(server, "/health/live")[0] == 200
+        assert written.result().choices[0].message.content
+        assert server.process.wait(30) is not None
+
+
+KILLER = "Kill the model process"
+
+
+def test_a_request_that_kills_the_model_process_fails_alone(tiny: Path) -> None:
+    with GenerationService(str(tiny), "openvino", "float32") as service:
+        service.submit(GenerationRequest("Hi", candidates=1)).wait(60)
+        others = [service.submit(GenerationRequest("Hello", candidates=4, seed=n), viewer=f"v{n}") for n in range(4)]
+        killer = service.submit(GenerationRequest(KILLER, candidates=8), viewer="killer")
+        kills = 0
+        deadline = time.monotonic() + 120
+        while not killer.ended and time.monotonic() < deadline:
+            # It kills the process whenever it is being written, as a prompt that trips the engine does.
+            with service._lock:
+                process, writes = service._worker, killer.id in service._running
+            if writes and process is not None and process.alive and kills < killer.attempts:
+                kills += 1
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.01)
+        assert (kills, killer.attempts) == (2, 2)
+        assert killer.snapshot().error is not None
+        assert "for the second time" in str(killer.snapshot().error)
+        assert all(other.wait(60) and other.snapshot().picked is not None for other in others)
+        assert service.submit(GenerationRequest("Hi", candidates=1)).wait(60)
