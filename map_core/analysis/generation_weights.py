@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -53,6 +53,7 @@ class WeightsFacts:
         unscored: values that have a weight but no scorer, so that new replies cannot be steered by them.
         pooled: the weights are those of the pooled form.
         table_verdict: on the palette with all candidates of the table; None where it was not assessed.
+        left_out: cohorts whose weights are not used, as the prompts are not said to be theirs.
     """
 
     verdict: Verdict
@@ -63,6 +64,7 @@ class WeightsFacts:
     unscored: tuple[str, ...] = ()
     pooled: bool = False
     table_verdict: Verdict | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,13 @@ class GenerationWeightsSolver:
         oracle, attainable = self._subsample(candidates)
         assessment = assess(oracle, oracle.standardise(levels), attainable=attainable)
         weights, facts = scored_weights(assessment, oracle, candidates, self._scored)
+        left_out = {
+            str(column.cohort): None
+            for column in self.table.derived
+            if column.cohort is not None and column.cohort not in cohorts and column.name in weights
+        }
+        # One cohort of several was named: the others' weights are left out as they should be.
+        facts = facts if cohorts else replace(facts, left_out=tuple(left_out))
         weights = reply_weights(self.table.derived, weights, cohorts)
         targets: dict[str, float] = {}
         if facts.source is WeightsSource.PALETTE:

@@ -274,12 +274,7 @@ def _aim(
     opened, (palette,) = read_palettes(open_table(table, None, None), targets, None)
     known = read_cohorts(opened.table, cohorts)
     solver = GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scored)
-    aim = solver.solve(palette.levels, candidates, known)
-    floored = {column.cohort for column in opened.table.derived if column.cohort is not None}
-    if floored and not floored & set(known):
-        told = "No --cohort is given" if not known else "No target is of this --cohort"
-        click.echo(f"{told}: the overall weights are used, and the floors of cohorts are not promised.", err=True)
-    return aim
+    return solver.solve(palette.levels, candidates, known)
 
 
 def _floors(table: Path, pairs: tuple[str, ...]) -> dict[str, float]:

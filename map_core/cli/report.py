@@ -69,8 +69,13 @@ def report(
     if out is None and archive is None and not as_json:
         raise click.UsageError("Give at least one of --out FILE, --csv FILE and --json.")
     opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
+    if opened.table.derived:
+        raise click.UsageError(
+            "A report says levels as places among the base model's replies, which shares and levels of one use case do "
+            f"not have; leave {', '.join(column.name for column in opened.table.derived)} out, or take `solve --json`."
+        )
     kept = {opened.table.values[j] for j in value_positions(opened, "--lock", locked)}
-    whole = table_file.load(table).with_columns(opened.table.derived) if use_case else opened.table
+    whole = table_file.load(table) if use_case else opened.table
     for number, palette in enumerate(palettes, start=1):
         asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(palette.targets))}
         if kept - asked_for:

@@ -36,6 +36,11 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
         notes.append(f"There is no scorer for {_unscored(facts)}.")
     if facts.source is not WeightsSource.NONE and not facts.weighted:
         notes.append("No target asks for more than the base model gives, so nothing is steered.")
+    if facts.left_out:
+        notes.append(
+            f"Weights that {', '.join(facts.left_out)} alone would have are left out, as nobody says whose prompt it "
+            "is: its targets are not promised."
+        )
     if facts.pooled:
         notes.append("These are weights of the pooled form: used prompt by prompt they may miss the targets.")
     return tuple(notes)
