@@ -112,6 +112,7 @@ def open_database(address: str) -> Database:
     engine = _engine(url)
     try:
         with _in_words(url), _alone(url):
+            _refuse_empty(url)
             if engine.dialect.name == "sqlite":
                 with engine.connect() as connection:
                     connection.exec_driver_sql("COMMIT")  # the mode cannot be changed inside a transaction
@@ -197,13 +198,31 @@ def _alone(url: URL) -> Any:
     return FileLock(f"{path}.lock", timeout=BUSY_SECONDS)
 
 
+def _refuse_empty(url: URL) -> None:
+    """Refuse a file of no bytes: a database that lost its content would silently become a new one.
+
+    Raises:
+        InputError: the file is there and empty.
+    """
+    if url.get_backend_name() != "sqlite":
+        return
+    path = Path(str(url.database))
+    if path.is_file() and not path.stat().st_size and not Path(f"{path}-wal").exists():
+        raise InputError(
+            f"The database {path.name} is a file of 0 bytes: its content is lost, or it was never written. Put a "
+            "backup in its place; for a new database remove the file."
+        )
+
+
 @contextmanager
 def _in_words(url: URL) -> Iterator[None]:
     """Raise whatever the driver raises as one exception of ours, without the password."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        where = url.render_as_string(hide_password=True)
+        # Of a file only its name: where a server keeps its files is nobody's business who reads this in a browser.
+        sqlite = url.get_backend_name() == "sqlite"
+        where = Path(str(url.database)).name if sqlite else url.render_as_string(hide_password=True)
         lines = str(getattr(error, "orig", None) or error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise StoreError(f"The database {where} does not answer as it should: {reason}") from error

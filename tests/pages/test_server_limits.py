@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import socket as sockets
 import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import psutil
 import pytest
@@ -19,6 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime import runtime_util
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
@@ -27,7 +31,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from map_core.core import limits
 from map_core.core.process_limits import MEGABYTE
 from map_core.errors import InputError
-from pages.view.shell import server_limits, uploads
+from pages.view.shell import live_channel, markup, server_limits, uploads
 from tests.app_client import AppClient
 from tests.app_server import running
 
@@ -156,6 +160,68 @@ def test_the_app_may_send_more_than_it_receives(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(runtime_util, "_max_message_size_bytes", 2 * MEGABYTE)
     server_limits.allow_large_answers()
     assert runtime_util.get_max_message_size_bytes() == server_limits.LARGEST_ANSWER
+
+
+def test_a_tooltip_of_a_card_is_text():
+    card = "**Measures:** ![x](http://evil.example/a.png) <img src=x> [go](http://evil.example) https://evil.example"
+    shown = markup.plain(card.replace("**", ""))
+    assert not re.search(r"(?<!\\)[\[\]()<>!:]", shown)
+
+
+FRAMES = int(os.environ.get("FRAMES", "2000"))
+
+
+def test_malformed_frames_end_their_socket_without_a_traceback(caplog: pytest.LogCaptureFixture):
+    """FRAMES=100000 sends as many: of the wrong kind, no protocol message, deep JSON, too long, random."""
+    heard: list[object] = []
+
+    async def stream(socket: WebSocket) -> None:
+        await socket.accept()
+        async for content in socket.iter_bytes():
+            heard.append(BackMsg.FromString(content))
+
+    async def channel(socket: WebSocket) -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            message = live_channel.read_message(text)
+            if message is not None:
+                live_channel.parse_message(message)
+            await socket.send_text("read")
+
+    routes = [WebSocketRoute("/_stcore/stream", stream), WebSocketRoute("/live/desk", channel)]
+    client = TestClient(Starlette(routes=routes, middleware=[Middleware(server_limits.ServerLimits)]))
+    random = Random(7)
+    odd_texts = [
+        "[" * 90_000,
+        "{" * 50,
+        '{"session": ' + '{"a":' * 20_000,
+        "\ud800",
+        "null",
+        "1e999",
+        "",
+        "x" * 200_000,
+    ]
+    with client.websocket_connect("/live/desk") as opened:
+        for number in range(FRAMES):
+            text = odd_texts[number % 8] if number % 2 else random.randbytes(random.randrange(200)).decode("latin-1")
+            opened.send_text(text.encode("utf-8", "replace").decode())
+            assert opened.receive_text() == "read"
+    for number in range(max(50, FRAMES // 100)):
+        with client.websocket_connect("/live/desk") as opened:
+            opened.send_bytes(random.randbytes(50))
+            with pytest.raises(WebSocketDisconnect) as closed:
+                opened.receive_text()
+            assert closed.value.code == server_limits.WRONG_KIND
+        with client.websocket_connect("/_stcore/stream") as opened:
+            if number % 2:
+                opened.send_text("no bytes")
+            else:
+                opened.send_bytes(b"\xff" + random.randbytes(50))
+            with pytest.raises(WebSocketDisconnect) as closed:
+                opened.receive_bytes()
+            assert closed.value.code == (server_limits.WRONG_KIND if number % 2 else server_limits.NOT_PARSED)
+    assert heard == []
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def exhaust(visitor: AppClient) -> None:

@@ -459,6 +459,25 @@ def test_what_another_connection_writes_is_seen(opened, address):
     beside.close()
 
 
+def test_an_empty_file_is_refused_and_stays(tmp_path):
+    path = tmp_path / "palettes.sqlite"
+    path.touch()
+    with pytest.raises(InputError, match=r"palettes.sqlite is a file of 0 bytes.*Put a backup in its place") as refused:
+        open_database(f"sqlite:///{path}")
+    assert str(tmp_path) not in str(refused.value)
+    assert path.stat().st_size == 0
+    path.unlink()
+    open_database(f"sqlite:///{path}").close()
+
+
+def test_an_error_does_not_show_where_the_file_is(tmp_path):
+    path = tmp_path / "palettes.sqlite"
+    path.write_text("no database " * 100)
+    with pytest.raises(StoreError, match=r"The database palettes.sqlite does not answer") as refused:
+        open_database(f"sqlite:///{path}")
+    assert str(tmp_path) not in str(refused.value)
+
+
 def test_sqlite_reads_while_somebody_writes(tmp_path):
     opened = open_database(f"sqlite:///{tmp_path / 'palettes.sqlite'}")
     saved = palettes.save(opened, WARM, "Warm")

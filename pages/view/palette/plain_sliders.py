@@ -26,7 +26,7 @@ def draw_sliders(live: LiveAnswer) -> None:
         realised = None if solution is None else scene.percentile(j, float(solution.levels[j]))
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.markdown(f"**{markup.plain(title)}**", help=scene.cards[j])
+                st.markdown(f"**{markup.plain(title)}**", help=markup.plain(scene.cards[j].replace("**", "")))
                 st.html(markup.readout(*_readout(live, j, target)))
                 _draw_toggles(name, scene.names[j], target)
             place = palette_state.slider_place(scene, j, target)
@@ -43,7 +43,7 @@ def draw_sliders(live: LiveAnswer) -> None:
                 args=(scene, name),
                 disabled=target.free,
                 label_visibility="collapsed",
-                help=scene.cards[j],
+                help=markup.plain(scene.cards[j].replace("**", "")),
             )
             along = f"{title}: base model at {live.wording.level(base)}"
             along += "" if realised is None else f", realised at {live.wording.level(realised)}"

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config, runtime
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime import runtime_util
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
@@ -21,6 +23,10 @@ from map_core.core.process_limits import MEGABYTE
 
 #: Where Streamlit takes files: this, the visit, the file.
 UPLOAD_PATH = "/_stcore/upload_file/"
+#: Where Streamlit's own socket is, whose messages are binary; those of all others are text.
+STREAM_PATH = "/_stcore/stream"
+#: Codes with which a socket is closed: a message of the wrong kind, and one that cannot be parsed.
+WRONG_KIND, NOT_PARSED = 1003, 1002
 #: Bytes of the largest message that the app sends; what it receives is limited by ``server.maxMessageSize``.
 LARGEST_ANSWER = 200 * MEGABYTE
 BUSY = (
@@ -92,10 +98,25 @@ class ServerLimits:
             # Nobody could read a sentence here; the page says it when it is loaded.
             await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
             return
-        address = _address(scope)
+        address, binary, closed = _address(scope), scope["path"].endswith(STREAM_PATH), False
+
+        async def readable() -> Message:
+            """Receive a message; one that is of the wrong kind or cannot be parsed ends the socket."""
+            nonlocal closed
+            message = await receive()
+            if message["type"] == "websocket.receive" and (code := _fault(message, binary)):
+                closed = True
+                await send({"type": "websocket.close", "code": code})
+                return {"type": "websocket.disconnect", "code": code}
+            return message
+
+        async def passed_on(message: Message) -> None:
+            if not closed:  # the app hears of the end a moment later
+                await send(message)
+
         self._sockets[address] += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, readable, passed_on)
         finally:
             self._sockets[address] -= 1
             if not self._sockets[address]:
@@ -172,6 +193,19 @@ def _asks_for_a_page(scope: Scope) -> bool:
     path = scope["path"].removeprefix(f"/{base}" if base else "")
     accepts = dict(scope["headers"]).get(b"accept", b"")
     return b"text/html" in accepts and "." not in path and not path.startswith(("/_stcore", "/live"))
+
+
+def _fault(message: Message, binary: bool) -> int:
+    """Return the code that a message of a client closes its socket with; 0 for one that can be read."""
+    data = message.get("bytes")
+    if (data is None) == binary:
+        return WRONG_KIND
+    if data is not None:
+        try:
+            BackMsg.FromString(data)
+        except DecodeError:
+            return NOT_PARSED
+    return 0
 
 
 def _address(scope: Scope) -> str:
