@@ -254,7 +254,8 @@ def generate(
     if tuned is not None:
         more["tuned"] = tuned
     events = generation_events(opened, scorers, request, proposal=proposal)
-    finished, timing = _watch(events, candidates, stream=not as_json)
+    how = "drawn evenly" if tuned is None else "drawn from the base model"
+    finished, timing = _watch(events, candidates, how, stream=not as_json)
     if as_json:
         from map_core.building.batch_answers import timing_record
 
@@ -312,7 +313,7 @@ def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], qui
     click.echo(f"{answers.out}: {len(answers.prompts)} prompts, {summary} of them answered now.", err=True)
 
 
-def _watch(events: Iterable[Event], candidates: int, stream: bool) -> tuple[Finished, dict[str, float]]:
+def _watch(events: Iterable[Event], candidates: int, how: str, stream: bool) -> tuple[Finished, dict[str, float]]:
     """Read a generation's events to the end, printing the base reply as it grows; return the outcome and its times."""
     began = time.perf_counter()
     first: float | None = None
@@ -323,7 +324,7 @@ def _watch(events: Iterable[Event], candidates: int, stream: bool) -> tuple[Fini
                 case Begun():
                     base = event.base
                     if stream:
-                        click.secho(f"Base reply (number {base + 1} of {candidates}, drawn evenly)", bold=True)
+                        click.secho(f"Base reply (number {base + 1} of {candidates}, {how})", bold=True)
                 case Tokens():
                     first = time.perf_counter() - began if first is None else first
                     if stream:

@@ -61,7 +61,7 @@ def card_text(record: Mapping[str, Any]) -> str:
     if evidence is None and not check:
         lines.append("None yet: no held-out prompts were looked at. Run `verify --model FOLDER`.")
     lines += _evidence_lines(evidence) if evidence else []
-    lines += ["", *_check_lines(check)] if check else []
+    lines += [*([""] if evidence else []), *_check_lines(check)] if check else []
     if record["p0"] and record["p0"]["cuts"]:
         lines += [
             "",

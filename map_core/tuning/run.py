@@ -294,8 +294,10 @@ class _Run:
             else:
                 model.save_pretrained(out)
             copy_tokenizer(self.files.folder, out)
+            set_sampling(out, self.sampling)
             if self.request.merged and not self.request.settings.full:
                 merge(self.files.folder, out, out / MERGED)
+                set_sampling(out / MERGED, self.sampling)
         except OSError as error:
             raise write_error(out, error) from error
 
@@ -344,6 +346,16 @@ class _Run:
             "history": history,
             "evidence": None if levels is None else levels.as_dict(),
         }
+
+
+def set_sampling(folder: Path, sampling: SamplingSettings) -> None:
+    """Make the settings that were tuned the ones that transformers and other servers sample a model with by default."""
+    path = folder / "generation_config.json"
+    settings: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    settings |= {"do_sample": True, "temperature": sampling.temperature, "top_p": 1.0, "top_k": 0}
+    path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

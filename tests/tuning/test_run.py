@@ -124,6 +124,9 @@ def test_the_adapter_opens_in_the_engines_and_is_what_was_trained(table: RewardT
     (reply,) = engines[0].complete(plain)
     scores = [engine.reply_scores(plain, [reply])[0].log_prob for engine in engines]
     assert scores[1] == pytest.approx(scores[2], abs=1e-3)
+    for folder in (tmp_path / "out", tmp_path / "out" / "merged"):
+        sampled = json.loads((folder / "generation_config.json").read_text())
+        assert (sampled["do_sample"], sampled["temperature"], sampled["top_p"], sampled["top_k"]) == (True, 0.8, 1.0, 0)
     assert abs(scores[0] - scores[1]) > 1e-3
 
 
