@@ -65,7 +65,8 @@ class Wording:
             >>> Wording(True).level(69.7), Wording(False).level(69.7)
             ('p70', '70')
         """
-        return self.mark + amounts.percentile(percentile, decimals, toward).removeprefix("p")
+        text = amounts.percentile(percentile, decimals, toward)
+        return text if self.numbers else text.removeprefix("p")
 
     def target(self, percentile: amounts.Number) -> str:
         """Word a target with the digits that it was set with.
@@ -74,7 +75,8 @@ class Wording:
             >>> Wording(True).target(69.5), Wording(False).target(69.5)
             ('p69.5', '69.5')
         """
-        return f"{self.mark}{amounts.significant(percentile, 3)}"
+        text = amounts.significant(percentile, 3)
+        return text if text == amounts.UNKNOWN else f"{self.mark}{text}"
 
     def distance(self, kl: float) -> str:
         """Word a distance from the base model by itself.

@@ -9,6 +9,7 @@ import pytest
 from map_core.feasibility.limits import limits
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target
+from map_core.text.wording import NUMBERS, PLAIN
 from pages.view.palette.faders import changed_target, fader_data
 from pages.view.session import live_answer
 from pages.view.session.scene import Scene
@@ -48,15 +49,17 @@ def test_flags_are_true_or_false(told):
     assert changed_target(BEFORE, {"free": told, "keep": told, "locked": told, "else": told}) == BEFORE
 
 
-def test_a_fader_says_what_is_reliable_and_what_is_possible_beside_the_others():
+@pytest.mark.parametrize("wording", [NUMBERS, PLAIN])
+def test_a_fader_says_what_is_reliable_and_what_is_possible_beside_the_others(wording):
     table = make_table(prompts=24, candidates=32, seed=3)
     scene = Scene(("test", 0.0, None), table, MemoryOracle.of(table), table.values, ("",) * len(table.values))
     palette = Palette(ALL, {name: Target(60.0, free=j > 1) for j, name in enumerate(table.values)})
-    live = live_answer.compute_answer(scene, palette, None)
+    live = live_answer.compute_answer(scene, palette, None, wording=wording)
+    p = wording.mark
     most = limits(scene.oracle, live.assessment.targets)
     for j, fader in enumerate(fader_data(live, most)["faders"]):
         reliable, possible = (math.floor(scene.percentile(j, level[j])) for level in (most.reliable, most.possible))
-        ends = f"p{reliable} (reliable), p{possible} (possible)" if reliable < possible else f"p{possible}"
+        ends = f"{p}{reliable} (reliable), {p}{possible} (possible)" if reliable < possible else f"{p}{possible}"
         assert fader["said"].endswith(f"at most {ends}")
         assert ends in fader["spoken"]
     # While the hand moves only the end is known.
