@@ -37,6 +37,8 @@ COMMANDS = {
     "values": "Show what each value measures and how well it separates.",
     "train": "Train a value on replies that people labelled, and say what it is worth.",
     "tune": "Write a palette into the model's weights, and say what that came to.",
+    "backup": "Copy the database and the tables, while the app runs.",
+    "restore": "Put a backup in the place of the database and the tables.",
     "models": "Bring models to this machine, and list them.",
 }
 

@@ -22,7 +22,16 @@ FOLDER = app_folder() / "docs"
 #: In the order of the site; the name is also what the address says.
 NAMES = (
     *("index", "start", "values", "embedded", "tables", "tuning", "python", "server", "cluster"),
-    *("method", "beyond_averages", "benchmarks", "configuration", "security", "architecture", "contributing"),
+    *(
+        "method",
+        "beyond_averages",
+        "benchmarks",
+        "configuration",
+        "security",
+        "operations",
+        "architecture",
+        "contributing",
+    ),
 )
 _LINK = re.compile(r"\]\((\w+)\.md(#[\w-]+)?\)")
 _PICTURE = re.compile(r"^!\[(.*)\]\(\.\./assets/(.*)\)$", re.MULTILINE)

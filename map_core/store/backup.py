@@ -1,0 +1,171 @@
+"""Back up the database while it is used, and restore it: a folder with the database, the tables, and a list of hashes.
+
+SQLite is copied by its own online backup, PostgreSQL by ``pg_dump``. Constraint: a restore checks every hash before it
+touches anything, and replaces nothing without being told to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+
+from map_core.errors import InputError, StoreError
+from map_core.store.database import open_database
+
+MANIFEST, TABLES = "backup.json", "tables"
+SQLITE_FILE, POSTGRESQL_FILE = "database.sqlite", "database.dump"
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What a backup holds.
+
+    Args:
+        made: when, in UTC.
+        files: sha256 by the file's place in the folder.
+    """
+
+    made: str
+    files: dict[str, str]
+
+
+def back_up(address: str, tables: Path | None, out: Path) -> Backup:
+    """Copy a database that may be in use, and the tables.
+
+    Args:
+        address: of the database.
+        tables: the folder of tables; None for none.
+        out: a new folder.
+
+    Raises:
+        InputError: the folder is there already, or there is no such database.
+        StoreError: the database cannot be copied.
+    """
+    if out.exists():
+        raise InputError(f"{out} is there already. Give the name of a new folder.")
+    url, partial = make_url(address), out.with_name(f"{out.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        if url.get_backend_name() == "sqlite":
+            _copy_sqlite(Path(str(url.database)), partial / SQLITE_FILE)
+        else:
+            _postgresql("pg_dump", url, ["--format=custom", "--no-owner", f"--file={partial / POSTGRESQL_FILE}"])
+        if tables is not None and tables.is_dir():
+            (partial / TABLES).mkdir()
+            for table in sorted(tables.glob("*.parquet")):
+                shutil.copy2(table, partial / TABLES / table.name)
+        files = {str(path.relative_to(partial)): _sha256(path) for path in sorted(partial.rglob("*")) if path.is_file()}
+        made = Backup(datetime.now(UTC).isoformat(timespec="seconds"), files)
+        (partial / MANIFEST).write_text(json.dumps({"made": made.made, "files": files}, indent=1), encoding="utf-8")
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return made
+
+
+def restore(source: Path, address: str, tables: Path | None, replace: bool = False) -> Backup:
+    """Put a backup in the place of a database and of tables, and bring its schema up to date; the app must not run.
+
+    Args:
+        source: the folder of a backup.
+        address: of the database.
+        tables: the folder of tables; None to restore none.
+        replace: what is there may be replaced; a SQLite file is kept beside, as NAME.before-restore.
+
+    Raises:
+        InputError: it is no backup, a file of it is damaged, it is of another kind of database, or something is there.
+        StoreError: the database cannot be written.
+    """
+    made, url = _checked(source), make_url(address)
+    file = SQLITE_FILE if url.get_backend_name() == "sqlite" else POSTGRESQL_FILE
+    if file not in made.files:
+        raise InputError(f"{source} holds {', '.join(made.files)} and no {file}: it is of another kind of database.")
+    held = [name.removeprefix(f"{TABLES}/") for name in made.files if name.startswith(f"{TABLES}/")]
+    if not replace and tables is not None and (there := [name for name in held if (tables / name).exists()]):
+        raise InputError(f"{tables} has {there[0]} already. Move it away, or say --replace.")
+    if file == SQLITE_FILE:
+        _place_sqlite(source / file, Path(str(url.database)), replace)
+    else:
+        clean = ["--clean", "--if-exists"] if replace else []
+        options = ["--no-owner", "--exit-on-error", "--single-transaction", *clean, f"--dbname={url.database}"]
+        _postgresql("pg_restore", url, [*options, str(source / file)], named=False)
+    if tables is not None:
+        tables.mkdir(parents=True, exist_ok=True)
+        for name in held:
+            shutil.copy2(source / TABLES / name, tables / name)
+    open_database(address).close()
+    return made
+
+
+def _checked(source: Path) -> Backup:
+    """Read a backup's list and check every file of it."""
+    try:
+        content = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
+        made = Backup(str(content["made"]), {str(name): str(value) for name, value in content["files"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{source} is no backup that can be read ({error}). Give one that backup made.") from error
+    for name, expected in made.files.items():
+        path = source / name
+        if ".." in Path(name).parts or Path(name).is_absolute() or not path.is_file() or _sha256(path) != expected:
+            raise InputError(f"The backup {source} is damaged: {name} is missing or has changed. Take another.")
+    return made
+
+
+def _copy_sqlite(path: Path, out: Path) -> None:
+    """Copy a database with its own online backup, so that what is being written is in it as a whole or not at all."""
+    if not path.is_file():
+        raise InputError(f"There is no database {path}. Name it by VALUE_PALETTE_DATABASE.")
+    try:
+        with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(out)) as copy:
+            live.backup(copy)
+            state = copy.execute("PRAGMA integrity_check").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(f"The database {path.name} cannot be copied ({error}).") from error
+    if state != "ok":
+        raise StoreError(f"The database {path.name} is damaged ({state}). Restore an earlier backup.")
+
+
+def _place_sqlite(source: Path, path: Path, replace: bool) -> None:
+    if path.exists() and path.stat().st_size and not replace:
+        raise InputError(f"There is a database {path} already. Move it away, or say --replace.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.restoring")
+    shutil.copy2(source, new)
+    if path.exists():
+        path.rename(path.with_name(f"{path.name}.before-restore"))
+    for rest in ("-wal", "-shm"):  # of the file before
+        Path(f"{path}{rest}").unlink(missing_ok=True)
+    new.rename(path)
+
+
+def _postgresql(program: str, url: URL, options: Sequence[str], named: bool = True) -> None:
+    """Run one of PostgreSQL's own programs; the password goes by the environment and stands in no list of processes."""
+    if shutil.which(program) is None:
+        raise InputError(f"{program} is not here. Install PostgreSQL's client programs (postgresql-client).")
+    where = {"PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username, "PGPASSWORD": url.password}
+    socket = url.query.get("host")
+    where["PGHOST"] = where["PGHOST"] or (socket if isinstance(socket, str) else None)
+    environment = os.environ | {name: str(value) for name, value in where.items() if value is not None}
+    command = [program, *options, *([f"--dbname={url.database}"] if named else [])]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise StoreError(f"{program} failed: {last}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

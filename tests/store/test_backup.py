@@ -1,0 +1,110 @@
+"""The drill: a backup of a database in use, its loss, and its return, for SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from map_core.cli import main
+from map_core.errors import InputError
+from map_core.store import SETTING, open_database, palettes
+from map_core.store.backup import MANIFEST, SQLITE_FILE, back_up, restore
+from tests.postgres import find_postgres, server
+from tests.store.test_store import WARM
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'live' / 'palettes.sqlite'}"
+
+
+def names(address: str) -> set[str]:
+    opened = open_database(address)
+    try:
+        return {saved.name for saved in palettes.list_palettes(opened)}
+    finally:
+        opened.close()
+
+
+def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "Mine.parquet").write_bytes(b"rewards")
+    monkeypatch.setenv(SETTING, address)
+    monkeypatch.setenv("VALUE_PALETTE_TABLES", str(tables))
+    opened, over = open_database(address), threading.Event()
+    for number in range(5):
+        palettes.save(opened, WARM, f"Before {number}")
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            palettes.save(opened, WARM, f"Meanwhile {number}")
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert main(["backup", str(tmp_path / "kept")]) == 0
+    finally:
+        over.set()
+        writer.join()
+    opened.close()
+    assert "2 files in" in capsys.readouterr().out
+    kept = names(address)
+    shutil.rmtree(tmp_path / "live")
+    shutil.rmtree(tables)
+    assert main(["restore", str(tmp_path / "kept")]) == 0
+    back = names(address)
+    assert {f"Before {number}" for number in range(5)} <= back <= kept
+    assert (tables / "Mine.parquet").read_bytes() == b"rewards"
+    # What is there is not replaced without a word.
+    assert main(["restore", str(tmp_path / "kept")]) == 1
+    assert "already. Move it away, or say --replace." in capsys.readouterr().err
+    assert main(["restore", str(tmp_path / "kept"), "--replace"]) == 0
+    assert (tmp_path / "live" / "palettes.sqlite.before-restore").is_file()
+    assert names(address) == back
+
+
+def test_a_damaged_backup_touches_nothing(address: str, tmp_path: Path):
+    opened = open_database(address)
+    palettes.save(opened, WARM, "Kept")
+    opened.close()
+    back_up(address, None, tmp_path / "kept")
+    with (tmp_path / "kept" / SQLITE_FILE).open("r+b") as file:
+        file.seek(200)
+        file.write(b"damage")
+    with pytest.raises(InputError, match=r"is damaged: database\.sqlite"):
+        restore(tmp_path / "kept", address, None, replace=True)
+    assert names(address) == {"Kept"}
+    (tmp_path / "kept" / MANIFEST).write_text(json.dumps({"made": "now", "files": {"../a": "0"}}))
+    with pytest.raises(InputError, match="is damaged"):
+        restore(tmp_path / "kept", address, None, replace=True)
+    with pytest.raises(InputError, match="is no backup"):
+        restore(tmp_path, address, None)
+    with pytest.raises(InputError, match="is there already"):
+        back_up(address, None, tmp_path / "kept")
+    with pytest.raises(InputError, match="There is no database"):
+        back_up(f"sqlite:///{tmp_path / 'none.sqlite'}", None, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_the_drill_with_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    binaries = find_postgres()
+    if binaries is None or not (binaries / "pg_dump").exists():
+        pytest.skip("no PostgreSQL with pg_dump here")
+    monkeypatch.setenv("PATH", str(binaries), prepend=os.pathsep)
+    with server(binaries) as address:
+        opened = open_database(address)
+        palettes.save(opened, WARM, "Before")
+        back_up(address, None, tmp_path / "kept")
+        palettes.save(opened, WARM, "After")
+        opened.close()
+        restore(tmp_path / "kept", address, None, replace=True)
+        assert names(address) == {"Before"}
