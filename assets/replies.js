@@ -3,6 +3,7 @@
 // Replies come as nodes of a few tags with text in them; everything else is set as text.
 const panels = new WeakMap();
 const PATIENCE = 1500; // milliseconds without the channel after which the page is asked to draw instead
+const SILENCE = 4000; // milliseconds without a frame after which the whole state is asked for, and after as long again the page
 const RETRY = 4000; // milliseconds after which the page is told again that a generation has ended
 
 export default function (component) {
@@ -54,7 +55,7 @@ function show(panel, data) {
   if (panel.data?.generation !== data.generation) {
     panel.told = -Infinity;
     panel.open.clear();
-    panel.first = 0;
+    panel.heard = panel.again = performance.now();
     if (data.generation) panel.owned = panel.page.generation === data.generation ? panel.page.owned : true;
   }
   panel.data = data;
@@ -80,16 +81,29 @@ function look(panel) {
     panel.asked = data.candidates; // weights are for so many candidates
     panel.tell("stale", data.candidates);
   }
-  if (data.ended || isOpen()) panel.since = now;
+  const open = isOpen() && !isSilent(panel, now);
+  if (data.ended || open) panel.since = now;
   else if (now - panel.since > PATIENCE) {
     panel.since = now + 2 * RETRY;
     panel.tell("lost", Math.round(now));
   }
 }
 
+// Whether a socket that is open brings nothing, though it was asked: something on the way holds it back.
+function isSilent(panel, now) {
+  if (panel.data.ended || now - Math.max(panel.heard, panel.again) < SILENCE) return false;
+  const silent = panel.again > panel.heard;
+  panel.again = now;
+  panel.watched = null;
+  panel.watch();
+  if (silent) panel.since = Math.min(panel.since, now - PATIENCE - 1);
+  return silent;
+}
+
 function build(root) {
   root.replaceChildren();
   const panel = { root, slots: new Map(), wire: new Map(), open: new Set(), told: -Infinity, since: performance.now() };
+  panel.heard = panel.again = performance.now();
   panel.prompt = make("div", root, { class: "vp-asked" });
   make("span", panel.prompt, {}, "Replies to");
   panel.askedText = make("p", panel.prompt);

@@ -237,7 +237,8 @@ async def _without(pages: Sequence[Any], seconds: float, faults: list[str]) -> d
         await page.locator(".st-key-how summary").first.click()
         await _set_numbers(page, CANDIDATES, TOKENS)
         await _generate(page)
-    figures = await _alone(pages[0])
+    figures = await _alone(pages[0]) | await _speed(pages[0])
+    await _set_numbers(pages[0], CANDIDATES, TOKENS)
     return figures | (await _eight(pages, None, seconds, faults) if len(pages) > 1 else {})
 
 

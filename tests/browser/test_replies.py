@@ -118,6 +118,14 @@ def test_without_the_channel_the_page_draws_as_before(page, address):
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
 
+def test_a_socket_that_brings_nothing_is_no_channel(page, address):
+    page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.on_message(lambda message: None))
+    ask(page, address, candidates=16, tokens=192)
+    expect(status(page)).to_contain_text("Done: 16 candidates", timeout=240 * SECONDS)
+    expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
+    expect(keyed(page, "stop").locator("button")).to_be_disabled()
+
+
 def test_stop_beside_the_replies_keeps_what_is_written(page, address):
     ask(page, address, candidates=16, tokens=256)
     expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
