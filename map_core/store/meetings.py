@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from map_core.access import Action, Kind, Thing, require
 from map_core.errors import InputError
 from map_core.palettes.palette import Palette
+from map_core.store import ownership
 from map_core.store.database import Database
 from map_core.store.models import EntryRow, MeetingRow
 from map_core.store.text_limits import key, label
@@ -131,6 +132,7 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
     )
     require(database.visitor, Action.CREATE, Thing(Kind.MEETING))
     with database.writing() as session:
+        ownership.record(session, "open", Kind.MEETING, "")
         _forget_old_results(session)
         _close_abandoned(session)
         session.add(

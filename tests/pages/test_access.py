@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core import catalog
-from map_core.access import LOCAL, Role, Visibility, Visitor
+from map_core.access import LOCAL, Role, Visibility, Visitor, audit
 from map_core.data import table_format
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.scoring.definition import Definition
@@ -181,14 +183,20 @@ def test_a_page_without_the_gate_shows_nothing(app, monkeypatch):
     assert "so it is closed" in said(page)
 
 
-def test_a_guest_opens_no_meeting_until_the_operators_token_is_shown(opened, monkeypatch):
+def test_a_guest_opens_no_meeting_until_the_operators_token_is_shown(opened, monkeypatch, tmp_path):
+    monkeypatch.setenv(audit.SETTING, str(tmp_path / "audit.jsonl"))
     monkeypatch.setenv(operator.SETTING, "a token of the tests, long")
     operator.token.cache_clear()
     try:
         page = opened("groups", Visitor("", "", Role.GUEST))
         assert "cannot add a meeting; that takes a member" in said(page)
         assert "meeting_open" not in keys(page)
+        page.text_input(key="operator_typed").set_value("another token").run()
+        assert "meeting_open" not in keys(page)
         page.text_input(key="operator_typed").set_value("a token of the tests, long").run()
         assert "meeting_open" in keys(page)
+        lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+        assert [line["action"] for line in lines] == ["show a wrong token", "show the operator's token"]
+        assert "token of the tests" not in str(lines)
     finally:
         operator.token.cache_clear()

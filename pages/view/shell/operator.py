@@ -15,7 +15,9 @@ import sys
 
 import streamlit as st
 
+from map_core.access import audit
 from map_core.errors import InputError
+from pages.view.shell import visitor_header
 from pages.view.shell.session_keys import Key
 
 IS_OPERATOR: Key[bool] = Key("operator", False)
@@ -72,5 +74,8 @@ def _check() -> None:
     typed = str(TYPED_TOKEN.get() or "").strip()
     matches = hmac.compare_digest(typed.encode(), token().encode())
     IS_OPERATOR.set(matches)
+    if typed:
+        known = visitor_header.read(st.context.headers)
+        audit.record(known.id if known else "", "show the operator's token" if matches else "show a wrong token")
     REFUSED.set(bool(typed) and not matches)
     TYPED_TOKEN.set("")
