@@ -122,6 +122,11 @@ def _model_folder(name: str) -> Path:
     return cache_folder() / "models" / name
 
 
+def merged_folder() -> Path:
+    """Return the folder of models that adapters make of their base models."""
+    return cache_folder() / "merged"
+
+
 def graph_folder(files: ModelFiles) -> Path:
     """Return the folder of OpenVINO's form of a model, see :func:`map_core.engines.openvino_engine.prepare`."""
     return cache_folder() / "openvino" / f"{files.sha256[:20]}-{_GRAPH_FORMAT}"
@@ -360,7 +365,7 @@ def _merged(name: str, folder: Path) -> ModelFiles:
     base = locate(adapters.base_model(folder))
     parts = [base.sha256, sha256_of(folder / adapters.WEIGHTS), sha256_of(folder / adapters.CONFIG)]
     digest = hashlib.sha256("".join(parts).encode()).hexdigest()
-    home = cache_folder() / "merged" / digest[:20]
+    home = merged_folder() / digest[:20]
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_suffix(".lock")):
         if cache_fault(home, digest) is not None:

@@ -300,16 +300,18 @@ def test_the_model_process_draws_from_the_tuned_model(table: RewardTable, model:
     from map_core.service.service import GenerationService
     from map_core.service.snapshot import Phase
 
-    tune(request(table, tmp_path / "out", settings=replace(QUICK, learning_rate=0.05), evidence_prompts=0))
+    quick = replace(QUICK, learning_rate=0.05)
+    tune(request(table, tmp_path / "out", settings=quick, evidence_prompts=0, merged=True))
+    merged = str(tmp_path / "out" / "merged")
     asked = GenerationRequest(
         "Hi", {"diversity": 2.0}, candidates=4, settings=SamplingSettings(temperature=0.8, max_new_tokens=8), seed=3
     )
-    base, tuned = (open_engine(str(name), "torch", "float32") for name in (model, tmp_path / "out"))
+    base, tuned = (open_engine(str(name), "torch", "float32") for name in (model, merged))
     scorers = {scorer.name: scorer for scorer in resolve(("diversity",), {})}
     *_, here = generation_events(base, scorers, asked, proposal=tuned)
     assert isinstance(here, Finished)
     assert any(offset != 0 for offset in here.log_offsets)
-    with GenerationService(str(model), "torch", tuned=str(tmp_path / "out")) as service:
+    with GenerationService(str(model), "torch", tuned=merged) as service:
         there = service.submit(asked).wait()
         assert there.phase is Phase.DONE
         assert [candidate.text for candidate in there.candidates] == [reply.text for reply in here.replies]
