@@ -109,10 +109,11 @@ def ask(page: Page) -> bool:
     if button.is_disabled():
         return False
     button.click()
-    page.locator(".st-key-aligned_reply").get_by_text("picked by your palette").wait_for(timeout=300 * visits.SECONDS)
+    aligned = page.locator(".vp-slot[data-column=aligned]")
+    aligned.get_by_text("under your palette").first.wait_for(timeout=300 * visits.SECONDS)
     visits.settle(page)
     # Both replies from their first line on, below the bar of pages.
-    page.locator(".st-key-columns").evaluate("(columns) => columns.scrollIntoView()")
+    page.locator(".vp-slot").first.evaluate("(slot) => slot.scrollIntoView()")
     page.locator("[data-testid=stMain]").evaluate("(main) => main.scrollBy(0, -84)")
     visits.settle(page, visits.QUIET_LOOK)
     return True
