@@ -4,6 +4,7 @@
 const panels = new WeakMap();
 const PATIENCE = 1500; // milliseconds without the channel after which the page is asked to draw instead
 const SILENCE = 4000; // milliseconds without a frame after which the whole state is asked for, and after as long again the page
+const SEEN = 0.5; // replies that begin above this share of the window's height are seen
 const RETRY = 4000; // milliseconds after which the page is told again that a generation has ended
 
 export default function (component) {
@@ -52,6 +53,7 @@ function take(panel, brought) {
 
 function show(panel, data) {
   if (panel.data && panel.data.n > data.n) return;
+  const begins = Boolean(panel.data) && panel.data.generation !== data.generation && !data.ended;
   if (panel.data?.generation !== data.generation) {
     panel.told = -Infinity;
     panel.open.clear();
@@ -60,7 +62,15 @@ function show(panel, data) {
   }
   panel.data = data;
   draw(panel, data);
+  if (begins && panel.owned) reveal(panel.root);
   look(panel);
+}
+
+// Scroll to the replies that somebody has just asked for, where they would come below what is seen.
+function reveal(root) {
+  if (root.getBoundingClientRect().top < innerHeight * SEEN) return;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  root.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
 }
 
 // What only the page can do: what comes once all is written, and drawing where the channel is not there.

@@ -2,6 +2,7 @@
 // tried, and where that is closed too, the address is shown to be copied by hand.
 const SHOWN = 2400; // milliseconds
 const PROBLEM_SHOWN = 15000; // the same for why others cannot open the link
+const EDGE = 12; // pixels that stay free at the window's right
 // What each button copies, and what is wrong with it: of the newest data, while its listeners are added once.
 const addresses = new WeakMap();
 const problems = new WeakMap();
@@ -23,6 +24,7 @@ export default function (component) {
     status.textContent = done ? "The link is copied." : "The link is in the field below the button.";
     alarm.textContent = problems.get(button);
     alarm.hidden = !alarm.textContent || !done; // the field takes its place
+    keepInside(alarm);
     clearTimeout(alarm.timer);
     alarm.timer = setTimeout(() => { alarm.hidden = true; }, PROBLEM_SHOWN);
     if (!done) { show(field, address); return; }
@@ -35,6 +37,13 @@ export default function (component) {
     label.textContent = "Copy link";
     button.focus();
   });
+}
+
+// Move what hangs below the button to the left where the window ends before it does.
+function keepInside(hanging) {
+  hanging.style.left = "0";
+  const beyond = hanging.getBoundingClientRect().right + EDGE - document.documentElement.clientWidth;
+  if (beyond > 0) hanging.style.left = `${-beyond}px`;
 }
 
 async function modern(address) {
@@ -56,6 +65,7 @@ function older(field, address) {
 function show(field, address) {
   field.value = address;
   field.hidden = false;
+  keepInside(field);
   field.focus();
   field.select();
 }
