@@ -55,7 +55,7 @@ def blend(
         fill="tozeroy",
         fillcolor=translucent(NEUTRAL, 0.15),
         hovertemplate=f"{units.effort_hover}<extra></extra>",
-        name="nats",
+        name=units.wording.pick("nats", "effort"),
         row=2,
         col=1,
     )

@@ -92,7 +92,7 @@ def timeline(
             for label, moment in zip(labels, drawn, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
-        name="nats",
+        name=wording.pick("nats", "effort"),
         row=2,
         col=1,
     )

@@ -12,6 +12,9 @@ import streamlit as st
 from google.protobuf.json_format import MessageToDict
 from streamlit.testing.v1 import AppTest
 
+from map_core.palettes.palette import ALL
+from map_core.store import database, meetings, table_key
+from pages.view.session import scene as scenes
 from pages.view.shell import wording
 from tests.pages.test_main_path import APP, answer, settled, table  # noqa: F401
 
@@ -165,3 +168,37 @@ def test_what_speaks_stands_on_every_page(page, table):  # noqa: F811
     (line,) = [text for text in read(app) if 'class="vp-speaks"' in text]
     assert "the app&#x27;s own table" in line
     assert "what it is good for is not known" in line
+
+
+@pytest.mark.plain
+def test_groups_at_a_table_have_no_figures_of_the_method(table):  # noqa: F811
+    app = opened("groups", {}, {})
+    app.button(key="example").click().run()
+    settled(app)
+    assert not app.exception
+    shown = read(app)
+    assert any("of the way" in text for text in shown)
+    assert sorted({text for text in shown if FIGURES.search(text)}) == []
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("view", ["presets", "beside", "blend", "timeline"])
+def test_the_library_has_no_figures_of_the_method(view, table):  # noqa: F811
+    app = opened("palettes", {}, {"view": view})
+    assert not app.exception
+    assert sorted({text for text in read(app) if FIGURES.search(text)}) == []
+
+
+@pytest.mark.plain
+def test_the_phone_of_a_meeting_has_no_figures_of_the_method(table):  # noqa: F811
+    held = meetings.open_meeting(database(), "What do we want?", ALL, table_key(scenes.load(ALL).table))
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["meeting"] = held.code
+    app.run().switch_page("join.py")
+    app.query_params["meeting"] = held.code
+    app.run()
+    app.toggle(key="ask_helpfulness").set_value(True).run()
+    assert not app.exception
+    shown = read(app)
+    assert any("Better than" in text for text in shown)
+    assert sorted({text for text in shown if FIGURES.search(text)}) == []
