@@ -43,7 +43,7 @@ UNREAD = {
     "unit",
 }
 #: A palette as addresses have it, which stays as it is.
-ADDRESS = re.compile(r"(/?\?palette=)?\w+:\S*")
+ADDRESS = re.compile(r"(/?\w*\?palette=)?\w+:\S*")
 #: In markup: rules of style, and examples of a file's format, which stays as it is.
 UNSEEN = re.compile(r"<style>.*?</style>|&quot;p\d+&quot;", re.DOTALL)
 #: Each page with what else it can show: (file, entries of the session, parameters of the address).
