@@ -75,7 +75,7 @@ _DEFAULTS = TuningSettings()
 @click.option("--bf16", is_flag=True, help="Multiply in bfloat16; faster on a GPU, less exact.")
 @click.option("--merged", is_flag=True, help="Write the merged model too, into OUT/merged.")
 @click.option("--estimate", "only_estimate", is_flag=True, help="Say what it will take, and stop.")
-@click.option("--fresh", is_flag=True, help="Replace what is in OUT.")
+@click.option("--fresh", is_flag=True, help="Replace the tuning that is in OUT.")
 @click.option(
     "--evidence",
     type=click.IntRange(min=0),

@@ -22,7 +22,7 @@ from map_core.models.files import locate, sha256_of
 from map_core.scoring import from_metadata, resolve
 from map_core.tuning.card import RECORD
 from map_core.tuning.check import TunedCheck, check_tuned, draw_replies, joined, of_prompts
-from map_core.tuning.run import read_record, write_record
+from map_core.tuning.folder import read_record, write_record
 
 
 def verify_tuned(

@@ -12,6 +12,7 @@ estimate     time, memory and disk of a tuning, from one measured step
 checkpoints  checkpoints by the clock
 held_out     what the tuned model does on prompts that it was not tuned on, by importance weights
 run          one tuning, from table and weights to a folder
+folder       whose a folder is, and what it was made of
 card         the folder's card
 check        the tuned model's own replies to held-out prompts
 

@@ -7,9 +7,7 @@ written last and says that the folder is finished. Constraint: torch, transforme
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +18,7 @@ import numpy as np
 
 from map_core.building.progress import Progress, Reporter
 from map_core.core import amounts
-from map_core.core.atomic_files import write_durable, write_error
+from map_core.core.atomic_files import write_error
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
@@ -29,7 +27,7 @@ from map_core.models.adapters import copy_tokenizer, merge
 from map_core.models.files import ModelFiles, locate, recorded_model
 from map_core.models.quiet import quiet
 from map_core.oracle import MemoryOracle
-from map_core.tuning.card import CARD, RECORD, card_text
+from map_core.tuning.card import RECORD
 from map_core.tuning.examples import (
     PromptExamples,
     check_table,
@@ -37,6 +35,7 @@ from map_core.tuning.examples import (
     make_examples,
     with_weighted_columns,
 )
+from map_core.tuning.folder import CHECKPOINTS, MERGED, check_plan, read_record, set_sampling, write_record
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
 from map_core.tuning.losses import loss_of_base
 from map_core.tuning.rewards import SharedRewards
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from map_core.tuning.offline import Schedule
     from map_core.tuning.policy import Policy
 
-CHECKPOINTS, PLAN, MERGED = "checkpoints", "plan.json", "merged"
 #: Held-out prompts, spread over all of them, and replies a prompt that the evidence reads.
 EVIDENCE_PROMPTS, EVIDENCE_REPLIES = 8, 16
 Say = Callable[[str], None]
@@ -120,7 +118,7 @@ def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None
     except OSError as error:
         raise write_error(request.out, error) from error
     with lock(request.out / RECORD, who="tuning"):
-        _check_plan(request, lam, files)
+        check_plan(request.out, _plan(request, lam, files), request.fresh)
         if (request.out / RECORD).is_file():
             say(f"{request.out} is finished already; --fresh makes it anew.")
             return read_record(request.out)
@@ -348,43 +346,9 @@ class _Run:
         }
 
 
-def set_sampling(folder: Path, sampling: SamplingSettings) -> None:
-    """Make the settings that were tuned the ones that transformers and other servers sample a model with by default."""
-    path = folder / "generation_config.json"
-    settings: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    settings |= {"do_sample": True, "temperature": sampling.temperature, "top_p": 1.0, "top_k": 0}
-    path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the card of a tuned model, and last what it was made of."""
-    write_durable(folder / CARD, card_text(record).encode())
-    write_durable(folder / RECORD, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Read what a finished tuning wrote down.
-
-    Raises:
-        InputError: the folder is no finished tuning.
-    """
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} is no tuned model: it has no {RECORD} that can be read ({error}). `tune` writes it when it is "
-            "done."
-        ) from error
-    if not isinstance(record, dict) or record.get("format") != 1:
-        raise InputError(f"{folder / RECORD} has another format than this version reads. Tune the model again.")
-    return record
-
-
-def _check_plan(request: TuningRequest, lam: np.ndarray, files: ModelFiles) -> None:
-    """Refuse a folder that belongs to another tuning, unless it is to be thrown away."""
-    plan = {
+def _plan(request: TuningRequest, lam: np.ndarray, files: ModelFiles) -> dict[str, Any]:
+    """Return what decides the result."""
+    return {
         "weights": lam.tolist(),
         "values": list(request.table.values),
         "settings": request.settings.as_dict(),
@@ -392,28 +356,6 @@ def _check_plan(request: TuningRequest, lam: np.ndarray, files: ModelFiles) -> N
         "table": request.table_hash,
         "held_out": int((~request.table.counted).sum()),
     }
-    path = request.out / PLAN
-    kept = None
-    with contextlib.suppress(OSError, ValueError):
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    others = [entry.name for entry in request.out.iterdir() if not entry.name.startswith(RECORD)]
-    if kept is None and others and not request.fresh:
-        raise InputError(
-            f"{request.out} holds other files ({', '.join(sorted(others)[:3])}). Give this tuning a folder of its own, "
-            "or add --fresh to replace what is there."
-        )
-    if kept is not None and kept != plan and not request.fresh:
-        differs = sorted(key for key in plan if kept.get(key) != plan[key])
-        raise InputError(
-            f"{request.out} holds another tuning (other {', '.join(differs)}). Finish that one with its own command, "
-            "give this one another --out, or add --fresh to discard it."
-        )
-    if request.fresh:
-        for name in (RECORD, CARD, "adapter_model.safetensors", "adapter_config.json", "model.safetensors"):
-            (request.out / name).unlink(missing_ok=True)
-        for name in (CHECKPOINTS, MERGED):
-            shutil.rmtree(request.out / name, ignore_errors=True)
-    write_durable(path, json.dumps(plan).encode())
 
 
 def _check_model(files: ModelFiles, table: RewardTable) -> None:

@@ -27,7 +27,8 @@ from map_core.errors import InputError
 from map_core.models.files import locate
 from map_core.scoring import resolve
 from map_core.tuning import checkpoints, losses
-from map_core.tuning.run import CHECKPOINTS, TuningRequest, read_record, tune
+from map_core.tuning.folder import CHECKPOINTS, read_record
+from map_core.tuning.run import TuningRequest, tune
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from tests import ROOT
 from tests.tiny_model import make_tiny_model
@@ -230,8 +231,9 @@ def test_a_folder_belongs_to_one_tuning(table: RewardTable, tmp_path: Path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"holds other files \(thesis.txt\)"):
-        tune(request(table, other))
+    for fresh in (False, True):
+        with pytest.raises(InputError, match=r"holds other files \(thesis.txt\)"):
+            tune(request(table, other, fresh=fresh))
 
 
 def test_tables_that_no_model_can_be_tuned_on_are_refused(table: RewardTable, tmp_path: Path):

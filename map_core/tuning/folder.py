@@ -1,0 +1,88 @@
+"""The folder of a tuning: whose it is, what it was made of, and how its model is sampled.
+
+Constraint: no model library is loaded here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from map_core.core.atomic_files import write_durable
+from map_core.core.types import SamplingSettings
+from map_core.errors import InputError
+from map_core.tuning.card import CARD, RECORD, card_text
+
+CHECKPOINTS, PLAN, MERGED = "checkpoints", "plan.json", "merged"
+
+
+def set_sampling(folder: Path, sampling: SamplingSettings) -> None:
+    """Make the settings that were tuned the ones that transformers and other servers sample a model with by default."""
+    path = folder / "generation_config.json"
+    settings: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    settings |= {"do_sample": True, "temperature": sampling.temperature, "top_p": 1.0, "top_k": 0}
+    path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the card of a tuned model, and last what it was made of."""
+    write_durable(folder / CARD, card_text(record).encode())
+    write_durable(folder / RECORD, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read what a finished tuning wrote down.
+
+    Raises:
+        InputError: the folder is no finished tuning.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} is no tuned model: it has no {RECORD} that can be read ({error}). `tune` writes it when it is "
+            "done."
+        ) from error
+    if not isinstance(record, dict) or record.get("format") != 1:
+        raise InputError(f"{folder / RECORD} has another format than this version reads. Tune the model again.")
+    return record
+
+
+def check_plan(folder: Path, plan: Mapping[str, Any], fresh: bool) -> None:
+    """Refuse a folder that belongs to another tuning, unless it is to be thrown away; then keep whose it is.
+
+    Args:
+        folder: to write; it is there, and locked.
+        plan: what decides the result, as plain JSON values.
+        fresh: throw away what another tuning has left.
+
+    Raises:
+        InputError: the folder is another tuning's, or holds other files.
+    """
+    path = folder / PLAN
+    kept = None
+    with contextlib.suppress(OSError, ValueError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    others = [entry.name for entry in folder.iterdir() if not entry.name.startswith(RECORD)]
+    if kept is None and others:  # --fresh replaces tunings, and nothing else
+        raise InputError(
+            f"{folder} holds other files ({', '.join(sorted(others)[:3])}). Give this tuning a folder of its own."
+        )
+    if kept is not None and kept != plan and not fresh:
+        differs = sorted(key for key in plan if kept.get(key) != plan[key])
+        raise InputError(
+            f"{folder} holds another tuning (other {', '.join(differs)}). Finish that one with its own command, "
+            "give this one another --out, or add --fresh to discard it."
+        )
+    if fresh:
+        for name in (RECORD, CARD, "adapter_model.safetensors", "adapter_config.json", "model.safetensors"):
+            (folder / name).unlink(missing_ok=True)
+        for name in (CHECKPOINTS, MERGED):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    write_durable(path, json.dumps(plan).encode())
