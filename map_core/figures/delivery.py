@@ -55,7 +55,7 @@ class DeliveryFigureData:
     @property
     def axis(self) -> str:
         """What levels are counted in."""
-        return self.wording.pick(AXIS, "gain over the base model (1 is the usual difference between two replies)")
+        return self.wording.pick(AXIS, "gain over the base model")
 
     def above(self, levels: np.ndarray) -> np.ndarray:
         """(palette, value) levels in standard deviations above the base level of the fresh candidates."""
