@@ -4,13 +4,16 @@
 # make test-external    real servers, clients and a trainer of others, each installed in an environment of its own
 # make check  lint, types, and the tests that take no browser, model or server
 # make docs   the documents as a site, into site/; a broken link fails
+# make soak MINUTES=30   twenty viewers that come and go; memory, descriptors and errors of the app
 # make screenshots   pictures of every page at three widths, light and dark, into screenshots/
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8501
 
-.PHONY: run setup models test test-external lint check format docs bench screenshots clean
+MINUTES ?= 30
+
+.PHONY: run setup models test test-external lint check format docs bench soak screenshots clean
 .DELETE_ON_ERROR:
 
 run: setup models
@@ -74,6 +77,9 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.testing models
 	$(BIN)/python -m tests.benchmarks
+
+soak: $(VENV)/.testing
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 screenshots: $(VENV)/.testing $(VENV)/.browser models
 	$(BIN)/python -m tests.screenshots

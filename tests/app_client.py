@@ -6,6 +6,7 @@ It is as hostile as it is told to be: it sends what no page would.
 from __future__ import annotations
 
 import http.client
+import ssl
 import uuid
 from http.cookies import SimpleCookie
 from types import TracebackType
@@ -16,23 +17,32 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
 
+def unchecked() -> ssl.SSLContext:
+    """A context that takes any certificate: that of a proxy which a test has started."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 class AppClient:
     """One visit.
 
     Args:
-        address: of the app, "http://HOST:PORT".
+        address: of the app, "http://HOST:PORT"; with https its certificate is not checked.
     """
 
     def __init__(self, address: str) -> None:
         self.place = urlsplit(address)
+        self._context = unchecked() if self.place.scheme == "https" else None
         self.session = ""
         self.cookie = self._xsrf_cookie()
         self.socket: ClientConnection = connect(
-            f"ws://{self.place.netloc}/_stcore/stream",
+            f"{'wss' if self._context else 'ws'}://{self.place.netloc}/_stcore/stream",
             subprotocols=["streamlit", self.cookie],  # type: ignore[list-item]
             additional_headers={"Cookie": f"_streamlit_xsrf={self.cookie}"},
             origin=address,  # type: ignore[arg-type]
             max_size=None,
+            ssl=self._context,
             legacy=True,
         )
 
@@ -67,7 +77,7 @@ class AppClient:
             "Content-Type: text/csv\r\n\r\n"
         )
         body = head.encode() + content + f"\r\n--{edge}--\r\n".encode()
-        connection = http.client.HTTPConnection(self.place.hostname or "", self.place.port, timeout=60)
+        connection = self._connection()
         headers = {
             "Content-Type": f"multipart/form-data; boundary={edge}",
             "Cookie": f"_streamlit_xsrf={self.cookie}",
@@ -82,8 +92,14 @@ class AppClient:
         finally:
             connection.close()
 
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self.place.hostname or "", self.place.port
+        if self._context is not None:
+            return http.client.HTTPSConnection(host, port, timeout=60, context=self._context)
+        return http.client.HTTPConnection(host, port, timeout=60)
+
     def _xsrf_cookie(self) -> str:
-        connection = http.client.HTTPConnection(self.place.hostname or "", self.place.port, timeout=30)
+        connection = self._connection()
         connection.request("GET", "/_stcore/health")
         answer = connection.getresponse()
         answer.read()

@@ -1,0 +1,135 @@
+"""The app behind a real Caddy and a real nginx with the configurations of deploy/: TLS, web sockets, names, headers.
+
+Debian has both: apt-get install caddy nginx.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.app_client import AppClient, unchecked
+from tests.app_server import Server, running
+
+pytestmark = [pytest.mark.external, pytest.mark.process, pytest.mark.slow]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Through a proxy nobody is on this machine; who asks is tested elsewhere.
+        patch.setenv("VALUE_PALETTE_OPEN", "member")
+        patch.setenv("VALUE_PALETTE_ALLOWED_HOSTS", "localhost")
+        with running(tmp_path_factory.mktemp("app")) as server:
+            yield server
+
+
+def caddy(app: Server, folder: Path, port: int) -> list[str]:
+    text = (ROOT / "deploy" / "Caddyfile").read_text()
+    # Its own authority for localhost, no administration port, no port 80.
+    text = text.replace(
+        "{\n\tservers", "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tservers", 1
+    )
+    (folder / "Caddyfile").write_text(text.replace("{$HOST} {", "{$HOST} {\n\ttls internal", 1))
+    return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+
+
+def nginx(app: Server, folder: Path, port: int) -> list[str]:
+    key = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    subprocess.run([*key, "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True)
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    text = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", text, flags=re.DOTALL)
+    text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace("palette.example.org", "localhost")
+    text = text.replace("/etc/ssl/palette/fullchain.pem", str(folder / "cert.pem"))
+    text = text.replace("/etc/ssl/palette/privkey.pem", str(folder / "key.pem"))
+    text = text.replace("http://127.0.0.1:8501", app.address)
+    places = "".join(
+        f"{kind}_temp_path {folder / kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off;\npid {folder / 'pid'};\nerror_log {folder / 'log'};\nevents {{}}\n"
+        f"http {{\naccess_log off;\n{places}{text}\n}}\n"
+    )
+    return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+@pytest.fixture(scope="module", params=[caddy, nginx], ids=["caddy", "nginx"])
+def proxy(request: pytest.FixtureRequest, app: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if shutil.which(request.param.__name__) is None:
+        pytest.skip(f"no {request.param.__name__} here; Debian has it")
+    folder, port = tmp_path_factory.mktemp(request.param.__name__), free_port()
+    command = request.param(app, folder, port)
+    places = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    environment = os.environ | places | {"HOST": f"localhost:{port}", "APP": app.address.removeprefix("http://")}
+    with (folder / "out").open("wb") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        for _ in range(100):
+            assert process.poll() is None, (folder / "out").read_text()
+            try:
+                if get(f"localhost:{port}", "localhost", "/_stcore/health").status == 200:
+                    break
+            except OSError:
+                pass
+            time.sleep(0.1)
+        yield f"https://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and headers."""
+
+    status: int
+    headers: Message
+
+
+def get(place: str, host: str, path: str) -> Answer:
+    connection = http.client.HTTPSConnection(place, timeout=20, context=unchecked())
+    try:
+        connection.request("GET", path, headers={"Host": f"{host}:{place.rpartition(':')[2]}"})
+        answer = connection.getresponse()
+        answer.read()
+        return Answer(answer.status, answer.headers)
+    finally:
+        connection.close()
+
+
+def test_a_visit_through_the_proxy(proxy: str):
+    place = proxy.removeprefix("https://")
+    page = get(place, "localhost", "/")
+    assert page.status == 200
+    policy = page.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "default-src 'self'" in policy
+    assert page.headers["Strict-Transport-Security"]
+    with AppClient(proxy) as visitor:
+        sent = visitor.run()
+        assert any(message.WhichOneof("type") == "delta" for message in sent)
+        assert visitor.upload(b"prompt,reply,humor\n")[0] == 204
+
+
+def test_another_name_reaches_nothing(proxy: str):
+    answer = get(proxy.removeprefix("https://"), "evil.example", "/")
+    assert "_streamlit_xsrf" not in str(answer.headers)
+    assert answer.headers.get("Content-Length", "0") == "0" or answer.status >= 400
