@@ -199,7 +199,8 @@ def _beside_as_text(beside: Mapping[str, Mapping[str, float]]) -> list[str]:
     for name, level in beside.get("worst", {}).items():
         value, _, share = name.rpartition(":")
         lines.append(
-            f"The mean of the worst {100 * float(share):g} of 100 replies on {value}: {amounts.fixed(level, 4)}."
+            f"The mean of the worst {amounts.significant(100 * float(share))} of 100 replies on {value}: "
+            f"{amounts.fixed(level, 4)}."
         )
     if mix := beside.get("mix"):
         lowest = ", ".join(f"{name} {amounts.fixed(level, 4)}" for name, level in mix.items())

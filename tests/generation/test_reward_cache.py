@@ -174,7 +174,7 @@ def test_an_engine_that_cannot_go_on_says_so_before_any_token() -> None:
         extends = False
 
     blocks = replace(GOOD, weights={"tally": 1.0}, method=Method.BLOCKS)
-    with pytest.raises(InputError, match=r"cannot go on.*Use the method 'resample'"):
+    with pytest.raises(InputError, match=r"cannot continue.*Use the method 'resample'"):
         next(generation_events(Whole(), {"tally": Tally("tally")}, blocks))
 
 

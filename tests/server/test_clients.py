@@ -62,7 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     built = subprocess.run(build, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     serve = [*command, "serve", "table.parquet", "--palettes", "palettes.jsonl", "--model", "./tiny"]
-    serve += ["--engine", "torch", "--port", "0"]
+    serve += ["--engine", "torch", "--dtype", "float32", "--port", "0"]
     with (folder / "log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(serve, cwd=folder, env=environment, stdout=log, stderr=log, text=True)
         try:
