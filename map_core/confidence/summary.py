@@ -190,4 +190,11 @@ def _margin_interval(
     mass = oracle.by_prompt(np.zeros(len(margin.certificate))).mass
     influence = mass * (support - mass @ support)
     error = float(np.linalg.norm(influence)) * math.sqrt(oracle.counted_prompts / (oracle.counted_prompts - 1))
-    return t_interval(margin.value, error, oracle.counted_prompts - 1, level, bias=draws.margin_bias)
+    interval = t_interval(margin.value, error, oracle.counted_prompts - 1, level, bias=draws.margin_bias)
+    # The bias is that of a smooth margin. Where every prompt's best reply is the same, as with shares, there is none,
+    # and an interval without width would leave its own estimate.
+    return replace(
+        interval,
+        low=np.minimum(interval.low, interval.estimate),
+        high=np.maximum(interval.high, interval.estimate),
+    )

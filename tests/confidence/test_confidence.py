@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -513,3 +514,16 @@ def test_the_command_names_what_is_wrong(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert message in printed.err
+
+
+def test_the_interval_of_a_margin_holds_its_estimate_where_the_best_replies_are_equal():
+    """Rewards of 0 and 1, as of shares, and on each prompt a reply with both: every draw has the same margin."""
+    rng = np.random.default_rng(4)
+    rewards = (rng.random((40, 12, 2)) < 0.4).astype(float)
+    rewards[:, 0] = 1.0
+    table = replace(make_table(40, 12, ("kind", "funny")), rewards=rewards.reshape(-1, 2))
+    oracle = MemoryOracle.of(table)
+    result = confidence(oracle, oracle.standardise(np.array([0.9, 0.85])), draws=60, seed=1)
+    assert result.margin is not None
+    assert result.margin.low <= result.margin.estimate <= result.margin.high
+    assert result.margin.estimate > 0
