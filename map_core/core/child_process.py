@@ -296,9 +296,11 @@ class ProcessIdentity:
     def from_dict(cls, fields: Mapping[str, Any]) -> ProcessIdentity | None:
         """Return the identity that :meth:`as_dict` wrote, or an older version without ticks; None for anything else."""
         try:
-            return cls(int(fields["pid"]), float(fields["pid_started"]), str(fields.get("pid_ticks", "")))
+            identity = cls(int(fields["pid"]), float(fields["pid_started"]), str(fields.get("pid_ticks", "")))
         except (KeyError, TypeError, ValueError):
             return None
+        # A signal to 0 or to a negative id would go to many processes, or to all of them.
+        return identity if identity.pid > 0 else None
 
     @property
     def running(self) -> bool:

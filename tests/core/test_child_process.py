@@ -132,3 +132,8 @@ def test_a_child_finds_the_project_and_keeps_what_was_asked_for(monkeypatch: pyt
     assert environment["COLOUR"] == "blue"
     assert environment["PYTHONPATH"].split(os.pathsep)[-3:] == ["/three", "/one", "/two"]
     assert python_command("map_core", ["solve"])[1:] == ["-P", "-m", "map_core", "solve"]
+
+
+@pytest.mark.parametrize("pid", [0, -1, -4])
+def test_an_id_that_stands_for_many_processes_is_none(pid: int) -> None:
+    assert ProcessIdentity.from_dict({"pid": pid, "pid_started": 1.0}) is None

@@ -36,7 +36,8 @@ PALETTES: Mapping[str, Mapping[str, str | float]] = {
 class InlineWorker:
     """Stands in for the client of a model process: the same worker, in threads of this process."""
 
-    pid = -1
+    #: No process has it. Never -1: a signal to that goes to every process of the machine.
+    pid = 2**31 - 1
 
     def __init__(
         self,

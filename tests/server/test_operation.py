@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import resource
 import signal
 import socket
@@ -20,13 +19,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from map_core.errors import InputError
-from map_core.generation.request import GenerationRequest
 from map_core.server import keys
 from map_core.server.access import Access
 from map_core.server.connections import http_protocol, most_connections
 from map_core.server.errors import Refusal
 from map_core.server.keys import KeyRing, ServerKey, read_keys
-from map_core.service.service import GenerationService
 from tests.server.inline import asking, parser_of
 from tests.server.test_server import HELLO, Running, serving, until
 
@@ -208,29 +205,3 @@ def test_running_replies_are_finished_and_new_work_is_refused_at_the_end(tiny: P
             assert get(server, "/health/live")[0] == 200
         assert written.result().choices[0].message.content
         assert server.process.wait(30) is not None
-
-
-KILLER = "Kill the model process"
-
-
-def test_a_request_that_kills_the_model_process_fails_alone(tiny: Path) -> None:
-    with GenerationService(str(tiny), "openvino", "float32") as service:
-        service.submit(GenerationRequest("Hi", candidates=1)).wait(60)
-        others = [service.submit(GenerationRequest("Hello", candidates=4, seed=n), viewer=f"v{n}") for n in range(4)]
-        killer = service.submit(GenerationRequest(KILLER, candidates=8), viewer="killer")
-        kills = 0
-        deadline = time.monotonic() + 120
-        while not killer.ended and time.monotonic() < deadline:
-            # It kills the process whenever it is being written, as a prompt that trips the engine does.
-            with service._lock:
-                process, writes = service._worker, killer.id in service._running
-            if writes and process is not None and process.alive and kills < killer.attempts:
-                kills += 1
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
-            time.sleep(0.01)
-        assert (kills, killer.attempts) == (2, 2)
-        assert killer.snapshot().error is not None
-        assert "for the second time" in str(killer.snapshot().error)
-        assert all(other.wait(60) and other.snapshot().picked is not None for other in others)
-        assert service.submit(GenerationRequest("Hi", candidates=1)).wait(60)
