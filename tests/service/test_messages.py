@@ -53,6 +53,7 @@ REQUEST = GenerationRequest(
     least_ess=4.5,
     largest_error=0.25,
     beginning="So",
+    floors={"kindness": 0.2},
     own=(Specification("calm_nurse", "contrast", {"high": ["a", "b"], "scale": {"of": 1.5}}, trusted=True),),
 )
 #: What no request has together with a chat.
