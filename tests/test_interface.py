@@ -147,6 +147,13 @@ def test_rewards_for_a_trainer_are_those_of_the_table(tmp_path) -> None:
         trainer_state=None,
     )
     assert rewards == pytest.approx([expected[k] for k in order], abs=1e-4)
+    # Without a dtype it is the one that the table's rewards were computed in.
+    (as_recorded,) = vp.reward_functions({"familiarity": 1.0}, table=vp.load_table(), model=str(model))
+    assert as_recorded(
+        prompts=[prompts[k] for k in order],
+        completions=[completions[k] for k in order],
+        completion_ids=[ids[k] for k in order],
+    ) == pytest.approx(rewards, abs=1e-6)
     with pytest.raises(InputError, match="needs completion_ids"):
         function(prompts=prompts, completions=completions)
     with pytest.raises(InputError, match="has a chat template"):

@@ -175,6 +175,7 @@ def reward_functions(
         [1.0, 0.16666666666666666]
     """
     from map_core.models.files import DEFAULT_MODEL, recorded_model
+    from map_core.models.language_model import DTYPES
     from map_core.scoring import READ_LIKELIHOOD, from_metadata, read_values_file, resolve
 
     metadata = {} if table is None else table.rewards.metadata
@@ -182,6 +183,9 @@ def reward_functions(
     if model is None:
         recorded = metadata.get("model")
         model = recorded_model({"model": recorded}) if isinstance(recorded, Mapping) else recorded or DEFAULT_MODEL
+    if dtype is None:
+        recorded_dtype = (metadata.get("engine") or {}).get("dtype")
+        dtype = recorded_dtype if recorded_dtype in DTYPES else None
     completions = Completions(str(model), dtype)
     scorers = resolve(list(names), own)
     return [RewardFunction(scorer, completions, scorer.name in READ_LIKELIHOOD) for scorer in scorers]
