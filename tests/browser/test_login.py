@@ -23,6 +23,7 @@ from tests import ROOT
 from tests.app_server import SECONDS, free_port, running
 from tests.login_provider import Provider, running_provider, secrets_file
 from tests.tables import make_table
+from tests.visits import settle
 
 pytestmark = pytest.mark.browser
 
@@ -75,6 +76,13 @@ def log_in(page: Page, address: str, email: str = "ann@example.com") -> None:
 
 def account(page: Page):
     return page.locator(".st-key-account")
+
+
+def open_account(page: Page) -> None:
+    """Open the menu of who is logged in, once the page is drawn: a run that ends later would close it."""
+    expect(account(page).get_by_role("button")).to_be_visible()
+    settle(page)
+    account(page).get_by_role("button").click()
 
 
 #: Lists all that the app serves, by the kind of each route; the last one is Streamlit's pages and files.
@@ -148,7 +156,7 @@ def test_in_with_the_address_that_was_asked_for_and_out_again(app: App, fresh):
     log_in(page, f"{app.address}/compare?palette=alpha:p60")
     expect(account(page)).to_contain_text("Ann")
     assert "/compare?palette=alpha" in page.url
-    account(page).get_by_role("button").click()
+    open_account(page)
     expect(page.get_by_text("You are logged in as Ann, a member.")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_text(Refusal.LOGGED_OUT)).to_be_visible()
@@ -179,7 +187,7 @@ def test_a_logout_in_another_tab_ends_this_one(app: App, fresh):
 def test_an_operator_is_named_by_mail_address(app: App, fresh):
     page = fresh.new_page()
     log_in(page, app.address, "chief@example.com")
-    account(page).get_by_role("button").click()
+    open_account(page)
     expect(page.get_by_text("an operator of this app")).to_be_visible()
 
 
