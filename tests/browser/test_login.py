@@ -153,9 +153,12 @@ def test_health_is_free(app: App):
 
 def test_in_with_the_address_that_was_asked_for_and_out_again(app: App, fresh):
     page = fresh.new_page()
-    log_in(page, f"{app.address}/compare?palette=alpha:p60")
+    log_in(page, f"{app.address}/compare?palette=helpfulness:p61")
     expect(account(page)).to_contain_text("Ann")
-    assert "/compare?palette=alpha" in page.url
+    settle(page)
+    assert re.search(r"/compare\?palette=helpfulness(:|%3A)p61", page.url), (
+        "the page and the palette that were asked for"
+    )
     open_account(page)
     expect(page.get_by_text("You are logged in as Ann, a member.")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
