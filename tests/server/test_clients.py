@@ -89,7 +89,7 @@ def test_curl(served: Served, tmp_path: Path):
         pytest.skip("curl is not installed.")
     replies = []
     for name in ("familiar", "plain"):
-        body = {"model": served.palette(name), "seed": 3, "messages": [{"role": "user", "content": PROMPTS[0]}]}
+        body = {"model": served.palette(name), "seed": 4, "messages": [{"role": "user", "content": PROMPTS[0]}]}
         command = ["curl", "-sS", "--fail-with-body", f"{served.url}/chat/completions"]
         text = run([*command, "-H", "Content-Type: application/json", "-d", json.dumps(body)], tmp_path)
         answer = json.loads(text)
@@ -105,7 +105,7 @@ const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries
   const answers = { models: [], replies: {}, streams: {} };
   for await (const model of client.models.list()) answers.models.push(model.id);
   for (const model of process.argv.slice(3)) {
-    const request = { model, seed: 3, messages: [{ role: "user", content: "How do I sleep better?" }] };
+    const request = { model, seed: 4, messages: [{ role: "user", content: "How do I sleep better?" }] };
     answers.replies[model] = (await client.chat.completions.create(request)).choices[0].message.content;
     let text = "";
     for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
@@ -143,7 +143,7 @@ def test_llm(served: Served, tmp_path: Path):
     (tmp_path / "keys.json").write_text('{"palette": "none"}', encoding="utf-8")
     replies = []
     for name, more in (("familiar", []), ("familiar", ["--no-stream"]), ("plain", [])):
-        command = [str(programs / "python"), "-m", "llm", "-m", name, PROMPTS[0], "-o", "seed", "3", *more]
+        command = [str(programs / "python"), "-m", "llm", "-m", name, PROMPTS[0], "-o", "seed", "4", *more]
         replies.append(run(command, tmp_path, LLM_USER_PATH=str(tmp_path)).strip())
     assert replies[0] == replies[1]
     assert replies[0] != replies[2]
