@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from map_core.building.job import BuildRun
 from map_core.building.progress import BuildEstimate, Progress, Reporter
@@ -75,4 +74,4 @@ def report_estimate(run: BuildRun, crew: Workers, skip: bool, report: Reporter) 
     estimate = measure(run, crew, skip)
     if estimate is not None:
         done = run.prompts - estimate.prompts
-        report(replace(Progress("sampling", done, run.prompts, done, 0.0), estimate=estimate))
+        report(Progress("sampling", done, run.prompts, done, 0.0, estimate))

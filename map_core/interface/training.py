@@ -162,8 +162,8 @@ def reward_functions(
         values_file: names values of your own, as TOML or JSON; judges, served values and functions have to stand in it.
         model: the base model, for values that read log-probabilities: a name from ``value-palette models list`` or a
             folder; None for the table's, or the default one.
-        dtype: of that model: "float32" or "bfloat16"; None for bfloat16 where the machine multiplies in it, else
-            float32.
+        dtype: of that model: "float32" or "bfloat16"; None for the one that the table's rewards were computed in, and
+            where it does not say, for the one that is quick on this machine.
 
     Raises:
         InputError: an unknown value, one that is named twice, or a values file that cannot be read.
