@@ -33,10 +33,11 @@ MARKUP = '<img src=x onerror="window.ran = true"><script>window.ran = true</scri
 
 @dataclass(frozen=True)
 class Server:
-    """A running app: where it answers, and its process id."""
+    """A running app: where it answers, its process id, and the file of its log."""
 
     address: str
     pid: int
+    log: Path
 
 
 def free_port() -> int:
@@ -80,7 +81,7 @@ def running(
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         wait_for(f"http://localhost:{port}/_stcore/health", process, folder / "log")
-        yield Server(f"http://localhost:{port}", process.pid)
+        yield Server(f"http://localhost:{port}", process.pid, folder / "log")
     finally:
         process.terminate()
         try:

@@ -53,7 +53,7 @@ class Job:
         self.result: Any = None
         self.error: str | None = None
         self._slots: set[Hashable] = set()
-        self._stop = threading.Event()
+        self._cancelled = False
         self._ended = threading.Event()
 
     @property
@@ -67,7 +67,7 @@ class Job:
 
     def cancel(self) -> None:
         """Ask the work to stop at its next check."""
-        self._stop.set()
+        self._cancelled = True
 
     def check(self) -> None:
         """Stop the calling work when the job was cancelled.
@@ -75,7 +75,7 @@ class Job:
         Raises:
             JobCancelled: the job was cancelled.
         """
-        if self._stop.is_set():
+        if self._cancelled:
             raise JobCancelled
 
     def report(self, partial: Any) -> None:
@@ -123,7 +123,8 @@ class Jobs:
         self._capacity = capacity
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="palette-job")
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
-        self._lock = threading.Lock()
+        # A caller that is collected as garbage releases its slots, in whatever thread collects, in here too.
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -144,7 +145,7 @@ class Jobs:
         """
         with self._lock:
             job = self._jobs.get(key)
-            if job is None or job.status in (JobStatus.FAILED, JobStatus.CANCELLED) or job._stop.is_set():
+            if job is None or job.status in (JobStatus.FAILED, JobStatus.CANCELLED) or job._cancelled:
                 job = self._jobs[key] = Job(key)
                 job._slots.add(_NO_SLOT if slot is None else slot)
                 self._pool.submit(job._run, work)
@@ -192,7 +193,7 @@ _NO_SLOT = object()
 
 
 _shared: list[Jobs] = []
-_shared_lock = threading.Lock()
+_shared_lock = threading.RLock()
 
 
 def shared_jobs() -> Jobs:

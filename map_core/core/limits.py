@@ -69,7 +69,12 @@ CANDIDATES = Limit("VALUE_PALETTE_CANDIDATES", 16_384, "candidates", "candidates
 CANDIDATES_OF_VISIT = Limit("VALUE_PALETTE_CANDIDATES_OF_VISIT", 4096, "candidates", "the same of one visitor")
 CANDIDATES_OF_REQUEST = Limit("VALUE_PALETTE_CANDIDATES_OF_REQUEST", 256, "candidates", "candidates of one request")
 SOCKETS = Limit("VALUE_PALETTE_SOCKETS", 250, "sockets", "web sockets open at a time; a page takes up to two")
-SOCKETS_OF_ADDRESS = Limit("VALUE_PALETTE_SOCKETS_OF_ADDRESS", 125, "sockets", "the same of one network address")
+SOCKETS_OF_ADDRESS = Limit(
+    "VALUE_PALETTE_SOCKETS_OF_ADDRESS",
+    125,
+    "sockets",
+    "the same of one person, or of one network address where nobody logs in",
+)
 UPLOADS = Limit("VALUE_PALETTE_UPLOADS", 250, "MB", "uploaded files that the app holds in memory at a time")
 UPLOADS_OF_VISIT = Limit("VALUE_PALETTE_UPLOADS_OF_VISIT", 210, "MB", "the same of one visitor")
 TEXT_FILE = Limit("VALUE_PALETTE_TEXT_FILE", 10, "MB", "an uploaded file of prompts, palettes or groups")

@@ -177,7 +177,7 @@ def _weight(value: Any, where: str) -> float:
     """Parse how often a prompt occurs."""
     try:
         weight = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         weight = math.nan
     if not 0.0 < weight <= _LARGEST_WEIGHT:
         raise InputError(f"{where} has the weight {value!r}; expected a number above 0, such as how often it occurs.")

@@ -216,7 +216,7 @@ def locked(palette: Palette, values: Sequence[str]) -> np.ndarray:
 def _finite(name: str, value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"The level of {name} is {value!r}; expected a number in reward units.") from error
     if not math.isfinite(number):
         raise InputError(f"The level of {name} is {value!r}; expected a finite number in reward units.")

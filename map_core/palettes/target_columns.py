@@ -140,7 +140,7 @@ def _share(parts: ColumnName, level: Any, base: float) -> float:
             share = float(text.removesuffix("%")) / 100.0
         else:
             share = float(text)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"The share of {parts.name} is {level!r}; expected a number from 0 to 1, such as 0.95, or 95%."
         ) from error

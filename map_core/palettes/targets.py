@@ -104,7 +104,7 @@ def parse_level(name: str, level: Any, table: RewardTable | None, j: int, oracle
         if isinstance(text, bool) or text is None:
             raise TypeError("not a number")
         number = float(text)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"The target of {name} is {level!r}; expected {_EXPECTED}.") from error
     if not math.isfinite(number):
         raise InputError(

@@ -121,3 +121,13 @@ def test_bad_sizes_are_refused():
 
 def test_there_is_one_registry_a_process():
     assert shared_jobs() is shared_jobs()
+
+
+def test_a_caller_may_be_collected_while_the_registry_is_at_work(jobs):
+    go_on = threading.Event()
+    first = jobs.submit("first", lambda job: go_on.wait(5), slot="gone")
+    with jobs._lock:  # as when the garbage collector runs within a call
+        jobs.release("gone")
+    go_on.set()
+    assert first.wait(5)
+    assert first._cancelled

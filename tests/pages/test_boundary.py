@@ -1,8 +1,9 @@
 """The edge of what can be had, on the embedded table: whatever the page computes of it can be said and be sent.
 
 Random values are asked for beside random others, one of them as high as it can be had to a tenth of a percentile, where
-weights and prices grow without bound, and then a tenth beyond. Constraint: it is the page's own path, from a palette to
-the JSON that a browser reads; nothing is left out because it is not finite.
+weights and prices grow without bound, and then a tenth beyond; ``python -m tests.proofs.boundary`` walks a hundred
+thousand of them. Constraint: it is the page's own path, from a palette to the JSON that a browser reads; nothing is
+left out because it is not finite.
 """
 
 from __future__ import annotations
@@ -47,11 +48,16 @@ UNSAYABLE = re.compile(
 DIRECTIONS = 30
 
 
-@pytest.fixture(scope="module")
-def scene() -> Scene:
+def open_scene() -> Scene:
+    """Return the embedded table as a visit has it."""
     table = table_format.load(DEFAULT_TABLE)
     oracle, names = MemoryOracle.of(table), tuple(table.values)
     return Scene(("test", 0.0, None), table, oracle, names, tuple("" for _ in names))
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return open_scene()
 
 
 def standardised(scene: Scene, palette: Palette) -> np.ndarray:

@@ -102,6 +102,7 @@ def test_the_same_person_in_another_tab_stops_their_own_work(compare: AppTest, d
     monkeypatch.setattr(visitor_header, "read", lambda headers: ann)
     compare.session_state["whose"] = ann.id
     generation = begun(compare, desk)
+    assert generation.viewer == ann.id, "limits and turns are the person's, in whatever tab"
     write(generation, "so far")
     again = watching(generation=generation.id)
     assert not again.button(key="stop").disabled

@@ -15,6 +15,7 @@ from random import Random
 
 import psutil
 import pytest
+from httpx import Response
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -28,10 +29,11 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from map_core.access import Role, Visitor
 from map_core.core import limits
 from map_core.core.process_limits import MEGABYTE
 from map_core.errors import InputError
-from pages.view.shell import live_channel, markup, server_limits, uploads
+from pages.view.shell import live_channel, markup, server_limits, uploads, visitor_header
 from tests.app_client import AppClient
 from tests.app_server import running
 
@@ -116,6 +118,45 @@ def test_uploads_are_limited_by_visit_and_in_all(
     assert "of all visitors, of at most 3 MB" in refused.text
     manager.remove_session_files("ann")
     assert put("/_stcore/upload_file/cid/1", content=b"x" * 200_000).text == "taken"
+
+
+def as_person(name: str) -> dict[str, str]:
+    """The header by which the gate says who asks."""
+    told = visitor_header.add({"headers": []}, Visitor(name, name, Role.MEMBER))["headers"]
+    return {key.decode(): value.decode() for key, value in told}
+
+
+def test_uploads_of_one_person_count_together_whatever_the_visit(
+    client: TestClient, manager: MemoryUploadedFileManager, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(limits.UPLOADS_OF_VISIT.variable, "2")
+
+    def put(visit: str, size: int, person: str) -> Response:
+        return client.put(f"/_stcore/upload_file/{visit}/1", content=b"x" * size, headers=as_person(person))
+
+    assert put("one", 1_500_000, "ann").text == "taken"
+    refused = put("two", 600_000, "ann")
+    assert refused.status_code == 413
+    assert "of uploaded files of yours, of at most 2 MB" in refused.text
+    assert put("three", 1_500_000, "ben").text == "taken", "another person"
+    manager.remove_session_files("one")
+    assert put("two", 600_000, "ann").text == "taken", "a visit that has ended counts no longer"
+
+
+def test_sockets_of_one_person_count_together_and_an_address_is_that_of_many(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(limits.SOCKETS_OF_ADDRESS.variable, "1")
+    elsewhere = TestClient(client.app, client=("10.0.0.9", 4000))
+    with client.websocket_connect("/socket", headers=as_person("ann")):
+        with (
+            pytest.raises(WebSocketDisconnect),
+            elsewhere.websocket_connect("/socket", headers=as_person("ann")),
+        ):
+            pass
+        with client.websocket_connect("/socket", headers=as_person("ben")) as opened:
+            opened.send_text("here")
+            assert opened.receive_text() == "here"
 
 
 def test_an_upload_that_hides_its_length_is_stopped_while_it_arrives(

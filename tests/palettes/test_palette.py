@@ -140,6 +140,7 @@ def test_the_mathematics_reads_levels_above_base():
         ({"targets": {"humor": {"percentile": math.nan}}}, "expected a finite number"),
         ({"targets": {"humor": {"percentile": "high"}}}, "level of humor is 'high'; expected a number"),
         ({"targets": {"humor": {"percentile": 50, "level": math.inf}}}, "level of humor is inf"),
+        ({"targets": {"humor": {"percentile": 50, "level": 10**400}}}, "expected a number in reward units"),
     ],
 )
 def test_plain_data_that_is_no_palette_is_refused(parameters, message):

@@ -24,7 +24,7 @@ def test_three_ways_to_write_a_level():
     assert resolve({"humor": "-1sd"}, TABLE, ORACLE)[2] < ORACLE.base[2]
 
 
-@pytest.mark.parametrize("level", ["high", "p101", "p", None, True, "nan", float("inf"), [1], "+sd", ""])
+@pytest.mark.parametrize("level", ["high", "p101", "p", None, True, "nan", float("inf"), [1], "+sd", "", 10**400])
 def test_levels_that_are_none(level: object):
     with pytest.raises(InputError, match="The target of humor is"):
         resolve({"humor": level}, TABLE, ORACLE)

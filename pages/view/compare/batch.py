@@ -31,10 +31,9 @@ from pages.view.compare import blind_vote, candidate_field, generator, pinned, p
 from pages.view.compare.comparison import choices, shown_candidate
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import account, markup
 from pages.view.shell.session_keys import Key
 from pages.view.shell.uploads import text_content
-from pages.view.shell.viewer import viewer_id
 
 POLL_SECONDS = 0.5
 PROMPTS, MAX_PROMPTS = 16, 128
@@ -147,7 +146,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
         else:
             prompts = list(scene.table.prompts)
         prompts = prompts[: int(COUNT.get())]
-        seed, service, viewer = int(prompt_form.SEED.get()), generator.service(scene), viewer_id()
+        seed, service, viewer = int(prompt_form.SEED.get()), generator.service(scene), account.counted_as()
         batch = PromptBatch(
             [prompt_form.build_request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
             lambda request: service.submit(request, viewer=viewer),

@@ -32,7 +32,6 @@ from map_core.text.generation_weights import page_note
 from pages.view.session.scene import Scene
 from pages.view.shell import account
 from pages.view.shell.session_keys import Key
-from pages.view.shell.viewer import viewer_id
 
 #: Whose work it is, by the id of the visitor; as long as the work is there.
 _OWNERS: WeakKeyDictionary[Generation | PromptBatch, str] = WeakKeyDictionary()
@@ -155,7 +154,7 @@ def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQue
 def submit(scene: Scene, request: GenerationRequest) -> Generation:
     """Hand in a request, make it this viewer's generation, and return it."""
     stop(scene)
-    generation = service(scene).submit(request, viewer=viewer_id())
+    generation = service(scene).submit(request, viewer=account.counted_as())
     claim(generation)
     GENERATION.set(generation.id)
     READING.pop()
@@ -181,7 +180,7 @@ def is_owner(work: Generation | PromptBatch) -> bool:
     Who only has its address may watch, and neither stop nor steer.
     """
     owner = _OWNERS.get(work)
-    return work.viewer == viewer_id() or (
+    return work.viewer == account.counted_as() or (
         owner is not None and may(account.visitor(), Action.STOP, Thing(Kind.GENERATION, owner, Visibility.LINK))
     )
 

@@ -156,9 +156,13 @@ def changed_target(target: Target, change: dict[str, Any]) -> Target:
 
 
 def _number(number: Any) -> float | None:
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+    """Return a number that a float holds; None for anything else, a whole number beyond the floats too."""
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
         return None
-    return float(number)
+    try:
+        return float(number) if math.isfinite(number) else None
+    except OverflowError:
+        return None
 
 
 def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str:

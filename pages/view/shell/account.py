@@ -20,6 +20,7 @@ from map_core.store import Database
 from map_core.text.access import Refusal
 from pages.view.shell import identity, markup, operator, session_keys, visitor_header
 from pages.view.shell.session_keys import Key
+from pages.view.shell.viewer import viewer_id
 
 #: Whose visit this is: another person in the same tab begins anew.
 WHOSE: Key[str] = Key("whose", "")
@@ -32,6 +33,11 @@ def visitor() -> Visitor:
         return NOBODY
     known = visitor_header.read(st.context.headers) or NOBODY
     return replace(known, role=Role.OPERATOR) if operator.is_operator() else known
+
+
+def counted_as() -> str:
+    """Return in whose name limits and turns count: the person's where it is known who asks, else that of this visit."""
+    return visitor().id or viewer_id()
 
 
 def database() -> Database:

@@ -8,10 +8,13 @@ library: ``server.maxMessageSize`` of ``.streamlit/config.toml``. Constraint: a 
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config, runtime
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -20,6 +23,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 
 from map_core.core import amounts, limits
 from map_core.core.process_limits import MEGABYTE
+from pages.view.shell import visitor_header
 
 #: Where Streamlit takes files: this, the visit, the file.
 UPLOAD_PATH = "/_stcore/upload_file/"
@@ -35,6 +39,19 @@ BUSY = (
 )
 
 
+class _InvalidText(logging.Filter):
+    """Leaves the traceback out where a client sent text that is no UTF-8: the server closes its socket, and goes on."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the line."""
+        if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError) and "UTF-8" in str(record.msg):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return True
+
+
+logging.getLogger("uvicorn.error").addFilter(_InvalidText())
+
+
 def allow_large_answers() -> None:
     """Let the app send more in one message than it receives.
 
@@ -47,15 +64,28 @@ def allow_large_answers() -> None:
 
 @dataclass
 class _Held:
-    """Bytes of uploads that are arriving, by visit."""
+    """Bytes of uploads that are arriving, by visit, and whose visits they are."""
 
     arriving: Counter[str] = field(default_factory=Counter)
+    #: Who uploads in a visit, where that is known.
+    people: dict[str, str] = field(default_factory=dict)
 
-    def of_visit(self, visit: str) -> int:
-        """Return the bytes that are arriving or held for a visit."""
+    def begin(self, visit: str, person: str) -> None:
+        """Note who uploads in a visit, "" for nobody that is known; visits that hold nothing any more are forgotten."""
         manager = _manager()
-        kept = manager.file_storage.get(visit, {}) if manager else {}
-        return self.arriving[visit] + sum(len(file.data) for file in list(kept.values()))
+        held = {*self.arriving, *(manager.file_storage if manager else ())}
+        self.people = {one: whose for one, whose in self.people.items() if one in held}
+        if person:
+            self.people[visit] = person
+
+    def of_visitor(self, visit: str) -> int:
+        """Return the bytes that are arriving or held for a visit, and all others of the same person."""
+        manager, person = _manager(), self.people.get(visit)
+        visits = {visit, *(one for one, whose in self.people.items() if whose == person)}
+        kept = [
+            file for one in visits for file in list((manager.file_storage.get(one, {}) if manager else {}).values())
+        ]
+        return sum(self.arriving[one] for one in visits) + sum(len(file.data) for file in kept)
 
     def of_all(self) -> int:
         """Return the same for all visits."""
@@ -89,7 +119,7 @@ class ServerLimits:
 
     def _full(self, scope: Scope) -> bool:
         """Whether there is no room for a further socket of whoever asks."""
-        own = self._sockets[_address(scope)]
+        own = self._sockets[_whose(scope)]
         return self._sockets.total() >= limits.SOCKETS.value or own >= limits.SOCKETS_OF_ADDRESS.value
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +128,7 @@ class ServerLimits:
             # Nobody could read a sentence here; the page says it when it is loaded.
             await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
             return
-        address, binary, closed = _address(scope), scope["path"].endswith(STREAM_PATH), False
+        whose, binary, closed = _whose(scope), scope["path"].endswith(STREAM_PATH), False
 
         async def readable() -> Message:
             """Receive a message; one that is of the wrong kind or cannot be parsed ends the socket."""
@@ -106,7 +136,8 @@ class ServerLimits:
             message = await receive()
             if message["type"] == "websocket.receive" and (code := _fault(message, binary)):
                 closed = True
-                await send({"type": "websocket.close", "code": code})
+                with contextlib.suppress(RuntimeError):  # the server has closed it already, for what came after this
+                    await send({"type": "websocket.close", "code": code})
                 return {"type": "websocket.disconnect", "code": code}
             return message
 
@@ -114,16 +145,17 @@ class ServerLimits:
             if not closed:  # the app hears of the end a moment later
                 await send(message)
 
-        self._sockets[address] += 1
+        self._sockets[whose] += 1
         try:
             await self._app(scope, readable, passed_on)
         finally:
-            self._sockets[address] -= 1
-            if not self._sockets[address]:
-                del self._sockets[address]
+            self._sockets[whose] -= 1
+            if not self._sockets[whose]:
+                del self._sockets[whose]
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = scope["path"].partition(UPLOAD_PATH)[2].split("/")[0]
+        self._held.begin(visit, _person(scope))
         begun, taken = False, 0
 
         async def counted() -> Message:
@@ -158,8 +190,9 @@ class ServerLimits:
         Raises:
             _TooMuch: it would.
         """
+        own = "of yours" if visit in self._held.people else "of this visit"
         for held, limit, whose in (
-            (self._held.of_visit(visit), limits.UPLOADS_OF_VISIT, "of this visit"),
+            (self._held.of_visitor(visit), limits.UPLOADS_OF_VISIT, own),
             (self._held.of_all(), limits.UPLOADS, "of all visitors"),
         ):
             if held + more > limit.value * MEGABYTE:
@@ -208,9 +241,15 @@ def _fault(message: Message, binary: bool) -> int:
     return 0
 
 
-def _address(scope: Scope) -> str:
-    """Return the network address of whoever asks; that of the browser where a proxy on this machine tells it."""
-    return str((scope.get("client") or ("", 0))[0])
+def _person(scope: Scope) -> str:
+    """Return the id of whoever asks; "" where it is not known who that is."""
+    known = visitor_header.read(Headers(scope=scope))
+    return known.id if known else ""
+
+
+def _whose(scope: Scope) -> str:
+    """Return who asks, or else from which network address; that of the browser where a proxy here tells it."""
+    return _person(scope) or str((scope.get("client") or ("", 0))[0])
 
 
 async def _refuse(send: Send, status: int, why: str) -> None:

@@ -1,0 +1,23 @@
+"""A small share of what the proofs walk through, in every run; the commands in the modules walk through all of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.proofs import boundary, frames
+
+
+@pytest.mark.slow
+def test_palettes_along_the_boundary_have_words():
+    met = boundary.walk(120, seed=7, rest_every=60)
+    assert not met.failures
+    assert (met.palettes, met.at_rest) == (120, 2)
+    assert {"REACHABLE", "ON_PAPER", "OUT_OF_REACH"} <= set(met.verdicts)
+
+
+@pytest.mark.process
+def test_malformed_frames_change_nothing(server):
+    tally = frames.attack(server, 1_500, seed=7)
+    assert not tally.failures
+    assert tally.answered == 3
+    assert len(tally.sent) == 9, "of every kind"
