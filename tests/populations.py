@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from map_core.confidence import confidence
+from map_core.confidence.certify import Outcome, PromptSample, certify
 from map_core.core.types import Form, Verdict
 from map_core.data import table_format
 from map_core.feasibility import margin
@@ -139,3 +141,97 @@ def coverage(
 
 def _holds(interval, truth: np.ndarray | float) -> np.ndarray:
     return np.asarray((interval.low <= truth + 1e-12) & (interval.high >= truth - 1e-12))
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What certificates of random palettes came to.
+
+    Args:
+        tables: palettes that were tried, each on a table of its own.
+        shown: of which at least something was promised.
+        whole: of which every target was promised.
+        broken: of the shown, what is promised is false of the whole population.
+        factor: median of the weights' factor where every target was promised.
+        nats: median of nats against those of the solution there.
+        gap: medians over palettes of the forecast less what is promised, the tightest and the loosest value.
+        lowered: median standard deviations, 0 where every target was promised.
+    """
+
+    tables: int
+    shown: int
+    whole: int
+    broken: int
+    factor: float
+    nats: float
+    gap: tuple[float, float]
+    lowered: float
+
+
+def certified(
+    population: Population | None = None,
+    *,
+    tables: int = 200,
+    prompts: int = 128,
+    new: int = 128,
+    over_base: bool = False,
+    strict: bool = False,
+    seed: int = 0,
+) -> Certified:
+    """Solve random palettes of one to three targets on drawn prompts, certify them on others, and look at all prompts.
+
+    Args:
+        population: drawn from with replacement; the synthetic one by default.
+        tables: palettes.
+        prompts: that each is solved on.
+        new: that it is certified on.
+        over_base, strict: as for :func:`map_core.confidence.certify.certify`.
+        seed: of all draws.
+    """
+    population = population or synthetic(1500)
+    rng, everyone = np.random.default_rng(seed), np.arange(len(population.rewards))
+    size, rows = population.rewards.shape[2], list[tuple[float, ...]]()
+    while len(rows) < tables:
+        oracle, seen = _prompt_sample(population, rng.integers(0, len(everyone), prompts))
+        others = _prompt_sample(population, rng.integers(0, len(everyone), new), oracle)[1]
+        targets = np.full(size, np.nan)
+        chosen = rng.permutation(size)[: rng.integers(1, 4)]
+        targets[chosen] = rng.uniform(0.05, 0.5, len(chosen))
+        solution = solve(oracle, targets)
+        if margin(oracle, targets).value < 0.02 or solution.status is not Status.CONVERGED:
+            continue
+        found = certify(
+            oracle, seen, others, solution.weights, targets, over_base=over_base, strict=strict, seed=len(rows)
+        )
+        truth = _prompt_sample(population, everyone, oracle)[1]
+        levels = truth.at(found.weights).mean(axis=0) - (truth.at(0 * found.weights).mean(axis=0) if over_base else 0)
+        gaps = (found.forecast - found.promised)[chosen]
+        shown = found.outcome is not Outcome.NOTHING
+        false = shown and bool(np.any((found.promised > levels + 1e-9)[chosen]))
+        rows.append(
+            (shown, found.lowered == 0, false, found.factor, found.kl / solution.kl, *_ends(gaps), found.lowered)
+        )
+    table = np.array(rows, dtype=float)
+    shown, whole = table[:, 0] > 0, table[:, 1] > 0
+    factor, nats = (float(np.median(table[whole, k])) if whole.any() else math.nan for k in (3, 4))
+    tight, loose, lowered = (float(np.median(table[shown, k])) for k in (5, 6, 7))
+    broken = int(table[:, 2].sum())
+    return Certified(tables, int(shown.sum()), int(whole.sum()), broken, factor, nats, (tight, loose), lowered)
+
+
+def _ends(gaps: np.ndarray) -> tuple[float, float]:
+    return float(gaps.min()), float(gaps.max())
+
+
+def _prompt_sample(
+    population: Population, numbers: np.ndarray, units: MemoryOracle | None = None
+) -> tuple[MemoryOracle, PromptSample]:
+    """Return the oracle of these prompts, and their levels in the units of another one or in its own."""
+    oracle = population.oracle(numbers)
+    scale, ends = units or oracle, population.rewards[numbers].reshape(-1, population.rewards.shape[2])
+
+    def at(x: np.ndarray) -> np.ndarray:
+        return scale.standardise(oracle.rewards_at(oracle.by_prompt(x / scale.scale * oracle.scale).levels))
+
+    span = scale.standardise(np.stack([ends.min(axis=0), ends.max(axis=0)]))
+    return oracle, PromptSample(at, np.ones(len(numbers)), span, population.rewards.shape[1])

@@ -24,6 +24,7 @@ COMMANDS = {
     "frontier": "Trace the Pareto frontier of pairs and triples of values.",
     "sensitivity": "Show what each target costs, and what moves when it is moved.",
     "confidence": "Put error bars on weights, levels and the verdict.",
+    "certify": "Show on new prompts that a palette keeps its targets.",
     "sequence": "Align one value after another, beside all at once.",
     "groups": "Find a common palette for several groups, or compare two tables.",
     "baselines": "Compare a palette with weights that are picked without solving.",

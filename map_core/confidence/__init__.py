@@ -9,6 +9,8 @@ cross_fit       levels on prompts that the weights were not solved on
 holdout_levels  levels on the prompts that the table holds out
 verdict         the probability of a verdict, and the prompts needed for it
 summary         all of it for one palette
+betting         evidence for a mean by betting on it
+certify         the smallest weights at which new prompts show every target
 table_quality   whether more candidates or more prompts help a palette more
 """
 

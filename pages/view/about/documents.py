@@ -25,6 +25,7 @@ NAMES = (
     *(
         "method",
         "beyond_averages",
+        "promises",
         "benchmarks",
         "configuration",
         "security",

@@ -1,0 +1,174 @@
+"""Promises with a number: a walk by hand, laws, a simulation, the command, and what cannot be."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core.cli import main
+from map_core.confidence.certify import (
+    FACTORS,
+    Certificate,
+    Outcome,
+    PromptSample,
+    certify,
+    certify_targets,
+    table_samples,
+)
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import save
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from tests.populations import certified
+from tests.tables import make_table
+
+
+def held_out(prompts: int = 120, share: int = 3, seed: int = 0) -> RewardTable:
+    table = make_table(prompts=prompts, candidates=16, seed=seed)
+    return replace(table, held_out=np.arange(prompts) % share == 0)
+
+
+def certificate(table: RewardTable, targets: list[float], **settings: object) -> tuple[Oracle, Certificate]:
+    oracle, seen, new = table_samples(table)
+    return oracle, certify_targets(oracle, seen, new, np.array(targets), **settings)  # type: ignore[arg-type]
+
+
+def straight(prompts: int, spread: float, low: float) -> PromptSample:
+    """Prompts of which one has the level ``low`` and the others x plus and minus the spread."""
+    signs = np.where(np.arange(prompts) % 2 == 0, 1.0, -1.0)[:, None]
+
+    def at(x: np.ndarray) -> np.ndarray:
+        levels = x + spread * signs
+        if low < 0:
+            levels[0] = low
+        return levels
+
+    return PromptSample(at, np.ones(prompts), np.array([[-9.0], [9.0]]), 4)
+
+
+def test_the_walk_by_hand():
+    """One value, levels s +- 0.1 on 40 new prompts, target 0.5: the bet and the smallest factor, written out."""
+    oracle, _, _ = table_samples(held_out())
+    one = oracle.standardise(oracle.base)[:1]  # zeros of one value
+    seen, new = straight(41, 0.1, -1.0), straight(40, 0.1, 0.0)
+    found = certify(_OneValue(), seen, new, np.ones(1), np.array([0.5]) + one)  # type: ignore[arg-type]
+    assert found.outcome is Outcome.CERTIFIED
+    assert found.first_factor == 2.0
+
+    def shown(s: float) -> bool:
+        levels = np.append(s + 0.1 * np.where(np.arange(1, 41) % 2 == 0, 1.0, -1.0), -1.0)
+        bet = min(math.sqrt(2 * math.log(20) / 40) / levels.std(), 0.9 / 1.5)
+        gaps = s + 0.1 * np.where(np.arange(40) % 2 == 0, 1.0, -1.0) - 0.5
+        order = np.random.default_rng(0).permutation(40)
+        return bool(np.cumsum(np.log1p(bet * gaps[order])).max() >= math.log(20))
+
+    expected = min(s for s in FACTORS if all(shown(t) for t in FACTORS[s <= FACTORS]))
+    assert found.factor == expected
+    assert 0.55 < expected < 1.0
+    assert found.promised == pytest.approx([0.5])
+
+
+class _OneValue:
+    """The part of an oracle that the walk asks: targets as they are, and nats."""
+
+    def deviations(self, targets: np.ndarray) -> np.ndarray:
+        return targets
+
+    def moments(self, x: np.ndarray) -> _OneValue:
+        return self
+
+    def kl(self, x: np.ndarray) -> float:
+        return 0.0
+
+
+def test_a_target_far_below_needs_no_weights_and_one_above_is_lowered():
+    _, easy = certificate(held_out(), [np.nan, np.nan, -0.9, np.nan])
+    assert (easy.outcome, easy.factor, easy.kl) == (Outcome.CERTIFIED, 0.0, 0.0)
+    _, hard = certificate(held_out(), [np.nan, np.nan, 1.2, np.nan])
+    assert hard.outcome is Outcome.LOWERED
+    assert hard.promised[2] == pytest.approx(1.2 - hard.lowered)
+    assert hard.promised[2] < hard.measured[2]
+    assert np.isnan(hard.promised[[0, 1, 3]]).all()
+
+
+def test_what_is_shown_was_shown_by_every_value():
+    _, found = certificate(held_out(), [0.1, 0.1, 0.3, np.nan], over_base=True)
+    assert found.outcome is Outcome.CERTIFIED
+    assert (found.log_evidence[:3] >= math.log(20)).all()
+    assert found.kl >= 0
+    assert (found.measured[:3] > found.promised[:3]).all()
+
+
+def test_gains_are_shown_with_smaller_weights_than_levels():
+    targets = [np.nan, np.nan, 0.4, np.nan]
+    _, levels = certificate(held_out(240), targets)
+    _, gains = certificate(held_out(240), targets, over_base=True)
+    assert gains.outcome is Outcome.CERTIFIED
+    assert levels.outcome is Outcome.LOWERED or gains.factor <= levels.factor
+
+
+def test_strict_clips_nothing_and_shows_less():
+    targets = [np.nan, np.nan, 0.5, np.nan]
+    _, loose = certificate(held_out(240), targets, over_base=True)
+    _, strict = certificate(held_out(240), targets, over_base=True, strict=True)
+    assert strict.clipped == 0
+    assert (math.isnan(strict.lowered) and not math.isnan(loose.lowered)) or strict.lowered >= loose.lowered
+
+
+def test_a_promise_is_for_the_candidates_that_are_drawn():
+    table = held_out()
+    _, seen, new = table_samples(table, candidates=4)
+    assert new.candidates == seen.candidates == 4
+    assert len(new.mass) == 40
+    # Few candidates reach less with the same weights, and the mean over subsets is the exact one.
+    assert new.at(np.full(4, 2.0))[:, 2].mean() < table_samples(table)[2].at(np.full(4, 2.0))[:, 2].mean()
+    with pytest.raises(InputError, match="promise for 17 candidates"):
+        table_samples(table, candidates=17)
+
+
+def test_certified_implies_held():
+    """Palettes on tables drawn from a population: at most 5% of what is promised is false of all prompts."""
+    found = certified(tables=60, prompts=96, new=96, over_base=True, seed=1)
+    assert found.shown > 40
+    assert found.broken <= 6  # 5% of 60 is 3; more than 6 has a probability of 3% at that rate
+
+
+def test_what_cannot_be_certified_says_why():
+    table = held_out()
+    with pytest.raises(InputError, match="holds no prompts out"):
+        table_samples(make_table())
+    with pytest.raises(InputError, match="were solved on"):
+        table_samples(table, make_table(prompts=40))
+    with pytest.raises(InputError, match="expected 8 or more"):
+        table_samples(replace(table, held_out=np.arange(120) < 3))
+    with pytest.raises(InputError, match="0 targets"):
+        certificate(table, [np.nan] * 4)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "table.parquet"
+    save(held_out(), path)
+    targets = ["--target", "humor=+0.3sd", "--target", "positivity@Stories=-0.3sd"]
+    assert main(["certify", str(path), *targets, "--over-base", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["outcome"] == "certified"
+    assert found["promised"]["humor"] == pytest.approx(found["asked"]["humor"])
+    assert found["measured"]["humor"] > found["promised"]["humor"]
+    assert found["candidates"] == 16
+    assert main(["certify", str(path), "--target", "humor=+0.3sd"]) == 0
+    assert "chooses among 16 candidates" in capsys.readouterr().out
+    assert main(["certify", str(path), "--target", "humor=99"]) == 0
+    assert "this is the nearest one" in capsys.readouterr().out
+    # Fresh replies of a file: other prompts, with a column of their own numbers.
+    other = make_table(prompts=40, candidates=8, seed=5)
+    save(replace(other, prompts=tuple(f"Another {text}" for text in other.prompts)), tmp_path / "fresh.parquet")
+    fresh = ["--fresh", str(tmp_path / "fresh.parquet")]
+    assert main(["certify", str(path), *targets, *fresh, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["candidates"] == 8
+    assert main(["certify", str(path), "--target", "humor=1", "--level", "2"]) == 2
+    assert "expected a number between 0 and 1" in capsys.readouterr().err
