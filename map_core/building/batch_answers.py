@@ -105,6 +105,7 @@ class AnswerFile:
                 "least_ess": request.least_ess,
                 "most_candidates": request.most_candidates,
                 **({"floors": dict(request.floors)} if request.floors else {}),
+                **({} if request.headroom is None else {"headroom": request.headroom}),
             },
         } | self._more
 

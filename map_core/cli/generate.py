@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from map_core.service.records import outcome_record
 
 if TYPE_CHECKING:
     from map_core.analysis.generation_weights import GenerationWeights
+    from map_core.analysis.headroom import Headroom
     from map_core.engines.base import Engine
     from map_core.generation.choice import FloorCheck
     from map_core.scoring import Scorer
@@ -82,12 +83,20 @@ if TYPE_CHECKING:
 )
 @candidates_option("Replies to choose from.")
 @click.option(
+    "--exact-within",
+    type=float,
+    metavar="SHARE",
+    help="Draw --candidates at a time until the pick is that of the exact tilt, but for this share of the replies, "
+    "judged on TABLE: 0.02, for example. A palette near the base model takes few, a distant one many.",
+)
+@click.option(
     "--until-ess",
     type=float,
     metavar="X",
-    help="Draw as many candidates again and again until X of them carry the choice (effective sample size) ...",
+    help="Draw --candidates at a time until X of them carry the choice (effective sample size). Replies fall short of "
+    "the forecast, as lucky first candidates end the draw early; --exact-within does not.",
 )
-@click.option("--most-candidates", type=click.IntRange(min=1), metavar="N", help="... or there are N.")
+@click.option("--most-candidates", type=click.IntRange(min=1), metavar="N", help="Where drawing more ends in any case.")
 @click.option(
     "--method",
     type=click.Choice(["resample", "best", "blocks"]),
@@ -135,6 +144,7 @@ def generate(
     values_file: Path | None,
     shown: str,
     candidates: int,
+    exact_within: float | None,
     until_ess: float | None,
     most_candidates: int | None,
     method: str,
@@ -176,8 +186,8 @@ def generate(
         raise click.UsageError("Give either --prompt TEXT or --prompts FILE.")
     if (prompts is None) != (out is None):
         raise click.UsageError("--prompts FILE and --out FILE belong together.")
-    if (until_ess is None) != (most_candidates is None):
-        raise click.UsageError("--until-ess X and --most-candidates N belong together.")
+    if (until_ess is None and exact_within is None) != (most_candidates is None):
+        raise click.UsageError("--exact-within SHARE or --until-ess X, and --most-candidates N belong together.")
     by_value = read_weights((*weights, *more_weights))
     if targets and by_value:
         raise click.UsageError("Give either targets or weights.")
@@ -190,6 +200,9 @@ def generate(
     most = most_candidates or candidates
     aim = _aim(table, targets, most, scoring.scorable_values(own), cohorts) if targets else None
     kept = _floors(table, floors)
+    headroom = None
+    if exact_within is not None:
+        headroom = _headroom(table, dict(aim.weights) if aim else by_value, exact_within)
     if shown == "all":
         names = scoring.scorable_values(own)
     else:
@@ -211,6 +224,7 @@ def generate(
             method=Method(method),
             block=block,
             least_ess=until_ess,
+            headroom=None if headroom is None else headroom.nats,
             most_candidates=most_candidates,
             floors=kept,
         )
@@ -235,6 +249,11 @@ def generate(
         from map_core.text.generation_weights import generation_notes
 
         notes = generation_notes(aim.facts)
+    if headroom is not None:
+        notes += (
+            "Candidates are drawn until no further one could be picked, which takes "
+            f"{headroom.candidates:,.0f} on average over the prompts of the table, or until there are {most:,}.",
+        )
     for note in () if as_json else notes:
         click.echo(note, err=True)
     began = time.perf_counter()
@@ -244,6 +263,8 @@ def generate(
     more: dict[str, Any] = {"model": opened.info.model, "engine": opened.info.as_dict()}
     if aim:
         more["palette"] = {"asked": aim.asked, "targets": aim.targets, "verdict": aim.verdict, "notes": list(notes)}
+    if headroom is not None:
+        more["exact_within"] = asdict(headroom)
     if out:
         from map_core.building.batch_answers import AnswerFile
 
@@ -276,6 +297,17 @@ def _aim(
     known = read_cohorts(opened.table, cohorts)
     solver = GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scored)
     return solver.solve(palette.levels, candidates, known)
+
+
+def _headroom(table: Path, weights: Mapping[str, float], within: float) -> Headroom:
+    """Return how far above the mean candidates of these weights count, judged on the table."""
+    from map_core.analysis.headroom import headroom_for
+    from map_core.cli.inputs import open_table
+
+    try:
+        return headroom_for(open_table(table, None, None).table, weights, within)
+    except InputError as error:
+        raise click.UsageError(f"--exact-within: {error}") from error
 
 
 def _floors(table: Path, pairs: tuple[str, ...]) -> dict[str, float]:

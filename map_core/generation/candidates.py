@@ -120,4 +120,5 @@ def choose_by_weights(
         log_offsets=log_offsets,
         best=request.method is Method.BEST,
         base=request.base,
+        headroom=request.headroom,
     )

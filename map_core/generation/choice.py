@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 from map_core.core.softmax import softmax
 from map_core.errors import InputError
 
-# The two picks have random streams of their own: the base reply is known before the first token is drawn,
+# Each pick has a random stream of its own: the base reply is known before the first token is drawn,
 # and drawing it must not move the aligned pick.
-_BASE_STREAM, _ALIGNED_STREAM = 0xBA5E, 0xA119
+_BASE_STREAM, _ALIGNED_STREAM, _RACE_STREAM = 0xBA5E, 0xA119, 0x4ACE
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Choice:
         picked: the candidate drawn with these probabilities.
         base: the candidate drawn uniformly from the same K, see :func:`base_pick`.
         floors: what floors for every reply came to; None without any.
+        decided: no further candidate could be picked, see :func:`race`; None where the pick was no race.
     """
 
     probabilities: tuple[float, ...]
@@ -75,12 +76,17 @@ class Choice:
     picked: int
     base: int
     floors: FloorCheck | None = None
+    decided: bool | None = None
 
     @property
     def more_would_help(self) -> bool:
-        """Too few candidates carry the choice (fewer than 4, or a quarter of K below 16), or none meets the floors."""
+        """Too few candidates carry the choice (fewer than 4, or a quarter of K below 16), or none meets the floors.
+
+        Where the pick was a race, a further candidate could still win it.
+        """
         unmet = self.floors is not None and not self.floors.met
-        return unmet or self.ess < least_carrying(len(self.probabilities))
+        open_still = self.ess < least_carrying(len(self.probabilities)) if self.decided is None else not self.decided
+        return unmet or open_still
 
 
 def least_carrying(candidates: int) -> float:
@@ -114,6 +120,7 @@ def choose(
     log_offsets: ArrayLike | None = None,
     best: bool = False,
     base: int | None = None,
+    headroom: float | None = None,
 ) -> Choice:
     """Pick one of K candidates with probability softmax_k(lambda . r_k - offset_k), in log space.
 
@@ -129,6 +136,7 @@ def choose(
             that is not to be chosen from. None for zeros.
         best: pick the most probable candidate and not one at random; the numbers stay those of the softmax.
         base: the base candidate, when it is known; :func:`base_pick` of all candidates otherwise.
+        headroom: nats; pick by :func:`race` instead, which also says whether more candidates could change the pick.
 
     Raises:
         InputError: no candidate that can be chosen, shapes that do not match, a reward or weight that is not finite.
@@ -173,15 +181,53 @@ def choose(
     probabilities[eligible] = distribution.probabilities
     # Offsets are part of the scores and not of what the choice spends against the base model.
     kl = distribution.expectation(gains) - distribution.log_mean if paid[eligible].any() else distribution.kl
+    decided: bool | None = None
+    if best:
+        picked = int(np.argmax(probabilities))
+    elif headroom is None:
+        picked = _draw(probabilities, _stream(seed, _ALIGNED_STREAM))
+    else:
+        # Waiting times belong to candidates, so that those of the first ones stay when more are drawn.
+        waits = np.asarray(_stream(seed, _RACE_STREAM).standard_exponential(count))[eligible]
+        winner, decided = race(scores, headroom, waits)
+        picked = int(np.flatnonzero(eligible)[winner])
     return Choice(
         probabilities=tuple(probabilities.tolist()),
         log_z=offset + distribution.log_mean,
         ess=distribution.effective_sample_size,
         kl=kl,
         error=distribution.standard_error(gains),
-        picked=int(np.argmax(probabilities)) if best else _draw(probabilities, _stream(seed, _ALIGNED_STREAM)),
+        picked=picked,
         base=base_pick(count, seed) if base is None else base,
+        decided=decided,
     )
+
+
+def race(scores: np.ndarray, headroom: float, waits: np.ndarray) -> tuple[int, bool]:
+    """Pick one of the first candidates of an endless row so that drawing the others could not change the pick.
+
+    Candidates arrive at the times t_1 < t_2 < ... of a Poisson process, and the one with the least t_k / w_k wins,
+    where w_k = exp(min(score_k, mean score + headroom)). Over the endless row the winner is distributed exactly as the
+    base model times w; and once the winner's t / w is below t_K / (largest w), no later candidate can win. So drawing
+    may stop there without a bias, although when it stops depends on the scores. Two things are approximate: scores
+    above the bound count as the bound (:func:`map_core.analysis.headroom.headroom_for` says how much that can change),
+    and the mean is that of the candidates so far.
+
+    Args:
+        scores: (candidate,) lambda . r in nats, in the order in which they were drawn.
+        headroom: nats above the mean score that count.
+        waits: (candidate,) exponential waiting times between arrivals, of mean 1.
+
+    Returns:
+        The winner so far, and whether no further candidate can win.
+
+    Source: Maddison, A Poisson process model for Monte Carlo, 2016 (arXiv 1602.05986).
+    """
+    arrivals = np.log(np.cumsum(waits))
+    bound = float(scores.mean()) + headroom
+    keys = arrivals - np.minimum(scores, bound)
+    winner = int(np.argmin(keys))
+    return winner, bool(keys[winner] <= arrivals[-1] - bound)
 
 
 def _draw(probabilities: np.ndarray, stream: np.random.Generator) -> int:

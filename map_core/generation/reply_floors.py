@@ -32,6 +32,7 @@ def choose_above_floors(
     log_offsets: np.ndarray | None = None,
     best: bool = False,
     base: int | None = None,
+    headroom: float | None = None,
 ) -> Choice:
     """Pick one of K candidates by the weights among those that meet the floors, or among the nearest.
 
@@ -44,6 +45,7 @@ def choose_above_floors(
         log_offsets: as for :func:`map_core.generation.choice.choose`.
         best: likewise.
         base: likewise.
+        headroom: likewise.
 
     Returns:
         The choice, with its nats from the even choice among all candidates; ``floors`` says what was met.
@@ -56,7 +58,7 @@ def choose_above_floors(
         >>> choice.probabilities, choice.floors.met
         ((0.0, 1.0), True)
     """
-    free = choose(columns, weights, seed, log_offsets=log_offsets, best=best, base=base)
+    free = choose(columns, weights, seed, log_offsets=log_offsets, best=best, base=base, headroom=headroom)
     known = {name: floor for name, floor in floors.items() if name in rewards}
     if not known:
         return free
@@ -69,7 +71,8 @@ def choose_above_floors(
         return free
     met = scored & (missing == 0.0).all(axis=1)
     allowed = met if met.any() else scored & _nearest(missing, table[scored], scored)
-    kept = choose(columns, weights, seed, log_offsets=np.where(allowed, paid, math.inf), best=best, base=base)
+    offsets = np.where(allowed, paid, math.inf)
+    kept = choose(columns, weights, seed, log_offsets=offsets, best=best, base=base, headroom=headroom)
     # Measured against all candidates and not against the allowed ones alone.
     log_share = math.log(int(allowed.sum()) / int(eligible.sum()))
     picked = missing[kept.picked]

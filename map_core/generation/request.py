@@ -61,6 +61,9 @@ class GenerationRequest:
             draws K once.
         least_ess: goal of drawing more: effective sample size of the choice.
         largest_error: goal of drawing more: standard error of the expected lambda . r over the candidates, in nats.
+        headroom: goal of drawing more, with the method "resample": no further candidate can be picked, where lambda . r
+            more than so many nats above the mean of the candidates counts no more than that; see
+            :func:`map_core.generation.choice.race` and :mod:`map_core.analysis.headroom`.
         beginning: how every reply begins; replies go on from there and are scored with it.
         verbatim: the prompt is all that the model reads, without its chat template, system message and history.
         own: how values that are not built in are scored, as a table's metadata records it
@@ -87,6 +90,7 @@ class GenerationRequest:
     most_candidates: int | None = None
     least_ess: float | None = None
     largest_error: float | None = None
+    headroom: float | None = None
     beginning: str = ""
     verbatim: bool = False
     own: tuple[Specification, ...] = ()
@@ -122,6 +126,8 @@ class GenerationRequest:
         self._check_goals()
 
     def _check_goals(self) -> None:
+        if self.headroom is not None and self.method is not Method.RESAMPLE:
+            raise InputError(f"headroom is for the method 'resample'; the method is {self.method.value!r}.")
         if self.most_candidates is None:
             return
         if self.method not in (Method.RESAMPLE, Method.BEST):
@@ -130,9 +136,10 @@ class GenerationRequest:
             raise InputError(
                 f"most_candidates is {self.most_candidates}; expected at least the {self.candidates} of the first draw."
             )
-        if self.least_ess is None and self.largest_error is None:
-            raise InputError("most_candidates needs a goal; give least_ess or largest_error.")
-        for name, goal in (("least_ess", self.least_ess), ("largest_error", self.largest_error)):
+        goals = {"least_ess": self.least_ess, "largest_error": self.largest_error, "headroom": self.headroom}
+        if not any(goal is not None for goal in goals.values()):
+            raise InputError("most_candidates needs a goal; give headroom, least_ess or largest_error.")
+        for name, goal in goals.items():
             if goal is not None and not 0.0 < goal < math.inf:
                 raise InputError(f"{name} is {goal}; expected a number above 0.")
 

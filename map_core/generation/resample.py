@@ -4,7 +4,9 @@ Partial replies are scored now and then so that people see a leader early. That 
 (:data:`PROVISIONAL_SHARE` of the sampling time); replies that have ended are scored on the way in any case. What is
 picked depends on the complete replies alone, and so on the request (up to the rounding of a scorer's batches) and
 never on how fast the machine was. Drawing more until a goal is met makes the number of candidates depend on their
-rewards; the estimates stay consistent and are no longer exactly those of a fixed K.
+rewards. A race (:func:`map_core.generation.choice.race`) stops without a bias. An effective sample size or an error
+does not: lucky first candidates end the draw early, and the aligned reply falls short of the tilt's level on average,
+which is said.
 
 Where there are more candidates than the engine draws in one go (:attr:`map_core.engines.base.Engine.at_once`), they are
 drawn a block of candidates after the other and scored in between, so that other requests get their turn. A candidate's
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
 PROVISIONAL_STEPS = 16
 #: ... as long as that costs no more than this share of the time that sampling is expected to take.
 PROVISIONAL_SHARE = 0.2
+#: The note of a draw that stopped at an effective sample size or an error.
+STOPPED_BY_REWARDS = (
+    "When drawing stopped depended on the candidates' scores, so replies fall a little short of the forecast on "
+    "average."
+)
 
 
 def sample_whole(
@@ -62,7 +69,9 @@ def sample_whole(
         choice = choose_by_weights(rewards, request, weights, len(replies))
         if len(replies) >= most or _goals_met(request, choice):
             break
-    yield finished_event(buffer, scoring, replies, rewards, choice, (0.0,) * len(replies))
+    biased = request.least_ess is not None or request.largest_error is not None
+    notes = [STOPPED_BY_REWARDS] if biased and request.candidates < len(replies) < most else []
+    yield finished_event(buffer, scoring, replies, rewards, choice, (0.0,) * len(replies), *notes)
 
 
 def _draw(
@@ -113,5 +122,8 @@ def _numbered(token: Token, first: int) -> Token:
 
 
 def _goals_met(request: GenerationRequest, choice: Choice) -> bool:
-    enough = request.least_ess is None or choice.ess >= request.least_ess
-    return enough and (request.largest_error is None or choice.error <= request.largest_error)
+    return (
+        (request.least_ess is None or choice.ess >= request.least_ess)
+        and (request.largest_error is None or choice.error <= request.largest_error)
+        and (request.headroom is None or bool(choice.decided))
+    )

@@ -164,6 +164,7 @@ class Generation:
                 log_offsets=self._log_offsets if done else np.where(np.isinf(self._log_offsets), math.inf, 0.0),
                 best=self.request.method is Method.BEST,
                 base=self._base,
+                headroom=self.request.headroom,
             )
         except InputError:  # no candidate can be scored, or sums beyond the largest number
             return None

@@ -124,6 +124,7 @@ def _chosen(choice: Choice | None, candidates: list[dict[str, Any]], complete: b
         "log_z": None if choice is None else choice.log_z,
         "error": None if choice is None else choice.error,
         "more_would_help": None if choice is None else choice.more_would_help,
+        **({} if choice is None or choice.decided is None else {"decided": choice.decided}),
         **({} if choice is None or choice.floors is None else {"floors": choice.floors.as_dict()}),
     }
 

@@ -105,6 +105,10 @@ def test_text_streams_both_replies(arguments: list[str], capsys: pytest.CaptureF
         (["--prompts", "prompts.txt"], 2, "either --prompt TEXT or --prompts FILE"),
         (["--out", "replies.jsonl"], 2, "belong together"),
         (["--until-ess", "3"], 2, "belong together"),
+        (["--exact-within", "0.02"], 2, "belong together"),
+        (["--exact-within", "1.5", "--most-candidates", "9"], 2, "between 0 and 1"),
+        (["--weights", "sarcasm=1", "--exact-within", "0.1", "--most-candidates", "9"], 2, "no value 'sarcasm'"),
+        (["--method", "best", "--exact-within", "0.1", "--most-candidates", "9"], 2, "the method 'resample'"),
         (["--until-ess", "nan", "--most-candidates", "9"], 2, "least_ess is nan"),
         (["--until-ess", "3", "--most-candidates", "2"], 2, "at least the 4"),
         (["--method", "blocks", "--until-ess", "3", "--most-candidates", "9"], 2, "whole replies only"),
@@ -174,6 +178,9 @@ def test_methods_and_more_candidates(arguments: list[str], capsys: pytest.Captur
     assert len(grown["candidates"]) == 10  # type: ignore[arg-type]
     assert grown["candidates"][:4] != plain["candidates"]  # type: ignore[index]
     assert [c["reply"] for c in grown["candidates"][:4]] == [c["reply"] for c in plain["candidates"]]  # type: ignore
+    raced = run_json([*steered, "--candidates", "2", "--exact-within", "0.05", "--most-candidates", "40"], capsys)
+    assert raced["decided"] is (len(raced["candidates"]) < 40)  # type: ignore[arg-type]
+    assert raced["exact_within"]["within"] == 0.05  # type: ignore[index,call-overload]
     single = run_json([*steered, "--candidates", "1"], capsys)
     assert (single["kl"], single["log_k"], single["more_would_help"]) == (0.0, 0.0, True)
     many = run_json([*steered, "--candidates", "1000", "--max-new-tokens", "2"], capsys)

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from map_core.errors import InputError
-from map_core.generation.choice import base_pick, choose
+from map_core.generation.choice import base_pick, choose, race
 
 
 def test_two_candidates_by_hand() -> None:
@@ -140,3 +140,12 @@ def test_bad_seed_and_no_candidates() -> None:
         base_pick(4, -1)
     with pytest.raises(InputError, match="candidates is 0"):
         base_pick(0, 1)
+
+
+def test_a_race_caps_scores_at_the_headroom():
+    # The second candidate arrives at 1.1 and counts exp(mean + headroom) = e of its exp(4); the row ends at 1.2.
+    scores, waits = np.array([0.0, 4.0, -1.0]), np.array([0.5, 0.6, 0.1])
+    assert race(scores, 0.0, waits) == (1, True)
+    slow = np.array([0.3, 5.0, 0.1])
+    assert race(scores, 0.0, slow)[0] == 0
+    assert race(scores, 10.0, slow) == (1, False)

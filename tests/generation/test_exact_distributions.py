@@ -20,6 +20,7 @@ from map_core.engines.draw_request import DrawRequest
 from map_core.generation.choice import base_pick
 from map_core.generation.events import Finished, Resampled, Tokens
 from map_core.generation.request import GenerationRequest, Method
+from map_core.generation.resample import STOPPED_BY_REWARDS
 from map_core.generation.sampler import generation_events
 from map_core.service.generation import Generation
 from map_core.service.messages import GenerationEvent, from_json, to_json
@@ -227,6 +228,42 @@ def test_drawing_more_keeps_the_first_candidates_and_the_base_pick() -> None:
         assert len(more.replies) % 3 == 0
     error = run(1, 2, Method.RESAMPLE, most_candidates=64, largest_error=0.2)
     assert error.choice.error <= 0.2 or len(error.replies) == 64
+
+
+#: Above any candidate's distance from the mean of any others, so that nothing is ever cut.
+ALL_COUNTS = WEIGHT * (max(map(reward, every_reply(LENGTH))) - min(map(reward, every_reply(LENGTH))))
+
+
+@pytest.mark.slow
+def test_a_race_picks_from_the_tilted_distribution_itself() -> None:
+    """Not from that of K candidates, which chi-square would tell from it."""
+    ends = [run(seed, 3, Method.RESAMPLE, most_candidates=400, headroom=ALL_COUNTS) for seed in range(2000)]
+    assert all(end.choice.decided for end in ends)
+    assert_follows(Counter(name(end.replies[end.choice.picked]) for end in ends), tilted()[0])
+    assert_follows(Counter(name(end.replies[end.choice.base]) for end in ends), every_reply(LENGTH))
+
+
+def test_a_race_ends_where_no_later_candidate_can_win() -> None:
+    for seed in range(40):
+        end = run(seed, 1, Method.RESAMPLE, most_candidates=400, headroom=ALL_COUNTS)
+        longer = run(seed, 400, Method.RESAMPLE, headroom=ALL_COUNTS)
+        assert longer.replies[: len(end.replies)] == end.replies
+        assert longer.choice.picked == end.choice.picked
+        if len(end.replies) > 1:
+            earlier = run(seed, len(end.replies) - 1, Method.RESAMPLE, headroom=ALL_COUNTS)
+            assert earlier.choice.decided is False
+            assert earlier.choice.more_would_help
+
+
+@pytest.mark.slow
+def test_a_draw_that_stops_at_an_effective_sample_size_is_biased_and_says_so() -> None:
+    ends = [run(seed, 2, Method.RESAMPLE, most_candidates=40, least_ess=1.9) for seed in range(1500)]
+    drawn = Counter(name(end.replies[end.choice.picked]) for end in ends)
+    exact, _ = tilted()
+    assert sum(abs(drawn[outcome] / len(ends) - p) for outcome, p in exact.items()) / 2 > 0.1
+    stopped = [end for end in ends if 2 < len(end.replies) < 40]
+    assert stopped
+    assert all(STOPPED_BY_REWARDS in end.notes for end in stopped)
 
 
 # Block by block.

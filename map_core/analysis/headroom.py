@@ -1,0 +1,91 @@
+"""How far above the mean a candidate counts when drawing goes on until no further one could be picked.
+
+A generator that draws until no further candidate can win (:func:`map_core.generation.choice.race`) caps weights at
+exp(mean + headroom). The capped tilt differs from the tilt itself, in total variation on a prompt, by at most
+
+    delta(h) = E_p0 (exp(g) - exp(mean g + h))+ / Z,    g = lambda . r, Z = E_p0 exp(g),
+
+since capping lowers Z too and so takes mass from the capped replies alone. delta falls as h rises; the draw ends after
+exp(mean g + h) / Z' candidates on average, Z' with capped weights. Constraint: a table in memory and numbers; no model.
+
+Source: the bound is that of rejection sampling; Maddison, 2016 (arXiv 1602.05986), for the race.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.generation.weighted_rewards import scored_values, weighted_rewards
+
+#: The least headroom, in nats: where all replies weigh nearly alike the first one may be taken.
+LEAST = 1e-3
+#: A number of candidates beyond e to this is given as that.
+LARGEST_LOG = 700.0
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """How far above the mean candidates count, and what that comes to on a table.
+
+    Args:
+        nats: the headroom.
+        within: share of the replies, at most, that would be others under the exact tilt; on average over prompts.
+        candidates: that a draw takes on average over prompts.
+    """
+
+    nats: float
+    within: float
+    candidates: float
+
+
+def headroom_for(table: RewardTable, weights: Mapping[str, float], within: float) -> Headroom:
+    """Return the least headroom at which a pick is that of the exact tilt but for a share of the replies.
+
+    Args:
+        table: replies of the base model, several a prompt; held-out prompts do not count.
+        weights: lambda by value, or by a share or tail of one, 1/reward.
+        within: the share, between 0 and 1, on average over prompts.
+
+    Raises:
+        InputError: a value that the table does not have, one reply a prompt, or a share out of range.
+
+    Example:
+        >>> table = RewardTable(("calm",), np.array([[0.0], [1.0]]), np.array([0, 2]), ("1",), ("Hi",), ("",))
+        >>> round(headroom_for(table, {"calm": np.log(3.0)}, 0.25).nats, 3)  # weights 1 and 3 become 1 and 2
+        0.144
+    """
+    if not 0.0 < within < 1.0:
+        raise InputError(f"The share of replies is {within}; expected a number between 0 and 1, such as 0.02.")
+    table = table.without_held_out()
+    if table.candidates.min() < 2:
+        raise InputError("A prompt of the table has one reply; expected several, as they say how far replies differ.")
+    unknown = [name for name in scored_values(tuple(weights)) if name not in table.values]
+    if unknown:
+        raise InputError(f"The table has no value {', '.join(map(repr, unknown))}; it has {', '.join(table.values)}.")
+    rewards = {name: table.rewards[:, j].tolist() for j, name in enumerate(table.values)}
+    columns, lam = weighted_rewards(rewards, weights, len(table.rewards))
+    starts, replies = table.offsets[:-1], table.candidates
+    gains = columns @ np.array(lam)
+    above = gains - np.repeat(np.add.reduceat(gains, starts) / replies, replies)
+    prompt_weights = np.ones(len(replies)) if table.prompt_weights is None else table.prompt_weights
+    prompt_weights = prompt_weights / prompt_weights.sum()
+    # Relative to each prompt's best reply, so that nothing overflows.
+    best = np.maximum.reduceat(above, starts)
+    shares = np.exp(above - np.repeat(best, replies))
+    totals = np.add.reduceat(shares, starts)
+
+    def lost(nats: float) -> float:
+        capped = np.exp(np.minimum(above, nats) - np.repeat(best, replies))
+        return float(prompt_weights @ (1.0 - np.add.reduceat(capped, starts) / totals))
+
+    highest = float(best.max())
+    nats = LEAST if highest <= LEAST or lost(LEAST) <= within else brentq(lambda h: lost(h) - within, LEAST, highest)
+    capped = np.add.reduceat(np.exp(np.minimum(above, nats) - np.repeat(best, replies)), starts)
+    candidates = prompt_weights @ np.exp(np.minimum(nats - best + np.log(replies / capped), LARGEST_LOG))
+    return Headroom(float(nats), within, float(candidates))

@@ -1,0 +1,62 @@
+"""The headroom of a race: what capping changes, on a table small enough to be gone through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from map_core.analysis.headroom import LEAST, headroom_for
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+
+REWARDS = np.array([[0.0], [1.0], [3.0], [2.0], [2.5]])
+TABLE = RewardTable(("calm",), REWARDS, np.array([0, 3, 5]), ("1", "2"), ("Hi", "Ho"), ("", ""))
+
+
+@pytest.mark.parametrize("within", [0.01, 0.1, 0.3])
+def test_the_capped_tilt_differs_by_no_more_and_takes_so_many_candidates(within: float) -> None:
+    headroom = headroom_for(TABLE, {"calm": 1.5}, within)
+    distances, candidates = [], []
+    for rewards in (REWARDS[:3, 0], REWARDS[3:, 0]):
+        weights = np.exp(1.5 * rewards)
+        bound = np.exp(1.5 * rewards.mean() + headroom.nats)
+        capped = np.minimum(weights, bound)
+        distances.append(np.abs(weights / weights.sum() - capped / capped.sum()).sum() / 2)
+        candidates.append(bound / capped.mean())
+    assert 0.0 < np.mean(distances) <= within
+    assert headroom.candidates == pytest.approx(np.mean(candidates))
+
+
+def test_the_smaller_the_share_the_more_candidates() -> None:
+    few, many = (headroom_for(TABLE, {"calm": 1.5}, within) for within in (0.2, 0.01))
+    assert few.nats < many.nats
+    assert few.candidates < many.candidates
+
+
+def test_weights_of_nothing_take_one_candidate() -> None:
+    headroom = headroom_for(TABLE, {}, 0.02)
+    assert (headroom.nats, headroom.candidates) == (LEAST, pytest.approx(1.0, abs=2 * LEAST))
+
+
+def test_large_rewards_do_not_overflow() -> None:
+    far = RewardTable(("calm",), 1e6 * REWARDS, TABLE.offsets, ("1", "2"), ("Hi", "Ho"), ("", ""))
+    assert headroom_for(far, {"calm": 1.5e-6}, 0.1).nats == pytest.approx(headroom_for(TABLE, {"calm": 1.5}, 0.1).nats)
+    assert np.isfinite(headroom_for(far, {"calm": 1.0}, 0.1).nats)
+
+
+def test_a_share_of_a_value_is_a_column_like_another() -> None:
+    share = headroom_for(TABLE, {"calm>=1.0": 1.0}, 0.05)
+    column = RewardTable(("calm",), (REWARDS >= 1.0).astype(float), TABLE.offsets, ("1", "2"), ("Hi", "Ho"), ("", ""))
+    assert share == headroom_for(column, {"calm": 1.0}, 0.05)
+
+
+def test_what_cannot_be_judged_is_refused() -> None:
+    single = RewardTable(("calm",), REWARDS, np.arange(6), tuple("12345"), tuple("abcde"), ("",) * 5)
+    for table, weights, within, why in (
+        (TABLE, {"calm": 1.0}, 0.0, "between 0 and 1"),
+        (TABLE, {"calm": 1.0}, float("nan"), "between 0 and 1"),
+        (TABLE, {"wit": 1.0}, 0.1, "no value 'wit'; it has calm"),
+        (single, {"calm": 1.0}, 0.1, "one reply"),
+    ):
+        with pytest.raises(InputError, match=why):
+            headroom_for(table, weights, within)
