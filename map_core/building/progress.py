@@ -59,6 +59,8 @@ class Progress:
         seconds: time spent on this stage in this run.
         estimate: what is left of the build; in one report only, as soon as it can be told.
         unit: what is counted, in the plural.
+        figures: further plain JSON values that are known by now, such as a tuning's losses; those of a later report
+            replace these, name by name.
     """
 
     stage: str
@@ -68,6 +70,7 @@ class Progress:
     seconds: float
     estimate: BuildEstimate | None = None
     unit: str = "prompts"
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rate(self) -> float | None:
@@ -116,13 +119,13 @@ class ProgressFile:
     """The file that a build writes while it works, for a page or a script that watches.
 
     JSON, replaced as a whole: ``state`` ("running", "done", "stopped", "failed"), ``stage`` ("starting", "sampling",
-    "scoring", "writing"), ``done``, ``total`` and ``resumed`` in prompts, ``rate`` in prompts a minute and
+    "scoring", "writing"), ``done``, ``total`` and ``resumed`` in ``unit`` ("prompts"), ``rate`` a minute and
     ``seconds_left`` of this stage (null while unknown), ``pid``, ``pid_started`` and ``pid_ticks`` (the process
     and when it began, see :class:`map_core.core.child_process.ProcessIdentity`),
     ``began``, ``updated`` and ``ended`` (all times in seconds since 1970), ``out``, ``estimate`` (the fields of
     :class:`BuildEstimate`, null until it is known), ``error`` (in words, null unless
     failed), ``notes`` (sentences that a person should read), ``questions`` (what has to be decided first, see
-    :class:`map_core.data.importing.questions.Question`) and what ``more`` says.
+    :class:`map_core.data.importing.questions.Question`), ``figures`` (see :class:`Progress`) and what ``more`` says.
 
     Args:
         path: the file; its folder must be there.
@@ -140,12 +143,14 @@ class ProgressFile:
         self._notes: tuple[str, ...] = ()
         self._estimate: BuildEstimate | None = None
         self._questions: list[Mapping[str, Any]] = []
+        self._figures: dict[str, Any] = {}
         self._process = ProcessIdentity.of(os.getpid()).as_dict()
         self._write("running")
 
     def __call__(self, progress: Progress) -> None:
         """Take a report; write it at each stage's start and end, and at most every :data:`WRITE_INTERVAL` seconds."""
         self._estimate = progress.estimate or self._estimate
+        self._figures |= progress.figures
         turned = progress.estimate or progress.stage != self._last.stage or progress.done == progress.total
         self._last = progress
         if turned or time.monotonic() - self._written >= WRITE_INTERVAL:
@@ -171,6 +176,7 @@ class ProgressFile:
             "stage": last.stage,
             "done": last.done,
             "total": last.total,
+            "unit": last.unit,
             "resumed": last.resumed,
             "rate": last.rate,
             "seconds_left": last.seconds_left if state == "running" else None,
@@ -183,6 +189,7 @@ class ProgressFile:
             "error": error,
             "notes": list(self._notes),
             "questions": self._questions,
+            "figures": self._figures,
             **self.more,
         }
         self._written = time.monotonic()

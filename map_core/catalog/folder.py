@@ -7,7 +7,6 @@ its file's footer and one column; that of another program is counted once as loa
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,16 +14,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from map_core.core.kept_folder import SETTING, kept_folder
 from map_core.data import table_file
 from map_core.data.table_format import load_metadata
 from map_core.errors import InputError
 
-SETTING = "VALUE_PALETTE_TABLES"
 #: The longest name.
 MAX_TABLE_NAME = 60
 #: Bytes of memory that a table takes in the app for each byte of its columns: its texts one by one, and its numbers.
@@ -69,8 +67,7 @@ def folder() -> Path:
     Raises:
         InputError: it cannot be made.
     """
-    chosen = os.environ.get(SETTING)
-    path = Path(chosen) if chosen else platformdirs.user_data_path("value-palette") / "tables"
+    path = kept_folder()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

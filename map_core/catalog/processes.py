@@ -1,4 +1,4 @@
-"""Builds and imports as processes of their own: begun, watched, stopped and resumed, by any viewer.
+"""Builds, imports and tunings as processes of their own: begun, watched, stopped and resumed, by any viewer.
 
 A folder a piece of work, ``.making/NAME`` beside the tables: the command, what was handed in, what the process says,
 and its progress file. All that is known is read from there, so an app that was killed knows on its next start what
@@ -16,7 +16,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.child_process import ProcessIdentity, start_detached
 from map_core.core.limits import BUILDS, BUILDS_OF_VISIT, BUILDS_WAITING
 from map_core.errors import InputError
+from map_core.models.tuned import is_finished, tuned_folder
 
 #: Seconds between two looks at whether work that waits can start.
 LOOK_SECONDS = 1.0
@@ -39,6 +40,10 @@ LOOK_SECONDS = 1.0
 LOG_LINES = 12
 #: How much lower the priority of a build is than that of the app, so that pages answer and replies are written.
 NICENESS = 15
+
+
+#: The kind of work that makes a tuned model, in a folder, and no table.
+TUNE = "tune"
 
 
 class TableJobState(StrEnum):
@@ -54,16 +59,16 @@ class TableJobState(StrEnum):
 
 @dataclass(frozen=True)
 class TableJob:
-    """A table that is being made.
+    """A table that is being made, or a model that is being tuned.
 
     Args:
-        name: of the table.
-        kind: "build", "import" or "extend".
+        name: of the table or the model.
+        kind: "build", "import", "extend" or :data:`TUNE`.
         about: what was asked for, plain values to show.
         state: see :class:`TableJobState`.
-        stage: "starting", "reading", "sampling", "scoring" or "writing".
+        stage: "starting", "reading", "sampling", "scoring" or "writing"; of a tuning "tuning" or "checking".
         done, total: of this stage; both 0 while unknown.
-        unit: "prompts" or "%".
+        unit: "prompts", "steps" or "%".
         rate: units a minute; None while unknown.
         seconds_left: of this stage; None while unknown.
         notes: sentences that a person should read.
@@ -72,6 +77,8 @@ class TableJob:
         questions: what has to be decided before it can be done, as plain values, see
             :class:`map_core.data.importing.questions.Question`.
         place: in the order of those that wait, from 1; 0 where it does not wait.
+        figures: what is known by now besides, see :class:`map_core.building.progress.Progress`.
+        options: the options and arguments of its command.
     """
 
     name: str
@@ -89,6 +96,8 @@ class TableJob:
     error: str
     questions: tuple[Mapping[str, Any], ...] = ()
     place: int = 0
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     @property
     def going_on(self) -> bool:
@@ -101,14 +110,24 @@ def job_folder(name: str) -> Path:
     return folder() / ".making" / clean_name(name)
 
 
+def out_of(name: str, kind: str) -> Path:
+    """Return what a piece of work makes: a table's file, or a tuned model's folder."""
+    return tuned_folder(clean_name(name)) if kind == TUNE else path_of(name)
+
+
 def free_name(stem: str) -> str:
-    """Return a name that no table has and no work is on: the stem, or the stem with a number.
+    """Return a name that no table and no tuned model has and no work is on: the stem, or the stem with a number.
 
     Raises:
         InputError: the stem can be no name.
     """
     names = (stem, *(f"{stem} {n}" for n in range(2, 1000)))
-    return next(name for name in names if not path_of(name).exists() and not job_folder(name).exists())
+    return next(name for name in names if not is_taken(name) and not job_folder(name).exists())
+
+
+def is_taken(name: str) -> bool:
+    """Whether there is a table or a tuned model of this name; whose one is, so is the other."""
+    return path_of(name).exists() or tuned_folder(clean_name(name)).exists()
 
 
 def start(
@@ -120,12 +139,12 @@ def start(
     extends: bool = False,
     visitor: str = "",
 ) -> None:
-    """Start to make a table, or let it wait for its turn.
+    """Start to make a table or to tune a model, or let it wait for its turn.
 
     Args:
-        name: of the table; no other may have it.
-        kind: "build", "import" or "extend".
-        arguments: of ``python -m map_core``; {out} and {progress} stand for the table and the progress file, and
+        name: of the table or the model; no other may have it.
+        kind: "build", "import", "extend" or :data:`TUNE`.
+        arguments: of ``python -m map_core``; {out} and {progress} stand for the result and the progress file, and
             {folder}/ begins the name of a file in the work's own folder.
         about: what was asked for, plain values.
         inputs: files that the work needs, by name: their content, or a file that is moved there.
@@ -136,12 +155,14 @@ def start(
         InputError: the name is taken, by a table or by other work, too much waits already, or the disk cannot be
             written.
     """
-    out, home = path_of(name), job_folder(name)
-    if out.exists() and not extends:
-        raise InputError(f"There is a table {clean_name(name)!r} already. Choose another name.")
-    if home.exists() and status(name).state is not TableJobState.DONE:
+    home = job_folder(name)
+    if is_taken(name) and not extends:
+        what = "table" if path_of(name).exists() else "tuned model"
+        raise InputError(f"There is a {what} {clean_name(name)!r} already. Choose another name.")
+    if home.exists() and ((job := status(name)).state is not TableJobState.DONE or job.kind == TUNE):
+        what = "model" if job.kind == TUNE else "table"
         raise InputError(
-            f"A table {clean_name(name)!r} is being made already. Look at it below, or choose another name."
+            f"A {what} {clean_name(name)!r} is being made already. Look at it below, or choose another name."
         )
     _refuse_too_many(visitor)
     shutil.rmtree(home, ignore_errors=True)
@@ -218,7 +239,10 @@ def _begin(home: Path) -> None:
     request = _read(home / "request.json")
     if request is None:
         return
-    places = {"{out}": str(path_of(home.name)), "{progress}": str(home / "progress.json")}
+    out = out_of(home.name, str(request["kind"]))
+    if request["kind"] == TUNE:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    places = {"{out}": str(out), "{progress}": str(home / "progress.json")}
     arguments = [_filled(argument, places, home) for argument in request["arguments"]]
     identity = start_detached("map_core", arguments, home / "log.txt", NICENESS)
     with atomic_write(home / "process.json") as partial:
@@ -242,12 +266,12 @@ def _look_again() -> None:
         threading.Thread(target=look, name="tables that wait", daemon=True).start()
 
 
-def answer(name: str, answers: Mapping[str, str]) -> None:
+def answer(name: str, answers: Mapping[str, str | None]) -> None:
     """Answer the questions that ended a piece of work, and run its command again.
 
     Args:
         name: of the table.
-        answers: values of the options that answer them, by option.
+        answers: values of the options that answer them, by option; None takes an option back.
 
     Raises:
         InputError: there is no such work.
@@ -257,7 +281,8 @@ def answer(name: str, answers: Mapping[str, str]) -> None:
     if request is None:
         raise InputError(f"There is no work on a table {name!r} any more. Look at the list again.")
     kept = [argument for argument in request["arguments"] if argument.partition("=")[0] not in answers]
-    request["arguments"] = [*kept, *(f"{option}={value}" for option, value in answers.items())]
+    given = [f"{option}={value}" for option, value in answers.items() if value is not None]
+    request["arguments"] = [*kept, *given]
     with atomic_write(place) as partial:
         partial.write_text(json.dumps(request), encoding="utf-8")
     resume(name)
@@ -275,17 +300,24 @@ def stop(name: str) -> None:
 
 
 def discard(name: str) -> None:
-    """Forget a piece of work that is not running, and all that it has made so far; a finished table stays.
+    """Forget a piece of work that is not running, and all that it has made so far; what is finished stays.
 
     Raises:
         InputError: it is running.
     """
     home = job_folder(name)
     with waiting.order_lock(home.parent):
-        if status(name).state is TableJobState.RUNNING:
-            raise InputError(f"The table {name!r} is being made. Stop that first.")
+        job = status(name)
+        if job.state is TableJobState.RUNNING:
+            raise InputError(
+                f"{'The model' if job.kind == TUNE else 'The table'} {name!r} is being made. Stop that first."
+            )
+        out = out_of(name, job.kind)
+        if job.kind != TUNE:
+            CheckpointFolder(checkpoint_path(out)).remove()
+        elif not is_finished(out):
+            shutil.rmtree(out, ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
-        CheckpointFolder(checkpoint_path(path_of(name))).remove()
 
 
 def list_jobs() -> tuple[TableJob, ...]:
@@ -333,6 +365,8 @@ def status(name: str) -> TableJob:
         error=_without_places(error, request, name),
         questions=tuple(progress.get("questions", ())),
         place=place,
+        figures=progress.get("figures") or {},
+        options=tuple(map(str, request.get("arguments", ()))),
     )
 
 
@@ -341,7 +375,8 @@ def _without_places(text: str, request: Mapping[str, Any], name: str) -> str:
     home, about = job_folder(name), request.get("about", {})
     if request.get("kind") == "import" and "file" in about and len(request["arguments"]) > 1:
         text = text.replace(_filled(str(request["arguments"][1]), {}, home), str(about["file"]))
-    return text.replace(f"{home}{os.sep}", "").replace(str(home), "").replace(str(path_of(name)), clean_name(name))
+    text = text.replace(f"{home}{os.sep}", "").replace(str(home), "")
+    return text.replace(str(out_of(name, str(request.get("kind")))), clean_name(name))
 
 
 def _state(progress: Mapping[str, Any], running: bool) -> TableJobState:

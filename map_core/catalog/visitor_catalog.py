@@ -1,7 +1,8 @@
-"""Tables and the work on them as one visitor may see and use them; pages go through here and nowhere else.
+"""Tables, tuned models and the work on them as one visitor may see and use them; pages go through here alone.
 
 Whose a table is, and who else sees it, stands in a small file beside the tables, ``.access/NAME.json``, and holds for
-the work that makes the table as well. A table without such a file belongs to everybody. Constraint: what a visitor may
+the work that makes the table as well. A table without such a file belongs to everybody. For tuned models it is the
+same; whoever may start builds may tune. Constraint: what a visitor may
 do is decided in :mod:`map_core.access` alone.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from map_core.catalog.folder import list_tables as list_all_tables
 from map_core.catalog.processes import TableJob
 from map_core.core.atomic_files import atomic_write
 from map_core.errors import AccessError, InputError
+from map_core.models.tuned import FOLDER, is_finished, tuned_folder
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,40 @@ class VisitorCatalog:
     def list_jobs(self) -> tuple[TableJob, ...]:
         """Return the work on tables that the visitor sees, the latest first."""
         return tuple(job for job in processes.list_jobs() if self.may(Action.SEE, job.name, Kind.BUILD))
+
+    def list_tuned(self) -> tuple[str, ...]:
+        """Return the names of the tuned models that are finished and that the visitor sees, the newest first."""
+        done = [place for place in (folder() / FOLDER).glob("*") if is_finished(place)]
+        done.sort(key=lambda place: place.stat().st_mtime, reverse=True)
+        return tuple(place.name for place in done if self.may(Action.SEE, place.name, Kind.BUILD))
+
+    def tuned_folder(self, name: str) -> Path:
+        """Return the folder of a tuned model.
+
+        Raises:
+            InputError: there is no such finished model that the visitor sees.
+        """
+        place = tuned_folder(clean_name(name))
+        if not is_finished(place) or not self.may(Action.SEE, name, Kind.BUILD):
+            raise InputError(f"There is no tuned model {name!r} any more, or it is not shared with you.")
+        return place
+
+    def delete_tuned(self, name: str) -> None:
+        """Delete a tuned model, and what is kept of the work that made it.
+
+        Raises:
+            InputError: there is none, it is being tuned, or it cannot be removed.
+            AccessError: it is somebody else's.
+        """
+        require(self.visitor, Action.DELETE, access_of(name).thing(Kind.BUILD))
+        place = self.tuned_folder(name)
+        processes.discard(name)
+        try:
+            shutil.rmtree(place)
+        except OSError as error:
+            raise InputError(f"The model {name!r} cannot be removed ({error}).") from error
+        _access_path(name).unlink(missing_ok=True)
+        self._record("delete", Kind.MODEL, name)
 
     def may(self, action: Action, name: str, kind: Kind = Kind.TABLE) -> bool:
         """Return whether the visitor may do something with a table, or with the work on it."""
@@ -122,7 +159,7 @@ class VisitorCatalog:
         visibility: Visibility = Visibility.PRIVATE,
         visit: str = "",
     ) -> None:
-        """Start to make a table, which is the visitor's; see :func:`map_core.catalog.processes.start`.
+        """Start to make a table or a model, which is the visitor's; see :func:`map_core.catalog.processes.start`.
 
         ``visit`` is whose work is counted where it is not known who asks.
 
@@ -133,7 +170,7 @@ class VisitorCatalog:
         require(self.visitor, Action.CREATE, Thing(Kind.TABLE if kind == "import" else Kind.BUILD))
         place = _access_path(name)
         new = self.visitor.is_known and not place.exists()
-        new = new and not path_of(name).exists() and not processes.job_folder(name).exists()
+        new = new and not processes.is_taken(name) and not processes.job_folder(name).exists()
         if new:
             link = secrets.token_urlsafe(16) if visibility is Visibility.LINK else ""
             _write(name, TableAccess(self.visitor.id, self.visitor.name, visibility, link))
@@ -151,7 +188,7 @@ class VisitorCatalog:
         processes.resume(name)
         self._record("resume", Kind.BUILD, name)
 
-    def answer(self, name: str, answers: Mapping[str, str]) -> None:
+    def answer(self, name: str, answers: Mapping[str, str | None]) -> None:
         """Answer the questions of work; see :func:`map_core.catalog.processes.answer`."""
         self._require_work(name)
         processes.answer(name, answers)
@@ -166,7 +203,7 @@ class VisitorCatalog:
         """Forget work; see :func:`map_core.catalog.processes.discard`."""
         self._require_work(name)
         processes.discard(name)
-        if not path_of(name).exists():
+        if not processes.is_taken(name):
             _access_path(name).unlink(missing_ok=True)
         self._record("discard", Kind.BUILD, name)
 

@@ -20,19 +20,24 @@ from map_core.cli.options import (
     seed_option,
     table_argument,
     target_options,
+    use_case_option,
     values_file_option,
 )
 from map_core.cli.progress import watch_progress
+from map_core.cli.verify_tuned import check_folder, check_text
 from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
+from map_core.tuning.folder import CHECK_TABLE, read_record
 from map_core.tuning.run import EVIDENCE_PROMPTS, TuningRequest
 from map_core.tuning.run import tune as run_tuning
 from map_core.tuning.settings import TuningMethod, TuningSettings
 
 _DEFAULTS = TuningSettings()
+#: Replies to each prompt of --check.
+CHECK_REPLIES = 4
 
 
 @click.command()
@@ -84,6 +89,23 @@ _DEFAULTS = TuningSettings()
     metavar="N",
     help="Held-out prompts to look at in the end; 0 for none.",
 )
+@click.option(
+    "--looks",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Look at those so often on the way; the progress file has what is seen.",
+)
+@click.option(
+    "--check",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Held-out prompts that the tuned model answers in the end, as by `verify --model`; at least 2, 0 for none.",
+)
+@use_case_option("Tune on the prompts of this use case alone.")
 @model_option("The model that wrote the table's replies, by name or folder; as the table records it by default.")
 @values_file_option("Values of your own, as TOML: see `values`. Read by rloo.")
 @seed_option("Of the adapter, the prompts and the replies, and of the prompts held out where the table holds none out.")
@@ -111,6 +133,9 @@ def tune(
     only_estimate: bool,
     fresh: bool,
     evidence: int,
+    looks: int,
+    check: int,
+    use_case: str | None,
     model: str | None,
     values_file: Path | None,
     seed: int,
@@ -148,7 +173,9 @@ def tune(
         bfloat16=bf16,
         seed=seed,
     )
-    held = with_held_out(load_with_notes(table), seed)
+    if check == 1:
+        raise click.UsageError("--check is 1; expected at least 2 prompts, to tell how sure the levels are, or 0.")
+    held = with_held_out(load_with_notes(table).select(use_case), seed)
     lam, palette = _weights(held, pairs, targets_file, weights, nearest)
     if not out.absolute().parent.is_dir():
         raise InputError(f"There is no folder {out.absolute().parent} to write to. Make it first or choose another.")
@@ -165,16 +192,32 @@ def tune(
         values_file=values_file,
         only_estimate=only_estimate,
         evidence_prompts=evidence,
+        looks=looks,
     )
+    checked = None
     with watch_progress(out, quiet, progress_file) as progress:
         record = run_tuning(request, progress, None if quiet else progress.note)
+        if record is not None and check:
+            checked = check_folder(
+                out,
+                held,
+                most=check,
+                replies=CHECK_REPLIES,
+                seed=1,
+                engine="auto",
+                fresh=out / CHECK_TABLE,
+                report=progress,
+            )
+            record = read_record(out)
     if record is None:
         return
     if as_json:
         click.echo(json.dumps(record, allow_nan=False))
         return
     click.echo(summary(record))
-    click.echo(f"Written to {out}. Next: python -m map_core verify --model {out}")
+    if checked is not None:
+        click.echo(check_text(checked))
+    click.echo(f"Written to {out}." + ("" if checked else f" Next: python -m map_core verify --model {out}"))
 
 
 def with_held_out(table: RewardTable, seed: int) -> RewardTable:

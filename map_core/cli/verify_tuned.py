@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.building.progress import Progress, Reporter, StageProgress
 from map_core.cli.inputs import load_with_notes
 from map_core.cli.output import print_json
 from map_core.core import amounts
@@ -19,10 +20,11 @@ from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.models.files import locate, sha256_of
+from map_core.models.tuned import RECORD
 from map_core.scoring import from_metadata, resolve
-from map_core.tuning.card import RECORD
 from map_core.tuning.check import TunedCheck, check_tuned, draw_replies, joined, of_prompts
 from map_core.tuning.folder import read_record, write_record
+from map_core.tuning.side_by_side import side_by_side
 
 
 def verify_tuned(
@@ -54,14 +56,49 @@ def verify_tuned(
     record = read_record(folder)
     if table_path.is_file() and record["table"]["sha256"] not in ("", sha256_of(table_path)):
         raise InputError(f"{folder} was tuned on another table than {table_path}. Name that one: verify TABLE --model.")
-    table = held_out_prompts(load_with_notes(table_path), record, most)
-    drawn = _drawn(folder, record, table, replies=replies, seed=seed, engine=engine, fresh=fresh)
-    check = check_tuned(record, table, drawn)
-    with lock(folder / RECORD, who="tuning"):
-        write_record(folder, {**record, "check": check.as_dict()})
+    table = load_with_notes(table_path)
+    check = check_folder(
+        folder, table, most=most, replies=replies, seed=seed, engine=engine, fresh=fresh, report=_tell_answered
+    )
     print_json({"model": str(folder), "method": record["method"], **check.as_dict()}) if as_json else click.echo(
         check_text(check)
     )
+
+
+def check_folder(
+    folder: Path,
+    table: RewardTable,
+    *,
+    most: int | None,
+    replies: int,
+    seed: int,
+    engine: str,
+    fresh: Path | None,
+    report: Reporter,
+) -> TunedCheck:
+    """Draw a tuned model's replies to its held-out prompts, and put what they come to into its card and record.
+
+    The arguments are those of :func:`verify_tuned`; ``report`` is called after each prompt.
+
+    Raises:
+        InputError: the folder is no tuning, or no prompt was held out.
+    """
+    record = read_record(folder)
+    table = held_out_prompts(table, record, most)
+    drawn = _drawn(folder, record, table, replies=replies, seed=seed, engine=engine, fresh=fresh, report=report)
+    check = check_tuned(record, table, drawn)
+    shown = side_by_side(record["weights"], table, drawn, seed) if table.replies else ()
+    with lock(folder / RECORD, who="tuning"):
+        write_record(
+            folder, {**record, "check": check.as_dict(), "side_by_side": [replies.as_dict() for replies in shown]}
+        )
+    return check
+
+
+def _tell_answered(progress: Progress) -> None:
+    done, total = progress.done - progress.resumed, progress.total - progress.resumed
+    if done and (done == total or done % 4 == 0):
+        click.echo(f"{done} of {total} prompts answered", err=True)
 
 
 def held_out_prompts(table: RewardTable, record: Mapping[str, Any], most: int | None = None) -> RewardTable:
@@ -89,6 +126,7 @@ def _drawn(
     seed: int,
     engine: str,
     fresh: Path | None,
+    report: Reporter,
 ) -> RewardTable:
     """Return the tuned model's replies; what ``fresh`` holds is not drawn again, and it grows by a prompt a time.
 
@@ -111,13 +149,13 @@ def _drawn(
         scorers = resolve(table.values, from_metadata(table.metadata))
         # In float32: log q - log p0 is a small difference of two large sums.
         base, tuned = (open_engine(name, engine, "float32") for name in (record["model"]["name"], str(folder)))
-        for done, number in enumerate(missing, start=1):
+        steps = StageProgress("checking", len(table.prompts) - len(missing), len(table.prompts), report)
+        for number in missing:
             part = draw_replies(record, table.take([number]), base, tuned, scorers, replies=replies, seed=seed)
             drawn = joined(drawn, part)
             if fresh is not None:
                 table_format.save(drawn, fresh)
-            if done == len(missing) or done % 4 == 0:
-                click.echo(f"{done} of {len(missing)} prompts answered", err=True)
+            steps.one()
     assert drawn is not None, "a table has prompts"
     return of_prompts(drawn, table.prompt_ids)
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.models import adapters
+from map_core.models.tuned import find_tuned
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
@@ -141,8 +142,8 @@ def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:
     """Find a model's files without downloading anything.
 
     Args:
-        name: a default model, a folder with safetensors or a LoRA adapter, or a name on a hub that is in the local hub
-            cache.
+        name: a default model, a folder with safetensors or a LoRA adapter, a model that the app has tuned, or a name on
+            a hub that is in the local hub cache.
         verify: compare the hashes of a default model's files too, not only their sizes.
 
     Raises:
@@ -155,6 +156,8 @@ def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:
         return ModelFiles(name, _model_folder(name), PACKAGED[name].sha256, f"package {PACKAGED[name].package}")
     if is_path(name):
         return _from_folder(name, Path(name).expanduser())
+    if tuned := find_tuned(name):
+        return _from_folder(name, tuned)
     return _from_hub(name, local=True)
 
 

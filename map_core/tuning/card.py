@@ -8,7 +8,7 @@ from typing import Any
 
 from map_core.core import amounts
 
-CARD, RECORD = "README.md", "tuning.json"
+CARD = "README.md"
 
 _METHODS = {
     "distill": "weighted distillation: cross-entropy on the table's replies with weights softmax(lambda . r)",

@@ -15,9 +15,12 @@ from typing import Any
 from map_core.core.atomic_files import write_durable
 from map_core.core.types import SamplingSettings
 from map_core.errors import InputError
-from map_core.tuning.card import CARD, RECORD, card_text
+from map_core.models.tuned import RECORD
+from map_core.tuning.card import CARD, card_text
 
 CHECKPOINTS, PLAN, MERGED = "checkpoints", "plan.json", "merged"
+#: The tuned model's replies to its held-out prompts, where `tune --check` has drawn them.
+CHECK_TABLE = "check.parquet"
 
 
 def set_sampling(folder: Path, sampling: SamplingSettings) -> None:
@@ -81,7 +84,14 @@ def check_plan(folder: Path, plan: Mapping[str, Any], fresh: bool) -> None:
             "give this one another --out, or add --fresh to discard it."
         )
     if fresh:
-        for name in (RECORD, CARD, "adapter_model.safetensors", "adapter_config.json", "model.safetensors"):
+        for name in (
+            RECORD,
+            CARD,
+            CHECK_TABLE,
+            "adapter_model.safetensors",
+            "adapter_config.json",
+            "model.safetensors",
+        ):
             (folder / name).unlink(missing_ok=True)
         for name in (CHECKPOINTS, MERGED):
             shutil.rmtree(folder / name, ignore_errors=True)

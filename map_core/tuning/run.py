@@ -26,8 +26,8 @@ from map_core.errors import EngineError, InputError
 from map_core.models.adapters import copy_tokenizer, merge
 from map_core.models.files import ModelFiles, locate, recorded_model
 from map_core.models.quiet import quiet
+from map_core.models.tuned import RECORD
 from map_core.oracle import MemoryOracle
-from map_core.tuning.card import RECORD
 from map_core.tuning.examples import (
     PromptExamples,
     check_table,
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 #: Held-out prompts, spread over all of them, and replies a prompt that the evidence reads.
 EVIDENCE_PROMPTS, EVIDENCE_REPLIES = 8, 16
+#: The same on the way, where each look takes time from the training.
+_LOOK_REPLIES = 8
 Say = Callable[[str], None]
 
 
@@ -67,6 +69,7 @@ class TuningRequest:
         values_file: how values of one's own are scored; read by the online route.
         only_estimate: stop after saying what it will take.
         evidence_prompts: held-out prompts that the evidence reads, at most; 0 for none.
+        looks: how often they are looked at on the way.
     """
 
     table: RewardTable
@@ -81,6 +84,7 @@ class TuningRequest:
     values_file: Path | None = None
     only_estimate: bool = False
     evidence_prompts: int = EVIDENCE_PROMPTS
+    looks: int = 0
 
 
 def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None = None) -> dict[str, Any] | None:
@@ -140,6 +144,7 @@ class _Run:
         self.oracle = MemoryOracle.of(request.table)
         self.rewards: SharedRewards | None = None
         self.schedule: Schedule | None = None
+        self.looks: list[dict[str, Any]] = []
         self.sampling = SamplingSettings.from_metadata(request.table.metadata)
         opened = LanguageModel(files, dtype="float32")
         self.tokenizer = opened.tokenizer
@@ -170,9 +175,11 @@ class _Run:
         if estimate is not None:
             self.say(estimate_sentence(estimate))
             estimate.check_disk(request.out)
+        figures = {"estimate": None if estimate is None else estimate.as_dict()}
         if request.only_estimate:
+            self.report(Progress("tuning", 0, request.settings.steps, 0, 0.0, unit="steps", figures=figures))
             return None
-        history = self._train()
+        history = self._train(figures)
         if sentence := self._worse_than_nothing(history):
             self.say(sentence)
         if self.rewards is not None and self.rewards.left_out:
@@ -210,13 +217,14 @@ class _Run:
             numbers = numbers[places[: self.request.evidence_prompts]]
         return make_examples(table, self.lam, tokenizer, numbers.tolist())
 
-    def _train(self) -> list[dict[str, Any]]:
+    def _train(self, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
         from transformers import PrinterCallback
 
-        from map_core.tuning.checkpoints import ClockedCheckpoints, last_checkpoint
+        from map_core.tuning.checkpoints import ClockedCheckpoints, held_out_looks, last_checkpoint
 
         folder = self.request.out / CHECKPOINTS
-        watch = ClockedCheckpoints(self.request.settings.steps, self.report)
+        look = self._look if len(self.held_out) > 1 else None
+        watch = ClockedCheckpoints(self.request.settings.steps, self.report, look, self.request.looks, figures)
         trainer = self._offline(folder, watch) if self.offline else self._online(folder, watch)
         trainer.remove_callback(PrinterCallback)
         last = last_checkpoint(folder)
@@ -225,6 +233,7 @@ class _Run:
         except OSError as error:
             raise write_error(folder, error) from error
         self.policy.model.eval()
+        self.looks = held_out_looks(trainer.state.log_history)
         return [self._logged(row) for row in trainer.state.log_history if "loss" in row]
 
     def _logged(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,14 +308,19 @@ class _Run:
         except OSError as error:
             raise write_error(out, error) from error
 
+    def _look(self) -> dict[str, Any]:
+        """Return what the model does on held-out prompts at this moment of the training."""
+        return self._held_out_levels(_LOOK_REPLIES, lambda progress: None).as_dict()
+
     def _evidence(self) -> HeldOutLevels | None:
-        if len(self.held_out) < 2:
-            return None
-        chosen = [range(min(EVIDENCE_REPLIES, len(example.replies))) for example in self.held_out]
+        return self._held_out_levels(EVIDENCE_REPLIES, self.report) if len(self.held_out) > 1 else None
+
+    def _held_out_levels(self, replies: int, report: Reporter) -> HeldOutLevels:
+        chosen = [range(min(replies, len(example.replies))) for example in self.held_out]
         ratios = []
         for number, (example, rows) in enumerate(zip(self.held_out, chosen, strict=True)):
             ratios.append(self.policy.log_ratios(example, rows))
-            self.report(Progress("checking", number + 1, len(self.held_out), 0, 0.0))
+            report(Progress("checking", number + 1, len(self.held_out), 0, 0.0))
         return held_out_levels(
             self.request.table.values,
             self.lam,
@@ -342,6 +356,7 @@ class _Run:
             "estimate": None if estimate is None else estimate.as_dict(),
             "left_out": 0 if self.rewards is None else self.rewards.left_out,
             "history": history,
+            "looks": self.looks,
             "evidence": None if levels is None else levels.as_dict(),
         }
 

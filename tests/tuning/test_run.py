@@ -284,6 +284,38 @@ def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, 
     assert "The nearest palette that is possible: --target diversity=" in capsys.readouterr().err
 
 
+def test_held_out_prompts_are_looked_at_on_the_way_and_answered_in_the_end(
+    path: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from map_core.core.kept_folder import SETTING
+    from map_core.models.tuned import tuned_folder
+
+    monkeypatch.setenv(SETTING, str(tmp_path / "kept"))
+    out = tuned_folder("My kind one")
+    out.parent.mkdir(parents=True)
+    command = ["tune", str(path), "--weights", "diversity=2", "--out", str(out), "--steps", "4", "--replies", "4"]
+    command += ["--looks", "1", "--check", "2", "--use-case", "A", "--progress-file", str(tmp_path / "progress.json")]
+    assert main([*command, "--estimate", "--quiet"]) == 0
+    progress = json.loads((tmp_path / "progress.json").read_text())
+    assert progress["figures"]["estimate"]["seconds"] > 0
+    assert main([*command, "--learning-rate", "0.02", "--fresh", "--json", "--quiet"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    progress = json.loads((tmp_path / "progress.json").read_text())
+    assert (progress["state"], progress["stage"], progress["done"]) == ("done", "checking", 2)
+    assert [step for step, _ in progress["figures"]["loss"]] == [1, 2, 3, 4]
+    (look,) = progress["figures"]["held_out"]
+    assert look == record["looks"][0]
+    assert (look["step"], set(look["levels"])) == (2, set(VALUES))
+    assert record["check"]["prompts"] == 2
+    replies = set(load(path).replies)
+    for shown in record["side_by_side"]:
+        assert {shown["base"], shown["chosen"]} <= replies
+    assert [shown["tuned"] for shown in record["side_by_side"]] == list(load(out / "check.parquet").replies[::4])
+    # By its name it is a model like any other.
+    assert locate("My kind one").sha256 == locate(str(out)).sha256
+    assert main([*command, "--check", "1"]) == 2
+
+
 def test_a_table_that_was_cut_says_how_far_its_replies_are_from_what_is_tuned(
     table: RewardTable, path: Path, tmp_path: Path
 ):
