@@ -18,9 +18,9 @@ export default function (component) {
 function draw(shown, data) {
   tell(shown.prompt, data.prompt);
   tell(shown.place, data.place);
-  read(shown.base, data.base, data.base_nodes);
+  read(shown.base, data.base, data.base_nodes, data.base_whole);
   if (data.same) read(shown.aligned, "The same reply.", ["The same reply."]);
-  else read(shown.aligned, data.aligned, data.aligned_nodes);
+  else read(shown.aligned, data.aligned, data.aligned_nodes, data.aligned_whole);
   prop(shown.aligned, "className", data.same ? "vp-reply vp-same" : "vp-reply");
   tell(shown.title, data.title);
   tell(shown.baseNote, data.base_note);

@@ -53,10 +53,17 @@ const appendNodes = (parent, nodes) => {
     appendNodes(made, parts);
   }
 };
-const read = (place, text, nodes) => {
+// Of one that was cut, up to its last complete sentence; the `whole` one is a click away, which asks nobody.
+const read = (place, text, nodes, whole) => {
   if (!fresh(place, "reply", text)) return;
   place.replaceChildren();
-  appendNodes(place, nodes);
+  if (!whole) return appendNodes(place, nodes);
+  appendNodes(make("div", place, { class: "vp-reply vp-short" }), nodes);
+  const box = make("details", place, { class: "vp-whole" });
+  const summary = make("summary", box);
+  make("span", summary, {}, "Show more");
+  make("span", summary, {}, "Show less");
+  appendNodes(make("div", box, { class: "vp-reply" }), whole);
 };
 
 // Whether an answer comes too late: to an earlier message than the one that is shown, or to the same while a hand moved

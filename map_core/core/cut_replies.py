@@ -22,6 +22,25 @@ def with_mark(text: str, cut: bool) -> str:
     return f"{text.rstrip()}{MARK}" if cut else text
 
 
+def shorter(shown: str) -> str | None:
+    """Return a reply that people read, when it was cut, up to its last complete sentence; None where all is shown.
+
+    Args:
+        shown: as :func:`with_mark` made it.
+
+    Example:
+        >>> shorter(with_mark("It rains. Take a coat. And then you sho", True)).split()[-2:]
+        ['coat.', '…']
+        >>> shorter("It rains. And"), shorter(with_mark("It rains and rains", True))
+        (None, None)
+    """
+    if not shown.endswith(MARK):
+        return None
+    text = shown.removesuffix(MARK)
+    kept = complete_sentences(text)
+    return None if kept == text else with_mark(kept, True)
+
+
 def complete_sentences(text: str) -> str:
     """Return a text that was cut without the sentence that it breaks off in; all of it where little would be left.
 

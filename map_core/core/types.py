@@ -110,7 +110,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Turn:
-    """An earlier exchange of a chat: the person's prompt and the model's reply."""
+    """An earlier exchange of a chat.
+
+    Args:
+        prompt: the person's.
+        reply: the model's.
+        cut: the reply's length limit ended it, and not the model; readers are shown that it goes on.
+    """
 
     prompt: str
     reply: str
+    cut: bool = False

@@ -48,9 +48,14 @@ class Candidate:
     probability: float | None = None
 
     @property
+    def cut(self) -> bool:
+        """The length limit has ended it."""
+        return self.ended and not self.finished
+
+    @property
     def display_text(self) -> str:
         """What people read: the text, with the mark of one that the length limit has cut."""
-        return with_mark(self.text, self.ended and not self.finished)
+        return with_mark(self.text, self.cut)
 
 
 @dataclass(frozen=True)

@@ -89,15 +89,21 @@ def vote(database: Database, palette_key: str, prompt: str, preferred: Preferenc
         return Vote(row.id, row.palette_key, row.prompt, chosen, row.viewer, now)
 
 
-def withdraw(database: Database, vote: int) -> bool:
+def withdraw(database: Database, vote: int, viewer: str | None = None) -> bool:
     """Take a vote back, and return whether it was there.
+
+    Args:
+        database: where it is kept.
+        vote: its id.
+        viewer: who voted, a text that nobody else knows; a vote of another one is as if it were not there. None for
+            whoever it was.
 
     Raises:
         AccessError: it is somebody else's.
     """
     with database.writing() as session:
         row = session.get(VoteRow, vote)
-        if row is None:
+        if row is None or (viewer is not None and row.viewer != viewer):
             return False
         require(database.visitor, Action.DELETE, ownership.thing(Kind.VOTE, row))
         session.delete(row)

@@ -14,6 +14,8 @@ from html import escape
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
+from map_core.core.cut_replies import shorter
+
 #: A node: a text, or a tag with what is in it, and of a list that does not begin with 1 the number of its first entry.
 Node = str | list[object]
 
@@ -44,6 +46,16 @@ def reply_nodes(text: str) -> list[Node]:
         [['p', 'It is ', ['strong', 'hot'], ' <b>.']]
     """
     return list(_parsed(text))
+
+
+def cut_nodes(shown: str) -> tuple[list[Node], list[Node] | None]:
+    """Return a reply as nodes up to its last complete sentence, and whole; None where the first is all of it.
+
+    Args:
+        shown: with the mark where it was cut (:func:`map_core.core.cut_replies.with_mark`).
+    """
+    short = shorter(shown)
+    return (reply_nodes(shown), None) if short is None else (reply_nodes(short), reply_nodes(shown))
 
 
 def reply_html(text: str) -> str:

@@ -32,6 +32,7 @@ from pages.view.compare.comparison import choices, shown_candidate
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
 from pages.view.shell import account, markup
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 from pages.view.shell.uploads import text_content
 
@@ -47,9 +48,9 @@ _STATES = {
     Phase.FAILED: "failed",
 }
 
-BATCH: Key[str] = Key("many", "")
+BATCH: KeptKey[str] = KeptKey("many", "", str, str)
 SOURCE: Key[str] = Key("many_source", "table")
-OWN_PROMPTS: Key[str] = Key("many_own", "")
+OWN_PROMPTS: KeptKey[str] = KeptKey("many_own", "", str, str, draft=True)
 FILE: Key[UploadedFile | None] = Key("many_file", None)
 COUNT: Key[int] = Key("many_count", PROMPTS)
 

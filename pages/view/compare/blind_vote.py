@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import streamlit as st
 
@@ -26,12 +27,12 @@ from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
 from pages.view.shell.account import database
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 
 BLIND: Key[bool] = Key("judge_blind", False)
-CAST_VOTES: Key[dict[str, _CastVote]] = Key("judged", {})
 REFUSED: Key[str] = Key("judge_refused", "")
 
 #: Longer prompts are kept with their beginning only.
@@ -70,10 +71,31 @@ class VoteQuestion:
 
 @dataclass(frozen=True)
 class _CastVote:
-    """A judgement of this viewer: the id of the vote, and what it was."""
+    """A judgement of this viewer.
+
+    Args:
+        vote: its id.
+        preferred: what it was.
+        viewer: the visit that gave it, an earlier one after a reload; who does not know it cannot take it back.
+    """
 
     vote: int
     preferred: Preference
+    viewer: str
+
+
+def _dump_votes(cast: dict[str, _CastVote]) -> dict[str, Any]:
+    return {name: [one.vote, one.preferred.value, one.viewer] for name, one in cast.items()}
+
+
+def _read_votes(left: Any) -> dict[str, _CastVote]:
+    return {
+        str(name): _CastVote(int(vote), Preference(preferred), str(viewer))
+        for name, (vote, preferred, viewer) in left.items()
+    }
+
+
+CAST_VOTES: KeptKey[dict[str, _CastVote]] = KeptKey("judged", {}, _dump_votes, _read_votes)
 
 
 def vote_question(
@@ -101,7 +123,7 @@ def vote_question(
 
 
 def is_blind() -> bool:
-    """Return this viewer judges blind."""
+    """Return whether this viewer judges blind."""
     return BLIND.get()
 
 
@@ -194,7 +216,7 @@ def _store(name: str, prompt: str, preferred: Preference, named: bool) -> None:
     except PaletteError as error:
         REFUSED.set(str(error))
         return
-    CAST_VOTES.set({**_cast_votes(), name: _CastVote(saved_vote.id, preferred)})
+    CAST_VOTES.set({**_cast_votes(), name: _CastVote(saved_vote.id, preferred, viewer_id())})
 
 
 def draw_named_vote(view: ComparisonView) -> None:
@@ -231,7 +253,7 @@ def _take_back() -> None:
         return
     _, last = cast_votes.popitem()
     try:
-        votes.withdraw(database(), last.vote)
+        votes.withdraw(database(), last.vote, last.viewer)
     except PaletteError as error:
         REFUSED.set(str(error))
         return

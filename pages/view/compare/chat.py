@@ -5,29 +5,54 @@ Constraint: what was written is shown as text; of a reply its Markdown is drawn.
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
+from map_core.core.cut_replies import with_mark
 from map_core.core.types import Turn
 from map_core.service.generation import Generation
+from map_core.service.snapshot import Candidate
 from pages.view.compare import generator
 from pages.view.session.scene import Scene
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.replies import draw_reply
-from pages.view.shell.session_keys import Key
 
-PROMPT: Key[str] = Key("prompt", "")
-TURNS: Key[tuple[Turn, ...]] = Key("chat", ())
+
+def _dump_turns(turns: tuple[Turn, ...]) -> list[Any]:
+    return [generator.GENERATION.get(), [[turn.prompt, turn.reply, turn.cut] for turn in turns]]
+
+
+def _read_turns(left: Any) -> tuple[Turn, ...]:
+    return tuple(Turn(str(prompt), str(reply), bool(cut)) for prompt, reply, cut in _of_what_is_shown(left))
+
+
+def _of_what_is_shown(left: Any) -> Any:
+    """Return what was left beside the generation that is shown now.
+
+    Raises:
+        ValueError: it was left beside another one.
+    """
+    generation, content = left
+    if generator.GENERATION.is_set() and generator.GENERATION.get() != generation:
+        raise ValueError(f"left beside generation {generation!r}")
+    return content
+
+
+PROMPT: KeptKey[str] = KeptKey(
+    "prompt", "", lambda text: [generator.GENERATION.get(), text], lambda left: str(_of_what_is_shown(left)), draft=True
+)
+TURNS: KeptKey[tuple[Turn, ...]] = KeptKey("chat", (), _dump_turns, _read_turns, draft=True)
 
 
 def earlier_turns(generation: Generation | None) -> tuple[Turn, ...]:
     """Return the turns before the prompt; those of the generation that a reload has found again."""
-    if not TURNS.is_set():
-        TURNS.set(generation.request.history if generation else ())
-    return TURNS.get()
+    return TURNS.get_or_set(generation.request.history if generation else ())
 
 
-def continue_with(scene: Scene, generation: Generation, reply: str) -> None:
+def continue_with(scene: Scene, generation: Generation, reply: Candidate) -> None:
     """Take a reply as the assistant's turn, and ask for the next prompt."""
-    TURNS.set((*generation.request.history, Turn(generation.request.prompt, reply)))
+    TURNS.set((*generation.request.history, Turn(generation.request.prompt, reply.text, reply.cut)))
     PROMPT.set("")
     generator.forget(scene)
 
@@ -48,7 +73,7 @@ def draw_transcript(scene: Scene, generation: Generation | None) -> None:
             with st.chat_message("user", avatar=":material/person:"):
                 st.text(turn.prompt)
             with st.chat_message("assistant", avatar=":material/chat_bubble:"):
-                draw_reply(turn.reply)
+                draw_reply(with_mark(turn.reply, turn.cut))
         st.button(
             "Start a new chat",
             key="new_chat",

@@ -31,12 +31,14 @@ from map_core.service.service import GenerationService, shared_service
 from map_core.text.generation_weights import page_note
 from pages.view.session.scene import Scene
 from pages.view.shell import account
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
 #: Whose work it is, by the id of the visitor; as long as the work is there.
 _OWNERS: WeakKeyDictionary[Generation | PromptBatch, str] = WeakKeyDictionary()
 
-GENERATION: Key[str] = Key("generation", "")
+#: The one that is shown; a reload on another page finds it again too.
+GENERATION: KeptKey[str] = KeptKey("generation", "", str, str)
 READING: Key[int | None] = Key("reading", None)
 
 

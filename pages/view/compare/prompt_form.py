@@ -132,11 +132,11 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
 
 
 def restore(generation: Generation | None) -> None:
-    """Begin a visit that finds a generation by its address with the prompt and the settings that it answers."""
+    """Begin a visit that finds a generation with the prompt and the settings that it answers."""
     if generation is None or chat.PROMPT.is_set():
         return
     request = generation.request
-    chat.PROMPT.set(request.prompt)
+    chat.PROMPT.get_or_set(request.prompt)
     take_settings(request)
     SEED.set(request.seed + 1)
 

@@ -73,7 +73,7 @@ def draw_continue(view: ComparisonView) -> None:
                 type="tertiary",
                 icon=":material/reply:",
                 on_click=chat.continue_with,
-                args=(view.scene, view.generation, view.shown.candidates[place].text),
+                args=(view.scene, view.generation, view.shown.candidates[place]),
             )
         _draw_more(view)
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from map_core.core import amounts
-from map_core.core.cut_replies import complete_sentences, with_mark
+from map_core.core.cut_replies import with_mark
 from map_core.generation.choice import Choice
 from map_core.service.snapshot import Candidate, GenerationSnapshot, Phase
 from map_core.text import sentences
-from map_core.text.reply_markup import reply_nodes
+from map_core.text.reply_markup import cut_nodes
 from pages.view.compare.comparison import ComparisonView
 from pages.view.compare.pinned import PaletteColumn
 
@@ -111,13 +111,9 @@ def _slot(
     """Return a column: a heading, and a reply or a note in its place."""
     slot: dict[str, Any] = {"key": key, "name": name, "tag": tag, "caption": caption, "note": note}
     text = "" if candidate is None else candidate.text[:MAX_REPLY_LENGTH]
-    cut = candidate is not None and (
-        (candidate.ended and not candidate.finished) or len(candidate.text) > MAX_REPLY_LENGTH
-    )
-    shorter = complete_sentences(text) if cut else text
-    slot["nodes"] = reply_nodes(with_mark(shorter, cut))
+    cut = candidate is not None and (candidate.cut or len(candidate.text) > MAX_REPLY_LENGTH)
     # The sentence that a reply breaks off in is one click away.
-    slot["whole"] = reply_nodes(with_mark(text, cut)) if shorter != text else None
+    slot["nodes"], slot["whole"] = cut_nodes(with_mark(text, cut))
     if candidate is not None and not text.strip() and candidate.ended:
         slot["note"] = note or "(no words)"
     return slot

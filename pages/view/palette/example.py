@@ -11,7 +11,7 @@ import numpy as np
 
 from map_core.analysis.examples import ReplyExample, reply_example
 from map_core.text import sentences
-from map_core.text.reply_markup import reply_nodes
+from map_core.text.reply_markup import cut_nodes
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import component
 from pages.view.shell.session_keys import Key
@@ -57,6 +57,8 @@ def _on_turned() -> None:
 
 
 def _data(live: LiveAnswer, example: ReplyExample, place: int, places: int) -> dict[str, Any]:
+    base_nodes, base_whole = cut_nodes(example.base_shown)
+    aligned_nodes, aligned_whole = cut_nodes(example.aligned_shown)
     out = live.assessment.solution is None
     moved = bool(np.any(live.weights))
     chance = sentences.chance(example.probability)
@@ -70,9 +72,11 @@ def _data(live: LiveAnswer, example: ReplyExample, place: int, places: int) -> d
         "prompt": example.prompt,
         "place": f"Prompt {place + 1} of {places}",
         "base": example.base_shown,
-        "base_nodes": reply_nodes(example.base_shown),
+        "base_nodes": base_nodes,
+        "base_whole": base_whole,
         "aligned": example.aligned_shown,
-        "aligned_nodes": reply_nodes(example.aligned_shown),
+        "aligned_nodes": aligned_nodes,
+        "aligned_whole": aligned_whole,
         "same": example.base == example.aligned,
         "base_note": "A typical one of its replies.",
         "aligned_note": note,

@@ -1,4 +1,4 @@
-"""Keep what a viewer has made over a reload: the steps of the palette, pinned palettes, seated groups.
+"""Keep what a viewer has made over a reload: steps of the palette, pinned palettes, groups, replies, judgements.
 
 A reload is a new visit to the server, which knows the palette of the address alone. So each run of a page hands what
 there is to ``assets/keep.js``, which keeps it in the tab (the browser's session storage: gone with the tab, unknown to
@@ -23,7 +23,7 @@ from map_core.palettes.palette import ALL, Palette
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import wording
-from pages.view.shell.kept_keys import UNREADABLE, WAITING, dump_entries
+from pages.view.shell.kept_keys import UNREADABLE, WAITING, dump_entries, take_drafts
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import VISIT
 
@@ -71,6 +71,7 @@ def take_back(text: str) -> None:
     except UNREADABLE:
         return
     WAITING.set(parts)
+    take_drafts()
     try:
         _resume(content.get("history"))
     except UNREADABLE:

@@ -6,6 +6,7 @@ Constraint: what comes back is somebody's text; an entry that cannot read it kee
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,10 +31,12 @@ class KeptKey(Key[T]):
         name, default: as of :class:`Key`.
         dump: from the entry to plain JSON values.
         read: back again; what it raises of :data:`UNREADABLE` leaves the default.
+        draft: what somebody writes and a page begins with a text of its own for: what was left takes that one's place.
     """
 
     dump: Callable[[T], Any]
     read: Callable[[Any], T]
+    draft: bool = False
 
     def __post_init__(self) -> None:
         _keys[self.name] = self
@@ -47,6 +50,27 @@ class KeptKey(Key[T]):
             except UNREADABLE:
                 return self.default
         return super().get()
+
+    def get_or_set(self, value: T) -> T:
+        """Return the entry, or what an earlier visit left of it; without either, set it to ``value``."""
+        self.get()
+        return super().get_or_set(value)
+
+    def pop(self) -> T:
+        """Remove the entry, and what an earlier visit left of it, and return what it was."""
+        value = self.get()
+        super().pop()
+        WAITING.get().pop(self.name, None)
+        return value
+
+
+def take_drafts() -> None:
+    """Put drafts that came back in the place of what pages have begun with; before anything is drawn."""
+    for name, key in _keys.items():
+        if key.draft and key.is_set() and name in WAITING.get():
+            with suppress(*UNREADABLE):
+                key.set(key.read(WAITING.get()[name]))
+            WAITING.get().pop(name)
 
 
 def dump_entries() -> dict[str, Any]:
