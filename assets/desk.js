@@ -14,7 +14,7 @@ const MODES = [
 ];
 const NONE = "–"; // in place of the number where nothing is asked
 const clamp = (p) => Math.min(100, Math.max(0, p));
-const shown = (p) => String(Math.round(p * 10) / 10);
+const shown = (p, decimals) => String(Math.round(p * 10 ** decimals) / 10 ** decimals);
 
 export default function (component) {
   const { parentElement, data, setStateValue } = component;
@@ -139,7 +139,8 @@ function listen(desk, name, one) {
   const { track, handle, mode, number, lock, box } = one;
   const at = (event) => {
     const place = track.getBoundingClientRect();
-    return Math.round(clamp(((event.clientX - place.left) / place.width) * 100) * 2) / 2;
+    const steps = desk.data.decimals ? 2 : 1; // a place is whole where no digits of it are shown
+    return Math.round(clamp(((event.clientX - place.left) / place.width) * 100) * steps) / steps;
   };
   const to = (percentile, gesture, final) =>
     change(desk, name, { percentile: clamp(percentile), free: false, keep: false }, gesture, final);
@@ -241,9 +242,9 @@ function listen(desk, name, one) {
   const typed = (keep) => {
     const p = Number(number.value.trim().replace(/^p/i, "").replace(",", "."));
     const state = now(desk, name);
-    const valid = keep && number.value.trim() !== "" && Number.isFinite(p) && p >= 0 && p <= 100;
+    const valid = keep && number.value !== one.text && number.value.trim() !== "" && Number.isFinite(p) && p >= 0 && p <= 100;
     if (valid && (state.free || state.keep || Math.abs(p - state.percentile) > 0.049)) to(p, ++desk.gesture, true);
-    number.setAttribute("aria-invalid", String(keep && number.value.trim() !== "" && !valid && number.value !== NONE));
+    number.setAttribute("aria-invalid", String(keep && number.value.trim() !== "" && !valid && number.value !== one.text));
     one.editing = false;
     draw(desk);
   };
@@ -310,18 +311,23 @@ function drawRow(desk, one, fader, waiting, k, moved, predict) {
     prop(one.guess, "hidden", true);
   }
   if (document.activeElement !== one.mode && one.mode.value !== mode) one.mode.value = mode;
-  const { mark, place } = desk.data;
-  const typed = mode === "free" ? NONE : `${mark}${shown(p)}`;
+  const { mark, place, decimals } = desk.data;
+  const told = desk.pending.get(fader.name)?.told;
+  const at = told && "percentile" in told ? `${mark}${shown(p, decimals)}` : fader.shown;
+  const typed = mode === "free" ? NONE : at;
   set(number, "aria-label", `${fader.title}: ${place}`);
-  if (!one.editing && number.value !== typed) number.value = typed;
+  if (!one.editing) {
+    one.text = typed;
+    if (number.value !== typed) number.value = typed;
+  }
   set(lock, "aria-pressed", String(state.locked));
   set(lock, "aria-label", `${fader.title}: must not be lowered`);
   prop(lock, "title", state.locked ? "Locked: must not be lowered" : "Lock: must not be lowered");
   prop(lock, "disabled", mode === "free");
   tell(said, fader.said);
-  set(handle, "aria-valuenow", shown(p));
+  set(handle, "aria-valuenow", shown(p, 1));
   const asked = {
-    at_least: `at least ${mark}${shown(p)}`, may_drop: `may drop to ${mark}${shown(p)}`, keep: "keep as it is",
+    at_least: `at least ${at}`, may_drop: `may drop to ${at}`, keep: "keep as it is",
     free: "no preference",
   }[mode];
   set(handle, "aria-valuetext", `${asked}${state.locked && mode !== "free" ? ", locked" : ""}. ${fader.spoken}`);

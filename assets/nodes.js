@@ -58,12 +58,12 @@ const read = (place, text, nodes, whole) => {
   if (!fresh(place, "reply", text)) return;
   place.replaceChildren();
   if (!whole) return appendNodes(place, nodes);
-  appendNodes(make("div", place, { class: "vp-reply vp-short" }), nodes);
+  appendNodes(make("div", place, { class: "vp-part vp-short" }), nodes);
   const box = make("details", place, { class: "vp-whole" });
   const summary = make("summary", box);
   make("span", summary, {}, "Show more");
   make("span", summary, {}, "Show less");
-  appendNodes(make("div", box, { class: "vp-reply" }), whole);
+  appendNodes(make("div", box, { class: "vp-part" }), whole);
 };
 
 // Whether an answer comes too late: to an earlier message than the one that is shown, or to the same while a hand moved

@@ -377,7 +377,7 @@ def repair_texts(
     texts = []
     for number, way in enumerate(repairs.ways, start=1):
         steps = [
-            f"{names[j]} {wording.target(percentile(j, float(assessment.targets[j])))} → {wording.level(place)}"
+            f"{names[j]} {_from_to(percentile(j, float(assessment.targets[j])), place, wording)}"
             for j, place in repaired_percentiles(way, percentile, most).items()
         ]
         evenly = number == len(repairs.ways) and len(way.values) > 1
@@ -411,6 +411,12 @@ def conflict_sentence(
     beside = "; ".join(f"{name} at most {top}" for name, top in tops.items())
     beside = f" With the others as they are: {beside}." if tops else ""
     return f"{members} are not possible together at these levels.{beside}"
+
+
+def _from_to(before: float, after: float, wording: Wording) -> str:
+    """Word a target before and after: with all its digits where the two would read alike."""
+    asked, given = wording.target(before), wording.level(after)
+    return f"{wording.place(before) if asked == given else asked} → {given}"
 
 
 def shown_percentile(percentile: float, nearest: bool) -> float:

@@ -9,6 +9,7 @@ is always with numbers.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,8 @@ EFFORTS = ((0.3, "very small"), (0.7, "small"), (1.5, "medium"), (math.inf, "lar
 GAPS = ((0.1, "just"), (0.4, "well"), (math.inf, "far"))
 #: Efforts closer than this, in nats, are the same.
 SAME_NATS = 5e-3
+#: Levels and budgets as they are worded with numbers.
+_LEVEL, _BUDGET = re.compile(r"\bp(\d{1,3}(?:\.\d+)?)\b"), re.compile(r"\bat (\d+(?:\.\d+)?) nats\b")
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,19 @@ class Wording:
         return text if self.numbers else text.removeprefix("p")
 
     def target(self, percentile: amounts.Number) -> str:
-        """Word a target with the digits that it was set with.
+        """Word a target: with the digits that it was set with, or as a whole place out of 100.
 
         Example:
-            >>> Wording(True).target(69.5), Wording(False).target(69.5)
+            >>> Wording(True).target(69.7), Wording(False).target(69.7)
+            ('p69.7', '70')
+        """
+        return self.place(percentile) if self.numbers else self.level(percentile)
+
+    def place(self, percentile: amounts.Number) -> str:
+        """Word a place on an axis of levels, with the digits that it has.
+
+        Example:
+            >>> Wording(True).place(69.5), Wording(False).place(69.5)
             ('p69.5', '69.5')
         """
         text = amounts.significant(percentile, 3)
@@ -147,6 +159,18 @@ class Wording:
             return f"AUC {middle} ({lowest} to {highest})"
         middle, lowest, highest = (amounts.fixed(None if end is None else 100 * end) for end in ends)
         return f"agrees with people {middle} times in 100 ({lowest} to {highest})"
+
+    def retold(self, text: str) -> str:
+        """Word a sentence that was kept with numbers, such as a step of a palette's history.
+
+        Example:
+            >>> Wording(False).retold("Set humor to p69.7, at 0.5 nats.")
+            'Set humor to 70, with a small effort.'
+        """
+        if self.numbers:
+            return text
+        text = _LEVEL.sub(lambda found: self.level(float(found[1])), text)
+        return _BUDGET.sub(lambda found: self.at_budget(float(found[1]), start=False), text)
 
     def correlation(self, number: str) -> str:
         """Word a rank correlation in brackets, after what it means; "" without numbers."""

@@ -127,3 +127,71 @@ def test_what_belongs_to_another_table_is_left_out():
 def test_what_is_not_ours_changes_nothing(text):
     back = after(text)
     assert (back["what"], back["pinned"], back["groups"]) == (["Started."], [], [])
+
+
+def listened() -> None:
+    """A visit to Listen in which something was generated, judged and continued."""
+    import streamlit as st
+
+    from map_core.core.types import Turn
+    from map_core.store.votes import Preference
+    from pages.view.compare import blind_vote, chat, generator
+    from pages.view.session import kept, palette_state
+
+    palette_state.current()
+    generator.GENERATION.set("g1")
+    chat.PROMPT.set("Why is the sky blue?")
+    chat.TURNS.set((Turn("Hello.", "Good day", cut=True),))
+    blind_vote.CAST_VOTES.set({"g1 3 named": blind_vote._CastVote(7, Preference.ALIGNED, "v")})
+    st.text(kept.snapshot())
+
+
+def listening_again() -> None:
+    """A new visit that gets back what was left, on Listen, which has begun, or on another page."""
+    import streamlit as st
+
+    from pages.view.compare import blind_vote, chat, generator
+    from pages.view.session import kept, palette_state
+
+    palette_state.current()
+    if "begun" in st.session_state:
+        if generation := st.session_state.begun:
+            generator.GENERATION.set(generation)
+        chat.PROMPT.set("A prompt of the table.")
+        chat.TURNS.set(())
+    kept.take_back(st.session_state.pop("left"))
+    st.json(
+        {
+            "generation": generator.GENERATION.get(),
+            "prompt": chat.PROMPT.get_or_set("A prompt of the table."),
+            "chat": [[turn.prompt, turn.reply, turn.cut] for turn in chat.TURNS.get_or_set(())],
+            "votes": {name: [vote.vote, vote.viewer] for name, vote in blind_vote.CAST_VOTES.get_or_set({}).items()},
+        }
+    )
+
+
+@pytest.mark.parametrize("begun", [None, "g1"])
+def test_replies_prompt_chat_and_votes_come_back_wherever_the_page_was_loaded_again(begun):
+    app = AppTest.from_function(listened, default_timeout=60).run()
+    back = AppTest.from_function(listening_again, default_timeout=60)
+    back.session_state["left"] = app.text[0].value
+    if begun:
+        back.session_state["begun"] = begun
+    back.run()
+    assert not app.exception
+    assert not back.exception
+    assert json.loads(back.json[0].value) == {
+        "generation": "g1",
+        "prompt": "Why is the sky blue?",
+        "chat": [["Hello.", "Good day", True]],
+        "votes": {"g1 3 named": [7, "v"]},
+    }
+
+
+def test_a_draft_is_not_put_above_the_replies_to_another_prompt():
+    app = AppTest.from_function(listened, default_timeout=60).run()
+    back = AppTest.from_function(listening_again, default_timeout=60)
+    back.session_state["left"], back.session_state["begun"] = app.text[0].value, "another"
+    back.run()
+    shown = json.loads(back.json[0].value)
+    assert (shown["generation"], shown["prompt"], shown["chat"]) == ("another", "A prompt of the table.", [])

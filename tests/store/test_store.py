@@ -357,7 +357,9 @@ def test_votes_of_a_palette_come_together(opened):
     assert votes.list_votes(opened, key) == (first, second)
     assert votes.tally(opened, key) == votes.Tally(base=0, aligned=1, tie=1)
     assert votes.tally(opened, key).votes == 2
-    assert votes.withdraw(opened, first.id)
+    assert not votes.withdraw(opened, first.id, "w")  # who does not know whose it is
+    assert not votes.withdraw(opened, first.id, "")
+    assert votes.withdraw(opened, first.id, "v")
     assert not votes.withdraw(opened, first.id)
     assert votes.list_votes(opened, key) == (second,)
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from map_core.text.reply_markup import reply_html, reply_nodes
+from map_core.core.cut_replies import with_mark
+from map_core.text.reply_markup import cut_nodes, reply_html, reply_nodes
 
 TAGS = {"p", "br", "hr", "ul", "ol", "li", "blockquote", "pre", "code", "strong", "em"}
 
@@ -61,3 +62,10 @@ def test_any_text_becomes_a_few_tags_without_attributes(text: str):
     if "```" not in text and "~~~" not in text:
         letters = [letter for letter in re.sub(r"<[^>]*>", "", reply_html(text)) if letter.isalpha()]
         assert len(letters) >= sum(letter.isalpha() for letter in text)
+
+
+def test_a_reply_that_was_cut_ends_with_a_sentence_and_is_there_whole():
+    short, whole = cut_nodes(with_mark("It *rains*. Take a coat. And then you sho", True))
+    assert short == reply_nodes("It *rains*. Take a coat.\u00a0…")
+    assert whole == reply_nodes("It *rains*. Take a coat. And then you sho\u00a0…")
+    assert cut_nodes("It rains. And") == (reply_nodes("It rains. And"), None)

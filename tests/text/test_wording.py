@@ -79,8 +79,23 @@ def test_what_is_not_possible_has_the_same_places_in_both_wordings():
     numbers, plain = everything(NUMBERS, targets), everything(PLAIN, targets)
     assert FIGURES.search(plain) is None
     assert FIGURES.search(numbers) is not None
-    assert [place.removeprefix("p") for place in re.findall(r"\bp\d+(?:\.\d+)?", numbers)] == re.findall(
-        r"(?<![\w.])\d+(?:\.\d+)?", plain
+    places = re.findall(r"\bp(\d+(?:\.\d+)?)", numbers)
+    assert any("." in place for place in places)
+    # Whole places in everyday words, of the same targets and levels in the same order.
+    assert [f"{float(place):.0f}" for place in places] == re.findall(r"(?<![\w.])\d+(?:\.\d+)?", plain)
+
+
+def test_a_repair_smaller_than_a_place_keeps_the_digits_that_tell():
+    assert verdict._from_to(80.4, 80.0, PLAIN) == "80.4 → 80"
+    assert verdict._from_to(81.0, 80.0, PLAIN) == "81 → 80"
+    assert verdict._from_to(80.4, 80.0, NUMBERS) == "p80.4 → p80"
+
+
+def test_what_was_kept_with_numbers_is_worded_for_its_reader():
+    kept = "Set humor to p69.7. A point of the frontier at 0.5 nats was taken, p7x and top-p 1 as they were."
+    assert NUMBERS.retold(kept) == kept
+    assert PLAIN.retold(kept) == (
+        "Set humor to 70. A point of the frontier with a small effort was taken, p7x and top-p 1 as they were."
     )
 
 

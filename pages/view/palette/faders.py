@@ -21,12 +21,11 @@ from map_core.feasibility.limits import Limits
 from map_core.palettes.palette import Mode, Palette, Target
 from map_core.text import sentences, verdict
 from map_core.text.groups import wish_text
-from map_core.text.wording import Wording
+from map_core.text.wording import NUMBERS, Wording
 from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from pages.view.shell import component, live_channel
-from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
 DESK_ID: Key[str] = Key("desk_session", "")
@@ -68,6 +67,7 @@ def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:
         "faders": [_fader(live, j, most) for j in range(len(live.scene.names))],
         "predict": live_answer.predictions(live),
         "mark": live.wording.mark,
+        "decimals": 1 if live.wording.numbers else 0,
         "place": live.wording.pick(
             "target as a percentile of the base model's replies",
             "target, better than so many of 100 of the model's replies",
@@ -166,7 +166,7 @@ def _number(number: Any) -> float | None:
 
 
 def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str:
-    """Return a change in words, for the history."""
+    """Return a change in words, for the history, which is kept with numbers."""
     name = scene.names[j]
     if after.free and not before.free:
         return f"No preference for {name}."
@@ -175,7 +175,7 @@ def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str
     if after.keep:
         return f"Keep {name} as it is."
     word = "let" if after.mode(scene.percentile(j, 0.0)) is Mode.MAY_DROP else "set"
-    place = wordings.current().target(after.percentile)
+    place = NUMBERS.target(after.percentile)
     return f"{word.capitalize()} {name} {'drop ' if word == 'let' else ''}to {place}."
 
 
@@ -202,6 +202,7 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
         "colour": scene.colour(j),
         "constant": bool(scene.oracle.constant[j]),
         "percentile": amounts.rounded(place, 4),
+        "shown": _field_text(place, reliable, span, live.wording),
         "free": target.free,
         "keep": target.keep,
         "locked": target.locked,
@@ -214,6 +215,22 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
         "said": _caption(live, j, base, shown, _most_text(span, reliable, live.wording)),
         "spoken": _spoken_text(live.wording, base, shown, near, span, _most_text(span, reliable, live.wording)),
     }
+
+
+def _field_text(place: float, reliable: float | None, span: list[float] | None, wording: Wording) -> str:
+    """Return what stands in a fader's field: a whole place without numbers, and none beyond a most that it is within.
+
+    Args:
+        place: percentile of the target.
+        reliable: the most of the value, as :func:`_most_text` takes it.
+        span: the ends of what is possible, likewise.
+        wording: with numbers, or in everyday words.
+    """
+    if wording.numbers:
+        return f"{wording.mark}{amounts.significant(amounts.rounded(place, 1))}"
+    mosts = [most + 1e-6 for most in (reliable, span[1] if span else None) if most is not None]
+    beyond = any(place <= most < float(amounts.fixed(place)) for most in mosts)
+    return wording.level(place, toward="down" if beyond else "nearest")
 
 
 def _bar_ends(ends: list[float] | None) -> list[float | None] | None:

@@ -84,7 +84,7 @@ def _draw_step(
     n: int, step: HistoryStep, now: AssessedPalette | None, before: AssessedPalette | None, current: bool
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"step_head_{n}"):
-        st.html(marks.name(f"{n + 1}. {step.what}", tag="now" if current else ""), width="content")
+        st.html(marks.name(f"{n + 1}. {palette_state.said(step)}", tag="now" if current else ""), width="content")
         if now is not None:
             verdicts.draw_verdict_badge(now.assessment.verdict)
         st.html(markup.note(f"{today.local_time(step.when):%H:%M:%S}"), width="content")

@@ -20,6 +20,7 @@ from map_core.palettes import palette as palettes
 from map_core.palettes import presets
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.text import sentences
+from map_core.text.wording import NUMBERS
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
@@ -51,7 +52,7 @@ class HistoryStep:
 
     Args:
         palette: after the change.
-        what: the change in words.
+        what: the change in words, with numbers; :func:`said` words it.
         when: in UTC.
         merge: a further change of the same name replaces this step; "" for a step of its own.
     """
@@ -225,11 +226,16 @@ def apply(palette: Palette, what: str, merge: str = "") -> None:
 
     Args:
         palette: the new one.
-        what: the change in words, a sentence.
+        what: the change in words, a sentence, with numbers.
         merge: further changes of the same name become one step, as those of one fader that is dragged.
     """
     if palette != history().now:
         HISTORY.set(history().with_step(HistoryStep(palette, what, datetime.now(UTC), merge)))
+
+
+def said(step: HistoryStep) -> str:
+    """Return what a step did, as this viewer reads results; it is kept with numbers."""
+    return wordings.current().retold(step.what)
 
 
 def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:
@@ -280,7 +286,7 @@ def draw_undo_line(seconds: float = math.inf) -> None:
     held = history()
     if offers_undo(seconds):
         with st.container(horizontal=True, vertical_alignment="center", key="taken"):
-            st.caption(markup.plain(held.steps[held.place].what), width="content")
+            st.caption(markup.plain(said(held.steps[held.place])), width="content")
             st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo)
 
 
@@ -332,7 +338,7 @@ def on_slider_moved(scene: Scene, name: str) -> None:
     target = palette.targets[name].at(float(TARGET.of(name).get()))
     apply(
         palette.with_target(name, target),
-        f"Set {title} to {wordings.current().level(target.percentile)}.",
+        f"Set {title} to {NUMBERS.level(target.percentile)}.",
         merge=f"target {name}",
     )
 

@@ -9,6 +9,7 @@ import streamlit as st
 from map_core.analysis.frontier_spread import FrontierSpread, spread_frontier
 from map_core.core.jobs import Job
 from map_core.figures import parallel_coordinates, plane, theme
+from map_core.text.wording import NUMBERS
 from pages.view.shell import background, markup
 from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
@@ -134,7 +135,7 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
         point = None
         if chosen is not None:
             levels = spread.levels[chosen]
-            caption = f"One of the palettes {units.wording.at_budget(float(spread.budget[chosen]), start=False)}."
+            caption = f"One of the palettes {NUMBERS.at_budget(float(spread.budget[chosen]), start=False)}."
             new = plane.targets_at_point(today.targets, levels, spread.values)
             point = what_if.WhatIfPoint(caption, levels, spread.weights[chosen], float(spread.kl[chosen]), new)
         what_if.draw_panel(today, "lines", point, HOW)

@@ -8,6 +8,7 @@ from map_core.analysis.frontier import Surface, surface
 from map_core.core.jobs import Job
 from map_core.figures import plane, theme, triangle
 from map_core.figures import surface as space
+from map_core.text.wording import NUMBERS
 from pages.view.shell import background, markup
 from pages.view.shell import wording as wordings
 from pages.view.tradeoffs import what_if
@@ -106,7 +107,7 @@ def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: f
         clicked = what_if.clicked_point("three", event, job.key)
         point = None
         if clicked is not None and clicked[0] < len(sheet.levels):
-            title = f"A point of the surface of {triple_title} {units.wording.at_budget(nats, start=False)}."
+            title = f"A point of the surface of {triple_title} {NUMBERS.at_budget(nats, start=False)}."
             point = what_if.contour_point(today, title, triple, sheet, clicked[0])
         with st.container(key="three_space"):
             st.plotly_chart(

@@ -10,6 +10,7 @@ from map_core.analysis.frontier import Frontier, frontier
 from map_core.core.jobs import Job
 from map_core.figures import plane, theme
 from map_core.text.units import Unit
+from map_core.text.wording import NUMBERS
 from pages.view.shell import background, glossary, markup
 from pages.view.shell import wording as wordings
 from pages.view.tradeoffs import what_if
@@ -104,7 +105,7 @@ def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, ke
         if frontier is not None and clicked is not None and len(clicked) == 2:
             contour, direction = plane.clicked_point(frontier, clicked)
             both = f"{names[pair[0]]} and {names[pair[1]]}"
-            at = "at the limit" if math.isinf(contour.budget) else units.wording.at_budget(contour.budget, start=False)
+            at = "at the limit" if math.isinf(contour.budget) else NUMBERS.at_budget(contour.budget, start=False)
             point = what_if.contour_point(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)
         what_if.draw_panel(today, "two", point, HOW)
     what_if.draw_replies(today, "two", point)

@@ -35,7 +35,7 @@ class WhatIfPoint:
     """A palette that is looked at and not yet taken.
 
     Args:
-        said: what it is.
+        said: what it is, with numbers.
         levels: (value,) realised, in standard deviations above base.
         weights: (value,) x.
         kl: nats; NaN where it is not known.
@@ -103,7 +103,7 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
             st.html(markup.note(how))
             _draw_undo(view)
             return
-        st.html(markup.note(point.said))
+        st.html(markup.note(wordings.current().retold(point.said)))
         same = bool(np.allclose(point.targets, today.targets, atol=1e-9, equal_nan=True))
         if same:
             st.html(markup.note("This is your palette now."))
