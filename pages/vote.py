@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.view.compare import vote_link
-from pages.view.session import live_answer, palette_state
+from pages.view.session import live_answer, palette_state, speaker_line
 
 with st.container(key="vote"):
     scene, palette = palette_state.current()
     vote_link.draw_votes(live_answer.current_answer(scene, palette))
+    speaker_line.draw_speaker_line(change=False)

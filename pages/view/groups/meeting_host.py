@@ -26,7 +26,7 @@ from map_core.text.wording import effort
 from pages.view.groups import markup, meeting_member, meeting_result, results, roster
 from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, shared_agreement
 from pages.view.groups.roster import SeatedGroup
-from pages.view.session import palette_state
+from pages.view.session import palette_state, speaker_line
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import account, reach, remember, wording
@@ -167,6 +167,7 @@ def draw_meeting() -> None:
                 link = _draw_address(held.code)
             _draw_exit(scene, held, is_host)
         _draw_live(scene, held, spend, is_host, link)
+        speaker_line.draw_speaker_line(change=False)
 
 
 def _is_host(code: str) -> bool:
