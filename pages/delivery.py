@@ -6,16 +6,21 @@ import streamlit as st
 
 from map_core.figures import delivery, theme
 from map_core.text import sentences
+from pages.view.compare.prompt_form import CANDIDATE_COUNT
 from pages.view.session import header, palette_state
 from pages.view.shell import glossary, markup
+from pages.view.studies.certify import draw_promise
 from pages.view.studies.evidence import DeliveryEvidence, find_evidence
 
-scene, _ = palette_state.current()
+scene, mine = palette_state.current()
 header.draw_header(
     "Evidence",
     "Do replies keep what the faders promise? Forecasts, held against new replies to other prompts.",
     use_case=False,
 )
+palette_state.draw_undo_line()
+with st.container(key="evidence_promise"):
+    draw_promise(scene, palette_state.standardised(scene, mine), CANDIDATE_COUNT.get())
 found: DeliveryEvidence | None = find_evidence(scene)
 if found is None:
     st.html(markup.note("There is no study to show. Make one, which takes as long as the model needs for the replies:"))
@@ -30,6 +35,7 @@ if not found.of_this_table:
     st.code(found.command, language=None, wrap_lines=True)
 shown = found.graded
 with st.container(key="evidence"):
+    st.header("What other palettes delivered")
     if answer := delivery.answer_sentence(found.study, found.comparisons):
         st.html(markup.lead(answer))
     st.html(markup.facts(delivery.facts(found.study)))

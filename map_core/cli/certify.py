@@ -17,7 +17,7 @@ from map_core.confidence.certify import Certificate, Outcome, certify_targets, t
 from map_core.core import amounts
 from map_core.oracle import Oracle
 from map_core.studies.delivery import with_weights_of
-from map_core.text.promise import certificate_sentences
+from map_core.text.promise import certificate_headline, certificate_sentences
 
 
 @click.command()
@@ -118,6 +118,7 @@ def describe(found: Certificate, oracle: Oracle) -> dict[str, Any]:
 
 
 def _as_text(found: Certificate, oracle: Oracle) -> Iterator[str]:
+    yield f"{certificate_headline(found)}."
     yield from certificate_sentences(found)
     shown: Mapping[str, np.ndarray] = {
         "target": found.targets,

@@ -101,6 +101,21 @@ class Certificate:
     clipped: int
     nearest_instead: bool = False
 
+    def in_units_of(self, own: Oracle, other: Oracle) -> Certificate:
+        """Return the certificate with the standard deviations and base levels of another table of the same values."""
+
+        def converted(levels: np.ndarray) -> np.ndarray:
+            return other.standardise(own.rewards_at(levels))
+
+        return replace(
+            self,
+            targets=converted(self.targets),
+            promised=converted(self.promised),
+            forecast=converted(self.forecast),
+            measured=converted(self.measured),
+            weights=self.weights / own.scale * other.scale,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class PromptSample:

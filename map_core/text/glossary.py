@@ -224,6 +224,7 @@ _ALL = (
     ),
     Term("held-out", "A check on prompts that the weights were not solved on."),
     Term("forecast", "The level that a palette's weights are expected to give on prompts of the use case."),
+    Term("promise", "A level shown to hold on prompts that the palette was not set on, wrong at most 5 times in 100."),
     Term("delivery", "The level that fresh replies really had, to be held against the forecast."),
     Term(
         "round",

@@ -4,45 +4,86 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from map_core.confidence.certify import Certificate, Outcome
 from map_core.core import amounts
+from map_core.text import sentences
+from map_core.text.units import Units
+from map_core.text.wording import NUMBERS, Wording
 
 
-def certificate_sentences(found: Certificate) -> list[str]:
-    """Return what a certificate says, the answer first."""
-    sure, what = f"{100 * found.level:g}%", "gains over the base model" if found.over_base else "levels"
-    prompts = f"{found.prompts} new prompts"
-    instead = ["The palette itself is not possible; this is the nearest one."] if found.nearest_instead else []
+def certificate_headline(found: Certificate) -> str:
+    """Return what a certificate says in a few words."""
+    return {
+        Outcome.CERTIFIED: f"Kept on new prompts, {_sure(found)} sure",
+        Outcome.LOWERED: "Kept on new prompts only in part",
+        Outcome.NOTHING: "Not shown on new prompts",
+    }[found.outcome]
+
+
+def certificate_sentences(found: Certificate, wording: Wording = NUMBERS) -> list[str]:
+    """Return what stands behind the headline: how it was shown and at what strength, then what it is about."""
+    shown = f"{found.prompts} new prompts show, {_sure(found)} sure,"
     if found.outcome is Outcome.CERTIFIED:
-        said = [f"Certified: every target holds, {sure} sure, shown on {prompts}. {_strength(found)}"]
+        answer = [f"{shown} that every target holds.", _strength(found, wording)]
     elif found.outcome is Outcome.LOWERED:
-        said = [
-            f"Certified only in part: {prompts} show, {sure} sure, targets that are lower by "
-            f"{amounts.fixed(found.lowered, 2)} standard deviations. {_strength(found)}",
+        lower = f"targets that are {amounts.fixed(found.lowered, 2)} standard deviations lower"
+        answer = [
+            f"{shown} {wording.pick(lower, 'targets a little lower')}.",
+            _strength(found, wording),
             _needed(found),
         ]
     else:
-        said = [
-            f"Not certified: {prompts} do not show even targets that are lower by a standard deviation.",
-            _needed(found),
-        ]
-    said.append(
-        f"This is about {what}, for a generator that chooses among {found.candidates} candidates, on prompts like "
-        "these."
-    )
+        lower = wording.pick("targets that are a standard deviation lower", "far lower targets")
+        answer = [f"{found.prompts} new prompts do not show even {lower}.", _needed(found)]
+    about = [_scope(found, wording)]
+    if found.nearest_instead:
+        about.append("The palette itself is not possible; this is the nearest one.")
     if found.clipped:
-        said.append(
-            f"{found.clipped} of the new prompts' levels lay below the lowest end and count as that end: see --strict."
+        one = found.clipped == 1
+        about.append(
+            f"{'One level' if one else f'{found.clipped} levels'} on the new prompts lay below the lowest on the "
+            f"others and {'counts' if one else 'count'} as that one{wording.pick(': see --strict', '')}."
         )
-    return [*instead, *said]
+    return [" ".join(answer), " ".join(about)]
 
 
-def _strength(found: Certificate) -> str:
-    if found.factor == 1.0:
-        return "The weights are those that were solved for."
+def certificate_rows(found: Certificate, units: Units) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header and (position, cells) of each value with a target."""
+    rows = []
+    for j in np.flatnonzero(~np.isnan(found.targets)).tolist():
+        levels = (found.targets[j], found.promised[j], found.measured[j])
+        shown = ["none" if math.isnan(level) else units.said(j, float(level)) for level in levels]
+        rows.append((j, [sentences.capitalised(units.names[j]), *shown]))
+    scale = units.wording.pick("Percentile", "Out of 100")
+    return [scale, "Target", "Promised", "On the new prompts"], rows
+
+
+def _sure(found: Certificate) -> str:
+    return f"{100 * found.level:g}%"
+
+
+def _strength(found: Certificate, wording: Wording) -> str:
     if found.factor == 0.0:
         return "The base model does that by itself."
-    return f"The weights are {amounts.significant(found.factor)} times those that were solved for."
+    if found.factor == 1.0:
+        return wording.pick("The weights are those that were solved for.", "The palette as it is set is enough.")
+    times = amounts.significant(found.factor)
+    return wording.pick(
+        f"The weights are {times} times those that were solved for.",
+        f"For that the model is steered {times} times as strongly as the palette asks.",
+    )
+
+
+def _scope(found: Certificate, wording: Wording) -> str:
+    what = (
+        "what the palette adds to the base model on the same prompts"
+        if found.over_base
+        else "levels, and so also about how good the base model is on other prompts"
+    )
+    drafts = wording.pick("candidates", "drafts")
+    return f"This is about {what}, with replies chosen among {found.candidates} {drafts}, on prompts like these."
 
 
 def _needed(found: Certificate) -> str:

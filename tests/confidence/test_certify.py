@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,10 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import save
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.palettes.targets import percentiles
+from map_core.text.promise import certificate_headline, certificate_rows, certificate_sentences
+from map_core.text.units import Units
+from map_core.text.wording import Wording
 from tests.populations import certified
 from tests.tables import make_table
 
@@ -150,6 +155,22 @@ def test_what_cannot_be_certified_says_why():
         certificate(table, [np.nan] * 4)
 
 
+def test_words_for_people_have_no_figures_of_the_method():
+    table = held_out()
+    oracle, seen, new = table_samples(table)
+    units = Units(oracle, percentiles(table), "percentile", table.values, Wording(numbers=False))
+    for target, outcome in ((-0.9, Outcome.CERTIFIED), (0.3, Outcome.CERTIFIED), (1.2, Outcome.LOWERED)):
+        found = certify_targets(oracle, seen, new, np.array([np.nan, np.nan, target, np.nan]), over_base=target < 1)
+        said = " ".join([certificate_headline(found), *certificate_sentences(found, units.wording)])
+        assert found.outcome is outcome
+        assert "drafts" in said
+        assert not re.search(r"deviation|candidate|weights|lambda|nats", said)
+        header, ((place, cells),) = certificate_rows(found, units)
+        assert (place, len(cells)) == (2, len(header))
+        assert float(cells[2]) <= float(cells[1])
+    assert "only in part" in said
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "table.parquet"
     save(held_out(), path)
@@ -161,7 +182,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert found["measured"]["humor"] > found["promised"]["humor"]
     assert found["candidates"] == 16
     assert main(["certify", str(path), "--target", "humor=+0.3sd"]) == 0
-    assert "chooses among 16 candidates" in capsys.readouterr().out
+    assert "chosen among 16 candidates" in capsys.readouterr().out
     assert main(["certify", str(path), "--target", "humor=99"]) == 0
     assert "this is the nearest one" in capsys.readouterr().out
     # Fresh replies of a file: other prompts, with a column of their own numbers.

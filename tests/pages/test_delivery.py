@@ -33,6 +33,7 @@ def test_the_shipped_study_says_when_it_is_of_another_table(place):
     assert app.code[0].value.endswith("table.delivery.json")
     assert "of 128 prompts" in said(app)
     assert "The paper" in said(app)
+    assert "this table holds 0 out" in said(app)
 
 
 def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):

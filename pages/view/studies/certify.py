@@ -1,0 +1,118 @@
+"""The palette as a promise: what the prompts that the table holds out show about it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from map_core.confidence.certify import LEAST_PROMPTS, Certificate, Outcome, certify_targets, table_samples
+from map_core.core.jobs import Job
+from map_core.core.reward_levels import RewardLevels
+from map_core.core.types import Form
+from map_core.text import promise
+from pages.view.session import palette_state
+from pages.view.session.scene import Scene
+from pages.view.shell import background, glossary, markup
+from pages.view.shell import wording as wordings
+
+#: What is promised, by whether it is counted from the base model.
+KINDS = {True: "What the palette adds", False: "The level itself"}
+
+
+@dataclass(frozen=True, eq=False)
+class PromiseQuery:
+    """What is to be certified.
+
+    Args:
+        scene: the table.
+        targets: (value,) in standard deviations above base, NaN for free values.
+        candidates: K of the generator.
+        over_base: gains over the base model and not levels.
+    """
+
+    scene: Scene
+    targets: np.ndarray
+    candidates: int
+    over_base: bool
+
+
+def draw_promise(scene: Scene, targets: np.ndarray, candidates: int) -> None:
+    """Draw the part of the page: what can be promised of the palette, or why nothing is known.
+
+    Args:
+        scene: the table.
+        targets: (value,) the palette's, in standard deviations above base, NaN for free values.
+        candidates: K that replies are chosen among.
+    """
+    st.header("Can it be promised?", help=glossary.help_text("promise", "held-out"))
+    table = scene.table
+    if np.isnan(targets).all():
+        st.html(markup.note("Your palette has no target that could be promised. Give a value a target first."))
+        return
+    if (count := int(np.sum(~table.counted))) < LEAST_PROMPTS or scene.oracle.form is Form.POOLED:
+        st.html(markup.note(_why_not(count)))
+        return
+    over_base = bool(
+        st.segmented_control(
+            "What is promised",
+            list(KINDS),
+            format_func=KINDS.__getitem__,
+            default=True,
+            required=True,
+            key="promise_kind",
+            persist_state="session",
+            help="How much a palette adds is nearly the same from prompt to prompt and is soon shown. The level also "
+            "depends on how good the base model is on a prompt, which takes many more prompts.",
+        )
+    )
+    query = PromiseQuery(scene, targets, min(candidates, int(table.candidates.min())), over_base)
+
+    def work(job: Job) -> Certificate:
+        """Solve for so many candidates, and test on the prompts held out."""
+        oracle, seen, new = table_samples(table, candidates=query.candidates)
+        asked = RewardLevels.of(scene.oracle.rewards_at(targets))
+        found = certify_targets(oracle, seen, new, asked, over_base=over_base)
+        return found.in_units_of(oracle, scene.oracle)
+
+    key = (scene.key, targets.tobytes(), query.candidates, over_base)
+    background.poll(background.job("promise", key, work), partial(_draw, query))
+
+
+def _why_not(count: int) -> str:
+    return (
+        f"A promise needs {LEAST_PROMPTS} or more prompts that the palette was not set on, with several replies each; "
+        f"this table holds {count} out. The command certify takes new replies from a file."
+    )
+
+
+def _draw(query: PromiseQuery, job: Job) -> None:
+    if job.error:
+        st.html(markup.note(f"The promise could not be tested: {job.error}"))
+    if not isinstance(found := job.result, Certificate):
+        with st.container(height=220, border=False):
+            st.html(markup.note("" if job.ended else "Testing the palette on the prompts that were held out."))
+        return
+    units = query.scene.units()
+    st.html(markup.lead(f"{promise.certificate_headline(found)}."))
+    for sentence in promise.certificate_sentences(found, wordings.current()):
+        st.html(markup.note(sentence))
+    st.html(markup.levels_table(*promise.certificate_rows(found, units), theme=query.scene.theme))
+    if found.outcome is Outcome.CERTIFIED and found.factor > 1.0 and not math.isnan(found.lowered):
+        st.button(
+            "Aim higher by that much",
+            key="promise_take",
+            on_click=_aim_higher,
+            args=(query.scene, found),
+            help="Your targets become what these stronger weights are forecast to give. What is promised stays what "
+            "it is in the table above.",
+        )
+
+
+def _aim_higher(scene: Scene, found: Certificate) -> None:
+    palette_state.take_targets(
+        scene, np.where(np.isnan(found.targets), np.nan, found.forecast), "Aimed higher, so that the promise holds."
+    )
