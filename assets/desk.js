@@ -15,6 +15,7 @@ const MODES = [
 const NONE = "–"; // in place of the number where nothing is asked
 const clamp = (p) => Math.min(100, Math.max(0, p));
 const shown = (p, decimals) => String(Math.round(p * 10 ** decimals) / 10 ** decimals);
+const count = (fader) => (fader.share ? "of 100 replies" : "");
 
 export default function (component) {
   const { parentElement, data, setStateValue } = component;
@@ -70,6 +71,11 @@ function row(desk, fader) {
   const number = make("input", make("span", controls, { class: "vp-number-box" }), {
     class: "vp-number", type: "text", inputmode: "decimal", size: "4", autocomplete: "off",
   });
+  // What is asked beyond averages is always asked and never lowered for others: it has neither mode nor lock.
+  if (fader.protection) {
+    box.dataset.protection = "true";
+    make("span", controls, { class: "vp-unit" }).textContent = count(fader);
+  }
   const lock = make("button", controls, { class: "vp-lock", type: "button" });
   make("i", lock, { "aria-hidden": "true" });
   const track = make("div", make("div", box, { class: "vp-lane" }), { class: "vp-track" });
@@ -94,6 +100,7 @@ function now(desk, name) {
 }
 
 function modeOf(state) {
+  if (state.protection) return "at_least";
   if (state.free) return "free";
   if (state.keep) return "keep";
   return state.percentile < state.base ? "may_drop" : "at_least";
@@ -188,7 +195,8 @@ function listen(desk, name, one) {
   };
   track.addEventListener("pointerup", end);
   track.addEventListener("pointercancel", end);
-  track.addEventListener("dblclick", () => change(desk, name, { free: true }, ++desk.gesture, true));
+  const averages = () => !now(desk, name).protection;
+  track.addEventListener("dblclick", () => averages() && change(desk, name, { free: true }, ++desk.gesture, true));
 
   handle.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || now(desk, name).constant) return;
@@ -208,9 +216,9 @@ function listen(desk, name, one) {
       number.value = event.key;
       number.focus();
       number.setSelectionRange(1, 1);
-    } else if (event.key === "Delete" || event.key === "Backspace") {
+    } else if (averages() && (event.key === "Delete" || event.key === "Backspace")) {
       change(desk, name, { free: !state.free }, ++desk.gesture, true);
-    } else if (event.key.toLowerCase() === "l") {
+    } else if (averages() && event.key.toLowerCase() === "l") {
       change(desk, name, { locked: !state.locked }, ++desk.gesture, true);
     } else {
       return;
@@ -311,7 +319,8 @@ function drawRow(desk, one, fader, waiting, k, moved, predict) {
     prop(one.guess, "hidden", true);
   }
   if (document.activeElement !== one.mode && one.mode.value !== mode) one.mode.value = mode;
-  const { mark, place, decimals } = desk.data;
+  const { decimals } = desk.data;
+  const mark = fader.mark ?? desk.data.mark, place = fader.protection ? "target" : desk.data.place;
   const told = desk.pending.get(fader.name)?.told;
   const at = told && "percentile" in told ? `${mark}${shown(p, decimals)}` : fader.shown;
   const typed = mode === "free" ? NONE : at;
@@ -327,7 +336,7 @@ function drawRow(desk, one, fader, waiting, k, moved, predict) {
   tell(said, fader.said);
   set(handle, "aria-valuenow", shown(p, 1));
   const asked = {
-    at_least: `at least ${at}`, may_drop: `may drop to ${at}`, keep: "keep as it is",
+    at_least: `at least ${at} ${count(fader)}`.trim(), may_drop: `may drop to ${at}`, keep: "keep as it is",
     free: "no preference",
   }[mode];
   set(handle, "aria-valuetext", `${asked}${state.locked && mode !== "free" ? ", locked" : ""}. ${fader.spoken}`);

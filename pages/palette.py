@@ -5,8 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.core.unknown_sampling import unknown_sampling_note
-from map_core.text.uncounted_targets import uncounted_targets
-from pages.view.palette import drag_session, example, faders, numbers, plain_sliders, tour, verdict, welcome
+from pages.view.palette import drag_session, example, faders, numbers, plain_sliders, protect, tour, verdict, welcome
 from pages.view.palettes import save_form
 from pages.view.session import header, kept, live_answer, palette_state, share
 from pages.view.session.live_answer import LiveAnswer
@@ -28,8 +27,6 @@ if reading := palette_state.current()[0].table.reading:
         st.html(markup.note(" ".join(reading)))
 if unknown := unknown_sampling_note(palette_state.current()[0].table.metadata):
     st.html(markup.note(unknown))
-if uncounted := palette_state.current()[1].columns:
-    st.html(markup.note(uncounted_targets(uncounted)))
 welcome.draw_welcome()
 
 
@@ -52,7 +49,7 @@ def _draw_numbers(live: LiveAnswer) -> None:
 def draw_desk() -> None:
     """Faders, verdict and example: one piece, drawn when a hand rests; while it moves, the channel serves them."""
     held = not faders.is_settled()
-    scene, palette = palette_state.current(address=not held)
+    scene, palette = palette_state.current_counted(address=not held)
     seen = live_answer.current_answer(scene, palette, moving=held)
     faders.look_up_limits(seen)
     drag_session.register(seen)
@@ -68,6 +65,7 @@ def draw_desk() -> None:
                 st.html(faders.legend(seen.wording))
                 faders.draw_faders(seen)
                 st.html(faders.hint())
+            protect.draw_protections(seen)
             example.draw_example(seen)
         with right:
             with st.container(key="verdict"):

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.cli.demands import DemandOptions, demand_options
+from map_core.cli.demands import demand_options
 from map_core.cli.inputs import LoadedTable, open_table, read_palettes
 from map_core.cli.options import table_options, target_options
 from map_core.cli.output import by_name, columns, print_json
@@ -23,6 +23,7 @@ from map_core.core.types import Form, Verdict
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import Oracle
+from map_core.palettes.beside import Beside
 from map_core.text.sentences import HEADLINES
 
 
@@ -41,7 +42,7 @@ def confidence(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
-    beside: DemandOptions,
+    beside: Beside,
     level: float,
     draws: int,
     folds: int,

@@ -14,7 +14,6 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.cli.demands import FIELDS, DemandOptions, read_demands, with_cohort_floors
 from map_core.core.reward_levels import RewardLevels
 from map_core.core.types import Form
 from map_core.data import table_file
@@ -22,10 +21,12 @@ from map_core.data.derived_columns import Cohort, DerivedColumn
 from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, known_fields, read_text
 from map_core.errors import InputError
+from map_core.feasibility.aim import read_demands
 from map_core.feasibility.cuts import Demands, with_demands
 from map_core.oracle import MemoryOracle, Oracle
+from map_core.palettes.beside import FIELDS, Beside
 from map_core.palettes.column_names import parse_cohort
-from map_core.palettes.target_columns import checked_cohort, with_target_columns
+from map_core.palettes.target_columns import checked_cohort, with_cohort_floors, with_target_columns
 from map_core.palettes.targets import checked_names, resolve
 
 #: The sign of a share in a target.
@@ -82,7 +83,7 @@ class PaletteTargets:
 
 
 def read_palettes(
-    opened: LoadedTable, pairs: Sequence[str], targets_file: Path | None, beside: DemandOptions | None = None
+    opened: LoadedTable, pairs: Sequence[str], targets_file: Path | None, beside: Beside | None = None
 ) -> tuple[LoadedTable, list[PaletteTargets]]:
     """Read the palettes of --target or --targets-file, all of them before any is solved.
 
@@ -96,13 +97,15 @@ def read_palettes(
     if bool(pairs) == (targets_file is not None):
         raise click.UsageError("Give targets either by --target NAME=LEVEL (as often as needed) or by --targets-file.")
     written = _lines(targets_file) if targets_file else [("", {"targets": read_pairs("--target", pairs)})]
-    plain, options = opened, beside or DemandOptions()
+    plain, options = opened, beside or Beside()
     demands, asked = [], []
     for source, record in written:
         try:  # each by itself first, so that a message has its place
-            asked.append(with_cohort_floors(record, checked_names(record["targets"]), options, opened.table))
+            of_line = Beside.from_dict(record).with_more(options)
+            targets = checked_names(record["targets"])
+            asked.append(with_cohort_floors(targets, of_line.no_cohort_below_base, opened.table))
             with_columns(opened, asked[-1:])
-            demands.append(read_demands(record, options, opened.table, opened.oracle))
+            demands.append(read_demands(of_line, opened.table, opened.oracle))
         except InputError as error:
             raise click.UsageError(f"{source}{error}") from error
     opened, levels = with_columns(opened, asked)

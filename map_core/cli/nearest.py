@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.cli.demands import DemandOptions, demand_options
+from map_core.cli.demands import demand_options
 from map_core.cli.inputs import LoadedTable, PaletteTargets, open_table, read_pairs, read_palettes, value_positions
 from map_core.cli.options import budget_option, lock_option, table_options, target_options
 from map_core.cli.output import by_name, columns, describe_columns, print_json
@@ -19,6 +19,7 @@ from map_core.feasibility import AttainableLevels
 from map_core.feasibility.nearest import NearestPalette
 from map_core.feasibility.nearest import nearest as find_nearest
 from map_core.oracle import Oracle
+from map_core.palettes.beside import Beside
 
 
 @click.command()
@@ -41,7 +42,7 @@ def nearest(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
-    beside: DemandOptions,
+    beside: Beside,
     locked: tuple[str, ...],
     importances: tuple[str, ...],
     budget: float | None,

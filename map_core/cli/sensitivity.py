@@ -11,13 +11,14 @@ import click
 import numpy as np
 
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve, local_sensitivity, sensitivity_curve
-from map_core.cli.demands import DemandOptions, demand_options
+from map_core.cli.demands import demand_options
 from map_core.cli.inputs import PaletteTargets, open_table, read_palettes, value_positions
 from map_core.cli.options import table_options, target_options
 from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import Oracle
+from map_core.palettes.beside import Beside
 from map_core.solver.newton import Solution, solve
 
 
@@ -34,7 +35,7 @@ def sensitivity(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
-    beside: DemandOptions,
+    beside: Beside,
     swept: tuple[str, ...],
     points: int,
 ) -> None:

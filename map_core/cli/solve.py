@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.cli.demands import DemandOptions, demand_options
+from map_core.cli.demands import demand_options
 from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.nearest import describe_nearest
 from map_core.cli.options import budget_option, table_options, target_options
@@ -23,6 +23,7 @@ from map_core.data.subsample import subsample_candidates
 from map_core.feasibility import MARGIN_TOLERANCE, Assessment, AttainableLevels, Conflict, assess, smallest_conflict
 from map_core.feasibility.cuts import measured
 from map_core.oracle import MemoryOracle, Oracle
+from map_core.palettes.beside import Beside
 from map_core.solver.newton import solve as solve_weights
 
 
@@ -47,7 +48,7 @@ def solve(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
-    beside: DemandOptions,
+    beside: Beside,
     with_ranges: bool,
     budget: float | None,
     candidates: int | None,

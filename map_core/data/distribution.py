@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 from scipy.stats import rankdata
 
 from map_core.core.types import Form
+from map_core.data.derived_columns import Kind
 from map_core.data.reward_table import RewardTable
 
 #: Largest denominator of a ratio of two replies' masses that is taken for a ratio of counts, and most copies in all.
@@ -77,6 +79,9 @@ def typical_candidates(table: RewardTable) -> int:
 class Percentiles:
     """Conversion between levels and percentiles of the base model's replies.
 
+    A share is converted to replies of 100. The level of a use case, or under another mix of prompts, is one of its
+    value's replies.
+
     Args:
         table: the replies.
         form: of the solves whose levels are converted; the table's own by default.
@@ -86,15 +91,17 @@ class Percentiles:
         masses = reply_masses(table, form)
         if masses is None:
             # Contiguous columns: a page needs a hundred percentiles at every move of a fader.
-            self._sorted = np.ascontiguousarray(np.sort(table.rewards, axis=0).T)
-            count = self._sorted.shape[1]
+            self._sorted: Sequence[np.ndarray] = list(np.ascontiguousarray(np.sort(table.rewards, axis=0).T))
+            count = len(table.rewards)
             share = np.linspace(0.0, 100.0, count) if count > 1 else np.array([50.0])
-            self._low = self._high = [share] * len(self._sorted)
+            self._low: Sequence[np.ndarray] = [share] * len(self._sorted)
+            self._high: Sequence[np.ndarray] = self._low
+            self._convert_derived(table)
             return
         counted = masses > 0
         rewards, masses = table.rewards[counted], masses[counted]
         order = np.argsort(rewards, axis=0, kind="stable").T
-        self._sorted = np.ascontiguousarray(np.take_along_axis(rewards.T, order, axis=1))
+        self._sorted = list(np.ascontiguousarray(np.take_along_axis(rewards.T, order, axis=1)))
         copies = copies_of(masses)
         # From the first to the last of the copies of each reply, as percentiles; without a common measure the copies
         # are many and the steps between neighbours nothing.
@@ -106,6 +113,22 @@ class Percentiles:
             100.0 * (end - size[of_value]) / span if span > 0 else np.full(len(end), 50.0)
             for end, of_value in zip(ends, order, strict=True)
         ]
+        self._convert_derived(table)
+
+    def _convert_derived(self, table: RewardTable) -> None:
+        """Read derived columns by what they are made of, and not by their own numbers, which a mass has stretched."""
+        if not table.derived:
+            return
+        columns, low, high = list(self._sorted), list(self._low), list(self._high)
+        for column in table.derived:
+            j = table.index(column.name)
+            if column.kind is Kind.SHARE:
+                columns[j], low[j] = np.array([0.0, 1.0]), np.array([0.0, 100.0])
+                high[j] = low[j]
+            else:
+                value = table.index(column.value)
+                columns[j], low[j], high[j] = columns[value], low[value], high[value]
+        self._sorted, self._low, self._high = columns, low, high
 
     def percentile_of(self, value: int, level: float) -> float:
         """Return the percentile, 0 to 100, of a level in reward units; the inverse of :meth:`level`.

@@ -4,6 +4,7 @@
     kindness<p5             the share below; its target is the most there may be
     kindness@Stories        the level over the prompts of one use case
     kindness@language=de    over the prompts with that entry in a column of text; also after a share
+    kindness@*              the level over the prompts of each use case; @language=* for each entry of a column
     min(kindness,0.25)      the mean of the lower of reward and 0.25: the weight of a tail
 
 Constraint: text only; :mod:`map_core.palettes.target_columns` resolves levels. A value whose own name looks like one of
@@ -21,6 +22,8 @@ from map_core.data.derived_columns import USE_CASE, Cohort, DerivedColumn, Kind,
 from map_core.errors import InputError
 
 _CAPPED = re.compile(r"min\((?P<value>.+),(?P<threshold>[^,@]+)\)(?P<rest>@.+)?", re.DOTALL)
+#: In place of an entry: each one that there is.
+EVERY = "*"
 _EXPECTED = "kindness>=p20 for a share, kindness@Stories for a use case, or both"
 
 
@@ -48,6 +51,13 @@ class ColumnName:
         start = f"min({self.value},{self.threshold})" if self.kind is Kind.CAPPED else self.value
         start += f">={self.threshold}" if self.kind is Kind.SHARE else ""
         return start + (f"@{self.cohort}" if self.cohort else "")
+
+    @property
+    def written(self) -> str:
+        """The name as it is written, whose target is the most there may be for a share below."""
+        if not self.below:
+            return self.name
+        return f"{self.value}<{self.threshold}" + (f"@{self.cohort}" if self.cohort else "")
 
 
 def parse_name(name: str, values: Collection[str]) -> ColumnName | None:

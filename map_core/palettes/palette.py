@@ -18,6 +18,7 @@ import numpy as np
 from map_core.data.distribution import Percentiles
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.palettes.beside import Beside
 from map_core.palettes.column_names import parse_name
 
 #: The name of all use cases together.
@@ -91,11 +92,18 @@ class Palette:
         targets: one a value of the table.
         columns: levels and shares as written, a number or text such as ``p60``, by the names of shares and cohorts
             (:mod:`map_core.palettes.column_names`).
+        beside: what is asked for beside targets.
     """
 
     use_case: str = ALL
     targets: Mapping[str, Target] = field(default_factory=dict)
     columns: Mapping[str, float | str] = field(default_factory=dict)
+    beside: Beside = field(default_factory=Beside)
+
+    @property
+    def asks_beyond_averages(self) -> bool:
+        """Whether it asks for more than levels of values."""
+        return bool(self.columns or self.beside)
 
     def with_target(self, name: str, target: Target) -> Palette:
         """Return the palette with one target changed."""
@@ -105,7 +113,7 @@ class Palette:
         """Return plain JSON values, as saved in the database and in files."""
         targets = {name: target.as_dict() for name, target in self.targets.items()}
         content: dict[str, Any] = {"use_case": self.use_case, "targets": targets}
-        return content | ({"columns": dict(self.columns)} if self.columns else {})
+        return content | ({"columns": dict(self.columns)} if self.columns else {}) | self.beside.as_dict()
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Palette:
@@ -124,7 +132,7 @@ class Palette:
                     **{flag: bool(content_of_target.get(flag, False)) for flag in ("free", "keep", "locked")},
                 )
             columns = {str(name): _written(name, level) for name, level in content.get("columns", {}).items()}
-            return cls(str(content.get("use_case", ALL)), targets, columns)
+            return cls(str(content.get("use_case", ALL)), targets, columns, Beside.from_dict(content))
         except (KeyError, TypeError, AttributeError) as error:
             expected = '{"use_case": ..., "targets": {name: {"percentile": 70}}}'
             raise InputError(f"The palette is {content!r:.200}; expected {expected}.") from error
@@ -144,6 +152,7 @@ class Palette:
             text = "keep" if target.keep else f"p{target.percentile:.6g}{exact}"
             items.append(f"{quote(name, safe=_SAFE)}:{text}{'!' if target.locked else ''}")
         items += [f"{quote(name, safe=_SAFE)}:{quote(str(level), safe=_SAFE)}" for name, level in self.columns.items()]
+        items += [f"{name}:{quote(text, safe=_SAFE)}" for name, text in self.beside.items()]
         parameters = {"palette": ";".join(items) or "free"}
         return parameters if self.use_case == ALL else parameters | {"use": self.use_case}
 
@@ -161,8 +170,12 @@ class Palette:
         text = parameters.get("palette", "")
         targets = {name: Target(50.0, free=True) for name in values}
         columns: dict[str, float | str] = {}
+        beside: list[tuple[str, str]] = []
         for item in [] if text in ("", "free") else text.split(";"):
             written, _, level_text = item.strip().partition(":")
+            if written.startswith("--") and level_text and unquote(written) not in targets:
+                beside.append((written, unquote(level_text)))
+                continue
             if level_text and unquote(written) not in targets and parse_name(unquote(written), values) is not None:
                 columns[unquote(written)] = unquote(level_text)
                 continue
@@ -178,7 +191,7 @@ class Palette:
             level = None if match["level"] is None else _finite(name, match["level"])
             percentile = 50.0 if match["keep"] else _percentile(name, match["percentile"])
             targets[name] = Target(percentile, level, keep=bool(match["keep"]), locked=bool(match["locked"]))
-        return cls(parameters.get("use", ALL), targets, columns)
+        return cls(parameters.get("use", ALL), targets, columns, Beside.from_items(beside))
 
 
 def standardised(palette: Palette, values: Sequence[str], oracle: Oracle, percentiles: Percentiles) -> np.ndarray:

@@ -18,7 +18,7 @@ from map_core.data.distribution import reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.palettes.column_names import ColumnName, parse_name
+from map_core.palettes.column_names import EVERY, ColumnName, parse_name
 from map_core.palettes.targets import parse_level
 
 
@@ -49,7 +49,7 @@ def with_target_columns(
     resolved: list[dict[str, Any]] = []
     for targets in palettes:
         written: dict[str, Any] = {}
-        for name, level in targets.items():
+        for name, level in of_each_cohort(targets, table).items():
             parts = parse_name(name, table.values) if isinstance(name, str) else None
             if parts is None:
                 written[name] = level
@@ -70,6 +70,49 @@ def with_target_columns(
         return table, oracle, resolved
     wider = table.with_columns(tuple(columns.values()), oracle.form)
     return wider, MemoryOracle.of(wider, oracle.form), resolved
+
+
+def of_each_cohort(targets: Mapping[str, Any], table: RewardTable) -> dict[str, Any]:
+    """Return targets with one for each cohort in place of a target of all of them, ``kindness@*``.
+
+    One cohort's own target of the same kind takes precedence.
+
+    Raises:
+        InputError: the table has no such column of text.
+
+    Example:
+        >>> of_each_cohort({"humor@*": "+0sd"}, table)  # doctest: +SKIP
+        {'humor@Customer support': '+0sd', 'humor@Health information': '+0sd'}
+    """
+    parsed = {name: parse_name(name, table.values) if isinstance(name, str) else None for name in targets}
+    own = {parts.name for parts in parsed.values() if parts is not None}
+    spread: dict[str, Any] = {}
+    for name, level in targets.items():
+        parts = parsed[name]
+        if parts is None or parts.cohort is None or parts.cohort.entry != EVERY:
+            spread[name] = level
+            continue
+        for cohort in cohorts_of(table, parts.cohort.label):
+            if replace(parts, cohort=cohort, below=False).name not in own:
+                spread[replace(parts, cohort=cohort).written] = level
+    return spread
+
+
+def with_cohort_floors(targets: Mapping[str, Any], label: str | None, table: RewardTable) -> dict[str, Any]:
+    """Return targets with a floor at the base level for each targeted value and cohort of a label; None adds none.
+
+    Raises:
+        InputError: the table has no such column of text.
+    """
+    if label is None:
+        return dict(targets)
+    floors: dict[str, Any] = {}
+    for name in targets:
+        parts = parse_name(name, table.values)
+        if name in table.values or (parts is not None and parts.cohort is None):
+            start = name if parts is None else parts.name
+            floors |= {f"{start}@{cohort}": "+0sd" for cohort in cohorts_of(table, label)}
+    return {**floors, **targets}
 
 
 def _column(parts: ColumnName, level: Any, table: RewardTable, oracle: Oracle) -> DerivedColumn:

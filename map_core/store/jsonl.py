@@ -23,6 +23,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, known_fields
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.palettes.beside import FIELDS, Beside
 from map_core.palettes.column_names import parse_name
 from map_core.palettes.palette import ALL, Palette, Target, standardised
 from map_core.palettes.target_columns import with_target_columns
@@ -42,7 +43,7 @@ class NamedPalette:
     note: str = ""
 
 
-_FIELDS = ("targets", "palette", "name", "colour", "note", "use_case", "importance")
+_FIELDS = ("targets", "palette", "name", "colour", "note", "use_case", "importance", *FIELDS)
 
 
 def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> str:
@@ -59,6 +60,7 @@ def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> s
         "targets": {name: float(level) for name, level in zip(table.values, levels, strict=True) if not np.isnan(level)}
         | dict(written.palette.columns),
         "palette": written.palette.as_dict(),
+        **written.palette.beside.as_dict(),
     }
     content |= {name: text for name in ("colour", "note") if (text := getattr(written, name))}
     return json.dumps(content, ensure_ascii=False)
@@ -107,7 +109,8 @@ def _read(record: Any, number: int, table: RewardTable, oracle: Oracle) -> Named
         columns = {name: level for name, level in targets.items() if parse_name(name, table.values) is not None}
         with_target_columns(table, oracle, [columns])  # says what is wrong with a share or a use case
         levels = resolve({name: level for name, level in targets.items() if name not in columns}, table, oracle)
-        palette = replace(_of_levels(levels, table, oracle.form, str(record.get("use_case", ALL))), columns=columns)
+        of_levels = _of_levels(levels, table, oracle.form, str(record.get("use_case", ALL)))
+        palette = replace(of_levels, columns=columns, beside=Beside.from_dict(record))
     if palette.use_case not in (ALL, *table.use_case_names):
         raise InputError(
             f"{palette.use_case!r} is no use case of this table; it has {', '.join(table.use_case_names)}."

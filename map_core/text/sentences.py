@@ -7,7 +7,8 @@ Constraint: every figure in these sentences is one that was computed; nothing is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -27,6 +28,8 @@ HEADLINES = {
 }
 #: The same, of a palette with a single target.
 ALONE = "Not possible"
+#: Every target is a column of its own.
+NO_GROUPS: Mapping[int, str] = {}
 #: A value with less of the certificate than this is left unnamed.
 NAMED_SHARE = 0.02
 
@@ -59,19 +62,20 @@ def better_than(percentile: float) -> str:
     return f"better than {round(percentile)} of 100 of the model's own replies"
 
 
-def limit(reliable: float, possible: float, wording: Wording = NUMBERS) -> str:
+def limit(reliable: float, possible: float, wording: Wording = NUMBERS, share: bool = False) -> str:
     """Word the most that one can have of a value beside the other targets, both rounded so that they can be had.
 
     Args:
         reliable: percentile up to which the verdict is *reachable*; NaN where the others alone are not.
         possible: percentile beyond which nothing is possible.
         wording: with numbers, or in everyday words.
+        share: both are replies of 100 and no percentiles.
 
     Example:
         >>> limit(75.4, 80.9), limit(80.2, 80.9), limit(math.nan, 80.9)
         ('p75 (reliable), p80 (possible)', 'p80', 'p80 (possible, but not reliable)')
     """
-    sure, most = (wording.level(end, toward="down") for end in (reliable, possible))
+    sure, most = (wording.level(end, toward="down", share=share) for end in (reliable, possible))
     if math.isnan(reliable):
         return f"{most} (possible, but not reliable)"
     return most if sure == most else f"{sure} (reliable), {most} (possible)"
@@ -123,9 +127,25 @@ def headline(assessment: Assessment) -> str:
     return ALONE if alone and assessment.verdict is Verdict.OUT_OF_REACH else HEADLINES[assessment.verdict]
 
 
-def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str], wording: Wording = NUMBERS) -> str:
-    """Word what can be said of a palette, in one or two sentences."""
-    wanted = int(np.sum(~np.isnan(assessment.targets)))
+def verdict(
+    assessment: Assessment,
+    oracle: Oracle,
+    names: Sequence[str],
+    wording: Wording = NUMBERS,
+    asked: int | None = None,
+    groups: Mapping[int, str] = NO_GROUPS,
+) -> str:
+    """Word what can be said of a palette, in one or two sentences.
+
+    Args:
+        assessment: the verdict with its numbers.
+        oracle: the table.
+        names: of the values.
+        wording: with numbers, or in everyday words.
+        asked: how many targets people set, where some of them are several columns.
+        groups: the name of the whole target, by positions of its columns.
+    """
+    wanted = int(np.sum(~np.isnan(assessment.targets))) if asked is None else asked
     if assessment.verdict is Verdict.REACHABLE:
         if not wanted:
             return "No value has a target, so this is the base model as it is. Set a target to begin."
@@ -133,15 +153,31 @@ def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str], wordin
         return f"{targets} met by choosing among replies that the model already gives."
     if assessment.verdict is Verdict.ON_PAPER:
         return on_paper(assessment, oracle)
-    return certificate(assessment, names, wording)
+    return certificate(assessment, names, wording, groups)
 
 
-def certificate(assessment: Assessment, names: Sequence[str], wording: Wording = NUMBERS) -> str:
+def grouped(positions: Sequence[int], names: Sequence[str], groups: Mapping[int, str]) -> list[str]:
+    """Return the names at some positions, and of several columns of one target that of the target.
+
+    Example:
+        >>> grouped([0, 1, 2], ["humor", "calm in A", "calm in B"], {1: "calm everywhere", 2: "calm everywhere"})
+        ['humor', 'calm everywhere']
+    """
+    count = Counter(groups[j] for j in positions if j in groups)
+    return list(dict.fromkeys(groups[j] if j in groups and count[groups[j]] > 1 else names[j] for j in positions))
+
+
+def certificate(
+    assessment: Assessment,
+    names: Sequence[str],
+    wording: Wording = NUMBERS,
+    groups: Mapping[int, str] = NO_GROUPS,
+) -> str:
     """Word why no weights reach a palette: the values that conflict with each other."""
     w, missing = assessment.margin.certificate, -assessment.margin.value
     order = [j for j in np.argsort(-w) if w[j] >= NAMED_SHARE]
     short = f"Together they {wording.miss(missing, several=True)}."
-    ordered_names = [names[j] for j in order]
+    ordered_names = grouped([int(j) for j in order], names, groups)
     if len(ordered_names) == 1:
         return (
             f"{capitalised(ordered_names[0])} is set higher than even the best of this model's replies. "
@@ -184,15 +220,21 @@ def bottleneck(local: LocalSensitivity, names: Sequence[str]) -> tuple[str, str]
     return name, f"{amounts.percent(share)} of the price of asking for more."
 
 
-def slack(assessment: Assessment, names: Sequence[str]) -> str:
-    """Word which targets come for free, because the others bring them along; empty when there are none."""
+def slack(assessment: Assessment, names: Sequence[str], among: Collection[int] | None = None) -> str:
+    """Word which targets come for free, because the others bring them along; empty when there are none.
+
+    Args:
+        assessment: the verdict with its numbers.
+        names: of the values.
+        among: positions that are spoken of; None for all.
+    """
     solution = assessment.solution
     if solution is None:
         return ""
     over = [
         names[int(j)]
         for j in np.flatnonzero(~np.isnan(assessment.targets))
-        if solution.levels[j] > assessment.targets[j] + 1e-6
+        if solution.levels[j] > assessment.targets[j] + 1e-6 and (among is None or int(j) in among)
     ]
     if not over:
         return ""

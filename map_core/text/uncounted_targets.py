@@ -1,24 +1,21 @@
-"""Word what a palette asks for that the pages do not count: shares of replies and levels of one use case."""
+"""Word what a palette asks for beyond averages on a page that does not count it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+
+from map_core.text.sentences import listed
 
 
-def uncounted_targets(columns: Mapping[str, float | str]) -> str:
+def uncounted_targets(asked: Sequence[str]) -> str:
     """Return a sentence on the targets of a palette that a page leaves out.
 
     Args:
-        columns: of :class:`map_core.palettes.palette.Palette`.
+        asked: sentences, as of :func:`map_core.text.protections.asked_sentences`.
 
     Example:
-        >>> uncounted_targets({"kindness>=p20": 0.95})
-        'This palette also asks for kindness>=p20: 0.95; it is kept, and only the command line counts it.'
+        >>> uncounted_targets(["No use case below its original level."])
+        'This page counts levels alone, and not what your palette also asks for: no use case below its original level.'
     """
-    asked = ", ".join(f"{name}: {level}" for name, level in columns.items())
-    kept = (
-        "it is kept, and only the command line counts it"
-        if len(columns) == 1
-        else "they are kept, and only the command line counts them"
-    )
-    return f"This palette also asks for {asked}; {kept}."
+    inner = listed([sentence[:1].lower() + sentence[1:].removesuffix(".") for sentence in asked])
+    return f"This page counts levels alone, and not what your palette also asks for: {inner}."

@@ -7,8 +7,8 @@ text and numbers out; nothing is solved here, and nothing is said that was not c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -140,6 +140,27 @@ class VerdictText:
     falls: tuple[Fall, ...] = ()
 
 
+@dataclass(frozen=True)
+class BeyondAverages:
+    """What columns behind the values of a table are, for its words.
+
+    Args:
+        shares: positions whose levels are replies of 100 and no percentiles.
+        single: positions of the values and of the columns that are a target of their own.
+        groups: the name of the whole target, by positions of its columns where it has several.
+        asked: how many targets people set; one in every use case is one.
+    """
+
+    shares: frozenset[int] = frozenset()
+    single: frozenset[int] = frozenset()
+    groups: Mapping[int, str] = field(default_factory=dict)
+    asked: int | None = None
+
+
+#: Of a palette that asks for nothing but levels of values.
+NOTHING_BEYOND = BeyondAverages()
+
+
 def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
     """Return half of each level's error bar, (value,), in standard deviations; None for a single prompt.
 
@@ -174,6 +195,7 @@ def verdict_text(
     percentile: Percentile,
     highest: np.ndarray | None = None,
     wording: Wording = NUMBERS,
+    beyond: BeyondAverages = NOTHING_BEYOND,
 ) -> VerdictText:
     """Word what came of a palette.
 
@@ -187,11 +209,14 @@ def verdict_text(
         highest: (value,) the most of each value beside the other targets, NaN where it is not known; no step is
             offered beyond it.
         wording: with numbers, or in everyday words.
+        beyond: what the palette asks for beyond averages, where the table has columns of it.
     """
-    solution = assessment.solution
-    sentence = sentences.verdict(assessment, oracle, names, wording)
+    solution, shares = assessment.solution, beyond.shares
+    sentence = sentences.verdict(assessment, oracle, names, wording, beyond.asked, beyond.groups)
     solved = solution or (assessment.nearest.solution if assessment.nearest else None)
-    lines = () if solved is None else _lines(assessment, solved, errors if solution else None, percentile, wording)
+    lines = (
+        () if solved is None else _lines(assessment, solved, errors if solution else None, percentile, wording, shares)
+    )
     unasked = "" if solved is None else _unasked(assessment, solved, names, percentile, wording)
     if solution is None or prices is None:
         return VerdictText(
@@ -230,24 +255,32 @@ def verdict_text(
         _sure(assessment, oracle, errors, percentile, wording),
         bottleneck,
         of_price,
-        sentences.slack(assessment, names),
-        price_tags(solution, prices, names, percentile, highest, wording),
+        sentences.slack(assessment, names, beyond.single or None),
+        price_tags(solution, prices, names, percentile, highest, wording, shares),
         _falls(assessment, solution, names, percentile),
     )
 
 
 def _lines(
-    assessment: Assessment, solution: Solution, errors: np.ndarray | None, percentile: Percentile, wording: Wording
+    assessment: Assessment,
+    solution: Solution,
+    errors: np.ndarray | None,
+    percentile: Percentile,
+    wording: Wording,
+    shares: Collection[int],
 ) -> tuple[LevelText, ...]:
     lines = []
     for j in map(int, np.flatnonzero(~np.isnan(assessment.targets))):
         nearest = assessment.solution is None
         base, level = percentile(j, 0.0), shown_percentile(percentile(j, float(solution.levels[j])), nearest)
-        text = f"{wording.level(base)} → {wording.level(level)}"
+        share = j in shares
+        before, after = wording.level(base, share=share), wording.level(level, share=share)
+        text = f"{before.removesuffix(' of 100')} → {after}"
         if errors is not None:
             low, high = _ends(j, solution, errors, percentile)
             text += f" ± {amounts.fixed((high - low) / 2)}" if high - low >= 1 else " ± under 1"
-        lines.append(LevelText(j, text, sentences.better_than(level)))
+        meaning = "so many of 100 replies" if share else sentences.better_than(level)
+        lines.append(LevelText(j, text, meaning))
     return tuple(lines)
 
 
@@ -306,6 +339,7 @@ def price_tags(
     percentile: Percentile,
     highest: np.ndarray | None = None,
     wording: Wording = NUMBERS,
+    shares: Collection[int] = (),
 ) -> tuple[PriceTag, ...]:
     """Return what a tenth of a standard deviation more of each target costs, the most expensive first.
 
@@ -336,7 +370,7 @@ def price_tags(
         tags.append(
             PriceTag(
                 int(j),
-                " → ".join(map(wording.level, ends)),
+                " → ".join(wording.level(end, share=j in shares) for end in ends),
                 wording.pick(
                     f"best of {amounts.best_of_count(solution.kl, exact=True)} → "
                     f"{amounts.best_of_count(after, exact=True)}",
@@ -372,20 +406,41 @@ def repair_texts(
     percentile: Percentile,
     most: Limits | None = None,
     wording: Wording = NUMBERS,
+    beyond: BeyondAverages = NOTHING_BEYOND,
 ) -> tuple[RepairText, ...]:
     """Return the texts of the repairs' buttons, in the same order; they say what :func:`repaired_percentiles` sets."""
     texts = []
     for number, way in enumerate(repairs.ways, start=1):
-        steps = [
-            f"{names[j]} {_from_to(percentile(j, float(assessment.targets[j])), place, wording)}"
-            for j, place in repaired_percentiles(way, percentile, most).items()
+        steps: dict[str, list[tuple[int, float]]] = {}
+        for j, place in repaired_percentiles(way, percentile, most).items():
+            steps.setdefault(beyond.groups.get(j, names[j]), []).append((j, place))
+        said = [
+            f"{name if len(moved) > 1 else names[moved[0][0]]} {_step(assessment, moved, percentile, wording, beyond)}"
+            for name, moved in steps.items()
         ]
         evenly = number == len(repairs.ways) and len(way.values) > 1
         first = names[way.values[0]]
         label = "Share the change evenly" if evenly else f"Lower {first}"
         label += "" if evenly or len(way.values) == 1 else " above all"
-        texts.append(RepairText(label, ", ".join(steps)))
+        texts.append(RepairText(label, ", ".join(said)))
     return tuple(texts)
+
+
+def _step(
+    assessment: Assessment,
+    moved: Sequence[tuple[int, float]],
+    percentile: Percentile,
+    wording: Wording,
+    beyond: BeyondAverages,
+) -> str:
+    """Word from where to where a target is lowered; of several columns from the lowest to the highest place."""
+    share = moved[0][0] in beyond.shares
+    before = max(percentile(j, float(assessment.targets[j])) for j, _ in moved)
+    low, high = min(place for _, place in moved), max(place for _, place in moved)
+    if low == high:
+        return _from_to(before, high, wording, share)
+    to = wording.level(low, share=share).removesuffix(" of 100")
+    return f"{wording.target(before, share)} → {to} to {wording.level(high, share=share)}"
 
 
 def conflict_sentence(
@@ -395,17 +450,18 @@ def conflict_sentence(
     percentile: Percentile,
     most: Limits | None = None,
     wording: Wording = NUMBERS,
+    beyond: BeyondAverages = NOTHING_BEYOND,
 ) -> str:
     """Word which targets conflict, by name, and the most that each can reach beside the others; "" where none do."""
     conflict = repairs.conflict
     if conflict is None:
         return ""
-    members = sentences.capitalised(sentences.listed([names[j] for j in conflict.members]))
+    members = sentences.capitalised(sentences.listed(sentences.grouped(list(conflict.members), names, beyond.groups)))
     tops = {}
     for j in conflict.members:
         if most is not None and np.isfinite(most.possible[j]):
             reliable, possible = (percentile(j, float(level[j])) for level in (most.reliable, most.possible))
-            tops[names[j]] = sentences.limit(reliable, possible, wording)
+            tops[names[j]] = sentences.limit(reliable, possible, wording, j in beyond.shares)
     if len(conflict.members) == 1:
         return f"{members} alone is too high" + "".join(f": at most {top}." for top in tops.values()) + "." * (not tops)
     beside = "; ".join(f"{name} at most {top}" for name, top in tops.items())
@@ -413,10 +469,10 @@ def conflict_sentence(
     return f"{members} are not possible together at these levels.{beside}"
 
 
-def _from_to(before: float, after: float, wording: Wording) -> str:
+def _from_to(before: float, after: float, wording: Wording, share: bool = False) -> str:
     """Word a target before and after: with all its digits where the two would read alike."""
-    asked, given = wording.target(before), wording.level(after)
-    return f"{wording.place(before) if asked == given else asked} → {given}"
+    asked, given = wording.target(before, share), wording.level(after, share=share)
+    return f"{wording.place(before, share) if asked == given else asked} → {given}"
 
 
 def shown_percentile(percentile: float, nearest: bool) -> float:

@@ -55,40 +55,50 @@ class Wording:
         return numbers if self.numbers else plain
 
     def level(
-        self, percentile: amounts.Number, decimals: int = 0, toward: Literal["nearest", "down", "up"] = "nearest"
+        self,
+        percentile: amounts.Number,
+        decimals: int = 0,
+        toward: Literal["nearest", "down", "up"] = "nearest",
+        share: bool = False,
     ) -> str:
-        """Word a level of the base model's replies.
+        """Word a level of the base model's replies, or a share of replies.
 
         Args:
             percentile: from 0 to 100.
             decimals: digits after the point.
             toward: rounding direction, as in :func:`map_core.core.amounts.percentile`.
+            share: it is so many replies of 100, and no percentile.
 
         Example:
-            >>> Wording(True).level(69.7), Wording(False).level(69.7)
-            ('p70', '70')
+            >>> Wording(True).level(69.7), Wording(False).level(69.7), Wording(False).level(95, share=True)
+            ('p70', '70', '95 of 100')
         """
-        text = amounts.percentile(percentile, decimals, toward)
-        return text if self.numbers else text.removeprefix("p")
+        return self._marked(amounts.percentile(percentile, decimals, toward).removeprefix("p"), share)
 
-    def target(self, percentile: amounts.Number) -> str:
+    def target(self, percentile: amounts.Number, share: bool = False) -> str:
         """Word a target: with the digits that it was set with, or as a whole place out of 100.
 
         Example:
-            >>> Wording(True).target(69.7), Wording(False).target(69.7)
-            ('p69.7', '70')
+            >>> Wording(True).target(69.7), Wording(False).target(69.7), Wording(True).target(95, share=True)
+            ('p69.7', '70', '95%')
         """
-        return self.place(percentile) if self.numbers else self.level(percentile)
+        return self.place(percentile, share) if self.numbers else self.level(percentile, share=share)
 
-    def place(self, percentile: amounts.Number) -> str:
+    def place(self, percentile: amounts.Number, share: bool = False) -> str:
         """Word a place on an axis of levels, with the digits that it has.
 
         Example:
             >>> Wording(True).place(69.5), Wording(False).place(69.5)
             ('p69.5', '69.5')
         """
-        text = amounts.significant(percentile, 3)
-        return text if text == amounts.UNKNOWN else f"{self.mark}{text}"
+        return self._marked(amounts.significant(percentile, 3), share)
+
+    def _marked(self, text: str, share: bool) -> str:
+        if text == amounts.UNKNOWN:
+            return text
+        if share:
+            return f"{text}%" if self.numbers else f"{text} of 100"
+        return f"{self.mark}{text}"
 
     def distance(self, kl: float) -> str:
         """Word a distance from the base model by itself.

@@ -10,7 +10,8 @@ from map_core.feasibility.limits import limits
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.text.wording import NUMBERS, PLAIN
-from pages.view.palette.faders import _field_text, changed_target, fader_data
+from pages.view.palette.fader_text import field_text
+from pages.view.palette.faders import changed_target, fader_data
 from pages.view.session import live_answer
 from pages.view.session.scene import Scene
 from tests.tables import make_table
@@ -68,9 +69,9 @@ def test_a_fader_says_what_is_reliable_and_what_is_possible_beside_the_others(wo
 
 
 def test_a_field_has_whole_places_without_numbers_and_none_beyond_the_most_that_it_is_within():
-    assert _field_text(54.7, None, None, NUMBERS) == "p54.7"
-    assert _field_text(54.0, None, None, NUMBERS) == "p54"
-    assert _field_text(54.7, None, None, PLAIN) == "55"
-    assert _field_text(54.7, 54.8, [20.0, 80.0], PLAIN) == "54"  # "at most 54 (reliable)" stands below it
-    assert _field_text(54.7, 50.0, [20.0, 54.7], PLAIN) == "54"
-    assert _field_text(54.7, 50.0, [20.0, 53.0], PLAIN) == "55"
+    assert field_text(54.7, None, None, NUMBERS) == "p54.7"
+    assert field_text(54.0, None, None, NUMBERS) == "p54"
+    assert field_text(54.7, None, None, PLAIN) == "55"
+    assert field_text(54.7, 54.8, [20.0, 80.0], PLAIN) == "54"  # "at most 54 (reliable)" stands below it
+    assert field_text(54.7, 50.0, [20.0, 54.7], PLAIN) == "54"
+    assert field_text(54.7, 50.0, [20.0, 53.0], PLAIN) == "55"

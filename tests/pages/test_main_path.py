@@ -203,14 +203,18 @@ def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
     assert "refuses to be told top_k, min_p, so it may leave out unlikely words" in said(app)
 
 
-def test_targets_that_the_page_does_not_count_are_said_and_kept(table):
+def test_targets_beyond_averages_are_counted_said_and_kept(table):
     app = AppTest.from_file(APP, default_timeout=60)
     app.session_state["plain_desk"] = True
-    app.query_params["palette"] = "humor:p60;humor>=p20:0.95"
+    app.query_params["palette"] = "humor:p60;humor>=p20:0.95;humor@No<b>where:p50"
     app.run()
     assert not app.exception
-    assert "also asks for humor&gt;=p20: 0.95" in said(app), "the name comes from an address and is escaped"
-    assert "humor>=p20:0.95" in "".join(app.query_params["palette"])
+    assert "At least 95 of 100 replies no worse on humor than today's weakest fifth." in said(app)
+    assert "Not counted here: No prompt has 'No&lt;b&gt;where'" in said(app).replace("&#x27;", "'"), "escaped"
+    assert "humor>=p20:0.95;humor@No<b>where:p50" in "".join(app.query_params["palette"])
+    app.button(key="protection_remove_0").click().run()
+    assert not app.exception
+    assert "humor>=p20" not in "".join(app.query_params["palette"])
 
 
 def test_no_table_is_told_in_words(tmp_path, monkeypatch):

@@ -6,8 +6,10 @@ from map_core.text.uncounted_targets import uncounted_targets
 
 
 def test_one_and_several():
-    assert uncounted_targets({"humor@Stories": "p60"}) == (
-        "This palette also asks for humor@Stories: p60; it is kept, and only the command line counts it."
+    start = "This page counts levels alone, and not what your palette also asks for: "
+    assert uncounted_targets(["No use case below its original level."]) == (
+        f"{start}no use case below its original level."
     )
-    both = uncounted_targets({"humor>=p20": 0.95, "humor@Stories": "p60"})
-    assert both.endswith("humor>=p20: 0.95, humor@Stories: p60; they are kept, and only the command line counts them.")
+    assert uncounted_targets(["Kept under a different mix of prompts.", "At least 95 of 100 replies so."]) == (
+        f"{start}kept under a different mix of prompts and at least 95 of 100 replies so."
+    )

@@ -89,7 +89,7 @@ def _marks(live: LiveAnswer, example: ReplyExample) -> list[dict[str, str]]:
     """Return the values on which the two replies differ the most, of those with a weight first."""
     scene, marks = live.scene, []
     for j in np.argsort(-np.abs(live.weights * (example.aligned_levels - example.base_levels)))[:3]:
-        if live.weights[j] == 0:
+        if live.weights[j] == 0 or j >= scene.plain:
             continue
         base, level = (
             scene.percentile(int(j), float(levels[j])) for levels in (example.base_levels, example.aligned_levels)

@@ -9,7 +9,6 @@ cannot be read changes nothing.
 
 from __future__ import annotations
 
-import math
 import secrets
 from dataclasses import replace
 from typing import Any
@@ -19,9 +18,9 @@ import numpy as np
 from map_core.core import amounts
 from map_core.feasibility.limits import Limits
 from map_core.palettes.palette import Mode, Palette, Target
-from map_core.text import sentences, verdict
-from map_core.text.groups import wish_text
+from map_core.text import verdict
 from map_core.text.wording import NUMBERS, Wording
+from pages.view.palette import fader_text, protection_faders
 from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
@@ -64,7 +63,7 @@ def desk_data(live: LiveAnswer) -> dict[str, Any]:
 def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:
     """Return what a desk shows of a palette; ``most`` of each value is known only where the hand rests."""
     return {
-        "faders": [_fader(live, j, most) for j in range(len(live.scene.names))],
+        "faders": [_fader(live, j, most) for j in range(live.scene.plain)] + protection_faders.faders(live, most),
         "predict": live_answer.predictions(live),
         "mark": live.wording.mark,
         "decimals": 1 if live.wording.numbers else 0,
@@ -110,13 +109,13 @@ def _on_moved() -> None:
     moved = DESK.get().get("moved")
     if not isinstance(moved, dict) or not isinstance(moved.get("changes"), dict):
         return
-    number = int(_number(moved.get("seq")) or 0)
+    number = int(fader_text.number_of(moved.get("seq")) or 0)
     if number <= acknowledged():
         return  # overtaken by a later message, which had this one's changes too
     ACKNOWLEDGED.set(number)
     SETTLED.set(bool(moved.get("final")))
     RESTED.set(False)
-    scene, before = palette_state.current()
+    scene, before = palette_state.current_counted()
     palette, texts = apply_changes(scene, before, moved["changes"])
     if palette != before:
         palette_state.apply(palette, texts, merge=f"desk {moved.get('gesture')}")
@@ -132,7 +131,10 @@ def apply_changes(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tu
     """
     texts = []
     for name, change in changes.items():
-        if name in scene.table.values and isinstance(change, dict):
+        if isinstance(change, dict) and (moved := protection_faders.moved(scene, palette, name, change)) is not None:
+            texts += [moved[1]] if moved[0] != palette else []
+            palette = moved[0]
+        elif name in palette.targets and isinstance(change, dict):
             target = changed_target(palette.targets[name], change)
             if target != palette.targets[name]:
                 texts.append(_change_sentence(scene, scene.table.index(name), palette.targets[name], target))
@@ -147,22 +149,12 @@ def changed_target(target: Target, change: dict[str, Any]) -> Target:
         target: before.
         change: "percentile", a number from 0 to 100; "free", "keep" and "locked", true or false.
     """
-    percentile = _number(change.get("percentile"))
+    percentile = fader_text.number_of(change.get("percentile"))
     flags = {name: bool(change[name]) for name in _FLAGS if isinstance(change.get(name), bool)}
     if percentile is not None and 0 <= percentile <= 100 and not flags.get("keep"):
         changed = abs(percentile - target.percentile) > 1e-9 or target.free or target.keep
         target = target.at(percentile) if changed else target
     return replace(target, **flags)
-
-
-def _number(number: Any) -> float | None:
-    """Return a number that a float holds; None for anything else, a whole number beyond the floats too."""
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
-        return None
-    try:
-        return float(number) if math.isfinite(number) else None
-    except OverflowError:
-        return None
 
 
 def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str:
@@ -202,82 +194,21 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
         "colour": scene.colour(j),
         "constant": bool(scene.oracle.constant[j]),
         "percentile": amounts.rounded(place, 4),
-        "shown": _field_text(place, reliable, span, live.wording),
+        "shown": fader_text.field_text(place, reliable, span, live.wording),
         "free": target.free,
         "keep": target.keep,
         "locked": target.locked,
         "base": amounts.rounded(base, 2),
         "level": amounts.rounded(level, 2),
         "near": near,
-        "error": _bar_ends(error),
-        "range": _bar_ends(span),
+        "error": fader_text.bar_ends(error),
+        "range": fader_text.bar_ends(span),
         "ever": ever,
-        "said": _caption(live, j, base, shown, _most_text(span, reliable, live.wording)),
-        "spoken": _spoken_text(live.wording, base, shown, near, span, _most_text(span, reliable, live.wording)),
+        "said": fader_text.caption(live, j, base, shown, fader_text.most_text(span, reliable, live.wording)),
+        "spoken": fader_text.spoken_text(
+            live.wording, base, shown, near, span, fader_text.most_text(span, reliable, live.wording)
+        ),
     }
-
-
-def _field_text(place: float, reliable: float | None, span: list[float] | None, wording: Wording) -> str:
-    """Return what stands in a fader's field: a whole place without numbers, and none beyond a most that it is within.
-
-    Args:
-        place: percentile of the target.
-        reliable: the most of the value, as :func:`_most_text` takes it.
-        span: the ends of what is possible, likewise.
-        wording: with numbers, or in everyday words.
-    """
-    if wording.numbers:
-        return f"{wording.mark}{amounts.significant(amounts.rounded(place, 1))}"
-    mosts = [most + 1e-6 for most in (reliable, span[1] if span else None) if most is not None]
-    beyond = any(place <= most < float(amounts.fixed(place)) for most in mosts)
-    return wording.level(place, toward="down" if beyond else "nearest")
-
-
-def _bar_ends(ends: list[float] | None) -> list[float | None] | None:
-    """Both ends of a bar; None where one of them is not known."""
-    both = [amounts.rounded(end, 2) for end in ends or ()]
-    return both if both and None not in both else None
-
-
-def _most_text(span: list[float] | None, reliable: float | None, wording: Wording) -> str:
-    """Return the most that one can have of a value beside the others, "" where it is not known."""
-    if span is None:
-        return ""
-    if reliable is None:  # not computed yet
-        return f"{wording.level(span[1] + 1e-6, toward='down')} (possible)"
-    return sentences.limit(reliable + 1e-6, span[1] + 1e-6, wording)
-
-
-def _caption(live: LiveAnswer, j: int, base: float, level: float | None, most: str) -> str:
-    """Return the line below a fader."""
-    if live.scene.oracle.constant[j]:
-        return "The same for every reply, so nothing can move it."
-    wording, target = live.wording, live.palette.targets[live.scene.table.values[j]]
-    parts = [f"original {wording.level(base)}"]
-    if not wording.numbers and not target.free and not target.keep:
-        parts.insert(0, wish_text(target.percentile, base))
-    if level is not None:
-        near = live.assessment.solution is None
-        parts.append(f"{'shared evenly' if near else 'you get'} {wording.level(level)}")
-    if most:
-        parts.append(f"at most {most}")
-    elif not target.free:
-        parts.append("the others conflict")
-    return ", ".join(parts)
-
-
-def _spoken_text(
-    wording: Wording, base: float, level: float | None, near: bool, span: list[float] | None, most: str
-) -> str:
-    """Return what a screen reader adds to a fader's target."""
-    text = f"Base model {wording.level(base)}."
-    if level is not None:
-        text += f" The {'nearest palette' if near else 'palette'} gives {wording.level(level)}, "
-        text += f"{sentences.better_than(level)}."
-    if span is not None:
-        low = wording.level(span[0] - 1e-6, toward="up")
-        text += f" With your other targets: from {low} to at most {most}."
-    return text
 
 
 def legend(wording: Wording) -> str:

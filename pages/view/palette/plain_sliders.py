@@ -19,7 +19,7 @@ def draw_sliders(live: LiveAnswer) -> None:
     scene, solution = live.scene, live.assessment.solution
     st.html(markup.value_colours(len(scene.names), scene.theme))
     st.html(markup.rail_key())
-    for j, name in enumerate(scene.table.values):
+    for j, name in enumerate(scene.table.values[: scene.plain]):
         target, title = live.palette.targets[name], scene.fader_title(j)
         low, high = scene.ranges[j]
         base = scene.percentile(j, 0.0)

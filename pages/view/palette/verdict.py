@@ -11,7 +11,7 @@ from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.feasibility.repairs import Repairs
 from map_core.text import sentences, verdict
-from pages.view.palette import faders
+from pages.view.palette import faders, protection_faders
 from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import component, errors
@@ -68,10 +68,12 @@ def verdict_data(live: LiveAnswer) -> dict[str, Any]:
         "bottleneck_detail": answer.bottleneck_detail,
         "slack": answer.slack,
         "lines_title": "What the nearest palette gives" if out else "What you get",
-        "lines": [asdict(line) | _value_label(live, line.value) for line in answer.lines],
+        "lines": [
+            asdict(line) | _value_label(live, line.value) for line in protection_faders.shown(live, answer.lines)
+        ],
         "falls": [{"value": fall.value, "text": fall.text} for fall in answer.falls],
         "unasked": answer.unasked,
-        "tags": [asdict(tag) | _value_label(live, tag.value) for tag in answer.tags],
+        "tags": [asdict(tag) | _value_label(live, tag.value) for tag in protection_faders.shown(live, answer.tags)],
         "form": verdict.form_sentence(live.scene.oracle, live.wording),
     }
 
@@ -108,7 +110,8 @@ def _background_data(live: LiveAnswer) -> dict[str, Any]:
     waiting_ways |= repaired is not None and waiting_most
     if isinstance(repaired, Repairs) and not waiting_most:
         told = (repaired, live.assessment, scene.names, scene.percentile, most, live.wording)
-        ways, why = verdict.repair_texts(*told), verdict.conflict_sentence(*told)
+        beyond = live_answer.beyond_averages(scene, live.palette)
+        ways, why = verdict.repair_texts(*told, beyond), verdict.conflict_sentence(*told, beyond)
         REPAIRS.set((live.assessment.targets, repaired))
     elif waiting_ways:
         why = "Looking for what would work."
@@ -153,7 +156,7 @@ def _on_pressed() -> None:
         if (held := REPAIRS.get()) is None:
             return
         targets, repaired = held
-        scene, palette = palette_state.current()
+        scene, palette = palette_state.current_counted()
         number = int(pressed.removeprefix("way "))
         # The palette may have moved since the ways were found: then they are no ways any more.
         if number >= len(repaired.ways):
@@ -162,7 +165,6 @@ def _on_pressed() -> None:
             return
         way = repaired.ways[number]
         for j, place in verdict.repaired_percentiles(way, scene.percentile, faders.MOST.get()[0]).items():
-            name = scene.table.values[j]
-            palette = palette.with_target(name, palette.targets[name].at(place))
+            palette = protection_faders.with_place(scene, palette, j, place)
         names = sentences.listed([scene.names[j] for j in way.values])
         palette_state.apply_with_undo(palette, f"{sentences.capitalised(names)} lowered.")

@@ -10,6 +10,7 @@ import streamlit as st
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment
 from map_core.text import sentences
+from map_core.text.uncounted_targets import uncounted_targets
 from pages.view.session import palette_state, speaker_line
 from pages.view.session.scene import Scene
 from pages.view.shell import glossary, markup
@@ -64,7 +65,7 @@ def draw_palette_line(
         wording = wordings.current()
         targets = [
             (int(j), f"{scene.names[j]} {wording.level(scene.percentile(int(j), float(assessment.targets[j])))}")
-            for j in np.flatnonzero(~np.isnan(assessment.targets))
+            for j in np.flatnonzero(~np.isnan(assessment.targets[: scene.plain]))
         ]
         st.html(
             markup.chips(targets, scene.theme) if targets else markup.note("no value has a target"), width="content"
@@ -75,3 +76,8 @@ def draw_palette_line(
             )
             st.html(markup.note(f"Weights for {candidates} candidates: {text}"), width="content")
         st.page_link("palette.py", label="Change", icon=":material/tune:")
+    palette = palette_state.history().now
+    if palette.asks_beyond_averages:
+        asked = palette_state.asked_beyond_averages(palette)
+        # Where the page counts it, the scene has its columns.
+        st.html(markup.note(uncounted_targets(asked) if scene.aim is None else " ".join(asked)))

@@ -11,6 +11,7 @@ page), :mod:`pages.view.palette.faders` (changes to a palette), this module (the
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,10 +24,9 @@ from map_core.feasibility import Assessment, AttainableLevels
 from map_core.feasibility.limits import Limits, limits
 from map_core.feasibility.ranges import SmoothedRanges, smoothed_ranges
 from map_core.feasibility.repairs import Repairs, repairs
-from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
-from map_core.text import sentences, verdict
-from map_core.text.verdict import VerdictText
+from map_core.text import protections, sentences, verdict
+from map_core.text.verdict import NOTHING_BEYOND, BeyondAverages, VerdictText
 from map_core.text.wording import NUMBERS, Wording
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
@@ -125,10 +125,10 @@ def compute_answer(
         wording: of the answer; that of what was seen before by default, else with numbers.
     """
     wording = wording or (held.wording if held is not None else NUMBERS)
-    held = held if held is not None and held.scene is scene else None
-    previous = held if moving else None
+    held = held if held is not None and _have_same_columns(held.scene, scene) else None
+    previous = held if moving and held is not None and held.scene is scene else None
     if assessment is None:
-        locked = palettes.locked(palette, scene.table.values)
+        locked = palette_state.locked(scene, palette)
         assessment = scene.assess(palette_state.standardised(scene, palette), locked, closest=previous is None)
     solution = assessment.solution
     prices = None if solution is None else local_sensitivity(solution)
@@ -141,9 +141,33 @@ def compute_answer(
         ranges = smoothed_ranges(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
     text = verdict.verdict_text(
-        assessment, scene.oracle, prices, errors, scene.names, scene.percentile, ranges.ranges[:, 1], wording
+        assessment,
+        scene.oracle,
+        prices,
+        errors,
+        scene.names,
+        scene.percentile,
+        ranges.ranges[:, 1],
+        wording,
+        beyond_averages(scene, palette),
     )
     return LiveAnswer(scene, palette, assessment, prices, errors, ranges, text, when, previous is not None, wording)
+
+
+def beyond_averages(scene: Scene, palette: Palette) -> BeyondAverages:
+    """Return what the columns behind the table's values are, for its words."""
+    if (aim := scene.aim) is None:
+        return NOTHING_BEYOND
+    alone = (asked.members[0] for asked in aim.asked if len(asked.members) == 1)
+    groups = protections.group_names(aim, scene.names)
+    return BeyondAverages(scene.shares, frozenset((*range(aim.plain), *alone)), groups, aim.count(palette))
+
+
+def _have_same_columns(before: Scene, scene: Scene) -> bool:
+    """Return whether what was solved in one scene is a start for the other: another share of the same column."""
+    if before is scene:
+        return True
+    return scene.aim is not None and before.key[0] == scene.key[0] and before.table.values == scene.table.values
 
 
 def with_ranges(live: LiveAnswer) -> LiveAnswer:
@@ -155,7 +179,7 @@ def with_ranges(live: LiveAnswer) -> LiveAnswer:
 
 
 def predictions(live: LiveAnswer) -> list[list[float]] | None:
-    """(value, value) percentiles that each level moves by per percentile of each target, to first order."""
+    """(fader, fader) percentiles that each level moves by per percentile of each target, to first order."""
     solution, prices = live.assessment.solution, live.prices
     if solution is None or prices is None or not prices.active.any():
         return None
@@ -164,7 +188,18 @@ def predictions(live: LiveAnswer) -> list[list[float]] | None:
     reached = np.zeros((size, size))
     for j in map(int, np.flatnonzero(prices.active)):
         reached[:, j] = rise * prices.levels[:, j] / max(slope(live.scene, j, float(live.assessment.targets[j])), 1e-9)
+    if (aim := live.scene.aim) is not None:  # the fader of several columns moves them all, and shows the lowest
+        groups = [[j] for j in range(aim.plain)] + [list(asked.members) for asked in aim.asked]
+        rows = [lowest(live, group) for group in groups]
+        reached = np.stack([reached[rows][:, group].sum(axis=1) for group in groups], axis=1)
     return (np.round(np.nan_to_num(np.clip(reached, -5, 5)), 3) + 0.0).tolist()  # no -0.0
+
+
+def lowest(live: LiveAnswer, members: Sequence[int]) -> int:
+    """Return the column of several with the lowest level there is, in replies of 100 or percentiles."""
+    if (levels := live.levels) is None:
+        return members[0]
+    return min(members, key=lambda j: live.scene.percentile(j, float(levels[j])))
 
 
 def slope(scene: Scene, value: int, level: float) -> float:
@@ -189,7 +224,7 @@ def repairs_job(live: LiveAnswer) -> Job | None:
     scene, assessment = live.scene, live.assessment
     if assessment.verdict is Verdict.REACHABLE:
         return None
-    locked = palettes.locked(live.palette, scene.table.values)
+    locked = palette_state.locked(scene, live.palette)
 
     def work(job: Job) -> Repairs:
         return repairs(AttainableLevels(scene.oracle), assessment, locked)

@@ -20,7 +20,6 @@ from map_core.core.compute_once import ComputeOnce
 from map_core.core.jobs import Job, shared_jobs
 from map_core.feasibility import Assessment
 from map_core.figures.palette_comparison import PaletteSnapshot
-from map_core.palettes import palette as palettes
 from map_core.palettes.palette import ALL, Palette
 from map_core.solver.newton import Solution
 from pages.view.session import palette_state
@@ -136,7 +135,7 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
 
 def _targets(scene: Scene, palette: Palette) -> tuple[np.ndarray, np.ndarray]:
     """Return the (value,) targets in standard deviations above base, and which of them are locked."""
-    return palette_state.standardised(scene, palette), palettes.locked(palette, scene.table.values)
+    return palette_state.standardised(scene, palette), palette_state.locked(scene, palette)
 
 
 def _key(targets: np.ndarray, locked: np.ndarray) -> Hashable:

@@ -19,8 +19,9 @@ from map_core.feasibility import Assessment
 from map_core.palettes import palette as palettes
 from map_core.palettes import presets
 from map_core.palettes.palette import ALL, Palette, Target
-from map_core.text import sentences
+from map_core.text import protections, sentences
 from map_core.text.wording import NUMBERS
+from pages.view.session import aimed_scene
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
@@ -121,6 +122,21 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
     return scene, held.now
 
 
+def current_counted(address: bool = True) -> tuple[Scene, Palette]:
+    """Return the same with the table's columns of what the palette asks for beyond averages."""
+    scene, palette = current(address)
+    return aimed_scene.counted(scene, palette), palette
+
+
+def asked_beyond_averages(palette: Palette) -> list[str]:
+    """Return what a palette asks for beyond averages, a sentence each, and what of it is not counted."""
+    scene = aimed_scene.counted(scenes.load(palette.use_case), palette)
+    if scene.aim is None:
+        return []
+    asked = protections.asked_sentences(scene.aim, palette, lambda value: scene.names[scene.table.index(value)])
+    return [*asked, *(f"Not counted: {problem}" for problem in scene.problems)]
+
+
 def _adapt_to_table(scene: Scene, held: History) -> History | None:
     """Return the history after custom values came or went; None where the table is another one altogether."""
     values, now = scene.table.values, held.now.targets
@@ -207,13 +223,24 @@ def slider_place(scene: Scene, j: int, target: Target) -> int | None:
 
 def standardised(scene: Scene, palette: Palette) -> np.ndarray:
     """Return the targets, (value,) in standard deviations above base, NaN for free values."""
+    if scene.aim is not None:
+        return scene.aim.standardised(palette)
     return palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
+
+
+def locked(scene: Scene, palette: Palette) -> np.ndarray:
+    """Return which targets must not be relaxed, (value,) bool."""
+    if scene.aim is not None:
+        return scene.aim.locked(palette)
+    return palettes.locked(palette, scene.table.values)
 
 
 def with_levels(scene: Scene, palette: Palette, targets: np.ndarray) -> Palette:
     """Return the palette with exact (value,) targets in standard deviations above base; NaN keeps a value as it is."""
     changed = dict(palette.targets)
-    for j in np.flatnonzero(~np.isnan(targets)):
+    if scene.aim is not None:
+        palette = scene.aim.with_levels(palette, targets)
+    for j in np.flatnonzero(~np.isnan(targets[: scene.plain])):
         name = scene.table.values[j]
         level = float(scene.oracle.base[j] + targets[j] * scene.oracle.scale[j])
         if not (changed[name].keep and targets[j] == 0.0):
@@ -297,12 +324,12 @@ def start_again() -> None:
 
 def current_assessment(scene: Scene, palette: Palette) -> Assessment:
     """Return the verdict on this viewer's palette, from memory when nothing moved."""
-    targets, locked = standardised(scene, palette), palettes.locked(palette, scene.table.values)
-    key = (scene.key, targets.tobytes(), locked.tobytes())
+    targets, kept = standardised(scene, palette), locked(scene, palette)
+    key = (scene.key, targets.tobytes(), kept.tobytes())
     held = ASSESSMENT.get()
     if held and held[0] == key:
         return held[1]
-    assessment = scene.assess(targets, locked)
+    assessment = scene.assess(targets, kept)
     ASSESSMENT.set((key, assessment))
     return assessment
 

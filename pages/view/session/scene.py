@@ -23,11 +23,13 @@ from map_core.core.types import DEFAULT_REPLY_LENGTH, SamplingSettings, recorded
 from map_core.custom_values import add_columns, read_scores, replies_key
 from map_core.custom_values.active import offered_values
 from map_core.data import table_file
+from map_core.data.derived_columns import Kind
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, AttainableLevels, assess
+from map_core.feasibility.aim import Aim
 from map_core.figures.theme import Theme
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL
@@ -61,6 +63,9 @@ class Scene:
         cards: what each value measures and misses, as far as that is known.
         theme: colours of the values, with those that people chose for values of their own.
         unusable: positions of the values that the judgements say are not to be used.
+        aim: what a palette asks for beyond averages, where the table has columns of it behind its values; None for the
+            table's values alone.
+        problems: what of that cannot be used on this table, a sentence each.
     """
 
     key: tuple[Any, ...]
@@ -70,12 +75,25 @@ class Scene:
     cards: tuple[str, ...]
     theme: Theme = field(default_factory=Theme)
     unusable: frozenset[int] = frozenset()
+    aim: Aim | None = None
+    problems: tuple[str, ...] = ()
     _idle: list[AttainableLevels] = field(default_factory=list, init=False, repr=False)
 
     @property
     def use_case(self) -> str:
         """The use case whose prompts are seen, or all of them."""
         return self.key[2] or ALL
+
+    @property
+    def plain(self) -> int:
+        """How many values the table itself has; columns of what a palette asks for beyond averages come after them."""
+        return len(self.names) if self.aim is None else self.aim.plain
+
+    @cached_property
+    def shares(self) -> frozenset[int]:
+        """Positions of the columns whose levels are replies of 100."""
+        of_kind = {column.name for column in self.table.derived if column.kind is Kind.SHARE}
+        return frozenset(j for j, name in enumerate(self.table.values) if name in of_kind)
 
     def colour(self, value: int) -> str:
         """Return the colour of a value, the same in every figure and on every page."""

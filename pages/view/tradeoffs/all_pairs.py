@@ -31,7 +31,7 @@ PairFrontiers = dict[tuple[int, int], Frontier]
 
 def draw_all_pairs(today: CurrentPalette) -> None:
     """Draw the choice of values, and a cell a pair."""
-    if len(today.names) < 2:
+    if today.plain < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
     st.header("Every pair at a glance")
@@ -48,7 +48,7 @@ def draw_all_pairs(today: CurrentPalette) -> None:
         )
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="pairs_controls"):
-        first = today.wanted[:MATRIX_VALUES] if len(today.wanted) > 1 else today.first(min(3, len(today.names)))
+        first = today.wanted[:MATRIX_VALUES] if len(today.wanted) > 1 else today.first(min(3, today.plain))
         chosen = pick_values("Values", today, first, "pairs_values", most=MAX_VALUES)
         keep_others = draw_others_choice()
     if len(chosen) < 2:

@@ -39,7 +39,7 @@ HOW = (
 
 def draw_parallel(today: CurrentPalette) -> None:
     """Draw the choice of values and budgets, the lines, and the panel."""
-    if len(today.names) < 2:
+    if today.plain < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
     st.header("What a budget leaves to choose")
@@ -100,7 +100,7 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
     if not len(spread.kl):
         st.html(markup.note("The targets of the other values alone take more than this, or cannot be met."))
         return
-    axes = range(len(today.names))
+    axes = range(today.plain)
     left, right = st.columns([1.7, 1], gap="medium")
     with left:
         now = today.assessment.solution

@@ -12,7 +12,6 @@ from map_core.analysis.generation_weights import effective_solution
 from map_core.core import amounts
 from map_core.feasibility import Assessment
 from map_core.figures.plane import PalettePosition as Stand
-from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
 from map_core.solver.newton import Solution
 from map_core.text import sentences
@@ -74,18 +73,24 @@ class CurrentPalette:
     @property
     def wanted(self) -> list[int]:
         """Positions of the values that have a target."""
-        return [int(j) for j in np.flatnonzero(~np.isnan(self.targets))]
+        return [int(j) for j in np.flatnonzero(~np.isnan(self.targets[: self.plain]))]
+
+    @property
+    def plain(self) -> int:
+        """How many values there are to choose from; columns of what is asked beyond averages come after them."""
+        return self.scene.plain
 
     @cached_property
     def fixed(self) -> np.ndarray:
-        """(value,) bool: targets that do not give way, locked or kept at base."""
-        values = self.scene.table.values
+        """(value,) bool: targets that do not give way: locked, kept at base, or asked for beyond averages."""
+        values = self.scene.table.values[: self.plain]
         keeps = [self.palette.targets[name].keep and not self.palette.targets[name].free for name in values]
-        return palettes.locked(self.palette, values) | np.array(keeps)
+        keeps += [True] * (len(self.names) - self.plain)
+        return palette_state.locked(self.scene, self.palette) | np.array(keeps)
 
     def first(self, count: int) -> list[int]:
         """So many values to begin with: those with a target, then the others."""
-        return (self.wanted + [j for j in range(len(self.names)) if j not in self.wanted])[:count]
+        return (self.wanted + [j for j in range(self.plain) if j not in self.wanted])[:count]
 
     def floors(self, keep_others: bool, free: list[int]) -> np.ndarray:
         """(value,) levels that other values keep: their targets, or none."""
@@ -97,7 +102,7 @@ class CurrentPalette:
 def current_palette() -> CurrentPalette:
     """Return the palette of this viewer, assessed; asked for once by every run of the whole page."""
     RERUN.pop()
-    scene, palette = palette_state.current()
+    scene, palette = palette_state.current_counted()
     return CurrentPalette(scene, palette, palette_state.current_assessment(scene, palette))
 
 
@@ -138,7 +143,7 @@ def draw_others_choice() -> bool:
         bind="query-params",
         persist_state="session",
         help="No preference: the widest choice. Keep their targets: every point also meets the targets of all other "
-        "values.",
+        "values, and what you ask for beyond averages.",
     )
     return choice == "kept"
 
@@ -149,7 +154,7 @@ def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:
     return int(
         st.selectbox(
             label,
-            range(len(today.names)),
+            range(today.plain),
             index=first,
             format_func=today.titles.__getitem__,
             key=key,
@@ -165,7 +170,7 @@ def pick_axis(label: str, today: CurrentPalette, first: int, key: Key[int | None
     return int(
         st.selectbox(
             label,
-            range(len(today.names)),
+            range(today.plain),
             format_func=today.titles.__getitem__,
             key=key.name,
             persist_state="session",
@@ -178,7 +183,7 @@ def pick_values(label: str, today: CurrentPalette, first: list[int], key: str, m
     tabs.keep_in_address(key, first)
     chosen = st.multiselect(
         label,
-        range(len(today.names)),
+        range(today.plain),
         default=first,
         format_func=today.titles.__getitem__,
         max_selections=most,

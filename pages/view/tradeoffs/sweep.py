@@ -31,10 +31,11 @@ def draw_sweep(today: CurrentPalette) -> None:
     prices = None if own is None else local_sensitivity(own)
     with st.container(horizontal=True, vertical_alignment="bottom", key="sensitivity_controls"):
         first = (prices.bottleneck if prices else None) or 0
+        first = first if first < today.plain else 0
         value = pick_value("Move the target of", today, first, "sensitivity_value")
         picked = st.pills(
             "Also show",
-            [j for j in range(len(names)) if j != value],
+            [j for j in range(today.plain) if j != value],
             selection_mode="multi",
             format_func=lambda j: markup.plain(today.titles[j]),
             default=[j for j in today.first(FIRST) if j != value],

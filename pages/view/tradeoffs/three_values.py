@@ -32,7 +32,7 @@ HOW = (
 
 def draw_three_values(today: CurrentPalette) -> None:
     """Draw the choice of three values and a budget, the two figures, and the panel."""
-    if len(today.names) < 3:
+    if today.plain < 3:
         st.html(markup.note("This table has fewer than three values. Two values shows all there is to trade."))
         return
     st.header("Three values at one budget")

@@ -33,8 +33,7 @@ HOW = (
 
 def draw_two_values(today: CurrentPalette) -> None:
     """Draw the controls, the plane, and the panel beside it."""
-    names = today.names
-    if len(names) < 2:
+    if today.plain < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
     st.header("What is possible together", help=glossary.help_text("frontier", "budget"))

@@ -15,7 +15,7 @@ from map_core.analysis.frontier import Contour
 from map_core.errors import InputError
 from map_core.feasibility.trust import trust
 from map_core.figures import plane
-from map_core.text import changes, sentences
+from map_core.text import changes, protections, sentences
 from pages.view.session import palette_state
 from pages.view.shell import markup
 from pages.view.shell import wording as wordings
@@ -138,7 +138,11 @@ def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
         start = "the base model, for nothing near it is possible" if now is None else "the nearest one that is not"
         st.html(markup.note(f"Your palette is not possible, so this is held against {start}."))
     current_levels, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
-    level_changes = changes.level_changes(scene.oracle, scene.percentiles, current_levels, point.levels)
+    level_changes = [
+        change
+        for change in changes.level_changes(scene.oracle, scene.percentiles, current_levels, point.levels)
+        if change.value < today.plain
+    ]
     texts = " ".join(
         filter(
             None,
@@ -181,8 +185,9 @@ def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:
     lowered = [int(j) for j in np.flatnonzero(point.targets < today.targets - 1e-6)]
     if not lowered:
         return ""
-    names = sentences.listed([today.names[j] for j in lowered])
-    locked = [today.names[j] for j in lowered if today.fixed[j]]
+    groups = {} if today.scene.aim is None else protections.group_names(today.scene.aim, today.names)
+    names = sentences.listed(sentences.grouped(lowered, today.names, groups))
+    locked = sentences.grouped([j for j in lowered if today.fixed[j]], today.names, groups)
     held = f" You asked that {sentences.listed(locked)} be held." if locked else ""
     return f"Taking it lowers your target{'s' * (len(lowered) > 1)} of {names}.{held}"
 

@@ -1,0 +1,142 @@
+"""What a palette asks for beside its targets, as written: tails, worst means, other mixes of prompts, cohorts at base.
+
+Constraint: text and numbers; :mod:`map_core.feasibility.aim` resolves levels and finds the columns that these come to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from map_core.errors import InputError
+
+#: Fields of a saved palette and of a line of --targets-file, named as the options.
+FIELDS = ("no_worse_tail", "worst_mean", "any_mix", "no_cohort_below_base")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is asked for beside targets.
+
+    Args:
+        no_worse_tail: values whose tail shall be no worse than the base model's.
+        worst_mean: floors under means of the worst replies, each as ``kindness:5%=p10``.
+        any_mix: nats; every target holds under each mix of prompts that is no further than this; None for the table's.
+        no_cohort_below_base: the column of text whose entries may not fall below their base level on a targeted value.
+    """
+
+    no_worse_tail: tuple[str, ...] = ()
+    worst_mean: tuple[str, ...] = ()
+    any_mix: float | None = None
+    no_cohort_below_base: str | None = None
+
+    def __bool__(self) -> bool:
+        return self != Beside()
+
+    def with_more(self, other: Beside) -> Beside:
+        """Return both together; of a distance and a column the other's, where it has one."""
+        return Beside(
+            tuple(dict.fromkeys((*self.no_worse_tail, *other.no_worse_tail))),
+            tuple(dict.fromkeys((*self.worst_mean, *other.worst_mean))),
+            self.any_mix if other.any_mix is None else other.any_mix,
+            other.no_cohort_below_base or self.no_cohort_below_base,
+        )
+
+    def with_tail(self, value: str, kept: bool) -> Beside:
+        """Return the same with the tail of a value kept, or not."""
+        others = tuple(name for name in self.no_worse_tail if name != value)
+        return replace(self, no_worse_tail=(*others, value) if kept else others)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, without those that have their default."""
+        content: dict[str, Any] = {}
+        if self.no_worse_tail:
+            content["no_worse_tail"] = list(self.no_worse_tail)
+        if self.worst_mean:
+            content["worst_mean"] = dict(split_worst_mean(text) for text in self.worst_mean)
+        if self.any_mix is not None:
+            content["any_mix"] = self.any_mix
+        if self.no_cohort_below_base is not None:
+            content["no_cohort_below_base"] = self.no_cohort_below_base
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Beside:
+        """Read the fields of a saved palette or of a line of --targets-file, others are left alone.
+
+        Raises:
+            InputError: one is of another kind than it should be.
+        """
+        tails, worst = content.get("no_worse_tail", ()), content.get("worst_mean", {})
+        if isinstance(tails, str) or not isinstance(tails, list | tuple) or not isinstance(worst, Mapping):
+            raise InputError(
+                f"no_worse_tail is {tails!r} and worst_mean is {worst!r}; expected a list of values and levels by "
+                'name, as in ["kindness"] and {"kindness:5%": "p10"}.'
+            )
+        mix, label = content.get("any_mix"), content.get("no_cohort_below_base")
+        if mix is not None and (isinstance(mix, bool) or not isinstance(mix, int | float)):
+            raise InputError(f"any_mix is {mix!r}; expected a distance in nats, such as 0.1.")
+        return cls(
+            tuple(dict.fromkeys(map(str, tails))),
+            tuple(f"{name}={level}" for name, level in worst.items()),
+            None if mix is None else float(mix),
+            None if label is None else str(label),
+        )
+
+    def items(self) -> list[tuple[str, str]]:
+        """Return the names of options and what they are given, as in an address."""
+        several = {"no_worse_tail": self.no_worse_tail, "worst_mean": self.worst_mean}
+        once = {"any_mix": self.any_mix, "no_cohort_below_base": self.no_cohort_below_base}
+        items = [(option(name), text) for name, texts in several.items() for text in texts]
+        return items + [
+            (option(name), f"{value:.6g}" if isinstance(value, float) else str(value))
+            for name, value in once.items()
+            if value is not None
+        ]
+
+    @classmethod
+    def from_items(cls, items: Sequence[tuple[str, str]]) -> Beside:
+        """Read what :meth:`items` gives.
+
+        Raises:
+            InputError: another name, or a distance that is no number.
+        """
+        given: dict[str, list[str]] = {}
+        for name, text in items:
+            given.setdefault(name.removeprefix("--").replace("-", "_"), []).append(text)
+        if unknown := set(given) - set(FIELDS):
+            expected = ", ".join(map(option, FIELDS))
+            raise InputError(f"The palette in the address has {option(unknown.pop())!r}; expected one of {expected}.")
+        mix = given["any_mix"][-1] if "any_mix" in given else None
+        try:
+            distance = None if mix is None else float(mix)
+        except ValueError as error:
+            raise InputError(f"any_mix is {mix!r}; expected a distance in nats, such as 0.1.") from error
+        return cls(
+            tuple(given.get("no_worse_tail", ())),
+            tuple(given.get("worst_mean", ())),
+            distance,
+            given.get("no_cohort_below_base", [None])[-1],
+        )
+
+
+def option(field: str) -> str:
+    """Return the option of the command line that a field is named as."""
+    return f"--{field.replace('_', '-')}"
+
+
+def split_worst_mean(text: str) -> tuple[str, str]:
+    """Return the name and the level of a floor under a worst mean.
+
+    Raises:
+        InputError: it is no NAME:SHARE=LEVEL.
+
+    Example:
+        >>> split_worst_mean("kindness:5%=p10")
+        ('kindness:5%', 'p10')
+    """
+    name, equals, level = text.rpartition("=")
+    if not equals or ":" not in name or not level:
+        raise InputError(f"--worst-mean {text!r} is no NAME:SHARE=LEVEL, such as kindness:5%=p10.")
+    return name, level

@@ -1,0 +1,173 @@
+"""Word what a palette asks for beyond averages: shares of replies, tails, use cases, other mixes of prompts.
+
+Constraint: names as people read them within a sentence go in, text comes out; levels in replies of 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from map_core.core import amounts
+from map_core.data.derived_columns import USE_CASE, Cohort, DerivedColumn, Kind
+from map_core.feasibility.aim import Aim
+from map_core.palettes.beside import Beside, split_worst_mean
+from map_core.palettes.column_names import EVERY, ColumnName, parse_name
+from map_core.palettes.palette import Palette
+from map_core.text.sentences import listed
+
+#: Thresholds that are offered, by how they are written: the weakest part of the original model's replies.
+PARTS = {
+    "p1": "weakest of 100",
+    "p5": "weakest twentieth",
+    "p10": "weakest tenth",
+    "p20": "weakest fifth",
+    "p25": "weakest quarter",
+    "p33": "weakest third",
+    "p50": "weaker half",
+}
+#: Distances between mixes of prompts that are offered, in nats.
+MIXES = {0.02: "a slightly different mix of prompts", 0.1: "a different mix", 0.3: "a very different mix"}
+
+#: From a value's name in the table to its name within a sentence.
+Names = Callable[[str], str]
+
+
+def threshold(written: str) -> str:
+    """Word a threshold as what a reply may not fall into.
+
+    Example:
+        >>> threshold("p20"), threshold("p17"), threshold("0.25")
+        ("today's weakest fifth", "today's weakest 17 of 100", 'a score of 0.25')
+    """
+    if part := PARTS.get(written):
+        return f"today's {part}"
+    if written[:1] == "p" and written[1:].replace(".", "", 1).isdigit():
+        return f"today's weakest {written[1:]} of 100"
+    return f"a score {written} from today's average" if written.endswith("sd") else f"a score of {written}"
+
+
+def place(cohort: Cohort | None) -> str:
+    """Word which prompts count, to stand behind what is asked of them; "" for all of them.
+
+    Example:
+        >>> place(Cohort("use_case", "Stories")), place(Cohort("use_case", "*")), place(Cohort("language", "de"))
+        ('in Stories', 'in every use case', 'where language is de')
+    """
+    if cohort is None:
+        return ""
+    if cohort.label == USE_CASE:
+        return "in every use case" if cohort.entry == EVERY else f"in {cohort.entry}"
+    label = cohort.label.replace("_", " ")
+    return f"for every {label}" if cohort.entry == EVERY else f"where {label} is {cohort.entry}"
+
+
+def column_name(parts: ColumnName | DerivedColumn, name: str, threshold_written: str = "") -> str:
+    """Return what a column is called within a sentence.
+
+    Args:
+        parts: of the name as written, or the column where it is of no target as written.
+        name: of its value, within a sentence.
+        threshold_written: in place of the threshold of ``parts``.
+
+    Example:
+        >>> column_name(parse_name("kindness>=p20@Stories", ["kindness"]), "kindness")
+        "kindness above today's weakest fifth, in Stories"
+    """
+    where = place(parts.cohort)
+    if parts.kind is Kind.LEVEL:
+        return f"{name} {where}" if where else f"{name} under another mix of prompts"
+    if parts.kind is Kind.CAPPED:
+        return f"the worst replies on {name}" + (f" {where}" if where else "")
+    level = threshold_written or str(parts.threshold)
+    return f"{name} above {threshold(level)}" + (f", {where}" if where else "")
+
+
+def sentence(parts: ColumnName, share: float, name: str) -> str:
+    """Return a target of a share or of a use case as one sentence.
+
+    Args:
+        parts: of its name.
+        share: replies of 100, or the level of a use case as better than so many of 100 replies.
+        name: of its value, within a sentence.
+
+    Example:
+        >>> sentence(parse_name("kindness>=p20@*", ["kindness"]), 95.0, "kindness")
+        "At least 95 of 100 replies no worse on kindness than today's weakest fifth, in every use case."
+    """
+    where, number = place(parts.cohort), amounts.significant(share, 3)
+    if parts.kind is Kind.SHARE:
+        level = threshold(parts.threshold)
+        # A part of the replies is what they may not be among; a score is what they must reach.
+        than = f"no worse on {name} than {level}" if "weak" in level else f"with {level} or more on {name}"
+        return f"At least {number} of 100 replies {than}{', ' if where else ''}{where}."
+    return f"{name[:1].upper()}{name[1:]} {where} at least better than {number} of 100 replies."
+
+
+def beside_sentences(beside: Beside, named: Names) -> list[str]:
+    """Return what is asked for beside targets, a sentence each.
+
+    Example:
+        >>> beside_sentences(Beside(no_worse_tail=("kindness",), any_mix=0.1), str)
+        ['Never at the cost of the worst replies on kindness.', 'Kept under a different mix of prompts.']
+    """
+    said = []
+    if beside.no_worse_tail:
+        said.append(f"Never at the cost of the worst replies on {listed([named(v) for v in beside.no_worse_tail])}.")
+    for text in beside.worst_mean:
+        name, level = split_worst_mean(text)
+        value, _, share = name.rpartition(":")
+        said.append(f"The worst {share} of replies on {named(value)} are {level} or better on average.")
+    if label := beside.no_cohort_below_base:
+        cohort = "use case" if label == USE_CASE else f"entry of {label.replace('_', ' ')}"
+        said.append(f"No {cohort} below its original level.")
+    if beside.any_mix:
+        mix = MIXES.get(beside.any_mix, f"each mix of prompts within {amounts.significant(beside.any_mix)} nats")
+        said.append(f"Kept under {mix}{'' if 'prompts' in mix else ' of prompts'}.")
+    return said
+
+
+def asked_sentences(aim: Aim, palette: Palette, named: Names) -> list[str]:
+    """Return all that a palette asks for beyond averages, a sentence each.
+
+    Args:
+        aim: with its columns.
+        palette: that it was made for, or one with other levels of the same columns.
+        named: of a value.
+    """
+    targets = aim.standardised(palette)
+    rewards = aim.oracle.rewards_at(targets)
+    said = []
+    for asked in aim.asked:
+        j = max(asked.members, key=lambda member: float(targets[member]))
+        # A hair below, as for every level: of equal replies the percentile is that of the first.
+        place = aim.percentiles.percentile_of(j, float(rewards[j]) - 1e-9 * float(aim.oracle.scale[j]))
+        said.append(sentence(asked.parts, place, named(asked.parts.value)))
+    return said + beside_sentences(palette.beside, named)
+
+
+def with_column_names(aim: Aim, names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of a table's values and of the columns behind them, as they read within a sentence.
+
+    Args:
+        aim: the table with its columns.
+        names: of the values alone.
+    """
+    values = aim.table.values[: aim.plain]
+    written = {j: asked.parts.threshold for asked in aim.asked for j in asked.members}
+    extended = list(names)
+    for j, column in zip(range(aim.plain, len(aim.table.values)), aim.table.derived, strict=True):
+        parts = parse_name(column.name, values)
+        level = written.get(j) or (parts.threshold if parts is not None else "")
+        extended.append(column_name(column, names[values.index(column.value)], level))
+    return tuple(extended)
+
+
+def group_names(aim: Aim, names: Sequence[str]) -> dict[int, str]:
+    """Return the name of the whole target for each position that is one of several columns of it."""
+    values = aim.table.values[: aim.plain]
+    return {
+        j: column_name(asked.parts, names[values.index(asked.parts.value)])
+        for asked in aim.asked
+        for j in asked.members
+        if len(asked.members) > 1
+    }

@@ -1,0 +1,85 @@
+"""What a fader says: the line below it, what a screen reader adds, the ends of its bars."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.text.groups import wish_text
+from map_core.text.wording import Wording
+from pages.view.session.live_answer import LiveAnswer
+
+
+def bar_ends(ends: list[float] | None) -> list[float | None] | None:
+    """Both ends of a bar; None where one of them is not known."""
+    both = [amounts.rounded(end, 2) for end in ends or ()]
+    return both if both and None not in both else None
+
+
+def most_text(span: list[float] | None, reliable: float | None, wording: Wording, share: bool = False) -> str:
+    """Return the most that one can have of a value beside the others, "" where it is not known."""
+    if span is None:
+        return ""
+    if reliable is None:  # not computed yet
+        return f"{wording.level(span[1] + 1e-6, toward='down', share=share)} (possible)"
+    return sentences.limit(reliable + 1e-6, span[1] + 1e-6, wording, share)
+
+
+def caption(live: LiveAnswer, j: int, base: float, level: float | None, most: str) -> str:
+    """Return the line below a fader."""
+    if live.scene.oracle.constant[j]:
+        return "The same for every reply, so nothing can move it."
+    wording, target = live.wording, live.palette.targets[live.scene.table.values[j]]
+    parts = [f"original {wording.level(base)}"]
+    if not wording.numbers and not target.free and not target.keep:
+        parts.insert(0, wish_text(target.percentile, base))
+    if level is not None:
+        near = live.assessment.solution is None
+        parts.append(f"{'shared evenly' if near else 'you get'} {wording.level(level)}")
+    if most:
+        parts.append(f"at most {most}")
+    elif not target.free:
+        parts.append("the others conflict")
+    return ", ".join(parts)
+
+
+def spoken_text(
+    wording: Wording, base: float, level: float | None, near: bool, span: list[float] | None, most: str
+) -> str:
+    """Return what a screen reader adds to a fader's target."""
+    text = f"Base model {wording.level(base)}."
+    if level is not None:
+        text += f" The {'nearest palette' if near else 'palette'} gives {wording.level(level)}, "
+        text += f"{sentences.better_than(level)}."
+    if span is not None:
+        low = wording.level(span[0] - 1e-6, toward="up")
+        text += f" With your other targets: from {low} to at most {most}."
+    return text
+
+
+def number_of(number: Any) -> float | None:
+    """Return a number that a float holds; None for anything else, a whole number beyond the floats too."""
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return None
+    try:
+        return float(number) if math.isfinite(number) else None
+    except OverflowError:
+        return None
+
+
+def field_text(place: float, reliable: float | None, span: list[float] | None, wording: Wording) -> str:
+    """Return what stands in a fader's field: a whole place without numbers, and none beyond a most that it is within.
+
+    Args:
+        place: percentile of the target.
+        reliable: the most of the value, as :func:`most_text` takes it.
+        span: the ends of what is possible, likewise.
+        wording: with numbers, or in everyday words.
+    """
+    if wording.numbers:
+        return f"{wording.mark}{amounts.significant(amounts.rounded(place, 1))}"
+    mosts = [most + 1e-6 for most in (reliable, span[1] if span else None) if most is not None]
+    beyond = any(place <= most < float(amounts.fixed(place)) for most in mosts)
+    return wording.level(place, toward="down" if beyond else "nearest")

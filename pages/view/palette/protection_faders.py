@@ -1,0 +1,149 @@
+"""The faders of what a palette asks for beyond averages: how many of 100 replies, or the level of a use case.
+
+One in every use case has a column for each; its fader shows the lowest of them and moves them all. Constraint: as of
+:mod:`pages.view.palette.faders`, a change that cannot be read changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.data.derived_columns import Kind
+from map_core.feasibility.aim import AskedColumn
+from map_core.feasibility.limits import Limits
+from map_core.palettes.palette import Palette
+from map_core.text import protections, sentences, verdict
+from map_core.text.verdict import LevelText, PriceTag
+from pages.view.palette import fader_text
+from pages.view.session import live_answer, palette_state
+from pages.view.session.live_answer import LiveAnswer
+from pages.view.session.scene import Scene
+
+
+def faders(live: LiveAnswer, most: Limits | None) -> list[dict[str, Any]]:
+    """Return what these faders show; ``most`` of each column is known only where the hand rests."""
+    aim = live.scene.aim
+    return [] if aim is None else [_fader(live, asked, most) for asked in aim.asked]
+
+
+def moved(scene: Scene, palette: Palette, name: str, change: dict[str, Any]) -> tuple[Palette, str] | None:
+    """Return a palette after what the hand did to one of these faders, and that in words; None for another fader."""
+    aim = scene.aim
+    asked = None if aim is None else next((one for one in aim.asked if one.name == name), None)
+    if aim is None or asked is None:
+        return None
+    percentile = fader_text.number_of(change.get("percentile"))
+    if percentile is None or not 0 <= percentile <= 100 or name not in palette.columns:
+        return palette, ""
+    if abs(percentile - place(scene, palette, asked)) <= 1e-6:
+        return palette, ""
+    return aim.with_place(palette, name, percentile), sentence(scene, asked, percentile)
+
+
+def place(scene: Scene, palette: Palette, asked: AskedColumn) -> float:
+    """Return where a target stands: replies of 100, or a percentile."""
+    targets = palette_state.standardised(scene, palette)
+    j = max(asked.members, key=lambda member: float(targets[member])) if asked.members else None
+    return float("nan") if j is None else scene.percentile(j, float(targets[j]))
+
+
+def sentence(scene: Scene, asked: AskedColumn, percentile: float) -> str:
+    """Return a target as one sentence."""
+    return protections.sentence(asked.parts, percentile, scene.names[scene.table.index(asked.parts.value)])
+
+
+def title(scene: Scene, asked: AskedColumn) -> str:
+    """Return what stands at a fader."""
+    value = scene.names[scene.table.index(asked.parts.value)]
+    return sentences.capitalised(protections.column_name(asked.parts, value))
+
+
+def with_place(scene: Scene, palette: Palette, j: int, percentile: float) -> Palette:
+    """Return a palette with the target of one value or column at a place, as a repair sets it."""
+    if scene.aim is None or j < scene.plain:
+        name = scene.table.values[j]
+        return palette.with_target(name, palette.targets[name].at(percentile))
+    return scene.aim.with_level(palette, j, percentile / 100.0 if j in scene.shares else f"p{percentile:.6g}")
+
+
+Shown = TypeVar("Shown", LevelText, PriceTag)
+
+
+def shown(live: LiveAnswer, texts: Sequence[Shown]) -> list[Shown]:
+    """Return the lines or price tags that people asked for: of a target in every use case that of the lowest alone."""
+    aim = live.scene.aim
+    if aim is None:
+        return list(texts)
+    positions = set(range(aim.plain)) | {live_answer.lowest(live, asked.members) for asked in aim.asked}
+    return [text for text in texts if text.value in positions]
+
+
+def _fader(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> dict[str, Any]:
+    scene, wording = live.scene, live.wording
+    share = asked.parts.kind is Kind.SHARE
+    near = live.assessment.solution is None
+    lowest = live_answer.lowest(live, asked.members)
+    weakest = min(asked.members, key=lambda j: scene.percentile(j, 0.0))
+    base = scene.percentile(weakest, 0.0)
+    level = None if live.levels is None else scene.percentile(lowest, float(live.levels[lowest]))
+    shown = None if level is None else verdict.shown_percentile(level, near)
+    error = None
+    if live.errors is not None and live.levels is not None:
+        error = [scene.percentile(lowest, float(live.levels[lowest] + s * live.errors[lowest])) for s in (-1, 1)]
+    span, reliable = _ends(live, asked, most)
+    top = fader_text.most_text(span, reliable, wording, share)
+    where = "" if len(asked.members) == 1 else f" (the lowest: {_cohort(scene, lowest)})"
+    parts = [f"original {wording.level(base, share=share)}"]
+    if shown is not None:
+        parts.append(f"{'shared evenly' if near else 'you get'} {wording.level(shown, share=share)}{where}")
+    parts.append(f"at most {top}" if top else "the others conflict")
+    now = place(scene, live.palette, asked)
+    spoken = [sentence(scene, asked, now), f"Base model {wording.level(base, share=share)}."]
+    if shown is not None:
+        spoken.append(f"The palette gives {wording.level(shown, share=share)}{where}.")
+    return {
+        "name": asked.name,
+        "title": title(scene, asked),
+        "card": sentence(scene, asked, now),
+        "colour": scene.colour(scene.table.index(asked.parts.value)),
+        "constant": False,
+        "protection": True,
+        "share": share,
+        "mark": "" if share else wording.mark,
+        "percentile": amounts.rounded(now, 4),
+        "shown": f"{'' if share else wording.mark}{amounts.significant(amounts.rounded(now, 1))}",
+        "free": False,
+        "keep": False,
+        "locked": False,
+        "base": amounts.rounded(base, 2),
+        "level": amounts.rounded(level, 2),
+        "near": near,
+        "error": fader_text.bar_ends(error),
+        "range": fader_text.bar_ends(span),
+        "ever": [max(scene.ranges[j][0] for j in asked.members), min(scene.ranges[j][1] for j in asked.members)],
+        "said": ", ".join(parts),
+        "spoken": " ".join(spoken),
+    }
+
+
+def _ends(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> tuple[list[float] | None, float | None]:
+    """Return the lowest and the highest place that every column can have, and up to where that is reliable."""
+    members, scene = list(asked.members), live.scene
+    ends = (live.reach if most is None else most).ranges[members]
+    span = None
+    if not np.isnan(ends).any():
+        both = [[scene.percentile(j, float(end)) for end in pair] for j, pair in zip(members, ends, strict=True)]
+        span = [max(low for low, _ in both), min(high for _, high in both)]
+    if most is None:
+        return span, None
+    return span, min(scene.percentile(j, float(most.reliable[j])) for j in members)
+
+
+def _cohort(scene: Scene, j: int) -> str:
+    """Return the prompts that a column counts, as its title ends."""
+    column = scene.table.derived[j - scene.plain]
+    return "" if column.cohort is None else column.cohort.entry

@@ -1,0 +1,96 @@
+"""The table with the columns of what a palette asks for beyond averages, kept for all viewers.
+
+While a fader moves the columns are those that were made when it last rested: shares and use cases are exact all the
+same; the thresholds of tails and the worst mixes of prompts are looked for again once it rests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from map_core.errors import InputError
+from map_core.feasibility.aim import Aim, aim
+from map_core.figures.theme import Theme
+from map_core.palettes import palette as palettes
+from map_core.palettes.palette import Palette
+from map_core.text import protections
+from pages.view.session.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class _Query:
+    """What is asked of which scene; its content is the key under which the answer is kept."""
+
+    scene: Scene
+    palette: Palette
+
+
+def counted(scene: Scene, palette: Palette) -> Scene:
+    """Return the scene with columns of what a palette asks for beyond averages; itself where that is nothing."""
+    if not palette.asks_beyond_averages:
+        return scene
+    return _counted(_key(scene, palette), _Query(scene, palette))
+
+
+def _key(scene: Scene, palette: Palette) -> tuple[Any, ...]:
+    beside = palette.beside
+    key: tuple[Any, ...] = (scene.key, tuple(palette.columns.items()), beside)
+    if beside.no_cohort_below_base:
+        key += (tuple(name for name, target in palette.targets.items() if not target.free),)
+    if beside.no_worse_tail or beside.worst_mean or beside.any_mix:  # their columns depend on the levels
+        levels = palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
+        key += (levels.tobytes(),)
+    return key
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _counted(key: tuple[Any, ...], _asked: _Query) -> Scene:
+    scene, palette = _asked.scene, _asked.palette
+    problems: tuple[str, ...] = ()
+    try:
+        found = aim(scene.table, scene.oracle, palette)
+    except InputError:
+        palette, problems = _usable(scene, palette)
+        found = aim(scene.table, scene.oracle, palette)
+    return _with_aim(scene, key, found, problems)
+
+
+def _usable(scene: Scene, palette: Palette) -> tuple[Palette, tuple[str, ...]]:
+    """Return a palette without what this table has no replies for, and why, a sentence each."""
+    problems = []
+    kept = replace(palette, columns={}, beside=type(palette.beside)())
+    for name, level in palette.columns.items():
+        one = replace(kept, columns={**kept.columns, name: level})
+        try:
+            aim(scene.table, scene.oracle, one)
+            kept = one
+        except InputError as error:
+            problems.append(str(error))
+    try:
+        whole = replace(kept, beside=palette.beside)
+        aim(scene.table, scene.oracle, whole)
+        kept = whole
+    except InputError as error:
+        problems.append(str(error))
+    return kept, tuple(problems)
+
+
+def _with_aim(scene: Scene, key: tuple[Any, ...], found: Aim, problems: tuple[str, ...]) -> Scene:
+    table = found.table
+    values = [table.index(column.value) for column in table.derived]
+    colours = dict(scene.theme.chosen)
+    colours |= {j: scene.colour(value) for j, value in enumerate(values, start=found.plain)}
+    return replace(
+        scene,
+        key=key,
+        table=table,
+        oracle=found.oracle,
+        names=protections.with_column_names(found, scene.names),
+        cards=(*scene.cards, *(scene.cards[value] for value in values)),
+        theme=Theme(colours),
+        aim=found,
+        problems=problems,
+    )

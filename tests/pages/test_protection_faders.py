@@ -1,0 +1,112 @@
+"""Faders and words of what a palette asks for beyond averages, and what the hand does to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.core.types import Verdict
+from map_core.oracle import MemoryOracle
+from map_core.palettes.beside import Beside
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.text.wording import NUMBERS, PLAIN
+from pages.view.palette import faders, protection_faders, verdict
+from pages.view.session import aimed_scene, live_answer, palette_state
+from pages.view.session.scene import Scene
+from tests.tables import USE_CASES, make_table
+
+EVERY = "positivity>=p20@*"
+TABLE = make_table(prompts=24, candidates=32, seed=3)
+
+
+def scene_of(palette: Palette, name: str = "promises") -> Scene:
+    plain = Scene((name, 0.0, None), TABLE, MemoryOracle.of(TABLE), TABLE.values, ("",) * len(TABLE.values))
+    return aimed_scene.counted(plain, palette)
+
+
+def palette_of(columns: dict[str, float | str], beside: Beside | None = None, high: float = 60.0) -> Palette:
+    targets = {name: Target(high, free=j > 1) for j, name in enumerate(TABLE.values)}
+    return Palette(ALL, targets, columns, beside or Beside())
+
+
+@pytest.mark.parametrize("wording", [NUMBERS, PLAIN])
+def test_one_fader_for_every_use_case_shows_the_lowest(wording):
+    palette = palette_of({EVERY: 0.9})
+    scene = scene_of(palette)
+    live = live_answer.compute_answer(scene, palette, None, wording=wording)
+    data = faders.fader_data(live)
+    assert len(data["faders"]) == len(TABLE.values) + 1
+    fader = data["faders"][-1]
+    levels = scene.oracle.rewards_at(live.levels)[scene.plain :]
+    assert fader["percentile"] == 90.0
+    assert fader["level"] == pytest.approx(100 * levels.min(), abs=0.01)
+    assert fader["level"] >= 90 - 1e-3
+    assert f"you get {wording.level(fader['level'], share=True)}" in fader["said"]
+    assert "p9" not in fader["said"]
+    if data["predict"] is not None:
+        assert len(data["predict"]) == len(data["faders"])
+
+
+def test_a_moved_share_is_a_share_of_the_palette_and_anything_else_changes_nothing():
+    palette = palette_of({EVERY: "0.9"})  # as an address has it
+    scene = scene_of(palette)
+    moved, said = faders.apply_changes(scene, palette, {EVERY: {"percentile": 95}})
+    assert moved.columns == {EVERY: 0.95}
+    assert said == "At least 95 of 100 replies no worse on positivity than today's weakest fifth, in every use case."
+    for told in ({"percentile": 90}, {"percentile": 101}, {"percentile": None}, {"free": True}, {"locked": True}):
+        assert faders.apply_changes(scene, palette, {EVERY: told}) == (palette, "")
+    assert faders.apply_changes(scene, palette, {"positivity>=p30": {"percentile": 95}}) == (palette, "")
+
+
+def test_while_a_hand_moves_the_answer_is_exact_on_the_columns_of_before():
+    palette = palette_of({EVERY: 0.85})
+    scene = scene_of(palette)
+    held = live_answer.compute_answer(scene, palette, None)
+    moved, _ = faders.apply_changes(scene, palette, {EVERY: {"percentile": 92}})
+    seen = live_answer.compute_answer(scene, moved, held, moving=True)
+    rested = live_answer.compute_answer(scene_of(moved), moved, seen)
+    np.testing.assert_allclose(seen.assessment.solution.kl, rested.assessment.solution.kl, rtol=1e-6)
+    assert seen.answer.headline == rested.answer.headline
+
+
+def test_the_verdict_speaks_of_the_target_and_not_of_its_columns():
+    palette = palette_of({EVERY: 1.0}, Beside(no_cohort_below_base="use_case"), high=90.0)
+    live = live_answer.compute_answer(scene_of(palette), palette, None, wording=PLAIN)
+    assert live.assessment.verdict is not Verdict.REACHABLE
+    told = verdict.verdict_data(live)
+    positions = {line["value"] for line in told["lines"]}
+    assert len([j for j in positions if j >= live.scene.plain]) <= 1
+    assert told["sentence"].count("positivity above") <= 1
+
+
+def test_all_targets_are_counted_as_people_set_them():
+    palette = palette_of({EVERY: 0.85}, Beside(no_worse_tail=("humor",)), high=52.0)
+    live = live_answer.compute_answer(scene_of(palette), palette, None)
+    assert live.answer.sentence.startswith("All 4 targets")
+
+
+def test_a_repair_sets_one_use_case():
+    palette = palette_of({EVERY: 0.95})
+    scene = scene_of(palette)
+    j = scene.aim.asked[0].members[1]
+    lowered = protection_faders.with_place(scene, palette, j, 88.0)
+    assert lowered.columns == {EVERY: 0.95, f"positivity>=p20@{USE_CASES[1]}": 0.88}
+    assert protection_faders.with_place(scene, palette, 0, 55.0).targets[TABLE.values[0]].percentile == 55.0
+
+
+def test_what_the_table_has_no_prompts_for_is_said_and_the_rest_counts():
+    palette = palette_of({"humor@Nowhere": "p50", EVERY: 0.85})
+    scene = scene_of(palette)
+    assert [asked.name for asked in scene.aim.asked] == [EVERY]
+    assert len(scene.problems) == 1
+    assert "Nowhere" in scene.problems[0]
+    assert palette_state.standardised(scene, palette).shape == (len(scene.table.values),)
+
+
+def test_levels_alone_use_the_scene_that_is_there():
+    palette = palette_of({})
+    plain = Scene(("x", 0.0, None), TABLE, MemoryOracle.of(TABLE), TABLE.values, ("",) * len(TABLE.values))
+    assert aimed_scene.counted(plain, palette) is plain
+    assert aimed_scene.counted(plain, replace(palette, columns={EVERY: 0.9})) is not plain

@@ -1,0 +1,50 @@
+"""What is asked for beside targets travels in files, saved palettes and addresses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from map_core.errors import InputError
+from map_core.palettes.beside import Beside
+from map_core.palettes.palette import Palette, Target
+
+ALL = Beside(("humor", "kind; calm"), ("humor:5%=p10",), 0.1, "use_case")
+
+
+def test_all_of_it_travels_with_a_palette():
+    palette = Palette("Care", {"humor": Target(70.0)}, {"humor>=p20": "0.95"}, ALL)
+    assert Palette.from_dict(json.loads(json.dumps(palette.as_dict()))) == palette
+    query = palette.to_query()
+    assert "--any-mix:0.1" in query["palette"]
+    assert Palette.from_query(query, ["humor"]) == palette
+
+
+def test_a_palette_without_it_reads_as_before():
+    assert Palette("Care", {"humor": Target(70.0)}).to_query() == {"palette": "humor:p70", "use": "Care"}
+    assert not Palette.from_query({"palette": "humor:p70"}, ["humor"]).asks_beyond_averages
+
+
+def test_a_line_and_options_together():
+    both = Beside.from_dict({"no_worse_tail": ["humor"], "any_mix": 0.3}).with_more(Beside(("calm",), any_mix=0.1))
+    assert both == Beside(("humor", "calm"), any_mix=0.1)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"no_worse_tail": "humor"}, "a list of values"),
+        ({"any_mix": "far"}, "distance in nats"),
+        ({"any_mix": True}, "nats"),
+    ],
+)
+def test_other_kinds_are_refused(content: dict[str, object], says: str):
+    with pytest.raises(InputError, match=says):
+        Beside.from_dict(content)
+
+
+@pytest.mark.parametrize(("text", "says"), [("--any-mix:far", "nats"), ("--no-such-thing:1", "expected one of")])
+def test_an_address_that_cannot_be_read(text: str, says: str):
+    with pytest.raises(InputError, match=says):
+        Palette.from_query({"palette": f"humor:p70;{text}"}, ["humor"])

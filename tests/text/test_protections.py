@@ -1,0 +1,59 @@
+"""What is asked beyond averages, in sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from map_core.feasibility.aim import aim
+from map_core.oracle import MemoryOracle
+from map_core.palettes.beside import Beside
+from map_core.palettes.column_names import parse_name
+from map_core.palettes.palette import Palette, Target
+from map_core.text import protections
+from tests.tables import USE_CASES, make_table
+
+NO_WORSE = "replies no worse on kindness than today's weakest"
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "sentence"),
+    [
+        ("kindness>=p20@*", 95, f"At least 95 of 100 {NO_WORSE} fifth, in every use case."),
+        ("kindness<p5", 97.5, f"At least 97.5 of 100 {NO_WORSE} twentieth."),
+        (
+            "kindness>=0.25@language=de",
+            90,
+            "At least 90 of 100 replies with a score of 0.25 or more on kindness, where language is de.",
+        ),
+        ("kindness@Stories", 60, "Kindness in Stories at least better than 60 of 100 replies."),
+    ],
+)
+def test_a_target_is_a_sentence(name: str, share: float, sentence: str):
+    parts = parse_name(name, ["kindness"])
+    assert parts is not None
+    assert protections.sentence(parts, share, "kindness") == sentence
+
+
+def test_all_that_a_palette_asks_for_and_the_names_of_its_columns():
+    table = make_table(prompts=12, candidates=16, seed=2)
+    beside = Beside(("humor",), ("humor:5%=p10",), 0.2, "use_case")
+    palette = Palette(
+        targets={"humor": Target(55.0)}, columns={"positivity>=p20@*": 0.9, "humor@Stories": "p50"}, beside=beside
+    )
+    palette = Palette(palette.use_case, palette.targets, {"positivity>=p20@*": 0.9}, beside)
+    found = aim(table, MemoryOracle.of(table), palette)
+    said = protections.asked_sentences(found, palette, str)
+    assert said == [
+        "At least 90 of 100 replies no worse on positivity than today's weakest fifth, in every use case.",
+        "Never at the cost of the worst replies on humor.",
+        "The worst 5% of replies on humor are p10 or better on average.",
+        "No use case below its original level.",
+        "Kept under each mix of prompts within 0.2 nats.",
+    ]
+    names = protections.with_column_names(found, table.values)
+    assert len(names) == len(found.table.values)
+    assert f"positivity above today's weakest fifth, in {USE_CASES[0]}" in names
+    assert f"humor in {USE_CASES[0]}" in names
+    groups = protections.group_names(found, table.values)
+    assert set(groups.values()) == {"positivity above today's weakest fifth, in every use case"}
+    assert len(groups) == len(USE_CASES)
