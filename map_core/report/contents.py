@@ -21,6 +21,7 @@ from map_core import __version__
 from map_core.analysis.frontier import Frontier, frontier
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve, local_sensitivity, sensitivity_curve
 from map_core.confidence import Confidence, confidence, sandwich
+from map_core.confidence.certify import Certificate, certify_held_out
 from map_core.confidence.interval import Interval, t_interval
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
@@ -194,6 +195,11 @@ class Report:
             tuple(header),
             tuple(tuple(cells) for _, cells in rows),
         )
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """What the table's held-out prompts show about what the palette adds; None where they are too few."""
+        return certify_held_out(self.table, self.oracle, self.assessment.targets)
 
     def percentile(self, value: int, standardised: float) -> float:
         """Return the percentile of a level among the base model's replies; NaN of NaN."""

@@ -27,6 +27,7 @@ from map_core.report.snippets import snippets
 from map_core.report.svg_charts import WIDTH
 from map_core.text import sentences as phrases
 from map_core.text.glossary import search_terms
+from map_core.text.promise import certificate_headline, certificate_rows, certificate_sentences
 from map_core.text.reply_markup import reply_html
 from map_core.text.verdict import PriceTag, price_tags
 from map_core.text.wording import NUMBERS, Wording, effort
@@ -44,7 +45,7 @@ WORDS = (
         "bottleneck",
         "interval",
     ),
-    *("held-out", "forecast", "delivery"),
+    *("held-out", "forecast", "promise", "delivery"),
 )
 TEMPLATES = Path(__file__).parent / "templates"
 #: The faces of the app, which are written into the document: family, weights and file.
@@ -85,6 +86,7 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
         faces=_faces(),
         samples=_samples(report),
         evidence=report.evidence,
+        promise=_promise(report),
         cards=_cards(report),
         made_with=_made_with(report),
         snippets=snippets(report),
@@ -95,6 +97,19 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
         effort=phrases.capitalised(effort(float(cost["kl_nats"] or 0.0))),
         missing=wording.miss(-report.assessment.margin.value) if report.verdict is Verdict.OUT_OF_REACH else "",
     )
+
+
+def _promise(report: Report) -> dict[str, Any] | None:
+    """Return what may be promised, in words and as rows; None where nothing was held out to show it on."""
+    if (found := report.certificate) is None:
+        return None
+    header, rows = certificate_rows(found, report.units)
+    return {
+        "headline": certificate_headline(found),
+        "sentences": certificate_sentences(found, report.wording),
+        "header": header,
+        "rows": [cells for _, cells in rows],
+    }
 
 
 @lru_cache(maxsize=1)

@@ -44,7 +44,7 @@ def certificate_sentences(found: Certificate, wording: Wording = NUMBERS) -> lis
         one = found.clipped == 1
         about.append(
             f"{'One level' if one else f'{found.clipped} levels'} on the new prompts lay below the lowest on the "
-            f"others and {'counts' if one else 'count'} as that one{wording.pick(': see --strict', '')}."
+            f"others and {'counts' if one else 'count'} as that one."
         )
     return [" ".join(answer), " ".join(about)]
 

@@ -16,11 +16,10 @@ from map_core.confidence.certify import (
     FACTORS,
     Certificate,
     Outcome,
-    PromptSample,
     certify,
     certify_targets,
-    table_samples,
 )
+from map_core.confidence.prompt_samples import PromptSample, table_samples
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import save
 from map_core.errors import InputError

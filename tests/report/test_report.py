@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -159,6 +160,16 @@ def test_the_document_says_what_was_computed(table):
     assert data["confidence"]["probability"]["reachable"] == report.confidence.probability[Verdict.REACHABLE]
     assert fingerprint(table) in words
     assert sum(data["confidence"]["probability"].values()) == pytest.approx(1.0)
+
+
+def test_a_promise_is_said_where_prompts_are_held_out(table):
+    assert report_of(table, {"humor": 58.0}).certificate is None
+    held = replace(make_table(prompts=120, candidates=16), held_out=np.arange(120) % 3 == 0)
+    report = report_of(held, {"humor": 58.0})
+    assert "Kept on new prompts, 95% sure" in words_of(report)
+    promised = reports.as_dict(report)["promise"]
+    assert promised["outcome"] == "certified"
+    assert promised["promised"]["humor"] == pytest.approx(reports.as_dict(report)["values"][2]["target"])
 
 
 def test_out_of_reach_names_the_conflict_and_speaks_of_the_nearest(table):

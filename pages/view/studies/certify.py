@@ -9,10 +9,9 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from map_core.confidence.certify import LEAST_PROMPTS, Certificate, Outcome, certify_targets, table_samples
+from map_core.confidence.certify import Certificate, Outcome, certify_held_out
+from map_core.confidence.prompt_samples import LEAST_PROMPTS, can_certify
 from map_core.core.jobs import Job
-from map_core.core.reward_levels import RewardLevels
-from map_core.core.types import Form
 from map_core.text import promise
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
@@ -53,8 +52,8 @@ def draw_promise(scene: Scene, targets: np.ndarray, candidates: int) -> None:
     if np.isnan(targets).all():
         st.html(markup.note("Your palette has no target that could be promised. Give a value a target first."))
         return
-    if (count := int(np.sum(~table.counted))) < LEAST_PROMPTS or scene.oracle.form is Form.POOLED:
-        st.html(markup.note(_why_not(count)))
+    if not can_certify(table, scene.oracle.form):
+        st.html(markup.note(_why_not(int(np.sum(~table.counted)))))
         return
     over_base = bool(
         st.segmented_control(
@@ -71,12 +70,9 @@ def draw_promise(scene: Scene, targets: np.ndarray, candidates: int) -> None:
     )
     query = PromiseQuery(scene, targets, min(candidates, int(table.candidates.min())), over_base)
 
-    def work(job: Job) -> Certificate:
+    def work(job: Job) -> Certificate | None:
         """Solve for so many candidates, and test on the prompts held out."""
-        oracle, seen, new = table_samples(table, candidates=query.candidates)
-        asked = RewardLevels.of(scene.oracle.rewards_at(targets))
-        found = certify_targets(oracle, seen, new, asked, over_base=over_base)
-        return found.in_units_of(oracle, scene.oracle)
+        return certify_held_out(table, scene.oracle, targets, query.candidates, over_base=over_base)
 
     key = (scene.key, targets.tobytes(), query.candidates, over_base)
     background.poll(background.job("promise", key, work), partial(_draw, query))
