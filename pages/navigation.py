@@ -27,6 +27,7 @@ PAGES = {
     "Data": [
         ("values", "Values", "label"),
         ("tables", "Tables", "table_chart"),
+        ("tune", "Tune", "school"),
     ],
     "Report": [
         ("report", "Report", "summarize"),

@@ -47,7 +47,7 @@ FLOORS = (
 #: The same of what the pages share, below the pages themselves.
 #: What the root of map_core names, and loads when it is asked for.
 ROOT_NAMES = {"errors", "interface"}
-VIEWS = ("shell", "session", "about groups palette studies tables tradeoffs values", "compare", "palettes")
+VIEWS = ("shell", "session", "about groups palette studies tables tradeoffs values", "compare", "palettes", "tune")
 
 
 def imports(path: Path) -> set[str]:

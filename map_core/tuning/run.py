@@ -145,6 +145,7 @@ class _Run:
         self.rewards: SharedRewards | None = None
         self.schedule: Schedule | None = None
         self.looks: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
         self.sampling = SamplingSettings.from_metadata(request.table.metadata)
         opened = LanguageModel(files, dtype="float32")
         self.tokenizer = opened.tokenizer
@@ -181,16 +182,20 @@ class _Run:
             return None
         history = self._train(figures)
         if sentence := self._worse_than_nothing(history):
-            self.say(sentence)
+            self._warn(sentence)
         if self.rewards is not None and self.rewards.left_out:
             count = amounts.counted(self.rewards.left_out, "reply", "replies")
-            self.say(f"{count} could not be scored and did not count. The last reason: {self.rewards.reason}")
+            self._warn(f"{count} could not be scored and did not count. The last reason: {self.rewards.reason}")
         self._save()
         levels = self._evidence()
         record = self._record(history, levels, difference, estimate)
         write_record(request.out, record)
         shutil.rmtree(request.out / CHECKPOINTS, ignore_errors=True)
         return record
+
+    def _warn(self, sentence: str) -> None:
+        self.say(sentence)
+        self.warnings.append(sentence)
 
     def _worse_than_nothing(self, history: list[dict[str, Any]]) -> str:
         """Return a warning where the last quarter of the steps had a larger loss than the base model has; else ""."""
@@ -357,6 +362,7 @@ class _Run:
             "left_out": 0 if self.rewards is None else self.rewards.left_out,
             "history": history,
             "looks": self.looks,
+            "warnings": self.warnings,
             "evidence": None if levels is None else levels.as_dict(),
         }
 

@@ -59,6 +59,7 @@ PAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("compare", {}, {}),
     ("tables", {}, {}),
     ("tables", {}, {"view": "good"}),
+    ("tune", {}, {}),
     ("delivery", {}, {}),
     ("report", {}, {}),
     ("report", {}, {"palette": "helpfulness:p99;harmlessness:p99"}),

@@ -60,6 +60,7 @@ PAGE_TERMS = {
         "effective sample size",
         "interval",
     ),
+    "Tune": ("palette", "target", "base model", "forecast", "held-out", "prompt", "token", "nats"),
     "Evidence": ("forecast", "delivery", "held-out", "interval", "pooled", "candidate"),
     "Report": ("palette", "verdict", "level", "interval", "distance", "certificate"),
 }

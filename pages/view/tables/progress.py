@@ -5,7 +5,6 @@ Constraint: nothing is known here but what the disk says, so it is right after t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -14,17 +13,16 @@ from map_core.access import Action, Kind
 from map_core.catalog import processes
 from map_core.catalog.processes import TableJob, TableJobState
 from map_core.core import amounts
-from map_core.errors import InputError
 from map_core.text.build_estimate import estimate_sentence
-from pages.view.shell import account, errors, markup, tabs
+from pages.view.shell import account, markup, tabs
 from pages.view.shell.session_keys import Key
+from pages.view.shell.work_cards import WorkCards, draw_state, place_text
 from pages.view.tables import catalog, import_form
 from pages.view.tables import markup as table_markup
 from pages.view.tables.questions import draw_questions
 
 RERUN: Key[bool] = Key("tables_work_again", False)
 
-POLL_SECONDS = 1.0
 _KINDS = {"build": "Build", "import": "Import", "extend": "Additions"}
 _STAGES = {
     "starting": "Starting",
@@ -33,48 +31,38 @@ _STAGES = {
     "scoring": "Replies are scored",
     "writing": "Writing the table",
 }
-_ICONS = {
-    TableJobState.WAITING: (":material/schedule:", "blue"),
-    TableJobState.RUNNING: (":material/progress_activity:", "blue"),
-    TableJobState.DONE: (":material/check_circle:", "green"),
-    TableJobState.STOPPED: (":material/pause_circle:", "orange"),
-    TableJobState.FAILED: (":material/cancel:", "red"),
-    TableJobState.INTERRUPTED: (":material/warning:", "orange"),
-}
 
 
 def draw_progress() -> None:
     """Draw a card for each, drawn again while one of them runs."""
-    running = any(job.going_on for job in account.tables().list_jobs())
+    _cards().draw()
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
-    def piece() -> None:
-        if RERUN.pop():
-            st.rerun()  # something was done here that the whole page shows
-        with errors.guarded("Tables that are being made"):
-            now = account.tables().list_jobs()
-            for job in now:
-                with st.container(border=True, key=f"work_{job.name}"):
-                    _draw_card(job)
-        if running and not any(job.going_on for job in now):
-            st.rerun()  # once more as a whole, without the clock and with the new table in the list
 
-    piece()
+def _cards() -> WorkCards:
+    return WorkCards(
+        "Tables that are being made",
+        lambda job: job.kind != processes.TUNE,
+        _draw_card,
+        RERUN,
+        table_markup.set_message,
+    )
 
 
 def _draw_card(process: TableJob) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{process.name}"):
         st.html(table_markup.title(process.name), width="content")
         asks = process.state is TableJobState.FAILED and bool(process.questions)
-        icon, colour = (":material/help:", "orange") if asks else _ICONS[process.state]
-        st.badge("Asks" if asks else process.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
+        if asks:
+            st.badge("Asks", icon=":material/help:", color="orange")
+        else:
+            draw_state(process)
     st.html(markup.note(f"{_KINDS.get(process.kind, process.kind)}: {_about(process)}"))
     if process.state is TableJobState.RUNNING:
         st.progress(process.done / process.total if process.total else 0.0, markup.plain(_progress_text(process)))
         if process.estimate is not None:
             st.html(markup.note(estimate_sentence(process.estimate)))
     elif process.state is TableJobState.WAITING:
-        st.html(markup.note(_place_text(process)))
+        st.html(markup.note(place_text(process)))
     elif process.state is TableJobState.INTERRUPTED:
         st.html(
             markup.note(
@@ -97,15 +85,16 @@ def _draw_card(process: TableJob) -> None:
 def _draw_buttons(process: TableJob) -> None:
     if not account.tables().may(Action.STOP, process.name, Kind.BUILD):
         return
+    cards = _cards()
     if process.going_on:
-        _draw_button("Stop", "stop", process, ":material/stop_circle:", account.tables().stop)
+        cards.draw_button("Stop", "stop", process, ":material/stop_circle:", account.tables().stop)
         return
     if process.state is TableJobState.DONE:
-        _draw_button("Look at it", "look", process, ":material/visibility:", _look_at)
-        _draw_button("Clear this line", "clear", process, ":material/done:", account.tables().discard)
+        cards.draw_button("Look at it", "look", process, ":material/visibility:", _look_at)
+        cards.draw_button("Clear this line", "clear", process, ":material/done:", account.tables().discard)
         return
     if not process.questions:
-        _draw_button(
+        cards.draw_button(
             "Try again" if process.state is TableJobState.FAILED else "Resume",
             "on",
             process,
@@ -113,29 +102,8 @@ def _draw_buttons(process: TableJob) -> None:
             account.tables().resume,
         )
     if process.kind == "import":
-        _draw_button("Choose columns again", "columns", process, ":material/table_chart:", _columns_again)
-    with st.popover("Discard", icon=":material/delete:", type="tertiary", key=f"work_give_up_{process.name}"):
-        st.html(markup.note("What was made so far is deleted."))
-        _draw_button("Delete", "gone", process, ":material/delete:", account.tables().discard)
-
-
-def _draw_button(label: str, key: str, process: TableJob, icon: str, action: Callable[[str], None]) -> None:
-    st.button(
-        label,
-        key=f"work_{key}_{process.name}",
-        icon=icon,
-        type="tertiary",
-        on_click=_on_pressed,
-        args=(action, process.name),
-    )
-
-
-def _on_pressed(action: Callable[[str], None], name: str) -> None:
-    try:
-        action(name)
-    except InputError as error:
-        table_markup.set_message(str(error))
-    RERUN.set(True)
+        cards.draw_button("Choose columns again", "columns", process, ":material/table_chart:", _columns_again)
+    cards.draw_discard(process)
 
 
 def _look_at(name: str) -> None:
@@ -166,13 +134,6 @@ def _about(process: TableJob) -> str:
         f"from {about['table']}" if "table" in about else "",
     ]
     return " · ".join(fact for fact in facts if fact)
-
-
-def _place_text(process: TableJob) -> str:
-    """Which place it has among those that wait."""
-    if process.place == 1:
-        return "It is next, and starts by itself when one of those that are being made is done."
-    return f"It has place {process.place} of those that wait, and starts by itself when its turn comes."
 
 
 def _progress_text(process: TableJob) -> str:

@@ -1,0 +1,206 @@
+"""What is said of a tuning: the routes, what it will take, what it came to.
+
+Constraint: from the plain JSON values of a record or a progress file, so that no model library is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.text.wording import Wording, effort
+
+#: The routes: a title, what happens in everyday words, and the technical name, by the name of the method.
+ROUTES: dict[str, tuple[str, str, str]] = {
+    "pairs": (
+        "Compare replies",
+        "Holds the replies in the table against each other, two at a time, and learns by how much your palette prefers "
+        "one.",
+        "regression of log-ratios on λ · r, REBEL",
+    ),
+    "distill": (
+        "Imitate good replies",
+        "Repeats the replies in the table, the ones that your palette prefers more often. The steadiest way.",
+        "distillation with weights softmax(λ · r)",
+    ),
+    "dpo": (
+        "Learn from preferences",
+        "As with comparing, but learns only which of two replies your palette prefers, and how clearly.",
+        "DPO with soft labels, β = 1",
+    ),
+    "rloo": (
+        "Practise",
+        "Writes replies of its own, has them scored, and goes on from there. It can go beyond the table's replies, and "
+        "takes much longer.",
+        "RLOO, online, β = 1",
+    ),
+}
+#: What an outcome of :class:`map_core.tuning.check.Outcome` is called on a page, and the colour of its mark.
+OUTCOMES = {
+    "delivers": ("delivers", "green"),
+    "falls short": ("falls short", "orange"),
+    "overshoots": ("overshoots", "orange"),
+    "unsure": ("too few replies to tell", "gray"),
+}
+#: Places that a grid has, from 0 to 100.
+GRID = np.linspace(0.0, 100.0, 51)
+
+
+def place_of(grid: Sequence[float] | None, level: float | None) -> float | None:
+    """Return how many of 100 replies a level is better than.
+
+    Args:
+        grid: levels at the places of :data:`GRID`; None where they are not known.
+        level: in reward units.
+    """
+    return None if grid is None or level is None else float(np.interp(level, grid, GRID))
+
+
+@dataclass(frozen=True)
+class LevelWords:
+    """Words for levels of a table's values.
+
+    Args:
+        titles: of the values, by name.
+        grids: see :func:`place_of`, by value; a value without one is worded in reward units.
+        wording: with numbers or in everyday words.
+    """
+
+    titles: Mapping[str, str]
+    grids: Mapping[str, Sequence[float]]
+    wording: Wording
+
+    def title(self, name: str) -> str:
+        """Return a value's title."""
+        return self.titles.get(name, name.replace("_", " "))
+
+    def level(self, name: str, level: float | None) -> str:
+        """Word a level."""
+        if level is None:
+            return amounts.UNKNOWN
+        place = place_of(self.grids.get(name), level)
+        return amounts.significant(level, 3) if place is None else self.wording.level(place)
+
+
+def estimate_sentence(estimate: Mapping[str, Any]) -> str:
+    """Word what a tuning takes, as :class:`map_core.tuning.estimate.TuningEstimate` has it."""
+    return (
+        f"Learning takes about {amounts.rough_duration(estimate['seconds'])} on this machine as busy as it is now, "
+        f"{amounts.byte_size(estimate['peak_bytes'])} of memory, and "
+        f"{amounts.byte_size(estimate['checkpoint_bytes'])} of disk space while it runs; the result takes "
+        f"{amounts.byte_size(estimate['result_bytes'])}. Looking at new prompts on the way, and answering some of them "
+        "in the end, comes on top."
+    )
+
+
+def level_rows(
+    levels: Mapping[str, Mapping[str, float]],
+    asked: Mapping[str, float],
+    words: LevelWords,
+) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of a table of levels on held-out prompts, the values asked for first.
+
+    Args:
+        levels: by value, with ``base``, ``tuned`` and ``forecast`` in reward units.
+        asked: targets by value, in reward units.
+        words: how levels are worded.
+    """
+    header = ["Value", "Original", "Tuned", "Target", "Forecast"]
+    rows = [
+        [
+            words.title(name),
+            words.level(name, row["base"]),
+            words.level(name, row["tuned"]),
+            words.level(name, asked[name]) if name in asked else "free",
+            words.level(name, row["forecast"]),
+        ]
+        for name, row in sorted(levels.items(), key=lambda item: item[0] not in asked)
+    ]
+    return header, rows
+
+
+def distance_sentence(kl: float, forecast: float, wording: Wording) -> str:
+    """Word how far a tuned model is from the original one, beside what its palette needs."""
+    if wording.numbers:
+        return f"Distance from the original model: {amounts.nats(kl)}; the palette needs {amounts.nats(forecast)}."
+    spent, needed = (effort(max(distance, 0.0)) for distance in (kl, forecast))
+    return f"Effort, from no over small and medium to large: {spent}. The palette needs: {needed}."
+
+
+@dataclass(frozen=True)
+class ValueOutcome:
+    """What became of a value that was asked for.
+
+    Args:
+        title: of the value.
+        outcome: in a word or two.
+        colour: of the mark.
+        sentence: with the levels and the interval.
+    """
+
+    title: str
+    outcome: str
+    colour: str
+    sentence: str
+
+
+def value_outcomes(check: Mapping[str, Any], words: LevelWords) -> list[ValueOutcome]:
+    """Word what a check found for each value that was asked for.
+
+    Args:
+        check: :meth:`map_core.tuning.check.TunedCheck.as_dict`.
+        words: how levels are worded.
+    """
+    found = []
+    for name, value in check["values"].items():
+        if value["outcome"] is None:
+            continue
+        outcome, colour = OUTCOMES[value["outcome"]]
+        low, high = (value["tuned"] + sign * value["tuned_error"] for sign in (-1, 1))
+        sentence = (
+            f"{words.level(name, value['tuned'])} where {words.level(name, value['forecast'])} was forecast; the true "
+            f"level lies from {words.level(name, low)} to {words.level(name, high)} in "
+            f"{amounts.fixed(100 * check['level'])} of 100 cases."
+        )
+        found.append(ValueOutcome(words.title(name), outcome, colour, sentence))
+    return found
+
+
+def overall_sentence(check: Mapping[str, Any]) -> str:
+    """Word what a check found in all."""
+    outcomes = [value["outcome"] for value in check["values"].values() if value["outcome"]]
+    if all(outcome == "delivers" for outcome in outcomes):
+        first = "The tuned model delivers what the palette promises."
+    elif "falls short" in outcomes:
+        first = "The tuned model falls short of what the palette promises."
+    elif "overshoots" in outcomes:
+        first = "The tuned model goes further than the palette asks."
+    else:
+        first = "Too few replies to tell whether the tuned model delivers what the palette promises."
+    share, (low, high) = check["share_of_way"], check["share_of_way_interval"]
+    if share is None or low is None or high is None:
+        return first
+    way = "of the way from the original model to the forecast"
+    if share <= 0:
+        second = f"It comes none {way}"
+    else:
+        second = (
+            f"It comes {amounts.percent(share)} {way}, {amounts.percent(low)} to {amounts.percent(high)} in "
+            f"{amounts.fixed(100 * check['level'])} of 100 cases"
+        )
+    return (
+        f"{first} {second} ({amounts.counted(check['prompts'], 'prompt')} that it was not tuned on, "
+        f"{amounts.counted(check['replies'], 'reply', 'replies')} each)."
+    )
+
+
+def scale_sentence(wording: Wording) -> str:
+    """Say what the levels of :func:`level_rows` are."""
+    return wording.pick(
+        "Levels are percentiles of the original model's replies.",
+        "Levels: better than so many of 100 replies of the original model.",
+    )

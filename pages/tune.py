@@ -1,0 +1,22 @@
+"""A palette written into a model's weights: what it will take, how far it is, and what came of it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.view.session import header, palette_cache, palette_state
+from pages.view.tune import form, models, progress
+
+scene, palette = palette_state.current()
+own = palette_cache.AssessedPalette(scene, palette, palette_state.current_assessment(scene, palette))
+header.draw_header(
+    "Tune",
+    "Write a palette into the model itself, so that its plain replies are the ones that you ask for. It learns from "
+    "the replies in the table, and is then held against prompts that it has not learnt from.",
+    heading="Tune a model",
+)
+form.draw_message()
+progress.draw_progress()
+models.draw_models()
+with st.container(key="tune_form"):
+    form.draw_form(own)

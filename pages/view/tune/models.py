@@ -1,0 +1,140 @@
+"""Tuned models: the verdict on each, three replies side by side, and where it can be used."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from map_core import catalog
+from map_core.access import Action, Kind, Visibility
+from map_core.catalog.processes import TUNE, TableJob
+from map_core.errors import InputError
+from map_core.text.tuning import (
+    LevelWords,
+    distance_sentence,
+    level_rows,
+    overall_sentence,
+    scale_sentence,
+    value_outcomes,
+)
+from map_core.tuning.folder import read_record
+from pages.view.shell import account, markup
+from pages.view.shell.replies import draw_reply
+from pages.view.tune import form, progress
+
+COLUMNS = {"base": "Original model", "chosen": "Chosen among its replies", "tuned": "Tuned model"}
+
+
+def draw_models() -> None:
+    """Draw a card for each, the newest first."""
+    names = account.tables().list_tuned()
+    if not names:
+        return
+    st.header("Tuned models")
+    jobs = {job.name: job for job in account.tables().list_jobs() if job.kind == TUNE}
+    for name in names:
+        with st.container(border=True, key=f"tuned_{name}"):
+            _draw_model(name, jobs.get(name))
+
+
+def _draw_model(name: str, job: TableJob | None) -> None:
+    st.html(markup.name(name))
+    if job is not None:
+        st.html(markup.note(progress.about_text(job)))
+    try:
+        record = read_record(account.tables().tuned_folder(name))
+    except InputError as error:
+        st.text(str(error))
+        return
+    words = progress.level_words(job)
+    for sentence in record.get("warnings") or ():
+        st.html(markup.note(sentence))
+    check = record.get("check")
+    if check:
+        _draw_verdict(check, words)
+    _draw_levels(record, words)
+    if record.get("side_by_side"):
+        _draw_replies(name, record["side_by_side"])
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tuned_buttons_{name}"):
+        _draw_ways(name)
+    with st.expander("For programs", icon=":material/terminal:", key=f"tuned_programs_{name}"):
+        st.html(markup.note("Replies of the tuned model, each chosen among 5 so that they are those of a palette:"))
+        st.code(f"python -m map_core serve --tuned {shlex.quote(name)} --candidates 5", language=None, wrap_lines=True)
+        st.html(markup.note("Plain replies; checking it on more prompts:"))
+        st.code(
+            f"python -m map_core generate --model {shlex.quote(name)} --prompt 'My parcel is late!'",
+            language=None,
+            wrap_lines=True,
+        )
+        st.html(markup.note("The files, with a card for a model hub, are in:"))
+        st.code(str(account.tables().tuned_folder(name)), language=None, wrap_lines=True)
+
+
+def _draw_verdict(check: dict[str, Any], words: LevelWords) -> None:
+    st.html(markup.lead(overall_sentence(check)))
+    for outcome in value_outcomes(check, words):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.html(markup.note(outcome.title), width="content")
+            st.badge(outcome.outcome, color=outcome.colour)  # type: ignore[arg-type]
+            st.html(markup.note(outcome.sentence), width="content")
+
+
+def _draw_levels(record: dict[str, Any], words: LevelWords) -> None:
+    """Draw every value's level, those not asked for too, and the distance."""
+    found = record.get("check") or record.get("evidence")
+    if not found:
+        return
+    levels = found.get("values") or found["levels"]
+    head, rows = level_rows(levels, record["palette"].get("asked", {}), words)
+    st.html(markup.note(scale_sentence(words.wording)))
+    st.html(markup.levels_table(head, [(-1, row) for row in rows]))
+    st.html(markup.note(distance_sentence(found["kl"], found["kl_forecast"], words.wording)))
+
+
+def _draw_replies(name: str, shown: list[dict[str, str]]) -> None:
+    place = st.selectbox(
+        "Replies to a prompt that it has not learnt from",
+        range(len(shown)),
+        format_func=lambda number: shown[number]["prompt"],
+        key=f"tuned_prompt_{name}",
+    )
+    columns = st.columns(len(COLUMNS), gap="medium")
+    for column, (key, title) in zip(columns, COLUMNS.items(), strict=True):
+        with column:
+            st.html(markup.name(title))
+            draw_reply(shown[place or 0][key])
+
+
+def _draw_ways(name: str) -> None:
+    st.page_link("compare.py", label="Listen", icon=":material/compare:")
+    st.page_link("tables.py", label="Have a table made with it", icon=":material/table_chart:")
+    held = catalog.access_of(name)
+    if held.owner and account.tables().may(Action.SHARE, name):
+        account.draw_sharing(f"tuned_{name}", held.visibility, partial(_share, name), linkable=False)
+    elif held.owner:
+        st.html(markup.note(f"Of {held.owner_name}."), width="content")
+    if account.tables().may(Action.DELETE, name, Kind.BUILD):
+        with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"tuned_delete_{name}"):
+            st.html(markup.note("It is deleted for everybody who uses this app, and cannot be restored."))
+            st.button("Delete it for good", key=f"tuned_gone_{name}", type="primary", on_click=_delete, args=(name,))
+
+
+def _share(name: str, visibility: Visibility) -> None:
+    try:
+        account.tables().share(name, visibility)
+    except InputError as error:
+        form.MESSAGE.set(str(error))
+        return
+    form.MESSAGE.set(f"“{name}” is seen by {account.SEEN_BY[visibility]} now.")
+
+
+def _delete(name: str) -> None:
+    try:
+        account.tables().delete_tuned(name)
+    except InputError as error:
+        form.MESSAGE.set(str(error))
+        return
+    form.MESSAGE.set(f"“{name}” was deleted.")

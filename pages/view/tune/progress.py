@@ -1,0 +1,145 @@
+"""Models that are being tuned: what each will take, how far it is, and stopping, going on, giving up."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.access import Action, Kind
+from map_core.catalog.processes import TUNE, TableJob, TableJobState
+from map_core.core import amounts
+from map_core.text.tuning import (
+    ROUTES,
+    LevelWords,
+    distance_sentence,
+    estimate_sentence,
+    level_rows,
+    scale_sentence,
+)
+from pages.view.shell import account, markup, wording
+from pages.view.shell.session_keys import Key
+from pages.view.shell.work_cards import WorkCards, draw_state, place_text
+from pages.view.tune import form
+from pages.view.tune.command import ESTIMATE
+
+RERUN: Key[bool] = Key("tune_work_again", False)
+_STAGES = {
+    "starting": "Getting ready",
+    "tuning": "Learning",
+    "checking": "Answering prompts that it has not learnt from",
+}
+
+
+def draw_progress() -> None:
+    """Draw a card for each, drawn again while one of them runs."""
+    _cards().draw()
+
+
+def is_finished(job: TableJob) -> bool:
+    """Return whether a model came of it."""
+    return job.state is TableJobState.DONE and ESTIMATE not in job.options
+
+
+def level_words(job: TableJob | None) -> LevelWords:
+    """Return the words for the levels of a piece of work, with what was known when it was asked for."""
+    about = {} if job is None else job.about
+    return LevelWords(about.get("titles", {}), about.get("grids", {}), wording.current())
+
+
+def about_text(job: TableJob) -> str:
+    """Return what was asked for, in a line."""
+    about = job.about
+    route = ROUTES.get(str(about.get("method")), ("", "", ""))[0].lower()
+    facts = [str(about.get("model", "")), f"palette: {about.get('palette', '')}", route]
+    if wording.current().numbers and "steps" in about:
+        facts.append(amounts.counted(int(about["steps"]), "step"))
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _cards() -> WorkCards:
+    return WorkCards(
+        "Models that are being tuned",
+        lambda job: job.kind == TUNE and not is_finished(job),
+        _draw_card,
+        RERUN,
+        form.MESSAGE.set,
+    )
+
+
+def _draw_card(job: TableJob) -> None:
+    estimated = job.state is TableJobState.DONE  # the others that are done are no cards any more
+    measuring = ESTIMATE in job.options and job.going_on
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{job.name}"):
+        st.html(f"{markup.name(job.name)}", width="content")
+        draw_state(job, "Ready to start" if estimated else "Measuring" if measuring else "")
+    st.html(markup.note(about_text(job)))
+    if job.state is TableJobState.RUNNING:
+        text = "Measuring one step" if measuring else _progress_text(job)
+        st.progress(job.done / job.total if job.total and not measuring else 0.0, markup.plain(text))
+    elif job.state is TableJobState.WAITING:
+        st.html(markup.note(place_text(job)))
+    elif job.state is TableJobState.FAILED:
+        st.text(job.error or "It ended without a word.")
+    elif not estimated:
+        how = "It was stopped" if job.state is TableJobState.STOPPED else "It was interrupted"
+        st.html(markup.note(f"{how}. What it has learnt up to the last minute is kept."))
+    if (estimate := job.figures.get("estimate")) and job.stage != "checking":
+        st.html(markup.note(estimate_sentence(estimate)))
+    _draw_figures(job)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_buttons_{job.name}"):
+        _draw_buttons(job)
+
+
+def _progress_text(job: TableJob) -> str:
+    text = _STAGES.get(job.stage, job.stage)
+    if not job.total:
+        return text
+    text += f": {job.done} of {job.total} {job.unit}"
+    if job.seconds_left is not None:
+        text += f", {amounts.minutes_seconds(job.seconds_left)} left in this part"
+    return text
+
+
+def _draw_figures(job: TableJob) -> None:
+    """Draw the losses, and the levels on held-out prompts as they were looked at last."""
+    losses, looks = job.figures.get("loss") or [], job.figures.get("held_out") or []
+    if len(losses) > 1:
+        st.html(
+            markup.note(f"Error after each step; it should come down. Now {amounts.significant(losses[-1][1], 3)}.")
+        )
+        st.line_chart(
+            {"Step": [step for step, _ in losses], "Error": [loss for _, loss in losses]},
+            x="Step",
+            y="Error",
+            height=140,
+        )
+    if looks:
+        words = level_words(job)
+        head, rows = level_rows(looks[-1]["levels"], job.about.get("asked", {}), words)
+        st.html(
+            markup.note(
+                f"After {looks[-1]['step']} steps, on prompts that it does not learn from. "
+                + scale_sentence(words.wording)
+            )
+        )
+        st.html(markup.levels_table(head, [(-1, row) for row in rows]))
+        st.html(markup.note(distance_sentence(looks[-1]["kl"], looks[-1]["kl_forecast"], words.wording)))
+
+
+def _draw_buttons(job: TableJob) -> None:
+    if not account.tables().may(Action.STOP, job.name, Kind.BUILD):
+        return
+    cards = _cards()
+    if job.going_on:
+        cards.draw_button("Stop", "stop", job, ":material/stop_circle:", account.tables().stop)
+        return
+    if job.state is TableJobState.DONE:
+        cards.draw_button("Start tuning", "begin", job, ":material/play_arrow:", _begin, "primary")
+    else:
+        again = "Try again" if job.state is TableJobState.FAILED else "Resume"
+        cards.draw_button(again, "on", job, ":material/play_arrow:", account.tables().resume)
+    cards.draw_discard(job)
+
+
+def _begin(name: str) -> None:
+    """Tune, once it was said what it takes."""
+    account.tables().answer(name, {ESTIMATE: None})

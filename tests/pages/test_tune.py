@@ -1,0 +1,179 @@
+"""The page Tune: the command that it starts, and whose model it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core import catalog
+from map_core.access import Action, Kind, Role, Visibility, Visitor
+from map_core.catalog import VisitorCatalog, processes
+from map_core.catalog.processes import TUNE, TableJobState
+from map_core.cli.tune import tune as tune_options
+from map_core.core import child_process
+from map_core.data import table_format
+from map_core.data.table_format import load
+from map_core.errors import AccessError, InputError
+from map_core.models.tuned import RECORD, find_tuned, tuned_folder
+from map_core.oracle import MemoryOracle
+from map_core.palettes.palette import Palette, Target
+from map_core.tuning.settings import TuningMethod, TuningSettings
+from pages.view.session.palette_cache import AssessedPalette
+from pages.view.session.scene import Scene
+from pages.view.tune.command import ESTIMATE, asked_levels, tune_command
+from tests.tables import make_table
+
+ANN, BEN = Visitor("ann", "Ann", Role.MEMBER), Visitor("ben", "Ben", Role.MEMBER)
+GUEST = Visitor("", "", Role.GUEST)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
+
+
+def asked(targets: np.ndarray | None = None, use_case: str | None = None) -> AssessedPalette:
+    table = make_table(prompts=16, candidates=8, seed=5).select(use_case)
+    oracle = MemoryOracle.of(table)
+    scene = Scene(("made", 0.0, use_case, "per prompt"), table, oracle, table.values, table.values)
+    wanted = np.full(len(table.values), np.nan)
+    wanted[0] = 0.3
+    wanted = wanted if targets is None else targets
+    palette = Palette(targets={name: Target(60.0, free=j > 0) for j, name in enumerate(table.values)})
+    return AssessedPalette(scene, palette, scene.assess(wanted))
+
+
+def command(tmp_path: Path, palette: AssessedPalette, file_values: int | None = None, **settings):
+    path = tmp_path / "table.parquet"
+    whole = make_table(prompts=16, candidates=8, seed=5)
+    kept = whole.values[:file_values]
+    table_format.save(whole if file_values is None else replace(whole.reordered(kept)), path)
+    return tune_command(palette, "what was set", path, whole, TuningSettings(**settings), "tiny")
+
+
+def test_the_command_is_one_that_tune_takes(tmp_path: Path):
+    wanted = command(tmp_path, asked(), method=TuningMethod.DISTILL, steps=7)
+    assert wanted.arguments[0] == "tune"
+    given = [argument.partition("=")[0] for argument in wanted.arguments[1:] if argument.startswith("--")]
+    options = {name for option in tune_options.params for name in option.opts}
+    assert set(given) <= options
+    assert given[-1] == ESTIMATE
+    assert {"--method=distill", "--steps=7"} <= set(wanted.arguments)
+    targets = json.loads(wanted.inputs["targets.jsonl"])["targets"]
+    name = asked().scene.table.values[0]
+    assert targets == {name: pytest.approx(asked_levels(asked())[name])}
+    grid = wanted.about["grids"][name]
+    assert grid == sorted(grid)
+    json.dumps(wanted.about)
+
+
+def test_where_targets_are_out_of_reach_the_nearest_are_tuned(tmp_path: Path):
+    far = np.full(len(asked().scene.table.values), np.nan)
+    far[:2] = 50.0
+    palette = asked(far)
+    nearest = palette.scene.oracle.rewards_at(palette.assessment.nearest.targets)
+    assert list(asked_levels(palette).values()) == pytest.approx(nearest[:2].tolist())
+
+
+def test_a_value_that_the_file_does_not_have_comes_in_a_copy(tmp_path: Path):
+    wide = np.full(len(asked().scene.table.values), np.nan)
+    wide[1] = 0.3
+    wanted = command(tmp_path, asked(wide), file_values=1)
+    assert wanted.arguments[1] == "{folder}/table.parquet"
+    copy = wanted.inputs["table.parquet"]
+    assert load(copy).values == asked().scene.table.values
+    copy.unlink()
+    assert "table.parquet" not in command(tmp_path, asked()).inputs
+
+
+def finish(name: str) -> None:
+    folder = tuned_folder(name)
+    folder.mkdir(parents=True)
+    (folder / RECORD).write_text("{}")
+
+
+@pytest.fixture
+def ends_at_once(monkeypatch):
+    """``python -m map_core`` writes that it is done, and nothing else."""
+    code = "import json, sys; json.dump({'state': 'done'}, open(sys.argv[sys.argv.index('--progress-file') + 1], 'w'))"
+    monkeypatch.setattr(
+        child_process,
+        "python_command",
+        lambda module, arguments: [__import__("sys").executable, "-c", code, *arguments],
+    )
+
+
+def wait(name: str) -> processes.TableJob:
+    for _ in range(200):
+        if (job := processes.status(name)).state is TableJobState.DONE:
+            return job
+        time.sleep(0.05)
+    raise AssertionError(f"still {job}")
+
+
+def test_it_starts_with_what_it_takes_and_goes_on_when_somebody_says_so(ends_at_once):
+    tables = VisitorCatalog(ANN)
+    arguments = ("tune", "t.parquet", "--out", "{out}", "--progress-file", "{progress}", ESTIMATE)
+    tables.start("Mine", TUNE, arguments, {"palette": "x"})
+    job = wait("Mine")
+    assert ESTIMATE in job.options
+    with pytest.raises(InputError, match="being made already"):
+        tables.start("Mine", TUNE, arguments, {})
+    tables.answer("Mine", {ESTIMATE: None})
+    assert ESTIMATE not in wait("Mine").options
+    # The folder is that of the model, below the tables.
+    assert json.loads((processes.job_folder("Mine") / "request.json").read_text())["kind"] == TUNE
+    assert processes.out_of("Mine", TUNE) == tuned_folder("Mine")
+
+
+def test_a_name_is_one_of_a_table_or_of_a_model():
+    finish("Kind")
+    assert processes.free_name("Kind") == "Kind 2"
+    with pytest.raises(InputError, match="There is a tuned model 'Kind' already"):
+        processes.start("Kind", "build", (), {})
+
+
+def test_giving_up_deletes_what_is_not_finished_and_keeps_what_is(ends_at_once):
+    tables = VisitorCatalog(ANN)
+    arguments = ("tune", "--progress-file", "{progress}")
+    tables.start("Half", TUNE, arguments, {})
+    wait("Half")
+    tuned_folder("Half").mkdir()
+    tables.discard("Half")
+    assert not tuned_folder("Half").exists()
+    tables.start("Whole", TUNE, arguments, {})
+    wait("Whole")
+    finish("Whole")
+    tables.discard("Whole")
+    assert tables.list_tuned() == ("Whole",)
+
+
+def test_a_model_is_seen_and_deleted_by_whoever_made_it(ends_at_once):
+    ann, ben = VisitorCatalog(ANN), VisitorCatalog(BEN)
+    ann.start("Hers", TUNE, ("tune", "--progress-file", "{progress}"), {})
+    wait("Hers")
+    finish("Hers")
+    assert (ann.list_tuned(), ben.list_tuned()) == (("Hers",), ())
+    assert ann.tuned_folder("Hers") == find_tuned("Hers") == tuned_folder("Hers")
+    with pytest.raises(InputError, match="not shared with you"):
+        ben.tuned_folder("Hers")
+    ann.share("Hers", Visibility.EVERYONE)
+    assert ben.list_tuned() == ("Hers",)
+    assert not ben.may(Action.DELETE, "Hers", Kind.BUILD)
+    with pytest.raises(AccessError):
+        ben.delete_tuned("Hers")
+    ann.delete_tuned("Hers")
+    assert ann.list_tuned() == ()
+    assert not processes.job_folder("Hers").exists()
+    with pytest.raises(AccessError, match="cannot add a build"):
+        VisitorCatalog(GUEST).start("No", TUNE, (), {})
+
+
+def test_names_never_lead_out_of_the_folder():
+    for name in ("../kept", "a/b", "", ".", "x\ny"):
+        assert find_tuned(name) is None

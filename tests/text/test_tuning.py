@@ -1,0 +1,107 @@
+"""Words of a tuning: levels as places out of 100, outcomes, what it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from map_core.text.tuning import (
+    GRID,
+    OUTCOMES,
+    ROUTES,
+    LevelWords,
+    distance_sentence,
+    estimate_sentence,
+    level_rows,
+    overall_sentence,
+    place_of,
+    value_outcomes,
+)
+from map_core.text.wording import NUMBERS, PLAIN
+from map_core.tuning.check import Outcome
+from map_core.tuning.settings import TuningMethod
+
+#: Places 0 to 100 are levels 0 to 1.
+GRIDS = {"humor": (GRID / 100).tolist()}
+
+
+def value(outcome: str | None = "delivers", tuned: float = 0.6) -> dict[str, object]:
+    return {"base": 0.5, "tuned": tuned, "tuned_error": 0.05, "forecast": 0.62, "outcome": outcome}
+
+
+def check(*outcomes: str | None, share: float | None = 0.8) -> dict[str, object]:
+    values = {f"v{n}": value(outcome) for n, outcome in enumerate(outcomes)}
+    interval = [None, None] if share is None else [share - 0.1, share + 0.1]
+    return {
+        "values": values,
+        "share_of_way": share,
+        "share_of_way_interval": interval,
+        "level": 0.9,
+        "prompts": 8,
+        "replies": 4,
+    }
+
+
+def test_every_route_and_every_outcome_has_its_words():
+    assert set(ROUTES) == {method.value for method in TuningMethod}
+    assert set(OUTCOMES) == {outcome.value for outcome in Outcome}
+
+
+def test_a_level_is_a_place_among_the_original_replies():
+    assert place_of(GRIDS["humor"], 0.25) == pytest.approx(25.0)
+    assert place_of(None, 0.25) is None
+    assert place_of(GRIDS["humor"], None) is None
+    words = LevelWords({"humor": "Humor"}, GRIDS, PLAIN)
+    assert (words.level("humor", 0.25), words.level("kindness", 0.25), words.level("humor", None)) == (
+        "25",
+        "0.25",
+        "–",
+    )
+    assert LevelWords({}, GRIDS, NUMBERS).level("humor", 0.25) == "p25"
+
+
+def test_values_that_were_asked_for_come_first_and_the_others_are_there_too():
+    levels = {name: {"base": 0.5, "tuned": 0.6, "forecast": 0.7} for name in ("humor", "kindness")}
+    header, rows = level_rows(levels, {"kindness": 0.65}, LevelWords({}, GRIDS, PLAIN))
+    assert len(header) == 5
+    assert rows == [["kindness", "0.5", "0.6", "0.65", "0.7"], ["humor", "50", "60", "free", "70"]]
+
+
+def test_each_value_that_was_asked_for_has_its_outcome_with_an_interval():
+    words = LevelWords({"v0": "Humor"}, {"v0": GRIDS["humor"]}, PLAIN)
+    (found,) = value_outcomes(check("falls short", None), words)
+    assert (found.title, found.outcome) == ("Humor", "falls short")
+    assert found.sentence == "60 where 62 was forecast; the true level lies from 55 to 65 in 90 of 100 cases."
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [
+        (("delivers", "delivers", None), "delivers what"),
+        (("delivers", "falls short"), "falls short of"),
+        (("delivers", "overshoots"), "goes further"),
+        (("delivers", "unsure"), "Too few replies"),
+    ],
+)
+def test_the_verdict_is_that_of_the_worst_value(outcomes, words):
+    sentence = overall_sentence(check(*outcomes))
+    assert words in sentence
+    assert "80% of the way" in sentence
+    assert "70% to 90% in 90 of 100 cases (8 prompts that it was not tuned on, 4 replies each)" in sentence
+
+
+def test_a_model_that_went_the_wrong_way_came_none_of_it():
+    assert "It comes none of the way" in overall_sentence(check("falls short", share=-2.3))
+    assert "of the way" not in overall_sentence(check("unsure", share=None))
+
+
+def test_what_it_takes_is_said_in_units_that_people_use():
+    sentence = estimate_sentence(
+        {"seconds": 1800.0, "peak_bytes": 4_500_000_000, "checkpoint_bytes": 24_000_000, "result_bytes": 9_000_000}
+    )
+    assert "30 minutes" in sentence
+    assert "4.50 GB of memory, and 24.0 MB of disk space" in sentence
+
+
+def test_the_distance_is_in_nats_for_those_who_want_numbers():
+    assert distance_sentence(0.5, 0.29, NUMBERS).endswith("0.50 nats; the palette needs 0.29 nats.")
+    assert "nats" not in distance_sentence(-0.1, 0.29, PLAIN)
