@@ -60,12 +60,15 @@ bar = {section: [page(*line) for line in lines] for section, lines in PAGES.item
 # A phone's side of a meeting, and a vote, are reached by their links only.
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
 bar[""].append(st.Page("vote.py", title="Vote", url_path="vote", visibility="hidden"))
+# Reached from the page Set.
+bar[""].append(st.Page("choose.py", title="Choose", url_path="choose", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
 if chosen.url_path not in (
     "",
+    "choose",
     "join",
     "vote",
-):  # the page Set does so in its own fragment, and a phone has nothing to keep
+):  # the pages Set and Choose do so in their own fragments, and a phone has nothing to keep
     kept.draw()
 account.draw()
 errors.draw_failed_click()

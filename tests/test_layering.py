@@ -33,6 +33,7 @@ FLOORS = (
     "analysis",
     "groups",
     "confidence",
+    "preference",
     "studies",
     "text",
     "figures",
@@ -47,7 +48,14 @@ FLOORS = (
 #: The same of what the pages share, below the pages themselves.
 #: What the root of map_core names, and loads when it is asked for.
 ROOT_NAMES = {"errors", "interface"}
-VIEWS = ("shell", "session", "about groups palette studies tables tradeoffs values", "compare", "palettes", "tune")
+VIEWS = (
+    "shell",
+    "session",
+    "about choose groups palette studies tables tradeoffs values",
+    "compare",
+    "palettes",
+    "tune",
+)
 
 
 def imports(path: Path) -> set[str]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "solve": "Find the weights that reach a palette, or why nothing does.",
     "nearest": "Find the attainable palette closest to one that is not.",
     "frontier": "Trace the Pareto frontier of pairs and triples of values.",
+    "choose": "Find a palette by saying which of two replies you would rather send.",
     "sensitivity": "Show what each target costs, and what moves when it is moved.",
     "confidence": "Put error bars on weights, levels and the verdict.",
     "certify": "Show on new prompts that a palette keeps its targets.",

@@ -45,6 +45,12 @@ def _draw_collapsed() -> None:
             on_click=_set_expanded,
             args=(True,),
         )
+        _draw_choosing_link()
+
+
+def _draw_choosing_link() -> None:
+    """Draw the way for who has no numbers in mind."""
+    st.page_link("choose.py", label="No numbers in mind? Find them by choosing", icon=":material/compare_arrows:")
 
 
 def is_expanded() -> bool:
@@ -83,6 +89,7 @@ def _draw_expanded(names: tuple[str, ...]) -> None:
                     on_click=tour.start,
                 )
                 st.button("Hide", key="welcome_hide", icon=":material/close:", on_click=_set_expanded, args=(False,))
+                _draw_choosing_link()
 
 
 def _set_expanded(wanted: bool) -> None:

@@ -26,6 +26,7 @@ PAGE_TERMS = {
         "no preference",
         "locked",
     ),
+    "Choose": ("value", "target", "base model", "palette", "interval"),
     "Values": (
         "value",
         "value of your own",

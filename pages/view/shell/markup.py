@@ -135,6 +135,11 @@ def readout(target: str, meaning: str) -> str:
     return f'<div class="vp-readout"><b>{escape(target)}</b> <span>{escape(meaning)}</span></div>'
 
 
+def question(text: str, place: str) -> str:
+    """Return what is asked of two replies, and how far one is."""
+    return f'<h2 class="vp-question"><span>{escape(text)}</span><span class="vp-tag">{escape(place)}</span></h2>'
+
+
 def note(text: str) -> str:
     """Return a quiet line."""
     return f'<p class="vp-note">{escape(text)}</p>'

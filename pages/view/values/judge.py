@@ -21,7 +21,6 @@ from pages.view.shell.account import database
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
-from pages.view.values import markup as marks
 from pages.view.values.state import CustomValue, ValuesView, load_values
 
 JUDGING: Key[tuple[int, int, int] | None] = Key("values_judging", None)
@@ -111,7 +110,7 @@ def _open_pairs(seen: ValuesView, own: CustomValue) -> list[PairQuestion]:
 
 
 def _draw_progress(definition: Definition, done: int, of: int) -> None:
-    st.html(marks.question(f"Which of these two is more: {definition.title}?", f"{done + 1} of {of}"))
+    st.html(markup.question(f"Which of these two is more: {definition.title}?", f"{done + 1} of {of}"))
     st.progress(done / of)
     st.html(markup.note(f"More like: {definition.more[0]}. Less like: {definition.less[0]}."))
     st.html(

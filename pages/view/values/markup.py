@@ -29,11 +29,6 @@ def word(level: TrustLevel | None, sentence: str) -> str:
     )
 
 
-def question(text: str, place: str) -> str:
-    """Return what is asked of two replies, and how far the judge is."""
-    return f'<h2 class="vp-question"><span>{escape(text)}</span><span class="vp-tag">{escape(place)}</span></h2>'
-
-
 def rung(place: str, meaning: str) -> str:
     """Where a reply lies."""
     return f'<p class="vp-rung"><b>{escape(place)}</b> <span>{escape(meaning)}</span></p>'

@@ -1,0 +1,144 @@
+"""``python -m map_core choose``: a palette found by choosing between replies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from map_core.cli.inputs import LoadedTable, open_table
+from map_core.cli.options import json_option, seed_option, table_argument, use_case_option
+from map_core.cli.output import by_name, print_json
+from map_core.core import amounts
+from map_core.data.shown_replies import shown_reply
+from map_core.palettes.targets import percentiles
+from map_core.preference import (
+    FIRST_CHOICES,
+    Choice,
+    FoundPalette,
+    found_palette,
+    next_pair,
+    pair_pool,
+    read_choices,
+    reply_ids,
+)
+from map_core.preference.pairs import fit
+from map_core.scoring.pairwise import PairAnswer
+from map_core.text import choosing
+from map_core.text.units import Units
+
+_ANSWERS = {"1": PairAnswer.FIRST, "2": PairAnswer.SECOND, "0": PairAnswer.NEITHER}
+
+
+@click.command()
+@table_argument
+@use_case_option()
+@click.option(
+    "--choices",
+    "kept",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON lines of choices: read first, and written as you choose.",
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(min=0),
+    default=FIRST_CHOICES,
+    show_default=True,
+    help="Choices in all, those of --choices among them; 0 asks nothing.",
+)
+@seed_option("Which pairs are looked at.")
+@json_option("Ask nothing; the palette of --choices and the next pair as JSON in full precision.")
+def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, seed: int, as_json: bool) -> None:
+    """Find a palette by saying which of two replies you would rather send.
+
+    TABLE is a reward table (Parquet) with replies; the embedded one when left out. Answer 1, 2, or 0 where you cannot
+    say; b takes the last one back, q stops. Each pair is the one that tells the most.
+
+    \b
+    Examples:
+      python -m map_core choose --choices mine.jsonl
+      python -m map_core choose --choices mine.jsonl --json
+    A line of the file:
+      {"first": {"prompt_id": "work-03", "candidate": 5}, "second": {"prompt_id": "work-03", "candidate": 9},
+       "answer": "first"}                 # or "second", "neither"
+    """  # noqa: D301
+    opened = open_table(table, use_case, None)
+    choices = list(read_choices(opened.table, kept)) if kept is not None and kept.is_file() else []
+    if not as_json and len(choices) < pairs:
+        _ask(opened, choices, pairs, kept, seed)
+    found = found_palette(opened.table, opened.oracle, choices, seed)
+    if as_json:
+        print_json(_described(opened, found) | {"next": _next(opened, choices, seed)})
+        return
+    units = Units(opened.oracle, percentiles(opened.table, opened.oracle.form), "percentile", opened.table.values)
+    click.echo(choosing.headline(found, opened.table.values))
+    for sentence in choosing.details(found, opened.table.values):
+        click.echo(sentence)
+    rows = [choosing.COLUMNS, *(cells for _, cells in choosing.value_rows(found, units))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if found.has_targets:
+        targets = by_name(opened.oracle, opened.oracle.rewards_at(found.targets))
+        options = " ".join(f"--target {name}={amounts.significant(level)}" for name, level in targets.items())
+        click.echo(f"python -m map_core solve {options}")
+
+
+def _ask(opened: LoadedTable, choices: list[Choice], pairs: int, kept: Path | None, seed: int) -> None:
+    """Ask until there are so many choices or the person stops; kept after each one."""
+    table = opened.table
+    pool = pair_pool(table, opened.oracle)
+    while len(choices) < pairs:
+        pair = next_pair(pool, fit(table, opened.oracle, choices), choices, seed)
+        if pair is None:
+            break
+        click.echo(f"\n{len(choices) + 1} of {pairs}. {table.prompts[table.prompt_of(pair[0])]}")
+        for number, row in enumerate(pair, 1):
+            click.echo(f"\n[{number}] {shown_reply(table, row)}")
+        said = click.prompt(
+            "\nWhich would you rather send? 1, 2, 0, b, q",
+            type=click.Choice([*_ANSWERS, "b", "q"]),
+            show_choices=False,
+        )
+        if said == "q":
+            break
+        if said == "b":
+            choices[-1:] = []
+        else:
+            choices.append(Choice(*pair, _ANSWERS[said]))
+        if kept is not None:
+            kept.write_text("".join(json.dumps(reply_ids(table, choice)) + "\n" for choice in choices), "utf-8")
+
+
+def _next(opened: LoadedTable, choices: list[Choice], seed: int) -> dict[str, Any] | None:
+    """Return the next pair with its texts, as plain JSON values."""
+    table = opened.table
+    pair = next_pair(pair_pool(table, opened.oracle), fit(table, opened.oracle, choices), choices, seed)
+    if pair is None:
+        return None
+    asked = reply_ids(table, Choice(*pair, PairAnswer.NEITHER))
+    del asked["answer"]
+    return asked | {
+        "prompt": table.prompts[table.prompt_of(pair[0])],
+        "replies": [shown_reply(table, row) for row in pair],
+    }
+
+
+def _described(opened: LoadedTable, found: FoundPalette) -> dict[str, Any]:
+    """Return a found palette as plain JSON values, in reward units."""
+    oracle = opened.oracle
+    low, high, base = oracle.rewards_at(found.low), oracle.rewards_at(found.high), oracle.base
+    return {
+        "choices": found.decided + found.undecided,
+        "decided": found.decided,
+        "explained": found.explained,
+        "evidence": {name: said.value for name, said in zip(oracle.values, found.evidence, strict=True)},
+        "targets": by_name(oracle, oracle.rewards_at(found.targets)),
+        "weights": by_name(oracle, found.weights / oracle.scale),
+        "levels": {name: [float(low[j]), float(high[j])] for j, name in enumerate(oracle.values)},
+        "base": by_name(oracle, base),
+        "kl": found.kl,
+        "shortened": found.shortened,
+    }

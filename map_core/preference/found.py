@@ -1,0 +1,143 @@
+"""What weights found by choosing come to: levels with intervals, and what the choices say of each value.
+
+The weights tilt the table as any others do, so the levels that they give are targets whose solution they are. Where too
+few replies would carry them to be trusted, they are shortened along their ray: choices tell the direction well and the
+length less. Constraint: arrays in, a frozen result out; :mod:`map_core.text.choosing` words it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from map_core.data.reward_table import RewardTable
+from map_core.feasibility.trust import trust
+from map_core.oracle import Oracle
+from map_core.preference.choices import WIDE_PRIOR, Choice, PreferenceFit
+from map_core.preference.pairs import differences_of, fit
+from map_core.scoring.pairwise import PairAnswer
+
+#: Standard deviations of its weight above 0 from which a value becomes a target, and from which it is sure.
+_LEANS, _SURE = 0.5, 1.645
+#: Draws of the weights for the intervals, and their probability.
+_DRAWS, LEVEL = 400, 0.9
+
+
+class Evidence(StrEnum):
+    """What the choices say of one value."""
+
+    MORE = "more"
+    LEANS = "leans"
+    NOTHING = "nothing"
+    LESS = "less"
+
+
+@dataclass(frozen=True, eq=False)
+class FoundPalette:
+    """A palette found by choosing.
+
+    Args:
+        evidence: (value,) what the choices say of each value.
+        weights: (value,) x of the values that become targets, in nats per standard deviation, 0 for the others.
+        weights_low, weights_high: (value,) 90% interval of every weight before it is shortened.
+        targets: (value,) the levels that the weights give, in standard deviations above base; NaN for a value without
+            a weight.
+        low, high: (value,) 90% interval of every level.
+        kl: nats that the weights cost.
+        shortened: what of the length of the weights is kept, up to 1: less where too few replies would carry them.
+        explained: choices that the weights put in the chosen order, an equal pair counting half.
+        decided: choices that preferred one reply.
+        undecided: the other choices.
+    """
+
+    evidence: tuple[Evidence, ...]
+    weights: np.ndarray
+    weights_low: np.ndarray
+    weights_high: np.ndarray
+    targets: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    kl: float
+    shortened: float
+    explained: float
+    decided: int
+    undecided: int
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether the choices favour any value."""
+        return bool(np.any(~np.isnan(self.targets)))
+
+
+def found_palette(table: RewardTable, oracle: Oracle, choices: Sequence[Choice], seed: int = 0) -> FoundPalette:
+    """Turn choices into a palette.
+
+    Args:
+        table: whose replies were shown.
+        oracle: its moments.
+        choices: at least one says anything; few say little.
+        seed: of the draws for the intervals.
+    """
+    fitted = fit(table, oracle, choices)
+    deviation = np.sqrt(np.diag(fitted.covariance))
+    evidence = tuple(_evidence(fitted, deviation, j) for j in range(len(oracle.values)))
+    kept = np.array([said in (Evidence.MORE, Evidence.LEANS) for said in evidence])
+    weights = np.where(kept, fitted.weights, 0.0)
+    shortened = trusted_share(oracle, weights)
+    draws = _draws(fit(table, oracle, choices, WIDE_PRIOR), seed)
+    moments = oracle.moments(shortened * weights)
+    levels = oracle.batch_moments(shortened * draws).levels
+    ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    low, high = np.quantile(levels, ends, axis=0)
+    weights_low, weights_high = np.quantile(draws, ends, axis=0)
+    decided = [choice for choice in choices if choice.answer is not PairAnswer.NEITHER]
+    signs = np.array([1.0 if choice.answer is PairAnswer.FIRST else -1.0 for choice in decided])
+    margins = differences_of(table, oracle, decided) @ weights
+    return FoundPalette(
+        evidence=evidence,
+        weights=shortened * weights,
+        weights_low=weights_low,
+        weights_high=weights_high,
+        targets=np.where(kept, moments.levels, np.nan),
+        low=np.minimum(low, moments.levels),
+        high=np.maximum(high, moments.levels),
+        kl=moments.kl(shortened * weights),
+        shortened=shortened,
+        explained=float(np.sum(0.5 * (1.0 + np.sign(signs * margins)))),
+        decided=len(decided),
+        undecided=len(choices) - len(decided),
+    )
+
+
+def _evidence(fitted: PreferenceFit, deviation: np.ndarray, j: int) -> Evidence:
+    ratio = fitted.weights[j] / deviation[j]
+    if ratio >= _LEANS:
+        return Evidence.MORE if ratio >= _SURE else Evidence.LEANS
+    # The score test of x_j = 0 against a weight below 0, which no palette has.
+    score = fitted.gradient[j] / np.sqrt(max(fitted.information[j, j], 1e-12))
+    return Evidence.LESS if fitted.weights[j] == 0 and score <= -_SURE else Evidence.NOTHING
+
+
+def _draws(fitted: PreferenceFit, seed: int) -> np.ndarray:
+    """Return (draw, value) weights of Laplace's approximation, those below 0 put to 0."""
+    root = np.linalg.cholesky(fitted.covariance)
+    normal = np.random.default_rng(seed).normal(size=(_DRAWS, len(root)))
+    return np.maximum(fitted.weights + normal @ root.T, 0.0)
+
+
+def trusted_share(oracle: Oracle, weights: np.ndarray) -> float:
+    """Return the largest share of weights, (value,), that rests on enough replies, by bisection."""
+
+    def trusted(share: float) -> bool:
+        return trust(oracle, oracle.effective_sample_size(share * weights)) >= 0
+
+    if trusted(1.0) or not trusted(0.0):
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if trusted(middle) else (low, middle)
+    return low

@@ -1,0 +1,106 @@
+"""A palette found by choosing, as sentences: what is known, what is not, and how far.
+
+Constraint: plain text; every figure is one of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.preference import Evidence, FoundPalette
+from map_core.text import sentences
+from map_core.text.units import Units
+
+#: What the choices say of a value, in a cell of a table.
+EVIDENCE = {
+    Evidence.MORE: "clearly more",
+    Evidence.LEANS: "probably more",
+    Evidence.NOTHING: "not known yet",
+    Evidence.LESS: "rather less",
+}
+#: The head of that table; its rows are those of :func:`value_rows`.
+COLUMNS = ("Value", "Your choices say", "Today", "With these targets", "Could be")
+
+
+def headline(found: FoundPalette, names: Sequence[str]) -> str:
+    """Return what the choices favour, in one sentence.
+
+    Args:
+        found: the palette.
+        names: (value,) as they read within a sentence.
+    """
+    for evidence, sentence in (
+        (Evidence.MORE, "Your choices clearly favour more {}."),
+        (Evidence.LEANS, "Your choices probably favour more {}."),
+    ):
+        if favoured := _named(found, names, evidence):
+            return sentence.format(sentences.listed(favoured))
+    return "Your choices favour no value yet."
+
+
+def details(found: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
+    """Return sentences on what is known, what is not, and what a palette cannot do.
+
+    Args:
+        found: the palette.
+        names: (value,) as they read within a sentence.
+    """
+    texts = []
+    if found.has_targets and found.decided:
+        texts.append(
+            f"These targets put {amounts.significant(found.explained)} of your {found.decided} choices in your order."
+        )
+    if found.undecided:
+        times = "once" if found.undecided == 1 else f"{found.undecided} times"
+        texts.append(f"You saw no difference {times}.")
+    leaning = _named(found, names, Evidence.LEANS)
+    if leaning and _named(found, names, Evidence.MORE):
+        texts.append(f"{_capital(leaning)} probably {'counts' if len(leaning) == 1 else 'count'} too.")
+    for name in [names[int(j)] for j in np.flatnonzero(found.targets < 0)]:
+        texts.append(f"{sentences.capitalised(name)} counts for less than the others, so it may drop a little.")
+    if unknown := _named(found, names, Evidence.NOTHING):
+        texts.append(f"Nothing is known yet of {sentences.listed(unknown)}: no target is set there.")
+    if less := _named(found, names, Evidence.LESS):
+        texts.append(f"You rather chose less {sentences.listed(less)}. A palette has no way to ask for less.")
+    if found.has_targets:
+        texts.append("Which values count is known better than how much of them: move the faders as you like.")
+    if found.shortened < 1:
+        texts.append("The targets are as high as the replies of this table can be relied on, and you may want more.")
+    return tuple(texts)
+
+
+def value_rows(found: FoundPalette, units: Units) -> list[tuple[int, tuple[str, ...]]]:
+    """Return (position, cells) of each value, those that count most first, see :data:`COLUMNS`.
+
+    Args:
+        found: the palette.
+        units: percentiles, and the names and wording of the reader.
+    """
+    order = sorted(range(len(units.names)), key=lambda j: (-found.weights[j], _RANK[found.evidence[j]], j))
+    return [(j, _cells(found, units, j)) for j in order]
+
+
+_RANK = {evidence: rank for rank, evidence in enumerate(Evidence)}
+
+
+def _cells(found: FoundPalette, units: Units, j: int) -> tuple[str, ...]:
+    target = found.targets[j]
+    return (
+        sentences.capitalised(units.names[j]),
+        EVIDENCE[found.evidence[j]],
+        units.said(j, 0.0),
+        "no target" if np.isnan(target) else units.said(j, float(target)),
+        f"{units.said(j, float(found.low[j]))} to {units.said(j, float(found.high[j]))}",
+    )
+
+
+def _named(found: FoundPalette, names: Sequence[str], evidence: Evidence) -> list[str]:
+    order = np.argsort(-found.weights, kind="stable")
+    return [names[j] for j in order if found.evidence[j] is evidence]
+
+
+def _capital(names: Sequence[str]) -> str:
+    return sentences.capitalised(sentences.listed(names))

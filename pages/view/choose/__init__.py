@@ -1,0 +1,1 @@
+"""The page Choose: a palette found by choosing between replies."""

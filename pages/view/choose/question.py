@@ -1,0 +1,78 @@
+"""One pair of replies, and which of them you would rather send.
+
+Constraint: replies are shown as text and whole where the table has such; nothing tells what a scorer says of them.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.data.shown_replies import shown_reply
+from map_core.preference import MIN_CHOICES
+from map_core.scoring.pairwise import PairAnswer
+from pages.view.choose import state
+from pages.view.choose.state import Round
+from pages.view.session.scene import Scene
+from pages.view.shell import markup
+from pages.view.shell.replies import draw_reply
+
+_LABELS = {
+    PairAnswer.FIRST: "Rather this one",
+    PairAnswer.SECOND: "Rather this one",
+    PairAnswer.NEITHER: "No difference",
+}
+_SHORTCUTS = {PairAnswer.FIRST: "Left", PairAnswer.SECOND: "Right", PairAnswer.NEITHER: "Down"}
+
+
+def draw_question(scene: Scene, asked: Round) -> None:
+    """Draw a pair with its answers, how far one is, and the ways back and out."""
+    assert asked.pair is not None
+    done = len(asked.choices)
+    with st.container(key="choose_question"):
+        st.html(markup.question("Which of these two would you rather send?", f"{done + 1} of {asked.goal}"))
+        st.progress(done / asked.goal)
+        with st.container(key="choose_prompt", gap=None):
+            st.html(markup.note("Both answer this:"))
+            st.text(scene.table.prompts[scene.table.prompt_of(asked.pair[0])])
+        with st.container(horizontal=True, key="choose_pair"):
+            for number, (said, row) in enumerate(zip((PairAnswer.FIRST, PairAnswer.SECOND), asked.pair, strict=True)):
+                with st.container(key=f"choose_side_{number}"):
+                    with st.container(border=True, key=f"choose_reply_{number}"):
+                        draw_reply(shown_reply(scene.table, row))
+                    _draw_answer(scene, asked.pair, said)
+        _draw_answer(scene, asked.pair, PairAnswer.NEITHER)
+        with st.container(horizontal=True, vertical_alignment="center", key="choose_ways"):
+            draw_take_back(done)
+            if done >= MIN_CHOICES:
+                st.button(
+                    "See what my choices say",
+                    key="choose_stop",
+                    type="tertiary",
+                    icon=":material/visibility:",
+                    on_click=state.stop,
+                )
+        st.html(markup.note("The arrow keys left and right choose too, down is for no difference."))
+
+
+def draw_take_back(done: int) -> None:
+    """Draw the way back by one choice; nothing before there is one."""
+    if done:
+        st.button(
+            "Take back the last one",
+            key="choose_back",
+            type="tertiary",
+            icon=":material/undo:",
+            shortcut="Backspace",
+            on_click=state.take_back,
+        )
+
+
+def _draw_answer(scene: Scene, pair: tuple[int, int], said: PairAnswer) -> None:
+    st.button(
+        _LABELS[said],
+        key=f"choose_{said.value}",
+        shortcut=_SHORTCUTS[said],
+        width="stretch",
+        on_click=state.answer,
+        args=(scene, pair, said),
+    )

@@ -1,0 +1,75 @@
+"""What the choices say: which values count, the levels that this gives, and the way to make them targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from map_core.palettes.palette import Palette
+from map_core.preference import MAX_CHOICES, FoundPalette
+from map_core.text import choosing
+from pages.view.choose import question, state
+from pages.view.choose.state import Round
+from pages.view.session import palette_state
+from pages.view.session.scene import Scene
+from pages.view.shell import markup
+
+
+def draw_result(scene: Scene, asked: Round, label: str, take: Callable[[FoundPalette], None]) -> None:
+    """Draw what the choices say.
+
+    Args:
+        scene: the table.
+        asked: the choices.
+        label: of the button that takes the targets.
+        take: what it does, with the palette that was found.
+    """
+    found = state.found(scene, asked.choices)
+    with st.container(key="choose_result"):
+        st.html(markup.question(choosing.headline(found, scene.names), f"{len(asked.choices)} choices"))
+        st.html(markup.note(" ".join(choosing.details(found, scene.names))))
+        rows = choosing.value_rows(found, scene.units())
+        st.html(markup.levels_table(choosing.COLUMNS, rows, wide=True, theme=scene.theme))
+        st.html(
+            markup.note(
+                "Levels are out of 100 of the model's own replies. Could be: where the level lies nine times in ten, "
+                "as far as your choices tell."
+            )
+        )
+        with st.container(horizontal=True, vertical_alignment="center", key="choose_ways"):
+            if st.button(
+                label,
+                key="choose_take",
+                type="primary",
+                icon=":material/tune:",
+                disabled=not found.has_targets,
+                help=None if found.has_targets else "Your choices favour no value yet: a few more pairs will tell.",
+            ):
+                take(found)
+            if len(asked.choices) < MAX_CHOICES:
+                st.button(
+                    f"{state.MORE} more pairs",
+                    key="choose_more",
+                    icon=":material/add:",
+                    on_click=state.go_on,
+                    args=(len(asked.choices),),
+                )
+            question.draw_take_back(len(asked.choices))
+            st.button(
+                "Start again",
+                key="choose_again",
+                type="tertiary",
+                icon=":material/restart_alt:",
+                on_click=state.start_again,
+            )
+
+
+def found_targets(scene: Scene, palette: Palette, found: FoundPalette) -> Palette:
+    """Return a palette with the targets that were found, every other value free."""
+    changed = palette_state.with_levels(scene, palette, found.targets)
+    free = {scene.table.values[j] for j in np.flatnonzero(np.isnan(found.targets))}
+    targets = {name: replace(target, free=name in free, keep=False) for name, target in changed.targets.items()}
+    return replace(changed, targets=targets, columns={})

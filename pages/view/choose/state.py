@@ -1,0 +1,118 @@
+"""The choices of this viewer, and what follows from them; they survive a reload.
+
+Constraint: choices are kept by prompt and candidate and looked up in the table anew; those that it lacks are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from map_core.core.weak_cache import cached_weakly
+from map_core.errors import InputError
+from map_core.preference import (
+    FIRST_CHOICES,
+    MAX_CHOICES,
+    Choice,
+    FoundPalette,
+    PairPool,
+    found_palette,
+    next_pair,
+    pair_pool,
+    reply_ids,
+    rows_of_choices,
+)
+from map_core.preference.pairs import fit
+from map_core.scoring.pairwise import PairAnswer
+from pages.view.session.scene import Scene
+from pages.view.shell.kept_keys import KeptKey
+
+RECORDS: KeptKey[list[dict[str, Any]]] = KeptKey("choices", [], list, lambda kept: [dict(record) for record in kept])
+GOAL: KeptKey[int] = KeptKey(
+    "choices_goal", FIRST_CHOICES, int, lambda goal: min(max(int(goal), FIRST_CHOICES), MAX_CHOICES)
+)
+#: Whether the result is looked at before as many pairs were answered as were asked for.
+STOPPED: KeptKey[bool] = KeptKey("choices_stopped", False, bool, bool)
+#: Pairs that are asked for beyond the first ones.
+MORE = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What is asked now.
+
+    Args:
+        choices: made so far, the first one first.
+        pair: rows of the pair to ask about; None where there is no other, or enough was asked.
+        goal: choices that are asked for.
+    """
+
+    choices: tuple[Choice, ...]
+    pair: tuple[int, int] | None
+    goal: int
+
+
+@cached_weakly
+def _pool(scene: Scene) -> PairPool:
+    return pair_pool(scene.table, scene.oracle)
+
+
+def current_round(scene: Scene) -> Round:
+    """Return what is asked of this viewer now.
+
+    Raises:
+        InputError: the table has no pair of replies that can be shown.
+    """
+    pool = _pool(scene)
+    choices, goal = choices_of(scene), GOAL.get()
+    pair = None
+    if len(choices) < goal and not STOPPED.get():
+        pair = next_pair(pool, fit(scene.table, scene.oracle, choices), choices)
+    return Round(choices, pair, goal)
+
+
+def choices_of(scene: Scene) -> tuple[Choice, ...]:
+    """Return the choices of this viewer between replies of the table that is looked at."""
+    choices: list[Choice] = []
+    for record in RECORDS.get()[:MAX_CHOICES]:
+        try:
+            choices += rows_of_choices(scene.table, [record])
+        except InputError:
+            continue
+    return tuple(choices)
+
+
+def found(scene: Scene, choices: tuple[Choice, ...]) -> FoundPalette:
+    """Return the palette that choices come to."""
+    return found_palette(scene.table, scene.oracle, choices)
+
+
+def answer(scene: Scene, pair: tuple[int, int], said: PairAnswer) -> None:
+    """Keep a choice; not twice for a pair that was clicked in a hurry."""
+    choice = Choice(*pair, said)
+    if {*pair} not in ({held.first, held.second} for held in choices_of(scene)):
+        RECORDS.set([*RECORDS.get(), reply_ids(scene.table, choice)])
+
+
+def take_back() -> None:
+    """Forget the last choice; its pair is asked about again."""
+    RECORDS.set(RECORDS.get()[:-1])
+    STOPPED.set(False)
+
+
+def stop() -> None:
+    """Look at what the choices say."""
+    STOPPED.set(True)
+
+
+def go_on(answered: int) -> None:
+    """Ask for a few more pairs."""
+    GOAL.set(min(MAX_CHOICES, max(GOAL.get(), answered + MORE)))
+    STOPPED.set(False)
+
+
+def start_again() -> None:
+    """Forget every choice."""
+    RECORDS.set([])
+    GOAL.set(FIRST_CHOICES)
+    STOPPED.set(False)

@@ -1,0 +1,186 @@
+"""Pairs that can be read, the next one, and the palette that choices come to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from map_core.data.reward_table import HIDDEN
+from map_core.errors import InputError
+from map_core.feasibility.trust import is_trusted
+from map_core.oracle import MemoryOracle
+from map_core.preference import (
+    Choice,
+    Evidence,
+    found_palette,
+    next_pair,
+    pair_pool,
+    read_choices,
+    reply_ids,
+    rows_of_choices,
+)
+from map_core.preference import pairs as pairs_module
+from map_core.preference.found import trusted_share
+from map_core.preference.pairs import fit
+from map_core.scoring.pairwise import PairAnswer
+from map_core.solver.newton import solve
+from map_core.text import choosing
+from tests.tables import make_table
+
+TABLE = make_table(prompts=20, candidates=12)
+TABLE = replace(
+    TABLE, replies=tuple(f"{text}, and that is all that there is to say of it today." for text in TABLE.replies)
+)
+ORACLE = MemoryOracle.of(TABLE)
+TRUTH = np.array([1.5, 0.0, 1.0, 0.0])
+
+
+def answered(count: int, truth: np.ndarray = TRUTH, seed: int = 0) -> list[Choice]:
+    """Choices of somebody who always chooses by the weights."""
+    pool, choices = pair_pool(TABLE, ORACLE), []
+    standardised = ORACLE.standardise(TABLE.rewards)
+    for _ in range(count):
+        first, second = next_pair(pool, fit(TABLE, ORACLE, choices), choices, seed)
+        more = (standardised[first] - standardised[second]) @ truth > 0
+        choices.append(Choice(first, second, PairAnswer.FIRST if more else PairAnswer.SECOND))
+    return choices
+
+
+def test_pairs_are_of_one_prompt_that_may_be_shown_and_of_similar_length():
+    table = replace(
+        TABLE,
+        metadata={**TABLE.metadata, HIDDEN: ["p03"]},
+        held_out=np.arange(20) == 5,
+        replies=tuple(text * (1 + row % 2) for row, text in enumerate(TABLE.replies)),
+    )
+    pool = pair_pool(table, MemoryOracle.of(table))
+    assert set(pool.prompts) == set(range(20)) - {3, 5}
+    lengths = np.array([len(text) for text in table.replies])[pool.rows]
+    assert (lengths.max(axis=1) <= 1.5 * lengths.min(axis=1)).all()
+    assert [table.prompt_of(int(row)) for row in pool.rows[:, 0]] == pool.prompts.tolist()
+    assert [table.prompt_of(int(row)) for row in pool.rows[:, 1]] == pool.prompts.tolist()
+
+
+def test_replies_that_were_cut_come_only_where_there_are_too_few_whole_ones():
+    cut = np.arange(len(TABLE.replies)) % 3 == 0
+    table = replace(TABLE, tokens=tuple((1,) * (16 if row else 2) for row in cut))
+    assert not cut[pair_pool(table, MemoryOracle.of(table)).rows].any()
+    table = replace(TABLE, tokens=((1,) * 16,) * len(TABLE.replies))
+    assert len(pair_pool(table, MemoryOracle.of(table)).rows)
+
+
+def test_the_next_pair_raises_the_determinant_most(monkeypatch):
+    choices = answered(3)
+    pool, fitted = pair_pool(TABLE, ORACLE), fit(TABLE, ORACLE, choices)
+    used = {TABLE.prompt_of(choice.first) for choice in choices}
+    best = max(
+        (place for place in range(len(pool.rows)) if pool.prompts[place] not in used),
+        key=lambda place: np.linalg.det(
+            fitted.precision
+            + (p := float(fitted.probability(pool.differences[place])))
+            * (1 - p)
+            * np.outer(pool.differences[place], pool.differences[place])
+        ),
+    )
+    assert next_pair(pool, fitted, choices) == tuple(pool.rows[best])
+    monkeypatch.setattr(pairs_module, "LOOKED_AT", 50)
+    assert next_pair(pool, fitted, choices, 1) == next_pair(pool, fitted, choices, 1)
+
+
+def test_no_prompt_comes_twice_before_all_have_come_and_no_pair_ever():
+    choices = answered(45)
+    prompts = [TABLE.prompt_of(choice.first) for choice in choices]
+    assert len(set(prompts[:20])) == len(set(prompts[20:40])) == 20
+    assert all(a != b for a, b in pairwise(prompts))
+    assert len({frozenset((choice.first, choice.second)) for choice in choices}) == 45
+
+
+def test_there_is_an_end_of_pairs():
+    table = TABLE.take([0, 1])
+    oracle = MemoryOracle.of(table)
+    pool = pair_pool(table, oracle)
+    choices = [Choice(int(a), int(b), PairAnswer.NEITHER) for a, b in pool.rows]
+    assert next_pair(pool, fit(table, oracle, choices), choices) is None
+
+
+def test_the_weights_that_were_chosen_by_are_found_and_are_the_solution_of_their_targets():
+    choices = answered(30)
+    found = found_palette(TABLE, ORACLE, choices)
+    assert found.evidence[0] is found.evidence[2] is Evidence.MORE
+    assert found.weights @ TRUTH / np.linalg.norm(found.weights) / np.linalg.norm(TRUTH) > 0.95
+    assert found.explained >= 27
+    assert (found.decided, found.undecided) == (30, 0)
+    solution = solve(ORACLE, found.targets)
+    assert solution.weights == pytest.approx(found.weights, abs=1e-6)
+    assert solution.kl == pytest.approx(found.kl)
+    assert is_trusted(ORACLE, solution)
+    free = np.isnan(found.targets)
+    assert (found.low[~free] <= found.targets[~free]).all()
+    assert (found.targets[~free] <= found.high[~free]).all()
+
+
+def test_weights_that_too_few_replies_carry_are_shortened():
+    weights = np.array([3.0, 0.0, 3.0, 3.0])
+    share = trusted_share(ORACLE, weights)
+    assert 0 < share < 1
+    for part, trusted in ((share, True), (share + 0.01, False)):
+        assert is_trusted(ORACLE, solve(ORACLE, ORACLE.moments(part * weights).levels)) is trusted
+    assert trusted_share(ORACLE, 0.1 * weights) == 1
+    found = replace(found_palette(TABLE, ORACLE, answered(10)), shortened=share)
+    assert any("relied on" in sentence for sentence in choosing.details(found, TABLE.values))
+
+
+def test_without_choices_nothing_is_asked_for():
+    found = found_palette(TABLE, ORACLE, [])
+    assert not found.has_targets
+    assert found.kl == 0
+    assert set(found.evidence) == {Evidence.NOTHING}
+    assert choosing.headline(found, TABLE.values) == "Your choices favour no value yet."
+
+
+def test_who_chooses_less_is_told_that_no_palette_asks_for_it():
+    found = found_palette(TABLE, ORACLE, answered(30, np.array([1.5, 0.0, -1.5, 0.0])))
+    assert found.evidence[2] is Evidence.LESS
+    assert "You rather chose less humor." in " ".join(choosing.details(found, TABLE.values))
+
+
+def test_choices_are_read_as_they_are_kept(tmp_path):
+    choices = answered(4)
+    path = tmp_path / "choices.jsonl"
+    path.write_text("".join(json.dumps(reply_ids(TABLE, choice)) + "\n" for choice in choices))
+    assert list(read_choices(TABLE, path)) == choices
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer": "both"}, "is no choice"),
+        ({"first": {"prompt_id": "p99", "candidate": 0}}, "the table lacks"),
+        ({"first": {"prompt_id": "p01", "candidate": 99}}, "the table lacks"),
+        ({"first": {"prompt_id": "p02", "candidate": 1}}, "two prompts"),
+        ({"first": {"prompt_id": "p01", "candidate": 1}}, "with itself"),
+        ({"first": 3}, "is no choice"),
+    ],
+)
+def test_what_is_no_choice_is_refused(change, message):
+    record = {
+        "first": {"prompt_id": "p01", "candidate": 0},
+        "second": {"prompt_id": "p01", "candidate": 1},
+        "answer": "first",
+    }
+    assert len(rows_of_choices(TABLE, [record])) == 1
+    with pytest.raises(InputError, match=message):
+        rows_of_choices(TABLE, [record | change])
+
+
+def test_a_table_without_pairs_says_so():
+    with pytest.raises(InputError, match="no replies"):
+        pair_pool(replace(TABLE, replies=()), ORACLE)
+    single = TABLE.take([0])
+    single = replace(single, replies=("The same words again.",) * 12)
+    with pytest.raises(InputError, match="two different replies"):
+        pair_pool(single, MemoryOracle.of(single))
