@@ -99,10 +99,11 @@ if TYPE_CHECKING:
 @click.option("--most-candidates", type=click.IntRange(min=1), metavar="N", help="Where drawing more ends in any case.")
 @click.option(
     "--method",
-    type=click.Choice(["resample", "best", "blocks"]),
+    type=click.Choice([method.value for method in Method]),
     default="resample",
     show_default=True,
-    help="Pick one by the weights, take the best one, or re-sample on the way, every --block tokens.",
+    help="Pick one by the weights, take the best one, re-sample on the way, every --block tokens, or stop unpromising "
+    "candidates early.",
 )
 @click.option(
     "--block", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Tokens of a block."

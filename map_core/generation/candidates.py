@@ -45,10 +45,15 @@ class CandidateBuffer:
         """Return the candidates so far, in order."""
         return [reply_of(tokens) for tokens in self.tokens]
 
+    def has_ended(self, candidate: int) -> bool:
+        """Return whether a candidate has no more to come."""
+        tokens = self.tokens[candidate]
+        return bool(tokens) and tokens[-1].last
+
     @property
     def ended(self) -> bool:
         """No candidate has more to come."""
-        return all(tokens and tokens[-1].last for tokens in self.tokens)
+        return all(map(self.has_ended, range(len(self.tokens))))
 
     def read(self, stream: TokenStream) -> Iterator[list[Token]]:
         """Yield the steps of an engine's stream, count its time, and close it at the end.
@@ -70,11 +75,24 @@ class CandidateBuffer:
                 yield tokens
 
 
-def score_complete(scoring: Scoring, replies: Sequence[Reply]) -> Generator[Scored, None, dict[str, tuple[float, ...]]]:
-    """Score complete replies on every value of the request, yield each value's, and return rewards by value."""
+def score_complete(
+    scoring: Scoring, replies: Sequence[Reply], which: Sequence[int] | None = None
+) -> Generator[Scored, None, dict[str, tuple[float, ...]]]:
+    """Score complete replies on every value of the request, yield each value's, and return rewards by value.
+
+    Args:
+        scoring: of this prompt's replies.
+        replies: all candidates.
+        which: the numbers of those that are complete; the others have NaN. All of them when None.
+    """
     rewards: dict[str, tuple[float, ...]] = {}
     for name in scoring.names:
-        rewards[name] = scoring.rewards(name, replies, complete=True)
+        if which is None:
+            rewards[name] = scoring.rewards(name, replies, complete=True)
+        else:
+            column = np.full(len(replies), np.nan)
+            column[list(which)] = scoring.rewards(name, [replies[k] for k in which], complete=True)
+            rewards[name] = tuple(column.tolist())
         yield Scored(name, rewards[name], provisional=False)
     return rewards
 

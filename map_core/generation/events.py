@@ -58,6 +58,19 @@ class Resampled:
 
 
 @dataclass(frozen=True)
+class Pruned:
+    """These candidates are written no further, and are not chosen from.
+
+    Args:
+        step: decoding steps before it.
+        candidates: their numbers.
+    """
+
+    step: int
+    candidates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Finished:
     """The outcome.
 
@@ -86,4 +99,4 @@ class Finished:
     prompt_tokens: int | None = None
 
 
-Event = Begun | Tokens | Scored | More | Resampled | Finished
+Event = Begun | Tokens | Scored | More | Resampled | Pruned | Finished

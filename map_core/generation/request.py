@@ -29,11 +29,13 @@ class Method(StrEnum):
     ``RESAMPLE``: K whole replies, one picked with probability softmax(lambda . r); what tables forecast.
     ``BEST``: K whole replies, the one with the highest lambda . r.
     ``BLOCKS``: sequential Monte Carlo, K replies that are re-sampled every block of tokens by their partial rewards.
+    ``PRUNE``: K replies, of which the unpromising ones are stopped early, see :mod:`map_core.generation.pruning`.
     """
 
     RESAMPLE = "resample"
     BEST = "best"
     BLOCKS = "blocks"
+    PRUNE = "prune"
 
     @classmethod
     def _missing_(cls, value: object) -> Method:
@@ -56,7 +58,7 @@ class GenerationRequest:
         history: the exchanges before this prompt, the earliest first.
         provisional: score partial replies on the way.
         method: see :class:`Method`.
-        block: tokens of a block, from 1; of no matter to whole replies.
+        block: tokens of a block, from 1; of no matter to other methods than "blocks".
         most_candidates: whole replies only: draw K at a time until the goals below are met, up to so many in all; None
             draws K once.
         least_ess: goal of drawing more: effective sample size of the choice.

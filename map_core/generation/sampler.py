@@ -3,8 +3,8 @@
 The one way from a prompt to a base and an aligned reply, for the command line, the worker and the library.
 :func:`generation_events` is a plain generator of frozen events (:mod:`map_core.generation.events`), so whoever reads it
 sets the pace, and closing it stops the engine within one token. How candidates become a reply is the request's method:
-:mod:`resample`, :mod:`smc` or, with a tuned model, :mod:`proposal`. Constraint: no thread, no queue, no model library;
-engine and scorers are handed in.
+:mod:`resample`, :mod:`smc`, :mod:`pruning` or, with a tuned model, :mod:`proposal`. Constraint: no thread, no queue, no
+model library; engine and scorers are handed in.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from map_core.errors import InputError
 from map_core.generation.events import Begun, Event, Finished
 from map_core.generation.proposal import check_proposal, sample_proposals
+from map_core.generation.pruning import sample_pruned
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.resample import sample_whole
 from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
@@ -26,6 +27,9 @@ from map_core.scoring.base import Scorer
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
+
+#: Methods that write replies part by part, where the engine can.
+IN_PARTS = {Method.BLOCKS: sample_blocks, Method.PRUNE: sample_pruned}
 
 
 def generation_events(
@@ -59,8 +63,8 @@ def generation_events(
     """
     scoring = Scoring(scorers, request.scored, request.prompt, costs, cache, beginning=request.beginning)
     engine.check(request.draw_request())
-    blockwise = request.method is Method.BLOCKS and request.candidates > 1
-    if blockwise and not engine.extends:
+    method = IN_PARTS.get(request.method, sample_whole) if request.candidates > 1 else sample_whole
+    if method is not sample_whole and not engine.extends:
         raise InputError(
             f"The engine {engine.info.name!r} cannot continue from the beginning of a reply, which the method "
             f"{request.method.value!r} needs. Use the method 'resample'."
@@ -75,7 +79,7 @@ def generation_events(
     if proposal is not None:
         drawn = sample_proposals(engine, proposal, scoring, request, weights)
     else:
-        drawn = (sample_blocks if blockwise else sample_whole)(engine, scoring, request, weights)
+        drawn = method(engine, scoring, request, weights)
     with closing(drawn) as events:
         for event in events:
             if isinstance(event, Finished):

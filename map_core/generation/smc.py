@@ -19,7 +19,7 @@ steering of large language models, 2023 (arXiv 2306.03081).
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,8 @@ def sample_blocks(
     for number, start in enumerate(range(0, longest, request.block)):
         settings = replace(request.settings, max_new_tokens=min(request.block, longest - start))
         final = start + settings.max_new_tokens >= longest
-        yield from _extend_block(engine, request, buffer, settings, number, final)
+        going = [k for k in range(count) if not buffer.has_ended(k)]
+        yield from extend_block(engine, request, buffer, settings, number, going, final)
         weighted = request.values_of(name for name, weight in weights.by_value.items() if weight != 0.0)
         guides = [name for name in scoring.partial if name in weighted]
         if buffer.ended or not guides:
@@ -105,16 +106,26 @@ def sample_blocks(
     yield finished_event(buffer, scoring, replies, rewards, choice, tuple(offsets.tolist()), *notes)
 
 
-def _extend_block(
+def extend_block(
     engine: Engine,
     request: GenerationRequest,
     buffer: CandidateBuffer,
     settings: SamplingSettings,
     number: int,
+    going: Sequence[int],
     final: bool,
 ) -> Iterator[Tokens]:
-    """Write one block of tokens to all replies that have not ended."""
-    going = [k for k, tokens in enumerate(buffer.tokens) if not (tokens and tokens[-1].last)]
+    """Write one block of tokens to the candidates that go on, all of one length.
+
+    Args:
+        engine: the base model.
+        request: what is generated.
+        buffer: the candidates so far; written to.
+        settings: with the tokens of this block.
+        number: of the block, from 0; each has random numbers of its own.
+        going: numbers of the candidates.
+        final: replies end here.
+    """
     if not going:
         return
     most = engine.at_once or len(going)

@@ -108,7 +108,7 @@ class SteeredBody(BaseModel):
     weights: dict[str, float] | None = Field(None, description="Weights by value, 1/reward, in place of a palette.")
     values: list[str] | None = Field(None, description="Further values whose rewards are told.")
     candidates: int | None = Field(None, description="K, replies to choose from.")
-    method: str | None = Field(None, description="resample (default), best or blocks.")
+    method: str | None = Field(None, description="resample (default), best, blocks or prune.")
     block: int | None = Field(None, description="Tokens of a block.")
     least_ess: float | None = Field(None, description="Draw K at a time until so many candidates carry the choice ...")
     most_candidates: int | None = Field(None, description="... or there are so many.")

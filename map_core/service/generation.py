@@ -21,7 +21,7 @@ from map_core.core.change_signal import ChangeSignal
 from map_core.engines.tokens import Token
 from map_core.errors import InputError
 from map_core.generation.choice import Choice
-from map_core.generation.events import Begun, Finished, More, Resampled, Scored, Tokens
+from map_core.generation.events import Begun, Finished, More, Pruned, Resampled, Scored, Tokens
 from map_core.generation.reply_floors import choose_above_floors
 from map_core.generation.request import GenerationRequest, Method, check_weights
 from map_core.generation.weighted_rewards import weighted_rewards
@@ -274,6 +274,8 @@ class Generation:
                     self._set_rewards(event)
                 case Resampled():
                     self._resample(event.ancestors)
+                case Pruned():
+                    self._log_offsets[list(event.candidates)] = math.inf
                 case Finished():
                     self._finish(event)
                 case GenerationCancelled():

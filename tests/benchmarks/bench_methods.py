@@ -102,7 +102,7 @@ def _one_prompt(
     found: dict[tuple[str, int], list[dict[str, Any]]],
     base: dict[str, list[float]],
 ) -> None:
-    for method in (Method.RESAMPLE, Method.BLOCKS):
+    for method in (Method.RESAMPLE, Method.BLOCKS, Method.PRUNE):
         request = GenerationRequest(
             prompt, weights, (), size, SETTINGS, seed, provisional=False, method=method, block=BLOCK
         )

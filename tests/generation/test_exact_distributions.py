@@ -17,8 +17,9 @@ from scipy import stats
 
 from map_core.core.types import SamplingSettings
 from map_core.engines.draw_request import DrawRequest
+from map_core.generation import pruning
 from map_core.generation.choice import base_pick
-from map_core.generation.events import Finished, Resampled, Tokens
+from map_core.generation.events import Finished, Pruned, Resampled, Tokens
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.resample import STOPPED_BY_REWARDS
 from map_core.generation.sampler import generation_events
@@ -332,6 +333,107 @@ def test_a_value_that_cannot_score_beginnings_counts_at_the_end_and_says_so() ->
         assert any("tally" in note and "at the end" in note for note in end.notes)
         assert all(paid in (0.0, math.inf) for paid in end.log_offsets)
         assert end.choice.probabilities[end.choice.picked] > 0
+
+
+# Candidates stopped early.
+
+
+@pytest.fixture
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop candidates after one and two tokens, as the toy's replies are short."""
+    monkeypatch.setattr(pruning, "SCHEDULE", ((1, 0.5), (2, 0.25)))
+    monkeypatch.setattr(pruning, "HALF_BELIEVED", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("early")
+@pytest.mark.parametrize("scale", [1.0, -1.0], ids=["well foretold", "foretold the wrong way round"])
+def test_candidates_stopped_early_leave_the_others_properly_weighted(
+    scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E[Z_hat P(y)] = p0(y) exp(lambda . r(y)) whatever beginnings foretell."""
+    foretell = pruning.chances_to_go_on
+    monkeypatch.setattr(pruning, "chances_to_go_on", lambda scores, most: foretell(scale * scores, most))
+    length, outcomes = 4, every_reply(4)
+    sums = {outcome: [] for outcome in outcomes}
+    fewer = 0
+    for seed in range(1500):
+        end = run(seed, 8, Method.PRUNE, length=length)
+        fewer += any("stopped early" in note for note in end.notes)
+        z, shares = math.exp(end.choice.log_z), Counter()
+        for reply, p in zip(end.replies, end.choice.probabilities, strict=True):
+            shares[name(reply)] += p
+        for outcome in outcomes:
+            sums[outcome].append(z * shares[outcome])
+    assert fewer > 1000
+    scores = []
+    for outcome, p in outcomes.items():
+        values = np.array(sums[outcome])
+        if (values > 0).sum() >= 150:
+            error = values.std(ddof=1) / math.sqrt(len(values))
+            scores.append((values.mean() - p * math.exp(WEIGHT * reward(outcome))) / error)
+    assert len(scores) >= 4
+    assert max(map(abs, scores)) < 4.0
+
+
+@pytest.mark.usefixtures("early")
+def test_many_candidates_stopped_early_give_the_tilted_distribution_with_fewer_tokens() -> None:
+    goal, log_z = tilted(4)
+    mean: Counter = Counter()
+    tokens = 0
+    for seed in range(100):
+        end = run(seed, 256, Method.PRUNE, length=4)
+        tokens += end.tokens
+        assert end.choice.log_z == pytest.approx(log_z, abs=0.6)
+        for reply, p in zip(end.replies, end.choice.probabilities, strict=True):
+            mean[name(reply)] += p / 100
+    assert sum(abs(mean[outcome] - p) for outcome, p in goal.items()) / 2 < 0.03
+    assert tokens < 0.8 * sum(run(seed, 256, Method.RESAMPLE, length=4).tokens for seed in range(100))
+
+
+@pytest.mark.usefixtures("early")
+def test_the_base_candidate_is_never_stopped_and_stays_a_draw_from_the_base_model() -> None:
+    ends = [run(seed, 6, Method.PRUNE, 2.0, length=3) for seed in range(1500)]
+    assert_follows(Counter(name(end.replies[end.choice.base]) for end in ends), every_reply(3))
+    assert all(end.log_offsets[end.choice.base] < math.inf for end in ends)
+    stopped = [(end, k) for end in ends for k, paid in enumerate(end.log_offsets) if paid == math.inf]
+    assert stopped
+    assert all(end.choice.probabilities[k] == 0.0 and math.isnan(end.rewards["tally"][k]) for end, k in stopped)
+
+
+@pytest.mark.usefixtures("early")
+def test_what_is_stopped_early_is_told_on_the_way() -> None:
+    request = GenerationRequest(
+        "Hi", {"tally": 2.0}, candidates=8, settings=SamplingSettings(max_new_tokens=4), method=Method.PRUNE
+    )
+    generation, told = Generation(request, lambda _: None), []
+    for event in generation_events(ENGINE, TALLY, request):
+        event = from_json(GenerationEvent, json.loads(json.dumps(to_json(event))))
+        generation.apply(event)
+        if isinstance(event, Pruned):
+            told += event.candidates
+            choice = generation.choice()
+            assert choice is not None
+            assert all(choice.probabilities[k] == 0.0 for k in told)
+        if isinstance(event, Tokens) and told:
+            assert not set(told) & {token.candidate for token in event.tokens}
+    assert told
+    assert generation.snapshot().phase is Phase.DONE
+
+
+def test_the_chances_to_go_on_add_up_and_follow_the_weights() -> None:
+    stream = np.random.default_rng(5)
+    for most in (1, 3, 7, 11):
+        scores = stream.normal(size=12) * 3
+        chances = pruning.chances_to_go_on(scores, most)
+        assert chances.sum() == pytest.approx(most)
+        assert ((chances > 0) & (chances <= 1)).all()
+        uncertain = chances < 1
+        ratios = chances[uncertain] / np.exp(scores[uncertain])
+        assert np.ptp(ratios) <= 1e-6 * ratios.max(initial=1.0)
+        drawn = np.mean([pruning.systematic(chances, stream) for _ in range(4000)], axis=0)
+        assert drawn == pytest.approx(chances, abs=0.035)
+        assert pruning.systematic(chances, stream).sum() == most
 
 
 # Streaming: what is shown on the way is what comes out.

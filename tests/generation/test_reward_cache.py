@@ -179,5 +179,5 @@ def test_an_engine_that_cannot_go_on_says_so_before_any_token() -> None:
 
 
 def test_a_method_that_is_none_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"There is no method 'segments'; there are resample, best, blocks\."):
+    with pytest.raises(InputError, match=r"There is no method 'segments'; there are resample, best, blocks, prune\."):
         Method("segments")
