@@ -5,8 +5,9 @@ exp(mean + headroom). The capped tilt differs from the tilt itself, in total var
 
     delta(h) = E_p0 (exp(g) - exp(mean g + h))+ / Z,    g = lambda . r, Z = E_p0 exp(g),
 
-since capping lowers Z too and so takes mass from the capped replies alone. delta falls as h rises; the draw ends after
-exp(mean g + h) / Z' candidates on average, Z' with capped weights. Constraint: a table in memory and numbers; no model.
+since capping lowers Z too and so takes mass from the capped replies alone. delta falls as h rises. The draw ends after
+about N = exp(mean g + h + s / sqrt(N)) / Z' candidates, with Z' of the capped weights and s the deviation of g: the
+race adds the standard error of its mean. Constraint: a table in memory and numbers; no model.
 
 Source: the bound is that of rejection sampling; Maddison, 2016 (arXiv 1602.05986), for the race.
 """
@@ -27,6 +28,7 @@ from map_core.generation.weighted_rewards import scored_values, weighted_rewards
 LEAST = 1e-3
 #: A number of candidates beyond e to this is given as that.
 LARGEST_LOG = 700.0
+FIXED_POINT_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Headroom:
     Args:
         nats: the headroom.
         within: share of the replies, at most, that would be others under the exact tilt; on average over prompts.
-        candidates: that a draw takes on average over prompts.
+        candidates: that a draw takes, about, on average over prompts.
     """
 
     nats: float
@@ -87,5 +89,10 @@ def headroom_for(table: RewardTable, weights: Mapping[str, float], within: float
     highest = float(best.max())
     nats = LEAST if highest <= LEAST or lost(LEAST) <= within else brentq(lambda h: lost(h) - within, LEAST, highest)
     capped = np.add.reduceat(np.exp(np.minimum(above, nats) - np.repeat(best, replies)), starts)
-    candidates = prompt_weights @ np.exp(np.minimum(nats - best + np.log(replies / capped), LARGEST_LOG))
+    log_least = nats - best + np.log(replies / capped)
+    deviations = np.sqrt(np.add.reduceat(above**2, starts) / (replies - 1))
+    log_candidates = log_least
+    for _ in range(FIXED_POINT_STEPS):
+        log_candidates = log_least + deviations * np.exp(-np.maximum(log_candidates, np.log(2)) / 2)
+    candidates = prompt_weights @ np.exp(np.minimum(log_candidates, LARGEST_LOG))
     return Headroom(float(nats), within, float(candidates))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from map_core.analysis.headroom import LEAST, headroom_for
 from map_core.data.reward_table import RewardTable
@@ -22,7 +23,8 @@ def test_the_capped_tilt_differs_by_no_more_and_takes_so_many_candidates(within:
         bound = np.exp(1.5 * rewards.mean() + headroom.nats)
         capped = np.minimum(weights, bound)
         distances.append(np.abs(weights / weights.sum() - capped / capped.sum()).sum() / 2)
-        candidates.append(bound / capped.mean())
+        least, error = bound / capped.mean(), 1.5 * rewards.std(ddof=1)
+        candidates.append(brentq(lambda n: least * np.exp(error / np.sqrt(max(n, 2.0))) - n, 1.0, 1e3))  # noqa: B023
     assert 0.0 < np.mean(distances) <= within
     assert headroom.candidates == pytest.approx(np.mean(candidates))
 

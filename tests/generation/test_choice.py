@@ -143,9 +143,12 @@ def test_bad_seed_and_no_candidates() -> None:
 
 
 def test_a_race_caps_scores_at_the_headroom():
-    # The second candidate arrives at 1.1 and counts exp(mean + headroom) = e of its exp(4); the row ends at 1.2.
+    # Mean 1 with a standard error of sqrt(7 / 3): the second candidate counts exp(3) of its exp(4). It arrives at 1.1,
+    # and log 1.1 - 3 is below log 1.2 - 3 at the end of the row.
     scores, waits = np.array([0.0, 4.0, -1.0]), np.array([0.5, 0.6, 0.1])
-    assert race(scores, 0.0, waits) == (1, True)
-    slow = np.array([0.3, 5.0, 0.1])
-    assert race(scores, 0.0, slow)[0] == 0
+    headroom = 2.0 - math.sqrt(7 / 3)
+    assert race(scores, headroom, waits) == (1, True)
+    slow = np.array([0.3, 9.0, 0.1])
+    assert race(scores, headroom, slow)[0] == 0
     assert race(scores, 10.0, slow) == (1, False)
+    assert race(scores[:1], 10.0, waits[:1]) == (0, False)
