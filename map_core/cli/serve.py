@@ -83,6 +83,13 @@ A line of the palettes file:
     metavar="ORIGIN",
     help="Pages of https://HOST may ask from a browser; may be repeated. None may by default.",
 )
+@click.option(
+    "--promises",
+    "promises_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep how the palettes' promises stand in this file, for the next start and for the app: TABLE.promises.json.",
+)
 @candidates_option("K where a request says none.")
 @click.option("--most-candidates", type=click.IntRange(1, 1024), default=1024, show_default=True, help="K times n.")
 @click.option("--most-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Longest reply.")
@@ -116,6 +123,7 @@ def serve(
     api_key: str | None,
     keys_file: Path | None,
     origins: tuple[str, ...],
+    promises_file: Path | None,
     candidates: int,
     most_candidates: int,
     most_tokens: int,
@@ -134,6 +142,9 @@ def serve(
     "candidates" (K), "method" (resample, best, blocks), "block", "least_ess" with "most_candidates", "values". Sampling
     is that of the table unless a request says otherwise; without max_tokens replies end by themselves, at 160
     tokens at the latest where the table does not say how long its own were.
+
+    GET /v1/palettes/NAME/promise says whether the requests so far show that a palette keeps its targets: kept, in doubt
+    or broken, each wrong with a probability of 5% at most, whenever one looks.
 
     POST /get_reward scores given replies for a trainer: a palette's weighted reward, and each value's.
 
@@ -160,6 +171,7 @@ def serve(
     from map_core.server.connections import DrainingServer, uvicorn_settings
     from map_core.server.errors import Limits
     from map_core.server.keys import read_keys
+    from map_core.server.promises import PromiseWatch
     from map_core.server.prompt_tokens import PromptTokens
     from map_core.server.request_parser import RequestParser
     from map_core.server.steering import Steering
@@ -243,6 +255,7 @@ def serve(
         values=warmed,
         ready=ready,
         draining=lambda: server.draining,
+        promises=PromiseWatch(opened.table, tuple(known), promises_file, only_base=tuned is None),
     )
     server = DrainingServer(uvicorn.Config(app, **uvicorn_settings()), service, drain_seconds)
     try:

@@ -85,9 +85,14 @@ def table_samples(
             f"A promise for {candidates} candidates needs as many replies to every prompt, and 2 or more; there are "
             f"{least}."
         )
-    oracle, seen = _sample(solved_on, candidates, None)
+    oracle, seen = solved_sample(solved_on, candidates)
     _, new = _sample(fresh, candidates, oracle)
     return oracle, seen, new
+
+
+def solved_sample(table: RewardTable, candidates: int) -> tuple[Oracle, PromptSample]:
+    """Return the oracle of a table without held-out prompts for K candidates, and the levels of its prompts."""
+    return _sample(table, candidates, None)
 
 
 def _sample(table: RewardTable, candidates: int, units: Oracle | None) -> tuple[Oracle, PromptSample]:

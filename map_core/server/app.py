@@ -23,6 +23,7 @@ from map_core.server.generations import Generations
 from map_core.server.http import REQUEST_ID, JsonResponse, RequestIds
 from map_core.server.metrics import CountRequests, Metrics, metrics_router
 from map_core.server.model_routes import model_router
+from map_core.server.promises import PromiseWatch, promise_router
 from map_core.server.reference_page import reference_router
 from map_core.server.request_parser import RequestParser
 from map_core.server.reward_routes import reward_router
@@ -45,6 +46,7 @@ def create_app(
     values: Sequence[str] = (),
     ready: Callable[[], None] | None = None,
     draining: Callable[[], bool] | None = None,
+    promises: PromiseWatch | None = None,
 ) -> FastAPI:
     """Create the application.
 
@@ -56,7 +58,9 @@ def create_app(
         values: whose scorers are warmed up too.
         ready: called once requests are taken in.
         draining: whether new work is refused, since the server ends.
+        promises: of the palettes; those of this process alone when None.
     """
+    watch = promises or PromiseWatch(parser.steering.table, parser.steering.palettes)
     access = Access() if access is None else access
     metrics = Metrics(service)
 
@@ -69,6 +73,7 @@ def create_app(
             yield
         finally:
             await asyncio.to_thread(service.close)
+            await asyncio.to_thread(watch.close)
 
     # FastAPI's own pages load scripts from elsewhere; /docs is ours (reference_page).
     app = FastAPI(title="Value Palette", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
@@ -79,11 +84,13 @@ def create_app(
         # Without keys who asks is an address, and a label for each would have no end.
         lambda client, tokens: metrics.tokens.labels(client if access.keys else "none").inc(tokens),
         draining,
+        watch.note,
     )
     guarded = [Depends(access)]
     app.include_router(generation_router(parser, generations), dependencies=guarded)
     app.include_router(reward_router(parser, service, generations), dependencies=guarded)
     app.include_router(model_router(parser.steering), dependencies=guarded)
+    app.include_router(promise_router(watch), dependencies=guarded)
     app.include_router(metrics_router(metrics), dependencies=guarded)
     app.include_router(status_router(service, draining))
     app.include_router(reference_router(app))

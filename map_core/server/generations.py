@@ -45,6 +45,7 @@ class Generations:
         keys: whose budgets are kept.
         on_drawn: called with who asked and how many tokens were drawn, once a request is over.
         draining: whether new work is refused, since the server ends.
+        on_answered: called, in a thread, with each request and the ends of its generations.
     """
 
     def __init__(
@@ -54,10 +55,11 @@ class Generations:
         keys: KeyRing | None = None,
         on_drawn: Callable[[str, int], None] | None = None,
         draining: Callable[[], bool] | None = None,
+        on_answered: Callable[[ReplyRequest, Sequence[GenerationSnapshot]], None] | None = None,
     ) -> None:
         self._service, self._limits = service, limits
         self._keys = KeyRing() if keys is None else keys
-        self._on_drawn, self._draining = on_drawn, draining
+        self._on_drawn, self._draining, self._on_answered = on_drawn, draining, on_answered
         self._seconds = 1.0  # moving average of how long a request takes
 
     async def answer(self, request: Request, replies: ReplyRequest, wording: ReplyFormat) -> Response:
@@ -93,7 +95,7 @@ class Generations:
                 return EventStream(self._events(replies, generations, wording), cancel, self.rate_limits())
             while not all(generation.ended for generation in generations):
                 await look(request)
-            snapshots = self._snapshots(generations)
+            snapshots = await self._snapshots(replies, generations)
             chosen = [chosen_reply(replies, number, snapshot) for number, snapshot in enumerate(snapshots)]
             return JsonResponse(wording.whole(chosen, usage_of(replies, snapshots)), headers=self.rate_limits())
         finally:
@@ -138,9 +140,11 @@ class Generations:
             raise too_many(error, self.wait_seconds) from error
         return generations
 
-    def _snapshots(self, generations: Sequence[Generation]) -> list[GenerationSnapshot]:
+    async def _snapshots(self, replies: ReplyRequest, generations: Sequence[Generation]) -> list[GenerationSnapshot]:
         snapshots = [generation.snapshot() for generation in generations]
         self._seconds = 0.8 * self._seconds + 0.2 * max(snapshot.seconds for snapshot in snapshots)
+        if self._on_answered is not None:
+            await asyncio.to_thread(self._on_answered, replies, snapshots)
         return snapshots
 
     async def _open(self, request: Request, generations: Sequence[Generation]) -> None:
@@ -192,7 +196,8 @@ class Generations:
             yield wording.failed(refusal)
             return
         yield wording.last(
-            [chosen[number] for number in sorted(chosen)], usage_of(replies, self._snapshots(generations))
+            [chosen[number] for number in sorted(chosen)],
+            usage_of(replies, await self._snapshots(replies, generations)),
         )
 
 

@@ -39,6 +39,8 @@ class Steering:
     ) -> None:
         self.model, self.foreign = model, foreign
         self._aims, self._palettes = aims, dict(palettes)
+        #: The table that palettes are solved on, and their names.
+        self.table, self.palettes = aims.table, tuple(palettes)
         #: The values that replies can be scored on.
         self.scored = scorable_values(own or {})
         #: How the values that are not built in are scored.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -55,6 +57,20 @@ def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
     assert found.graded.way(found.graded.realised, capped=True) > 0.95
     assert 0.85 <= np.nanmean(found.graded.inside) <= 0.95
     assert found.random.improved.mean() >= 0.9
+
+
+def test_promises_that_a_server_keeps_beside_the_table_are_shown(place):
+    standing = {"described": {"verdict": "kept", "requests": 41}}
+    kept = {"warm": {"since": "2026-11-29T10:00:00+00:00", "over_base": standing, "levels": None}}
+    (place / "table.promises.json").write_text(json.dumps(kept))
+    words = said(page())
+    assert "Is it kept in use?" in words
+    assert "not watched" in words
+    assert "41" in words
+    (place / "table.promises.json").write_text("[1]")
+    app = page()
+    assert not app.exception
+    assert "Is it kept in use?" not in said(app)
 
 
 def test_a_study_beside_the_open_table_is_shown(place):

@@ -20,6 +20,7 @@ from map_core.palettes.targets import resolve
 from map_core.server.access import Access
 from map_core.server.app import create_app
 from map_core.server.errors import Limits
+from map_core.server.promises import PromiseWatch
 from map_core.server.prompt_tokens import PromptTokens
 from map_core.server.request_parser import RequestParser
 from map_core.server.steering import Steering
@@ -114,13 +115,14 @@ def asking(
     access: Access | None = None,
     origins: Sequence[str] = (),
     loaded: bool = True,
+    promises: PromiseWatch | None = None,
 ) -> Iterator[tuple[TestClient, GenerationService]]:
     """Ask a server in this process; the model's worker lives as long as the block.
 
     Args:
         model, engine: as the command line takes them.
         parser: see :func:`parser_of`.
-        access, origins: see :func:`map_core.server.app.create_app`.
+        access, origins, promises: see :func:`map_core.server.app.create_app`.
         loaded: wait for the model: transformers loads one at a time within a process, and tests load some of their own.
     """
     with pytest.MonkeyPatch.context() as patch:
@@ -129,7 +131,7 @@ def asking(
         service = GenerationService(
             model, engine, dtype, limits.at_once, most_waiting=limits.waiting, most_of_viewer=limits.waiting
         )
-        app = create_app(parser, service, access=access, origins=origins)
+        app = create_app(parser, service, access=access, origins=origins, promises=promises)
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
             deadline = time.monotonic() + 60
             while loaded and service.status().state == "loading" and time.monotonic() < deadline:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -76,6 +78,25 @@ def draw_promise(scene: Scene, targets: np.ndarray, candidates: int) -> None:
 
     key = (scene.key, targets.tobytes(), query.candidates, over_base)
     background.poll(background.job("promise", key, work), partial(_draw, query))
+
+
+def draw_standing(table: Path) -> None:
+    """Draw how the palettes that a server answers with keep their promises; nothing where none is watched.
+
+    Args:
+        table: its file, beside which ``serve --promises`` keeps them.
+    """
+    file = table.with_suffix(".promises.json")
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        shown = promise.standing_rows(kept) if kept else None
+    except (OSError, ValueError, AttributeError, TypeError):
+        shown = None
+    if shown is None:
+        return
+    st.header("Is it kept in use?")
+    st.html(markup.note(promise.STANDING_MEANS))
+    st.html(markup.levels_table(*shown))
 
 
 def _why_not(count: int) -> str:

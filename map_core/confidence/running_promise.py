@@ -1,0 +1,155 @@
+"""A promise that is watched while it is used: kept, in doubt or broken, whenever one looks.
+
+Two sorts of betting tests run on the levels of the requests as they come: one a value that its mean is above the
+target, and one on all values together that some mean is below it. Each may be looked at after every request, for as
+long as one likes; a verdict that was reached is wrong with probability alpha at most, where requests are like a sample
+of one kind.
+
+    kept      every value's own capital has reached 1 / alpha
+    broken    the mean over values of the capitals that bet against has: it is one test of "all targets hold"
+
+Constraint: targets and ends are fixed before the first request; levels beyond an end count as that end.
+
+Source: docs/promises.md; Waudby-Smith and Ramdas, arXiv 2010.09686; the mean of e-values: Vovk and Wang, "E-values:
+calibration, combination and applications", Annals of Statistics 2021.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from map_core.confidence.betting import MOST_STAKED
+from map_core.errors import InputError
+
+#: Bets side by side, each half of the one before, since nobody knows how many requests will come.
+BETS = 7
+ALPHA = 0.05
+
+
+class Standing(StrEnum):
+    """How a promise stands."""
+
+    KEPT = "kept"
+    IN_DOUBT = "in doubt"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, eq=False)
+class WatchedTargets:
+    """What is promised, by value; fixed for as long as it is watched.
+
+    Args:
+        values: names.
+        promised: (value,) the levels that are to be kept, in reward units.
+        low, high: (value,) ends, below and above them.
+    """
+
+    values: tuple[str, ...]
+    promised: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not (np.all(self.low < self.promised) and np.all(self.promised < self.high)):
+            raise InputError(f"The ends {self.low} and {self.high} do not lie around {self.promised}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        columns = zip(self.values, self.promised, self.low, self.high, strict=True)
+        return {name: [float(number) for number in row] for name, *row in columns}
+
+
+@dataclass(eq=False)
+class RunningPromise:
+    """The capitals of one promise so far. Constraint: one thread at a time.
+
+    Args:
+        targets: what is watched.
+        requests: how many levels were added.
+        total: (value,) their sum.
+        above, below: (bet, value) log capital of each bet for and against.
+        most_above: (value,) the largest log capital that a value has had.
+        most_below: the largest of the mean against.
+    """
+
+    targets: WatchedTargets
+    requests: int = 0
+    total: np.ndarray = field(default_factory=lambda: np.empty(0))
+    above: np.ndarray = field(default_factory=lambda: np.empty(0))
+    below: np.ndarray = field(default_factory=lambda: np.empty(0))
+    most_above: np.ndarray = field(default_factory=lambda: np.empty(0))
+    most_below: float = 0.0
+
+    def __post_init__(self) -> None:
+        size = len(self.targets.values)
+        if not self.total.size:
+            self.total, self.most_above = np.zeros(size), np.zeros(size)
+            self.above, self.below = np.zeros((BETS, size)), np.zeros((BETS, size))
+
+    def add(self, levels: np.ndarray) -> None:
+        """Count the levels of one request, (value,) in reward units."""
+        self.requests += 1
+        self.total = self.total + levels
+        targets, stakes = self.targets, MOST_STAKED * 0.5 ** np.arange(BETS)[:, None]
+        gaps = np.clip(levels, targets.low, targets.high) - targets.promised
+        self.above = self.above + np.log1p(stakes * gaps / (targets.promised - targets.low))
+        self.below = self.below + np.log1p(-stakes * gaps / (targets.high - targets.promised))
+        self.most_above = np.maximum(self.most_above, _log_mean(self.above, axis=0))
+        self.most_below = max(self.most_below, float(_log_mean(self.below)))
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands; a promise that was broken once stays so."""
+        if self.most_below >= -math.log(ALPHA):
+            return Standing.BROKEN
+        return Standing.KEPT if bool(np.all(self.most_above >= -math.log(ALPHA))) else Standing.IN_DOUBT
+
+    def described(self) -> dict[str, Any]:
+        """Return how it stands as plain JSON values, in reward units."""
+        means = self.total / self.requests if self.requests else np.full(len(self.total), np.nan)
+        columns = zip(self.targets.values, self.targets.promised, means, self.most_above, strict=True)
+        return {
+            "verdict": self.standing.value,
+            "requests": self.requests,
+            "values": {
+                name: {
+                    "promised": float(promised),
+                    "mean": float(mean) if self.requests else None,
+                    "evidence_kept": float(np.exp(min(evidence, 700.0))),
+                }
+                for name, promised, mean, evidence in columns
+            },
+            "evidence_broken": float(np.exp(min(self.most_below, 700.0))),
+            "evidence_needed": 1.0 / ALPHA,
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain JSON values, for :meth:`restored`."""
+        return {
+            "targets": self.targets.as_dict(),
+            "requests": self.requests,
+            "total": self.total.tolist(),
+            "above": self.above.tolist(),
+            "below": self.below.tolist(),
+            "most_above": self.most_above.tolist(),
+            "most_below": self.most_below,
+        }
+
+    @classmethod
+    def restored(cls, targets: WatchedTargets, kept: Mapping[str, Any] | None) -> RunningPromise:
+        """Return what was kept of the same targets; a new one where they have changed or nothing was kept."""
+        if not kept or kept.get("targets") != targets.as_dict():
+            return cls(targets)
+        arrays = {name: np.array(kept[name], dtype=float) for name in ("total", "above", "below", "most_above")}
+        return cls(targets, int(kept["requests"]), **arrays, most_below=float(kept["most_below"]))
+
+
+def _log_mean(logs: np.ndarray, axis: int | None = None) -> np.ndarray:
+    count = logs.size if axis is None else logs.shape[axis]
+    return np.asarray(np.logaddexp.reduce(logs.ravel() if axis is None else logs, axis=axis or 0) - math.log(count))

@@ -1,0 +1,191 @@
+"""``/v1/palettes/NAME/promise``: whether the requests so far show that a palette keeps its targets.
+
+A request counts once, by the expected level over its candidates, averaged over its replies; what the palette adds is
+that less the mean of the same candidates. Requests that choose otherwise (``best``, ``blocks``, floors) are not
+counted.
+Constraint: targets and ends are fixed from the table before a palette's first request; one lock, no model.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+
+from map_core.confidence.prompt_samples import solved_sample
+from map_core.confidence.running_promise import RunningPromise, WatchedTargets
+from map_core.core.atomic_files import atomic_write
+from map_core.core.types import Form
+from map_core.data.derived_columns import DerivedColumn
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.generation.request import Method
+from map_core.server.errors import Refusal, shortened
+from map_core.server.http import get
+from map_core.server.request_parser import ReplyRequest
+from map_core.service.snapshot import GenerationSnapshot, Phase
+
+#: Standard deviations that a promise lies below its target: at the target itself a palette would be in doubt for ever.
+TOLERANCE = 0.1
+#: An end lies at least so many standard deviations from what is promised.
+LEAST_ROOM = 0.5
+#: Seconds between two writes of the file.
+KEEP_SECONDS = 5.0
+KINDS = ("over_base", "levels")
+
+
+class PromiseWatch:
+    """The running promises of a server's palettes.
+
+    Args:
+        table: that the palettes are solved on.
+        palettes: names.
+        file: where they are kept; None for this process alone.
+        only_base: candidates are the base model's, so that their mean is its level.
+    """
+
+    def __init__(
+        self, table: RewardTable, palettes: Sequence[str], file: Path | None = None, only_base: bool = True
+    ) -> None:
+        self._table, self._file = table.without_held_out(), file
+        self.palettes, self._kinds = tuple(palettes), KINDS if only_base else KINDS[1:]
+        self._columns = {column.name: column for column in table.derived}
+        self._lock, self._written = threading.Lock(), 0.0
+        self._running: dict[tuple[str, str], RunningPromise] = {}
+        self._uncounted = dict.fromkeys(self.palettes, 0)
+        self._kept = _read(file) if file is not None and file.exists() else {}
+        self._since: dict[str, str] = {}
+
+    def note(self, replies: ReplyRequest, snapshots: Sequence[GenerationSnapshot]) -> None:
+        """Count one request that was answered; one that is of no palette is passed over."""
+        if replies.palette is None or replies.aim is None:
+            return
+        with self._lock:
+            levels = self._levels(replies, snapshots)
+            if levels is None:
+                self._uncounted[replies.palette] += 1
+                return
+            names, tilted, base = levels
+            for kind in self._kinds:
+                promise = self._promise(replies, kind, names)
+                promise.add(tilted if kind == "levels" else tilted - base)
+            if self._file is not None and time.monotonic() - self._written > KEEP_SECONDS:
+                self._write(self._file)
+
+    def close(self) -> None:
+        """Write what is known to the file."""
+        with self._lock:
+            if self._file is not None:
+                self._write(self._file)
+
+    def described(self, palette: str) -> dict[str, Any]:
+        """Return how a palette's promise stands, as plain JSON values."""
+        with self._lock:
+            kinds = {kind: self._running.get((palette, kind)) for kind in self._kinds}
+            return {
+                "palette": palette,
+                "since": self._since.get(palette),
+                "not_counted": self._uncounted[palette],
+                "tolerance_sd": TOLERANCE,
+                **{kind: None if promise is None else promise.described() for kind, promise in kinds.items()},
+            }
+
+    def _levels(
+        self, replies: ReplyRequest, snapshots: Sequence[GenerationSnapshot]
+    ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray] | None:
+        """Return targeted values, (value,) expected levels and means over candidates; None where they are not known."""
+        assert replies.aim is not None
+        if self._table.form is Form.POOLED or int(self._table.candidates.min()) < 2:
+            return None
+        usual = all(r.method is Method.RESAMPLE and not r.floors and r.candidates > 1 for r in replies.requests)
+        if not usual or any(snapshot.phase is not Phase.DONE for snapshot in snapshots):
+            return None
+        columns = [self._columns.get(name) or DerivedColumn(name, name) for name in replies.aim.targets]
+        columns = [column for column in columns if column.cohort is None and not column.mix]
+        tilted, base = [], []
+        for snapshot in snapshots:
+            scored = [c for c in snapshot.candidates if all(column.value in c.rewards for column in columns)]
+            if len(scored) < len(snapshot.candidates) or not columns:
+                return None
+            rewards = np.array(
+                [[column.transform(np.array(c.rewards[column.value])) for column in columns] for c in scored]
+            )
+            tilted.append(np.array([c.probability for c in scored], dtype=float) @ rewards)
+            base.append(rewards.mean(axis=0))
+        return tuple(column.name for column in columns), np.mean(tilted, axis=0), np.mean(base, axis=0)
+
+    def _promise(self, replies: ReplyRequest, kind: str, names: tuple[str, ...]) -> RunningPromise:
+        palette = str(replies.palette)
+        if (palette, kind) not in self._running:
+            kept = self._kept.get(palette, {})
+            self._since[palette] = kept.get("since") or datetime.now(UTC).isoformat(timespec="seconds")
+            self._running[palette, kind] = RunningPromise.restored(self._targets(replies, kind, names), kept.get(kind))
+        return self._running[palette, kind]
+
+    def _targets(self, replies: ReplyRequest, kind: str, names: tuple[str, ...]) -> WatchedTargets:
+        """Return what is promised and the ends, from the levels of the table's prompts at the palette's weights."""
+        aim = replies.aim
+        assert aim is not None
+        oracle, seen = solved_sample(
+            self._table, min(replies.requests[0].candidates, int(self._table.candidates.min()))
+        )
+        places = [oracle.values.index(name) for name in names]
+        weights = np.zeros(len(oracle.values))
+        for name, weight in aim.weights.items():
+            column = next((c.name for c in self._columns.values() if c.reply_name == name and c.cohort is None), name)
+            if column in oracle.values:
+                weights[oracle.values.index(column)] = weight
+        x = weights * oracle.scale
+        levels = oracle.rewards_at(seen.at(x))[:, places]
+        targets = np.array([aim.targets[name] for name in names])
+        if kind == "over_base":
+            levels = levels - oracle.rewards_at(seen.at(0 * x))[:, places]
+            targets = targets - oracle.base[places]
+        scale = oracle.scale[places]
+        promised, room = targets - TOLERANCE * scale, LEAST_ROOM * scale
+        low, high = np.minimum(levels.min(axis=0), promised - room), np.maximum(levels.max(axis=0), promised + room)
+        return WatchedTargets(names, promised, low, high)
+
+    def _write(self, file: Path) -> None:
+        self._written = time.monotonic()
+        content = dict(self._kept)
+        for palette, since in self._since.items():
+            content[palette] = {"since": since} | {
+                kind: promise.as_dict() | {"described": promise.described()}
+                for kind in self._kinds
+                if (promise := self._running.get((palette, kind))) is not None
+            }
+        with atomic_write(file) as partial:
+            partial.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} holds no promises ({error}). Name another file, or move it away.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file} holds no promises. Name another file, or move it away.")
+    return content
+
+
+def promise_router(watch: PromiseWatch) -> APIRouter:
+    """Return the route."""
+    router = APIRouter(tags=["models"])
+
+    @get(router, "/v1/palettes/{name}/promise")
+    async def promise(name: str) -> dict[str, Any]:
+        """Say whether the requests so far show that a palette keeps its targets: kept, in doubt or broken."""
+        if name not in watch.palettes:
+            known = ", ".join(watch.palettes) or "none"
+            raise Refusal(f"There is no palette {shortened(name)!r} here; there are {known}.", status=404, param="name")
+        return watch.described(name)
+
+    return router

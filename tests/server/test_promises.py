@@ -1,0 +1,67 @@
+"""The running promise of a palette over HTTP: what counts, what does not, and what a file keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from map_core.data import table_format
+from map_core.errors import InputError
+from map_core.server.promises import TOLERANCE, PromiseWatch
+from tests.server.inline import PALETTES, asking, parser_of
+
+CHAT = {"messages": [{"role": "user", "content": "My parcel is late!"}], "max_tokens": 4}
+
+
+def ask(client: TestClient, **fields: object) -> dict:
+    answer = client.post("/v1/chat/completions", json={**CHAT, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json() if not fields.get("stream") else {}
+
+
+def test_requests_of_a_palette_are_counted_once_each(tiny: Path) -> None:
+    with asking(str(tiny), parser_of(tiny)) as (client, _):
+        before = client.get("/v1/palettes/plain/promise").json()
+        assert (before["levels"], before["since"], before["not_counted"]) == (None, None, 0)
+        reply = ask(client, palette="plain", candidates=4, seed=1)
+        ask(client, palette="plain", candidates=4, seed=2, stream=True)
+        ask(client, palette="plain", candidates=4, seed=3, n=2)
+        ask(client, palette="words", candidates=4, seed=3)
+        ask(client, weights={"diversity": 1.0}, candidates=4)
+        ask(client, palette="plain", candidates=4, method="best")
+        after = client.get("/v1/palettes/plain/promise").json()
+        assert after["levels"]["requests"] == after["over_base"]["requests"] == 3
+        assert after["not_counted"] == 1
+        assert after["levels"]["verdict"] in ("kept", "in doubt", "broken")
+        targets = reply["value_palette"]["targets"]
+        scale = parser_of(tiny).steering.table.rewards[:, 7].std()
+        promised = after["levels"]["values"]["plain_language"]["promised"]
+        assert promised == pytest.approx(targets["plain_language"] - TOLERANCE * scale, rel=0.05)
+        gone = client.get("/v1/palettes/none/promise")
+        assert gone.status_code == 404
+        assert "there are plain, far, words" in gone.text
+
+
+def test_a_level_is_that_of_the_candidates_and_a_file_keeps_it(tiny: Path, tmp_path: Path) -> None:
+    file = tmp_path / "table.promises.json"
+    table = table_format.load(table_format.DEFAULT_TABLE)
+    for requests in (1, 2):
+        watch = PromiseWatch(table, tuple(PALETTES), file)
+        with asking(str(tiny), parser_of(tiny), promises=watch) as (client, _):
+            ask(client, palette="plain", candidates=4, seed=1)
+            shown = client.get("/v1/palettes/plain/promise").json()
+        assert shown["levels"]["requests"] == requests
+        kept = json.loads(file.read_text())["plain"]
+        assert kept["since"] == shown["since"]
+        assert kept["levels"]["described"] == shown["levels"]
+    # The same seed twice: the mean is that of one request, between the lowest and the highest candidate.
+    mean = shown["levels"]["values"]["diversity"]["mean"]
+    assert 0.0 <= mean <= 1.0
+    assert np.isfinite(shown["over_base"]["values"]["diversity"]["mean"])
+    file.write_text("[]")
+    with pytest.raises(InputError, match="holds no promises"):
+        PromiseWatch(table, tuple(PALETTES), file)
