@@ -8,9 +8,11 @@ from pages.view.compare import (
     batch,
     blind_vote,
     candidate_field,
+    chat,
     comparison,
     generator,
     pinned,
+    prompt_cohort,
     prompt_form,
     replies,
     reply_feed,
@@ -18,7 +20,7 @@ from pages.view.compare import (
 from pages.view.session import header, palette_state
 from pages.view.shell import markup
 
-scene, palette = palette_state.current()
+scene, palette = palette_state.current_counted()
 assessment = palette_state.current_assessment(scene, palette)
 missing = generator.missing_model(scene)
 if missing is None:
@@ -30,7 +32,9 @@ running = generation is not None and not generation.ended
 interval = reply_feed.looks(scene, running)
 
 header.draw_header("Listen", "The base model and your palette answer the same prompt.", heading="Listen and compare")
-pinned.draw_palettes(scene, assessment, prompt_form.candidate_count())
+first_prompt = chat.PROMPT.get() or scene.table.prompts[scene.examples[0]]
+prompt = generation.request.prompt if generation is not None else first_prompt
+pinned.draw_palettes(scene, assessment, prompt_form.candidate_count(), prompt_cohort.in_force(scene, prompt))
 
 
 def one_prompt() -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.view.compare import vote_link
 from pages.view.palettes import blend, import_export, presets, save_form, saved, side_by_side, timeline
 from pages.view.palettes.blend import BlendEnd
-from pages.view.session import header, palette_cache, palette_state, share
+from pages.view.session import aimed_scene, header, palette_cache, palette_state, share
 from pages.view.shell import tabs
 
 VIEWS = {
@@ -19,13 +19,14 @@ VIEWS = {
 }
 
 scene, palette = palette_state.current()
-own = palette_cache.AssessedPalette(scene, palette, palette_state.current_assessment(scene, palette))
+counted = aimed_scene.counted(scene, palette)
+own = palette_cache.AssessedPalette(scene, palette, palette_state.current_assessment(counted, palette))
 header.draw_header(
     "Library",
     "Keep a palette under a name, begin from another, hold several side by side, and see how yours changed.",
     heading="Library of palettes",
 )
-header.draw_palette_line(scene, own.assessment)
+header.draw_palette_line(counted, own.assessment)
 palette_state.draw_undo_line()
 view = tabs.choose_view("palettes", VIEWS)
 kept = save_form.open_store() if view in ("saved", "blend") else None

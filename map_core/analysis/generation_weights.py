@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -102,8 +102,7 @@ class GenerationWeightsSolver:
     def __init__(self, table: RewardTable, form: Form | None = None, scored: Collection[str] | None = None) -> None:
         self.table = table
         self.oracle = MemoryOracle.of(table, form)
-        values = frozenset(table.values if scored is None else scored)
-        self._scored = values | {column.name for column in table.derived if column.value in values}
+        self._scored = steerable(table, table.values if scored is None else scored)
         self._most = int(table.candidates.max())
         self._lock = threading.Lock()
         self._subsamples: OrderedDict[int, tuple[Oracle, AttainableLevels]] = OrderedDict()
@@ -137,14 +136,7 @@ class GenerationWeightsSolver:
         oracle, attainable = self._subsample(candidates)
         assessment = assess(oracle, oracle.standardise(levels), attainable=attainable)
         weights, facts = scored_weights(assessment, oracle, candidates, self._scored)
-        left_out = {
-            str(column.cohort): None
-            for column in self.table.derived
-            if column.cohort is not None and column.cohort not in cohorts and column.name in weights
-        }
-        # One cohort of several was named: the others' weights are left out as they should be.
-        facts = facts if cohorts else replace(facts, left_out=tuple(left_out))
-        weights = reply_weights(self.table.derived, weights, cohorts)
+        weights, facts = of_prompt(self.table.derived, weights, facts, cohorts)
         targets: dict[str, float] = {}
         if facts.source is WeightsSource.PALETTE:
             targets = target_levels
@@ -213,6 +205,36 @@ def scored_weights(
         table_verdict=table_verdict,
     )
     return {name: weight for name, weight in by_value.items() if name in scored}, facts
+
+
+def of_prompt(
+    columns: Sequence[DerivedColumn],
+    weights: Mapping[str, float],
+    facts: WeightsFacts,
+    cohorts: Collection[Cohort] = (),
+) -> tuple[dict[str, float], WeightsFacts]:
+    """Return the weights that a generator uses on one prompt's replies, and the facts with what is left out.
+
+    Args:
+        columns: as for :func:`reply_weights`.
+        weights: likewise.
+        facts: about the weights.
+        cohorts: of the prompt; none where they are not known.
+    """
+    left_out = {
+        str(column.cohort): None
+        for column in columns
+        if column.cohort is not None and column.cohort not in cohorts and column.name in weights
+    }
+    # One cohort of several was named: the others' weights are left out as they should be.
+    facts = facts if cohorts else replace(facts, left_out=tuple(left_out))
+    return reply_weights(columns, weights, cohorts), facts
+
+
+def steerable(table: RewardTable, scored: Collection[str]) -> frozenset[str]:
+    """Return the values and columns of a table that new replies can be steered by, of those that can be scored."""
+    values = frozenset(scored)
+    return values | {column.name for column in table.derived if column.value in values}
 
 
 def reply_weights(

@@ -35,7 +35,7 @@ def weighted_rewards(
     """
     named = {name: weight for name, weight in weights.items() if weight != 0.0}
     derived = reply_columns((name for name in named if name not in rewards), rewards.keys())
-    names = [name for name in (*rewards, *derived) if name in named]
+    names = weighted_names(rewards, weights)
     columns = [
         derived[name].transform(np.asarray(rewards[derived[name].value], dtype=np.float64))
         if name in derived
@@ -44,6 +44,13 @@ def weighted_rewards(
     ]
     table = np.array(columns, dtype=np.float64).reshape(len(names), candidates).T
     return table, [named[name] for name in names]
+
+
+def weighted_names(rewards: Mapping[str, Sequence[float]], weights: Mapping[str, float]) -> list[str]:
+    """Return the names of the columns of :func:`weighted_rewards`, in their order."""
+    named = [name for name, weight in weights.items() if weight != 0.0]
+    derived = reply_columns((name for name in named if name not in rewards), rewards.keys())
+    return [name for name in (*rewards, *derived) if name in named]
 
 
 def scored_values(names: Collection[str], own: Collection[str] = ()) -> tuple[str, ...]:

@@ -70,6 +70,10 @@ def page_note(facts: WeightsFacts) -> str:
         notes.append(f"This app has no scorer for {_unscored(facts)}.")
     if not facts.weighted:
         notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
+    if facts.left_out:
+        notes.append(
+            f"What you ask for {', '.join(facts.left_out)} alone is not promised here: nobody says whose prompt it is."
+        )
     return " ".join(notes)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target
-from pages.view.session import palette_cache
+from pages.view.session import palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import garbage
@@ -36,7 +36,7 @@ class Blocked:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, percentile: float, scene: Scene) -> None:
         self.begun, self.released = threading.Event(), threading.Event()
-        self.targets = palette_cache._targets(scene, at(scene, percentile))[0]
+        self.targets = palette_state.standardised(scene, at(scene, percentile))
         self.calls = 0
         assess = scenes.assess
 
@@ -57,7 +57,7 @@ def test_a_viewer_does_not_wait_for_another_ones_palette(monkeypatch):
         first = pool.submit(palette_cache.assessed_palette, scene, at(scene, 55.0))
         assert blocked.begun.wait(SECONDS)
         second = pool.submit(palette_cache.assessed_palette, scene, at(scene, 60.0)).result(SECONDS)
-        moving = scene.assess(palette_cache._targets(scene, at(scene, 58.0))[0], closest=False)
+        moving = scene.assess(palette_state.standardised(scene, at(scene, 58.0)), closest=False)
         assert second.assessment.solution is not None
         assert moving.solution is not None
         assert not first.done()

@@ -27,7 +27,7 @@ from map_core.service.batch import PromptBatch, expected_levels
 from map_core.service.generation import Generation
 from map_core.service.snapshot import GenerationSnapshot, Phase
 from map_core.text import sentences
-from pages.view.compare import blind_vote, candidate_field, generator, pinned, prompt_form
+from pages.view.compare import blind_vote, candidate_field, generator, pinned, prompt_cohort, prompt_form
 from pages.view.compare.comparison import choices, shown_candidate
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
@@ -149,7 +149,10 @@ def start(scene: Scene, assessment: Assessment) -> None:
         prompts = prompts[: int(COUNT.get())]
         seed, service, viewer = int(prompt_form.SEED.get()), generator.service(scene), account.counted_as()
         batch = PromptBatch(
-            [prompt_form.build_request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
+            [
+                prompt_form.build_request(scene, assessment, prompt, seed + i, prompt_cohort.chosen())
+                for i, prompt in enumerate(prompts)
+            ],
             lambda request: service.submit(request, viewer=viewer),
             viewer,
         )
@@ -237,9 +240,9 @@ def draw_batch(scene: Scene, assessment: Assessment) -> None:
 
 def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
     first = batch.requests[0]
-    columns = pinned.columns(scene, assessment, first.candidates)
+    columns = pinned.columns(scene, assessment, first.candidates, prompt_cohort.chosen())
     if generator.is_owner(batch):
-        batch.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in first.scored})
+        batch.reweigh(generator.of_scored(columns[0].weights.by_value, first.scored))
     answered = []
     for generation in batch.generations:
         snapshot = generation.snapshot()

@@ -14,7 +14,7 @@ from map_core.feasibility import Assessment
 from map_core.generation.choice import Choice
 from map_core.service.generation import Generation
 from map_core.service.snapshot import GenerationSnapshot, Phase
-from pages.view.compare import generator, pinned
+from pages.view.compare import generator, pinned, prompt_cohort
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
 from pages.view.shell.session_keys import Key
@@ -70,10 +70,11 @@ def is_drawn() -> bool:
 def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> ComparisonView:
     """Return the state of now; the weights in force follow the palette and the number of candidates."""
     snapshot = generation.snapshot()
-    columns = pinned.columns(scene, assessment, len(snapshot.candidates))
+    cohorts = prompt_cohort.in_force(scene, generation.request.prompt)
+    columns = pinned.columns(scene, assessment, len(snapshot.candidates), cohorts)
     if generator.is_owner(generation):
         scored = set(generation.request.scored)
-        generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
+        generation.reweigh(generator.of_scored(columns[0].weights.by_value, scored))
     chosen = choices(generation, snapshot, columns)
     return ComparisonView(scene, assessment, generation, snapshot, columns, chosen, is_drawn())
 

@@ -5,7 +5,7 @@ Constraint: the model runs in a process of its own; no model library is imported
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,8 +14,9 @@ import numpy as np
 import streamlit as st
 
 from map_core.access import Action, Kind, Thing, Visibility, may
-from map_core.analysis.generation_weights import effective_solution, scored_weights
+from map_core.analysis.generation_weights import effective_solution, of_prompt, scored_weights, steerable
 from map_core.core.types import Form
+from map_core.data.derived_columns import Cohort
 from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError, MissingModelError, PaletteError
 from map_core.feasibility import Assessment
@@ -24,6 +25,7 @@ from map_core.models.endpoint import address_of, refusal_reason
 from map_core.models.files import locate, recorded_model
 from map_core.models.request_extra import recorded_request_extra
 from map_core.oracle import MemoryOracle
+from map_core.palettes.column_names import scored_value
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scorable_values
 from map_core.service.batch import PromptBatch
 from map_core.service.generation import Generation
@@ -123,12 +125,26 @@ def _scene_of_fewer(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Sce
     return Scene((*key, candidates), table, oracle, _scene.names, _scene.cards, _scene.theme)
 
 
-def steering_weights(scene: Scene, assessment: Assessment, candidates: int) -> SteeringWeights:
+def steering_weights(
+    scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()
+) -> SteeringWeights:
     """Return the weights of the palette for a generator that draws so many candidates.
 
     Where the palette is out of reach, or is so with this few candidates, they are those of the nearest one that works.
+
+    Args:
+        scene: the table, with the columns of what is asked beyond averages.
+        assessment: of the palette.
+        candidates: K.
+        cohorts: whose prompt it is; none where that is not known.
     """
-    return _steering_weights((scene.key, assessment.targets.tobytes()), candidates, _WeightsQuery(scene, assessment))
+    key = (scene.key, assessment.targets.tobytes(), cohorts)
+    return _steering_weights(key, candidates, _WeightsQuery(scene, assessment, cohorts))
+
+
+def of_scored(weights: Mapping[str, float], scored: Collection[str]) -> dict[str, float]:
+    """Return the weights of values that replies are scored on, and of shares and tails of them."""
+    return {name: weight for name, weight in weights.items() if scored_value(name) in scored or name in scored}
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +153,7 @@ class _WeightsQuery:
 
     scene: Scene
     assessment: Assessment
+    cohorts: tuple[Cohort, ...]
 
 
 @st.cache_resource(show_spinner=False, max_entries=512)
@@ -147,7 +164,9 @@ def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQue
         for_k = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
     else:
         fewer, for_k = scene, assessment
-    by_value, facts = scored_weights(for_k, fewer.oracle, candidates, scored_values(scene), assessment.verdict)
+    steered = steerable(scene.table, scored_values(scene))
+    weights, facts = scored_weights(for_k, fewer.oracle, candidates, steered, assessment.verdict)
+    by_value, facts = of_prompt(scene.table.derived, weights, facts, _asked.cohorts)
     solution = effective_solution(for_k)
     levels = scene.oracle.base if solution is None else fewer.oracle.rewards_at(solution.levels)
     return SteeringWeights(by_value, page_note(facts), levels)
@@ -226,7 +245,5 @@ def write_address(name: str, generation_id: str | None) -> None:
 
 def value_title(scene: Scene, name: str) -> str:
     """Return a value's name as it reads within a sentence, those included that the table does not have."""
-    if name in scene.table.values:
-        return scene.names[scene.table.values.index(name)]
-    card = cards().get(name)
-    return card.title.lower() if card else name
+    card = cards().get(name) if name not in scene.table.values else None
+    return card.title.lower() if card else scene.weight_title(name)

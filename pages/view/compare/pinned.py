@@ -9,10 +9,11 @@ import numpy as np
 import streamlit as st
 
 from map_core.core.unused_name import unused_name
+from map_core.data.derived_columns import Cohort
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
 from pages.view.compare import generator
-from pages.view.session import header, kept, palette_cache, palette_state
+from pages.view.session import aimed_scene, header, kept, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import confirmation, markup
@@ -59,23 +60,25 @@ def pinned_palettes() -> tuple[PinnedPalette, ...]:
     return PINNED.get()
 
 
-def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[PaletteColumn, ...]:
-    """Today's palette and the pinned ones, with weights for so many candidates."""
+def columns(
+    scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()
+) -> tuple[PaletteColumn, ...]:
+    """Today's palette and the pinned ones, with weights for so many candidates and for the cohorts of the prompt."""
     beside = pinned_palettes()
     own_columns = [
         PaletteColumn(
             "Your palette" if beside else "Aligned model",
             "aligned",
-            generator.steering_weights(scene, assessment, candidates),
+            generator.steering_weights(scene, assessment, candidates, cohorts),
         )
     ]
     for number, pinned in enumerate(beside, start=1):
-        its_scene = scenes.load(pinned.palette.use_case)
+        its_scene = aimed_scene.counted(scenes.load(pinned.palette.use_case), pinned.palette)
         targets = palette_state.standardised(its_scene, pinned.palette)
-        assessed = palette_cache.assess_once(its_scene, targets, np.zeros(len(targets), dtype=bool))
-        own_columns.append(
-            PaletteColumn(pinned.name, f"pinned_{number}", generator.steering_weights(its_scene, assessed, candidates))
-        )
+        fixed = np.zeros(len(targets), dtype=bool) if its_scene.aim is None else its_scene.aim.fixed
+        assessed = palette_cache.assess_once(its_scene, targets, fixed)
+        weights = generator.steering_weights(its_scene, assessed, candidates, cohorts)
+        own_columns.append(PaletteColumn(pinned.name, f"pinned_{number}", weights))
     return tuple(own_columns)
 
 
@@ -116,9 +119,9 @@ def _use(place: int) -> None:
     palette_state.apply_with_undo(pinned_palettes()[place].palette, f"{pinned_palettes()[place].name} was taken.")
 
 
-def draw_palettes(scene: Scene, assessment: Assessment, candidates: int) -> None:
+def draw_palettes(scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()) -> None:
     """Today's palette with its verdict and weights, the pinned ones, and the way to pin."""
-    steering = generator.steering_weights(scene, assessment, candidates)
+    steering = generator.steering_weights(scene, assessment, candidates, cohorts)
     header.draw_palette_line(scene, assessment, steering.by_value, candidates)
     palette_state.draw_undo_line()
     if steering.note:
@@ -157,7 +160,7 @@ def _target_chips(palette: Palette) -> list[tuple[int, str]]:
 
 def draw_faders(scene: Scene, palette: Palette) -> None:
     """Draw the targets of today's palette as on its own page, small; a move re-weights what is being written."""
-    values = list(range(len(scene.table.values)))
+    values = list(range(scene.plain))
     st.html(markup.value_colours(len(values), scene.theme))
     chosen = STEERED.show([j for j in values if not palette.targets[scene.table.values[j]].free])
     st.pills(
@@ -171,7 +174,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
         args=(scene,),
     )
     with st.container(horizontal=True, key="faders"):
-        for j, name in enumerate(scene.table.values):
+        for j, name in enumerate(scene.table.values[: scene.plain]):
             target = palette.targets[name]
             if target.free:
                 continue
@@ -195,6 +198,7 @@ def _steer(scene: Scene) -> None:
     """Give the chosen values their targets, and the others none."""
     palette = palette_state.history().now
     targets = {
-        name: replace(palette.targets[name], free=j not in STEERED.get()) for j, name in enumerate(scene.table.values)
+        name: replace(palette.targets[name], free=j not in STEERED.get())
+        for j, name in enumerate(scene.table.values[: scene.plain])
     }
     palette_state.apply(replace(palette, targets=targets), "Chose which values have a target.")

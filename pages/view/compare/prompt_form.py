@@ -8,12 +8,13 @@ from dataclasses import replace
 import streamlit as st
 
 from map_core.core.types import recorded_length
+from map_core.data.derived_columns import Cohort
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_PER_PROMPT
 from map_core.generation.request import GenerationRequest, Method
 from map_core.service.generation import Generation
-from pages.view.compare import chat, generator, reply_feed
+from pages.view.compare import chat, generator, prompt_cohort, reply_feed, reply_floor
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 from pages.view.shell import wording as wordings
@@ -52,8 +53,17 @@ def candidate_count() -> int:
     return int(CANDIDATE_COUNT.get())
 
 
-def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) -> GenerationRequest:
+def build_request(
+    scene: Scene, assessment: Assessment, prompt: str, seed: int, cohorts: tuple[Cohort, ...] = ()
+) -> GenerationRequest:
     """Return a prompt with the controls as they stand.
+
+    Args:
+        scene: the table.
+        assessment: of the palette.
+        prompt: what is asked.
+        seed: of the replies.
+        cohorts: whose prompt it is; none where that is not known.
 
     Raises:
         InputError: it cannot be asked.
@@ -63,7 +73,8 @@ def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) 
     tokens = int(LENGTH.get() or scene.reply_length)
     return GenerationRequest(
         prompt=prompt,
-        weights=dict(generator.steering_weights(scene, assessment, number).by_value),
+        weights=dict(generator.steering_weights(scene, assessment, number, cohorts).by_value),
+        floors=reply_floor.floors(scene),
         values=generator.scored_values(scene),
         own=generator.custom_specifications(scene),
         candidates=number,
@@ -103,7 +114,8 @@ def generate(scene: Scene, assessment: Assessment) -> None:
     remember_refusal(None)
     seed = int(SEED.get())
     try:
-        request = build_request(scene, assessment, chat.PROMPT.get(), seed)
+        prompt = chat.PROMPT.get()
+        request = build_request(scene, assessment, prompt, seed, prompt_cohort.in_force(scene, prompt))
         reply_feed.follow(generator.submit(scene, replace(request, history=chat.TURNS.get())))
         SEED.set(seed + 1)
     except PaletteError as error:
@@ -120,7 +132,7 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
             scene,
             replace(
                 request,
-                weights={name: w for name, w in weights.items() if name in request.scored},
+                weights=generator.of_scored(weights, request.scored),
                 values=request.scored,
                 most_candidates=min(2 * now, MAX_DRAWN),
                 least_ess=2.0 * MAX_DRAWN,  # never met: so many are drawn in any case
@@ -191,6 +203,7 @@ def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generatio
                 args=(scene,),
                 disabled=not may_stop,
             )
+        prompt_cohort.draw_choice(scene, chat.PROMPT.get())
         draw_refusal()
 
 
@@ -201,6 +214,7 @@ def draw_settings(scene: Scene) -> None:
             draw_number_inputs(scene)
         if note := length_note(scene):
             st.html(markup.note(note))
+        reply_floor.draw_control(scene)
         _draw_method()
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from map_core.core import amounts
 from map_core.generation.choice import Choice
 from map_core.generation.request import Method
+from map_core.generation.weighted_rewards import weighted_names, weighted_rewards
 from map_core.service.snapshot import GenerationSnapshot
 from map_core.text import sentences
 from map_core.text.wording import Wording, effort
@@ -209,19 +210,21 @@ def draw_reason(view: ComparisonView) -> None:
     choice, place = view.choices[0], view.place(view.choices[0])
     if not view.done or choice is None or place is None:
         return
-    names = [name for name, weight in view.columns[0].weights.by_value.items() if weight]
-    known_values = [
-        k
-        for k, candidate in enumerate(view.shown.candidates)
-        if all(name in candidate.rewards for name in names) and k != place
-    ]
-    rewards = np.array([[view.shown.candidates[k].rewards[name] for name in names] for k in (place, *known_values)])
+    by_value = generator.of_scored(view.columns[0].weights.by_value, view.generation.request.scored)
+    rewards_of = {
+        name: [candidate.rewards.get(name, math.nan) for candidate in view.shown.candidates]
+        for name in view.generation.request.scored
+    }
+    table, weights = weighted_rewards(rewards_of, by_value, len(view.shown.candidates))
+    names = weighted_names(rewards_of, by_value)
+    known_values = [k for k, row in enumerate(table) if not np.isnan(row).any() and k != place]
+    rewards = table[[place, *known_values]]
     probability = choice.probabilities[place]
     st.text(
         f"Candidate {place + 1} {'was picked' if view.drawn else 'is shown'}. "
         + sentences.why_picked(
-            rewards.reshape(len(known_values) + 1, len(names)),
-            np.array([view.columns[0].weights.by_value[name] for name in names]),
+            rewards,
+            np.array(weights),
             probability,
             probability >= max(choice.probabilities) - 1e-12,
             [generator.value_title(view.scene, name) for name in names],

@@ -17,6 +17,7 @@ from map_core.generation.choice import Choice
 from map_core.service.snapshot import Candidate, GenerationSnapshot, Phase
 from map_core.text import sentences
 from map_core.text.reply_markup import cut_nodes
+from pages.view.compare import reply_floor
 from pages.view.compare.comparison import ComparisonView
 from pages.view.compare.pinned import PaletteColumn
 
@@ -42,7 +43,10 @@ def panel_data(view: ComparisonView, covered: bool = False) -> dict[str, Any]:
         "ended": snapshot.phase.ended,
         "prompt": with_mark(prompt[:MAX_PROMPT_LENGTH], len(prompt) > MAX_PROMPT_LENGTH),
         "status": "" if snapshot.error else status_text(snapshot),
-        "notes": _notes(snapshot),
+        "notes": [
+            *_notes(snapshot),
+            *filter(None, [reply_floor.said(view.scene, view.choices[0])] if view.done else []),
+        ],
         "candidates": len(snapshot.candidates),
         "bars_title": "" if covered else _bars_title(view),
         "bars": [] if covered else _bars(view),
@@ -176,7 +180,7 @@ def _bars(view: ComparisonView) -> list[dict[str, Any]]:
         return []
     bars = []
     targets, probabilities = view.assessment.targets, np.array(choice.probabilities)
-    for j in map(int, np.flatnonzero(~np.isnan(targets))):
+    for j in map(int, np.flatnonzero(~np.isnan(targets[: scene.plain]))):
         rewards = np.array([one.rewards.get(scene.table.values[j], np.nan) for one in view.shown.candidates])
         known = ~np.isnan(rewards)
         if not known.any() or not probabilities[known].sum():

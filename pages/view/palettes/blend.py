@@ -11,6 +11,7 @@ from map_core.analysis.interpolation import Interpolation, PalettePair, interpol
 from map_core.core.jobs import Job
 from map_core.figures import theme
 from map_core.figures.interpolation import blend, blends_csv, summary
+from map_core.palettes.beside import Beside
 from map_core.palettes.palette import Palette, Target
 from map_core.palettes.presets import presets
 from map_core.text import sentences
@@ -78,6 +79,8 @@ def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
     a, b = (offered[str(label)] for label in (first, second))
     scene = own.scene
     mine = [_here(label.palette, own.palette.use_case) for label in (a, b)]
+    if any(label.palette.asks_beyond_averages for label in (a, b)):
+        st.html(markup.note("Levels are blended, and not what a palette asks for beyond averages."))
     if any(label.palette.use_case != own.palette.use_case for label in (a, b)):
         st.html(markup.note(f"Both are taken at the same places among the replies of {own.palette.use_case}."))
     pair = PalettePair(*(palette_cache.assessed_palette(scene, label).assessment for label in mine))
@@ -96,7 +99,8 @@ def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
 
 
 def _here(palette: Palette, use_case: str) -> Palette:
-    return palette if palette.use_case == use_case else palette_state.in_use_case(palette, use_case)
+    levels = replace(palette, columns={}, beside=Beside())
+    return levels if palette.use_case == use_case else palette_state.in_use_case(levels, use_case)
 
 
 def _mixed(scene: Scene, now: Palette, mine: list[Palette], pair: PalettePair, share: int) -> AssessedPalette:
@@ -105,7 +109,8 @@ def _mixed(scene: Scene, now: Palette, mine: list[Palette], pair: PalettePair, s
         return palette_cache.assessed_palette(scene, today.completed(mine[1 if share else 0]))
     targets = pair.targets(share / 100)
     empty = {name: Target(now.targets[name].percentile, free=True) for name in scene.table.values}
-    mixed = palette_state.with_levels(scene, replace(now, targets=empty), targets)
+    levels = replace(now, targets=empty, columns={}, beside=Beside())
+    mixed = palette_state.with_levels(scene, levels, targets)
     return palette_cache.assessed_palette(scene, mixed)
 
 

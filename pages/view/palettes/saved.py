@@ -15,7 +15,7 @@ from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import save_form as keep
 from pages.view.palettes import shared as today
-from pages.view.session import header, palette_cache, share
+from pages.view.session import header, palette_cache, palette_state, share
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import account, confirmation, markup, wording
@@ -137,6 +137,8 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
         st.html(
             markup.chips(today.target_chips(assessed), assessed.scene.theme) or markup.note("No value has a target.")
         )
+        if asked := palette_state.asked_beyond_averages(saved.palette):
+            st.html(markup.note(" ".join(asked)))
     if saved.note:
         st.text(saved.note)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{saved.id}"):

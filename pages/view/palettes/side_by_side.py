@@ -14,7 +14,7 @@ from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
 from pages.view.session import header as verdicts
-from pages.view.session import palette_cache
+from pages.view.session import palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
@@ -97,6 +97,8 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
         )
         st.html(markup.facts([("Cost", reading.distance(assessed.kl), meaning)]))
     st.html(marks.levels(assessed))
+    if assessed.palette.asks_beyond_averages:
+        st.html(markup.note(" ".join(palette_state.asked_beyond_averages(assessed.palette))))
     if prompt is not None:
         _draw_reply(n, assessed, scene, prompt)
     with st.container(horizontal=True, key=f"beside_buttons_{n}"):
@@ -141,10 +143,12 @@ def _draw_reply(n: int, assessed: AssessedPalette, scene: Scene, prompt: int) ->
     """Draw the likeliest reply of the table under the palette's weights, or the nearest palette's when out of reach."""
     speaks = assessed.speaks
     weights = np.zeros(len(scene.names))
-    if speaks is not None:
+    if speaks is not None and assessed.scene is scene:
+        scene, weights = assessed.counted, speaks.weights
+    elif speaks is not None:
         # Weights belong to rewards; in the units of the use case that is looked at they read differently.
         of_rewards = np.divide(
-            speaks.weights,
+            speaks.weights[: len(weights)],  # columns of another use case's prompts say nothing of this one's
             assessed.scene.oracle.scale,
             out=np.zeros_like(weights),
             where=~assessed.scene.oracle.constant,

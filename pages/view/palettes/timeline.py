@@ -107,7 +107,8 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
         if now.assessment.verdict is Verdict.OUT_OF_REACH:
             texts.append("These levels are not possible, so there is nothing to gain or lose.")
         return texts
-    moved = changes.level_changes(now.scene.oracle, now.scene.percentiles, before.solution.levels, now.solution.levels)
+    ends = (step.solution.levels[: len(now.scene.names)] for step in (before, now) if step.solution is not None)
+    moved = changes.level_changes(now.scene.oracle, now.scene.percentiles, *ends)
     texts += [changes.gains_sentence(moved, now.scene.names), changes.losses_sentence(moved, now.scene.names)]
     texts.append(changes.cost_sentence(before.kl, now.kl, wording.current()))
     return [sentence for sentence in texts if sentence]

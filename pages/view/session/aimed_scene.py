@@ -6,11 +6,10 @@ same; the thresholds of tails and the worst mixes of prompts are looked for agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import streamlit as st
-
+from map_core.core.compute_once import ComputeOnce
 from map_core.errors import InputError
 from map_core.feasibility.aim import Aim, aim
 from map_core.figures.theme import Theme
@@ -19,20 +18,20 @@ from map_core.palettes.palette import Palette
 from map_core.text import protections
 from pages.view.session.scene import Scene
 
-
-@dataclass(frozen=True, eq=False)
-class _Query:
-    """What is asked of which scene; its content is the key under which the answer is kept."""
-
-    scene: Scene
-    palette: Palette
+#: Scenes that are remembered; each has a copy of the table's rewards with its columns.
+MAX_REMEMBERED = 8
+_scenes: ComputeOnce[Scene] = ComputeOnce(MAX_REMEMBERED)
 
 
 def counted(scene: Scene, palette: Palette) -> Scene:
-    """Return the scene with columns of what a palette asks for beyond averages; itself where that is nothing."""
+    """Return the scene with columns of what a palette asks for beyond averages; itself where that is nothing.
+
+    May be called from several threads; whoever asks for what is being computed waits for it.
+    """
     if not palette.asks_beyond_averages:
         return scene
-    return _counted(_key(scene, palette), _Query(scene, palette))
+    key = _key(scene, palette)
+    return _scenes.get(key, lambda: _counted(key, scene, palette))
 
 
 def _key(scene: Scene, palette: Palette) -> tuple[Any, ...]:
@@ -46,9 +45,7 @@ def _key(scene: Scene, palette: Palette) -> tuple[Any, ...]:
     return key
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _counted(key: tuple[Any, ...], _asked: _Query) -> Scene:
-    scene, palette = _asked.scene, _asked.palette
+def _counted(key: tuple[Any, ...], scene: Scene, palette: Palette) -> Scene:
     problems: tuple[str, ...] = ()
     try:
         found = aim(scene.table, scene.oracle, palette)

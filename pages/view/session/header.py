@@ -72,7 +72,7 @@ def draw_palette_line(
         )
         if weights and wording.numbers:
             text = sentences.listed(
-                [f"{scene.names[scene.table.index(name)]} {sentences.number(w)}" for name, w in weights.items()]
+                [f"{scene.weight_title(name)} {sentences.number(w)}" for name, w in weights.items()]
             )
             st.html(markup.note(f"Weights for {candidates} candidates: {text}"), width="content")
         st.page_link("palette.py", label="Change", icon=":material/tune:")

@@ -22,7 +22,7 @@ from map_core.feasibility import Assessment
 from map_core.figures.palette_comparison import PaletteSnapshot
 from map_core.palettes.palette import ALL, Palette
 from map_core.solver.newton import Solution
-from pages.view.session import palette_state
+from pages.view.session import aimed_scene, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
@@ -36,7 +36,7 @@ class AssessedPalette:
     """A palette and what is said of it.
 
     Args:
-        scene: of its use case.
+        scene: of its use case, with the values of the table alone.
         palette: what is asked for.
         assessment: what is said of it.
     """
@@ -44,6 +44,11 @@ class AssessedPalette:
     scene: Scene
     palette: Palette
     assessment: Assessment
+
+    @cached_property
+    def counted(self) -> Scene:
+        """The scene of the assessment, with columns of what is asked beyond averages."""
+        return aimed_scene.counted(self.scene, self.palette)
 
     @property
     def solution(self) -> Solution | None:
@@ -74,14 +79,13 @@ class AssessedPalette:
     def snapshot(self, name: str) -> PaletteSnapshot:
         """Return the palette as it is drawn beside others."""
         solution = self.solution
-        weights = (
-            np.full(len(self.scene.names), np.nan) if solution is None else solution.weights / self.scene.oracle.scale
-        )
+        plain = len(self.scene.names)
+        weights = np.full(plain, np.nan) if solution is None else solution.weights[:plain] / self.scene.oracle.scale
         return PaletteSnapshot(name, self.assessment.verdict, self.targets, self.levels, weights, self.kl)
 
     def _percentiles(self, levels: np.ndarray) -> np.ndarray:
         units = self.scene.units()
-        return np.array([float(units.of(j, np.array(levels[j]))) for j in range(len(levels))])
+        return np.array([float(units.of(j, np.array(levels[j]))) for j in range(len(self.scene.names))])
 
 
 #: The assessments of each table that somebody looks at. Nothing in it refers to the scene, so that a table is freed
@@ -98,12 +102,17 @@ def assess_once(scene: Scene, targets: np.ndarray, locked: np.ndarray) -> Assess
         targets: (value,) in standard deviations above base, NaN for free values.
         locked: (value,) bool, those that must not give way in the nearest palette.
     """
-    return _cache(scene).get(_key(targets, locked), lambda: scene.assess(targets, locked))
+    return _cache(scene).get((*_key(targets, locked), None), lambda: scene.assess(targets, locked))
 
 
 def assessed_palette(scene: Scene, palette: Palette) -> AssessedPalette:
     """Assess a palette in the scene of its use case, from memory when somebody asked before."""
-    return AssessedPalette(scene, palette, assess_once(scene, *_targets(scene, palette)))
+
+    def assess() -> Assessment:
+        counted = aimed_scene.counted(scene, palette)
+        return counted.assess(palette_state.standardised(counted, palette), palette_state.locked(counted, palette))
+
+    return AssessedPalette(scene, palette, _cache(scene).get(_key_of(scene, palette), assess))
 
 
 def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalette | None, ...]:
@@ -115,7 +124,7 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
     """
     pairs = [(scenes.load(palette.use_case), palette) for palette in wanted]
     assessed = tuple(_known(scene, palette) for scene, palette in pairs)
-    missing = [pair for pair, assessment in zip(pairs, assessed, strict=True) if assessment is None]
+    missing = [pair for pair, known in zip(pairs, assessed, strict=True) if known is None]
     if missing:
 
         def work(job: Job) -> int:
@@ -124,7 +133,7 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
                 assessed_palette(scene, palette)
             return len(missing)
 
-        key = tuple((scene.key, _key(*_targets(scene, palette))) for scene, palette in missing)
+        key = tuple((scene.key, _key_of(scene, palette)) for scene, palette in missing)
         before = shared_jobs().get((name, key))
         if before is not None and before.error:  # it would fail again, and the page be drawn for ever
             st.html(markup.note(f"Some palettes could not be looked at: {before.error}"))
@@ -133,12 +142,14 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
     return assessed
 
 
-def _targets(scene: Scene, palette: Palette) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (value,) targets in standard deviations above base, and which of them are locked."""
-    return palette_state.standardised(scene, palette), palette_state.locked(scene, palette)
+def _key_of(scene: Scene, palette: Palette) -> Hashable:
+    """Return what the assessment of a palette depends on."""
+    targets, kept = palette_state.standardised(scene, palette), palette_state.locked(scene, palette)
+    beyond = (tuple(palette.columns.items()), palette.beside) if palette.asks_beyond_averages else None
+    return *_key(targets, kept), beyond
 
 
-def _key(targets: np.ndarray, locked: np.ndarray) -> Hashable:
+def _key(targets: np.ndarray, locked: np.ndarray) -> tuple[bytes, bytes]:
     return targets.tobytes(), locked.tobytes()
 
 
@@ -149,7 +160,7 @@ def _cache(scene: Scene) -> ComputeOnce[Assessment]:
 
 def _known(scene: Scene, palette: Palette) -> AssessedPalette | None:
     """Return what is known of a palette, None where nobody has asked or the answer is still being computed."""
-    assessment = _cache(scene).peek(_key(*_targets(scene, palette)))
+    assessment = _cache(scene).peek(_key_of(scene, palette))
     return None if assessment is None else AssessedPalette(scene, palette, assessment)
 
 

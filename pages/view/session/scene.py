@@ -99,6 +99,15 @@ class Scene:
         """Return the colour of a value, the same in every figure and on every page."""
         return self.theme.colour(value)
 
+    def weight_title(self, name: str) -> str:
+        """Return what a weight is of, within a sentence: a value, or a share or tail by its name for one reply."""
+        if name in self.table.values:
+            return self.names[self.table.index(name)]
+        for j, column in enumerate(self.table.derived, start=self.plain):
+            if column.reply_name == name:
+                return self.names[j].partition(", ")[0]  # without the use case
+        return name.replace("_", " ")
+
     def fader_title(self, value: int) -> str:
         """Return what stands at a fader of a value: its name, and a word of warning where it is not to be used."""
         title = sentences.capitalised(self.names[value])

@@ -1,0 +1,100 @@
+"""Whose prompt it is, where the palette asks something of a use case: chosen, or found by the prompt.
+
+A prompt of the table is known at once. Another one is compared with the table's prompts by a process of its own, in the
+background; until it has answered, and where it is not clear, the overall weights stand in and the page says so.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.analysis.prompt_cohorts import PromptCohorts, prompt_cohorts
+from map_core.core.jobs import Job
+from map_core.data.derived_columns import Cohort
+from map_core.models.embed_texts import embed_apart
+from map_core.text import protections, sentences
+from pages.view.session.scene import Scene
+from pages.view.shell import background, markup
+from pages.view.shell.session_keys import Key
+
+FIND, NONE = "Find it by the prompt", "None of these"
+CHOICE: Key[Cohort | str] = Key("prompt_cohort", FIND)
+
+
+def chosen() -> tuple[Cohort, ...]:
+    """Return the cohort that was chosen; none where it is to be found or is none of them."""
+    choice = CHOICE.get()
+    return (choice,) if isinstance(choice, Cohort) else ()
+
+
+def asked_of(scene: Scene) -> tuple[Cohort, ...]:
+    """Return the cohorts that the palette asks something of, each once."""
+    found = (column.cohort for column in scene.table.derived)
+    return tuple(dict.fromkeys(cohort for cohort in found if cohort is not None))
+
+
+def in_force(scene: Scene, prompt: str) -> tuple[Cohort, ...]:
+    """Return the cohorts whose weights are used for a prompt."""
+    if not asked_of(scene) or CHOICE.get() != FIND:
+        return chosen()
+    found = _found(scene, prompt)
+    return () if found is None else found.cohorts
+
+
+def _found(scene: Scene, prompt: str) -> PromptCohorts | None:
+    """Return what is known of a prompt; None while it is being compared, or where that failed."""
+    known = prompt_cohorts(scene.table, prompt)
+    if known.known or not prompt.strip():
+        return known
+    job = _job(scene, prompt)
+    found: PromptCohorts | None = job.result
+    return found
+
+
+def _job(scene: Scene, prompt: str) -> Job:
+    def work(job: Job) -> PromptCohorts:
+        return prompt_cohorts(scene.table, prompt, embed_apart)
+
+    return background.job("prompt_cohort", (scene.key[:3], prompt), work)
+
+
+def draw_choice(scene: Scene, prompt: str) -> None:
+    """Draw the choice and what was found; nothing where the palette asks nothing of a use case."""
+    cohorts = asked_of(scene)
+    if not cohorts:
+        return
+    options: list[Cohort | str] = [FIND, *cohorts, NONE]
+    if CHOICE.get_or_set(FIND) not in options:
+        CHOICE.set(FIND)
+    st.selectbox(
+        "Whose prompt is it?",
+        options,
+        format_func=lambda one: one if isinstance(one, str) else sentences.capitalised(str(one)),
+        key=CHOICE.name,
+        persist_state="session",
+        help="Your palette asks something of single use cases. Their weights are used for their own prompts alone.",
+    )
+    if CHOICE.get() != FIND:
+        return
+    known = prompt_cohorts(scene.table, prompt)
+    if known.known or not prompt.strip():
+        st.html(markup.note(_said(known)))
+    else:
+        background.poll(_job(scene, prompt), _draw_found)
+
+
+def _draw_found(job: Job) -> None:
+    found: PromptCohorts | None = job.result
+    if job.error:
+        st.html(markup.note(f"Whose prompt it is could not be found, so the overall weights are used: {job.error}"))
+    elif found is None:
+        st.html(markup.note("Looking for whose prompt it is; until then the overall weights are used."))
+    else:
+        st.html(markup.note(_said(found)))
+
+
+def _said(found: PromptCohorts) -> str:
+    if not found.cohorts:
+        return "It is not clear whose prompt this is, so the overall weights are used."
+    where = sentences.listed([protections.place(cohort) for cohort in found.cohorts])
+    return f"{'A prompt of the table' if found.known else 'Like prompts'} {where}: its weights are used."
