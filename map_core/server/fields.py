@@ -110,6 +110,9 @@ class SteeredBody(BaseModel):
     candidates: int | None = Field(None, description="K, replies to choose from.")
     method: str | None = Field(None, description="resample (default), best, blocks or prune.")
     block: int | None = Field(None, description="Tokens of a block.")
+    headroom: float | None = Field(
+        None, description="Draw K at a time until no candidate within so many nats of their mean could be picked ..."
+    )
     least_ess: float | None = Field(None, description="Draw K at a time until so many candidates carry the choice ...")
     most_candidates: int | None = Field(None, description="... or there are so many.")
 
@@ -189,7 +192,7 @@ def _refusal(error: ValidationError) -> Refusal:
     place = ".".join(str(part) for part in fault["loc"] if part not in ("str", "list[str]"))
     name = str(fault["loc"][0]) if fault["loc"] else ""
     if fault["type"] == "extra_forbidden":
-        own = "palette, weights, values, candidates, method, block, least_ess and most_candidates"
+        own = "palette, weights, values, candidates, method, block, headroom, least_ess and most_candidates"
         message = f"There is no field {shortened(repr(name))} here; beside OpenAI's there are {own}."
         return Refusal(message, param=shortened(name), code="unknown_parameter")
     if fault["type"] == "missing":

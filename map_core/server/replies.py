@@ -141,6 +141,7 @@ def certificate_of(snapshot: GenerationSnapshot) -> dict[str, Any]:
         "log_k": snapshot.log_candidates,
         "error": choice.error,
         "more_would_help": choice.more_would_help,
+        **({} if choice.decided is None else {"decided": choice.decided}),
         "base": {
             "candidate": snapshot.base,
             "reply": base.text,

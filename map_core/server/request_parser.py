@@ -195,6 +195,7 @@ class RequestParser:
                 provisional=False,
                 method=Method.BEST if greedy and steered and body.method in (None, Method.RESAMPLE) else _method(body),
                 most_candidates=body.most_candidates,
+                headroom=body.headroom,
                 least_ess=body.least_ess,
                 own=self.steering.own,
                 **extra,
@@ -256,8 +257,9 @@ class RequestParser:
                 f"n times candidates is {most:,}; expected at most {self.limits.candidates:,} in one request.",
                 param="n",
             )
-        if body.least_ess is not None and body.most_candidates is None:
-            raise Refusal("least_ess needs most_candidates, where drawing ends in any case.", param="most_candidates")
+        for name, goal in (("headroom", body.headroom), ("least_ess", body.least_ess)):
+            if goal is not None and body.most_candidates is None:
+                raise Refusal(f"{name} needs most_candidates, where drawing ends in any case.", param="most_candidates")
         return candidates, replies
 
     def _sampling(self, body: SteeredBody, steered: bool) -> tuple[SamplingSettings, list[str]]:

@@ -596,10 +596,16 @@ def test_how_replies_are_drawn_is_sent_along(compare, desk):
     compare.toggle(key="adaptive").set_value(True).run()
     compare.number_input(key="most_candidates").set_value(40)
     compare.button(key="generate").click().run()
-    assert (desk.made[-1].request.most_candidates, desk.made[-1].request.least_ess) == (40, 4.0)
+    request = desk.made[-1].request
+    assert (request.candidates, request.most_candidates) == (4, 40)
+    assert request.headroom is not None
+    assert request.headroom > 0
     compare.radio(key="method").set_value("best").run()
     compare.button(key="generate").click().run()
-    assert desk.made[-1].request.method == "best"
+    assert (desk.made[-1].request.method, desk.made[-1].request.headroom) == ("best", None)
+    compare.radio(key="method").set_value("prune").run()
+    compare.button(key="generate").click().run()
+    assert (desk.made[-1].request.method, desk.made[-1].request.candidates) == ("prune", 16)
     compare.radio(key="method").set_value("blocks").run()
     compare.button(key="generate").click().run()
     assert (desk.made[-1].request.method, desk.made[-1].request.most_candidates) == ("blocks", None)

@@ -295,6 +295,8 @@ def test_methods_chats_and_stops(server: Running) -> None:
     assert best["probability"] >= plain["probability"]
     blocks = server.ask(seed=4, method="blocks", block=4, **STEERED).choices[0].value_palette
     assert blocks["base"]["probability"] == 0.0
+    raced = server.ask(seed=4, **STEERED, headroom=1e-3, most_candidates=9).choices[0].value_palette
+    assert raced["decided"] == (raced["candidates"] < 9)
     grown = server.ask(seed=4, **STEERED, least_ess=8.9, most_candidates=9).choices[0].value_palette
     assert grown["candidates"] == 9
     chat = [
@@ -373,6 +375,8 @@ def test_at_temperature_0_a_palette_is_still_a_palette(server: Running) -> None:
         ({"method": "magic"}, "method is 'magic'; expected resample, best, blocks"),
         ({"method": "segments"}, "method is 'segments'; expected resample, best, blocks"),
         ({"least_ess": 3}, "least_ess needs most_candidates"),
+        ({"headroom": 3}, "headroom needs most_candidates"),
+        ({"headroom": -1, "most_candidates": 30}, "headroom is -1"),
         ({"most_candidates": 30}, "needs a goal"),
         ({"least_ess": math.nan, "most_candidates": 30}, "least_ess is nan"),
         ({"palete": "plain"}, "no field 'palete' here"),

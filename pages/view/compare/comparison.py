@@ -71,7 +71,8 @@ def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> 
     """Return the state of now; the weights in force follow the palette and the number of candidates."""
     snapshot = generation.snapshot()
     cohorts = prompt_cohort.in_force(scene, generation.request.prompt)
-    columns = pinned.columns(scene, assessment, len(snapshot.candidates), cohorts)
+    candidates = generator.counted(generation.request, len(snapshot.candidates))
+    columns = pinned.columns(scene, assessment, candidates, cohorts)
     if generator.is_owner(generation):
         scored = set(generation.request.scored)
         generation.reweigh(generator.of_scored(columns[0].weights.by_value, scored))

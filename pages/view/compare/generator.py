@@ -147,6 +147,14 @@ def of_scored(weights: Mapping[str, float], scored: Collection[str]) -> dict[str
     return {name: weight for name, weight in weights.items() if scored_value(name) in scored or name in scored}
 
 
+def counted(request: GenerationRequest, drawn: int) -> int:
+    """Return for how many candidates the weights of a generation are solved: for those that are drawn.
+
+    A race picks as from all the candidates that it may draw, however few it needs.
+    """
+    return drawn if request.headroom is None else max(request.most_candidates or 0, drawn)
+
+
 @dataclass(frozen=True, eq=False)
 class _WeightsQuery:
     """What weights are asked for; its content is the key under which they are remembered."""

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import streamlit as st
 
+from map_core.analysis.headroom import headroom_for
 from map_core.core.types import recorded_length
 from map_core.data.derived_columns import Cohort
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
-from map_core.feasibility.trust import TRUSTED_PER_PROMPT
 from map_core.generation.request import GenerationRequest, Method
 from map_core.service.generation import Generation
 from pages.view.compare import chat, generator, prompt_cohort, reply_feed, reply_floor
@@ -21,6 +21,8 @@ from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
 CANDIDATES, MAX_CANDIDATES, MAX_DRAWN, MAX_TOKENS = 16, 64, 256, 256
+#: Where no more candidates are drawn than it takes: so many at a time, and the share of replies that may be others.
+RACE_BATCH, RACE_WITHIN = 4, 0.02
 METHODS = {
     Method.RESAMPLE: (
         "Whole replies (what the forecast is for)",
@@ -30,6 +32,11 @@ METHODS = {
         "Best of K",
         "The candidate with the highest weighted reward is always taken: pushes harder than the forecast, "
         "and leaves the base model further behind.",
+    ),
+    Method.PRUNE: (
+        "Stop unpromising ones early",
+        "After some 25 words a quarter of the candidates go on, after some 50 an eighth. Which ones is drawn by what "
+        "their beginnings promise. Of use where you ask for much: more candidates for the time of fewer.",
     ),
     Method.BLOCKS: (
         "Block by block",
@@ -69,20 +76,21 @@ def build_request(
         InputError: it cannot be asked.
     """
     number, method = candidate_count(), Method(METHOD.get())
-    more = ADAPTIVE.get() and method is not Method.BLOCKS
+    most = max(int(ADAPTIVE_LIMIT.get()), number) if ADAPTIVE.get() and method is Method.RESAMPLE else None
+    weights = dict(generator.steering_weights(scene, assessment, most or number, cohorts).by_value)
     tokens = int(LENGTH.get() or scene.reply_length)
     return GenerationRequest(
         prompt=prompt,
-        weights=dict(generator.steering_weights(scene, assessment, number, cohorts).by_value),
+        weights=weights,
         floors=reply_floor.floors(scene),
         values=generator.scored_values(scene),
         own=generator.custom_specifications(scene),
-        candidates=number,
+        candidates=number if most is None else min(number, RACE_BATCH),
         settings=replace(scene.sampling, max_new_tokens=min(tokens, MAX_TOKENS)),
         seed=seed,
         method=method,
-        most_candidates=max(int(ADAPTIVE_LIMIT.get()), number) if more else None,
-        least_ess=TRUSTED_PER_PROMPT if more else None,
+        most_candidates=most,
+        headroom=None if most is None else headroom_for(scene.table, weights, RACE_WITHIN).nats,
     )
 
 
@@ -279,7 +287,7 @@ def draw_method() -> None:
 
 
 def _draw_method() -> None:
-    """Draw the method, and drawing more until enough candidates carry the choice."""
+    """Draw the method, and drawing no more candidates than it takes."""
     method = st.radio(
         "Method",
         list(METHODS),
@@ -290,12 +298,12 @@ def _draw_method() -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="adaptive_controls"):
         st.toggle(
-            "Draw until enough candidates carry the choice",
+            "Draw only as many as it takes",
             key=ADAPTIVE.name,
             persist_state="session",
-            disabled=method is Method.BLOCKS,
-            help=f"Enough are {TRUSTED_PER_PROMPT:g} candidates that carry the choice. Candidates are drawn as many at "
-            "a time as the number above says.",
+            disabled=method is not Method.RESAMPLE,
+            help=f"Candidates are drawn {RACE_BATCH} at a time until a further one could hardly be picked. A palette "
+            "near the original model takes a few, one that asks for much takes many.",
         )
         st.number_input(
             "Up to",
@@ -305,5 +313,5 @@ def _draw_method() -> None:
             key=ADAPTIVE_LIMIT.name,
             persist_state="session",
             width=120,
-            disabled=method is Method.BLOCKS or not ADAPTIVE.get(),
+            disabled=method is not Method.RESAMPLE or not ADAPTIVE.get(),
         )
