@@ -6,6 +6,7 @@ It is as hostile as it is told to be: it sends what no page would.
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 import uuid
 from http.cookies import SimpleCookie
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
+
+_WIDGET = re.compile(rb"(\$\$ID-[0-9a-f]+-([a-z0-9_]+))")
 
 
 def unchecked() -> ssl.SSLContext:
@@ -34,7 +37,9 @@ class AppClient:
     def __init__(self, address: str) -> None:
         self.place = urlsplit(address)
         self._context = unchecked() if self.place.scheme == "https" else None
-        self.session = ""
+        self.session, self.query = "", ""
+        #: Ids of widgets that were drawn, by their keys.
+        self.widgets: dict[str, str] = {}
         self.cookie = self._xsrf_cookie()
         self.socket: ClientConnection = connect(
             f"{'wss' if self._context else 'ws'}://{self.place.netloc}/_stcore/stream",
@@ -56,14 +61,39 @@ class AppClient:
 
     def run(self, page: str = "", query: str = "", timeout: float = 60.0) -> list[ForwardMsg]:
         """Run a page's script; return what it sends, to its end."""
-        message = BackMsg()
+        return self._rerun(page, query, {}, timeout)
+
+    def press(self, page: str, button: str, texts: dict[str, str], timeout: float = 60.0) -> list[str]:
+        """Press a button of the page that was run last, with texts typed into inputs; return all that is said then.
+
+        Args:
+            page: its name.
+            button: its key.
+            texts: by the keys of text inputs.
+            timeout: seconds for each message.
+        """
+        states: dict[str, str | None] = {self.widgets[key]: text for key, text in texts.items()}
+        sent = self._rerun(page, self.query, states | {self.widgets[button]: None}, timeout)
+        return [message.SerializeToString().decode(errors="replace") for message in sent]
+
+    def _rerun(self, page: str, query: str, states: dict[str, str | None], timeout: float) -> list[ForwardMsg]:
+        """Run a page with widgets in these states: a text, or None for a button that is pressed."""
+        self.query, message = query, BackMsg()
         message.rerun_script.query_string = query
         message.rerun_script.page_name = page
+        for id, text in states.items():
+            state = message.rerun_script.widget_states.widgets.add(id=id)
+            if text is None:
+                state.trigger_value = True
+            else:
+                state.string_value = text
         self.socket.send(message.SerializeToString())
         sent = []
         while True:
             answer = ForwardMsg.FromString(self.socket.recv(timeout=timeout))  # type: ignore[arg-type]
             sent.append(answer)
+            found = _WIDGET.findall(answer.SerializeToString())
+            self.widgets |= {key.decode(): whole.decode() for whole, key in found}
             if answer.WhichOneof("type") == "new_session":
                 self.session = answer.new_session.initialize.session_id
             if answer.WhichOneof("type") == "script_finished":

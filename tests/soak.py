@@ -1,16 +1,22 @@
-"""A soak of the app: viewers that come, look at palettes, vanish and come back, for as many minutes as are asked for.
+"""A soak of the app and the server: viewers, clients and kills, for as many minutes as are asked for.
 
     make soak MINUTES=30
 
-It prints memory (with its slope after warm-up and a 95% interval), descriptors, visits, and what the log says.
-Constraint: the app is a process of its own, with a database of its own; it is ended by its id.
+Viewers come, look at palettes, vanish and come back; clients of ``serve`` ask with seeds, and the same seed must have
+the same reply; the server's model process is killed at random moments. It prints memory of both (with its slope after
+warm-up and a 95% interval), descriptors, visits, replies, and what the logs say.
+Constraint: processes of their own, with a database of their own; each is ended by its id. Streamlit keeps a visit for
+two minutes after its end, so that warm-up is four minutes at least where there are so many.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import random
 import re
+import signal
 import tempfile
 import threading
 import time
@@ -18,17 +24,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import openai
 import psutil
 from scipy import stats
 from websockets.exceptions import WebSocketException
 
 from tests.app_client import AppClient
 from tests.app_server import running
+from tests.server.test_server import Running, serving
+from tests.tiny_model import make_tiny_model
 
 PAGES = ("", "values", "tradeoffs", "palettes", "groups", "tables", "report", "how")
 VALUES = ("helpfulness", "kindness", "humor")
-#: Share of the time that is warm-up, and seconds between two measurements.
-WARM_UP, INTERVAL = 0.3, 2.0
+#: Share of the time that is warm-up, the minutes that it takes at least (half the time where there are fewer), and
+#: seconds between two measurements.
+WARM_UP, LEAST_WARM_UP, INTERVAL = 0.3, 4.0, 2.0
+#: Seconds between two kills on average, and seeds that the clients ask with.
+KILLS_EVERY, SEEDS = 20.0, 12
 
 
 @dataclass
@@ -65,49 +77,120 @@ def view(address: str, seed: int, over: threading.Event, counts: Counts) -> None
             over.wait(1.0)
 
 
+@dataclass
+class Answers:
+    """What the clients of the server have got, in all."""
+
+    texts: dict[int, set[str]] = field(default_factory=dict)
+    replies: int = 0
+    refused: list[str] = field(default_factory=list)
+    kills: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def ask(server: Running, seed: int, over: threading.Event, answers: Answers) -> None:
+    """Ask again and again, and keep what is answered."""
+    chance = random.Random(seed)
+    while not over.is_set():
+        seed = chance.randrange(SEEDS)
+        try:
+            text = server.ask(max_tokens=8, seed=seed, candidates=4, weights={"diversity": 1.0})
+            with answers.lock:
+                answers.replies += 1
+                answers.texts.setdefault(seed, set()).add(str(text.choices[0].message.content))
+        except openai.OpenAIError as error:
+            answers.refused.append(f"{type(error).__name__}: {error}"[:200])
+        over.wait(chance.expovariate(0.5))
+
+
+def kill(server: Running, over: threading.Event, answers: Answers) -> None:
+    """Kill the server's model process now and then."""
+    chance = random.Random(0)
+    while not over.wait(chance.expovariate(1 / KILLS_EVERY)):
+        for child in psutil.Process(server.process.pid).children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+                answers.kills += 1
+
+
 def main() -> None:
     """Run the soak and print its report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--viewers", type=int, default=20)
+    parser.add_argument("--clients", type=int, default=4)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
-        process, over = psutil.Process(server.pid), threading.Event()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(make_tiny_model(Path(folder) / "tiny")) as asked,
+        running(Path(folder)) as server,
+    ):
+        over, answers = threading.Event(), Answers()
+        process, other = psutil.Process(server.pid), psutil.Process(asked.process.pid)
         counts = [Counts() for _ in range(options.viewers)]
         viewers = [
             threading.Thread(target=view, args=(server.address, seed, over, one)) for seed, one in enumerate(counts)
         ]
+        viewers += [threading.Thread(target=ask, args=(asked, seed, over, answers)) for seed in range(options.clients)]
+        viewers.append(threading.Thread(target=kill, args=(asked, over, answers)))
         for viewer in viewers:
             viewer.start()
         began, rows = time.monotonic(), []
         while (passed := time.monotonic() - began) < 60 * options.minutes:
-            rows.append((passed, process.memory_info().rss / 1e6, process.num_fds()))
+            measured = [(one.memory_info().rss / 1e6, one.num_fds()) for one in (process, other)]
+            rows.append((passed, *measured[0], *measured[1]))
             time.sleep(INTERVAL)
         over.set()
         for viewer in viewers:
             viewer.join(90)
         log = (Path(folder) / "log").read_text(errors="replace")
-    report(np.array(rows), counts, log)
+    report(np.array(rows), counts, answers, log)
 
 
-def report(rows: np.ndarray, counts: list[Counts], log: str) -> None:
-    """Print what was measured, (measurement, [seconds, MB, descriptors])."""
-    late = rows[rows[:, 0] >= WARM_UP * rows[-1, 0]]
-    fit = stats.linregress(late[:, 0] / 60, late[:, 1])
-    width = stats.t.ppf(0.975, len(late) - 2) * fit.stderr
+def report(rows: np.ndarray, counts: list[Counts], answers: Answers, log: str) -> None:
+    """Print what was measured, (measurement, [seconds, MB and descriptors of the app, the same of the server])."""
+    warm_up = max(WARM_UP * rows[-1, 0], min(60 * LEAST_WARM_UP, rows[-1, 0] / 2))
+    late = rows[rows[:, 0] >= warm_up]
     runs, visits = sum(one.runs for one in counts), sum(one.visits for one in counts)
     failures = [text for one in counts for text in one.failures]
     errors = re.findall(r"^(?:\w*Error|\w*Exception|Traceback).*", log, re.MULTILINE)
     print(f"{rows[-1, 0] / 60:.1f} minutes, {len(counts)} viewers: {visits} visits, {runs} pages, ", end="")
     print(f"{sum(one.vanished for one in counts)} vanished, {len(failures)} failures of viewers")
-    print(f"memory: {rows[0, 1]:.0f} MB at first, {late[0, 1]:.0f} after warm-up, {rows[:, 1].max():.0f} at most")
+    differing = sum(len(texts) > 1 for texts in answers.texts.values())
     print(
-        f"slope after warm-up: {fit.slope:+.2f} MB a minute (95%: {fit.slope - width:+.2f} to {fit.slope + width:+.2f})"
+        f"{answers.replies} replies of the server to {len(answers.texts)} requests, {differing} of which had more than "
+        f"one; {answers.kills} kills of its model process, {len(answers.refused)} requests refused"
     )
-    print(f"descriptors: {late[:, 2].min():.0f} to {late[:, 2].max():.0f} after warm-up")
+    print(f"warm-up: {warm_up / 60:.1f} minutes")
+    for name, column in (("app", 1), ("server", 3)):
+        memory, slope, width = rows[:, column], *trend(late[:, 0] / 60, late[:, column])
+        print(
+            f"memory of the {name}: {late[0, column]:.0f} MB after warm-up, {late[-1, column]:.0f} at the end, ", end=""
+        )
+        print(
+            f"{memory.max():.0f} at most; {slope:+.2f} MB a minute (95%: {slope - width:+.2f} to {slope + width:+.2f})"
+        )
+        first, last = np.array_split(late[:, column + 1], 2)
+        print(
+            f"descriptors of the {name}: {first.mean():.0f} in the first half after warm-up, {last.mean():.0f} in the ",
+            end="",
+        )
+        print(f"second, {late[:, column + 1].max():.0f} at most")
+    failures += answers.refused
     print(f"errors in the log: {len(errors)}")
     for text in [*dict.fromkeys(failures), *dict.fromkeys(errors)][:10]:
         print(f"  {text}")
+
+
+def trend(minutes: np.ndarray, memory: np.ndarray) -> tuple[float, float]:
+    """Return the slope, and half of its 95% interval.
+
+    Measurements that follow each other hang together, so the interval is that of means over half minutes.
+    """
+    blocks = np.floor(2 * minutes)
+    means = np.array([[minutes[blocks == n].mean(), memory[blocks == n].mean()] for n in np.unique(blocks)])
+    fit = stats.linregress(means[:, 0], means[:, 1])
+    return fit.slope, float(stats.t.ppf(0.975, max(len(means) - 2, 1)) * fit.stderr)
 
 
 if __name__ == "__main__":

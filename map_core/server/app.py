@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from map_core.server.access import Access
-from map_core.server.errors import Refusal
+from map_core.server.errors import REFUSALS, Refusal
 from map_core.server.generation_routes import generation_router
 from map_core.server.generations import Generations
 from map_core.server.http import REQUEST_ID, JsonResponse, RequestIds
@@ -87,10 +87,10 @@ def create_app(
         watch.note,
     )
     guarded = [Depends(access)]
-    app.include_router(generation_router(parser, generations), dependencies=guarded)
-    app.include_router(reward_router(parser, service, generations), dependencies=guarded)
-    app.include_router(model_router(parser.steering), dependencies=guarded)
-    app.include_router(promise_router(watch), dependencies=guarded)
+    app.include_router(generation_router(parser, generations), dependencies=guarded, responses=REFUSALS)
+    app.include_router(reward_router(parser, service, generations), dependencies=guarded, responses=REFUSALS)
+    app.include_router(model_router(parser.steering), dependencies=guarded, responses=REFUSALS)
+    app.include_router(promise_router(watch), dependencies=guarded, responses=REFUSALS)
     app.include_router(metrics_router(metrics), dependencies=guarded)
     app.include_router(status_router(service, draining))
     app.include_router(reference_router(app))
@@ -120,7 +120,10 @@ def _answer_faults(app: FastAPI) -> None:
         reasons = {404: "There is nothing at this address", 405: "This address does not take the method"}
         addresses = "POST /v1/chat/completions, /v1/completions, /v1/responses, /get_reward or GET /v1/models, /docs"
         reason = f"{reasons.get(error.status_code, error.detail)}; expected {addresses}."
-        return JsonResponse(Refusal(reason).as_json(), error.status_code, headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if headers.get("Allow") in ("GET", "HEAD"):  # two routes of one address, of which the first is asked
+            headers["Allow"] = "GET, HEAD"
+        return JsonResponse(Refusal(reason).as_json(), error.status_code, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:

@@ -36,6 +36,33 @@ class Limits:
     at_once: int = 16
 
 
+#: The form of every error, as /openapi.json describes it.
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+#: What an address may answer beside its reply: a refusal that says why, or that the server cannot answer now.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"description": meaning, "content": {"application/json": {"schema": ERROR_SCHEMA}}}
+    for status, meaning in (
+        ("4XX", "The request is not served; the message says what came, what was expected and what to do."),
+        ("5XX", "The server cannot answer: it is being stopped, or its model cannot be loaded."),
+    )
+}
+
+
 class Refusal(PaletteError):
     """A request that is not served.
 

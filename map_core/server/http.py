@@ -130,11 +130,11 @@ class RequestIds:
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-def get(router: APIRouter | FastAPI, path: str) -> Callable[[Handler], Handler]:
-    """Return a decorator that answers GET, and HEAD by the same headers."""
+def get(router: APIRouter | FastAPI, path: str, **options: Any) -> Callable[[Handler], Handler]:
+    """Return a decorator that answers GET, and HEAD by the same headers; ``options`` are those of the route for GET."""
 
     def add(handler: Handler) -> Handler:
         router.head(path, include_in_schema=False)(handler)
-        return router.get(path)(handler)
+        return router.get(path, **options)(handler)
 
     return add

@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from map_core.server.http import get
 from map_core.service.service import GenerationService
 
 #: Seconds by which answers are counted.
@@ -76,7 +77,7 @@ def metrics_router(metrics: Metrics) -> APIRouter:
     """Return the route."""
     router = APIRouter(tags=["status"])
 
-    @router.get("/metrics", include_in_schema=False)
+    @get(router, "/metrics", include_in_schema=False)
     def measured() -> Response:
         """Return all measurements."""
         return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

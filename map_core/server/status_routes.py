@@ -10,6 +10,9 @@ from fastapi import APIRouter, Response
 from map_core.server.http import JsonResponse, get
 from map_core.service.service import GenerationService
 
+#: As /openapi.json describes it.
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "The model loads, cannot be loaded, or is stopped."}}
+
 
 def status_router(service: GenerationService, draining: Callable[[], bool] | None = None) -> APIRouter:
     """Return the routes; they need no key.
@@ -30,8 +33,8 @@ def status_router(service: GenerationService, draining: Callable[[], bool] | Non
         """Say how the server is; 200 for as long as it runs."""
         return described()
 
-    @get(router, "/health/ready")
-    @get(router, "/ready")
+    @get(router, "/health/ready", responses=NOT_READY)
+    @get(router, "/ready", responses=NOT_READY)
     async def ready() -> Response:
         """Say whether a request would be answered at once: 200, or 503 while the model loads or cannot be loaded."""
         if draining is not None and draining():

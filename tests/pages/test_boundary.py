@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -64,8 +64,19 @@ def standardised(scene: Scene, palette: Palette) -> np.ndarray:
     return palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
 
 
-def attainable(scene: Scene, palette: Palette) -> bool:
-    return AttainableLevels(scene.oracle).margin(standardised(scene, palette)).attainable
+def last_true(true: Callable[[int], bool], first: int, low: int, high: int) -> int:
+    """The last whole number at which something holds, of ``low`` to ``high``: it holds below and not above."""
+    step, at = 1, min(max(first, low), high)
+    below, above = low, high + 1
+    while above - below > 1:
+        if true(at):
+            below, at = at, at + step
+        else:
+            above, at = at, at - step
+        step *= 2
+        if not below < at < above:
+            at = (below + above) // 2
+    return below
 
 
 def edges(scene: Scene, count: int, seed: int) -> Iterator[tuple[Palette, Palette]]:
@@ -78,18 +89,18 @@ def edges(scene: Scene, count: int, seed: int) -> Iterator[tuple[Palette, Palett
         for i in np.flatnonzero(rng.random(len(values)) < 0.4):
             targets[values[i]] = Target(round(float(rng.uniform(base[i], min(base[i] + 35, 99.0))), 1))
         targets[values[j]] = Target(50.0, free=True)
-        top = AttainableLevels(scene.oracle).highest(standardised(scene, Palette(ALL, targets)), j)
+        levels = AttainableLevels(scene.oracle)
+        top = levels.highest(standardised(scene, Palette(ALL, targets)), j)
         if math.isnan(top):
             continue  # the others alone cannot be had
 
         def at(tenths: int, name: str = values[j], targets: dict[str, Target] = targets) -> Palette:
             return Palette(ALL, targets | {name: Target(tenths / 10)})
 
-        tenths = math.floor(10 * scene.percentile(j, top))
-        while not attainable(scene, at(tenths)):
-            tenths -= 1
-        while tenths < 1000 and attainable(scene, at(tenths + 1)):
-            tenths += 1
+        def attainable(tenths: int, at: Callable[[int], Palette] = at, levels: AttainableLevels = levels) -> bool:
+            return levels.margin(standardised(scene, at(tenths))).attainable
+
+        tenths = last_true(attainable, math.floor(10 * scene.percentile(j, top)), 0, 1000)
         count -= 1
         yield at(tenths), at(min(tenths + 1, 1000))
 

