@@ -16,6 +16,7 @@ from pages.view.compare import (
     prompt_form,
     replies,
     reply_feed,
+    writer,
 )
 from pages.view.session import header, palette_state
 from pages.view.shell import markup
@@ -34,13 +35,14 @@ interval = reply_feed.looks(scene, running)
 header.draw_header("Listen", "The base model and your palette answer the same prompt.", heading="Listen and compare")
 first_prompt = chat.PROMPT.get() or scene.table.prompts[scene.examples[0]]
 prompt = generation.request.prompt if generation is not None else first_prompt
-pinned.draw_palettes(scene, assessment, prompt_form.candidate_count(), prompt_cohort.in_force(scene, prompt))
+steered = generator.weights_count(scene, writer.chosen(scene), prompt_form.candidate_count())
+pinned.draw_palettes(scene, assessment, steered, prompt_cohort.in_force(scene, prompt))
 
 
 def one_prompt() -> None:
     """Draw replies and what can be done with them; as a fragment again and again where the channel is not there."""
     if generation is None:
-        reply_feed.draw_empty(scene, assessment, prompt_form.candidate_count(), blind_vote.is_blind())
+        reply_feed.draw_empty(scene, assessment, steered, blind_vote.is_blind())
         return
     if running and generation.ended:
         st.rerun()

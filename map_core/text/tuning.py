@@ -46,6 +46,8 @@ OUTCOMES = {
     "overshoots": ("overshoots", "orange"),
     "unsure": ("too few replies to tell", "gray"),
 }
+#: Shares of the candidates that carry a choice, from which on a tuned model is close to a palette, or on the way.
+NEAR, FAR = 0.5, 0.2
 #: Places that a grid has, from 0 to 100.
 GRID = np.linspace(0.0, 100.0, 51)
 
@@ -204,3 +206,19 @@ def scale_sentence(wording: Wording) -> str:
         "Levels are percentiles of the original model's replies.",
         "Levels: better than so many of 100 replies of the original model.",
     )
+
+
+def proposal_sentence(name: str, ess: float, candidates: int) -> str:
+    """Say how near a tuned model is to a palette, by how many of its candidates carry the choice.
+
+    Args:
+        name: of the tuned model.
+        ess: effective sample size of the choice, from 1 to ``candidates``.
+        candidates: that there are.
+    """
+    share = (ess - 1) / (candidates - 1) if candidates > 1 else 1.0
+    if share >= NEAR:
+        return f"{name} is close to this palette: most of the candidates count."
+    if share >= FAR:
+        return f"{name} is on the way to this palette: some of the candidates count for much more than others."
+    return f"{name} is far from this palette: few of the candidates count. More of them, or the base model, would help."

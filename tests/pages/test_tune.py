@@ -177,3 +177,17 @@ def test_a_model_is_seen_and_deleted_by_whoever_made_it(ends_at_once):
 def test_names_never_lead_out_of_the_folder():
     for name in ("../kept", "a/b", "", ".", "x\ny"):
         assert find_tuned(name) is None
+
+
+def test_on_listen_a_tuned_model_is_offered_where_the_table_is_of_its_model(ends_at_once):
+    from pages.view.compare import writer
+
+    for name, sha256 in (("Kind", "aa"), ("Other", "bb")):
+        finish(name)
+        record = {"format": 1, "model": {"name": "tiny", "sha256": sha256}}
+        (tuned_folder(name) / RECORD).write_text(json.dumps(record))
+    scene = asked().scene
+    known = replace(scene, table=replace(scene.table, metadata={"model": {"name": "tiny", "sha256": "aa"}}))
+    assert writer.offered(known) == ("Kind",)
+    by_name = replace(scene, table=replace(scene.table, metadata={"model": {"name": "tiny"}}))
+    assert set(writer.offered(by_name)) == {"Kind", "Other"}

@@ -14,6 +14,7 @@ from map_core.text.tuning import (
     level_rows,
     overall_sentence,
     place_of,
+    proposal_sentence,
     value_outcomes,
 )
 from map_core.text.wording import NUMBERS, PLAIN
@@ -105,3 +106,8 @@ def test_what_it_takes_is_said_in_units_that_people_use():
 def test_the_distance_is_in_nats_for_those_who_want_numbers():
     assert distance_sentence(0.5, 0.29, NUMBERS).endswith("0.50 nats; the palette needs 0.29 nats.")
     assert "nats" not in distance_sentence(-0.1, 0.29, PLAIN)
+
+
+@pytest.mark.parametrize(("ess", "words"), [(4.2, "is close to"), (2.2, "is on the way to"), (1.1, "is far from")])
+def test_how_near_a_tuned_model_is_to_a_palette_shows_in_the_candidates_that_carry_the_choice(ess, words):
+    assert words in proposal_sentence("Kind", ess, 5)

@@ -204,6 +204,7 @@ def _draw_downloads(view: ComparisonView) -> None:
         view.columns[0].weights.by_value,
         {column.name: column.weights.by_value for column in view.columns[1:]},
         model=generator.table_model(view.scene),
+        **({"tuned": tuned} if (tuned := generator.tuned_of(view.generation)) else {}),
     )
     draw_downloads([record], "candidates")
 

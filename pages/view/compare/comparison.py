@@ -57,9 +57,13 @@ class ComparisonView:
 
     @property
     def base_place(self) -> int:
-        """The base model's candidate: its own draw; in the end another one where the palette shows the same."""
+        """The base model's candidate: its own draw; in the end another one where the palette shows the same.
+
+        Where a tuned model writes the others, there is one alone.
+        """
         place = self.place(self.choices[0])
-        return self.shown.base if place is None or not self.done else self.shown.base_beside(place)
+        only = place is None or not self.done or bool(generator.tuned_of(self.generation))
+        return self.shown.base if only or place is None else self.shown.base_beside(place)
 
 
 def is_drawn() -> bool:
@@ -72,6 +76,7 @@ def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> 
     snapshot = generation.snapshot()
     cohorts = prompt_cohort.in_force(scene, generation.request.prompt)
     candidates = generator.counted(generation.request, len(snapshot.candidates))
+    candidates = generator.weights_count(scene, generator.tuned_of(generation), candidates)
     columns = pinned.columns(scene, assessment, candidates, cohorts)
     if generator.is_owner(generation):
         scored = set(generation.request.scored)

@@ -24,13 +24,15 @@ from map_core.generation.request import GenerationRequest
 from map_core.models.endpoint import address_of, refusal_reason
 from map_core.models.files import locate, recorded_model
 from map_core.models.request_extra import recorded_request_extra
+from map_core.models.tuned import find_tuned
 from map_core.oracle import MemoryOracle
 from map_core.palettes.column_names import scored_value
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scorable_values
 from map_core.service.batch import PromptBatch
 from map_core.service.generation import Generation
-from map_core.service.service import GenerationService, shared_service
+from map_core.service.service import GenerationService, shared_generation, shared_service
 from map_core.text.generation_weights import page_note
+from pages.view.compare import writer
 from pages.view.session.scene import Scene
 from pages.view.shell import account
 from pages.view.shell.kept_keys import KeptKey
@@ -38,6 +40,8 @@ from pages.view.shell.session_keys import Key
 
 #: Whose work it is, by the id of the visitor; as long as the work is there.
 _OWNERS: WeakKeyDictionary[Generation | PromptBatch, str] = WeakKeyDictionary()
+#: The tuned model that writes the candidates of a generation.
+_TUNED: WeakKeyDictionary[Generation, str] = WeakKeyDictionary()
 
 #: The one that is shown; a reload on another page finds it again too.
 GENERATION: KeptKey[str] = KeptKey("generation", "", str, str)
@@ -82,7 +86,8 @@ def missing_model(scene: Scene) -> MissingModel | None:
 @st.cache_data(ttl=5.0, show_spinner=False)
 def _missing_model(model: str) -> MissingModel | None:
     for name in (model, DEFAULT_EMBEDDER):
-        if address_of(name):  # a model on a server; whether it answers shows when it is asked
+        # One on a server: whether it answers shows when it is asked. One that was tuned is merged by who opens it.
+        if address_of(name) or find_tuned(name):
             continue
         try:
             locate(name)
@@ -98,9 +103,14 @@ def service(scene: Scene) -> GenerationService:
     return shared_service(table_model(scene), request_extra=recorded_request_extra(scene.table.metadata))
 
 
+def service_of(scene: Scene, tuned: str) -> GenerationService:
+    """Return the process that draws candidates of a tuned model; that of the base model where none is named."""
+    return shared_service(table_model(scene), tuned=tuned) if tuned else service(scene)
+
+
 def warm_up(scene: Scene) -> None:
     """Load the models while the prompt is being written."""
-    generating = service(scene)
+    generating = service_of(scene, writer.chosen(scene))
     if generating.status().state == "stopped":
         generating.start(scored_values(scene), custom_specifications(scene))
 
@@ -180,11 +190,33 @@ def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQue
     return SteeringWeights(by_value, page_note(facts), levels)
 
 
-def submit(scene: Scene, request: GenerationRequest) -> Generation:
-    """Hand in a request, make it this viewer's generation, and return it."""
+def tuned_of(generation: Generation) -> str:
+    """Return the tuned model that writes the candidates of a generation; "" for the base model."""
+    return _TUNED.get(generation, "")
+
+
+def weights_count(scene: Scene, tuned: str, candidates: int) -> int:
+    """Return for how many candidates of the base model weights are solved.
+
+    For so many as are drawn; where a tuned model writes, for as many as the table has: the choice among its candidates
+    comes to what the weights ask for, and not to what so few of the base model's would allow.
+    """
+    return int(scene.table.candidates.max()) if tuned else candidates
+
+
+def submit(scene: Scene, request: GenerationRequest, tuned: str = "") -> Generation:
+    """Hand in a request, make it this viewer's generation, and return it.
+
+    Args:
+        scene: the table.
+        request: what is generated.
+        tuned: the tuned model that writes the candidates; "" for the base model.
+    """
     stop(scene)
-    generation = service(scene).submit(request, viewer=account.counted_as())
+    generation = service_of(scene, tuned).submit(request, viewer=account.counted_as())
     claim(generation)
+    if tuned:
+        _TUNED[generation] = tuned
     GENERATION.set(generation.id)
     READING.pop()
     return generation
@@ -198,7 +230,10 @@ def current(scene: Scene) -> Generation | None:
     try:
         generation = service(scene).generation(name)
     except InputError:
-        return None
+        try:
+            generation = shared_generation(table_model(scene), name)  # one that a tuned model writes
+        except InputError:
+            return None
     GENERATION.set(name)
     return generation
 

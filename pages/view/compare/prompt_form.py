@@ -14,7 +14,7 @@ from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
 from map_core.generation.request import GenerationRequest, Method
 from map_core.service.generation import Generation
-from pages.view.compare import chat, generator, prompt_cohort, reply_feed, reply_floor
+from pages.view.compare import chat, generator, prompt_cohort, reply_feed, reply_floor, writer
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 from pages.view.shell import wording as wordings
@@ -76,8 +76,14 @@ def build_request(
         InputError: it cannot be asked.
     """
     number, method = candidate_count(), Method(METHOD.get())
-    most = max(int(ADAPTIVE_LIMIT.get()), number) if ADAPTIVE.get() and method is Method.RESAMPLE else None
-    weights = dict(generator.steering_weights(scene, assessment, most or number, cohorts).by_value)
+    tuned, settings = writer.chosen(scene), scene.sampling
+    if tuned:  # whole replies, drawn at once over the whole vocabulary
+        method = method if method is Method.BEST else Method.RESAMPLE
+        settings = replace(settings, top_p=1.0, top_k=0)
+    race = ADAPTIVE.get() and method is Method.RESAMPLE and not tuned
+    most = max(int(ADAPTIVE_LIMIT.get()), number) if race else None
+    count = generator.weights_count(scene, tuned, most or number)
+    weights = dict(generator.steering_weights(scene, assessment, count, cohorts).by_value)
     tokens = int(LENGTH.get() or scene.reply_length)
     return GenerationRequest(
         prompt=prompt,
@@ -86,7 +92,7 @@ def build_request(
         values=generator.scored_values(scene),
         own=generator.custom_specifications(scene),
         candidates=number if most is None else min(number, RACE_BATCH),
-        settings=replace(scene.sampling, max_new_tokens=min(tokens, MAX_TOKENS)),
+        settings=replace(settings, max_new_tokens=min(tokens, MAX_TOKENS)),
         seed=seed,
         method=method,
         most_candidates=most,
@@ -124,7 +130,8 @@ def generate(scene: Scene, assessment: Assessment) -> None:
     try:
         prompt = chat.PROMPT.get()
         request = build_request(scene, assessment, prompt, seed, prompt_cohort.in_force(scene, prompt))
-        reply_feed.follow(generator.submit(scene, replace(request, history=chat.TURNS.get())))
+        request = replace(request, history=chat.TURNS.get())
+        reply_feed.follow(generator.submit(scene, request, writer.chosen(scene)))
         SEED.set(seed + 1)
     except PaletteError as error:
         remember_refusal(error)
@@ -218,12 +225,16 @@ def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generatio
 def draw_settings(scene: Scene) -> None:
     """Draw how many candidates there are, how long they are, and how one is chosen, folded."""
     with st.expander("How replies are drawn", icon=":material/settings:", key="how"):
+        writer.draw_writer(scene, CANDIDATE_COUNT, CANDIDATES)
         with st.container(horizontal=True, vertical_alignment="bottom", key="numbers"):
             draw_number_inputs(scene)
         if note := length_note(scene):
             st.html(markup.note(note))
         reply_floor.draw_control(scene)
-        _draw_method()
+        if writer.chosen(scene):
+            st.html(markup.note("Whole replies of a tuned model are drawn at once, and one is drawn by its chance."))
+        else:
+            _draw_method()
 
 
 def length_note(scene: Scene) -> str:

@@ -13,6 +13,7 @@ from map_core.generation.request import Method
 from map_core.generation.weighted_rewards import weighted_names, weighted_rewards
 from map_core.service.snapshot import GenerationSnapshot
 from map_core.text import sentences
+from map_core.text.tuning import proposal_sentence
 from map_core.text.wording import Wording, effort
 from pages.view.compare import chat, comparison, generator, prompt_form
 from pages.view.compare.comparison import ComparisonView
@@ -104,16 +105,23 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
     wording = wordings.current()
     sample = wording.pick("Effective sample size", "What it rests on")
     carry = f"{amounts.fixed(choice.ess, 1)} of {count}"
+    tuned = generator.tuned_of(view.generation)
+    even = f"among {count} candidates" if tuned else f"{sentences.chance(1 / count)} under the base"
     facts = [
-        ("Probability", sentences.chance(choice.probabilities[place]), f"{sentences.chance(1 / count)} under the base"),
+        ("Probability", sentences.chance(choice.probabilities[place]), even),
         (sample, carry, "candidates carry the choice"),
-        (wording.pick("Spent", "Effort"), *_effort(choice.kl, count, wording)),
+        (
+            wording.pick("Spent", "Effort"),
+            *((wording.distance(max(choice.kl, 0.0)), "estimated") if tuned else _effort(choice.kl, count, wording)),
+        ),
     ]
     if wording.numbers:
         error = f"± {amounts.nats(choice.error)} on the weighted reward"
         facts.append(("log Z", amounts.fixed(choice.log_z, 2), error))
     st.html(markup.facts(facts))
-    if view.done and choice.more_would_help:
+    if view.done and tuned:
+        st.html(markup.note(proposal_sentence(tuned, choice.ess, count)))
+    elif view.done and choice.more_would_help:
         st.html(markup.note("More candidates would help: too few carry this choice."))
     if column.weights.note and column.key != "aligned":  # that of today's palette stands above the prompt
         st.html(markup.note(column.weights.note))
@@ -188,7 +196,8 @@ def _draw_rewards(view: ComparisonView) -> None:
 def _draw_more(view: ComparisonView) -> None:
     """Draw as many candidates again, where that can help and there is room."""
     now = len(view.shown.candidates)
-    if view.generation.request.method is Method.BLOCKS or now >= prompt_form.MAX_DRAWN:
+    tuned = bool(generator.tuned_of(view.generation))
+    if tuned or view.generation.request.method is Method.BLOCKS or now >= prompt_form.MAX_DRAWN:
         return
     more = min(now, prompt_form.MAX_DRAWN - now)
     wanted = any(choice is not None and choice.more_would_help for choice in view.choices)

@@ -17,7 +17,7 @@ from map_core.generation.choice import Choice
 from map_core.service.snapshot import Candidate, GenerationSnapshot, Phase
 from map_core.text import sentences
 from map_core.text.reply_markup import cut_nodes
-from pages.view.compare import reply_floor
+from pages.view.compare import generator, reply_floor
 from pages.view.compare.comparison import ComparisonView
 from pages.view.compare.pinned import PaletteColumn
 
@@ -124,7 +124,7 @@ def _slot(
 
 
 def _base_slot(view: ComparisonView) -> dict[str, Any]:
-    place = view.base_place
+    place, count = view.base_place, len(view.shown.candidates)
     note = ""
     if place != view.shown.base:
         note = (
@@ -133,7 +133,8 @@ def _base_slot(view: ComparisonView) -> dict[str, Any]:
             else "Your palette's likeliest reply is the very one that was drawn for the base model, so this is another "
             "one of the base model's."
         )
-    caption = f"Candidate {place + 1}, any one of the {len(view.shown.candidates)}"
+    of = "the one that the base model wrote" if generator.tuned_of(view.generation) else f"any one of the {count}"
+    caption = f"Candidate {place + 1}, {of}"
     return _slot("base", "Base model", "", caption, view.shown.candidates[place], note)
 
 

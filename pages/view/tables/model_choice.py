@@ -29,9 +29,9 @@ MAX_LENGTH = 500
 
 
 def offered_models() -> list[str]:
-    """Models that can be chosen by everybody: those of this machine, and those that the operator names."""
+    """Models that can be chosen: those of this machine, those that the operator names, and tuned ones that are seen."""
     here = [files.name for files in model_files.installed() if files.name != model_files.DEFAULT_EMBEDDER]
-    return list(dict.fromkeys([*here, *(endpoint.listed_models() or ())]))
+    return list(dict.fromkeys([*here, *(endpoint.listed_models() or ()), *account.tables().list_tuned()]))
 
 
 def may_name_any() -> bool:
@@ -45,9 +45,14 @@ def draw_select() -> None:
         "Model",
         [*offered_models(), *([OTHER] if may_name_any() else [])],
         key=MODEL.name,
-        format_func=lambda name: name if name != OTHER else "Another model…",
-        help=f"Those on this machine, and those that whoever runs the app names in {endpoint.LISTED}.",
+        format_func=_option,
+        help=f"Those on this machine, those that whoever runs the app names in {endpoint.LISTED}, and tuned ones.",
     )
+
+
+def _option(name: str) -> str:
+    tuned = name in account.tables().list_tuned()
+    return "Another model…" if name == OTHER else f"{name}, a tuned model" if tuned else name
 
 
 def draw_details() -> None:
@@ -117,7 +122,8 @@ def likelihood_problem(check: ProbedModel) -> str:
 
 
 def _installed() -> list[str]:
-    return [files.name for files in model_files.installed()]
+    """Return the models that need no look: those of this machine, and those that were tuned here."""
+    return [*(files.name for files in model_files.installed()), *account.tables().list_tuned()]
 
 
 def _checked_model(name: str) -> ProbedModel | str:

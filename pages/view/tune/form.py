@@ -82,7 +82,7 @@ def draw_form(own: AssessedPalette) -> None:
                 "with it first, under Tables."
             )
         )
-    possible = bool(routes) and bool(command.asked_levels(asked))
+    possible = bool(routes) and bool(command.asked_levels(asked) or asked.palette.columns)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tune_start"):
         st.button(
             "See what it takes",
@@ -145,7 +145,7 @@ def _draw_palette(own: AssessedPalette) -> tuple[AssessedPalette, str]:
             st.html(markup.note(f"Prompts of {asked.scene.use_case}"), width="content")
         if chosen == 0:
             st.page_link("palette.py", label="Change", icon=":material/tune:")
-    if not command.asked_levels(asked):
+    if not command.asked_levels(asked) and not asked.palette.columns:
         st.html(markup.note("No value has a target, so there is nothing to tune. Set one on the page Set."))
     elif asked.assessment.verdict is Verdict.OUT_OF_REACH:
         st.html(markup.note("These targets are not possible together, so the nearest that are possible are tuned."))

@@ -1,0 +1,41 @@
+"""Services of tuned models: one at a time, beside that of the base model."""
+
+from __future__ import annotations
+
+import pytest
+
+from map_core.errors import InputError
+from map_core.generation.request import GenerationRequest
+from map_core.service import service as services
+from map_core.service.generation import Generation
+from map_core.service.service import shared_generation, shared_service
+
+
+@pytest.fixture(autouse=True)
+def _own_services(monkeypatch):
+    monkeypatch.setattr(services, "_shared", {})
+
+
+def test_another_tuned_model_ends_the_one_that_has_nothing_to_do():
+    base, kind = shared_service("tiny"), shared_service("tiny", tuned="Kind")
+    assert shared_service("tiny", tuned="Kind") is kind
+    assert kind is not base
+    shared_service("tiny", tuned="Funny")
+    assert [key[3] for key in services._shared] == ["", "Funny"]
+    assert shared_service("tiny") is base
+
+
+def test_a_tuned_model_that_writes_stays(monkeypatch):
+    kind = shared_service("tiny", tuned="Kind")
+    kind._running["x"] = Generation(GenerationRequest("Hi"), lambda id: None)
+    shared_service("tiny", tuned="Funny")
+    assert shared_service("tiny", tuned="Kind") is kind
+
+
+def test_a_generation_is_found_whichever_model_writes_it():
+    kind = shared_service("tiny", tuned="Kind")
+    generation = Generation(GenerationRequest("Hi"), lambda id: None)
+    kind._generations[generation.id] = generation
+    assert shared_generation("tiny", generation.id) is generation
+    with pytest.raises(InputError, match="no generation"):
+        shared_generation("other", generation.id)
