@@ -25,6 +25,7 @@ The packages from the ground up, an import never pointing upwards:
     confidence      sampling error of weights, levels and verdicts
     analysis        frontier, sensitivity, sequential alignment, baselines, drift
     groups          common palettes of several groups
+    calibration     levels in people's units, from labels
     preference      a palette found by choosing between replies
     studies         delivery and reproduction
     text, figures   results in; sentences, units and Plotly figures out

@@ -5,7 +5,18 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.core.unknown_sampling import unknown_sampling_note
-from pages.view.palette import drag_session, example, faders, numbers, plain_sliders, protect, tour, verdict, welcome
+from pages.view.palette import (
+    drag_session,
+    example,
+    faders,
+    numbers,
+    people,
+    plain_sliders,
+    protect,
+    tour,
+    verdict,
+    welcome,
+)
 from pages.view.palettes import save_form
 from pages.view.session import header, kept, live_answer, palette_state, share
 from pages.view.session.live_answer import LiveAnswer
@@ -71,6 +82,7 @@ def draw_desk() -> None:
             with st.container(key="verdict"):
                 verdict.draw_verdict(seen)
             share.draw_share_bar(scene, palette, seen.assessment, first=save_form.draw_save_popover)
+            people.draw_people(seen)
             _draw_numbers(seen)
 
 

@@ -33,7 +33,7 @@ FLOORS = (
     "analysis",
     "groups",
     "confidence",
-    "preference",
+    "calibration preference",
     "studies",
     "text",
     "figures",

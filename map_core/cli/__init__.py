@@ -37,6 +37,7 @@ COMMANDS = {
     "serve": "Serve the aligned model to programs, as OpenAI's clients speak.",
     "build": "Sample replies, score them, and write a reward table.",
     "values": "Show what each value measures and how well it separates.",
+    "people": "Say of how many replies in 100 people would say yes, from labels and scorers.",
     "train": "Train a value on replies that people labelled, and say what it is worth.",
     "tune": "Write a palette into the model's weights, and say what that came to.",
     "backup": "Copy the database and the tables, while the app runs.",

@@ -55,11 +55,20 @@ class Separation:
 
 @dataclass(frozen=True)
 class Label:
-    """What a person said of one reply, 1 or 0 by value; a value that was not judged is absent."""
+    """What a person said of one reply, 1 or 0 by value; a value that was not judged is absent.
+
+    Args:
+        prompt_id, candidate: which reply.
+        labels: by value.
+        judge: who said it; "" where nobody says.
+        chance: with which the reply was chosen to be judged among its prompt's; None for a simple random sample.
+    """
 
     prompt_id: str
     candidate: int
     labels: Mapping[str, int]
+    judge: str = ""
+    chance: float | None = None
 
 
 def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray) -> tuple[float, float, float]:
@@ -150,7 +159,10 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     for where, entry in json_records(read_text(path), path, "one a labelled reply"):
         try:
             labels = {str(name): int(label) for name, label in entry["labels"].items() if label is not None}
-            labels_read.append(Label(str(entry["prompt_id"]), int(entry["candidate"]), labels))
+            chance = entry.get("chance")
+            chosen = None if chance is None else float(chance)
+            judge = str(entry.get("judge", ""))
+            labels_read.append(Label(str(entry["prompt_id"]), int(entry["candidate"]), labels, judge, chosen))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{where} is no label ({error!r}); expected "
@@ -158,6 +170,8 @@ def read_labels(path: Path) -> tuple[Label, ...]:
             ) from error
         if bad := [name for name, label in labels.items() if label not in (0, 1)]:
             raise InputError(f"{where} labels {bad[0]} with {labels[bad[0]]}; expected 1 or 0.")
+        if chosen is not None and not 0 < chosen <= 1:
+            raise InputError(f"{where} has the chance {chosen:g}; expected a number above 0, at most 1.")
     return tuple(labels_read)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from map_core.calibration import labels_path
 from map_core.core import amounts, safe_csv
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.scoring.validation import MIN_AUC, Separation, length_correlations, read_labels, separations
+from map_core.scoring.validation import MIN_AUC, Label, Separation, length_correlations, read_labels, separations
 from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.shell import wording
@@ -29,22 +30,21 @@ class ScorerQuality:
         lengths: rank correlation of each value with the length of the reply.
         labels: labels that were read; 0 for none.
         problem: why labels that are there could not be used; "".
+        given: the labels.
     """
 
     separations: dict[str, Separation]
     lengths: dict[str, float]
     labels: int
     problem: str = ""
+    given: tuple[Label, ...] = ()
 
 
 def scorer_quality() -> ScorerQuality:
     """Return the whole table that is open, whatever the use case, measured once for all viewers."""
     path = scenes.table_path()
-    labels = path.with_suffix(".labels.jsonl")
-    if path == scenes.DEFAULT_TABLE:
-        labels = path.with_name("labels.jsonl")
     scene = scenes.load()
-    return _scorer_quality(scene.key, labels, scene.table)
+    return _scorer_quality(scene.key, labels_path(path), scene.table)
 
 
 @st.cache_resource(show_spinner="Reading the labels", max_entries=2)
@@ -54,7 +54,7 @@ def _scorer_quality(key: tuple[object, ...], labels: Path, _table: RewardTable) 
         return ScorerQuality({}, lengths, 0)
     try:
         read = read_labels(labels)
-        return ScorerQuality(separations(_table, read), lengths, len(read))
+        return ScorerQuality(separations(_table, read), lengths, len(read), given=read)
     except InputError as error:
         return ScorerQuality({}, lengths, 0, str(error))
 

@@ -21,6 +21,7 @@ from pages.view.session import scorer_cards
 from pages.view.shell import markup, wording
 from pages.view.shell.replies import draw_reply
 from pages.view.values import markup as marks
+from pages.view.values import people
 from pages.view.values.state import CustomValue, ValuesView
 
 
@@ -44,6 +45,7 @@ def draw_card(seen: ValuesView, name: str) -> None:
     profile = value_profile(table, name)
     if own is None:
         _draw_trust(name)
+        people.draw_people(seen, name)
     else:
         _draw_extremes(seen, name)
     _draw_facts(seen, name, own, profile)

@@ -1,0 +1,188 @@
+"""The share of replies that people would say yes to under weights, with an interval that counts the scorer's error.
+
+With tilt probabilities P_k of a prompt's replies, H what people say, g the calibrated scorer and pi the chance with
+which a reply was chosen to be judged,
+
+    theta_H = sum_x sum_i (P_i / pi_i) H_i / sum_x sum_i (P_i / pi_i)      labels alone
+    theta   = theta_H + omega ( mean_x sum_k P_k g_k - theta_g )           prediction-powered
+
+theta_g is theta_H with g for H. The labels correct whatever the scorer gets wrong, on the tilted distribution and not
+on the base model's; the scorer's view of every reply takes out most of the luck in which replies were labelled. g is
+cross-fit by prompt; omega is the one with the least variance. The standard error is of each prompt's influence, so it
+counts that labels of one prompt are not independent, and that the prompts are a sample.
+
+Source: Angelopoulos et al., "Prediction-powered inference", 2023 (arXiv 2301.09633) and "PPI++", 2023 (2311.01453);
+Zrnic and Candes, "Cross-prediction-powered inference", 2024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from map_core.calibration.calibrate import calibrate
+from map_core.calibration.labels import ValueLabels, labels_of_prompts, value_labels
+from map_core.core.softmax import softmax
+from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.scoring.validation import Label
+
+#: Parts into which labelled prompts are split, so that no reply is judged by a calibration that has seen its prompt.
+FOLDS = 5
+#: Labelled prompts below which nothing is said, and the probability of intervals.
+MIN_PROMPTS, LEVEL = 8, 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class PeopleLevel:
+    """A level in people's units.
+
+    Args:
+        value: its name.
+        share: of the replies that people would say yes to, 0 to 1.
+        low, high: 90% interval.
+        labels_alone: the same from labels alone.
+        labels_low, labels_high: its 90% interval.
+        scorer: the mean of the calibrated scorer, without the correction by labels.
+        power: omega, how far the scorer is used.
+        labels: labelled replies.
+        effective: effective number of labels under the weights.
+        prompts: labelled prompts.
+    """
+
+    value: str
+    share: float
+    low: float
+    high: float
+    labels_alone: float
+    labels_low: float
+    labels_high: float
+    scorer: float
+    power: float
+    labels: int
+    effective: float
+    prompts: int
+
+    @property
+    def narrower(self) -> float:
+        """By how much the interval is narrower than that of labels alone, 0 to 1."""
+        wide = self.labels_high - self.labels_low
+        return 1 - (self.high - self.low) / wide if wide > 0 else 0.0
+
+
+def tilt_probabilities(table: RewardTable, oracle: Oracle, weights: np.ndarray) -> np.ndarray:
+    """Return (reply,) probability of each reply within its prompt at weights x, in nats per standard deviation."""
+    scores = oracle.standardise(table.rewards) @ weights
+    return np.concatenate([softmax(scores[table.rows(prompt)]).probabilities for prompt in range(len(table.prompts))])
+
+
+def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weights: np.ndarray) -> PeopleLevel:
+    """Measure a level in people's units.
+
+    Args:
+        table: with the labelled replies; held-out prompts count here, as they are prompts of the same kind.
+        oracle: its base level and scale.
+        labels: of the value.
+        weights: (value,) x, in nats per standard deviation; 0 for the base model.
+
+    Raises:
+        InputError: fewer than :data:`MIN_PROMPTS` prompts are labelled, or the table is pooled.
+    """
+    if oracle.form is Form.POOLED:
+        raise InputError("People's units need several replies a prompt; most prompts of this table have one.")
+    found, group = np.unique(labels.prompts, return_inverse=True)
+    if len(found) < MIN_PROMPTS:
+        raise InputError(
+            f"{len(found)} prompts have labels of {labels.value!r}; expected {MIN_PROMPTS} at the least. Label replies "
+            "to more prompts."
+        )
+    probabilities = tilt_probabilities(table, oracle, weights)
+    j = table.index(labels.value)
+    standardised = (table.rewards[:, j] - oracle.base[j]) / oracle.scale[j]
+    said, everywhere = _cross_fit(standardised, labels, group)
+    by_prompt = np.add.reduceat(probabilities * everywhere, table.offsets[:-1])
+    counts = np.ones(len(table.prompts)) if not table.weights.size else table.weights
+    w = counts[labels.prompts] * probabilities[labels.rows] / labels.chances
+
+    def ratio(of: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return sum w of / sum w, and each labelled prompt's influence on it."""
+        mass = np.bincount(group, w)
+        theta = float(w @ of / w.sum())
+        return theta, (np.bincount(group, w * of) - theta * mass) / w.sum()
+
+    theta_h, influence_h = ratio(labels.shares)
+    theta_g, influence_g = ratio(said)
+    scorer = float(counts @ by_prompt / counts.sum())
+    labelled = np.zeros(len(table.prompts))
+    labelled[found] = influence_h
+    control = counts * (by_prompt - scorer) / counts.sum()
+    control[found] -= influence_g
+    spread = float(control @ control)
+    power = float(np.clip(-(labelled @ control) / spread, 0.0, 1.5)) if spread > 0 else 0.0
+    share = theta_h + power * (scorer - theta_g)
+    count = len(found)
+    width = student.ppf((1 + LEVEL) / 2, count - 1) * np.sqrt(count / (count - 1))
+    half, half_labels = (float(width * np.linalg.norm(i)) for i in (labelled + power * control, labelled))
+    return PeopleLevel(
+        value=labels.value,
+        share=_inside(share),
+        low=_inside(share - half),
+        high=_inside(share + half),
+        labels_alone=_inside(theta_h),
+        labels_low=_inside(theta_h - half_labels),
+        labels_high=_inside(theta_h + half_labels),
+        scorer=scorer,
+        power=power,
+        labels=len(labels.rows),
+        effective=float(w.sum() ** 2 / (w @ w)),
+        prompts=count,
+    )
+
+
+def people_levels(
+    table: RewardTable, oracle: Oracle, labels: Sequence[Label], weights: np.ndarray, only: str = ""
+) -> tuple[dict[str, tuple[PeopleLevel, PeopleLevel]], dict[str, str]]:
+    """Measure every value that is labelled, under the base model and under weights.
+
+    Args:
+        table: a table, or a part of one; labels of other prompts do not count.
+        oracle: its base level and scale.
+        labels: of the whole table's replies.
+        weights: (value,) x, in nats per standard deviation.
+        only: one value; every value that is labelled by default.
+
+    Returns:
+        By value, the base model's level and that under the weights; and by value that is labelled, why there is none.
+    """
+    given = labels_of_prompts(table, labels)
+    levels, problems = {}, {}
+    for value in (only,) if only else table.values:
+        if any(value in label.labels for label in given):
+            try:
+                of_value = value_labels(table, given, value)
+                base = people_level(table, oracle, of_value, np.zeros(len(table.values)))
+                levels[value] = (base, people_level(table, oracle, of_value, weights))
+            except InputError as error:
+                problems[value] = str(error)
+    return levels, problems
+
+
+def _inside(share: float) -> float:
+    return min(max(float(share), 0.0), 1.0)
+
+
+def _cross_fit(standardised: np.ndarray, labels: ValueLabels, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return g of labelled replies by fits that have not seen their prompt, and the mean of these fits everywhere."""
+    folds = group % FOLDS
+    said, everywhere = np.zeros(len(labels.rows)), np.zeros(len(standardised))
+    for fold in range(FOLDS):
+        out = folds == fold
+        fitted = calibrate(standardised[labels.rows[~out]], labels.shares[~out], labels.prompts[~out])
+        said[out] = fitted.probability(standardised[labels.rows[out]])
+        everywhere += fitted.probability(standardised) / FOLDS
+    return said, everywhere

@@ -1,0 +1,85 @@
+"""What people said of a table's replies, value by value.
+
+Constraint: several judges of one reply count as their mean; a value that a label leaves out was not judged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import DEFAULT_TABLE
+from map_core.errors import InputError
+from map_core.scoring.validation import Label, label_rows
+
+
+def labels_path(table: Path) -> Path:
+    """Return where the labels of a table's replies are: TABLE.labels.jsonl beside TABLE.parquet."""
+    return table.with_name("labels.jsonl") if table == DEFAULT_TABLE else table.with_suffix(".labels.jsonl")
+
+
+def labels_of_prompts(table: RewardTable, labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Return the labels of replies to the prompts of a part of the table."""
+    known = set(table.prompt_ids)
+    return tuple(label for label in labels if label.prompt_id in known)
+
+
+@dataclass(frozen=True, eq=False)
+class ValueLabels:
+    """The labels of one value.
+
+    Args:
+        value: its name.
+        rows: (reply,) rows of the table that were judged, ascending.
+        shares: (reply,) share of the judges who say yes, 0 to 1.
+        prompts: (reply,) number of the prompt that each answers.
+        chances: (reply,) chance with which each reply was chosen to be judged among those of its prompt, above 0.
+    """
+
+    value: str
+    rows: np.ndarray
+    shares: np.ndarray
+    prompts: np.ndarray
+    chances: np.ndarray
+
+    @property
+    def prompt_count(self) -> int:
+        """Number of prompts with a label: the independent evidence."""
+        return len(np.unique(self.prompts))
+
+
+def value_labels(table: RewardTable, labels: Sequence[Label], value: str) -> ValueLabels:
+    """Collect the labels of one value.
+
+    A label without a chance counts as one of a simple random sample of its prompt's replies.
+
+    Raises:
+        InputError: the table lacks the value or a reply, no label names the value, or all labels are equal.
+    """
+    table.index(value)
+    given: dict[int, list[int]] = defaultdict(list)
+    chosen: dict[int, float] = {}
+    for row, label in zip(label_rows(table, labels), labels, strict=True):
+        if value in label.labels:
+            given[row].append(label.labels[value])
+            if label.chance is not None:
+                chosen[row] = label.chance
+    if not given:
+        raise InputError(f"No label says anything of {value!r}. Label some replies of this table with it.")
+    rows = np.array(sorted(given), dtype=np.int64)
+    shares = np.array([float(np.mean(given[int(row)])) for row in rows])
+    if np.ptp(shares) == 0:
+        raise InputError(
+            f"All {len(rows)} labels of {value!r} are {shares[0]:g}, so nothing tells which rewards people say yes to. "
+            "Label replies of both kinds."
+        )
+    prompts = np.searchsorted(table.offsets, rows, side="right") - 1
+    judged = np.bincount(prompts, minlength=len(table.prompts))
+    plain = judged[prompts] / table.candidates[prompts]
+    chances = np.array([chosen.get(int(row), share) for row, share in zip(rows, plain, strict=True)])
+    return ValueLabels(value, rows, shares, prompts, chances)

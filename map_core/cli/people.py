@@ -1,0 +1,131 @@
+"""``python -m map_core people``: levels in people's units, from labels and the scorers together."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.calibration import (
+    PeopleLevel,
+    judge_agreement,
+    labels_needed,
+    next_labels,
+    people_levels,
+    value_labels,
+    with_people_columns,
+)
+from map_core.calibration.labels import labels_of_prompts, labels_path
+from map_core.cli.inputs import open_table, read_palettes
+from map_core.cli.options import table_options, target_options
+from map_core.cli.output import print_json
+from map_core.data import table_format
+from map_core.data.shown_replies import shown_reply
+from map_core.errors import InputError
+from map_core.feasibility import assess
+from map_core.scoring.validation import Label, read_labels
+from map_core.text import people as texts
+
+
+@click.command()
+@table_options
+@target_options
+@click.option(
+    "--labels", type=click.Path(path_type=Path), help="JSON lines; TABLE.labels.jsonl beside TABLE.parquet by default."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write the table with a calibrated value NAME_people each."
+)
+@click.option("--next", "wanted", metavar="NAME", help="Print the replies to label next for this value, JSON lines.")
+@click.option("--prompts", type=click.IntRange(min=1), default=10, show_default=True, help="Of how many prompts.")
+def people(
+    table: Path,
+    form: str | None,
+    use_case: str | None,
+    as_json: bool,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    labels: Path | None,
+    out: Path | None,
+    wanted: str | None,
+    prompts: int,
+) -> None:
+    """Say of how many replies in 100 people would say yes, today and with a palette.
+
+    Labels correct whatever the scorers get wrong on the palette's own replies; the scorers narrow the interval.
+    Without --target, of the base model.
+
+    \b
+    Examples:
+      python -m map_core people --target kindness=p70 --target humor=+0.3sd
+      python -m map_core people mine.parquet --labels mine.labels.jsonl --out calibrated.parquet
+      python -m map_core solve calibrated.parquet --target kindness_people=0.8
+      python -m map_core people --target kindness=p70 --next kindness > to_label.jsonl
+    A line of the labels; judge and chance may be left out:
+      {"prompt_id": "support-01", "candidate": 3, "labels": {"humor": 0}, "judge": "anna", "chance": 0.4}
+    """  # noqa: D301
+    path = labels or labels_path(table)
+    if not path.is_file():
+        raise click.UsageError(f"There are no labels at {path}. Give them with --labels.")
+    opened = open_table(table, use_case, form)
+    given = labels_of_prompts(opened.table, read_labels(path))
+    if not given:
+        raise click.UsageError(f"No label of {path} is of a prompt of this table.")
+    if out is not None:
+        labelled = [value for value in opened.table.values if any(value in label.labels for label in given)]
+        chosen = [value_labels(opened.table, given, value) for value in labelled]
+        table_format.save(with_people_columns(opened.table, opened.oracle, chosen), out)
+        click.echo(f"{out}: {', '.join(f'{value}_people' for value in labelled)}", err=True)
+        return
+    weights = np.zeros(len(opened.table.values))
+    if pairs or targets_file is not None:
+        opened, palettes = read_palettes(opened, pairs, targets_file)
+        if len(palettes) > 1:
+            raise click.UsageError(f"--targets-file has {len(palettes)} palettes; expected one.")
+        found = assess(opened.oracle, palettes[0].targets)
+        if found.solution is None:
+            raise InputError("These targets are not possible together; see `nearest` for those that are.")
+        weights = found.solution.weights
+    if wanted is not None:
+        of_value = value_labels(opened.table, given, wanted)
+        for request in next_labels(opened.table, opened.oracle, of_value, weights, prompts):
+            prompt = opened.table.prompt_ids.index(request.prompt_id)
+            reply = shown_reply(opened.table, int(opened.table.offsets[prompt]) + request.candidate)
+            texts_of = {"prompt": opened.table.prompts[prompt], "reply": reply} if opened.table.replies else {}
+            click.echo(json.dumps(asdict(request) | {"labels": {wanted: None}} | texts_of))
+        return
+    levels, problems = people_levels(opened.table, opened.oracle, given, weights)
+    if as_json:
+        print_json({name: _described(base, now, given) for name, (base, now) in levels.items()})
+    else:
+        _print(opened.table.values, levels)
+    for problem in problems.values():
+        click.echo(problem, err=True)
+
+
+def _described(base: PeopleLevel, now: PeopleLevel, labels: tuple[Label, ...]) -> dict[str, Any]:
+    """Return a value's levels as plain JSON values."""
+    content = {"base": asdict(base) | {"narrower": base.narrower}, "palette": asdict(now) | {"narrower": now.narrower}}
+    content["labels_needed"] = {"within_3": labels_needed(now, 0.03)}
+    try:
+        agreement = asdict(judge_agreement(labels, now.value))
+    except InputError:  # one judge
+        return content
+    numbers = {name: None if isinstance(n, float) and math.isnan(n) else n for name, n in agreement.items()}
+    return content | {"judges": numbers}
+
+
+def _print(values: tuple[str, ...], levels: dict[str, tuple[PeopleLevel, PeopleLevel]]) -> None:
+    click.echo(texts.explanation())
+    head = (*texts.COLUMNS, "Narrower than labels alone")
+    rows = [cells for _, cells in texts.level_rows(levels, values, values)]
+    narrower = [f"{100 * levels[value][1].narrower:.0f}%" for value in values if value in levels]
+    lines = [head, *((*cells, text) for cells, text in zip(rows, narrower, strict=True))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,93 @@
+"""Levels in people's units, as sentences: of 100 replies, how many would people say yes to.
+
+Constraint: plain text; every figure is one that was measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from map_core.calibration import JudgeAgreement, PeopleLevel, labels_needed
+from map_core.core import amounts
+from map_core.text import sentences
+
+#: The head of the table of levels; its rows are those of :func:`level_rows`.
+COLUMNS = ("Value", "Today", "With your palette", "Labels")
+#: Half of an interval, in replies of 100, that is called close enough.
+CLOSE = 3
+
+
+def of_hundred(level: PeopleLevel) -> str:
+    """Word a level with its interval.
+
+    Example:
+        >>> of_hundred(PeopleLevel("kindness", 0.74, 0.66, 0.81, 0.7, 0.6, 0.8, 0.73, 1.0, 410, 200.0, 40))
+        '74 (66 to 81)'
+    """
+    middle, low, high = (amounts.fixed(100 * end) for end in (level.share, level.low, level.high))
+    return f"{middle} ({low} to {high})"
+
+
+def level_rows(
+    levels: Mapping[str, tuple[PeopleLevel, PeopleLevel]], values: Sequence[str], names: Sequence[str]
+) -> list[tuple[int, tuple[str, ...]]]:
+    """Return (position, cells) of each value that is measured, see :data:`COLUMNS`."""
+    return [
+        (
+            j,
+            (
+                sentences.capitalised(names[j]),
+                of_hundred(levels[value][0]),
+                of_hundred(levels[value][1]),
+                f"{levels[value][1].labels} of {levels[value][1].prompts} prompts",
+            ),
+        )
+        for j, value in enumerate(values)
+        if value in levels
+    ]
+
+
+def explanation() -> str:
+    """Return what the figures are."""
+    return (
+        "Of 100 replies, how many would people say yes to? People labelled some replies; the scorer fills in the rest, "
+        "and the labels correct what it gets wrong. In brackets, where the figure lies nine times in ten."
+    )
+
+
+def value_sentences(name: str, base: PeopleLevel, now: PeopleLevel) -> tuple[str, ...]:
+    """Return what people say of one value, and what more labels would do.
+
+    Args:
+        name: of the value, as it reads within a sentence.
+        base: under the base model.
+        now: under the palette.
+    """
+    texts = [
+        f"Of 100 replies, people would say yes to {of_hundred(now)} for {name} with your palette; today to "
+        f"{of_hundred(base)}.",
+    ]
+    if now.narrower > 0.01:
+        texts.append(
+            f"With the scorer's help the range is {amounts.percent(now.narrower)} narrower than from the "
+            f"{now.labels} labels alone."
+        )
+    more = labels_needed(now, CLOSE / 100)
+    texts.append(
+        f"About {amounts.rounded_up(more)} more labels would bring it to within {CLOSE} of 100."
+        if more
+        else f"It is known to within {CLOSE} of 100."
+    )
+    return tuple(texts)
+
+
+def judges_sentence(agreement: JudgeAgreement) -> str:
+    """Return how far judges agree, in one sentence."""
+    agreed = amounts.percent(agreement.observed)
+    text = f"{len(agreement.judges)} people judged {agreement.replies} replies in common and agreed on {agreed}"
+    if math.isnan(agreement.kappa):
+        return f"{text}, always with the same answer, so nothing tells whether that is chance."
+    interval = f" ({amounts.fixed(agreement.low, 2)} to {amounts.fixed(agreement.high, 2)})"
+    beyond = "" if math.isnan(agreement.low) else interval
+    return f"{text}; beyond chance (kappa): {amounts.fixed(agreement.kappa, 2)}{beyond}."

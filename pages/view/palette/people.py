@@ -1,0 +1,43 @@
+"""Measured by people: of 100 replies, how many people would say yes to, today and with the palette.
+
+Constraint: computed when it is opened; labels are those of the open table, of the use case that is looked at.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.calibration import labels_path, people_levels
+from map_core.core.types import Verdict
+from map_core.text import people as texts
+from pages.view.session import scene as scenes
+from pages.view.session import scorer_cards
+from pages.view.session.live_answer import LiveAnswer
+from pages.view.shell import markup
+
+
+def draw_people(live: LiveAnswer) -> None:
+    """Draw the box; nothing for a table without labels."""
+    if not labels_path(scenes.table_path()).is_file():
+        return
+    box = st.expander("Measured by people", key="people_box", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        scene = live.scene
+        quality = scorer_cards.scorer_quality()
+        levels, problems = people_levels(scene.table, scene.oracle, quality.given, live.weights)
+        if not levels:
+            st.html(
+                markup.note(
+                    quality.problem or next(iter(problems.values()), "No label is of a prompt of this use case.")
+                )
+            )
+            return
+        st.html(markup.note(texts.explanation()))
+        rows = texts.level_rows(levels, scene.table.values, scene.names)
+        head = list(texts.COLUMNS)
+        if live.assessment.verdict is Verdict.OUT_OF_REACH:
+            head[2] = "With the nearest palette"
+        st.html(markup.levels_table(head, rows, wide=True, theme=scene.theme))
+        st.page_link("values.py", label="What to label next", icon=":material/label:")

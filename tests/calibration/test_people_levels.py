@@ -1,0 +1,218 @@
+"""Levels in people's units: cases by hand, an independent fit, laws, a small simulation, and bad input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import t as student
+
+from map_core.calibration import (
+    ValueLabels,
+    calibrate,
+    labels_needed,
+    next_labels,
+    people_level,
+    people_levels,
+    value_labels,
+    with_people_columns,
+)
+from map_core.calibration.delivered import tilt_probabilities
+from map_core.calibration.next_labels import inclusion_chances
+from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.scoring.validation import Label, read_labels
+from tests.tables import make_table
+
+TABLE = make_table(prompts=40, candidates=16)
+ORACLE = MemoryOracle.of(TABLE)
+HUMOR = TABLE.index("humor")
+WEIGHTS = np.array([0.5, 0.0, 0.8, 0.0])
+
+
+def people(seed: int = 0, slope: float = 2.0) -> np.ndarray:
+    """(reply,) what people say of each reply: by humor, and by positivity, which the scorer does not hear."""
+    z = ORACLE.standardise(TABLE.rewards)
+    return (np.random.default_rng(seed).random(len(z)) < expit(slope * z[:, HUMOR] + 0.5 * z[:, 3])).astype(float)
+
+
+def labelled(said: np.ndarray, rng: np.random.Generator, prompts: int = 20, each: int = 6) -> ValueLabels:
+    """Labels of some replies to some prompts, both drawn at random."""
+    chosen = np.sort(rng.choice(40, prompts, replace=False))
+    rows = np.concatenate([prompt * 16 + np.sort(rng.choice(16, each, replace=False)) for prompt in chosen])
+    return ValueLabels("humor", rows, said[rows], rows // 16, np.full(len(rows), each / 16))
+
+
+def as_labels(labels: ValueLabels) -> list[Label]:
+    return [
+        Label(TABLE.prompt_ids[row // 16], row % 16, {"humor": int(share)})
+        for row, share in zip(labels.rows.tolist(), labels.shares, strict=True)
+    ]
+
+
+def test_labels_alone_by_hand():
+    # Eight prompts of two replies, all labelled: 2 of 2 yes once, 1 of 2 seven times.
+    table = RewardTable(
+        ("kind",),
+        np.tile([[0.0], [1.0]], (8, 1)),
+        np.arange(9) * 2,
+        *(tuple(f"{name}{i}" for i in range(8)) for name in ("p", "prompt", "use")),
+    )
+    shares = np.tile([0.0, 1.0], 8)
+    shares[0] = 1.0
+    labels = ValueLabels("kind", np.arange(16), shares, np.arange(16) // 2, np.ones(16))
+    level = people_level(table, MemoryOracle.of(table), labels, np.zeros(1))
+    assert level.labels_alone == pytest.approx(9 / 16)
+    influences = np.array([1 - 9 / 16, *[0.5 - 9 / 16] * 7]) / 8
+    half = student.ppf(0.95, 7) * np.sqrt(8 / 7) * np.linalg.norm(influences)
+    assert half == pytest.approx(0.118412, abs=1e-6)
+    assert (level.labels_low, level.labels_high) == pytest.approx((9 / 16 - half, 9 / 16 + half))
+    assert level.effective == pytest.approx(16)
+
+
+def test_the_tilt_by_hand():
+    table = RewardTable(("kind",), np.array([[0.0], [1.0]]), np.array([0, 2]), ("p",), ("prompt",), ("use",))
+    oracle = MemoryOracle.of(table)  # z is -1 and 1
+    assert tilt_probabilities(table, oracle, np.array([np.log(3) / 2])) == pytest.approx([0.25, 0.75])
+
+
+def test_the_calibration_is_the_maximum_that_scipy_finds():
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=80)
+    y = (rng.random(80) < expit(1 + 1.5 * z)).astype(float)
+
+    def lost(beta: np.ndarray) -> float:
+        odds = beta[0] + beta[1] * z
+        return float(np.logaddexp(0, odds).sum() - y @ odds + beta @ beta / 50)
+
+    fitted = calibrate(z, y, np.arange(80) // 4)
+    assert [fitted.intercept, fitted.slope] == pytest.approx(minimize(lost, [0, 0], tol=1e-12).x, abs=1e-4)
+    low, high = fitted.interval(np.linspace(-2, 2, 9))
+    middle = fitted.probability(np.linspace(-2, 2, 9))
+    assert (np.diff(middle) > 0).all()
+    assert ((low < middle) & (middle < high)).all()
+
+
+def test_labels_against_the_scorer_make_it_constant_and_separated_ones_stay_finite():
+    z = np.linspace(-1, 1, 20)
+    against = calibrate(z, (z < 0).astype(float), np.arange(20))
+    assert against.slope == 0
+    assert against.probability(z) == pytest.approx(0.5, abs=1e-3)
+    assert 0 < calibrate(z, (z > 0).astype(float), np.arange(20)).slope < 50
+
+
+def test_a_scorer_that_says_nothing_changes_nothing():
+    flat = replace(TABLE, rewards=np.where(np.arange(4) == HUMOR, 1.0, TABLE.rewards))
+    labels = labelled(people(), np.random.default_rng(0))
+    level = people_level(flat, MemoryOracle.of(flat), labels, np.zeros(4))
+    assert level.share == pytest.approx(level.labels_alone)
+    assert level.high - level.low == pytest.approx(level.labels_high - level.labels_low, rel=1e-3)
+
+
+def test_intervals_hold_the_truth_and_are_narrower_than_of_labels_alone():
+    said, held, widths, errors = people(), [], [], []
+    truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ said) / 40
+    rng = np.random.default_rng(5)
+    for _ in range(80):
+        level = people_level(TABLE, ORACLE, labelled(said, rng), WEIGHTS)
+        held.append(level.low <= truth <= level.high)
+        widths.append((level.high - level.low, level.labels_high - level.labels_low))
+        errors.append((level.share - truth, level.labels_alone - truth))
+    assert np.mean(held) > 0.85
+    narrow, wide = np.mean(widths, axis=0)
+    assert narrow < 0.8 * wide
+    spread, spread_labels = np.std(errors, axis=0)
+    assert spread < 0.85 * spread_labels
+    assert abs(np.mean(errors, axis=0)[0]) < 4 * spread / np.sqrt(80)
+
+
+def test_labels_drawn_by_influence_are_weighed_rightly():
+    said, errors = people(), []
+    truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ said) / 40
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        first = labelled(said, rng, prompts=8)
+        asked = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=30, seed=seed)
+        rows = np.array([TABLE.prompt_ids.index(one.prompt_id) * 16 + one.candidate for one in asked])
+        assert not set(rows // 16) & set(first.prompts)
+        chances = np.array([one.chance for one in asked])
+        level = people_level(TABLE, ORACLE, ValueLabels("humor", rows, said[rows], rows // 16, chances), WEIGHTS)
+        errors.append(level.share - truth)
+    assert abs(np.mean(errors)) < 4 * np.std(errors) / np.sqrt(40) + 0.01
+    assert np.std(errors) < 0.06
+
+
+@pytest.mark.parametrize("wanted", [1, 3, 10, 40])
+def test_chances_add_up_and_none_is_above_one(wanted: int):
+    sizes = np.random.default_rng(0).exponential(size=40) ** 3
+    chances = inclusion_chances(sizes, wanted)
+    assert chances.sum() == pytest.approx(wanted)
+    assert ((chances > 0) & (chances <= 1)).all()
+    assert inclusion_chances(np.array([1.0, 1.0, 2.0, 8.0]), 2) == pytest.approx([0.25, 0.25, 0.5, 1.0])
+    assert inclusion_chances(np.zeros(4), 2) == pytest.approx([0.5] * 4)
+
+
+def test_more_labels_for_a_narrower_interval():
+    level = people_level(TABLE, ORACLE, labelled(people(), np.random.default_rng(0)), WEIGHTS)
+    half = (level.high - level.low) / 2
+    assert labels_needed(level, half / 2) == pytest.approx(3 * level.labels, abs=1)
+    assert labels_needed(level, 2 * half) == 0
+
+
+def test_a_calibrated_column_is_a_value_like_another():
+    labels = labelled(people(), np.random.default_rng(0))
+    table = with_people_columns(TABLE, ORACLE, [labels])
+    assert table.values[-1] == "humor_people"
+    column = table.rewards[:, -1]
+    assert ((column > 0) & (column < 1)).all()
+    assert (np.argsort(column) == np.argsort(TABLE.rewards[:, HUMOR])).all()
+    with pytest.raises(InputError, match="already"):
+        with_people_columns(table, MemoryOracle.of(table), [labels])
+
+
+def test_all_values_of_a_part_of_a_table():
+    labels = as_labels(labelled(people(), np.random.default_rng(0), prompts=30))
+    levels, problems = people_levels(TABLE, ORACLE, labels, WEIGHTS)
+    assert set(levels) == {"humor"}
+    assert not problems
+    base, now = levels["humor"]
+    assert now.share > base.share
+    part = TABLE.take(range(6))
+    levels, problems = people_levels(part, MemoryOracle.of(part), labels, WEIGHTS)
+    assert not levels
+    assert "expected 8" in problems["humor"]
+
+
+def test_judges_of_one_reply_count_as_their_mean(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    path.write_text(
+        '{"prompt_id": "p00", "candidate": 1, "labels": {"humor": 1}, "judge": "anna"}\n'
+        '{"prompt_id": "p00", "candidate": 1, "labels": {"humor": 0}, "judge": "ben"}\n'
+        '{"prompt_id": "p01", "candidate": 2, "labels": {"humor": 1}, "chance": 0.3}\n'
+    )
+    labels = value_labels(TABLE, read_labels(path), "humor")
+    assert labels.rows.tolist() == [1, 18]
+    assert labels.shares.tolist() == [0.5, 1.0]
+    assert labels.chances.tolist() == [1 / 16, 0.3]
+    path.write_text('{"prompt_id": "p00", "candidate": 1, "labels": {"humor": 1}, "chance": 1.5}')
+    with pytest.raises(InputError, match=r"chance 1\.5"):
+        read_labels(path)
+
+
+def test_bad_labels_are_refused_with_a_sentence():
+    labels = labelled(people(), np.random.default_rng(0))
+    with pytest.raises(InputError, match="No label says anything of 'positivity'"):
+        value_labels(TABLE, as_labels(labels), "positivity")
+    with pytest.raises(InputError, match="nothing tells which rewards"):
+        value_labels(TABLE, [Label("p00", 0, {"humor": 1}), Label("p01", 0, {"humor": 1})], "humor")
+    with pytest.raises(InputError, match="nothing tells which rewards"):
+        value_labels(TABLE, [Label("p00", 0, {"humor": 1})], "humor")
+    with pytest.raises(InputError, match="two at the least"):
+        calibrate(np.zeros(1), np.zeros(1), np.zeros(1))
+    with pytest.raises(InputError, match="several replies a prompt"):
+        people_level(TABLE, MemoryOracle.of(TABLE, Form.POOLED), labels, WEIGHTS)

@@ -1,0 +1,68 @@
+"""``people`` on the command line: levels, the calibrated table, and what to label next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core.cli import main
+from map_core.data import table_format
+from tests.tables import make_table
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    made = make_table(prompts=20, candidates=16)
+    path = tmp_path / "table.parquet"
+    table_format.save(made, path)
+    rng = np.random.default_rng(0)
+    lines = [
+        json.dumps(
+            {
+                "prompt_id": made.prompt_ids[row // 16],
+                "candidate": row % 16,
+                "labels": {"humor": int(made.rewards[row, 2] > rng.normal(2, 1))},
+                "judge": judge,
+            }
+        )
+        for row in range(0, 12 * 16, 2)
+        for judge in ("anna", "ben")
+    ]
+    (tmp_path / "table.labels.jsonl").write_text("\n".join(lines))
+    return path
+
+
+def test_levels_today_and_with_a_palette(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["people", str(table), "--target", "humor=p75", "--json"]) == 0
+    humor = json.loads(capsys.readouterr().out)["humor"]
+    assert humor["palette"]["share"] > humor["base"]["share"]
+    assert humor["palette"]["low"] < humor["palette"]["share"] < humor["palette"]["high"]
+    assert set(humor["judges"]["judges"]) == {"anna", "ben"}
+    assert main(["people", str(table), "--target", "humor=p75"]) == 0
+    assert "96 of 12 prompts" in capsys.readouterr().out
+
+
+def test_the_calibrated_table_can_have_targets(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "calibrated.parquet"
+    assert main(["people", str(table), "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["solve", str(out), "--target", "humor_people=0.6", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["levels"]["humor_people"] == pytest.approx(0.6)
+
+
+def test_what_to_label_next_is_of_new_prompts(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["people", str(table), "--next", "humor", "--prompts", "3"]) == 0
+    asked = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {one["prompt_id"] for one in asked} <= {f"p{number}" for number in range(12, 20)}
+    assert all(0 < one["chance"] <= 1 and one["labels"] == {"humor": None} and one["reply"] for one in asked)
+
+
+def test_without_labels_it_says_where_they_are_looked_for(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "table.labels.jsonl").unlink()
+    assert main(["people", str(table)]) == 2
+    assert "There are no labels at" in capsys.readouterr().err
