@@ -26,6 +26,8 @@ COMMANDS = {
     "sensitivity": "Show what each target costs, and what moves when it is moved.",
     "confidence": "Put error bars on weights, levels and the verdict.",
     "certify": "Show on new prompts that a palette keeps its targets.",
+    "compare": "Hold palettes or models against each other on the same prompts, and rank by votes.",
+    "preferences": "Write a palette as pairs of chosen and rejected replies, for trainers.",
     "sequence": "Align one value after another, beside all at once.",
     "groups": "Find a common palette for several groups, or compare two tables.",
     "baselines": "Compare a palette with weights that are picked without solving.",

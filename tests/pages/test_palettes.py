@@ -247,6 +247,17 @@ def test_side_by_side_shows_levels_cost_and_a_reply_of_the_table(page, table):
     assert [one.name for one in page.session_state["pinned"]] == ["Palette 1"]
 
 
+def test_head_to_head_with_the_base_model_and_with_a_pinned_palette(page):
+    press(view(page, "presets"), "preset_pin_0")
+    view(page, "beside")
+    against = page.selectbox(key="head_to_head_against")
+    assert against.options == ["More helpfulness", "The base model"]
+    settled(against.set_value("The base model").run())
+    text = said(page)
+    assert "prompts that both answer, your palette is" in text
+    assert "Yours is better" in text
+
+
 def test_the_reply_of_a_palette_is_the_likeliest_under_its_weights(page, table):
     extreme = Palette(ALL, {name: Target(90.0 if name == "humor" else 50.0, free=name != "humor") for name in VALUES})
     put(page, extreme, "Set.")

@@ -13,6 +13,7 @@ from map_core.text import sentences
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
+from pages.view.palettes.head_to_head import draw_head_to_head
 from pages.view.session import header as verdicts
 from pages.view.session import palette_cache, palette_state
 from pages.view.session import scene as scenes
@@ -53,6 +54,7 @@ def draw_side_by_side(own: AssessedPalette) -> None:
         alt=f"What {sentences.listed([name for name, _ in named])} give of each value, a row a value. "
         "The same in words below.",
     )
+    draw_head_to_head(named)
     with st.expander("In words"):
         for sentence in summary(columns, units):
             st.text(sentence)

@@ -1,0 +1,43 @@
+"""Words on two palettes that answer the same prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from map_core.studies.head_to_head import PairedComparison
+from map_core.text import sentences
+
+
+def comparison_sentence(found: PairedComparison, names: Sequence[str]) -> str:
+    """Say where either is better beyond doubt, in one or two sentences.
+
+    Args:
+        found: this viewer's palette first.
+        names: of the values, as people read them.
+    """
+    better, worse = (
+        [names[j] for j in np.flatnonzero(sure).tolist()] for sure in (found.wins.low > 0.5, found.wins.high < 0.5)
+    )
+    parts = [f"better on {sentences.listed(better)}"] if better else []
+    parts += [f"worse on {sentences.listed(worse)}"] if worse else []
+    said = " and ".join(parts) if parts else "neither better nor worse on any value, as far as these prompts can tell"
+    return f"On {found.prompts} prompts that both answer, your palette is {said}."
+
+
+def comparison_rows(found: PairedComparison, names: Sequence[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header and (position, cells) of each value, in cases out of 100; equal replies count half."""
+    rows = [
+        (
+            j,
+            [
+                sentences.capitalised(names[j]),
+                f"{100 * found.wins.estimate[j]:.0f}",
+                f"{100 * found.wins.low[j]:.0f} to {100 * found.wins.high[j]:.0f}",
+                f"{100 * found.ties[j]:.0f}",
+            ],
+        )
+        for j in range(len(found.values))
+    ]
+    return ["Out of 100 cases", "Yours is better", "95% sure between", "Both the same"], rows

@@ -1,0 +1,116 @@
+"""Palettes against each other: by hand, against enumeration, laws, and the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from map_core.cli import main
+from map_core.data.table_format import save
+from map_core.errors import InputError
+from map_core.studies.head_to_head import Contender, compare, compare_all, read_answers, table_contender
+from tests.tables import make_table
+
+
+def contender(name: str, rewards: list[list[float]], probabilities: list[list[float]]) -> Contender:
+    prompts = tuple(f"p{i}" for i in range(len(rewards)))
+    return Contender(
+        name,
+        ("humor",),
+        prompts,
+        tuple(np.array(r, dtype=float)[:, None] for r in rewards),
+        tuple(np.array(p) for p in probabilities),
+    )
+
+
+def test_by_hand():
+    # First prompt: 0 or 1 evenly against 1: never better, equal half the time. Second: 2 against 0 or 2 evenly.
+    a = contender("a", [[0, 1], [2]], [[0.5, 0.5], [1.0]])
+    b = contender("b", [[1], [0, 2]], [[1.0], [0.5, 0.5]])
+    found = compare(a, b)
+    assert found.wins.estimate == pytest.approx([(0.25 + 0.75) / 2])
+    assert found.ties == pytest.approx([0.5])
+    assert found.gains.estimate == pytest.approx([(-0.5 + 1.0) / 2])
+    half = student.ppf(0.975, 1) * np.std([0.25, 0.75], ddof=1) / np.sqrt(2)
+    assert found.wins.high - found.wins.estimate == pytest.approx([half])
+
+
+def test_chances_are_those_of_all_pairs_of_replies():
+    rng = np.random.default_rng(0)
+    rewards = [rng.integers(0, 4, size).astype(float) for size in (5, 7)]
+    shares = [rng.dirichlet(np.ones(size)) for size in (5, 7)]
+    a, b = (contender(n, [list(r)] * 2, [list(p)] * 2) for n, r, p in zip("ab", rewards, shares, strict=True))
+    joint = np.outer(*shares)
+    better, same = (float(joint[op(rewards[0][:, None], rewards[1][None])].sum()) for op in (np.greater, np.equal))
+    found = compare(a, b)
+    assert found.wins.estimate == pytest.approx([better + same / 2])
+    assert found.ties == pytest.approx([same])
+
+
+def test_laws():
+    table = make_table(prompts=20, candidates=8)
+    base = table_contender(table, "base", np.zeros(4))
+    kind = table_contender(table, "kind", np.array([1.0, 0.0, 0.5, 0.0]))
+    one, other, itself = compare(kind, base), compare(base, kind), compare(base, base)
+    assert one.wins.estimate + other.wins.estimate == pytest.approx(np.ones(4))
+    assert one.gains.estimate == pytest.approx(-other.gains.estimate)
+    assert one.wins.low == pytest.approx(1 - other.wins.high)
+    assert itself.wins.estimate == pytest.approx(np.full(4, 0.5))
+    assert itself.gains.high == pytest.approx(np.zeros(4))
+    assert one.wins.estimate[0] > 0.5
+    assert [(c.first, c.second) for c in compare_all([kind, base, kind])] == [
+        *(("kind", "base"), ("kind", "kind"), ("base", "kind"))
+    ]
+
+
+def test_what_cannot_be_compared_says_why():
+    a, b = contender("a", [[0.0]], [[1.0]]), contender("b", [[1.0]], [[1.0]])
+    with pytest.raises(InputError, match="a and b share 1 prompts"):
+        compare(a, b)
+    two = contender("two", [[0.0], [0.0]], [[1.0], [1.0]])
+    with pytest.raises(InputError, match="share 2 prompts and 0 values"):
+        compare(two, replace(two, values=("kindness",)))
+
+
+def test_the_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    table = replace(make_table(prompts=30, candidates=8), held_out=np.arange(30) % 3 == 0)
+    save(table, tmp_path / "table.parquet")
+    (tmp_path / "p.jsonl").write_text(
+        '{"name": "funny", "targets": {"humor": "+0.4sd"}}\n{"targets": {"humor": "p99.9", "helpfulness": "p99.9"}}\n'
+    )
+    command = ["compare", str(tmp_path / "table.parquet"), "--targets-file", str(tmp_path / "p.jsonl")]
+    assert main([*command, "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(f["first"], f["second"]) for f in found] == [
+        *(("funny", "palette-2 (nearest)"), ("funny", "base"), ("palette-2 (nearest)", "base"))
+    ]
+    assert found[1]["prompts"] == 10
+    assert found[1]["values"]["humor"]["wins"]["low"] > 0.5
+    assert main(command) == 0
+    assert "funny against base on 10 prompts" in capsys.readouterr().out
+    files = []
+    for number, name in enumerate(("small", "large")):
+        rows = [
+            {
+                "prompt": f"p{i}",
+                "candidates": [
+                    {"reply": "x", "rewards": {"humor": float(i + number + k)}, "probability": 0.5} for k in (0, 1)
+                ],
+            }
+            for i in range(4)
+        ]
+        files += ["--answers", str(tmp_path / f"{name}.jsonl")]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main(["compare", *files, "--json"]) == 0
+    pair = json.loads(capsys.readouterr().out)
+    assert (pair["first"], pair["values"]["humor"]["gain"]["estimate"]) == ("small", pytest.approx(-1.0))
+    assert main(["compare", *files[:2]]) == 2
+    assert "nothing to compare" in capsys.readouterr().err
+    (tmp_path / "small.jsonl").write_text('{"prompt": "x"}')
+    with pytest.raises(InputError, match="no answer"):
+        read_answers(tmp_path / "small.jsonl")
