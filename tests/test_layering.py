@@ -45,9 +45,9 @@ FLOORS = (
     "cli",
     "__main__",
 )
-#: The same of what the pages share, below the pages themselves.
 #: What the root of map_core names, and loads when it is asked for.
 ROOT_NAMES = {"errors", "interface"}
+#: The floors of what the pages share, below the pages themselves.
 VIEWS = (
     "shell",
     "session",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from map_core.cli.generation_inputs import read_weights, sampling_settings
+from map_core.cli.generation_output import print_outcome, watch
 from map_core.cli.options import (
     candidates_option,
     engine_option,
@@ -25,10 +25,8 @@ from map_core.cli.options import (
     values_file_option,
 )
 from map_core.cli.progress import ProgressLines
-from map_core.core.types import SamplingSettings
 from map_core.data import table_format
 from map_core.errors import EngineError, InputError, PaletteError
-from map_core.generation.events import Begun, Event, Finished, Tokens
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.sampler import generation_events
 from map_core.service.records import outcome_record
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from map_core.analysis.generation_weights import GenerationWeights
     from map_core.analysis.headroom import Headroom
     from map_core.engines.base import Engine
-    from map_core.generation.choice import FloorCheck
     from map_core.scoring import Scorer
 
 
@@ -277,14 +274,14 @@ def generate(
         more["tuned"] = tuned
     events = generation_events(opened, scorers, request, proposal=proposal)
     how = "drawn evenly" if tuned is None else "drawn from the base model"
-    finished, timing = _watch(events, candidates, how, stream=not as_json)
+    finished, timing = watch(events, candidates, how, stream=not as_json)
     if as_json:
         from map_core.building.batch_answers import timing_record
 
         answer = outcome_record(request, finished) | timing_record(finished) | timing | more
         click.echo(json.dumps(answer, allow_nan=False, ensure_ascii=False, indent=1))
     else:
-        _print_outcome(request, finished, timing["seconds"])
+        print_outcome(request, finished, timing["seconds"])
 
 
 def _aim(
@@ -344,113 +341,3 @@ def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], qui
     except PaletteError as error:
         raise EngineError(f"{error} {kept}") from error
     click.echo(f"{answers.out}: {len(answers.prompts)} prompts, {summary} of them answered now.", err=True)
-
-
-def _watch(events: Iterable[Event], candidates: int, how: str, stream: bool) -> tuple[Finished, dict[str, float]]:
-    """Read a generation's events to the end, printing the base reply as it grows; return the outcome and its times."""
-    began = time.perf_counter()
-    first: float | None = None
-    base = 0
-    try:
-        for event in events:
-            match event:
-                case Begun():
-                    base = event.base
-                    if stream:
-                        click.secho(f"Base reply (number {base + 1} of {candidates}, {how})", bold=True)
-                case Tokens():
-                    first = time.perf_counter() - began if first is None else first
-                    if stream:
-                        click.echo("".join(t.text for t in event.tokens if t.candidate == base), nl=False)
-                case Finished():
-                    seconds = time.perf_counter() - began
-                    return event, {
-                        "seconds": seconds,
-                        "first_token_seconds": seconds if first is None else first,
-                        "sampling_seconds": event.sampling_seconds,
-                        "scoring_seconds": event.scoring_seconds,
-                    }
-    finally:
-        if stream:
-            click.echo()
-    raise EngineError("The generation ended without an outcome. Try again.")
-
-
-#: A comma between weights: none that is within min(kindness,0.25).
-_COMMA = re.compile(r",(?![^(]*\))")
-
-
-def read_weights(words: tuple[str, ...]) -> dict[str, float]:
-    """Read weights from words like ``humor=2``; one word may hold several, separated by commas.
-
-    Raises:
-        click.UsageError: a word is not NAME=W, W is no finite number, or a value is named twice.
-    """
-    weights: dict[str, float] = {}
-    for part in (part for word in words for part in _COMMA.split(word)):
-        name, equals, number = part.rpartition("=")  # the name of a share has an = in it
-        name = name.strip()
-        try:
-            weight = float(number)
-        except ValueError:
-            weight = float("nan")
-        if not equals or not name or not abs(weight) < float("inf"):
-            raise click.UsageError(f"{part!r} is not a weight; expected NAME=W with W a number, as in humor=2.")
-        if name in weights:
-            raise click.UsageError(f"The weight of {name!r} is given twice. Give it once.")
-        weights[name] = weight
-    return weights
-
-
-def sampling_settings(
-    options: Mapping[str, float | int | None], metadata: Mapping[str, Any] | None = None
-) -> SamplingSettings:
-    """Return the settings of the table that the weights belong to, replaced by those asked for.
-
-    Args:
-        options: by name; None for those that are not.
-        metadata: the table's; None for the embedded table's.
-    """
-    if metadata is None:
-        metadata = (
-            table_format.load_metadata(table_format.DEFAULT_TABLE) if table_format.DEFAULT_TABLE.is_file() else {}
-        )
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    return replace(SamplingSettings.from_metadata(metadata), **given)
-
-
-def _floors_as_text(check: FloorCheck) -> str:
-    names = ", ".join(f"{name} {floor:.3f}" for name, floor in check.floors.items())
-    if check.met:
-        return (
-            f"Floors for every reply ({names}): met; {sum(check.met_by)} of {len(check.met_by)} candidates meet them, "
-            f"{check.nats:.2f} nats from the choice without floors."
-        )
-    missed = ", ".join(f"{name} by {short:.3f}" for name, short in check.missed.items())
-    return f"Floors for every reply ({names}): no candidate meets them all; the nearest misses {missed}."
-
-
-def _print_outcome(request: GenerationRequest, finished: Finished, seconds: float) -> None:
-    choice = finished.choice
-    probability = choice.probabilities[choice.picked]
-    how = "the best one, with" if request.method is Method.BEST else "drawn with"
-    click.secho(f"\nAligned reply (number {choice.picked + 1}, {how} probability {probability:.2f})", bold=True)
-    click.echo(finished.replies[choice.picked].text)
-    if finished.rewards:
-        width = max(len(name) for name in finished.rewards) + 2
-        click.echo(f"\n{'reward':{width}}{'weight':>10}{'base':>10}{'aligned':>10}{'mean of all':>13}")
-        for name, column in finished.rewards.items():
-            numbers = (request.weights.get(name, 0.0), column[choice.base], column[choice.picked])
-            known = [reward for reward in column if not math.isnan(reward)]
-            mean = sum(known) / len(known)
-            click.echo(f"{name:{width}}" + "".join(f"{number:10.3f}" for number in numbers) + f"{mean:13.3f}")
-    click.echo(
-        f"\n{len(finished.replies)} candidates, effective sample size {choice.ess:.1f}, {choice.kl:.2f} nats from the "
-        f"base model; {finished.tokens} tokens in {seconds:.1f} s."
-    )
-    if choice.floors is not None:
-        click.echo(_floors_as_text(choice.floors))
-    if request.weights and choice.more_would_help:
-        click.echo("Few candidates carry this choice: more of them would make it surer (--candidates).")
-    for note in finished.notes:
-        click.echo(note)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from map_core.cli.generate import sampling_settings
+from map_core.cli.generation_inputs import sampling_settings
 from map_core.cli.inputs import LoadedTable, open_table, read_palettes
 from map_core.cli.options import (
     candidates_option,

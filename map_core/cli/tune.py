@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.cli.generate import read_weights
+from map_core.cli.generation_inputs import read_weights
 from map_core.cli.inputs import LoadedTable, load_with_notes, read_palettes
 from map_core.cli.options import (
     json_option,

@@ -13,7 +13,7 @@ import pytest
 
 from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.cli import main
-from map_core.cli.generate import read_weights, sampling_settings
+from map_core.cli.generation_inputs import read_weights, sampling_settings
 from map_core.core.types import Reply, SamplingSettings
 from map_core.data import table_format
 from map_core.data.prompts import read_prompts
