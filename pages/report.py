@@ -9,7 +9,7 @@ from map_core.core.jobs import Job
 from pages.view.session import header, palette_state, share
 from pages.view.shell import background, html_frame, markup, wording
 
-scene, palette = palette_state.current()
+scene, palette = palette_state.current_counted()
 assessment = palette_state.current_assessment(scene, palette)
 header.draw_header(
     "Report", "The palette as one document for people who were not there: it needs no network and prints to PDF."

@@ -171,3 +171,30 @@ def test_a_reward_that_is_no_number_stops_the_trainer(tmp_path) -> None:
         function(prompts=["Why?"], completions=["Because."])
     with pytest.raises(InputError, match="Unknown value 'theirs'"):
         vp.reward_functions(["theirs"])
+
+
+def test_what_is_asked_beside_targets():
+    table = vp.load_table()
+    plain = vp.assess(table, {"helpfulness": "p70"})
+    beside = {"no_worse_tail": ["humor"], "no_cohort_below_base": "use_case", "any_mix": 0.02}
+    asked = vp.assess(table, {"helpfulness": "p70"}, beside=beside)
+    assert asked.verdict.value == "reachable"
+    assert asked.kl > plain.kl
+    floor = asked.table.base["helpfulness@Customer support"]
+    assert asked.levels["helpfulness@Customer support"] >= floor - 1e-6
+    assert vp.solve(table, {"helpfulness": "p70"}, beside=beside).kl == pytest.approx(asked.kl, abs=1e-9)
+    assert (
+        vp.sensitivity(table, {"helpfulness": "p60"}, "humor", points=3, beside={"no_worse_tail": ["humor"]}).kl[-1] > 0
+    )
+    with pytest.raises(InputError, match=r"beside has 'tails'; expected no_worse_tail"):
+        vp.solve(table, {"helpfulness": "p70"}, beside={"tails": ["humor"]})
+
+
+def test_weights_for_a_use_case():
+    solved = vp.solve(vp.load_table(), {"kindness>=p20": 0.85, "kindness>=p20@Workplace writing": 0.95})
+    overall, at_work = solved.weights_for(), solved.weights_for("Workplace writing")
+    assert set(overall) == set(at_work)
+    (name,) = overall
+    assert at_work[name] > overall[name] > 0
+    with pytest.raises(InputError, match="No prompt has 'Nowhere'"):
+        solved.weights_for("Nowhere")

@@ -8,13 +8,17 @@ from pathlib import Path
 import click
 import numpy as np
 
-from map_core.cli.inputs import LoadedTable, open_table, read_palettes, value_positions
+from map_core.cli.demands import demand_options
+from map_core.cli.inputs import LoadedTable, PaletteTargets, open_table, read_palettes, value_positions
 from map_core.cli.options import lock_option, seed_option, table_options, target_options
 from map_core.cli.output import print_json
 from map_core.core import amounts
 from map_core.core.types import Form
 from map_core.data import table_file, table_format
 from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.palettes.beside import Beside
+from map_core.palettes.column_names import parse_name
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.palettes.targets import percentiles
 from map_core.studies.delivery import study as studies
@@ -23,6 +27,7 @@ from map_core.studies.delivery import study as studies
 @click.command()
 @table_options
 @target_options
+@demand_options
 @lock_option("A target that must not be lowered.")
 @click.option("--name", default="", help="Of the palette; a line of --targets-file may carry its own.")
 @click.option(
@@ -51,6 +56,7 @@ def report(
     draws: int,
     samples: int,
     seed: int,
+    beside: Beside,
 ) -> None:
     """Write a palette as one HTML document that needs nothing else: verdict, price, figures, error bars, replies.
 
@@ -68,14 +74,11 @@ def report(
 
     if out is None and archive is None and not as_json:
         raise click.UsageError("Give at least one of --out FILE, --csv FILE and --json.")
-    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file)
-    if opened.table.derived:
-        raise click.UsageError(
-            "A report says levels as places among the base model's replies, which shares and levels of one use case do "
-            f"not have; leave {', '.join(column.name for column in opened.table.derived)} out, or take `solve --json`."
-        )
-    kept = {opened.table.values[j] for j in value_positions(opened, "--lock", locked)}
-    whole = table_file.load(table) if use_case else opened.table
+    opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file, beside)
+    plain = opened.table.without_columns()
+    alone = LoadedTable(plain, MemoryOracle.of(plain, opened.oracle.form))
+    kept = {plain.values[j] for j in value_positions(alone, "--lock", locked)}
+    whole = table_file.load(table) if use_case else plain
     for number, palette in enumerate(palettes, start=1):
         asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(palette.targets))}
         if kept - asked_for:
@@ -83,7 +86,7 @@ def report(
         try:
             document = compute_report(
                 whole,
-                _palette(opened, palette.levels, use_case, kept),
+                _palette(alone, palette, use_case, kept, beside),
                 date=datetime.now(UTC),
                 name=str(palette.record.get("name") or name),
                 shown_table="" if table == table_format.DEFAULT_TABLE else str(table),
@@ -101,16 +104,21 @@ def report(
             print_json(as_dict(document))
 
 
-def _palette(opened: LoadedTable, levels: np.ndarray, use_case: str | None, kept: set[str]) -> Palette:
-    """Return the palette of exact levels, (value,) in reward units, NaN for free values."""
-    table, known = opened.table, percentiles(opened.table, opened.oracle.form)
+def _palette(
+    alone: LoadedTable, asked: PaletteTargets, use_case: str | None, kept: set[str], beside: Beside
+) -> Palette:
+    """Return the palette of exact levels, and of what it asks for beyond averages as it was written."""
+    table, known = alone.table, percentiles(alone.table, alone.oracle.form)
     targets = {}
     for j, value in enumerate(table.values):
-        free = bool(np.isnan(levels[j]))
-        level = None if free else float(levels[j])
+        free = bool(np.isnan(asked.levels[j]))
+        level = None if free else float(asked.levels[j])
         place = 50.0 if level is None else known.percentile_of(j, level)
         targets[value] = Target(place, level, free=free, locked=value in kept)
-    return Palette(use_case or ALL, targets)
+    columns = {
+        name: level for name, level in asked.record["targets"].items() if parse_name(name, table.values) is not None
+    }
+    return Palette(use_case or ALL, targets, columns, Beside.from_dict(asked.record).with_more(beside))
 
 
 def _numbered(path: Path, number: int, of: int) -> Path:

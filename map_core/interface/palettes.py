@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from map_core.analysis.generation_weights import reply_weights
 from map_core.confidence import Confidence, confidence
 from map_core.core import amounts
 from map_core.core.types import Verdict
@@ -12,6 +15,8 @@ from map_core.feasibility import Assessment
 from map_core.feasibility import assess as assess_levels
 from map_core.interface.notebook import html_table, level_text
 from map_core.interface.table import Table, Targets, checked_table
+from map_core.palettes.column_names import parse_cohort
+from map_core.palettes.target_columns import checked_cohort
 from map_core.solver.newton import Solution, Status
 from map_core.solver.newton import solve as solve_weights
 
@@ -42,6 +47,26 @@ class Solved:
     def levels(self) -> dict[str, float]:
         """The levels that the weights give, in reward units; empty where there are none."""
         return self.table.named(self.solution.levels) if self.solution else {}
+
+    def weights_for(self, *cohorts: str) -> dict[str, float]:
+        """Return the weights for one prompt's replies, as :func:`sample_aligned` takes them.
+
+        Args:
+            cohorts: whose prompt it is, a use case or ``COLUMN=ENTRY``; without it the overall weights are left.
+
+        Raises:
+            InputError: the table has no such prompts.
+
+        Example:
+            >>> import map_core as vp
+            >>> solved = vp.solve(vp.load_table(), {"kindness>=p20@Workplace writing": 0.95})
+            >>> len(solved.weights_for()), [name[:10] for name in solved.weights_for("Workplace writing")]
+            (0, ['kindness>='])
+        """
+        rewards = self.table.rewards
+        known = [checked_cohort(parse_cohort(text), rewards) for text in cohorts]
+        positive = {name: weight for name, weight in self.weights.items() if weight > 0}
+        return reply_weights(rewards.derived, positive, known)
 
     @property
     def kl(self) -> float:
@@ -110,7 +135,7 @@ class Assessed(Solved):
         return f"{words[self.verdict]}, {super()._title}"
 
 
-def solve(table: Table, targets: Targets) -> Solved:
+def solve(table: Table, targets: Targets, *, beside: Mapping[str, Any] | None = None) -> Solved:
     """Find the weights that reach some targets at the least distance from the base model.
 
     It gives no verdict: ``solution`` is None where the targets are out of reach, and :func:`assess` says why.
@@ -119,6 +144,8 @@ def solve(table: Table, targets: Targets) -> Solved:
         table: from :func:`load_table`.
         targets: a level a value, or a share or a level over some prompts as in ``{"kindness>=p20": 0.95}``; values left
             out are free.
+        beside: what is asked beside targets, by the names of the options of ``solve``, such as
+            ``{"no_worse_tail": ["kindness"], "any_mix": 0.1}``.
 
     Raises:
         InputError: an unknown value, or a level that cannot be read.
@@ -129,18 +156,21 @@ def solve(table: Table, targets: Targets) -> Solved:
         >>> round(solved.kl, 2), solved.weights["kindness"]
         (0.45, 0.0)
     """
-    table, levels = checked_table(table).aimed(targets)
+    table, levels, _ = checked_table(table).asked(targets, beside)
     solution = solve_weights(table.oracle, levels)
     return Solved(table, table.named(levels), solution if solution.status is Status.CONVERGED else None)
 
 
-def assess(table: Table, targets: Targets, *, budget: float | None = None) -> Assessed:
+def assess(
+    table: Table, targets: Targets, *, budget: float | None = None, beside: Mapping[str, Any] | None = None
+) -> Assessed:
     """Say whether targets can be reached: the verdict with its proof, the weights, or the nearest targets that can.
 
     Args:
         table: from :func:`load_table`.
         targets: a level a value; values left out are free.
         budget: the most nats that it may cost; None for as many as it takes.
+        beside: as for :func:`solve`; tails and worst means never give way.
 
     Raises:
         InputError: an unknown value, a level that cannot be read, or a budget that is not above 0.
@@ -150,13 +180,23 @@ def assess(table: Table, targets: Targets, *, budget: float | None = None) -> As
         >>> palette = vp.assess(vp.load_table(), {"kindness": "p99", "humor": "p99"})
         >>> palette.verdict.value, sorted(palette.certificate)
         ('out_of_reach', ['humor', 'kindness'])
+        >>> everywhere = vp.assess(vp.load_table(), {"kindness>=p20@*": 0.95}, beside={"no_worse_tail": ["humor"]})
+        >>> everywhere.verdict.value, round(everywhere.levels["kindness>=p20@Workplace writing"], 2)
+        ('reachable', 0.95)
     """
-    table, levels = checked_table(table).aimed(targets)
-    assessment = assess_levels(table.oracle, levels, budget=budget)
+    table, levels, locked = checked_table(table).asked(targets, beside)
+    assessment = assess_levels(table.oracle, levels, budget=budget, locked=locked)
     return Assessed(table, table.named(levels), assessment.solution, assessment)
 
 
-def error_bars(table: Table, targets: Targets, *, level: float = 0.9, seed: int = 0) -> Confidence:
+def error_bars(
+    table: Table,
+    targets: Targets,
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+    beside: Mapping[str, Any] | None = None,
+) -> Confidence:
     """Put error bars on the weights, the levels and the verdict of a palette, and check it on held-out prompts.
 
     Args:
@@ -164,6 +204,7 @@ def error_bars(table: Table, targets: Targets, *, level: float = 0.9, seed: int 
         targets: a level a value; values left out are free.
         level: the probability that each interval holds the truth, between 0 and 1.
         seed: of the bootstrap.
+        beside: as for :func:`solve`; the thresholds and mixes that it comes to are held fixed.
 
     Returns:
         The result in reward units, weights in 1/reward.
@@ -177,6 +218,6 @@ def error_bars(table: Table, targets: Targets, *, level: float = 0.9, seed: int 
         >>> checked.probability[checked.verdict] > 0.9
         True
     """
-    table, levels = checked_table(table).aimed(targets)
+    table, levels, _ = checked_table(table).asked(targets, beside)
     bars = confidence(table.oracle, levels, level=level, seed=seed)
     return bars.in_reward_units(table.oracle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from map_core.core.types import SamplingSettings
 from map_core.data import table_format
@@ -26,6 +26,7 @@ class AlignedSample:
         rewards: (candidate,) by value.
         ess: effective sample size of the choice.
         kl: nats that the choice spent, log K at most.
+        floors: what came of levels for every reply: whether they were met and by how many; None without any.
     """
 
     prompt: str
@@ -36,6 +37,7 @@ class AlignedSample:
     rewards: dict[str, tuple[float, ...]]
     ess: float
     kl: float
+    floors: dict[str, Any] | None = None
 
     def _repr_html_(self) -> str:
         return html_table(self.prompt, ("base model", "aligned model"), [(self.base, self.aligned)])
@@ -49,16 +51,19 @@ def sample_aligned(
     model: str | None = None,
     seed: int = 0,
     settings: SamplingSettings | None = None,
+    floors: Mapping[str, float] | None = None,
 ) -> AlignedSample:
     """Answer a prompt as the base model and as the aligned model, from the same candidates.
 
     Args:
         prompt: what is asked.
-        weights: lambda by value, in 1/reward, as :attr:`Solved.weights`; built-in values.
+        weights: lambda by value, in 1/reward, as :attr:`Solved.weights` or, where shares or use cases have some, as
+            :meth:`Solved.weights_for`; built-in values.
         candidates: K, the replies to choose among.
         model: a name from ``value-palette models list`` or a folder; None for the default one.
         seed: the same seed gives the same replies and the same choice.
         settings: how the model is sampled; None for those of the embedded table.
+        floors: levels by value, in reward units, that the reply shall have; the nearest answers where none has them.
 
     Raises:
         InputError: an empty prompt, an unknown value, or a number out of its range.
@@ -78,7 +83,13 @@ def sample_aligned(
     if settings is None:
         settings = SamplingSettings.from_metadata(table_format.load_metadata(table_format.DEFAULT_TABLE))
     request = GenerationRequest(
-        prompt, dict(weights), candidates=candidates, settings=settings, seed=seed, provisional=False
+        prompt,
+        dict(weights),
+        candidates=candidates,
+        settings=settings,
+        seed=seed,
+        provisional=False,
+        floors=dict(floors or {}),
     )
     scorers_by_name = {scorer.name: scorer for scorer in scorers(request.scored)} if request.scored else {}
     engine = open_engine(model or DEFAULT_MODEL)
@@ -94,6 +105,7 @@ def sample_aligned(
         {name: tuple(map(float, rewards)) for name, rewards in finished.rewards.items()},
         float(choice.ess),
         float(choice.kl),
+        None if choice.floors is None else choice.floors.as_dict(),
     )
 
 

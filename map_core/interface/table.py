@@ -8,17 +8,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from map_core.core.reward_levels import RewardLevels
 from map_core.core.types import Form
 from map_core.data import table_file, table_format
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
+from map_core.data.text_files.records import known_fields
 from map_core.errors import InputError
+from map_core.feasibility.aim import read_demands
+from map_core.feasibility.cuts import with_demands
 from map_core.interface.notebook import html_table, level_text
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.palettes.target_columns import with_target_columns
+from map_core.palettes.beside import FIELDS, Beside
+from map_core.palettes.target_columns import with_cohort_floors, with_target_columns
 from map_core.palettes.targets import checked_names, resolve
 from map_core.text.units import Units
 
@@ -73,9 +79,41 @@ class Table:
         Raises:
             InputError: an unknown value, or a level that cannot be read.
         """
-        table, oracle, (named,) = with_target_columns(self.rewards, self.oracle, [checked_names(targets)])
-        levels = oracle.standardise(resolve(named, table, oracle))
-        return (self if table is self.rewards else Table(table, oracle)), levels
+        table, levels, _ = self.asked(targets)
+        return table, levels
+
+    def asked(
+        self, targets: Targets, beside: Mapping[str, Any] | None = None
+    ) -> tuple[Table, np.ndarray, np.ndarray | None]:
+        """Return the table with the columns of all that is asked, the targets, and which must not be relaxed.
+
+        Args:
+            targets: as for :meth:`aimed`.
+            beside: what is asked beside targets, by the names of the options of ``solve``: ``no_worse_tail``,
+                ``worst_mean``, ``any_mix`` and ``no_cohort_below_base``.
+
+        Returns:
+            The table, itself where nothing is added; (value,) standard deviations above base, NaN for free values; and
+            (value,) bool, None where nothing is asked beside targets.
+
+        Raises:
+            InputError: an unknown value or field, or a level, a share or a distance that cannot be read.
+        """
+        known = known_fields(beside or {}, FIELDS, "beside")
+        if unknown := [str(name) for name in known if name not in FIELDS]:
+            raise InputError(f"beside has {unknown[0]!r}; expected {', '.join(FIELDS)}.")
+        also = Beside.from_dict(known)
+        named = with_cohort_floors(checked_names(targets), also.no_cohort_below_base, self.rewards)
+        table, oracle, (named,) = with_target_columns(self.rewards, self.oracle, [named])
+        levels = resolve(named, table, oracle)
+        if not also:
+            return (self if table is self.rewards else Table(table, oracle)), oracle.standardise(levels), None
+        asked_for = len(table.values)
+        if demands := read_demands(also, self.rewards, self.oracle):
+            cut = with_demands(table, oracle, levels, demands)
+            table, oracle, levels = cut.table, cut.oracle, RewardLevels.of(cut.levels)
+        locked = np.array([j >= asked_for and not table.derived[j - len(self.values)].mix for j in range(len(levels))])
+        return Table(table, oracle), oracle.standardise(levels), locked
 
     def position(self, value: str) -> int:
         """Return the position of a value.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -118,6 +118,7 @@ def frontier(
     budgets: Sequence[float] | None = None,
     floors: Targets | None = None,
     limit: bool = True,
+    beside: Mapping[str, Any] | None = None,
 ) -> Contours:
     """Trace how far two values go together within each budget.
 
@@ -125,8 +126,9 @@ def frontier(
         table: from :func:`load_table`.
         pair: two values.
         budgets: in nats, each above 0; None for 0.25, 0.5, 1 and 2 as far as choosing among the candidates reaches.
-        floors: levels that other values keep.
+        floors: levels that other values keep, and shares or levels of use cases.
         limit: add what the best reply to every prompt gives.
+        beside: as for :func:`map_core.interface.palettes.solve`; thresholds and mixes are those of the floors alone.
 
     Raises:
         InputError: an unknown value, a pair of one value, or a budget that is not above 0.
@@ -137,15 +139,17 @@ def frontier(
         >>> len(contours.points(0.5))
         41
     """
-    table, levels = checked_table(table).aimed(floors or {})
+    table, levels, _ = checked_table(table).asked(floors or {}, beside)
     nats = [b for b in BUDGETS if b < table.oracle.log_candidates] if budgets is None else list(budgets)
     first, second = (table.position(value) for value in pair)
-    kept = levels if floors else None
+    kept = levels if floors or beside else None
     traced = frontiers.frontier(table.oracle, (first, second), nats, floors=kept, limit=limit)
     return Contours(table, (pair[0], pair[1]), traced)
 
 
-def sensitivity(table: Table, targets: Targets, value: str, *, points: int = 41) -> Sweep:
+def sensitivity(
+    table: Table, targets: Targets, value: str, *, points: int = 41, beside: Mapping[str, Any] | None = None
+) -> Sweep:
     """Sweep one target from the base level to the highest that can be reached beside the others.
 
     Args:
@@ -153,6 +157,7 @@ def sensitivity(table: Table, targets: Targets, value: str, *, points: int = 41)
         targets: a level a value; that of ``value`` is ignored.
         value: the value whose target moves.
         points: of the curve, at least 2.
+        beside: as for :func:`map_core.interface.palettes.solve`; thresholds and mixes are those of the targets given.
 
     Raises:
         InputError: an unknown value, a level that cannot be read, or fewer than 2 points.
@@ -163,6 +168,6 @@ def sensitivity(table: Table, targets: Targets, value: str, *, points: int = 41)
         >>> bool(np.all(np.diff(sweep.kl) > 0))
         True
     """
-    table, levels = checked_table(table).aimed(targets)
+    table, levels, _ = checked_table(table).asked(targets, beside)
     curve = sensitivities.sensitivity_curve(table.oracle, levels, table.position(value), points=points)
     return Sweep(table, value, curve)

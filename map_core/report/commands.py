@@ -45,6 +45,7 @@ def added_values(report: Report) -> dict[str, Specification]:
     """Return the values of this palette that were added in the app, so that the table's file does not hold them."""
     metadata = report.source.metadata
     targeted = {report.table.values[j] for j in report.asked} | set(weights_of(report))
+    targeted |= {column.value for column in report.table.derived}
     definitions = from_metadata(metadata)
     return {
         name: definitions[name] for name in metadata.get(ADDED_VALUES) or () if name in targeted and name in definitions

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,15 +26,19 @@ from map_core.confidence.interval import Interval, t_interval
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import Assessment, AttainableLevels, Conflict, assess, smallest_conflict
+from map_core.feasibility.aim import Aim
+from map_core.feasibility.aim import aim as columns_of
 from map_core.figures import delivery
 from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.palettes.palette import ALL, Palette, locked, standardised
+from map_core.palettes.palette import ALL, Palette
 from map_core.palettes.targets import percentiles
 from map_core.report.sample_replies import SampleReply, draw_samples
 from map_core.solver.newton import Solution, Status, solve
 from map_core.studies.delivery import DeliveryStudy, fingerprint
+from map_core.text.protections import with_column_names
 from map_core.text.units import Units
+from map_core.text.verdict import NOTHING_BEYOND, BeyondAverages, beyond_averages
 from map_core.text.wording import NUMBERS, Wording
 
 #: Nats of the frontier's contours, as far as re-weighting can spend them.
@@ -129,6 +133,8 @@ class Report:
         curve: the target in force of the value that costs most, swept; None where nothing costs.
         samples: replies.
         study: of delivery, where there is one of this very table.
+        columns: what the palette asks for beyond averages, whose columns stand behind the values of the table; None
+            where it asks for levels alone.
         theme: colours of the values.
         wording: of its document: with numbers, or in everyday words.
     """
@@ -154,8 +160,14 @@ class Report:
     curve: SensitivityCurve | None
     samples: tuple[SampleReply, ...]
     study: DeliveryStudy | None
+    columns: Aim | None = None
     theme: Theme = DEFAULT_THEME
     wording: Wording = NUMBERS
+
+    @property
+    def plain(self) -> int:
+        """How many values the table itself has."""
+        return len(self.names) if self.columns is None else self.columns.plain
 
     @property
     def verdict(self) -> Verdict:
@@ -170,12 +182,22 @@ class Report:
     @property
     def asked(self) -> list[int]:
         """Positions of the values with a target."""
-        return [int(j) for j in np.flatnonzero(~np.isnan(self.assessment.targets))]
+        return [int(j) for j in np.flatnonzero(~np.isnan(self.assessment.targets[: self.plain]))]
+
+    @cached_property
+    def beyond(self) -> BeyondAverages:
+        """What the columns behind the table's values are, for its words."""
+        return NOTHING_BEYOND if self.columns is None else beyond_averages(self.columns, self.palette, self.names)
+
+    def said(self, value: int, percentile: float, toward: Literal["nearest", "down"] = "nearest") -> str:
+        """Word a level: a place among the base model's replies, or so many of 100 for a share."""
+        return self.wording.level(percentile, toward=toward, share=value in self.beyond.shares)
 
     @cached_property
     def units(self) -> Units:
         """From standard deviations above base to percentiles of the base model's replies."""
-        return Units(self.oracle, percentiles(self.table, self.oracle.form), "percentile", self.names, self.wording)
+        known, shares = percentiles(self.table, self.oracle.form), self.beyond.shares
+        return Units(self.oracle, known, "percentile", self.names, self.wording, shares)
 
     @cached_property
     def evidence(self) -> ReportEvidence | None:
@@ -243,10 +265,17 @@ def compute_report(
     say, wanted = tell or (lambda stage: None), wanted or ReportOptions()
     say("Solving")
     part = table.select(None if palette.use_case == ALL else palette.use_case)
-    oracle = MemoryOracle.of(part, form)
+    # Of the values alone: columns of what is asked beyond averages are named here.
+    names = tuple(names or (value.replace("_", " ") for value in part.values))[: len(part.values)]
+    found = columns_of(part, MemoryOracle.of(part, form), palette)
+    part, oracle = found.table, found.oracle
+    if part.derived:
+        names = with_column_names(found, names)
+        of_values = {j: theme.colour(part.index(column.value)) for j, column in enumerate(part.derived, found.plain)}
+        theme = Theme({**theme.chosen, **of_values})
     attainable = AttainableLevels(oracle)
-    targets = standardised(palette, part.values, oracle, percentiles(part, oracle.form))
-    locked_values = locked(palette, part.values)
+    targets = found.standardised(palette)
+    locked_values = found.locked(palette)
     assessment = assess(oracle, targets, attainable=attainable, locked=locked_values)
     aim, solution = _in_force(oracle, assessment)
     targeted = np.flatnonzero(~np.isnan(targets))
@@ -258,11 +287,11 @@ def compute_report(
     sure = _confidence(oracle, targets, part, attainable, wanted)
     say("Frontier")
     prices = local_sensitivity(solution) if solution is not None else None
-    pair = _pair(oracle, prices, targeted) if wanted.figures else None
+    pair = _pair(found.plain, oracle, prices, targeted) if wanted.figures else None
     budgets = [budget for budget in BUDGETS if budget < oracle.log_candidates]
     contours = frontier(oracle, pair, budgets, directions=DIRECTIONS) if pair else None
     say("Sensitivity")
-    worst = prices.bottleneck if prices and wanted.figures else None
+    worst = _costliest(found.plain, prices) if prices and wanted.figures else None
     swept = sensitivity_curve(oracle, aim, worst, points=POINTS, attainable=attainable) if worst is not None else None
     say("Replies")
     weights = solution.weights if solution is not None else None
@@ -271,7 +300,7 @@ def compute_report(
         name=name.strip(),
         made=date,
         palette=palette,
-        names=tuple(names or (value.replace("_", " ") for value in part.values)),
+        names=names,
         table=part,
         oracle=oracle,
         source=ReportSource(
@@ -298,8 +327,15 @@ def compute_report(
         curve=swept if swept is not None and len(swept.targets) > 1 else None,
         samples=() if weights is None else draw_samples(part, oracle, weights, wanted.samples, wanted.seed),
         study=study if study is not None and study.made.get("table") == mark else None,
+        columns=found if part.derived or palette.asks_beyond_averages else None,
         theme=theme,
     )
+
+
+def _costliest(plain: int, prices: LocalSensitivity) -> int | None:
+    """Return the value of the table whose target costs the most; None where none of them costs."""
+    costly = [j for j in range(plain) if prices.active[j]]
+    return max(costly, key=lambda j: float(prices.price[j]), default=None)
 
 
 def _in_force(oracle: Oracle, assessment: Assessment) -> tuple[np.ndarray, Solution | None]:
@@ -340,11 +376,11 @@ def _levels(
     return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.counted_prompts - 1, wanted.level)
 
 
-def _pair(oracle: Oracle, prices: LocalSensitivity | None, targeted: np.ndarray) -> tuple[int, int] | None:
+def _pair(plain: int, oracle: Oracle, prices: LocalSensitivity | None, targeted: np.ndarray) -> tuple[int, int] | None:
     """Return the two values that cost most; those with a target, then the others, where fewer cost anything."""
     costly = [] if prices is None else [int(j) for j in np.argsort(-prices.price, kind="stable") if prices.active[j]]
     order = list(dict.fromkeys([*costly, *(int(j) for j in targeted), *range(len(oracle.values))]))
-    varying = [j for j in order if not oracle.constant[j]]
+    varying = [j for j in order if j < plain and not oracle.constant[j]]
     return (varying[0], varying[1]) if len(varying) > 1 else None
 
 

@@ -76,6 +76,7 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
         rows=rows,
         asked_rows=[rows[j] for j in report.asked],
         answers=sentences,
+        beyond=sentences.beyond_rows(report),
         cost=cost,
         bottleneck=sentences.bottleneck_text(report),
         rests=_rests(report),
@@ -160,7 +161,7 @@ def _tags(report: Report) -> dict[int, PriceTag]:
     # Of the nearest palette, which stands in for one that is not possible, the limits are not those of the report.
     highest = None if report.stands_in else report.highest
     tags = price_tags(report.solution, report.local, report.names, report.percentile, highest, report.wording)
-    return {tag.value: tag for tag in tags}
+    return {tag.value: tag for tag in tags if tag.value < report.plain}
 
 
 def _switches(report: Report) -> list[str]:
@@ -191,7 +192,7 @@ def _cards(report: Report) -> list[tuple[int, str, list[tuple[str, str]]]]:
     parts = ("measures", "misses", "reading", "version", "licence", "source")
     return [
         (j, report.names[j], [(part, str(card[part])) for part in parts if card.get(part)])
-        for j, name in enumerate(report.table.values)
+        for j, name in enumerate(report.table.values[: report.plain])
         for card in (by_name.get(name, {}),)
     ]
 

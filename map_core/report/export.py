@@ -25,6 +25,7 @@ from map_core.oracle import Oracle
 from map_core.palettes.palette import Mode, Target
 from map_core.report.commands import weights_of
 from map_core.report.contents import Report
+from map_core.report.sentences import beyond_rows
 from map_core.report.snippets import snippets
 from map_core.text import sentences
 
@@ -43,13 +44,16 @@ def as_dict(report: Report) -> dict[str, Any]:
         "palette": report.palette.as_dict(),
         "form": report.oracle.form.value,
         "verdict": report.verdict.value,
-        "verdict_in_words": sentences.verdict(assessment, report.oracle, report.names),
+        "verdict_in_words": sentences.verdict(
+            assessment, report.oracle, report.names, asked=report.beyond.asked, groups=report.beyond.groups
+        ),
         "margin": _number(assessment.margin.value),
         "certificate": _by_name(report.oracle, assessment.margin.certificate / report.oracle.scale)
         if report.verdict is Verdict.OUT_OF_REACH
         else None,
         "nearest_stands_in": report.stands_in,
         "values": value_rows(report),
+        "beyond_averages": None if report.columns is None else _beyond(report),
         "weights": weights_of(report),
         "cost": cost(report),
         "confidence": None if report.confidence is None else _sure(report.confidence, report),
@@ -107,6 +111,24 @@ def zipped(report: Report) -> bytes:
     return out.getvalue()
 
 
+def _beyond(report: Report) -> dict[str, Any]:
+    """Return what is asked beyond averages in words, and its columns, in reward units or as shares."""
+    oracle, solution = report.oracle, report.solution
+    return {
+        "asked": [row["asked"] for row in beyond_rows(report)],
+        "columns": [
+            {
+                "name": column.name,
+                "target": _number(oracle.rewards_at(report.assessment.targets)[j]),
+                "base": _number(oracle.base[j]),
+                "realised": None if solution is None else _number(oracle.rewards_at(solution.levels)[j]),
+                "weight": None if solution is None else _number(solution.weights[j] / oracle.scale[j]),
+            }
+            for j, column in enumerate(report.table.derived, start=report.plain)
+        ],
+    }
+
+
 def value_rows(report: Report) -> list[dict[str, Any]]:
     """Return a row a value: what is asked, what is reached, how sure, and what it costs."""
     oracle, solution, sure = report.oracle, report.solution, report.confidence
@@ -115,7 +137,7 @@ def value_rows(report: Report) -> list[dict[str, Any]]:
     aim = oracle.rewards_at(report.aim)
     highest = oracle.rewards_at(report.highest)
     rows = []
-    for j, name in enumerate(report.table.values):
+    for j, name in enumerate(report.table.values[: report.plain]):
         target = report.palette.targets.get(name) or Target(50.0, free=True)
         row: dict[str, Any] = {
             "value": name,

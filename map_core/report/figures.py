@@ -49,8 +49,8 @@ def levels(report: Report) -> Chart | None:
     """Draw every value on its own track: base level, target, and what the palette gives with its interval."""
     if report.solution is None:
         return None
-    values = range(len(report.names))
-    box = Box(10, WIDTH - 10, 22, 22 + ROW * len(report.names), (0.0, 100.0))
+    values = range(report.plain)
+    box = Box(10, WIDTH - 10, 22, 22 + ROW * report.plain, (0.0, 100.0))
     spans, marks, labels, notes = [], [], [], []
     for j in values:
         y = box.top + ROW * j + 22

@@ -13,6 +13,7 @@ from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.report.contents import Report
 from map_core.text import sentences
+from map_core.text.protections import asked_sentences, beside_sentences
 
 #: A level this far below base, in standard deviations, has fallen.
 FALLEN = 0.05
@@ -28,7 +29,10 @@ def model_name(report: Report) -> str:
 
 def verdict_sentence(report: Report) -> str:
     """Word whether the palette can be reached."""
-    return sentences.verdict(report.assessment, report.oracle, report.names, report.wording)
+    beyond = report.beyond
+    return sentences.verdict(
+        report.assessment, report.oracle, report.names, report.wording, beyond.asked, beyond.groups
+    )
 
 
 def nearest_sentence(report: Report) -> str:
@@ -64,13 +68,13 @@ def conflict_sentences(report: Report) -> list[str]:
     # Beside all other targets, as in the table of values; where those alone conflict, beside the members of this one.
     beside_all = bool(np.isfinite(report.highest[list(conflict.members)]).all())
     limits = report.highest if beside_all else conflict.highest
-    highest = [report.wording.level(report.percentile(j, float(limits[j])), toward="down") for j in conflict.members]
+    highest = [report.said(j, report.percentile(j, float(limits[j])), "down") for j in conflict.members]
     most = sentences.listed([f"{names[j]} {place}" for j, place in zip(conflict.members, highest, strict=True)])
     if len(conflict.members) == 1:
         texts = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
     else:
         fewest = "The fewest targets" if conflict.smallest else "Targets"
-        together = sentences.listed([names[j] for j in conflict.members])
+        together = sentences.listed(sentences.grouped(conflict.members, names, report.beyond.groups))
         texts = [
             f"{fewest} that are not possible together: {together}.",
             f"The most of each while the others{'' if beside_all else ' of these'} keep theirs: {most}.",
@@ -120,7 +124,7 @@ def side_effects_sentence(report: Report) -> str:
     fallen = [
         f"{report.names[j]} from {report.wording.level(report.percentile(j, 0.0))} to "
         f"{report.wording.level(report.percentile(j, float(report.solution.levels[j])))}"
-        for j in np.argsort(report.solution.levels)
+        for j in np.argsort(report.solution.levels[: report.plain])
         if report.solution.levels[j] < -FALLEN
     ]
     phrases = (
@@ -128,7 +132,7 @@ def side_effects_sentence(report: Report) -> str:
         if fallen
         else "No value falls below its base level."
     )
-    free = "" if report.stands_in else sentences.slack(report.assessment, report.names)
+    free = "" if report.stands_in else sentences.slack(report.assessment, report.names, report.beyond.single or None)
     return f"{phrases} {free}".strip()
 
 
@@ -158,7 +162,8 @@ def confidence_sentence(report: Report) -> str:
 def held_out_sentence(report: Report) -> str:
     """Word whether targets are met on prompts that the weights were not solved on."""
     confidence = report.confidence
-    if confidence is None or not report.asked:
+    targeted = [int(j) for j in np.flatnonzero(~np.isnan(report.assessment.targets))]
+    if confidence is None or not targeted:
         return ""
     held = confidence.held_out
     if held.levels is None:
@@ -167,7 +172,7 @@ def held_out_sentence(report: Report) -> str:
             "themselves, so there is nothing to hold against the others."
         )
     began = "Held-out check, solved on one half of the prompts and measured on the other:"
-    missed = [j for j in report.asked if held.missed[j]]
+    missed = [j for j in targeted if held.missed[j]]
     if not missed:
         return f"{began} every target is met there too."
     beyond = [report.names[j] for j in missed if held.surely[j]]
@@ -188,6 +193,30 @@ def prompts_needed_sentence(report: Report) -> str:
         return f"The {confidence.prompts} prompts of the table are enough to be 95% sure of the verdict."
     needed = amounts.fixed(confidence.prompts_needed, grouped=True)
     return f"About {needed} prompts in place of {confidence.prompts} would make it 95% sure."
+
+
+def beyond_rows(report: Report) -> list[dict[str, str]]:
+    """Return what is asked beyond averages, a row each: the sentence, and for shares and use cases base and given.
+
+    One in every use case has the figures of the lowest, by name.
+    """
+    aim = report.columns
+    if aim is None:
+        return []
+
+    def named(value: str) -> str:
+        return report.names[report.table.index(value)]
+
+    levels = None if report.solution is None else report.solution.levels
+    rows = []
+    for asked, text in zip(aim.asked, asked_sentences(aim, report.palette, named), strict=False):
+        lowest = min(asked.members, key=lambda j: report.percentile(j, 0.0 if levels is None else float(levels[j])))
+        weakest = min(report.percentile(j, 0.0) for j in asked.members)
+        given = "–" if levels is None else report.said(lowest, report.percentile(lowest, float(levels[lowest])))
+        cohort = report.table.derived[lowest - report.plain].cohort
+        where = f" (the lowest: {cohort.entry})" if len(asked.members) > 1 and cohort is not None else ""
+        rows.append({"asked": text, "base": report.said(lowest, weakest), "given": f"{given}{where}"})
+    return rows + [{"asked": text, "base": "", "given": ""} for text in beside_sentences(report.palette.beside, named)]
 
 
 def samples_sentence(report: Report) -> str:

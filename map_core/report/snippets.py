@@ -88,18 +88,23 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
             serve_command(report),
             "bash",
         ),
-        Snippet(
-            "trainer",
-            "Tune a model on it",
-            "TRL's RLOO with a reward function a value, lambda as reward_weights and KL coefficient 1: the best policy "
-            "is the palette's. Nothing may rescale the reward; GRPO ends elsewhere." + stands_in + _other_p0(report),
-            trainer(report, weights),
-            "python",
-        ),
+        # The weight of a use case acts on its own prompts, which a reward function is not told.
+        *([] if report.table.derived else [_trainer(report, weights, stands_in)]),
         Snippet("weights", "Weights", "Lambda by value, in 1 / reward." + stands_in, weights_json(report), "json"),
         _again(report),
     ]
     return tuple(texts)
+
+
+def _trainer(report: Report, weights: Mapping[str, float], stands_in: str) -> Snippet:
+    return Snippet(
+        "trainer",
+        "Tune a model on it",
+        "TRL's RLOO with a reward function a value, lambda as reward_weights and KL coefficient 1: the best policy "
+        "is the palette's. Nothing may rescale the reward; GRPO ends elsewhere." + stands_in + _other_p0(report),
+        trainer(report, weights),
+        "python",
+    )
 
 
 def candidates(report: Report) -> int:
@@ -109,14 +114,21 @@ def candidates(report: Report) -> int:
 
 
 def target_words(report: Report) -> list[str]:
-    """Return the palette's exact levels as the commands read them: --target NAME=LEVEL."""
-    levels = report.oracle.rewards_at(report.assessment.targets)
-    return [
-        word
-        for name, level in zip(report.table.values, levels, strict=True)
+    """Return the palette's exact levels as the commands read them: --target NAME=LEVEL; and what it asks beside."""
+    words = [word for name, level in _levels(report).items() for word in ("--target", f"{name}={level!r}")]
+    for name, written in report.palette.columns.items():
+        words += ["--target", f"{name}={written}"]
+    return words + [word for item in report.palette.beside.items() for word in item]
+
+
+def _levels(report: Report) -> dict[str, float]:
+    """Return the targets of the table's values, in reward units."""
+    levels = report.oracle.rewards_at(report.assessment.targets)[: report.plain]
+    return {
+        name: float(level)
+        for name, level in zip(report.table.values[: report.plain], levels, strict=True)
         if not math.isnan(level)
-        for word in ("--target", f"{name}={float(level)!r}")
-    ]
+    }
 
 
 def solve_command(report: Report) -> str:
@@ -127,7 +139,7 @@ def solve_command(report: Report) -> str:
 def report_command(report: Report, out: str = "report.html") -> str:
     """Return ``report`` for this palette."""
     words = ["--name", report.name] if report.name else []
-    for name, locked in zip(report.table.values, report.locked, strict=True):
+    for name, locked in zip(report.table.values[: report.plain], report.locked[: report.plain], strict=True):
         words += ["--lock", name] if locked else []
     numbers = {"--draws": report.wanted.draws, "--samples": report.wanted.samples, "--seed": report.wanted.seed}
     words += [word for option, number in numbers.items() for word in (option, str(number))]
@@ -152,9 +164,12 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
 
 def palette_json(report: Report) -> str:
     """Return the palette as a line of a palettes file."""
-    levels = report.oracle.rewards_at(report.assessment.targets)
-    named = {n: float(level) for n, level in zip(report.table.values, levels, strict=True) if not math.isnan(level)}
-    return json.dumps({"name": report.name or "palette", "targets": named}, ensure_ascii=False, allow_nan=False)
+    line = {
+        "name": report.name or "palette",
+        "targets": {**_levels(report), **report.palette.columns},
+        **report.palette.beside.as_dict(),
+    }
+    return json.dumps(line, ensure_ascii=False, allow_nan=False)
 
 
 def serve_command(report: Report) -> str:

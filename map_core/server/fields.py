@@ -106,6 +106,13 @@ class SteeredBody(BaseModel):
     user: str | None = Field(None, description="Turns are fair among users.")
     palette: str | None = Field(None, description="The name of a palette that the server was started with.")
     weights: dict[str, float] | None = Field(None, description="Weights by value, 1/reward, in place of a palette.")
+    cohort: str | list[str] | None = Field(
+        None,
+        description="Whose prompt it is: a use case of the table, or COLUMN=ENTRY; its weights of the palette count.",
+    )
+    floors: dict[str, float | str] | None = Field(
+        None, description="Levels by value that every reply shall have: reward units, p20 or +0.5sd of the table."
+    )
     values: list[str] | None = Field(None, description="Further values whose rewards are told.")
     candidates: int | None = Field(None, description="K, replies to choose from.")
     method: str | None = Field(None, description="resample (default), best, blocks or prune.")
@@ -192,14 +199,19 @@ def _refusal(error: ValidationError) -> Refusal:
     place = ".".join(str(part) for part in fault["loc"] if part not in ("str", "list[str]"))
     name = str(fault["loc"][0]) if fault["loc"] else ""
     if fault["type"] == "extra_forbidden":
-        own = "palette, weights, values, candidates, method, block, headroom, least_ess and most_candidates"
+        own = (
+            "palette, weights, cohort, floors, values, candidates, method, block, headroom, least_ess and "
+            "most_candidates"
+        )
         message = f"There is no field {shortened(repr(name))} here; beside OpenAI's there are {own}."
         return Refusal(message, param=shortened(name), code="unknown_parameter")
     if fault["type"] == "missing":
         return Refusal(f"The field {place} is missing; expected {_MISSING.get(name, 'something')}.", param=name)
     expected = _EXPECTED.get(fault["type"], fault["msg"])
-    if name == "stop" and fault["type"] in ("string_type", "list_type"):
+    if name in ("stop", "cohort") and fault["type"] in ("string_type", "list_type"):
         expected = "text or a list of texts"
+    if name == "floors" and fault["type"] in ("float_type", "string_type"):
+        expected = "a number in reward units, or text such as p20"
     return Refusal(
         f"{place or 'The name of a field'} is {shortened(repr(fault['input']))}; expected {expected}.", param=name
     )

@@ -142,6 +142,7 @@ def certificate_of(snapshot: GenerationSnapshot) -> dict[str, Any]:
         "error": choice.error,
         "more_would_help": choice.more_would_help,
         **({} if choice.decided is None else {"decided": choice.decided}),
+        **({} if choice.floors is None else {"floors": choice.floors.as_dict()}),
         "base": {
             "candidate": snapshot.base,
             "reply": base.text,

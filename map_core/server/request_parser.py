@@ -16,6 +16,7 @@ import numpy as np
 
 from map_core.analysis.generation_weights import GenerationWeights
 from map_core.core.types import SamplingSettings
+from map_core.data.derived_columns import Cohort
 from map_core.errors import InputError
 from map_core.generation.request import GenerationRequest, Method
 from map_core.server.chat_body import Chat, ChatBody, read_chat, read_stops
@@ -44,6 +45,7 @@ class ReplyRequest:
         notes: what the client should know, a sentence each.
         longest: the longest reply that the body asks for, in tokens; None where it does not say.
         echo: what comes back as it is, by field.
+        cohorts: whose prompt it is, as the body says.
     """
 
     requests: tuple[GenerationRequest, ...]
@@ -58,6 +60,7 @@ class ReplyRequest:
     notes: tuple[str, ...]
     longest: int | None = None
     echo: Mapping[str, Any] = field(default_factory=dict)
+    cohorts: tuple[Cohort, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -77,6 +80,7 @@ class ReplyRequest:
             "weights": dict(first.weights),
             "method": first.method.value,
             "candidates": first.candidates,
+            "cohort": [str(cohort) for cohort in self.cohorts],
             "sampling": first.settings.as_dict(),
             "notes": [*(generation_notes(aim.facts) if aim else ()), *self.notes],
         }
@@ -174,8 +178,11 @@ class RequestParser:
         self.steering.check_values("values", values)
         if palette is not None and weights is not None:
             raise Refusal("There are a palette and weights; give one of them.", param="weights")
+        cohorts, floors = self.steering.cohorts(body.cohort), self.steering.floors(body.floors)
+        if cohorts and palette is None:
+            raise Refusal("cohort says whose weights of a palette count, and no palette is named.", param="cohort")
         steered = palette is not None or bool(weights)
-        candidates, replies = self._sizes(body, steered, len(prompts))
+        candidates, replies = self._sizes(body, steered or bool(floors), len(prompts))
         settings, sampling_notes = self._sampling(body, steered)
         greedy = body.temperature == 0
         seed = (0 if greedy else secrets.randbelow(2**31)) if body.seed is None else body.seed
@@ -198,6 +205,7 @@ class RequestParser:
                 headroom=body.headroom,
                 least_ess=body.least_ess,
                 own=self.steering.own,
+                floors=floors,
                 **extra,
             )
             count, room = self.tokens.count(request)
@@ -209,7 +217,7 @@ class RequestParser:
         if rooms and body.longest is not None:
             notes = [*notes, f"The context has room for {min(rooms):,} tokens of a reply, so it ends there."]
         if palette is not None:
-            aim = self.steering.aim(palette, body.most_candidates or candidates)
+            aim = self.steering.aim(palette, body.most_candidates or candidates, cohorts)
             targeted = tuple(name for name in aim.asked if name in self.steering.scored)
             requests = [
                 replace(request, weights=dict(aim.weights), values=(*targeted, *values)) for request in requests
@@ -230,10 +238,11 @@ class RequestParser:
             viewer=body.user or "",
             notes=(*notes, *sampling_notes),
             longest=body.longest,
+            cohorts=cohorts,
         )
 
     def _sizes(self, body: SteeredBody, steered: bool, prompts: int) -> tuple[int, int]:
-        """Return K and n; without weights every reply is as good as any other, so K is 1 unless more are asked for."""
+        """Return K and n; without weights and floors every reply is as good as any other, so K is then 1."""
         candidates = body.candidates
         if candidates is None:
             candidates = self._candidates if steered or body.most_candidates else 1

@@ -10,7 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from map_core.analysis.generation_weights import GenerationWeights, GenerationWeightsSolver
+from map_core.data.derived_columns import Cohort
+from map_core.errors import InputError
 from map_core.generation.weighted_rewards import scored_values
+from map_core.palettes.column_names import parse_cohort
+from map_core.palettes.target_columns import checked_cohort
+from map_core.palettes.targets import resolve
 from map_core.scoring import Specification, cards, scorable_values
 from map_core.server.errors import Refusal, shortened
 
@@ -89,15 +94,47 @@ class Steering:
                 )
         return dict(weights)
 
-    def aim(self, palette: str, candidates: int | None = None) -> GenerationWeights:
+    def aim(self, palette: str, candidates: int | None = None, cohorts: tuple[Cohort, ...] = ()) -> GenerationWeights:
         """Return the weights of a palette.
 
         Args:
             palette: its name.
             candidates: K that they are for; None for the whole table.
+            cohorts: whose prompt it is; none where nobody says.
         """
         most = int(self._aims.table.candidates.max())
-        return self._aims.solve(self._palettes[palette], most if candidates is None else candidates)
+        return self._aims.solve(self._palettes[palette], most if candidates is None else candidates, cohorts)
+
+    def cohorts(self, written: str | Sequence[str] | None) -> tuple[Cohort, ...]:
+        """Return the cohorts that a request names.
+
+        Raises:
+            Refusal: the table has no such prompts.
+        """
+        texts = [written] if isinstance(written, str) else written or ()
+        try:
+            return tuple(checked_cohort(parse_cohort(text), self._aims.table) for text in texts)
+        except InputError as error:
+            raise Refusal(str(error), param="cohort") from error
+
+    def floors(self, written: Mapping[str, float | str] | None) -> dict[str, float]:
+        """Return floors for every reply in reward units; percentiles and deviations are those of the table.
+
+        Raises:
+            Refusal: a value that cannot be scored, or a level that cannot be read.
+        """
+        if not written:
+            return {}
+        self.check_values("floors", tuple(written))
+        table, oracle = self._aims.table, self._aims.oracle
+        try:
+            # A value that the table does not have has no percentiles; its floor is a number.
+            known = {name: level for name, level in written.items() if name in table.values}
+            levels = resolve(known, table, oracle)
+            others = {name: _number(name, level) for name, level in written.items() if name not in known}
+        except InputError as error:
+            raise Refusal(str(error), param="floors") from error
+        return {name: float(levels[table.index(name)]) for name in known} | others
 
     def check_values(self, field: str, names: Sequence[str]) -> None:
         """Refuse values that replies cannot be scored on.
@@ -108,3 +145,12 @@ class Steering:
         unknown = [name for name in names if name not in self.scored]
         if unknown:
             raise Refusal(f"{field} names {shortened(unknown[0])!r}; there are {', '.join(self.scored)}.", param=field)
+
+
+def _number(name: str, level: float | str) -> float:
+    try:
+        return float(level)
+    except ValueError as error:
+        raise InputError(
+            f"The floor of {name} is {level!r}; the table has no such value, so expected a number in reward units."
+        ) from error

@@ -29,6 +29,7 @@ class Units:
         unit: percentiles of those replies, or rewards as the scorer gives them.
         names: of the values, as people read them.
         wording: with numbers, or in everyday words.
+        shares: positions whose levels are so many of 100 replies.
     """
 
     oracle: Oracle
@@ -36,6 +37,7 @@ class Units:
     unit: Unit
     names: Sequence[str]
     wording: Wording = NUMBERS
+    shares: frozenset[int] = frozenset()
 
     def of(self, value: int, levels: np.ndarray) -> np.ndarray:
         """Return standardised levels of one value, any shape, in this unit."""
@@ -64,7 +66,7 @@ class Units:
         """Word one level, short enough for a label; a limit is rounded ``toward`` what can be had, as percentiles."""
         amount = float(self.of(value, np.array(level)))
         if self.unit == "percentile":
-            return self.wording.level(amount, toward=toward)
+            return self.wording.level(amount, toward=toward, share=value in self.shares)
         return amounts.significant(amount, 3)
 
     def meant(self, value: int, level: float) -> str:

@@ -18,12 +18,16 @@ from map_core.analysis.sensitivity import LocalSensitivity
 from map_core.confidence import sandwich
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
+from map_core.data.derived_columns import Kind
 from map_core.feasibility import Assessment
+from map_core.feasibility.aim import Aim
 from map_core.feasibility.limits import Limits
 from map_core.feasibility.repairs import Repair, Repairs
 from map_core.oracle import Oracle
+from map_core.palettes.palette import Palette
 from map_core.solver.newton import Solution
 from map_core.text import sentences
+from map_core.text.protections import group_names
 from map_core.text.wording import NUMBERS, Wording, effort
 
 #: The step that price tags speak of, in standard deviations.
@@ -159,6 +163,21 @@ class BeyondAverages:
 
 #: Of a palette that asks for nothing but levels of values.
 NOTHING_BEYOND = BeyondAverages()
+
+
+def beyond_averages(aim: Aim, palette: Palette, names: Sequence[str]) -> BeyondAverages:
+    """Return what the columns behind a table's values are, for its words.
+
+    Args:
+        aim: the table with its columns.
+        palette: that they are of.
+        names: of values and columns.
+    """
+    of_kind = {column.name for column in aim.table.derived if column.kind is Kind.SHARE}
+    shares = frozenset(j for j, name in enumerate(aim.table.values) if name in of_kind)
+    alone = (asked.members[0] for asked in aim.asked if len(asked.members) == 1)
+    groups = group_names(aim, names)
+    return BeyondAverages(shares, frozenset((*range(aim.plain), *alone)), groups, aim.count(palette))
 
 
 def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:

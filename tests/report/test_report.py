@@ -28,11 +28,14 @@ from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.oracle import MemoryOracle
+from map_core.palettes.beside import Beside
 from map_core.palettes.palette import Palette, Target
 from map_core.report import Report, ReportOptions, compute_report, svg_charts
 from map_core.report.figures import figures
+from map_core.report.snippets import palette_json
 from map_core.scoring import Definition, Specification, read_values_file
 from map_core.studies.delivery import fingerprint
+from map_core.text.wording import PLAIN
 from tests.tables import make_table
 
 MADE = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
@@ -535,3 +538,37 @@ def test_labels_are_moved_apart_in_their_order():
     assert svg_charts.spread_apart([10.0, 11.0, 50.0], 14.0, 0.0, 60.0) == [10.0, 24.0, 50.0]
     assert svg_charts.spread_apart([58.0, 59.0, 60.0], 14.0, 0.0, 60.0) == [32.0, 46.0, 60.0]
     assert svg_charts.spread_apart([], 14.0, 0.0, 60.0) == []
+
+
+def test_what_is_asked_beyond_averages_is_a_section_with_its_figures(table):
+    columns = {"positivity>=p20@*": 0.9, f"humor@{table.use_case_names[0]}": "p50"}
+    beside = Beside(no_worse_tail=("humor",), no_cohort_below_base="use_case")
+    palette = Palette(targets={"helpfulness": Target(60.0)}, columns=columns, beside=beside)
+    report = compute_report(table, palette, date=MADE, wanted=QUICK)
+    assert report.solution is not None
+    rows = reports.as_dict(report)
+    assert [row["value"] for row in rows["values"]] == list(table.values)
+    asked = rows["beyond_averages"]["asked"]
+    assert (
+        asked[0] == "At least 90 of 100 replies no worse on positivity than today's weakest fifth, in every use case."
+    )
+    assert asked[2:] == ["Never at the cost of the worst replies on humor.", "No use case below its original level."]
+    shares = [one for one in rows["beyond_averages"]["columns"] if one["name"].startswith("positivity>=p20@")]
+    assert len(shares) == len(table.use_case_names)
+    assert min(one["realised"] for one in shares) >= 0.9 - 1e-6
+    for text in (reports.html(report), reports.html(report, PLAIN)):
+        assert "Beyond averages" in text
+        assert "in every use case." in text
+        assert "p90" not in text.partition("Beyond averages")[2].partition("</table>")[0]
+    again = {snippet.name: snippet.text for snippet in reports.snippets(report)}
+    assert "trainer" not in again
+    assert "--target 'positivity>=p20@*=0.9'" in again["report"]
+    assert "--no-worse-tail humor" in again["solve"]
+    assert json.loads(palette_json(report))["no_cohort_below_base"] == "use_case"
+
+
+def test_what_cannot_be_had_beyond_averages_is_named_as_one_target(table):
+    palette = Palette(targets={"helpfulness": Target(95.0)}, columns={"positivity>=p60@*": 1.0})
+    report = compute_report(table, palette, date=MADE, wanted=QUICK)
+    assert report.verdict is Verdict.OUT_OF_REACH
+    assert reports.html(report).count("(the lowest: ") <= 1

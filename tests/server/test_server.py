@@ -176,6 +176,15 @@ def test_a_reply_has_its_certificate(server: Running) -> None:
     assert 0 < used.completion_tokens <= 12
 
 
+def test_the_certificate_says_what_came_of_a_floor(server: Running) -> None:
+    answer = server.ask(floors={"diversity": -1.0, "familiarity": 100.0}, candidates=4, seed=3)
+    floors = answer.choices[0].value_palette["floors"]
+    assert floors["met"] is False
+    assert floors["candidates_that_meet"] == 0
+    assert floors["missed"]["familiarity"] > 0
+    assert "floors" not in server.ask(candidates=4, seed=3).choices[0].value_palette
+
+
 def test_the_same_seed_the_same_reply_and_the_table_s_settings(server: Running) -> None:
     first, second, other = (server.ask(seed=seed, **STEERED).choices[0] for seed in (5, 5, 6))
     keep = ("candidate", "probability", "rewards", "log_z", "base")

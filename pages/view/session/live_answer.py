@@ -25,7 +25,7 @@ from map_core.feasibility.limits import Limits, limits
 from map_core.feasibility.ranges import SmoothedRanges, smoothed_ranges
 from map_core.feasibility.repairs import Repairs, repairs
 from map_core.palettes.palette import Palette
-from map_core.text import protections, sentences, verdict
+from map_core.text import sentences, verdict
 from map_core.text.verdict import NOTHING_BEYOND, BeyondAverages, VerdictText
 from map_core.text.wording import NUMBERS, Wording
 from pages.view.session import palette_state
@@ -158,9 +158,7 @@ def beyond_averages(scene: Scene, palette: Palette) -> BeyondAverages:
     """Return what the columns behind the table's values are, for its words."""
     if (aim := scene.aim) is None:
         return NOTHING_BEYOND
-    alone = (asked.members[0] for asked in aim.asked if len(asked.members) == 1)
-    groups = protections.group_names(aim, scene.names)
-    return BeyondAverages(scene.shares, frozenset((*range(aim.plain), *alone)), groups, aim.count(palette))
+    return verdict.beyond_averages(aim, palette, scene.names)
 
 
 def _have_same_columns(before: Scene, scene: Scene) -> bool:

@@ -120,7 +120,7 @@ class Scene:
 
     def units(self, unit: Unit = "percentile") -> Units:
         """From standardised levels to what people read, in this viewer's wording."""
-        return Units(self.oracle, self.percentiles, unit, self.names, wording.current())
+        return Units(self.oracle, self.percentiles, unit, self.names, wording.current(), self.shares)
 
     def percentile(self, value: int, standardised: float) -> float:
         """Return the percentile of a standardised level."""

@@ -145,7 +145,7 @@ def _report(
             palette,
             date=datetime.now(UTC),
             name=name,
-            names=scene.names[: scene.plain],
+            names=scene.names,
             # The path of a server is nobody's business; the hash says which table it is.
             shown_table="" if path == scenes.DEFAULT_TABLE else path.name,
             link=link,
