@@ -40,7 +40,7 @@ with st.container(key="evidence"):
     st.header("What other palettes delivered")
     if answer := delivery.answer_sentence(found.study, found.comparisons):
         st.html(markup.lead(answer))
-    st.html(markup.facts(delivery.facts(found.study)))
+    st.html(markup.facts(delivery.facts(found.study, shown.wording)))
     st.html(markup.note(delivery.method_sentence(found.study)))
     if comparisons := delivery.comparisons_sentence(found.comparisons):
         st.html(markup.note(comparisons))
@@ -52,7 +52,10 @@ with st.container(key="evidence"):
         st.html(
             markup.note(
                 "A mark is one value of one palette, with the interval that its level should lie in 90% of the time: "
-                "on the dashed line the replies gave what was forecast. Grey crosses are the published pooled weights."
+                "on the dashed line the replies gave what was forecast. Grey crosses are "
+                + shown.wording.pick(
+                    "the published pooled weights.", "the published weights, solved on all prompts together."
+                )
             )
         )
         st.plotly_chart(

@@ -17,8 +17,8 @@ VIEWS = {
 
 header.draw_header(
     "Tables",
-    "A table holds prompts, replies to each of them, and a number a value for every reply. Everything that this app "
-    "says rests on one. Choose which, bring your own, or have one made.",
+    "A table holds prompts, replies to each of them, and a score of every reply for each value. Everything that this "
+    "app says rests on one. Choose which, bring your own, or have one made.",
     use_case=False,
 )
 view = tabs.choose_view("tables", {name: title for name, (title, _) in VIEWS.items()})

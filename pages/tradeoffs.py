@@ -41,7 +41,7 @@ def choose(now: CurrentPalette) -> str:
 now = current_palette()
 header.draw_header(
     "Explore",
-    "Where values pull against each other, how far each budget reaches, and what one more step costs.",
+    "Where values pull against each other, how far each effort reaches, and what asking for a little more costs.",
     heading="Explore trade-offs",
 )
 header.draw_palette_line(now.scene, now.assessment)

@@ -30,6 +30,8 @@ HEIGHT, ROW = 600, 62
 LEGEND, AXIS_TITLE = 180, 58
 #: Shares of the way to the targets that are called kept, and mostly kept; and how far coverage may fall short.
 NEARLY_ALL, MOSTLY, HOLDS_WITHIN = 0.9, 0.6, 0.05
+#: The weights of the published work, to those who are shown no numbers: they are solved on all prompts together.
+PUBLISHED = "published weights"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,11 @@ class DeliveryFigureData:
     def axis(self) -> str:
         """What levels are counted in."""
         return self.wording.pick(AXIS, "gain over the base model")
+
+    @property
+    def pooled_name(self) -> str:
+        """What the weights of the published work are called."""
+        return self.wording.pick("pooled weights", PUBLISHED)
 
     def above(self, levels: np.ndarray) -> np.ndarray:
         """(palette, value) levels in standard deviations above the base level of the fresh candidates."""
@@ -106,8 +113,8 @@ def overview(data: DeliveryFigureData) -> go.Figure:
         y=pooled[targeted],
         mode="markers",
         marker={"symbol": "x-thin", "size": 8, "line": {"width": 1.5, "color": NEUTRAL}},
-        hovertemplate="pooled weights: %{y:.2f}, forecast of ours %{x:.2f}<extra></extra>",
-        name="pooled weights",
+        hovertemplate=f"{data.pooled_name}: %{{y:.2f}}, forecast of ours %{{x:.2f}}<extra></extra>",
+        name=data.pooled_name,
     )
     for j, name in enumerate(data.names):
         rows = np.flatnonzero(targeted[:, j])
@@ -163,7 +170,7 @@ def palette(data: DeliveryFigureData, number: int) -> go.Figure:
         name="forecast",
     )
     for name, key, marker in (
-        ("pooled weights", "pooled", {"symbol": "x-thin", "size": 10, "line": {"width": 2, "color": NEUTRAL}}),
+        (data.pooled_name, "pooled", {"symbol": "x-thin", "size": 10, "line": {"width": 2, "color": NEUTRAL}}),
         ("target", "targets", {"symbol": "diamond-open", "size": 16, "color": ACCENT, "line": {"width": 2}}),
         ("realised", "realised", {"size": 10, "color": shades, "line": {"width": 1, "color": "white"}}),
     ):
@@ -235,7 +242,7 @@ def comparisons_sentence(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
+def facts(study: DeliveryStudy, wording: Wording = NUMBERS) -> list[tuple[str, str, str]]:
     """Return what the study shows: label, figure, and what it means."""
     graded, random = study.graded, study.random
     share, low, high = bootstrap_mean(graded.inside, graded.level)
@@ -252,7 +259,8 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
             f"± {amounts.percent(graded.way_error)}, over {int(graded.mostly_reachable.sum())} palettes "
             "that are possible; "
             f"{amounts.percent(graded.way(graded.realised, capped=True))} if nothing beyond a target counts; "
-            f"{amounts.percent(graded.way(graded.pooled))} with the published pooled weights",
+            f"{amounts.percent(graded.way(graded.pooled))} with the "
+            + wording.pick("published pooled weights", PUBLISHED),
         ),
         (
             "Forecasts that held",
@@ -299,7 +307,7 @@ def by_value(data: DeliveryFigureData) -> tuple[list[str], list[tuple[int, list[
         ways = [graded.way(levels, value=j) for levels in (graded.realised, graded.picked, graded.pooled)]
         cells = [amounts.percent(way) for way in ways]
         rows.append((data.colours[j], [f"{name[:1].upper()}{name[1:]}", *cells]))
-    return ["Of the way to the targets", "Expected", "Picked", "Pooled"], rows
+    return ["Of the way to the targets", "Expected", "Picked", data.wording.pick("Pooled", "Published")], rows
 
 
 def paper_sentence() -> str:
@@ -318,7 +326,7 @@ def summary(data: DeliveryFigureData, number: int) -> list[str]:
     half = (graded.error / graded.scale)[number]
     for j in data.asked(number):
         off = abs(to["realised"][j] - to["forecast"][j])
-        pooled = f"; with pooled weights {amounts.fixed(to['pooled'][j], 2, signed=True)}"
+        pooled = f"; with {data.pooled_name} {amounts.fixed(to['pooled'][j], 2, signed=True)}"
         beside = "" if math.isnan(to["pooled"][j]) else pooled
         parts.append(
             f"{data.names[j][:1].upper()}{data.names[j][1:]}: target "

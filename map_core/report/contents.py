@@ -209,11 +209,13 @@ class Report:
             self.names[self.table.index(name)] if name in self.table.values else name.replace("_", " ")
             for name in graded.values
         ]
-        data = delivery.DeliveryFigureData(graded, self.study.percentiles, names, range(len(names)))
+        data = delivery.DeliveryFigureData(
+            graded, self.study.percentiles, names, range(len(names)), wording=self.wording
+        )
         header, rows = delivery.by_value(data)
         return ReportEvidence(
             delivery.method_sentence(self.study),
-            tuple(delivery.facts(self.study)),
+            tuple(delivery.facts(self.study, self.wording)),
             tuple(header),
             tuple(tuple(cells) for _, cells in rows),
         )

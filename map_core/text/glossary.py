@@ -100,8 +100,8 @@ _ALL = (
     Term("reward table", "Prompts, replies of the base model and their rewards: all that the forecast is made from."),
     Term(
         "table of your own",
-        "Prompts and replies that you bring in a file with a number a value, or that a build makes; all pages are "
-        "then about them.",
+        "Prompts and replies that you bring in a file with a score for each value, or that a build makes; all pages "
+        "are then about them.",
         also=("import", "upload"),
     ),
     Term(
@@ -214,7 +214,7 @@ _ALL = (
     ),
     Term(
         "interval",
-        "The range in which a figure lies 9 times of 10 when other prompts of the same kind are drawn.",
+        "The range in which a figure lies 9 times out of 10 when other prompts of the same kind are drawn.",
         also=("error bar",),
     ),
     Term(

@@ -60,6 +60,20 @@ def wish_text(percentile: float, base: float) -> str:
     return next((wording for most, wording in WISHES if percentile - base <= most), "not known")
 
 
+def meaning(rule: Rule, wording: Wording = NUMBERS) -> str:
+    """Word what a rule does.
+
+    Example:
+        >>> meaning(Rule.WORST_OFF, Wording(False))
+        'The group that gets the least gets as much as it can.'
+    """
+    plain = {
+        Rule.WORST_OFF: "The group that gets the least gets as much as it can.",
+        Rule.BARGAIN: "What one group loses by a change is weighed against what the others gain by it.",
+    }
+    return wording.pick(MEANINGS[rule], plain[rule])
+
+
 def share_of_way(share: float) -> str:
     """Format a share of the way in percent, never rounded up to all of it.
 

@@ -19,7 +19,7 @@ from map_core.core.types import Form, Verdict
 from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
 from map_core.oracle import EffectiveSampleSize, Oracle
-from map_core.text.wording import NUMBERS, Wording
+from map_core.text.wording import NUMBERS, Wording, effort
 
 HEADLINES = {
     Verdict.REACHABLE: "Reachable",
@@ -89,7 +89,8 @@ def distance(kl: float, most: float, wording: Wording = NUMBERS) -> str:
     near = "Very close to" if share < 0.06 else "Close to" if share < 0.2 else "Some way from"
     how = near if share < 0.5 else "Far from"
     if not wording.numbers:
-        return f"{how} the base model: {amounts.percent(max(share, 0.01))} of the effort that is possible."
+        of_most = amounts.percent(max(share, 0.01))
+        return f"{capitalised(effort(kl))} effort: {of_most} of the most that choosing among its replies can do."
     return (
         f"{how} the base model: {amounts.percent(max(share, 0.01))} of the {amounts.fixed(most, 2)} that can be "
         f"spent, like sending the best of {amounts.best_of_count(kl)} drafts."

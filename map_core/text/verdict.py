@@ -348,7 +348,7 @@ def _sure(
     share = amounts.fixed(most)
     unit = wording.pick("percentile", "point")
     by = f"half a {unit}" if most < 0.5 else f"1 {unit}" if share == "1" else f"{share} {unit}s"
-    return f"Levels on new prompts within {by} of these, 9 times of 10 (from {oracle.counted_prompts} prompts)."
+    return f"Levels on new prompts within {by} of these, 9 times out of 10 (from {oracle.counted_prompts} prompts)."
 
 
 def price_tags(
@@ -513,7 +513,7 @@ def form_sentence(oracle: Oracle, wording: Wording = NUMBERS) -> str:
     """Word which form the forecast is in, in one short sentence."""
     if oracle.form is Form.PER_PROMPT:
         candidates = amounts.fixed(np.exp(oracle.log_candidates))
-        return f"Forecast for a generator that chooses among {candidates} replies a prompt."
+        return f"Forecast for replies that are each chosen from {candidates} that the model writes."
     return wording.pick(
         "Pooled form: a generator that chooses prompt by prompt may fall short of these levels.",
         "One reply a prompt: a generator that chooses prompt by prompt may fall short of these levels.",

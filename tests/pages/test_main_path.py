@@ -104,7 +104,7 @@ def test_the_palette_begins_with_one_that_can_be_had(app):
     assert [app.slider(key=f"target_{name}").disabled for name in VALUES] == [False, False, False, True]
     assert answer(app)["headline"] == "Reachable"
     assert "vp-reachable" in said(app)
-    assert answer(app)["form"] == "Forecast for a generator that chooses among 32 replies a prompt."
+    assert answer(app)["form"] == "Forecast for replies that are each chosen from 32 that the model writes."
 
 
 def test_too_much_is_out_of_reach_and_says_what_would_mend_it(app):

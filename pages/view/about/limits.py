@@ -69,7 +69,8 @@ def _replies(scene: Scene) -> ProductLimit:
         f"All replies are{by}{drawn}. What another model, a newer version or other settings would give, the table "
         "does not "
         "know; nor can any weights bring out what the model never says.",
-        "Build a table again when the model changes: python -m map_core build --help.",
+        "Build a table again when the model changes"
+        + wording.current().pick(": python -m map_core build --help.", ", on the page Tables."),
     )
 
 
@@ -90,7 +91,8 @@ def _candidates(scene: Scene) -> ProductLimit:
             f", which can spend log {amounts.fixed(replies)} = {amounts.nats(oracle.log_candidates)} at the most", ""
         )
         + ". A generator that draws fewer reaches less.",
-        "Listen solves for the number that it draws, and solve --candidates does so for yours.",
+        "Listen solves for the number that it draws"
+        + wording.current().pick(", and solve --candidates does so for yours.", "."),
     )
 
 
@@ -126,7 +128,11 @@ def _sure(scene: Scene) -> ProductLimit:
         f"of another kind. That {least} must carry the forecast before it is trusted is a convention. Near the edge "
         "of "
         "what is possible the probability of a verdict errs towards *not possible*.",
-        "Look at Evidence, and repeat it for your table: python -m map_core verify --help.",
+        "Look at Evidence"
+        + wording.current().pick(
+            ", and repeat it for your table: python -m map_core verify --help.",
+            "; an engineer can repeat it for your table.",
+        ),
     )
 
 

@@ -136,5 +136,7 @@ def _draw_replies(distribution: Softmax, replies: Sequence[str]) -> None:
         return
     for k in distribution.order[:SHOWN_REPLIES]:
         with st.container(border=True, key=f"how_reply_{k}"):
-            st.html(markup.name(f"Drawn with {sentences.chance(float(distribution.probabilities[k]))}"))
+            st.html(
+                markup.name(f"Drawn with a probability of {sentences.chance(float(distribution.probabilities[k]))}")
+            )
             draw_reply(replies[int(k)])

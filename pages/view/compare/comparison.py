@@ -14,9 +14,11 @@ from map_core.feasibility import Assessment
 from map_core.generation.choice import Choice
 from map_core.service.generation import Generation
 from map_core.service.snapshot import GenerationSnapshot, Phase
+from map_core.text.wording import NUMBERS, Wording
 from pages.view.compare import generator, pinned, prompt_cohort
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
+from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
 LIKELIEST, DRAWN = "likeliest", "drawn"
@@ -36,6 +38,7 @@ class ComparisonView:
         columns: the palettes, the present one first.
         choices: one a palette; None before any rewards.
         drawn: in the end replies are drawn by their probabilities; the likeliest ones stand otherwise.
+        wording: with numbers, or in everyday words.
     """
 
     scene: Scene
@@ -45,6 +48,7 @@ class ComparisonView:
     columns: tuple[PaletteColumn, ...]
     choices: tuple[Choice | None, ...]
     drawn: bool = True
+    wording: Wording = NUMBERS
 
     @property
     def done(self) -> bool:
@@ -82,7 +86,7 @@ def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> 
         scored = set(generation.request.scored)
         generation.reweigh(generator.of_scored(columns[0].weights.by_value, scored))
     chosen = choices(generation, snapshot, columns)
-    return ComparisonView(scene, assessment, generation, snapshot, columns, chosen, is_drawn())
+    return ComparisonView(scene, assessment, generation, snapshot, columns, chosen, is_drawn(), wordings.current())
 
 
 def choices(

@@ -21,11 +21,13 @@ from weakref import WeakSet
 from map_core.core.change_signal import ChangeSignal
 from map_core.feasibility import Assessment
 from map_core.service.generation import Generation
+from map_core.text.wording import NUMBERS, Wording
 from pages.view.compare import comparison, generator, pinned, reply_panel
 from pages.view.compare.comparison import ComparisonView
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
 from pages.view.shell import component, live_channel, live_feed
+from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
 FEED: Key[ReplyFeed | None] = Key("reply_feed", None)
@@ -62,6 +64,7 @@ class _Shown:
     owned: bool
     covered: bool
     drawn: bool
+    wording: Wording = NUMBERS
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,16 @@ class ReplyFeed:
             return None
         snapshot = generation.snapshot()
         choices = comparison.choices(generation, snapshot, shown.columns)
-        view = ComparisonView(shown.scene, shown.assessment, generation, snapshot, shown.columns, choices, shown.drawn)
+        view = ComparisonView(
+            shown.scene,
+            shown.assessment,
+            generation,
+            snapshot,
+            shown.columns,
+            choices,
+            shown.drawn,
+            shown.wording,
+        )
         self._eager = self._eager and not snapshot.tokens
         panel = reply_panel.panel_data(view, shown.covered)
         blocks = {slot["key"]: tuple(json.dumps(node) for node in slot["nodes"]) for slot in panel["slots"]}
@@ -204,14 +216,14 @@ def looks(scene: Scene, running: bool) -> float | None:
 def draw(view: ComparisonView, covered: bool) -> None:
     """Mount the panel with a generation, and let the channel go on from there."""
     owned = generator.is_owner(view.generation)
-    shown = _Shown(view.scene, view.assessment, view.columns, view.generation, owned, covered, view.drawn)
+    shown = _Shown(view.scene, view.assessment, view.columns, view.generation, owned, covered, view.drawn, view.wording)
     _draw(reply_panel.panel_data(view, covered), shown)
 
 
 def draw_empty(scene: Scene, assessment: Assessment, candidates: int, covered: bool) -> None:
     """Mount the panel before anything was asked."""
     columns = pinned.columns(scene, assessment, candidates)
-    shown = _Shown(scene, assessment, columns, None, True, covered, comparison.is_drawn())
+    shown = _Shown(scene, assessment, columns, None, True, covered, comparison.is_drawn(), wordings.current())
     _draw(reply_panel.empty_data(columns), shown)
 
 

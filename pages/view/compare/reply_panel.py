@@ -17,6 +17,7 @@ from map_core.generation.choice import Choice
 from map_core.service.snapshot import Candidate, GenerationSnapshot, Phase
 from map_core.text import sentences
 from map_core.text.reply_markup import cut_nodes
+from map_core.text.wording import NUMBERS, Wording
 from pages.view.compare import generator, reply_floor
 from pages.view.compare.comparison import ComparisonView
 from pages.view.compare.pinned import PaletteColumn
@@ -42,7 +43,7 @@ def panel_data(view: ComparisonView, covered: bool = False) -> dict[str, Any]:
         "generation": snapshot.id,
         "ended": snapshot.phase.ended,
         "prompt": with_mark(prompt[:MAX_PROMPT_LENGTH], len(prompt) > MAX_PROMPT_LENGTH),
-        "status": "" if snapshot.error else status_text(snapshot),
+        "status": "" if snapshot.error else status_text(snapshot, view.wording),
         "notes": [
             *_notes(snapshot),
             *filter(None, [reply_floor.said(view.scene, view.choices[0])] if view.done else []),
@@ -72,15 +73,18 @@ def empty_data(columns: tuple[PaletteColumn, ...]) -> dict[str, Any]:
     }
 
 
-def status_text(snapshot: GenerationSnapshot) -> str:
+def status_text(snapshot: GenerationSnapshot, wording: Wording = NUMBERS) -> str:
     """Return where the work is: the queue, what is being written, how it ended."""
     speed = (
         f", {amounts.fixed(snapshot.tokens / snapshot.sampling_seconds, grouped=True)} tokens/s"
         if snapshot.sampling_seconds
         else ""
     )
-    many = f"{len(snapshot.candidates)} candidates, {snapshot.tokens:,} tokens, "
-    many += f"{amounts.fixed(snapshot.seconds, 1)} s{speed}"
+    many = f"{len(snapshot.candidates)} candidates, "
+    many += wording.pick(
+        f"{snapshot.tokens:,} tokens, {amounts.fixed(snapshot.seconds, 1)} s{speed}",
+        f"{amounts.fixed(snapshot.seconds)} s",
+    )
     match snapshot.phase:
         case Phase.WAITING:
             return snapshot.note or "Waiting for the model."
@@ -133,7 +137,11 @@ def _base_slot(view: ComparisonView) -> dict[str, Any]:
             else "Your palette's likeliest reply is the very one that was drawn for the base model, so this is another "
             "one of the base model's."
         )
-    of = "the one that the base model wrote" if generator.tuned_of(view.generation) else f"any one of the {count}"
+    of = (
+        "the one that the base model wrote"
+        if generator.tuned_of(view.generation)
+        else f"picked at random from the {count}"
+    )
     caption = f"Candidate {place + 1}, {of}"
     return _slot("base", "Base model", "", caption, view.shown.candidates[place], note)
 
@@ -151,7 +159,7 @@ def _palette_slot(view: ComparisonView, column: PaletteColumn, choice: Choice | 
         place = (snapshot.base + 1) % len(snapshot.candidates)
         tag, caption = "provisional", "provisional: nothing is scored yet"
     elif view.done and not column.weights.by_value:
-        tag, caption = "not steered", "any one of them: no value that is scored here has a weight"
+        tag, caption = "not steered", "picked at random: no value that is scored here has a weight"
     elif view.done and view.drawn:
         tag, caption = "picked", f"picked by {whose} palette"
     elif view.done:
@@ -169,8 +177,8 @@ def _bars_title(view: ComparisonView) -> str:
     if view.choices[0] is None:
         return ""
     return (
-        f"Average of the {len(view.shown.candidates)} candidates → with your palette: better than so many of 100 "
-        "replies of the model. The mark is your target."
+        f"Average of these {len(view.shown.candidates)} candidates → with your palette: better than so many of 100 "
+        "replies of the model. The mark is your target, which is an average over many prompts."
     )
 
 

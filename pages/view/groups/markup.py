@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -14,7 +13,7 @@ from map_core.figures.groups import MARKS, group_letter
 from map_core.figures.theme import Theme
 from map_core.groups import Rule
 from map_core.store import meeting_numbers
-from map_core.text.groups import MEANINGS, RULES
+from map_core.text.groups import RULES, meaning
 from pages.view.shell import wording
 from pages.view.shell.markup import alarm
 
@@ -62,12 +61,10 @@ def titled_list(title: str, lines: Sequence[str]) -> str:
 def rule(which: Rule, outcome: str, verdict: str) -> str:
     """Return what one rule gives: its sign and name, how it chooses, and what came of it."""
     tag = f'<span class="vp-tag">{escape(verdict)}</span>' if verdict else ""
-    title, meaning = RULES[which], MEANINGS[which]
-    if not wording.current().numbers:
-        meaning = re.sub(r" \(\w+\)", "", meaning)
+    title, means = RULES[which], meaning(which, wording.current())
     return (
         f'<div class="vp-rule"><h2>{_sign(which)}{escape(title)} {tag}</h2><p>{escape(outcome)}</p>'
-        f'<p class="vp-note">{escape(meaning)}</p></div>'
+        f'<p class="vp-note">{escape(means)}</p></div>'
     )
 
 

@@ -37,7 +37,7 @@ def caption(live: LiveAnswer, j: int, base: float, level: float | None, most: st
         parts.insert(0, wish_text(target.percentile, base))
     if level is not None:
         near = live.assessment.solution is None
-        parts.append(f"{'shared evenly' if near else 'you get'} {wording.level(level)}")
+        parts.append(f"{'nearest possible' if near else 'you get'} {wording.level(level)}")
     if most:
         parts.append(f"at most {most}")
     elif not target.free:

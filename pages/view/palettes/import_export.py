@@ -14,7 +14,7 @@ from map_core.store.palettes import SavedPalette
 from map_core.text import sentences
 from pages.view.session import palette_cache, palette_state, share
 from pages.view.session import scene as scenes
-from pages.view.shell import markup, reach
+from pages.view.shell import markup, reach, wording
 from pages.view.shell.session_keys import Key
 from pages.view.shell.uploads import text_content
 
@@ -38,8 +38,11 @@ def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
     fitting = [palette for palette in saved if palette_cache.fits_table(palette.palette)]
     st.html(
         markup.note(
-            "A palette a line, as JSON. Another copy of the app reads them here, and so does every command that takes "
-            "--targets-file, and serve --palettes."
+            wording.current().pick(
+                "A palette a line, as JSON. Another copy of the app reads them here, and so does every command that "
+                "takes --targets-file, and serve --palettes.",
+                "All your palettes in one file, for another copy of this app or for an engineer.",
+            )
         )
     )
     with st.container(horizontal=True, key="files"):

@@ -67,7 +67,7 @@ def agreement_sentence(quality: ScorerQuality, name: str) -> str:
         return "No labels say how well it agrees with readers."
     text = (
         f"{sentences.capitalised(reading.agreement(separation.auc, separation.low, separation.high))}, "
-        f"from {separation.positives} replies labelled 1 and {separation.negatives} labelled 0."
+        f"{labels_basis(separation)}."
     )
     if separation.within is not None:
         text += f" Between two replies to one prompt {within_figure(separation)}, {within_basis(separation)}."
@@ -87,6 +87,15 @@ def within_figure(separation: Separation) -> str:
         return f"{middle} times in 100 ({low} to {high})"
     ends = (amounts.fixed(end, 2) for end in (separation.within_low, separation.within_high))
     return f"{amounts.fixed(separation.within, 2)} ({' to '.join(ends)})"
+
+
+def labels_basis(separation: Separation) -> str:
+    """Return on how many labelled replies an AUC rests."""
+    ones, zeros = separation.positives, separation.negatives
+    return wording.current().pick(
+        f"from {ones} replies labelled 1 and {zeros} labelled 0",
+        f"from {ones} replies that readers say have it and {zeros} that they say have not",
+    )
 
 
 def within_basis(separation: Separation) -> str:

@@ -40,7 +40,7 @@ def draw_catalog() -> None:
 def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
     key = name or "first"
     with st.container(border=True, key=f"table_{key}"):
-        st.html(table_markup.title(name or DEFAULT_TITLE, "you look at this one" if looked_at else ""))
+        st.html(table_markup.title(name or DEFAULT_TITLE, "in use" if looked_at else ""))
         if table.fault:
             st.text(table.fault)
         else:

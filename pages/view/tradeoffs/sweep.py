@@ -108,7 +108,7 @@ def _method(error: Bands | None) -> str:
     if error is None:
         return dotted
     if not wordings.current().numbers:
-        return f"{dotted} Shaded: where the line would lie 9 times of 10 with other prompts of this kind."
+        return f"{dotted} Shaded: where the line would lie 9 times out of 10 with other prompts of this kind."
     return (
         f"{dotted} Bands: {amounts.percent(error.level)} intervals for other prompts of this kind, point by point, by "
         f"sandwich standard errors over the table's {error.prompts} prompts and Student's quantile. The cost is rid of "

@@ -93,7 +93,7 @@ def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
             return "Not known", "nobody labelled replies of this table for it"
         return (
             _agreement(separation.auc, separation.low, separation.high),
-            f"95% interval, from {separation.positives} replies labelled 1 and {separation.negatives} labelled 0",
+            f"95% interval, {scorer_cards.labels_basis(separation)}",
         )
     agreement = own.agreement
     if agreement is None:
