@@ -54,7 +54,7 @@ with st.container(key="evidence"):
                 "A mark is one value of one palette, with the interval that its level should lie in 90% of the time: "
                 "on the dashed line the replies gave what was forecast. Grey crosses are "
                 + shown.wording.pick(
-                    "the published pooled weights.", "the published weights, solved on all prompts together."
+                    "the published pooled weights.", "the paper's weights, solved on all prompts together."
                 )
             )
         )

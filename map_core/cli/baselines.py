@@ -16,9 +16,11 @@ from map_core.cli.output import by_name, columns, print_json
 @click.command()
 @table_options
 @target_options
-@click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True, help="Random weights.")
-@budget_option("What the others may cost; as the palette by default.")
-@seed_option("Of the random weights.")
+@click.option(
+    "--count", type=click.IntRange(min=1), default=1000, show_default=True, help="How many random weights to draw."
+)
+@budget_option("Distance that the other weights may cost; the palette's by default.")
+@seed_option("Seed of the random weights.")
 def baselines(
     table: Path,
     form: str | None,

@@ -114,7 +114,7 @@ scorer fails is left out, and the end says how many there are.
 @click.option("--ray", metavar="ADDRESS", help="Work on this Ray cluster: an address, auto, or local.")
 @click.option("--workers", type=int, help="Workers on the cluster; as many as its GPUs, or its cores, by default.")
 @force_option
-@click.option("--fresh", is_flag=True, help="Throw away what another build left unfinished beside OUT.")
+@click.option("--fresh", is_flag=True, help="Discard what another build left unfinished beside OUT.")
 @click.option("--keep-parts", is_flag=True, help="Keep OUT.parts, so that values can be added without sampling.")
 @click.option(
     "--estimate", is_flag=True, help="Make a few prompts, print what the others will take, and stop; they are kept."
@@ -124,7 +124,7 @@ scorer fails is left out, and the end says how many there are.
     "--progress-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Keep how far it is in this JSON file, for a program that watches.",
+    help="Write progress to this JSON file.",
 )
 def build(**given: Any) -> None:
     """Build a reward table: sample replies to prompts, and score them on the values.

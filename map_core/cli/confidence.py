@@ -34,7 +34,7 @@ from map_core.text.sentences import HEADLINES
 @click.option("--level", default=0.9, show_default=True, help="Probability that each interval holds the truth.")
 @click.option("--draws", default=1000, show_default=True, help="Bootstrap draws of the prompts.")
 @click.option("--folds", default=2, show_default=True, help="Parts of the held-out check.")
-@click.option("--seed", default=0, show_default=True, help="Of the draws and of the folds.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the draws and of the folds.")
 def confidence(
     table: Path,
     form: str | None,

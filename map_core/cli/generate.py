@@ -93,7 +93,7 @@ if TYPE_CHECKING:
     help="Draw --candidates at a time until X of them carry the choice (effective sample size). Replies fall short of "
     "the forecast, as lucky first candidates end the draw early; --exact-within does not.",
 )
-@click.option("--most-candidates", type=click.IntRange(min=1), metavar="N", help="Where drawing more ends in any case.")
+@click.option("--most-candidates", type=click.IntRange(min=1), metavar="N", help="Most candidates that are drawn.")
 @click.option(
     "--method",
     type=click.Choice([method.value for method in Method]),
@@ -158,7 +158,7 @@ def generate(
 ) -> None:
     """Answer prompts as the base model and as the aligned model.
 
-    K replies are sampled from the base model. The base reply is one of them, drawn evenly; the aligned reply is
+    K replies are sampled from the base model. The base reply is one of them, drawn uniformly; the aligned reply is
     drawn with probability softmax(weights . rewards). Both come from the same K replies.
 
     With --target the weights are solved for the K in force (N of --most-candidates, where that is given); where the

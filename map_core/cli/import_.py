@@ -25,9 +25,9 @@ from map_core.errors import InputError
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The Parquet file to write.")
 @values_option("The columns of rewards; every column of numbers by default.")
 @click.option("--value", "one_by_one", multiple=True, metavar="NAME", help="One column of rewards; can be repeated.")
-@click.option("--prompt-column", metavar="NAME", help="Where the prompts stand; guessed by name by default.")
-@click.option("--reply-column", metavar="NAME", help="Where the replies stand; a prompt that they repeat is taken off.")
-@click.option("--use-case-column", metavar="NAME", help='Where the use cases stand, if there are any; "" for none.')
+@click.option("--prompt-column", metavar="NAME", help="Column of the prompts; guessed by name by default.")
+@click.option("--reply-column", metavar="NAME", help="Column of the replies; a prompt that they repeat is removed.")
+@click.option("--use-case-column", metavar="NAME", help='Column of the use cases, if there are any; "" for none.')
 @click.option(
     "--weight-column",
     metavar="NAME",
@@ -64,11 +64,11 @@ from map_core.errors import InputError
 @click.option(
     "--echoes",
     type=click.Choice(["remove", "keep"]),
-    help="Take prompts off the replies that begin with them, or keep replies whole; by default most must repeat it.",
+    help="Remove prompts from the replies that begin with them, or keep replies whole; by default most must repeat it.",
 )
 @click.option("--name", default="", help="What the file is called in the table; its own name by default.")
 @force_option
-@click.option("--progress-file", type=click.Path(path_type=Path), help="Keep saying in this JSON file how far it is.")
+@click.option("--progress-file", type=click.Path(path_type=Path), help="Write progress to this JSON file.")
 @click.option("--most-memory", type=click.IntRange(min=1), help="Megabytes that reading the file may take.")
 @click.option("--most-seconds", type=click.IntRange(min=1), help="Seconds that reading the file may take.")
 def import_(
@@ -95,9 +95,9 @@ def import_(
 ) -> None:
     """Make a reward table of a Parquet, CSV or JSON file with a row a reply.
 
-    A row holds a prompt, a reply and one number a value; higher must be better for every value. Rows with the same
-    prompt text are replies to one prompt. What was taken for what is said on stderr. The file may be larger than the
-    memory: it is read twice, a part at a time.
+    A row holds a prompt, a reply and one number per value; higher must be better for every value. Rows with the same
+    prompt text are replies to one prompt. How the columns were read is printed to stderr. The file may be larger than
+    the memory: it is read twice, a part at a time.
 
     \b
     Examples:

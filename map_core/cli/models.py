@@ -17,7 +17,7 @@ from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, PACKAGED, Mod
 
 @click.group()
 def models() -> None:
-    """Bring models to this machine, and list them.
+    """Download models to this machine, and list them.
 
     \b
     Examples:
@@ -32,7 +32,7 @@ def models() -> None:
 @click.option("--verify", is_flag=True, help="Compare the hash of every file, not only its size.")
 @quiet_option("Say nothing unless something goes wrong.")
 def get(names: tuple[str, ...], verify: bool, quiet: bool) -> None:
-    """Bring models; those that are here and complete are left alone.
+    """Download models; those that are here and complete are left alone.
 
     Without NAME: the base model and the sentence-embedding model that the embedded table was made with. A NAME is one
     of these, a folder with config.json and *.safetensors, or a model hub's owner/model. Damaged or half-brought files

@@ -72,7 +72,7 @@ def target_options(command: Command) -> Command:
     """Add the options --target and --targets-file, read by :func:`read_palettes`."""
     for decorate in (
         palettes_file_option(
-            "--targets-file", 'JSON lines, a palette a line: {"targets": {"humor": 1.2, "helpfulness": "p70"}}'
+            "--targets-file", 'JSON lines, one palette per line: {"targets": {"humor": 1.2, "helpfulness": "p70"}}'
         ),
         target_option("pairs", "A target; values not named have no target."),
     ):

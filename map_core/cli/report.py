@@ -37,10 +37,19 @@ from map_core.studies.delivery import study as studies
     help="The document, .html; several palettes get a number each.",
 )
 @click.option("--csv", "archive", type=click.Path(path_type=Path), metavar="FILE", help="All tables as CSV, zipped.")
-@click.option("--study", type=click.Path(path_type=Path), metavar="FILE", help="Of delivery; beside TABLE by default.")
-@click.option("--draws", type=click.IntRange(min=20), default=300, show_default=True, help="Behind the error bars.")
-@click.option("--samples", type=click.IntRange(min=0), default=4, show_default=True, help="Prompts with replies.")
-@seed_option("Of draws, folds and samples.")
+@click.option(
+    "--study",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The study of delivery, as of `verify --study`; the one beside TABLE by default.",
+)
+@click.option(
+    "--draws", type=click.IntRange(min=20), default=300, show_default=True, help="Bootstrap draws for the error bars."
+)
+@click.option(
+    "--samples", type=click.IntRange(min=0), default=4, show_default=True, help="Prompts whose replies are shown."
+)
+@seed_option("Seed of draws, folds and samples.")
 def report(
     table: Path,
     form: str | None,

@@ -22,8 +22,8 @@ from map_core.studies.reproduce import reproduce as run_study
 
 @click.command()
 @table_options
-@click.option("--palettes", type=click.IntRange(min=1), default=200, show_default=True, help="Of each size.")
-@seed_option("Of everything that is drawn.")
+@click.option("--palettes", type=click.IntRange(min=1), default=200, show_default=True, help="Palettes of each size.")
+@seed_option("Seed of all random draws.")
 @values_option("The values to draw from; all by default.")
 @click.option(
     "--highest",

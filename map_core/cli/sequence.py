@@ -27,7 +27,7 @@ from map_core.solver.newton import Status
 @click.option("--all-orders", is_flag=True, help=f"Compare every order, or {MAX_ORDERS} random ones.")
 @click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="Rounds, at most.")
 @click.option("--grow-only", is_flag=True, help="Steps only add weight: each starts from the last model as it is.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random orders.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random orders.")
 def sequence(
     table: Path,
     form: str | None,

@@ -53,7 +53,7 @@ A line of the palettes file:
 )
 @table_argument
 @palettes_file_option(
-    "--palettes", "JSON lines, a palette a line, as --targets-file elsewhere; a line may carry a name."
+    "--palettes", "JSON lines, one palette per line, as --targets-file elsewhere; a line may carry a name."
 )
 @use_case_option("Solve the palettes on the prompts of this use case alone.")
 @form_option("Per prompt unless most have one reply.")
@@ -65,16 +65,27 @@ A line of the palettes file:
 )
 @engine_option("torch", "openvino", "remote")
 @dtype_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to be reached from other machines.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
 @click.option(
-    "--api-key", envvar=KEY_VARIABLE, show_envvar=True, help="Clients must show it. Better set by the variable."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 for requests from other machines.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to listen on; 0 for any free one.",
+)
+@click.option(
+    "--api-key", envvar=KEY_VARIABLE, show_envvar=True, help="Key that clients must send; better set by the variable."
 )
 @click.option(
     "--keys",
     "keys_file",
     type=click.Path(path_type=Path),
-    help='A key a line for each client: {"name": "support", "key": "...", "tokens_a_day": 200000}.',
+    help='One key per line, one for each client: {"name": "support", "key": "...", "tokens_a_day": 200000}.',
 )
 @click.option(
     "--allow-origin",
@@ -90,8 +101,14 @@ A line of the palettes file:
     metavar="FILE",
     help="Keep how the palettes' promises stand in this file, for the next start and for the app: TABLE.promises.json.",
 )
-@candidates_option("K where a request says none.")
-@click.option("--most-candidates", type=click.IntRange(1, 1024), default=1024, show_default=True, help="K times n.")
+@candidates_option("Candidates (K) where a request names no number.")
+@click.option(
+    "--most-candidates",
+    type=click.IntRange(1, 1024),
+    default=1024,
+    show_default=True,
+    help="Most candidates of a request, Most candidates of a request, K times n.",
+)
 @click.option("--most-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Longest reply.")
 @click.option(
     "--most-characters", type=click.IntRange(1, 200_000), default=200_000, show_default=True, help="Of a chat."
@@ -99,15 +116,25 @@ A line of the palettes file:
 @click.option("--most-messages", type=click.IntRange(min=1), default=256, show_default=True, help="Of a chat.")
 @click.option("--most-bytes", type=click.IntRange(min=1), default=2_000_000, show_default=True, help="Of a request.")
 @click.option(
-    "--most-waiting", type=click.IntRange(min=1), default=64, show_default=True, help="Requests; more get a 429."
+    "--most-waiting",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Most requests that wait; further ones get status 429.",
 )
-@click.option("--at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Replies side by side.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Replies that are written at the same time.",
+)
 @click.option(
     "--drain-seconds",
     type=click.IntRange(min=0),
     default=30,
     show_default=True,
-    help="On SIGTERM, that replies which are being written may take to be finished.",
+    help="How long running replies may take to finish after SIGTERM.",
 )
 def serve(
     table: Path,
@@ -134,7 +161,7 @@ def serve(
     at_once: int,
     drain_seconds: int,
 ) -> None:
-    """Serve the aligned model to programs, as OpenAI's clients speak; /docs lists addresses and fields.
+    """Serve the aligned model by an OpenAI-compatible API; /docs lists addresses and fields.
 
     A request names a palette of --palettes, by the field "palette" or as the model MODEL:PALETTE, and its weights are
     solved on TABLE for the K that it draws; the nearest palette stands in for one that is not possible, and the reply
@@ -156,7 +183,7 @@ def serve(
     first with the seed of the request, each other with one made of that seed and its number; certificates tell them.
 
     Streams: a reply is only certain once it is chosen, so the text comes word by word after that; comments keep the
-    line open until then. With one candidate tokens come as they are drawn. A client that goes away stops its replies.
+    line open until then. With one candidate tokens come as they are drawn. When a client disconnects, its replies stop.
     """
     import uvicorn
 

@@ -32,7 +32,10 @@ from map_core.solver.newton import solve as solve_weights
 @target_options
 @demand_options
 @click.option(
-    "--ranges", "with_ranges", is_flag=True, help="Add the levels that each value can have beside the others' targets."
+    "--ranges",
+    "with_ranges",
+    is_flag=True,
+    help="Add the range of levels that each value can have with the others' targets.",
 )
 @budget_option("Most nats that the palette may cost.")
 @click.option(

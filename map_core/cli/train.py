@@ -54,7 +54,7 @@ def train(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train a value on replies labelled 1 or 0 for NAME, and say what it is worth on prompts that it did not see.
+    """Train a value on replies labelled 1 or 0 for NAME, and report how good it is on prompts that it did not see.
 
     A logistic regression on sentence embeddings of prompt and reply. Its figures are from cross-validation by prompt,
     beside those of its prior, else of the table's column NAME; it is called better only where the 95% interval of the

@@ -54,28 +54,30 @@ CHECK_REPLIES = 4
     type=click.Choice([method.value for method in TuningMethod]),
     default=_DEFAULTS.method.value,
     show_default=True,
-    help="The route; see below.",
+    help="The method, see above.",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write.")
 @click.option("--steps", type=click.IntRange(min=1), default=_DEFAULTS.steps, show_default=True, help="Steps.")
 @click.option(
-    "--prompts", type=click.IntRange(min=1), default=_DEFAULTS.prompts, show_default=True, help="Prompts a step."
+    "--prompts", type=click.IntRange(min=1), default=_DEFAULTS.prompts, show_default=True, help="Prompts per step."
 )
 @click.option(
     "--replies",
     type=click.IntRange(min=2),
     default=_DEFAULTS.replies,
     show_default=True,
-    help="Replies a prompt in a step.",
+    help="Replies per prompt in a step.",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
     default=_DEFAULTS.learning_rate,
     show_default=True,
-    help="Of AdamW.",
+    help="Learning rate of AdamW.",
 )
-@click.option("--rank", type=click.IntRange(min=1), default=_DEFAULTS.rank, show_default=True, help="Of LoRA.")
+@click.option(
+    "--rank", type=click.IntRange(min=1), default=_DEFAULTS.rank, show_default=True, help="Rank of the LoRA adapter."
+)
 @click.option("--full", is_flag=True, help="Tune all weights in place of an adapter.")
 @click.option("--bf16", is_flag=True, help="Multiply in bfloat16; faster on a GPU, less exact.")
 @click.option("--merged", is_flag=True, help="Write the merged model too, into OUT/merged.")
@@ -87,7 +89,7 @@ CHECK_REPLIES = 4
     default=EVIDENCE_PROMPTS,
     show_default=True,
     metavar="N",
-    help="Held-out prompts to look at in the end; 0 for none.",
+    help="Held-out prompts to evaluate at the end; 0 for none.",
 )
 @click.option(
     "--looks",
@@ -95,7 +97,7 @@ CHECK_REPLIES = 4
     default=0,
     show_default=True,
     metavar="N",
-    help="Look at those so often on the way; the progress file has what is seen.",
+    help="How often to evaluate them on the way; the results are in the progress file.",
 )
 @click.option(
     "--check",

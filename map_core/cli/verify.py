@@ -66,12 +66,10 @@ from map_core.studies.delivery import study as studies
     help=f"The whole study, {studies.HALVINGS} halvings by default, instead of palettes; kept in FILE for the app.",
 )
 @use_case_option()
-@click.option(
-    "--prompts", "most", type=click.IntRange(min=2), metavar="N", help="Fresh prompts at most; all by default."
-)
+@click.option("--prompts", "most", type=click.IntRange(min=2), metavar="N", help="Most fresh prompts; all by default.")
 @candidates_option("K, replies to choose from.", least=2)
 @click.option("--max-new-tokens", type=click.IntRange(min=1), metavar="T", help="Longest reply; as in the table.")
-@seed_option("Of halves, replies and picks.", default=1)
+@seed_option("Seed of halves, replies and picks.", default=1)
 @engine_option("torch", "openvino")
 @click.option(
     "--fresh",
@@ -104,17 +102,17 @@ def verify(
     tuned: Path | None,
     as_json: bool,
 ) -> None:
-    """Hold the forecast of palettes against what the generator delivers on prompts that they were not solved on.
+    """Compare the forecast of palettes with what the generator delivers on prompts that they were not solved on.
 
-    Weights are solved on one half of the prompts, for K candidates. The other half is answered anew, K replies a
-    prompt, drawn once for all palettes. "realised" is the expected level over each prompt's candidates, "picked" that
-    of the one reply that is picked, "pooled" what weights of the published pooled form give. "interval" is where the
-    realised level lies in 90% of cases if the forecast is right: the forecast and its error bar.
+    Weights are solved on one half of the prompts, for K candidates. The other half is answered again, with K
+    replies per prompt, drawn once for all palettes. "realised" is the expected level over each prompt's candidates,
+    "picked" that of the one reply that is picked, "pooled" what weights of the published pooled form give. "interval"
+    is where the realised level lies in 90% of cases if the forecast is right: the forecast and its error bar.
 
-    With more halvings than one, all prompts are answered anew, and the same replies serve every half that was not
+    With more halvings than one, all prompts are answered again, and the same replies serve every half that was not
     solved on. Levels are then means over halvings and directions, and the interval is that of such a mean.
 
-    With --model a tuned model answers its held-out prompts, K replies each, and is held against what its weights
+    With --model a tuned model answers its held-out prompts, K replies each, and is compared with what its weights
     promise there: levels of all values, share of the way, nats, and what choosing among its candidates gives.
 
     \b

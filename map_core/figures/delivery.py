@@ -31,7 +31,7 @@ LEGEND, AXIS_TITLE = 180, 58
 #: Shares of the way to the targets that are called kept, and mostly kept; and how far coverage may fall short.
 NEARLY_ALL, MOSTLY, HOLDS_WITHIN = 0.9, 0.6, 0.05
 #: The weights of the published work, to those who are shown no numbers: they are solved on all prompts together.
-PUBLISHED = "published weights"
+PUBLISHED = "paper's weights"
 
 
 @dataclass(frozen=True, eq=False)

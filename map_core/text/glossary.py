@@ -13,7 +13,7 @@ from map_core.errors import InputError
 from map_core.text.wording import NUMBERS, Wording
 
 #: Other names that only those meet who are shown numbers.
-TECHNICAL = ("lambda", "ESS", "KL divergence", "Pareto frontier")
+TECHNICAL = ("lambda", "free", "bottleneck", "ESS", "KL divergence", "Pareto frontier")
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ _ALL = (
         "A value of which nothing is asked; it may rise or fall with the others.",
         also=("free",),
     ),
-    Term("keep", "A value that must stay at its base level at the least."),
+    Term("keep", "A value that must not fall below its base level."),
     Term("at least", "A value that must reach a target above its base level."),
     Term("may drop", "A value that may fall below its base level, down to its target and no further."),
     Term("locked", "A target that must not be lowered when a palette is not possible."),
-    Term("palette", "Your targets, one a value, for one use case: what you ask of the model."),
+    Term("palette", "Your targets, one for each value, for one use case: what you ask of the model."),
     Term("use case", "The kind of prompts that the model is to answer; levels are averages over them."),
     Term(
         "weights",
@@ -110,7 +110,7 @@ _ALL = (
         "stopped and resumed.",
     ),
     Term("token", "A piece of a word, in which models write and count; a hundred of them are about 75 English words."),
-    Term("seed", "A number that all chance in a computation comes from: the same number gives the same result."),
+    Term("seed", "The number that all random choices start from: the same number gives the same result."),
     Term(
         "distance",
         "How far the aligned model is from the base model; the price of a palette.",
@@ -152,11 +152,14 @@ _ALL = (
         r"A(\lambda) = \log \tfrac{1}{\sum_i K_i} \sum_{ik} e^{\lambda \cdot r_{ik}}",
         numbers=True,
     ),
-    Term("verdict", "The answer to a palette: reachable, possible, but not reliable, or not possible together."),
-    Term("reachable", "Choosing among the model's own replies meets every target, and enough of them carry it."),
+    Term("verdict", 'The answer to a palette: "reachable", "possible, but not reliable" or "not possible together".'),
+    Term(
+        "reachable",
+        "Choosing among the model's own replies meets every target, with enough replies for a forecast to trust.",
+    ),
     Term(
         "possible, but not reliable",
-        "Every target is met in the table, by so few replies that the forecast is not to be trusted.",
+        "Every target is met, but by so few of the table's replies that the forecast cannot be trusted.",
     ),
     Term(
         "not possible together",
@@ -195,7 +198,7 @@ _ALL = (
         r"\max_p\; w \cdot \mu \;\text{ subject to }\; \mathrm{KL} \le b",
         ("Pareto frontier",),
     ),
-    Term("trade-off", "How much of one value has to be given for more of another."),
+    Term("trade-off", "How much of one value has to be given up for more of another."),
     Term(
         "shadow price",
         "What asking for one more unit of a value costs, in nats.",
@@ -203,7 +206,9 @@ _ALL = (
         ("price",),
         numbers=True,
     ),
-    Term("bottleneck", "The hardest target: it has the largest share of the price of asking for more."),
+    Term(
+        "hardest target", "The target that has the largest share of the price of asking for more.", also=("bottleneck",)
+    ),
     Term(
         "slack", "A target that costs nothing: the others, or the base model, meet it.", r"\lambda_j = 0", numbers=True
     ),
@@ -225,7 +230,7 @@ _ALL = (
     Term("held-out", "A check on prompts that the weights were not solved on."),
     Term("forecast", "The level that a palette's weights are expected to give on prompts of the use case."),
     Term("promise", "A level shown to hold on prompts that the palette was not set on, wrong at most 5 times in 100."),
-    Term("delivery", "The level that fresh replies really had, to be held against the forecast."),
+    Term("delivery", "The level that fresh replies really had, to be compared with the forecast."),
     Term(
         "round",
         "One pass in which the values are aligned one after another, each step starting from the last model.",
@@ -251,8 +256,8 @@ _ALL = (
     ),
     Term(
         "reliable",
-        "The word on a value whose scores put replies in the order in which people do; below it come rough, and not "
-        "to be used.",
+        "Said of a value whose scores put replies in the order in which people would; less good are rough, and then "
+        "not to be used.",
         also=("rough", "not to be used"),
     ),
     Term(

@@ -2,18 +2,21 @@
 
 Headings are told one by one: a page has one of the first rank, and none leaves a rank out.
 
-The pages are those of the navigation, so a page that is added is covered by being there.
+The pages are those of the navigation, so a page that is added is covered by being there, and those that are reached
+by a link alone: a meeting's wall, the phone's side of it, and a vote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import BrowserContext, Page
 
 from tests import visits
 
@@ -69,7 +72,28 @@ _HEADINGS = """() => {
 @pytest.fixture(scope="module")
 def places(context, address) -> list[visits.Place]:
     """Every page of the app."""
-    return visits.places(context, address)
+    wall = context.new_page()
+    wall.goto(f"{address}/groups")
+    wall.get_by_role("button", name="Open a meeting").click()
+    visits.keyed(wall, "meeting_open").locator("button").click()
+    wall.wait_for_url("**meeting=*")
+    code = parse_qs(urlsplit(wall.url).query)["meeting"][0]
+    wall.close()
+    by_link = [
+        visits.Place("A meeting's wall", "groups", f"{address}/groups?meeting={code}"),
+        visits.Place("A meeting's phone", "join", f"{address}/join?meeting={code}"),
+        visits.Place("Join a meeting", "join", f"{address}/join"),
+        visits.Place("Vote", "vote", f"{address}/vote?palette=helpfulness:p60"),
+    ]
+    return [*visits.places(context, address), *by_link]
+
+
+def opened(context: BrowserContext, place: visits.Place) -> Page:
+    """Begin to load a page."""
+    page = context.new_page()
+    page.emulate_media(color_scheme=SCHEMES[0], reduced_motion="reduce")
+    page.goto(place.address, wait_until="commit")
+    return page
 
 
 def said(violation: dict[str, Any]) -> str:
@@ -90,7 +114,9 @@ def findings(page, rules: tuple[str, ...] = ()) -> list[str]:
     if rules:
         asked["runOnly"] = {"type": "rule", "values": list(rules)}
     kept = []
-    for violation in Axe().run(page, options=asked).response["violations"]:
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    for violation in page.evaluate("options => axe.run(options)", asked)["violations"]:
         selectors = [selector for rule, selector, _ in NOT_OURS if rule == violation["id"]]
         violation["nodes"] = [node for node in violation["nodes"] if page.evaluate(_OURS, [_host(node), selectors])]
         held = violation["impact"] in ("serious", "critical") or violation["id"] in ALSO
@@ -141,11 +167,12 @@ def _host(node: dict[str, Any]) -> str:
 
 
 def test_no_page_has_a_serious_fault_or_is_wider_than_the_window(context, places, subtests):
-    for place in places:
-        page = context.new_page()
-        page.emulate_media(color_scheme=SCHEMES[0], reduced_motion="reduce")
-        page.goto(place.address)
+    coming = opened(context, places[0])
+    for place, following in zip_longest(places, places[1:]):
+        page = coming
         visits.settle(page)
+        if following is not None:
+            coming = opened(context, following)  # it loads while this one is looked at
         with subtests.test(place.title, what="headings"):
             assert at_rest(page, headings_left_out) == []
         # To and fro: the scheme that a width ends with is the one that the next begins with.

@@ -20,7 +20,7 @@ PAGE_TERMS = {
         "possible, but not reliable",
         "best of N",
         "nats",
-        "bottleneck",
+        "hardest target",
         "keep",
         "may drop",
         "no preference",
