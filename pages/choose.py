@@ -1,4 +1,7 @@
-"""Find targets by choosing: pairs of real replies, and the palette that the choices come to. Reached from Set."""
+"""Find targets by choosing: pairs of real replies, and the palette that the choices come to.
+
+Reached from Set; and from a meeting on a phone, whose address names it: then the targets become its wishes.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,42 @@ import streamlit as st
 
 from map_core.errors import InputError
 from map_core.preference import FoundPalette
+from map_core.store import meetings, table_key
 from pages.view.choose import question, result, state
+from pages.view.groups import meeting_member
 from pages.view.session import header, kept, palette_state
+from pages.view.session import scene as scenes
+from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.account import database
 
 
-def _set_targets(found: FoundPalette) -> None:
-    """Make what was found this viewer's targets, as a step that can be undone, and go to the desk."""
+def _meeting() -> meetings.Meeting | None:
+    """Return the open meeting that the address names, of this table; None for none."""
+    code = st.query_params.get("meeting", "")
+    held = meetings.meeting(database(), code) if code else None
+    return held if held is not None and held.table_key == table_key(scenes.load().table) else None
+
+
+def _take(found: FoundPalette) -> None:
+    """Make what was found this viewer's targets, or wishes in the meeting, and go back there."""
+    if (held := _meeting()) is not None:
+        meeting_member.take_wishes(_scene(held), found.targets)
+        st.switch_page("join.py", query_params={"meeting": held.code})
     scene, palette = palette_state.current()
     palette_state.apply(result.found_targets(scene, palette, found), "Set the targets found by choosing.")
     st.switch_page("palette.py")
 
 
+def _scene(held: meetings.Meeting | None) -> Scene:
+    return palette_state.current()[0] if held is None else scenes.load(held.use_case)
+
+
 @st.fragment
 def draw_choosing() -> None:
     """Draw a pair, or what the choices say: one piece, so that a click draws no more than it."""
-    scene, _ = palette_state.current()
+    held = _meeting()
+    scene = _scene(held)
     kept.draw()
     try:
         asked = state.current_round(scene)
@@ -29,7 +52,7 @@ def draw_choosing() -> None:
         st.html(markup.note(str(error)))
         return
     if asked.pair is None:
-        result.draw_result(scene, asked, "Set these targets", _set_targets)
+        result.draw_result(scene, asked, "Set these targets" if held is None else "Take them as my wishes", _take)
     else:
         question.draw_question(scene, asked)
 
@@ -39,6 +62,7 @@ header.draw_header(
     "Choose",
     "No numbers needed: say a few times which of two replies you would rather send. Your choices become targets on the "
     "faders. It takes about three minutes.",
+    use_case=_meeting() is None,
     heading="Find your targets by choosing",
 )
 draw_choosing()

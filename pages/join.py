@@ -43,6 +43,12 @@ with st.container(key="join"):
     st.text_input(
         "You, or the group that you speak for", key=meeting_member.NAME.name, max_chars=40, persist_state="session"
     )
+    st.page_link(
+        "choose.py",
+        label="No wish in mind? Find it by choosing",
+        icon=":material/compare_arrows:",
+        query_params={"meeting": held.code},
+    )
     wishes = meeting_member.current_wishes(scene, sent)
     meeting_member.draw_faders(scene, wishes)
     mine = meeting_member.wished_palette(scene, held.use_case, wishes)

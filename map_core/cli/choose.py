@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from map_core.cli.options import json_option, seed_option, table_argument, use_c
 from map_core.cli.output import by_name, print_json
 from map_core.core import amounts
 from map_core.data.shown_replies import shown_reply
+from map_core.data.table_format import DEFAULT_TABLE
 from map_core.palettes.targets import percentiles
 from map_core.preference import (
     FIRST_CHOICES,
@@ -83,7 +85,9 @@ def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, see
     if found.has_targets:
         targets = by_name(opened.oracle, opened.oracle.rewards_at(found.targets))
         options = " ".join(f"--target {name}={amounts.significant(level)}" for name, level in targets.items())
-        click.echo(f"python -m map_core solve {options}")
+        of_table = "" if table == DEFAULT_TABLE else f"{shlex.quote(str(table))} "
+        of_use_case = "" if use_case is None else f"--use-case {shlex.quote(use_case)} "
+        click.echo(f"python -m map_core solve {of_table}{of_use_case}{options}")
 
 
 def _ask(opened: LoadedTable, choices: list[Choice], pairs: int, kept: Path | None, seed: int) -> None:

@@ -72,4 +72,4 @@ def found_targets(scene: Scene, palette: Palette, found: FoundPalette) -> Palett
     changed = palette_state.with_levels(scene, palette, found.targets)
     free = {scene.table.values[j] for j in np.flatnonzero(np.isnan(found.targets))}
     targets = {name: replace(target, free=name in free, keep=False) for name, target in changed.targets.items()}
-    return replace(changed, targets=targets, columns={})
+    return replace(changed, targets=targets)

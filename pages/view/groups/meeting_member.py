@@ -126,6 +126,21 @@ def remembered_palette(use_case: str) -> Palette | None:
     return Palette(use_case, targets) if any(wish.asked for wish in held.values()) else None
 
 
+def take_wishes(scene: Scene, targets: np.ndarray) -> None:
+    """Make targets the wishes of this phone.
+
+    Args:
+        scene: the table.
+        targets: (value,) in standard deviations above base; NaN for what nothing is asked of.
+    """
+    held = dict(current_wishes(scene, None))
+    for j, name in enumerate(scene.table.values):
+        low, high = scene.ranges[j]
+        place = held[name].percentile if np.isnan(targets[j]) else scene.percentile(j, float(targets[j]))
+        held[name] = Wish(not np.isnan(targets[j]), int(np.clip(np.floor(place), low, high)))
+    WISHES.set(held)
+
+
 def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
     """Draw a line a value: whether it matters, and how much of it, in three words."""
     st.html(shell_markup.value_colours(len(scene.names), scene.theme))

@@ -1,0 +1,91 @@
+"""The page Choose as a script: answers, the way back, what the choices say, the targets, and a phone's wishes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import table_format
+from map_core.palettes.palette import ALL
+from map_core.store import database, meetings, table_key
+from pages.view.choose import state
+from pages.view.session import scene as scenes
+from tests.pages.test_main_path import APP, said
+from tests.tables import make_table
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    made = make_table(prompts=24, candidates=12, seed=5)
+    texts = tuple(f"{text}, and <b>more</b> than that there is not to be said." for text in made.replies)
+    table_format.save(replace(made, replies=texts), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
+    yield
+    database().close()
+
+
+def choose_page(**address: str) -> AppTest:
+    """The page as its link opens it."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.run().switch_page("choose.py")
+    for name, text in address.items():
+        app.query_params[name] = text
+    return app.run()
+
+
+def answer(page: AppTest, times: int) -> None:
+    """Choose the reply with more humor."""
+    scene = scenes.load()
+    j = scene.table.index("humor")
+    for _ in range(times):
+        choices = tuple(state.rows_of_choices(scene.table, page.session_state["choices"])) if _given(page) else ()
+        pool = state.pair_pool(scene.table, scene.oracle)
+        pair = state.next_pair(pool, state.fit(scene.table, scene.oracle, choices), choices)
+        more = scene.table.rewards[pair[0], j] > scene.table.rewards[pair[1], j]
+        page.button(key="choose_first" if more else "choose_second").click().run()
+        assert not page.exception
+
+
+def _given(page: AppTest) -> bool:
+    return "choices" in page.session_state
+
+
+def test_choices_become_targets_that_can_be_undone():
+    page = choose_page()
+    assert not page.exception
+    assert "1 of 15" in said(page)
+    assert "&lt;b&gt;" in said(page) or "<b>more</b>" not in said(page)
+    answer(page, 3)
+    page.button(key="choose_back").click().run()
+    assert "3 of 15" in said(page)
+    answer(page, 13)
+    assert "Your choices clearly favour more humor" in said(page)
+    page.button(key="choose_more").click().run()
+    assert "16 of 20" in said(page)
+    page.button(key="choose_stop").click().run()
+    before = page.session_state["history"].now
+    page.button(key="choose_take").click().run()
+    assert not page.exception
+    after = page.session_state["history"].now
+    assert not after.targets["humor"].free
+    assert after.targets["humor"].percentile > 55
+    assert before != after
+    assert "Reachable" in said(page)
+    page.switch_page("choose.py").run()
+    page.button(key="choose_again").click().run()
+    assert "1 of 15" in said(page)
+
+
+def test_a_phone_takes_them_as_its_wishes():
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    page = choose_page(meeting=made.code)
+    answer(page, 15)
+    assert page.button(key="choose_take").label == "Take them as my wishes"
+    page.button(key="choose_take").click().run()
+    assert not page.exception
+    assert page.toggle(key="ask_humor").value
+    assert page.slider(key="wish_humor").value > 55
+    assert "Reachable" in said(page)
