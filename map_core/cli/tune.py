@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from map_core.cli.options import (
     use_case_option,
     values_file_option,
 )
-from map_core.cli.progress import watch_progress
-from map_core.cli.verify_tuned import check_folder, check_text
+from map_core.cli.progress import ProgressReporter, watch_progress
+from map_core.cli.verify_tuned import check_folder, check_text, drawn_replies
 from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
@@ -107,6 +107,14 @@ CHECK_REPLIES = 4
     metavar="N",
     help="Held-out prompts that the tuned model answers in the end, as by `verify --model`; at least 2, 0 for none.",
 )
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Tune up to N times, each time with weights solved again on the tuned model's own replies; see below.",
+)
 @use_case_option("Tune on the prompts of this use case alone.")
 @model_option("The model that wrote the table's replies, by name or folder; as the table records it by default.")
 @values_file_option("Values of your own, as TOML: see `values`. Read by rloo.")
@@ -137,6 +145,7 @@ def tune(
     evidence: int,
     looks: int,
     check: int,
+    rounds: int,
     use_case: str | None,
     model: str | None,
     values_file: Path | None,
@@ -158,9 +167,13 @@ def tune(
     Held-out prompts are never tuned on; where the table holds none out, a quarter is. What it will take is said before
     it starts. Stopped or killed, the same command resumes where it stopped. Needs: pip install -r requirements-tune.txt
 
+    A trained model seldom comes all the way. With --rounds it answers some of the prompts that it was tuned on, the
+    weights are solved again on its own replies, and it is tuned anew, until the targets hold within their intervals.
+
     \b
     Examples:
       python -m map_core tune --target kindness=p65 --target humor=p60 --out kind
+      python -m map_core tune --target kindness=p65 --out kinder --rounds 4 --check 16
       python -m map_core tune my-table.parquet --weights humor=1.2 --method distill --steps 100 --out funny
       python -m map_core generate --model kind --prompt "My parcel is late!"
       python -m map_core verify --model kind
@@ -198,7 +211,9 @@ def tune(
     )
     checked = None
     with watch_progress(out, quiet, progress_file) as progress:
-        record = run_tuning(request, progress, None if quiet else progress.note)
+        say = None if quiet else progress.note
+        in_rounds = rounds > 1 and not only_estimate
+        record = _in_rounds(request, rounds, progress, say) if in_rounds else run_tuning(request, progress, say)
         if record is not None and check:
             checked = check_folder(
                 out,
@@ -222,6 +237,34 @@ def tune(
     click.echo(f"Written to {out}." + ("" if checked else f" Next: python -m map_core verify --model {out}"))
 
 
+def _in_rounds(
+    request: TuningRequest, rounds: int, progress: ProgressReporter, say: Callable[[str], None] | None
+) -> dict[str, Any]:
+    """Tune in rounds; the replies of each round's model are kept in its folder."""
+    from map_core.tuning import rounds as tuning_rounds
+
+    def answer(folder: Path, record: Mapping[str, Any], prompts: RewardTable) -> RewardTable:
+        return drawn_replies(
+            folder,
+            record,
+            prompts,
+            replies=tuning_rounds.REPLIES,
+            seed=2,
+            engine="auto",
+            fresh=folder / "round.parquet",
+            report=progress,
+        )
+
+    return tuning_rounds.tune_in_rounds(
+        request,
+        request.palette.get("targets", {}),
+        rounds,
+        lambda one: run_tuning(one, progress, say),
+        answer,
+        say or (lambda sentence: None),
+    )
+
+
 def with_held_out(table: RewardTable, seed: int) -> RewardTable:
     """Return the table with prompts held out: its own, or where it has none, a quarter of each use case."""
     from map_core.confidence.cross_fit import split_folds
@@ -235,6 +278,10 @@ def with_held_out(table: RewardTable, seed: int) -> RewardTable:
 def summary(record: Mapping[str, Any]) -> str:
     """Return what a tuning came to on held-out prompts, in lines."""
     evidence = record["evidence"]
+    if evidence is None and record.get("rounds"):
+        last = record["rounds"][record["round"] - 1]
+        levels = ", ".join(f"{name} {amounts.significant(level, 3)}" for name, level in last["levels"].items())
+        return f"Round {record['round']} of {len(record['rounds'])} is kept; on prompts that it was tuned on: {levels}."
     if evidence is None:
         return "Nothing is known of new prompts yet: no held-out replies were looked at."
     lines = [f"On {evidence['prompts']} prompts that were not tuned on, by importance weights:"]

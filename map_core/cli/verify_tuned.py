@@ -85,7 +85,7 @@ def check_folder(
     """
     record = read_record(folder)
     table = held_out_prompts(table, record, most)
-    drawn = _drawn(folder, record, table, replies=replies, seed=seed, engine=engine, fresh=fresh, report=report)
+    drawn = drawn_replies(folder, record, table, replies=replies, seed=seed, engine=engine, fresh=fresh, report=report)
     check = check_tuned(record, table, drawn)
     shown = side_by_side(record["weights"], table, drawn, seed) if table.replies else ()
     with lock(folder / RECORD, who="tuning"):
@@ -117,7 +117,7 @@ def held_out_prompts(table: RewardTable, record: Mapping[str, Any], most: int | 
     return replace(table, held_out=np.empty(0, dtype=bool), weights=np.empty(0)).take(numbers)
 
 
-def _drawn(
+def drawn_replies(
     folder: Path,
     record: Mapping[str, Any],
     table: RewardTable,

@@ -1,0 +1,178 @@
+"""Rounds of tuning: with a trainer that comes only part of the way, or too far, the targets are reached all the same.
+
+The model is one whose replies can be written out: tuned on lambda it is the tilt of a part of lambda, as a trainer that
+stops early leaves it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.models.tuned import RECORD
+from map_core.tuning.check import LOG_RATIOS
+from map_core.tuning.rounds import MOST_UP, Round, next_weights, targeted_prompts, tune_in_rounds
+from map_core.tuning.run import TuningRequest
+
+VALUES = ("humor", "kindness")
+PROMPTS, REPLIES = 6, 600
+#: Rewards of the replies that there are.
+OUTCOMES = np.array([[0.0, 1.0], [1.0, 0.3], [-0.5, 0.8], [2.0, -0.4], [0.5, 0.1], [1.2, 1.5], [-1.0, 0.0]])
+
+
+def table_of(mass: np.ndarray, spread: float = 0.0) -> RewardTable:
+    """Replies to each prompt in these shares, by largest remainders; prompts differ by twice ``spread``."""
+    exact = mass * REPLIES
+    counts = np.floor(exact).astype(int)
+    counts[np.argsort(counts - exact)[: REPLIES - counts.sum()]] += 1
+    rewards = np.tile(np.repeat(OUTCOMES, counts, axis=0), (PROMPTS, 1))
+    rewards = rewards + np.repeat(spread * (-1.0) ** np.arange(PROMPTS), REPLIES)[:, None]
+    return RewardTable(
+        values=VALUES,
+        rewards=rewards,
+        offsets=np.arange(PROMPTS + 1) * REPLIES,
+        prompt_ids=tuple(f"p{i}" for i in range(PROMPTS)),
+        prompts=tuple(f"Question {i}?" for i in range(PROMPTS)),
+        use_cases=("A",) * PROMPTS,
+        metadata={LOG_RATIOS: [0.0] * len(rewards)},
+    )
+
+
+def tilt(lam: np.ndarray) -> np.ndarray:
+    mass = np.exp(OUTCOMES @ lam)
+    return mass / mass.sum()
+
+
+def level(weights: dict[str, float], part: float = 1.0) -> np.ndarray:
+    lam = np.array([weights.get(name, 0.0) for name in VALUES])
+    return tilt(part * lam) @ OUTCOMES
+
+
+class Trainer:
+    """Writes a record, and answers as the tilt of a part of lambda."""
+
+    def __init__(self, part: float) -> None:
+        self.part = part
+        self.tuned: list[dict[str, float]] = []
+
+    def tune(self, request: TuningRequest) -> dict:
+        self.tuned.append(dict(request.weights))
+        request.out.mkdir(exist_ok=True)
+        (request.out / "adapter.bin").write_text(json.dumps(request.weights))
+        record = {
+            "format": 1,
+            "weights": dict(request.weights),
+            "model": {"name": "toy", "sha256": "a"},
+            "sampling": {"temperature": 1.0, "max_new_tokens": 2},
+            "settings": {"rank": 1},
+            "method": "pairs",
+            "table": {"sha256": "", "prompts": PROMPTS},
+            "held_out": [],
+            "palette": {},
+            "values": list(VALUES),
+            "evidence": None,
+            "p0": None,
+        }
+        (request.out / RECORD).write_text(json.dumps(record))
+        return record
+
+    def answer(self, folder: Path, record: dict, prompts: RewardTable) -> RewardTable:
+        lam = np.array([record["weights"].get(name, 0.0) for name in VALUES])
+        return table_of(tilt(self.part * lam), spread=0.01)  # so that intervals are no points
+
+
+def run(trainer: Trainer, weights: dict[str, float], targets: dict[str, float], out: Path, rounds: int = 8):
+    sentences: list[str] = []
+    request = TuningRequest(table_of(np.full(7, 1 / 7)), weights, out)
+    record = tune_in_rounds(request, targets, rounds, trainer.tune, trainer.answer, sentences.append)
+    return record, sentences
+
+
+@pytest.mark.parametrize("part", [0.4, 0.7, 1.6])
+def test_a_trainer_that_comes_part_of_the_way_or_too_far_is_led_to_the_targets(part: float, tmp_path: Path):
+    weights = {"humor": 0.8, "kindness": 0.6}
+    targets = dict(zip(VALUES, (level(weights)).tolist(), strict=True))
+    trainer = Trainer(part)
+    record, sentences = run(trainer, weights, targets, tmp_path / "out")
+    assert record["rounds"][0]["levels"]["humor"] != pytest.approx(targets["humor"], abs=0.05)
+    assert "The targets hold." in sentences[-1]
+    assert len(trainer.tuned) > 1
+    # What it takes is lambda divided by the part of the way.
+    for name in VALUES:
+        assert record["tuned_on"][name] == pytest.approx(weights[name] / part, rel=0.06)
+        assert record["rounds"][-1]["levels"][name] == pytest.approx(targets[name], abs=0.02)
+    assert json.loads((tmp_path / "out" / "adapter.bin").read_text()) == trainer.tuned[-1]
+    assert record["round"] == len(trainer.tuned)
+    assert record["weights"] == weights
+
+
+def test_a_trainer_that_arrives_needs_one_round(tmp_path: Path):
+    weights = {"humor": 0.8}
+    targets = {"humor": float(level(weights)[0])}
+    record, _ = run(Trainer(1.0), weights, targets, tmp_path / "out")
+    assert len(record["rounds"]) == 1
+
+
+def test_a_weight_that_is_not_needed_any_more_goes_to_zero(tmp_path: Path):
+    # Humor costs kindness here; kindness is asked for less than it has without any weight.
+    own, base = table_of(tilt(np.array([0.5, 0.9]))), level({})
+    now = Round(
+        {"humor": 0.5, "kindness": 0.9},
+        dict(zip(VALUES, level({"humor": 0.5, "kindness": 0.9}).tolist(), strict=True)),
+        {"humor": 0.0, "kindness": 0.0},
+        {"humor": float(base[0]) + 0.3, "kindness": float(base[1]) - 0.3},
+    )
+    weights = next_weights(own, now)
+    assert set(weights) == {"humor"}
+    assert level(weights)[0] == pytest.approx(base[0] + 0.3, abs=0.02)
+
+
+def test_a_level_that_its_replies_do_not_have_raises_a_weight_only_so_far():
+    own = table_of(np.full(7, 1 / 7))
+    now = Round({}, {"humor": 0.5}, {"humor": 0.0}, {"humor": 50.0})
+    scale = own.rewards[:, 0].std()
+    assert next_weights(own, now)["humor"] * scale == pytest.approx(MOST_UP, rel=0.05)
+
+
+def test_above_the_target_is_a_miss_only_where_a_weight_pushes_there():
+    def one(weights: dict[str, float], level: float) -> Round:
+        return Round(weights, {"humor": level}, {"humor": 0.1}, {"humor": 1.0})
+
+    assert one({}, 2.0).holds
+    assert not one({"humor": 0.5}, 2.0).holds
+    assert one({"humor": 0.5}, 1.05).holds
+    assert one({"humor": 0.5}, 0.8).missed("humor") == pytest.approx(0.1)
+
+
+def test_the_round_that_misses_least_is_kept_and_a_finished_one_is_not_made_anew(tmp_path: Path):
+    weights = {"humor": 0.8}
+    targets = {"humor": float(level(weights)[0])}
+    trainer = Trainer(0.2)
+    record, _ = run(trainer, weights, targets, tmp_path / "out", rounds=2)
+    assert len(record["rounds"]) == record["round"] == 2
+    assert not (tmp_path / "out" / "round-3").exists()
+    again, sentences = run(trainer, weights, targets, tmp_path / "out", rounds=2)
+    assert again == record
+    assert "finished already" in sentences[0]
+    assert len(trainer.tuned) == 2
+
+
+def test_what_has_no_targets_or_a_folder_of_other_files_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="Rounds need targets"):
+        run(Trainer(1.0), {"humor": 1.0}, {}, tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"other files \(thesis.txt\)"):
+        run(Trainer(1.0), {"humor": 1.0}, {"humor": 1.0}, tmp_path / "other")
+
+
+def test_rounds_look_at_prompts_that_are_tuned_on_alone():
+    from dataclasses import replace
+
+    table = replace(table_of(np.full(7, 1 / 7)), held_out=np.array([True, False, False, True, False, False]))
+    assert targeted_prompts(table).prompt_ids == ("p1", "p2", "p4", "p5")
