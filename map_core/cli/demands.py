@@ -38,7 +38,8 @@ def demand_options(command: Command) -> Command:
             "--any-mix",
             type=float,
             metavar="NATS",
-            help="Every target holds under each mix of prompts that is no further than this from the table's.",
+            help="Every target holds under each mix of prompts that is no further than this from the table's. "
+            "G^2 / (2 n) leaves room of G standard errors for n prompts being a sample.",
         ),
         click.option(
             "--worst-mean",

@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from tests.populations import certified, default_table, synthetic
+from tests.populations import certified, default_table, hedged, synthetic
 
 
 def run(tables: int = 40) -> list[dict[str, Any]]:
@@ -31,6 +31,15 @@ def run(tables: int = 40) -> list[dict[str, Any]]:
                 f"{population.name:<36} new {new:<4} {kind:<15} whole {share[0]:.0%} shown {share[1]:.0%} "
                 f"broken {share[2]:.1%} factor {got.factor:.2f} nats {got.nats:.2f} forecast - promised "
                 f"{got.gap[0]:.3f} to {got.gap[1]:.3f} sd, lowered {got.lowered:.2f} sd",
+                flush=True,
+            )
+    for population in (default_table(), synthetic(1500)):
+        for gamma in (0.0, 1.0, 1.645, 2.5):
+            hedge = hedged(population, gamma, palettes=tables)
+            rows.append({"population": population.name, "gamma": gamma} | asdict(hedge))
+            print(
+                f"{population.name:<36} hedge {gamma:<5} kept {hedge.kept / tables:.1%} nats {hedge.nats:.2f} worst "
+                f"miss {hedge.worst:.3f} sd",
                 flush=True,
             )
     return rows

@@ -240,3 +240,11 @@ def test_what_cannot_be_asked_for_is_said(demands: Demands, form: Form, message:
     table = make_table()
     with pytest.raises(InputError, match=message):
         with_demands(table, MemoryOracle.of(table, form), np.full(4, np.nan), demands)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.645, 2.5])
+def test_the_worst_mix_at_half_gamma_squared_over_n_is_gamma_standard_errors_below(gamma: float):
+    n = 2000
+    levels = np.random.default_rng(0).normal(size=n)
+    below = levels.mean() - worst_mix(levels, np.full(n, 1 / n), gamma**2 / (2 * n))[1]
+    assert below == pytest.approx(gamma * levels.std() / np.sqrt(n), rel=0.02)
