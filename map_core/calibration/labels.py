@@ -15,12 +15,22 @@ import numpy as np
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
-from map_core.scoring.validation import Label, label_rows
+from map_core.scoring.validation import Label, label_rows, read_labels
 
 
 def labels_path(table: Path) -> Path:
     """Return where the labels of a table's replies are: TABLE.labels.jsonl beside TABLE.parquet."""
     return table.with_name("labels.jsonl") if table == DEFAULT_TABLE else table.with_suffix(".labels.jsonl")
+
+
+def labels_beside(table: Path) -> tuple[Label, ...]:
+    """Return the labels of a table's replies that lie beside it; none without a file.
+
+    Raises:
+        InputError: a line of the file is no label.
+    """
+    path = labels_path(table)
+    return read_labels(path) if path.is_file() else ()
 
 
 def labels_of_prompts(table: RewardTable, labels: Sequence[Label]) -> tuple[Label, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from map_core.calibration.labels import labels_beside
 from map_core.cli.demands import demand_options
 from map_core.cli.inputs import LoadedTable, PaletteTargets, open_table, read_palettes, value_positions
 from map_core.cli.options import lock_option, seed_option, table_options, target_options
@@ -102,6 +103,7 @@ def report(
                 study=find_study(table) if study is None else studies.load(study),
                 form=Form(form) if form else None,
                 wanted=ReportOptions(draws, samples, seed),
+                labels=labels_beside(table),
             )
         except InputError as error:
             raise click.UsageError(str(error)) from error

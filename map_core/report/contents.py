@@ -20,6 +20,7 @@ import numpy as np
 from map_core import __version__
 from map_core.analysis.frontier import Frontier, frontier
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve, local_sensitivity, sensitivity_curve
+from map_core.calibration import PeopleLevel, people_levels
 from map_core.confidence import Confidence, confidence, sandwich
 from map_core.confidence.certify import Certificate, certify_held_out
 from map_core.confidence.interval import Interval, t_interval
@@ -34,6 +35,7 @@ from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL, Palette
 from map_core.palettes.targets import percentiles
 from map_core.report.sample_replies import SampleReply, draw_samples
+from map_core.scoring.validation import Label
 from map_core.solver.newton import Solution, Status, solve
 from map_core.studies.delivery import DeliveryStudy, fingerprint
 from map_core.text.protections import with_column_names
@@ -137,6 +139,7 @@ class Report:
             where it asks for levels alone.
         theme: colours of the values.
         wording: of its document: with numbers, or in everyday words.
+        labels: what people said of the whole table's replies.
     """
 
     name: str
@@ -163,6 +166,7 @@ class Report:
     columns: Aim | None = None
     theme: Theme = DEFAULT_THEME
     wording: Wording = NUMBERS
+    labels: tuple[Label, ...] = ()
 
     @property
     def plain(self) -> int:
@@ -225,6 +229,12 @@ class Report:
         """What the table's held-out prompts show about what the palette adds; None where they are too few."""
         return certify_held_out(self.table, self.oracle, self.assessment.targets)
 
+    @cached_property
+    def people(self) -> dict[str, tuple[PeopleLevel, PeopleLevel]]:
+        """Levels in people's units by value, of the base model and with the weights in force; of what is labelled."""
+        weights = np.zeros(len(self.table.values)) if self.solution is None else self.solution.weights
+        return people_levels(self.table, self.oracle, self.labels, weights)[0]
+
     def percentile(self, value: int, standardised: float) -> float:
         """Return the percentile of a level among the base model's replies; NaN of NaN."""
         return float(self.units.of(value, np.array(standardised)))
@@ -244,6 +254,7 @@ def compute_report(
     wanted: ReportOptions | None = None,
     theme: Theme = DEFAULT_THEME,
     tell: Callable[[str], None] | None = None,
+    labels: Sequence[Label] = (),
 ) -> Report:
     """Compute all that a report says.
 
@@ -260,6 +271,7 @@ def compute_report(
         wanted: error bars and samples.
         theme: colours of the values.
         tell: called with a few words before each step; what it raises stops the work.
+        labels: what people said of the table's replies.
 
     Raises:
         InputError: the table has no such use case, or too few draws were asked for.
@@ -331,6 +343,7 @@ def compute_report(
         study=study if study is not None and study.made.get("table") == mark else None,
         columns=found if part.derived or palette.asks_beyond_averages else None,
         theme=theme,
+        labels=tuple(labels),
     )
 
 

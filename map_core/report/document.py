@@ -25,6 +25,7 @@ from map_core.report.contents import Report
 from map_core.report.figures import figures
 from map_core.report.snippets import snippets
 from map_core.report.svg_charts import WIDTH
+from map_core.text import people
 from map_core.text import sentences as phrases
 from map_core.text.glossary import search_terms
 from map_core.text.promise import certificate_headline, certificate_rows, certificate_sentences
@@ -42,7 +43,7 @@ WORDS = (
         "nearest palette",
         "frontier",
         "shadow price",
-        "bottleneck",
+        "hardest target",
         "interval",
     ),
     *("held-out", "forecast", "promise", "delivery"),
@@ -88,6 +89,7 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
         samples=_samples(report),
         evidence=report.evidence,
         promise=_promise(report),
+        people=_people(report),
         cards=_cards(report),
         made_with=_made_with(report),
         snippets=snippets(report),
@@ -111,6 +113,15 @@ def _promise(report: Report) -> dict[str, Any] | None:
         "header": header,
         "rows": [cells for _, cells in rows],
     }
+
+
+def _people(report: Report) -> dict[str, Any] | None:
+    """Return levels in people's units, in words and as rows; None without labels."""
+    if not report.people:
+        return None
+    rows = people.level_rows(report.people, report.table.values, report.names)
+    header = (*people.COLUMNS[:2], "With the nearest palette" if report.stands_in else "With this palette", "Labels")
+    return {"explanation": people.explanation(), "header": header, "rows": [cells for _, cells in rows]}
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "samples": sample_rows(report),
         "delivery": _delivery(report),
         "promise": None if report.certificate is None else _promise(report.certificate, report),
+        "people": {name: {"base": asdict(base), "palette": asdict(now)} for name, (base, now) in report.people.items()},
         "source": _source(report),
         "snippets": {snippet.name: snippet.text for snippet in snippets(report)},
     }

@@ -34,6 +34,7 @@ from map_core.report import Report, ReportOptions, compute_report, svg_charts
 from map_core.report.figures import figures
 from map_core.report.snippets import palette_json
 from map_core.scoring import Definition, Specification, read_values_file
+from map_core.scoring.validation import Label
 from map_core.studies.delivery import fingerprint
 from map_core.text.wording import PLAIN
 from tests.tables import make_table
@@ -572,3 +573,18 @@ def test_what_cannot_be_had_beyond_averages_is_named_as_one_target(table):
     report = compute_report(table, palette, date=MADE, wanted=QUICK)
     assert report.verdict is Verdict.OUT_OF_REACH
     assert reports.html(report).count("(the lowest: ") <= 1
+
+
+def test_levels_in_peoples_units_are_said_where_replies_are_labelled(table):
+    rng = np.random.default_rng(0)
+    j, each = table.index("humor"), int(table.candidates[0])
+    labels = [
+        Label(table.prompt_ids[row // each], row % each, {"humor": int(table.rewards[row, j] > rng.normal(2, 1))})
+        for row in range(0, len(table.rewards), 3)
+    ]
+    assert "Measured by people" not in reports.html(report_of(table, {"humor": 58.0}))
+    report = report_of(table, {"humor": 58.0}, labels=labels)
+    said = reports.as_dict(report)["people"]["humor"]
+    assert said["palette"]["low"] < said["palette"]["share"] < said["palette"]["high"]
+    assert said["palette"]["share"] > said["base"]["share"]
+    assert "Measured by people" in reports.html(report)

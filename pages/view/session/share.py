@@ -17,13 +17,16 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import streamlit as st
 
 from map_core import report as reports
+from map_core.calibration.labels import labels_beside
 from map_core.core.assets import app_folder
 from map_core.core.compute_once import ComputeOnce
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
 from map_core.report import Report, ReportOptions
+from map_core.scoring.validation import Label
 from pages.view.session import scene as scenes
 from pages.view.session.scene import ALL, Scene
 from pages.view.shell import component, markup, reach, wording
@@ -154,8 +157,17 @@ def _report(
             wanted=wanted,
             theme=scene.theme,
             tell=tell,
+            labels=_labels(path) if wanted.figures else (),
         ),
     )
+
+
+def _labels(path: Path) -> tuple[Label, ...]:
+    """Return the labels beside a table; none where they cannot be read, which the page Limits says."""
+    try:
+        return labels_beside(path)
+    except InputError:
+        return ()
 
 
 def _draw_data(make: Callable[..., Report], file: str) -> None:
