@@ -78,6 +78,27 @@ CHECK_REPLIES = 4
 @click.option(
     "--rank", type=click.IntRange(min=1), default=_DEFAULTS.rank, show_default=True, help="Rank of the LoRA adapter."
 )
+@click.option(
+    "--blocks",
+    type=click.IntRange(min=0),
+    default=_DEFAULTS.blocks,
+    show_default=True,
+    help="Last blocks of the model that get LoRA matrices; 0 for all. Fewer are faster.",
+)
+@click.option(
+    "--value-replies",
+    type=click.IntRange(min=2),
+    default=_DEFAULTS.value_replies,
+    show_default=True,
+    help="Replies a prompt that values of tokens are fitted on, by advantage.",
+)
+@click.option(
+    "--trace",
+    type=click.FloatRange(min=0, max=1),
+    default=_DEFAULTS.trace,
+    show_default=True,
+    help="How far later tokens count for a token, by advantage.",
+)
 @click.option("--full", is_flag=True, help="Tune all weights in place of an adapter.")
 @click.option("--bf16", is_flag=True, help="Multiply in bfloat16; faster on a GPU, less exact.")
 @click.option("--merged", is_flag=True, help="Write the merged model too, into OUT/merged.")
@@ -137,6 +158,9 @@ def tune(
     replies: int,
     learning_rate: float,
     rank: int,
+    blocks: int,
+    value_replies: int,
+    trace: float,
     full: bool,
     bf16: bool,
     merged: bool,
@@ -159,7 +183,8 @@ def tune(
     Every route has the same optimum, p0 exp(lambda . r) / Z, with lambda solved on the prompts that are not held out:
 
     \b
-      distill  imitates the table's replies, each as often as lambda asks; steady, and least noisy
+      advantage  imitates the table's replies token by token, each by how much it promises of lambda . r
+      distill  imitates the table's replies, each as often as lambda asks
       pairs    fits differences of log-probabilities to differences of lambda . r (REBEL)
       dpo      learns from pairs with soft labels, beta 1; hard labels have no optimum, and beta 0.1 means 10 lambda
       rloo     samples its own replies and scores them; goes beyond the table's replies, and takes longest
@@ -185,6 +210,9 @@ def tune(
         replies=replies,
         learning_rate=learning_rate,
         rank=0 if full else rank,
+        blocks=0 if full else blocks,
+        value_replies=value_replies,
+        trace=trace,
         bfloat16=bf16,
         seed=seed,
     )

@@ -22,6 +22,12 @@ ROUTES: dict[str, tuple[str, str, str]] = {
         "one.",
         "regression of log-ratios on λ · r, REBEL",
     ),
+    "advantage": (
+        "Imitate good words",
+        "Repeats the replies in the table word by word, each word by how much more of your palette it promises. It "
+        "reads the replies once before it starts.",
+        "distillation by token-level advantages",
+    ),
     "distill": (
         "Imitate good replies",
         "Repeats the replies in the table, the ones that your palette prefers more often. The steadiest way.",

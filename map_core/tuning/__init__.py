@@ -4,6 +4,9 @@ settings     the routes and their settings
 losses       the offline losses, whose optimum is the tilt
 examples     a table and weights as prompts, replies and lambda . r
 policy       log-probabilities of replies at the table's temperature, with gradients
+vocabulary   sums over the vocabulary of two models with one output layer
+token_values how much of lambda . r a beginning of a reply promises, by regression on hidden states
+advantage    training on the table's replies by token-level advantages
 offline      training on the table's replies
 online       training on new replies, TRL's RLOO
 rewards      reward functions of an online run

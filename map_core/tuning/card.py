@@ -11,6 +11,7 @@ from map_core.core import amounts
 CARD = "README.md"
 
 _METHODS = {
+    "advantage": "distillation by token-level advantages from fitted values, the divergence summed over the vocabulary",
     "distill": "weighted distillation: cross-entropy on the table's replies with weights softmax(lambda . r)",
     "pairs": "regression of log-ratio differences on lambda . (r_a - r_b) (REBEL, arXiv 2404.16767)",
     "dpo": "DPO with soft labels sigma(lambda . (r_a - r_b)) and beta 1 (arXiv 2305.18290)",

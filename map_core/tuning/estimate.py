@@ -107,6 +107,7 @@ def measure(
     began = time.perf_counter()
     if settings.method is not TuningMethod.DISTILL:
         policy.base_log_probs(batch)
+    reading = time.perf_counter() - began
     policy.log_probs(policy.model, batch).sum().backward()
     seconds = time.perf_counter() - began
     policy.model.zero_grad(set_to_none=True)
@@ -117,12 +118,19 @@ def measure(
     model_bytes = 4 * sum(p.numel() for p in policy.model.parameters())
     return TuningEstimate(
         step_seconds=step,
-        seconds=step * settings.steps,
+        seconds=step * settings.steps + _value_seconds(settings, reading / len(batch.targets), examples),
         peak_bytes=_peak(),
         checkpoint_bytes=_CHECKPOINTS * 3 * 4 * tuned,
         result_bytes=4 * tuned + (model_bytes if merged and not settings.full else 0),
         tuned=tuned,
     )
+
+
+def _value_seconds(settings: TuningSettings, seconds: float, examples: Sequence[PromptExamples]) -> float:
+    """Return how long reading the replies takes that values are fitted on, at some seconds a reply."""
+    if settings.method is not TuningMethod.ADVANTAGE:
+        return 0.0
+    return seconds * sum(min(settings.value_replies, len(example.replies)) for example in examples)
 
 
 def _drawing_seconds(policy: Policy, examples: PromptExamples, replies: int, length: int) -> float:

@@ -63,6 +63,8 @@ def loss_of_base(method: TuningMethod, gains: Sequence[np.ndarray]) -> float | N
     """
     if method is TuningMethod.PAIRS:
         return float(np.mean([2.0 * np.var(row, ddof=1) for row in gains]))
+    if method is TuningMethod.ADVANTAGE:
+        return 0.0
     return math.log(2.0) if method is TuningMethod.DPO else None
 
 

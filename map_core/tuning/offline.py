@@ -64,7 +64,7 @@ class OfflineTrainer(Trainer):
 
     def __init__(self, policy: Policy, settings: TuningSettings, schedule: Schedule, **more: Any) -> None:
         self._policy = policy
-        self._loss = LOSSES[settings.method]
+        self._method = settings.method
         self._reads_base = settings.method in READ_BASE
         super().__init__(model=policy.model, train_dataset=schedule, data_collator=_collate, **more)
         # The mean over prompts is taken by the trainer, which otherwise expects a sum over tokens.
@@ -87,7 +87,15 @@ class OfflineTrainer(Trainer):
         with self.compute_loss_context_manager():
             base = self._policy.base_log_probs(batch) if self._reads_base else torch.zeros(len(rows))
             log_probs = self._policy.log_probs(model, batch)
-        loss = self._loss(log_probs, base, gains.to(log_probs.device))
+        loss = LOSSES[self._method](log_probs, base, gains.to(log_probs.device))
+        return self.checked(loss, examples)
+
+    def checked(self, loss: torch.Tensor, examples: PromptExamples) -> torch.Tensor:
+        """Return a prompt's loss.
+
+        Raises:
+            InputError: it is not finite.
+        """
         if not torch.isfinite(loss):
             raise InputError(
                 f"The loss of step {self.state.global_step + 1} is {loss.item()}, on the prompt {examples.name!r}. The "

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from map_core.errors import InputError
 from map_core.tuning.examples import PromptExamples
 
 #: Entries of :attr:`ReplyBatch.targets` that are no tokens.
@@ -70,8 +71,19 @@ class Policy:
     temperature: float
 
     @classmethod
-    def of(cls, model: Any, stops: Sequence[int], temperature: float, rank: int, seed: int = 0) -> Policy:
-        """Make a policy of a base model: with LoRA matrices of a rank, or for rank 0 with all weights free."""
+    def of(
+        cls, model: Any, stops: Sequence[int], temperature: float, rank: int, seed: int = 0, blocks: int = 0
+    ) -> Policy:
+        """Make a policy of a base model: with LoRA matrices of a rank, or for rank 0 with all weights free.
+
+        Args:
+            model: the base model.
+            stops: tokens that end a turn.
+            temperature: of the table.
+            rank: of the matrices.
+            seed: of the matrices.
+            blocks: last blocks of the model that get matrices; 0 for all.
+        """
         from trl.trainer.utils import disable_dropout_in_model
 
         disable_dropout_in_model(model)  # p0 has none
@@ -81,12 +93,21 @@ class Policy:
         from peft import LoraConfig, get_peft_model
 
         config = LoraConfig(
-            r=rank, lora_alpha=2 * rank, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
+            r=rank,
+            lora_alpha=2 * rank,
+            target_modules=_linear_layers(model, blocks) if blocks else "all-linear",
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
         )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             adapted = get_peft_model(model, config)
         return cls(adapted, None, tuple(sorted(stops)), temperature)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return torch.device(next(self.model.parameters()).device)
 
     def log_probs(self, model: Any, batch: ReplyBatch) -> torch.Tensor:
         """Return (reply,) log p(reply | prompt) at the temperature over the whole vocabulary, float32."""
@@ -104,6 +125,40 @@ class Policy:
         drawn = logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
         scores = torch.where(targets == END, ends, drawn) - logits.logsumexp(-1)
         return scores.masked_fill(targets == PADDING, 0.0).sum(-1)
+
+    def hidden(self, model: Any, batch: ReplyBatch) -> torch.Tensor:
+        """Return (reply, step, hidden), the last hidden states before each token and after the last, float32."""
+        device = next(model.parameters()).device
+        input_ids = batch.input_ids.to(device)
+        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        states = inner.get_decoder()(
+            input_ids=input_ids, attention_mask=torch.ones_like(input_ids), use_cache=False
+        ).last_hidden_state
+        return states[:, -batch.targets.shape[1] :].float()
+
+    def base_hidden(self, batch: ReplyBatch) -> torch.Tensor:
+        """Return (reply, step, hidden) the same of the base model, without a gradient."""
+        with torch.no_grad():
+            if self.reference is not None:
+                return self.hidden(self.reference, batch)
+            with self.model.disable_adapter():
+                return self.hidden(self.model, batch)
+
+    def output_weight(self) -> torch.Tensor:
+        """Return the output layer (word, hidden), which no adapter changes.
+
+        Raises:
+            InputError: all weights are tuned, or the layer adds something to the product.
+        """
+        model = self.model if self.reference is not None else self.model.get_base_model()
+        layer = model.get_output_embeddings()
+        weight = layer.weight
+        if weight.requires_grad or getattr(layer, "bias", None) is not None:
+            raise InputError(
+                "The method advantage needs an output layer that stays as it is, without a bias. Leave --full out, or "
+                "tune by --method pairs."
+            )
+        return weight
 
     def base_log_probs(self, batch: ReplyBatch) -> torch.Tensor:
         """Return (reply,) the same under the base model, without a gradient."""
@@ -123,6 +178,28 @@ class Policy:
                 batch = ReplyBatch.of(examples, chosen[first : first + size])
                 parts.append((self.log_probs(self.model, batch) - self.base_log_probs(batch)).double().cpu().numpy())
         return np.concatenate(parts)
+
+
+def _linear_layers(model: Any, blocks: int) -> list[str]:
+    """Return the names of the linear layers of a model's last blocks.
+
+    Raises:
+        InputError: it does not have as many blocks, or none can be found.
+    """
+    count = int(model.config.num_hidden_layers)
+    lists = {
+        name for name, part in model.named_modules() if isinstance(part, torch.nn.ModuleList) and len(part) == count
+    }
+    first = count - blocks
+    names = [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Linear)
+        and any(name.startswith(f"{at}.") and int(name[len(at) + 1 :].split(".")[0]) >= first for at in lists)
+    ]
+    if first < 0 or not names:
+        raise InputError(f"The model has {count} blocks; {blocks} cannot be tuned. Leave --blocks out to tune all.")
+    return names
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 
 from map_core.building.progress import Progress, Reporter
 from map_core.core import amounts
-from map_core.core.atomic_files import write_error
+from map_core.core.atomic_files import open_durable, write_error
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
@@ -39,7 +40,8 @@ from map_core.tuning.folder import CHECKPOINTS, MERGED, check_plan, read_record,
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
 from map_core.tuning.losses import loss_of_base
 from map_core.tuning.rewards import SharedRewards
-from map_core.tuning.settings import TuningSettings
+from map_core.tuning.settings import TuningMethod, TuningSettings
+from map_core.tuning.token_values import TokenValues
 
 if TYPE_CHECKING:
     from map_core.tuning.offline import Schedule
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 EVIDENCE_PROMPTS, EVIDENCE_REPLIES = 8, 16
 #: The same on the way, where each look takes time from the training.
 _LOOK_REPLIES = 8
+#: What `advantage` fits first, among the checkpoints.
+VALUES = "values.npz"
 Say = Callable[[str], None]
 
 
@@ -162,6 +166,7 @@ class _Run:
             self.sampling.temperature,
             request.settings.rank,
             request.settings.seed,
+            request.settings.blocks,
         )
 
     def run(self) -> dict[str, Any] | None:
@@ -257,9 +262,37 @@ class _Run:
         counts = None if by_name is None else np.array([by_name[example.name] for example in self.examples])
         if counts is not None and np.ptp(counts) == 0:
             counts = None
-        trainer = offline_trainer(self.policy, self.examples, self.request.settings, folder, counts, [watch])
+        settings = self.request.settings
+        if settings.method is TuningMethod.ADVANTAGE:
+            from map_core.tuning.advantage import advantage_trainer
+
+            values = self._token_values(folder)
+            trainer = advantage_trainer(self.policy, self.examples, settings, values, folder, counts, [watch])
+        else:
+            trainer = offline_trainer(self.policy, self.examples, settings, folder, counts, [watch])
         self.schedule = trainer.train_dataset
         return trainer
+
+    def _token_values(self, folder: Path) -> TokenValues:
+        """Return the values of beginnings of replies: those that a run before this one has fitted, or new ones."""
+        from map_core.tuning.advantage import check_output_layer, fit_values
+
+        path = folder / VALUES
+        if path.is_file():
+            return TokenValues.load(path)
+        check_output_layer(self.policy, self.examples[0])
+        began, count = time.monotonic(), len(self.examples)
+        values = fit_values(
+            self.policy,
+            self.examples,
+            self.request.settings,
+            self.sampling.max_new_tokens,
+            lambda done: self.report(Progress("reading", done, count, 0, time.monotonic() - began)),
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        with open_durable(path) as file:
+            values.save(file)
+        return values
 
     def _online(self, folder: Path, watch: Any) -> Any:
         from map_core.interface.table import Table

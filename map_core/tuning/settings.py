@@ -16,12 +16,15 @@ from map_core.errors import InputError
 class TuningMethod(StrEnum):
     """A loss whose optimum is the tilt p0 exp(lambda . r) / Z, at KL coefficient 1.
 
+    ``ADVANTAGE``: distillation with less noise: each token of the table's replies by how much it changes the expected
+    exp(lambda . r), and the rest of the vocabulary by its exact divergence from p0.
     ``DISTILL``: cross-entropy on the table's replies with weights softmax_k(lambda . r) per prompt.
     ``PAIRS``: regression of log-ratio differences on lambda . (r_a - r_b), REBEL.
     ``DPO``: soft labels sigma(lambda . (r_a - r_b)), beta 1.
     ``RLOO``: online, with the divergence in the reward, no normalisation, one iteration.
     """
 
+    ADVANTAGE = "advantage"
     DISTILL = "distill"
     PAIRS = "pairs"
     DPO = "dpo"
@@ -47,9 +50,13 @@ class TuningSettings:
         prompts: prompts a step.
         replies: replies a prompt in a step; of the table's replies for the offline routes, a new sample each time.
         learning_rate: of AdamW, with a linear warm-up over a tenth of the steps and a cosine decay.
-        rank: of the LoRA matrices on all linear layers; 0 tunes all weights.
+        rank: of the LoRA matrices; 0 tunes all weights.
+        blocks: last blocks of the model that get LoRA matrices, on all their linear layers; 0 for all blocks.
         bfloat16: multiply in bfloat16; weights and optimizer stay in float32.
         seed: of the matrices, the prompts and the replies.
+        value_replies: replies a prompt that values of tokens are fitted on, by ``ADVANTAGE``.
+        trace: how far a reply's end counts for its tokens there, from 0, by fitted values alone, to 1, by lambda . r
+            alone; see :func:`map_core.tuning.token_values.advantages`.
 
     Raises:
         InputError: a setting is outside its range.
@@ -61,8 +68,11 @@ class TuningSettings:
     replies: int = 8
     learning_rate: float = 2e-4
     rank: int = 8
+    blocks: int = 0
     bfloat16: bool = False
     seed: int = 0
+    value_replies: int = 24
+    trace: float = 0.8
 
     def __post_init__(self) -> None:
         for name, ok, expected in (
@@ -71,6 +81,9 @@ class TuningSettings:
             ("replies", self.replies >= 2, "at least 2, which are compared with each other"),
             ("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0"),
             ("rank", self.rank >= 0, "a whole number, 0 for all weights"),
+            ("blocks", self.blocks >= 0, "a whole number, 0 for all"),
+            ("value_replies", self.value_replies >= 2, "at least 2"),
+            ("trace", 0 <= self.trace <= 1, "a number from 0 to 1"),
             ("seed", self.seed >= 0, "a whole number from 0"),
         ):
             if not ok:
