@@ -1,5 +1,7 @@
 """The app behind a real Caddy and a real nginx with the configurations of deploy/: TLS, web sockets, names, headers.
 
+A browser opens every page through each of them, and nothing that a page needs is forbidden by the content policy.
+
 Debian has both: apt-get install caddy nginx.
 """
 
@@ -18,10 +20,12 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests import ROOT
 from tests.app_client import AppClient, unchecked
 from tests.app_server import Server, running
+from tests.visits import places, settle
 
 pytestmark = [pytest.mark.external, pytest.mark.process, pytest.mark.slow]
 
@@ -133,3 +137,34 @@ def test_another_name_reaches_nothing(proxy: str):
     answer = get(proxy.removeprefix("https://"), "evil.example", "/")
     assert "_streamlit_xsrf" not in str(answer.headers)
     assert answer.headers.get("Content-Length", "0") == "0" or answer.status >= 400
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(900)
+def test_no_page_is_kept_from_what_it_needs_by_the_content_policy(proxy: str, browser: Browser):
+    context = browser.new_context(ignore_https_errors=True, viewport={"width": 1440, "height": 900})
+    context.add_init_script(
+        "window.broken = []; document.addEventListener('securitypolicyviolation', (one) =>"
+        " window.broken.push(`${one.violatedDirective}: ${one.blockedURI || one.sourceFile}`))"
+    )
+    said: list[str] = []
+    broken: dict[str, list[str]] = {}
+    try:
+        offered = places(context, proxy)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        for place in offered:
+            page.goto(place.address)
+            settle(page)
+            if found := page.evaluate("window.broken"):
+                broken[place.title] = found
+        # The policy is in force: what it forbids is told.
+        page.evaluate("fetch('https://elsewhere.example/').catch(() => 0)")
+        page.wait_for_function("window.broken.length > 0")
+    finally:
+        context.close()
+    assert broken == {}
+    assert len(offered) > 8
+    told = [text for text in said if "Content Security Policy" in text]
+    assert told, "a browser says so in its console"
+    assert all("elsewhere.example" in text for text in told)
