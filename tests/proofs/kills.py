@@ -1,7 +1,7 @@
 """A hundred kills: writers, builds, the model process, the server and the app, each with its state counted afterwards.
 
     python -m tests.proofs.kills            # all rows, some minutes
-    python -m tests.proofs.kills --share 10 # every tenth kill of a row, at least one
+    python -m tests.proofs.kills --share 10 --only build   # every tenth kill of these rows, at least one of each
 
 Each row kills with SIGKILL at places or moments that chance chooses, starts again, and counts: what was acknowledged
 before the kill, what of it is lost, and what is there twice. Databases are SQLite and a real PostgreSQL; clocks step by
@@ -245,9 +245,9 @@ def count_replies(row: Row, out: Path, whole: Path, parts: int) -> None:
     row.expect((made, about) == (wanted, wanted_about), "the table is not that of an undisturbed build")
 
 
-def model_processes(kills: int, model: Path) -> Row:
+def model_processes(kills: int, model: Path, what: str) -> Row:
     """Kill the app's model process while it answers; each request has the reply that it would have had, once."""
-    row = Row("model process, six requests at once")
+    row = Row(what)
     with GenerationService(str(model), "openvino", "float32") as service:
 
         def asked() -> list[list[str]]:
@@ -265,7 +265,9 @@ def model_processes(kills: int, model: Path) -> Row:
             replies = []
             for one in made:
                 row.acknowledged += 1
-                row.lost += not one.wait(120) or one.snapshot().error is not None
+                ended, error = one.wait(120), one.snapshot().error
+                row.lost += not ended or error is not None
+                row.expect(error is None, f"a request failed: {error}")
                 replies.append([candidate.text for candidate in one.snapshot().candidates])
             return replies
 
@@ -282,9 +284,9 @@ def model_processes(kills: int, model: Path) -> Row:
     return row
 
 
-def servers(kills: int, model: Path) -> Row:
+def servers(kills: int, model: Path, what: str) -> Row:
     """Kill ``serve`` while clients ask; what was answered is answered the same by the next one."""
-    row, replies = Row("serve, four clients at once"), dict[int, set[str]]()
+    row, replies = Row(what), dict[int, set[str]]()
     for _ in range(kills):
         with serving(model) as running_server:
             children = psutil.Process(running_server.process.pid).children(recursive=True)
@@ -317,9 +319,9 @@ def servers(kills: int, model: Path) -> Row:
     return row
 
 
-def apps(kills: int) -> Row:
+def apps(kills: int, what: str) -> Row:
     """Kill the app while a visitor saves palettes on its page; the next one has all that the page said is saved."""
-    row, acknowledged = Row("app, a visitor saving on its page"), list[int]()
+    row, acknowledged = Row(what), list[int]()
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(kills):
             with running(Path(folder)) as started, AppClient(started.address) as visitor:
@@ -340,39 +342,57 @@ def apps(kills: int) -> Row:
     return row
 
 
-def rows(share: int, folder: Path) -> Iterator[Row]:
-    """Every row, of one in ``share`` of its kills."""
+def rows(share: int, folder: Path, only: str = "") -> Iterator[Row]:
+    """Every row whose name holds ``only``, of one in ``share`` of its kills."""
 
     def some(kills: int) -> int:
         return max(1, kills // share)
 
-    yield writers(some(15), f"sqlite:///{folder / 'a.sqlite'}", "writer, SQLite")
-    yield writers(some(10), f"sqlite:///{folder / 'b.sqlite'}", "writer, SQLite, clock steps", 5 * HOURS)
-    if (binaries := find_postgres()) is not None:
-        for kills, step, what in ((15, 0.0, "writer, PostgreSQL"), (10, 5 * HOURS, "writer, PostgreSQL, clock steps")):
-            with server(binaries) as address:
-                yield writers(some(kills), address, what, step)
-    mounts = may_mount(folder)
-    if mounts:
-        yield writers_on_a_disk(some(6), full, "writer, SQLite, full disk")
-        yield writers_on_a_disk(some(6), read_only, "writer, SQLite, read-only disk")
-    whole = folder / "whole.parquet"
-    assert build_once(whole, 0).returncode == 0
-    yield builds(some(16), whole, "build")
-    yield builds(some(4), whole, "build, clock steps", 5 * HOURS)
-    if mounts:
-        yield builds(some(3), whole, "build, full disk", trouble=full)
-        yield builds(some(3), whole, "build, read-only disk", trouble=read_only)
-    model = make_tiny_model(folder / "tiny")
-    yield model_processes(some(6), model)
-    yield servers(some(3), model)
-    yield apps(some(3))
+    mounts, binaries, whole = may_mount(folder), find_postgres(), folder / "whole.parquet"
+
+    def on_postgresql(kills: int, what: str, step: float = 0.0) -> Row:
+        assert binaries is not None
+        with server(binaries) as address:
+            return writers(some(kills), address, what, step)
+
+    def undisturbed() -> Path:
+        if not whole.exists():
+            assert build_once(whole, 0).returncode == 0
+        return whole
+
+    def tiny() -> Path:
+        return make_tiny_model(folder / "tiny")
+
+    steps = 5 * HOURS
+    # What is killed, whether that is possible here, and how.
+    table: tuple[tuple[str, bool, Callable[[str], Row]], ...] = (
+        ("writer, SQLite", True, lambda what: writers(some(15), f"sqlite:///{folder / 'a.sqlite'}", what)),
+        (
+            "writer, SQLite, clock steps",
+            True,
+            lambda what: writers(some(10), f"sqlite:///{folder / 'b.sqlite'}", what, steps),
+        ),
+        ("writer, PostgreSQL", binaries is not None, lambda what: on_postgresql(15, what)),
+        ("writer, PostgreSQL, clock steps", binaries is not None, lambda what: on_postgresql(10, what, steps)),
+        ("writer, SQLite, full disk", mounts, lambda what: writers_on_a_disk(some(6), full, what)),
+        ("writer, SQLite, read-only disk", mounts, lambda what: writers_on_a_disk(some(6), read_only, what)),
+        ("build", True, lambda what: builds(some(16), undisturbed(), what)),
+        ("build, clock steps", True, lambda what: builds(some(4), undisturbed(), what, steps)),
+        ("build, full disk", mounts, lambda what: builds(some(3), undisturbed(), what, trouble=full)),
+        ("build, read-only disk", mounts, lambda what: builds(some(3), undisturbed(), what, trouble=read_only)),
+        ("model process, six requests at once", True, lambda what: model_processes(some(6), tiny(), what)),
+        ("serve, four clients at once", True, lambda what: servers(some(3), tiny(), what)),
+        ("app, a visitor saving on its page", True, lambda what: apps(some(3), what)),
+    )
+    for what, possible, done in table:
+        if only in what:
+            yield done(what) if possible else Row(f"{what}: not possible here")
 
 
 def may_mount(folder: Path) -> bool:
     """Whether a disk of one's own can be had here."""
     place = folder / "try"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, check=False)
     if done.returncode == 0:
         subprocess.run(["umount", place], check=True)
@@ -383,13 +403,14 @@ def main() -> None:
     """Kill, count, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=int, default=1)
+    parser.add_argument("--only", default="", help="rows whose name holds this")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random.seed(options.seed)
     began, done = time.monotonic(), list[Row]()
     print("| what is killed | kills | acknowledged | lost | doubled |\n| --- | --- | --- | --- | --- |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows(options.share, Path(folder)):
+        for row in rows(options.share, Path(folder), options.only):
             done.append(row)
             print(f"| {row.what} | {row.kills} | {row.acknowledged:,} | {row.lost} | {row.doubled} |", flush=True)
             for fault in dict.fromkeys(row.faults):
