@@ -58,7 +58,12 @@ READING_SECONDS = Limit(
 IMPORT_MEMORY = Limit("VALUE_PALETTE_IMPORT_MEMORY", 500, "MB", "memory of an import that the app has started")
 IMPORT_SECONDS = Limit("VALUE_PALETTE_IMPORT_SECONDS", 3600, "seconds", "time of an import that the app has started")
 
-BUILDS = Limit("VALUE_PALETTE_BUILDS", 2, "tables", "tables that are made side by side: builds, imports, additions")
+BUILDS = Limit(
+    "VALUE_PALETTE_BUILDS",
+    2,
+    "tables",
+    "tables that are made side by side: builds, imports, additions, tunings",
+)
 BUILDS_WAITING = Limit("VALUE_PALETTE_BUILDS_WAITING", 8, "tables", "tables that wait for their turn to be made")
 BUILDS_OF_VISIT = Limit(
     "VALUE_PALETTE_BUILDS_OF_VISIT", 3, "tables", "the same of one visitor, those being made included"

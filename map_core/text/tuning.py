@@ -20,7 +20,7 @@ ROUTES: dict[str, tuple[str, str, str]] = {
         "Compare replies",
         "Holds the replies in the table against each other, two at a time, and learns by how much your palette prefers "
         "one.",
-        "regression of log-ratios on λ · r, REBEL",
+        "Regression of log-ratios on λ · r, REBEL",
     ),
     "advantage": (
         "Imitate good words",
@@ -31,7 +31,7 @@ ROUTES: dict[str, tuple[str, str, str]] = {
     "distill": (
         "Imitate good replies",
         "Repeats the replies in the table, the ones that your palette prefers more often. The steadiest way.",
-        "distillation with weights softmax(λ · r)",
+        "Distillation with weights softmax(λ · r)",
     ),
     "dpo": (
         "Learn from preferences",

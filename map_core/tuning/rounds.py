@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from map_core.core import amounts
 from map_core.core.atomic_files import write_durable
 from map_core.core.file_lock import lock
 from map_core.data.reward_table import RewardTable
@@ -235,8 +236,8 @@ def _take(out: Path, done: list[Round], best: int) -> dict[str, Any]:
 
 def _sentence(number: int, now: Round) -> str:
     parts = [
-        f"{name} {now.levels[name]:.3g} +- {now.errors[name]:.2g} for {now.targets[name]:.3g} "
-        f"(lambda {now.weights.get(name, 0.0):.3g})"
+        f"{name} {amounts.significant(now.levels[name], 3)} +- {amounts.significant(now.errors[name], 2)} for "
+        f"{amounts.significant(now.targets[name], 3)} (lambda {amounts.significant(now.weights.get(name, 0.0), 3)})"
         for name in now.targets
     ]
     return f"Round {number}: {'; '.join(parts)}. {'The targets hold.' if now.holds else 'Not yet.'}"

@@ -122,6 +122,9 @@ def test_guests_are_told_that_they_keep_nothing(opened):
     assert "build_go" not in keys(page)
     page = opened("tables", GUEST, view="file")
     assert "cannot add a table" in said(page)
+    page = opened("tune", GUEST)
+    assert "cannot add a build" in said(page)
+    assert "tune_go" not in keys(page)
 
 
 def test_a_value_of_somebody_else_is_looked_at_and_not_changed(opened):

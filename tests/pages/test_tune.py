@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from map_core import catalog
 from map_core.access import Action, Kind, Role, Visibility, Visitor
@@ -23,10 +24,15 @@ from map_core.models.tuned import RECORD, find_tuned, tuned_folder
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import Palette, Target
 from map_core.tuning.settings import TuningMethod, TuningSettings
+from pages.view.compare import generator
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
+from pages.view.tune import form
 from pages.view.tune.command import ESTIMATE, asked_levels, tune_command
+from tests.pages.test_main_path import APP, app, table
 from tests.tables import make_table
+
+__all__ = ["app", "table"]
 
 ANN, BEN = Visitor("ann", "Ann", Role.MEMBER), Visitor("ben", "Ben", Role.MEMBER)
 GUEST = Visitor("", "", Role.GUEST)
@@ -172,6 +178,15 @@ def test_a_model_is_seen_and_deleted_by_whoever_made_it(ends_at_once):
     assert not processes.job_folder("Hers").exists()
     with pytest.raises(AccessError, match="cannot add a build"):
         VisitorCatalog(GUEST).start("No", TUNE, (), {})
+
+
+def test_where_libraries_are_missing_the_page_says_the_one_command(app, monkeypatch):
+    monkeypatch.setattr(generator, "missing_model", lambda scene: None)
+    monkeypatch.setattr(form, "LIBRARIES", ("no_such_library",))
+    page = AppTest.from_file(APP, default_timeout=60).run().switch_page("tune.py").run()
+    assert not page.exception
+    assert [code.value for code in page.code] == [form.INSTALL]
+    assert "tune_go" not in {button.key for button in page.button}
 
 
 def test_names_never_lead_out_of_the_folder():

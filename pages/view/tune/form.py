@@ -33,6 +33,7 @@ from pages.view.tune import command
 #: What `make run` does not install, and the command that does.
 LIBRARIES = ("torch", "transformers", "peft", "trl")
 INSTALL = "python -m pip install -r requirements-tune.txt"
+FIRST_NAME = "My tuned model"
 DEFAULTS = TuningSettings()
 #: How long it learns: the share of the usual steps.
 LENGTHS = {"A first try": 0.25, "As usual": 1.0, "Thoroughly": 2.0}
@@ -73,7 +74,7 @@ def draw_form(own: AssessedPalette) -> None:
     with right:
         _draw_length()
         st.text_input(
-            "Name of the model", processes.free_name("My tuned model"), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name
+            "Name of the model", processes.free_name(FIRST_NAME), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name
         )
         account.draw_visibility(WHO_SEES, linkable=False)
         st.html(
@@ -214,4 +215,4 @@ def _start(asked: AssessedPalette, title: str, model: str) -> None:
     except InputError as error:
         MESSAGE.set(str(error))
         return
-    NAME.pop()
+    NAME.set(processes.free_name(FIRST_NAME))
