@@ -30,6 +30,9 @@ FIRST_CHOICES, MIN_CHOICES, MAX_CHOICES = 15, 8, 40
 LOOKED_AT, PER_PROMPT = 4000, 120
 #: The longer of two replies has at most so many times the characters of the shorter one.
 _RATIO = 1.5
+#: Standard deviations that replies are from the base level at most: the pairs that tell most are of the oddest replies,
+#: such as a line of one letter, of which nobody would send either.
+_TYPICAL = 2.5
 #: What can be read at once: longest reply in characters, and whether it must have an end of its own; the first of
 #: these that leaves pairs for enough prompts is taken.
 _READABLE = ((400, True), (900, True), (900, False), (100_000, False))
@@ -54,8 +57,8 @@ class PairPool:
 def pair_pool(table: RewardTable, oracle: Oracle, seed: int = 0) -> PairPool:
     """Collect the pairs of replies that can be asked about.
 
-    Both answer one prompt whose replies may be shown, differ in text and rewards, are of similar length, short, and not
-    cut where the table has enough of those.
+    Both answer one prompt whose replies may be shown, differ in text and rewards, are of similar length, no outliers in
+    any value, short, and not cut where the table has enough of those.
 
     Args:
         table: with the texts of its replies.
@@ -97,7 +100,8 @@ def _prompt_pairs(
     texts: dict[str, int] = {}
     for row in range(span.start, span.stop):
         text = " ".join(table.replies[row].split())
-        if _SHORTEST <= len(text) <= longest and not (whole and is_cut(table, row)):
+        readable = _SHORTEST <= len(text) <= longest and not (whole and is_cut(table, row))
+        if readable and np.abs(standardised[row]).max() <= _TYPICAL:
             texts.setdefault(text, row)
     rows, lengths = np.array([*texts.values()], dtype=np.int64), np.array([len(text) for text in texts])
     first, second = np.triu_indices(len(rows), 1)

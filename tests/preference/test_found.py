@@ -184,3 +184,12 @@ def test_a_table_without_pairs_says_so():
     single = replace(single, replies=("The same words again.",) * 12)
     with pytest.raises(InputError, match="two different replies"):
         pair_pool(single, MemoryOracle.of(single))
+
+
+def test_outliers_are_not_asked_about():
+    odd = TABLE.rewards.copy()
+    odd[::7, 0] += 40 * odd[:, 0].std()
+    table = replace(TABLE, rewards=odd)
+    rows = pair_pool(table, ORACLE).rows
+    assert len(rows)
+    assert not np.isin(rows, np.arange(0, len(odd), 7)).any()
