@@ -26,6 +26,7 @@ NAMES = (
         "method",
         "beyond_averages",
         "promises",
+        "judgement",
         "benchmarks",
         "configuration",
         "security",
