@@ -20,6 +20,7 @@ header.draw_header(
     "and take a common palette that gives each as much as possible.",
     heading="Agree on a palette",
 )
+header.draw_beyond_averages(counted=False)
 palette_state.draw_undo_line()
 roster.draw_problem()
 

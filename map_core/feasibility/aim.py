@@ -137,7 +137,10 @@ class Aim:
                 name = asked.name if len(asked.members) == 1 else self.table.values[column]
                 if name == asked.name and asked.parts.below:
                     level = 1.0 - float(level)
-                return replace(palette, columns={**palette.columns, name: level})
+                columns = {**palette.columns, name: level}
+                if len(asked.members) > 1 and all(self.table.values[j] in columns for j in asked.members):
+                    del columns[asked.name]  # each cohort has a target of its own now
+                return replace(palette, columns=columns)
         return palette
 
     def with_levels(self, palette: Palette, targets: np.ndarray) -> Palette:

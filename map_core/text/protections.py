@@ -116,7 +116,7 @@ def beside_sentences(beside: Beside, named: Names) -> list[str]:
     for text in beside.worst_mean:
         name, level = split_worst_mean(text)
         value, _, share = name.rpartition(":")
-        said.append(f"The worst {share} of replies on {named(value)} are {level} or better on average.")
+        said.append(f"The worst {share} of replies on {named(value)} are on average no worse than {_mean(level)}.")
     if label := beside.no_cohort_below_base:
         cohort = "use case" if label == USE_CASE else f"entry of {label.replace('_', ' ')}"
         said.append(f"No {cohort} below its original level.")
@@ -124,6 +124,14 @@ def beside_sentences(beside: Beside, named: Names) -> list[str]:
         mix = MIXES.get(beside.any_mix, f"each mix of prompts within {amounts.significant(beside.any_mix)} nats")
         said.append(f"Kept under {mix}{'' if 'prompts' in mix else ' of prompts'}.")
     return said
+
+
+def _mean(level: str) -> str:
+    """Word a level that a mean of the worst replies reaches."""
+    place = level.removeprefix("p")
+    if level[:1] == "p" and place.replace(".", "", 1).isdigit():
+        return f"a reply better than {place} of 100 today"
+    return threshold(level)
 
 
 def asked_sentences(aim: Aim, palette: Palette, named: Names) -> list[str]:

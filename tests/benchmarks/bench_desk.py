@@ -3,7 +3,8 @@
 A real server on the embedded table; a fader is dragged to and fro by real pointer events, 60 a second for ten seconds.
 Every move counts: its latency ends with the first frame that shows an answer to a message with that move in it.
 Then the same while another page generates replies, 20 viewers at once for two minutes, and the memory over many reruns.
-``python -m tests.benchmarks desk``; ``python -m tests.benchmarks.bench_desk alone`` (or generating, viewers, memory).
+``python -m tests.benchmarks desk``; ``python -m tests.benchmarks.bench_desk alone`` (or one
+of protected, generating, viewers, memory).
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ PLAY = """async ([seconds, rate, value]) => {
 def run() -> dict[str, Any]:
     """Measure all of it and print."""
     found: dict[str, Any] = {}
-    for part in (alone, generating, viewers, memory):
+    for part in (alone, protected, generating, viewers, memory):
         with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
             found[part.__name__] = part(server)
             faults = Path(folder, "log").read_text().count("Traceback")
@@ -88,11 +89,11 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def opened(browser: Browser | BrowserContext, server: Server) -> Page:
+def opened(browser: Browser | BrowserContext, server: Server, query: str = "") -> Page:
     """A page with the desk, watched."""
     page = browser.new_page()
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.goto(server.address, timeout=120_000)
+    page.goto(server.address + query, timeout=120_000)
     page.wait_for_selector(".vp-desk[data-settled=true] [role=slider]", timeout=120_000)
     time.sleep(3.0)
     page.evaluate(WATCH)
@@ -155,6 +156,19 @@ def alone(server: Server) -> dict[str, Any]:
         ended = f"humor%3Ap{told['last']}" in told["address"] or f"humor:p{told['last']}" in told["address"]
         print(f"the last value is in the address: {ended}; goals {GOALS}")
         return row | {"last_shown": ended}
+
+
+#: A palette that asks for a share of replies in every use case and for no use case below its original level.
+PROTECTED = "?palette=helpfulness:p65;humor:p55;kindness>=p20@*:0.9;--no-cohort-below-base:use_case"
+
+
+def protected(server: Server) -> dict[str, Any]:
+    """One viewer whose palette asks for more than averages: the same drag, with four shares and eight floors."""
+    with chromium() as browser:
+        page = opened(browser, server, PROTECTED)
+        drag(page, "humor", 3.0)
+        page.evaluate("window.latencies().found.length = 0")
+        return said("one viewer, a palette beyond averages", drag(page, "humor"))
 
 
 def generating(server: Server) -> dict[str, Any]:
@@ -222,5 +236,7 @@ def memory(server: Server, reruns: int = RERUNS) -> dict[str, Any]:
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or ["alone"]:
         with tempfile.TemporaryDirectory() as place, running(Path(place)) as started:
-            {"alone": alone, "generating": generating, "viewers": viewers, "memory": memory}[chosen](started)
+            {"alone": alone, "protected": protected, "generating": generating, "viewers": viewers, "memory": memory}[
+                chosen
+            ](started)
             print("tracebacks:", Path(place, "log").read_text().count("Traceback"))

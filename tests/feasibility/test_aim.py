@@ -78,6 +78,13 @@ def test_levels_taken_from_elsewhere_lower_one_use_case_alone():
     assert taken.columns == {"humor>=p20@*": 0.9, found.table.values[lowered]: pytest.approx(0.8)}
 
 
+def test_once_every_use_case_has_its_own_target_the_common_one_is_gone():
+    found, palette = aimed({"humor>=p20@*": 0.9})
+    for j in found.asked[0].members:
+        palette = found.with_level(palette, j, 0.8)
+    assert palette.columns == {f"humor>=p20@{name}": 0.8 for name in USE_CASES}
+
+
 def test_switches_are_floors_that_do_not_give_way():
     beside = Beside(no_worse_tail=("positivity",), no_cohort_below_base="use_case")
     found, palette = aimed({"positivity>=p20": 0.9}, beside)

@@ -46,7 +46,7 @@ def test_all_that_a_palette_asks_for_and_the_names_of_its_columns():
     assert said == [
         "At least 90 of 100 replies no worse on positivity than today's weakest fifth, in every use case.",
         "Never at the cost of the worst replies on humor.",
-        "The worst 5% of replies on humor are p10 or better on average.",
+        "The worst 5% of replies on humor are on average no worse than a reply better than 10 of 100 today.",
         "No use case below its original level.",
         "Kept under each mix of prompts within 0.2 nats.",
     ]

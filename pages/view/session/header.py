@@ -76,8 +76,12 @@ def draw_palette_line(
             )
             st.html(markup.note(f"Weights for {candidates} candidates: {text}"), width="content")
         st.page_link("palette.py", label="Change", icon=":material/tune:")
+    draw_beyond_averages(counted=scene.aim is not None)
+
+
+def draw_beyond_averages(counted: bool) -> None:
+    """Draw what this viewer's palette asks for beyond averages, or that this page does not count it."""
     palette = palette_state.history().now
     if palette.asks_beyond_averages:
         asked = palette_state.asked_beyond_averages(palette)
-        # Where the page counts it, the scene has its columns.
-        st.html(markup.note(uncounted_targets(asked) if scene.aim is None else " ".join(asked)))
+        st.html(markup.note(" ".join(asked) if counted else uncounted_targets(asked)))
