@@ -107,7 +107,7 @@ A line of the palettes file:
     type=click.IntRange(1, 1024),
     default=1024,
     show_default=True,
-    help="Most candidates of a request, Most candidates of a request, K times n.",
+    help="Most candidates of a request, K times n.",
 )
 @click.option("--most-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Longest reply.")
 @click.option(

@@ -40,8 +40,8 @@ ROUTES: dict[str, tuple[str, str, str]] = {
     ),
     "rloo": (
         "Practise",
-        "Writes replies of its own, has them scored, and goes on from there. It can go beyond the table's replies, and "
-        "takes much longer.",
+        "Writes replies of its own, has them scored, and continues from them. It can go beyond the table's replies, "
+        "and takes much longer.",
         "RLOO, online, β = 1",
     ),
 }
