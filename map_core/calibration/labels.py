@@ -20,7 +20,8 @@ from map_core.scoring.validation import Label, label_rows, read_labels
 
 def labels_path(table: Path) -> Path:
     """Return where the labels of a table's replies are: TABLE.labels.jsonl beside TABLE.parquet."""
-    return table.with_name("labels.jsonl") if table == DEFAULT_TABLE else table.with_suffix(".labels.jsonl")
+    embedded = table.resolve() == DEFAULT_TABLE.resolve()
+    return table.with_name("labels.jsonl") if embedded else table.with_suffix(".labels.jsonl")
 
 
 def labels_beside(table: Path) -> tuple[Label, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from map_core.calibration import (
     ValueLabels,
     calibrate,
     labels_needed,
+    labels_path,
     next_labels,
     people_level,
     people_levels,
@@ -24,6 +26,7 @@ from map_core.calibration.delivered import tilt_probabilities
 from map_core.calibration.next_labels import inclusion_chances
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
+from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.scoring.validation import Label, read_labels
@@ -202,6 +205,13 @@ def test_judges_of_one_reply_count_as_their_mean(tmp_path):
     path.write_text('{"prompt_id": "p00", "candidate": 1, "labels": {"humor": 1}, "chance": 1.5}')
     with pytest.raises(InputError, match=r"chance 1\.5"):
         read_labels(path)
+
+
+def test_labels_lie_beside_their_table(tmp_path, monkeypatch):
+    assert labels_path(tmp_path / "mine.parquet") == tmp_path / "mine.labels.jsonl"
+    assert labels_path(DEFAULT_TABLE) == DEFAULT_TABLE.with_name("labels.jsonl")
+    monkeypatch.chdir(DEFAULT_TABLE.parent)
+    assert labels_path(Path(DEFAULT_TABLE.name)).is_file()
 
 
 def test_bad_labels_are_refused_with_a_sentence():
