@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,15 +117,18 @@ def _draw(query: PromiseQuery, job: Job) -> None:
     for sentence in promise.certificate_sentences(found, wordings.current()):
         st.html(markup.note(sentence))
     st.html(markup.levels_table(*promise.certificate_rows(found, units), theme=query.scene.theme))
-    if found.outcome is Outcome.CERTIFIED and found.factor > 1.0 and not math.isnan(found.lowered):
-        st.button(
-            "Aim higher by that much",
-            key="promise_take",
-            on_click=_aim_higher,
-            args=(query.scene, found),
-            help="Your targets become what these stronger weights are forecast to give. What is promised stays what "
-            "it is in the table above.",
-        )
+    stronger = found.outcome is Outcome.CERTIFIED and found.factor > 1.0
+    # Once is enough: the higher palette would ask for a still higher one to be promised itself.
+    if not stronger or palette_state.offers_undo():
+        return
+    if st.button(
+        "Aim higher by that much",
+        key="promise_take",
+        help="Your targets become what these stronger weights are forecast to give. What is promised stays what it "
+        "is in the table above.",
+    ):
+        _aim_higher(query.scene, found)
+        st.rerun(scope="app")  # a click within this part draws it alone
 
 
 def _aim_higher(scene: Scene, found: Certificate) -> None:
