@@ -206,9 +206,11 @@ def overall_sentence(check: Mapping[str, Any]) -> str:
     )
 
 
-def scale_sentence(wording: Wording) -> str:
+def scale_sentence(words: LevelWords) -> str:
     """Say what the levels of :func:`level_rows` are."""
-    return wording.pick(
+    if not words.grids:
+        return "Levels are scores, each on its value's own scale."
+    return words.wording.pick(
         "Levels are percentiles of the original model's replies.",
         "Levels: better than so many of 100 replies of the original model.",
     )

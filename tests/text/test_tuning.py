@@ -15,6 +15,7 @@ from map_core.text.tuning import (
     overall_sentence,
     place_of,
     proposal_sentence,
+    scale_sentence,
     value_outcomes,
 )
 from map_core.text.wording import NUMBERS, PLAIN
@@ -58,6 +59,12 @@ def test_a_level_is_a_place_among_the_original_replies():
         "–",
     )
     assert LevelWords({}, GRIDS, NUMBERS).level("humor", 0.25) == "p25"
+
+
+def test_what_the_levels_are_is_said():
+    assert "out of 100" not in scale_sentence(LevelWords({}, {}, PLAIN))
+    assert "of 100 replies" in scale_sentence(LevelWords({}, GRIDS, PLAIN))
+    assert "percentiles" in scale_sentence(LevelWords({}, GRIDS, NUMBERS))
 
 
 def test_values_that_were_asked_for_come_first_and_the_others_are_there_too():

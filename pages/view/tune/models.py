@@ -89,7 +89,7 @@ def _draw_levels(record: dict[str, Any], words: LevelWords) -> None:
         return
     levels = found.get("values") or found["levels"]
     head, rows = level_rows(levels, record["palette"].get("asked", {}), words)
-    st.html(markup.note(scale_sentence(words.wording)))
+    st.html(markup.note(scale_sentence(words)))
     st.html(markup.levels_table(head, [(-1, row) for row in rows]))
     st.html(markup.note(distance_sentence(found["kl"], found["kl_forecast"], words.wording)))
 

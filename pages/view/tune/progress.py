@@ -117,8 +117,8 @@ def _draw_figures(job: TableJob) -> None:
         head, rows = level_rows(looks[-1]["levels"], job.about.get("asked", {}), words)
         st.html(
             markup.note(
-                f"After {looks[-1]['step']} steps, on prompts that it does not learn from. "
-                + scale_sentence(words.wording)
+                f"After {amounts.counted(looks[-1]['step'], 'step')}, on prompts that it does not learn from. "
+                + scale_sentence(words)
             )
         )
         st.html(markup.levels_table(head, [(-1, row) for row in rows]))
