@@ -72,7 +72,7 @@ class TuningSettings:
     bfloat16: bool = False
     seed: int = 0
     value_replies: int = 24
-    trace: float = 0.8
+    trace: float = 0.0
 
     def __post_init__(self) -> None:
         for name, ok, expected in (

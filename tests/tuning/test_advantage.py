@@ -140,7 +140,7 @@ def test_with_trace_1_the_values_need_not_be_right(tmp_path):
     assert step_gradient(TILT, GAINS, tmp_path, wrong, trace=0.0) > 1e-2
 
 
-@pytest.mark.parametrize("trace", [0.95, 1.0])
+@pytest.mark.parametrize("trace", [0.0, 0.95, 1.0])
 def test_training_from_the_base_model_arrives_at_the_tilt_with_fitted_values(trace: float, tmp_path):
     """By regression on the table's replies alone; a whitened reward does not arrive."""
 
@@ -154,7 +154,8 @@ def test_training_from_the_base_model_arrives_at_the_tilt_with_fitted_values(tra
     arrived = trained(GAINS, "a")
     assert divergence(arrived, TILT) < 0.02
     assert divergence(TILT, arrived) < 0.02
-    assert divergence(trained(whitened(GAINS), "b"), TILT) > 0.02
+    if trace:  # without, one token's errors of large fitted values pull a whitened reward back to 0.017
+        assert divergence(trained(whitened(GAINS), "b"), TILT) > 0.02
 
 
 def test_the_gradient_of_few_replies_has_less_noise_than_that_of_distillation(tmp_path):
