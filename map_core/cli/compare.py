@@ -174,7 +174,8 @@ def _finite(number: float) -> float | None:
 
 
 def _as_text(pair: PairedComparison, level: float) -> Iterator[str]:
-    yield f"{pair.first} against {pair.second} on {pair.prompts} prompts; intervals hold the truth with {level:.0%}."
+    sure = amounts.percent(level)
+    yield f"{pair.first} against {pair.second} on {pair.prompts} prompts; intervals hold the truth with {sure}."
     width = max(map(len, pair.values))
     yield f"{'':<{width}}  {'better in':>9}  {'from':>5} {'to':>5}  {'equal':>5}  {'gain':>8}  {'from':>8} {'to':>8}"
     for j, value in enumerate(pair.values):
@@ -193,8 +194,8 @@ def _ranking_as_text(ranking: Ranking, level: float) -> Iterator[str]:
     ties = int(ranking.ties.sum() / 2)
     against = ranking.reference or "the mean of these"
     yield (
-        f"By {int(ranking.votes.sum())} votes, of which {ties} were ties; log-odds against {against} with {level:.0%} "
-        "intervals."
+        f"By {int(ranking.votes.sum())} votes, of which {ties} were ties; log-odds against {against} with "
+        f"{amounts.percent(level)} intervals."
     )
     yield from _rows(ranking.names, ranking.strengths, ranking.low, ranking.high)
 

@@ -25,6 +25,7 @@ from map_core.cli.options import (
     values_file_option,
 )
 from map_core.cli.progress import ProgressLines
+from map_core.core import amounts
 from map_core.data import table_format
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.generation.request import GenerationRequest, Method
@@ -250,7 +251,8 @@ def generate(
     if headroom is not None:
         notes += (
             "Candidates are drawn until no further one could be picked, which takes "
-            f"{headroom.candidates:,.0f} on average over the prompts of the table, or until there are {most:,}.",
+            f"{amounts.fixed(headroom.candidates, grouped=True)} on average over the prompts of the table, or until "
+            f"there are {most:,}.",
         )
     for note in () if as_json else notes:
         click.echo(note, err=True)

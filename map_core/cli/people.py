@@ -24,6 +24,7 @@ from map_core.calibration.labels import labels_of_prompts, labels_path
 from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.options import table_options, target_options
 from map_core.cli.output import print_json
+from map_core.core import amounts
 from map_core.data import table_format
 from map_core.data.shown_replies import shown_reply
 from map_core.errors import InputError
@@ -124,7 +125,7 @@ def _print(values: tuple[str, ...], levels: dict[str, tuple[PeopleLevel, PeopleL
     click.echo(texts.explanation())
     head = (*texts.COLUMNS, "Narrower than labels alone")
     rows = [cells for _, cells in texts.level_rows(levels, values, values)]
-    narrower = [f"{100 * levels[value][1].narrower:.0f}%" for value in values if value in levels]
+    narrower = [amounts.percent(levels[value][1].narrower) for value in values if value in levels]
     lines = [head, *((*cells, text) for cells, text in zip(rows, narrower, strict=True))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from map_core.core import amounts
 from map_core.studies.head_to_head import PairedComparison
 from map_core.text import sentences
 
@@ -33,9 +34,9 @@ def comparison_rows(found: PairedComparison, names: Sequence[str]) -> tuple[list
             j,
             [
                 sentences.capitalised(names[j]),
-                f"{100 * found.wins.estimate[j]:.0f}",
-                f"{100 * found.wins.low[j]:.0f} to {100 * found.wins.high[j]:.0f}",
-                f"{100 * found.ties[j]:.0f}",
+                amounts.percent(found.wins.estimate[j], sign=False),
+                " to ".join(amounts.percent(end[j], sign=False) for end in (found.wins.low, found.wins.high)),
+                amounts.percent(found.ties[j], sign=False),
             ],
         )
         for j in range(len(found.values))

@@ -86,7 +86,7 @@ def standing_rows(kept: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, l
 
 
 def _sure(found: Certificate) -> str:
-    return f"{100 * found.level:g}%"
+    return f"{amounts.significant(100 * found.level)}%"
 
 
 def _strength(found: Certificate, wording: Wording) -> str:
@@ -116,4 +116,5 @@ def _needed(found: Certificate) -> str:
         return "More prompts would not help: on the new ones the levels themselves miss a target."
     if found.prompts_needed <= found.prompts:
         return "About as many prompts again may be enough for all of it."
-    return f"About {found.prompts_needed:,.0f} prompts would be enough for all of it, if they are like these."
+    needed = amounts.fixed(found.prompts_needed, grouped=True)
+    return f"About {needed} prompts would be enough for all of it, if they are like these."

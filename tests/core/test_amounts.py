@@ -184,7 +184,7 @@ WRITERS = [
 ]
 CODE = {"map_core/report/snippets.py"}
 #: The rewards of replies that were just scored, which are finite or an error.
-SCORED = {"map_core/cli/generate.py"}
+SCORED = {"map_core/cli/generation_output.py"}
 #: Formats that write floats, in an f-string and in str.format; those of figures, %{...}, are Plotly's.
 OF_FLOATS = re.compile(r"[<>^=]?[+ -]?\d*,?(\.[^fgeGE%]*)?[fgeGE%]")
 TO_BE_FILLED = re.compile(r"(?<!%)\{:[^{}]*[fge%]\}")

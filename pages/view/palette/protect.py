@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from map_core.core import amounts
 from map_core.data.derived_columns import USE_CASE, Cohort, Kind
 from map_core.feasibility.aim import AskedColumn, all_cohorts, labels_that_divide
 from map_core.palettes.beside import Beside
@@ -171,7 +172,9 @@ def _draw_switches(scene: Scene, beside: Beside) -> None:
         distances,
         index=None if shown is None else distances.index(shown),
         format_func=lambda rho: (
-            protections.MIXES.get(rho, f"any mix within {rho:g} nats") if rho else "the mix of prompts in the table"
+            protections.MIXES.get(rho, f"any mix within {amounts.significant(rho)} nats")
+            if rho
+            else "the mix of prompts in the table"
         ),
         key=MIX.name,
         on_change=_on_mix,
@@ -188,7 +191,7 @@ def _take(part: str, replaced: str | None) -> None:
     level: float | str = round(number / 100.0, 6)
     if written == AVERAGE:
         cohort = cohort or Cohort(USE_CASE, EVERY)  # over all replies it would be the fader of the value
-        parts, level = ColumnName(value, cohort=cohort), f"p{number:g}"
+        parts, level = ColumnName(value, cohort=cohort), f"p{amounts.significant(number)}"
     else:
         parts = ColumnName(value, Kind.SHARE, written, cohort)
     columns = {name: old for name, old in palette.columns.items() if name not in (replaced, parts.name)}

@@ -67,7 +67,9 @@ def with_place(scene: Scene, palette: Palette, j: int, percentile: float) -> Pal
     if scene.aim is None or j < scene.plain:
         name = scene.table.values[j]
         return palette.with_target(name, palette.targets[name].at(percentile))
-    return scene.aim.with_level(palette, j, percentile / 100.0 if j in scene.shares else f"p{percentile:.6g}")
+    return scene.aim.with_level(
+        palette, j, percentile / 100.0 if j in scene.shares else f"p{amounts.significant(percentile)}"
+    )
 
 
 Shown = TypeVar("Shown", LevelText, PriceTag)
