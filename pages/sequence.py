@@ -59,7 +59,7 @@ with left, st.container(key="sequence_order_column"):
             1,
             key="sequence_rounds",
             persist_state="session",
-            help="How often the order is gone through. Each round repairs what the last one undid.",
+            help="How often the order is repeated. Each round repairs what the last one undid.",
         )
     )
     grows = bool(

@@ -28,7 +28,7 @@ def order_summary(comparison: OrderComparison) -> str:
     every = math.factorial(size)
     which = f"All {count} orders" if count == every else f"{count} orders, drawn at random from {every:,},"
     rounds = max(path.rounds for path in comparison.paths)
-    text = f"{which} were gone through for {_rounds(rounds)}."
+    text = f"{which} were tried, for {_rounds(rounds)}."
     if orders_agree(comparison):
         return f"{text} They end alike: here the order makes no difference that can be noticed."
     return f"{text} All at once has no order, and loses nothing."

@@ -178,7 +178,7 @@ def test_the_orders_in_words():
     assert lost > drawn.NEAR
     assert compared.shortfall_sentence(orders, orders.worst, UNITS).endswith(" at the end")
     assert " is at p" in compared.shortfall_sentence(orders, orders.worst, UNITS)
-    assert compared.order_summary(orders).startswith("All 6 orders were gone through for 1 round.")
+    assert compared.order_summary(orders).startswith("All 6 orders were tried, for 1 round.")
     drawn_orders = compare_orders(ORACLE, TARGETS, limit=2)
     assert compared.order_summary(drawn_orders).startswith("2 orders, drawn at random from 6,")
     settled = compare_orders(ORACLE, TARGETS, rounds=200)
