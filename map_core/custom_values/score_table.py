@@ -44,7 +44,7 @@ def score_table(table: RewardTable, scorer: Scorer, out: Path, report: Reporter)
     if not table.replies:
         raise InputError("This table has no texts of replies, so nothing can be scored on it.")
     checkpoints = CheckpointFolder(out.with_suffix(".parts"))
-    _create(checkpoints)  # with the folder of ``out``
+    _create(CheckpointFolder(out.parent))
     prompts = len(table.prompts)
     blocks = [range(begin, min(begin + PROMPTS, prompts)) for begin in range(0, prompts, PROMPTS)]
     with FileLock(f"{out}.lock"):

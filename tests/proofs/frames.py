@@ -82,10 +82,10 @@ class Sender:
         }
 
     def send(self, frames: int) -> Tally:
-        """Send so many, with proper messages between them."""
+        """Send so many, one of each kind first, with proper messages between them."""
         names, weights = list(self._kinds), (20, 20, 20, 20, 15, 5, 0.4, 0.3, 0.3)
         for number in range(frames):
-            kind = self.chance.choices(names, weights)[0]
+            kind = names[number] if number < len(names) else self.chance.choices(names, weights)[0]
             self.tally.sent[kind] += 1
             try:
                 self._kinds[kind]()

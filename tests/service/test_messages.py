@@ -13,7 +13,7 @@ import pytest
 from map_core.core.types import Reply, SamplingSettings, Turn
 from map_core.engines.tokens import Token
 from map_core.generation.choice import Choice
-from map_core.generation.events import Begun, Event, Finished, More, Resampled, Scored, Tokens
+from map_core.generation.events import Begun, Event, Finished, More, Pruned, Resampled, Scored, Tokens
 from map_core.generation.given_replies import GivenReplies, ReplyRewards
 from map_core.generation.request import GenerationRequest, Method
 from map_core.scoring.specification import Specification
@@ -56,8 +56,8 @@ REQUEST = GenerationRequest(
     floors={"kindness": 0.2},
     own=(Specification("calm_nurse", "contrast", {"high": ["a", "b"], "scale": {"of": 1.5}}, trusted=True),),
 )
-#: What no request has together with a chat.
-VERBATIM = GenerationRequest(prompt="Once", verbatim=True)
+#: What no request has together with a chat, or with the method "best".
+VERBATIM = GenerationRequest(prompt="Once", verbatim=True, most_candidates=32, headroom=2.5)
 TOKEN = Token(2, 17, "é", -0.25, last=True, finished=True)
 EVENTS: tuple[Event, ...] = (
     Begun(4),
@@ -65,11 +65,12 @@ EVENTS: tuple[Event, ...] = (
     Scored("humor", (0.1, -2.0, 1e300), provisional=True),
     More(12),
     Resampled(8, (0, 0, 2)),
+    Pruned(32, (1, 5)),
     Finished(
         replies=(Reply("a", (1, 2), (-0.5, -1.0), finished=False), Reply("b")),
         rewards={"humor": (0.1, 0.2)},
         log_offsets=(math.inf, 0.5),
-        choice=Choice((0.25, 0.75), -0.5, 1.6, 0.1, 0.05, 1, 1),
+        choice=Choice((0.25, 0.75), -0.5, 1.6, 0.1, 0.05, 1, 1, decided=True),
         tokens=11,
         sampling_seconds=1.5,
         provisional_seconds=0.25,

@@ -78,7 +78,7 @@ def test_without_the_libraries_the_command_says_what_to_install(monkeypatch: pyt
 def test_settings_outside_their_range_are_refused(setting: str, value: float):
     with pytest.raises(InputError, match=f"{setting} is {value!r}; expected"):
         TuningSettings(**{setting: value})
-    with pytest.raises(InputError, match="There is no tuning method 'ppo'; there are distill, pairs, dpo, rloo"):
+    with pytest.raises(InputError, match="There is no tuning method 'ppo'; there are advantage, distill, pairs, dpo"):
         TuningMethod("ppo")
 
 
