@@ -82,7 +82,11 @@ def run(viewers: int = VIEWERS, seconds: float = SECONDS, parts: Sequence[str] =
     options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
     with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
-        environment = os.environ | {"VALUE_PALETTE_DATABASE": f"sqlite:///{folder}/kept.sqlite"}
+        # With numbers, so that the page says how many tokens were drawn.
+        environment = os.environ | {
+            "VALUE_PALETTE_DATABASE": f"sqlite:///{folder}/kept.sqlite",
+            "VALUE_PALETTE_NUMBERS": "on",
+        }
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             _wait(f"http://127.0.0.1:{port}/_stcore/health")
