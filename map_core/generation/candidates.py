@@ -75,6 +75,25 @@ class CandidateBuffer:
                 yield tokens
 
 
+def partial_gains(
+    scoring: Scoring, request: GenerationRequest, buffer: CandidateBuffer, weights: CurrentWeights
+) -> Generator[Scored, None, np.ndarray | None]:
+    """Score what is written so far, yield each value's rewards, and return lambda . r, (candidate,) nats.
+
+    Values that cannot score beginnings are left out; None where no weighted value can.
+    """
+    weighted = request.values_of(name for name, weight in weights.by_value.items() if weight != 0.0)
+    replies, rewards = buffer.replies(), {}
+    for name in (name for name in scoring.partial if name in weighted):
+        rewards[name] = scoring.rewards(name, replies, complete=False)
+        yield Scored(name, rewards[name], provisional=True)
+    if not rewards:
+        return None
+    # Weights may have been changed while the values were scored: those of other values count later.
+    table, lam = weighted_rewards(rewards, weights.by_value, len(replies))
+    return np.asarray(np.nan_to_num(table) @ np.array(lam))
+
+
 def score_complete(
     scoring: Scoring, replies: Sequence[Reply], which: Sequence[int] | None = None
 ) -> Generator[Scored, None, dict[str, tuple[float, ...]]]:

@@ -24,12 +24,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from map_core.generation.candidates import CandidateBuffer, choose_by_weights, finished_event, score_complete
-from map_core.generation.events import Event, Pruned, Scored
+from map_core.generation.candidates import (
+    CandidateBuffer,
+    choose_by_weights,
+    finished_event,
+    partial_gains,
+    score_complete,
+)
+from map_core.generation.events import Event, Pruned
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import Scoring
 from map_core.generation.smc import extend_block
-from map_core.generation.weighted_rewards import weighted_rewards
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
@@ -72,7 +77,8 @@ def sample_pruned(
         most = max(1, round(share * count))
         if end == longest or len(unfinished) <= most:
             continue
-        phi = yield from _foretold(scoring, request, buffer, weights, end)
+        gains = yield from partial_gains(scoring, request, buffer, weights)
+        phi = np.zeros(count) if gains is None else gains * end / (end + HALF_BELIEVED)
         chances = chances_to_go_on(phi[unfinished] - written[unfinished], most)
         stays = systematic(chances, stream)
         written[unfinished] += np.log(chances)
@@ -87,22 +93,6 @@ def sample_pruned(
     stopped = count - len(left)
     notes = [f"{stopped} of {count} candidates were stopped early."] if stopped else []
     yield finished_event(buffer, scoring, replies, scored, choice, tuple(written.tolist()), *notes)
-
-
-def _foretold(
-    scoring: Scoring, request: GenerationRequest, buffer: CandidateBuffer, weights: CurrentWeights, tokens: int
-) -> Generator[Scored, None, np.ndarray]:
-    """Yield the rewards of beginnings, and return lambda . r of the whole replies as foretold, (candidate,) nats."""
-    replies, count = buffer.replies(), request.candidates
-    weighted = request.values_of(name for name, weight in weights.by_value.items() if weight != 0.0)
-    rewards = {}
-    for name in (name for name in scoring.partial if name in weighted):
-        rewards[name] = scoring.rewards(name, replies, complete=False)
-        yield Scored(name, rewards[name], provisional=True)
-    # Weights may have been changed while the values were scored: those of other values count later.
-    table, lam = weighted_rewards(rewards, weights.by_value, count)
-    phi = np.nan_to_num(table) @ np.array(lam) if lam else np.zeros(count)
-    return np.asarray((phi - phi.mean()) * tokens / (tokens + HALF_BELIEVED))
 
 
 def chances_to_go_on(scores: np.ndarray, most: int) -> np.ndarray:

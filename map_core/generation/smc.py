@@ -29,11 +29,16 @@ from map_core.core.softmax import softmax
 from map_core.core.types import SamplingSettings
 from map_core.engines.draw_request import candidate_seed
 from map_core.engines.tokens import Token
-from map_core.generation.candidates import CandidateBuffer, choose_by_weights, finished_event, score_complete
-from map_core.generation.events import Event, Resampled, Scored, Tokens
+from map_core.generation.candidates import (
+    CandidateBuffer,
+    choose_by_weights,
+    finished_event,
+    partial_gains,
+    score_complete,
+)
+from map_core.generation.events import Event, Resampled, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import Scoring
-from map_core.generation.weighted_rewards import weighted_rewards
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
@@ -72,19 +77,10 @@ def sample_blocks(
         final = start + settings.max_new_tokens >= longest
         going = [k for k in range(count) if not buffer.has_ended(k)]
         yield from extend_block(engine, request, buffer, settings, number, going, final)
-        weighted = request.values_of(name for name, weight in weights.by_value.items() if weight != 0.0)
-        guides = [name for name in scoring.partial if name in weighted]
-        if buffer.ended or not guides:
+        gains = None if buffer.ended else (yield from partial_gains(scoring, request, buffer, weights))
+        if gains is None:
             continue
-        replies, phi = buffer.replies(), np.zeros(count)
-        beta = (start + settings.max_new_tokens) / longest
-        partial_rewards = {}
-        for name in guides:
-            partial_rewards[name] = scoring.rewards(name, replies, complete=False)
-            yield Scored(name, partial_rewards[name], provisional=True)
-        # Weights may have been changed while the values were scored: those of other values count later.
-        table, counted = weighted_rewards(partial_rewards, weights.by_value, count)
-        phi += beta * np.nan_to_num(table) @ np.array(counted)
+        phi = gains * (start + settings.max_new_tokens) / longest  # beta lambda . r
         resampled = resample(phi[particles], offsets[particles], stream)
         if resampled is not None:
             ancestors = np.arange(count)

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback
 
 from map_core.errors import InputError
 from map_core.tuning.examples import PromptExamples
-from map_core.tuning.offline import OfflineTrainer, Schedule, training_arguments
+from map_core.tuning.offline import OfflineTrainer, Schedule, prompt_arguments
 from map_core.tuning.policy import END, PADDING, Policy, ReplyBatch
 from map_core.tuning.settings import TuningSettings
 from map_core.tuning.token_values import TokenValueFit, TokenValues, Trajectory, advantages
@@ -171,15 +171,7 @@ def advantage_trainer(
         callbacks: of transformers.
         more: further training arguments.
     """
-    arguments = TrainingArguments(
-        **training_arguments(
-            settings,
-            folder,
-            per_device_train_batch_size=1,
-            gradient_accumulation_steps=settings.prompts,
-            **more,
-        )
-    )
+    arguments = prompt_arguments(settings, folder, **more)
     schedule = Schedule(examples, settings, weights)
     return AdvantageTrainer(policy, settings, schedule, values, args=arguments, callbacks=list(callbacks))
 

@@ -132,6 +132,19 @@ def training_arguments(settings: TuningSettings, folder: Path, **more: Any) -> d
     } | more
 
 
+def prompt_arguments(settings: TuningSettings, folder: Path, **more: Any) -> TrainingArguments:
+    """Return the arguments of a trainer that takes one prompt's replies at a time; a step is so many prompts."""
+    return TrainingArguments(
+        **training_arguments(
+            settings,
+            folder,
+            per_device_train_batch_size=1,
+            gradient_accumulation_steps=settings.prompts,
+            **more,
+        )
+    )
+
+
 def offline_trainer(
     policy: Policy,
     examples: Sequence[PromptExamples],
@@ -152,15 +165,7 @@ def offline_trainer(
         callbacks: of transformers.
         more: further training arguments.
     """
-    arguments = TrainingArguments(
-        **training_arguments(
-            settings,
-            folder,
-            per_device_train_batch_size=1,
-            gradient_accumulation_steps=settings.prompts,
-            **more,
-        )
-    )
+    arguments = prompt_arguments(settings, folder, **more)
     return OfflineTrainer(
         policy, settings, Schedule(examples, settings, weights), args=arguments, callbacks=list(callbacks)
     )
