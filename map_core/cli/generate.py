@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ from map_core.service.records import outcome_record
 if TYPE_CHECKING:
     from map_core.analysis.generation_weights import GenerationWeights
     from map_core.analysis.headroom import Headroom
+    from map_core.cli.inputs import LoadedTable
     from map_core.engines.base import Engine
     from map_core.scoring import Scorer
 
@@ -180,6 +182,7 @@ def generate(
       python -m map_core generate --prompts prompts.csv --out replies.jsonl --target kindness=p70
     """  # noqa: D301
     from map_core import scoring
+    from map_core.cli.inputs import open_table
 
     if (prompt is None) == (prompts is None):
         raise click.UsageError("Give either --prompt TEXT or --prompts FILE.")
@@ -197,11 +200,12 @@ def generate(
     if cohorts and not targets:
         raise click.UsageError("--cohort says whose weights are used, and there are none without --target.")
     most = most_candidates or candidates
-    aim = _aim(table, targets, most, scoring.scorable_values(own), cohorts) if targets else None
-    kept = _floors(table, floors)
+    opened_table = functools.cache(lambda: open_table(table, None, None))  # read once, where anything needs it
+    aim = _aim(opened_table, targets, most, scoring.scorable_values(own), cohorts) if targets else None
+    kept = _floors(opened_table, floors)
     headroom = None
     if exact_within is not None:
-        headroom = _headroom(table, dict(aim.weights) if aim else by_value, exact_within)
+        headroom = _headroom(opened_table, dict(aim.weights) if aim else by_value, exact_within)
     if shown == "all":
         names = scoring.scorable_values(own)
     else:
@@ -287,32 +291,35 @@ def generate(
 
 
 def _aim(
-    table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...], cohorts: tuple[str, ...]
+    opened_table: Callable[[], LoadedTable],
+    targets: tuple[str, ...],
+    candidates: int,
+    scored: tuple[str, ...],
+    cohorts: tuple[str, ...],
 ) -> GenerationWeights:
     """Return a palette's weights for so many candidates, of the values that new replies can be scored on."""
     from map_core.analysis.generation_weights import GenerationWeightsSolver
-    from map_core.cli.inputs import open_table, read_cohorts, read_palettes
+    from map_core.cli.inputs import read_cohorts, read_palettes
 
-    opened, (palette,) = read_palettes(open_table(table, None, None), targets, None)
+    opened, (palette,) = read_palettes(opened_table(), targets, None)
     known = read_cohorts(opened.table, cohorts)
     solver = GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scored)
     return solver.solve(palette.levels, candidates, known)
 
 
-def _headroom(table: Path, weights: Mapping[str, float], within: float) -> Headroom:
+def _headroom(opened_table: Callable[[], LoadedTable], weights: Mapping[str, float], within: float) -> Headroom:
     """Return how far above the mean candidates of these weights count, judged on the table."""
     from map_core.analysis.headroom import headroom_for
-    from map_core.cli.inputs import open_table
 
     try:
-        return headroom_for(open_table(table, None, None).table, weights, within)
+        return headroom_for(opened_table().table, weights, within)
     except InputError as error:
         raise click.UsageError(f"--exact-within: {error}") from error
 
 
-def _floors(table: Path, pairs: tuple[str, ...]) -> dict[str, float]:
+def _floors(opened_table: Callable[[], LoadedTable], pairs: tuple[str, ...]) -> dict[str, float]:
     """Return the floors of every reply in reward units; percentiles and deviations are those of the table."""
-    from map_core.cli.inputs import open_table, read_pairs
+    from map_core.cli.inputs import read_pairs
     from map_core.palettes.targets import resolve
 
     written: Mapping[str, str] = read_pairs("--floor", pairs)
@@ -320,7 +327,7 @@ def _floors(table: Path, pairs: tuple[str, ...]) -> dict[str, float]:
         return {name: float(level) for name, level in written.items()}
     except ValueError:  # a level of the table
         pass
-    opened = open_table(table, None, None)
+    opened = opened_table()
     try:
         levels = resolve(written, opened.table, opened.oracle)
     except InputError as error:
