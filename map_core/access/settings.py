@@ -83,7 +83,9 @@ def _matches(name: str, claims: Mapping[str, Any]) -> bool:
         claim, equals, value = entry.partition("=")
         if equals:
             held = claims.get(claim.strip())
-            if value.strip() in {str(one) for one in (held if isinstance(held, list) else [held]) if one is not None}:
+            if value.strip() in {
+                str(item) for item in (held if isinstance(held, list) else [held]) if item is not None
+            }:
                 return True
         elif "@" not in entry:
             raise InputError(f"{name} has the entry {entry!r}; expected a mail address, *@DOMAIN, or CLAIM=VALUE.")

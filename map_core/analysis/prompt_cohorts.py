@@ -59,9 +59,9 @@ def prompt_cohorts(table: RewardTable, prompt: str, embed: Embed | None = None) 
         # Where the table has it under several entries of a label, none of them is its own.
         entries = {label: {table.labels_of(label)[i] for i in places} for label in labels}
         return PromptCohorts(
-            tuple(Cohort(label, next(iter(found))) for label, found in entries.items() if len(found) == 1),
+            tuple(Cohort(label, next(iter(entry_set))) for label, entry_set in entries.items() if len(entry_set) == 1),
             known=True,
-            unsure=tuple(label for label, found in entries.items() if len(found) > 1),
+            unsure=tuple(label for label, entry_set in entries.items() if len(entry_set) > 1),
         )
     if embed is None or not labels:
         return PromptCohorts((), unsure=labels)

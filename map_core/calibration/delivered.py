@@ -95,11 +95,11 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
     """
     if oracle.form is Form.POOLED:
         raise InputError("People's units need several replies a prompt; most prompts of this table have one.")
-    found, group = np.unique(labels.prompts, return_inverse=True)
-    if len(found) < MIN_PROMPTS:
+    judged_prompts, group = np.unique(labels.prompts, return_inverse=True)
+    if len(judged_prompts) < MIN_PROMPTS:
         raise InputError(
-            f"{len(found)} prompts have labels of {labels.value!r}; expected {MIN_PROMPTS} at the least. Label replies "
-            "to more prompts."
+            f"{len(judged_prompts)} prompts have labels of {labels.value!r}; expected {MIN_PROMPTS} at the least. "
+            "Label replies to more prompts."
         )
     probabilities = tilt_probabilities(table, oracle, weights)
     j = table.index(labels.value)
@@ -119,13 +119,13 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
     theta_g, influence_g = ratio(said)
     scorer = float(counts @ by_prompt / counts.sum())
     labelled = np.zeros(len(table.prompts))
-    labelled[found] = influence_h
+    labelled[judged_prompts] = influence_h
     control = counts * (by_prompt - scorer) / counts.sum()
-    control[found] -= influence_g
+    control[judged_prompts] -= influence_g
     spread = float(control @ control)
     power = float(np.clip(-(labelled @ control) / spread, 0.0, 1.5)) if spread > 0 else 0.0
     share = theta_h + power * (scorer - theta_g)
-    count = len(found)
+    count = len(judged_prompts)
     width = student.ppf((1 + LEVEL) / 2, count - 1) * np.sqrt(count / (count - 1))
     half, half_labels = (float(width * np.linalg.norm(i)) for i in (labelled + power * control, labelled))
     return PeopleLevel(

@@ -70,20 +70,20 @@ def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, see
     choices = list(read_choices(opened.table, kept)) if kept is not None and kept.is_file() else []
     if not as_json and len(choices) < pairs:
         _ask(opened, choices, pairs, kept, seed)
-    found = found_palette(opened.table, opened.oracle, choices, seed)
+    palette = found_palette(opened.table, opened.oracle, choices, seed)
     if as_json:
-        print_json(_described(opened, found) | {"next": _next(opened, choices, seed)})
+        print_json(_described(opened, palette) | {"next": _next(opened, choices, seed)})
         return
     units = Units(opened.oracle, percentiles(opened.table, opened.oracle.form), "percentile", opened.table.values)
-    click.echo(choosing.headline(found, opened.table.values))
-    for sentence in choosing.details(found, opened.table.values):
+    click.echo(choosing.headline(palette, opened.table.values))
+    for sentence in choosing.details(palette, opened.table.values):
         click.echo(sentence)
-    rows = [choosing.COLUMNS, *(cells for _, cells in choosing.value_rows(found, units))]
+    rows = [choosing.COLUMNS, *(cells for _, cells in choosing.value_rows(palette, units))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    if found.has_targets:
-        targets = by_name(opened.oracle, opened.oracle.rewards_at(found.targets))
+    if palette.has_targets:
+        targets = by_name(opened.oracle, opened.oracle.rewards_at(palette.targets))
         options = " ".join(f"--target {name}={amounts.significant(level)}" for name, level in targets.items())
         of_table = "" if table == DEFAULT_TABLE else f"{shlex.quote(str(table))} "
         of_use_case = "" if use_case is None else f"--use-case {shlex.quote(use_case)} "
@@ -130,19 +130,19 @@ def _next(opened: LoadedTable, choices: list[Choice], seed: int) -> dict[str, An
     }
 
 
-def _described(opened: LoadedTable, found: FoundPalette) -> dict[str, Any]:
+def _described(opened: LoadedTable, palette: FoundPalette) -> dict[str, Any]:
     """Return a found palette as plain JSON values, in reward units."""
     oracle = opened.oracle
-    low, high, base = oracle.rewards_at(found.low), oracle.rewards_at(found.high), oracle.base
+    low, high, base = oracle.rewards_at(palette.low), oracle.rewards_at(palette.high), oracle.base
     return {
-        "choices": found.decided + found.undecided,
-        "decided": found.decided,
-        "explained": found.explained,
-        "evidence": {name: said.value for name, said in zip(oracle.values, found.evidence, strict=True)},
-        "targets": by_name(oracle, oracle.rewards_at(found.targets)),
-        "weights": by_name(oracle, found.weights / oracle.scale),
+        "choices": palette.decided + palette.undecided,
+        "decided": palette.decided,
+        "explained": palette.explained,
+        "evidence": {name: said.value for name, said in zip(oracle.values, palette.evidence, strict=True)},
+        "targets": by_name(oracle, oracle.rewards_at(palette.targets)),
+        "weights": by_name(oracle, palette.weights / oracle.scale),
         "levels": {name: [float(low[j]), float(high[j])] for j, name in enumerate(oracle.values)},
         "base": by_name(oracle, base),
-        "kl": found.kl,
-        "shortened": found.shortened,
+        "kl": palette.kl,
+        "shortened": palette.shortened,
     }

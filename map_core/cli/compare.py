@@ -117,12 +117,12 @@ def _palettes(
     measured = subsample_candidates(prompts_to_compare(table), most, subsets=1)
     contenders = []
     for number, palette in enumerate(palettes, start=1):
-        found = assess(oracle, oracle.deviations(palette.levels))
-        solution = found.solution or (found.nearest.solution if found.nearest else None)
+        assessment = assess(oracle, oracle.deviations(palette.levels))
+        solution = assessment.solution or (assessment.nearest.solution if assessment.nearest else None)
         if solution is None:
             raise InputError(f"Nothing near palette {number} is possible; ask for less.")
         name = str(palette.record.get("name", f"palette-{number}"))
-        name += " (nearest)" if found.verdict is Verdict.OUT_OF_REACH else ""
+        name += " (nearest)" if assessment.verdict is Verdict.OUT_OF_REACH else ""
         contenders.append(table_contender(measured, name, solution.weights / oracle.scale))
     return [*contenders, table_contender(measured, BASE, np.zeros(len(table.values)))]
 

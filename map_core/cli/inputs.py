@@ -113,11 +113,11 @@ def read_palettes(
     cuts: list[tuple[DerivedColumn, ...]] = []
     for number, (row, demand) in enumerate(zip(levels, demands, strict=True), start=1):
         try:
-            found = with_demands(opened.table, opened.oracle, row, demand).columns if demand else ()
+            columns = with_demands(opened.table, opened.oracle, row, demand).columns if demand else ()
         except InputError as error:
             raise click.UsageError(f"{written[number - 1][0]}{error}") from error
         several = len(written) > 1
-        cuts.append(tuple(replace(cut, name=f"{cut.name} [{number}]") if several else cut for cut in found))
+        cuts.append(tuple(replace(cut, name=f"{cut.name} [{number}]") if several else cut for cut in columns))
     if any(cuts):
         table = opened.table.with_columns([cut for of_palette in cuts for cut in of_palette], opened.oracle.form)
         opened = LoadedTable(table, MemoryOracle.of(table, opened.oracle.form))

@@ -88,10 +88,10 @@ def people(
         opened, palettes = read_palettes(opened, pairs, targets_file)
         if len(palettes) > 1:
             raise click.UsageError(f"--targets-file has {len(palettes)} palettes; expected one.")
-        found = assess(opened.oracle, palettes[0].targets)
-        if found.solution is None:
+        assessment = assess(opened.oracle, palettes[0].targets)
+        if assessment.solution is None:
             raise InputError("These targets are not possible together; see `nearest` for those that are.")
-        weights = found.solution.weights
+        weights = assessment.solution.weights
     if wanted is not None:
         of_value = value_labels(opened.table, given, wanted)
         for request in next_labels(opened.table, opened.oracle, of_value, weights, prompts):

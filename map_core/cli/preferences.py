@@ -55,12 +55,12 @@ def preferences(
     if opened.table.derived:
         raise click.UsageError("Preference data are for levels; leave shares and use cases out.")
     oracle, palette = opened.oracle, palettes[0]
-    found = assess(oracle, palette.targets)
-    solution = found.solution or (found.nearest.solution if found.nearest else None)
+    assessment = assess(oracle, palette.targets)
+    solution = assessment.solution or (assessment.nearest.solution if assessment.nearest else None)
     if solution is None:
         raise InputError("Nothing near this palette is possible; ask for less.")
     certificate = {
-        "verdict": found.verdict.value,
+        "verdict": assessment.verdict.value,
         "kl": solution.kl,
         "levels": by_name(oracle, oracle.rewards_at(solution.levels)),
     }
@@ -78,4 +78,4 @@ def preferences(
         for record in records:
             file.write((json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n").encode())
             written += 1
-    click.echo(f"{out}: {written} pairs; verdict {found.verdict.value.replace('_', ' ')}.", err=True)
+    click.echo(f"{out}: {written} pairs; verdict {assessment.verdict.value.replace('_', ' ')}.", err=True)

@@ -198,7 +198,7 @@ def aim(table: RewardTable, oracle: Oracle, palette: Palette) -> Aim:
         wider,
         wide,
         size,
-        tuple(one for name in palette.columns if (one := _asked(name, palette.columns, wider, size)).members),
+        tuple(asked for name in palette.columns if (asked := _asked(name, palette.columns, wider, size)).members),
         np.asarray(levels, dtype=float)[size:],
         fixed,
         dict(palette.columns),

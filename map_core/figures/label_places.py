@@ -64,7 +64,7 @@ def positions(
     return chosen
 
 
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
+def _overlap(box: tuple[float, float, float, float], other_box: tuple[float, float, float, float]) -> float:
     """Return the area that two boxes (left, top, right, bottom) share."""
-    sides = [min(one[n + 2], other[n + 2]) - max(one[n], other[n]) for n in range(2)]
+    sides = [min(box[n + 2], other_box[n + 2]) - max(box[n], other_box[n]) for n in range(2)]
     return max(0.0, sides[0]) * max(0.0, sides[1])

@@ -61,11 +61,11 @@ def check_proposal(request: GenerationRequest, engine: Engine, proposal: Engine)
         raise InputError("A tuned model is sampled over its whole vocabulary. Use top_p 1 and top_k 0.")
     if request.beginning or request.verbatim:
         raise InputError("Candidates of a tuned model answer whole chats alone.")
-    for one in (engine, proposal):
-        if not one.extends:
+    for model in (engine, proposal):
+        if not model.extends:
             raise InputError(
-                f"The engine {one.info.name!r} cannot tell the probability of a given reply. Open both models on this "
-                "machine."
+                f"The engine {model.info.name!r} cannot tell the probability of a given reply. Open both models on "
+                "this machine."
             )
 
 

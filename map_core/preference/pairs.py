@@ -74,12 +74,12 @@ def pair_pool(table: RewardTable, oracle: Oracle, seed: int = 0) -> PairPool:
     standardised = oracle.standardise(table.rewards)
     best: list[tuple[np.ndarray, int]] = []
     for longest, whole in _READABLE:
-        found = [
+        readable = [
             (pairs, prompt)
             for prompt in example_prompts(table)
             if len(pairs := _prompt_pairs(table, standardised, prompt, longest, whole, rng))
         ]
-        best = max(best, found, key=len)
+        best = max(best, readable, key=len)
         if len(best) >= _ENOUGH_PROMPTS:
             break
     if not best:

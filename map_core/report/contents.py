@@ -281,15 +281,15 @@ def compute_report(
     part = table.select(None if palette.use_case == ALL else palette.use_case)
     # Of the values alone: columns of what is asked beyond averages are named here.
     names = tuple(names or (value.replace("_", " ") for value in part.values))[: len(part.values)]
-    found = columns_of(part, MemoryOracle.of(part, form), palette)
-    part, oracle = found.table, found.oracle
+    aimed = columns_of(part, MemoryOracle.of(part, form), palette)
+    part, oracle = aimed.table, aimed.oracle
     if part.derived:
-        names = with_column_names(found, names)
-        of_values = {j: theme.colour(part.index(column.value)) for j, column in enumerate(part.derived, found.plain)}
+        names = with_column_names(aimed, names)
+        of_values = {j: theme.colour(part.index(column.value)) for j, column in enumerate(part.derived, aimed.plain)}
         theme = Theme({**theme.chosen, **of_values})
     attainable = AttainableLevels(oracle)
-    targets = found.standardised(palette)
-    locked_values = found.locked(palette)
+    targets = aimed.standardised(palette)
+    locked_values = aimed.locked(palette)
     assessment = assess(oracle, targets, attainable=attainable, locked=locked_values)
     aim, solution = _in_force(oracle, assessment)
     targeted = np.flatnonzero(~np.isnan(targets))
@@ -301,11 +301,11 @@ def compute_report(
     sure = _confidence(oracle, targets, part, attainable, wanted)
     say("Frontier")
     prices = local_sensitivity(solution) if solution is not None else None
-    pair = _pair(found.plain, oracle, prices, targeted) if wanted.figures else None
+    pair = _pair(aimed.plain, oracle, prices, targeted) if wanted.figures else None
     budgets = [budget for budget in BUDGETS if budget < oracle.log_candidates]
     contours = frontier(oracle, pair, budgets, directions=DIRECTIONS) if pair else None
     say("Sensitivity")
-    worst = _costliest(found.plain, prices) if prices and wanted.figures else None
+    worst = _costliest(aimed.plain, prices) if prices and wanted.figures else None
     swept = sensitivity_curve(oracle, aim, worst, points=POINTS, attainable=attainable) if worst is not None else None
     say("Replies")
     weights = solution.weights if solution is not None else None
@@ -341,7 +341,7 @@ def compute_report(
         curve=swept if swept is not None and len(swept.targets) > 1 else None,
         samples=() if weights is None else draw_samples(part, oracle, weights, wanted.samples, wanted.seed),
         study=study if study is not None and study.made.get("table") == mark else None,
-        columns=found if part.derived or palette.asks_beyond_averages else None,
+        columns=aimed if part.derived or palette.asks_beyond_averages else None,
         theme=theme,
         labels=tuple(labels),
     )

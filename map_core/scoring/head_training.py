@@ -207,11 +207,11 @@ def fit(examples: Examples, penalty: float, weights: np.ndarray | None = None, s
     if start is not None:
         first[:2] = start.slope, start.intercept
         first[2:] = start.weights[: len(first) - 2]
-    found = minimize(
+    solution = minimize(
         objective, first, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-12}
     )
-    slope, intercept = (float(number) for number in found.x[:2])
-    learnt = np.zeros(examples.features.shape[1]) if np.isinf(penalty) else found.x[2:]
+    slope, intercept = (float(number) for number in solution.x[:2])
+    learnt = np.zeros(examples.features.shape[1]) if np.isinf(penalty) else solution.x[2:]
     return Fit(learnt, intercept, slope if examples.has_prior else 0.0)
 
 

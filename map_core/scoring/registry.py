@@ -99,10 +99,10 @@ def make_prior(name: str, prior: str | Mapping[str, Any], models: ScoringModels)
 FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {
     CONTRAST: _contrast,
     HEAD: _head,
-    CLASSIFIER: lambda one, models: Classifier(one.name, one.settings, models),
-    JUDGE: lambda one, models: Judge(one.name, one.settings, models, trusted=one.trusted),
-    SERVED: lambda one, models: Served(one.name, one.settings, models, trusted=one.trusted),
-    FUNCTION: lambda one, models: FunctionScorer(one.name, one.settings),
+    CLASSIFIER: lambda spec, models: Classifier(spec.name, spec.settings, models),
+    JUDGE: lambda spec, models: Judge(spec.name, spec.settings, models, trusted=spec.trusted),
+    SERVED: lambda spec, models: Served(spec.name, spec.settings, models, trusted=spec.trusted),
+    FUNCTION: lambda spec, models: FunctionScorer(spec.name, spec.settings),
 }
 #: Families that run code or call a server: only for values that whoever runs this program named.
 _RUN = {FUNCTION: "a function", JUDGE: "a judge", SERVED: "a model on a server"}

@@ -179,8 +179,8 @@ def load(database: Database, id: int) -> StoredValue | None:
     """Return one value; None when there is none that the visitor sees."""
     with database.reading() as session:
         row = session.get(OwnValueRow, id)
-        found = None if row is None else _told(row)
-    return found if found is not None and may(database.visitor, Action.SEE, found.thing) else None
+        stored = None if row is None else _told(row)
+    return stored if stored is not None and may(database.visitor, Action.SEE, stored.thing) else None
 
 
 def delete(database: Database, id: int) -> None:

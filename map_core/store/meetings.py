@@ -164,13 +164,13 @@ def meeting(database: Database, code: str) -> Meeting | None:
         row = session.get(MeetingRow, read_code(code))
         if row is None or row.closed is not None:
             return None
-        found = _meeting(row)
-    if found.created > _abandoned_before():
-        return found
+        meeting = _meeting(row)
+    if meeting.created > _abandoned_before():
+        return meeting
     close_abandoned(database)
     with database.reading() as session:
-        row = session.get(MeetingRow, found.code)
-        return None if row is None or row.closed is not None else found
+        row = session.get(MeetingRow, meeting.code)
+        return None if row is None or row.closed is not None else meeting
 
 
 def closed_meeting(database: Database, code: str) -> ClosedMeeting | None:

@@ -192,11 +192,11 @@ def calls_may_take_turns(engine: Engine) -> None:
             assert reply_key(reply_of([t for t in tokens if t.candidate == candidate])) == reply_key(reply)
 
 
-def both_read_the_same(one: LocalEngine, other: LocalEngine, largest: float | None, mean: float) -> None:
+def both_read_the_same(engine: LocalEngine, other: LocalEngine, largest: float | None, mean: float) -> None:
     """Check that the same tokens have equal log-probabilities under two engines, within tolerances in nats."""
-    replies = [reply.tokens for reply in one.complete(DrawRequest(PROMPT, 4, CUT, 5))]
-    assert one.render(PROMPT) == other.render(PROMPT)
-    pairs = zip(one.log_probs(PROMPT, replies), other.log_probs(PROMPT, replies), strict=True)
+    replies = [reply.tokens for reply in engine.complete(DrawRequest(PROMPT, 4, CUT, 5))]
+    assert engine.render(PROMPT) == other.render(PROMPT)
+    pairs = zip(engine.log_probs(PROMPT, replies), other.log_probs(PROMPT, replies), strict=True)
     apart = np.concatenate([np.abs(first - second) for first, second in pairs])
     assert apart.mean() < mean
     if largest is not None:

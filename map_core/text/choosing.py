@@ -25,81 +25,82 @@ EVIDENCE = {
 COLUMNS = ("Value", "Your choices say", "Today", "With these targets", "Could be")
 
 
-def headline(found: FoundPalette, names: Sequence[str]) -> str:
+def headline(palette: FoundPalette, names: Sequence[str]) -> str:
     """Return what the choices favour, in one sentence.
 
     Args:
-        found: the palette.
+        palette: the palette.
         names: (value,) as they read within a sentence.
     """
     for evidence, sentence in (
         (Evidence.MORE, "Your choices clearly favour more {}."),
         (Evidence.LEANS, "Your choices probably favour more {}."),
     ):
-        if favoured := _named(found, names, evidence):
+        if favoured := _named(palette, names, evidence):
             return sentence.format(sentences.listed(favoured))
     return "Your choices favour no value yet."
 
 
-def details(found: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
+def details(palette: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
     """Return sentences on what is known, what is not, and what a palette cannot do.
 
     Args:
-        found: the palette.
+        palette: the palette.
         names: (value,) as they read within a sentence.
     """
     texts = []
-    if found.has_targets and found.decided:
+    if palette.has_targets and palette.decided:
         texts.append(
-            f"These targets put {amounts.significant(found.explained)} of your {found.decided} choices in your order."
+            f"These targets put {amounts.significant(palette.explained)} of your {palette.decided} choices in your "
+            "order."
         )
-    if found.undecided:
-        times = "once" if found.undecided == 1 else f"{found.undecided} times"
+    if palette.undecided:
+        times = "once" if palette.undecided == 1 else f"{palette.undecided} times"
         texts.append(f"You saw no difference {times}.")
-    leaning = _named(found, names, Evidence.LEANS)
-    if leaning and _named(found, names, Evidence.MORE):
+    leaning = _named(palette, names, Evidence.LEANS)
+    if leaning and _named(palette, names, Evidence.MORE):
         texts.append(f"{_capital(leaning)} probably {'counts' if len(leaning) == 1 else 'count'} too.")
-    for name in [names[int(j)] for j in np.flatnonzero(found.targets < 0)]:
+    for name in [names[int(j)] for j in np.flatnonzero(palette.targets < 0)]:
         texts.append(f"{sentences.capitalised(name)} counts for less than the others, so it may drop a little.")
-    if unknown := _named(found, names, Evidence.NOTHING):
+    if unknown := _named(palette, names, Evidence.NOTHING):
         texts.append(f"Nothing is known yet of {sentences.listed(unknown)}: no target is set there.")
-    if less := _named(found, names, Evidence.LESS):
+    if less := _named(palette, names, Evidence.LESS):
         texts.append(f"You rather chose less {sentences.listed(less)}. A palette has no way to ask for less.")
-    if found.has_targets:
+    if palette.has_targets:
         texts.append("Which values count is known better than how much of them: move the faders as you like.")
-    if found.shortened < 1:
+    if palette.shortened < 1:
         texts.append("The targets are as high as the replies of this table can be relied on, and you may want more.")
     return tuple(texts)
 
 
-def value_rows(found: FoundPalette, units: Units) -> list[tuple[int, tuple[str, ...]]]:
+def value_rows(palette: FoundPalette, units: Units) -> list[tuple[int, tuple[str, ...]]]:
     """Return (position, cells) of each value, those that count most first, see :data:`COLUMNS`.
 
     Args:
-        found: the palette.
+        palette: the palette.
         units: percentiles, and the names and wording of the reader.
     """
-    order = sorted(range(len(units.names)), key=lambda j: (-found.weights[j], _RANK[found.evidence[j]], j))
-    return [(j, _cells(found, units, j)) for j in order]
+    order = sorted(range(len(units.names)), key=lambda j: (-palette.weights[j], _RANK[palette.evidence[j]], j))
+    return [(j, _cells(palette, units, j)) for j in order]
 
 
 _RANK = {evidence: rank for rank, evidence in enumerate(Evidence)}
 
 
-def _cells(found: FoundPalette, units: Units, j: int) -> tuple[str, ...]:
-    target = found.targets[j]
+def _cells(palette: FoundPalette, units: Units, j: int) -> tuple[str, ...]:
+    target = palette.targets[j]
     return (
         sentences.capitalised(units.names[j]),
-        EVIDENCE[found.evidence[j]],
+        EVIDENCE[palette.evidence[j]],
         units.said(j, 0.0),
         "no target" if np.isnan(target) else units.said(j, float(target)),
-        f"{units.said(j, float(found.low[j]))} to {units.said(j, float(found.high[j]))}",
+        f"{units.said(j, float(palette.low[j]))} to {units.said(j, float(palette.high[j]))}",
     )
 
 
-def _named(found: FoundPalette, names: Sequence[str], evidence: Evidence) -> list[str]:
-    order = np.argsort(-found.weights, kind="stable")
-    return [names[j] for j in order if found.evidence[j] is evidence]
+def _named(palette: FoundPalette, names: Sequence[str], evidence: Evidence) -> list[str]:
+    order = np.argsort(-palette.weights, kind="stable")
+    return [names[j] for j in order if palette.evidence[j] is evidence]
 
 
 def _capital(names: Sequence[str]) -> str:

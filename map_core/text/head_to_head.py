@@ -11,34 +11,37 @@ from map_core.studies.head_to_head import PairedComparison
 from map_core.text import sentences
 
 
-def comparison_sentence(found: PairedComparison, names: Sequence[str]) -> str:
+def comparison_sentence(comparison: PairedComparison, names: Sequence[str]) -> str:
     """Say where either is better beyond doubt, in one or two sentences.
 
     Args:
-        found: this viewer's palette first.
+        comparison: this viewer's palette first.
         names: of the values, as people read them.
     """
     better, worse = (
-        [names[j] for j in np.flatnonzero(sure).tolist()] for sure in (found.wins.low > 0.5, found.wins.high < 0.5)
+        [names[j] for j in np.flatnonzero(sure).tolist()]
+        for sure in (comparison.wins.low > 0.5, comparison.wins.high < 0.5)
     )
     parts = [f"better on {sentences.listed(better)}"] if better else []
     parts += [f"worse on {sentences.listed(worse)}"] if worse else []
     said = " and ".join(parts) if parts else "neither better nor worse on any value, as far as these prompts can tell"
-    return f"On {found.prompts} prompts that both answer, your palette is {said}."
+    return f"On {comparison.prompts} prompts that both answer, your palette is {said}."
 
 
-def comparison_rows(found: PairedComparison, names: Sequence[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def comparison_rows(
+    comparison: PairedComparison, names: Sequence[str]
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header and (position, cells) of each value, in cases out of 100; equal replies count half."""
     rows = [
         (
             j,
             [
                 sentences.capitalised(names[j]),
-                amounts.percent(found.wins.estimate[j], sign=False),
-                " to ".join(amounts.percent(end[j], sign=False) for end in (found.wins.low, found.wins.high)),
-                amounts.percent(found.ties[j], sign=False),
+                amounts.percent(comparison.wins.estimate[j], sign=False),
+                " to ".join(amounts.percent(end[j], sign=False) for end in (comparison.wins.low, comparison.wins.high)),
+                amounts.percent(comparison.ties[j], sign=False),
             ],
         )
-        for j in range(len(found.values))
+        for j in range(len(comparison.values))
     ]
     return ["Out of 100 cases", "Yours is better", "95% sure between", "Both the same"], rows

@@ -21,47 +21,47 @@ STANDING_MEANS = (
 )
 
 
-def certificate_headline(found: Certificate) -> str:
+def certificate_headline(certificate: Certificate) -> str:
     """Return what a certificate says in a few words."""
     return {
-        Outcome.CERTIFIED: f"Kept on new prompts, {_sure(found)} sure",
+        Outcome.CERTIFIED: f"Kept on new prompts, {_sure(certificate)} sure",
         Outcome.LOWERED: "Kept on new prompts only in part",
         Outcome.NOTHING: "Not shown on new prompts",
-    }[found.outcome]
+    }[certificate.outcome]
 
 
-def certificate_sentences(found: Certificate, wording: Wording = NUMBERS) -> list[str]:
+def certificate_sentences(certificate: Certificate, wording: Wording = NUMBERS) -> list[str]:
     """Return what stands behind the headline: how it was shown and at what strength, then what it is about."""
-    shown = f"{found.prompts} new prompts show, {_sure(found)} sure,"
-    if found.outcome is Outcome.CERTIFIED:
-        answer = [f"{shown} that every target holds.", _strength(found, wording)]
-    elif found.outcome is Outcome.LOWERED:
-        lower = f"targets that are {amounts.fixed(found.lowered, 2)} standard deviations lower"
+    shown = f"{certificate.prompts} new prompts show, {_sure(certificate)} sure,"
+    if certificate.outcome is Outcome.CERTIFIED:
+        answer = [f"{shown} that every target holds.", _strength(certificate, wording)]
+    elif certificate.outcome is Outcome.LOWERED:
+        lower = f"targets that are {amounts.fixed(certificate.lowered, 2)} standard deviations lower"
         answer = [
             f"{shown} {wording.pick(lower, 'targets a little lower')}.",
-            _strength(found, wording),
-            _needed(found),
+            _strength(certificate, wording),
+            _needed(certificate),
         ]
     else:
         lower = wording.pick("targets that are a standard deviation lower", "far lower targets")
-        answer = [f"{found.prompts} new prompts do not show even {lower}.", _needed(found)]
-    about = [_scope(found, wording)]
-    if found.nearest_instead:
+        answer = [f"{certificate.prompts} new prompts do not show even {lower}.", _needed(certificate)]
+    about = [_scope(certificate, wording)]
+    if certificate.nearest_instead:
         about.append("The palette itself is not possible; this is the nearest one.")
-    if found.clipped:
-        one = found.clipped == 1
+    if certificate.clipped:
+        one = certificate.clipped == 1
         about.append(
-            f"{'One level' if one else f'{found.clipped} levels'} on the new prompts lay below the lowest on the "
+            f"{'One level' if one else f'{certificate.clipped} levels'} on the new prompts lay below the lowest on the "
             f"others and {'counts' if one else 'count'} as that one."
         )
     return [" ".join(answer), " ".join(about)]
 
 
-def certificate_rows(found: Certificate, units: Units) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def certificate_rows(certificate: Certificate, units: Units) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header and (position, cells) of each value with a target."""
     rows = []
-    for j in np.flatnonzero(~np.isnan(found.targets)).tolist():
-        levels = (found.targets[j], found.promised[j], found.measured[j])
+    for j in np.flatnonzero(~np.isnan(certificate.targets)).tolist():
+        levels = (certificate.targets[j], certificate.promised[j], certificate.measured[j])
         shown = ["none" if math.isnan(level) else units.said(j, float(level)) for level in levels]
         rows.append((j, [sentences.capitalised(units.names[j]), *shown]))
     scale = units.wording.pick("Percentile", "Out of 100")
@@ -85,36 +85,36 @@ def standing_rows(kept: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, l
     return ["Palette", "What it adds", "The level itself", "Requests", "Since"], rows
 
 
-def _sure(found: Certificate) -> str:
-    return f"{amounts.significant(100 * found.level)}%"
+def _sure(certificate: Certificate) -> str:
+    return f"{amounts.significant(100 * certificate.level)}%"
 
 
-def _strength(found: Certificate, wording: Wording) -> str:
-    if found.factor == 0.0:
+def _strength(certificate: Certificate, wording: Wording) -> str:
+    if certificate.factor == 0.0:
         return "The base model does that by itself."
-    if found.factor == 1.0:
+    if certificate.factor == 1.0:
         return wording.pick("The weights are those that were solved for.", "The palette as it is set is enough.")
-    times = amounts.significant(found.factor)
+    times = amounts.significant(certificate.factor)
     return wording.pick(
         f"The weights are {times} times those that were solved for.",
         f"For that the model is steered {times} times as strongly as the palette asks.",
     )
 
 
-def _scope(found: Certificate, wording: Wording) -> str:
+def _scope(certificate: Certificate, wording: Wording) -> str:
     what = (
         "what the palette adds to the base model on the same prompts"
-        if found.over_base
+        if certificate.over_base
         else "levels, and so also about how good the base model is on other prompts"
     )
     drafts = wording.pick("candidates", "drafts")
-    return f"This is about {what}, with replies chosen among {found.candidates} {drafts}, on prompts like these."
+    return f"This is about {what}, with replies chosen among {certificate.candidates} {drafts}, on prompts like these."
 
 
-def _needed(found: Certificate) -> str:
-    if not math.isfinite(found.prompts_needed):
+def _needed(certificate: Certificate) -> str:
+    if not math.isfinite(certificate.prompts_needed):
         return "More prompts would not help: on the new ones the levels themselves miss a target."
-    if found.prompts_needed <= found.prompts:
+    if certificate.prompts_needed <= certificate.prompts:
         return "About as many prompts again may be enough for all of it."
-    needed = amounts.fixed(found.prompts_needed, grouped=True)
+    needed = amounts.fixed(certificate.prompts_needed, grouped=True)
     return f"About {needed} prompts would be enough for all of it, if they are like these."

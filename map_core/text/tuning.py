@@ -163,7 +163,7 @@ def value_outcomes(check: Mapping[str, Any], words: LevelWords) -> list[ValueOut
         check: :meth:`map_core.tuning.check.TunedCheck.as_dict`.
         words: how levels are worded.
     """
-    found = []
+    outcomes = []
     for name, value in check["values"].items():
         if value["outcome"] is None:
             continue
@@ -174,8 +174,8 @@ def value_outcomes(check: Mapping[str, Any], words: LevelWords) -> list[ValueOut
             f"level lies from {words.level(name, low)} to {words.level(name, high)} in "
             f"{amounts.fixed(100 * check['level'])} of 100 cases."
         )
-        found.append(ValueOutcome(words.title(name), outcome, colour, sentence))
-    return found
+        outcomes.append(ValueOutcome(words.title(name), outcome, colour, sentence))
+    return outcomes
 
 
 def overall_sentence(check: Mapping[str, Any]) -> str:

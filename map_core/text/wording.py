@@ -179,8 +179,8 @@ class Wording:
         """
         if self.numbers:
             return text
-        text = _LEVEL.sub(lambda found: self.level(float(found[1])), text)
-        return _BUDGET.sub(lambda found: self.at_budget(float(found[1]), start=False), text)
+        text = _LEVEL.sub(lambda match: self.level(float(match[1])), text)
+        return _BUDGET.sub(lambda match: self.at_budget(float(match[1]), start=False), text)
 
     def correlation(self, number: str) -> str:
         """Word a rank correlation in brackets, after what it means; "" without numbers."""

@@ -268,7 +268,7 @@ def check_tuned(record: Mapping[str, Any], table: RewardTable, fresh: RewardTabl
         raise InputError("The tuned model's replies are to other prompts than those that it was not tuned on.")
     if len(table.prompts) < 2:
         raise InputError("There is one held-out prompt; to tell how sure the levels are, at least 2.")
-    table, fresh = (with_weighted_columns(one, record["weights"]) for one in (table, fresh))
+    table, fresh = (with_weighted_columns(held_out, record["weights"]) for held_out in (table, fresh))
     ratios = fresh.metadata.get(LOG_RATIOS)
     if not isinstance(ratios, Sequence) or len(ratios) != len(fresh.rewards):
         raise InputError("The replies come without log q - log p0. Draw them again: give --fresh another file.")

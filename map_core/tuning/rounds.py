@@ -139,8 +139,8 @@ def next_weights(own: RewardTable, now: Round) -> dict[str, float]:
         return value, moments.levels[places] - gaps
 
     bounds = [(0.0, float(weight) + MOST_UP) for weight in lam]
-    found = minimize(dual, lam, jac=True, bounds=bounds, method="L-BFGS-B").x
-    stepped = lam + (found - lam) / float(np.clip(now.share, *SHARES))
+    weights = minimize(dual, lam, jac=True, bounds=bounds, method="L-BFGS-B").x
+    stepped = lam + (weights - lam) / float(np.clip(now.share, *SHARES))
     return {name: float(w) for name, w in zip(names, stepped / scale, strict=True) if w > 1e-9}
 
 

@@ -122,23 +122,23 @@ def _preview_of(answer: dict[str, Any]) -> Preview:
     )
 
 
-def _as_json(found: Preview) -> dict[str, Any]:
+def _as_json(preview: Preview) -> dict[str, Any]:
     """Return a preview as plain values of bounded size.
 
     Raises:
         InputError: too many columns, or a name that is too long.
     """
-    if len(found.columns) > MOST_COLUMNS:
+    if len(preview.columns) > MOST_COLUMNS:
         raise InputError(
-            f"The file has {len(found.columns):,} columns; expected at most {MOST_COLUMNS:,}. Leave some out."
+            f"The file has {len(preview.columns):,} columns; expected at most {MOST_COLUMNS:,}. Leave some out."
         )
-    if long := [name for name in found.columns if len(name) > LONGEST_NAME]:
+    if long := [name for name in preview.columns if len(name) > LONGEST_NAME]:
         raise InputError(
             f"The name of a column has {len(long[0]):,} characters ({long[0][:40]!r}...); expected at most "
             f"{LONGEST_NAME}. Rename it."
         )
-    short = replace(found, rows=())
-    rows = [[_cell(row[name]) for name in found.columns] for row in found.rows]
+    short = replace(preview, rows=())
+    rows = [[_cell(row[name]) for name in preview.columns] for row in preview.rows]
     return asdict(short) | {"rows": rows}
 
 

@@ -85,7 +85,7 @@ class _CastVote:
 
 
 def _dump_votes(cast: dict[str, _CastVote]) -> dict[str, Any]:
-    return {name: [one.vote, one.preferred.value, one.viewer] for name, one in cast.items()}
+    return {name: [cast_vote.vote, cast_vote.preferred.value, cast_vote.viewer] for name, cast_vote in cast.items()}
 
 
 def _read_votes(left: Any) -> dict[str, _CastVote]:

@@ -29,16 +29,16 @@ def chosen() -> tuple[Cohort, ...]:
 
 def asked_of(scene: Scene) -> tuple[Cohort, ...]:
     """Return the cohorts that the palette asks something of, each once."""
-    found = (column.cohort for column in scene.table.derived)
-    return tuple(dict.fromkeys(cohort for cohort in found if cohort is not None))
+    cohorts = (column.cohort for column in scene.table.derived)
+    return tuple(dict.fromkeys(cohort for cohort in cohorts if cohort is not None))
 
 
 def in_force(scene: Scene, prompt: str) -> tuple[Cohort, ...]:
     """Return the cohorts whose weights are used for a prompt."""
     if not asked_of(scene) or CHOICE.get() != FIND:
         return chosen()
-    found = _found(scene, prompt)
-    return () if found is None else found.cohorts
+    match = _found(scene, prompt)
+    return () if match is None else match.cohorts
 
 
 def _found(scene: Scene, prompt: str) -> PromptCohorts | None:
@@ -69,7 +69,7 @@ def draw_choice(scene: Scene, prompt: str) -> None:
     st.selectbox(
         "Whose prompt is it?",
         options,
-        format_func=lambda one: one if isinstance(one, str) else sentences.capitalised(str(one)),
+        format_func=lambda option: option if isinstance(option, str) else sentences.capitalised(str(option)),
         key=CHOICE.name,
         persist_state="session",
         help="Your palette asks something of single use cases. Their weights are used for their own prompts alone.",
@@ -84,17 +84,17 @@ def draw_choice(scene: Scene, prompt: str) -> None:
 
 
 def _draw_found(job: Job) -> None:
-    found: PromptCohorts | None = job.result
+    match: PromptCohorts | None = job.result
     if job.error:
         st.html(markup.note(f"Whose prompt it is could not be found, so the overall weights are used: {job.error}"))
-    elif found is None:
+    elif match is None:
         st.html(markup.note("Looking for whose prompt it is; until then the overall weights are used."))
     else:
-        st.html(markup.note(_said(found)))
+        st.html(markup.note(_said(match)))
 
 
-def _said(found: PromptCohorts) -> str:
-    if not found.cohorts:
+def _said(match: PromptCohorts) -> str:
+    if not match.cohorts:
         return "It is not clear whose prompt this is, so the overall weights are used."
-    where = sentences.listed([protections.place(cohort) for cohort in found.cohorts])
-    return f"{'A prompt of the table' if found.known else 'Like prompts'} {where}: its weights are used."
+    where = sentences.listed([protections.place(cohort) for cohort in match.cohorts])
+    return f"{'A prompt of the table' if match.known else 'Like prompts'} {where}: its weights are used."

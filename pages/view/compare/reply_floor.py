@@ -32,7 +32,7 @@ def draw_control(scene: Scene) -> None:
         st.selectbox(
             "Every reply, no worse on",
             values,
-            format_func=lambda one: "no value" if one is None else sentences.capitalised(scene.weight_title(one)),
+            format_func=lambda place: "no value" if place is None else sentences.capitalised(scene.weight_title(place)),
             key=VALUE.name,
             persist_state="session",
             help="Each reply is chosen among the candidates that keep this; where none does, the nearest one answers "

@@ -190,7 +190,9 @@ def _bars(view: ComparisonView) -> list[dict[str, Any]]:
     bars = []
     targets, probabilities = view.assessment.targets, np.array(choice.probabilities)
     for j in map(int, np.flatnonzero(~np.isnan(targets[: scene.plain]))):
-        rewards = np.array([one.rewards.get(scene.table.values[j], np.nan) for one in view.shown.candidates])
+        rewards = np.array(
+            [candidate.rewards.get(scene.table.values[j], np.nan) for candidate in view.shown.candidates]
+        )
         known = ~np.isnan(rewards)
         if not known.any() or not probabilities[known].sum():
             continue

@@ -33,7 +33,7 @@ def faders(live: LiveAnswer, most: Limits | None) -> list[dict[str, Any]]:
 def moved(scene: Scene, palette: Palette, name: str, change: dict[str, Any]) -> tuple[Palette, str] | None:
     """Return a palette after what the hand did to one of these faders, and that in words; None for another fader."""
     aim = scene.aim
-    asked = None if aim is None else next((one for one in aim.asked if one.name == name), None)
+    asked = None if aim is None else next((column for column in aim.asked if column.name == name), None)
     if aim is None or asked is None:
         return None
     percentile = fader_text.number_of(change.get("percentile"))

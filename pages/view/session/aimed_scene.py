@@ -48,11 +48,11 @@ def _key(scene: Scene, palette: Palette) -> tuple[Any, ...]:
 def _counted(key: tuple[Any, ...], scene: Scene, palette: Palette) -> Scene:
     problems: tuple[str, ...] = ()
     try:
-        found = aim(scene.table, scene.oracle, palette)
+        aimed = aim(scene.table, scene.oracle, palette)
     except InputError:
         palette, problems = _usable(scene, palette)
-        found = aim(scene.table, scene.oracle, palette)
-    return _with_aim(scene, key, found, problems)
+        aimed = aim(scene.table, scene.oracle, palette)
+    return _with_aim(scene, key, aimed, problems)
 
 
 def _usable(scene: Scene, palette: Palette) -> tuple[Palette, tuple[str, ...]]:
@@ -60,10 +60,10 @@ def _usable(scene: Scene, palette: Palette) -> tuple[Palette, tuple[str, ...]]:
     problems = []
     kept = replace(palette, columns={}, beside=type(palette.beside)())
     for name, level in palette.columns.items():
-        one = replace(kept, columns={**kept.columns, name: level})
+        tried = replace(kept, columns={**kept.columns, name: level})
         try:
-            aim(scene.table, scene.oracle, one)
-            kept = one
+            aim(scene.table, scene.oracle, tried)
+            kept = tried
         except InputError as error:
             problems.append(str(error))
     try:
@@ -75,19 +75,19 @@ def _usable(scene: Scene, palette: Palette) -> tuple[Palette, tuple[str, ...]]:
     return kept, tuple(problems)
 
 
-def _with_aim(scene: Scene, key: tuple[Any, ...], found: Aim, problems: tuple[str, ...]) -> Scene:
-    table = found.table
+def _with_aim(scene: Scene, key: tuple[Any, ...], aimed: Aim, problems: tuple[str, ...]) -> Scene:
+    table = aimed.table
     values = [table.index(column.value) for column in table.derived]
     colours = dict(scene.theme.chosen)
-    colours |= {j: scene.colour(value) for j, value in enumerate(values, start=found.plain)}
+    colours |= {j: scene.colour(value) for j, value in enumerate(values, start=aimed.plain)}
     return replace(
         scene,
         key=key,
         table=table,
-        oracle=found.oracle,
-        names=protections.with_column_names(found, scene.names),
+        oracle=aimed.oracle,
+        names=protections.with_column_names(aimed, scene.names),
         cards=(*scene.cards, *(scene.cards[value] for value in values)),
         theme=Theme(colours),
-        aim=found,
+        aim=aimed,
         problems=problems,
     )

@@ -21,15 +21,15 @@ def draw_speaker_line(change: bool = True) -> None:
     """
     if (metadata := scenes.table_metadata()) is None:
         return
-    told = speaker(metadata)
+    speaking = speaker(metadata)
     name = scenes.chosen_table()
     table = f"table {name}" if name else "the app's own table"
-    line = f"{told.model}, {told.size}, {table}: {told.good_for}"
+    line = f"{speaking.model}, {speaking.size}, {table}: {speaking.good_for}"
     markup = (
-        f'<p class="vp-speaks" title="{escape(line, quote=True)}"><b>{escape(told.model)}</b>'
-        f'<span class="vp-speaks-more">, {escape(told.size)}, {escape(table)}</span>: '
-        f'<span class="vp-speaks-more">{escape(told.good_for)}</span>'
-        f'<span class="vp-speaks-short" aria-hidden="true">{escape(told.short)}</span></p>'
+        f'<p class="vp-speaks" title="{escape(line, quote=True)}"><b>{escape(speaking.model)}</b>'
+        f'<span class="vp-speaks-more">, {escape(speaking.size)}, {escape(table)}</span>: '
+        f'<span class="vp-speaks-more">{escape(speaking.good_for)}</span>'
+        f'<span class="vp-speaks-short" aria-hidden="true">{escape(speaking.short)}</span></p>'
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="speaks"):
         st.html(markup, width="content")

@@ -88,8 +88,8 @@ def browser_address(request: HTTPConnection) -> str:
     """Return the address of the browser, for counting alone: as a proxy tells it that is trusted or on this machine."""
     peer = request.client.host if request.client else ""
     through = _is_trusted(peer) or (not settings.trusted_proxies() and reach.is_loopback(f"http://{peer}"))
-    told = request.headers.get("x-forwarded-for", "").split(",")[-1].strip()
-    return told if through and told else peer
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")[-1].strip()
+    return forwarded if through and forwarded else peer
 
 
 def _is_trusted(peer: str) -> bool:

@@ -88,9 +88,9 @@ def read_message(text: str) -> dict[str, Any] | None:
     return message if isinstance(message, dict) else None
 
 
-def parse_message(told: dict[str, Any]) -> Message | None:
+def parse_message(fields: dict[str, Any]) -> Message | None:
     """Return the message of a desk; None where it is none."""
-    page, number, changes = told.get("session"), told.get("seq"), told.get("changes")
+    page, number, changes = fields.get("session"), fields.get("seq"), fields.get("changes")
     if not isinstance(page, str) or not isinstance(number, int) or not isinstance(changes, dict):
         return None
     return Message(page, number, changes)
@@ -134,8 +134,8 @@ async def _serve(socket: WebSocket) -> None:
             page = await answered.get()
             await _send(socket, await anyio.to_thread.run_sync(_followup_json, page, faults))
 
-    async def send_frame(told: dict[str, Any]) -> None:
-        await _send(socket, _to_json(told))
+    async def send_frame(fields: dict[str, Any]) -> None:
+        await _send(socket, _to_json(fields))
 
     reader = live_feed.FeedReader(send_frame)
     speaking = [asyncio.create_task(work) for work in (answer(), say_more(), reader.run())]
@@ -145,11 +145,11 @@ async def _serve(socket: WebSocket) -> None:
         async for text in socket.iter_text():
             if any(task.done() for task in speaking):
                 break
-            if (told := read_message(text)) is None:
+            if (fields := read_message(text)) is None:
                 continue
-            if (said := live_feed.parse_message(told)) is not None:
+            if (said := live_feed.parse_message(fields)) is not None:
                 reader.hear(said)
-            elif (message := parse_message(told)) is not None:
+            elif (message := parse_message(fields)) is not None:
                 _last_message_at[0] = time.monotonic()
                 _put(newest, message)
     finally:

@@ -42,8 +42,8 @@ def read(headers: Mapping[str, str]) -> Visitor | None:
     content, _, signature = str(headers.get(NAME) or "").encode("latin-1", "replace").partition(b".")
     if not content or not hmac.compare_digest(_signature(content), signature):
         return None
-    told = json.loads(base64.urlsafe_b64decode(content))
-    return Visitor(told["id"], told["name"], Role(told["role"]))
+    claims = json.loads(base64.urlsafe_b64decode(content))
+    return Visitor(claims["id"], claims["name"], Role(claims["role"]))
 
 
 def _signature(content: bytes) -> bytes:

@@ -84,14 +84,14 @@ def _draw_verdict(check: dict[str, Any], words: LevelWords) -> None:
 
 def _draw_levels(record: dict[str, Any], words: LevelWords) -> None:
     """Draw every value's level, those not asked for too, and the distance."""
-    found = record.get("check") or record.get("evidence")
-    if not found:
+    evidence = record.get("check") or record.get("evidence")
+    if not evidence:
         return
-    levels = found.get("values") or found["levels"]
+    levels = evidence.get("values") or evidence["levels"]
     head, rows = level_rows(levels, record["palette"].get("asked", {}), words)
     st.html(markup.note(scale_sentence(words)))
     st.html(markup.levels_table(head, [(-1, row) for row in rows]))
-    st.html(markup.note(distance_sentence(found["kl"], found["kl_forecast"], words.wording)))
+    st.html(markup.note(distance_sentence(evidence["kl"], evidence["kl_forecast"], words.wording)))
 
 
 def _draw_replies(name: str, shown: list[dict[str, str]]) -> None:

@@ -43,11 +43,11 @@ def draw_people(seen: ValuesView, name: str) -> None:
         """Return the replies to label next, JSON lines; the texts of hidden prompts are left out."""
         table, shown = scene.table, dict(zip(scene.table.prompt_ids, scene.table.shown.tolist(), strict=True))
         lines = []
-        for one in next_labels(table, scene.oracle, value_labels(table, of_value, name), weights):
-            prompt = table.prompt_ids.index(one.prompt_id)
-            reply = {"reply": shown_reply(table, int(table.offsets[prompt]) + one.candidate)} if table.replies else {}
-            texts_of = {"prompt": table.prompts[prompt]} | reply if shown[one.prompt_id] else {}
-            lines.append(json.dumps(asdict(one) | {"labels": {name: None}} | texts_of, ensure_ascii=False))
+        for label in next_labels(table, scene.oracle, value_labels(table, of_value, name), weights):
+            prompt = table.prompt_ids.index(label.prompt_id)
+            reply = {"reply": shown_reply(table, int(table.offsets[prompt]) + label.candidate)} if table.replies else {}
+            texts_of = {"prompt": table.prompts[prompt]} | reply if shown[label.prompt_id] else {}
+            lines.append(json.dumps(asdict(label) | {"labels": {name: None}} | texts_of, ensure_ascii=False))
         return "\n".join(lines)
 
     st.download_button(
