@@ -81,9 +81,13 @@ def test_a_click_on_the_frontier_is_looked_at_and_then_taken(page):
 
 def test_a_page_opened_by_its_address_has_the_whole_app_around_it(context, address):
     opened = context.new_page()
+    errors: list[str] = []
+    opened.on("console", lambda line: errors.append(f"{line.text} {line.location}") if line.type == "error" else None)
     opened.goto(f"{address}/tradeoffs")
     expect(opened.get_by_role("heading", name="Explore")).to_be_visible(timeout=60 * SECONDS)
     expect(opened.get_by_role("link", name="Listen")).to_be_visible()
+    settle(opened)
+    assert errors == []
     opened.close()
 
 

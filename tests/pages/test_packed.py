@@ -92,9 +92,15 @@ def test_what_is_not_there_is_not_kept(app, asked):
     assert asked["/static/js/none.js"] == 2
 
 
-def test_a_font_that_the_theme_does_not_use_is_not_asked_for(app):
+def test_the_page_is_told_where_the_server_is(app):
     _, told, page = get(app, "/", accept="text/html")
-    assert page == b"<head></head>"
+    script = page.removeprefix(b"<head><script>").removesuffix(b"</script></head>")
+    # Relative as the page's scripts are: it holds at /sub/tradeoffs, and behind a proxy that takes /sub off.
+    assert script == b'window.__streamlit = { BACKEND_BASE_URL: new URL(".", location.href).href };'
     assert told["content-length"] == str(len(page))
+
+
+def test_a_font_that_the_theme_does_not_use_is_not_asked_for(app):
+    assert b"SourceSans" not in get(app, "/", accept="text/html")[2]
     sheet = gzip.decompress(get(app, "/static/css/a.css", accept_encoding="gzip")[2])
     assert sheet == b"p{color:red}" * 200

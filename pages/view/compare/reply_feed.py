@@ -230,7 +230,7 @@ def draw_empty(scene: Scene, assessment: Assessment, candidates: int, covered: b
 def _draw(panel: dict[str, Any], shown: _Shown) -> None:
     held = feed()
     held.show(shown)
-    data = panel | {"feed": held.name, "channel": live_channel.PATH, "owned": shown.owned}
+    data = panel | {"feed": held.name, "channel": live_channel.ADDRESS, "owned": shown.owned}
     _mount(
         key=PANEL.name,
         data=data,

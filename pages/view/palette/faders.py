@@ -57,7 +57,7 @@ def look_up_limits(live: LiveAnswer) -> None:
 
 def desk_data(live: LiveAnswer) -> dict[str, Any]:
     """Return what this viewer's desk shows, and where it may ask while the hand moves."""
-    return fader_data(live, MOST.get()[0]) | stamp() | {"channel": live_channel.PATH}
+    return fader_data(live, MOST.get()[0]) | stamp() | {"channel": live_channel.ADDRESS}
 
 
 def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:

@@ -32,8 +32,10 @@ from streamlit import config
 from map_core.core import amounts
 from pages.view.shell import errors, garbage, live_feed
 
-#: Where it is: the same path below any base path that Streamlit is served under.
-PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/live/desk".replace("//", "/")
+#: Where a page finds it, beside itself: below any path that a proxy adds as well.
+ADDRESS = "live/desk"
+#: Where it is here: below any base path that Streamlit is served under.
+PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/{ADDRESS}".replace("//", "/")
 #: Characters of the longest message that is read.
 MAX_MESSAGE_LENGTH = 100_000
 #: Seconds after a message for which a hand counts as moving.

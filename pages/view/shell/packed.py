@@ -2,8 +2,9 @@
 
 Streamlit sends them as they are, because it would compress them anew for each request. Their names hold a hash of what
 is in them, so a compressed copy is good for as long as the process lives. Streamlit also has every browser load its own
-font, which the theme does not use: its page and style sheet are sent without that. Constraint: whoever is not admitted
-does not get here, see :mod:`pages.view.shell.gate`.
+font, which the theme does not use: its page and style sheet are sent without that; and its page looks for the server
+below the address of each page first (``/tradeoffs/_stcore/health``), until it is told where the server is. Constraint:
+whoever is not admitted does not get here, see :mod:`pages.view.shell.gate`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ _TYPES = ("text/", "application/javascript", "application/json", "image/svg+xml"
 _FONT = re.compile(rb'<link\s+rel="preload"[^>]*SourceSans[^>]*>')
 #: The same font in its style sheet: it would be loaded for the few letters that are drawn before the theme is there.
 _FACE = re.compile(rb"@font-face\{font-family:Source Sans;[^}]*\}")
+#: Where the page's own scripts come from (``./static/js``), there the server is, below any path of a proxy as well. A
+#: browser that may not run this looks for the server by trying, as before.
+_HEAD = b"<head>"
+_WHERE = b'<script>window.__streamlit = { BACKEND_BASE_URL: new URL(".", location.href).href };</script>'
 #: Requests that ask for a part, or whether something has changed.
 _CONDITIONS = ("range", "if-none-match", "if-modified-since")
 #: Bytes that are worth it, and of all copies together.
@@ -45,7 +50,7 @@ class Packed:
         page = scope["type"] == "http" and scope["method"] == "GET" and _is_page(Headers(scope=scope))
         if page:
             plain = [(name, text) for name, text in scope["headers"] if name != b"accept-encoding"]
-            await self._app({**scope, "headers": plain}, receive, _without_font(send))
+            await self._app({**scope, "headers": plain}, receive, _changed_page(send))
             return
         if not _wants_copy(scope):
             await self._app(scope, receive, send)
@@ -98,8 +103,8 @@ def _is_page(headers: Headers) -> bool:
     return "text/html" in headers.get("accept", "") and "range" not in headers
 
 
-def _without_font(send: Send) -> Send:
-    """Pass on an answer; Streamlit's page without the line that asks for its font."""
+def _changed_page(send: Send) -> Send:
+    """Pass on an answer; Streamlit's page without the line that asks for its font, and with where the server is."""
     waiting: list[Message] = []
     body = bytearray()
 
@@ -113,7 +118,7 @@ def _without_font(send: Send) -> Send:
             body.extend(message.get("body", b""))
             if message.get("more_body"):
                 return
-            page = _FONT.sub(b"", bytes(body))
+            page = _FONT.sub(b"", bytes(body)).replace(_HEAD, _HEAD + _WHERE, 1)
             start = waiting.pop()
             changed = MutableHeaders(raw=list(start["headers"]))
             changed["content-length"] = str(len(page))
