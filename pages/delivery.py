@@ -10,7 +10,7 @@ from pages.view.compare.prompt_form import CANDIDATE_COUNT
 from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import glossary, markup
-from pages.view.studies.certify import draw_promise, draw_standing
+from pages.view.studies.certify import draw_promise, draw_reach, draw_standing
 from pages.view.studies.evidence import DeliveryEvidence, find_evidence
 
 scene, mine = palette_state.current()
@@ -22,6 +22,7 @@ header.draw_header(
 palette_state.draw_undo_line()
 with st.container(key="evidence_promise"):
     draw_promise(scene, palette_state.standardised(scene, mine), CANDIDATE_COUNT.get())
+    draw_reach(scene, mine)
     draw_standing(scenes.table_path())
 found: DeliveryEvidence | None = find_evidence(scene)
 if found is None:

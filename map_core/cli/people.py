@@ -12,8 +12,10 @@ import click
 import numpy as np
 
 from map_core.calibration import (
+    LabelReach,
     PeopleLevel,
     judge_agreement,
+    label_reach,
     labels_needed,
     next_labels,
     people_levels,
@@ -101,18 +103,23 @@ def people(
             click.echo(json.dumps(asdict(request) | {"labels": {wanted: None}} | texts_of))
         return
     levels, problems = people_levels(opened.table, opened.oracle, given, weights)
+    reaches = label_reach(opened.table, opened.oracle, given, weights, levels)
     if as_json:
-        print_json({name: _described(base, now, given) for name, (base, now) in levels.items()})
+        print_json({name: _described(base, now, given, reaches[name]) for name, (base, now) in levels.items()})
     else:
         _print(opened.table.values, levels)
+        for line in map(texts.few_labels_sentence, reaches.values(), reaches):
+            if line:
+                click.echo(line)
     for problem in problems.values():
         click.echo(problem, err=True)
 
 
-def _described(base: PeopleLevel, now: PeopleLevel, labels: tuple[Label, ...]) -> dict[str, Any]:
+def _described(base: PeopleLevel, now: PeopleLevel, labels: tuple[Label, ...], reach: LabelReach) -> dict[str, Any]:
     """Return a value's levels as plain JSON values."""
     content = {"base": asdict(base) | {"narrower": base.narrower}, "palette": asdict(now) | {"narrower": now.narrower}}
     content["labels_needed"] = {"within_3": labels_needed(now, 0.03)}
+    content["reach"] = asdict(reach) | {"few": reach.few}
     try:
         agreement = asdict(judge_agreement(labels, now.value))
     except InputError:  # one judge

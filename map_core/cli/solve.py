@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from map_core.calibration import LabelReach, label_reach, promised_values
+from map_core.calibration.labels import labels_beside
 from map_core.cli.demands import demand_options
-from map_core.cli.inputs import open_table, read_palettes
+from map_core.cli.inputs import LoadedTable, open_table, read_palettes
 from map_core.cli.nearest import describe_nearest
 from map_core.cli.options import budget_option, table_options, target_options
 from map_core.cli.output import by_name, columns, describe_columns, print_json
@@ -20,11 +23,14 @@ from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
+from map_core.errors import InputError
 from map_core.feasibility import MARGIN_TOLERANCE, Assessment, AttainableLevels, Conflict, assess, smallest_conflict
 from map_core.feasibility.cuts import measured
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.beside import Beside
+from map_core.solver.newton import Solution
 from map_core.solver.newton import solve as solve_weights
+from map_core.text.people import few_labels_sentence
 
 
 @click.command()
@@ -99,9 +105,24 @@ def solve(
             if palette.demands and reached and candidates is None
             else None
         )
+        reaches = _reaches(table, opened, palette.targets, reached) if candidates is None else {}
+        result["labels"] = {name: asdict(reach) | {"few": reach.few} for name, reach in reaches.items()} or None
         result["columns"] = describe_columns(opened.table.derived)
         result |= {"budget": budget, "candidates": candidates, "steps": solution.steps, "solve_ms": solve_ms}
-        print_json(result) if as_json else click.echo(_as_text(result, opened.table))
+        print_json(result) if as_json else click.echo(_as_text(result, opened.table, reaches))
+
+
+def _reaches(table: Path, opened: LoadedTable, targets: np.ndarray, reached: Solution | None) -> dict[str, LabelReach]:
+    """Return how far the labels beside a table reach, by promised value; empty without labels, or weights."""
+    try:
+        given = labels_beside(table) if reached else ()
+        if not given or reached is None:
+            return {}
+        asked = promised_values(opened.table, targets)
+        return label_reach(opened.table, opened.oracle, given, reached.weights, asked)
+    except InputError as error:  # a palette is solved without labels as well
+        click.echo(f"The labels beside the table cannot be used: {error}", err=True)
+        return {}
 
 
 def _ranges(attainable: AttainableLevels, targets: np.ndarray) -> dict[str, list[float]]:
@@ -163,7 +184,7 @@ _VERDICTS = {
 _AT_EDGE = "Possible, but not reliable: the targets are on the very edge of what this model's replies give"
 
 
-def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
+def _as_text(result: Mapping[str, Any], table: RewardTable, reaches: Mapping[str, LabelReach]) -> str:
     verdict = Verdict(result["verdict"])
     at_edge = verdict is Verdict.ON_PAPER and result["margin"] is not None and result["margin"] <= MARGIN_TOLERANCE
     lines = [f"{_AT_EDGE if at_edge else _VERDICTS[verdict]}."]
@@ -176,6 +197,7 @@ def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
         )
     if result["over_budget"]:
         lines.append(f"That is more than the budget of {amounts.significant(result['budget'])} nats.")
+    lines += [text for name, reach in reaches.items() if (text := few_labels_sentence(reach, name))]
     if result["conflict"] is not None:
         lines += _conflict_as_text(result["conflict"])
     shown = {"base": result["base"], "target": result["targets"]}

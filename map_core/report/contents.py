@@ -20,7 +20,7 @@ import numpy as np
 from map_core import __version__
 from map_core.analysis.frontier import Frontier, frontier
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve, local_sensitivity, sensitivity_curve
-from map_core.calibration import PeopleLevel, people_levels
+from map_core.calibration import LabelReach, PeopleLevel, label_reach, people_levels, promised_values
 from map_core.confidence import Confidence, confidence, sandwich
 from map_core.confidence.certify import Certificate, certify_held_out
 from map_core.confidence.interval import Interval, t_interval
@@ -234,6 +234,14 @@ class Report:
         """Levels in people's units by value, of the base model and with the weights in force; of what is labelled."""
         weights = np.zeros(len(self.table.values)) if self.solution is None else self.solution.weights
         return people_levels(self.table, self.oracle, self.labels, weights)[0]
+
+    @cached_property
+    def reaches(self) -> dict[str, LabelReach]:
+        """How far the labels reach of each value that is promised; empty without labels or weights."""
+        if self.solution is None or not self.labels:
+            return {}
+        asked = promised_values(self.table, self.assessment.targets)
+        return label_reach(self.table, self.oracle, self.labels, self.solution.weights, asked)
 
     def percentile(self, value: int, standardised: float) -> float:
         """Return the percentile of a level among the base model's replies; NaN of NaN."""

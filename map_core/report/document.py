@@ -121,7 +121,20 @@ def _people(report: Report) -> dict[str, Any] | None:
         return None
     rows = people.level_rows(report.people, report.table.values, report.names)
     header = (*people.COLUMNS[:2], "With the nearest palette" if report.stands_in else "With this palette", "Labels")
-    return {"explanation": people.explanation(), "header": header, "rows": [cells for _, cells in rows]}
+    reaches = people.reach_rows(report.reaches, report.table.values, report.names)
+    return {
+        "explanation": people.explanation(),
+        "header": header,
+        "rows": [cells for _, cells in rows],
+        "reach_explanation": people.reach_explanation(),
+        "reach_header": people.REACH_COLUMNS,
+        "reach_rows": [cells for _, cells in reaches],
+        "warnings": [
+            text
+            for j, value in enumerate(report.table.values)
+            if value in report.reaches and (text := people.few_labels_sentence(report.reaches[value], report.names[j]))
+        ],
+    }
 
 
 @lru_cache(maxsize=1)

@@ -67,6 +67,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "delivery": _delivery(report),
         "promise": None if report.certificate is None else _promise(report.certificate, report),
         "people": {name: {"base": asdict(base), "palette": asdict(now)} for name, (base, now) in report.people.items()},
+        "labels": {name: asdict(reach) | {"few": reach.few} for name, reach in report.reaches.items()},
         "source": _source(report),
         "snippets": {snippet.name: snippet.text for snippet in snippets(report)},
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from map_core.calibration import JudgeAgreement, PeopleLevel, labels_needed
+from map_core.calibration import JudgeAgreement, LabelReach, PeopleLevel, labels_needed
 from map_core.core import amounts
 from map_core.text import sentences
 
@@ -80,6 +80,63 @@ def value_sentences(name: str, base: PeopleLevel, now: PeopleLevel) -> tuple[str
         else f"It is known to within {CLOSE} of 100."
     )
     return tuple(texts)
+
+
+#: The head of the table of labels; its rows are those of :func:`reach_rows`.
+REACH_COLUMNS = ("Value", "Judgements", "Behind this level", "Replies beyond them")
+
+
+def few_labels_sentence(reach: LabelReach, name: str) -> str:
+    """Return the warning where a palette leans where labels are few; "" where they are enough, or where there are none.
+
+    Args:
+        reach: of the value's labels under the palette.
+        name: of the value, as it reads within a sentence.
+    """
+    if not reach.few:
+        return ""
+    behind = max(1, round(reach.effective))
+    number = "1 judgement stands" if behind == 1 else f"{behind} judgements stand"
+    text = f"{sentences.capitalised(name)}: few people have judged replies like these. {number} behind this level"
+    beyond = amounts.fixed(100 * reach.hardly)
+    return (
+        f"{text}."
+        if beyond == "0"
+        else f"{text}, and {beyond} in 100 of the replies score where hardly any has been judged."
+    )
+
+
+def unlabelled_sentence(names: Sequence[str]) -> str:
+    """Return of which values nobody has judged replies; "" where there is none."""
+    return f"Nobody has judged replies for {sentences.listed(names)} yet." if names else ""
+
+
+def reach_rows(
+    reaches: Mapping[str, LabelReach], values: Sequence[str], names: Sequence[str]
+) -> list[tuple[int, tuple[str, ...]]]:
+    """Return (position, cells) of each value that is promised, see :data:`REACH_COLUMNS`."""
+    return [
+        (
+            j,
+            (
+                sentences.capitalised(names[j]),
+                str(reach.labels) if reach.labels else "none yet",
+                amounts.fixed(reach.effective) if reach.labels else "",
+                f"{amounts.fixed(100 * reach.hardly)} in 100" if reach.labels else "",
+            ),
+        )
+        for j, value in enumerate(values)
+        if (reach := reaches.get(value)) is not None
+    ]
+
+
+def reach_explanation() -> str:
+    """Return what the table of labels says."""
+    return (
+        "A scorer is known to agree with people only on replies like those that people judged. Behind this level: how "
+        "many of the judgements are of replies that score as this palette's replies do. Replies beyond them: how many "
+        "of the palette's replies score where hardly any was judged."
+    )
 
 
 def judges_sentence(agreement: JudgeAgreement) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.calibration import labels_path, people_levels
+from map_core.calibration import label_reach, labels_path, people_levels, promised_values
 from map_core.core.types import Verdict
 from map_core.text import people as texts
 from pages.view.session import scene as scenes
@@ -20,12 +20,19 @@ def draw_people(live: LiveAnswer) -> None:
     """Draw the box; nothing for a table without labels."""
     if not labels_path(scenes.table_path()).is_file():
         return
+    scene, quality = live.scene, scorer_cards.scorer_quality()
+    asked = promised_values(scene.table, live.assessment.targets)
+    reaches = {} if live.levels is None else label_reach(scene.table, scene.oracle, quality.given, live.weights, asked)
+    for j, value in enumerate(scene.table.values):
+        if value in reaches and (warning := texts.few_labels_sentence(reaches[value], scene.names[j])):
+            st.html(markup.note(warning))
+            st.page_link(
+                "values.py", label="Judge some replies", icon=":material/edit_note:", query_params={"value": value}
+            )
     box = st.expander("Measured by people", key="people_box", on_change="rerun")
     if not box.open:
         return
     with box:
-        scene = live.scene
-        quality = scorer_cards.scorer_quality()
         levels, problems = people_levels(scene.table, scene.oracle, quality.given, live.weights)
         if not levels:
             st.html(
@@ -40,4 +47,7 @@ def draw_people(live: LiveAnswer) -> None:
         if live.assessment.verdict is Verdict.OUT_OF_REACH:
             head[2] = "With the nearest palette"
         st.html(markup.levels_table(head, rows, wide=True, theme=scene.theme))
+        unlabelled = [scene.names[scene.table.index(value)] for value in asked if not reaches[value].labels]
+        if reaches and unlabelled:
+            st.html(markup.note(texts.unlabelled_sentence(unlabelled)))
         st.page_link("values.py", label="What to label next", icon=":material/label:")

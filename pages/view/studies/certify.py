@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from map_core.analysis.generation_weights import effective_solution
+from map_core.calibration import label_reach, promised_values
 from map_core.confidence.certify import Certificate, Outcome, certify_held_out
 from map_core.confidence.prompt_samples import LEAST_PROMPTS, can_certify
 from map_core.core.jobs import Job
-from map_core.text import promise
-from pages.view.session import palette_state
+from map_core.palettes.palette import Palette
+from map_core.text import people, promise
+from pages.view.session import palette_state, scorer_cards
 from pages.view.session.scene import Scene
 from pages.view.shell import background, glossary, markup
 from pages.view.shell import wording as wordings
@@ -77,6 +80,25 @@ def draw_promise(scene: Scene, targets: np.ndarray, candidates: int) -> None:
 
     key = (scene.key, targets.tobytes(), query.candidates, over_base)
     background.poll(background.job("promise", key, work), partial(_draw, query))
+
+
+def draw_reach(scene: Scene, palette: Palette) -> None:
+    """Draw how many judgements stand behind each level of a palette; nothing for a table without labels."""
+    solution = effective_solution(palette_state.current_assessment(scene, palette))
+    given = scorer_cards.scorer_quality().given
+    if solution is None or not given:
+        return
+    values = promised_values(scene.table, palette_state.standardised(scene, palette))
+    reaches = label_reach(scene.table, scene.oracle, given, solution.weights, values)
+    if not reaches:
+        return
+    st.header("Do people's judgements reach that far?")
+    st.html(markup.note(people.reach_explanation()))
+    for j, value in enumerate(scene.table.values):
+        if value in reaches and (warning := people.few_labels_sentence(reaches[value], scene.names[j])):
+            st.html(markup.note(warning))
+    rows = people.reach_rows(reaches, scene.table.values, scene.names)
+    st.html(markup.levels_table(people.REACH_COLUMNS, rows, wide=True, theme=scene.theme))
 
 
 def draw_standing(table: Path) -> None:
