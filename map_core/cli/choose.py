@@ -18,8 +18,8 @@ from map_core.data.table_format import DEFAULT_TABLE
 from map_core.palettes.targets import percentiles
 from map_core.preference import (
     FIRST_CHOICES,
-    Choice,
     FoundPalette,
+    PairChoice,
     found_palette,
     next_pair,
     pair_pool,
@@ -90,7 +90,7 @@ def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, see
         click.echo(f"python -m map_core solve {of_table}{of_use_case}{options}")
 
 
-def _ask(opened: LoadedTable, choices: list[Choice], pairs: int, kept: Path | None, seed: int) -> None:
+def _ask(opened: LoadedTable, choices: list[PairChoice], pairs: int, kept: Path | None, seed: int) -> None:
     """Ask until there are so many choices or the person stops; kept after each one."""
     table = opened.table
     pool = pair_pool(table, opened.oracle)
@@ -111,18 +111,18 @@ def _ask(opened: LoadedTable, choices: list[Choice], pairs: int, kept: Path | No
         if said == "b":
             choices[-1:] = []
         else:
-            choices.append(Choice(*pair, _ANSWERS[said]))
+            choices.append(PairChoice(*pair, _ANSWERS[said]))
         if kept is not None:
             kept.write_text("".join(json.dumps(reply_ids(table, choice)) + "\n" for choice in choices), "utf-8")
 
 
-def _next(opened: LoadedTable, choices: list[Choice], seed: int) -> dict[str, Any] | None:
+def _next(opened: LoadedTable, choices: list[PairChoice], seed: int) -> dict[str, Any] | None:
     """Return the next pair with its texts, as plain JSON values."""
     table = opened.table
     pair = next_pair(pair_pool(table, opened.oracle), fit(table, opened.oracle, choices), choices, seed)
     if pair is None:
         return None
-    asked = reply_ids(table, Choice(*pair, PairAnswer.NEITHER))
+    asked = reply_ids(table, PairChoice(*pair, PairAnswer.NEITHER))
     del asked["answer"]
     return asked | {
         "prompt": table.prompts[table.prompt_of(pair[0])],

@@ -19,12 +19,12 @@ from map_core.errors import InputError
 from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.feasibility.nearest import default_budget
 from map_core.groups import (
+    BindingLimit,
     CaseVerdict,
     Clash,
     CommonPalette,
     Concession,
     Group,
-    Limit,
     Relation,
     clashes,
     concessions,
@@ -202,9 +202,9 @@ def _case(oracle: Oracle, people: Sequence[Group], case: CaseVerdict) -> dict[st
 
 
 _LIMITS = {
-    Limit.NONE: "every group has all that it wants",
-    Limit.BUDGET: "the budget allows no more",
-    Limit.REACH: "these replies give the group that gets least no more at any price",
+    BindingLimit.NONE: "every group has all that it wants",
+    BindingLimit.BUDGET: "the budget allows no more",
+    BindingLimit.REACH: "these replies give the group that gets least no more at any price",
 }
 
 
@@ -214,7 +214,7 @@ def _lines(oracle: Oracle, result: dict[str, Any]) -> Iterator[str]:
         common = result[key]
         if common is None:
             continue
-        limit, verdict = _LIMITS[Limit(common["limit"])], VERDICTS[common["verdict"]]
+        limit, verdict = _LIMITS[BindingLimit(common["limit"])], VERDICTS[common["verdict"]]
         yield f"{title}: {verdict}, {amounts.fixed(common['kl'], 3)} of {amounts.nats(result['budget'], 3)}; {limit}."
         yield from columns(
             [group["name"] for group in common["groups"]],

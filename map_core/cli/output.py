@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from map_core.core import amounts
-from map_core.data.derived_columns import DerivedColumn, Kind
+from map_core.data.derived_columns import ColumnKind, DerivedColumn
 from map_core.oracle import Oracle
 
 
@@ -32,7 +32,7 @@ def describe_columns(derived: Iterable[DerivedColumn]) -> dict[str, dict[str, An
         column.name: {
             "value": column.value,
             "kind": column.kind.value,
-            "threshold": None if column.kind is Kind.LEVEL else column.threshold,
+            "threshold": None if column.kind is ColumnKind.LEVEL else column.threshold,
             "cohort": {"label": column.cohort.label, "entry": column.cohort.entry} if column.cohort else None,
             "prompts": column.share,
             "reply": column.reply_name,

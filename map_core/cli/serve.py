@@ -196,7 +196,7 @@ def serve(
     from map_core.server.access import Access, check_origin, is_loopback
     from map_core.server.app import create_app
     from map_core.server.connections import DrainingServer, uvicorn_settings
-    from map_core.server.errors import Limits
+    from map_core.server.errors import RequestLimits
     from map_core.server.keys import read_keys
     from map_core.server.promises import PromiseWatch
     from map_core.server.prompt_tokens import PromptTokens
@@ -214,7 +214,7 @@ def serve(
         if address:
             raise click.UsageError("--tuned needs the base model on this machine, to tell how likely replies are.")
         locate(tuned)
-    limits = Limits(
+    limits = RequestLimits(
         body=most_bytes,
         messages=most_messages,
         characters=most_characters,

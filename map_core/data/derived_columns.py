@@ -21,7 +21,7 @@ import numpy as np
 USE_CASE = "use_case"
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """Transform of a reward: itself, whether it is at least t, or the lower of it and t."""
 
     LEVEL = "level"
@@ -62,7 +62,7 @@ class DerivedColumn:
 
     name: str
     value: str
-    kind: Kind = Kind.LEVEL
+    kind: ColumnKind = ColumnKind.LEVEL
     threshold: float = 0.0
     cohort: Cohort | None = None
     centre: float = 0.0
@@ -71,9 +71,9 @@ class DerivedColumn:
 
     def transform(self, rewards: np.ndarray) -> np.ndarray:
         """Return phi of rewards, of any shape; NaN stays NaN."""
-        if self.kind is Kind.SHARE:
+        if self.kind is ColumnKind.SHARE:
             return np.where(np.isnan(rewards), np.nan, rewards >= self.threshold)
-        return np.minimum(rewards, self.threshold) if self.kind is Kind.CAPPED else np.asarray(rewards)
+        return np.minimum(rewards, self.threshold) if self.kind is ColumnKind.CAPPED else np.asarray(rewards)
 
     @property
     def reply_name(self) -> str:
@@ -85,11 +85,11 @@ class DerivedColumn:
         return replace(self, mix=tuple(self.mix[i] for i in numbers)) if self.mix else self
 
 
-def reply_name(value: str, kind: Kind, threshold: float) -> str:
+def reply_name(value: str, kind: ColumnKind, threshold: float) -> str:
     """Return the name of a transform of one reply's reward, such as ``kindness>=0.25``."""
-    if kind is Kind.LEVEL:
+    if kind is ColumnKind.LEVEL:
         return value
-    return f"{value}>={float(threshold)!r}" if kind is Kind.SHARE else f"min({value},{float(threshold)!r})"
+    return f"{value}>={float(threshold)!r}" if kind is ColumnKind.SHARE else f"min({value},{float(threshold)!r})"
 
 
 def column_of(

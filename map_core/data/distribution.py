@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from map_core.core.types import Form
-from map_core.data.derived_columns import Kind
+from map_core.data.derived_columns import ColumnKind
 from map_core.data.reward_table import RewardTable
 
 #: Largest denominator of a ratio of two replies' masses that is taken for a ratio of counts, and most copies in all.
@@ -122,7 +122,7 @@ class Percentiles:
         columns, low, high = list(self._sorted), list(self._low), list(self._high)
         for column in table.derived:
             j = table.index(column.name)
-            if column.kind is Kind.SHARE:
+            if column.kind is ColumnKind.SHARE:
                 columns[j], low[j] = np.array([0.0, 1.0]), np.array([0.0, 100.0])
                 high[j] = low[j]
             else:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from map_core.data.derived_columns import USE_CASE, Cohort, DerivedColumn, Kind
+from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -97,7 +97,7 @@ class Aim:
         return targets
 
     def _level(self, parts: ColumnName, j: int, written: float | str) -> float:
-        if parts.kind is Kind.SHARE:
+        if parts.kind is ColumnKind.SHARE:
             share = float(written)
             return 1.0 - share if parts.below else share
         return parse_level(parts.name, written, self.table, self.table.index(parts.value), self.oracle)
@@ -118,7 +118,7 @@ class Aim:
             percentile: replies of 100 for a share, a percentile of the base model's replies for a level.
         """
         (parts,) = (asked.parts for asked in self.asked if asked.name == name)
-        if parts.kind is Kind.SHARE:
+        if parts.kind is ColumnKind.SHARE:
             level: float | str = round((100.0 - percentile if parts.below else percentile) / 100.0, 6)
         else:
             level = f"p{percentile:.6g}"
@@ -230,7 +230,7 @@ def all_cohorts(table: RewardTable) -> tuple[Cohort, ...]:
 
 def is_share(column: DerivedColumn | None) -> bool:
     """Return whether levels of a column are shares of replies; None is a value of the table itself."""
-    return column is not None and column.kind is Kind.SHARE
+    return column is not None and column.kind is ColumnKind.SHARE
 
 
 def read_demands(beside: Beside, table: RewardTable, oracle: Oracle) -> Demands:

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from map_core.core.types import Form
-from map_core.data.derived_columns import DerivedColumn, Kind
+from map_core.data.derived_columns import ColumnKind, DerivedColumn
 from map_core.data.distribution import reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -176,7 +176,7 @@ class _Cutting:
         return DerivedColumn(
             f"{name} of the worst {worst.share:g}",
             worst.value,
-            Kind.CAPPED,
+            ColumnKind.CAPPED,
             threshold,
             centre=threshold - worst.share * (threshold - worst.level),
         )
@@ -232,7 +232,7 @@ class _Cutting:
         if excess <= TOLERANCE * self._scale[j]:
             return None
         floor = float(base @ np.minimum(rewards, threshold))
-        return DerivedColumn(f"min({value},{threshold!r})", value, Kind.CAPPED, threshold, centre=floor)
+        return DerivedColumn(f"min({value},{threshold!r})", value, ColumnKind.CAPPED, threshold, centre=floor)
 
     def _mix_cuts(self, solution: Solution) -> list[DerivedColumn]:
         """Return a column for each target that the worst mix of prompts misses, of the levels that were reached."""
@@ -412,7 +412,7 @@ def measured(
     by_prompt = oracle.by_prompt(weights)
     for j in np.flatnonzero(~np.isnan(levels)) if demands.mix else ():
         column = derived.get(table.values[j])
-        if column is None or not (column.cohort or column.mix or column.kind is Kind.CAPPED):
+        if column is None or not (column.cohort or column.mix or column.kind is ColumnKind.CAPPED):
             reached = oracle.base[j] + by_prompt.levels[:, j] * oracle.scale[j]
             result["mix"][table.values[j]] = worst_mix(reached, by_prompt.mass, demands.mix)[1]
     return result

@@ -10,13 +10,14 @@ agreement  all of it, in stages
 
 from map_core.groups.agreement import AgreementCache, GroupAgreement, JointPalette, Rule, agreement
 from map_core.groups.cases import CaseVerdict, use_case_verdicts
-from map_core.groups.common import CommonPalette, Limit, max_min
+from map_core.groups.common import BindingLimit, CommonPalette, max_min
 from map_core.groups.conflict import Clash, Concession, Relation, clashes, concessions, satisfaction_alone
 from map_core.groups.group import Group, joint_targets, satisfaction
 from map_core.groups.nash import nash
 
 __all__ = [
     "AgreementCache",
+    "BindingLimit",
     "CaseVerdict",
     "Clash",
     "CommonPalette",
@@ -24,7 +25,6 @@ __all__ = [
     "Group",
     "GroupAgreement",
     "JointPalette",
-    "Limit",
     "Relation",
     "Rule",
     "agreement",

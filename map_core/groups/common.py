@@ -37,7 +37,7 @@ MET = 1e-7
 NO_BUDGET = 1e-12
 
 
-class Limit(StrEnum):
+class BindingLimit(StrEnum):
     """The limit of a common palette."""
 
     #: Nothing: every group has all that it wants.
@@ -63,7 +63,7 @@ class CommonPalette:
     targets: np.ndarray
     solution: Solution
     satisfaction: np.ndarray
-    limit: Limit
+    limit: BindingLimit
     budget: float
     gap: float
 
@@ -97,7 +97,7 @@ def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -
         if is_met(solution):
             break
     spent = solution.kl >= budget - 1e-6 * (1.0 + budget)
-    limit = Limit.NONE if u == 1.0 else Limit.BUDGET if spent else Limit.REACH
+    limit = BindingLimit.NONE if u == 1.0 else BindingLimit.BUDGET if spent else BindingLimit.REACH
     return CommonPalette(targets, solution, satisfaction(groups, solution.levels), limit, budget, width + back)
 
 

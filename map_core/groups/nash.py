@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import brentq
 
-from map_core.groups.common import NO_BUDGET, CommonPalette, Limit, is_met, max_min
+from map_core.groups.common import NO_BUDGET, BindingLimit, CommonPalette, is_met, max_min
 from map_core.groups.group import Group, joint_targets, satisfaction
 from map_core.oracle import Moments, Oracle
 from map_core.solver.newton import Solution, Status, longest_step, newton_step, solve
@@ -56,7 +56,7 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
     """
     equal = [replace(group, importance=1.0) for group in groups]
     fairest = max_min(oracle, equal, budget)
-    if fairest.limit is Limit.NONE:
+    if fairest.limit is BindingLimit.NONE:
         return fairest
     if budget <= NO_BUDGET or fairest.satisfaction.min() < NO_GAIN:
         return replace(max_min(oracle, groups, budget), gap=math.inf)
@@ -103,7 +103,7 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
         solution = Solution(
             Status.CONVERGED, point.x, moments.levels, moments.covariance, point.kl, point.residual, solution.steps
         )
-    limit = Limit.BUDGET if point.kl >= budget - 1e-6 * (1.0 + budget) else Limit.REACH
+    limit = BindingLimit.BUDGET if point.kl >= budget - 1e-6 * (1.0 + budget) else BindingLimit.REACH
     return CommonPalette(targets, solution, satisfaction(groups, solution.levels), limit, budget, gap)
 
 

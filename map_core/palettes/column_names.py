@@ -18,7 +18,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from map_core.data.derived_columns import USE_CASE, Cohort, DerivedColumn, Kind, reply_name
+from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn, reply_name
 from map_core.errors import InputError
 
 _CAPPED = re.compile(r"min\((?P<value>.+),(?P<threshold>[^,@]+)\)(?P<rest>@.+)?", re.DOTALL)
@@ -40,7 +40,7 @@ class ColumnName:
     """
 
     value: str
-    kind: Kind = Kind.LEVEL
+    kind: ColumnKind = ColumnKind.LEVEL
     threshold: str = ""
     cohort: Cohort | None = None
     below: bool = False
@@ -48,8 +48,8 @@ class ColumnName:
     @property
     def name(self) -> str:
         """The name of the column; a share below has the column of the share that is left."""
-        start = f"min({self.value},{self.threshold})" if self.kind is Kind.CAPPED else self.value
-        start += f">={self.threshold}" if self.kind is Kind.SHARE else ""
+        start = f"min({self.value},{self.threshold})" if self.kind is ColumnKind.CAPPED else self.value
+        start += f">={self.threshold}" if self.kind is ColumnKind.SHARE else ""
         return start + (f"@{self.cohort}" if self.cohort else "")
 
     @property
@@ -77,23 +77,23 @@ def parse_name(name: str, values: Collection[str]) -> ColumnName | None:
     if name in values:
         return None
     if (capped := _CAPPED.fullmatch(name)) and capped["value"] in values:
-        return _parts(name, capped["value"], Kind.CAPPED, capped["threshold"], capped["rest"] or "")
+        return _parts(name, capped["value"], ColumnKind.CAPPED, capped["threshold"], capped["rest"] or "")
     for value in sorted(values, key=len, reverse=True):
         rest = name[len(value) :].lstrip()
         if not name.startswith(value) or not rest:
             continue
         if rest.startswith("@"):
-            return _parts(name, value, Kind.LEVEL, "", rest)
+            return _parts(name, value, ColumnKind.LEVEL, "", rest)
         for sign in (">=", "<"):
             if rest.startswith(sign):
                 threshold, at, cohort = rest.removeprefix(sign).partition("@")
-                return _parts(name, value, Kind.SHARE, threshold, at + cohort, below=sign == "<")
+                return _parts(name, value, ColumnKind.SHARE, threshold, at + cohort, below=sign == "<")
     return None
 
 
-def _parts(name: str, value: str, kind: Kind, threshold: str, rest: str, below: bool = False) -> ColumnName:
+def _parts(name: str, value: str, kind: ColumnKind, threshold: str, rest: str, below: bool = False) -> ColumnName:
     threshold, entry = threshold.strip(), rest.removeprefix("@").strip()
-    if (kind is not Kind.LEVEL and not threshold) or (rest and not entry):
+    if (kind is not ColumnKind.LEVEL and not threshold) or (rest and not entry):
         missing = "entry after the @" if rest and not entry else "level after the sign"
         raise InputError(f"The target {name!r} has no {missing}; expected {_EXPECTED}.")
     return ColumnName(value, kind, threshold, parse_cohort(entry) if entry else None, below)
@@ -136,7 +136,7 @@ def reply_columns(names: Iterable[str], values: Collection[str]) -> dict[str, De
         if not math.isfinite(threshold) or parts.cohort is not None or parts.below:
             raise InputError(
                 f"The weight of {name!r} cannot be used on a reply; expected a threshold in reward units and no use "
-                f"case, as in {reply_name(parts.value, Kind.SHARE, 0.25)}."
+                f"case, as in {reply_name(parts.value, ColumnKind.SHARE, 0.25)}."
             )
         columns[name] = DerivedColumn(name, parts.value, parts.kind, threshold)
     return columns

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.data.derived_columns import USE_CASE, Cohort, DerivedColumn, Kind
+from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn
 from map_core.data.distribution import reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -121,7 +121,7 @@ def _column(parts: ColumnName, level: Any, table: RewardTable, oracle: Oracle) -
     cohort = None if parts.cohort is None else checked_cohort(parts.cohort, table)
     column = DerivedColumn(parts.name, parts.value, parts.kind, threshold, cohort)
     base = _base(column, table, oracle.form)
-    if parts.kind is Kind.SHARE:
+    if parts.kind is ColumnKind.SHARE:
         return replace(column, centre=_share(parts, level, base))
     text = level.strip() if isinstance(level, str) else level
     if isinstance(text, str) and text.lower().endswith("sd"):

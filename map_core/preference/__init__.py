@@ -10,7 +10,7 @@ Constraint: numpy and a table; nothing is kept here.
 Source: docs/judgement.md.
 """
 
-from map_core.preference.choices import Choice, PreferenceFit, fit_choices
+from map_core.preference.choices import PairChoice, PreferenceFit, fit_choices
 from map_core.preference.found import Evidence, FoundPalette, found_palette
 from map_core.preference.pairs import FIRST_CHOICES, MAX_CHOICES, MIN_CHOICES, PairPool, next_pair, pair_pool
 from map_core.preference.records import read_choices, reply_ids, rows_of_choices
@@ -19,9 +19,9 @@ __all__ = [
     "FIRST_CHOICES",
     "MAX_CHOICES",
     "MIN_CHOICES",
-    "Choice",
     "Evidence",
     "FoundPalette",
+    "PairChoice",
     "PairPool",
     "PreferenceFit",
     "fit_choices",

@@ -32,7 +32,7 @@ _SHARE = {PairAnswer.FIRST: 1.0, PairAnswer.NEITHER: 0.5, PairAnswer.SECOND: 0.0
 
 
 @dataclass(frozen=True)
-class Choice:
+class PairChoice:
     """A pair that was decided: rows of the table in the order shown, and the answer; neither counts half for each."""
 
     first: int

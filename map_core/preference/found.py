@@ -16,7 +16,7 @@ import numpy as np
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility.trust import trust
 from map_core.oracle import Oracle
-from map_core.preference.choices import WIDE_PRIOR, Choice, PreferenceFit
+from map_core.preference.choices import WIDE_PRIOR, PairChoice, PreferenceFit
 from map_core.preference.pairs import differences_of, fit
 from map_core.scoring.pairwise import PairAnswer
 
@@ -72,7 +72,7 @@ class FoundPalette:
         return bool(np.any(~np.isnan(self.targets)))
 
 
-def found_palette(table: RewardTable, oracle: Oracle, choices: Sequence[Choice], seed: int = 0) -> FoundPalette:
+def found_palette(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice], seed: int = 0) -> FoundPalette:
     """Turn choices into a palette.
 
     Args:

@@ -22,7 +22,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.shown_replies import is_cut
 from map_core.errors import InputError
 from map_core.oracle import Oracle
-from map_core.preference.choices import PRIOR, Choice, PreferenceFit, fit_choices
+from map_core.preference.choices import PRIOR, PairChoice, PreferenceFit, fit_choices
 
 #: Choices that are asked for at first, at the least before a palette is shown, and at the most.
 FIRST_CHOICES, MIN_CHOICES, MAX_CHOICES = 15, 8, 40
@@ -115,20 +115,20 @@ def _prompt_pairs(
     return rng.permuted(pairs, axis=1)
 
 
-def differences_of(table: RewardTable, oracle: Oracle, choices: Sequence[Choice]) -> np.ndarray:
+def differences_of(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice]) -> np.ndarray:
     """Return (choice, value) differences z of the first reply less that of the second."""
     rows = np.array([(choice.first, choice.second) for choice in choices], dtype=np.int64).reshape(-1, 2)
     standardised: np.ndarray = oracle.standardise(table.rewards[rows])
     return standardised[:, 0] - standardised[:, 1]
 
 
-def fit(table: RewardTable, oracle: Oracle, choices: Sequence[Choice], prior: float = PRIOR) -> PreferenceFit:
+def fit(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice], prior: float = PRIOR) -> PreferenceFit:
     """Find the weights that explain choices between replies of a table best."""
     return fit_choices(differences_of(table, oracle, choices), [choice.answer for choice in choices], prior)
 
 
 def next_pair(
-    pool: PairPool, fitted: PreferenceFit, choices: Sequence[Choice], seed: int = 0
+    pool: PairPool, fitted: PreferenceFit, choices: Sequence[PairChoice], seed: int = 0
 ) -> tuple[int, int] | None:
     """Return the rows of the pair to ask about next, in the order to show them; None where every pair was asked.
 
@@ -151,7 +151,7 @@ def next_pair(
     return int(first), int(second)
 
 
-def _open_pairs(pool: PairPool, choices: Sequence[Choice]) -> np.ndarray:
+def _open_pairs(pool: PairPool, choices: Sequence[PairChoice]) -> np.ndarray:
     """Return positions of pairs that were not asked about, of the prompts that were asked about least."""
     asked = {frozenset((choice.first, choice.second)) for choice in choices}
     prompt_of = dict(zip(pool.rows.ravel().tolist(), np.repeat(pool.prompts, 2).tolist(), strict=True))

@@ -15,11 +15,11 @@ from typing import Any
 from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, read_text
 from map_core.errors import InputError
-from map_core.preference.choices import Choice
+from map_core.preference.choices import PairChoice
 from map_core.scoring.pairwise import PairAnswer
 
 
-def reply_ids(table: RewardTable, choice: Choice) -> dict[str, Any]:
+def reply_ids(table: RewardTable, choice: PairChoice) -> dict[str, Any]:
     """Return a choice as plain JSON values, see the module."""
     return {"first": _id(table, choice.first), "second": _id(table, choice.second), "answer": choice.answer.value}
 
@@ -29,7 +29,7 @@ def _id(table: RewardTable, row: int) -> dict[str, Any]:
     return {"prompt_id": table.prompt_ids[prompt], "candidate": row - int(table.offsets[prompt])}
 
 
-def rows_of_choices(table: RewardTable, records: Iterable[Any]) -> tuple[Choice, ...]:
+def rows_of_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairChoice, ...]:
     """Return choices by row of a table.
 
     Raises:
@@ -39,7 +39,7 @@ def rows_of_choices(table: RewardTable, records: Iterable[Any]) -> tuple[Choice,
     return tuple(_choice(table, places, record) for record in records)
 
 
-def _choice(table: RewardTable, places: Mapping[str, int], record: Any) -> Choice:
+def _choice(table: RewardTable, places: Mapping[str, int], record: Any) -> PairChoice:
     try:
         names = [(str(record[side]["prompt_id"]), int(record[side]["candidate"])) for side in ("first", "second")]
         answer = PairAnswer(record["answer"])
@@ -59,16 +59,16 @@ def _choice(table: RewardTable, places: Mapping[str, int], record: Any) -> Choic
         rows.append(int(table.offsets[number]) + candidate)
     if names[0][0] != names[1][0] or rows[0] == rows[1]:
         raise InputError(f"{record!r} compares replies to two prompts, or a reply with itself; expected two to one.")
-    return Choice(rows[0], rows[1], answer)
+    return PairChoice(rows[0], rows[1], answer)
 
 
-def read_choices(table: RewardTable, path: Path) -> tuple[Choice, ...]:
+def read_choices(table: RewardTable, path: Path) -> tuple[PairChoice, ...]:
     """Read a file of choices, JSON lines, the first one first.
 
     Raises:
         InputError: no such file, or a line that is no choice of this table.
     """
-    choices: list[Choice] = []
+    choices: list[PairChoice] = []
     for where, entry in json_records(read_text(path), path, "one a choice"):
         try:
             choices += rows_of_choices(table, [entry])

@@ -27,7 +27,7 @@ and of one's own, that load their models when first asked for a score.
 from __future__ import annotations
 
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError, log_prob, score_checked
-from map_core.scoring.definition import Definition, Kind, name_from
+from map_core.scoring.definition import Definition, DefinitionKind, name_from
 from map_core.scoring.registry import (
     DEFAULT_VALUES,
     FAMILIES,
@@ -50,7 +50,7 @@ __all__ = [
     "Card",
     "Cost",
     "Definition",
-    "Kind",
+    "DefinitionKind",
     "Scorer",
     "ScorerError",
     "ScoringModels",

@@ -37,7 +37,7 @@ import numpy as np
 from map_core.core.types import Reply
 from map_core.scoring import embedding_covariance
 from map_core.scoring.base import Card, Cost
-from map_core.scoring.definition import Definition, Kind
+from map_core.scoring.definition import Definition, DefinitionKind
 from map_core.scoring.embedding import EmbeddingScorer, project
 from map_core.scoring.shared_models import ScoringModels
 from map_core.scoring.specification import CONTRAST
@@ -100,7 +100,7 @@ class Contrast(EmbeddingScorer):
         return self._direction
 
     def _texts(self, side: tuple[str, ...]) -> tuple[str, ...]:
-        if self.definition.kind is Kind.EXAMPLES:
+        if self.definition.kind is DefinitionKind.EXAMPLES:
             return side
         return tuple(template.format(text.rstrip(" .")) for text in side for template in TEMPLATES)
 

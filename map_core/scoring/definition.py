@@ -24,7 +24,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
-class Kind(StrEnum):
+class DefinitionKind(StrEnum):
     """What the texts of a definition are."""
 
     DESCRIPTION = "description"
@@ -59,7 +59,7 @@ class Definition:
     title: str
     more: tuple[str, ...]
     less: tuple[str, ...]
-    kind: Kind = Kind.DESCRIPTION
+    kind: DefinitionKind = DefinitionKind.DESCRIPTION
     colour: str | None = None
     head: HeadWeights | None = field(default=None, repr=False)
 
@@ -74,9 +74,9 @@ class Definition:
                 f"{same[0]!r} stands on both sides of {self.title!r}, so nothing sets them apart. Change one of them."
             )
         try:
-            object.__setattr__(self, "kind", Kind(self.kind))
+            object.__setattr__(self, "kind", DefinitionKind(self.kind))
         except ValueError as error:
-            raise InputError(f"kind is {self.kind!r}; expected {' or '.join(Kind)}.") from error
+            raise InputError(f"kind is {self.kind!r}; expected {' or '.join(DefinitionKind)}.") from error
         if self.colour is not None and not (isinstance(self.colour, str) and _COLOUR.fullmatch(self.colour)):
             raise InputError(f"The colour is {self.colour!r}; expected #rrggbb, as in #2a7f62, or none.")
         if isinstance(self.head, Mapping):

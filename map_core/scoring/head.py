@@ -19,7 +19,7 @@ from map_core.errors import InputError
 from map_core.scoring.base import Card, Cost, Scorer
 from map_core.scoring.definition import title_from
 from map_core.scoring.embedding import EmbeddingScorer
-from map_core.scoring.head_weights import PARTS, Comparison, HeadEvidence, HeadWeights
+from map_core.scoring.head_weights import PARTS, HeadComparison, HeadEvidence, HeadWeights
 from map_core.scoring.lexicon import sentences
 from map_core.scoring.settings import Setting, check_settings
 from map_core.scoring.shared_models import ScoringModels
@@ -166,6 +166,6 @@ def evidence_sentence(evidence: HeadEvidence) -> str:
     return f"{text}."
 
 
-def _figure(comparison: Comparison) -> str:
+def _figure(comparison: HeadComparison) -> str:
     ends = (amounts.fixed(end, 2) for end in (comparison.low, comparison.high))
     return f"AUC {amounts.fixed(comparison.head, 2)} ({' to '.join(ends)})"

@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from map_core.errors import InputError
 from map_core.scoring.clustered import ClusteredShare, overall_share, pair_share, within_share
-from map_core.scoring.head_weights import Comparison, HeadEvidence, HeadWeights
+from map_core.scoring.head_weights import HeadComparison, HeadEvidence, HeadWeights
 
 #: Fewest decided pairs, fewest labels of each kind, and fewest prompts that a head is trained on.
 MIN_DECIDED, MIN_LABELS, MIN_PROMPTS = 20, 10, 5
@@ -286,8 +286,8 @@ def folds(groups: np.ndarray, parts: int, seed: int) -> list[np.ndarray]:
     return [fold_of[numbers] == fold for fold in range(len(filled))]
 
 
-def _comparison(head: ClusteredShare, before: ClusteredShare | None) -> Comparison:
-    comparison = Comparison(head.share, *head.interval, head.pairs, head.prompts)
+def _comparison(head: ClusteredShare, before: ClusteredShare | None) -> HeadComparison:
+    comparison = HeadComparison(head.share, *head.interval, head.pairs, head.prompts)
     if before is None:
         return comparison
     low, high = head.difference_interval(before)

@@ -26,7 +26,7 @@ PARTS = 3
 
 
 @dataclass(frozen=True)
-class Comparison:
+class HeadComparison:
     """How many of the judged pairs a head orders as the judge did, held out, and how many another scorer does.
 
     Args:
@@ -66,11 +66,11 @@ class HeadEvidence:
 
     judged: str
     judgements: int
-    overall: Comparison
-    within: Comparison | None = None
+    overall: HeadComparison
+    within: HeadComparison | None = None
 
     @property
-    def decisive(self) -> Comparison:
+    def decisive(self) -> HeadComparison:
         """Replies to one prompt where there are enough, for generation chooses among these; else all of them."""
         return self.within or self.overall
 
@@ -100,8 +100,8 @@ class HeadEvidence:
         return evidence
 
 
-def _comparison(given: Any) -> Comparison:
-    comparison = Comparison(**given)
+def _comparison(given: Any) -> HeadComparison:
+    comparison = HeadComparison(**given)
     numbers = [number for number in asdict(comparison).values() if number is not None]
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ValueError("a number is missing")

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from map_core.core.types import Turn
-from map_core.server.errors import Limits, Refusal, shortened
+from map_core.server.errors import Refusal, RequestLimits, shortened
 from map_core.server.fields import SteeredBody
 
 #: Kinds of content parts that are text: those of chats, and of the Responses interface.
@@ -56,7 +56,7 @@ class Chat:
     notes: tuple[str, ...] = ()
 
 
-def read_chat(messages: Sequence[Mapping[str, Any]], limits: Limits, field: str = "messages") -> Chat:
+def read_chat(messages: Sequence[Mapping[str, Any]], limits: RequestLimits, field: str = "messages") -> Chat:
     """Read the messages of a chat.
 
     Messages of one role that follow each other are one, with a blank line between them; so are all system messages.

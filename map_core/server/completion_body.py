@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from map_core.server.chat_body import content_text
-from map_core.server.errors import Limits, Refusal, shortened
+from map_core.server.errors import Refusal, RequestLimits, shortened
 from map_core.server.fields import SteeredBody
 
 
@@ -26,7 +26,7 @@ class CompletionBody(SteeredBody):
         return self.max_tokens
 
 
-def read_prompts(body: CompletionBody, limits: Limits) -> tuple[str, ...]:
+def read_prompts(body: CompletionBody, limits: RequestLimits) -> tuple[str, ...]:
     """Return the prompts of a body.
 
     Raises:

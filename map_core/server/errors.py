@@ -12,7 +12,7 @@ from map_core.errors import PaletteError
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """Limits of one request, and of all together.
 
     Args:

@@ -17,7 +17,7 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from map_core.errors import EngineError
-from map_core.server.errors import Limits, Refusal
+from map_core.server.errors import Refusal, RequestLimits
 from map_core.server.http import EventStream, JsonResponse
 from map_core.server.keys import KeyRing
 from map_core.server.replies import RETRY_SECONDS, ReplyFormat, chosen_reply, failure_of, usage_of
@@ -51,7 +51,7 @@ class Generations:
     def __init__(
         self,
         service: GenerationService,
-        limits: Limits,
+        limits: RequestLimits,
         keys: KeyRing | None = None,
         on_drawn: Callable[[str, int], None] | None = None,
         draining: Callable[[], bool] | None = None,

@@ -21,7 +21,7 @@ from map_core.errors import InputError
 from map_core.generation.request import GenerationRequest, Method
 from map_core.server.chat_body import Chat, ChatBody, read_chat, read_stops
 from map_core.server.completion_body import CompletionBody, read_prompts
-from map_core.server.errors import Limits, Refusal, shortened
+from map_core.server.errors import Refusal, RequestLimits, shortened
 from map_core.server.fields import SteeredBody, read_fields
 from map_core.server.prompt_tokens import PromptTokens
 from map_core.server.responses_body import ResponsesBody, read_input
@@ -105,7 +105,7 @@ class RequestParser:
         settings: SamplingSettings,
         system: str | None,
         tokens: PromptTokens,
-        limits: Limits,
+        limits: RequestLimits,
         candidates: int = 16,
         default_length: int | None = None,
     ) -> None:

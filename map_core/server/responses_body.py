@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from map_core.server.chat_body import Chat, read_chat
-from map_core.server.errors import Limits, Refusal, shortened
+from map_core.server.errors import Refusal, RequestLimits, shortened
 from map_core.server.fields import SteeredBody
 
 
@@ -31,7 +31,7 @@ class ResponsesBody(SteeredBody):
         return self.max_output_tokens
 
 
-def read_input(body: ResponsesBody, limits: Limits) -> Chat:
+def read_input(body: ResponsesBody, limits: RequestLimits) -> Chat:
     """Return the input of a body as a chat, with the instructions as its first system message.
 
     Raises:

@@ -18,7 +18,7 @@ from map_core.generation.given_replies import GivenReplies
 from map_core.models.chat_template import ChatTokenizer
 from map_core.models.rendered_chat import read_rendered, without_end
 from map_core.server.chat_body import Chat, content_text, read_chat
-from map_core.server.errors import Limits, Refusal, shortened
+from map_core.server.errors import Refusal, RequestLimits, shortened
 
 _LISTS = "texts or chats, one a row"
 
@@ -38,7 +38,7 @@ class RewardBody(BaseModel):
     values: list[str] | None = Field(None, description="Further values whose rewards are told.")
 
 
-def read_rows(body: RewardBody, tokenizer: ChatTokenizer | None, limits: Limits) -> list[tuple[Chat, str]]:
+def read_rows(body: RewardBody, tokenizer: ChatTokenizer | None, limits: RequestLimits) -> list[tuple[Chat, str]]:
     """Return the chat and the reply of each row.
 
     Args:
@@ -89,7 +89,7 @@ def by_chat(rows: Sequence[tuple[Chat, str]], system: str | None = None) -> tupl
     return given, list(places.values())
 
 
-def _rows(rows: Any, field: str, limits: Limits) -> list[Any]:
+def _rows(rows: Any, field: str, limits: RequestLimits) -> list[Any]:
     if isinstance(rows, str):
         rows = [rows]
     if not isinstance(rows, list) or not rows:
@@ -99,7 +99,9 @@ def _rows(rows: Any, field: str, limits: Limits) -> list[Any]:
     return rows
 
 
-def _query(prompt: Any, query: Any, number: int, tokenizer: ChatTokenizer | None, limits: Limits) -> tuple[Chat, str]:
+def _query(
+    prompt: Any, query: Any, number: int, tokenizer: ChatTokenizer | None, limits: RequestLimits
+) -> tuple[Chat, str]:
     """Return the chat and the reply of a text that holds both."""
     if not isinstance(query, str):
         raise Refusal(f"query.{number} is {shortened(repr(query))}; expected text.", param="query")
@@ -117,7 +119,7 @@ def _query(prompt: Any, query: Any, number: int, tokenizer: ChatTokenizer | None
     return _of_messages(rendered.messages, limits), rendered.reply
 
 
-def _chat(prompt: Any, number: int, tokenizer: ChatTokenizer | None, limits: Limits) -> Chat:
+def _chat(prompt: Any, number: int, tokenizer: ChatTokenizer | None, limits: RequestLimits) -> Chat:
     """Return what was asked, from a text, a chat, or a chat that was rendered."""
     if isinstance(prompt, list):
         if not all(isinstance(message, Mapping) for message in prompt):
@@ -146,7 +148,7 @@ def _chat(prompt: Any, number: int, tokenizer: ChatTokenizer | None, limits: Lim
     return _of_messages([{"role": "user", "content": prompt}], limits)
 
 
-def _of_messages(messages: Sequence[Mapping[str, Any]], limits: Limits) -> Chat:
+def _of_messages(messages: Sequence[Mapping[str, Any]], limits: RequestLimits) -> Chat:
     return read_chat(messages, limits, "prompts")
 
 

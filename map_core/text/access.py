@@ -13,7 +13,7 @@ OPEN_BY = (
 )
 
 
-class Refusal(StrEnum):
+class AccessRefusal(StrEnum):
     """Why a request is not answered, in a sentence or two."""
 
     LOG_IN = "Please log in."
@@ -64,25 +64,25 @@ class Refusal(StrEnum):
 
 #: Names of exceptions of a login, and what they mean; the first that fits counts.
 _MEANINGS = (
-    (r"Connect|Timeout|Network|Protocol|ReadError|HTTPStatus|JSONDecode", Refusal.UNREACHABLE),
-    (r"ExpiredToken", Refusal.EXPIRED_TOKEN),
-    (r"MismatchingState", Refusal.STALE),
+    (r"Connect|Timeout|Network|Protocol|ReadError|HTTPStatus|JSONDecode", AccessRefusal.UNREACHABLE),
+    (r"ExpiredToken", AccessRefusal.EXPIRED_TOKEN),
+    (r"MismatchingState", AccessRefusal.STALE),
     (
         r"BadSignature|InvalidKeyId|DecodeError|UnsupportedAlgorithm|MissingClaim|InvalidToken|MissingKey",
-        Refusal.WRONG_TOKEN,
+        AccessRefusal.WRONG_TOKEN,
     ),
 )
 
 
-def login_failure(error: BaseException | None) -> Refusal:
+def login_failure(error: BaseException | None) -> AccessRefusal:
     """Return what is said of a login that failed.
 
     Args:
         error: what the check of the provider's answer raised; None where it is not known.
     """
     if error is None:
-        return Refusal.FAILED
+        return AccessRefusal.FAILED
     name = type(error).__name__
     if "InvalidClaim" in name:
-        return Refusal.CLOCK if getattr(error, "claim", "") in ("iat", "nbf") else Refusal.WRONG_TOKEN
-    return next((said for pattern, said in _MEANINGS if re.search(pattern, name)), Refusal.FAILED)
+        return AccessRefusal.CLOCK if getattr(error, "claim", "") in ("iat", "nbf") else AccessRefusal.WRONG_TOKEN
+    return next((said for pattern, said in _MEANINGS if re.search(pattern, name)), AccessRefusal.FAILED)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.core import amounts
-from map_core.groups import Clash, GroupAgreement, Limit, Relation, Rule
+from map_core.groups import BindingLimit, Clash, GroupAgreement, Relation, Rule
 from map_core.text.sentences import capitalised, listed, number
 from map_core.text.units import Units
 from map_core.text.wording import NUMBERS, Wording
@@ -107,16 +107,16 @@ def headline(agreement: GroupAgreement, wording: Wording = NUMBERS) -> str:
         return "Nobody asks for more than the base model gives already."
     everyone = "The group" if len(agreement.groups) == 1 else "Every group"
     least = float(common.satisfaction.min())
-    if common.limit is Limit.NONE:
+    if common.limit is BindingLimit.NONE:
         return f"{everyone} can have all that it asks for, {_for(common.solution.kl, wording)}."
     if least < 1e-6:
         why = (
             "these wishes pull exactly against each other"
-            if common.limit is Limit.REACH
+            if common.limit is BindingLimit.REACH
             else "the budget buys nothing; raise it"
         )
         return f"There is no common ground above the base model: {why}."
-    ends = "within the budget" if common.limit is Limit.BUDGET else "and more is not possible at any price"
+    ends = "within the budget" if common.limit is BindingLimit.BUDGET else "and more is not possible at any price"
     return f"{everyone} can get at least {share_of_way(least)} of the way to what it asks for, {ends}."
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from map_core.core import amounts
-from map_core.data.derived_columns import USE_CASE, Cohort, DerivedColumn, Kind
+from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn
 from map_core.feasibility.aim import Aim
 from map_core.palettes.beside import Beside, split_worst_mean
 from map_core.palettes.column_names import EVERY, ColumnName, parse_name
@@ -74,9 +74,9 @@ def column_name(parts: ColumnName | DerivedColumn, name: str, threshold_written:
         "kindness above today's weakest fifth, in Stories"
     """
     where = place(parts.cohort)
-    if parts.kind is Kind.LEVEL:
+    if parts.kind is ColumnKind.LEVEL:
         return f"{name} {where}" if where else f"{name} under another mix of prompts"
-    if parts.kind is Kind.CAPPED:
+    if parts.kind is ColumnKind.CAPPED:
         return f"the worst replies on {name}" + (f" {where}" if where else "")
     level = threshold_written or str(parts.threshold)
     return f"{name} above {threshold(level)}" + (f", {where}" if where else "")
@@ -95,7 +95,7 @@ def sentence(parts: ColumnName, share: float, name: str) -> str:
         "At least 95 of 100 replies no worse on kindness than today's weakest fifth, in every use case."
     """
     where, number = place(parts.cohort), amounts.significant(share, 3)
-    if parts.kind is Kind.SHARE:
+    if parts.kind is ColumnKind.SHARE:
         level = threshold(parts.threshold)
         # A part of the replies is what they may not be among; a score is what they must reach.
         than = f"no worse on {name} than {level}" if "weak" in level else f"with {level} or more on {name}"

@@ -45,7 +45,7 @@ ROUTES: dict[str, tuple[str, str, str]] = {
         "RLOO, online, β = 1",
     ),
 }
-#: What an outcome of :class:`map_core.tuning.check.Outcome` is called on a page, and the colour of its mark.
+#: What an outcome of :class:`map_core.tuning.check.TuningOutcome` is called on a page, and the colour of its mark.
 OUTCOMES = {
     "delivers": ("delivers", "green"),
     "falls short": ("falls short", "orange"),

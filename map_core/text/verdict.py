@@ -18,7 +18,7 @@ from map_core.analysis.sensitivity import LocalSensitivity
 from map_core.confidence import sandwich
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
-from map_core.data.derived_columns import Kind
+from map_core.data.derived_columns import ColumnKind
 from map_core.feasibility import Assessment
 from map_core.feasibility.aim import Aim
 from map_core.feasibility.limits import Limits
@@ -173,7 +173,7 @@ def beyond_averages(aim: Aim, palette: Palette, names: Sequence[str]) -> BeyondA
         palette: that they are of.
         names: of values and columns.
     """
-    of_kind = {column.name for column in aim.table.derived if column.kind is Kind.SHARE}
+    of_kind = {column.name for column in aim.table.derived if column.kind is ColumnKind.SHARE}
     shares = frozenset(j for j, name in enumerate(aim.table.values) if name in of_kind)
     alone = (asked.members[0] for asked in aim.asked if len(asked.members) == 1)
     groups = group_names(aim, names)

@@ -37,7 +37,7 @@ LOG_RATIOS = "log_ratios"
 TUNED_CANDIDATES, BASE_CANDIDATES = (1, 2, 4, 8), (1, 2, 4, 8, 16, 32, 64)
 
 
-class Outcome(StrEnum):
+class TuningOutcome(StrEnum):
     """Whether a value's level is what the weights promise on the same prompts, judged by the intervals.
 
     ``UNSURE``: too few replies to tell it from the promised level and from the base level as well.
@@ -116,14 +116,16 @@ class TunedCheck:
         quantile = float(student.ppf((1 + self.level) / 2, count - 1))
         return np.asarray(quantile * differences.std(axis=0, ddof=1) / math.sqrt(count))
 
-    def outcome(self, value: int) -> Outcome:
+    def outcome(self, value: int) -> TuningOutcome:
         """Return whether a value's level is what the weights promise on the same prompts."""
         difference = self.tuned[:, value] - self.forecast[:, value]
         mean, half = float(difference.mean()), float(self.half_width(difference))
         if abs(mean) > half:
-            return Outcome.SHORT if mean < 0 else Outcome.OVER
+            return TuningOutcome.SHORT if mean < 0 else TuningOutcome.OVER
         gain = self.tuned[:, value] - self.base[:, value]
-        return Outcome.DELIVERS if abs(float(gain.mean())) > float(self.half_width(gain)) else Outcome.UNSURE
+        return (
+            TuningOutcome.DELIVERS if abs(float(gain.mean())) > float(self.half_width(gain)) else TuningOutcome.UNSURE
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the check as plain JSON values."""

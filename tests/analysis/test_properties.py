@@ -24,7 +24,7 @@ from map_core.data.importing import import_table
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import load, save
 from map_core.errors import InputError
-from map_core.groups import Group, Limit, clashes, concessions, max_min, nash, satisfaction_alone
+from map_core.groups import BindingLimit, Group, clashes, concessions, max_min, nash, satisfaction_alone
 from map_core.solver.newton import Status, solve
 from map_core.solver.rays import solve_rays
 from tests.feasibility.test_properties import EDGE, check, finite
@@ -78,7 +78,7 @@ def test_common_palettes(odd: Odd, budget: float):
         assert np.all(result.satisfaction >= -1e-4)
         assert np.all(result.satisfaction <= 1 + 1e-12)
         assert result.gap >= 0
-        assert (result.limit is not Limit.NONE) or result.satisfaction.min() > 1 - 1e-6
+        assert (result.limit is not BindingLimit.NONE) or result.satisfaction.min() > 1 - 1e-6
     assert fairest.gap < 1e-4
     assert bargain.gap < 1e-3 or bargain.gap == np.inf
     if budget == np.inf:

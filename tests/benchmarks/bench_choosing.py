@@ -21,7 +21,7 @@ from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import assess
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.preference import Choice, PairPool, found_palette, next_pair, pair_pool
+from map_core.preference import PairChoice, PairPool, found_palette, next_pair, pair_pool
 from map_core.preference.pairs import fit
 from map_core.scoring.pairwise import PairAnswer
 from map_core.studies.reproduce.study import random_palettes
@@ -71,7 +71,7 @@ def held_out_pairs(table: RewardTable, oracle: Oracle, rng: np.random.Generator,
     return differences[np.any(differences != 0, axis=1)]
 
 
-def random_pair(pool: PairPool, choices: list[Choice], rng: np.random.Generator) -> tuple[int, int]:
+def random_pair(pool: PairPool, choices: list[PairChoice], rng: np.random.Generator) -> tuple[int, int]:
     """Return any pair of another prompt than the last one's."""
     asked = {frozenset((choice.first, choice.second)) for choice in choices}
     while True:
@@ -94,7 +94,7 @@ def simulate(table: RewardTable, oracle: Oracle, truths: list[np.ndarray], choos
     times: list[float] = []
     for number, truth in enumerate(truths):
         rng = np.random.default_rng((2, number))
-        choices: list[Choice] = []
+        choices: list[PairChoice] = []
         margins = differences @ truth
         ceilings.append(float(np.mean(np.maximum(chooser.probability(margins), 1 - chooser.probability(margins)))))
         for asked in range(max(STOPS)):
@@ -103,7 +103,7 @@ def simulate(table: RewardTable, oracle: Oracle, truths: list[np.ndarray], choos
             times.append(time.perf_counter() - began)
             first, second = pair or random_pair(pool, choices, rng)
             chance = chooser.probability((standardised[first] - standardised[second]) @ truth)
-            choices.append(Choice(first, second, PairAnswer.FIRST if rng.random() < chance else PairAnswer.SECOND))
+            choices.append(PairChoice(first, second, PairAnswer.FIRST if rng.random() < chance else PairAnswer.SECOND))
             if asked + 1 in STOPS:
                 found = found_palette(table, oracle, choices)
                 predicted = np.sign(differences @ found.weights)

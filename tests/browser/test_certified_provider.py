@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from map_core.data import table_format
-from map_core.text.access import Refusal
+from map_core.text.access import AccessRefusal
 from tests import ROOT
 from tests.app_server import free_port, running, wait_for
 from tests.environments import node_environment
@@ -62,7 +62,7 @@ def test_in_and_out(address: str, browser, person: str, role: str):
     expect(page.get_by_text(f"You are logged in as Person {person}, {role}.")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("button", name="Yes, sign me out").click()
-    expect(page.get_by_role("status")).to_have_text(Refusal.LOGGED_OUT)
+    expect(page.get_by_role("status")).to_have_text(AccessRefusal.LOGGED_OUT)
     assert CLIENT not in page.url
     page.goto(address)
     expect(page.get_by_role("link", name="Log in")).to_be_visible()

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from map_core.data import table_format
-from map_core.text.access import Refusal
+from map_core.text.access import AccessRefusal
 from tests.app_server import running
 from tests.tables import make_table
 
@@ -67,7 +67,7 @@ def test_nothing_is_served_without_a_login(closed: str, path: str):
     status, text = ask(closed, path)
     assert status == 403
     assert "VALUE_PALETTE_OPEN=1" in text
-    assert ask(closed, path, Host="evil.example") == (403, Refusal.FOREIGN_HOST)
+    assert ask(closed, path, Host="evil.example") == (403, AccessRefusal.FOREIGN_HOST)
     assert ask(closed, "/_stcore/health") == (200, "ok")
 
 
@@ -100,12 +100,12 @@ def test_a_name_that_was_pointed_here_is_refused_on_this_machine_too(server):
         ):
             pass
         assert refused.value.response.status_code == 403
-    assert ask(server.address, "/", Host="evil.example") == (403, Refusal.FOREIGN_HOST)
+    assert ask(server.address, "/", Host="evil.example") == (403, AccessRefusal.FOREIGN_HOST)
 
 
 @pytest.mark.parametrize("forged", ["10.0.0.7", "10.0.0.7:1234", "127.0.0.1, 10.0.0.7", "10.0.0.7, 127.0.0.1"])
 def test_nobody_passes_for_the_proxy(proxied: str, forged: str):
     chief = {"X_Forwarded_Email": "chief@example.com"}
-    assert ask(proxied, **chief) == (403, Refusal.FOREIGN_PROXY)
-    assert ask(proxied, X_Forwarded_For=forged, X_Real_Ip="10.0.0.7", **chief) == (403, Refusal.FOREIGN_PROXY)
-    assert ask(proxied, X_Forwarded_For=forged) == (403, Refusal.NO_PROXY)
+    assert ask(proxied, **chief) == (403, AccessRefusal.FOREIGN_PROXY)
+    assert ask(proxied, X_Forwarded_For=forged, X_Real_Ip="10.0.0.7", **chief) == (403, AccessRefusal.FOREIGN_PROXY)
+    assert ask(proxied, X_Forwarded_For=forged) == (403, AccessRefusal.NO_PROXY)

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from map_core.data import table_format
-from map_core.text.access import Refusal
+from map_core.text.access import AccessRefusal
 from tests import ROOT
 from tests.app_server import SECONDS, free_port, running
 from tests.login_provider import Provider, running_provider, secrets_file
@@ -129,7 +129,7 @@ def test_every_route_asks_who_it_is(app: App, routes: list[tuple[str, str]]):
         for method in ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"):
             if path == "/auth/logout":
                 continue  # logs out nobody, and leads to the login
-            sentence = "" if method == "HEAD" else Refusal.LOG_IN.value
+            sentence = "" if method == "HEAD" else AccessRefusal.LOG_IN.value
             assert refused(f"{app.address}{path}", method) == (401, sentence), f"{method} {path}"
 
 
@@ -162,10 +162,10 @@ def test_in_with_the_address_that_was_asked_for_and_out_again(app: App, fresh):
     open_account(page)
     expect(page.get_by_text("You are logged in as Ann, a member.")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_text(Refusal.LOGGED_OUT)).to_be_visible()
+    expect(page.get_by_text(AccessRefusal.LOGGED_OUT)).to_be_visible()
     assert app.provider.ended >= 1
     page.goto(app.address)
-    expect(page.get_by_text(Refusal.LOGGED_OUT)).to_be_visible()
+    expect(page.get_by_text(AccessRefusal.LOGGED_OUT)).to_be_visible()
     expect(page.get_by_role("link", name="Log in")).to_be_visible()
     lines = [json.loads(line) for line in app.audit.read_text().splitlines()]
     mine = [line for line in lines if line["who"].startswith(app.provider.address)]
@@ -179,7 +179,7 @@ def test_a_logout_in_another_tab_ends_this_one(app: App, fresh):
     expect(account(one)).to_contain_text("Ann")
     one.wait_for_url("**palette=**")
     other.goto(f"{app.address}/auth/logout")
-    expect(one.get_by_text(Refusal.LOGGED_OUT)).to_be_visible(timeout=20 * SECONDS)
+    expect(one.get_by_text(AccessRefusal.LOGGED_OUT)).to_be_visible(timeout=20 * SECONDS)
     one.get_by_role("link", name="Log in").click()
     one.get_by_label("Mail address").fill("ann@example.com")
     one.get_by_role("button", name="Continue").click()
@@ -197,16 +197,16 @@ def test_an_operator_is_named_by_mail_address(app: App, fresh):
 @pytest.mark.parametrize(
     ("token", "refusal"),
     [
-        ({"exp": -3600, "iat": -7200}, Refusal.EXPIRED_TOKEN),
-        ({"aud": "another-app"}, Refusal.WRONG_TOKEN),
-        ({"iss": "https://evil.example"}, Refusal.WRONG_TOKEN),
-        ({"nonce": "another"}, Refusal.WRONG_TOKEN),
-        ({"iat": 3600, "exp": 7200}, Refusal.CLOCK),
-        ({"nbf": 3600}, Refusal.CLOCK),
+        ({"exp": -3600, "iat": -7200}, AccessRefusal.EXPIRED_TOKEN),
+        ({"aud": "another-app"}, AccessRefusal.WRONG_TOKEN),
+        ({"iss": "https://evil.example"}, AccessRefusal.WRONG_TOKEN),
+        ({"nonce": "another"}, AccessRefusal.WRONG_TOKEN),
+        ({"iat": 3600, "exp": 7200}, AccessRefusal.CLOCK),
+        ({"nbf": 3600}, AccessRefusal.CLOCK),
     ],
     ids=str,
 )
-def test_a_token_that_is_not_good_is_told(app: App, fresh, token: dict[str, object], refusal: Refusal):
+def test_a_token_that_is_not_good_is_told(app: App, fresh, token: dict[str, object], refusal: AccessRefusal):
     app.provider.token = token
     page = fresh.new_page()
     log_in(page, app.address)
@@ -219,7 +219,7 @@ def test_a_forged_token_is_told(app: App, fresh):
     app.provider.forged = True
     page = fresh.new_page()
     log_in(page, app.address)
-    expect(page.get_by_role("status")).to_have_text(Refusal.WRONG_TOKEN)
+    expect(page.get_by_role("status")).to_have_text(AccessRefusal.WRONG_TOKEN)
 
 
 def test_a_provider_that_is_down_is_told_and_is_back(app: App, fresh):
@@ -227,7 +227,7 @@ def test_a_provider_that_is_down_is_told_and_is_back(app: App, fresh):
     page = fresh.new_page()
     page.goto(app.address)
     page.get_by_role("link", name="Log in").click()
-    expect(page.get_by_role("status")).to_have_text(Refusal.UNREACHABLE)
+    expect(page.get_by_role("status")).to_have_text(AccessRefusal.UNREACHABLE)
     app.provider.broken = False
     log_in(page, app.address)
     expect(account(page)).to_contain_text("Ann")
@@ -241,17 +241,17 @@ def test_a_provider_that_goes_down_in_the_middle_is_told(app: App, fresh):
     page.route("**/authorize", lambda route: route.continue_())
     page.on("response", lambda answer: setattr(app.provider, "broken", "/authorize" in answer.url))
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_role("status")).to_have_text(Refusal.UNREACHABLE)
+    expect(page.get_by_role("status")).to_have_text(AccessRefusal.UNREACHABLE)
 
 
 def test_a_login_that_is_refused_or_old_is_told(app: App, fresh):
     page = fresh.new_page()
-    for error, refusal in (("access_denied", Refusal.STOPPED), ("invalid_request", Refusal.REJECTED)):
+    for error, refusal in (("access_denied", AccessRefusal.STOPPED), ("invalid_request", AccessRefusal.REJECTED)):
         app.provider.refuses = error
         page.goto(app.address)
         page.get_by_role("link", name="Log in").click()
         expect(page.get_by_role("status")).to_have_text(refusal)
     page.goto(f"{app.address}/oauth2callback?code=a&state=b")
-    expect(page.get_by_role("status")).to_have_text(Refusal.STALE)
+    expect(page.get_by_role("status")).to_have_text(AccessRefusal.STALE)
     page.goto(f"{app.address}/auth/login?provider=old")
-    expect(page.get_by_role("status")).to_have_text(Refusal.STALE)
+    expect(page.get_by_role("status")).to_have_text(AccessRefusal.STALE)

@@ -24,7 +24,7 @@ from map_core.data import table_format
 from map_core.errors import InputError, PaletteError
 from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, scorers
-from map_core.scoring.head_weights import Comparison, HeadEvidence, HeadWeights
+from map_core.scoring.head_weights import HeadComparison, HeadEvidence, HeadWeights
 from map_core.scoring.pairwise import PairAnswer, PairJudgement, choose_pairs, judgement_agreement
 from map_core.store import SETTING, custom_values, database, table_key
 from tests.tables import make_table
@@ -245,7 +245,7 @@ def test_words_and_advice_follow_the_judgements(agreed, of, sentence, then):
 def test_a_trained_version_rests_on_its_cross_validation_until_it_is_judged_anew():
     made, scores = custom_values.define(database(), NURSE), scores_of()
     judge_all(made.id, scores.rewards)
-    shown = Comparison(0.8, 0.7, 0.9, 40, 30, 0.6, 0.1, 0.3)
+    shown = HeadComparison(0.8, 0.7, 0.9, 40, 30, 0.6, 0.1, 0.3)
     head = HeadWeights((0.0,) * 3, 0.0, 1.0, DEFAULT_EMBEDDER, HeadEvidence("pairs", 40, shown))
     trained = replace(NURSE, head=head)
     kept_ones = agreements.kept_judgements(database(), TABLE, made.id, 1)

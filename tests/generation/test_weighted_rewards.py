@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from map_core.analysis.generation_weights import GenerationWeightsSolver, reply_weights
-from map_core.data.derived_columns import Cohort, DerivedColumn, Kind
+from map_core.data.derived_columns import Cohort, ColumnKind, DerivedColumn
 from map_core.errors import InputError
 from map_core.generation.candidates import choose_by_weights
 from map_core.generation.request import GenerationRequest
@@ -73,7 +73,7 @@ def test_weights_of_a_palette_by_cohort():
 
 
 def test_a_column_without_a_cohort_keeps_its_weight():
-    share = DerivedColumn("humor>=p20", "humor", Kind.SHARE, 0.25)
+    share = DerivedColumn("humor>=p20", "humor", ColumnKind.SHARE, 0.25)
     assert reply_weights([share], {"humor>=p20": 2.0, "calm": 1.0}) == {"humor>=0.25": 2.0, "calm": 1.0}
 
 

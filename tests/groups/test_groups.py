@@ -19,8 +19,8 @@ from map_core.data.table_format import save
 from map_core.errors import InputError
 from map_core.feasibility import margin
 from map_core.groups import (
+    BindingLimit,
     Group,
-    Limit,
     Relation,
     clashes,
     concessions,
@@ -57,7 +57,7 @@ def test_by_hand():
     result = max_min(oracle, groups, nats(0.4) + nats(0.2))
     np.testing.assert_allclose(result.satisfaction, [0.5, 0.5], atol=1e-9)
     np.testing.assert_allclose(result.solution.weights, np.arctanh([0.4, 0.2]), atol=1e-8)
-    assert result.limit is Limit.BUDGET
+    assert result.limit is BindingLimit.BUDGET
     # The bargain has no unit: both coins go equally far, whatever was asked of them.
     bargain = nash(oracle, groups, 2 * nats(0.3))
     np.testing.assert_allclose(bargain.solution.levels, [0.3, 0.3], atol=1e-9)
@@ -91,16 +91,16 @@ def test_everything_or_nothing():
     oracle = coins()
     easy = [Group("a", np.array([0.3, NAN])), Group("b", np.array([-0.2, 0.2]))]
     for result in (max_min(oracle, easy), nash(oracle, easy)):
-        assert result.limit is Limit.NONE
+        assert result.limit is BindingLimit.NONE
         np.testing.assert_allclose(result.satisfaction, 1.0, atol=1e-9)
         np.testing.assert_allclose(result.solution.levels, [0.3, 0.2], atol=1e-9)
     for result in (max_min(oracle, easy, 0.0), nash(oracle, easy, 0.0)):
-        assert result.limit is Limit.BUDGET
+        assert result.limit is BindingLimit.BUDGET
         assert result.solution.kl == 0
     # One wants what the other does not, along one line: there is no common ground but the base model.
     line = MemoryOracle([[-1.0, 1.0], [1.0, -1.0]], [0, 2], ("v", "w"), Form.PER_PROMPT)
     opposed = [Group("a", np.array([0.6, NAN])), Group("b", np.array([NAN, 0.6]))]
-    assert max_min(line, opposed).limit is Limit.REACH
+    assert max_min(line, opposed).limit is BindingLimit.REACH
     assert max_min(line, opposed).satisfaction.max() < 1e-6
     assert nash(line, opposed).gap == math.inf
 

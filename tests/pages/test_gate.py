@@ -21,7 +21,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from map_core.access import LOCAL, Role, settings
-from map_core.text.access import Refusal, login_failure
+from map_core.text.access import AccessRefusal, login_failure
 from pages.view.shell import gate, hosts, identity, logins, reach, settings_check, visitor_header
 
 SECRET, ORIGIN = "a long random text of the tests, at least 32 letters", "https://app.example"
@@ -98,7 +98,7 @@ def test_this_machine_needs_no_login():
 @pytest.mark.parametrize("name", identity.FORWARDED)
 def test_what_came_through_a_proxy_did_not_come_from_this_machine(name: str):
     answer = client().get("/", headers={name: "203.0.113.9"})
-    assert (answer.status_code, said(answer)) == (403, Refusal.FORWARDED)
+    assert (answer.status_code, said(answer)) == (403, AccessRefusal.FORWARDED)
 
 
 def test_an_app_for_other_machines_without_a_login_is_closed(network):
@@ -123,7 +123,7 @@ def test_it_is_opened_by_one_setting(network, monkeypatch, text: str, role: str)
 def test_a_setting_that_cannot_be_read_closes_the_app(network, monkeypatch, caplog):
     monkeypatch.setenv(settings.OPEN, "maybe")
     answer = client("10.0.0.5").get("/")
-    assert (answer.status_code, said(answer)) == (503, Refusal.MISCONFIGURED)
+    assert (answer.status_code, said(answer)) == (503, AccessRefusal.MISCONFIGURED)
     assert "VALUE_PALETTE_OPEN is 'maybe'" in caplog.text
 
 
@@ -131,7 +131,7 @@ def test_a_setting_that_cannot_be_read_closes_the_app(network, monkeypatch, capl
 def test_a_name_that_was_pointed_here_is_refused(host: str):
     for path in ("/", "/compare"):
         answer = client().get(path, headers={"host": host})
-        assert (answer.status_code, said(answer)) == (403, Refusal.FOREIGN_HOST)
+        assert (answer.status_code, said(answer)) == (403, AccessRefusal.FOREIGN_HOST)
     with (
         pytest.raises(WebSocketDisconnect),
         stream(client(), host=host, origin=f"http://{host}"),
@@ -176,7 +176,7 @@ def test_pages_of_other_sites_send_nothing(origin: str):
         pass
     for method in ("put", "delete", "post"):
         answer = client().request(method, "/_stcore/upload_file/a/b", headers={"origin": origin})
-        assert (answer.status_code, said(answer)) == (403, Refusal.FOREIGN_ORIGIN)
+        assert (answer.status_code, said(answer)) == (403, AccessRefusal.FOREIGN_ORIGIN)
 
 
 def test_nobody_writes_the_gates_own_header():
@@ -220,14 +220,14 @@ def test_the_header_of_anybody_else_is_refused(network, monkeypatch, peer: str, 
     proxy(monkeypatch)
     monkeypatch.setenv(settings.OPEN, opened)
     answer = client("10.0.0.5", peer).get("/", headers={"X-Forwarded-Email": "chief@app.example"})
-    assert (answer.status_code, said(answer)) == (403, Refusal.FOREIGN_PROXY)
+    assert (answer.status_code, said(answer)) == (403, AccessRefusal.FOREIGN_PROXY)
 
 
 def test_a_proxy_that_says_nothing_or_too_much_is_refused(network, monkeypatch):
     proxy(monkeypatch, "10.0.0.7,::ffff:0:0/96")
     for headers in ([], [("x-forwarded-email", "")], [("x-forwarded-email", name) for name in ("a@b.c", "d@e.f")]):
         answer = client("10.0.0.5", "10.0.0.7").get("/", headers=headers)
-        assert (answer.status_code, said(answer)) == (403, Refusal.NO_PROXY)
+        assert (answer.status_code, said(answer)) == (403, AccessRefusal.NO_PROXY)
 
 
 def test_a_login_is_known_by_its_cookie(network, login):
@@ -235,7 +235,7 @@ def test_a_login_is_known_by_its_cookie(network, login):
     answer = opened.get("/compare", headers={"accept": "text/html"})
     assert answer.status_code == 401
     assert 'href="/login?provider=default"' in said(answer)
-    assert opened.get("/media/x.csv").text == Refusal.LOG_IN
+    assert opened.get("/media/x.csv").text == AccessRefusal.LOG_IN
     opened.cookies.update(cookie())
     assert opened.get("/").headers["location"] == "/compare", "a login leads back to what was asked for"
     opened.cookies.delete(gate.RETURN_COOKIE)
@@ -264,7 +264,7 @@ def test_a_login_leads_back_to_this_app_alone(network, login, back: str):
 def test_a_forged_cookie_is_no_login(network, login, held: dict[str, str]):
     opened = client("app.example")
     opened.cookies.update(held)
-    assert (opened.get("/").status_code, opened.get("/x").text) == (401, Refusal.EXPIRED)
+    assert (opened.get("/").status_code, opened.get("/x").text) == (401, AccessRefusal.EXPIRED)
 
 
 def test_a_login_ends(network, login, monkeypatch):
@@ -273,7 +273,7 @@ def test_a_login_ends(network, login, monkeypatch):
     assert opened.get("/").status_code == 200
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 12.1 * 3600)
-    assert (opened.get("/").status_code, opened.get("/").text) == (401, Refusal.EXPIRED)
+    assert (opened.get("/").status_code, opened.get("/").text) == (401, AccessRefusal.EXPIRED)
 
 
 def test_guests_and_members_side_by_side(network, login, monkeypatch):
@@ -298,7 +298,7 @@ def test_logging_out_closes_the_sockets_of_all_tabs_and_the_cookie_is_worth_noth
         assert closed.value.code == 4401
     copy = client("app.example")
     copy.cookies.update(held)
-    assert (copy.get("/").status_code, copy.get("/").text) == (401, Refusal.LOGGED_OUT)
+    assert (copy.get("/").status_code, copy.get("/").text) == (401, AccessRefusal.LOGGED_OUT)
     assert not logins._waiting
 
 
@@ -324,20 +324,20 @@ def test_no_message_empties_what_others_use():
 @pytest.mark.parametrize(
     ("error", "refusal"),
     [
-        (None, Refusal.FAILED),
-        (RuntimeError("x"), Refusal.FAILED),
-        (ExpiredTokenError("exp"), Refusal.EXPIRED_TOKEN),
-        (BadSignatureError(), Refusal.WRONG_TOKEN),
-        (MissingClaimError("nonce"), Refusal.WRONG_TOKEN),
-        (ConnectError("no"), Refusal.UNREACHABLE),
-        (ReadTimeout("no"), Refusal.UNREACHABLE),
-        (InvalidClaimError("iat"), Refusal.CLOCK),
-        (InvalidClaimError("aud"), Refusal.WRONG_TOKEN),
+        (None, AccessRefusal.FAILED),
+        (RuntimeError("x"), AccessRefusal.FAILED),
+        (ExpiredTokenError("exp"), AccessRefusal.EXPIRED_TOKEN),
+        (BadSignatureError(), AccessRefusal.WRONG_TOKEN),
+        (MissingClaimError("nonce"), AccessRefusal.WRONG_TOKEN),
+        (ConnectError("no"), AccessRefusal.UNREACHABLE),
+        (ReadTimeout("no"), AccessRefusal.UNREACHABLE),
+        (InvalidClaimError("iat"), AccessRefusal.CLOCK),
+        (InvalidClaimError("aud"), AccessRefusal.WRONG_TOKEN),
     ],
 )
-def test_a_login_that_failed_is_told_in_a_sentence(error: Exception | None, refusal: Refusal):
+def test_a_login_that_failed_is_told_in_a_sentence(error: Exception | None, refusal: AccessRefusal):
     assert login_failure(error) is refusal
-    assert all(sentence.endswith(".") for sentence in Refusal)
+    assert all(sentence.endswith(".") for sentence in AccessRefusal)
 
 
 def test_the_server_does_not_take_addresses_from_headers():
@@ -380,7 +380,7 @@ def test_the_start_says_who_is_let_in(monkeypatch, capsys, name: str, text: str,
 
 def test_the_start_says_that_the_app_is_closed(network, capsys):
     settings_check.print_state()
-    assert Refusal.CLOSED in capsys.readouterr().err
+    assert AccessRefusal.CLOSED in capsys.readouterr().err
 
 
 def test_the_start_says_what_a_login_lacks(login, capsys):

@@ -21,7 +21,7 @@ from map_core.scoring import (
     read_values_file,
     values_file,
 )
-from map_core.scoring.head_weights import Comparison, HeadEvidence, HeadWeights
+from map_core.scoring.head_weights import HeadComparison, HeadEvidence, HeadWeights
 from map_core.scoring.pairwise import PairAnswer, choose_pairs
 from map_core.store import SETTING, custom_values, database, palettes
 from pages.view.values.training import comparison_sentence, interval_sentence
@@ -273,7 +273,7 @@ HEAD = HeadWeights(
     0.0,
     1.0,
     DEFAULT_EMBEDDER,
-    HeadEvidence("pairs", 30, Comparison(0.9, 0.74, 0.97, 30, 16, 0.6, 0.04, 0.56)),
+    HeadEvidence("pairs", 30, HeadComparison(0.9, 0.74, 0.97, 30, 16, 0.6, 0.04, 0.56)),
 )
 
 
@@ -322,7 +322,7 @@ def test_before_twenty_pairs_it_says_how_many_are_missing(table):
 
 
 def test_what_is_not_shown_yet_is_not_called_better():
-    close = Comparison(0.725, 0.55, 0.85, 40, 30, 0.7, -0.09, 0.14)
+    close = HeadComparison(0.725, 0.55, 0.85, 40, 30, 0.7, -0.09, 0.14)
     assert comparison_sentence(close) == (
         "It orders 29 of 40 of your pairs as you do, the description 28. Better: not shown yet."
     )

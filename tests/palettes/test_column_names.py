@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from map_core.data.derived_columns import Cohort, Kind
+from map_core.data.derived_columns import Cohort, ColumnKind
 from map_core.errors import InputError
 from map_core.palettes.column_names import ColumnName, parse_name, reply_columns, scored_value
 
@@ -14,16 +14,16 @@ VALUES = ("humor", "humor in plain words", "a>=b", "kind@heart")
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("humor>=p20", ColumnName("humor", Kind.SHARE, "p20")),
-        ("humor >= 0.5", ColumnName("humor", Kind.SHARE, "0.5")),
-        ("humor<p5", ColumnName("humor", Kind.SHARE, "p5", below=True)),
+        ("humor>=p20", ColumnName("humor", ColumnKind.SHARE, "p20")),
+        ("humor >= 0.5", ColumnName("humor", ColumnKind.SHARE, "0.5")),
+        ("humor<p5", ColumnName("humor", ColumnKind.SHARE, "p5", below=True)),
         ("humor@Stories", ColumnName("humor", cohort=Cohort("use_case", "Stories"))),
         ("humor@language=de", ColumnName("humor", cohort=Cohort("language", "de"))),
-        ("humor>=-0.5@Stories", ColumnName("humor", Kind.SHARE, "-0.5", Cohort("use_case", "Stories"))),
-        ("humor in plain words>=p20", ColumnName("humor in plain words", Kind.SHARE, "p20")),
-        ("min(humor,0.25)", ColumnName("humor", Kind.CAPPED, "0.25")),
-        ("min(humor,0.25)@Stories", ColumnName("humor", Kind.CAPPED, "0.25", Cohort("use_case", "Stories"))),
-        ("a>=b>=1", ColumnName("a>=b", Kind.SHARE, "1")),
+        ("humor>=-0.5@Stories", ColumnName("humor", ColumnKind.SHARE, "-0.5", Cohort("use_case", "Stories"))),
+        ("humor in plain words>=p20", ColumnName("humor in plain words", ColumnKind.SHARE, "p20")),
+        ("min(humor,0.25)", ColumnName("humor", ColumnKind.CAPPED, "0.25")),
+        ("min(humor,0.25)@Stories", ColumnName("humor", ColumnKind.CAPPED, "0.25", Cohort("use_case", "Stories"))),
+        ("a>=b>=1", ColumnName("a>=b", ColumnKind.SHARE, "1")),
     ],
 )
 def test_the_parts_of_a_name(name: str, parts: ColumnName):
@@ -51,8 +51,8 @@ def test_a_name_that_ends_too_early_says_what_is_missing(name: str):
 def test_the_columns_that_weights_name():
     columns = reply_columns(["humor", "humor>=0.5", "min(humor,-1.0)"], ["humor"])
     assert {name: (c.kind, c.threshold) for name, c in columns.items()} == {
-        "humor>=0.5": (Kind.SHARE, 0.5),
-        "min(humor,-1.0)": (Kind.CAPPED, -1.0),
+        "humor>=0.5": (ColumnKind.SHARE, 0.5),
+        "min(humor,-1.0)": (ColumnKind.CAPPED, -1.0),
     }
     assert [columns[name].reply_name for name in columns] == list(columns)
 

@@ -14,8 +14,8 @@ from map_core.errors import InputError
 from map_core.feasibility.trust import is_trusted
 from map_core.oracle import MemoryOracle
 from map_core.preference import (
-    Choice,
     Evidence,
+    PairChoice,
     found_palette,
     next_pair,
     pair_pool,
@@ -39,14 +39,14 @@ ORACLE = MemoryOracle.of(TABLE)
 TRUTH = np.array([1.5, 0.0, 1.0, 0.0])
 
 
-def answered(count: int, truth: np.ndarray = TRUTH, seed: int = 0) -> list[Choice]:
+def answered(count: int, truth: np.ndarray = TRUTH, seed: int = 0) -> list[PairChoice]:
     """Choices of somebody who always chooses by the weights."""
     pool, choices = pair_pool(TABLE, ORACLE), []
     standardised = ORACLE.standardise(TABLE.rewards)
     for _ in range(count):
         first, second = next_pair(pool, fit(TABLE, ORACLE, choices), choices, seed)
         more = (standardised[first] - standardised[second]) @ truth > 0
-        choices.append(Choice(first, second, PairAnswer.FIRST if more else PairAnswer.SECOND))
+        choices.append(PairChoice(first, second, PairAnswer.FIRST if more else PairAnswer.SECOND))
     return choices
 
 
@@ -103,7 +103,7 @@ def test_there_is_an_end_of_pairs():
     table = TABLE.take([0, 1])
     oracle = MemoryOracle.of(table)
     pool = pair_pool(table, oracle)
-    choices = [Choice(int(a), int(b), PairAnswer.NEITHER) for a, b in pool.rows]
+    choices = [PairChoice(int(a), int(b), PairAnswer.NEITHER) for a, b in pool.rows]
     assert next_pair(pool, fit(table, oracle, choices), choices) is None
 
 

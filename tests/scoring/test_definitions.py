@@ -22,14 +22,14 @@ from map_core.models.files import locate
 from map_core.scoring import (
     DEFAULT_EMBEDDER,
     Definition,
-    Kind,
+    DefinitionKind,
     ScoringModels,
     Specification,
     embedding_covariance,
     name_from,
 )
 from map_core.scoring.contrast import Contrast
-from map_core.server.errors import Limits, Refusal
+from map_core.server.errors import Refusal, RequestLimits
 from map_core.server.prompt_tokens import PromptTokens
 from map_core.server.request_parser import RequestParser
 from map_core.server.steering import Steering
@@ -44,7 +44,11 @@ NURSE = Definition(
     "calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",), colour="#2a7f62"
 )
 EXAMPLES = Definition(
-    "brisk", "Brisk", ("Done. Next.", "Yes. Monday."), ("Well, let me think about that for a while.",), Kind.EXAMPLES
+    "brisk",
+    "Brisk",
+    ("Done. Next.", "Yes. Monday."),
+    ("Well, let me think about that for a while.",),
+    DefinitionKind.EXAMPLES,
 )
 
 
@@ -57,7 +61,7 @@ def models() -> ScoringModels:
 
 def test_a_contrast_points_from_less_to_more() -> None:
     """Examples "kind" against "rude": the axis is (kind - rude) / |kind - rude|, and a reward is ten times along it."""
-    contrast = Contrast(Definition("k", "K", ("kind",), ("rude",), Kind.EXAMPLES), models())
+    contrast = Contrast(Definition("k", "K", ("kind",), ("rude",), DefinitionKind.EXAMPLES), models())
     kind, rude, cat = WordEmbedder().embed(["kind", "rude", "cat"])
     axis = (kind - rude) / np.linalg.norm(kind - rude)
     rewards = contrast.score("Hi", [reply("kind"), reply("rude"), reply("cat"), reply("")])
@@ -101,7 +105,13 @@ def test_name_and_colour_do_not_change_the_scores() -> None:
     other = replace(NURSE, name="nurse", title="Nurse", colour=None)
     assert other.key == NURSE.key
     assert (
-        len({NURSE.key, replace(NURSE, more=("sounds like a doctor",)).key, replace(NURSE, kind=Kind.EXAMPLES).key})
+        len(
+            {
+                NURSE.key,
+                replace(NURSE, more=("sounds like a doctor",)).key,
+                replace(NURSE, kind=DefinitionKind.EXAMPLES).key,
+            }
+        )
         == 3
     )
     first, second = (Contrast(definition, models()) for definition in (NURSE, other))
@@ -332,7 +342,12 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
     own = scoring.from_metadata(table.metadata)
     solver = GenerationWeightsSolver(table, scored=scoring.scorable_values(own))
     parser = RequestParser(
-        Steering("m", solver, {"calm": np.array([1.0])}, own), SamplingSettings(), None, PromptTokens(None), Limits(), 2
+        Steering("m", solver, {"calm": np.array([1.0])}, own),
+        SamplingSettings(),
+        None,
+        PromptTokens(None),
+        RequestLimits(),
+        2,
     )
     chat: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
     (request,) = parser.chat(json.dumps(chat | {"weights": {"calm_nurse": 2.0}}).encode()).requests

@@ -15,12 +15,12 @@ from map_core.errors import InputError
 from map_core.scoring import Definition, ScoringModels, Specification
 from map_core.scoring.contrast import Contrast
 from map_core.scoring.head import Head, evidence_sentence, head_features
-from map_core.scoring.head_weights import Comparison, HeadEvidence, HeadWeights
+from map_core.scoring.head_weights import HeadComparison, HeadEvidence, HeadWeights
 from map_core.testing.scorer_laws import check_scorer, reply
 from tests.scoring.test_scorers import WordEmbedder
 
 NURSE = Definition("calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",))
-EVIDENCE = HeadEvidence("pairs", 40, Comparison(0.825, 0.68, 0.92, 40, 31, 0.7, 0.01, 0.24))
+EVIDENCE = HeadEvidence("pairs", 40, HeadComparison(0.825, 0.68, 0.92, 40, 31, 0.7, 0.01, 0.24))
 WEIGHTS = tuple(np.random.default_rng(0).normal(size=48).astype(np.float32).tolist())
 TRAINED = replace(NURSE, head=HeadWeights(WEIGHTS, 0.0, 1.5, "words", EVIDENCE))
 
@@ -96,7 +96,7 @@ def test_the_card_says_what_cross_validation_says() -> None:
         "Cross-validated by prompt: AUC 0.82 (0.68 to 0.92) between replies to one prompt, 40 pairs of 31 prompts; "
         "without training 0.70, difference +0.01 to +0.24."
     )
-    labels = HeadEvidence("labels", 60, Comparison(0.9, 0.8, 0.95, 900, 20), Comparison(0.75, 0.6, 0.9, 40, 18))
+    labels = HeadEvidence("labels", 60, HeadComparison(0.9, 0.8, 0.95, 900, 20), HeadComparison(0.75, 0.6, 0.9, 40, 18))
     assert evidence_sentence(labels) == (
         "Cross-validated by prompt: AUC 0.75 (0.60 to 0.90) between replies to one prompt, 40 pairs of 18 prompts; AUC "
         "0.90 (0.80 to 0.95) over all."

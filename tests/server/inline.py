@@ -19,7 +19,7 @@ from map_core.data import table_format
 from map_core.palettes.targets import resolve
 from map_core.server.access import Access
 from map_core.server.app import create_app
-from map_core.server.errors import Limits
+from map_core.server.errors import RequestLimits
 from map_core.server.promises import PromiseWatch
 from map_core.server.prompt_tokens import PromptTokens
 from map_core.server.request_parser import RequestParser
@@ -88,7 +88,7 @@ class _Pipe:
 
 def parser_of(
     folder: Path | None,
-    limits: Limits | None = None,
+    limits: RequestLimits | None = None,
     foreign: str | None = None,
     default_length: int | None = None,
 ) -> RequestParser:
@@ -101,7 +101,7 @@ def parser_of(
         SamplingSettings.from_metadata(table.metadata),
         None,
         PromptTokens(folder),
-        limits or Limits(),
+        limits or RequestLimits(),
         4,
         default_length,
     )

@@ -14,7 +14,7 @@ from map_core.data import table_format
 from map_core.oracle import MemoryOracle
 from map_core.palettes.target_columns import with_target_columns
 from map_core.palettes.targets import resolve
-from map_core.server.errors import Limits, Refusal
+from map_core.server.errors import Refusal, RequestLimits
 from map_core.server.prompt_tokens import PromptTokens
 from map_core.server.request_parser import ReplyRequest, RequestParser
 from map_core.server.steering import Steering
@@ -29,7 +29,7 @@ def parser() -> RequestParser:
     wider, oracle, (named,) = with_target_columns(table, MemoryOracle.of(table), [targets])
     steering = Steering("tiny", GenerationWeightsSolver(wider), {"kind": resolve(named, wider, oracle)})
     settings = SamplingSettings.from_metadata(table.metadata)
-    return RequestParser(steering, settings, None, PromptTokens(None), Limits(), 64)
+    return RequestParser(steering, settings, None, PromptTokens(None), RequestLimits(), 64)
 
 
 def read(parser: RequestParser, **fields: Any) -> ReplyRequest:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from map_core.engines import factory
 from map_core.errors import EngineError, InputError, MissingModelError, PaletteError, TryAgainError
 from map_core.server.access import Access, check_origin
-from map_core.server.errors import Limits
+from map_core.server.errors import RequestLimits
 from tests.chat_server import ChatServer, line, piece, saying
 from tests.server.inline import asking, parser_of
 
@@ -67,7 +67,7 @@ def test_a_fault_of_ours_is_told_in_openai_s_form(tiny: Path, monkeypatch: pytes
 
 def test_rate_limits_are_told_with_replies(client: TestClient) -> None:
     headers = client.post("/v1/chat/completions", json=HELLO).headers
-    most = Limits().at_once + Limits().waiting
+    most = RequestLimits().at_once + RequestLimits().waiting
     assert headers["x-ratelimit-limit-requests"] == str(most)
     assert headers["x-ratelimit-remaining-requests"] == str(most)
     assert headers["x-ratelimit-reset-requests"] == "0s"

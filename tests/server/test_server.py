@@ -34,7 +34,7 @@ from map_core.engines.remote_engine import RemoteEngine
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import resolve
 from map_core.server.chat_body import ChatBody, read_chat
-from map_core.server.errors import Limits, Refusal
+from map_core.server.errors import Refusal, RequestLimits
 from map_core.server.fields import read_fields
 from map_core.server.request_parser import reply_seed
 from map_core.text.generation_weights import generation_notes
@@ -574,7 +574,7 @@ def test_a_chat_is_read_into_turns() -> None:
     turns = [
         {"role": role, "content": role[0] + str(i)} for i, role in enumerate(("user", "assistant") * 2 + ("user",))
     ]
-    chat = read_chat([{"role": "developer", "content": "s"}, *turns], Limits())
+    chat = read_chat([{"role": "developer", "content": "s"}, *turns], RequestLimits())
     assert (chat.system, chat.prompt, chat.beginning, chat.notes) == ("s", "u4", "", ())
     assert [(turn.prompt, turn.reply) for turn in chat.history] == [("u0", "a1"), ("u2", "a3")]
     with pytest.raises(Refusal, match="true or false"):

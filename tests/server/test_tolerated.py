@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from map_core.core.types import SamplingSettings
 from map_core.server.chat_body import ChatBody
-from map_core.server.errors import Limits, Refusal
+from map_core.server.errors import Refusal, RequestLimits
 from map_core.server.fields import read_fields
 from tests.server.inline import parser_of
 
@@ -157,7 +157,7 @@ def test_replies_end_by_themselves_without_max_tokens(tiny: Path) -> None:
     assert "room" not in notes
     as_in_table, notes = settings_and_notes(weights={"humor": 1.0}, max_tokens=64)
     assert (as_in_table.max_new_tokens, notes) == (64, "")
-    short = parser_of(tiny, Limits(tokens=30))
+    short = parser_of(tiny, RequestLimits(tokens=30))
     assert short.chat(json.dumps(body).encode()).requests[0].settings.max_new_tokens == 30
 
 
@@ -174,7 +174,7 @@ def test_replies_end_at_a_default_length_where_the_table_names_none(tiny: Path) 
     assert notes.count("forecast") == 1
     assert "replies end at 160 tokens at the latest" in notes
     assert settings_and_notes(weights={"humor": 1.0}, max_tokens=190)[0].max_new_tokens == 190
-    short = parser_of(tiny, Limits(tokens=30), default_length=160)
+    short = parser_of(tiny, RequestLimits(tokens=30), default_length=160)
     assert short.chat(json.dumps({"messages": HELLO}).encode()).requests[0].settings.max_new_tokens == 30
 
 

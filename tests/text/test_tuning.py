@@ -19,7 +19,7 @@ from map_core.text.tuning import (
     value_outcomes,
 )
 from map_core.text.wording import NUMBERS, PLAIN
-from map_core.tuning.check import Outcome
+from map_core.tuning.check import TuningOutcome
 from map_core.tuning.settings import TuningMethod
 
 #: Places 0 to 100 are levels 0 to 1.
@@ -45,7 +45,7 @@ def check(*outcomes: str | None, share: float | None = 0.8) -> dict[str, object]
 
 def test_every_route_and_every_outcome_has_its_words():
     assert set(ROUTES) == {method.value for method in TuningMethod}
-    assert set(OUTCOMES) == {outcome.value for outcome in Outcome}
+    assert set(OUTCOMES) == {outcome.value for outcome in TuningOutcome}
 
 
 def test_a_level_is_a_place_among_the_original_replies():

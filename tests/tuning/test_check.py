@@ -12,7 +12,7 @@ import pytest
 from map_core.cli import main
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.tuning.check import LOG_RATIOS, Outcome, check_tuned, of_prompts
+from map_core.tuning.check import LOG_RATIOS, TuningOutcome, check_tuned, of_prompts
 from map_core.tuning.held_out import held_out_levels
 
 RECORD = {"weights": {"humor": math.log(3.0)}}
@@ -63,10 +63,10 @@ def test_candidates_of_an_untuned_model_are_chosen_as_the_base_model_s():
 @pytest.mark.parametrize(
     ("replies", "outcome"),
     [
-        ([[0, 0], [0, 1], [0, 0]], Outcome.SHORT),
-        ([[1, 1], [1, 1], [0, 1]], Outcome.UNSURE),
-        ([[0, 1, 1, 1]] * 3, Outcome.DELIVERS),
-        ([[3, 3]] * 3, Outcome.OVER),
+        ([[0, 0], [0, 1], [0, 0]], TuningOutcome.SHORT),
+        ([[1, 1], [1, 1], [0, 1]], TuningOutcome.UNSURE),
+        ([[0, 1, 1, 1]] * 3, TuningOutcome.DELIVERS),
+        ([[3, 3]] * 3, TuningOutcome.OVER),
     ],
 )
 def test_the_verdict_is_that_of_the_difference_on_the_same_prompts(replies, outcome):

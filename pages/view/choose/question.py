@@ -11,7 +11,7 @@ from map_core.data.shown_replies import shown_reply
 from map_core.preference import MIN_CHOICES
 from map_core.scoring.pairwise import PairAnswer
 from pages.view.choose import state
-from pages.view.choose.state import Round
+from pages.view.choose.state import ChoosingRound
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 from pages.view.shell.replies import draw_reply
@@ -24,7 +24,7 @@ _LABELS = {
 _SHORTCUTS = {PairAnswer.FIRST: "Left", PairAnswer.SECOND: "Right", PairAnswer.NEITHER: "Down"}
 
 
-def draw_question(scene: Scene, asked: Round) -> None:
+def draw_question(scene: Scene, asked: ChoosingRound) -> None:
     """Draw a pair with its answers, how far one is, and the ways back and out."""
     assert asked.pair is not None
     done = len(asked.choices)

@@ -12,13 +12,13 @@ from map_core.palettes.palette import Palette
 from map_core.preference import MAX_CHOICES, FoundPalette
 from map_core.text import choosing
 from pages.view.choose import question, state
-from pages.view.choose.state import Round
+from pages.view.choose.state import ChoosingRound
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 
 
-def draw_result(scene: Scene, asked: Round, label: str, take: Callable[[FoundPalette], None]) -> None:
+def draw_result(scene: Scene, asked: ChoosingRound, label: str, take: Callable[[FoundPalette], None]) -> None:
     """Draw what the choices say.
 
     Args:

@@ -13,8 +13,8 @@ from map_core.errors import InputError
 from map_core.preference import (
     FIRST_CHOICES,
     MAX_CHOICES,
-    Choice,
     FoundPalette,
+    PairChoice,
     PairPool,
     found_palette,
     next_pair,
@@ -38,7 +38,7 @@ MORE = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Round:
+class ChoosingRound:
     """What is asked now.
 
     Args:
@@ -47,7 +47,7 @@ class Round:
         goal: choices that are asked for.
     """
 
-    choices: tuple[Choice, ...]
+    choices: tuple[PairChoice, ...]
     pair: tuple[int, int] | None
     goal: int
 
@@ -57,7 +57,7 @@ def _pool(scene: Scene) -> PairPool:
     return pair_pool(scene.table, scene.oracle)
 
 
-def current_round(scene: Scene) -> Round:
+def current_round(scene: Scene) -> ChoosingRound:
     """Return what is asked of this viewer now.
 
     Raises:
@@ -68,12 +68,12 @@ def current_round(scene: Scene) -> Round:
     pair = None
     if len(choices) < goal and not STOPPED.get():
         pair = next_pair(pool, fit(scene.table, scene.oracle, choices), choices)
-    return Round(choices, pair, goal)
+    return ChoosingRound(choices, pair, goal)
 
 
-def choices_of(scene: Scene) -> tuple[Choice, ...]:
+def choices_of(scene: Scene) -> tuple[PairChoice, ...]:
     """Return the choices of this viewer between replies of the table that is looked at."""
-    choices: list[Choice] = []
+    choices: list[PairChoice] = []
     for record in RECORDS.get()[:MAX_CHOICES]:
         try:
             choices += rows_of_choices(scene.table, [record])
@@ -82,14 +82,14 @@ def choices_of(scene: Scene) -> tuple[Choice, ...]:
     return tuple(choices)
 
 
-def found(scene: Scene, choices: tuple[Choice, ...]) -> FoundPalette:
+def found(scene: Scene, choices: tuple[PairChoice, ...]) -> FoundPalette:
     """Return the palette that choices come to."""
     return found_palette(scene.table, scene.oracle, choices)
 
 
 def answer(scene: Scene, pair: tuple[int, int], said: PairAnswer) -> None:
     """Keep a choice; not twice for a pair that was clicked in a hurry."""
-    choice = Choice(*pair, said)
+    choice = PairChoice(*pair, said)
     if {*pair} not in ({held.first, held.second} for held in choices_of(scene)):
         RECORDS.set([*RECORDS.get(), reply_ids(scene.table, choice)])
 

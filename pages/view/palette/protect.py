@@ -11,7 +11,7 @@ from dataclasses import replace
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.data.derived_columns import USE_CASE, Cohort, Kind
+from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind
 from map_core.feasibility.aim import AskedColumn, all_cohorts, labels_that_divide
 from map_core.palettes.beside import Beside
 from map_core.palettes.column_names import EVERY, ColumnName
@@ -90,7 +90,7 @@ def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: fl
     for label in labels_that_divide(scene.table):
         wheres.append(Cohort(label, EVERY))
     wheres += all_cohorts(scene.table)
-    written = "p20" if parts is None else AVERAGE if parts.kind is Kind.LEVEL else parts.threshold
+    written = "p20" if parts is None else AVERAGE if parts.kind is ColumnKind.LEVEL else parts.threshold
     known = [*protections.PARTS, AVERAGE]
     with st.form(f"protect_form_{part}", border=False):
         st.selectbox(
@@ -193,7 +193,7 @@ def _take(part: str, replaced: str | None) -> None:
         cohort = cohort or Cohort(USE_CASE, EVERY)  # over all replies it would be the fader of the value
         parts, level = ColumnName(value, cohort=cohort), f"p{amounts.significant(number)}"
     else:
-        parts = ColumnName(value, Kind.SHARE, written, cohort)
+        parts = ColumnName(value, ColumnKind.SHARE, written, cohort)
     columns = {name: old for name, old in palette.columns.items() if name not in (replaced, parts.name)}
     what = protections.sentence(parts, number, scene.names[scene.table.index(value)])
     palette_state.apply(replace(palette, columns={**columns, parts.name: level}), what)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from map_core.core import amounts
-from map_core.data.derived_columns import Kind
+from map_core.data.derived_columns import ColumnKind
 from map_core.feasibility.aim import AskedColumn
 from map_core.feasibility.limits import Limits
 from map_core.palettes.palette import Palette
@@ -86,7 +86,7 @@ def shown(live: LiveAnswer, texts: Sequence[Shown]) -> list[Shown]:
 
 def _fader(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> dict[str, Any]:
     scene, wording = live.scene, live.wording
-    share = asked.parts.kind is Kind.SHARE
+    share = asked.parts.kind is ColumnKind.SHARE
     near = live.assessment.solution is None
     lowest = live_answer.lowest(live, asked.members)
     weakest = min(asked.members, key=lambda j: scene.percentile(j, 0.0))

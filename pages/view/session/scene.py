@@ -23,7 +23,7 @@ from map_core.core.types import DEFAULT_REPLY_LENGTH, SamplingSettings, recorded
 from map_core.custom_values import add_columns, read_scores, replies_key
 from map_core.custom_values.active import offered_values
 from map_core.data import table_file
-from map_core.data.derived_columns import Kind
+from map_core.data.derived_columns import ColumnKind
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import DEFAULT_TABLE
@@ -92,7 +92,7 @@ class Scene:
     @cached_property
     def shares(self) -> frozenset[int]:
         """Positions of the columns whose levels are replies of 100."""
-        of_kind = {column.name for column in self.table.derived if column.kind is Kind.SHARE}
+        of_kind = {column.name for column in self.table.derived if column.kind is ColumnKind.SHARE}
         return frozenset(j for j, name in enumerate(self.table.values) if name in of_kind)
 
     def colour(self, value: int) -> str:

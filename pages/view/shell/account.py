@@ -17,7 +17,7 @@ from map_core.access import Action, Kind, Role, Thing, Visibility, Visitor, may,
 from map_core.catalog import VisitorCatalog
 from map_core.errors import AccessError
 from map_core.store import Database
-from map_core.text.access import Refusal
+from map_core.text.access import AccessRefusal
 from pages.view.shell import identity, markup, operator, session_keys, visitor_header
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
@@ -63,7 +63,7 @@ def admit() -> None:
     """At the top of every run: stop where the gate was not passed, and begin anew for another person."""
     known = visitor_header.read(st.context.headers)
     if known is None:
-        st.text(Refusal.MISCONFIGURED)
+        st.text(AccessRefusal.MISCONFIGURED)
         st.stop()
     if WHOSE.is_set() and WHOSE.get() != known.id:
         session_keys.clear()

@@ -23,7 +23,7 @@ from streamlit.user_info import generate_login_redirect_url
 
 from map_core.access import audit
 from map_core.errors import InputError
-from map_core.text.access import Refusal, login_failure
+from map_core.text.access import AccessRefusal, login_failure
 from pages.view.shell import hosts, identity, login_page, logins, settings_check, sockets, visitor_header
 from pages.view.shell.identity import Recognised
 
@@ -114,7 +114,7 @@ class Gate:
             answer: Response = RedirectResponse(generate_login_redirect_url(name or "default"), 303)
         except (StreamlitAuthError, StreamlitMissingAuthlibError) as error:
             log.error("The login is not set up: %s", error)
-            answer = _page(Refusal.MISCONFIGURED, 503)
+            answer = _page(AccessRefusal.MISCONFIGURED, 503)
         await answer(request.scope, receive, send)
 
     async def _login(self, request: HTTPConnection, path: str, receive: Receive, send: Send) -> None:
@@ -134,7 +134,7 @@ class Gate:
         if path == STREAMLIT_LOGIN:
             # With a link that is too old Streamlit goes back to the app's own page instead of to the provider's.
             done = answer.status in (302, 303) and dict(answer.headers).get("location", "").startswith("http")
-            refusal = Refusal.UNREACHABLE if held or answer.status >= 400 else Refusal.STALE
+            refusal = AccessRefusal.UNREACHABLE if held or answer.status >= 400 else AccessRefusal.STALE
         else:
             new = identity.of_cookies(answer.cookies)
             done, refusal = new.visitor is not None, _callback_refusal(request, held)
@@ -143,9 +143,9 @@ class Gate:
                 audit.record(new.visitor.id if new.visitor else "", "log in")
             await answer.pass_on(send)
             return
-        if refusal is not Refusal.LOGGED_OUT:
+        if refusal is not AccessRefusal.LOGGED_OUT:
             audit.record("", "log in failed", what=refusal.name.lower())
-        await _page(refusal, 200 if refusal is Refusal.LOGGED_OUT else 401)(request.scope, receive, send)
+        await _page(refusal, 200 if refusal is AccessRefusal.LOGGED_OUT else 401)(request.scope, receive, send)
 
     async def _logout(self, request: HTTPConnection, known: Recognised, receive: Receive, send: Send) -> None:
         """End a login in all its tabs, and let Streamlit do the rest."""
@@ -204,24 +204,24 @@ class _Answer:
         return {name: morsel.value for name, morsel in held.items()}
 
 
-def _callback_refusal(request: HTTPConnection, held: list[BaseException]) -> Refusal:
+def _callback_refusal(request: HTTPConnection, held: list[BaseException]) -> AccessRefusal:
     """Return what is said where a provider sent a browser back without a login."""
     if held:
         return login_failure(held[-1])
     if "error" in request.query_params:
         # The person's own doing, and else the app's settings: RFC 6749, 4.1.2.1, and OpenID Connect Core, 3.1.2.6.
         own = ("access_denied", "login_required", "interaction_required", "consent_required")
-        return Refusal.STOPPED if request.query_params["error"] in own else Refusal.REJECTED
+        return AccessRefusal.STOPPED if request.query_params["error"] in own else AccessRefusal.REJECTED
     # After a logout the provider leads here as well, with nothing to say.
-    return Refusal.STALE if request.query_params.keys() & {"code", "state"} else Refusal.LOGGED_OUT
+    return AccessRefusal.STALE if request.query_params.keys() & {"code", "state"} else AccessRefusal.LOGGED_OUT
 
 
-def _foreign(request: HTTPConnection) -> Refusal | None:
+def _foreign(request: HTTPConnection) -> AccessRefusal | None:
     """Return why a request is not the app's own; None where it is."""
     if not hosts.is_allowed_host(request):
-        return Refusal.FOREIGN_HOST
+        return AccessRefusal.FOREIGN_HOST
     unsafe = request.scope["type"] == "websocket" or request.scope["method"] not in SAFE_METHODS
-    return Refusal.FOREIGN_ORIGIN if unsafe and not hosts.is_own_origin(request) else None
+    return AccessRefusal.FOREIGN_ORIGIN if unsafe and not hosts.is_own_origin(request) else None
 
 
 def _recognised(request: HTTPConnection) -> Recognised:
@@ -230,20 +230,20 @@ def _recognised(request: HTTPConnection) -> Recognised:
         known = identity.recognise(request)
     except InputError as error:
         log.error("The app is closed: %s", error)
-        return Recognised(None, Refusal.MISCONFIGURED)
-    return Recognised(None, Refusal.LOGGED_OUT) if logins.is_ended(known.login) else known
+        return Recognised(None, AccessRefusal.MISCONFIGURED)
+    return Recognised(None, AccessRefusal.LOGGED_OUT) if logins.is_ended(known.login) else known
 
 
 def _status(known: Recognised) -> int:
-    needs_login = (Refusal.LOG_IN, Refusal.LOGGED_OUT, Refusal.EXPIRED)
-    return 401 if known.refusal in needs_login else 503 if known.refusal is Refusal.MISCONFIGURED else 403
+    needs_login = (AccessRefusal.LOG_IN, AccessRefusal.LOGGED_OUT, AccessRefusal.EXPIRED)
+    return 401 if known.refusal in needs_login else 503 if known.refusal is AccessRefusal.MISCONFIGURED else 403
 
 
 async def _refuse(request: HTTPConnection, known: Recognised, status: int, receive: Receive, send: Send) -> None:
     """Answer who is not let in: a page for a browser that opens one, else the sentence, and no socket at all."""
-    refusal = known.refusal or Refusal.LOG_IN
-    if refusal is Refusal.LOG_IN and LOGGED_OUT_COOKIE in request.cookies:
-        refusal = Refusal.LOGGED_OUT
+    refusal = known.refusal or AccessRefusal.LOG_IN
+    if refusal is AccessRefusal.LOG_IN and LOGGED_OUT_COOKIE in request.cookies:
+        refusal = AccessRefusal.LOGGED_OUT
     if request.scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": refusal.value[:100]})
         return
@@ -257,7 +257,7 @@ async def _refuse(request: HTTPConnection, known: Recognised, status: int, recei
     await answer(request.scope, receive, send)
 
 
-def _page(refusal: Refusal, status: int) -> Response:
+def _page(refusal: AccessRefusal, status: int) -> Response:
     offered = identity.providers() if status in (200, 401) else ()
     return login_page.login_page(refusal, f"{_base()}/{identity.LOGIN}", offered, status)
 

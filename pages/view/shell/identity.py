@@ -21,7 +21,7 @@ from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from map_core.access import LOCAL, Visitor, settings
-from map_core.text.access import Refusal
+from map_core.text.access import AccessRefusal
 from pages.view.shell import reach
 
 #: Where a login begins, below the app.
@@ -43,7 +43,7 @@ class Recognised:
     """
 
     visitor: Visitor | None
-    refusal: Refusal | None = None
+    refusal: AccessRefusal | None = None
     login: str = ""
     ends: float | None = None
 
@@ -76,11 +76,11 @@ def recognise(request: HTTPConnection) -> Recognised:
     if (role := settings.open_role()) is not None:
         return Recognised(Visitor("", "", role))
     if header:
-        return Recognised(None, Refusal.NO_PROXY)
+        return Recognised(None, AccessRefusal.NO_PROXY)
     if reach.listens_to_network():
-        return Recognised(None, Refusal.CLOSED)
+        return Recognised(None, AccessRefusal.CLOSED)
     if any(name in request.headers for name in FORWARDED):
-        return Recognised(None, Refusal.FORWARDED)
+        return Recognised(None, AccessRefusal.FORWARDED)
     return Recognised(LOCAL)
 
 
@@ -105,10 +105,10 @@ def _is_trusted(peer: str) -> bool:
 def _of_proxy(request: HTTPConnection, values: list[str]) -> Recognised:
     """Return who a proxy says that it is, where its address is one that is believed."""
     if not _is_trusted(request.client.host if request.client else ""):
-        return Recognised(None, Refusal.FOREIGN_PROXY)
+        return Recognised(None, AccessRefusal.FOREIGN_PROXY)
     name = values[0].encode("latin-1", "replace").decode("utf-8", "replace").strip()
     if len(values) != 1 or not name or len(name) > MAX_ID or not name.isprintable():
-        return Recognised(None, Refusal.NO_PROXY)
+        return Recognised(None, AccessRefusal.NO_PROXY)
     claims = {"email": name, "email_verified": True, "user": name}
     return Recognised(Visitor(_id("proxy", name), name[:MAX_NAME], settings.role_of(claims)))
 
@@ -116,7 +116,7 @@ def _of_proxy(request: HTTPConnection, values: list[str]) -> Recognised:
 def of_cookies(cookies: Mapping[str, str]) -> Recognised:
     """Return who a cookie of Streamlit's login speaks of; its signature, its age and its address are checked."""
     if USER_COOKIE_NAME not in cookies:
-        return Recognised(None, Refusal.LOG_IN)
+        return Recognised(None, AccessRefusal.LOG_IN)
     hours, signed = settings.login_hours(), []
 
     def opened(name: str) -> bytes | None:
@@ -134,10 +134,10 @@ def of_cookies(cookies: Mapping[str, str]) -> Recognised:
     except ValueError:
         claims = None
     if not isinstance(claims, dict) or content is None:
-        return Recognised(None, Refusal.EXPIRED)
+        return Recognised(None, AccessRefusal.EXPIRED)
     subject, origin = claims.get("sub"), get_origin_from_redirect_uri()
     if not isinstance(subject, str) or not subject or not origin or claims.get("origin") != origin:
-        return Recognised(None, Refusal.EXPIRED)
+        return Recognised(None, AccessRefusal.EXPIRED)
     name = next((str(text) for key in ("name", "email", "preferred_username") if (text := claims.get(key))), subject)
     visitor = Visitor(_id(str(claims.get("iss", "")), subject), name[:MAX_NAME], settings.role_of(claims))
     began = min(signed)

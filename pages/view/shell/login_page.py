@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from map_core.text.access import Refusal
+from map_core.text.access import AccessRefusal
 
 #: It loads nothing and sends nothing; the provider's page is reached by a link.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -27,7 +27,7 @@ a:focus-visible { outline: 3px solid var(--ink); outline-offset: 2px }
 """
 
 
-def login_page(refusal: Refusal, login: str, providers: Sequence[str], status: int) -> Response:
+def login_page(refusal: AccessRefusal, login: str, providers: Sequence[str], status: int) -> Response:
     """Return the page.
 
     Args:
@@ -50,7 +50,7 @@ def login_page(refusal: Refusal, login: str, providers: Sequence[str], status: i
     )
 
 
-def plain_refusal(refusal: Refusal, status: int) -> Response:
+def plain_refusal(refusal: AccessRefusal, status: int) -> Response:
     """Return the sentence alone, for what is no page."""
     return PlainTextResponse(refusal.value, status, _headers())
 

@@ -11,7 +11,7 @@ from streamlit.errors import StreamlitAuthError
 from map_core.access import settings
 from map_core.access.rules import CREATES, role_that_creates
 from map_core.errors import InputError
-from map_core.text.access import Refusal
+from map_core.text.access import AccessRefusal
 from pages.view.shell import identity, reach
 
 
@@ -52,7 +52,7 @@ def print_state() -> None:
             believed = ", ".join(settings.listed(settings.PROXIES)) or "nobody"
             said = f"as the header {settings.proxy_header()} of {believed} says"
         else:
-            said = "" if roles or not reach.listens_to_network() else Refusal.CLOSED.value
+            said = "" if roles or not reach.listens_to_network() else AccessRefusal.CLOSED.value
         if roles:
             said += f"{'; ' if said else ''}everybody who reaches it, as a {roles.value}"
     if said:

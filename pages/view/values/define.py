@@ -15,7 +15,7 @@ import streamlit as st
 from map_core.custom_values import jobs, replies_key
 from map_core.custom_values.active import clear_cache
 from map_core.errors import PaletteError
-from map_core.scoring import Definition, Kind, name_from
+from map_core.scoring import Definition, DefinitionKind, name_from
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.shell import account, markup
@@ -25,17 +25,17 @@ from pages.view.values.state import SHOWN, TINTS, CustomValue, ValuesView, first
 
 FORM: Key[int | None] = Key("values_form", None)
 TITLE: Key[str] = Key("values_title", "")
-KIND: Key[Kind | None] = Key("values_kind", None)
+KIND: Key[DefinitionKind | None] = Key("values_kind", None)
 MORE: Key[str] = Key("values_more", "")
 LESS: Key[str] = Key("values_less", "")
 COLOUR: Key[str | None] = Key("values_colour", None)
 WHO_SEES: Key[str] = Key("values_visibility", "")
 REFUSED: Key[str] = Key("values_refused", "")
 
-_KINDS = {Kind.DESCRIPTION: "Describe it", Kind.EXAMPLES: "Give example replies"}
+_KINDS = {DefinitionKind.DESCRIPTION: "Describe it", DefinitionKind.EXAMPLES: "Give example replies"}
 _PLACEHOLDERS = {
-    Kind.DESCRIPTION: ("One description a line.", "sounds like a calm nurse", "sounds like a salesman"),
-    Kind.EXAMPLES: (
+    DefinitionKind.DESCRIPTION: ("One description a line.", "sounds like a calm nurse", "sounds like a salesman"),
+    DefinitionKind.EXAMPLES: (
         "An empty line between two replies; three or more on each side do best.",
         "Let's go through this slowly. You are doing fine, and we have time.",
         "Act now! This offer will not last, and you will love every bit of it!",
@@ -52,7 +52,7 @@ def begin(own: CustomValue | None = None) -> None:
     FORM.set(own.value.id if own else 0)
     if own is not None:
         definition = own.value.definition
-        between = "\n" if definition.kind is Kind.DESCRIPTION else "\n\n"
+        between = "\n" if definition.kind is DefinitionKind.DESCRIPTION else "\n\n"
         tints = {tint: name for name, tint in TINTS.items()}
         filled = (
             definition.title,
@@ -86,12 +86,12 @@ def draw_form(seen: ValuesView) -> None:
             "How do you want to say it?",
             list(_KINDS),
             format_func=_KINDS.__getitem__,
-            default=None if KIND.is_set() else Kind.DESCRIPTION,
+            default=None if KIND.is_set() else DefinitionKind.DESCRIPTION,
             required=True,
             key=KIND.name,
         )
         with st.form("values_form_fields", border=False):
-            _draw_fields(seen, kind or Kind.DESCRIPTION)
+            _draw_fields(seen, kind or DefinitionKind.DESCRIPTION)
             if own is None:
                 account.draw_visibility(WHO_SEES, linkable=False)
             with st.container(horizontal=True, gap="small"):
@@ -109,7 +109,7 @@ def draw_form(seen: ValuesView) -> None:
             st.text(refusal)
 
 
-def _draw_fields(seen: ValuesView, kind: Kind) -> None:
+def _draw_fields(seen: ValuesView, kind: DefinitionKind) -> None:
     how, more, less = _PLACEHOLDERS[kind]
     st.text_input("Name", key=TITLE.name, max_chars=60, placeholder="Calm nurse")
     left, right = st.columns(2, gap="medium")
@@ -127,7 +127,7 @@ def _draw_fields(seen: ValuesView, kind: Kind) -> None:
 def _define(seen: ValuesView, own: CustomValue | None) -> None:
     """Keep what was typed and score the table on it."""
     REFUSED.pop()
-    kind = Kind(KIND.get() or Kind.DESCRIPTION)
+    kind = DefinitionKind(KIND.get() or DefinitionKind.DESCRIPTION)
     title = str(TITLE.get() or "")
     name = own.key if own else name_from(title, taken_names(seen))
     try:
@@ -155,9 +155,13 @@ def _define(seen: ValuesView, own: CustomValue | None) -> None:
         jobs.start(scenes.table_path(), replies_key(seen.table), definition)
 
 
-def _texts(typed: str, kind: Kind) -> tuple[str, ...]:
+def _texts(typed: str, kind: DefinitionKind) -> tuple[str, ...]:
     """Return the entries of a field: a line each, or a paragraph each for replies."""
-    parts = typed.splitlines() if kind is Kind.DESCRIPTION else re.split(r"\n[ \t]*\n", typed.replace("\r\n", "\n"))
+    parts = (
+        typed.splitlines()
+        if kind is DefinitionKind.DESCRIPTION
+        else re.split(r"\n[ \t]*\n", typed.replace("\r\n", "\n"))
+    )
     return tuple(part.strip() for part in parts if part.strip())
 
 

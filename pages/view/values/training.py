@@ -16,7 +16,7 @@ from map_core.custom_values import agreement, jobs, replies_key
 from map_core.custom_values.active import clear_cache
 from map_core.errors import PaletteError
 from map_core.scoring.head_training import MIN_DECIDED
-from map_core.scoring.head_weights import Comparison, HeadWeights
+from map_core.scoring.head_weights import HeadComparison, HeadWeights
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
@@ -57,7 +57,7 @@ def draw_training(seen: ValuesView, own: CustomValue) -> None:
             st.text(refusal)
 
 
-def comparison_sentence(comparison: Comparison) -> str:
+def comparison_sentence(comparison: HeadComparison) -> str:
     """Return what the trained version is worth beside the description, in plain words.
 
     Example:
@@ -75,7 +75,7 @@ def comparison_sentence(comparison: Comparison) -> str:
     )
 
 
-def interval_sentence(comparison: Comparison) -> str:
+def interval_sentence(comparison: HeadComparison) -> str:
     """Return how far chance goes, in pairs of a hundred."""
     low, high = (
         amounts.fixed(None if end is None else 100 * end, signed=True).replace("-", "−")
