@@ -42,8 +42,8 @@ COMMANDS = {
     "people": "Say of how many replies in 100 people would say yes, from labels and scorers.",
     "train": "Train a value on replies that people labelled, and report how good it is.",
     "tune": "Tune the model's weights on a palette, and report the result.",
-    "backup": "Copy the database and the tables, while the app runs.",
-    "restore": "Restore the database and the tables from a backup.",
+    "backup": "Copy the database, the tables and tuned models, while the app runs.",
+    "restore": "Restore the database, the tables and tuned models from a backup.",
     "models": "Download models to this machine, and list them.",
 }
 

@@ -1,4 +1,4 @@
-"""``python -m map_core backup``: the database and the tables, while the app runs."""
+"""``python -m map_core backup``: the database, the tables and the tuned models, while the app runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--without-tables", is_flag=True, help="The database alone.")
 def backup(out: Path, without_tables: bool) -> None:
-    """Copy the database that VALUE_PALETTE_DATABASE names, and the app's tables, into the new folder OUT.
+    """Copy the database that VALUE_PALETTE_DATABASE names, and the app's tables and tuned models, into OUT.
 
     The app may run meanwhile. The folder has a list of hashes, which restore checks.
     """

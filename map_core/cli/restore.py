@@ -1,4 +1,4 @@
-"""``python -m map_core restore``: a backup in the place of the database and the tables."""
+"""``python -m map_core restore``: a backup in the place of the database, the tables and the tuned models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 @click.option("--without-tables", is_flag=True, help="The database alone.")
 @click.option("--replace", is_flag=True, help="Replace what is there; an SQLite file is kept as NAME.before-restore.")
 def restore(source: Path, without_tables: bool, replace: bool) -> None:
-    """Restore the backup SOURCE over the database that VALUE_PALETTE_DATABASE names, and of the tables.
+    """Restore the backup SOURCE over the database that VALUE_PALETTE_DATABASE names, the tables and tuned models.
 
     Stop the app first. Every file is checked before anything is touched.
     """

@@ -1,7 +1,8 @@
-"""Back up the database while it is used, and restore it: a folder with the database, the tables, and a list of hashes.
+"""Back up the database while it is used, and restore it: a folder with all that the app keeps, and a list of hashes.
 
-SQLite is copied by its own online backup, PostgreSQL by ``pg_dump``. Constraint: a restore checks every hash before it
-touches anything, and replaces nothing without being told to.
+With the tables and the tuned models go the small files that say whose each of them is; without those, a private table
+would come back as everybody's. SQLite is copied by its own online backup, PostgreSQL by ``pg_dump``. Constraint: a
+restore checks every hash before it touches anything, and replaces nothing without being told to.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 
 from map_core.errors import InputError, StoreError
+from map_core.models.tuned import FOLDER, is_finished
 from map_core.store.database import open_database
 
 MANIFEST, TABLES = "backup.json", "tables"
@@ -41,11 +43,11 @@ class Backup:
 
 
 def back_up(address: str, tables: Path | None, out: Path) -> Backup:
-    """Copy a database that may be in use, and the tables.
+    """Copy a database that may be in use, and the tables and tuned models.
 
     Args:
         address: of the database.
-        tables: the folder of tables; None for none.
+        tables: the folder of tables, with the tuned models in it; None for none.
         out: a new folder.
 
     Raises:
@@ -64,8 +66,8 @@ def back_up(address: str, tables: Path | None, out: Path) -> Backup:
             _postgresql("pg_dump", url, ["--format=custom", "--no-owner", f"--file={partial / POSTGRESQL_FILE}"])
         if tables is not None and tables.is_dir():
             (partial / TABLES).mkdir()
-            for table in sorted(tables.glob("*.parquet")):
-                shutil.copy2(table, partial / TABLES / table.name)
+            for path in _kept_files(tables):
+                _copy(path, partial / TABLES / path.relative_to(tables))
         files = {str(path.relative_to(partial)): _sha256(path) for path in sorted(partial.rglob("*")) if path.is_file()}
         made = Backup(datetime.now(UTC).isoformat(timespec="seconds"), files)
         (partial / MANIFEST).write_text(json.dumps({"made": made.made, "files": files}, indent=1), encoding="utf-8")
@@ -105,9 +107,24 @@ def restore(source: Path, address: str, tables: Path | None, replace: bool = Fal
     if tables is not None:
         tables.mkdir(parents=True, exist_ok=True)
         for name in held:
-            shutil.copy2(source / TABLES / name, tables / name)
+            _copy(source / TABLES / name, tables / name)
     open_database(address).close()
     return made
+
+
+def _kept_files(tables: Path) -> list[Path]:
+    """Return the tables, whose they are, and what belongs to tuned models that are finished."""
+    tuned = [folder for folder in sorted((tables / FOLDER).glob("*")) if is_finished(folder)]
+    return [
+        *sorted(tables.glob("*.parquet")),
+        *sorted(tables.glob(".access/*.json")),
+        *(path for folder in tuned for path in sorted(folder.rglob("*")) if path.is_file()),
+    ]
+
+
+def _copy(path: Path, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, out)
 
 
 def _checked(source: Path) -> Backup:

@@ -34,7 +34,16 @@ def names(address: str) -> set[str]:
 def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     tables = tmp_path / "tables"
     tables.mkdir()
-    (tables / "Mine.parquet").write_bytes(b"rewards")
+    kept_files = {
+        "Mine.parquet": b"rewards",
+        ".access/Mine.json": b"whose it is",
+        "tuned/Kind/tuning.json": b"{}",
+        "tuned/Kind/adapter_model.safetensors": b"weights",
+    }
+    left_out = {"tuned/Half made/adapter_model.safetensors": b"", ".making/Mine/progress.json": b"{}"}
+    for name, content in (kept_files | left_out).items():
+        (tables / name).parent.mkdir(parents=True, exist_ok=True)
+        (tables / name).write_bytes(content)
     monkeypatch.setenv(SETTING, address)
     monkeypatch.setenv("VALUE_PALETTE_TABLES", str(tables))
     opened, over = open_database(address), threading.Event()
@@ -55,14 +64,14 @@ def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         over.set()
         writer.join()
     opened.close()
-    assert "2 files in" in capsys.readouterr().out
+    assert "5 files in" in capsys.readouterr().out
     kept = names(address)
     shutil.rmtree(tmp_path / "live")
     shutil.rmtree(tables)
     assert main(["restore", str(tmp_path / "kept")]) == 0
     back = names(address)
     assert {f"Before {number}" for number in range(5)} <= back <= kept
-    assert (tables / "Mine.parquet").read_bytes() == b"rewards"
+    assert {str(p.relative_to(tables)): p.read_bytes() for p in tables.rglob("*") if p.is_file()} == kept_files
     # What is there is not replaced without a word.
     assert main(["restore", str(tmp_path / "kept")]) == 1
     assert "already. Move it away, or say --replace." in capsys.readouterr().err
