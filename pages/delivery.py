@@ -6,14 +6,13 @@ import streamlit as st
 
 from map_core.figures import delivery, theme
 from map_core.text import sentences
-from pages.view.compare.prompt_form import CANDIDATE_COUNT
 from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import glossary, markup
 from pages.view.studies.certify import draw_promise, draw_reach, draw_standing
 from pages.view.studies.evidence import DeliveryEvidence, find_evidence
 
-scene, mine = palette_state.current()
+scene, mine = palette_state.current_counted()
 header.draw_header(
     "Evidence",
     "Do replies keep what the faders promise? Forecasts, held against new replies to other prompts.",
@@ -21,7 +20,7 @@ header.draw_header(
 )
 palette_state.draw_undo_line()
 with st.container(key="evidence_promise"):
-    draw_promise(scene, palette_state.standardised(scene, mine), CANDIDATE_COUNT.get())
+    draw_promise(scene, palette_state.standardised(scene, mine), mine.beside.any_mix or 0.0)
     draw_reach(scene, mine)
     draw_standing(scenes.table_path())
 found: DeliveryEvidence | None = find_evidence(scene)

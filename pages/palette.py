@@ -83,6 +83,7 @@ def draw_desk() -> None:
                 verdict.draw_verdict(seen)
             share.draw_share_bar(scene, palette, seen.assessment, first=save_form.draw_save_popover)
             people.draw_people(seen)
+            st.page_link("delivery.py", label="Can it be promised?", icon=":material/verified:")
             _draw_numbers(seen)
 
 

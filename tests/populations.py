@@ -250,7 +250,7 @@ def _prompt_sample(
         return scale.standardise(oracle.rewards_at(oracle.by_prompt(x / scale.scale * oracle.scale).levels))
 
     span = scale.standardise(np.stack([ends.min(axis=0), ends.max(axis=0)]))
-    return oracle, PromptSample(at, np.ones(len(numbers)), span, population.rewards.shape[1])
+    return oracle, PromptSample(at, np.ones((len(numbers), span.shape[1])), span, population.rewards.shape[1])
 
 
 @dataclass(frozen=True)

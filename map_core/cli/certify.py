@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.cli.demands import demand_options
 from map_core.cli.inputs import load_with_notes, open_table, read_palettes
 from map_core.cli.options import json_option, seed_option, table_argument, target_options, use_case_option
 from map_core.cli.output import by_name, columns, describe_columns, print_json
@@ -17,6 +18,7 @@ from map_core.confidence.certify import Certificate, Outcome, certify_targets
 from map_core.confidence.prompt_samples import table_samples
 from map_core.core import amounts
 from map_core.oracle import Oracle
+from map_core.palettes.beside import Beside
 from map_core.studies.delivery import with_weights_of
 from map_core.text.promise import certificate_headline, certificate_sentences
 
@@ -24,6 +26,7 @@ from map_core.text.promise import certificate_headline, certificate_sentences
 @click.command()
 @table_argument
 @target_options
+@demand_options
 @use_case_option()
 @click.option(
     "--fresh",
@@ -58,6 +61,7 @@ def certify(
     strict: bool,
     seed: int,
     as_json: bool,
+    beside: Beside,
 ) -> None:
     """Show on new prompts that a palette keeps its targets, and with which weights.
 
@@ -77,16 +81,23 @@ def certify(
     """  # noqa: D301
     if not 0.0 < level < 1.0:
         raise click.UsageError(f"--level is {level}; expected a number between 0 and 1, such as 0.95.")
-    opened, palettes = read_palettes(open_table(table, use_case, None), pairs, targets_file)
+    opened, palettes = read_palettes(open_table(table, use_case, None), pairs, targets_file, beside)
     new = None
     if fresh is not None:
         plain = opened.table.without_columns()
         new = with_weights_of(load_with_notes(fresh).reordered(plain.values), plain)
-        new = new.with_columns(opened.table.derived) if opened.table.derived else new
     oracle, seen, others = table_samples(opened.table, new, candidates)
     for palette in palettes:
         found = certify_targets(
-            oracle, seen, others, palette.levels, level=level, over_base=over_base, strict=strict, seed=seed
+            oracle,
+            seen,
+            others,
+            palette.levels,
+            level=level,
+            over_base=over_base,
+            strict=strict,
+            any_mix=palette.demands.mix,
+            seed=seed,
         )
         result = describe(found, oracle) | {"asked": by_name(oracle, palette.levels), "strict": strict, "seed": seed}
         result["columns"] = describe_columns(opened.table.derived)
@@ -99,6 +110,7 @@ def describe(found: Certificate, oracle: Oracle) -> dict[str, Any]:
         "outcome": found.outcome.value,
         "level": found.level,
         "over_base": found.over_base,
+        "any_mix": found.any_mix or None,
         "prompts": found.prompts,
         "candidates": found.candidates,
         "nearest_instead": found.nearest_instead,
@@ -113,6 +125,7 @@ def describe(found: Certificate, oracle: Oracle) -> dict[str, Any]:
         "measured": by_name(oracle, oracle.rewards_at(found.measured)),
         "base": by_name(oracle, oracle.base),
         "log_evidence": {name: min(number, 1e9) for name, number in by_name(oracle, found.log_evidence).items()},
+        "hardest": oracle.values[found.hardest],
         "prompts_needed": found.prompts_needed if math.isfinite(found.prompts_needed) else None,
         "clipped": found.clipped,
     }
@@ -120,7 +133,7 @@ def describe(found: Certificate, oracle: Oracle) -> dict[str, Any]:
 
 def _as_text(found: Certificate, oracle: Oracle) -> Iterator[str]:
     yield f"{certificate_headline(found)}."
-    yield from certificate_sentences(found)
+    yield from certificate_sentences(found, names=oracle.values)
     shown: Mapping[str, np.ndarray] = {
         "target": found.targets,
         "promised": found.promised,

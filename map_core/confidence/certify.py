@@ -9,7 +9,8 @@ target is missed at this point, its own test alone errs with probability alpha a
 The points are tested in an order that the solved-on prompts alone decide, and the walk ends at the first that is not
 shown, so that the probability of any false statement on the way is alpha at most:
 
-    at the factor where the forecast clears its targets best: targets lowered by 1 standard deviation, then less
+    at the factor where the forecast clears its targets best: targets lowered by up to 1 standard deviation, then less,
+        so that those that are lowered lie below their forecasts by as many standard errors
     then the whole targets with smaller factors, down to the base model
 
 Constraint: what is shown holds for K candidates, for prompts like these, and for levels clipped at the lowest that the
@@ -25,8 +26,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from map_core.confidence.betting import log_capital, numbers_needed, planned_bet
 from map_core.confidence.prompt_samples import PromptSample, can_certify, table_samples
@@ -58,11 +61,12 @@ class Certificate:
         outcome: every target is shown, lower ones are, or not even targets that are one deviation lower.
         level: 1 - alpha, the probability that nothing false is shown.
         over_base: levels are gains over the base model on the same prompts, and targets gains over its level.
+        any_mix: nats; levels of targets that are of no cohort are those under the worst mix of prompts within it.
         prompts: new prompts that were bet on.
         candidates: K.
         targets: (value,) as solved for, NaN for a free value.
         promised: (value,) what is shown, NaN for a free value and where nothing is.
-        lowered: standard deviations between the two; NaN where nothing is shown.
+        lowered: standard deviations between the two of the target that is lowered most; NaN where nothing is shown.
         factor: of the solution's weights, at which it is shown; where the walk began if nothing is.
         first_factor: where the walk began.
         weights: (value,) x at ``factor``.
@@ -73,6 +77,7 @@ class Certificate:
             nothing is); NaN for a free value.
         prompts_needed: about how many new prompts would show every target where the walk began; infinite where the new
             prompts' levels miss one.
+        hardest: the position of the target that needs most of them.
         clipped: how many of the new prompts' levels were raised to the lowest end.
         nearest_instead: the targets are those of the nearest palette, since what was asked for is not possible.
     """
@@ -80,6 +85,7 @@ class Certificate:
     outcome: Outcome
     level: float
     over_base: bool
+    any_mix: float
     prompts: int
     candidates: int
     targets: np.ndarray
@@ -93,6 +99,7 @@ class Certificate:
     measured: np.ndarray
     log_evidence: np.ndarray
     prompts_needed: float
+    hardest: int
     clipped: int
     nearest_instead: bool = False
 
@@ -122,6 +129,7 @@ def certify(
     level: float = 0.95,
     over_base: bool = False,
     strict: bool = False,
+    any_mix: float = 0.0,
     seed: int = 0,
 ) -> Certificate:
     """Walk along the ray of weights and return what new prompts show.
@@ -136,6 +144,7 @@ def certify(
         level: 1 - alpha.
         over_base: promise gains over the base model on the same prompts, which vary far less from prompt to prompt.
         strict: clip at the lowest reward of a reply and not at the lowest level of a prompt.
+        any_mix: nats; promise every target that is of no cohort under each mix of prompts that is no further.
         seed: of the order in which the new prompts are looked at.
 
     Raises:
@@ -145,8 +154,8 @@ def certify(
     targeted = np.flatnonzero(~np.isnan(targets))
     if not len(targeted) or not 0.0 < level < 1.0:
         raise InputError(f"There are {len(targeted)} targets and the level is {level}; expected one, and 0 to 1.")
-    walk = _Walk(seen, new, weights, targets, targeted, 1.0 - level, over_base, strict, seed)
-    first = walk.best_factor()
+    walk = _Walk(seen, new, weights, targets, targeted, 1.0 - level, over_base, strict, seed, any_mix)
+    first = walk.best_factor
     factor, lowered = first, math.nan
     for point in [(first, d) for d in LOWERED] + [(f, 0.0) for f in FACTORS[first > FACTORS][::-1]]:
         if not walk.shown(*point):
@@ -154,17 +163,19 @@ def certify(
         factor, lowered = point
     outcome = Outcome.NOTHING if math.isnan(lowered) else Outcome.LOWERED if lowered > 0 else Outcome.CERTIFIED
     full = np.full(len(targets), np.nan)
-    evidence = full.copy()
+    evidence, promised, needed = full.copy(), full.copy(), walk.prompts_needed(first)
+    promised[targeted] = walk.lowered(lowered)
     evidence[targeted] = walk.log_evidence(factor, 0.0 if math.isnan(lowered) else lowered)
     x = factor * weights
     return Certificate(
         outcome=outcome,
         level=level,
         over_base=over_base,
+        any_mix=any_mix,
         prompts=len(new.mass),
         candidates=new.candidates,
         targets=targets,
-        promised=targets - lowered,
+        promised=promised,
         lowered=lowered,
         factor=factor,
         first_factor=first,
@@ -173,7 +184,8 @@ def certify(
         forecast=walk.mean(seen, factor),
         measured=walk.mean(new, factor),
         log_evidence=evidence,
-        prompts_needed=walk.prompts_needed(first),
+        prompts_needed=float(needed.max()),
+        hardest=int(targeted[np.argmax(needed)]),
         clipped=walk.clipped(factor),
     )
 
@@ -187,6 +199,7 @@ def certify_targets(
     level: float = 0.95,
     over_base: bool = False,
     strict: bool = False,
+    any_mix: float = 0.0,
     seed: int = 0,
 ) -> Certificate:
     """Solve a palette, or the nearest one where it is not possible, and certify it.
@@ -199,6 +212,7 @@ def certify_targets(
         level: 1 - alpha.
         over_base: promise gains.
         strict: clip at the lowest reward.
+        any_mix: nats; promise under other mixes of prompts.
         seed: of the order.
 
     Raises:
@@ -210,14 +224,25 @@ def certify_targets(
         if assessment.nearest is None:
             raise InputError("Nothing near this palette is possible; ask for less.")
         solution, wanted = assessment.nearest.solution, assessment.nearest.targets
+    wanted = wanted.copy()
+    wanted[list(seen.planes)] = np.nan
     found = certify(
-        oracle, seen, new, solution.weights, wanted, level=level, over_base=over_base, strict=strict, seed=seed
+        oracle,
+        seen,
+        new,
+        solution.weights,
+        wanted,
+        level=level,
+        over_base=over_base,
+        strict=strict,
+        any_mix=any_mix,
+        seed=seed,
     )
     return replace(found, nearest_instead=assessment.solution is None)
 
 
 def certify_held_out(
-    table: RewardTable, oracle: Oracle, targets: np.ndarray, candidates: int | None = None, *, over_base: bool = True
+    table: RewardTable, oracle: Oracle, targets: np.ndarray, *, over_base: bool = True, any_mix: float = 0.0
 ) -> Certificate | None:
     """Certify a palette on the prompts that its table holds out, in the units of the table.
 
@@ -225,23 +250,22 @@ def certify_held_out(
         table: with its held-out prompts.
         oracle: of the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        candidates: K at most; as many as every prompt has by default.
         over_base: promise gains.
+        any_mix: nats; promise under other mixes of prompts.
 
     Returns:
         The certificate; None without a target, and where the table has nothing to certify on.
     """
     if np.isnan(targets).all() or not can_certify(table, oracle.form):
         return None
-    least = int(table.candidates.min())
-    own, seen, new = table_samples(table, candidates=least if candidates is None else min(candidates, least))
+    own, seen, new = table_samples(table)
     asked = RewardLevels.of(oracle.rewards_at(targets))
-    return certify_targets(own, seen, new, asked, over_base=over_base).in_units_of(own, oracle)
+    return certify_targets(own, seen, new, asked, over_base=over_base, any_mix=any_mix).in_units_of(own, oracle)
 
 
 @dataclass(frozen=True, eq=False)
 class _Walk:
-    """The levels on either side along the ray; arrays are (prompt, targeted value)."""
+    """The numbers of either side along the ray; arrays are (prompt, targeted value)."""
 
     seen: PromptSample
     new: PromptSample
@@ -252,6 +276,7 @@ class _Walk:
     over_base: bool
     strict: bool
     seed: int
+    any_mix: float
 
     def levels(self, side: PromptSample, factor: float) -> np.ndarray:
         """Return (prompt, value) levels, or gains over the base model plus its mean level on the prompts solved on."""
@@ -259,54 +284,107 @@ class _Walk:
         return levels - side.at(0 * self.weights) if self.over_base else levels
 
     def mean(self, side: PromptSample, factor: float) -> np.ndarray:
-        """Return (value,) the mean over prompts."""
-        return np.asarray(np.average(self.levels(side, factor), axis=0, weights=side.mass))
+        """Return (value,) the mean over prompts, or that under the worst mix of them."""
+        levels = self.levels(side, factor)
+        means = (side.mass * levels).sum(axis=0) / side.mass.sum(axis=0)
+        for j in self.targeted[self._mixed] if self.any_mix else ():
+            means[j] = _worst_level(levels[:, j], side.mass[:, j], self.any_mix)[1]
+        return np.asarray(means)
+
+    @cached_property
+    def _mixed(self) -> np.ndarray:
+        """(targeted,) whether a target is to hold under other mixes of prompts; one of a cohort is not."""
+        return np.asarray(~np.isin(self.targeted, self.seen.cohorts) & (self.any_mix > 0))
 
     def _low(self, seen: np.ndarray) -> np.ndarray:
         """Return (targeted,) the end at which levels are clipped, from the prompts solved on."""
         if not self.strict:
-            return np.asarray(seen.min(axis=0))
+            return np.asarray(np.min(seen, axis=0, initial=np.inf, where=self.seen.mass[:, self.targeted] > 0))
         low, high = self.seen.range[:, self.targeted]
         return low - high if self.over_base else low
 
+    @cached_property
     def best_factor(self) -> float:
-        """Return the factor at which the forecast clears its targets best, in standard errors of its worst value."""
+        """The factor at which the forecast clears its targets best, in standard errors of its worst value."""
 
         def clearance(factor: float) -> float:
-            seen = self.levels(self.seen, factor)[:, self.targeted]
-            mean = np.average(seen, axis=0, weights=self.seen.mass)
-            return float(np.min((mean - self.targets[self.targeted]) / np.maximum(seen.std(axis=0), 1e-9)))
+            gaps = self._numbers(factor, 0.0)[0]
+            return float(np.min(gaps.mean(axis=0) / np.maximum(gaps.std(axis=0), 1e-9)))
 
         return float(max(FACTORS, key=clearance))
 
-    def _bets(self, factor: float, lowered: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (prompt, targeted) gaps of the new prompts, (targeted,) deviations and room."""
-        seen = self.levels(self.seen, factor)[:, self.targeted]
-        targets, low = self.targets[self.targeted] - lowered, self._low(seen)
-        mass = max(self.seen.mass.max(), self.new.mass.max())
-        deviation = (self.seen.mass[:, None] * (seen - np.average(seen, axis=0, weights=self.seen.mass))).std(axis=0)
-        new = np.maximum(self.levels(self.new, factor)[:, self.targeted], low)
-        return self.new.mass[:, None] * (new - targets), deviation, mass * np.maximum(targets - low, 0.0)
+    @cached_property
+    def _clearance(self) -> tuple[np.ndarray, np.ndarray]:
+        """(targeted,) by how much the forecast clears each whole target where the walk begins, and its deviation."""
+        gaps = self._numbers(self.best_factor, 0.0)[0]
+        return gaps.mean(axis=0), np.maximum(gaps.std(axis=0), 1e-9)
 
-    def log_evidence(self, factor: float, lowered: float) -> np.ndarray:
+    def lowered(self, by: float) -> np.ndarray:
+        """Return (targeted,) the targets, the one that is lowered most by so many standard deviations.
+
+        All that are lowered lie below their forecasts by as many standard errors; those that lie further below them
+        stay whole.
+        """
+        targets = self.targets[self.targeted]
+        if by == 0.0:
+            return targets
+        clearance, deviation = self._clearance
+        return np.asarray(targets - np.maximum(np.min((by + clearance) / deviation) * deviation - clearance, 0.0))
+
+    def _numbers(self, factor: float, by: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what is bet on: (prompt, targeted) numbers of both sides whose mean is to be above 0, and the room.
+
+        They are v (Y - c); under other mixes of prompts v theta (1 - exp(rho - (Y - c) / theta)), whose mean is above 0
+        only if the worst mix has a level above c, whatever theta is.
+        """
+        seen, new = (self.levels(side, factor)[:, self.targeted] for side in (self.seen, self.new))
+        masses = [side.mass[:, self.targeted] for side in (self.seen, self.new)]
+        targets, low = self.lowered(by), self._low(seen)
+        gaps = [seen - targets, np.maximum(new, low) - targets, (low - targets)[None]]
+        for j in np.flatnonzero(self._mixed):
+            theta, _ = _worst_level(seen[:, j], masses[0][:, j], self.any_mix)
+            for numbers in gaps:
+                with np.errstate(over="ignore"):
+                    numbers[:, j] = -theta * np.expm1(self.any_mix - numbers[:, j] / theta)
+        room = np.maximum(masses[0].max(axis=0), masses[1].max(axis=0)) * np.maximum(-gaps[2][0], 0.0)
+        return masses[0] * gaps[0], masses[1] * gaps[1], room
+
+    def log_evidence(self, factor: float, by: float) -> np.ndarray:
         """Return (targeted,) log of the largest capital on the way through the new prompts."""
-        gaps, deviation, room = self._bets(factor, lowered)
+        seen, gaps, room = self._numbers(factor, by)
         order = np.random.default_rng(self.seed).permutation(len(gaps))
-        bets = planned_bet(deviation, room, len(gaps), self.alpha)
+        bets = planned_bet(seen.std(axis=0), room, len(gaps), self.alpha)
         # A target at or below the lowest end is met by every clipped level: there is nothing to bet on.
         return np.where(room > 0, log_capital(gaps[order], bets[None]).max(axis=0), np.inf)
 
-    def shown(self, factor: float, lowered: float) -> bool:
+    def shown(self, factor: float, by: float) -> bool:
         """Return whether every value's capital has reached 1 / alpha."""
-        return bool(np.all(self.log_evidence(factor, lowered) >= -math.log(self.alpha)))
+        return bool(np.all(self.log_evidence(factor, by) >= -math.log(self.alpha)))
 
-    def prompts_needed(self, factor: float) -> float:
-        """Return about how many new prompts would show all targets."""
-        gaps, deviation, room = self._bets(factor, 0.0)
-        needed = float(numbers_needed(gaps.mean(axis=0), deviation, room, self.alpha).max())
-        return math.ceil(needed) if math.isfinite(needed) else needed
+    def prompts_needed(self, factor: float) -> np.ndarray:
+        """Return (targeted,) about how many new prompts would show each target; infinite where its level misses it."""
+        seen, gaps, room = self._numbers(factor, 0.0)
+        return np.asarray(np.ceil(numbers_needed(gaps.mean(axis=0), seen.std(axis=0), room, self.alpha)))
 
     def clipped(self, factor: float) -> int:
         """Return how many levels of the new prompts lie below the end."""
         seen, new = (self.levels(side, factor)[:, self.targeted] for side in (self.seen, self.new))
-        return int(np.sum(new < self._low(seen)))
+        return int(np.sum((new < self._low(seen)) & (self.new.mass[:, self.targeted] > 0)))
+
+
+def _worst_level(levels: np.ndarray, mass: np.ndarray, rho: float) -> tuple[float, float]:
+    """Return theta and the level under the worst mix of prompts within rho nats.
+
+    max over theta of -theta log E exp(-m / theta) - theta rho, which every theta bounds from below.
+    """
+    spread = float(np.ptp(levels))
+    if spread == 0.0:
+        return 1.0, float(levels[0])
+    share, gaps = mass / mass.sum(), levels - levels.min()
+
+    def bound(log_theta: float) -> float:
+        theta = spread * math.exp(log_theta)
+        return float(theta * (math.log(float(share @ np.exp(-gaps / theta))) + rho))
+
+    best = minimize_scalar(bound, bounds=(-4.0, 8.0), method="bounded")
+    return spread * math.exp(best.x), float(levels.min() - best.fun)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from map_core.core.types import Form
+from map_core.data.derived_columns import Cohort, DerivedColumn
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
@@ -25,7 +26,7 @@ LEAST_PROMPTS = 8
 def can_certify(table: RewardTable, form: Form) -> bool:
     """Return whether a table holds enough prompts out, with replies to choose among."""
     enough = int(np.sum(~table.counted)) >= LEAST_PROMPTS and int(table.candidates.min()) >= 2
-    return enough and form is Form.PER_PROMPT and not any(column.mix for column in table.derived)
+    return enough and form is Form.PER_PROMPT and not _cohorts_without_prompts(table, ~table.counted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +34,21 @@ class PromptSample:
     """The levels of some prompts at any weights, in the units of the prompts that were solved on.
 
     Args:
-        at: from (value,) x to (prompt, value) levels.
-        mass: (prompt,) how much each counts, with mean 1.
+        at: from (value,) x to (prompt, value) levels: of a target of one cohort the level itself, and of a mix of
+            prompts that of its value, since the weights of a mix act with v = 1 on a prompt that is not in the table.
+        mass: (prompt, value) how much each counts, with mean 1 over prompts; 0 outside the cohort of a target.
         range: (2, value) the lowest and the highest reward of a reply.
         candidates: K.
+        cohorts: positions of the columns that are of one cohort.
+        planes: positions of the columns that are mixes of prompts: cutting planes, and no targets of their own.
     """
 
     at: Callable[[np.ndarray], np.ndarray]
     mass: np.ndarray
     range: np.ndarray
     candidates: int
+    cohorts: tuple[int, ...] = ()
+    planes: tuple[int, ...] = ()
 
 
 def table_samples(
@@ -56,7 +62,7 @@ def table_samples(
         candidates: K; as many as every new prompt has by default.
 
     Raises:
-        InputError: too few new prompts, fewer candidates than K, other values, or a mix of prompts among the columns.
+        InputError: too few new prompts, none of a cohort that has a target, fewer candidates than K, or other values.
     """
     if fresh is None:
         numbers = np.flatnonzero(~table.counted)
@@ -65,11 +71,9 @@ def table_samples(
                 "The table holds no prompts out. Give fresh replies to other prompts, such as of `verify`."
             )
         kept = replace(table.without_columns(), held_out=np.empty(0, dtype=bool)).take(numbers.tolist())
-        fresh = kept.with_columns(table.derived) if table.derived else kept
     else:
-        fresh = fresh.without_held_out()
-    if any(column.mix for column in table.derived):
-        raise InputError("A mix of prompts is that of the table's own prompts; certify the targets without it.")
+        kept = fresh.without_columns().without_held_out()
+    fresh = kept.with_columns(_without_mixes(table)) if table.derived else kept
     solved_on = table.without_held_out()
     if solved_on.values != fresh.values:
         raise InputError(f"The tables have {', '.join(table.values)} and {', '.join(fresh.values)}; expected the same.")
@@ -78,6 +82,8 @@ def table_samples(
         raise InputError(f"{len(shared)} of the new prompts were solved on, such as {shared[0][1]!r}. Give others.")
     if len(fresh.prompts) < LEAST_PROMPTS:
         raise InputError(f"There are {len(fresh.prompts)} new prompts; expected {LEAST_PROMPTS} or more.")
+    if missing := _cohorts_without_prompts(fresh, np.ones(len(fresh.prompts), dtype=bool)):
+        raise InputError(f"None of the new prompts is of {missing[0]}, which has a target. Give some of those too.")
     least = int(min(fresh.candidates.min(), solved_on.candidates.min()))
     candidates = least if candidates is None else candidates
     if not 2 <= candidates <= least:
@@ -86,25 +92,54 @@ def table_samples(
             f"{least}."
         )
     oracle, seen = solved_sample(solved_on, candidates)
-    _, new = _sample(fresh, candidates, oracle)
-    return oracle, seen, new
+    return oracle, seen, _sample(fresh, candidates, oracle, solved_on)
 
 
 def solved_sample(table: RewardTable, candidates: int) -> tuple[Oracle, PromptSample]:
     """Return the oracle of a table without held-out prompts for K candidates, and the levels of its prompts."""
-    return _sample(table, candidates, None)
+    oracle = MemoryOracle.of(subsample_candidates(table, candidates, subsets=SUBSETS), Form.PER_PROMPT)
+    return oracle, _sample(table, candidates, oracle, table)
 
 
-def _sample(table: RewardTable, candidates: int, units: Oracle | None) -> tuple[Oracle, PromptSample]:
-    part = subsample_candidates(table, candidates, subsets=SUBSETS)
-    oracle = MemoryOracle.of(part, Form.PER_PROMPT)
-    units = oracle if units is None else units
-    subsets = len(part.prompts) // len(table.prompts)
+def _without_mixes(table: RewardTable) -> list[DerivedColumn]:
+    return [replace(column, mix=()) for column in table.derived]
+
+
+def _cohorts_without_prompts(table: RewardTable, among: np.ndarray) -> list[str]:
+    """Return the cohorts of a table's columns that none of these prompts, (prompt,) bool, is of."""
+    cohorts = [column.cohort for column in table.derived if column.cohort is not None]
+    return [str(cohort) for cohort in cohorts if not np.any(_members(table, cohort)[among])]
+
+
+def _members(table: RewardTable, cohort: Cohort) -> np.ndarray:
+    return np.array([entry == cohort.entry for entry in table.labels_of(cohort.label)])
+
+
+def _sample(table: RewardTable, candidates: int, units: Oracle, solved_on: RewardTable) -> PromptSample:
+    """Return the levels of a table's prompts under a policy that was solved on another one, or on the same.
+
+    The weight of a cohort acts as lambda_G / P(G), with P(G) of the prompts solved on.
+    """
+    plain = table.without_columns().with_columns(_without_mixes(table)) if table.derived else table
+    oracle = MemoryOracle.of(subsample_candidates(plain, candidates, subsets=SUBSETS), Form.PER_PROMPT)
+    count, size = len(plain.prompts), len(plain.values)
+    weight = np.ones(count) if not plain.weights.size else plain.weights / plain.weights.mean()
+    mass, share, centre = np.ones((count, size)), np.ones(size), np.zeros(size)
+    ends = np.stack([plain.rewards.min(axis=0), plain.rewards.max(axis=0)])
+    first = size - len(plain.derived)
+    for j, (column, solved) in enumerate(zip(plain.derived, solved_on.derived, strict=True), start=first):
+        if column.cohort is not None:
+            mass[:, j] = _members(plain, column.cohort) / column.share
+            share[j], centre[j] = column.share / solved.share, column.centre
+            rewards = column.transform(plain.rewards[:, plain.index(column.value)])
+            ends[:, j] = rewards.min(), rewards.max()
 
     def levels(x: np.ndarray) -> np.ndarray:
-        own = oracle.rewards_at(oracle.by_prompt(x / units.scale * oracle.scale).levels)
-        return units.standardise(own.reshape(len(table.prompts), subsets, -1).mean(axis=1))
+        own = oracle.by_prompt(x * share / units.scale * oracle.scale).levels
+        rewards = oracle.rewards_at(own.reshape(count, -1, size).mean(axis=1))
+        inside = np.divide(rewards - centre, mass, out=np.zeros_like(rewards), where=mass > 0)
+        return np.asarray(units.standardise(centre + inside))
 
-    mass = np.ones(len(table.prompts)) if not table.weights.size else table.weights / table.weights.mean()
-    ends = units.standardise(np.stack([table.rewards.min(axis=0), table.rewards.max(axis=0)]))
-    return oracle, PromptSample(levels, mass, ends, candidates)
+    cohorts = tuple(j for j, column in enumerate(solved_on.derived, start=first) if column.cohort is not None)
+    planes = tuple(j for j, column in enumerate(solved_on.derived, start=first) if column.mix)
+    return PromptSample(levels, weight[:, None] * mass, units.standardise(ends), candidates, cohorts, planes)

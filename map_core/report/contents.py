@@ -227,7 +227,8 @@ class Report:
     @cached_property
     def certificate(self) -> Certificate | None:
         """What the table's held-out prompts show about what the palette adds; None where they are too few."""
-        return certify_held_out(self.table, self.oracle, self.assessment.targets)
+        mix = self.palette.beside.any_mix or 0.0
+        return certify_held_out(self.table, self.oracle, self.assessment.targets, any_mix=mix)
 
     @cached_property
     def people(self) -> dict[str, tuple[PeopleLevel, PeopleLevel]]:

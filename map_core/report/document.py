@@ -109,7 +109,7 @@ def _promise(report: Report) -> dict[str, Any] | None:
     header, rows = certificate_rows(found, report.units)
     return {
         "headline": certificate_headline(found),
-        "sentences": certificate_sentences(found, report.wording),
+        "sentences": certificate_sentences(found, report.wording, report.names),
         "header": header,
         "rows": [cells for _, cells in rows],
     }

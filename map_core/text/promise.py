@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,21 +30,30 @@ def certificate_headline(certificate: Certificate) -> str:
     }[certificate.outcome]
 
 
-def certificate_sentences(certificate: Certificate, wording: Wording = NUMBERS) -> list[str]:
-    """Return what stands behind the headline: how it was shown and at what strength, then what it is about."""
+def certificate_sentences(certificate: Certificate, wording: Wording = NUMBERS, names: Sequence[str] = ()) -> list[str]:
+    """Return what stands behind the headline: how it was shown and at what strength, then what it is about.
+
+    Args:
+        certificate: what was shown.
+        wording: with numbers, or in everyday words.
+        names: (value,) as they are read within a sentence, to say which target is the hardest to show; none to leave
+            that out.
+    """
     shown = f"{certificate.prompts} new prompts show, {_sure(certificate)} sure,"
     if certificate.outcome is Outcome.CERTIFIED:
         answer = [f"{shown} that every target holds.", _strength(certificate, wording)]
     elif certificate.outcome is Outcome.LOWERED:
-        lower = f"targets that are {amounts.fixed(certificate.lowered, 2)} standard deviations lower"
+        lower = f"targets that are up to {amounts.fixed(certificate.lowered, 2)} standard deviations lower"
         answer = [
             f"{shown} {wording.pick(lower, 'targets a little lower')}.",
             _strength(certificate, wording),
+            _hardest(certificate, names),
             _needed(certificate),
         ]
     else:
         lower = wording.pick("targets that are a standard deviation lower", "far lower targets")
-        answer = [f"{certificate.prompts} new prompts do not show even {lower}.", _needed(certificate)]
+        nothing = f"{certificate.prompts} new prompts do not show even {lower}."
+        answer = [nothing, _hardest(certificate, names), _needed(certificate)]
     about = [_scope(certificate, wording)]
     if certificate.nearest_instead:
         about.append("The palette itself is not possible; this is the nearest one.")
@@ -54,7 +63,7 @@ def certificate_sentences(certificate: Certificate, wording: Wording = NUMBERS) 
             f"{'One level' if one else f'{certificate.clipped} levels'} on the new prompts lay below the lowest on the "
             f"others and {'counts' if one else 'count'} as that one."
         )
-    return [" ".join(answer), " ".join(about)]
+    return [" ".join(filter(None, answer)), " ".join(about)]
 
 
 def certificate_rows(certificate: Certificate, units: Units) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -108,7 +117,16 @@ def _scope(certificate: Certificate, wording: Wording) -> str:
         else "levels, and so also about how good the base model is on other prompts"
     )
     drafts = wording.pick("candidates", "drafts")
-    return f"This is about {what}, with replies chosen among {certificate.candidates} {drafts}, on prompts like these."
+    where = "on prompts like these"
+    if certificate.any_mix:
+        nats = f"within {amounts.significant(certificate.any_mix)} nats of theirs"
+        where += f" and under other mixes of them ({wording.pick(nats, 'as far as the palette asks')})"
+    return f"This is about {what}, with replies chosen among {certificate.candidates} {drafts}, {where}."
+
+
+def _hardest(certificate: Certificate, names: Sequence[str]) -> str:
+    several = int(np.sum(~np.isnan(certificate.targets))) > 1
+    return f"The hardest to show is {names[certificate.hardest]}." if several and len(names) else ""
 
 
 def _needed(certificate: Certificate) -> str:

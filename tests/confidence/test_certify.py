@@ -52,7 +52,7 @@ def straight(prompts: int, spread: float, low: float) -> PromptSample:
             levels[0] = low
         return levels
 
-    return PromptSample(at, np.ones(prompts), np.array([[-9.0], [9.0]]), 4)
+    return PromptSample(at, np.ones((prompts, 1)), np.array([[-9.0], [9.0]]), 4)
 
 
 def test_the_walk_by_hand():

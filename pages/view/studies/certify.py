@@ -33,23 +33,23 @@ class PromiseQuery:
     Args:
         scene: the table.
         targets: (value,) in standard deviations above base, NaN for free values.
-        candidates: K of the generator.
         over_base: gains over the base model and not levels.
+        any_mix: nats; under other mixes of prompts, as far as that.
     """
 
     scene: Scene
     targets: np.ndarray
-    candidates: int
     over_base: bool
+    any_mix: float
 
 
-def draw_promise(scene: Scene, targets: np.ndarray, candidates: int) -> None:
+def draw_promise(scene: Scene, targets: np.ndarray, any_mix: float) -> None:
     """Draw the part of the page: what can be promised of the palette, or why nothing is known.
 
     Args:
-        scene: the table.
+        scene: the table, with columns of what the palette asks for beyond averages.
         targets: (value,) the palette's, in standard deviations above base, NaN for free values.
-        candidates: K that replies are chosen among.
+        any_mix: nats; the targets are to hold under other mixes of prompts, as far as that.
     """
     st.header("Can it be promised?", help=glossary.help_text("promise", "held-out"))
     table = scene.table
@@ -72,13 +72,13 @@ def draw_promise(scene: Scene, targets: np.ndarray, candidates: int) -> None:
             "depends on how good the base model is on a prompt, which takes many more prompts.",
         )
     )
-    query = PromiseQuery(scene, targets, min(candidates, int(table.candidates.min())), over_base)
+    query = PromiseQuery(scene, targets, over_base, any_mix)
 
     def work(job: Job) -> Certificate | None:
-        """Solve for so many candidates, and test on the prompts held out."""
-        return certify_held_out(table, scene.oracle, targets, query.candidates, over_base=over_base)
+        """Solve for as many candidates as the forecast is for, and test on the prompts held out."""
+        return certify_held_out(table, scene.oracle, targets, over_base=over_base, any_mix=any_mix)
 
-    key = (scene.key, targets.tobytes(), query.candidates, over_base)
+    key = (scene.key, targets.tobytes(), over_base, any_mix)
     background.poll(background.job("promise", key, work), partial(_draw, query))
 
 
@@ -136,7 +136,7 @@ def _draw(query: PromiseQuery, job: Job) -> None:
         return
     units = query.scene.units()
     st.html(markup.lead(f"{promise.certificate_headline(found)}."))
-    for sentence in promise.certificate_sentences(found, wordings.current()):
+    for sentence in promise.certificate_sentences(found, wordings.current(), query.scene.names):
         st.html(markup.note(sentence))
     st.html(markup.levels_table(*promise.certificate_rows(found, units), theme=query.scene.theme))
     stronger = found.outcome is Outcome.CERTIFIED and found.factor > 1.0
