@@ -14,7 +14,7 @@ from map_core.core.types import Form, Verdict
 from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import margin
-from map_core.feasibility.cuts import Demands, with_demands
+from map_core.feasibility.cuts import Demands, with_demands, worst_mix
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import Status, solve
 
@@ -192,6 +192,7 @@ def certified(
     new: int = 128,
     over_base: bool = False,
     strict: bool = False,
+    any_mix: float = 0.0,
     seed: int = 0,
 ) -> Certified:
     """Solve random palettes of one to three targets on drawn prompts, certify them on others, and look at all prompts.
@@ -201,7 +202,7 @@ def certified(
         tables: palettes.
         prompts: that each is solved on.
         new: that it is certified on.
-        over_base, strict: as for :func:`map_core.confidence.certify.certify`.
+        over_base, strict, any_mix: as for :func:`map_core.confidence.certify.certify`.
         seed: of all draws.
     """
     population = population or synthetic(1500)
@@ -217,10 +218,20 @@ def certified(
         if margin(oracle, targets).value < 0.02 or solution.status is not Status.CONVERGED:
             continue
         found = certify(
-            oracle, seen, others, solution.weights, targets, over_base=over_base, strict=strict, seed=len(rows)
+            oracle,
+            seen,
+            others,
+            solution.weights,
+            targets,
+            over_base=over_base,
+            strict=strict,
+            any_mix=any_mix,
+            seed=len(rows),
         )
         truth = _prompt_sample(population, everyone, oracle)[1]
-        levels = truth.at(found.weights).mean(axis=0) - (truth.at(0 * found.weights).mean(axis=0) if over_base else 0)
+        levels = truth.at(found.weights) - (truth.at(0 * found.weights) if over_base else 0)
+        even = np.full(len(everyone), 1 / len(everyone))
+        levels = np.array([worst_mix(column, even, any_mix)[1] for column in levels.T])
         gaps = (found.forecast - found.promised)[chosen]
         shown = found.outcome is not Outcome.NOTHING
         false = shown and bool(np.any((found.promised > levels + 1e-9)[chosen]))

@@ -16,14 +16,18 @@ from map_core.confidence.certify import (
     FACTORS,
     Certificate,
     Outcome,
+    _worst_level,
     certify,
+    certify_held_out,
     certify_targets,
 )
 from map_core.confidence.prompt_samples import PromptSample, table_samples
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import save
 from map_core.errors import InputError
-from map_core.oracle import Oracle
+from map_core.feasibility.cuts import worst_mix
+from map_core.interface.table import Table
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.targets import percentiles
 from map_core.text.promise import certificate_headline, certificate_rows, certificate_sentences
 from map_core.text.units import Units
@@ -135,6 +139,80 @@ def test_a_promise_is_for_the_candidates_that_are_drawn():
         table_samples(table, candidates=17)
 
 
+def test_numbers_of_another_mix_of_prompts_by_hand():
+    """Levels 0 and 1 evenly: the worst mix within 0.130812 nats is (3/2, 1/2), as v ~ exp(-m log 3), level 1/4."""
+    levels, mass = np.array([0.0, 1.0]), np.ones(2)
+    theta, worst = _worst_level(levels, mass, 0.130812)
+    assert theta == pytest.approx(1 / math.log(3), abs=1e-3)
+    assert worst == pytest.approx(0.25, abs=1e-6)
+    # What is bet on has the mean 0 at the worst level itself, and with another theta it has less.
+    for other in (theta, 0.5, 2.0):
+        mean = np.mean(-other * np.expm1(0.130812 - (levels - 0.25) / other))
+        assert mean <= 1e-6
+        assert (mean > -1e-5) == (other == theta)
+    rng = np.random.default_rng(0)
+    levels, mass = rng.normal(size=60), rng.uniform(0.2, 2.0, 60)
+    for rho in (0.01, 0.3):
+        assert _worst_level(levels, mass, rho)[1] == pytest.approx(worst_mix(levels, mass / mass.sum(), rho)[1])
+
+
+def test_a_palette_for_any_mix_of_prompts_is_promised_under_any_mix():
+    table = held_out(240)
+    opened = Table(table, MemoryOracle.of(table))
+    plain, targets, _ = opened.asked({"humor": "+0.3sd"})
+    mixed, of_mix, _ = opened.asked({"humor": "+0.3sd"}, {"any_mix": 0.05})
+    assert any(column.mix for column in mixed.rewards.derived)
+    once = certify_held_out(plain.rewards, plain.oracle, targets)
+    found = certify_held_out(mixed.rewards, mixed.oracle, of_mix, any_mix=0.05)
+    less = certify_held_out(plain.rewards, plain.oracle, targets, any_mix=0.05)
+    assert once is not None
+    assert found is not None
+    assert less is not None
+    # The mixes have no targets of their own; their weights make up for the worse mix that is promised.
+    assert np.flatnonzero(~np.isnan(found.targets)).tolist() == [table.index("humor")]
+    assert found.outcome is Outcome.CERTIFIED
+    assert found.kl > once.kl
+    assert less.forecast[table.index("humor")] < once.forecast[table.index("humor")] * less.factor / once.factor
+    said = certificate_sentences(found, Wording(numbers=False))[-1]
+    assert "under other mixes of them (as far as the palette asks)" in said
+
+
+def test_a_cohort_is_promised_for_the_weights_that_its_prompts_get():
+    table = held_out(120)
+    uneven = replace(table, held_out=np.isin(np.arange(120), np.flatnonzero(np.arange(120) % 3 == 0)[:30]))
+    opened = Table(uneven, MemoryOracle.of(uneven))
+    name = f"humor@{table.use_cases[0]}"
+    asked, _, _ = opened.asked({name: "+0.4sd"})
+    oracle, _, new = table_samples(asked.rewards)
+    place = oracle.values.index(name)
+    (column,) = asked.rewards.derived
+    weights = np.zeros(len(oracle.values))
+    weights[place] = 0.7  # lambda_G
+    levels = oracle.rewards_at(new.at(weights * oracle.scale))[:, place]
+    held = np.flatnonzero(uneven.held_out)
+    members = np.array([table.use_cases[i] == table.use_cases[0] for i in held])
+    assert members.mean() != pytest.approx(column.share)
+    for i, level in zip(held[members], levels[members], strict=True):
+        rewards = table.rewards[table.rows(int(i)), table.index("humor")]
+        odds = np.exp(0.7 / column.share * (rewards - rewards.max()))
+        assert level == pytest.approx(odds @ rewards / odds.sum())
+    assert (new.mass[:, place] > 0).tolist() == members.tolist()
+    without = replace(uneven, held_out=uneven.held_out & (np.array(table.use_cases) != table.use_cases[0]))
+    with pytest.raises(InputError, match="None of the new prompts is of"):
+        table_samples(Table(without, MemoryOracle.of(without)).asked({name: "+0.4sd"})[0].rewards)
+
+
+def test_what_is_certain_is_not_lowered_for_what_is_not():
+    """Of two targets the one with little spread stays whole where the other is lowered."""
+    _, found = certificate(held_out(), [0.05, np.nan, 1.0, np.nan], over_base=True)
+    assert found.outcome is Outcome.LOWERED
+    lowered = (found.targets - found.promised)[[0, 2]]
+    assert lowered.max() == pytest.approx(found.lowered)
+    assert lowered.min() < found.lowered
+    assert (lowered >= 0).all()
+    assert "The hardest to show is" in " ".join(certificate_sentences(found, names=list("abcd")))
+
+
 def test_certified_implies_held():
     """Palettes on tables drawn from a population: at most 5% of what is promised is false of all prompts."""
     found = certified(tables=60, prompts=96, new=96, over_base=True, seed=1)
@@ -182,6 +260,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert found["candidates"] == 16
     assert main(["certify", str(path), "--target", "humor=+0.3sd"]) == 0
     assert "chosen among 16 candidates" in capsys.readouterr().out
+    assert main(["certify", str(path), "--target", "humor=+0.2sd", "--any-mix", "0.02", "--over-base"]) == 0
+    assert "other mixes of them (within 0.02 nats of theirs)" in capsys.readouterr().out
     assert main(["certify", str(path), "--target", "humor=99"]) == 0
     assert "this is the nearest one" in capsys.readouterr().out
     # Fresh replies of a file: other prompts, with a column of their own numbers.

@@ -31,8 +31,6 @@ WHERE: KeyFamily[Cohort | None] = KeyFamily("protect_where_{}", None)
 TAILS: Key[list[str]] = Key("protect_tails", [])
 NO_LOSER: Key[str | bool | None] = Key("protect_no_loser", None)
 MIX: Key[float] = Key("protect_mix", 0.0)
-#: Whether the form of a further sentence is open.
-ADDING: Key[bool] = Key("protect_add", False)
 
 #: In place of a threshold: the level over the prompts of a use case, and no share.
 AVERAGE = "average"
@@ -60,7 +58,9 @@ def draw_protections(live: LiveAnswer) -> None:
                 st.text(protection_faders.sentence(scene, one, place))
                 with st.container(horizontal=True, vertical_alignment="center"):
                     _draw_change(live, one, number, place)
-        box = st.popover("Add", icon=":material/add:", key=ADDING.name, on_change="rerun")
+        with st.container(key="protect_add"):
+            # Another one, and so closed, once a sentence was added.
+            box = st.popover("Add", icon=":material/add:", key=f"protect_add_{len(asked)}", on_change="rerun")
         if box.open:
             with box:
                 _draw_form(live, NEW, None, 95.0)
@@ -199,8 +199,6 @@ def _take(part: str, replaced: str | None) -> None:
     columns = {name: old for name, old in palette.columns.items() if name not in (replaced, parts.name)}
     what = protections.sentence(parts, number, scene.names[scene.table.index(value)])
     palette_state.apply(replace(palette, columns={**columns, parts.name: level}), what)
-    if part == NEW:
-        ADDING.set(False)
 
 
 def _remove(name: str, sentence: str) -> None:
