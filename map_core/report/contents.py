@@ -38,9 +38,8 @@ from map_core.report.sample_replies import SampleReply, draw_samples
 from map_core.scoring.validation import Label
 from map_core.solver.newton import Solution, Status, solve
 from map_core.studies.delivery import DeliveryStudy, fingerprint
-from map_core.text.protections import with_column_names
+from map_core.text.protections import NOTHING_BEYOND, BeyondAverages, beyond_averages, with_column_names
 from map_core.text.units import Units
-from map_core.text.verdict import NOTHING_BEYOND, BeyondAverages, beyond_averages
 from map_core.text.wording import NUMBERS, Wording
 
 #: Nats of the frontier's contours, as far as re-weighting can spend them.

@@ -5,7 +5,8 @@ Constraint: names as people read them within a sentence go in, text comes out; l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from map_core.core import amounts
 from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn
@@ -179,3 +180,39 @@ def group_names(aim: Aim, names: Sequence[str]) -> dict[int, str]:
         for j in asked.members
         if len(asked.members) > 1
     }
+
+
+@dataclass(frozen=True)
+class BeyondAverages:
+    """What columns behind the values of a table are, for its words.
+
+    Args:
+        shares: positions whose levels are replies of 100 and no percentiles.
+        single: positions of the values and of the columns that are a target of their own.
+        groups: the name of the whole target, by positions of its columns where it has several.
+        asked: how many targets people set; one in every use case is one.
+    """
+
+    shares: frozenset[int] = frozenset()
+    single: frozenset[int] = frozenset()
+    groups: Mapping[int, str] = field(default_factory=dict)
+    asked: int | None = None
+
+
+#: Of a palette that asks for nothing but levels of values.
+NOTHING_BEYOND = BeyondAverages()
+
+
+def beyond_averages(aim: Aim, palette: Palette, names: Sequence[str]) -> BeyondAverages:
+    """Return what the columns behind a table's values are, for its words.
+
+    Args:
+        aim: the table with its columns.
+        palette: that they are of.
+        names: of values and columns.
+    """
+    of_kind = {column.name for column in aim.table.derived if column.kind is ColumnKind.SHARE}
+    shares = frozenset(j for j, name in enumerate(aim.table.values) if name in of_kind)
+    alone = (asked.members[0] for asked in aim.asked if len(asked.members) == 1)
+    groups = group_names(aim, names)
+    return BeyondAverages(shares, frozenset((*range(aim.plain), *alone)), groups, aim.count(palette))

@@ -7,8 +7,8 @@ text and numbers out; nothing is solved here, and nothing is said that was not c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -18,17 +18,12 @@ from map_core.analysis.sensitivity import LocalSensitivity
 from map_core.confidence import sandwich
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
-from map_core.data.derived_columns import ColumnKind
 from map_core.feasibility import Assessment
-from map_core.feasibility.aim import Aim
-from map_core.feasibility.limits import Limits
-from map_core.feasibility.repairs import Repair, Repairs
 from map_core.oracle import Oracle
-from map_core.palettes.palette import Palette
 from map_core.solver.newton import Solution
 from map_core.text import sentences
-from map_core.text.protections import group_names
-from map_core.text.wording import NUMBERS, Wording, effort
+from map_core.text.protections import NOTHING_BEYOND, BeyondAverages
+from map_core.text.wording import NUMBERS, Percentile, Wording, effort, whole_percentile
 
 #: The step that price tags speak of, in standard deviations.
 PRICE_STEP = 0.1
@@ -39,9 +34,6 @@ CHEAP, EXPENSIVE = 0.05, 0.15
 NOTICED = 1.0
 #: Probability that an error bar is to hold the truth.
 SURE = 0.9
-
-#: A standardised level of a value, by its position, as a percentile.
-Percentile = Callable[[int, float], float]
 
 
 class Grade(StrEnum):
@@ -103,14 +95,6 @@ class Fall:
 
 
 @dataclass(frozen=True)
-class RepairText:
-    """A repair as a button says it."""
-
-    label: str
-    meaning: str
-
-
-@dataclass(frozen=True)
 class VerdictText:
     """Everything that is shown of a palette, in words.
 
@@ -142,42 +126,6 @@ class VerdictText:
     slack: str
     tags: tuple[PriceTag, ...]
     falls: tuple[Fall, ...] = ()
-
-
-@dataclass(frozen=True)
-class BeyondAverages:
-    """What columns behind the values of a table are, for its words.
-
-    Args:
-        shares: positions whose levels are replies of 100 and no percentiles.
-        single: positions of the values and of the columns that are a target of their own.
-        groups: the name of the whole target, by positions of its columns where it has several.
-        asked: how many targets people set; one in every use case is one.
-    """
-
-    shares: frozenset[int] = frozenset()
-    single: frozenset[int] = frozenset()
-    groups: Mapping[int, str] = field(default_factory=dict)
-    asked: int | None = None
-
-
-#: Of a palette that asks for nothing but levels of values.
-NOTHING_BEYOND = BeyondAverages()
-
-
-def beyond_averages(aim: Aim, palette: Palette, names: Sequence[str]) -> BeyondAverages:
-    """Return what the columns behind a table's values are, for its words.
-
-    Args:
-        aim: the table with its columns.
-        palette: that they are of.
-        names: of values and columns.
-    """
-    of_kind = {column.name for column in aim.table.derived if column.kind is ColumnKind.SHARE}
-    shares = frozenset(j for j, name in enumerate(aim.table.values) if name in of_kind)
-    alone = (asked.members[0] for asked in aim.asked if len(asked.members) == 1)
-    groups = group_names(aim, names)
-    return BeyondAverages(shares, frozenset((*range(aim.plain), *alone)), groups, aim.count(palette))
 
 
 def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
@@ -371,7 +319,7 @@ def price_tags(
         ends = [percentile(int(j), now), percentile(int(j), now + PRICE_STEP)]
         if now + PRICE_STEP > top:
             continue
-        ends[1] = min(ends[1], _whole(percentile(int(j), top))) if highest is not None else ends[1]
+        ends[1] = min(ends[1], whole_percentile(percentile(int(j), top))) if highest is not None else ends[1]
         step = np.zeros(len(prices.price))
         step[j] = PRICE_STEP
         after = solution.kl + max(prices.extra_nats(step), 0.0)
@@ -402,98 +350,6 @@ def price_tags(
     return tuple(tags)
 
 
-def repaired_percentiles(way: Repair, percentile: Percentile, most: Limits | None = None) -> dict[int, float]:
-    """Return the whole percentiles that a repair sets, by value: rounded down, so that they can be had.
-
-    Args:
-        way: the repair.
-        percentile: from a value's standardised level to its percentile.
-        most: the most of each value beside the others, where it is known; what lowering one target alone gives.
-    """
-    places = {j: _whole(percentile(j, float(way.targets[j]))) for j in way.values}
-    if most is not None and len(way.values) == 1:
-        (j,) = way.values
-        if np.isfinite(most.reliable[j]):
-            places[j] = min(places[j], _whole(percentile(j, float(most.reliable[j]))))
-    return places
-
-
-def repair_texts(
-    repairs: Repairs,
-    assessment: Assessment,
-    names: Sequence[str],
-    percentile: Percentile,
-    most: Limits | None = None,
-    wording: Wording = NUMBERS,
-    beyond: BeyondAverages = NOTHING_BEYOND,
-) -> tuple[RepairText, ...]:
-    """Return the texts of the repairs' buttons, in the same order; they say what :func:`repaired_percentiles` sets."""
-    texts = []
-    for number, way in enumerate(repairs.ways, start=1):
-        steps: dict[str, list[tuple[int, float]]] = {}
-        for j, place in repaired_percentiles(way, percentile, most).items():
-            steps.setdefault(beyond.groups.get(j, names[j]), []).append((j, place))
-        said = [
-            f"{name if len(moved) > 1 else names[moved[0][0]]} {_step(assessment, moved, percentile, wording, beyond)}"
-            for name, moved in steps.items()
-        ]
-        evenly = number == len(repairs.ways) and len(way.values) > 1
-        first = names[way.values[0]]
-        label = "Share the change evenly" if evenly else f"Lower {first}"
-        label += "" if evenly or len(way.values) == 1 else " above all"
-        texts.append(RepairText(label, ", ".join(said)))
-    return tuple(texts)
-
-
-def _step(
-    assessment: Assessment,
-    moved: Sequence[tuple[int, float]],
-    percentile: Percentile,
-    wording: Wording,
-    beyond: BeyondAverages,
-) -> str:
-    """Word from where to where a target is lowered; of several columns from the lowest to the highest place."""
-    share = moved[0][0] in beyond.shares
-    before = max(percentile(j, float(assessment.targets[j])) for j, _ in moved)
-    low, high = min(place for _, place in moved), max(place for _, place in moved)
-    if low == high:
-        return _from_to(before, high, wording, share)
-    to = wording.level(low, share=share).removesuffix(" of 100")
-    return f"{wording.target(before, share)} → {to} to {wording.level(high, share=share)}"
-
-
-def conflict_sentence(
-    repairs: Repairs,
-    assessment: Assessment,
-    names: Sequence[str],
-    percentile: Percentile,
-    most: Limits | None = None,
-    wording: Wording = NUMBERS,
-    beyond: BeyondAverages = NOTHING_BEYOND,
-) -> str:
-    """Word which targets conflict, by name, and the most that each can reach beside the others; "" where none do."""
-    conflict = repairs.conflict
-    if conflict is None:
-        return ""
-    members = sentences.capitalised(sentences.listed(sentences.grouped(list(conflict.members), names, beyond.groups)))
-    tops = {}
-    for j in conflict.members:
-        if most is not None and np.isfinite(most.possible[j]):
-            reliable, possible = (percentile(j, float(level[j])) for level in (most.reliable, most.possible))
-            tops[names[j]] = sentences.limit(reliable, possible, wording, j in beyond.shares)
-    if len(conflict.members) == 1:
-        return f"{members} alone is too high" + "".join(f": at most {top}." for top in tops.values()) + "." * (not tops)
-    beside = "; ".join(f"{name} at most {top}" for name, top in tops.items())
-    beside = f" With the others as they are: {beside}." if tops else ""
-    return f"{members} are not possible together at these levels.{beside}"
-
-
-def _from_to(before: float, after: float, wording: Wording, share: bool = False) -> str:
-    """Word a target before and after: with all its digits where the two would read alike."""
-    asked, given = wording.target(before, share), wording.level(after, share=share)
-    return f"{wording.place(before, share) if asked == given else asked} → {given}"
-
-
 def shown_percentile(percentile: float, nearest: bool) -> float:
     """Return the percentile that is worded for a level: of the nearest palette the one that its button sets.
 
@@ -501,12 +357,7 @@ def shown_percentile(percentile: float, nearest: bool) -> float:
         percentile: of the level.
         nearest: the level is one of the nearest palette, because the targets are not possible together.
     """
-    return _whole(percentile) if nearest else percentile
-
-
-def _whole(percentile: float) -> float:
-    """Return the whole percentile below, or this one where only rounding is between."""
-    return float(np.floor(percentile + 1e-6))
+    return whole_percentile(percentile) if nearest else percentile
 
 
 def form_sentence(oracle: Oracle, wording: Wording = NUMBERS) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,9 @@ GAPS = ((0.1, "just"), (0.4, "well"), (math.inf, "far"))
 SAME_NATS = 5e-3
 #: Levels and budgets as they are worded with numbers.
 _LEVEL, _BUDGET = re.compile(r"\bp(\d{1,3}(?:\.\d+)?)\b"), re.compile(r"\bat (\d+(?:\.\d+)?) nats\b")
+
+#: A standardised level of a value, by its position, as a percentile.
+Percentile = Callable[[int, float], float]
 
 
 @dataclass(frozen=True)
@@ -204,3 +208,8 @@ def effort(kl: float) -> str:
     if kl < amounts.FREE_NATS:
         return "no"
     return next((word for most, word in EFFORTS if kl <= most), "unknown")
+
+
+def whole_percentile(percentile: float) -> float:
+    """Return the whole percentile below, or this one where only rounding is between."""
+    return float(math.floor(percentile + 1e-6))

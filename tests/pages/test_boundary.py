@@ -24,7 +24,7 @@ from map_core.feasibility.repairs import repairs
 from map_core.oracle import MemoryOracle
 from map_core.palettes import palette as palettes
 from map_core.palettes.palette import ALL, Palette, Target
-from map_core.text import verdict as verdict_text
+from map_core.text.repairs import conflict_sentence, repair_texts
 from pages.view.palette import example, faders, verdict
 from pages.view.palette.drag_session import DragSession
 from pages.view.session import live_answer
@@ -118,9 +118,9 @@ def shown(scene: Scene, palette: Palette) -> live_answer.LiveAnswer:
     check([faders.fader_data(seen), verdict.verdict_data(seen), example.example_data(seen, 0)])
     locked = np.zeros(len(scene.names), dtype=bool)
     mended = repairs(AttainableLevels(scene.oracle), seen.assessment, locked)
-    ways = verdict_text.repair_texts(mended, seen.assessment, scene.names, scene.percentile)
+    ways = repair_texts(mended, seen.assessment, scene.names, scene.percentile)
     check([(way.label, way.meaning) for way in ways])
-    check(verdict_text.conflict_sentence(mended, seen.assessment, scene.names, scene.percentile))
+    check(conflict_sentence(mended, seen.assessment, scene.names, scene.percentile))
     return seen
 
 

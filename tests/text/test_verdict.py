@@ -16,6 +16,7 @@ from map_core.feasibility.limits import limits
 from map_core.feasibility.repairs import repairs
 from map_core.oracle import MemoryOracle
 from map_core.text import verdict
+from map_core.text.repairs import conflict_sentence, repair_texts, repaired_percentiles
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=24, candidates=32, seed=3)
@@ -140,7 +141,7 @@ def test_ways_out_say_who_gives_way_and_by_how_much():
     targets = np.array([0.9, 0.9, math.nan, math.nan])
     assessment = assess(ORACLE, targets)
     mended = repairs(AttainableLevels(ORACLE), assessment, np.zeros(4, dtype=bool))
-    texts = verdict.repair_texts(mended, assessment, VALUES, percentile)
+    texts = repair_texts(mended, assessment, VALUES, percentile)
     assert len(texts) == len(mended.ways)
     assert texts[-1].label == "Share the change evenly"
     for way, words_of_it in zip(mended.ways[:-1], texts[:-1], strict=True):
@@ -148,7 +149,7 @@ def test_ways_out_say_who_gives_way_and_by_how_much():
     first = mended.ways[0]
     j = first.values[0]
     assert f"{VALUES[j]} p59 → p{50 + 10 * first.targets[j]:.0f}" in texts[0].meaning
-    why = verdict.conflict_sentence(mended, assessment, VALUES, percentile)
+    why = conflict_sentence(mended, assessment, VALUES, percentile)
     assert "helpfulness" in why.lower()
     assert "harmlessness" in why
 
@@ -157,7 +158,7 @@ def test_ways_out_say_who_gives_way_and_by_how_much():
 def test_what_the_nearest_palette_gives_is_what_its_button_sets(first: float):
     assessment, text = worded([first, 0.9, math.nan, math.nan])
     mended = repairs(AttainableLevels(ORACLE), assessment, np.zeros(4, dtype=bool))
-    places = verdict.repaired_percentiles(mended.ways[-1], percentile)
+    places = repaired_percentiles(mended.ways[-1], percentile)
     assert places
     for line in text.lines:
         if line.value in places:
@@ -169,16 +170,14 @@ def test_a_button_and_the_sentence_say_the_same_two_numbers():
     found = assess(ORACLE, targets)
     mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
     most = limits(ORACLE, targets)
-    why = verdict.conflict_sentence(mended, found, VALUES, percentile, most)
-    for way, button in zip(
-        mended.ways[:-1], verdict.repair_texts(mended, found, VALUES, percentile, most), strict=False
-    ):
+    why = conflict_sentence(mended, found, VALUES, percentile, most)
+    for way, button in zip(mended.ways[:-1], repair_texts(mended, found, VALUES, percentile, most), strict=False):
         (j,) = way.values
         reliable, possible = (math.floor(50 + 10 * level[j]) for level in (most.reliable, most.possible))
         assert button.meaning == f"{VALUES[j]} p59 → p{reliable}"
         assert f"{VALUES[j]} at most p{reliable} (reliable), p{possible} (possible)" in why
         # The button sets what it says, and that is reachable.
-        (place,) = verdict.repaired_percentiles(way, percentile, most).values()
+        (place,) = repaired_percentiles(way, percentile, most).values()
         taken = targets.copy()
         taken[j] = (place - 50) / 10
         assert assess(ORACLE, taken).verdict is Verdict.REACHABLE

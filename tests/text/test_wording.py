@@ -14,6 +14,7 @@ from map_core.feasibility.repairs import repairs
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.text import changes, sentences, verdict
+from map_core.text import repairs as repairs_text
 from map_core.text.units import Units
 from map_core.text.wording import NUMBERS, PLAIN, effort
 from tests.tables import VALUES, make_table
@@ -69,8 +70,8 @@ def everything(wording, targets: list[float]) -> str:
     most = limits(ORACLE, found.targets)
     told = verdict.verdict_text(found, ORACLE, None, None, VALUES, UNITS.percentile, wording=wording)
     mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
-    why = verdict.conflict_sentence(mended, found, VALUES, UNITS.percentile, most, wording)
-    ways = verdict.repair_texts(mended, found, VALUES, UNITS.percentile, most, wording)
+    why = repairs_text.conflict_sentence(mended, found, VALUES, UNITS.percentile, most, wording)
+    ways = repairs_text.repair_texts(mended, found, VALUES, UNITS.percentile, most, wording)
     return " ".join([told.sentence, why, *(f"{way.label} {way.meaning}" for way in ways)])
 
 
@@ -86,9 +87,9 @@ def test_what_is_not_possible_has_the_same_places_in_both_wordings():
 
 
 def test_a_repair_smaller_than_a_place_keeps_the_digits_that_tell():
-    assert verdict._from_to(80.4, 80.0, PLAIN) == "80.4 → 80"
-    assert verdict._from_to(81.0, 80.0, PLAIN) == "81 → 80"
-    assert verdict._from_to(80.4, 80.0, NUMBERS) == "p80.4 → p80"
+    assert repairs_text._from_to(80.4, 80.0, PLAIN) == "80.4 → 80"
+    assert repairs_text._from_to(81.0, 80.0, PLAIN) == "81 → 80"
+    assert repairs_text._from_to(80.4, 80.0, NUMBERS) == "p80.4 → p80"
 
 
 def test_what_was_kept_with_numbers_is_worded_for_its_reader():

@@ -10,7 +10,7 @@ import numpy as np
 from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.feasibility.repairs import Repairs
-from map_core.text import sentences, verdict
+from map_core.text import repairs, sentences, verdict
 from pages.view.palette import faders, protection_faders
 from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import LiveAnswer
@@ -104,14 +104,14 @@ def _background_data(live: LiveAnswer) -> dict[str, Any]:
     if not faders.is_rested():
         return PENDING | {"again": POLL_MILLISECONDS if faders.is_settled() else 0}
     why, sure = "", ""
-    ways: tuple[verdict.RepairText, ...] = ()
+    ways: tuple[repairs.RepairText, ...] = ()
     repaired, waiting_ways = _job_state(live_answer.repairs_job(live))
     most, waiting_most = faders.MOST.get()
     waiting_ways |= repaired is not None and waiting_most
     if isinstance(repaired, Repairs) and not waiting_most:
         told = (repaired, live.assessment, scene.names, scene.percentile, most, live.wording)
         beyond = live_answer.beyond_averages(scene, live.palette)
-        ways, why = verdict.repair_texts(*told, beyond), verdict.conflict_sentence(*told, beyond)
+        ways, why = repairs.repair_texts(*told, beyond), repairs.conflict_sentence(*told, beyond)
         REPAIRS.set((live.assessment.targets, repaired))
     elif waiting_ways:
         why = "Looking for what would work."
@@ -164,7 +164,7 @@ def _on_pressed() -> None:
         if palette_state.standardised(scene, palette).tobytes() != targets.tobytes():
             return
         way = repaired.ways[number]
-        for j, place in verdict.repaired_percentiles(way, scene.percentile, faders.MOST.get()[0]).items():
+        for j, place in repairs.repaired_percentiles(way, scene.percentile, faders.MOST.get()[0]).items():
             palette = protection_faders.with_place(scene, palette, j, place)
         names = sentences.listed([scene.names[j] for j in way.values])
         palette_state.apply_with_undo(palette, f"{sentences.capitalised(names)} lowered.")

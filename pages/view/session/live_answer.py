@@ -25,8 +25,9 @@ from map_core.feasibility.limits import Limits, limits
 from map_core.feasibility.ranges import SmoothedRanges, smoothed_ranges
 from map_core.feasibility.repairs import Repairs, repairs
 from map_core.palettes.palette import Palette
-from map_core.text import sentences, verdict
-from map_core.text.verdict import NOTHING_BEYOND, BeyondAverages, VerdictText
+from map_core.text import protections, sentences, verdict
+from map_core.text.protections import NOTHING_BEYOND, BeyondAverages
+from map_core.text.verdict import VerdictText
 from map_core.text.wording import NUMBERS, Wording
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
@@ -158,7 +159,7 @@ def beyond_averages(scene: Scene, palette: Palette) -> BeyondAverages:
     """Return what the columns behind the table's values are, for its words."""
     if (aim := scene.aim) is None:
         return NOTHING_BEYOND
-    return verdict.beyond_averages(aim, palette, scene.names)
+    return protections.beyond_averages(aim, palette, scene.names)
 
 
 def _have_same_columns(before: Scene, scene: Scene) -> bool:
