@@ -23,6 +23,7 @@ from map_core.palettes.column_names import EVERY, ColumnName, parse_name
 from map_core.palettes.palette import Palette, locked, standardised
 from map_core.palettes.target_columns import (
     cohorts_of,
+    column_level,
     of_each_cohort,
     with_cohort_floors,
     with_target_columns,
@@ -90,17 +91,12 @@ class Aim:
         for asked in self.asked:
             written = palette.columns.get(asked.name)
             if written is not None and written != self.made_for.get(asked.name):
-                for j in asked.members:
-                    levels[j - self.plain] = self._level(asked.parts, j, written)
+                for place in (j - self.plain for j in asked.members):
+                    column = self.table.derived[place]
+                    levels[place] = column_level(column, asked.parts, written, self.table, self.oracle)
         base, scale = self.oracle.base[self.plain :], self.oracle.scale[self.plain :]
         targets[self.plain :] = (levels - base) / scale
         return targets
-
-    def _level(self, parts: ColumnName, j: int, written: float | str) -> float:
-        if parts.kind is ColumnKind.SHARE:
-            share = float(written)
-            return 1.0 - share if parts.below else share
-        return parse_level(parts.name, written, self.table, self.table.index(parts.value), self.oracle)
 
     def count(self, palette: Palette) -> int:
         """Return how many targets people set: of values, of shares and cohorts, and what is asked for beside them."""

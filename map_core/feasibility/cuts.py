@@ -6,7 +6,7 @@
 
 Each round solves with the columns so far and adds those that are violated most. Each cut is a consequence of what was
 asked, so a certificate against the cuts is one against the palette. Constraint: tail and mix are convex; a worst mean
-is not, its t is searched, and the least cost is that of the t that were tried.
+is not, its t is searched, and the least cost is that of the t that were tried; none is left out before *not possible*.
 
 Source: Dentcheva and Ruszczynski, "Optimization with stochastic dominance constraints", 2003; Rudolf and Ruszczynski,
 2008; Rockafellar and Uryasev, 2000; Hu and Hong, 2013. See docs/beyond_averages.md.
@@ -26,7 +26,7 @@ from map_core.data.derived_columns import ColumnKind, DerivedColumn
 from map_core.data.distribution import reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.feasibility.margin import AttainableLevels
+from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels
 from map_core.feasibility.nearest import nearest
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.oracle.ragged import Groups
@@ -143,42 +143,79 @@ class _Cutting:
         return False
 
     def search_threshold(self, number: int) -> None:
-        """Choose the threshold of one worst mean at which the palette costs least, beside those of the others."""
+        """Choose the threshold of one worst mean at which the palette costs least, beside those of the others.
+
+        Where none that is tried first is attainable, every other one is ruled out or found.
+        """
         worst = self._demands.worst[number]
         others = [column for other, column in self._thresholds.items() if other != number]
         rewards = self._plain.rewards[:, self._plain.index(worst.value)]
         above = np.unique(rewards[rewards >= worst.level])
         # With a share of 1 the worst mean is the mean, and any threshold above all rewards says so.
         starts = np.unique(np.quantile(above, np.linspace(0.0, 1.0, STARTS))) if len(above) else [worst.level]
-        best, least = self._capped(worst, float(starts[-1])), math.inf
-        for start in map(float, starts):
-            threshold = start
-            for _ in range(MAX_STEPS):
-                column = self._capped(worst, threshold)
-                self._use([*others, column])
-                solution = solve(self.oracle, self.oracle.standardise(self.levels))
-                self.rounds += 1
-                if solution.status is not Status.CONVERGED:
-                    break
-                if solution.kl < least:
-                    best, least = column, solution.kl
-                # The quantile of what was found is the threshold at which its worst mean is measured.
-                masses = reply_probabilities(self.table, self.oracle, solution.weights)
-                following = max(_quantile(rewards, masses, worst.share), worst.level)
-                if following == threshold:
-                    break
-                threshold = following
+        best, least = min((self._descend(worst, others, float(t)) for t in starts), key=lambda found: found[1])
+        if math.isinf(least):
+            threshold = self._attainable_threshold(worst, others, above)
+            if threshold is None:
+                best = max(
+                    (self._capped(worst, float(t)) for t in starts), key=lambda column: self._edge(others, column)
+                )
+            else:
+                best, _ = self._descend(worst, others, threshold)
         self._thresholds[number] = best
         self.rounds = 0
 
+    def _descend(self, worst: WorstMean, others: list[DerivedColumn], threshold: float) -> tuple[DerivedColumn, float]:
+        """Return the cheapest column of a worst mean from a threshold on, and its nats; infinite if it is no start."""
+        rewards = self._plain.rewards[:, self._plain.index(worst.value)]
+        best, least = self._capped(worst, threshold), math.inf
+        for _ in range(MAX_STEPS):
+            column = self._capped(worst, threshold)
+            self._use([*others, column])
+            solution = solve(self.oracle, self.oracle.standardise(self.levels))
+            if solution.status is not Status.CONVERGED:
+                break
+            if solution.kl < least:
+                best, least = column, solution.kl
+            # The quantile of what was found is the threshold at which its worst mean is measured.
+            masses = reply_probabilities(self.table, self.oracle, solution.weights)
+            following = max(_quantile(rewards, masses, worst.share), worst.level)
+            if following == threshold:
+                break
+            threshold = following
+        return best, least
+
+    def _attainable_threshold(self, worst: WorstMean, others: list[DerivedColumn], above: np.ndarray) -> float | None:
+        """Return a threshold of these, (threshold,) ascending, at which the palette is attainable; None for none.
+
+        Branch and bound: between t and u the column asks for no less than the mean of min(r, u) at the floor of t.
+        """
+        spans = [(0, len(above))] if len(above) else []
+        while spans:
+            first, end = spans.pop()
+            lowest, middle, highest = float(above[first]), (first + end) // 2, float(above[end - 1])
+            if (
+                self._edge(others, replace(self._capped(worst, highest), centre=_floor(worst, lowest)))
+                < -MARGIN_TOLERANCE
+            ):
+                continue
+            if self._edge(others, self._capped(worst, float(above[middle]))) >= -MARGIN_TOLERANCE:
+                return float(above[middle])
+            spans += [span for span in ((first, middle), (middle + 1, end)) if span[0] < span[1]]
+        return None
+
+    def _edge(self, others: list[DerivedColumn], column: DerivedColumn) -> float:
+        """Return the margin of the palette with these columns."""
+        self._use([*others, column])
+        return AttainableLevels(self.oracle).margin(self.oracle.standardise(self.levels)).value
+
     def _capped(self, worst: WorstMean, threshold: float) -> DerivedColumn:
-        name = f"min({worst.value},{threshold!r})"
         return DerivedColumn(
-            f"{name} of the worst {worst.share:g}",
+            f"min({worst.value},{threshold!r}) of the worst {worst.share:g} at {worst.level!r}",
             worst.value,
             ColumnKind.CAPPED,
             threshold,
-            centre=threshold - worst.share * (threshold - worst.level),
+            centre=_floor(worst, threshold),
         )
 
     def _use(self, columns: Sequence[DerivedColumn]) -> None:
@@ -197,7 +234,9 @@ class _Cutting:
             start[: min(len(start), len(self._solution.weights))] = self._solution.weights[: len(start)]
         solution = solve(self.oracle, targets, start=start)
         self.rounds += 1
-        self._own = solution.status is Status.CONVERGED
+        # A constant column is no part of a solve: its target is met, or out of reach whatever the weights.
+        met = not np.any(self.oracle.constant & (targets > 0))
+        self._own = met and solution.status is Status.CONVERGED
         if not self._own:
             attainable = AttainableLevels(self.oracle)
             locked = np.array([False] * len(self._asked) + [not column.mix for column in self.columns])
@@ -210,7 +249,7 @@ class _Cutting:
 
     def _drop_slack(self, solution: Solution) -> None:
         """Leave out cuts that have no weight in a solution of the palette itself: it is the same without them."""
-        if solution.status is Status.CONVERGED and self._own:
+        if self._own:
             weights = solution.weights[len(self._asked) :]
             kept = [column for column, weight in zip(self.columns, weights, strict=True) if weight > 0]
             self.table, self.oracle, self.levels = self._plain, self._plain_oracle, self._asked
@@ -232,7 +271,7 @@ class _Cutting:
         if excess <= TOLERANCE * self._scale[j]:
             return None
         floor = float(base @ np.minimum(rewards, threshold))
-        return DerivedColumn(f"min({value},{threshold!r})", value, ColumnKind.CAPPED, threshold, centre=floor)
+        return DerivedColumn(f"tail of {value} at {threshold!r}", value, ColumnKind.CAPPED, threshold, centre=floor)
 
     def _mix_cuts(self, solution: Solution) -> list[DerivedColumn]:
         """Return a column for each target that the worst mix of prompts misses, of the levels that were reached."""
@@ -342,6 +381,11 @@ def worst_mix(levels: np.ndarray, masses: np.ndarray, rho: float) -> tuple[np.nd
             high += 3.0
         mix[counted] = tilted(high if surplus(high) < 0 else brentq(surplus, -40.0, high, xtol=1e-13))
     return mix, float(masses @ (mix * levels))
+
+
+def _floor(worst: WorstMean, threshold: float) -> float:
+    """Return the floor under the mean of min(r, t) at which the worst mean reaches its level: t - a (t - c)."""
+    return threshold - worst.share * (threshold - worst.level)
 
 
 def _quantile(rewards: np.ndarray, masses: np.ndarray, share: float) -> float:

@@ -120,15 +120,29 @@ def _column(parts: ColumnName, level: Any, table: RewardTable, oracle: Oracle) -
     threshold = parse_level(parts.value, parts.threshold, table, j, oracle) if parts.threshold else 0.0
     cohort = None if parts.cohort is None else checked_cohort(parts.cohort, table)
     column = DerivedColumn(parts.name, parts.value, parts.kind, threshold, cohort)
-    base = _base(column, table, oracle.form)
-    if parts.kind is ColumnKind.SHARE:
-        return replace(column, centre=_share(parts, level, base))
-    text = level.strip() if isinstance(level, str) else level
-    if isinstance(text, str) and text.lower().endswith("sd"):
-        # Above the cohort's own base level, in the value's deviations.
-        above = parse_level(parts.name, text, table, j, oracle) - float(oracle.base[j])
-        return replace(column, centre=base + above)
-    return replace(column, centre=parse_level(parts.name, level, table, j, oracle))
+    return replace(column, centre=column_level(column, parts, level, table, oracle))
+
+
+def column_level(column: DerivedColumn, parts: ColumnName, level: Any, table: RewardTable, oracle: Oracle) -> float:
+    """Return the level or the share of a column, from how it is written.
+
+    Args:
+        column: of the table.
+        parts: of the name that the level was written for.
+        level: as written; ``+0.2sd`` is above the base level of the column's own cohort, in the value's deviations.
+        table: the replies.
+        oracle: of the table.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    j = oracle.values.index(column.value)
+    from_base = isinstance(level, str) and level.strip().lower().endswith("sd")
+    base = _base(column, table, oracle.form) if from_base else 0.0
+    if column.kind is ColumnKind.SHARE:
+        return _share(parts, level, base)
+    found = parse_level(parts.name, level, table, j, oracle)
+    return base + found - float(oracle.base[j]) if from_base else found
 
 
 def checked_cohort(cohort: Cohort, table: RewardTable) -> Cohort:
@@ -178,7 +192,8 @@ def _share(parts: ColumnName, level: Any, base: float) -> float:
         if isinstance(text, bool) or text is None:
             raise TypeError("not a number")
         if isinstance(text, str) and text.lower() in ("+0sd", "-0sd"):
-            share = 1.0 - base if parts.below else base
+            kept = min(max(base, 0.0), 1.0)  # a mean of 0 and 1, up to the rounding of its sum
+            share = 1.0 - kept if parts.below else kept
         elif isinstance(text, str) and text.endswith("%"):
             share = float(text.removesuffix("%")) / 100.0
         else:

@@ -151,7 +151,8 @@ def asked_sentences(aim: Aim, palette: Palette, named: Names) -> list[str]:
         # A hair below, as for every level: of equal replies the percentile is that of the first.
         place = aim.percentiles.percentile_of(j, float(rewards[j]) - 1e-9 * float(aim.oracle.scale[j]))
         said.append(sentence(asked.parts, place, named(asked.parts.value)))
-    return said + beside_sentences(palette.beside, named)
+    said += beside_sentences(palette.beside, named)
+    return said if aim.settled else [*said, "What is asked beside levels was not found exactly, and may be missed."]
 
 
 def with_column_names(aim: Aim, names: Sequence[str]) -> tuple[str, ...]:

@@ -69,6 +69,26 @@ def test_a_share_moves_on_the_same_columns():
     assert rewards[len(TABLE.values) :] == pytest.approx([0.97, 0.97, 0.97, 0.98])
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        (f"humor@{USE_CASES[0]}", "+0.1sd", "+0.2sd"),
+        ("humor@language=*", "p40", "+0.1sd"),
+        ("positivity>=p20@*", 0.9, "95%"),
+        ("positivity<p20", 0.1, "+0sd"),
+    ],
+)
+def test_a_level_written_anew_means_what_it_means_in_a_palette_made_with_it(
+    name: str, before: float | str, after: float | str
+):
+    found, palette = aimed({name: before})
+    made, moved = aimed({name: after})
+    rewards = [
+        one.oracle.rewards_at(one.standardised(replace(palette, columns=moved.columns))) for one in (found, made)
+    ]
+    assert rewards[0] == pytest.approx(rewards[1], nan_ok=True)
+
+
 def test_levels_taken_from_elsewhere_lower_one_use_case_alone():
     found, palette = aimed({"humor>=p20@*": 0.9})
     targets = np.full(len(found.table.values), np.nan)

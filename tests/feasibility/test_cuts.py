@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cvxpy
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.feasibility import assess
+from map_core.feasibility import AttainableLevels, assess
 from map_core.feasibility.cuts import (
     Cut,
     Demands,
@@ -204,6 +205,47 @@ def test_the_threshold_of_a_worst_mean_is_no_dearer_than_any_of_a_grid(seed: int
 
     grid = [at(t) for t in np.unique(rewards[rewards >= level])]
     assert solution.kl <= min(kl for kl in grid if np.isfinite(kl)) + 1e-6
+
+
+@pytest.mark.parametrize(("seed", "share_of_the_most"), [(59, 0.7), (73, 0.8)])
+def test_a_worst_mean_that_few_thresholds_allow_is_found(seed: int, share_of_the_most: float):
+    rewards = np.random.default_rng(seed).normal(size=(40, 2))
+    rewards[:, 1] = 0.6 * rewards[:, 1] - 0.8 * rewards[:, 0]
+    table = table_of(rewards, [20, 20])
+    oracle = MemoryOracle.of(table)
+    highest = AttainableLevels(oracle).highest(np.full(2, np.nan), 1)
+    levels = np.array([np.nan, oracle.base[1] + share_of_the_most * highest * oracle.scale[1]])
+    demands = Demands(worst=(WorstMean("humor", 0.05, float(np.quantile(rewards[:, 0], 0.2))),))
+    cut = with_demands(table, oracle, levels, demands)
+    assessment = assess(cut.oracle, cut.oracle.standardise(cut.levels))
+    assert assessment.solution is not None
+    reached = measured(demands, cut.table, cut.oracle, cut.levels, assessment.solution.weights)["worst"]["humor:0.05"]
+    assert reached >= demands.worst[0].level - 1e-6
+
+
+def test_two_floors_under_one_worst_mean_and_a_tail_beside_its_own_column():
+    table = make_table(prompts=5, candidates=8, correlation=-0.8)
+    rewards = table.rewards[:, table.index("humor")]
+    level = float(np.quantile(rewards, 0.1))
+    both = Demands(worst=(WorstMean("humor", 0.2, level), WorstMean("humor", 0.2, level - 0.1)))
+    cut, solution = cut_of(table, np.full(4, np.nan), both)
+    assert min(measured(both, cut.table, cut.oracle, cut.levels, solution.weights)["worst"].values()) >= level - 1e-6
+    free, _ = cut_of(table, levels_of(table, helpfulness=0.3), Demands(tails=("harmlessness",)))
+    (tail, *_) = free.columns
+    named = replace(tail, name=f"min(harmlessness,{tail.threshold!r})")
+    wider = table.with_columns([named])
+    levels = np.append(levels_of(table, helpfulness=0.3), tail.centre - 1.0)
+    beside, _ = cut_of(wider, levels, Demands(tails=("harmlessness",)))
+    assert beside.settled
+    assert len(set(beside.table.values)) == len(beside.table.values)
+
+
+def test_a_constant_value_below_its_target_needs_no_rounds():
+    table = table_of([[0, 1], [1, 1], [0, 1], [1, 1]], [2, 2])
+    cut = with_demands(table, MemoryOracle.of(table), np.array([0.5, 2.0]), Demands(mix=0.1))
+    assert cut.settled
+    assert cut.rounds == 1
+    assert assess(cut.oracle, cut.oracle.standardise(cut.levels)).verdict is Verdict.OUT_OF_REACH
 
 
 def test_a_worst_mean_of_all_replies_is_the_mean():

@@ -54,6 +54,13 @@ def test_a_share_by_hand():
     assert oracle.rewards_at(solution.levels)[1] == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize("counts", [[2, 1, 4, 3, 3], [2, 2, 2, 4, 5]])
+@pytest.mark.parametrize("name", ["humor>=0", "humor<0", "humor>=0@a"])
+def test_a_share_of_all_replies_is_kept_however_its_sum_is_rounded(counts: list[int], name: str):
+    _, _, targets = aimed(table_of(np.ones(sum(counts)), counts, ("a",) * 5), {name: "+0sd"})
+    assert targets[1] == pytest.approx(0.0)
+
+
 def test_cohorts_by_hand():
     # Cohort a needs odds of 3; the overall target is then met below the base level of b, whose weight is 0.
     table = table_of([0.0, 1.0, 0.0, 1.0], [2, 2], ("a", "b"))
