@@ -55,7 +55,7 @@ def _page(seen: ValuesView) -> None:
             type="primary",
             on_click=define.begin,
             disabled=not account.may_create(Kind.VALUE),
-            help=None if account.may_create(Kind.VALUE) else "Guests of this app define no values.",
+            help=None if account.may_create(Kind.VALUE) else "Guests of this app cannot define values.",
         )
     howto.draw_howto("value")
     if failure := workflow.FAILED.pop():

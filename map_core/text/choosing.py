@@ -65,11 +65,13 @@ def details(palette: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
     if unknown := _named(palette, names, Evidence.NOTHING):
         texts.append(f"Nothing is known yet of {sentences.listed(unknown)}: no target is set there.")
     if less := _named(palette, names, Evidence.LESS):
-        texts.append(f"You rather chose less {sentences.listed(less)}. A palette has no way to ask for less.")
+        texts.append(f"You tended to choose less {sentences.listed(less)}. A palette has no way to ask for less.")
     if palette.has_targets:
-        texts.append("Which values count is known better than how much of them: move the faders as you like.")
+        texts.append(
+            "Your choices say more about which values matter than about how much of each: move the faders as you like."
+        )
     if palette.shortened < 1:
-        texts.append("The targets are as high as the replies of this table can be relied on, and you may want more.")
+        texts.append("The targets are as high as this table can be relied on; you may want more.")
     return tuple(texts)
 
 

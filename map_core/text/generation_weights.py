@@ -38,8 +38,8 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
         notes.append("No target asks for more than the base model gives, so nothing is steered.")
     if facts.left_out:
         notes.append(
-            f"Weights that {', '.join(facts.left_out)} alone would have are left out, as nobody says whose prompt it "
-            "is: its targets are not promised."
+            f"Weights that {', '.join(facts.left_out)} alone would have are left out, as nobody says what kind of "
+            "prompt it is: its targets are not promised."
         )
     if facts.pooled:
         notes.append("These are weights of the pooled form: used prompt by prompt they may miss the targets.")
@@ -72,7 +72,8 @@ def page_note(facts: WeightsFacts) -> str:
         notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
     if facts.left_out:
         notes.append(
-            f"What you ask for {', '.join(facts.left_out)} alone is not promised here: nobody says whose prompt it is."
+            f"What you ask for {', '.join(facts.left_out)} alone is not promised here: nobody says what kind of prompt "
+            "it is."
         )
     return " ".join(notes)
 

@@ -145,7 +145,7 @@ def test_without_choices_nothing_is_asked_for():
 def test_who_chooses_less_is_told_that_no_palette_asks_for_it():
     found = found_palette(TABLE, ORACLE, answered(30, np.array([1.5, 0.0, -1.5, 0.0])))
     assert found.evidence[2] is Evidence.LESS
-    assert "You rather chose less humor." in " ".join(choosing.details(found, TABLE.values))
+    assert "You tended to choose less humor." in " ".join(choosing.details(found, TABLE.values))
 
 
 def test_choices_are_read_as_they_are_kept(tmp_path):

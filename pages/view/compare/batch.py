@@ -183,11 +183,11 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
         )
         if source == "own":
             st.text_area(
-                "A prompt a line",
+                "One prompt per line",
                 key=OWN_PROMPTS.name,
                 height=120,
                 persist_state="session",
-                placeholder="One prompt a line",
+                placeholder="One prompt per line",
             )
             st.file_uploader("Or a file of them (text or JSON lines)", ["txt", "jsonl"], key=FILE.name)
         with st.container(horizontal=True, vertical_alignment="bottom", key="many_controls"):

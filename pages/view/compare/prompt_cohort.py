@@ -17,7 +17,7 @@ from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
 from pages.view.shell.session_keys import Key
 
-FIND, NONE = "Find it by the prompt", "None of these"
+FIND, NONE = "Find out from the prompt", "None of these"
 CHOICE: Key[Cohort | str] = Key("prompt_cohort", FIND)
 
 
@@ -67,7 +67,7 @@ def draw_choice(scene: Scene, prompt: str) -> None:
     if CHOICE.get_or_set(FIND) not in options:
         CHOICE.set(FIND)
     st.selectbox(
-        "Whose prompt is it?",
+        "What kind of prompt is it?",
         options,
         format_func=lambda option: option if isinstance(option, str) else sentences.capitalised(str(option)),
         key=CHOICE.name,
@@ -86,15 +86,15 @@ def draw_choice(scene: Scene, prompt: str) -> None:
 def _draw_found(job: Job) -> None:
     match: PromptCohorts | None = job.result
     if job.error:
-        st.html(markup.note(f"Whose prompt it is could not be found, so the overall weights are used: {job.error}"))
+        st.html(markup.note(f"The kind of prompt could not be found out, so the overall weights are used: {job.error}"))
     elif match is None:
-        st.html(markup.note("Looking for whose prompt it is; until then the overall weights are used."))
+        st.html(markup.note("Finding out what kind of prompt it is; until then the overall weights are used."))
     else:
         st.html(markup.note(_said(match)))
 
 
 def _said(match: PromptCohorts) -> str:
     if not match.cohorts:
-        return "It is not clear whose prompt this is, so the overall weights are used."
+        return "It is not clear what kind of prompt this is, so the overall weights are used."
     where = sentences.listed([protections.place(cohort) for cohort in match.cohorts])
     return f"{'A prompt of the table' if match.known else 'Like prompts'} {where}: its weights are used."

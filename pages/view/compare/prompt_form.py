@@ -112,7 +112,7 @@ def draw_refusal() -> None:
     """Why the last request could not be handed in, in words."""
     if refusal := REFUSED.get():
         with st.container(key="refused"):
-            st.warning("This could not be asked.", icon=":material/edit:")
+            st.warning("This could not be generated.", icon=":material/edit:")
             st.text(refusal)
 
 

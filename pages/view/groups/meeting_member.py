@@ -200,7 +200,7 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
     st.html(shell_markup.headline(assessment.verdict, sentences.HEADLINES[assessment.verdict], sentence))
     if assessment.verdict is not Verdict.REACHABLE and assessment.nearest is not None:
         st.button(
-            "Ease my wishes to what is possible",
+            "Lower my wishes to what is possible",
             key="ease",
             icon=":material/my_location:",
             on_click=_ease,

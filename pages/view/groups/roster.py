@@ -123,7 +123,7 @@ def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...
 
 
 def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
-    """Return the groups of a targets file, a JSON object a line, as the command line reads it.
+    """Return the groups of a targets file, one JSON object per line, as the command line reads it.
 
     Raises:
         InputError: a line is no group, or names a value that the table does not have.
@@ -238,7 +238,7 @@ def draw_add_menus(scene: Scene, palette: Palette) -> None:
         )
         st.button("Add", key="add_chosen_presets", type="primary", on_click=_add_presets, args=(offered,))
     with st.popover("File", icon=":material/upload_file:", key="add_file"):
-        st.file_uploader("Targets file, a JSON object a line", ["jsonl", "json", "txt"], key=FILE.name)
+        st.file_uploader("Targets file, one JSON object per line", ["jsonl", "json", "txt"], key=FILE.name)
         st.html(markup.note('As the command line reads it: {"name": "Clinic", "targets": {"humor": "p70"}}'))
         st.button("Add", key="add_groups_file", type="primary", on_click=_add_file, args=(scene,))
 

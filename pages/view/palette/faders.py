@@ -37,7 +37,7 @@ MOST: Key[tuple[Limits | None, bool]] = Key("desk_most", (None, False))
 
 _mount = component.register(
     "desk",
-    '<div class="vp-desk" role="group" aria-label="Faders, one a value"></div>',
+    '<div class="vp-desk" role="group" aria-label="Faders, one per value"></div>',
     isolated=False,
     scripts=("nodes", "channel"),
 )

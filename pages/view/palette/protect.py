@@ -204,7 +204,7 @@ def _take(part: str, replaced: str | None) -> None:
 def _remove(name: str, sentence: str) -> None:
     palette = palette_state.history().now
     columns = {other: level for other, level in palette.columns.items() if other != name}
-    palette_state.apply(replace(palette, columns=columns), f"Not asked for any more: {sentence}")
+    palette_state.apply(replace(palette, columns=columns), f"No longer asked for: {sentence}")
 
 
 def _apply(palette: Palette, beside: Beside, what: str) -> None:

@@ -39,8 +39,8 @@ def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
     st.html(
         markup.note(
             wording.current().pick(
-                "A palette a line, as JSON. Another copy of the app reads them here, and so does every command that "
-                "takes --targets-file, and serve --palettes.",
+                "One palette per line, as JSON. Another copy of the app reads them here, and so does every command "
+                "that takes --targets-file, and serve --palettes.",
                 "All your palettes in one file, for another copy of this app or for an engineer.",
             )
         )

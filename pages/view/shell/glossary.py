@@ -98,7 +98,7 @@ def draw_glossary() -> None:
     placeholder = reading.pick("nats, frontier, target", "effort, frontier, target")
     entries = search_terms(st.text_input("Find a word", key="glossary_search", placeholder=placeholder), (), reading)
     if not entries:
-        st.html(markup.note("No word has that. A shorter text finds more."))
+        st.html(markup.note("No word matches. A shorter text finds more."))
     left, right = st.columns(2, gap="large")
     for column, half in zip((left, right), _halves([entry.name for entry in entries]), strict=True):
         with column:

@@ -44,8 +44,8 @@ STEPS = {
         (
             (
                 "Bring a file",
-                "A row a reply, with the prompt, the reply, and a number for each value. A spreadsheet that is saved "
-                "as CSV will do.",
+                "One row per reply, with the prompt, the reply, and a number for each value. A spreadsheet that is "
+                "saved as CSV will do.",
             ),
             (
                 "Say which column is what",

@@ -73,9 +73,7 @@ def draw_build_form() -> None:
             key=LENGTH.name,
             help="A token is a piece of a word; 64 of them are about 48 English words.",
         )
-        st.number_input(
-            "Seed", 0, 2**31 - 1, 0, key=SEED.name, help="All chance comes from it: the same number, the same table."
-        )
+        st.number_input("Seed", 0, 2**31 - 1, 0, key=SEED.name, help="The same number gives the same table.")
     below = st.container(key="build_model_found")
     titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {own.name: own.title for own in own_definitions()}
     st.multiselect(
@@ -127,7 +125,7 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
     left, right = st.columns([1.5, 1], gap="large")
     with left:
         pasted = st.text_area(
-            "Prompts, one a line",
+            "Prompts, one per line",
             key=f"{key}_pasted",
             height=150,
             placeholder="How do I calm a crying child?",
@@ -139,7 +137,7 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
             type=["txt", "csv", "tsv", "jsonl", "json"],
             key=f"{key}_file",
             max_upload_size=TEXT_FILE.value,
-            help="A prompt a line; or CSV or JSON lines with prompt, and if you like use_case, weight, held_out.",
+            help="One prompt per line; or CSV or JSON lines with prompt, and if you like use_case, weight, held_out.",
         )
     if file is None and not str(pasted or "").strip():
         return ()

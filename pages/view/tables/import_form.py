@@ -95,9 +95,9 @@ def _draw_upload() -> None:
     st.header("Bring your own replies")
     st.html(
         markup.note(
-            "A file with a row a reply: the prompt, the reply, and a column of numbers for each value, higher for more "
-            "of it. Rows with the same prompt are replies to one prompt; several replies a prompt let the app choose "
-            "between them. CSV (UTF-8), JSON lines, a JSON list, or Parquet."
+            "A file with one row per reply: the prompt, the reply, and a column of numbers for each value, higher for "
+            "more of it. Rows with the same prompt are replies to one prompt; several replies a prompt let the app "
+            "choose between them. CSV (UTF-8), JSON lines, a JSON list, or Parquet."
         )
     )
     st.file_uploader(
@@ -228,7 +228,10 @@ def _draw_roles(preview: Preview) -> ColumnChoice:
             "Use cases", guess.use_case, "upload_use_case", "The kind of prompt; palettes can be set for each."
         )
         weight = pick(
-            "How often a prompt occurs", guess.weight, "upload_weight", "One number above 0 a prompt. None: all alike."
+            "How often a prompt occurs",
+            guess.weight,
+            "upload_weight",
+            "One number above 0 for each prompt. None: all alike.",
         )
         held_out = pick(
             "Held out for checking",

@@ -130,7 +130,7 @@ def _checked_model(name: str) -> ProbedModel | str:
     """Return what was found of a model, or what is wrong with it; looked at once, until it is asked for again."""
     held = CHECKED.get()
     if held is None or held[0] != name:
-        with st.spinner("Looking at the model"):
+        with st.spinner("Checking the model"):
             held = (name, _check_model(name))
             CHECKED.set(held)
     checked: ProbedModel | str = held[1]

@@ -75,7 +75,7 @@ def _draw_card(process: TableJob) -> None:
     elif process.state is TableJobState.FAILED and process.questions:
         draw_questions(process, RERUN)
     elif process.state is TableJobState.FAILED:
-        st.text(process.error or "It ended without a word.")
+        st.text(process.error or "It ended without saying why.")
     for note in process.notes:
         st.html(markup.note(note))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_buttons_{process.name}"):

@@ -84,7 +84,7 @@ def _ended_badly(job: Job) -> bool:
     if job.status is JobStatus.FAILED:
         st.text(job.error or "")
     elif not job.ended:
-        st.html(markup.note("Being looked at …"))
+        st.html(markup.note("Checking …"))
     return job.status is not JobStatus.DONE
 
 

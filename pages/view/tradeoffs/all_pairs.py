@@ -38,10 +38,10 @@ def draw_all_pairs(today: CurrentPalette) -> None:
     st.html(
         markup.note(
             wordings.current().pick(
-                f"One cell a pair, in percentiles on one scale. The inner line is what {BUDGETS[0]:g} nats buy, the "
+                f"One cell per pair, in percentiles on one scale. The inner line is what {BUDGETS[0]:g} nats buy, the "
                 f"outer one {BUDGETS[1]:g}.",
-                "One cell a pair, on one scale out of 100. The inner line is what a small effort gives, the outer one "
-                "a large effort.",
+                "One cell per pair, on one scale out of 100. The inner line is what a small effort gives, the outer "
+                "one a large effort.",
             )
             + " Round: base model. Open diamond: your target. Filled: what your palette gives. Click a cell to open "
             "its pair."

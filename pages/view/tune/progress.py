@@ -78,7 +78,7 @@ def _draw_card(job: TableJob) -> None:
     elif job.state is TableJobState.WAITING:
         st.html(markup.note(place_text(job)))
     elif job.state is TableJobState.FAILED:
-        st.text(job.error or "It ended without a word.")
+        st.text(job.error or "It ended without saying why.")
     elif not estimated:
         how = "It was stopped" if job.state is TableJobState.STOPPED else "It was interrupted"
         st.html(markup.note(f"{how}. What it has learnt up to the last minute is kept."))

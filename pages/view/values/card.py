@@ -90,14 +90,14 @@ def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
     if own is None:
         separation = scorer_cards.scorer_quality().separations.get(name)
         if separation is None:
-            return "Not known", "nobody labelled replies of this table for it"
+            return "Not known", "nobody has labelled replies of this table for it"
         return (
             _agreement(separation.auc, separation.low, separation.high),
             f"95% interval, {scorer_cards.labels_basis(separation)}",
         )
     agreement = own.agreement
     if agreement is None:
-        return "Not known", "no pair was judged yet"
+        return "Not known", "no pair has been judged yet"
     how = ", cross-validated" if agreement.cross_validated else ""
     return (
         _agreement(agreement.auc, agreement.low, agreement.high),

@@ -34,7 +34,7 @@ REFUSED: Key[str] = Key("values_refused", "")
 
 _KINDS = {DefinitionKind.DESCRIPTION: "Describe it", DefinitionKind.EXAMPLES: "Give example replies"}
 _PLACEHOLDERS = {
-    DefinitionKind.DESCRIPTION: ("One description a line.", "sounds like a calm nurse", "sounds like a salesman"),
+    DefinitionKind.DESCRIPTION: ("One description per line.", "sounds like a calm nurse", "sounds like a salesman"),
     DefinitionKind.EXAMPLES: (
         "An empty line between two replies; three or more on each side do best.",
         "Let's go through this slowly. You are doing fine, and we have time.",
