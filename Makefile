@@ -4,7 +4,7 @@
 # make test-external    real servers, clients and a trainer of others, each installed in an environment of its own
 # make check  lint, types, and the tests that take no browser, model or server
 # make docs   the documents as a site, into site/; a broken link fails
-# make soak MINUTES=30   twenty viewers that come and go; memory, descriptors and errors of the app
+# make soak MINUTES=30   twenty viewers that come and go; memory, descriptors and log of the app, written to soak.txt
 # make screenshots   pictures of every page at three widths, light and dark, into screenshots/
 PYTHON ?= python3
 VENV   := .venv

@@ -4,9 +4,11 @@
 
 Viewers come, look at palettes, vanish and come back; clients of ``serve`` ask with seeds, and the same seed must have
 the same reply; the server's model process is killed at random moments. It prints memory of both (with its slope after
-warm-up and a 95% interval), descriptors, visits, replies, and what the logs say.
+warm-up and a 95% interval), descriptors, visits, replies, and each line of the logs that nothing explains; the same is
+written to soak.txt, and what was measured every two seconds to soak.csv.
 Constraint: processes of their own, with a database of their own; each is ended by its id. Streamlit keeps a visit for
-two minutes after its end, so that warm-up is four minutes at least where there are so many.
+two minutes after its end, so that warm-up is four minutes at least where there are so many. It ends by itself, three
+minutes after the time asked for at the latest.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import argparse
 import contextlib
 import os
 import random
-import re
 import signal
 import tempfile
 import threading
@@ -39,8 +40,8 @@ VALUES = ("helpfulness", "kindness", "humor")
 #: Share of the time that is warm-up, the minutes that it takes at least (half the time where there are fewer), and
 #: seconds between two measurements.
 WARM_UP, LEAST_WARM_UP, INTERVAL = 0.3, 4.0, 2.0
-#: Seconds between two kills on average, and seeds that the clients ask with.
-KILLS_EVERY, SEEDS = 20.0, 12
+#: Seconds between two kills on average, seeds that the clients ask with, and seconds that all have to come to an end.
+KILLS_EVERY, SEEDS, ENDING = 20.0, 12, 120.0
 
 
 @dataclass
@@ -119,6 +120,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--viewers", type=int, default=20)
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument(
+        "--out", type=Path, default=Path("soak.txt"), help="the report; what was measured lies beside it"
+    )
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -129,10 +133,15 @@ def main() -> None:
         process, other = psutil.Process(server.pid), psutil.Process(asked.process.pid)
         counts = [Counts() for _ in range(options.viewers)]
         viewers = [
-            threading.Thread(target=view, args=(server.address, seed, over, one)) for seed, one in enumerate(counts)
+            threading.Thread(target=view, args=(server.address, seed, over, one), daemon=True)
+            for seed, one in enumerate(counts)
         ]
-        viewers += [threading.Thread(target=ask, args=(asked, seed, over, answers)) for seed in range(options.clients)]
-        viewers.append(threading.Thread(target=kill, args=(asked, over, answers)))
+        viewers += [
+            threading.Thread(target=ask, args=(asked, seed, over, answers), daemon=True)
+            for seed in range(options.clients)
+        ]
+        viewers.append(threading.Thread(target=kill, args=(asked, over, answers), daemon=True))
+        said_at_start = len(server.log.read_bytes())
         for viewer in viewers:
             viewer.start()
         began, rows = time.monotonic(), []
@@ -141,45 +150,54 @@ def main() -> None:
             rows.append((passed, *measured[0], *measured[1]))
             time.sleep(INTERVAL)
         over.set()
+        end = time.monotonic() + ENDING
         for viewer in viewers:
-            viewer.join(90)
-        log = (Path(folder) / "log").read_text(errors="replace")
-    report(np.array(rows), counts, answers, log)
+            viewer.join(max(end - time.monotonic(), 0.0))
+        log = server.log.read_bytes()[said_at_start:].decode(errors="replace")
+        hung = sum(viewer.is_alive() for viewer in viewers)
+        np.savetxt(
+            options.out.with_suffix(".csv"),
+            rows,
+            "%.2f",
+            ",",
+            header="seconds,app_mb,app_fds,server_mb,server_fds",
+            comments="",
+        )
+        lines = report(np.array(rows), counts, answers, log, hung)
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(*lines, sep="\n")
 
 
-def report(rows: np.ndarray, counts: list[Counts], answers: Answers, log: str) -> None:
-    """Print what was measured, (measurement, [seconds, MB and descriptors of the app, the same of the server])."""
+def report(rows: np.ndarray, counts: list[Counts], answers: Answers, log: str, hung: int) -> list[str]:
+    """Put into lines what was measured: (measurement, [seconds, MB and descriptors of the app, of the server])."""
     warm_up = max(WARM_UP * rows[-1, 0], min(60 * LEAST_WARM_UP, rows[-1, 0] / 2))
     late = rows[rows[:, 0] >= warm_up]
-    runs, visits = sum(one.runs for one in counts), sum(one.visits for one in counts)
-    failures = [text for one in counts for text in one.failures]
-    errors = re.findall(r"^(?:\w*Error|\w*Exception|Traceback).*", log, re.MULTILINE)
-    print(f"{rows[-1, 0] / 60:.1f} minutes, {len(counts)} viewers: {visits} visits, {runs} pages, ", end="")
-    print(f"{sum(one.vanished for one in counts)} vanished, {len(failures)} failures of viewers")
+    runs, visits, vanished = (sum(getattr(one, what) for one in counts) for what in ("runs", "visits", "vanished"))
+    failures = [text for one in counts for text in one.failures] + answers.refused
+    unexplained = [line for line in log.splitlines() if line.strip()]
     differing = sum(len(texts) > 1 for texts in answers.texts.values())
-    print(
+    minutes = rows[-1, 0] / 60
+    lines = [
+        f"{minutes:.1f} minutes, {len(counts)} viewers: {visits} visits, {runs} pages, {vanished} vanished, "
+        f"{sum(len(one.failures) for one in counts)} failures of viewers",
         f"{answers.replies} replies of the server to {len(answers.texts)} requests, {differing} of which had more than "
-        f"one; {answers.kills} kills of its model process, {len(answers.refused)} requests refused"
-    )
-    print(f"warm-up: {warm_up / 60:.1f} minutes")
-    for name, column in (("app", 1), ("server", 3)):
-        memory, slope, width = rows[:, column], *trend(late[:, 0] / 60, late[:, column])
-        print(
-            f"memory of the {name}: {late[0, column]:.0f} MB after warm-up, {late[-1, column]:.0f} at the end, ", end=""
-        )
-        print(
-            f"{memory.max():.0f} at most; {slope:+.2f} MB a minute (95%: {slope - width:+.2f} to {slope + width:+.2f})"
+        f"one; {answers.kills} kills of its model process, {len(answers.refused)} requests refused",
+        f"warm-up: {warm_up / 60:.1f} minutes; viewers and clients that did not come to an end: {hung}",
+    ]
+    for name, column, events, event in (("app", 1, visits, "visit"), ("server", 3, answers.replies, "reply")):
+        slope, width = trend(late[:, 0] / 60, late[:, column])
+        lines.append(
+            f"memory of the {name}: {late[0, column]:.0f} MB after warm-up, {late[-1, column]:.0f} at the end, "
+            f"{rows[:, column].max():.0f} at most; {slope:+.2f} MB a minute (95%: {slope - width:+.2f} to "
+            f"{slope + width:+.2f}), {1e3 * slope * minutes / max(events, 1):+.1f} kB a {event}"
         )
         first, last = np.array_split(late[:, column + 1], 2)
-        print(
-            f"descriptors of the {name}: {first.mean():.0f} in the first half after warm-up, {last.mean():.0f} in the ",
-            end="",
+        lines.append(
+            f"descriptors of the {name}: {first.mean():.0f} in the first half after warm-up, {last.mean():.0f} in the "
+            f"second, {late[:, column + 1].max():.0f} at most"
         )
-        print(f"second, {late[:, column + 1].max():.0f} at most")
-    failures += answers.refused
-    print(f"errors in the log: {len(errors)}")
-    for text in [*dict.fromkeys(failures), *dict.fromkeys(errors)][:10]:
-        print(f"  {text}")
+    lines.append(f"lines of the app's log that nothing explains: {len(unexplained)}")
+    return lines + [f"  {text}" for text in [*dict.fromkeys(failures), *dict.fromkeys(unexplained)][:20]]
 
 
 def trend(minutes: np.ndarray, memory: np.ndarray) -> tuple[float, float]:

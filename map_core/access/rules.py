@@ -63,12 +63,14 @@ class Thing:
         owner: the id of who made it; "" where it belongs to everybody.
         visibility: who else sees it.
         linked: whoever asks came by its link.
+        link: by which it is shared; who came with it sees it (see :class:`Visitor`).
     """
 
     kind: Kind
     owner: str = ""
     visibility: Visibility = Visibility.EVERYONE
     linked: bool = False
+    link: str = ""
 
 
 #: Environment variables that say from which role on something may be started, and the role without one.
@@ -103,7 +105,7 @@ def may(visitor: Visitor, action: Action, thing: Thing) -> bool:
         return (
             not thing.owner
             or thing.visibility is Visibility.EVERYONE
-            or (thing.visibility is Visibility.LINK and thing.linked)
+            or (thing.visibility is Visibility.LINK and (thing.linked or thing.link in visitor.links))
         )
     if action is Action.SHARE:  # what belongs to everybody is seen by everybody
         return False

@@ -30,11 +30,13 @@ class Visitor:
         id: by which what is theirs is found again, at most 200 characters; "" for who is not known by name.
         name: as people read it; "" likewise.
         role: see :class:`Role`.
+        links: of what is shared by link, those that they came with.
     """
 
     id: str
     name: str
     role: Role
+    links: frozenset[str] = frozenset()
 
     @property
     def is_known(self) -> bool:

@@ -38,11 +38,13 @@ class OfferedValue:
         definition: what it means.
         trust: how far its scorer is to be trusted, in a sentence.
         unusable: the judgements say that it is not to be used.
+        link: by which it is shared; "" where it is not shared by link.
     """
 
     definition: Definition
     trust: str
     unusable: bool = False
+    link: str = ""
 
 
 def offered_values(table: RewardTable, visitor: Visitor = LOCAL) -> tuple[OfferedValue, ...]:
@@ -50,7 +52,8 @@ def offered_values(table: RewardTable, visitor: Visitor = LOCAL) -> tuple[Offere
 
     Args:
         table: the whole table as its file has it; tables are distinguished by identity.
-        visitor: to whom: their own values, and those that everybody sees. Of two values of a name it is their own.
+        visitor: to whom: their own values, those that everybody sees, and those whose link they came by. Of two values
+            of a name it is their own.
     """
     with _lock:
         of_table = _known.setdefault(table, {})
@@ -76,7 +79,8 @@ def _look(table: RewardTable, visitor: Visitor) -> tuple[OfferedValue, ...]:
                 measured = agreement.value_agreement(table, scores.rewards, judgements, definition)
                 unusable = measured is not None and measured.trust_level is TrustLevel.UNUSABLE
                 used_names.add(definition.name)
-                offered.append(OfferedValue(definition, agreement.trust_sentence(measured, numbers=False), unusable))
+                trust = agreement.trust_sentence(measured, numbers=False)
+                offered.append(OfferedValue(definition, trust, unusable, stored.link))
     except PaletteError as error:
         log.warning("Values of one's own are left out: %s", error)
     return tuple(offered)

@@ -2,7 +2,8 @@
 
 With the tables and the tuned models go the small files that say whose each of them is; without those, a private table
 would come back as everybody's. SQLite is copied by its own online backup, PostgreSQL by ``pg_dump``. Constraint: a
-restore checks every hash before it touches anything, and replaces nothing without being told to.
+restore checks every hash before it touches anything, and replaces nothing without being told to; one that was killed
+leaves what the app refuses to open.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
 
+from map_core.core.atomic_files import atomic_write
 from map_core.errors import InputError, StoreError
 from map_core.models.tuned import FOLDER, is_finished
-from map_core.store.database import open_database
+from map_core.store.database import open_database, restoring_file
 
 MANIFEST, TABLES = "backup.json", "tables"
 SQLITE_FILE, POSTGRESQL_FILE = "database.sqlite", "database.dump"
@@ -67,7 +69,9 @@ def back_up(address: str, tables: Path | None, out: Path) -> Backup:
         if tables is not None and tables.is_dir():
             (partial / TABLES).mkdir()
             for path in _kept_files(tables):
-                _copy(path, partial / TABLES / path.relative_to(tables))
+                copy = partial / TABLES / path.relative_to(tables)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
         files = {str(path.relative_to(partial)): _sha256(path) for path in sorted(partial.rglob("*")) if path.is_file()}
         made = Backup(datetime.now(UTC).isoformat(timespec="seconds"), files)
         (partial / MANIFEST).write_text(json.dumps({"made": made.made, "files": files}, indent=1), encoding="utf-8")
@@ -98,33 +102,35 @@ def restore(source: Path, address: str, tables: Path | None, replace: bool = Fal
     held = [name.removeprefix(f"{TABLES}/") for name in made.files if name.startswith(f"{TABLES}/")]
     if not replace and tables is not None and (there := [name for name in held if (tables / name).exists()]):
         raise InputError(f"{tables} has {there[0]} already. Move it away, or say --replace.")
+    database = Path(str(url.database))
     if file == SQLITE_FILE:
-        _place_sqlite(source / file, Path(str(url.database)), replace)
+        _prepare_sqlite(source / file, database, replace)
     else:
         clean = ["--clean", "--if-exists"] if replace else []
         options = ["--no-owner", "--exit-on-error", "--single-transaction", *clean, f"--dbname={url.database}"]
         _postgresql("pg_restore", url, [*options, str(source / file)], named=False)
     if tables is not None:
-        tables.mkdir(parents=True, exist_ok=True)
-        for name in held:
-            _copy(source / TABLES / name, tables / name)
+        for name in sorted(held):  # .access first: no table is there without its owner
+            (tables / name).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(tables / name) as partial:
+                shutil.copy2(source / TABLES / name, partial)
+    if file == SQLITE_FILE:
+        _place_sqlite(database)
     open_database(address).close()
     return made
 
 
 def _kept_files(tables: Path) -> list[Path]:
-    """Return the tables, whose they are, and what belongs to tuned models that are finished."""
+    """Return the tables, what belongs to tuned models that are finished, and whose they all are.
+
+    In the order in which they are copied: what was made while others were copied has its owner's file as well.
+    """
     tuned = [folder for folder in sorted((tables / FOLDER).glob("*")) if is_finished(folder)]
     return [
         *sorted(tables.glob("*.parquet")),
-        *sorted(tables.glob(".access/*.json")),
         *(path for folder in tuned for path in sorted(folder.rglob("*")) if path.is_file()),
+        *sorted(tables.glob(".access/*.json")),
     ]
-
-
-def _copy(path: Path, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(path, out)
 
 
 def _checked(source: Path) -> Backup:
@@ -155,17 +161,23 @@ def _copy_sqlite(path: Path, out: Path) -> None:
         raise StoreError(f"The database {path.name} is damaged ({state}). Restore an earlier backup.")
 
 
-def _place_sqlite(source: Path, path: Path, replace: bool) -> None:
+def _prepare_sqlite(source: Path, path: Path, replace: bool) -> None:
+    """Copy a database beside the one that it will replace; as long as it lies there, the app opens neither."""
     if path.exists() and path.stat().st_size and not replace:
         raise InputError(f"There is a database {path} already. Move it away, or say --replace.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.restoring")
-    shutil.copy2(source, new)
+    shutil.copy2(source, restoring_file(path))
+
+
+def _place_sqlite(path: Path) -> None:
+    """Put the copy in place; the file before gets another name, with what was written ahead of it in it."""
     if path.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as live:  # where it is not damaged
+            live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for rest in ("-wal", "-shm"):
+            Path(f"{path}{rest}").unlink(missing_ok=True)
         path.rename(path.with_name(f"{path.name}.before-restore"))
-    for rest in ("-wal", "-shm"):  # of the file before
-        Path(f"{path}{rest}").unlink(missing_ok=True)
-    new.rename(path)
+    restoring_file(path).rename(path)
 
 
 def _postgresql(program: str, url: URL, options: Sequence[str], named: bool = True) -> None:

@@ -46,6 +46,7 @@ class StoredValue:
         created, updated: in UTC.
         owner_name: their name, as people read it.
         visibility: who else sees it, and has it as a target when it is in use.
+        link: by which it is shared; "" where it is not.
     """
 
     id: int
@@ -56,11 +57,12 @@ class StoredValue:
     updated: datetime
     owner_name: str = ""
     visibility: Visibility = Visibility.EVERYONE
+    link: str = ""
 
     @property
     def thing(self) -> Thing:
         """What is asked about it where it is decided who may do what."""
-        return Thing(Kind.VALUE, self.owner, self.visibility)
+        return Thing(Kind.VALUE, self.owner, self.visibility, link=self.link)
 
     @property
     def version(self) -> int:
@@ -105,6 +107,7 @@ def define(database: Database, definition: Definition, visibility: Visibility = 
             raise InputError(f"There is a value named {definition.name!r} already. Give another name, or change that.")
         whose = ownership.columns(visitor, visibility)
         row = OwnValueRow(name=definition.name, in_use=0, created=now, updated=now, **whose)
+        row.link = ownership.link(row.visibility)
         row.versions = [OwnVersionRow(number=1, definition=definition.as_dict(), created=now)]
         session.add(row)
         session.flush()
@@ -151,17 +154,16 @@ def use(database: Database, id: int, version: int) -> StoredValue:
 
 
 def share(database: Database, id: int, visibility: Visibility) -> StoredValue:
-    """Say who else sees a value: nobody, or everybody.
+    """Say who else sees a value; a link to one that is shared by link is made here.
 
     Raises:
-        InputError: there is no such value, or it would be shared by link.
+        InputError: there is no such value.
         AccessError: it is not the visitor's.
     """
-    if visibility is Visibility.LINK:
-        raise InputError("A value has no link of its own; expected private or everyone.")
     with database.writing() as session:
         row = _held(session, id, database.visitor, Action.SHARE)
         row.visibility = Visibility(visibility).value
+        row.link = ownership.link(visibility, row.link)
         ownership.record(session, f"share with {visibility.value}", Kind.VALUE, row.name)
         return _told(row)
 
@@ -289,6 +291,7 @@ def _told(row: OwnValueRow) -> StoredValue:
         row.updated,
         row.owner_name,
         Visibility(row.visibility),
+        row.link,
     )
 
 

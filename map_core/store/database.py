@@ -112,7 +112,7 @@ def open_database(address: str) -> Database:
     engine = _engine(url)
     try:
         with _in_words(url), _alone(url):
-            _refuse_empty(url)
+            _refuse_unusable(url)
             if engine.dialect.name == "sqlite":
                 with engine.connect() as connection:
                     connection.exec_driver_sql("COMMIT")  # the mode cannot be changed inside a transaction
@@ -198,15 +198,25 @@ def _alone(url: URL) -> Any:
     return FileLock(f"{path}.lock", timeout=BUSY_SECONDS)
 
 
-def _refuse_empty(url: URL) -> None:
-    """Refuse a file of no bytes: a database that lost its content would silently become a new one.
+def restoring_file(path: Path) -> Path:
+    """Return where a database lies that is being restored in the place of another."""
+    return path.with_name(f"{path.name}.restoring")
+
+
+def _refuse_unusable(url: URL) -> None:
+    """Refuse a file of no bytes, and one that is half restored: each would silently become a new database.
 
     Raises:
-        InputError: the file is there and empty.
+        InputError: the file is there and empty, or a restore did not come to its end.
     """
     if url.get_backend_name() != "sqlite":
         return
     path = Path(str(url.database))
+    if restoring_file(path).exists():
+        raise InputError(
+            f"The database {path.name} is being restored, or a restore of it was interrupted. Wait, or run restore "
+            "again with --replace."
+        )
     if path.is_file() and not path.stat().st_size and not Path(f"{path}-wal").exists():
         raise InputError(
             f"The database {path.name} is a file of 0 bytes: its content is lost, or it was never written. Put a "

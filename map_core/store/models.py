@@ -134,6 +134,7 @@ class OwnValueRow(Base):
     owner: Mapped[str] = mapped_column(String(SHORT))
     owner_name: Mapped[str] = mapped_column(String(SHORT), server_default="")
     visibility: Mapped[str] = mapped_column(String(KEY), server_default="everyone")
+    link: Mapped[str] = mapped_column(String(KEY), server_default="")
     name: Mapped[str] = mapped_column(String(KEY))
     in_use: Mapped[int]
     created: Mapped[datetime]

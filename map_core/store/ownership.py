@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Protocol
 
 from sqlalchemy.orm import Session
@@ -30,7 +31,13 @@ def columns(visitor: Visitor, visibility: Visibility) -> dict[str, str]:
 
 def thing(kind: Kind, row: _Owned) -> Thing:
     """Return what is asked about a row where it is decided who may do what."""
-    return Thing(kind, row.owner, Visibility(getattr(row, "visibility", Visibility.PRIVATE)))
+    visibility = Visibility(getattr(row, "visibility", Visibility.PRIVATE))
+    return Thing(kind, row.owner, visibility, link=getattr(row, "link", ""))
+
+
+def link(visibility: str, held: str = "") -> str:
+    """Return the link of what is shared by link, the one that it has or a new one; "" for what is not."""
+    return (held or secrets.token_urlsafe(16)) if visibility == Visibility.LINK else ""
 
 
 def record(session: Session, action: str, kind: Kind, what: object) -> None:

@@ -7,7 +7,6 @@ so that a name says which one is meant.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -121,7 +120,7 @@ def save(
     now = datetime.now(UTC)
     require(database.visitor, Action.CREATE, Thing(Kind.PALETTE))
     row = PaletteRow(created=now, updated=now, **ownership.columns(database.visitor, visibility))
-    row.link = secrets.token_urlsafe(16) if row.visibility == Visibility.LINK else ""
+    row.link = ownership.link(row.visibility)
     for column, content in _described(palette, name, colour, note, table_key).items():
         setattr(row, column, content)
     row.versions = [_version(1, palette, what, now)]
@@ -195,7 +194,7 @@ def share(database: Database, id: int, visibility: Visibility) -> SavedPalette:
     with database.writing() as session:
         row = _held(session, id, database.visitor, Action.SHARE)
         row.visibility = Visibility(visibility).value
-        row.link = (row.link or secrets.token_urlsafe(16)) if visibility is Visibility.LINK else ""
+        row.link = ownership.link(visibility, row.link)
         ownership.record(session, f"share with {visibility.value}", Kind.PALETTE, id)
         return _saved(row, _newest(session, id))
 

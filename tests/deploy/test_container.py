@@ -39,6 +39,13 @@ def test_every_package_has_a_hash():
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
+def test_a_build_is_given_what_it_copies_and_nothing_else():
+    copied = re.findall(r"^COPY (?!--from)(\S+)", (ROOT / "deploy" / "Containerfile").read_text(), re.MULTILINE)
+    given = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(given) == sorted(copied)
+    assert all((ROOT / path).exists() for path in copied)
+
+
 @pytest.mark.slow
 @pytest.mark.external
 @pytest.mark.timeout(LIMIT + 60)

@@ -139,6 +139,27 @@ def test_a_value_of_somebody_else_is_looked_at_and_not_changed(opened):
     assert "values_delete_sure" in keys(opened("values", CHIEF, value="calm"))
 
 
+def test_a_value_is_shared_by_link_and_taken_back(opened):
+    calm = Definition("calm", "Calm", ("slow",), ("fast",))
+    value = custom_values.define(database().as_visitor(ANN), calm)
+    page = opened("values", ANN, value="calm")
+    page.button(key="sharing_link_value_calm").click().run()
+    assert not page.exception
+    link = custom_values.load(database().as_visitor(ANN), value.id).link
+    assert any(f"value=calm&value_link={link}" in code.value for code in page.code)
+    for who in (BEN, GUEST):
+        theirs = opened("values", who, value="calm", value_link=link)
+        assert "Defined by Ann" in said(theirs)
+        assert "values_change" not in keys(theirs)
+        assert "Calm" not in said(opened("values", who))
+    # As after a click to another page, and back: the address has lost the link by then.
+    del theirs.query_params["value_link"]
+    theirs.run()
+    assert "Defined by Ann" in said(theirs)
+    custom_values.share(database().as_visitor(ANN), value.id, Visibility.PRIVATE)
+    assert "Calm" not in said(opened("values", BEN, value="calm", value_link=link))
+
+
 def test_a_table_is_seen_by_whom_its_owner_chose(opened, monkeypatch):
     monkeypatch.setattr(catalog.processes, "start", lambda *given, **options: None)
     catalog.VisitorCatalog(ANN).start("Hers", "import", [], {})

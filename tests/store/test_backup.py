@@ -12,7 +12,7 @@ import pytest
 
 from map_core.cli import main
 from map_core.errors import InputError
-from map_core.store import SETTING, open_database, palettes
+from map_core.store import SETTING, backup, open_database, palettes
 from map_core.store.backup import MANIFEST, SQLITE_FILE, back_up, restore
 from tests.postgres import find_postgres, server
 from tests.store.test_store import WARM
@@ -101,6 +101,56 @@ def test_a_damaged_backup_touches_nothing(address: str, tmp_path: Path):
     with pytest.raises(InputError, match="There is no database"):
         back_up(f"sqlite:///{tmp_path / 'none.sqlite'}", None, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("place", ["_prepare_sqlite", "atomic_write", "_place_sqlite", "open_database"])
+def test_a_restore_that_is_interrupted_is_said_and_loses_nothing(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "Mine.parquet").write_bytes(b"rewards")
+    for name in ("Before", "After"):
+        opened = open_database(address)
+        palettes.save(opened, WARM, name)
+        opened.close()
+        if name == "Before":
+            back_up(address, tables, tmp_path / "kept")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, place, kill)
+        with pytest.raises(Killed):
+            restore(tmp_path / "kept", address, tables, replace=True)
+    if place in ("atomic_write", "_place_sqlite"):
+        with pytest.raises(InputError, match="a restore of it was interrupted"):
+            open_database(address)
+    else:
+        assert names(address) == ({"Before", "After"} if place == "_prepare_sqlite" else {"Before"})
+    restore(tmp_path / "kept", address, tables, replace=True)
+    assert names(address) == {"Before"}
+    if place != "open_database":
+        assert names(f"{address}.before-restore") == {"Before", "After"}
+
+
+def test_what_was_written_ahead_is_kept_with_the_file_before(address: str, tmp_path: Path):
+    live = Path(address.removeprefix("sqlite:///"))
+    opened = open_database(address)
+    palettes.save(opened, WARM, "Kept")
+    back_up(address, None, tmp_path / "kept")
+    palettes.save(opened, WARM, "Ahead")
+    # As after a kill: what was written last is not in the file itself.
+    shutil.copytree(live.parent, tmp_path / "killed")
+    opened.close()
+    killed = f"sqlite:///{tmp_path / 'killed' / live.name}"
+    restore(tmp_path / "kept", killed, None, replace=True)
+    assert names(killed) == {"Kept"}
+    assert names(f"{killed}.before-restore") == {"Kept", "Ahead"}
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -105,7 +105,7 @@ def test_a_palette_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_
     assert palettes.share(mine, saved.id, Visibility.LINK).link != shared.link, "an old link stays dead"
 
 
-@pytest.mark.parametrize("visibility", [Visibility.PRIVATE, Visibility.EVERYONE])
+@pytest.mark.parametrize("visibility", Visibility)
 @pytest.mark.parametrize("other", OTHERS, ids=lambda who: who.name or who.role.value)
 def test_a_value(kept: Kept, other: Visitor, visibility: Visibility):
     mine, theirs = kept.of(ANN), kept.of(other)
@@ -136,6 +136,34 @@ def test_a_value(kept: Kept, other: Visitor, visibility: Visibility):
     if other.role is Role.MEMBER:  # a name that is taken would tell of it
         assert custom_values.define(theirs, CALM).owner == other.id
     custom_values.delete(mine, value.id)
+
+
+def test_a_value_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_back(kept: Kept):
+    mine = kept.of(ANN)
+    value = custom_values.define(mine, CALM)
+    assert value.link == ""
+    shared = custom_values.share(mine, value.id, Visibility.LINK)
+    assert len(shared.link) >= 20
+    assert custom_values.define(kept.of(BEN), CALM, Visibility.LINK).link not in ("", shared.link)
+    for who in OTHERS:
+        linked = kept.of(replace(who, links=frozenset({shared.link, "another"})))
+        assert custom_values.load(linked, value.id) == shared
+        assert shared in custom_values.list_values(linked)
+        assert custom_values.judge(linked, value.id, 1, "t", PAIR, PairAnswer.FIRST, "v")
+        assert custom_values.judgements(linked, value.id, 1, "t")
+        assert shared not in custom_values.list_values(kept.of(replace(who, links=frozenset({"", "another"}))))
+        changes: list[Callable[[], object]] = [
+            lambda linked=linked: custom_values.revise(linked, value.id, CALM),
+            lambda linked=linked: custom_values.use(linked, value.id, 1),
+            lambda linked=linked: custom_values.share(linked, value.id, Visibility.EVERYONE),
+            lambda linked=linked: custom_values.delete(linked, value.id),
+        ]
+        for change in changes:
+            with pytest.raises(AccessError, match="somebody else's"):
+                change()
+    custom_values.share(mine, value.id, Visibility.PRIVATE)
+    assert custom_values.load(kept.of(replace(BEN, links=frozenset({shared.link, ""}))), value.id) is None
+    assert custom_values.share(mine, value.id, Visibility.LINK).link != shared.link, "an old link stays dead"
 
 
 def test_of_two_values_of_a_name_ones_own_comes_first(kept: Kept):

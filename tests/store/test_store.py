@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from textwrap import dedent
 
@@ -13,7 +14,7 @@ import platformdirs
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import NullPool, create_engine, inspect, text
+from sqlalchemy import NullPool, create_engine, event, inspect, text
 
 from map_core.access import Role, Visibility, Visitor
 from map_core.errors import InputError, StoreError
@@ -470,6 +471,33 @@ def test_an_empty_file_is_refused_and_stays(tmp_path):
     assert path.stat().st_size == 0
     path.unlink()
     open_database(f"sqlite:///{path}").close()
+
+
+def test_a_locked_database_is_said_and_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[open_database.__module__], "BUSY_SECONDS", 0.2)
+    path = tmp_path / "palettes.sqlite"
+    opened = open_database(f"sqlite:///{path}")
+    held = palettes.save(opened, WARM, "Kept")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"palettes.sqlite does not answer as it should: database is locked"):
+            palettes.save(opened, WARM, "Refused")
+        assert palettes.list_palettes(opened) == (held,)
+        other.execute("ROLLBACK")
+    assert palettes.save(opened, WARM, "Again").name == "Again"
+    opened.close()
+
+
+def test_a_read_only_database_is_read_and_its_refusal_said(tmp_path):
+    path = tmp_path / "palettes.sqlite"
+    opened = open_database(f"sqlite:///{path}")
+    held = palettes.save(opened, WARM, "Kept")
+    event.listen(opened.engine, "connect", lambda connection, record: connection.execute("PRAGMA query_only=ON"))
+    opened.engine.dispose()
+    with pytest.raises(StoreError, match=r"palettes.sqlite does not answer as it should: .*readonly database"):
+        palettes.save(opened, WARM, "Refused")
+    assert palettes.list_palettes(opened) == (held,)
+    opened.close()
 
 
 def test_an_error_does_not_show_where_the_file_is(tmp_path):

@@ -210,7 +210,7 @@ def _draw_address(code: str) -> str:
     base = str(base).strip().rstrip("/") or base_address()
     if not base.startswith(("http://", "https://")):
         base = f"http://{base}"
-    link = f"{base}/join?{urlencode({'meeting': code} | scenes.address())}"
+    link = f"{base}/join?{urlencode({'meeting': code} | scenes.address(scenes.load().table.values), doseq=True)}"
     st.html(
         shell_markup.alarm(problem)
         if (problem := reach.problem(link))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +21,7 @@ from map_core.access import Action
 from map_core.analysis.examples import example_prompts
 from map_core.core.types import DEFAULT_REPLY_LENGTH, SamplingSettings, recorded_length
 from map_core.custom_values import add_columns, read_scores, replies_key
-from map_core.custom_values.active import offered_values
+from map_core.custom_values.active import OfferedValue, offered_values
 from map_core.data import table_file
 from map_core.data.derived_columns import ColumnKind
 from map_core.data.distribution import Percentiles
@@ -202,13 +202,19 @@ def chosen_table() -> str:
     return str(TABLE.get())
 
 
-def address() -> dict[str, str]:
-    """Return what an address says of the table: its name, never a path; nothing for the app's own."""
+def address(values: Collection[str] = ()) -> dict[str, str | list[str]]:
+    """Return what an address says of the table, its name and never a path, and of values that are shared by link.
+
+    Args:
+        values: names of those that a palette has targets for.
+    """
+    links = [offered.link for offered in _offered() if offered.link and offered.definition.name in values]
+    told: dict[str, str | list[str]] = {"value_link": links} if links else {}
     if not (name := chosen_table()):
-        return {}
+        return told
     held = catalog.access_of(name)
     link = TABLE_LINK.get() or (held.link if account.tables().may(Action.SHARE, name) else "")
-    return {"table": name} | ({"table_link": link} if link else {})
+    return {"table": name} | ({"table_link": link} if link else {}) | told
 
 
 def default_table_path() -> Path:
@@ -227,7 +233,7 @@ def table_path() -> Path:
 
 def open_table(name: str) -> None:
     """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
-    session_keys.clear(viewer.VIEWER, viewer.VISIT, WELCOME, wording.CHOSEN)
+    session_keys.clear(viewer.VIEWER, viewer.VISIT, WELCOME, wording.CHOSEN, account.VALUE_LINKS)
     TABLE.set(name)
 
 
@@ -317,6 +323,12 @@ def _wants(name: str) -> bool:
     if name in linked and name not in WANTED.get():
         want(name)
     return name in WANTED.get()
+
+
+def _offered() -> tuple[OfferedValue, ...]:
+    """Return the values of one's own that this viewer is offered on the table in force."""
+    path = table_path()
+    return offered_values(_load(str(path), path.stat().st_mtime), account.visitor())
 
 
 def load(use_case: str = ALL) -> Scene:

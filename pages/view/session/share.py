@@ -124,8 +124,9 @@ def app_address() -> str:
 
 
 def address_query(palette: Palette) -> str:
-    """Return the palette, and the table where another one was chosen, as the end of an address."""
-    return f"?{urlencode(palette.to_query() | scenes.address(), safe=':;=!')}"
+    """Return the palette, the table where another one was chosen, and links of its values, as the end of an address."""
+    told = palette.to_query() | scenes.address(palette.targets)
+    return f"?{urlencode(told, doseq=True, safe=':;=!')}"
 
 
 def _report(

@@ -19,20 +19,25 @@ from map_core.errors import AccessError
 from map_core.store import Database
 from map_core.text.access import AccessRefusal
 from pages.view.shell import identity, markup, operator, session_keys, visitor_header
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 
 #: Whose visit this is: another person in the same tab begins anew.
 WHOSE: Key[str] = Key("whose", "")
+#: Links of values that are shared by link, in the address by which this viewer came, and how many are kept.
+VALUE_LINKS: KeptKey[tuple[str, ...]] = KeptKey("value_links", (), list, lambda links: tuple(map(str, links)))
+MAX_LINKS = 32
 NOBODY = Visitor("", "", Role.GUEST)
 
 
 def visitor() -> Visitor:
-    """Return who uses this page; who has shown the operator's token is the operator."""
+    """Return who uses this page, with the links they came by; who has shown the operator's token is the operator."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return NOBODY
     known = visitor_header.read(st.context.headers) or NOBODY
-    return replace(known, role=Role.OPERATOR) if operator.is_operator() else known
+    role = Role.OPERATOR if operator.is_operator() else known.role
+    return replace(known, role=role, links=frozenset(VALUE_LINKS.get()))
 
 
 def counted_as() -> str:
@@ -68,6 +73,8 @@ def admit() -> None:
     if WHOSE.is_set() and WHOSE.get() != known.id:
         session_keys.clear()
     WHOSE.set(known.id)
+    if new := [link for link in st.query_params.get_all("value_link") if link not in VALUE_LINKS.get()]:
+        VALUE_LINKS.set((*VALUE_LINKS.get(), *new)[-MAX_LINKS:])
 
 
 def draw() -> None:

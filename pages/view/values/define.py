@@ -93,7 +93,7 @@ def draw_form(seen: ValuesView) -> None:
         with st.form("values_form_fields", border=False):
             _draw_fields(seen, kind or DefinitionKind.DESCRIPTION)
             if own is None:
-                account.draw_visibility(WHO_SEES, linkable=False)
+                account.draw_visibility(WHO_SEES)
             with st.container(horizontal=True, gap="small"):
                 st.form_submit_button(
                     "Keep the change" if own else "Define and score it",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -20,6 +21,7 @@ from map_core.scoring import values_file
 from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, MIN_PAIRS, RELIABLE_FROM, ROUGH_FROM, TrustLevel
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
+from pages.view.session import share
 from pages.view.shell import account, background, markup, wording
 from pages.view.shell.session_keys import Key
 from pages.view.values import define, judge, training
@@ -98,7 +100,9 @@ def _draw_tools(seen: ValuesView, own: CustomValue) -> None:
             f"--extend TABLE --values-file FILE --values {own.value.definition.name} adds it to a table's file.",
         )
         if may(seen.database.visitor, Action.SHARE, own.value.thing) and own.value.owner:
-            account.draw_sharing(f"value_{own.key}", own.value.visibility, partial(_share, seen, own), linkable=False)
+            query = urlencode({"value": own.key, "value_link": own.value.link})
+            link = f"{share.app_address()}values?{query}" if own.value.link else ""
+            account.draw_sharing(f"value_{own.key}", own.value.visibility, partial(_share, seen, own), link=link)
         with st.popover("Delete", icon=":material/delete:", type="tertiary", key="values_delete"):
             versions = "1 version" if own.value.version == 1 else f"{own.value.version} versions"
             st.html(
