@@ -34,8 +34,9 @@ from map_core.scoring.validation import Label
 
 #: Parts into which labelled prompts are split, so that no reply is judged by a calibration that has seen its prompt.
 FOLDS = 5
-#: Labelled prompts below which nothing is said, and the probability of intervals.
-MIN_PROMPTS, LEVEL = 8, 0.9
+#: Labelled prompts below which nothing is said, the effective number of them under weights, and the probability of
+#: intervals. One label that carries nearly all of the weight would be a level with an interval of no width.
+MIN_PROMPTS, MIN_EFFECTIVE, LEVEL = 8, 4.0, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,8 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
         weights: (value,) x, in nats per standard deviation; 0 for the base model.
 
     Raises:
-        InputError: fewer than :data:`MIN_PROMPTS` prompts are labelled, or the table is pooled.
+        InputError: fewer than :data:`MIN_PROMPTS` prompts are labelled, or than :data:`MIN_EFFECTIVE` carry the labels'
+            weight, or the table is pooled.
     """
     if oracle.form is Form.POOLED:
         raise InputError("People's units need several replies a prompt; most prompts of this table have one.")
@@ -108,6 +110,13 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
     by_prompt = np.add.reduceat(probabilities * everywhere, table.offsets[:-1])
     counts = np.ones(len(table.prompts)) if not table.weights.size else table.weights
     w = counts[labels.prompts] * probabilities[labels.rows] / labels.chances
+    mass = np.bincount(group, w / (w.max() or 1.0))
+    effective_prompts = float(mass.sum() ** 2 / (mass @ mass)) if mass.any() else 0.0
+    if effective_prompts < MIN_EFFECTIVE:
+        raise InputError(
+            f"Hardly any of the replies that this palette picks is labelled on {labels.value!r}: the labels count for "
+            f"{effective_prompts:.1f} prompts, and {MIN_EFFECTIVE:g} are needed. Label replies that it picks."
+        )
 
     def ratio(of: np.ndarray) -> tuple[float, np.ndarray]:
         """Return sum w of / sum w, and each labelled prompt's influence on it."""

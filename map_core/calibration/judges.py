@@ -31,7 +31,7 @@ class JudgeAgreement:
     Args:
         value: its name.
         kappa: 1 for judges who always agree, 0 for agreement by chance; NaN where all give one answer throughout.
-        low, high: 90% interval; NaN where fewer than two prompts are shared.
+        low, high: 90% interval; NaN where fewer than two prompts are shared, or without one all give one answer.
         observed: share of pairs of judges who agree, 0 to 1.
         replies: replies with two judges or more.
         judges: share of yes by judge, on all that each of them judged.
@@ -74,7 +74,8 @@ def judge_agreement(labels: Sequence[Label], value: str) -> JudgeAgreement:
         )
         spread = np.sqrt((len(prompts) - 1) / len(prompts) * np.sum((left_out - left_out.mean()) ** 2))
         half = float(student.ppf((1 + LEVEL) / 2, len(prompts) - 1) * spread)
-        low, high = max(-1.0, kappa - half), min(1.0, kappa + half)
+        if np.isfinite(half):
+            low, high = max(-1.0, kappa - half), min(1.0, kappa + half)
     judges = sorted({judge for said in given.values() for judge in said})
     yes = {judge: float(np.mean([said[judge] for said in given.values() if judge in said])) for judge in judges}
     agrees = {

@@ -50,6 +50,14 @@ def test_judges_who_give_one_answer_throughout_say_nothing_of_chance():
     assert math.isnan(judge_agreement(labels(*["yy"] * 10), "kind").kappa)
 
 
+def test_an_interval_that_hangs_on_one_prompt_is_none():
+    # Without the second prompt all answers are yes, and kappa is undefined.
+    agreement = judge_agreement(labels(*["yy"] * 5, "nn"), "kind")
+    assert agreement.kappa == pytest.approx(1.0)
+    assert math.isnan(agreement.low)
+    assert math.isnan(agreement.high)
+
+
 def test_one_judge_is_refused():
     with pytest.raises(InputError, match="two judges"):
         judge_agreement(labels("y", "n", "y"), "kind")

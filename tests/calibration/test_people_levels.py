@@ -134,6 +134,26 @@ def test_intervals_hold_the_truth_and_are_narrower_than_of_labels_alone():
     assert abs(np.mean(errors, axis=0)[0]) < 4 * spread / np.sqrt(80)
 
 
+@pytest.mark.parametrize("weight", [20.0, 400.0])
+@pytest.mark.parametrize("best", [0, 1])
+def test_labels_of_replies_that_a_palette_hardly_picks_say_nothing_of_it(weight: float, best: int):
+    # Ten prompts of four replies, the worst of each labelled, and the best of one: that label alone would be the level.
+    table = RewardTable(
+        ("kind",),
+        np.tile(np.arange(4.0)[:, None], (10, 1)),
+        np.arange(11) * 4,
+        *(tuple(f"{name}{i}" for i in range(10)) for name in ("p", "prompt", "use")),
+    )
+    rows = np.arange(10) * 4
+    rows[:best] += 3
+    labels = ValueLabels("kind", rows, np.arange(10) % 2.0, rows // 4, np.full(10, 0.25))
+    oracle = MemoryOracle.of(table)
+    assert people_level(table, oracle, labels, np.zeros(1)).prompts == 10
+    if best or weight > 100:
+        with pytest.raises(InputError, match="labels count for"):
+            people_level(table, oracle, labels, np.array([weight]))
+
+
 def test_labels_drawn_by_influence_are_weighed_rightly():
     said, errors = people(), []
     truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ said) / 40

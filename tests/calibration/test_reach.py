@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from map_core.calibration import label_reach, promised_values
 from map_core.calibration.delivered import tilt_probabilities
-from map_core.data.derived_columns import DerivedColumn, Kind
+from map_core.data.derived_columns import ColumnKind, DerivedColumn
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
@@ -58,7 +58,7 @@ def test_it_is_kish_of_the_labels_weights_and_the_variance_of_a_mean_over_bins()
 
 def test_pressure_leaves_the_labels_behind():
     low = np.argsort(TABLE.rewards[:, HUMOR])[:320]  # only the lower half was judged
-    found = [reach(low, np.array([0.0, 0.0, x, 0.0])) for x in (-1.0, 0.0, 1.0, 2.0)]
+    found = [reach(low, np.array([0.0, 0.0, x, 0.0])) for x in (-2.0, 0.0, 1.0, 2.0)]
     assert np.all(np.diff([one.outside for one in found]) > 0)
     assert np.all(np.diff([one.effective for one in found[1:]]) < 0)
     assert [one.few for one in found] == [False, True, True, True]
@@ -105,7 +105,7 @@ def test_a_value_that_nobody_judged_is_named_and_not_warned_of():
 
 
 def test_values_behind_columns_are_promised():
-    share = DerivedColumn("humor>=0", "humor", Kind.SHARE, 0.0)
+    share = DerivedColumn("humor>=0", "humor", ColumnKind.SHARE, 0.0)
     wider = TABLE.with_columns([share])
     targets = np.array([np.nan, 0.5, np.nan, np.nan, 0.2])
     assert promised_values(wider, targets) == ("harmlessness", "humor")
