@@ -64,35 +64,79 @@ def headroom_for(table: RewardTable, weights: Mapping[str, float], within: float
     """
     if not 0.0 < within < 1.0:
         raise InputError(f"The share of replies is {within}; expected a number between 0 and 1, such as 0.02.")
-    table = table.without_held_out()
-    if table.candidates.min() < 2:
-        raise InputError("A prompt of the table has one reply; expected several, as they say how far replies differ.")
-    unknown = [name for name in scored_values(tuple(weights)) if name not in table.values]
-    if unknown:
-        raise InputError(f"The table has no value {', '.join(map(repr, unknown))}; it has {', '.join(table.values)}.")
-    rewards = {name: table.rewards[:, j].tolist() for j, name in enumerate(table.values)}
-    columns, lam = weighted_rewards(rewards, weights, len(table.rewards))
-    starts, replies = table.offsets[:-1], table.candidates
-    gains = columns @ np.array(lam)
-    above = gains - np.repeat(np.add.reduceat(gains, starts) / replies, replies)
-    prompt_weights = np.ones(len(replies)) if table.prompt_weights is None else table.prompt_weights
-    prompt_weights = prompt_weights / prompt_weights.sum()
-    # Relative to each prompt's best reply, so that nothing overflows.
-    best = np.maximum.reduceat(above, starts)
-    shares = np.exp(above - np.repeat(best, replies))
-    totals = np.add.reduceat(shares, starts)
-
-    def lost(nats: float) -> float:
-        capped = np.exp(np.minimum(above, nats) - np.repeat(best, replies))
-        return float(prompt_weights @ (1.0 - np.add.reduceat(capped, starts) / totals))
-
-    highest = float(best.max())
-    nats = LEAST if highest <= LEAST or lost(LEAST) <= within else brentq(lambda h: lost(h) - within, LEAST, highest)
-    capped = np.add.reduceat(np.exp(np.minimum(above, nats) - np.repeat(best, replies)), starts)
-    log_least = nats - best + np.log(replies / capped)
-    deviations = np.sqrt(np.add.reduceat(above**2, starts) / (replies - 1))
+    gains = _Gains.of(table, weights)
+    highest = float(gains.best.max())
+    nats = (
+        LEAST
+        if highest <= LEAST or gains.lost(LEAST) <= within
+        else brentq(lambda h: gains.lost(h) - within, LEAST, highest)
+    )
+    log_least = nats - gains.best + np.log(gains.replies / gains.capped(nats))
+    deviations = np.sqrt(np.add.reduceat(gains.above**2, gains.starts) / (gains.replies - 1))
     log_candidates = log_least
     for _ in range(FIXED_POINT_STEPS):
         log_candidates = log_least + deviations * np.exp(-np.maximum(log_candidates, np.log(2)) / 2)
-    candidates = prompt_weights @ np.exp(np.minimum(log_candidates, LARGEST_LOG))
+    candidates = gains.prompt_weights @ np.exp(np.minimum(log_candidates, LARGEST_LOG))
     return Headroom(float(nats), within, float(candidates))
+
+
+def share_lost(table: RewardTable, weights: Mapping[str, float], nats: float) -> float:
+    """Return what share of the replies, at most, would be others under the exact tilt: delta(h).
+
+    A race may have been drawn with the headroom of other weights than those in force, as where a fader has moved since.
+
+    Args:
+        table: as for :func:`headroom_for`.
+        weights: in force.
+        nats: the headroom that was used.
+
+    Raises:
+        InputError: a value that the table does not have, or one reply a prompt.
+
+    Example:
+        >>> table = RewardTable(("calm",), np.array([[0.0], [1.0]]), np.array([0, 2]), ("1",), ("Hi",), ("",))
+        >>> round(share_lost(table, {"calm": np.log(3.0)}, 0.144), 3)
+        0.25
+    """
+    return _Gains.of(table, weights).lost(nats)
+
+
+@dataclass(frozen=True, eq=False)
+class _Gains:
+    """lambda . r of a table's replies: above each prompt's mean, the best of each prompt, and what they weigh."""
+
+    above: np.ndarray
+    best: np.ndarray
+    starts: np.ndarray
+    replies: np.ndarray
+    prompt_weights: np.ndarray
+
+    @classmethod
+    def of(cls, table: RewardTable, weights: Mapping[str, float]) -> _Gains:
+        table = table.without_held_out()
+        if table.candidates.min() < 2:
+            raise InputError(
+                "A prompt of the table has one reply; expected several, as they say how far replies differ."
+            )
+        unknown = [name for name in scored_values(tuple(weights)) if name not in table.values]
+        if unknown:
+            raise InputError(
+                f"The table has no value {', '.join(map(repr, unknown))}; it has {', '.join(table.values)}."
+            )
+        rewards = {name: table.rewards[:, j].tolist() for j, name in enumerate(table.values)}
+        columns, lam = weighted_rewards(rewards, weights, len(table.rewards))
+        starts, replies = table.offsets[:-1], table.candidates
+        gains = columns @ np.array(lam)
+        above = gains - np.repeat(np.add.reduceat(gains, starts) / replies, replies)
+        prompt_weights = np.ones(len(replies)) if table.prompt_weights is None else table.prompt_weights
+        best = np.maximum.reduceat(above, starts)
+        return cls(above, best, starts, replies, prompt_weights / prompt_weights.sum())
+
+    def capped(self, nats: float) -> np.ndarray:
+        """Return (prompt,) sums of the capped weights, relative to each prompt's best, so that nothing overflows."""
+        shares = np.exp(np.minimum(self.above, nats) - np.repeat(self.best, self.replies))
+        return np.asarray(np.add.reduceat(shares, self.starts))
+
+    def lost(self, nats: float) -> float:
+        """Return delta of a headroom, on average over prompts."""
+        return float(self.prompt_weights @ (1.0 - self.capped(nats) / self.capped(np.inf)))

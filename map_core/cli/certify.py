@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -99,36 +97,9 @@ def certify(
             any_mix=palette.demands.mix,
             seed=seed,
         )
-        result = describe(found, oracle) | {"asked": by_name(oracle, palette.levels), "strict": strict, "seed": seed}
+        result = found.described(oracle) | {"asked": by_name(oracle, palette.levels), "strict": strict, "seed": seed}
         result["columns"] = describe_columns(opened.table.derived)
         print_json(result) if as_json else click.echo("\n".join(_as_text(found, oracle)) + "\n")
-
-
-def describe(found: Certificate, oracle: Oracle) -> dict[str, Any]:
-    """Return a certificate as plain JSON values, in reward units and full precision; gains are over the base level."""
-    return {
-        "outcome": found.outcome.value,
-        "level": found.level,
-        "over_base": found.over_base,
-        "any_mix": found.any_mix or None,
-        "prompts": found.prompts,
-        "candidates": found.candidates,
-        "nearest_instead": found.nearest_instead,
-        "targets": by_name(oracle, oracle.rewards_at(found.targets)),
-        "promised": by_name(oracle, oracle.rewards_at(found.promised)),
-        "lowered": None if math.isnan(found.lowered) else found.lowered,
-        "factor": found.factor,
-        "first_factor": found.first_factor,
-        "weights": by_name(oracle, found.weights / oracle.scale),
-        "kl": found.kl,
-        "forecast": by_name(oracle, oracle.rewards_at(found.forecast)),
-        "measured": by_name(oracle, oracle.rewards_at(found.measured)),
-        "base": by_name(oracle, oracle.base),
-        "log_evidence": {name: min(number, 1e9) for name, number in by_name(oracle, found.log_evidence).items()},
-        "hardest": oracle.values[found.hardest],
-        "prompts_needed": found.prompts_needed if math.isfinite(found.prompts_needed) else None,
-        "clipped": found.clipped,
-    }
 
 
 def _as_text(found: Certificate, oracle: Oracle) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,7 +17,6 @@ from map_core.data.table_format import DEFAULT_TABLE
 from map_core.palettes.targets import percentiles
 from map_core.preference import (
     FIRST_CHOICES,
-    FoundPalette,
     PairChoice,
     found_palette,
     next_pair,
@@ -26,6 +24,7 @@ from map_core.preference import (
     read_choices,
     reply_ids,
 )
+from map_core.preference.described import described
 from map_core.preference.pairs import fit
 from map_core.scoring.pairwise import PairAnswer
 from map_core.text import choosing
@@ -70,10 +69,10 @@ def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, see
     choices = list(read_choices(opened.table, kept)) if kept is not None and kept.is_file() else []
     if not as_json and len(choices) < pairs:
         _ask(opened, choices, pairs, kept, seed)
-    palette = found_palette(opened.table, opened.oracle, choices, seed)
     if as_json:
-        print_json(_described(opened, palette) | {"next": _next(opened, choices, seed)})
+        print_json(described(opened.table, opened.oracle, choices, seed))
         return
+    palette = found_palette(opened.table, opened.oracle, choices, seed)
     units = Units(opened.oracle, percentiles(opened.table, opened.oracle.form), "percentile", opened.table.values)
     click.echo(choosing.headline(palette, opened.table.values))
     for sentence in choosing.details(palette, opened.table.values):
@@ -114,35 +113,3 @@ def _ask(opened: LoadedTable, choices: list[PairChoice], pairs: int, kept: Path 
             choices.append(PairChoice(*pair, _ANSWERS[said]))
         if kept is not None:
             kept.write_text("".join(json.dumps(reply_ids(table, choice)) + "\n" for choice in choices), "utf-8")
-
-
-def _next(opened: LoadedTable, choices: list[PairChoice], seed: int) -> dict[str, Any] | None:
-    """Return the next pair with its texts, as plain JSON values."""
-    table = opened.table
-    pair = next_pair(pair_pool(table, opened.oracle), fit(table, opened.oracle, choices), choices, seed)
-    if pair is None:
-        return None
-    asked = reply_ids(table, PairChoice(*pair, PairAnswer.NEITHER))
-    del asked["answer"]
-    return asked | {
-        "prompt": table.prompts[table.prompt_of(pair[0])],
-        "replies": [shown_reply(table, row) for row in pair],
-    }
-
-
-def _described(opened: LoadedTable, palette: FoundPalette) -> dict[str, Any]:
-    """Return a found palette as plain JSON values, in reward units."""
-    oracle = opened.oracle
-    low, high, base = oracle.rewards_at(palette.low), oracle.rewards_at(palette.high), oracle.base
-    return {
-        "choices": palette.decided + palette.undecided,
-        "decided": palette.decided,
-        "explained": palette.explained,
-        "evidence": {name: said.value for name, said in zip(oracle.values, palette.evidence, strict=True)},
-        "targets": by_name(oracle, oracle.rewards_at(palette.targets)),
-        "weights": by_name(oracle, palette.weights / oracle.scale),
-        "levels": {name: [float(low[j]), float(high[j])] for j, name in enumerate(oracle.values)},
-        "base": by_name(oracle, base),
-        "kl": palette.kl,
-        "shortened": palette.shortened,
-    }

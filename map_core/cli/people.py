@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
 from map_core.calibration import (
-    LabelReach,
     PeopleLevel,
-    judge_agreement,
     label_reach,
-    labels_needed,
     next_labels,
     people_levels,
     value_labels,
     with_people_columns,
 )
+from map_core.calibration.described import described
 from map_core.calibration.labels import labels_of_prompts, labels_path
 from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.options import table_options, target_options
@@ -31,7 +27,7 @@ from map_core.data import table_format
 from map_core.data.shown_replies import shown_reply
 from map_core.errors import InputError
 from map_core.feasibility import assess
-from map_core.scoring.validation import Label, read_labels
+from map_core.scoring.validation import read_labels
 from map_core.text import people as texts
 
 
@@ -105,7 +101,7 @@ def people(
     levels, problems = people_levels(opened.table, opened.oracle, given, weights)
     reaches = label_reach(opened.table, opened.oracle, given, weights, levels)
     if as_json:
-        print_json({name: _described(base, now, given, reaches[name]) for name, (base, now) in levels.items()})
+        print_json(described(opened.table, opened.oracle, given, weights))
     else:
         _print(opened.table.values, levels)
         for line in map(texts.few_labels_sentence, reaches.values(), reaches):
@@ -113,19 +109,6 @@ def people(
                 click.echo(line)
     for problem in problems.values():
         click.echo(problem, err=True)
-
-
-def _described(base: PeopleLevel, now: PeopleLevel, labels: tuple[Label, ...], reach: LabelReach) -> dict[str, Any]:
-    """Return a value's levels as plain JSON values."""
-    content = {"base": asdict(base) | {"narrower": base.narrower}, "palette": asdict(now) | {"narrower": now.narrower}}
-    content["labels_needed"] = {"within_3": labels_needed(now, 0.03)}
-    content["reach"] = asdict(reach) | {"few": reach.few}
-    try:
-        agreement = asdict(judge_agreement(labels, now.value))
-    except InputError:  # one judge
-        return content
-    numbers = {name: None if isinstance(n, float) and math.isnan(n) else n for name, n in agreement.items()}
-    return content | {"judges": numbers}
 
 
 def _print(values: tuple[str, ...], levels: dict[str, tuple[PeopleLevel, PeopleLevel]]) -> None:

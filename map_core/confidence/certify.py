@@ -27,6 +27,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -117,6 +118,40 @@ class Certificate:
             measured=converted(self.measured),
             weights=self.weights / own.scale * other.scale,
         )
+
+    def described(self, oracle: Oracle) -> dict[str, Any]:
+        """Return plain JSON values, in reward units and full precision; gains are over the base level.
+
+        Args:
+            oracle: in whose units the certificate is.
+        """
+
+        def named(numbers: np.ndarray) -> dict[str, float]:
+            return {name: float(n) for name, n in zip(oracle.values, numbers, strict=True) if not math.isnan(n)}
+
+        return {
+            "outcome": self.outcome.value,
+            "level": self.level,
+            "over_base": self.over_base,
+            "any_mix": self.any_mix or None,
+            "prompts": self.prompts,
+            "candidates": self.candidates,
+            "nearest_instead": self.nearest_instead,
+            "targets": named(oracle.rewards_at(self.targets)),
+            "promised": named(oracle.rewards_at(self.promised)),
+            "lowered": None if math.isnan(self.lowered) else self.lowered,
+            "factor": self.factor,
+            "first_factor": self.first_factor,
+            "weights": named(self.weights / oracle.scale),
+            "kl": self.kl,
+            "forecast": named(oracle.rewards_at(self.forecast)),
+            "measured": named(oracle.rewards_at(self.measured)),
+            "base": named(oracle.base),
+            "log_evidence": {name: min(number, 1e9) for name, number in named(self.log_evidence).items()},
+            "hardest": oracle.values[self.hardest],
+            "prompts_needed": self.prompts_needed if math.isfinite(self.prompts_needed) else None,
+            "clipped": self.clipped,
+        }
 
 
 def certify(

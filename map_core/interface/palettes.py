@@ -5,18 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from map_core.analysis.generation_weights import reply_weights
+from map_core.calibration.described import described as people_described
+from map_core.calibration.labels import labels_of_prompts, labels_path
 from map_core.confidence import Confidence, confidence
+from map_core.confidence.certify import certify_targets
+from map_core.confidence.prompt_samples import table_samples
 from map_core.core import amounts
+from map_core.core.reward_levels import RewardLevels
 from map_core.core.types import Verdict
+from map_core.data.table_format import DEFAULT_TABLE
+from map_core.errors import InputError
 from map_core.feasibility import Assessment
 from map_core.feasibility import assess as assess_levels
 from map_core.interface.notebook import html_table, level_text
 from map_core.interface.table import Table, Targets, checked_table
 from map_core.palettes.column_names import parse_cohort
 from map_core.palettes.target_columns import checked_cohort
+from map_core.scoring.validation import read_labels
 from map_core.solver.newton import Solution, Status
 from map_core.solver.newton import solve as solve_weights
 
@@ -67,6 +78,59 @@ class Solved:
         known = [checked_cohort(parse_cohort(text), rewards) for text in cohorts]
         positive = {name: weight for name, weight in self.weights.items() if weight > 0}
         return reply_weights(rewards.derived, positive, known)
+
+    def people(self, labels: str | Path | None = None) -> dict[str, dict[str, Any]]:
+        """Return of how many replies people would say yes, today and with these weights, by labelled value.
+
+        Args:
+            labels: JSON lines of people's judgements of this table's replies; those of the embedded table by default.
+
+        Returns:
+            As ``people --json``: ``base`` and ``palette`` with ``share``, ``low`` and ``high``, from 0 to 1.
+
+        Raises:
+            InputError: no weights reach the targets, or there is no label of this table.
+
+        Example:
+            >>> import map_core as vp
+            >>> kind = vp.solve(vp.load_table(), {"kindness": "p70"}).people()["kindness"]
+            >>> kind["base"]["share"] < kind["palette"]["share"], kind["palette"]["low"] > 0.5
+            (True, True)
+        """
+        path = labels_path(DEFAULT_TABLE) if labels is None else Path(labels)
+        rewards = self.table.rewards
+        given = labels_of_prompts(rewards, read_labels(path))
+        if self.solution is None or not given:
+            raise InputError(
+                "No weights reach these targets; take those of `nearest`."
+                if self.solution is None
+                else f"No label of {path} is of a prompt of this table."
+            )
+        return people_described(rewards, self.table.oracle, given, self.solution.weights)
+
+    def certify(self, *, over_base: bool = True, any_mix: float = 0.0) -> dict[str, Any]:
+        """Return what the prompts that the table holds out show about these targets, 95% sure.
+
+        Args:
+            over_base: what the palette adds to the base model, which few prompts show; False for the levels.
+            any_mix: nats; under other mixes of prompts, as ``beside`` had it.
+
+        Returns:
+            As ``certify --json``: ``outcome``, ``promised`` and ``factor`` of the weights.
+
+        Raises:
+            InputError: no target, too few prompts held out, or nothing near the targets is possible.
+
+        Example:
+            >>> import map_core as vp
+            >>> found = vp.solve(vp.load_table(), {"kindness": "p60"}).certify()
+            >>> found["outcome"], found["prompts"]
+            ('certified', 40)
+        """
+        oracle, seen, new = table_samples(self.table.rewards)
+        targets = RewardLevels.of(np.array([self.targets.get(name, math.nan) for name in self.table.values]))
+        found = certify_targets(oracle, seen, new, targets, over_base=over_base, any_mix=any_mix)
+        return found.described(oracle)
 
     @property
     def kl(self) -> float:

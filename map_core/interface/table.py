@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -26,6 +26,8 @@ from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.beside import FIELDS, Beside
 from map_core.palettes.target_columns import with_cohort_floors, with_target_columns
 from map_core.palettes.targets import checked_names, resolve
+from map_core.preference.described import described as choices_described
+from map_core.preference.records import rows_of_choices
 from map_core.text.units import Units
 
 Targets = Mapping[str, float | str]
@@ -114,6 +116,36 @@ class Table:
             table, oracle, levels = cut.table, cut.oracle, RewardLevels.of(cut.levels)
         locked = np.array([j >= asked_for and not table.derived[j - len(self.values)].mix for j in range(len(levels))])
         return Table(table, oracle), oracle.standardise(levels), locked
+
+    def choose(self, choices: Sequence[Mapping[str, Any]] = (), *, seed: int = 0) -> dict[str, Any]:
+        """Return the palette that choices between two replies come to, and the next pair to ask about.
+
+        Args:
+            choices: the first one first, each ``next`` of an earlier answer with ``"answer"``: "first", "second" or
+                "neither".
+            seed: of the intervals, and which pairs are looked at.
+
+        Returns:
+            As ``choose --json``: ``targets`` for :func:`assess`, ``weights``, ``levels`` as intervals, what the choices
+            say of each value (``evidence``), and ``next`` with its ``prompt`` and ``replies``, None where every pair
+            was asked about.
+
+        Raises:
+            InputError: an entry is no choice between two replies of this table, or the table has no such pairs.
+
+        Example:
+            >>> import map_core as vp
+            >>> table = vp.load_table()
+            >>> choices = []
+            >>> for _ in range(8):  # somebody who likes the longer reply
+            ...     pair = table.choose(choices)["next"]
+            ...     first, second = pair["replies"]
+            ...     choices.append(pair | {"answer": "first" if len(first) > len(second) else "second"})
+            >>> found = table.choose(choices)
+            >>> found["decided"], set(found["targets"]) <= set(table.values)
+            (8, True)
+        """
+        return choices_described(self.rewards, self.oracle, rows_of_choices(self.rewards, choices), seed)
 
     def position(self, value: str) -> int:
         """Return the position of a value.

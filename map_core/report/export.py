@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from map_core.confidence import Confidence, Interval
-from map_core.confidence.certify import Certificate
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
 from map_core.feasibility import Conflict
@@ -65,7 +64,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "sensitivity": _sensitivity(report),
         "samples": sample_rows(report),
         "delivery": _delivery(report),
-        "promise": None if report.certificate is None else _promise(report.certificate, report),
+        "promise": None if report.certificate is None else report.certificate.described(report.oracle),
         "people": {name: {"base": asdict(base), "palette": asdict(now)} for name, (base, now) in report.people.items()},
         "labels": {name: asdict(reach) | {"few": reach.few} for name, reach in report.reaches.items()},
         "source": _source(report),
@@ -248,22 +247,6 @@ def _sure(confidence: Confidence, report: Report) -> dict[str, Any]:
         "kl_nats": _ends(confidence.kl),
         "held_out_folds": confidence.held_out.folds,
         "held_out_solved": confidence.held_out.solved,
-    }
-
-
-def _promise(found: Certificate, report: Report) -> dict[str, Any]:
-    """Return what the held-out prompts show about what the palette adds, in reward units."""
-    oracle = report.oracle
-    return {
-        "outcome": found.outcome.value,
-        "level": found.level,
-        "prompts": found.prompts,
-        "candidates": found.candidates,
-        "promised": _by_name(oracle, oracle.rewards_at(found.promised)),
-        "measured": _by_name(oracle, oracle.rewards_at(found.measured)),
-        "weights": _by_name(oracle, found.weights / oracle.scale),
-        "factor": found.factor,
-        "prompts_needed": _number(found.prompts_needed),
     }
 
 

@@ -151,7 +151,8 @@ class PromiseWatch:
         scale = oracle.scale[places]
         promised, room = targets - TOLERANCE * scale, LEAST_ROOM * scale
         low, high = np.minimum(levels.min(axis=0), promised - room), np.maximum(levels.max(axis=0), promised + room)
-        return WatchedTargets(names, promised, low, high)
+        deviation = np.maximum(levels.std(axis=0), LEAST_ROOM / 10 * scale)
+        return WatchedTargets(names, promised, low, high, deviation)
 
     def _write(self, file: Path) -> None:
         self._written = time.monotonic()

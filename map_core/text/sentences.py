@@ -110,6 +110,18 @@ def spent(kl: float, candidates: int, wording: Wording = NUMBERS) -> str:
     return f"of log {candidates} = {amounts.fixed(most, 2)} at most, like sending the best of {drafts} drafts."
 
 
+def race(lost: float, decided: bool) -> str:
+    """Say what a pick is worth that was drawn until no further candidate could win, with the weights in force.
+
+    Args:
+        lost: share of such picks, at most, that would be others under the exact tilt.
+        decided: no further candidate could be picked.
+    """
+    of_100 = "fewer than 1" if lost < 0.01 else f"up to {math.ceil(100 * lost - 1e-9)}"
+    drawn = "No further candidate could be picked" if decided else "A further candidate could still be picked"
+    return f"{drawn}. With these targets {of_100} of 100 such picks would be others if drawing never ended."
+
+
 def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
     """Word the effective sample size as replies that carry the weight: a figure, and what it means."""
     pooled = amounts.fixed(ess.pooled, grouped=True)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from map_core.analysis.headroom import LEAST, headroom_for
+from map_core.analysis.headroom import LEAST, headroom_for, share_lost
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
+from map_core.text.sentences import race
 
 REWARDS = np.array([[0.0], [1.0], [3.0], [2.0], [2.5]])
 TABLE = RewardTable(("calm",), REWARDS, np.array([0, 3, 5]), ("1", "2"), ("Hi", "Ho"), ("", ""))
@@ -27,6 +28,15 @@ def test_the_capped_tilt_differs_by_no_more_and_takes_so_many_candidates(within:
         candidates.append(brentq(lambda n: least * np.exp(error / np.sqrt(max(n, 2.0))) - n, 1.0, 1e3))  # noqa: B023
     assert 0.0 < np.mean(distances) <= within
     assert headroom.candidates == pytest.approx(np.mean(candidates))
+
+
+def test_other_weights_than_those_of_the_start_lose_another_share() -> None:
+    headroom = headroom_for(TABLE, {"calm": 1.5}, 0.05)
+    assert share_lost(TABLE, {"calm": 1.5}, headroom.nats) == pytest.approx(0.05)
+    assert share_lost(TABLE, {"calm": 0.5}, headroom.nats) < 0.05 < share_lost(TABLE, {"calm": 3.0}, headroom.nats)
+    said = race(share_lost(TABLE, {"calm": 3.0}, headroom.nats), decided=False)
+    assert said.startswith("A further candidate could still be picked. With these targets up to ")
+    assert "fewer than 1 of 100" in race(0.001, decided=True)
 
 
 def test_the_smaller_the_share_the_more_candidates() -> None:

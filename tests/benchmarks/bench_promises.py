@@ -11,6 +11,11 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from map_core.confidence.running_promise import RunningPromise, Standing, WatchedTargets
+from map_core.server.promises import LEAST_ROOM
+from map_core.solver.newton import solve
 from tests.populations import certified, default_table, hedged, synthetic
 
 
@@ -42,7 +47,51 @@ def run(tables: int = 40) -> list[dict[str, Any]]:
                 f"miss {hedge.worst:.3f} sd",
                 flush=True,
             )
+    rows += watch()
     return rows
+
+
+def watch(palettes: int = 20, runs: int = 5) -> list[dict[str, Any]]:
+    """Print and return after how many requests a watched promise is called broken, by how far the levels lie below it.
+
+    Palettes of two targets on the tests' table; requests are its prompts, drawn with replacement, and the promise lies
+    above the levels of both values by as much.
+    """
+    population, rng, rows = default_table(), np.random.default_rng(0), list[dict[str, Any]]()
+    oracle = population.oracle()
+    for kind, requests in (("gains", 2000), ("levels", 5000)):
+        for below in (0.0, 0.03, 0.1, 0.2, 0.3):
+            found = []
+            for _ in range(palettes):
+                targets = np.full(len(oracle.values), np.nan)
+                chosen = rng.permutation(len(targets))[:2]
+                targets[chosen] = rng.uniform(0.1, 0.4, 2)
+                weights = solve(oracle, targets).weights
+                levels = oracle.by_prompt(weights).levels[:, chosen]
+                levels = levels - oracle.by_prompt(0 * weights).levels[:, chosen] if kind == "gains" else levels
+                promised = levels.mean(axis=0) + below
+                low, high = levels.min(axis=0), levels.max(axis=0)
+                ends = np.minimum(low, promised - LEAST_ROOM), np.maximum(high, promised + LEAST_ROOM)
+                watched = WatchedTargets(("a", "b"), promised, *ends, levels.std(axis=0))
+                found += [_requests_until_broken(watched, levels, rng, requests) for _ in range(runs)]
+            median, most = np.median(found), np.quantile(found, 0.9, method="higher")
+            broken = float(np.mean(np.isfinite(found)))
+            rows.append({"kind": kind, "below": below, "median": median, "q90": most, "broken": broken})
+            print(
+                f"{kind:<7} {below:.2f} sd below: broken {broken:.1%}, after {median:g}, 9 of 10 {most:g}", flush=True
+            )
+    return rows
+
+
+def _requests_until_broken(
+    watched: WatchedTargets, levels: np.ndarray, rng: np.random.Generator, requests: int
+) -> float:
+    promise = RunningPromise(watched)
+    for number, prompt in enumerate(rng.integers(0, len(levels), requests), start=1):
+        promise.add(levels[prompt])
+        if promise.standing is Standing.BROKEN:
+            return number
+    return np.inf
 
 
 if __name__ == "__main__":

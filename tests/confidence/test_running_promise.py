@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from map_core.confidence.running_promise import ALPHA, RunningPromise, Standing, WatchedTargets
 from map_core.errors import InputError
 
-TARGETS = WatchedTargets(("humor", "kindness"), np.array([0.0, 0.0]), np.array([-1.0, -1.0]), np.array([1.0, 1.0]))
+TARGETS = WatchedTargets(
+    ("humor", "kindness"), np.zeros(2), np.array([-1.0, -1.0]), np.array([1.0, 1.0]), np.array([0.4, 0.5])
+)
 
 
 def after(levels: np.ndarray, targets: WatchedTargets = TARGETS) -> RunningPromise:
@@ -21,15 +24,16 @@ def after(levels: np.ndarray, targets: WatchedTargets = TARGETS) -> RunningPromi
 
 
 def test_by_hand():
-    # Stakes 0.9, 0.45, ...: after one request at 1 every bet has 1 + stake, and their mean is shown.
+    # Bets 0.8, 0.2, 0.05 a deviation of 0.4: 2, which is more than 0.9 and so 0.9, then 0.5 and 0.125; shares 4:4:2.
     promise = after(np.array([[1.0, 0.5]]))
-    stakes = 0.9 * 0.5 ** np.arange(7)
-    assert np.exp(promise.most_above) == pytest.approx([np.mean(1 + stakes), np.mean(1 + 0.5 * stakes)])
+    humor = 0.4 * 1.9 + 0.4 * 1.5 + 0.2 * 1.125
+    kindness = 0.4 * (1 + 0.9 / 2) + 0.4 * (1 + 0.4 / 2) + 0.2 * (1 + 0.1 / 2)
+    assert np.exp(promise.most_above) == pytest.approx([humor, kindness])
     assert promise.most_below == 0.0
-    # 1.9^5 / 7 = 3.5 and 1.9^8 / 7 = 24: at the target's upper end eight requests show it, whatever the other bets.
+    # Of kindness 0.4 (1.9^5 + 1.4^5) + 0.2 1.1^5 = 12.4, and after six 22.2: six requests at the upper end show it.
     assert after(np.ones((5, 2))).standing is Standing.IN_DOUBT
-    assert after(np.ones((8, 2))).standing is Standing.KEPT
-    assert after(-np.ones((8, 2))).standing is Standing.BROKEN
+    assert after(np.ones((6, 2))).standing is Standing.KEPT
+    assert after(-np.ones((6, 2))).standing is Standing.BROKEN
 
 
 def test_one_value_that_misses_breaks_it_and_one_that_keeps_does_not_save_it():
@@ -58,11 +62,13 @@ def test_what_was_kept_goes_on_and_other_targets_begin_anew():
     for row in levels[30:]:
         again.add(row)
     assert again.as_dict() == whole.as_dict()
-    other = WatchedTargets(TARGETS.values, TARGETS.promised + 0.1, TARGETS.low, TARGETS.high)
+    other = replace(TARGETS, promised=TARGETS.promised + 0.1)
     assert RunningPromise.restored(other, kept).requests == 0
     assert RunningPromise(TARGETS).described()["values"]["humor"]["mean"] is None
 
 
 def test_ends_lie_around_the_promise():
     with pytest.raises(InputError, match="do not lie around"):
-        WatchedTargets(("humor",), np.array([1.0]), np.array([-1.0]), np.array([1.0]))
+        WatchedTargets(("humor",), np.array([1.0]), np.array([-1.0]), np.array([1.0]), np.array([0.4]))
+    with pytest.raises(InputError, match="expected numbers above 0"):
+        replace(TARGETS, deviation=np.zeros(2))

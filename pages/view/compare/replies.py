@@ -7,7 +7,9 @@ import math
 import numpy as np
 import streamlit as st
 
+from map_core.analysis.headroom import share_lost
 from map_core.core import amounts
+from map_core.errors import InputError
 from map_core.generation.choice import Choice
 from map_core.generation.request import Method
 from map_core.generation.weighted_rewards import weighted_names, weighted_rewards
@@ -123,6 +125,8 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
         st.html(markup.note(proposal_sentence(tuned, choice.ess, count)))
     elif view.done and choice.more_would_help:
         st.html(markup.note("More candidates would help: too few carry this choice."))
+    if view.done and (note := _race_note(view, column, choice)):
+        st.html(markup.note(note))
     if column.weights.note and column.key != "aligned":  # that of today's palette stands above the prompt
         st.html(markup.note(column.weights.note))
     if view.generation.request.method is Method.BEST:
@@ -137,6 +141,17 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
         )
     if view.done:
         st.html(markup.levels_table(*_details(view, column, choice, place), theme=view.scene.theme))
+
+
+def _race_note(view: ComparisonView, column: PaletteColumn, choice: Choice) -> str:
+    """Say how exact a race is by the weights in force, which may be others than those that it was drawn for."""
+    if (headroom := view.generation.request.headroom) is None:
+        return ""
+    try:
+        lost = share_lost(view.scene.table, column.weights.by_value, headroom)
+    except InputError:  # a value of a person's own, of which the table has no rewards
+        return ""
+    return sentences.race(lost, bool(choice.decided))
 
 
 def _effort(kl: float, count: int, wording: Wording) -> tuple[str, str]:
