@@ -57,14 +57,14 @@ def use_case_verdicts(
     weights = common.solution.weights / oracle.scale
 
     def of(use_case: str | None) -> CaseVerdict:
-        case_table = table.select(use_case)
+        prompts = len(table.prompts) if use_case is None else table.use_cases.count(use_case)
         try:
-            case_oracle: Oracle = oracle if use_case is None else MemoryOracle.of(case_table, oracle.form)
-        except InputError as error:
+            case_oracle: Oracle = oracle if use_case is None else MemoryOracle.of(table.select(use_case), oracle.form)
+        except InputError as error:  # one reply a prompt, or all prompts held out
             unknown = np.full(len(oracle.values), np.nan)
-            return CaseVerdict(use_case, len(case_table.prompts), (None,) * len(groups), None, unknown, str(error))
+            return CaseVerdict(use_case, prompts, (None,) * len(groups), None, unknown, str(error))
         *assessments, common_assessment = (assess(case_oracle, case_oracle.standardise(levels)) for levels in palettes)
         realised = case_oracle.rewards_at(case_oracle.moments(weights * case_oracle.scale).levels)
-        return CaseVerdict(use_case, len(case_table.prompts), tuple(assessments), common_assessment, realised)
+        return CaseVerdict(use_case, prompts, tuple(assessments), common_assessment, realised)
 
     return tuple(of(name) for name in (None, *table.use_case_names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -245,6 +246,13 @@ def test_each_use_case_is_judged_in_its_own_units():
     *_, last = use_case_verdicts(ragged, whole, lone_group, max_min(whole, lone_group, 0.5))
     assert last.common is None
     assert "pooled form" in last.why_not
+    # Nor can one whose prompts are all held out.
+    away = replace(table, held_out=np.array([name == USE_CASES[1] for name in table.use_cases]))
+    oracle = MemoryOracle.of(away)
+    _, kept, last = use_case_verdicts(away, oracle, groups, max_min(oracle, groups, 0.3))
+    assert kept.common is not None
+    assert (last.common, last.prompts) == (None, 10)
+    assert "held out" in last.why_not
 
 
 @pytest.mark.parametrize(
