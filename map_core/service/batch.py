@@ -126,6 +126,9 @@ class PromptBatch:
                 continue
             with self._lock:
                 self._generations.append(generation)
+                weights = self._weights
+            if weights is not None:  # changed while it was submitted
+                generation.reweigh(weights)
             return True
         return False
 

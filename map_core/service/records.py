@@ -60,8 +60,8 @@ def generation_record(
         more: further plain entries, such as the name of the model.
 
     Returns:
-        As :func:`outcome`, without log-probabilities of replies; picks are None and probabilities provisional where
-        the generation did not come to its end, as "complete" says.
+        As :func:`outcome_record`, without log-probabilities of replies; picks are None and probabilities provisional
+        where the generation did not come to its end, as "complete" says.
     """
     snapshot = generation.snapshot()
     done = snapshot.phase is Phase.DONE

@@ -253,9 +253,11 @@ class ModelWorker:
 
             self._send(WorkerStatus("loading", "The model is being loaded.", None, {}))
             began = time.perf_counter()
-            self._engine = open_engine(self._model, self._engine_name, self._dtype, request_extra=self._request_extra)
+            engine = open_engine(self._model, self._engine_name, self._dtype, request_extra=self._request_extra)
             if self._tuned is not None:
                 self._proposal = open_engine(self._tuned, self._engine_name, self._dtype)
+            # Both or neither: with the base model alone the next request would be answered without the tuned one.
+            self._engine = engine
             seconds = time.perf_counter() - began
             info = self._engine.info.as_dict()
             note = f"{info['model']} on {info['device']} ({info['name']}, {info['dtype']}), loaded in {seconds:.1f} s."

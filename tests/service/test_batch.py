@@ -93,6 +93,22 @@ def test_other_weights_reach_what_is_done_and_what_is_to_come():
     many.stop()
 
 
+def test_weights_that_change_while_a_request_is_submitted_reach_it():
+    service, started = FakeService(), threading.Event()
+
+    def submit(request: GenerationRequest) -> Generation:
+        assert started.wait(10)
+        many.reweigh({"humor": 5.0})
+        return service.submit(request)
+
+    many = PromptBatch(requests(1), submit)
+    started.set()
+    service.expect(1)
+    service.made[0].end(Phase.DONE)
+    assert many.wait(10)
+    assert service.made[0].weights == {"humor": 5.0}
+
+
 def test_a_full_queue_is_waited_for(monkeypatch):
     monkeypatch.setattr("map_core.service.batch.RETRY_SECONDS", 0.01)
     service = FakeService()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from map_core.errors import InputError
+from map_core.engines import factory
+from map_core.errors import InputError, MissingModelError
 from map_core.generation.request import GenerationRequest
 from map_core.service import service as services
 from map_core.service.generation import Generation
 from map_core.service.service import shared_generation, shared_service
+from map_core.service.worker import ModelWorker
+from tests.toy_engine import ToyEngine
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +44,20 @@ def test_a_generation_is_found_whichever_model_writes_it():
     assert shared_generation("tiny", generation.id) is generation
     with pytest.raises(InputError, match="no generation"):
         shared_generation("other", generation.id)
+
+
+def test_a_tuned_model_that_cannot_be_opened_is_never_left_out_in_silence(monkeypatch):
+    class Pipe:
+        def send(self, message: dict[str, Any]) -> None:
+            pass
+
+    def opened(model: str, *given: Any, **options: Any) -> ToyEngine:
+        if model == "Kind":
+            raise MissingModelError("The model Kind is not on this machine.", "get it")
+        return ToyEngine()
+
+    monkeypatch.setattr(factory, "open_engine", opened)
+    worker = ModelWorker("tiny", "torch", None, Pipe(), tuned="Kind")  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(MissingModelError, match="Kind"):
+            worker._load()
