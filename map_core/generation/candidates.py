@@ -91,7 +91,10 @@ def partial_gains(
         return None
     # Weights may have been changed while the values were scored: those of other values count later.
     table, lam = weighted_rewards(rewards, weights.by_value, len(replies))
-    return np.asarray(np.nan_to_num(table) @ np.array(lam))
+    gains = np.asarray(table @ np.array(lam))
+    known = gains[~np.isnan(gains)]
+    # A beginning that cannot be scored foretells nothing: it counts as an average one, wherever the rewards lie.
+    return np.where(np.isnan(gains), known.mean() if known.size else 0.0, gains)
 
 
 def score_complete(

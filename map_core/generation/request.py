@@ -130,6 +130,10 @@ class GenerationRequest:
     def _check_goals(self) -> None:
         if self.headroom is not None and self.method is not Method.RESAMPLE:
             raise InputError(f"headroom is for the method 'resample'; the method is {self.method.value!r}.")
+        goals = {"least_ess": self.least_ess, "largest_error": self.largest_error, "headroom": self.headroom}
+        for name, goal in goals.items():
+            if goal is not None and not 0.0 < goal < math.inf:
+                raise InputError(f"{name} is {goal}; expected a number above 0.")
         if self.most_candidates is None:
             return
         if self.method not in (Method.RESAMPLE, Method.BEST):
@@ -138,12 +142,8 @@ class GenerationRequest:
             raise InputError(
                 f"most_candidates is {self.most_candidates}; expected at least the {self.candidates} of the first draw."
             )
-        goals = {"least_ess": self.least_ess, "largest_error": self.largest_error, "headroom": self.headroom}
         if not any(goal is not None for goal in goals.values()):
             raise InputError("most_candidates needs a goal; give headroom, least_ess or largest_error.")
-        for name, goal in goals.items():
-            if goal is not None and not 0.0 < goal < math.inf:
-                raise InputError(f"{name} is {goal}; expected a number above 0.")
 
     def with_used_values(self) -> GenerationRequest:
         """Return the request without the specifications of values that it does not score."""

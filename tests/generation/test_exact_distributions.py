@@ -17,16 +17,21 @@ from scipy import stats
 
 from map_core.core.types import SamplingSettings
 from map_core.engines.draw_request import DrawRequest
+from map_core.engines.tokens import Token
 from map_core.generation import pruning
+from map_core.generation.candidates import CandidateBuffer, partial_gains
 from map_core.generation.choice import base_pick
 from map_core.generation.events import Finished, Pruned, Resampled, Tokens
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.resample import STOPPED_BY_REWARDS
+from map_core.generation.reward_cache import Scoring
 from map_core.generation.sampler import generation_events
+from map_core.generation.weights import CurrentWeights
+from map_core.scoring.base import ScorerError
 from map_core.service.generation import Generation
 from map_core.service.messages import GenerationEvent, from_json, to_json
 from map_core.service.snapshot import Phase
-from tests.toy_engine import END, Tally, ToyEngine, every_reply, next_probabilities, text_of
+from tests.toy_engine import END, LETTERS, Tally, ToyEngine, every_reply, next_probabilities, text_of
 
 ENGINE = ToyEngine()
 TALLY = {"tally": Tally("tally")}
@@ -389,6 +394,26 @@ def test_many_candidates_stopped_early_give_the_tilted_distribution_with_fewer_t
             mean[name(reply)] += p / 100
     assert sum(abs(mean[outcome] - p) for outcome, p in goal.items()) / 2 < 0.03
     assert tokens < 0.8 * sum(run(seed, 256, Method.RESAMPLE, length=4).tokens for seed in range(100))
+
+
+def test_a_beginning_that_cannot_be_scored_counts_as_an_average_one() -> None:
+    class Picky(Tally):
+        def score(self, prompt, replies):
+            if any(reply.text == "b" for reply in replies):
+                raise ScorerError("It cannot score b.")
+            return np.array([-100.0 - len(reply.text) for reply in replies])
+
+    buffer = CandidateBuffer(3)
+    buffer.tokens = [[Token(k, LETTERS.index(text), text, -1.0, False, False)] for k, text in enumerate("aba")]
+    request = GenerationRequest("Hi", {"picky": 2.0}, candidates=3)
+    scoring = Scoring({"picky": Picky("picky")}, ("picky",), "Hi")
+    gains = []
+
+    def drain():
+        gains.append((yield from partial_gains(scoring, request, buffer, CurrentWeights(request.weights))))
+
+    list(drain())
+    assert gains[0].tolist() == [-202.0, -202.0, -202.0]
 
 
 @pytest.mark.usefixtures("early")

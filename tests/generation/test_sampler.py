@@ -177,6 +177,8 @@ def test_two_generations_side_by_side_do_not_mix(engine: Engine) -> None:
         ({"prompt": "Hi", "weights": {"humor": math.inf}}, "weight of 'humor' is inf"),
         ({"prompt": "Hi", "candidates": 0}, "candidates is 0"),
         ({"prompt": "Hi", "seed": -1}, "seed is -1"),
+        ({"prompt": "Hi", "headroom": math.nan}, "headroom is nan"),
+        ({"prompt": "Hi", "least_ess": -1.0}, "least_ess is -1.0"),
     ],
 )
 def test_a_bad_request_is_refused_at_once(arguments: dict[str, object], says: str) -> None:
