@@ -23,6 +23,7 @@ from map_core.cli.options import (
     table_argument,
     use_case_option,
 )
+from map_core.core.file_lock import check_output_path
 from map_core.core.types import DEFAULT_REPLY_LENGTH, recorded_length
 from map_core.errors import EngineError, InputError
 
@@ -204,6 +205,8 @@ def serve(
     from map_core.server.steering import Steering
     from map_core.service.service import GenerationService
 
+    if promises_file is not None:
+        check_output_path(promises_file, "table.promises.json")
     opened = open_table(table, use_case, form)
     opened, known = _named(opened, palettes)
     made_with = recorded_model(opened.table.metadata)

@@ -8,6 +8,7 @@ first token on, tokens are sent as they are drawn. Constraint: the event loop on
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 import time
@@ -34,6 +35,8 @@ KEEP_ALIVE_SECONDS = 2.0
 OPENING_SECONDS = 1.0
 #: A piece of a stream is a word with the space after it.
 _PIECES = re.compile(r"\S*\s*")
+
+_log = logging.getLogger(__name__)
 
 
 class Generations:
@@ -144,7 +147,10 @@ class Generations:
         snapshots = [generation.snapshot() for generation in generations]
         self._seconds = 0.8 * self._seconds + 0.2 * max(snapshot.seconds for snapshot in snapshots)
         if self._on_answered is not None:
-            await asyncio.to_thread(self._on_answered, replies, snapshots)
+            try:
+                await asyncio.to_thread(self._on_answered, replies, snapshots)
+            except Exception:  # noqa: BLE001 (whoever watches may fail; the reply is there)
+                _log.exception("An answered request could not be noted.")
         return snapshots
 
     async def _open(self, request: Request, generations: Sequence[Generation]) -> None:

@@ -9,6 +9,7 @@ Constraint: targets and ends are fixed from the table before a palette's first r
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ LEAST_ROOM = 0.5
 #: Seconds between two writes of the file.
 KEEP_SECONDS = 5.0
 KINDS = ("over_base", "levels")
+
+_log = logging.getLogger(__name__)
 
 
 class PromiseWatch:
@@ -155,6 +158,7 @@ class PromiseWatch:
         return WatchedTargets(names, promised, low, high, deviation)
 
     def _write(self, file: Path) -> None:
+        """Keep how all promises stand; a disk that is full costs the file, and no request its reply."""
         self._written = time.monotonic()
         content = dict(self._kept)
         for palette, since in self._since.items():
@@ -163,8 +167,11 @@ class PromiseWatch:
                 for kind in self._kinds
                 if (promise := self._running.get((palette, kind))) is not None
             }
-        with atomic_write(file) as partial:
-            partial.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+        try:
+            with atomic_write(file) as partial:
+                partial.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+        except OSError as error:
+            _log.warning("%s cannot be written (%s): how promises stand is kept in memory alone.", file, error)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -172,7 +179,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file} holds no promises ({error}). Name another file, or move it away.") from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{file} holds no promises. Name another file, or move it away.")
     return content
 
@@ -182,7 +189,7 @@ def promise_router(watch: PromiseWatch) -> APIRouter:
     router = APIRouter(tags=["models"])
 
     @get(router, "/v1/palettes/{name}/promise")
-    async def promise(name: str) -> dict[str, Any]:
+    def promise(name: str) -> dict[str, Any]:  # in a thread: a request that is being counted may hold the lock
         """Say whether the requests so far show that a palette keeps its targets: kept, in doubt or broken."""
         if name not in watch.palettes:
             known = ", ".join(watch.palettes) or "none"

@@ -62,6 +62,19 @@ def test_a_level_is_that_of_the_candidates_and_a_file_keeps_it(tiny: Path, tmp_p
     mean = shown["levels"]["values"]["diversity"]["mean"]
     assert 0.0 <= mean <= 1.0
     assert np.isfinite(shown["over_base"]["values"]["diversity"]["mean"])
-    file.write_text("[]")
-    with pytest.raises(InputError, match="holds no promises"):
-        PromiseWatch(table, tuple(PALETTES), file)
+    for content in ("[]", '{"plain": 3}'):
+        file.write_text(content)
+        with pytest.raises(InputError, match="holds no promises"):
+            PromiseWatch(table, tuple(PALETTES), file)
+
+
+def test_a_reply_does_not_depend_on_the_file_of_promises(tiny: Path, tmp_path: Path) -> None:
+    table = table_format.load(table_format.DEFAULT_TABLE)
+    nowhere = PromiseWatch(table, tuple(PALETTES), tmp_path / "gone" / "table.promises.json")
+    with asking(str(tiny), parser_of(tiny), promises=nowhere) as (client, _):
+        ask(client, palette="plain", candidates=4, seed=1)
+        assert client.get("/v1/palettes/plain/promise").json()["levels"]["requests"] == 1
+    damaged = PromiseWatch(table, tuple(PALETTES))
+    damaged._kept = {"plain": {"levels": 3, "over_base": 3}}
+    with asking(str(tiny), parser_of(tiny), promises=damaged) as (client, _):
+        ask(client, palette="plain", candidates=4, seed=1)

@@ -563,6 +563,7 @@ def test_what_keeps_it_from_starting(folder: Path, tmp_path: Path, capsys: pytes
             (["--model", "/no/such/folder"], 1, "no folder"),
             (["--candidates", "9", "--most-candidates", "8"], 2, "at most the 8"),
             (["no-table.parquet"], 1, "no-table.parquet"),
+            (["--promises", str(tmp_path / "none" / "p.json")], 1, "There is no folder"),
         ):
             assert main(["serve", "--model", str(folder), *options]) == code
             streams = capsys.readouterr()
