@@ -103,7 +103,7 @@ class SteeredBody(BaseModel):
     stop: str | list[str] | None = Field(None, description="The reply is cut before the first of these.")
     stream: bool | None = Field(None, description="The reply comes in pieces, as server-sent events.")
     stream_options: dict[str, Any] | None = Field(None, description='{"include_usage": true} counts tokens at the end.')
-    user: str | None = Field(None, description="Turns are fair among users.")
+    user: str | None = Field(None, description="OpenAI's; not used, as turns are fair among keys or addresses.")
     palette: str | None = Field(None, description="The name of a palette that the server was started with.")
     weights: dict[str, float] | None = Field(None, description="Weights by value, 1/reward, in place of a palette.")
     cohort: str | list[str] | None = Field(

@@ -22,22 +22,25 @@ from map_core.server.responses_format import ResponsesFormat
 def generation_router(parser: RequestParser, generations: Generations) -> APIRouter:
     """Return the routes; bodies are read and palettes solved in a thread."""
     router = APIRouter(tags=["replies"])
+    streamed: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    }
 
-    @router.post("/v1/chat/completions", openapi_extra=body_schema(ChatBody))
+    @router.post("/v1/chat/completions", openapi_extra=body_schema(ChatBody), responses=streamed)
     async def chat(request: Request) -> Response:
         """Answer a chat, as OpenAI's chat completions do."""
         content = await read_body(request, parser.limits.body)
         replies = await asyncio.to_thread(parser.chat, content)
         return await generations.answer(request, replies, ChatFormat(replies))
 
-    @router.post("/v1/completions", openapi_extra=body_schema(CompletionBody))
+    @router.post("/v1/completions", openapi_extra=body_schema(CompletionBody), responses=streamed)
     async def completion(request: Request) -> Response:
         """Go on from texts, as OpenAI's completions do."""
         content = await read_body(request, parser.limits.body)
         replies = await asyncio.to_thread(parser.completion, content)
         return await generations.answer(request, replies, CompletionFormat(replies))
 
-    @router.post("/v1/responses", openapi_extra=body_schema(ResponsesBody))
+    @router.post("/v1/responses", openapi_extra=body_schema(ResponsesBody), responses=streamed)
     async def response(request: Request) -> Response:
         """Answer text or messages, as OpenAI's responses do; nothing is stored."""
         content = await read_body(request, parser.limits.body)

@@ -101,9 +101,9 @@ class KeyRing:
 
     def charge(self, name: str, tokens: int) -> None:
         """Count tokens that were drawn."""
-        before = self.used_today(name)
         with self._lock:
-            self._used[name] = (_today(), before + tokens)
+            day, before = self._used.get(name, (0, 0))
+            self._used[name] = (_today(), (before if day == _today() else 0) + tokens)
 
     def check(self, name: str) -> None:
         """Refuse further work where a budget is spent.

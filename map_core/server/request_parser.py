@@ -41,7 +41,6 @@ class ReplyRequest:
         stops: texts before which a reply is cut.
         stream: whether it comes in pieces; ``usage``: and reports the tokens at the end.
         prompt_tokens: of all prompts as the model reads them; 0 where only its server can count them.
-        viewer: whose turn it takes, where the body has a user.
         notes: what the client should know, a sentence each.
         longest: the longest reply that the body asks for, in tokens; None where it does not say.
         echo: what comes back as it is, by field.
@@ -56,7 +55,6 @@ class ReplyRequest:
     stream: bool
     usage: bool
     prompt_tokens: int
-    viewer: str
     notes: tuple[str, ...]
     longest: int | None = None
     echo: Mapping[str, Any] = field(default_factory=dict)
@@ -235,7 +233,6 @@ class RequestParser:
             stream=bool(body.stream),
             usage=bool((body.stream_options or {}).get("include_usage")),
             prompt_tokens=prompt_tokens,
-            viewer=body.user or "",
             notes=(*notes, *sampling_notes),
             longest=body.longest,
             cohorts=cohorts,

@@ -29,6 +29,15 @@ from map_core.service.scoring_calls import ScoringError
 from map_core.service.service import GenerationService
 from map_core.text.generation_weights import generation_notes
 
+#: What the address may say in place of the body, as /openapi.json describes it.
+_IN_ADDRESS = [
+    {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": description}
+    for name, description in (
+        ("palette", "The name of a palette, where the body has none."),
+        ("model", "MODEL:PALETTE names a palette, where the body has none."),
+    )
+]
+
 
 @dataclass(frozen=True)
 class RewardRequest:
@@ -124,7 +133,7 @@ def reward_router(parser: RequestParser, service: GenerationService, generations
     """Return the route; replies are scored in the model's process."""
     router = APIRouter(tags=["rewards"])
 
-    @router.post("/get_reward", openapi_extra=body_schema(RewardBody))
+    @router.post("/get_reward", openapi_extra=body_schema(RewardBody) | {"parameters": _IN_ADDRESS})
     async def get_reward(request: Request) -> Response:
         """Score given replies: a palette's weighted reward, and each value's, as OpenRLHF's reward models answer."""
         content = await read_body(request, parser.limits.body)

@@ -108,6 +108,13 @@ def test_the_reference_page_lists_every_address_and_loads_nothing(client: TestCl
     assert not re.search(r"<script|https?://|url\(|@import", page)
 
 
+def test_the_description_has_what_the_addresses_take_and_give(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {given["name"] for given in paths["/get_reward"]["post"]["parameters"]} == {"palette", "model"}
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses"):
+        assert set(paths[path]["post"]["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
+
+
 def test_readiness_is_a_status(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go, opened = threading.Event(), factory.open_engine
     monkeypatch.setattr(factory, "open_engine", lambda *given, **options: (go.wait(30), opened(*given, **options))[1])
