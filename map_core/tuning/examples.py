@@ -67,7 +67,7 @@ def check_table(table: RewardTable) -> None:
             f"The table records replies of at most {longest} tokens and holds one of {most}; its settings are of other "
             "replies. Build it again."
         )
-    if np.all(table.candidates < 2):
+    if np.all(table.candidates[table.counted] < 2):  # held-out prompts are not tuned on
         raise InputError(
             "Every prompt of the table has one reply; to tune, replies to the same prompt are compared. Build a table "
             "with at least 2 candidates a prompt (`build --candidates 16`)."

@@ -21,6 +21,8 @@ from map_core.tuning.card import CARD, card_text
 CHECKPOINTS, PLAN, MERGED = "checkpoints", "plan.json", "merged"
 #: The tuned model's replies to its held-out prompts, where `tune --check` has drawn them.
 CHECK_TABLE = "check.parquet"
+#: What the rounds of a tuning came to.
+ROUNDS = "rounds.json"
 
 
 def set_sampling(folder: Path, sampling: SamplingSettings) -> None:
@@ -84,15 +86,16 @@ def check_plan(folder: Path, plan: Mapping[str, Any], fresh: bool) -> None:
             "give this one another --out, or add --fresh to discard it."
         )
     if fresh:
-        for name in (
-            RECORD,
-            CARD,
-            CHECK_TABLE,
-            "adapter_model.safetensors",
-            "adapter_config.json",
-            "model.safetensors",
-        ):
-            (folder / name).unlink(missing_ok=True)
-        for name in (CHECKPOINTS, MERGED):
-            shutil.rmtree(folder / name, ignore_errors=True)
+        discard(folder)
     write_durable(path, json.dumps(plan).encode())
+
+
+def discard(folder: Path) -> None:
+    """Remove what a tuning has made, its rounds included; other files stay."""
+    for name in (
+        *(RECORD, ROUNDS, CARD, CHECK_TABLE),
+        *("adapter_model.safetensors", "adapter_config.json", "model.safetensors"),
+    ):
+        (folder / name).unlink(missing_ok=True)
+    for entry in (folder / CHECKPOINTS, folder / MERGED, *folder.glob("round-*")):
+        shutil.rmtree(entry, ignore_errors=True)

@@ -36,7 +36,7 @@ from map_core.models.tuned import RECORD
 from map_core.oracle import MemoryOracle
 from map_core.tuning.card import CARD
 from map_core.tuning.check import TunedCheck, check_tuned
-from map_core.tuning.folder import read_record, write_record
+from map_core.tuning.folder import PLAN, ROUNDS, discard, read_record, write_record
 from map_core.tuning.run import TuningRequest
 
 #: Prompts that are tuned on and answered after each round, and replies to each: held-out ones stay out of it.
@@ -45,7 +45,6 @@ PROMPTS, REPLIES = 16, 8
 MOST_UP = 1.0
 #: Shares of the way by which a change is divided, at least and at most: a measured share is noisy.
 SHARES = (0.5, 2.0)
-ROUNDS = "rounds.json"
 
 Tune = Callable[[TuningRequest], Mapping[str, Any] | None]
 Answer = Callable[[Path, Mapping[str, Any], RewardTable], RewardTable]
@@ -174,19 +173,17 @@ def tune_in_rounds(
     out = request.out
     out.mkdir(parents=True, exist_ok=True)
     with lock(out / RECORD, who="tuning"):
-        if request.fresh:
-            for folder in out.glob("round-*"):
-                shutil.rmtree(folder, ignore_errors=True)
-            for name in (RECORD, ROUNDS):
-                (out / name).unlink(missing_ok=True)
-        if (out / RECORD).is_file():
+        if (out / RECORD).is_file() and not request.fresh:
             say(f"{out} is finished already; --fresh makes it anew.")
             return read_record(out)
         others = [entry.name for entry in out.iterdir() if not entry.name.startswith((RECORD, ROUNDS, "round-"))]
-        if others and not (out / ROUNDS).is_file():
+        # --fresh replaces tunings, in rounds or not, and nothing else.
+        if others and not ((out / ROUNDS).is_file() or (request.fresh and (out / PLAN).is_file())):
             raise InputError(
                 f"{out} holds other files ({', '.join(sorted(others)[:3])}). Give this tuning a folder of its own."
             )
+        if request.fresh:
+            discard(out)
         looked_at = targeted_prompts(request.table)
         oracle = MemoryOracle.of(request.table)
         done: list[Round] = []

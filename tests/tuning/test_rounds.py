@@ -162,6 +162,24 @@ def test_the_round_that_misses_least_is_kept_and_a_finished_one_is_not_made_anew
     assert len(trainer.tuned) == 2
 
 
+def test_a_finished_tuning_in_rounds_is_made_anew_where_that_is_asked_for(tmp_path: Path):
+    weights, out = {"humor": 0.8}, tmp_path / "out"
+    targets = {"humor": float(level(weights)[0])}
+    run(Trainer(0.2), weights, targets, out, rounds=3)
+    request = TuningRequest(table_of(np.full(7, 1 / 7)), weights, out, fresh=True)
+    trainer = Trainer(1.0)
+    record = tune_in_rounds(request, targets, 3, trainer.tune, trainer.answer, lambda sentence: None)
+    assert len(record["rounds"]) == len(trainer.tuned) == 1
+    assert not (out / "round-2").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"other files \(thesis.txt\)"):
+        tune_in_rounds(
+            TuningRequest(request.table, weights, tmp_path / "mine", fresh=True),
+            *(targets, 1, trainer.tune, trainer.answer, lambda sentence: None),
+        )
+
+
 def test_what_has_no_targets_or_a_folder_of_other_files_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="Rounds need targets"):
         run(Trainer(1.0), {"humor": 1.0}, {}, tmp_path / "out")

@@ -254,6 +254,15 @@ def test_tables_that_no_model_can_be_tuned_on_are_refused(table: RewardTable, tm
             log_probs=table.log_probs[:8],
             offsets=np.arange(9),
         ),
+        "has one reply": replace(  # only what is held out has several
+            table,
+            rewards=table.rewards[:9],
+            tokens=table.tokens[:9],
+            replies=table.replies[:9],
+            log_probs=table.log_probs[:9],
+            offsets=np.array([0, 1, 2, 3, 4, 5, 6, 7, 9]),
+            held_out=np.arange(8) == 7,
+        ),
     }
     for words, given in cases.items():
         with pytest.raises(InputError, match=words):
