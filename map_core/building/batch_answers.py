@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from map_core.building.plan import prompt_seed
 from map_core.building.progress import Progress
+from map_core.core.atomic_files import write_error
 from map_core.core.file_lock import check_output_path, lock
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
@@ -75,12 +76,19 @@ class AnswerFile:
             yield self._repaired()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Add one line, whole, and have it on the disk before anything else is done."""
+        """Add one line, whole, and have it on the disk before anything else is done.
+
+        Raises:
+            InputError: the disk is full or the file cannot be written.
+        """
         line = json_line(record)
-        with self.out.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.out.open("ab") as file:
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise write_error(self.out, error) from error
 
     def record(self, number: int, request: GenerationRequest, finished: Finished) -> dict[str, Any]:
         """Return one line of the file."""
@@ -111,9 +119,9 @@ class AnswerFile:
 
     def _repaired(self) -> int:
         """Remove a line that was cut off, and return how many lines there are."""
-        if self._fresh:
-            self.out.unlink(missing_ok=True)
         try:
+            if self._fresh:
+                self.out.unlink(missing_ok=True)
             content = self.out.read_bytes() if self.out.exists() else b""
         except OSError as error:
             raise InputError(f"{self.out} cannot be read ({error}). Choose another --out.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -216,3 +217,16 @@ def test_the_command_refuses_what_it_cannot_do(
     assert "300,000 characters" in capsys.readouterr().err
     assert main(["generate", "--prompts", str(tmp_path / "none.jsonl"), "--out", str(out)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_full_disk_says_so_and_is_gone_on_with(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "out.jsonl"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="The disc is full"):
+            answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS)
+    answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS)
+    assert lines_of(out) == lines_of(whole)
