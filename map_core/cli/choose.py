@@ -12,6 +12,8 @@ from map_core.cli.inputs import LoadedTable, open_table
 from map_core.cli.options import json_option, seed_option, table_argument, use_case_option
 from map_core.cli.output import by_name, print_json
 from map_core.core import amounts
+from map_core.core.atomic_files import write_durable
+from map_core.core.file_lock import check_output_path
 from map_core.data.shown_replies import shown_reply
 from map_core.data.table_format import DEFAULT_TABLE
 from map_core.palettes.targets import percentiles
@@ -65,6 +67,8 @@ def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, see
       {"first": {"prompt_id": "work-03", "candidate": 5}, "second": {"prompt_id": "work-03", "candidate": 9},
        "answer": "first"}                 # or "second", "neither"
     """  # noqa: D301
+    if kept is not None:
+        check_output_path(kept, "choices.jsonl")  # before anybody answers
     opened = open_table(table, use_case, None)
     choices = list(read_choices(opened.table, kept)) if kept is not None and kept.is_file() else []
     if not as_json and len(choices) < pairs:
@@ -112,4 +116,5 @@ def _ask(opened: LoadedTable, choices: list[PairChoice], pairs: int, kept: Path 
         else:
             choices.append(PairChoice(*pair, _ANSWERS[said]))
         if kept is not None:
-            kept.write_text("".join(json.dumps(reply_ids(table, choice)) + "\n" for choice in choices), "utf-8")
+            lines = "".join(json.dumps(reply_ids(table, choice)) + "\n" for choice in choices)
+            write_durable(kept, lines.encode())

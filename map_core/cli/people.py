@@ -20,9 +20,10 @@ from map_core.calibration import (
 from map_core.calibration.described import described
 from map_core.calibration.labels import labels_of_prompts, labels_path
 from map_core.cli.inputs import open_table, read_palettes
-from map_core.cli.options import table_options, target_options
+from map_core.cli.options import force_option, table_options, target_options
 from map_core.cli.output import print_json
 from map_core.core import amounts
+from map_core.core.file_lock import check_output_path
 from map_core.data import table_format
 from map_core.data.shown_replies import shown_reply
 from map_core.errors import InputError
@@ -42,6 +43,7 @@ from map_core.text import people as texts
 )
 @click.option("--next", "wanted", metavar="NAME", help="Print the replies to label next for this value, JSON lines.")
 @click.option("--prompts", type=click.IntRange(min=1), default=10, show_default=True, help="Of how many prompts.")
+@force_option
 def people(
     table: Path,
     form: str | None,
@@ -53,6 +55,7 @@ def people(
     out: Path | None,
     wanted: str | None,
     prompts: int,
+    force: bool,
 ) -> None:
     """Say of how many replies in 100 people would say yes, today and with a palette.
 
@@ -71,6 +74,10 @@ def people(
     path = labels or labels_path(table)
     if not path.is_file():
         raise click.UsageError(f"There are no labels at {path}. Give them with --labels.")
+    if out is not None:
+        check_output_path(out)
+        if out.exists() and not force:
+            raise click.UsageError(f"{out} is there already. Name another file, or give --force.")
     opened = open_table(table, use_case, form)
     given = labels_of_prompts(opened.table, read_labels(path))
     if not given:
@@ -99,6 +106,8 @@ def people(
             click.echo(json.dumps(asdict(request) | {"labels": {wanted: None}} | texts_of))
         return
     levels, problems = people_levels(opened.table, opened.oracle, given, weights)
+    if not levels:
+        raise InputError("\n".join(problems.values()) or f"{path} labels none of the values of {table}.")
     reaches = label_reach(opened.table, opened.oracle, given, weights, levels)
     if as_json:
         print_json(described(opened.table, opened.oracle, given, weights))

@@ -59,3 +59,11 @@ def test_a_line_that_is_no_choice_is_named(table: Path, tmp_path: Path, capsys: 
     kept.write_text('{"first": 1}\n')
     assert main(["choose", str(table), "--choices", str(kept), "--json"]) == 1
     assert "Line 1 of" in capsys.readouterr().err
+
+
+def test_choices_that_cannot_be_kept_are_not_asked_for(table: Path, tmp_path: Path):
+    run = CliRunner().invoke(
+        choose, [str(table), "--choices", str(tmp_path / "none" / "choices.jsonl")], input="1\nq\n"
+    )
+    assert run.exit_code != 0
+    assert "1 of 15." not in run.output

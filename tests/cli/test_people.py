@@ -66,3 +66,23 @@ def test_without_labels_it_says_where_they_are_looked_for(
     (tmp_path / "table.labels.jsonl").unlink()
     assert main(["people", str(table)]) == 2
     assert "There are no labels at" in capsys.readouterr().err
+
+
+def test_a_file_that_is_there_is_not_replaced_without_a_word(table: Path, capsys: pytest.CaptureFixture[str]):
+    before = table.read_bytes()
+    assert main(["people", str(table), "--out", str(table)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert table.read_bytes() == before
+    other = table.with_name("other.parquet")
+    other.write_bytes(b"")
+    assert main(["people", str(table), "--out", str(other), "--force"]) == 0
+    assert "humor_people" in table_format.load(other).values
+
+
+def test_labels_that_say_nothing_end_in_words(table: Path, capsys: pytest.CaptureFixture[str]):
+    labels = table.with_name("table.labels.jsonl")
+    for value, label, said in (("nope", 1, "labels none of the values"), ("humor", 1, "All 1 labels of 'humor' are 1")):
+        labels.write_text(json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {value: label}}))
+        assert main(["people", str(table), "--json"]) == 1
+        spoken = capsys.readouterr()
+        assert (said in spoken.err, spoken.out) == (True, "")
