@@ -16,6 +16,7 @@ from map_core.cli.options import json_option, table_argument, target_options, us
 from map_core.cli.output import print_json
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
+from map_core.core.unused_name import unused_name
 from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import assess
@@ -115,7 +116,7 @@ def _palettes(
     most = int(table.candidates.max()) if candidates is None else candidates
     oracle = MemoryOracle.of(subsample_candidates(table, most), Form.PER_PROMPT)
     measured = subsample_candidates(prompts_to_compare(table), most, subsets=1)
-    contenders = []
+    contenders: list[Contender] = []
     for number, palette in enumerate(palettes, start=1):
         assessment = assess(oracle, oracle.deviations(palette.levels))
         solution = assessment.solution or (assessment.nearest.solution if assessment.nearest else None)
@@ -123,6 +124,7 @@ def _palettes(
             raise InputError(f"Nothing near palette {number} is possible; ask for less.")
         name = str(palette.record.get("name", f"palette-{number}"))
         name += " (nearest)" if assessment.verdict is Verdict.OUT_OF_REACH else ""
+        name = unused_name(name, {BASE, *(one.name for one in contenders)}.__contains__)
         contenders.append(table_contender(measured, name, solution.weights / oracle.scale))
     return [*contenders, table_contender(measured, BASE, np.zeros(len(table.values)))]
 

@@ -114,3 +114,13 @@ def test_the_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.C
     (tmp_path / "small.jsonl").write_text('{"prompt": "x"}')
     with pytest.raises(InputError, match="no answer"):
         read_answers(tmp_path / "small.jsonl")
+
+
+def test_the_command_tells_palettes_of_one_name_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    save(make_table(prompts=12, candidates=8), tmp_path / "table.parquet")
+    lines = [json.dumps({"name": name, "targets": {"humor": "+0.1sd"}}) for name in ("a", "a", "base")]
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    command = ["compare", str(tmp_path / "table.parquet"), "--targets-file", str(tmp_path / "p.jsonl"), "--json"]
+    assert main(command) == 0
+    pairs = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {pair["first"] for pair in pairs} | {pair["second"] for pair in pairs} == {"a", "a (2)", "base (2)", "base"}
