@@ -57,6 +57,8 @@ class Transform:
         try:
             object.__setattr__(self, "unit", Unit(self.unit))
             object.__setattr__(self, "knots", tuple(map(float, self.knots)))
+            for name in ("mean", "scale"):
+                object.__setattr__(self, name, float(getattr(self, name)))
         except (ValueError, TypeError) as error:
             raise InputError(f"A transform is not understood ({error}); units are {', '.join(Unit)}.") from error
         if not (np.isfinite([self.mean, self.scale, *self.knots]).all() and self.scale > 0):

@@ -158,20 +158,25 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     labels_read = []
     for where, entry in json_records(read_text(path), path, "one a labelled reply"):
         try:
-            labels = {str(name): int(label) for name, label in entry["labels"].items() if label is not None}
+            labels = {str(name): float(label) for name, label in entry["labels"].items() if label is not None}
+            candidate = float(entry["candidate"])
             chance = entry.get("chance")
             chosen = None if chance is None else float(chance)
             judge = str(entry.get("judge", ""))
-            labels_read.append(Label(str(entry["prompt_id"]), int(entry["candidate"]), labels, judge, chosen))
+            prompt_id = str(entry["prompt_id"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{where} is no label ({error!r}); expected "
                 '{"prompt_id": "...", "candidate": 3, "labels": {"humor": 1}}.'
             ) from error
         if bad := [name for name, label in labels.items() if label not in (0, 1)]:
-            raise InputError(f"{where} labels {bad[0]} with {labels[bad[0]]}; expected 1 or 0.")
+            raise InputError(f"{where} labels {bad[0]} with {labels[bad[0]]:g}; expected 1 or 0.")
+        if not candidate.is_integer():
+            raise InputError(f"{where} is of candidate {candidate:g}; expected a whole number from 0.")
         if chosen is not None and not 0 < chosen <= 1:
             raise InputError(f"{where} has the chance {chosen:g}; expected a number above 0, at most 1.")
+        given = {name: int(label) for name, label in labels.items()}
+        labels_read.append(Label(prompt_id, int(candidate), given, judge, chosen))
     return tuple(labels_read)
 
 

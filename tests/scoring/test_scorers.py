@@ -356,6 +356,9 @@ def test_the_command_shows_cards_and_figures(tmp_path: Path) -> None:
         ("{", "Line 2"),
         ('{"prompt_id": "a"}', "is no label"),
         ('{"prompt_id": "a", "candidate": 0, "labels": {"humor": 2}}', "expected 1 or 0"),
+        ('{"prompt_id": "a", "candidate": 0, "labels": {"humor": 0.5}}', "with 0.5; expected 1 or 0"),
+        ('{"prompt_id": "a", "candidate": 0, "labels": {"humor": NaN}}', "Line 2"),
+        ('{"prompt_id": "a", "candidate": 3.9, "labels": {"humor": 1}}', "of candidate 3.9; expected a whole number"),
     ],
 )
 def test_bad_labels_are_named_by_line(tmp_path: Path, line: str, message: str) -> None:

@@ -72,3 +72,9 @@ def test_transforms_that_are_none(given: object) -> None:
 def test_a_scale_is_above_0() -> None:
     with pytest.raises(InputError, match="scale above 0"):
         Transform(Unit.STANDARD, scale=0.0)
+
+
+@pytest.mark.parametrize("name", ["mean", "scale"])
+def test_a_number_that_is_text_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="is not understood"):
+        Transform.from_dict({"unit": "standard", name: "much"})
