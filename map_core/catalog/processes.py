@@ -21,8 +21,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from map_core.building import BuildEstimate
 from map_core.building.checkpoints import checkpoint_path
 from map_core.catalog import waiting
@@ -130,6 +128,11 @@ def is_taken(name: str) -> bool:
     return path_of(name).exists() or tuned_folder(clean_name(name)).exists()
 
 
+def is_worked_on(name: str) -> bool:
+    """Whether there is work of this name; a folder that a killed app left before anything was asked for is none."""
+    return (job_folder(name) / "request.json").exists()
+
+
 def start(
     name: str,
     kind: str,
@@ -156,29 +159,32 @@ def start(
             written.
     """
     home = job_folder(name)
-    if is_taken(name) and not extends:
-        what = "table" if path_of(name).exists() else "tuned model"
-        raise InputError(f"There is a {what} {clean_name(name)!r} already. Choose another name.")
-    if home.exists() and ((job := status(name)).state is not TableJobState.DONE or job.kind == TUNE):
-        what = "model" if job.kind == TUNE else "table"
-        raise InputError(
-            f"A {what} {clean_name(name)!r} is being made already. Look at it below, or choose another name."
-        )
-    _refuse_too_many(visitor)
-    shutil.rmtree(home, ignore_errors=True)
-    try:
-        home.mkdir(parents=True)
-        for file, content in (inputs or {}).items():
-            if isinstance(content, Path):
-                shutil.move(content, home / file)
-            else:
-                (home / file).write_bytes(content)
-        request = {"kind": kind, "arguments": list(arguments), "about": dict(about), "visitor": visitor}
-        (home / "request.json").write_text(json.dumps(request), encoding="utf-8")
-    except OSError as error:
+    with waiting.order_lock(home.parent):  # of two who ask for one name at a time, one is refused
+        if is_taken(name) and not extends:
+            what = "table" if path_of(name).exists() else "tuned model"
+            raise InputError(f"There is a {what} {clean_name(name)!r} already. Choose another name.")
+        if is_worked_on(name) and ((job := status(name)).state is not TableJobState.DONE or job.kind == TUNE):
+            what = "model" if job.kind == TUNE else "table"
+            raise InputError(
+                f"A {what} {clean_name(name)!r} is being made already. Look at it below, or choose another name."
+            )
+        _refuse_too_many(visitor)
         shutil.rmtree(home, ignore_errors=True)
-        raise InputError(f"The work cannot be kept in {home.parent.name} ({error}). Make room on the disk.") from error
-    resume(name)
+        try:
+            home.mkdir(parents=True)
+            for file, content in (inputs or {}).items():
+                if isinstance(content, Path):
+                    shutil.move(content, home / file)
+                else:
+                    (home / file).write_bytes(content)
+            request = {"kind": kind, "arguments": list(arguments), "about": dict(about), "visitor": visitor}
+            (home / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        except OSError as error:
+            shutil.rmtree(home, ignore_errors=True)
+            raise InputError(
+                f"The work cannot be kept in {home.parent.name} ({error}). Make room on the disk."
+            ) from error
+        resume(name)
 
 
 def _refuse_too_many(visitor: str) -> None:
@@ -229,7 +235,11 @@ def advance() -> None:
             if running >= BUILDS.value:
                 _look_again()
                 return
-            _begin(home)
+            try:
+                _begin(home)
+            except OSError:  # a full disk: it waits for room
+                _look_again()
+                return
             waiting.leave(home)
             running += 1
 
@@ -245,8 +255,12 @@ def _begin(home: Path) -> None:
     places = {"{out}": str(out), "{progress}": str(home / "progress.json")}
     arguments = [_filled(argument, places, home) for argument in request["arguments"]]
     identity = start_detached("map_core", arguments, home / "log.txt", NICENESS)
-    with atomic_write(home / "process.json") as partial:
-        partial.write_text(json.dumps(identity.as_dict()), encoding="utf-8")
+    try:
+        with atomic_write(home / "process.json") as partial:
+            partial.write_text(json.dumps(identity.as_dict()), encoding="utf-8")
+    except OSError:
+        identity.terminate()  # nobody could stop it
+        raise
 
 
 _looking = threading.Lock()
@@ -259,7 +273,7 @@ def _look_again() -> None:
         with _looking:
             while waiting.in_order(folder() / ".making"):
                 time.sleep(LOOK_SECONDS)
-                with contextlib.suppress(InputError, OSError, filelock.Timeout):
+                with contextlib.suppress(InputError, OSError):
                     advance()
 
     if not _looking.locked():
@@ -322,9 +336,18 @@ def discard(name: str) -> None:
 
 def list_jobs() -> tuple[TableJob, ...]:
     """Return all work that is going on or was not brought to an end, the latest first; start what can be started."""
-    advance()
-    homes = sorted(_homes(), key=lambda home: (home / "request.json").stat().st_mtime, reverse=True)
+    with contextlib.suppress(InputError):  # others are at it
+        advance()
+    homes = sorted(_homes(), key=_asked, reverse=True)
     return tuple(status(home.name) for home in homes)
+
+
+def _asked(home: Path) -> float:
+    """Return when a piece of work was asked for, or was answered; 0.0 where it was discarded meanwhile."""
+    try:
+        return (home / "request.json").stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _homes() -> list[Path]:

@@ -13,12 +13,13 @@ import json
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from map_core.access import Action, Kind, Thing, Visibility, Visitor, audit, may, require
-from map_core.catalog import processes
+from map_core.catalog import processes, waiting
 from map_core.catalog.folder import TableEntry, clean_name, folder, path_of
 from map_core.catalog.folder import delete as delete_table
 from map_core.catalog.folder import list_tables as list_all_tables
@@ -93,12 +94,13 @@ class VisitorCatalog:
         """
         require(self.visitor, Action.DELETE, access_of(name).thing(Kind.BUILD))
         place = self.tuned_folder(name)
-        processes.discard(name)
-        try:
-            shutil.rmtree(place)
-        except OSError as error:
-            raise InputError(f"The model {name!r} cannot be removed ({error}).") from error
-        _access_path(name).unlink(missing_ok=True)
+        with _names():
+            processes.discard(name)
+            try:
+                shutil.rmtree(place)
+            except OSError as error:
+                raise InputError(f"The model {name!r} cannot be removed ({error}).") from error
+            _access_path(name).unlink(missing_ok=True)
         self._record("delete", Kind.MODEL, name)
 
     def may(self, action: Action, name: str, kind: Kind = Kind.TABLE) -> bool:
@@ -130,8 +132,9 @@ class VisitorCatalog:
             AccessError: it is somebody else's.
         """
         require(self.visitor, Action.DELETE, access_of(name).thing(Kind.TABLE))
-        delete_table(name)
-        _access_path(name).unlink(missing_ok=True)
+        with _names():
+            delete_table(name)
+            _access_path(name).unlink(missing_ok=True)
         self._record("delete", Kind.TABLE, name)
 
     def share(self, name: str, visibility: Visibility) -> TableAccess:
@@ -168,18 +171,18 @@ class VisitorCatalog:
             AccessError: the visitor may not start such work.
         """
         require(self.visitor, Action.CREATE, Thing(Kind.TABLE if kind == "import" else Kind.BUILD))
-        place = _access_path(name)
-        new = self.visitor.is_known and not place.exists()
-        new = new and not processes.is_taken(name) and not processes.job_folder(name).exists()
-        if new:
-            link = secrets.token_urlsafe(16) if visibility is Visibility.LINK else ""
-            _write(name, TableAccess(self.visitor.id, self.visitor.name, visibility, link))
-        try:
-            processes.start(name, kind, arguments, about, inputs, visitor=self.visitor.id or visit)
-        except InputError:
+        with _names():
+            place = _access_path(name)
+            new = self.visitor.is_known and not processes.is_taken(name) and not processes.is_worked_on(name)
             if new:
-                place.unlink(missing_ok=True)
-            raise
+                link = secrets.token_urlsafe(16) if visibility is Visibility.LINK else ""
+                _write(name, TableAccess(self.visitor.id, self.visitor.name, visibility, link))
+            try:
+                processes.start(name, kind, arguments, about, inputs, visitor=self.visitor.id or visit)
+            except InputError:
+                if new:
+                    place.unlink(missing_ok=True)
+                raise
         self._record(f"start to {kind}", Kind.BUILD, name)
 
     def resume(self, name: str) -> None:
@@ -202,9 +205,10 @@ class VisitorCatalog:
     def discard(self, name: str) -> None:
         """Forget work; see :func:`map_core.catalog.processes.discard`."""
         self._require_work(name)
-        processes.discard(name)
-        if not processes.is_taken(name):
-            _access_path(name).unlink(missing_ok=True)
+        with _names():
+            processes.discard(name)
+            if not processes.is_taken(name):
+                _access_path(name).unlink(missing_ok=True)
         self._record("discard", Kind.BUILD, name)
 
     def _require_work(self, name: str) -> None:
@@ -232,6 +236,11 @@ def access_of(name: str) -> TableAccess:
         return TableAccess()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AccessError(f"Whose table {name!r} is cannot be read, so it is closed. Mend {place.name}.") from error
+
+
+def _names() -> AbstractContextManager[None]:
+    """Hold the lock on whose names are, so that nobody takes a name between two steps of another one."""
+    return waiting.order_lock(folder() / ".making")
 
 
 def _access_path(name: str) -> Path:

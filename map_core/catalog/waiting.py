@@ -7,9 +7,13 @@ holds :func:`order_lock`.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
+
+from map_core.errors import InputError
 
 #: The file that says that work waits, and with which number.
 TICKET = "waiting.json"
@@ -17,10 +21,25 @@ TICKET = "waiting.json"
 BUSY_SECONDS = 10
 
 
-def order_lock(root: Path) -> filelock.BaseFileLock:
-    """Return the lock on the order of a folder of work; one thread may take it twice."""
-    root.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(root / ".order.lock", timeout=BUSY_SECONDS, is_singleton=True)
+@contextmanager
+def order_lock(root: Path) -> Iterator[None]:
+    """Hold the lock on the order of a folder of work, and on whose names are; one thread may take it twice.
+
+    Raises:
+        InputError: another one holds it for :data:`BUSY_SECONDS`, or the folder cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(root / ".order.lock", timeout=BUSY_SECONDS, is_singleton=True)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise InputError("Other work is being started or ended just now. Try again.") from error
+    except OSError as error:
+        raise InputError(f"The folder of tables cannot be written ({error}). Make room on the disk.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def in_order(root: Path) -> list[Path]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -240,3 +243,52 @@ def test_work_that_waited_when_the_app_was_killed_starts_when_it_is_back(waits: 
             break
         time.sleep(0.05)
     until("Three", TableJobState.DONE)
+
+
+def test_of_two_who_ask_for_one_name_at_a_time_one_is_refused(waits: Path, monkeypatch: pytest.MonkeyPatch):
+    both = threading.Barrier(2)
+
+    def meet(_: str) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(1)  # where both have looked whether the name is free
+
+    monkeypatch.setattr(processes, "_refuse_too_many", meet)
+    refused = []
+
+    def ask(who: str) -> None:
+        try:
+            processes.start("Same", "build", ("{out}", "{progress}"), {"of": who}, {"input": who.encode()})
+        except InputError:
+            refused.append(who)
+
+    threads = [threading.Thread(target=ask, args=(who,)) for who in ("ann", "ben")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (loser,) = refused
+    (winner,) = {"ann", "ben"} - {loser}
+    assert processes.status("Same").about == {"of": winner}
+    assert (processes.job_folder("Same") / "input").read_bytes() == winner.encode()
+    waits.touch()
+    until("Same", TableJobState.DONE)
+
+
+def test_on_a_full_disk_work_waits_for_room(waits: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.05)
+    with monkeypatch.context() as patched:
+        patched.setattr(processes, "start_detached", full)
+        processes.start("Mine", "build", ("{out}", "{progress}"), {})
+        assert [job.state for job in processes.list_jobs()] == [TableJobState.WAITING]
+    waits.touch()
+    until("Mine", TableJobState.DONE)
+
+
+def test_a_folder_that_a_killed_app_left_holds_no_name(waits: Path):
+    processes.job_folder("Mine").mkdir(parents=True)
+    waits.touch()
+    processes.start("Mine", "build", ("{out}", "{progress}"), {})
+    until("Mine", TableJobState.DONE)

@@ -155,3 +155,11 @@ def test_pages_use_the_catalog_and_the_database_in_the_name_of_their_visitor():
             if isinstance(node, ast.ImportFrom) and node.module in ("map_core.store", "map_core.store.database"):
                 found += [f"{path}:{node.lineno}" for name in node.names if name.name in ("database", "open_database")]
     assert not found, f"these reach past pages/view/shell/account.py: {found}"
+
+
+def test_a_name_that_is_free_again_is_the_next_ones():
+    make("Mine", visibility=Visibility.EVERYONE)
+    processes.discard("Mine")
+    catalog.path_of("Mine").unlink()  # by hand, outside the app
+    VisitorCatalog(BEN).start("Mine", "import", ["import"], {"file": "b.csv"})
+    assert (access_of("Mine").owner, access_of("Mine").visibility) == (BEN.id, Visibility.PRIVATE)
