@@ -30,6 +30,7 @@ class RemoteCandidate:
         drawn: tokens so far; pieces of text where the server does not report tokens.
         told: log-probabilities that the server has told so far, those of thoughts and of the end included.
         thoughts: pieces of hidden thinking so far, which are no part of the reply.
+        half: the first half of a character whose second one is to come.
         said: whether any text of the reply has come.
         ended: nothing more of the reply is to come.
         untold: tokens that the server may count and not tell.
@@ -42,6 +43,7 @@ class RemoteCandidate:
     drawn: int = 0
     told: int = 0
     thoughts: int = 0
+    half: str = ""
     said: bool = False
     ended: bool = False
     untold: int = 0
@@ -59,7 +61,8 @@ class RemoteCandidate:
         """
         if self.ended:
             return
-        text, reason = choice.delta.content or "", choice.finish_reason or None
+        reason = choice.finish_reason or None
+        text = self._whole_characters(choice.delta.content or "", reason is not None)
         reason = "stop" if reason == "eos_token" else reason  # text-generation-inference's word for it
         reported = told_log_probs(choice)
         self.told += len(reported)
@@ -111,6 +114,16 @@ class RemoteCandidate:
         untold = Token(self.candidate, UNKNOWN_TOKEN, "", math.nan, last=False, finished=False)
         self.waiting.extend([*[untold] * missing, *self.held])
         self.held = []
+
+    def _whole_characters(self, text: str, at_end: bool) -> str:
+        """Return text whose characters can be written: halves of one (surrogates) joined, or replaced by U+FFFD.
+
+        Servers that cut text by UTF-16 send an emoji in two chunks.
+        """
+        text, self.half = self.half + text, ""
+        if not at_end and "\ud800" <= text[-1:] <= "\udbff":
+            text, self.half = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _no_token(self, filtered: bool = False) -> Token:
         """Return what says that a reply is at its end without a token of the model's."""

@@ -199,6 +199,14 @@ def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
         ([piece("a", None, [("a", -1.0)])] * 9, "aaaa", (-1.0,) * 4, False),
         # Half a character has no text yet.
         ([piece("", None, [("\ufffd", -1.0)]), piece("é", "length", [("\ufffd", -2.0)])], "é", (-1.0, -2.0), False),
+        # A server that cuts text by UTF-16: an emoji in two pieces, and half of one at the end.
+        (
+            [piece("a\ud83d", None, [("a", -1.0)]), piece("\ude00", "length", [("x", -2.0)])],
+            "a\U0001f600",
+            (-1.0, -2.0),
+            False,
+        ),
+        ([piece("\ud83d"), piece("\ude00b\ud83d"), piece(None, "stop")], "\U0001f600b\ufffd", (), True),
         # Cut without a word on tokens, in the last piece or after it; nothing said at all.
         ([piece("a"), piece("b", "length")], "ab", (), False),
         ([piece("a"), piece(None, "length")], "a", (), False),
