@@ -1,8 +1,9 @@
 """Tables that the app keeps: a folder of Parquet files, each under a name, and the processes that fill it.
 
 folder      where tables are; lists and deletes them
-processes   builds and imports as child processes
-visitor_catalog   both in the name of a visitor
+processes   builds, imports and tunings as child processes
+waiting     the order in which they wait for their turn
+visitor_catalog   all of it in the name of a visitor
 """
 
 from map_core.catalog.folder import (

@@ -5,6 +5,7 @@ base, specification, settings, definition
 registry              scorers by name
 lexicon, likelihood, embedding, contrast, head, classifier, served, judge, function
                       the families
+caution               a built-in value: does the reply warn, decline, or point elsewhere
 head_weights, head_training, judged_replies
                       a head as data, and its training from judgements
 score_server          the server of a judge or of a served value: its client, its failures in words

@@ -3,6 +3,8 @@
 errors             errors as OpenAI's clients read them, and limits
 http               bodies, JSON, server-sent events, identifiers of requests
 access             the key, and who may ask without one
+keys               whose each key is, and its tokens a day
+connections        headers in time, room for whole requests, an orderly end
 steering           models and palettes by name, weights by value
 fields             a request's JSON: what is honoured, ignored, refused
 chat_body, completion_body, responses_body, reward_body
@@ -15,6 +17,8 @@ chat_format, completion_format, responses_format
 generations        submits generations and answers with what comes of them
 generation_routes, reward_routes, model_routes, status_routes, reference_page
                    the addresses, a file a group
+promises           whether the requests so far show that a palette keeps its targets, and its address
+metrics            what the server does, for Prometheus
 app                the FastAPI application
 
 Nothing is imported here, so that looking at one of them loads no server.
