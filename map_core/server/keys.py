@@ -50,9 +50,16 @@ def read_keys(path: Path) -> tuple[ServerKey, ...]:
         name, key, most = record.get("name"), record.get("key"), record.get("tokens_a_day")
         if not isinstance(name, str) or not name.strip():
             raise InputError(f"{place} has no name; expected the name of whoever uses the key.")
-        if not isinstance(key, str) or len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable():
+        if (
+            not isinstance(key, str)
+            or len(key) < SHORTEST_KEY
+            or not key.isascii()
+            or not key.isprintable()
+            or key.strip() != key
+        ):
             raise InputError(
-                f"The key of {name!r} is none; expected at least {SHORTEST_KEY} printable ASCII characters."
+                f"The key of {name!r} is none; expected at least {SHORTEST_KEY} printable ASCII characters, without "
+                "spaces around them."
             )
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise InputError(f"tokens_a_day of {name!r} is {most!r}; expected a whole number above 0.")

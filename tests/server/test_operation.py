@@ -89,6 +89,7 @@ def test_a_budget_is_for_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ('{"key": "0123456789abcdef"}', "has no name"),
         ('{"name": "a", "key": "short"}', "at least 16 printable"),
+        ('{"name": "a", "key": "0123456789abcdef "}', "without spaces around"),
         ('{"name": "a", "key": "0123456789abcdef", "tokens_a_day": 0}', "whole number above 0"),
         ('{"name": "a", "key": "0123456789abcdef", "tokens": 5}', "the field 'tokens'"),
         ('{"name": "a", "key": "0123456789abcdef"}\n{"name": "a", "key": "0123456789abcdeg"}', "one name twice"),
