@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import sys
 from pathlib import Path
@@ -44,6 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("browser"):
             # What a browser has not shown in time is looked at once more; the summary counts it as a rerun.
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_collection_finish() -> None:
+    """Leave ten thousand collected tests and the libraries they import out of each later collection of garbage."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
