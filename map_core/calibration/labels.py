@@ -58,11 +58,6 @@ class ValueLabels:
     prompts: np.ndarray
     chances: np.ndarray
 
-    @property
-    def prompt_count(self) -> int:
-        """Number of prompts with a label: the independent evidence."""
-        return len(np.unique(self.prompts))
-
 
 def value_labels(table: RewardTable, labels: Sequence[Label], value: str) -> ValueLabels:
     """Collect the labels of one value.

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn
+from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -222,11 +222,6 @@ def labels_that_divide(table: RewardTable) -> tuple[str, ...]:
 def all_cohorts(table: RewardTable) -> tuple[Cohort, ...]:
     """Return the cohorts of every label that divides a table."""
     return tuple(cohort for label in labels_that_divide(table) for cohort in cohorts_of(table, label))
-
-
-def is_share(column: DerivedColumn | None) -> bool:
-    """Return whether levels of a column are shares of replies; None is a value of the table itself."""
-    return column is not None and column.kind is ColumnKind.SHARE
 
 
 def read_demands(beside: Beside, table: RewardTable, oracle: Oracle) -> Demands:

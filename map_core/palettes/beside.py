@@ -6,7 +6,7 @@ Constraint: text and numbers; :mod:`map_core.feasibility.aim` resolves levels an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from map_core.errors import InputError
@@ -42,11 +42,6 @@ class Beside:
             self.any_mix if other.any_mix is None else other.any_mix,
             other.no_cohort_below_base or self.no_cohort_below_base,
         )
-
-    def with_tail(self, value: str, kept: bool) -> Beside:
-        """Return the same with the tail of a value kept, or not."""
-        others = tuple(name for name in self.no_worse_tail if name != value)
-        return replace(self, no_worse_tail=(*others, value) if kept else others)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values, without those that have their default."""
