@@ -22,6 +22,7 @@ from map_core.palettes.beside import Beside
 from map_core.palettes.column_names import parse_name
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.palettes.targets import percentiles
+from map_core.preference import read_choices, reply_ids
 from map_core.studies.delivery import study as studies
 
 
@@ -38,6 +39,12 @@ from map_core.studies.delivery import study as studies
     help="The document, .html; several palettes get a number each.",
 )
 @click.option("--csv", "archive", type=click.Path(path_type=Path), metavar="FILE", help="All tables as CSV, zipped.")
+@click.option(
+    "--choices",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The choices that targets come from, as of `choose --choices`.",
+)
 @click.option(
     "--study",
     type=click.Path(path_type=Path),
@@ -62,6 +69,7 @@ def report(
     name: str,
     out: Path | None,
     archive: Path | None,
+    choices: Path | None,
     study: Path | None,
     draws: int,
     samples: int,
@@ -89,6 +97,7 @@ def report(
     alone = LoadedTable(plain, MemoryOracle.of(plain, opened.oracle.form))
     kept = {plain.values[j] for j in value_positions(alone, "--lock", locked)}
     whole = table_file.load(table) if use_case else plain
+    chosen = [] if choices is None else [reply_ids(whole, choice) for choice in read_choices(whole, choices)]
     for number, palette in enumerate(palettes, start=1):
         asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(palette.targets))}
         if kept - asked_for:
@@ -104,6 +113,7 @@ def report(
                 form=Form(form) if form else None,
                 wanted=ReportOptions(draws, samples, seed),
                 labels=labels_beside(table),
+                choices=chosen,
             )
         except InputError as error:
             raise click.UsageError(str(error)) from error

@@ -9,7 +9,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.shown_replies import shown_reply
 from map_core.oracle import Oracle
 from map_core.preference.choices import PairChoice
-from map_core.preference.found import found_palette
+from map_core.preference.found import FoundPalette, found_palette
 from map_core.preference.pairs import fit, next_pair, pair_pool
 from map_core.preference.records import reply_ids
 from map_core.scoring.pairwise import PairAnswer
@@ -27,7 +27,13 @@ def described(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice],
     Raises:
         InputError: the table has no pair of replies that can be shown.
     """
-    found, base = found_palette(table, oracle, choices, seed), oracle.base
+    found = found_palette(table, oracle, choices, seed)
+    return palette_described(found, oracle) | {"next": _next(table, oracle, choices, seed)}
+
+
+def palette_described(found: FoundPalette, oracle: Oracle) -> dict[str, Any]:
+    """Return a palette that was found by choosing, levels in reward units and weights in 1/reward."""
+    base = oracle.base
     targets, weights = oracle.rewards_at(found.targets), found.weights / oracle.scale
     low, high = oracle.rewards_at(found.low), oracle.rewards_at(found.high)
     asked_for = [(name, j) for j, name in enumerate(oracle.values) if targets[j] == targets[j]]
@@ -42,7 +48,6 @@ def described(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice],
         "base": {name: float(level) for name, level in zip(oracle.values, base, strict=True)},
         "kl": found.kl,
         "shortened": found.shortened,
-        "next": _next(table, oracle, choices, seed),
     }
 
 

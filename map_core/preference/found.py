@@ -25,6 +25,9 @@ _LEANS, _SURE = 0.5, 1.645
 #: Draws of the weights for the intervals, and their probability.
 _DRAWS, LEVEL = 400, 0.9
 
+#: Targets that differ by no more standard deviations are the same; an address keeps twelve digits of a level.
+_SAME = 1e-6
+
 
 class Evidence(StrEnum):
     """What the choices say of one value."""
@@ -71,6 +74,10 @@ class FoundPalette:
         """Whether the choices favour any value."""
         return bool(np.any(~np.isnan(self.targets)))
 
+    def gave(self, targets: np.ndarray) -> np.ndarray:
+        """Return which targets, (value,) in standard deviations, are levels that were found and not changed since."""
+        return np.asarray(np.abs(targets - self.targets) <= _SAME)
+
 
 def found_palette(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice], seed: int = 0) -> FoundPalette:
     """Turn choices into a palette.
@@ -110,6 +117,23 @@ def found_palette(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoi
         decided=len(decided),
         undecided=len(choices) - len(decided),
     )
+
+
+def palette_behind(
+    table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice], targets: np.ndarray
+) -> FoundPalette | None:
+    """Return the palette that choices come to where some target is one of its levels; None where none is.
+
+    Args:
+        table: whose replies were shown.
+        oracle: its moments.
+        choices: none for None.
+        targets: (value,) in standard deviations above base, NaN for free values.
+    """
+    if not choices:
+        return None
+    found = found_palette(table, oracle, choices)
+    return found if found.gave(targets).any() else None
 
 
 def _evidence(fitted: PreferenceFit, deviation: np.ndarray, j: int) -> Evidence:

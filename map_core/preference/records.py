@@ -39,6 +39,17 @@ def rows_of_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairCho
     return tuple(_choice(table, places, record) for record in records)
 
 
+def known_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairChoice, ...]:
+    """Return the choices between replies that a table has, by row; others are left out."""
+    choices: list[PairChoice] = []
+    for record in records:
+        try:
+            choices += rows_of_choices(table, [record])
+        except InputError:
+            continue
+    return tuple(choices)
+
+
 def _choice(table: RewardTable, places: Mapping[str, int], record: Any) -> PairChoice:
     try:
         names = [(str(record[side]["prompt_id"]), int(record[side]["candidate"])) for side in ("first", "second")]

@@ -34,6 +34,8 @@ from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL, Palette
 from map_core.palettes.targets import percentiles
+from map_core.preference import FoundPalette, known_choices
+from map_core.preference.found import palette_behind
 from map_core.report.sample_replies import SampleReply, draw_samples
 from map_core.scoring.validation import Label
 from map_core.solver.newton import Solution, Status, solve
@@ -139,6 +141,7 @@ class Report:
         theme: colours of the values.
         wording: of its document: with numbers, or in everyday words.
         labels: what people said of the whole table's replies.
+        found: the palette that somebody's choices come to, where targets are of it.
     """
 
     name: str
@@ -166,6 +169,7 @@ class Report:
     theme: Theme = DEFAULT_THEME
     wording: Wording = NUMBERS
     labels: tuple[Label, ...] = ()
+    found: FoundPalette | None = None
 
     @property
     def plain(self) -> int:
@@ -263,6 +267,7 @@ def compute_report(
     theme: Theme = DEFAULT_THEME,
     tell: Callable[[str], None] | None = None,
     labels: Sequence[Label] = (),
+    choices: Sequence[Mapping[str, Any]] = (),
 ) -> Report:
     """Compute all that a report says.
 
@@ -280,6 +285,7 @@ def compute_report(
         theme: colours of the values.
         tell: called with a few words before each step; what it raises stops the work.
         labels: what people said of the table's replies.
+        choices: between two replies, as :mod:`map_core.preference.records` has them; told where targets come from them.
 
     Raises:
         InputError: the table has no such use case, or too few draws were asked for.
@@ -289,12 +295,13 @@ def compute_report(
     part = table.select(None if palette.use_case == ALL else palette.use_case)
     # Of the values alone: columns of what is asked beyond averages are named here.
     names = tuple(names or (value.replace("_", " ") for value in part.values))[: len(part.values)]
-    aimed = columns_of(part, MemoryOracle.of(part, form), palette)
+    plain, of_values = part, MemoryOracle.of(part, form)
+    aimed = columns_of(plain, of_values, palette)
     part, oracle = aimed.table, aimed.oracle
     if part.derived:
         names = with_column_names(aimed, names)
-        of_values = {j: theme.colour(part.index(column.value)) for j, column in enumerate(part.derived, aimed.plain)}
-        theme = Theme({**theme.chosen, **of_values})
+        colours = {j: theme.colour(part.index(column.value)) for j, column in enumerate(part.derived, aimed.plain)}
+        theme = Theme({**theme.chosen, **colours})
     attainable = AttainableLevels(oracle)
     targets = aimed.standardised(palette)
     locked_values = aimed.locked(palette)
@@ -352,6 +359,7 @@ def compute_report(
         columns=aimed if part.derived or palette.asks_beyond_averages else None,
         theme=theme,
         labels=tuple(labels),
+        found=palette_behind(plain, of_values, known_choices(plain, choices), targets[: aimed.plain]),
     )
 
 

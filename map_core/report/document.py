@@ -25,7 +25,7 @@ from map_core.report.contents import Report
 from map_core.report.figures import figures
 from map_core.report.snippets import snippets
 from map_core.report.svg_charts import WIDTH
-from map_core.text import people
+from map_core.text import choosing, people
 from map_core.text import sentences as phrases
 from map_core.text.glossary import search_terms
 from map_core.text.promise import certificate_headline, certificate_rows, certificate_sentences
@@ -90,6 +90,7 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
         evidence=report.evidence,
         promise=_promise(report),
         people=_people(report),
+        choosing=_choosing(report),
         cards=_cards(report),
         made_with=_made_with(report),
         snippets=snippets(report),
@@ -134,6 +135,19 @@ def _people(report: Report) -> dict[str, Any] | None:
             for j, value in enumerate(report.table.values)
             if value in report.reaches and (text := people.few_labels_sentence(report.reaches[value], report.names[j]))
         ],
+    }
+
+
+def _choosing(report: Report) -> dict[str, Any] | None:
+    """Return what targets that were found by choosing come from; None where none was."""
+    if (found := report.found) is None:
+        return None
+    names = report.names[: report.plain]
+    units = replace(report.units, names=names)
+    return {
+        "origin": choosing.origin(found, found.gave(report.assessment.targets[: report.plain]).tolist(), names),
+        "header": ("Value", "The choices say", "Base model", "Found", "Could be"),
+        "rows": [cells for _, cells in choosing.value_rows(found, units)],
     }
 
 

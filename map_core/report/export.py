@@ -21,8 +21,10 @@ from map_core.confidence import Confidence, Interval
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
 from map_core.feasibility import Conflict
-from map_core.oracle import Oracle
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import Mode, Target
+from map_core.preference import FoundPalette
+from map_core.preference.described import palette_described
 from map_core.report.commands import weights_of
 from map_core.report.contents import Report
 from map_core.report.sentences import beyond_rows
@@ -65,6 +67,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "samples": sample_rows(report),
         "delivery": _delivery(report),
         "promise": None if report.certificate is None else report.certificate.described(report.oracle),
+        "choosing": None if report.found is None else _choosing(report.found, report),
         "people": {name: {"base": asdict(base), "palette": asdict(now)} for name, (base, now) in report.people.items()},
         "labels": {name: asdict(reach) | {"few": reach.few} for name, reach in report.reaches.items()},
         "source": _source(report),
@@ -248,6 +251,13 @@ def _sure(confidence: Confidence, report: Report) -> dict[str, Any]:
         "held_out_folds": confidence.held_out.folds,
         "held_out_solved": confidence.held_out.solved,
     }
+
+
+def _choosing(found: FoundPalette, report: Report) -> dict[str, Any]:
+    plain = report.table.values[: report.plain]
+    still = found.gave(report.assessment.targets[: report.plain])
+    rest = palette_described(found, MemoryOracle.of(report.table.without_columns(), report.oracle.form))
+    return rest | {"still": [name for name, kept in zip(plain, still, strict=True) if kept]}
 
 
 def _conflict(conflict: Conflict, report: Report) -> dict[str, Any]:

@@ -75,6 +75,31 @@ def details(palette: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def origin(palette: FoundPalette, gave: Sequence[bool], names: Sequence[str]) -> str:
+    """Return how targets were found, for those who were not there.
+
+    Args:
+        palette: the palette that was found.
+        gave: (value,) which of today's targets are still of it.
+        names: (value,) as they read within a sentence.
+    """
+    choices = palette.decided + palette.undecided
+    of = sentences.listed([name for name, still in zip(names, gave, strict=True) if still])
+    many = sum(gave) > 1
+    changed = [names[j] for j in np.flatnonzero(~np.isnan(palette.targets)) if not gave[j]]
+    told = [
+        f"The {'targets' if many else 'target'} of {of} {'come' if many else 'comes'} from {choices} choices between "
+        "two replies: which would you rather send?",
+        f"{amounts.significant(palette.explained)} of the {palette.decided} choices that preferred one are in the "
+        "order of these targets.",
+    ]
+    if palette.undecided:
+        told.append(f"In {palette.undecided} there was no difference.")
+    if changed:
+        told.append(f"{_capital(changed)} {'was' if len(changed) == 1 else 'were'} changed since.")
+    return " ".join(told)
+
+
 def value_rows(palette: FoundPalette, units: Units) -> list[tuple[int, tuple[str, ...]]]:
     """Return (position, cells) of each value, those that count most first, see :data:`COLUMNS`.
 

@@ -8,16 +8,18 @@ import subprocess
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+from map_core import interface
 from map_core import report as reports
 from map_core.cli import command_line, main
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import load, save
-from map_core.palettes.palette import Palette, Target
+from map_core.palettes.palette import ALL, Palette, Target
 from map_core.report import Report, ReportOptions, compute_report
 from tests.tables import make_table
 
@@ -203,3 +205,31 @@ def test_values_without_a_scorer_here_are_left_to_the_engineer(path: Path, tmp_p
     assert "vp.reward_functions(['helpfulness'], table=TABLE, model=MODEL)" in text
     assert "def house_style(prompts, completions, **columns):" in text
     assert "REWARDS['house\\nstyle'] = house_style" in text
+
+
+def test_a_report_says_which_targets_were_found_by_choosing() -> None:
+    """Choices by the longer reply, the palette that they come to, and one target of it moved."""
+    opened = interface.load_table()
+    choices: list[dict[str, Any]] = []
+    for _ in range(10):
+        pair = opened.choose(choices)["next"]
+        first, second = pair["replies"]
+        choices.append(pair | {"answer": "first" if len(first) > len(second) else "second"})
+    targets = opened.choose(choices)["targets"]
+    assert len(targets) >= 2
+    moved, *kept = targets
+    asked = {name: Target(50.0, level if name != moved else opened.base[name]) for name, level in targets.items()}
+    palette = Palette(ALL, asked, {f"{opened.values[0]}>=p20": 0.85})
+    plain = ReportOptions(draws=0, samples=0, figures=False)
+    report = compute_report(opened.rewards, palette, date=datetime.now(UTC), wanted=plain, choices=choices)
+    found = reports.as_dict(report)["choosing"]
+    assert found["still"] == kept
+    assert (found["choices"], found["targets"]) == (10, pytest.approx(targets))
+    text = reports.html(report)
+    assert "Found by choosing" in text
+    assert "from 10 choices between two replies" in text
+    assert f"{moved.replace('_', ' ').capitalize()} was changed since." in text
+    # Targets of one's own come from nowhere else.
+    own = Palette(ALL, {moved: asked[moved]})
+    report = compute_report(opened.rewards, own, date=datetime.now(UTC), wanted=plain, choices=choices)
+    assert reports.as_dict(report)["choosing"] is None

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.data import table_format
 from map_core.palettes.palette import ALL
+from map_core.preference import rows_of_choices
 from map_core.store import database, meetings, table_key
 from pages.view.choose import state
 from pages.view.session import scene as scenes
@@ -41,7 +42,7 @@ def answer(page: AppTest, times: int) -> None:
     scene = scenes.load()
     j = scene.table.index("humor")
     for _ in range(times):
-        choices = tuple(state.rows_of_choices(scene.table, page.session_state["choices"])) if _given(page) else ()
+        choices = tuple(rows_of_choices(scene.table, page.session_state["choices"])) if _given(page) else ()
         pool = state.pair_pool(scene.table, scene.oracle)
         pair = state.next_pair(pool, state.fit(scene.table, scene.oracle, choices), choices)
         more = scene.table.rewards[pair[0], j] > scene.table.rewards[pair[1], j]

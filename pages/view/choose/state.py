@@ -6,10 +6,8 @@ Constraint: choices are kept by prompt and candidate and looked up in the table 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from map_core.core.weak_cache import cached_weakly
-from map_core.errors import InputError
 from map_core.preference import (
     FIRST_CHOICES,
     MAX_CHOICES,
@@ -17,17 +15,17 @@ from map_core.preference import (
     PairChoice,
     PairPool,
     found_palette,
+    known_choices,
     next_pair,
     pair_pool,
     reply_ids,
-    rows_of_choices,
 )
 from map_core.preference.pairs import fit
 from map_core.scoring.pairwise import PairAnswer
+from pages.view.session.kept_choices import RECORDS
 from pages.view.session.scene import Scene
 from pages.view.shell.kept_keys import KeptKey
 
-RECORDS: KeptKey[list[dict[str, Any]]] = KeptKey("choices", [], list, lambda kept: [dict(record) for record in kept])
 GOAL: KeptKey[int] = KeptKey(
     "choices_goal", FIRST_CHOICES, int, lambda goal: min(max(int(goal), FIRST_CHOICES), MAX_CHOICES)
 )
@@ -73,13 +71,7 @@ def current_round(scene: Scene) -> ChoosingRound:
 
 def choices_of(scene: Scene) -> tuple[PairChoice, ...]:
     """Return the choices of this viewer between replies of the table that is looked at."""
-    choices: list[PairChoice] = []
-    for record in RECORDS.get()[:MAX_CHOICES]:
-        try:
-            choices += rows_of_choices(scene.table, [record])
-        except InputError:
-            continue
-    return tuple(choices)
+    return known_choices(scene.table, RECORDS.get()[:MAX_CHOICES])
 
 
 def found(scene: Scene, choices: tuple[PairChoice, ...]) -> FoundPalette:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
@@ -28,6 +29,7 @@ from map_core.palettes.palette import Palette
 from map_core.report import Report, ReportOptions
 from map_core.scoring.validation import Label
 from pages.view.session import scene as scenes
+from pages.view.session.kept_choices import RECORDS
 from pages.view.session.scene import ALL, Scene
 from pages.view.shell import component, markup, reach, wording
 
@@ -102,8 +104,16 @@ def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[.
     It touches nothing of Streamlit, so that it may run in any thread; what it needs is read here. It takes ``wanted``
     and ``tell`` of :func:`map_core.report.contents`.
     """
-    path = scenes.table_path()
-    return partial(_report, scenes.load(ALL).table, scene, palette, name=name, path=path, link=shared_link(palette))
+    return partial(
+        _report,
+        scenes.load(ALL).table,
+        scene,
+        palette,
+        name=name,
+        path=scenes.table_path(),
+        link=shared_link(palette),
+        choices=RECORDS.get(),
+    )
 
 
 def shared_link(palette: Palette) -> str:
@@ -137,11 +147,12 @@ def _report(
     name: str,
     path: Path,
     link: str,
+    choices: Sequence[Mapping[str, Any]] = (),
     wanted: ReportOptions | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Report:
     wanted = wanted or ReportOptions()
-    key = (scene.key, json.dumps(palette.as_dict(), sort_keys=True), name, link, wanted)
+    key = (scene.key, json.dumps([palette.as_dict(), choices], sort_keys=True), name, link, wanted)
     return _reports.get(
         key,
         lambda: reports.compute_report(
@@ -159,6 +170,7 @@ def _report(
             theme=scene.theme,
             tell=tell,
             labels=_labels(path) if wanted.figures else (),
+            choices=choices,
         ),
     )
 
