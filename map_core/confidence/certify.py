@@ -24,7 +24,7 @@ Technometrics 1982 (every part at level alpha).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -312,11 +312,17 @@ class _Walk:
     strict: bool
     seed: int
     any_mix: float
+    _remembered: dict[tuple[int, float], np.ndarray] = field(default_factory=dict)
 
     def levels(self, side: PromptSample, factor: float) -> np.ndarray:
         """Return (prompt, value) levels, or gains over the base model plus its mean level on the prompts solved on."""
-        levels = side.at(factor * self.weights)
-        return levels - side.at(0 * self.weights) if self.over_base else levels
+        levels = self._at(side, factor)
+        return levels - self._at(side, 0.0) if self.over_base else levels
+
+    def _at(self, side: PromptSample, factor: float) -> np.ndarray:
+        if (place := (id(side), factor)) not in self._remembered:
+            self._remembered[place] = side.at(factor * self.weights)
+        return self._remembered[place]
 
     def mean(self, side: PromptSample, factor: float) -> np.ndarray:
         """Return (value,) the mean over prompts, or that under the worst mix of them."""

@@ -86,7 +86,7 @@ def origin(palette: FoundPalette, gave: Sequence[bool], names: Sequence[str]) ->
     choices = palette.decided + palette.undecided
     of = sentences.listed([name for name, still in zip(names, gave, strict=True) if still])
     many = sum(gave) > 1
-    changed = [names[j] for j in np.flatnonzero(~np.isnan(palette.targets)) if not gave[j]]
+    changed = [names[j] for j in np.flatnonzero(~np.isnan(palette.targets)).tolist() if not gave[j]]
     told = [
         f"The {'targets' if many else 'target'} of {of} {'come' if many else 'comes'} from {choices} choices between "
         "two replies: which would you rather send?",
