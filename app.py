@@ -6,11 +6,13 @@ import streamlit as st
 from starlette.middleware import Middleware
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from map_core.core import heap
 from pages.view.shell import errors, fonts, gate, live_channel, operator, packed, server_limits, settings_check
 
 # Each answer is small, and its large sums are shared out by map_core itself: threads that wait for work in the linear
 # algebra library would only take the cores from the browser.
 threadpool_limits(limits=1, user_api="blas")
+heap.keep_few_arenas()
 
 settings_check.see_true_addresses()
 operator.print_token()

@@ -189,6 +189,7 @@ def serve(
     import uvicorn
 
     from map_core.analysis.generation_weights import GenerationWeightsSolver
+    from map_core.core import heap
     from map_core.generation.weighted_rewards import scored_values
     from map_core.models.endpoint import address_of, approved_model
     from map_core.models.files import locate, recorded_model
@@ -207,6 +208,7 @@ def serve(
 
     if promises_file is not None:
         check_output_path(promises_file, "table.promises.json")
+    heap.keep_few_arenas()
     opened = open_table(table, use_case, form)
     opened, known = _named(opened, palettes)
     made_with = recorded_model(opened.table.metadata)
