@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 
 import numpy as np
@@ -54,11 +55,24 @@ class SequenceFigureData:
         """Return the levels of one value in the units of the axis, (step + 1,)."""
         return self.units.of(value, levels)
 
-    def change(self, value: int, before: float, after: float) -> tuple[str, str]:
-        """Word two levels, with as many digits as it takes to distinguish them."""
-        levels = self.units.of(value, np.array([before, after]))
-        digits = 1 if 0.05 <= abs(levels[1] - levels[0]) < 1 else 0
-        return self.units.wording.level(levels[0], digits), self.units.wording.level(levels[1], digits)
+    def level(self, value: int, level: float) -> str:
+        """Word a level of one value, everywhere with the same digits: as many as its steps and its end differ by."""
+        return self.units.wording.level(float(self.at(value, np.array(level))), self._digits[value])
+
+    def change(self, step: int, value: int) -> tuple[str, str]:
+        """Word the levels of one value before and after a step, numbered from 0."""
+        before, after = self.path.levels[step : step + 2, value]
+        return self.level(value, before), self.level(value, after)
+
+    @cached_property
+    def _digits(self) -> dict[int, int]:
+        digits = {}
+        for j in self.path.order:
+            ends = [self.path.targets[j], *([] if self.together is None else [self.together.levels[j]])]
+            levels = self.at(j, self.path.levels[:, j])
+            apart = np.abs([*np.diff(levels), *(self.at(j, np.array(ends)) - levels[-1])])
+            digits[j] = int(((apart >= 0.05) & (apart < 1)).any())
+        return digits
 
 
 def path(data: SequenceFigureData) -> go.Figure:
@@ -95,8 +109,8 @@ def path(data: SequenceFigureData) -> go.Figure:
 
 
 def _title(data: SequenceFigureData, value: int) -> str:
-    reached = data.units.said(value, data.path.levels[-1, value])
-    beside = "" if data.together is None else f", all at once {data.units.said(value, data.together.levels[value])}"
+    reached = data.level(value, data.path.levels[-1, value])
+    beside = "" if data.together is None else f", all at once {data.level(value, data.together.levels[value])}"
     return f"{data.name(value)}: {reached} at the end{beside}"
 
 

@@ -51,8 +51,8 @@ def sequence_steps(data: SequenceFigureData) -> tuple[SequenceStep, ...]:
                 at + 1,
                 at // len(path.order) + 1,
                 j,
-                *data.change(j, path.levels[at, j], path.levels[at + 1, j]),
-                tuple((i, *data.change(i, path.levels[at, i], path.levels[at + 1, i])) for i in fell),
+                *data.change(at, j),
+                tuple((i, *data.change(at, i)) for i in fell),
                 float(path.kl[at + 1]),
             )
         )
@@ -80,7 +80,7 @@ def largest_loss_sentence(data: SequenceFigureData) -> str:
     if lost.max() < NEAR:
         return "No step takes back what an earlier one gave."
     at, i = (int(place) for place in np.unravel_index(np.argmax(lost), lost.shape))
-    before, after = data.change(i, data.path.levels[at, i], data.path.levels[at + 1, i])
+    before, after = data.change(at, i)
     name, by = data.units.names[i], data.units.names[int(data.path.aligned[at])]
     return f"Aligning {by} took {name} from {before} to {after}."
 
@@ -90,7 +90,7 @@ def missed_targets(data: SequenceFigureData) -> list[str]:
     sequential, missed = data.path, []
     for j in np.argsort(-sequential.shortfall[-1]):
         if sequential.shortfall[-1][j] >= NEAR:
-            reached, target = data.change(int(j), sequential.levels[-1, j], sequential.targets[j])
+            reached, target = (data.level(int(j), level[j]) for level in (sequential.levels[-1], sequential.targets))
             missed.append(f"{data.units.names[j]} is at {reached} of {target}")
     return missed
 

@@ -16,7 +16,7 @@ from map_core.palettes.column_names import EVERY, ColumnName, parse_name
 from map_core.palettes.palette import Palette
 from map_core.text.sentences import listed
 
-#: Thresholds that are offered, by how they are written: the weakest part of the original model's replies.
+#: Thresholds that are offered, by how they are written: the weakest part of the base model's replies.
 PARTS = {
     "p1": "weakest of 100",
     "p5": "weakest twentieth",

@@ -134,7 +134,7 @@ def level_rows(
 def distance_sentence(kl: float, forecast: float, wording: Wording) -> str:
     """Word how far a tuned model is from the original one, beside what its palette needs."""
     if wording.numbers:
-        return f"Distance from the original model: {amounts.nats(kl)}; the palette needs {amounts.nats(forecast)}."
+        return f"Distance from the base model: {amounts.nats(kl)}; the palette needs {amounts.nats(forecast)}."
     spent, needed = (effort(max(distance, 0.0)) for distance in (kl, forecast))
     return f"Effort, from no over small and medium to large: {spent}. The palette needs: {needed}."
 
@@ -192,7 +192,7 @@ def overall_sentence(check: Mapping[str, Any]) -> str:
     share, (low, high) = check["share_of_way"], check["share_of_way_interval"]
     if share is None or low is None or high is None:
         return first
-    way = "of the way from the original model to the forecast"
+    way = "of the way from the base model to the forecast"
     if share <= 0:
         second = f"It comes none {way}"
     else:
@@ -211,8 +211,8 @@ def scale_sentence(words: LevelWords) -> str:
     if not words.grids:
         return "Levels are scores, each on its value's own scale."
     return words.wording.pick(
-        "Levels are percentiles of the original model's replies.",
-        "Levels: better than so many of 100 replies of the original model.",
+        "Levels are percentiles of the base model's replies.",
+        "Levels: better than so many of 100 replies of the base model.",
     )
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,12 +103,24 @@ def test_what_is_undone_in_words(data: drawn.SequenceFigureData):
     assert all(len(cells) == len(header) for _, cells in rows)
 
 
-def test_levels_that_round_alike_are_told_apart():
-    middle = float(ORACLE.standardise(np.full(4, percentiles(TABLE).level(0, 50.2)))[0])
-    after = float(ORACLE.standardise(np.full(4, percentiles(TABLE).level(0, 50.6)))[0])
-    data = opposites([0.5, 0.2])
-    assert replace(data, units=UNITS).change(0, middle, after) == ("p50.2", "p50.6")
-    assert replace(data, units=UNITS).change(0, 0.0, 1.0)[1].count(".") == 0
+def test_levels_that_round_alike_are_told_apart_and_one_level_has_one_text():
+    def at(percentile: float) -> float:
+        return float(ORACLE.standardise(np.full(4, percentiles(TABLE).level(0, percentile)))[0])
+
+    path = SimpleNamespace(
+        order=(0,), levels=np.array([[at(40.2), 0, 0, 0], [at(69.46), 0, 0, 0]]), targets=np.array([at(70.0), 0, 0, 0])
+    )
+    near = drawn.SequenceFigureData(path, None, UNITS)
+    assert (near.change(0, 0), near.level(0, at(70.0))) == (("p40.2", "p69.5"), "p70.0")
+    far = drawn.SequenceFigureData(SimpleNamespace(**vars(path) | {"targets": np.full(4, at(80.0))}), None, UNITS)
+    assert (far.change(0, 0), far.level(0, at(80.0))) == (("p40", "p69"), "p80")
+
+
+def test_a_title_says_what_the_sentences_say(data: drawn.SequenceFigureData):
+    titles = [note.text for note in drawn.path(data).layout.annotations]
+    for j in data.path.order:
+        reached = data.level(j, data.path.levels[-1, j])
+        assert any(title.startswith(f"{data.name(j)}: {reached} at the end") for title in titles)
 
 
 def test_where_it_ends(data: drawn.SequenceFigureData):

@@ -45,6 +45,7 @@ PHRASES = {
     r", (across|upwards)\b": "horizontal, or vertical axis",
     r"\b(model|palette|reply) (of|as it is) today\b|\b[Tt]oday's palette\b": "original, or current",
     r"\b[Bb]eing computed\b": "calculating",
+    r"\b[Oo]riginal model\b": "base model",
 }
 #: Texts in which a model, not the product, speaks.
 SPOKEN = ("map_core/scoring/embedding_examples.py",)

@@ -314,7 +314,7 @@ def _draw_method() -> None:
             persist_state="session",
             disabled=method is not Method.RESAMPLE,
             help=f"Candidates are drawn {RACE_BATCH} at a time until a further one could hardly be picked. A palette "
-            "near the original model takes a few, one that asks for much takes many.",
+            "near the base model takes a few, one that asks for much takes many.",
         )
         st.number_input(
             "Up to",

@@ -57,7 +57,7 @@ def panel_data(view: ComparisonView, covered: bool = False) -> dict[str, Any]:
 
 def empty_data(columns: tuple[PaletteColumn, ...]) -> dict[str, Any]:
     """Return what the panel shows before anything was asked."""
-    slots = [_slot("base", "Base model", note="A reply of the original model.")]
+    slots = [_slot("base", "Base model", note="A reply of the base model as it is.")]
     slots += [_slot(column.key, column.name, note="The reply that your palette would choose.") for column in columns]
     return {
         "n": next(_numbers),

@@ -217,7 +217,7 @@ def legend(wording: Wording) -> str:
     return (
         '<div class="vp-key vp-desk-key"><span><i class="vp-k-handle"></i>your target</span>'
         '<span><i class="vp-k-needle"></i>what you get, with its margin of error</span>'
-        '<span><i class="vp-tick"></i>original model</span>'
+        '<span><i class="vp-tick"></i>base model</span>'
         '<span><i class="vp-k-hatch"></i>not possible with your other targets</span>'
         f'<span><i class="vp-k-guess"></i>estimate while calculating</span>{places}</div>'
     )

@@ -145,7 +145,7 @@ def _draw_switches(scene: Scene, beside: Beside) -> None:
         help="On these values no share of the weakest replies gets weaker than it is today, whichever share that is.",
     )
     labels = labels_that_divide(table)
-    below = "On every value with a target, each of them stays at least where the original model has it."
+    below = "On every value with a target, each of them stays at least where the base model has it."
     if labels == (USE_CASE,):
         st.toggle(
             "No use case below its original level",

@@ -25,7 +25,7 @@ from pages.view.shell import account, markup
 from pages.view.shell.replies import draw_reply
 from pages.view.tune import form, progress
 
-COLUMNS = {"base": "Original model", "chosen": "Chosen among its replies", "tuned": "Tuned model"}
+COLUMNS = {"base": "Base model", "chosen": "Chosen among its replies", "tuned": "Tuned model"}
 
 
 def draw_models() -> None:
