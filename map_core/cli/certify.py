@@ -36,7 +36,7 @@ from map_core.text.promise import certificate_headline, certificate_sentences
     "--candidates",
     type=click.IntRange(min=2),
     metavar="K",
-    help="Of the generator that the promise is for; as many as there are replies to every prompt by default.",
+    help="Candidates of the generator that is promised for; as many as every prompt has replies by default.",
 )
 @click.option("--level", default=0.95, show_default=True, help="Probability that nothing false is promised.")
 @click.option(

@@ -38,7 +38,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @table_argument
 @target_options
 @use_case_option()
-@click.option("--candidates", type=click.IntRange(min=2), metavar="K", help="Of the generator; the table's by default.")
+@click.option(
+    "--candidates", type=click.IntRange(min=2), metavar="K", help="Candidates of the generator; the table's by default."
+)
 @click.option(
     "--answers",
     type=_FILE,

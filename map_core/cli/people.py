@@ -42,7 +42,9 @@ from map_core.text import people as texts
     "--out", type=click.Path(path_type=Path), help="Write the table with a calibrated value NAME_people each."
 )
 @click.option("--next", "wanted", metavar="NAME", help="Print the replies to label next for this value, JSON lines.")
-@click.option("--prompts", type=click.IntRange(min=1), default=10, show_default=True, help="Of how many prompts.")
+@click.option(
+    "--prompts", type=click.IntRange(min=1), default=10, show_default=True, help="With --next: of how many prompts."
+)
 @force_option
 def people(
     table: Path,
@@ -57,7 +59,7 @@ def people(
     prompts: int,
     force: bool,
 ) -> None:
-    """Say of how many replies in 100 people would say yes, today and with a palette.
+    """Say of how many replies in 100 people would say yes, with the base model and with a palette.
 
     Labels correct whatever the scorers get wrong on the palette's own replies; the scorers narrow the interval.
     Without --target, of the base model.

@@ -21,9 +21,15 @@ from map_core.studies.preference_data import preference_pairs
 @target_options
 @use_case_option()
 @click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="JSON lines."
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File to write: JSON lines.",
 )
-@click.option("--pairs", "count", type=click.IntRange(min=1), default=4, show_default=True, help="Of each prompt.")
+@click.option(
+    "--pairs", "count", type=click.IntRange(min=1), default=4, show_default=True, help="Pairs for each prompt."
+)
 @seed_option("Of the pairs and of which of the two is chosen.")
 @force_option
 def preferences(
@@ -38,7 +44,7 @@ def preferences(
 ) -> None:
     """Write a palette as pairs of chosen and rejected replies, in the format that TRL's DPOTrainer reads.
 
-    Two of the table's replies to a prompt are drawn, and the one is chosen over the other as often as the palette's
+    Two of the table's replies to a prompt are drawn, and one is chosen over the other as often as the palette's
     weights say. DPO with beta 1 then fits the aligned model itself. Held-out prompts are left out. Each line has the
     seed, the palette, its weights and a certificate beside "prompt", "chosen" and "rejected".
 

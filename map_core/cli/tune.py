@@ -90,14 +90,14 @@ CHECK_REPLIES = 4
     type=click.IntRange(min=2),
     default=_DEFAULTS.value_replies,
     show_default=True,
-    help="Replies a prompt that values of tokens are fitted on, by advantage.",
+    help="For the method advantage: replies to each prompt that the values of tokens are fitted on.",
 )
 @click.option(
     "--trace",
     type=click.FloatRange(min=0, max=1),
     default=_DEFAULTS.trace,
     show_default=True,
-    help="How far later tokens count for a token, by advantage.",
+    help="For the method advantage: how far later tokens count for a token.",
 )
 @click.option("--full", is_flag=True, help="Tune all weights in place of an adapter.")
 @click.option("--bf16", is_flag=True, help="Multiply in bfloat16; faster on a GPU, less exact.")
@@ -134,7 +134,7 @@ CHECK_REPLIES = 4
     default=1,
     show_default=True,
     metavar="N",
-    help="Tune up to N times, each time with weights solved again on the tuned model's own replies; see below.",
+    help="Tune up to N times, each time with weights solved again on the tuned model's own replies; see above.",
 )
 @use_case_option("Tune on the prompts of this use case alone.")
 @model_option("The model that wrote the table's replies, by name or folder; as the table records it by default.")
@@ -183,7 +183,7 @@ def tune(
     Every route has the same optimum, p0 exp(lambda . r) / Z, with lambda solved on the prompts that are not held out:
 
     \b
-      advantage  imitates the table's replies token by token, each by how much it promises of lambda . r
+      advantage  imitates the table's replies token by token, each by how much it adds to the lambda . r to expect
       distill  imitates the table's replies, each as often as lambda asks
       pairs    fits differences of log-probabilities to differences of lambda . r (REBEL)
       dpo      learns from pairs with soft labels, beta 1; hard labels have no optimum, and beta 0.1 means 10 lambda
@@ -193,7 +193,7 @@ def tune(
     it starts. Stopped or killed, the same command resumes where it stopped. Needs: pip install -r requirements-tune.txt
 
     A trained model seldom comes all the way. With --rounds it answers some of the prompts that it was tuned on, the
-    weights are solved again on its own replies, and it is tuned anew, until the targets hold within their intervals.
+    weights are solved again on its own replies, and it is tuned again, until the targets hold within their intervals.
 
     \b
     Examples:

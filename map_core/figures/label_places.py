@@ -26,7 +26,12 @@ POSITIONS = {
 
 
 def positions(
-    x: np.ndarray, y: np.ndarray, texts: Sequence[str], ranges: tuple[tuple[float, float], ...], height: float
+    x: np.ndarray,
+    y: np.ndarray,
+    texts: Sequence[str],
+    ranges: tuple[tuple[float, float], ...],
+    height: float,
+    drawn: np.ndarray | None = None,
 ) -> list[str]:
     """Return Plotly's ``textposition`` of each label, chosen one after another.
 
@@ -36,19 +41,28 @@ def positions(
         texts: (point,) as they are read.
         ranges: of both axes, low and high.
         height: of the plot in pixels.
+        drawn: (other point, 2) points of curves, which have no labels and are not to be covered either.
 
     Returns:
         The place of each label that covers least of the earlier labels, of all points, and of what is outside.
     """
     (left, right), (low, high) = ranges
-    across = (np.asarray(x, float) - left) / max(right - left, 1e-12) * PLOT_WIDTH
-    down = (high - np.asarray(y, float)) / max(high - low, 1e-12) * height
-    points = [(a - 6, d - 6, a + 6, d + 6) for a, d in zip(across, down, strict=True)]
+
+    def in_pixels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        across = (np.asarray(x, float) - left) / max(right - left, 1e-12) * PLOT_WIDTH
+        return across, (high - np.asarray(y, float)) / max(high - low, 1e-12) * height
+
+    def boxes(across: np.ndarray, down: np.ndarray) -> list[tuple[float, float, float, float]]:
+        return [(a - 6, d - 6, a + 6, d + 6) for a, d in zip(across, down, strict=True)]
+
+    across, down = in_pixels(x, y)
+    points = boxes(across, down)
+    curves = [] if drawn is None else boxes(*in_pixels(*drawn.T))
     taken: list[tuple[float, float, float, float]] = []
     chosen = []
     for k, text in enumerate(texts):
         half = (LETTER * len(text) / 2, LINE / 2)
-        others = [*taken, *(box for n, box in enumerate(points) if n != k)]
+        others = [*taken, *curves, *(box for n, box in enumerate(points) if n != k)]
         best = None
         for place, (aside, below) in POSITIONS.items():
             middle_x = across[k] + aside * (half[0] + GAP / 2)

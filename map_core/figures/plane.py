@@ -17,12 +17,15 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier import Contour, Frontier, Surface
 from map_core.core import safe_csv
 from map_core.data.reward_table import RewardTable
+from map_core.figures import label_places
 from map_core.figures.cloud import cloud
 from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
 from map_core.text.changes import price_text
 from map_core.text.units import Units
 
+#: Of the figure, and of what is around the plot, in pixels.
+HEIGHT, AROUND = 520, 80
 CONTOUR_COLOURS = ("#8CB8E0", "#5B9BD5", "#3B7FC4", "#2E6BAE", "#25578F")
 
 
@@ -78,8 +81,6 @@ def plane(
         hovertemplate="Base model<extra></extra>",
         name="base model",
     )
-    _add_target(figure, units, pair, palette)
-    without_fading(figure)
     figure.update_xaxes(title=units.axis(across))
     figure.update_yaxes(title=units.axis(upwards))
     if units.unit == "percentile":
@@ -91,7 +92,10 @@ def plane(
             most = max((float(np.nanmax(units.of(value, c.levels[:, value]))) for c in _drawn(frontier)), default=high)
             room = 0.04 * (max(high, most) - low)
             axis(range=[low - room, max(high, most) + room])
-    figure = apply_layout(figure, height=520)
+    curves = [np.stack([units.of(v, c.levels[:, v]) for v in pair], axis=1) for c in _drawn(frontier)]
+    _add_target(figure, units, pair, palette, np.concatenate([np.empty((0, 2)), *curves]))
+    without_fading(figure)
+    figure = apply_layout(figure, height=HEIGHT)
     return figure.update_layout(clickmode="event+select", hovermode="closest")
 
 
@@ -140,7 +144,9 @@ def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, bud
     return "<br>".join(line[:1].upper() + line[1:] for line in lines)
 
 
-def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette: PalettePosition) -> None:
+def _add_target(
+    figure: go.Figure, units: Units, pair: tuple[int, int], palette: PalettePosition, curves: np.ndarray
+) -> None:
     across, upwards = pair
     goal = palette.targets[across], palette.targets[upwards]
     place = [float(units.of(v, np.array(t))) for v, t in zip(pair, goal, strict=True)]
@@ -153,12 +159,15 @@ def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette:
         abs(float(palette.realised[v]) - t) > 0.05 for v, t in zip(pair, goal, strict=True)
     )
     if not (math.isnan(goal[0]) or math.isnan(goal[1])):
+        text = "Target, met" if met else "Target"
+        x, y = np.array([place]).T
+        ranges = figure.layout.xaxis.range, figure.layout.yaxis.range
         figure.add_scatter(
-            x=[place[0]],
-            y=[place[1]],
+            x=x,
+            y=y,
             mode="markers+text",
-            text=["Target, met" if met else "Target"],
-            textposition="bottom right",
+            text=[text],
+            textposition=label_places.positions(x, y, [text], ranges, HEIGHT - AROUND, curves)[0],
             marker={"symbol": "diamond-open", "size": 15, "color": ACCENT, "line": {"width": 2.5}},
             hovertemplate="Your target<extra></extra>",
             name="target",

@@ -65,8 +65,8 @@ def value_sentences(name: str, base: PeopleLevel, now: PeopleLevel) -> tuple[str
         now: under the palette.
     """
     texts = [
-        f"Of 100 replies, people would say yes to {of_hundred(now)} for {name} with your palette; today to "
-        f"{of_hundred(base)}.",
+        f"Of 100 replies, people would say yes to {of_hundred(now)} for {name} with your palette; with the base "
+        f"model to {of_hundred(base)}.",
     ]
     if now.narrower > 0.01:
         texts.append(

@@ -63,6 +63,20 @@ SHOWN = """() => new Promise((resolve) => {
     watch.observe(panel, { subtree: true, childList: true, characterData: true, attributes: true });
     document.querySelector(".st-key-generate button").click();
 })"""
+#: Until the panel says that all is done: told by its change, since a look in every frame would have the browser draw
+#: sixty frames a second, which nobody's page does.
+DONE = """() => new Promise((resolve, reject) => {
+    const panel = document.querySelector(".vp-panel");
+    const look = () => {
+        if (!panel.querySelector("[role=status]").textContent.startsWith("Done")) return;
+        watch.disconnect();
+        resolve();
+    };
+    const watch = new MutationObserver(look);
+    watch.observe(panel, { subtree: true, childList: true, characterData: true });
+    setTimeout(() => reject(new Error("not done within three minutes")), 180000);
+    look();
+})"""
 
 
 def run(viewers: int = VIEWERS, seconds: float = SECONDS, parts: Sequence[str] = PARTS) -> dict[str, Any]:
@@ -273,10 +287,7 @@ async def _generate(page: Any) -> float:
     if shown < 0:
         return shown
     try:
-        await page.wait_for_function(
-            "() => document.querySelector('.vp-panel [role=status]')?.textContent.startsWith('Done')",
-            timeout=180_000,
-        )
+        await page.evaluate(DONE)
         # What follows the replies is drawn by the page's script: the next click comes after that.
         await page.wait_for_selector(".st-key-stop button:disabled", timeout=60_000)
         await page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)

@@ -32,5 +32,13 @@ def test_labels_of_close_points_do_not_cover_each_other():
     assert set(found) <= set(POSITIONS)
 
 
+def test_a_label_stands_off_a_curve():
+    # A frontier that falls to the right, just above its target: the free side is below to the left.
+    x = np.linspace(0.2, 0.9, 40)
+    curve = np.stack([x, 0.55 - 0.6 * (x - 0.5)], axis=1)
+    point = np.array([0.5]), np.array([0.53])
+    assert positions(*point, ["Target, met"], UNIT, 300.0, curve) == ["bottom left"]
+
+
 def test_nothing_to_place():
     assert positions(np.array([]), np.array([]), [], UNIT, 300.0) == []

@@ -37,7 +37,7 @@ LOST: Key[float] = Key("channel_lost", 0.0)
 
 #: Seconds from one frame to the next, by how many generations are watched: each frame is work for the machine that
 #: writes the replies.
-PAUSE_SECONDS = ((1, 0.12), (4, 0.2), (math.inf, 0.4))
+PAUSE_SECONDS = ((4, 0.2), (math.inf, 0.4))
 #: The same without the channel, where each look is a run of the page's script.
 POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))
 #: The same while somebody's hand is on a fader.
