@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from map_core.scoring import (
     Definition,
     ScoringModels,
     Specification,
+    cards,
     make_scorer,
     read_values_file,
     values_file,
@@ -24,6 +26,7 @@ from map_core.scoring import (
 from map_core.scoring.head_weights import HeadComparison, HeadEvidence, HeadWeights
 from map_core.scoring.pairwise import PairAnswer, choose_pairs
 from map_core.store import SETTING, custom_values, database, palettes
+from pages.view.session.scene import value_cards
 from pages.view.values.training import comparison_sentence, interval_sentence
 from tests.pages.test_main_path import APP, said
 from tests.tables import make_table
@@ -336,3 +339,14 @@ def test_markup_in_a_definition_is_text(table):
     app = opened(values_shown="odd")
     assert "&lt;b&gt;Bold&lt;/b&gt;" in said(app)
     assert "<img" not in said(app)
+
+
+def test_a_scorer_is_described_in_the_words_of_now_where_it_is_the_same():
+    table, ours = make_table(prompts=2, candidates=2), cards()["helpfulness"]
+
+    def source(**entry: str) -> str:
+        recorded = {"name": "helpfulness", "source": "as it was said then", **entry}
+        return value_cards(replace(table, metadata={"scorers": [recorded]}))["helpfulness"]["source"]
+
+    assert source(version=f"{ours.version}/all-minilm-l6-v2") == ours.source
+    assert source(version="1") == source(version=ours.version, family="head") == source() == "as it was said then"

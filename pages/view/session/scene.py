@@ -37,6 +37,7 @@ from map_core.palettes.presets import opening
 from map_core.palettes.targets import percentiles
 from map_core.scoring import Definition, cards
 from map_core.scoring.pairwise import TrustLevel
+from map_core.scoring.specification import BUILT_IN
 from map_core.text import sentences
 from map_core.text.units import Unit, Units
 from pages.view.shell import account, garbage, session_keys, viewer, wording
@@ -294,14 +295,26 @@ def table_metadata() -> Mapping[str, Any] | None:
         return None
 
 
+#: Parts of a scorer's card that describe it in words.
+DESCRIBED = ("measures", "misses", "source", "licence")
+
+
 def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
     """Return the card of each value that the table says how it scored; this project's own where it only gives a name.
 
-    A value of the same name in a table that does not say so was scored by somebody else's scorer: no card.
+    A value of the same name in a table that does not say so was scored by somebody else's scorer: no card. A version of
+    a scorer that is here is described as it is here, since a table keeps the words of the day on which it was made.
     """
     ours = {name: card.as_dict() for name, card in cards().items()}
     scorers = table.metadata.get("scorers") or ()
-    return {str(scorer["name"]): ours.get(scorer["name"], {}) | dict(scorer) for scorer in scorers if "name" in scorer}
+    return {str(scorer["name"]): _described(dict(scorer), ours) for scorer in scorers if "name" in scorer}
+
+
+def _described(entry: dict[str, Any], ours: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    card = ours.get(entry["name"], {})
+    version = str(entry.get("version", "")).partition("/")[0]  # what follows is the embedder
+    same = version == card.get("version") and entry.get("family", BUILT_IN) == BUILT_IN
+    return card | entry | ({part: card[part] for part in DESCRIBED} if same else {})
 
 
 def file_table(added: tuple[Definition, ...] = ()) -> RewardTable:
