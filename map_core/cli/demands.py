@@ -48,6 +48,13 @@ def demand_options(command: Command) -> Command:
             help="The mean of the worst share of replies is at least a level, as in kindness:5%=p10.",
         ),
         click.option(
+            "--every-scorer",
+            multiple=True,
+            metavar="NAME=SCORER,SCORER",
+            help="Targets of a value hold for further values of the table that score it too, as in "
+            "kindness=kindness_b,kindness_c: each rises by as many of its own standard deviations.",
+        ),
+        click.option(
             "--no-worse-tail",
             multiple=True,
             metavar="NAME",

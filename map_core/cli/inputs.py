@@ -127,7 +127,7 @@ def read_palettes(
         whole[:size] = row
         whole[first : first + len(own)] = [cut.centre for cut in own]
         locked = np.zeros(len(whole), dtype=bool)
-        locked[first : first + len(own)] = [not cut.mix for cut in own]
+        locked[first : first + len(own)] = [not cut.gives_way for cut in own]
         first += len(own)
         of_rewards = RewardLevels.of(whole)
         palettes.append(PaletteTargets(of_rewards, opened.oracle.standardise(of_rewards), record, locked, demand))

@@ -57,6 +57,7 @@ class DerivedColumn:
         cohort: the prompts that count; None for all.
         centre: c, the target's own level or share.
         share: P(G), the part of all prompts that the cohort is; 1 without a cohort. Set by the table.
+        scorer_of: the value that ``value`` is a further scorer of, whose target holds for both; "" for none.
         mix: (prompt,) v of a table's prompts, with mean 1, in place of a cohort; empty for none.
     """
 
@@ -68,6 +69,12 @@ class DerivedColumn:
     centre: float = 0.0
     share: float = 1.0
     mix: tuple[float, ...] = ()
+    scorer_of: str = ""
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether the nearest palette may lower it, as it may the target that it follows."""
+        return bool(self.mix or self.scorer_of)
 
     def transform(self, rewards: np.ndarray) -> np.ndarray:
         """Return phi of rewards, of any shape; NaN stays NaN."""

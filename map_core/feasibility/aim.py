@@ -18,7 +18,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility.cuts import Demands, WorstMean, with_demands
 from map_core.oracle import Oracle
-from map_core.palettes.beside import Beside, split_worst_mean
+from map_core.palettes.beside import Beside, split_scorers, split_worst_mean
 from map_core.palettes.column_names import EVERY, ColumnName, parse_name
 from map_core.palettes.palette import Palette, locked, standardised
 from map_core.palettes.target_columns import (
@@ -102,7 +102,12 @@ class Aim:
         """Return how many targets people set: of values, of shares and cohorts, and what is asked for beside them."""
         beside = palette.beside
         of_values = sum(not target.free for target in palette.targets.values())
-        switches = len(beside.no_worse_tail) + len(beside.worst_mean) + bool(beside.no_cohort_below_base)
+        switches = (
+            len(beside.no_worse_tail)
+            + len(beside.worst_mean)
+            + len(beside.every_scorer)
+            + bool(beside.no_cohort_below_base)
+        )
         return of_values + len(self.asked) + switches
 
     def with_place(self, palette: Palette, name: str, percentile: float) -> Palette:
@@ -154,6 +159,31 @@ class Aim:
                     palette = self.with_level(palette, j, level)
         return palette
 
+    def with_scorers(self, targets: np.ndarray) -> np.ndarray:
+        """Return targets of which each is no higher than what its further scorers are left with.
+
+        Args:
+            targets: (value,) of the nearest palette, in standard deviations above base; NaN for what stays.
+        """
+        lowered = targets.copy()
+        rewards = self.oracle.rewards_at(targets)
+        for k, column in enumerate(self.table.derived, self.plain):
+            if not column.scorer_of or np.isnan(targets[k]):
+                continue
+            j = self.table.index(column.name.partition(": ")[2])
+            # A share is one number for both; a level lies equally many deviations above base.
+            of_share = (rewards[k] - self.oracle.base[j]) / self.oracle.scale[j]
+            of_level = self.standard_level(column, float(rewards[k]), j)
+            lowered[j] = min(lowered[j], of_share if column.kind is ColumnKind.SHARE else of_level)
+        return lowered
+
+    def standard_level(self, column: DerivedColumn, level: float, j: int) -> float:
+        """Return what a level of a further scorer is for the target at position j, in its standard deviations."""
+        own, value = self.table.index(column.value), self.table.index(column.scorer_of)
+        above = (level - self.oracle.base[own]) / self.oracle.scale[own]
+        reward = self.oracle.base[value] + above * self.oracle.scale[value]
+        return float((reward - self.oracle.base[j]) / self.oracle.scale[j])
+
     def locked(self, palette: Palette) -> np.ndarray:
         """Return which targets must not be relaxed, (value,) bool."""
         return locked(palette, self.table.values) | self.fixed
@@ -189,7 +219,7 @@ def aim(table: RewardTable, oracle: Oracle, palette: Palette) -> Aim:
     if demands:
         cut = with_demands(wider, wide, levels, demands)
         wider, wide, levels, settled = cut.table, cut.oracle, cut.levels, cut.settled
-        fixed = np.append(fixed, [not column.mix for column in cut.columns]).astype(bool)
+        fixed = np.append(fixed, [not column.gives_way for column in cut.columns]).astype(bool)
     return Aim(
         wider,
         wide,
@@ -233,7 +263,7 @@ def read_demands(beside: Beside, table: RewardTable, oracle: Oracle) -> Demands:
     for value in beside.no_worse_tail:
         table.index(value)
     worst = tuple(_worst_mean(*split_worst_mean(text), table, oracle) for text in beside.worst_mean)
-    return Demands(beside.no_worse_tail, worst, beside.any_mix or 0.0)
+    return Demands(beside.no_worse_tail, worst, beside.any_mix or 0.0, tuple(map(split_scorers, beside.every_scorer)))
 
 
 def _worst_mean(name: str, level: str, table: RewardTable, oracle: Oracle) -> WorstMean:

@@ -60,6 +60,7 @@ class Demands:
     Args:
         tails: values whose tail shall be no worse than the base model's.
         worst: floors under means of the worst replies.
+        scorers: values whose targets hold for further values of the table too, with these.
         mix: nats; every target that is not of a cohort holds under each mix of prompts that is no further than this
             from the table's. 0 for the table's alone.
     """
@@ -67,9 +68,10 @@ class Demands:
     tails: tuple[str, ...] = ()
     worst: tuple[WorstMean, ...] = ()
     mix: float = 0.0
+    scorers: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.tails or self.worst or self.mix)
+        return bool(self.tails or self.worst or self.mix or self.scorers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +108,67 @@ def with_demands(table: RewardTable, oracle: Oracle, levels: np.ndarray, demands
         InputError: an unknown value, a share or a distance out of range, or mixes of prompts in the pooled form.
     """
     _check(table, oracle, demands)
-    problem = _Cutting(table, oracle, np.asarray(levels, dtype=float), demands)
+    levels = np.asarray(levels, dtype=float)
+    scorers = scorer_columns(table, oracle, levels, demands.scorers)
+    if scorers:
+        table = table.with_columns(scorers, oracle.form)
+        oracle = MemoryOracle.of(table, oracle.form)
+        levels = np.append(levels, [column.centre for column in scorers])
+    if not (demands.tails or demands.worst or demands.mix):
+        return Cut(table, oracle, levels, scorers, 0, True)
+    problem = _Cutting(table, oracle, levels, demands)
     # Twice: what the first of several thresholds is best beside depends on the others.
     for _ in range(min(len(demands.worst), 2)):
         for number in range(len(demands.worst)):
             problem.search_threshold(number)
     settled = problem.run()
-    return Cut(problem.table, problem.oracle, problem.levels, tuple(problem.columns), problem.rounds, settled)
+    return Cut(problem.table, problem.oracle, problem.levels, (*scorers, *problem.columns), problem.rounds, settled)
+
+
+def scorer_columns(
+    table: RewardTable, oracle: Oracle, levels: np.ndarray, scorers: Sequence[tuple[str, tuple[str, ...]]]
+) -> tuple[DerivedColumn, ...]:
+    """Return a column for each target of a value and each further scorer of it.
+
+    The scorer's level lies as many of its own standard deviations above its base level as the value's does; a share is
+    the same share, above a threshold that corresponds in this way.
+
+    Args:
+        table: the replies, with the derived columns of the targets.
+        oracle: of the table.
+        levels: (value,) targets in reward units, NaN for free values.
+        scorers: values, each with the values of the table that score it too.
+
+    Raises:
+        InputError: a value or a scorer that the table lacks, or a value as its own scorer.
+    """
+    derived = {column.name: column for column in table.derived}
+    columns = {}
+    for value, names in scorers:
+        for name in names:
+            if name == value or {name, value} & derived.keys():
+                raise InputError(
+                    f"{name!r} is given as a further scorer of {value!r}; expected another value of the table."
+                )
+            j, k = table.index(value), table.index(name)
+
+            def of_scorer(level: float, j: int = j, k: int = k) -> float:
+                return float(oracle.base[k] + (level - oracle.base[j]) / oracle.scale[j] * oracle.scale[k])
+
+            for asked in map(int, np.flatnonzero(~np.isnan(levels))):
+                target = table.values[asked]
+                plain = derived.get(target) or DerivedColumn(target, target)
+                if plain.value == value:
+                    share = plain.kind is ColumnKind.SHARE
+                    columns[f"by {name}: {target}"] = replace(
+                        plain,
+                        name=f"by {name}: {target}",
+                        value=name,
+                        threshold=of_scorer(plain.threshold) if share else plain.threshold,
+                        centre=float(levels[asked]) if share else of_scorer(float(levels[asked])),
+                        scorer_of=value,
+                    )
+    return tuple(columns.values())
 
 
 class _Cutting:

@@ -92,7 +92,7 @@ class Table:
         Args:
             targets: as for :meth:`aimed`.
             beside: what is asked beside targets, by the names of the options of ``solve``: ``no_worse_tail``,
-                ``worst_mean``, ``any_mix`` and ``no_cohort_below_base``.
+                ``worst_mean``, ``any_mix``, ``no_cohort_below_base`` and ``every_scorer``.
 
         Returns:
             The table, itself where nothing is added; (value,) standard deviations above base, NaN for free values; and
@@ -114,7 +114,9 @@ class Table:
         if demands := read_demands(also, self.rewards, self.oracle):
             cut = with_demands(table, oracle, levels, demands)
             table, oracle, levels = cut.table, cut.oracle, RewardLevels.of(cut.levels)
-        locked = np.array([j >= asked_for and not table.derived[j - len(self.values)].mix for j in range(len(levels))])
+        locked = np.array(
+            [j >= asked_for and not table.derived[j - len(self.values)].gives_way for j in range(len(levels))]
+        )
         return Table(table, oracle), oracle.standardise(levels), locked
 
     def choose(self, choices: Sequence[Mapping[str, Any]] = (), *, seed: int = 0) -> dict[str, Any]:

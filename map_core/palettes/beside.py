@@ -12,7 +12,7 @@ from typing import Any
 from map_core.errors import InputError
 
 #: Fields of a saved palette and of a line of --targets-file, named as the options.
-FIELDS = ("no_worse_tail", "worst_mean", "any_mix", "no_cohort_below_base")
+FIELDS = ("no_worse_tail", "worst_mean", "any_mix", "no_cohort_below_base", "every_scorer")
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Beside:
         worst_mean: floors under means of the worst replies, each as ``kindness:5%=p10``.
         any_mix: nats; every target holds under each mix of prompts that is no further than this; None for the table's.
         no_cohort_below_base: the column of text whose entries may not fall below their base level on a targeted value.
+        every_scorer: values whose targets hold for further scorers too, each as ``kindness=kindness_b,kindness_c``.
     """
 
     no_worse_tail: tuple[str, ...] = ()
     worst_mean: tuple[str, ...] = ()
     any_mix: float | None = None
     no_cohort_below_base: str | None = None
+    every_scorer: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Beside()
@@ -41,6 +43,7 @@ class Beside:
             tuple(dict.fromkeys((*self.worst_mean, *other.worst_mean))),
             self.any_mix if other.any_mix is None else other.any_mix,
             other.no_cohort_below_base or self.no_cohort_below_base,
+            tuple(dict.fromkeys((*self.every_scorer, *other.every_scorer))),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -54,6 +57,8 @@ class Beside:
             content["any_mix"] = self.any_mix
         if self.no_cohort_below_base is not None:
             content["no_cohort_below_base"] = self.no_cohort_below_base
+        if self.every_scorer:
+            content["every_scorer"] = {value: list(names) for value, names in map(split_scorers, self.every_scorer)}
         return content
 
     @classmethod
@@ -69,6 +74,12 @@ class Beside:
                 f"no_worse_tail is {tails!r} and worst_mean is {worst!r}; expected a list of values and levels by "
                 'name, as in ["kindness"] and {"kindness:5%": "p10"}.'
             )
+        scorers = content.get("every_scorer", {})
+        if not isinstance(scorers, Mapping) or not all(isinstance(names, list | tuple) for names in scorers.values()):
+            raise InputError(
+                f"every_scorer is {scorers!r}; expected the values of the table that score each value too, as in "
+                '{"kindness": ["kindness_b"]}.'
+            )
         mix, label = content.get("any_mix"), content.get("no_cohort_below_base")
         if mix is not None and (isinstance(mix, bool) or not isinstance(mix, int | float)):
             raise InputError(f"any_mix is {mix!r}; expected a distance in nats, such as 0.1.")
@@ -77,11 +88,16 @@ class Beside:
             tuple(f"{name}={level}" for name, level in worst.items()),
             None if mix is None else float(mix),
             None if label is None else str(label),
+            tuple(f"{name}={','.join(map(str, names))}" for name, names in scorers.items()),
         )
 
     def items(self) -> list[tuple[str, str]]:
         """Return the names of options and what they are given, as in an address."""
-        several = {"no_worse_tail": self.no_worse_tail, "worst_mean": self.worst_mean}
+        several = {
+            "no_worse_tail": self.no_worse_tail,
+            "worst_mean": self.worst_mean,
+            "every_scorer": self.every_scorer,
+        }
         once = {"any_mix": self.any_mix, "no_cohort_below_base": self.no_cohort_below_base}
         items = [(option(name), text) for name, texts in several.items() for text in texts]
         return items + [
@@ -113,6 +129,7 @@ class Beside:
             tuple(given.get("worst_mean", ())),
             distance,
             given.get("no_cohort_below_base", [None])[-1],
+            tuple(given.get("every_scorer", ())),
         )
 
 
@@ -135,3 +152,20 @@ def split_worst_mean(text: str) -> tuple[str, str]:
     if not equals or ":" not in name or not level:
         raise InputError(f"--worst-mean {text!r} is no NAME:SHARE=LEVEL, such as kindness:5%=p10.")
     return name, level
+
+
+def split_scorers(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return a value and the further values that score it.
+
+    Raises:
+        InputError: it is no NAME=SCORER,SCORER.
+
+    Example:
+        >>> split_scorers("kindness=kindness_b,kindness_c")
+        ('kindness', ('kindness_b', 'kindness_c'))
+    """
+    value, _, listed = text.partition("=")
+    scorers = tuple(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
+    if not value.strip() or not scorers:
+        raise InputError(f"--every-scorer {text!r} is no NAME=SCORER,SCORER, such as kindness=kindness_b,kindness_c.")
+    return value.strip(), scorers

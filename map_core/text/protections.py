@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from map_core.core import amounts
 from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn
 from map_core.feasibility.aim import Aim
-from map_core.palettes.beside import Beside, split_worst_mean
+from map_core.palettes.beside import Beside, split_scorers, split_worst_mean
 from map_core.palettes.column_names import EVERY, ColumnName, parse_name
 from map_core.palettes.palette import Palette
 from map_core.text.sentences import listed
@@ -75,6 +75,8 @@ def column_name(parts: ColumnName | DerivedColumn, name: str, threshold_written:
         "kindness above today's weakest fifth, in Stories"
     """
     where = place(parts.cohort)
+    if isinstance(parts, DerivedColumn) and parts.scorer_of:
+        return f"{name}, as a scorer of {parts.scorer_of.replace('_', ' ')}" + (f" {where}" if where else "")
     if parts.kind is ColumnKind.LEVEL:
         return f"{name} {where}" if where else f"{name} under another mix of prompts"
     if parts.kind is ColumnKind.CAPPED:
@@ -118,6 +120,9 @@ def beside_sentences(beside: Beside, named: Names) -> list[str]:
         name, level = split_worst_mean(text)
         value, _, share = name.rpartition(":")
         said.append(f"The worst {share} of replies on {named(value)} are on average no worse than {_mean(level)}.")
+    for text in beside.every_scorer:
+        value, scorers = split_scorers(text)
+        said.append(f"What is asked of {named(value)} holds for {listed([named(one) for one in scorers])} too.")
     if label := beside.no_cohort_below_base:
         cohort = "use case" if label == USE_CASE else f"entry of {label.replace('_', ' ')}"
         said.append(f"No {cohort} below its original level.")

@@ -17,7 +17,7 @@ from map_core.palettes.beside import Beside
 from map_core.palettes.column_names import EVERY, ColumnName
 from map_core.palettes.palette import Palette
 from map_core.text import protections, sentences
-from pages.view.palette import protection_faders
+from pages.view.palette import protection_faders, several_scorers
 from pages.view.session import palette_state
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
@@ -65,6 +65,7 @@ def draw_protections(live: LiveAnswer) -> None:
             with box:
                 _draw_form(live, NEW, None, 95.0)
         _draw_switches(scene, palette.beside)
+        several_scorers.draw_scorers(scene, palette.beside.every_scorer)
 
 
 def _draw_change(live: LiveAnswer, asked: AskedColumn, number: int, place: float) -> None:

@@ -39,7 +39,9 @@ def _key(scene: Scene, palette: Palette) -> tuple[Any, ...]:
     key: tuple[Any, ...] = (scene.key, tuple(palette.columns.items()), beside)
     if beside.no_cohort_below_base:
         key += (tuple(name for name, target in palette.targets.items() if not target.free),)
-    if beside.no_worse_tail or beside.worst_mean or beside.any_mix:  # their columns depend on the levels
+    if (
+        beside.no_worse_tail or beside.worst_mean or beside.any_mix or beside.every_scorer
+    ):  # their columns depend on the levels
         levels = palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
         key += (levels.tobytes(),)
     return key

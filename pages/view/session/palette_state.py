@@ -239,6 +239,7 @@ def with_levels(scene: Scene, palette: Palette, targets: np.ndarray) -> Palette:
     """Return the palette with exact (value,) targets in standard deviations above base; NaN keeps a value as it is."""
     changed = dict(palette.targets)
     if scene.aim is not None:
+        targets = scene.aim.with_scorers(targets)
         palette = scene.aim.with_levels(palette, targets)
     for j in np.flatnonzero(~np.isnan(targets[: scene.plain])):
         name = scene.table.values[j]

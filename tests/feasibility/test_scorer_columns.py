@@ -1,0 +1,136 @@
+"""Several scorers of one value: a case by hand, another solver, laws, the palette as it is kept, and bad input."""
+
+from __future__ import annotations
+
+import cvxpy
+import numpy as np
+import pytest
+
+import map_core as vp
+from map_core.analysis.generation_weights import reply_weights
+from map_core.core.types import Verdict
+from map_core.errors import InputError
+from map_core.feasibility import assess
+from map_core.feasibility.aim import aim
+from map_core.feasibility.cuts import Demands, with_demands
+from map_core.interface.table import Table
+from map_core.oracle import MemoryOracle
+from map_core.palettes.beside import Beside
+from map_core.palettes.palette import Palette, Target
+from map_core.solver.newton import solve
+from map_core.text.protections import beside_sentences, with_column_names
+from tests.feasibility.test_cuts import cut_of, levels_of, primal
+from tests.palettes.test_target_columns import table_of
+from tests.tables import make_table
+
+BOTH = Demands(scorers=(("humor", ("positivity",)),))
+
+
+def test_two_independent_scorers_by_hand():
+    table = table_of([[0, 0], [0, 1], [1, 0], [1, 1]], [4])
+    first, second = table.values
+    levels = np.array([0.75, np.nan])
+    cut, solution = cut_of(table, levels, Demands(scorers=((first, (second,)),)))
+    assert cut.oracle.rewards_at(solution.levels)[[0, 2]] == pytest.approx([0.75, 0.75])
+    assert (solution.weights / cut.oracle.scale)[[0, 2]] == pytest.approx([np.log(3)] * 2)
+    assert solution.kl == pytest.approx(0.261624, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_primal_given_to_a_conic_solver(seed: int):
+    table = make_table(5, 6, seed=seed)
+    levels = levels_of(table, humor=0.4, helpfulness=0.2)
+    rewards, oracle = table.rewards[:, 3].reshape(5, 6), MemoryOracle.of(table)
+
+    def of_other(p: cvxpy.Variable) -> list[cvxpy.Constraint]:
+        return [cvxpy.sum(cvxpy.multiply(p, rewards)) / 5 >= oracle.base[3] + 0.4 * oracle.scale[3]]
+
+    _, solution = cut_of(table, levels, BOTH)
+    assert solution.kl == pytest.approx(primal(table, levels, of_other), abs=1e-5)
+
+
+def test_shares_cohorts_and_mixes_hold_for_every_scorer():
+    table = vp.load_table()
+    asked = {"kindness": "p60", "kindness>=p20": 0.9, "kindness@Workplace writing": "+0sd"}
+    solved = vp.solve(table, asked, beside={"every_scorer": {"kindness": ["positivity"]}, "any_mix": 0.01})
+    for target in asked:
+        other = f"by positivity: {target}"
+        assert solved.levels[other] >= solved.targets[other] - 1e-6
+    assert solved.targets["by positivity: kindness>=p20"] == pytest.approx(0.9)
+    free = vp.solve(table, asked, beside={"any_mix": 0.01})
+    assert solved.kl >= free.kl - 1e-9
+    assert any(name.startswith("by positivity: kindness (mix") for name in solved.levels) or solved.kl > free.kl
+
+
+def test_a_scorer_that_agrees_changes_nothing_and_one_that_does_not_is_a_floor():
+    table = make_table()
+    twin = Table(table, MemoryOracle.of(table))
+    same = vp.solve(twin, {"humor": "+0.4sd"}).kl
+    wider = table.rewards.copy()
+    wider[:, 3] = 7.0 + 0.1 * wider[:, 2]  # the same scorer on another scale
+    copied = make_table()
+    copied = type(copied)(**{**vars(copied), "rewards": wider})
+    kept = vp.solve(
+        Table(copied, MemoryOracle.of(copied)),
+        {"humor": "+0.4sd"},
+        beside={"every_scorer": {"humor": ["positivity"]}},
+    )
+    assert kept.kl == pytest.approx(same, abs=1e-8)
+    assert vp.solve(twin, {"humor": "+0.4sd"}, beside={"every_scorer": {"humor": ["positivity"]}}).kl > same
+
+
+def test_the_generator_has_the_sum_of_both_weights():
+    table = make_table()
+    cut, solution = cut_of(table, levels_of(table, humor=0.4, positivity=0.1), BOTH)
+    weights = dict(zip(cut.table.values, solution.weights / cut.oracle.scale, strict=True))
+    summed = reply_weights(cut.table.derived, weights, ())
+    assert summed["positivity"] == pytest.approx(weights["positivity"] + weights["by positivity: humor"])
+
+
+def test_the_nearest_palette_leaves_every_scorer_room():
+    table = make_table()
+    oracle = MemoryOracle.of(table)
+    palette = Palette(targets={name: Target(50.0, free=True) for name in table.values})
+    palette = palette.with_target("humor", Target(99.5))
+    palette = Palette(targets=palette.targets, beside=Beside(every_scorer=("humor=positivity,helpfulness",)))
+    found = aim(table, oracle, palette)
+    assessment = assess(found.oracle, found.standardised(palette), locked=found.locked(palette))
+    assert assessment.verdict is Verdict.OUT_OF_REACH
+    assert assessment.nearest is not None
+    lowered = found.with_scorers(assessment.nearest.targets)
+    level = float(oracle.base[2] + lowered[2] * oracle.scale[2])
+    taken = palette.with_target("humor", Target(90.0, level))
+    again = aim(table, oracle, taken)
+    assert assess(again.oracle, again.standardised(taken)).verdict is not Verdict.OUT_OF_REACH
+    assert found.count(palette) == 2
+    assert with_column_names(found, list(table.values))[-1] == "helpfulness, as a scorer of humor"
+
+
+def test_it_is_kept_in_files_and_addresses_and_said():
+    beside = Beside(every_scorer=("kindness=kind_b,kind_c",))
+    assert beside.as_dict() == {"every_scorer": {"kindness": ["kind_b", "kind_c"]}}
+    assert Beside.from_dict(beside.as_dict()) == beside
+    assert Beside.from_items(beside.items()) == beside
+    assert beside_sentences(beside, str) == ["What is asked of kindness holds for kind_b and kind_c too."]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"every_scorer": ["kindness"]}, "expected the values of the table that score each value too"),
+        ({"every_scorer": {"humor": []}}, "no NAME=SCORER"),
+        ({"every_scorer": {"humor": ["humor"]}}, "expected another value"),
+        ({"every_scorer": {"humor": ["wit"]}}, "Unknown value 'wit'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said(written: dict[str, object], message: str):
+    table = make_table()
+    with pytest.raises(InputError, match=message):
+        vp.solve(Table(table, MemoryOracle.of(table)), {"humor": "+0.1sd"}, beside=written)
+
+
+def test_a_free_value_asks_nothing_of_its_scorers():
+    table = make_table()
+    cut = with_demands(table, MemoryOracle.of(table), levels_of(table, helpfulness=0.1), BOTH)
+    assert cut.columns == ()
+    assert solve(cut.oracle, cut.oracle.standardise(cut.levels)).kl > 0
