@@ -9,7 +9,7 @@ from map_core.errors import PaletteError
 from pages.view.session import header, palette_state
 from pages.view.shell import account, howto, markup
 from pages.view.shell.account import database
-from pages.view.values import card, define, judge, state, workflow
+from pages.view.values import card, define, judge, judge_replies, state, workflow
 from pages.view.values.state import ValuesView
 
 palette_state.current()
@@ -42,6 +42,9 @@ def _choose(seen: ValuesView) -> str:
 def _page(seen: ValuesView) -> None:
     if (judged := judge.judged_value(seen)) is not None:
         judge.draw_judging(judged.key)
+        return
+    if (value := judge_replies.JUDGED.get()) in seen.table.values:
+        judge_replies.draw_judging(value, seen.title(value), card.measures(seen, value))
         return
     if define.is_open():
         define.draw_form(seen)

@@ -40,28 +40,42 @@ class LabelRequest:
 
 
 def next_labels(
-    table: RewardTable, oracle: Oracle, labels: ValueLabels, weights: np.ndarray, prompts: int = 10, seed: int = 0
+    table: RewardTable,
+    oracle: Oracle,
+    labels: ValueLabels | str,
+    weights: np.ndarray,
+    prompts: int = 10,
+    seed: int = 0,
+    *,
+    per_prompt: int = PER_PROMPT,
+    among: np.ndarray | None = None,
 ) -> tuple[LabelRequest, ...]:
     """Draw the replies to label next.
 
     Args:
         table: with the replies.
         oracle: its base level and scale.
-        labels: those that there are.
+        labels: those that there are; the value's name where there are none, or too few to calibrate its scorer.
         weights: (value,) x of the palette in question.
         prompts: of how many prompts, none of which has labels of this value yet; fewer where fewer are left.
         seed: of the draw.
+        per_prompt: replies of each prompt, on average.
+        among: (prompt,) bool, prompts that may be asked about; all by default.
     """
     rng = np.random.default_rng(seed)
-    labelled = np.isin(np.arange(len(table.prompts)), labels.prompts)
-    order = rng.permutation(np.flatnonzero(~labelled))[:prompts]
-    j = table.index(labels.value)
-    said = calibration_of(table, oracle, labels).probability((table.rewards[:, j] - oracle.base[j]) / oracle.scale[j])
-    size = tilt_probabilities(table, oracle, weights) * np.sqrt(said * (1 - said))
+    size = tilt_probabilities(table, oracle, weights)
+    may = np.ones(len(table.prompts), dtype=bool) if among is None else np.array(among, dtype=bool)
+    if not isinstance(labels, str):
+        may[labels.prompts] = False
+        j = table.index(labels.value)
+        z = (table.rewards[:, j] - oracle.base[j]) / oracle.scale[j]
+        said = calibration_of(table, oracle, labels).probability(z)
+        size = size * np.sqrt(said * (1 - said))
+    order = rng.permutation(np.flatnonzero(may))[:prompts]
     requests = []
     for prompt in order:
         rows = table.rows(int(prompt))
-        chances = inclusion_chances(size[rows], PER_PROMPT)
+        chances = inclusion_chances(size[rows], per_prompt)
         drawn = np.flatnonzero(rng.random(len(chances)) < chances)
         requests += [
             LabelRequest(table.prompt_ids[prompt], int(candidate), float(chances[candidate])) for candidate in drawn

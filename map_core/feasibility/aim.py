@@ -12,11 +12,12 @@ from functools import cached_property
 
 import numpy as np
 
-from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind
+from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility.cuts import Demands, WorstMean, with_demands
+from map_core.feasibility.repairs import Repair, Repairs
 from map_core.oracle import Oracle
 from map_core.palettes.beside import Beside, split_scorers, split_worst_mean
 from map_core.palettes.column_names import EVERY, ColumnName, parse_name
@@ -174,8 +175,22 @@ class Aim:
             # A share is one number for both; a level lies equally many deviations above base.
             of_share = (rewards[k] - self.oracle.base[j]) / self.oracle.scale[j]
             of_level = self.standard_level(column, float(rewards[k]), j)
-            lowered[j] = min(lowered[j], of_share if column.kind is ColumnKind.SHARE else of_level)
+            lowered[j] = np.fmin(lowered[j], of_share if column.kind is ColumnKind.SHARE else of_level)
         return lowered
+
+    def of_targets(self, found: Repairs) -> Repairs:
+        """Return repairs of what people set: one of a further scorer lowers the target that it follows."""
+        followers = [k for k, column in enumerate(self.table.derived, self.plain) if column.scorer_of]
+        if not followers:
+            return found
+        ways: dict[tuple[int, ...], Repair] = {}
+        for way in found.ways:
+            targets = self.with_scorers(way.targets)
+            targets[followers] = np.nan
+            values = [j for j in way.values if j not in followers]
+            values += [int(j) for j in np.flatnonzero(~np.isnan(targets)) if j not in values]
+            ways.setdefault(tuple(values), Repair(tuple(values), targets, way.given_up))
+        return replace(found, ways=tuple(ways.values()))
 
     def standard_level(self, column: DerivedColumn, level: float, j: int) -> float:
         """Return what a level of a further scorer is for the target at position j, in its standard deviations."""

@@ -173,3 +173,21 @@ class JudgementRow(Base):
     viewer: Mapped[str] = mapped_column(String(SHORT))
     owner: Mapped[str] = mapped_column(String(SHORT), server_default="")
     judged: Mapped[datetime]
+
+
+class LabelRow(Base):
+    """What somebody said of one reply, on one value of a table."""
+
+    __tablename__ = "labels"
+    __table_args__ = (Index(None, "table_key", "value"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    table_key: Mapped[str] = mapped_column(String(KEY))
+    value: Mapped[str] = mapped_column(String(SHORT))
+    prompt: Mapped[str]
+    candidate: Mapped[int]
+    said: Mapped[str] = mapped_column(String(KEY))
+    chance: Mapped[float | None]
+    judge: Mapped[str] = mapped_column(String(SHORT))
+    owner: Mapped[str] = mapped_column(String(SHORT), server_default="")
+    judged: Mapped[datetime]

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from map_core.calibration import JudgeAgreement, LabelReach, PeopleLevel, labels_needed
+from map_core.calibration.delivered import MIN_PROMPTS
 from map_core.core import amounts
 from map_core.text import sentences
 
@@ -137,6 +138,32 @@ def reach_explanation() -> str:
         "many of the judgements are of replies that score as this palette's replies do. Replies beyond them: how many "
         "of the palette's replies score where hardly any was judged."
     )
+
+
+#: Halves of an interval, in replies of 100, that are worked towards, one after another.
+GOALS = (10, 5, 3, 2, 1)
+
+
+def progress_sentences(level: PeopleLevel | None, prompts: int) -> tuple[str, str]:
+    """Return what is known while somebody judges replies, and what more judgements would do.
+
+    Args:
+        level: with the palette; None while there are too few labels.
+        prompts: of which replies are judged.
+    """
+    if level is None:
+        missing = max(0, MIN_PROMPTS - prompts)
+        if not missing:
+            return "No figure yet: it needs replies of both kinds.", "It comes once both yes and no were said."
+        more = "1 more request" if missing == 1 else f"{missing} more requests"
+        return "No figure yet.", f"It comes after replies to {more}, with both yes and no among them."
+    half = 50 * (level.high - level.low)
+    now = f"Now {amounts.fixed(100 * level.share)} of 100 with your palette, give or take {amounts.fixed(half)}."
+    goal = next((one for one in GOALS if one < round(half, 1)), None)
+    if goal is None:
+        return now, "That is as close as anybody needs."
+    more_labels = amounts.rounded_up(labels_needed(level, goal / 100))
+    return now, f"About {more_labels} more would bring it to within {goal}."
 
 
 def judges_sentence(agreement: JudgeAgreement) -> str:

@@ -30,6 +30,7 @@ from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.scoring.validation import Label, read_labels
+from map_core.text.people import progress_sentences
 from tests.tables import make_table
 
 TABLE = make_table(prompts=40, candidates=16)
@@ -168,6 +169,34 @@ def test_labels_drawn_by_influence_are_weighed_rightly():
         errors.append(level.share - truth)
     assert abs(np.mean(errors)) < 4 * np.std(errors) / np.sqrt(40) + 0.01
     assert np.std(errors) < 0.06
+
+
+def test_without_labels_the_tilt_alone_says_what_to_label_next():
+    among = np.arange(40) < 6
+    asked = next_labels(TABLE, ORACLE, "humor", WEIGHTS, prompts=40, per_prompt=3, among=among)
+    assert {one.prompt_id for one in asked} == {f"p{number:02d}" for number in range(6)}
+    probability = tilt_probabilities(TABLE, ORACLE, WEIGHTS)
+    for one in asked:
+        row = TABLE.prompt_ids.index(one.prompt_id) * 16
+        assert one.chance == pytest.approx(
+            inclusion_chances(probability[row : row + 16], 3)[one.candidate],
+        )
+    first = labelled(people(), np.random.default_rng(0), prompts=30)
+    more = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=40, among=among)
+    assert {TABLE.prompt_ids.index(one.prompt_id) for one in more} == set(range(6)) - set(first.prompts)
+
+
+def test_what_more_judgements_would_do_is_said():
+    level = people_level(TABLE, ORACLE, labelled(people(), np.random.default_rng(0)), WEIGHTS)
+    now, more = progress_sentences(level, 20)
+    assert (
+        now
+        == f"Now {100 * level.share:.0f} of 100 with your palette, give or take {50 * (level.high - level.low):.0f}."
+    )
+    assert more.endswith("more would bring it to within 5.")
+    assert progress_sentences(replace(level, low=0.5, high=0.51), 20)[1] == "That is as close as anybody needs."
+    assert progress_sentences(None, 7)[1].startswith("It comes after replies to 1 more request,")
+    assert "both yes and no" in progress_sentences(None, 9)[1]
 
 
 @pytest.mark.parametrize("wanted", [1, 3, 10, 40])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import table_format
-from map_core.store import database
+from map_core.custom_values import replies_key
+from map_core.data import table_file, table_format
+from map_core.store import database, labels
 from tests.pages.test_main_path import APP, said
 from tests.tables import make_table
 
@@ -49,3 +52,40 @@ def test_values_say_what_people_would_say_and_what_to_label_next():
     page.run()
     assert not page.exception
     assert "expected 8 at the least" in said(page)
+
+
+def table_path() -> Path:
+    return Path(os.environ["VALUE_PALETTE_TABLE"])
+
+
+def judging(value: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["value"] = value
+    page = app.run().switch_page("values.py").run()
+    return page.button(key="values_label_begin").click().run()
+
+
+def test_replies_are_judged_one_at_a_time_by_two_judges():
+    first = judging("helpfulness")
+    assert "Helpfulness: would you say yes to this reply?" in said(first)
+    assert "It comes after replies to 8 more requests" in said(first)
+    for number in range(40):
+        first.button(key=f"values_is_{('yes', 'no')[number % 2]}").click().run()
+    assert "40 judged by you" in said(first)
+    assert "of 100 with your palette, give or take" in said(first)
+    assert "more would bring it to within" in said(first)
+    first.button(key="values_is_unsure").click().run()
+    assert "41 judged by you" in said(first)
+    first.button(key="values_label_back").click().run()
+    assert "40 judged by you" in said(first)
+    kept = labels.list_labels(database(), replies_key(table_file.load(table_path())))
+    assert len({one.reply for one in kept}) == 40
+    assert len({one.judge for one in kept}) == 1
+    assert all(0 < (one.chance or 0) <= 1 for one in kept)
+    assert not first.exception
+    second = judging("helpfulness")  # another browser
+    for _ in range(8):
+        second.button(key="values_is_yes").click().run()
+    second.button(key="values_label_stop").click().run()
+    assert "2 people judged 2 replies in common" in said(second)
+    assert "Of 100 replies, people would say yes to" in said(second)

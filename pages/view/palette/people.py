@@ -1,28 +1,28 @@
 """Measured by people: of 100 replies, how many people would say yes to, today and with the palette.
 
-Constraint: computed when it is opened; labels are those of the open table, of the use case that is looked at.
+Constraint: levels are computed when the box is opened; labels are of the open table and the use case looked at.
 """
 
 from __future__ import annotations
 
 import streamlit as st
 
-from map_core.calibration import label_reach, labels_path, people_levels, promised_values
+from map_core.calibration import label_reach, people_levels, promised_values
 from map_core.core.types import Verdict
 from map_core.text import people as texts
-from pages.view.session import scene as scenes
-from pages.view.session import scorer_cards
+from pages.view.session import people_labels, scorer_cards
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
 
 
 def draw_people(live: LiveAnswer) -> None:
     """Draw the box; nothing for a table without labels."""
-    if not labels_path(scenes.table_path()).is_file():
+    scene, given = live.scene, people_labels.given()
+    problem = scorer_cards.scorer_quality().problem
+    if not given and not problem:
         return
-    scene, quality = live.scene, scorer_cards.scorer_quality()
     asked = promised_values(scene.table, live.assessment.targets)
-    reaches = {} if live.levels is None else label_reach(scene.table, scene.oracle, quality.given, live.weights, asked)
+    reaches = {} if live.levels is None else label_reach(scene.table, scene.oracle, given, live.weights, asked)
     for j, value in enumerate(scene.table.values):
         if value in reaches and (warning := texts.few_labels_sentence(reaches[value], scene.names[j])):
             st.html(markup.note(warning))
@@ -33,13 +33,9 @@ def draw_people(live: LiveAnswer) -> None:
     if not box.open:
         return
     with box:
-        levels, problems = people_levels(scene.table, scene.oracle, quality.given, live.weights)
+        levels, problems = people_levels(scene.table, scene.oracle, given, live.weights)
         if not levels:
-            st.html(
-                markup.note(
-                    quality.problem or next(iter(problems.values()), "No label is of a prompt of this use case.")
-                )
-            )
+            st.html(markup.note(problem or next(iter(problems.values()), "No label is of a prompt of this use case.")))
             return
         st.html(markup.note(texts.explanation()))
         rows = texts.level_rows(levels, scene.table.values, scene.names)
@@ -50,4 +46,4 @@ def draw_people(live: LiveAnswer) -> None:
         unlabelled = [scene.names[scene.table.index(value)] for value in asked if not reaches[value].labels]
         if reaches and unlabelled:
             st.html(markup.note(texts.unlabelled_sentence(unlabelled)))
-        st.page_link("values.py", label="What to label next", icon=":material/label:")
+        st.page_link("values.py", label="Judge replies", icon=":material/label:")

@@ -226,7 +226,8 @@ def repairs_job(live: LiveAnswer) -> Job | None:
     locked = palette_state.locked(scene, live.palette)
 
     def work(job: Job) -> Repairs:
-        return repairs(AttainableLevels(scene.oracle), assessment, locked)
+        found = repairs(AttainableLevels(scene.oracle), assessment, locked)
+        return found if scene.aim is None else scene.aim.of_targets(found)
 
     return background.job("ways", (scene.key, assessment.targets.tobytes(), locked.tobytes()), work)
 

@@ -18,16 +18,15 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import streamlit as st
 
 from map_core import report as reports
-from map_core.calibration.labels import labels_beside
 from map_core.core.assets import app_folder
 from map_core.core.compute_once import ComputeOnce
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
-from map_core.errors import InputError
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
 from map_core.report import Report, ReportOptions
 from map_core.scoring.validation import Label
+from pages.view.session import people_labels
 from pages.view.session import scene as scenes
 from pages.view.session.kept_choices import RECORDS
 from pages.view.session.scene import ALL, Scene
@@ -113,6 +112,7 @@ def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[.
         path=scenes.table_path(),
         link=shared_link(palette),
         choices=RECORDS.get(),
+        labels=people_labels.given(),
     )
 
 
@@ -148,11 +148,14 @@ def _report(
     path: Path,
     link: str,
     choices: Sequence[Mapping[str, Any]] = (),
+    labels: tuple[Label, ...] = (),
     wanted: ReportOptions | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Report:
     wanted = wanted or ReportOptions()
-    key = (scene.key, json.dumps([palette.as_dict(), choices], sort_keys=True), name, link, wanted)
+    labels = labels if wanted.figures else ()
+    asked = json.dumps([palette.as_dict(), choices], sort_keys=True)
+    key = (scene.key, asked, name, link, wanted, repr(labels))
     return _reports.get(
         key,
         lambda: reports.compute_report(
@@ -169,18 +172,10 @@ def _report(
             wanted=wanted,
             theme=scene.theme,
             tell=tell,
-            labels=_labels(path) if wanted.figures else (),
+            labels=labels,
             choices=choices,
         ),
     )
-
-
-def _labels(path: Path) -> tuple[Label, ...]:
-    """Return the labels beside a table; none where they cannot be read, which the page Limits says."""
-    try:
-        return labels_beside(path)
-    except InputError:
-        return ()
 
 
 def _draw_data(make: Callable[..., Report], file: str) -> None:

@@ -17,7 +17,7 @@ from map_core.confidence.prompt_samples import LEAST_PROMPTS, can_certify
 from map_core.core.jobs import Job
 from map_core.palettes.palette import Palette
 from map_core.text import people, promise
-from pages.view.session import palette_state, scorer_cards
+from pages.view.session import palette_state, people_labels
 from pages.view.session.scene import Scene
 from pages.view.shell import background, glossary, markup
 from pages.view.shell import wording as wordings
@@ -85,7 +85,7 @@ def draw_promise(scene: Scene, targets: np.ndarray, any_mix: float) -> None:
 def draw_reach(scene: Scene, palette: Palette) -> None:
     """Draw how many judgements stand behind each level of a palette; nothing for a table without labels."""
     solution = effective_solution(palette_state.current_assessment(scene, palette))
-    given = scorer_cards.scorer_quality().given
+    given = people_labels.given()
     if solution is None or not given:
         return
     values = promised_values(scene.table, palette_state.standardised(scene, palette))

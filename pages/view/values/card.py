@@ -6,6 +6,7 @@ Constraint: replies are shown as text; every figure has its words and its data b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -15,9 +16,10 @@ from map_core.figures import theme
 from map_core.figures import value_profile as figures
 from map_core.scoring.pairwise import trust_level
 from map_core.scoring.profile import ExampleReply, ValueProfile, extreme_replies, value_profile
+from map_core.scoring.validation import separations
 from map_core.text import sentences
+from pages.view.session import people_labels, scorer_cards
 from pages.view.session import scene as scenes
-from pages.view.session import scorer_cards
 from pages.view.shell import markup, wording
 from pages.view.shell.replies import draw_reply
 from pages.view.values import markup as marks
@@ -57,7 +59,7 @@ def draw_card(seen: ValuesView, name: str) -> None:
 
 def _draw_trust(name: str) -> None:
     """Draw the word on a value of the table, from labels."""
-    of_table = scorer_cards.scorer_quality()
+    of_table = _quality(name)
     separation = of_table.separations.get(name)
     if separation is None:
         st.html(marks.word(None, scorer_cards.agreement_sentence(of_table, name)))
@@ -65,6 +67,16 @@ def _draw_trust(name: str) -> None:
         st.html(
             marks.word(trust_level(separation.auc, separation.low), scorer_cards.agreement_sentence(of_table, name))
         )
+
+
+def _quality(name: str) -> scorer_cards.ScorerQuality:
+    """Return how well the table's values do, what was judged on this page included for the one that is looked at."""
+    quality = scorer_cards.scorer_quality()
+    of_value = [label for label in people_labels.given() if name in label.labels]
+    if len(of_value) == sum(name in label.labels for label in quality.given):
+        return quality
+    only = [replace(label, labels={name: label.labels[name]}) for label in of_value]
+    return replace(quality, separations={**quality.separations, **separations(scenes.load().table, only)})
 
 
 def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: ValueProfile) -> None:
@@ -88,7 +100,7 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: V
 def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
     """Return the AUC, and on how many labels it rests."""
     if own is None:
-        separation = scorer_cards.scorer_quality().separations.get(name)
+        separation = _quality(name).separations.get(name)
         if separation is None:
             return "Not known", "nobody has labelled replies of this table for it"
         return (
@@ -111,7 +123,7 @@ def _agreement(auc: float, low: float, high: float) -> str:
 
 def _within(name: str, own: CustomValue | None) -> tuple[str, str]:
     """Return the AUC between two replies to one prompt and its basis; a value of one's own is judged on these alone."""
-    separation = scorer_cards.scorer_quality().separations.get(name) if own is None else None
+    separation = _quality(name).separations.get(name) if own is None else None
     if separation is None or separation.within is None:
         return "", ""
     return (
@@ -119,6 +131,11 @@ def _within(name: str, own: CustomValue | None) -> tuple[str, str]:
         f"{wording.current().pick('AUC between', 'between')} two replies to one prompt, "
         f"{scorer_cards.within_basis(separation)}",
     )
+
+
+def measures(seen: ValuesView, name: str) -> str:
+    """Return what a higher score of a value means, a sentence; "" where nobody says."""
+    return str(_entry(seen, name).get("measures") or "")
 
 
 def _entry(seen: ValuesView, name: str) -> dict[str, Any]:

@@ -8,23 +8,51 @@ from dataclasses import asdict
 
 import streamlit as st
 
+from map_core.access import Kind
 from map_core.analysis.generation_weights import effective_solution
-from map_core.calibration import judge_agreement, next_labels, people_levels, value_labels
+from map_core.calibration import ValueLabels, judge_agreement, next_labels, people_levels, value_labels
 from map_core.calibration.labels import labels_of_prompts
+from map_core.core.types import Form
 from map_core.data.shown_replies import shown_reply
 from map_core.errors import InputError
+from map_core.palettes.palette import Palette
+from map_core.scoring.validation import Label
+from map_core.store.labels import Said
 from map_core.text import people as texts
-from pages.view.session import palette_state, scorer_cards
-from pages.view.shell import markup
+from pages.view.session import palette_state, people_labels
+from pages.view.session.scene import Scene
+from pages.view.shell import account, markup
+from pages.view.values import judge_replies
 from pages.view.values.state import ValuesView
 
 
 def draw_people(seen: ValuesView, name: str) -> None:
-    """Draw what the labels say of one value; nothing without labels of it."""
+    """Draw what the labels say of one value, and the way to more of them."""
     scene, palette = palette_state.current_counted()
-    given = labels_of_prompts(scene.table, scorer_cards.scorer_quality().given)
+    if name not in scene.table.values or not scene.table.replies or scene.oracle.form is Form.POOLED:
+        return
+    given = labels_of_prompts(scene.table, people_labels.given())
     of_value = [label for label in given if name in label.labels]
+    st.subheader("In the eyes of people", anchor=False)
+    _draw_labels(seen, name, scene, palette, of_value)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_people"):
+        if account.may_create(Kind.VOTE):
+            st.button(
+                "Judge replies",
+                key="values_label_begin",
+                icon=":material/thumbs_up_down:",
+                on_click=judge_replies.begin,
+                args=(name,),
+                help="One reply at a time: yes, no, or cannot tell. Those come first whose answers narrow the figure "
+                "most.",
+            )
+        _draw_files(scene, palette, name, of_value)
+
+
+def _draw_labels(seen: ValuesView, name: str, scene: Scene, palette: Palette, of_value: list[Label]) -> None:
+    """Draw what the labels of one value say, or that there are too few."""
     if not of_value:
+        st.html(markup.note(texts.unlabelled_sentence([scene.names[scene.table.index(name)]])))
         return
     solution = effective_solution(palette_state.current_assessment(scene, palette))
     weights = 0 * scene.oracle.base if solution is None else solution.weights
@@ -32,18 +60,43 @@ def draw_people(seen: ValuesView, name: str) -> None:
     if name in problems:
         st.html(markup.note(problems[name]))
         return
-    st.subheader("In the eyes of people", anchor=False)
     title = seen.title(name)
     sentences = [*texts.value_sentences(title[:1].lower() + title[1:], *levels[name])]
     with suppress(InputError):  # one judge, or none that is named
         sentences.append(texts.judges_sentence(judge_agreement(of_value, name)))
     st.html(markup.note(" ".join(sentences)))
 
+
+def _draw_files(scene: Scene, palette: Palette, name: str, of_value: list[Label]) -> None:
+    """Draw the way to labels as files: those given on this page, and replies to be labelled elsewhere."""
+    given_here = [people_labels.as_label(one) for one in people_labels.kept() if one.said is not Said.UNSURE]
+    if given_here:
+        st.download_button(
+            "Judgements (file)",
+            "\n".join(json.dumps(asdict(label), ensure_ascii=False) for label in given_here) + "\n",
+            "labels.jsonl",
+            "application/jsonl",
+            icon=":material/download:",
+            type="tertiary",
+            key="values_labels_file",
+            on_click="ignore",
+            help="Those given on this page, of all values, for python -m map_core people --labels; beside the table's "
+            "file the commands find them by themselves.",
+        )
+    if not of_value:
+        return
+
     def to_label() -> str:
         """Return the replies to label next, JSON lines; the texts of hidden prompts are left out."""
         table, shown = scene.table, dict(zip(scene.table.prompt_ids, scene.table.shown.tolist(), strict=True))
         lines = []
-        for label in next_labels(table, scene.oracle, value_labels(table, of_value, name), weights):
+        solution = effective_solution(palette_state.current_assessment(scene, palette))
+        weights = 0 * scene.oracle.base if solution is None else solution.weights
+        try:
+            labels: ValueLabels | str = value_labels(table, of_value, name)
+        except InputError:  # all alike
+            labels = name
+        for label in next_labels(table, scene.oracle, labels, weights):
             prompt = table.prompt_ids.index(label.prompt_id)
             reply = {"reply": shown_reply(table, int(table.offsets[prompt]) + label.candidate)} if table.replies else {}
             texts_of = {"prompt": table.prompts[prompt]} | reply if shown[label.prompt_id] else {}

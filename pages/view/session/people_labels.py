@@ -1,0 +1,42 @@
+"""What people said of the open table's replies: the labels that lie beside its file, and those given on *Values*."""
+
+from __future__ import annotations
+
+import logging
+
+from map_core.custom_values import replies_key
+from map_core.errors import PaletteError
+from map_core.scoring.validation import Label
+from map_core.store import labels as store
+from map_core.store.labels import KeptLabel, Said
+from pages.view.session import scene as scenes
+from pages.view.session import scorer_cards
+from pages.view.shell.account import database
+
+log = logging.getLogger("value_palette")
+
+
+def kept() -> tuple[KeptLabel, ...]:
+    """Return what was said on the page, answers of those who could not tell included; nothing without a database."""
+    table = scenes.file_table()
+    if not table.replies:
+        return ()
+    try:
+        listed = store.list_labels(database(), replies_key(table))
+    except PaletteError as error:
+        log.warning("Labels given on the page are left out: %s", error)
+        return ()
+    counts = dict(zip(table.prompt_ids, table.candidates.tolist(), strict=True))
+    return tuple(one for one in listed if one.reply[1] < counts.get(one.reply[0], 0))
+
+
+def as_label(one: KeptLabel) -> Label:
+    """Return a yes or no as the labels of a file are."""
+    prompt, candidate = one.reply
+    return Label(prompt, candidate, {one.value: int(one.said is Said.YES)}, one.judge, one.chance)
+
+
+def given() -> tuple[Label, ...]:
+    """Return all labels of the open table, whatever the use case."""
+    on_page = tuple(as_label(one) for one in kept() if one.said is not Said.UNSURE)
+    return (*scorer_cards.scorer_quality().given, *on_page)

@@ -1,0 +1,239 @@
+"""Judging one reply at a time: does it have a value, yes or no; those first whose answers narrow the figure most.
+
+Constraint: nothing tells what the scorer says of a reply; an answer is kept the moment it is given, and the last ones
+can be taken back. Replies to hidden prompts are never asked about.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import streamlit as st
+
+from map_core.analysis.generation_weights import effective_solution
+from map_core.calibration import PeopleLevel, next_labels, people_levels, value_labels
+from map_core.calibration.labels import labels_of_prompts
+from map_core.calibration.next_labels import LabelRequest
+from map_core.custom_values import replies_key
+from map_core.data.shown_replies import shown_reply
+from map_core.errors import InputError, PaletteError
+from map_core.store import labels as store
+from map_core.store.labels import KeptLabel, Said
+from map_core.text import people as texts
+from pages.view.session import palette_state, people_labels
+from pages.view.session import scene as scenes
+from pages.view.session.scene import Scene
+from pages.view.shell import markup, remember
+from pages.view.shell.account import database
+from pages.view.shell.replies import draw_reply
+from pages.view.shell.session_keys import Key
+
+JUDGED: Key[str] = Key("values_judged_value", "")
+WAITING: Key[tuple[LabelRequest, ...]] = Key("values_waiting", ())
+GIVEN: Key[list[int]] = Key("values_labels_given", [])
+REFUSED: Key[str] = Key("values_label_refused", "")
+JUDGE: Key[str] = Key("values_judge_id", "")
+#: Under which a browser keeps who judges where nobody logs in, and for how long, in seconds.
+COOKIE, REMEMBERED = "value_palette_judge", 365 * 24 * 3600
+#: Replies of one prompt that are asked about, on average, and every how many replies one that others judged.
+PER_PROMPT, SHARED = 4, 4
+
+_ANSWERS = {Said.YES: ("Yes", "Y"), Said.NO: ("No", "N"), Said.UNSURE: ("Cannot tell", "0")}
+
+
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """What is known of one value while somebody judges.
+
+    Args:
+        scene: the table, of the use case that is looked at.
+        value: its name.
+        weights: (value,) x of the palette in question.
+        kept: everybody's answers on the page.
+        mine: this judge's.
+        level: with the palette; None while there are too few labels.
+        prompts: prompts with a label.
+    """
+
+    scene: Scene
+    value: str
+    weights: np.ndarray
+    kept: tuple[KeptLabel, ...]
+    mine: tuple[KeptLabel, ...]
+    level: PeopleLevel | None
+    prompts: int
+
+
+def begin(value: str) -> None:
+    """Cover the page and ask."""
+    JUDGED.set(value)
+    WAITING.pop()
+    GIVEN.pop()
+    REFUSED.pop()
+
+
+def stop() -> None:
+    """Back to the value."""
+    JUDGED.pop()
+    WAITING.pop()
+
+
+def judge_id() -> str:
+    """Return who judges: who is logged in, or a text that this browser keeps and nobody else knows."""
+    return database().visitor.id or JUDGE.get_or_set(remember.remembered(COOKIE) or secrets.token_urlsafe(12))
+
+
+@st.fragment
+def draw_judging(value: str, title: str, measures: str) -> None:
+    """One reply after another, as long as somebody likes.
+
+    Args:
+        value: its name in the table.
+        title: as people read it.
+        measures: what a higher score means, a sentence; "" where nobody says.
+    """
+    judge = judge_id()
+    if not database().visitor.id:
+        remember.remember(COOKIE, judge, REMEMBERED)
+    known = _judging(value, judge)
+    asked = _next(known, judge)
+    with st.container(key="values_judge"):
+        st.html(markup.question(f"{title}: would you say yes to this reply?", f"{len(known.mine)} judged by you"))
+        now, more = texts.progress_sentences(known.level, known.prompts)
+        st.html(markup.note(f"{now} {more}"))
+        st.html(markup.note(f"Yes means that the reply has it. {measures}".strip()))
+        if asked is None:
+            st.html(markup.lead("There is no further reply to judge here. Thank you."))
+        else:
+            _draw_reply(known, asked, judge)
+        with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
+            if GIVEN.get():
+                st.button(
+                    "Take back the last one",
+                    key="values_label_back",
+                    icon=":material/undo:",
+                    type="tertiary",
+                    shortcut="Backspace",
+                    on_click=_take_back,
+                )
+            if st.button("Stop here", key="values_label_stop", type="tertiary", icon=":material/close:"):
+                stop()
+                st.rerun()
+        if refusal := REFUSED.get():
+            st.warning("This answer could not be kept.", icon=":material/error:")
+            st.text(refusal)
+
+
+def _judging(value: str, judge: str) -> Judging:
+    scene, palette = palette_state.current_counted()
+    solution = effective_solution(palette_state.current_assessment(scene, palette))
+    weights = np.zeros(len(scene.table.values)) if solution is None else solution.weights
+    kept = tuple(one for one in people_labels.kept() if one.value == value)
+    given = labels_of_prompts(scene.table, people_labels.given())
+    of_value = [label for label in given if value in label.labels]
+    levels, _ = people_levels(scene.table, scene.oracle, of_value, weights, only=value)
+    level = levels[value][1] if value in levels else None
+    mine = tuple(one for one in kept if one.judge == judge)
+    return Judging(scene, value, weights, kept, mine, level, len({label.prompt_id for label in of_value}))
+
+
+def _next(known: Judging, judge: str) -> LabelRequest | None:
+    """Return the reply that is asked about now: one that others judged now and then, else one nobody has."""
+    table, seen = known.scene.table, {one.reply for one in known.mine}
+    others = [one for one in known.kept if one.judge != judge]
+    judged = {one.reply for one in others}
+    waiting = tuple(one for one in WAITING.get() if (one.prompt_id, one.candidate) not in seen)
+    shares = bool(waiting) and (waiting[0].prompt_id, waiting[0].candidate) in judged
+    shown = dict(zip(table.prompt_ids, table.shown.tolist(), strict=True))
+    open_to_me = (one for one in others if one.reply not in seen and shown.get(one.reply[0]))
+    shared = tuple(LabelRequest(*one.reply, one.chance or 1.0) for one in islice(open_to_me, 1))
+    if not shares and (len(seen) + 1) // SHARED > len(seen & judged):
+        waiting = (*shared, *waiting)
+    waiting = waiting or _draw(known, judge) or shared
+    WAITING.set(waiting)
+    return waiting[0] if waiting else None
+
+
+def _draw(known: Judging, judge: str) -> tuple[LabelRequest, ...]:
+    """Draw replies to the prompt that comes next; empty where none is left."""
+    table = known.scene.table
+    given = [label for label in labels_of_prompts(table, people_labels.given()) if known.value in label.labels]
+    touched = {label.prompt_id for label in given} | {one.reply[0] for one in known.kept}
+    among = table.shown & np.array([prompt not in touched for prompt in table.prompt_ids])
+    labels = None
+    with suppress(InputError):  # none yet, or all alike
+        labels = value_labels(table, given, known.value)
+    # Another seed for each prompt and judge; a draw may leave a prompt without a reply.
+    for attempt in range(20):
+        seed = [len(touched), attempt, *judge.encode()]
+        drawn = next_labels(
+            table,
+            known.scene.oracle,
+            labels or known.value,
+            known.weights,
+            1,
+            int(np.random.SeedSequence(seed).generate_state(1)[0]),
+            per_prompt=PER_PROMPT,
+            among=among,
+        )
+        if drawn:
+            # In any order, so that somebody who stops half way has judged a random part of them.
+            order = np.random.default_rng(seed).permutation(len(drawn))
+            return tuple(drawn[k] for k in order)
+    return ()
+
+
+def _draw_reply(known: Judging, asked: LabelRequest, judge: str) -> None:
+    table = known.scene.table
+    prompt = table.prompt_ids.index(asked.prompt_id)
+    with st.container(key="values_prompt", gap=None):
+        st.html(markup.note("Asked:"))
+        st.text(table.prompts[prompt])
+    with st.container(border=True, key="values_reply_0"):
+        draw_reply(shown_reply(table, int(table.offsets[prompt]) + asked.candidate))
+    with st.container(horizontal=True, key="values_says"):
+        for said, (label, shortcut) in _ANSWERS.items():
+            st.button(
+                label,
+                key=f"values_is_{said.value}",
+                shortcut=shortcut,
+                width="stretch",
+                on_click=_on_answer,
+                args=(known.value, asked, said, judge),
+            )
+
+
+def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
+    """Keep an answer."""
+    REFUSED.pop()
+    reply = (asked.prompt_id, asked.candidate)
+    if not any((one.prompt_id, one.candidate) == reply for one in WAITING.get()):
+        return  # answered twice in a hurry
+    try:
+        key = replies_key(scenes.file_table())
+        label = store.keep(database(), key, value, reply, said, judge, min(asked.chance, 1.0))
+    except PaletteError as error:
+        REFUSED.set(str(error))
+        return
+    GIVEN.set([*GIVEN.get(), label.id])
+    WAITING.set(tuple(one for one in WAITING.get() if (one.prompt_id, one.candidate) != reply))
+
+
+def _take_back() -> None:
+    """Withdraw this judge's last answer; its reply is asked about again."""
+    given = list(GIVEN.get())
+    if not given:
+        return
+    last = next((one for one in people_labels.kept() if one.id == given[-1]), None)
+    try:
+        store.withdraw(database(), given.pop())
+    except PaletteError as error:
+        REFUSED.set(str(error))
+        return
+    GIVEN.set(given)
+    if last is not None:
+        WAITING.set((LabelRequest(*last.reply, last.chance or 1.0), *WAITING.get()))
