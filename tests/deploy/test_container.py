@@ -46,6 +46,14 @@ def test_a_build_is_given_what_it_copies_and_nothing_else():
     assert all((ROOT / path).exists() for path in copied)
 
 
+def test_the_database_is_one_that_the_apps_pg_dump_copies():
+    clients = {"bookworm": 15, "trixie": 17}  # of Debian; pg_dump refuses a server that is newer than itself
+    base = re.findall(r"^FROM \S+-slim-(\w+)$", (ROOT / "deploy" / "Containerfile").read_text(), re.MULTILINE)[-1]
+    server = re.search(r"postgres:(\d+)", (ROOT / "deploy" / "compose.yaml").read_text())
+    assert server is not None
+    assert int(server[1]) <= clients[base]
+
+
 @pytest.mark.slow
 @pytest.mark.external
 @pytest.mark.timeout(LIMIT + 60)
