@@ -6,14 +6,15 @@ candidates, a file of answers with the probabilities in it. For one prompt, with
     win    P(r_a > r_b) + P(r_a = r_b) / 2,  and the ties P(r_a = r_b) beside it
     gain   E r_a - E r_b
 
-exactly, without drawing; means over prompts have paired t intervals, since both answer the same prompts.
+exactly, without drawing; means over prompts, each by its weight, have paired t intervals, since both answer the same
+prompts.
 Constraint: arrays in, frozen results out; nothing is generated here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Contender:
         prompts: texts or names, each once.
         rewards: one (reply, value) array a prompt.
         probabilities: one (reply,) array a prompt, with sum 1.
+        weights: (prompt,) how often each occurs in use, above 0; empty where that is not known.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Contender:
     prompts: tuple[str, ...]
     rewards: tuple[np.ndarray, ...]
     probabilities: tuple[np.ndarray, ...]
+    weights: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ def table_contender(table: RewardTable, name: str, weights: np.ndarray) -> Conte
     """Return a palette of a table, by its weights lambda, (value,) in 1/reward; zeros for the base model."""
     rewards = tuple(table.rewards[table.rows(i)] for i in range(len(table.prompts)))
     shares = tuple(softmax(r @ weights).probabilities for r in rewards)
-    return Contender(name, table.values, table.prompt_ids, rewards, shares)
+    return Contender(name, table.values, table.prompt_ids, rewards, shares, table.weights)
 
 
 def read_answers(path: Path, name: str | None = None) -> Contender:
@@ -128,6 +131,11 @@ def compare(first: Contender, second: Contender, level: float = 0.95) -> PairedC
             f"{first.name} and {second.name} share {len(shared)} prompts and {len(values)} values, and the level is "
             f"{level}; expected two prompts, one value, and a number between 0 and 1."
         )
+    of_first, of_second = zip(*shared, strict=True)
+    weights = np.ones(len(shared))
+    if first.weights.size or second.weights.size:
+        weights = first.weights[list(of_first)] if first.weights.size else second.weights[list(of_second)]
+    mass = weights / weights.sum()
     columns = [[contender.values.index(value) for value in values] for contender in (first, second)]
     wins, ties, gains = np.empty((3, len(shared), len(values)))
     for row, (i, j) in enumerate(shared):
@@ -138,7 +146,7 @@ def compare(first: Contender, second: Contender, level: float = 0.95) -> PairedC
             better, same = _chances(a[:, column], p, b[:, column], q)
             wins[row, column], ties[row, column] = better + same / 2, same
     return PairedComparison(
-        first.name, second.name, values, len(shared), _mean(wins, level), ties.mean(axis=0), _mean(gains, level)
+        first.name, second.name, values, len(shared), _mean(wins, mass, level), mass @ ties, _mean(gains, mass, level)
     )
 
 
@@ -155,6 +163,9 @@ def _chances(a: np.ndarray, p: np.ndarray, b: np.ndarray, q: np.ndarray) -> tupl
     return float(p @ below), float(p @ (until - below))
 
 
-def _mean(rows: np.ndarray, level: float) -> Interval:
-    error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
-    return t_interval(rows.mean(axis=0), error, len(rows) - 1, level)
+def _mean(rows: np.ndarray, mass: np.ndarray, level: float) -> Interval:
+    """Return the mean of (prompt, value) rows by mass, (prompt,) with sum 1, and its interval."""
+    count, mean = len(rows), mass @ rows
+    influence = mass[:, None] * (rows - mean)
+    error = np.sqrt(count / (count - 1) * np.sum(influence**2, axis=0))
+    return t_interval(mean, error, count - 1, level)

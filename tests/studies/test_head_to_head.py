@@ -13,6 +13,7 @@ from scipy.stats import t as student
 from map_core.cli import main
 from map_core.data.table_format import save
 from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
 from map_core.studies.head_to_head import Contender, compare, compare_all, read_answers, table_contender
 from tests.tables import make_table
 
@@ -38,6 +39,24 @@ def test_by_hand():
     assert found.gains.estimate == pytest.approx([(-0.5 + 1.0) / 2])
     half = student.ppf(0.975, 1) * np.std([0.25, 0.75], ddof=1) / np.sqrt(2)
     assert found.wins.high - found.wins.estimate == pytest.approx([half])
+
+
+def test_a_prompt_counts_by_its_weight():
+    a = contender("a", [[0, 1], [2]], [[0.5, 0.5], [1.0]])
+    b = contender("b", [[1], [0, 2]], [[1.0], [0.5, 0.5]])
+    weighted = replace(a, weights=np.array([3.0, 1.0]))
+    for found in (compare(weighted, b), compare(a, replace(b, weights=np.array([3.0, 1.0])))):
+        assert found.wins.estimate == pytest.approx([0.75 * 0.25 + 0.25 * 0.75])
+        assert found.gains.estimate == pytest.approx([0.75 * -0.5 + 0.25 * 1.0])
+        # Influences 3/4 (0.25 - 0.375) and 1/4 (0.75 - 0.375), and n / (n - 1) = 2.
+        half = student.ppf(0.975, 1) * np.sqrt(2 * (0.09375**2 + 0.09375**2))
+        assert found.wins.high - found.wins.estimate == pytest.approx([half])
+    table = replace(make_table(prompts=8, candidates=4), weights=np.arange(1.0, 9.0))
+    levels = MemoryOracle.of(table)
+    kind = table_contender(table, "kind", np.array([1.0, 0.0, 0.5, 0.0]))
+    gains = compare(kind, table_contender(table, "base", np.zeros(4))).gains.estimate
+    tilted = levels.moments(np.array([1.0, 0.0, 0.5, 0.0]) * levels.scale).levels * levels.scale
+    assert gains == pytest.approx(tilted)
 
 
 def test_chances_are_those_of_all_pairs_of_replies():
