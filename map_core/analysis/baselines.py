@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
@@ -78,6 +77,8 @@ def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
     groups = table.offsets if (form or table.form) is Form.PER_PROMPT else np.array([0, len(table.rewards)])
     counts = np.diff(groups)
     group = np.repeat(np.arange(len(counts)), counts)
+    from scipy.stats import rankdata
+
     columns = []
     for column in table.rewards.T:
         # A reply's rank in the table, prompts one above the other, less the replies of the prompts below its own.

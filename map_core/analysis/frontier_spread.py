@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats.qmc import Sobol
 
 from map_core.analysis.frontier import TRACE
 from map_core.errors import InputError
@@ -110,6 +109,8 @@ def spread_directions(size: int, count: int) -> np.ndarray:
 
     Source: Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985.
     """
+    from scipy.stats.qmc import Sobol
+
     points = Sobol(size, scramble=False).random_base2(CANDIDATES)[1:]
     # Angles as even as on a quarter circle: the sine of a share of the right angle.
     candidates = np.vstack([np.ones(size), np.sin(0.5 * math.pi * points)])

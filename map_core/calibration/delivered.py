@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from map_core.calibration.calibrate import calibrate
 from map_core.calibration.labels import ValueLabels, labels_of_prompts, value_labels
@@ -135,7 +135,7 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
     power = float(np.clip(-(labelled @ control) / spread, 0.0, 1.5)) if spread > 0 else 0.0
     share = theta_h + power * (scorer - theta_g)
     count = len(judged_prompts)
-    width = student.ppf((1 + LEVEL) / 2, count - 1) * np.sqrt(count / (count - 1))
+    width = stdtrit(count - 1, (1 + LEVEL) / 2) * np.sqrt(count / (count - 1))
     half, half_labels = (float(width * np.linalg.norm(i)) for i in (labelled + power * control, labelled))
     return PeopleLevel(
         value=labels.value,

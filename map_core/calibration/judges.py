@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from map_core.errors import InputError
 from map_core.scoring.validation import Label
@@ -73,7 +73,7 @@ def judge_agreement(labels: Sequence[Label], value: str) -> JudgeAgreement:
             [_kappa({reply: said for reply, said in shared.items() if reply[0] != out})[0] for out in prompts]
         )
         spread = np.sqrt((len(prompts) - 1) / len(prompts) * np.sum((left_out - left_out.mean()) ** 2))
-        half = float(student.ppf((1 + LEVEL) / 2, len(prompts) - 1) * spread)
+        half = float(stdtrit(len(prompts) - 1, (1 + LEVEL) / 2) * spread)
         if np.isfinite(half):
             low, high = max(-1.0, kappa - half), min(1.0, kappa + half)
     judges = sorted({judge for said in given.values() for judge in said})

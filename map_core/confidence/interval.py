@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +47,7 @@ def t_interval(
         level: probability that the interval holds the truth, between 0 and 1.
         bias: how much too high the estimate is on average.
     """
-    half_width = student.ppf((1 + level) / 2, freedom) * np.asarray(error)
+    half_width = stdtrit(freedom, (1 + level) / 2) * np.asarray(error)
     centre = np.asarray(estimate) - bias
     return Interval(np.asarray(estimate), centre - half_width, centre + half_width)
 
@@ -72,7 +71,7 @@ def percentile_interval(draws: np.ndarray, estimate: np.ndarray, freedom: int, l
     """
     below = np.mean(draws < estimate, axis=0) + 0.5 * np.mean(draws == estimate, axis=0)
     offset = np.where(estimate > 0, ndtri(np.clip(below, 0.5 / len(draws), 1 - 0.5 / len(draws))), 0.0)
-    tail = student.ppf((1 + level) / 2, freedom) * np.sqrt((freedom + 1) / freedom)
+    tail = stdtrit(freedom, (1 + level) / 2) * np.sqrt((freedom + 1) / freedom)
     ranked = np.sort(draws, axis=0)
     last = len(draws) - 1
     low = np.floor(ndtr(2 * offset - tail) * last).astype(int)

@@ -22,8 +22,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from scipy.special import ndtr
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
 from map_core.confidence.sandwich import sandwich
 from map_core.core.types import Form
@@ -207,7 +206,7 @@ def _level_error(
 
 def _quantile(prompts: int) -> float:
     """Return Student's quantile for half of an interval from so many prompts; NaN for one."""
-    return float(student.ppf((1 + LEVEL) / 2, prompts - 1)) if prompts > 1 else math.nan
+    return float(stdtrit(prompts - 1, (1 + LEVEL) / 2)) if prompts > 1 else math.nan
 
 
 def choosing_variance(table: RewardTable, oracle: Oracle, weights: np.ndarray) -> np.ndarray:

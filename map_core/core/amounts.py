@@ -12,8 +12,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, SupportsFloat
 
-from scipy.optimize import brentq
-
 #: Written for a number that is unknown or not finite.
 UNKNOWN = "–"
 #: Numbers from here on are written with a power of ten.
@@ -252,6 +250,8 @@ def log_best_of(kl: Number) -> float:
     # Beyond this 1/n is below the rounding of log n.
     if spent > 40:
         return spent + 1.0
+    from scipy.optimize import brentq
+
     return float(brentq(lambda log_n: log_n + math.expm1(-log_n) - spent, 0.0, spent + 1.0 + 1e-9))
 
 

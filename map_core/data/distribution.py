@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
-from scipy.stats import rankdata
 
 from map_core.core.types import Form
 from map_core.data.derived_columns import ColumnKind
@@ -174,6 +173,8 @@ def rank_correlations(columns: np.ndarray, masses: np.ndarray | None) -> np.ndar
         masses: as of :func:`reply_masses`.
     """
     if masses is None:
+        from scipy.stats import rankdata
+
         ranks = rankdata(columns, axis=0)
         ranks = ranks - ranks.mean(axis=0)
         size = np.sqrt((ranks**2).sum(axis=0))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from map_core.core import safe_csv
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
@@ -59,7 +59,7 @@ def running_means(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = np.cumsum(levels, axis=0) / counts
     half = np.full(levels.shape, np.nan)
     for n in range(2, len(levels) + 1):
-        half[n - 1] = student.ppf((1 + LEVEL) / 2, n - 1) * levels[:n].std(axis=0, ddof=1) / np.sqrt(n)
+        half[n - 1] = stdtrit(n - 1, (1 + LEVEL) / 2) * levels[:n].std(axis=0, ddof=1) / np.sqrt(n)
     return mean, half
 
 

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from map_core.core.wilson import wilson_interval
 
@@ -48,7 +48,7 @@ class ClusteredShare:
             return float("nan"), float("nan")
         draws, variance = float(self.prompts), _variance(self.influence, self.prompts)
         if variance > 0.0 and 0.0 < self.share < 1.0:
-            narrower = float(stats.norm.ppf(0.975)) / _quantile(self.prompts)
+            narrower = float(ndtri(0.975)) / _quantile(self.prompts)
             draws = min(self.share * (1.0 - self.share) / variance * narrower**2, float(self.pairs))
         return wilson_interval(self.share * draws, draws)
 
@@ -120,4 +120,4 @@ def _variance(influence: np.ndarray, prompts: int) -> float:
 
 
 def _quantile(prompts: int) -> float:
-    return float(stats.t.ppf(0.975, prompts - 1))
+    return float(stdtrit(prompts - 1, 0.975))

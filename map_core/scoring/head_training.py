@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -207,6 +206,8 @@ def fit(examples: Examples, penalty: float, weights: np.ndarray | None = None, s
     if start is not None:
         first[:2] = start.slope, start.intercept
         first[2:] = start.weights[: len(first) - 2]
+    from scipy.optimize import minimize
+
     solution = minimize(
         objective, first, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-12}
     )

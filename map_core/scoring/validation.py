@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from map_core.data.distribution import rank_correlations, reply_masses
 from map_core.data.reward_table import RewardTable
@@ -98,7 +97,9 @@ def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray
             f"There are {len(ones)} replies labelled 1 and {len(zeros)} labelled 0; expected at least two of each. "
             "Label more replies."
         )
-    area = float(stats.mannwhitneyu(ones, zeros).statistic) / (len(ones) * len(zeros))
+    from scipy.stats import mannwhitneyu
+
+    area = float(mannwhitneyu(ones, zeros).statistic) / (len(ones) * len(zeros))
     # Placements: for each reply, the share of the other label's replies that it lies on the right side of.
     above = np.array([np.mean((reward > zeros) + 0.5 * (reward == zeros)) for reward in ones])
     below = np.array([np.mean((ones > zero) + 0.5 * (ones == zero)) for zero in zeros])

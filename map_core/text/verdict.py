@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from map_core.analysis.sensitivity import LocalSensitivity
 from map_core.confidence import sandwich
@@ -136,7 +136,7 @@ def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
     if oracle.counted_prompts < 2:
         return None
     error = sandwich(oracle, solution).levels
-    return np.asarray(error * student.ppf((1 + SURE) / 2, oracle.counted_prompts - 1))
+    return np.asarray(error * stdtrit(oracle.counted_prompts - 1, (1 + SURE) / 2))
 
 
 def best_of_text(kl: float, wording: Wording = NUMBERS) -> str:

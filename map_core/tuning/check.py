@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from map_core.core.softmax import softmax
 from map_core.core.types import SamplingSettings
@@ -113,7 +113,7 @@ class TunedCheck:
     def half_width(self, differences: np.ndarray) -> np.ndarray:
         """Return half the width of the interval of a mean over prompts; (prompt, ...) in, (...) out."""
         count = len(differences)
-        quantile = float(student.ppf((1 + self.level) / 2, count - 1))
+        quantile = float(stdtrit(count - 1, (1 + self.level) / 2))
         return np.asarray(quantile * differences.std(axis=0, ddof=1) / math.sqrt(count))
 
     def outcome(self, value: int) -> TuningOutcome:

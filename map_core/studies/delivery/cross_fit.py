@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
@@ -226,7 +226,7 @@ def _aggregate(
     """
     fresh_oracle, table_oracle = MemoryOracle.of(fresh), MemoryOracle.of(table)
     case_strata = strata(fresh)
-    quantile = float(student.ppf((1 + level) / 2, len(case_strata) - len(set(case_strata.tolist()))))
+    quantile = float(stdtrit(len(case_strata) - len(set(case_strata.tolist())), (1 + level) / 2))
     above = wanted > table_oracle.base + RISES * fresh_oracle.scale
     attainable = np.array([[delivery.verdict is not Verdict.OUT_OF_REACH for delivery in run] for run in runs]).T
 

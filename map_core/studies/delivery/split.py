@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import softmax
-from scipy.stats import t as student
+from scipy.special import softmax, stdtrit
 
 from map_core.analysis.baselines import random_weights, win_rates
 from map_core.confidence.cross_fit import split_folds
@@ -195,7 +194,7 @@ def deliver(
     case_strata = np.split(strata(solved_on, fresh), [len(solved_on.prompts)])
     masses = [prompt_masses(part) for part in (solved_on, fresh)]
     freedom = min(len(part) - len(set(part.tolist())) for part in case_strata)
-    quantile = float(student.ppf((1 + level) / 2, freedom))
+    quantile = float(stdtrit(freedom, (1 + level) / 2))
     rng = np.random.default_rng(seed)
     draws = rng.random(len(fresh.prompts))
 
