@@ -9,6 +9,7 @@ import streamlit as st
 
 from map_core.errors import InputError
 from map_core.preference import FoundPalette
+from map_core.preference.pairs import FIRST_CHOICES
 from map_core.store import meetings, table_key
 from pages.view.choose import question, result, state
 from pages.view.groups import meeting_member
@@ -60,8 +61,8 @@ def draw_choosing() -> None:
 palette_state.current()
 header.draw_header(
     "Choose",
-    "No numbers needed: say a few times which of two replies you would rather send. Your choices become targets on the "
-    "faders. It takes about three minutes.",
+    f"No numbers needed: say {FIRST_CHOICES} times which of two replies you would rather send. Your choices become "
+    "targets on the faders. It takes about three minutes.",
     use_case=_meeting() is None,
     heading="Find your targets by choosing",
 )

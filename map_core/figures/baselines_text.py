@@ -102,8 +102,8 @@ def summary(data: BaselineFigureData) -> list[str]:
         elif way.name == RANDOM:
             sentence = (
                 f"Of {rows:,} random weights at any cost, {share(met, rows)} meet {_targets(data)} and "
-                f"{share(improved, rows)} improve {every} over the base model; they cost "
-                f"{_effort(data, float(way.judged.kl.mean()))} on average."
+                f"{share(improved, rows)} improve {every} over the base model; a typical one "
+                f"costs {_effort(data, float(np.median(way.judged.kl)))}."
             )
             if met and paid:
                 hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())

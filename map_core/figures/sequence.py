@@ -56,7 +56,7 @@ class SequenceFigureData:
         return self.units.of(value, levels)
 
     def level(self, value: int, level: float) -> str:
-        """Word a level of one value, everywhere with the same digits: as many as its steps and its end differ by."""
+        """Word a level of one value, everywhere with the same digits: as many as tell what is said of it apart."""
         return self.units.wording.level(float(self.at(value, np.array(level))), self._digits[value])
 
     def change(self, step: int, value: int) -> tuple[str, str]:
@@ -68,9 +68,10 @@ class SequenceFigureData:
     def _digits(self) -> dict[int, int]:
         digits = {}
         for j in self.path.order:
-            ends = [self.path.targets[j], *([] if self.together is None else [self.together.levels[j]])]
-            levels = self.at(j, self.path.levels[:, j])
-            apart = np.abs([*np.diff(levels), *(self.at(j, np.array(ends)) - levels[-1])])
+            levels, goal = self.at(j, self.path.levels[:, j]), float(self.at(j, np.array(self.path.targets[j])))
+            named = (self.path.aligned == j) | (self.path.undone[:, j] >= NEAR)
+            missed = [goal - levels[-1]] if self.path.shortfall[-1][j] >= NEAR else []
+            apart = np.abs([*np.diff(levels)[named], *missed])
             digits[j] = int(((apart >= 0.05) & (apart < 1)).any())
         return digits
 

@@ -107,13 +107,15 @@ def test_levels_that_round_alike_are_told_apart_and_one_level_has_one_text():
     def at(percentile: float) -> float:
         return float(ORACLE.standardise(np.full(4, percentiles(TABLE).level(0, percentile)))[0])
 
-    path = SimpleNamespace(
-        order=(0,), levels=np.array([[at(40.2), 0, 0, 0], [at(69.46), 0, 0, 0]]), targets=np.array([at(70.0), 0, 0, 0])
-    )
-    near = drawn.SequenceFigureData(path, None, UNITS)
-    assert (near.change(0, 0), near.level(0, at(70.0))) == (("p40.2", "p69.5"), "p70.0")
-    far = drawn.SequenceFigureData(SimpleNamespace(**vars(path) | {"targets": np.full(4, at(80.0))}), None, UNITS)
-    assert (far.change(0, 0), far.level(0, at(80.0))) == (("p40", "p69"), "p80")
+    def path(target: float) -> drawn.SequenceFigureData:
+        levels = np.array([[at(40.2)], [at(69.46)], [at(69.5)]])
+        steps = {"aligned": np.array([0, 1]), "undone": np.zeros((2, 1)), "shortfall": at(target) - levels}
+        one = SimpleNamespace(order=(0,), levels=levels, targets=np.array([at(target)]), **steps)
+        return drawn.SequenceFigureData(one, None, UNITS)
+
+    # It misses by less than a place, which a sentence says; what the other value's step adds is said nowhere.
+    assert (path(70.3).change(0, 0), path(70.3).level(0, at(70.3))) == (("p40.2", "p69.5"), "p70.3")
+    assert (path(80.0).change(0, 0), path(80.0).level(0, at(80.0))) == (("p40", "p69"), "p80")
 
 
 def test_a_title_says_what_the_sentences_say(data: drawn.SequenceFigureData):

@@ -64,7 +64,7 @@ def _facts(scene: Scene) -> list[tuple[str, str, str]]:
     each = amounts.fixed(float(np.average([len(reply) for reply in table.tokens], weights=masses)) if tokens else 0.0)
     return [
         ("Prompts", f"{len(table.prompts):,}", "how sure every level is goes with their number"),
-        ("Replies a prompt", f"{low}" if low == high else f"{low} to {high}", "what can be chosen among"),
+        ("Replies per prompt", f"{low}" if low == high else f"{low} to {high}", "what can be chosen among"),
         ("Tokens", f"{tokens:,}" if tokens else "", f"{each} a reply" if tokens else ""),
         ("Model", name, "wrote the replies"),
     ]

@@ -184,8 +184,8 @@ def _draw_length() -> None:
     with st.container(horizontal=True, gap="small", key="tune_numbers"):
         for label, key, least in (
             ("Steps", STEPS, 1),
-            ("Prompts a step", PROMPTS, 1),
-            ("Replies a prompt", REPLIES, 2),
+            ("Prompts per step", PROMPTS, 1),
+            ("Replies per prompt", REPLIES, 2),
         ):
             st.number_input(label, least, 100_000, key.default, key=key.name, width=130)
 
