@@ -219,7 +219,7 @@ def tune(
     if check == 1:
         raise click.UsageError("--check is 1; expected at least 2 prompts, to tell how sure the levels are, or 0.")
     held = with_held_out(load_with_notes(table).select(use_case), seed)
-    lam, palette = _weights(held, pairs, targets_file, weights, nearest)
+    lam, palette = palette_weights(held, pairs, targets_file, weights, nearest)
     if not out.absolute().parent.is_dir():
         raise InputError(f"There is no folder {out.absolute().parent} to write to. Make it first or choose another.")
     request = TuningRequest(
@@ -329,7 +329,7 @@ def summary(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _weights(
+def palette_weights(
     held: RewardTable,
     pairs: tuple[str, ...],
     targets_file: Path | None,

@@ -1,0 +1,35 @@
+"""Mean inner product and hypervolume of a set of palettes, on sets whose numbers can be told by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from map_core.studies.palette_sets import preference_vectors, score_palette_set
+
+pytest.importorskip("moocore", reason="needs requirements-tune.txt")
+
+
+def test_both_numbers_by_hand():
+    preferences = np.array([[1.0, 0.0], [0.0, 1.0]])
+    found = score_palette_set(preferences, np.array([[2.0, 0.0], [0.0, 1.0]]))
+    assert found.mean_inner_product == pytest.approx((2.0 + 1.0) / 2)
+    # From -1: boxes of 3 x 1 and of 1 x 2 that share 1 x 1.
+    assert found.hypervolume == pytest.approx(3.0 + 2.0 - 1.0)
+
+
+def test_the_base_model_has_no_inner_product_and_one_box():
+    found = score_palette_set(np.full((4, 3), 1 / 3), np.zeros((4, 3)))
+    assert (found.mean_inner_product, found.hypervolume) == (0.0, 1.0)
+
+
+def test_what_is_dominated_or_below_the_reference_adds_no_volume():
+    preferences, levels = np.full((3, 2), 0.5), np.array([[1.0, 1.0], [0.5, 0.5], [-2.0, 9.0]])
+    assert score_palette_set(preferences, levels).hypervolume == pytest.approx(4.0)
+
+
+def test_a_preference_vector_does_not_depend_on_units_or_strength():
+    lam, deviations = np.array([[1.0, 0.5, 0.0]]), np.array([2.0, 4.0, 1.0])
+    vectors = preference_vectors(lam, deviations)
+    np.testing.assert_allclose(vectors, [[0.5, 0.5, 0.0]])
+    np.testing.assert_allclose(preference_vectors(3 * lam / [10, 1, 1], deviations * [10, 1, 1]), vectors)
