@@ -164,7 +164,7 @@ def scorer_columns(
                         plain,
                         name=f"by {name}: {target}",
                         value=name,
-                        threshold=of_scorer(plain.threshold) if share else plain.threshold,
+                        threshold=of_scorer(plain.threshold),
                         centre=float(levels[asked]) if share else of_scorer(float(levels[asked])),
                         scorer_of=value,
                     )

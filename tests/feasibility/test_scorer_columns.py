@@ -62,21 +62,23 @@ def test_shares_cohorts_and_mixes_hold_for_every_scorer():
     assert any(name.startswith("by positivity: kindness (mix") for name in solved.levels) or solved.kl > free.kl
 
 
-def test_a_scorer_that_agrees_changes_nothing_and_one_that_does_not_is_a_floor():
+@pytest.mark.parametrize("target", ["humor", "min(humor,+0.3sd)"])
+def test_a_scorer_that_agrees_changes_nothing_and_one_that_does_not_is_a_floor(target: str):
     table = make_table()
     twin = Table(table, MemoryOracle.of(table))
-    same = vp.solve(twin, {"humor": "+0.4sd"}).kl
+    asked = {target: "+0.1sd"}
+    same = vp.solve(twin, asked).kl
     wider = table.rewards.copy()
     wider[:, 3] = 7.0 + 0.1 * wider[:, 2]  # the same scorer on another scale
     copied = make_table()
     copied = type(copied)(**{**vars(copied), "rewards": wider})
     kept = vp.solve(
         Table(copied, MemoryOracle.of(copied)),
-        {"humor": "+0.4sd"},
+        asked,
         beside={"every_scorer": {"humor": ["positivity"]}},
     )
     assert kept.kl == pytest.approx(same, abs=1e-8)
-    assert vp.solve(twin, {"humor": "+0.4sd"}, beside={"every_scorer": {"humor": ["positivity"]}}).kl > same
+    assert vp.solve(twin, asked, beside={"every_scorer": {"humor": ["positivity"]}}).kl > same
 
 
 def test_the_generator_has_the_sum_of_both_weights():
