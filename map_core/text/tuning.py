@@ -117,7 +117,7 @@ def level_rows(
         asked: targets by value, in reward units.
         words: how levels are worded.
     """
-    header = ["Value", "Original", "Tuned", "Target", "Forecast"]
+    header = ["Value", "Base model", "Tuned", "Target", "Forecast"]
     rows = [
         [
             words.title(name),

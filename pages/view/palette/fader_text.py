@@ -32,7 +32,7 @@ def caption(live: LiveAnswer, j: int, base: float, level: float | None, most: st
     if live.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
     wording, target = live.wording, live.palette.targets[live.scene.table.values[j]]
-    parts = [f"original {wording.level(base)}"]
+    parts = [f"base model {wording.level(base)}"]
     if not wording.numbers and not target.free and not target.keep:
         parts.insert(0, wish_text(target.percentile, base))
     if level is not None:

@@ -77,7 +77,7 @@ def _draw_toggles(name: str, title: str, target: Target) -> None:
 def _readout(live: LiveAnswer, j: int, target: Target) -> tuple[str, str]:
     scene, wording = live.scene, live.wording
     if not wording.numbers:
-        now = f"original {wording.level(scene.percentile(j, 0.0))}"
+        now = f"base model {wording.level(scene.percentile(j, 0.0))}"
         if target.free:
             return "no preference", now
         return "kept as it is" if target.keep else wording.level(target.percentile), now

@@ -99,7 +99,7 @@ def _fader(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> dict[st
     span, reliable = _ends(live, asked, most)
     top = fader_text.most_text(span, reliable, wording, share)
     where = "" if len(asked.members) == 1 else f" (the lowest: {_cohort(scene, lowest)})"
-    parts = [f"original {wording.level(base, share=share)}"]
+    parts = [f"base model {wording.level(base, share=share)}"]
     if shown is not None:
         parts.append(f"{'nearest possible' if near else 'you get'} {wording.level(shown, share=share)}{where}")
     parts.append(f"at most {top}" if top else "the others conflict")
