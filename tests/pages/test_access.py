@@ -150,6 +150,8 @@ def test_a_value_is_shared_by_link_and_taken_back(opened):
     for who in (BEN, GUEST):
         theirs = opened("values", who, value="calm", value_link=link)
         assert "Defined by Ann" in said(theirs)
+        assert ">of Ann<" in said(theirs)
+        assert "your own<" not in said(theirs)
         assert "values_change" not in keys(theirs)
         assert "Calm" not in said(opened("values", who))
     # As after a click to another page, and back: the address has lost the link by then.

@@ -34,7 +34,9 @@ def draw_card_title(seen: ValuesView, name: str) -> None:
         tags = ["of this table"]
     else:
         trained = "trained" if own.value.definition.head else ""
-        tags = ["your own", f"version {own.value.version}", trained, "in use" if own.used else ""]
+        value = own.value
+        whose = "your own" if value.owner in ("", seen.database.visitor.id) else f"of {value.owner_name or 'somebody'}"
+        tags = [whose, f"version {own.value.version}", trained, "in use" if own.used else ""]
     st.html(marks.title(seen.title(name), seen.tint(name), tags))
 
 
