@@ -153,7 +153,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> 
 
 
 #: Prompts of the file that is answered: enough to be killed among them.
-COUNT = 24
+COUNT = 12
 
 
 def command(folder: Path, prompts: Path, out: Path) -> list[str]:
