@@ -53,7 +53,12 @@ def draw_choosing() -> None:
         st.html(markup.note(str(error)))
         return
     if asked.pair is None:
-        result.draw_result(scene, asked, "Set these targets" if held is None else "Take them as my wishes", _take)
+        if held is not None:
+            result.draw_result(scene, asked, "Take them as my wishes", _take)
+        else:
+            beyond = palette_state.current()[1].asks_beyond_averages
+            stays = "What you ask for beyond averages stays." if beyond else ""
+            result.draw_result(scene, asked, "Set these targets", _take, stays)
     else:
         question.draw_question(scene, asked)
 

@@ -193,6 +193,7 @@ def certified(
     over_base: bool = False,
     strict: bool = False,
     any_mix: float = 0.0,
+    level: float = 0.95,
     seed: int = 0,
 ) -> Certified:
     """Solve random palettes of one to three targets on drawn prompts, certify them on others, and look at all prompts.
@@ -202,7 +203,7 @@ def certified(
         tables: palettes.
         prompts: that each is solved on.
         new: that it is certified on.
-        over_base, strict, any_mix: as for :func:`map_core.confidence.certify.certify`.
+        over_base, strict, any_mix, level: as for :func:`map_core.confidence.certify.certify`.
         seed: of all draws.
     """
     population = population or synthetic(1500)
@@ -226,6 +227,7 @@ def certified(
             over_base=over_base,
             strict=strict,
             any_mix=any_mix,
+            level=level,
             seed=len(rows),
         )
         truth = _prompt_sample(population, everyone, oracle)[1]

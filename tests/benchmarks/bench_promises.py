@@ -51,6 +51,19 @@ def run(tables: int = 40) -> list[dict[str, Any]]:
     return rows
 
 
+def curve(tables: int = 40) -> list[dict[str, Any]]:
+    """Print and return how far a promise lies below the forecast, by confidence and number of new prompts."""
+    rows = []
+    for over_base in (True, False):
+        for level in (0.8, 0.95, 0.99):
+            for new in (20, 40, 80, 160, 320):
+                got = certified(default_table(), tables=tables, new=new, over_base=over_base, level=level)
+                kind = "gains" if over_base else "levels"
+                rows.append({"kind": kind, "level": level, "new": new, "gap": got.gap, "whole": got.whole / tables})
+                print(f"{kind:<7} {level:.0%} {new:<4} {got.gap[0]:.3f} to {got.gap[1]:.3f} sd", flush=True)
+    return rows
+
+
 def watch(palettes: int = 20, runs: int = 5) -> list[dict[str, Any]]:
     """Print and return after how many requests a watched promise is called broken, by how far the levels lie below it.
 
@@ -95,4 +108,7 @@ def _requests_until_broken(
 
 
 if __name__ == "__main__":
-    run(*map(int, sys.argv[1:]))
+    if sys.argv[1:2] == ["curve"]:
+        curve(*map(int, sys.argv[2:]))
+    else:
+        run(*map(int, sys.argv[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,24 @@ def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
     assert found.graded.way(found.graded.realised, capped=True) > 0.95
     assert 0.85 <= np.nanmean(found.graded.inside) <= 0.95
     assert found.random.improved.mean() >= 0.9
+
+
+def test_what_is_asked_beyond_averages_is_promised_too(place):
+    table = make_table(prompts=48, candidates=16, seed=5)
+    table_format.save(replace(table, held_out=np.arange(48) % 3 == 0), place / "table.parquet")
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = "humor:p60;humor>=p20@*:0.85"
+    app.run()
+    words = said(app.switch_page("delivery.py").run())
+    for _ in range(40):
+        if "Testing the palette" not in words:
+            break
+        words = said(app.run())
+    assert not app.exception
+    assert "16 new prompts" in words
+    assert "replies chosen among 16 " in words
+    for use_case in sorted(set(table.use_cases)):
+        assert f"Humor above today's weakest fifth, in {use_case}" in words.replace("&#x27;", "'")
 
 
 def test_promises_that_a_server_keeps_beside_the_table_are_shown(place):

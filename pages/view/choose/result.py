@@ -18,7 +18,9 @@ from pages.view.session.scene import Scene
 from pages.view.shell import markup
 
 
-def draw_result(scene: Scene, asked: ChoosingRound, label: str, take: Callable[[FoundPalette], None]) -> None:
+def draw_result(
+    scene: Scene, asked: ChoosingRound, label: str, take: Callable[[FoundPalette], None], stays: str = ""
+) -> None:
     """Draw what the choices say.
 
     Args:
@@ -26,6 +28,7 @@ def draw_result(scene: Scene, asked: ChoosingRound, label: str, take: Callable[[
         asked: the choices.
         label: of the button that takes the targets.
         take: what it does, with the palette that was found.
+        stays: a sentence on what it leaves as it is; "" for none.
     """
     found = state.found(scene, asked.choices)
     with st.container(key="choose_result"):
@@ -36,7 +39,7 @@ def draw_result(scene: Scene, asked: ChoosingRound, label: str, take: Callable[[
         st.html(
             markup.note(
                 "Levels are out of 100 of the model's own replies. Could be: where the level lies nine times in ten, "
-                "as far as your choices tell."
+                f"as far as your choices tell. {stays}"
             )
         )
         with st.container(horizontal=True, vertical_alignment="center", key="choose_ways"):
