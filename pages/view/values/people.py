@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import streamlit as st
 
@@ -71,6 +71,9 @@ def _draw_files(scene: Scene, palette: Palette, name: str, of_value: list[Label]
     """Draw the way to labels as files: those given on this page, and replies to be labelled elsewhere."""
     given_here = [people_labels.as_label(one) for one in people_labels.kept() if one.said is not Said.UNSURE]
     if given_here:
+        # Who judges is nobody's business: numbers tell the judges apart.
+        numbers = {judge: f"judge {k}" for k, judge in enumerate(dict.fromkeys(one.judge for one in given_here), 1)}
+        given_here = [replace(one, judge=numbers[one.judge]) for one in given_here]
         st.download_button(
             "Judgements (file)",
             "\n".join(json.dumps(asdict(label), ensure_ascii=False) for label in given_here) + "\n",
