@@ -44,6 +44,18 @@ def test_worst_mean(table: Path, capsys: pytest.CaptureFixture[str]):
     assert kept["beside"]["worst"]["harmlessness:0.2"] >= np.percentile(TABLE.rewards[:, 1], 15) - 1e-6
 
 
+def test_every_scorer_of_a_value(table: Path, capsys: pytest.CaptureFixture[str]):
+    free = solved(table, capsys)
+    kept = solved(table, capsys, "--every-scorer", "helpfulness=harmlessness,humor")
+    for scorer in ("harmlessness", "humor"):
+        name = f"by {scorer}: helpfulness"
+        j = TABLE.index(scorer)
+        assert kept["levels"][name] >= kept["targets"][name] - 1e-6
+        assert kept["targets"][name] == pytest.approx(TABLE.rewards[:, j].mean() + 0.3 * TABLE.rewards[:, j].std())
+        assert kept["columns"][name]["value"] == scorer
+    assert kept["kl"] > free["kl"]
+
+
 def test_any_mix(table: Path, capsys: pytest.CaptureFixture[str]):
     plain, kept = solved(table, capsys), solved(table, capsys, "--any-mix", "0.1")
     assert kept["beside"]["mix"]["helpfulness"] == pytest.approx(plain["targets"]["helpfulness"], abs=1e-5)
@@ -105,6 +117,7 @@ def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
     ("options", "message"),
     [
         (["--no-worse-tail", "wit"], "Unknown value 'wit'"),
+        (["--every-scorer", "humor"], "no NAME=SCORER,SCORER"),
         (["--worst-mean", "humor"], "is no NAME:SHARE=LEVEL"),
         (["--worst-mean", "humor:2=p10"], "above 0 and at most 1"),
         (["--worst-mean", "humor:few=p10"], "expected 0.05 or 5%"),

@@ -86,3 +86,23 @@ def test_labels_that_say_nothing_end_in_words(table: Path, capsys: pytest.Captur
         assert main(["people", str(table), "--json"]) == 1
         spoken = capsys.readouterr()
         assert (said in spoken.err, spoken.out) == (True, "")
+
+
+def test_solve_says_how_many_judgements_stand_behind_each_level(table: Path, capsys: pytest.CaptureFixture[str]):
+    pairs = ["--target", "humor=p75", "--target", "positivity=p55"]
+    assert main(["solve", str(table), *pairs, "--json"]) == 0
+    reach = json.loads(capsys.readouterr().out)["labels"]
+    assert (reach["humor"]["labels"], reach["positivity"]["labels"]) == (96, 0)
+    assert 0 < reach["humor"]["effective"] < 96
+    assert not reach["positivity"]["few"]
+    assert main(["people", str(table), *pairs, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["humor"]["reach"] == reach["humor"]
+    path = table.with_suffix(".labels.jsonl")
+    path.write_text("\n".join(path.read_text().splitlines()[:12]))
+    assert main(["solve", str(table), *pairs]) == 0
+    assert "Humor: few people have judged replies like these." in capsys.readouterr().out
+    path.write_text("no label")
+    assert main(["solve", str(table), *pairs]) == 0
+    said = capsys.readouterr()
+    assert "The labels beside the table cannot be used" in said.err
+    assert "Reachable" in said.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from map_core.custom_values import replies_key
 from map_core.errors import PaletteError
@@ -14,6 +15,15 @@ from pages.view.session import scorer_cards
 from pages.view.shell.account import database
 
 log = logging.getLogger("value_palette")
+#: Asked for whenever a fader rests, so what the database says is remembered for so many seconds: by the database and
+#: the table, when it was read and what it was. All visitors see the same.
+REMEMBERED_SECONDS = 1.0
+_known: dict[str, tuple[float, tuple[KeptLabel, ...]]] = {}
+
+
+def forget() -> None:
+    """Forget what was read: something was said or taken back."""
+    _known.clear()
 
 
 def kept() -> tuple[KeptLabel, ...]:
@@ -22,12 +32,19 @@ def kept() -> tuple[KeptLabel, ...]:
     if not table.replies:
         return ()
     try:
-        listed = store.list_labels(database(), replies_key(table))
+        opened, of_table = database(), replies_key(table)
+        key = f"{opened.engine.url} {of_table}"
+        if (known := _known.get(key)) is not None and time.monotonic() - known[0] < REMEMBERED_SECONDS:
+            return known[1]
+        listed = store.list_labels(opened, of_table)
     except PaletteError as error:
         log.warning("Labels given on the page are left out: %s", error)
         return ()
     counts = dict(zip(table.prompt_ids, table.candidates.tolist(), strict=True))
-    return tuple(one for one in listed if one.reply[1] < counts.get(one.reply[0], 0))
+    kept_here = tuple(one for one in listed if one.reply[1] < counts.get(one.reply[0], 0))
+    forget()  # one table at a time is looked at by most
+    _known[key] = (time.monotonic(), kept_here)
+    return kept_here
 
 
 def as_label(one: KeptLabel) -> Label:

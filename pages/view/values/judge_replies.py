@@ -219,6 +219,7 @@ def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
     except PaletteError as error:
         REFUSED.set(str(error))
         return
+    people_labels.forget()
     GIVEN.set([*GIVEN.get(), label.id])
     WAITING.set(tuple(one for one in WAITING.get() if (one.prompt_id, one.candidate) != reply))
 
@@ -234,6 +235,7 @@ def _take_back() -> None:
     except PaletteError as error:
         REFUSED.set(str(error))
         return
+    people_labels.forget()
     GIVEN.set(given)
     if last is not None:
         WAITING.set((LabelRequest(*last.reply, last.chance or 1.0), *WAITING.get()))
