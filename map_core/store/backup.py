@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from map_core.core.atomic_files import atomic_write
 from map_core.errors import InputError, StoreError
 from map_core.models.tuned import FOLDER, is_finished
-from map_core.store.database import open_database, restoring_file
+from map_core.store.database import open_database, read_address, restoring_file
 
 MANIFEST, TABLES = "backup.json", "tables"
 SQLITE_FILE, POSTGRESQL_FILE = "database.sqlite", "database.dump"
@@ -53,15 +53,15 @@ def back_up(address: str, tables: Path | None, out: Path) -> Backup:
         out: a new folder.
 
     Raises:
-        InputError: the folder is there already, or there is no such database.
+        InputError: the folder is there already or cannot be written, or there is no such database.
         StoreError: the database cannot be copied.
     """
     if out.exists():
         raise InputError(f"{out} is there already. Give the name of a new folder.")
-    url, partial = make_url(address), out.with_name(f"{out.name}.part")
+    url, partial = read_address(address), out.with_name(f"{out.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         if url.get_backend_name() == "sqlite":
             _copy_sqlite(Path(str(url.database)), partial / SQLITE_FILE)
         else:
@@ -71,14 +71,18 @@ def back_up(address: str, tables: Path | None, out: Path) -> Backup:
             for path in _kept_files(tables):
                 copy = partial / TABLES / path.relative_to(tables)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, copy)
+                with suppress(FileNotFoundError):  # it was deleted meanwhile
+                    shutil.copy2(path, copy)
         files = {str(path.relative_to(partial)): _sha256(path) for path in sorted(partial.rglob("*")) if path.is_file()}
         made = Backup(datetime.now(UTC).isoformat(timespec="seconds"), files)
         (partial / MANIFEST).write_text(json.dumps({"made": made.made, "files": files}, indent=1), encoding="utf-8")
         partial.rename(out)
-    except BaseException:
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written ({error}). Make room on the disk, or name another folder."
+        ) from error
+    finally:  # nothing is there any more where it went well
         shutil.rmtree(partial, ignore_errors=True)
-        raise
     return made
 
 
@@ -92,10 +96,11 @@ def restore(source: Path, address: str, tables: Path | None, replace: bool = Fal
         replace: what is there may be replaced; a SQLite file is kept beside, as NAME.before-restore.
 
     Raises:
-        InputError: it is no backup, a file of it is damaged, it is of another kind of database, or something is there.
+        InputError: it is no backup, a file of it is damaged, it is of another kind of database, something is there, or
+            the disk cannot be written.
         StoreError: the database cannot be written.
     """
-    made, url = _checked(source), make_url(address)
+    made, url = _checked(source), read_address(address)
     file = SQLITE_FILE if url.get_backend_name() == "sqlite" else POSTGRESQL_FILE
     if file not in made.files:
         raise InputError(f"{source} holds {', '.join(made.files)} and no {file}: it is of another kind of database.")
@@ -103,19 +108,24 @@ def restore(source: Path, address: str, tables: Path | None, replace: bool = Fal
     if not replace and tables is not None and (there := [name for name in held if (tables / name).exists()]):
         raise InputError(f"{tables} has {there[0]} already. Move it away, or say --replace.")
     database = Path(str(url.database))
-    if file == SQLITE_FILE:
-        _prepare_sqlite(source / file, database, replace)
-    else:
-        clean = ["--clean", "--if-exists"] if replace else []
-        options = ["--no-owner", "--exit-on-error", "--single-transaction", *clean, f"--dbname={url.database}"]
-        _postgresql("pg_restore", url, [*options, str(source / file)], named=False)
-    if tables is not None:
-        for name in sorted(held):  # .access first: no table is there without its owner
-            (tables / name).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(tables / name) as partial:
-                shutil.copy2(source / TABLES / name, partial)
-    if file == SQLITE_FILE:
-        _place_sqlite(database)
+    try:
+        if file == SQLITE_FILE:
+            _prepare_sqlite(source / file, database, replace)
+        else:
+            clean = ["--clean", "--if-exists"] if replace else []
+            options = ["--no-owner", "--exit-on-error", "--single-transaction", *clean, f"--dbname={url.database}"]
+            _postgresql("pg_restore", url, [*options, str(source / file)], named=False)
+        if tables is not None:
+            for name in sorted(held):  # .access first: no table is there without its owner
+                (tables / name).parent.mkdir(parents=True, exist_ok=True)
+                with atomic_write(tables / name) as partial:
+                    shutil.copy2(source / TABLES / name, partial)
+        if file == SQLITE_FILE:
+            _place_sqlite(database)
+    except OSError as error:
+        raise InputError(
+            f"The backup cannot be put in place ({error}). Make room on the disk, and restore again."
+        ) from error
     open_database(address).close()
     return made
 

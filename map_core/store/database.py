@@ -108,7 +108,7 @@ def open_database(address: str) -> Database:
     """
     from map_core.store.migrate import migrate
 
-    url = _url(address)
+    url = read_address(address)
     engine = _engine(url)
     try:
         with _in_words(url), _alone(url):
@@ -145,7 +145,12 @@ def database() -> Database:
         return _opened[address]
 
 
-def _url(address: str) -> URL:
+def read_address(address: str) -> URL:
+    """Return the address of a database.
+
+    Raises:
+        InputError: it is none, of another kind than SQLite and PostgreSQL, or names no file.
+    """
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -151,6 +152,37 @@ def test_what_was_written_ahead_is_kept_with_the_file_before(address: str, tmp_p
     restore(tmp_path / "kept", killed, None, replace=True)
     assert names(killed) == {"Kept"}
     assert names(f"{killed}.before-restore") == {"Kept", "Ahead"}
+
+
+@pytest.mark.parametrize("named", ["nonsense", "mysql://host/database", "sqlite:///:memory:"])
+def test_an_address_that_is_none_ends_in_words(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv(SETTING, named)
+    assert main(["backup", str(tmp_path / "kept")]) == 1
+    assert SETTING in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_in_words_and_leaves_nothing(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    opened = open_database(address)
+    palettes.save(opened, WARM, "Kept")
+    opened.close()
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "Mine.parquet").write_bytes(b"rewards")
+    back_up(address, tmp_path / "tables", tmp_path / "kept")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copy2", full)
+        with pytest.raises(InputError, match="cannot be written"):
+            back_up(address, tmp_path / "tables", tmp_path / "other")
+        with pytest.raises(InputError, match="cannot be put in place"):
+            restore(tmp_path / "kept", address, tmp_path / "tables", replace=True)
+    assert not list(tmp_path.glob("other*"))
+    restore(tmp_path / "kept", address, tmp_path / "tables", replace=True)
+    assert names(address) == {"Kept"}
 
 
 @pytest.mark.slow
