@@ -41,7 +41,7 @@ class SamplingSettings:
     """Sampling settings of the base model: part of p0, recorded in every table's metadata.
 
     Args:
-        temperature: softmax temperature, in (0, 10].
+        temperature: softmax temperature, from 1e-30 (below it logits overflow) to 10.
         top_k: keep the k likeliest tokens, 0 for off.
         top_p: keep the smallest set of tokens with this probability, in (0, 1]; 1 for off.
         max_new_tokens: length limit of a reply, at least 1.
@@ -57,7 +57,7 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         for name, ok, expected in (
-            ("temperature", 0.0 < self.temperature <= 10.0, "a number above 0, at most 10"),
+            ("temperature", 1e-30 <= self.temperature <= 10.0, "a number above 0 (1e-30 or more), at most 10"),
             ("top_k", self.top_k >= 0, "a whole number, 0 for off"),
             ("top_p", 0.0 < self.top_p <= 1.0, "a number above 0, at most 1 (1 for off)"),
             ("max_new_tokens", self.max_new_tokens >= 1, "a whole number from 1"),

@@ -217,6 +217,10 @@ def test_a_draw_by_hand() -> None:
     assert tokens.tolist() == [0, 2, 2]
     np.testing.assert_allclose(log_probs.numpy(), np.log([0.5, 0.3, 0.3]), rtol=1e-6)
     assert draw(logits, SamplingSettings(top_k=1), uniform)[0].tolist() == [0, 0, 0]
+    # As cold as may be, the likeliest is drawn; colder, logits would overflow, and the last word be drawn.
+    assert draw(logits, SamplingSettings(temperature=1e-30), uniform)[0].tolist() == [0, 0, 0]
+    with pytest.raises(InputError, match="temperature is 1e-40"):
+        SamplingSettings(temperature=1e-40)
 
 
 def test_a_model_without_template_reads_the_bare_prompt(folder: Path, tmp_path: Path) -> None:

@@ -376,6 +376,7 @@ def test_at_temperature_0_a_palette_is_still_a_palette(server: Running) -> None:
         ({"max_completion_tokens": 0}, "max_tokens is 0"),
         ({"temperature": -1}, "temperature is -1"),
         ({"temperature": math.nan}, "temperature is nan"),
+        ({"temperature": 1e-40}, "temperature is 1e-40"),
         ({"temperature": "hot"}, "temperature is 'hot'; expected a number"),
         ({"top_p": 2}, "top_p is 2"),
         ({"seed": -1}, "seed is -1"),
