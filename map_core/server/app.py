@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -87,6 +88,8 @@ def create_app(
         watch.note,
     )
     guarded = [Depends(access)]
+    if access.keys:  # checked by access; this describes it
+        guarded.append(Depends(HTTPBearer(auto_error=False, description="A key of this server.")))
     app.include_router(generation_router(parser, generations), dependencies=guarded, responses=REFUSALS)
     app.include_router(reward_router(parser, service, generations), dependencies=guarded, responses=REFUSALS)
     app.include_router(model_router(parser.steering), dependencies=guarded, responses=REFUSALS)
