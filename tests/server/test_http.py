@@ -82,9 +82,11 @@ def test_pages_of_listed_origins_alone_may_ask(client: TestClient, tiny: Path) -
     with asking(str(tiny), parser_of(tiny), access=Access("a key"), origins=[PAGE]) as (open_to, _):
         described = open_to.get("/openapi.json").json()
         assert [scheme["scheme"] for scheme in described["components"]["securitySchemes"].values()] == ["bearer"]
-        asks = {path for path, methods in described["paths"].items() if any("security" in m for m in methods.values())}
-        assert "/v1/chat/completions" in asks
-        assert "/health" not in asks
+        closed = {
+            path for path, methods in described["paths"].items() if any("security" in m for m in methods.values())
+        }
+        assert "/v1/chat/completions" in closed
+        assert "/health" not in closed
         allowed = open_to.options("/v1/chat/completions", headers=asks)
         assert allowed.status_code == 200
         assert allowed.headers["access-control-allow-origin"] == PAGE
