@@ -26,7 +26,7 @@ ROUTES: dict[str, tuple[str, str, str]] = {
         "Imitate good words",
         "Repeats the replies in the table word by word, each word by how much more of your palette it promises. It "
         "reads the replies once before it starts.",
-        "distillation by token-level advantages",
+        "Distillation by token-level advantages",
     ),
     "distill": (
         "Imitate good replies",
