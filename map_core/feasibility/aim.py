@@ -189,7 +189,10 @@ class Aim:
             targets[followers] = np.nan
             values = [j for j in way.values if j not in followers]
             values += [int(j) for j in np.flatnonzero(~np.isnan(targets)) if j not in values]
-            ways.setdefault(tuple(values), Repair(tuple(values), targets, way.given_up))
+            tied = Repair(tuple(values), targets, way.given_up)
+            same = ways.setdefault(tied.values, tied)
+            if np.nansum(targets) > np.nansum(same.targets):  # of two ways of the same targets the one that asks more
+                ways[tied.values] = tied
         return replace(found, ways=tuple(ways.values()))
 
     def standard_level(self, column: DerivedColumn, level: float, j: int) -> float:

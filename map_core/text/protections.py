@@ -76,7 +76,7 @@ def column_name(parts: ColumnName | DerivedColumn, name: str, threshold_written:
     """
     where = place(parts.cohort)
     if isinstance(parts, DerivedColumn) and parts.scorer_of:
-        return f"{name}, as a scorer of {parts.scorer_of.replace('_', ' ')}" + (f" {where}" if where else "")
+        return f"{name} (scorer of {parts.scorer_of.replace('_', ' ')})" + (f" {where}" if where else "")
     if parts.kind is ColumnKind.LEVEL:
         return f"{name} {where}" if where else f"{name} under another mix of prompts"
     if parts.kind is ColumnKind.CAPPED:

@@ -10,9 +10,10 @@ import map_core as vp
 from map_core.analysis.generation_weights import reply_weights
 from map_core.core.types import Verdict
 from map_core.errors import InputError
-from map_core.feasibility import assess
+from map_core.feasibility import AttainableLevels, assess
 from map_core.feasibility.aim import aim
 from map_core.feasibility.cuts import Demands, with_demands
+from map_core.feasibility.repairs import repairs
 from map_core.interface.table import Table
 from map_core.oracle import MemoryOracle
 from map_core.palettes.beside import Beside
@@ -105,7 +106,12 @@ def test_the_nearest_palette_leaves_every_scorer_room():
     again = aim(table, oracle, taken)
     assert assess(again.oracle, again.standardised(taken)).verdict is not Verdict.OUT_OF_REACH
     assert found.count(palette) == 2
-    assert with_column_names(found, list(table.values))[-1] == "helpfulness, as a scorer of humor"
+    told = repairs(AttainableLevels(found.oracle), assessment, found.locked(palette))
+    ways = found.of_targets(told).ways
+    assert [way.values for way in ways] == [(2,)]
+    assert len(told.ways) > 1
+    assert ways[0].targets[2] == pytest.approx(max(found.with_scorers(way.targets)[2] for way in told.ways))
+    assert with_column_names(found, list(table.values))[-1] == "helpfulness (scorer of humor)"
 
 
 def test_it_is_kept_in_files_and_addresses_and_said():

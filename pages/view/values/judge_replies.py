@@ -42,7 +42,7 @@ COOKIE, REMEMBERED = "value_palette_judge", 365 * 24 * 3600
 #: Replies of one prompt that are asked about, on average, and every how many replies one that others judged.
 PER_PROMPT, SHARED = 4, 4
 
-_ANSWERS = {Said.YES: ("Yes", "Y"), Said.NO: ("No", "N"), Said.UNSURE: ("Cannot tell", "0")}
+_ANSWERS = {Said.YES: ("Yes", "Y"), Said.NO: ("No", "N"), Said.UNSURE: ("Not sure", "0")}
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ def draw_people(seen: ValuesView, name: str) -> None:
                 icon=":material/thumbs_up_down:",
                 on_click=judge_replies.begin,
                 args=(name,),
-                help="One reply at a time: yes, no, or cannot tell. Those come first whose answers narrow the figure "
+                help="One reply at a time: yes, no, or not sure. Those come first whose answers narrow the figure "
                 "most.",
             )
         _draw_files(scene, palette, name, of_value)
