@@ -32,6 +32,7 @@ def positions(
     ranges: tuple[tuple[float, float], ...],
     height: float,
     drawn: np.ndarray | None = None,
+    width: float = PLOT_WIDTH,
 ) -> list[str]:
     """Return Plotly's ``textposition`` of each label, chosen one after another.
 
@@ -42,6 +43,7 @@ def positions(
         ranges: of both axes, low and high.
         height: of the plot in pixels.
         drawn: (other point, 2) points of curves, which have no labels and are not to be covered either.
+        width: of the plot in pixels, at which nothing is to be covered; none leaves the narrowest one.
 
     Returns:
         The place of each label that covers least of the earlier labels, of all points, and of what is outside.
@@ -49,7 +51,7 @@ def positions(
     (left, right), (low, high) = ranges
 
     def in_pixels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        across = (np.asarray(x, float) - left) / max(right - left, 1e-12) * PLOT_WIDTH
+        across = (np.asarray(x, float) - left) / max(right - left, 1e-12) * width
         return across, (high - np.asarray(y, float)) / max(high - low, 1e-12) * height
 
     def boxes(across: np.ndarray, down: np.ndarray) -> list[tuple[float, float, float, float]]:
@@ -68,7 +70,9 @@ def positions(
             middle_x = across[k] + aside * (half[0] + GAP / 2)
             middle_y = down[k] + below * (half[1] + GAP)
             box = (middle_x - half[0], middle_y - half[1], middle_x + half[0], middle_y + half[1])
-            outside = max(0.0, -box[0]) + max(0.0, box[2] - PLOT_WIDTH) + max(0.0, -box[1]) + max(0.0, box[3] - height)
+            narrow = across[k] * PLOT_WIDTH / width + (middle_x - across[k])
+            outside = max(0.0, half[0] - narrow) + max(0.0, narrow + half[0] - PLOT_WIDTH)
+            outside += max(0.0, -box[1]) + max(0.0, box[3] - height)
             covered = sum(_overlap(box, other) for other in others) + outside * LINE
             if best is None or covered < best[0] - 1e-9:
                 best = (covered, place, box)

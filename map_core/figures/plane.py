@@ -26,6 +26,8 @@ from map_core.text.units import Units
 
 #: Of the figure, and of what is around the plot, in pixels.
 HEIGHT, AROUND = 520, 80
+#: Of the plot on a desk.
+WIDTH = 640.0
 CONTOUR_COLOURS = ("#8CB8E0", "#5B9BD5", "#3B7FC4", "#2E6BAE", "#25578F")
 
 
@@ -167,7 +169,7 @@ def _add_target(
             y=y,
             mode="markers+text",
             text=[text],
-            textposition=label_places.positions(x, y, [text], ranges, HEIGHT - AROUND, curves)[0],
+            textposition=label_places.positions(x, y, [text], ranges, HEIGHT - AROUND, curves, WIDTH)[0],
             marker={"symbol": "diamond-open", "size": 15, "color": ACCENT, "line": {"width": 2.5}},
             hovertemplate="Your target<extra></extra>",
             name="target",

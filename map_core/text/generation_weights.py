@@ -56,14 +56,16 @@ def page_note(facts: WeightsFacts) -> str:
     if facts.source is WeightsSource.NONE:
         return "Nothing near your palette is possible, so there are no weights to steer by."
     notes = []
-    subject = f"With {facts.candidates} candidates to choose from, your palette is"
+    subject = (
+        f"The verdict above is for more candidates: with the {facts.candidates} that are drawn here your palette is"
+    )
     match facts.table_verdict, facts.verdict:
         case Verdict.OUT_OF_REACH, _:
             notes.append("Your palette is not possible, so the weights of the nearest one that works are used.")
         case _, Verdict.OUT_OF_REACH:
-            notes.append(f"{subject} not possible: the nearest one that works is used. More candidates reach further.")
+            notes.append(f"{subject} not possible, so the nearest one that works is used. More of them reach further.")
         case Verdict.REACHABLE, Verdict.ON_PAPER:
-            notes.append(f"{subject} possible, but not reliable: {_EXPECT}, or draw more candidates.")
+            notes.append(f"{subject} possible, but not reliable. Expect replies to fall short of it, or draw more.")
         case _, Verdict.ON_PAPER:
             notes.append(f"Your palette is possible, but not reliable: {_EXPECT}.")
     if facts.unscored:

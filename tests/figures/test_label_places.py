@@ -38,6 +38,11 @@ def test_a_label_stands_off_a_curve():
     curve = np.stack([x, 0.55 - 0.6 * (x - 0.5)], axis=1)
     point = np.array([0.5]), np.array([0.53])
     assert positions(*point, ["Target, met"], UNIT, 300.0, curve) == ["bottom left"]
+    # Another one close below, as the next smaller effort has it: on a wide plot there is room above to the right.
+    close = np.concatenate([curve, np.stack([x - 0.1, 0.55 - 0.6 * (x - 0.5)], axis=1)])
+    assert positions(*point, ["Target, met"], UNIT, 300.0, close, 640.0) == ["top right"]
+    edge = np.array([0.97]), np.array([0.9])
+    assert "left" in positions(*edge, ["Target, met"], UNIT, 300.0, curve, 2000.0)[0]
 
 
 def test_nothing_to_place():

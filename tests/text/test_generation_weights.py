@@ -72,13 +72,13 @@ def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
         ),
         (
             NEAREST,
-            "With 16 candidates to choose from, your palette is not possible: the nearest one that works is used. "
-            "More candidates reach further.",
+            "The verdict above is for more candidates: with the 16 that are drawn here your palette is not possible, "
+            "so the nearest one that works is used. More of them reach further.",
         ),
         (
             ON_PAPER,
-            "With 16 candidates to choose from, your palette is possible, but not reliable: expect replies to fall "
-            "short of it, or draw more candidates.",
+            "The verdict above is for more candidates: with the 16 that are drawn here your palette is possible, but "
+            "not reliable. Expect replies to fall short of it, or draw more.",
         ),
         (
             replace(ON_PAPER, table_verdict=Verdict.ON_PAPER),
