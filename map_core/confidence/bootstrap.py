@@ -124,7 +124,7 @@ def _solve(oracle: Oracle, targets: np.ndarray, solution: Solution, edge: Margin
         margins, gains = margins_of(oracle, targets, edge, multiplicity)
         bias = -float(gains.mean())
     # A constant value is no part of a solve: its target is met on every draw, or on none.
-    constants_met = not np.any(oracle.constant & (targets > 0))
+    constants_met = not np.any(oracle.constant & (targets > MARGIN_TOLERANCE))
     converged = solutions.converged & constants_met
     undecided = ~solutions.converged & ~solutions.unbounded & constants_met
     by_margin = undecided if margins is None else undecided & (margins >= -MARGIN_TOLERANCE)

@@ -18,6 +18,7 @@ import numpy as np
 from map_core.confidence.interval import Interval, t_interval
 from map_core.core.types import Form
 from map_core.errors import InputError
+from map_core.feasibility import MARGIN_TOLERANCE
 from map_core.oracle import Oracle
 from map_core.solver.batched import solve_many
 
@@ -100,7 +101,7 @@ def cross_fit_folds(
     folds, n = int(fold.max()) + 1, int(np.count_nonzero(fold >= 0))
     multiplicity = ((fold >= 0) & (fold != np.arange(folds)[:, None])).astype(float)
     solutions = solve_many(oracle, targets, start=start, multiplicity=multiplicity)
-    constants_met = not np.any(oracle.constant & (targets > 0))
+    constants_met = not np.any(oracle.constant & (targets > MARGIN_TOLERANCE))
     solved = int(solutions.converged.sum()) if constants_met else 0
     if solved < folds:
         nothing = np.zeros(len(targets), dtype=bool)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from map_core.feasibility import Margin
+from map_core.feasibility import MARGIN_TOLERANCE, Margin
 from map_core.oracle import Oracle
 from map_core.solver.batched import newton_steps
 
@@ -44,7 +44,7 @@ def margins_of(
     """
     if not np.isfinite(edge.value):
         return np.full(len(multiplicity), edge.value), np.zeros(len(multiplicity))
-    targeted = ~np.isnan(targets) & ~(oracle.constant & ~(targets > 0))
+    targeted = ~np.isnan(targets) & ~(oracle.constant & ~(targets > MARGIN_TOLERANCE))
     d = np.where(targeted, targets, 0.0)
     counted = multiplicity if oracle.prompt_weights is None else multiplicity * oracle.prompt_weights
     share = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-300)

@@ -291,7 +291,7 @@ class _Cutting:
         solution = solve(self.oracle, targets, start=start)
         self.rounds += 1
         # A constant column is no part of a solve: its target is met, or out of reach whatever the weights.
-        met = not np.any(self.oracle.constant & (targets > 0))
+        met = not np.any(self.oracle.constant & (targets > MARGIN_TOLERANCE))
         self._own = met and solution.status is Status.CONVERGED
         if not self._own:
             attainable = AttainableLevels(self.oracle)

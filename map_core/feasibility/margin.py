@@ -91,7 +91,7 @@ class AttainableLevels:
         """
         targets = checked_targets(self.oracle, targets)
         # A constant value whose target is met constrains nothing; above it, the target is out of reach by that much.
-        wanted = ~np.isnan(targets) & ~(self.oracle.constant & (targets <= 0))
+        wanted = ~np.isnan(targets) & ~(self.oracle.constant & (targets <= MARGIN_TOLERANCE))
         if not wanted.any():
             return Margin(math.inf, np.zeros(len(targets)), 0.0, 0, np.zeros(len(targets)))
         # Targets so far below the highest never bind, wherever they are; near 0 they lose no digits.

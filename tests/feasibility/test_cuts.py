@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from map_core.confidence.cross_fit import cross_fit
+from map_core.confidence.summary import confidence
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.feasibility import AttainableLevels, assess
+from map_core.feasibility import AttainableLevels, assess, margin
 from map_core.feasibility.cuts import (
     Cut,
     Demands,
@@ -28,7 +30,7 @@ from map_core.feasibility.cuts import (
 )
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import Solution, Status, solve
-from tests.palettes.test_target_columns import table_of
+from tests.palettes.test_target_columns import aimed, table_of
 from tests.tables import make_table
 
 SEEDS = st.integers(0, 10_000)
@@ -246,6 +248,23 @@ def test_a_constant_value_below_its_target_needs_no_rounds():
     assert cut.settled
     assert cut.rounds == 1
     assert assess(cut.oracle, cut.oracle.standardise(cut.levels)).verdict is Verdict.OUT_OF_REACH
+
+
+def test_a_share_that_every_reply_has_changes_nothing_however_its_mean_is_rounded():
+    table = table_of(np.random.default_rng(0).normal(size=(13, 2)), [2, 4, 3, 2, 2])
+    found = []
+    for asked in ({"kindness": "+0.3sd"}, {"kindness": "+0.3sd", "humor>=-10": 1.0}):
+        wider, oracle, targets = aimed(table, asked)
+        if len(asked) == 2:
+            assert 0 < targets[2] < 1e-12
+            alone = np.where(np.arange(3) == 2, targets, np.nan)
+            assert margin(oracle, alone).value == np.inf
+            assert cross_fit(oracle, alone).solved == 2
+            assert confidence(oracle, alone, draws=20).shares[Verdict.OUT_OF_REACH] == 0
+        cut = with_demands(wider, oracle, oracle.rewards_at(targets), Demands(mix=0.05))
+        found.append(solve(cut.oracle, cut.oracle.standardise(cut.levels)).kl)
+    assert found[0] > solve(MemoryOracle.of(table), np.array([np.nan, 0.3])).kl + 1e-3
+    assert found[1] == pytest.approx(found[0], abs=1e-9)
 
 
 def test_a_worst_mean_of_all_replies_is_the_mean():
