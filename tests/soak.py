@@ -3,9 +3,9 @@
     make soak MINUTES=30
 
 Viewers come, look at palettes, vanish and come back; clients of ``serve`` ask with seeds, and the same seed must have
-the same reply; the server's model process is killed at random moments. It prints memory of both (with its slope after
-warm-up and a 95% interval), descriptors, visits, replies, and each line of the logs that nothing explains; the same is
-written to soak.txt, and what was measured every two seconds to soak.csv.
+the same reply; the server's model process is killed at random moments. It prints memory of both (without pages of
+files; with its slope after warm-up and a 95% interval), descriptors, visits, replies, and each line of the app's log
+that nothing explains; the same is written to soak.txt, and what was measured every two seconds to soak.csv.
 Constraint: processes of their own, with a database of their own; each is ended by its id. Streamlit keeps a visit for
 two minutes after its end, so that warm-up is four minutes at least where there are so many. It ends by itself, three
 minutes after the time asked for at the latest.
@@ -146,7 +146,7 @@ def main() -> None:
             viewer.start()
         began, rows = time.monotonic(), []
         while (passed := time.monotonic() - began) < 60 * options.minutes:
-            measured = [(one.memory_info().rss / 1e6, one.num_fds()) for one in (process, other)]
+            measured = [(memory(one), one.num_fds()) for one in (process, other)]
             rows.append((passed, *measured[0], *measured[1]))
             time.sleep(INTERVAL)
         over.set()
@@ -166,6 +166,12 @@ def main() -> None:
         lines = report(np.array(rows), counts, answers, log, hung)
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(*lines, sep="\n")
+
+
+def memory(process: psutil.Process) -> float:
+    """Return the MB that are a process's own: pages of files and libraries come and go as the system likes."""
+    info = process.memory_info()
+    return float(info.rss - getattr(info, "shared", 0)) / 1e6
 
 
 def report(rows: np.ndarray, counts: list[Counts], answers: Answers, log: str, hung: int) -> list[str]:
