@@ -73,7 +73,8 @@ def keep(
     require(database.visitor, Action.CREATE, Thing(Kind.VOTE))
     if chance is not None and not 0 < chance <= 1:
         raise InputError(f"The chance of a label is {chance:g}; expected a number above 0, at most 1.")
-    (prompt, candidate), of_table = reply, key("table's key", table_key)
+    (prompt, candidate), of_table, judge = reply, key("table's key", table_key), label("name of the judge", judge)
+    label("name of the value", value)  # looked at, and kept as the table has it
     with database.writing() as session:
         before = select(LabelRow).where(
             LabelRow.table_key == of_table,
@@ -87,12 +88,12 @@ def keep(
             session.delete(row)
         row = LabelRow(
             table_key=of_table,
-            value=label("name of the value", value),
+            value=value,
             prompt=prompt,
             candidate=candidate,
             said=Said(said).value,
             chance=chance,
-            judge=label("name of the judge", judge),
+            judge=judge,
             owner=database.visitor.id,
             judged=datetime.now(UTC),
         )

@@ -48,3 +48,10 @@ def test_what_cannot_be_kept_is_said(kept: Kept):
     with pytest.raises(InputError, match="table's key"):
         labels.keep(kept.of(ANN), "", "humor", REPLY, Said.YES, "ann")
     assert labels.list_labels(kept.of(ANN), "t") == ()
+
+
+def test_a_value_is_kept_as_its_table_names_it_and_a_judge_typed_otherwise_is_the_same(kept: Kept):
+    for judge, said in (("Ann B", Said.YES), (" Ann  B", Said.NO)):
+        labels.keep(kept.of(ANN), "t", "odd  name ", REPLY, said, judge)
+    (only,) = labels.list_labels(kept.of(ANN), "t")
+    assert (only.value, only.judge, only.said) == ("odd  name ", "Ann B", Said.NO)
