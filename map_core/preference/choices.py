@@ -24,7 +24,9 @@ from map_core.solver.newton import newton_step, residuals
 
 #: Standard deviation of the prior of each weight, in nats per standard deviation of the value; and the wider one under
 #: which intervals are drawn, since choices say less of the length of the weights than of their direction.
-PRIOR, WIDE_PRIOR = 1.0, 2.0
+PRIOR, WIDE_PRIOR = 1.0, 4.0
+#: Share of clicks that intervals take to be wrong: a click then holds (1 - 2 share)^2 of its information at even odds.
+WRONG = 0.05
 #: Newton steps and shrinks of a step, at the most; the largest residual of a maximum.
 _STEPS, _SHRINKS, _TOLERANCE = 100, 40, 1e-10
 #: What an answer counts for the first reply.

@@ -16,7 +16,7 @@ import numpy as np
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility.trust import trust
 from map_core.oracle import Oracle
-from map_core.preference.choices import WIDE_PRIOR, PairChoice, PreferenceFit
+from map_core.preference.choices import WIDE_PRIOR, WRONG, PairChoice, PreferenceFit
 from map_core.preference.pairs import differences_of, fit
 from map_core.scoring.pairwise import PairAnswer
 
@@ -146,8 +146,9 @@ def _evidence(fitted: PreferenceFit, deviation: np.ndarray, j: int) -> Evidence:
 
 
 def _draws(fitted: PreferenceFit, seed: int) -> np.ndarray:
-    """Return (draw, value) weights of Laplace's approximation, those below 0 put to 0."""
-    root = np.linalg.cholesky(fitted.covariance)
+    """Return (draw, value) weights of Laplace's approximation where some clicks are wrong, those below 0 put to 0."""
+    lost = 1.0 - (1.0 - 2.0 * WRONG) ** 2
+    root = np.linalg.cholesky(np.linalg.inv(fitted.precision - lost * fitted.information))
     normal = np.random.default_rng(seed).normal(size=(_DRAWS, len(root)))
     return np.maximum(fitted.weights + normal @ root.T, 0.0)
 

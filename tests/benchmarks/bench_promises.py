@@ -7,6 +7,7 @@ certifies 200 palettes a row instead of 40.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from map_core.confidence.running_promise import RunningPromise, Standing, WatchedTargets
 from map_core.server.promises import LEAST_ROOM
 from map_core.solver.newton import solve
+from tests import ROOT
 from tests.populations import certified, default_table, hedged, synthetic
 
 
@@ -61,7 +63,38 @@ def curve(tables: int = 40) -> list[dict[str, Any]]:
                 kind = "gains" if over_base else "levels"
                 rows.append({"kind": kind, "level": level, "new": new, "gap": got.gap, "whole": got.whole / tables})
                 print(f"{kind:<7} {level:.0%} {new:<4} {got.gap[0]:.3f} to {got.gap[1]:.3f} sd", flush=True)
+    (ROOT / "assets" / "promise-prompts.svg").write_text(drawn(rows), encoding="utf-8")
     return rows
+
+
+def drawn(rows: list[dict[str, Any]]) -> str:
+    """Return the loosest value's gap by number of prompts as SVG, a line a kind and a confidence."""
+    colours = {0.8: "#009E73", 0.95: "#0072B2", 0.99: "#D55E00"}
+
+    def place(new: float, gap: float) -> tuple[float, float]:
+        return 60 + 130 * math.log2(new / 20), 300 - 400 * gap
+
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 350" font-family="sans-serif" font-size="13">',
+        '<rect width="760" height="350" fill="#fff"/>',
+        '<text x="60" y="20">Forecast less promised level, standard deviations, by number of new prompts</text>',
+    ]
+    for gap in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        y = place(20, gap)[1]
+        stroke = "#444" if gap in (0.0, 0.1) else "#ddd"
+        parts.append(f'<path d="M60 {y:.0f}H580" stroke="{stroke}"/><text x="30" y="{y + 4:.0f}">{gap:g}</text>')
+    for new in sorted({row["new"] for row in rows}):
+        parts.append(f'<text x="{place(new, 0)[0]:.0f}" y="320" text-anchor="middle">{new}</text>')
+    for level, colour in colours.items():
+        for kind, dashes in (("gains", ""), ("levels", ' stroke-dasharray="6 5"')):
+            line = [place(row["new"], row["gap"][1]) for row in rows if (row["kind"], row["level"]) == (kind, level)]
+            path = "L".join(f"{x:.1f} {y:.1f}" for x, y in line)
+            parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2.5"{dashes}/>')
+            name = f"{'what is added' if kind == 'gains' else 'the level'}, {level:.0%} sure"
+            y = 60 + 22 * (list(colours).index(level) + 3 * (kind == "gains"))
+            parts.append(f'<path d="M596 {y}h30" stroke="{colour}" stroke-width="2.5"{dashes}/>')
+            parts.append(f'<text x="632" y="{y + 4}" font-size="11">{name}</text>')
+    return "\n".join([*parts, "</svg>\n"])
 
 
 def watch(palettes: int = 20, runs: int = 5) -> list[dict[str, Any]]:
