@@ -1,6 +1,7 @@
 // The answer to a palette: built once, then only its texts and states change, so that a screen reader hears what
 // changed. All text is set as text.
 const panels = new WeakMap();
+const PATIENCE = 10000; // milliseconds for which a press that changes nothing keeps the panel from asking
 
 // A text that is there or is not: an empty one takes no room.
 const say = (node, text) => {
@@ -17,7 +18,10 @@ export default function (component) {
     panel = build(root);
     panels.set(root, panel);
   }
-  panel.press = (what) => setTriggerValue("pressed", what);
+  panel.press = (what) => {
+    panel.pressed = { at: performance.now(), last: panel.data.last };
+    setTriggerValue("pressed", what);
+  };
   clearInterval(panel.timer);
   pieces.answer = (brought) => take(panel, brought);
   // What is computed in the background is asked for again until it is there: this function is not called for an answer
@@ -27,8 +31,13 @@ export default function (component) {
 }
 
 function ask(panel, setTriggerValue, again) {
-  if (panel.root.isConnected) setTriggerValue("again", again);
-  else clearInterval(panel.timer); // another page is open
+  if (!panel.root.isConnected) clearInterval(panel.timer); // another page is open
+  else if (!isOnItsWay(panel)) setTriggerValue("again", again);
+}
+
+// Whether a press has not been answered yet: where the page is busy, a question after it would take its place.
+function isOnItsWay({ pressed, data }) {
+  return Boolean(pressed) && pressed.last === data.last && performance.now() - pressed.at < PATIENCE;
 }
 
 function take(panel, brought) {
