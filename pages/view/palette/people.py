@@ -18,7 +18,7 @@ from pages.view.shell import markup
 def draw_people(live: LiveAnswer) -> None:
     """Draw the box; nothing for a table without labels."""
     scene, given = live.scene, people_labels.given()
-    problem = scorer_cards.scorer_quality().problem
+    _, problem = scorer_cards.labels_of_file()
     if not given and not problem:
         return
     asked = promised_values(scene.table, live.assessment.targets)

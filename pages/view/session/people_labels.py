@@ -56,4 +56,4 @@ def as_label(one: KeptLabel) -> Label:
 def given() -> tuple[Label, ...]:
     """Return all labels of the open table, whatever the use case."""
     on_page = tuple(as_label(one) for one in kept() if one.said is not Said.UNSURE)
-    return (*scorer_cards.scorer_quality().given, *on_page)
+    return (*scorer_cards.labels_of_file()[0], *on_page)

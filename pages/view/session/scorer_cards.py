@@ -12,7 +12,15 @@ from map_core.calibration import labels_path
 from map_core.core import amounts, safe_csv
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.scoring.validation import MIN_AUC, Label, Separation, length_correlations, read_labels, separations
+from map_core.scoring.validation import (
+    MIN_AUC,
+    Label,
+    Separation,
+    label_rows,
+    length_correlations,
+    read_labels,
+    separations,
+)
 from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.shell import wording
@@ -40,6 +48,24 @@ class ScorerQuality:
     given: tuple[Label, ...] = ()
 
 
+def labels_of_file() -> tuple[tuple[Label, ...], str]:
+    """Return the labels beside the open table's file, and why those that are there cannot be used; "" for none."""
+    scene = scenes.load()
+    return _labels_of_file(scene.key, labels_path(scenes.table_path()), scene.table)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _labels_of_file(key: tuple[object, ...], labels: Path, _table: RewardTable) -> tuple[tuple[Label, ...], str]:
+    if not labels.is_file():
+        return (), ""
+    try:
+        read = read_labels(labels)
+        label_rows(_table, read)
+    except InputError as error:
+        return (), str(error)
+    return read, ""
+
+
 def scorer_quality() -> ScorerQuality:
     """Return the whole table that is open, whatever the use case, measured once for all viewers."""
     path = scenes.table_path()
@@ -50,13 +76,8 @@ def scorer_quality() -> ScorerQuality:
 @st.cache_resource(show_spinner="Reading the labels", max_entries=2)
 def _scorer_quality(key: tuple[object, ...], labels: Path, _table: RewardTable) -> ScorerQuality:
     lengths = length_correlations(_table)
-    if not labels.is_file():
-        return ScorerQuality({}, lengths, 0)
-    try:
-        read = read_labels(labels)
-        return ScorerQuality(separations(_table, read), lengths, len(read), given=read)
-    except InputError as error:
-        return ScorerQuality({}, lengths, 0, str(error))
+    read, problem = _labels_of_file(key, labels, _table)
+    return ScorerQuality(separations(_table, read) if read else {}, lengths, len(read), problem, read)
 
 
 def agreement_sentence(quality: ScorerQuality, name: str) -> str:
