@@ -101,17 +101,22 @@ def of_each_cohort(targets: Mapping[str, Any], table: RewardTable) -> dict[str, 
 def with_cohort_floors(targets: Mapping[str, Any], label: str | None, table: RewardTable) -> dict[str, Any]:
     """Return targets with a floor at the base level for each targeted value and cohort of a label; None adds none.
 
+    A cohort's own target of the same kind, or one for each cohort, takes precedence.
+
     Raises:
         InputError: the table has no such column of text.
     """
     if label is None:
         return dict(targets)
+    targets = of_each_cohort(targets, table)
+    parsed = {name: parse_name(name, table.values) if isinstance(name, str) else None for name in targets}
+    own = {parts.name for parts in parsed.values() if parts is not None}
     floors: dict[str, Any] = {}
-    for name in targets:
-        parts = parse_name(name, table.values)
+    for name, parts in parsed.items():
         if name in table.values or (parts is not None and parts.cohort is None):
             start = name if parts is None else parts.name
-            floors |= {f"{start}@{cohort}": "+0sd" for cohort in cohorts_of(table, label)}
+            names = (f"{start}@{cohort}" for cohort in cohorts_of(table, label))
+            floors |= {floor: "+0sd" for floor in names if floor not in own}
     return {**floors, **targets}
 
 

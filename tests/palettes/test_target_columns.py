@@ -15,7 +15,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import assess, margin
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.palettes.target_columns import cohorts_of, with_target_columns
+from map_core.palettes.target_columns import cohorts_of, with_cohort_floors, with_target_columns
 from map_core.palettes.targets import resolve
 from map_core.solver.newton import Status, solve
 from tests.linear_program import full_margin
@@ -59,6 +59,16 @@ def test_a_share_by_hand():
 def test_a_share_of_all_replies_is_kept_however_its_sum_is_rounded(counts: list[int], name: str):
     _, _, targets = aimed(table_of(np.ones(sum(counts)), counts, ("a",) * 5), {name: "+0sd"})
     assert targets[1] == pytest.approx(0.0)
+
+
+def test_what_is_asked_of_a_cohort_takes_precedence_over_the_floor_at_its_base():
+    table = table_of([0.0, 1.0, 0.0, 1.0], [2, 2], ("a", "b"))
+    each = with_cohort_floors({"humor": 0.6, "humor@*": 0.7}, "use_case", table)
+    assert each == {"humor": 0.6, "humor@a": 0.7, "humor@b": 0.7}
+    below = with_cohort_floors({"humor>=1": 0.6, "humor<1@a": 0.3}, "use_case", table)
+    assert below == {"humor>=1": 0.6, "humor<1@a": 0.3, "humor>=1@b": "+0sd"}
+    _, oracle, targets = aimed(table, below)
+    assert oracle.rewards_at(targets)[1:].tolist() == pytest.approx([0.5, 0.6, 0.7])
 
 
 def test_cohorts_by_hand():
