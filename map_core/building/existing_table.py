@@ -22,7 +22,7 @@ from map_core.data import table_columns, table_file, table_format
 from map_core.data.prompts import DEFAULT_USE_CASE, Prompt
 from map_core.data.reward_table import HIDDEN, READING, RewardTable
 from map_core.errors import InputError
-from map_core.models.files import sha256_of
+from map_core.models.cache import sha256_of
 
 
 class ExistingTable:

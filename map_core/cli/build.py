@@ -26,7 +26,7 @@ from map_core.cli.progress import EstimateReached, ProgressReporter, watch_progr
 from map_core.data import table_format
 from map_core.data.prompts import Prompt, hold_out, read_prompts
 from map_core.models.endpoint import approved_model
-from map_core.models.files import DEFAULT_MODEL
+from map_core.models.packaged import DEFAULT_MODEL
 from map_core.models.request_extra import parse_request_extra
 from map_core.scoring import Scorer, Specification, check_scorers, from_metadata, read_values_file, resolve
 

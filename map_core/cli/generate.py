@@ -245,7 +245,7 @@ def generate(
         raise click.UsageError(str(error)) from error
     from map_core.engines.factory import open_engine
     from map_core.models.endpoint import approved_model
-    from map_core.models.files import DEFAULT_MODEL
+    from map_core.models.packaged import DEFAULT_MODEL
 
     notes: tuple[str, ...] = ()
     if aim:

@@ -12,7 +12,9 @@ import click
 
 from map_core.cli.options import json_option, quiet_option
 from map_core.models import files as registry
-from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, PACKAGED, ModelFiles
+from map_core.models.cache import cache_fault
+from map_core.models.files import ModelFiles
+from map_core.models.packaged import DEFAULT_EMBEDDER, DEFAULT_MODEL, PACKAGED, download_command
 
 
 @click.group()
@@ -54,7 +56,7 @@ def _prepare(files: ModelFiles, say: registry.Progress, verify: bool) -> None:
     """Prepare OpenVINO's form of a language model too, so that its first use is not slow."""
     if files.name == DEFAULT_EMBEDDER:
         return
-    if registry.cache_fault(registry.graph_folder(files), files.sha256, verify) is None:
+    if cache_fault(registry.graph_folder(files), files.sha256, verify) is None:
         return
     from map_core.models.conversion import can_convert
 
@@ -84,7 +86,7 @@ def list_(as_json: bool) -> None:
             click.echo(json.dumps(facts))
             continue
         use = "base model" if entry.name == DEFAULT_MODEL else "embeddings"
-        where = str(files.folder) if files else f"not here; {registry.download_command(entry.name)}"
+        where = str(files.folder) if files else f"not here; {download_command(entry.name)}"
         click.echo(f"{entry.name}  ({use})\n    {entry.title}\n    {entry.licence}, {entry.megabytes} MB, {where}")
     if not as_json:
         click.echo("Any folder with config.json and *.safetensors, or a model hub's owner/model, is a model too.")

@@ -361,6 +361,6 @@ def palette_weights(
 
 
 def _table_hash(path: Path) -> str:
-    from map_core.models.files import sha256_of
+    from map_core.models.cache import sha256_of
 
     return sha256_of(path) if path.is_file() else ""

@@ -19,7 +19,8 @@ from map_core.core.file_lock import lock
 from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.models.files import locate, sha256_of
+from map_core.models.cache import sha256_of
+from map_core.models.files import locate
 from map_core.models.tuned import RECORD
 from map_core.scoring import from_metadata, resolve
 from map_core.tuning.check import TunedCheck, check_tuned, draw_replies, joined, of_prompts

@@ -9,7 +9,8 @@ from typing import Any
 from map_core.engines.base import Engine
 from map_core.errors import EngineError, InputError
 from map_core.models.endpoint import address_of
-from map_core.models.files import DEFAULT_MODEL, ModelFiles
+from map_core.models.files import ModelFiles
+from map_core.models.packaged import DEFAULT_MODEL
 
 
 def open_engine(

@@ -29,9 +29,11 @@ from map_core.engines.base import EngineInfo, LocalEngine, SampledToken
 from map_core.errors import EngineError, InputError
 from map_core.models import files as model_files
 from map_core.models import telemetry
+from map_core.models.cache import cache_fault, write_manifest
 from map_core.models.chat_template import ChatTokenizer
 from map_core.models.conversion import folder_to_gguf, obstacle, read_config
-from map_core.models.files import ModelFiles, Progress
+from map_core.models.files import ModelFiles
+from map_core.models.packaged import Progress
 
 telemetry.disable()
 
@@ -53,13 +55,13 @@ def prepare(files: ModelFiles, progress: Progress | None = None, again: bool = F
     if reason := obstacle(files.folder):
         raise InputError(f"{files.name} cannot be run by OpenVINO: {reason}. Use --engine torch.")
     home = model_files.graph_folder(files)
-    if model_files.cache_fault(home, files.sha256, verify=again) is None:
+    if cache_fault(home, files.sha256, verify=again) is None:
         return home
     from filelock import FileLock
 
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_suffix(".lock")):
-        if model_files.cache_fault(home, files.sha256, verify=again) is None:
+        if cache_fault(home, files.sha256, verify=again) is None:
             return home
         if progress:
             progress(f"{files.name}: preparing for OpenVINO")
@@ -98,7 +100,7 @@ def _make_graph(files: ModelFiles, work: Path) -> Path:
     for name in ("config.json", "generation_config.json"):
         if (files.folder / name).is_file():
             shutil.copy(files.folder / name, graph / name)
-    model_files.write_manifest(graph, {"name": files.name, "sha256": files.sha256})
+    write_manifest(graph, {"name": files.name, "sha256": files.sha256})
     return graph
 
 

@@ -78,7 +78,7 @@ def sample_aligned(
     from map_core.generation.events import Finished
     from map_core.generation.request import GenerationRequest
     from map_core.generation.sampler import generation_events
-    from map_core.models.files import DEFAULT_MODEL
+    from map_core.models.packaged import DEFAULT_MODEL
 
     if settings is None:
         settings = SamplingSettings.from_metadata(table_format.load_metadata(table_format.DEFAULT_TABLE))

@@ -174,8 +174,9 @@ def reward_functions(
         >>> diversity(prompts=["Why?"] * 2, completions=["Because it rains.", "no no no no"])
         [1.0, 0.16666666666666666]
     """
-    from map_core.models.files import DEFAULT_MODEL, recorded_model
+    from map_core.models.files import recorded_model
     from map_core.models.language_model import DTYPES
+    from map_core.models.packaged import DEFAULT_MODEL
     from map_core.scoring import READ_LIKELIHOOD, from_metadata, read_values_file, resolve
 
     metadata = {} if table is None else table.rewards.metadata

@@ -16,7 +16,8 @@ import numpy as np
 
 from map_core.core.child_process import python_command, python_environment
 from map_core.errors import EngineError
-from map_core.models.files import DEFAULT_EMBEDDER, locate
+from map_core.models.files import locate
+from map_core.models.packaged import DEFAULT_EMBEDDER
 
 #: Seconds that a call may take: loading the model, and some thousand short texts.
 TIMEOUT = 120.0

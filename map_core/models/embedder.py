@@ -16,7 +16,8 @@ from map_core.errors import EngineError, InputError
 from map_core.models import files as model_files
 from map_core.models import telemetry
 from map_core.models.conversion import read_config, read_safetensors, weight_files
-from map_core.models.files import DEFAULT_EMBEDDER, ModelFiles
+from map_core.models.files import ModelFiles
+from map_core.models.packaged import DEFAULT_EMBEDDER
 
 telemetry.disable()
 

@@ -15,7 +15,8 @@ import numpy as np
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.models import files as model_files
 from map_core.models.chat_template import ChatTokenizer, Message
-from map_core.models.files import DEFAULT_MODEL, ModelFiles
+from map_core.models.files import ModelFiles
+from map_core.models.packaged import DEFAULT_MODEL
 from map_core.models.positions import usable_positions
 from map_core.models.quiet import quiet
 

@@ -23,7 +23,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from map_core.core.atomic_files import atomic_write
 from map_core.errors import EngineError, InputError
-from map_core.models.files import cache_folder
+from map_core.models.cache import cache_folder
 
 #: Files that a tokenizer can be converted from.
 SOURCES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")

@@ -23,7 +23,7 @@ from map_core.core.assets import ASSETS
 from map_core.core.atomic_files import write_durable
 from map_core.core.types import Reply
 from map_core.data.text_files.records import json_records, read_text
-from map_core.models.files import DEFAULT_EMBEDDER
+from map_core.models.packaged import DEFAULT_EMBEDDER
 from map_core.scoring.base import Card, Cost, Scorer
 from map_core.scoring.embedding import EmbeddingScorer
 from map_core.scoring.head import Head, head_features

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from map_core.errors import PaletteError
-from map_core.models.files import DEFAULT_EMBEDDER
+from map_core.models.packaged import DEFAULT_EMBEDDER
 
 FILE = Path(__file__).with_name("embedding_covariance.npy")
 #: So many replies of each prompt were read.

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from map_core.models.files import DEFAULT_EMBEDDER
+from map_core.models.packaged import DEFAULT_EMBEDDER
 
 #: So many lists of texts are remembered: those that several values ask for in turn.
 _KEPT = 8

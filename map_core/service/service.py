@@ -29,7 +29,7 @@ from map_core.errors import InputError
 from map_core.generation.events import Finished
 from map_core.generation.given_replies import GivenReplies, ReplyRewards
 from map_core.generation.request import GenerationRequest
-from map_core.models.files import DEFAULT_MODEL
+from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring.specification import Specification
 from map_core.service.generation import Generation
 from map_core.service.messages import (

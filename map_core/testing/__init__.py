@@ -1,15 +1,15 @@
 """Laws of the three contracts (oracle, engine, scorer) as test functions, for implementations outside this repository.
 
-oracle_laws  moments, best replies, subsamples: any storage of a reward table
+oracle_laws  moments, best replies, subsamples: any storage of a reward table (on the tables of plain_tables)
 engine_laws  seeded streams of tokens: any way to draw replies
 scorer_laws  finite, order-free, picklable rewards: any value
 
 A test module of your own, with pytest (`pip install value-palette[test]`):
 
-    from map_core.testing import oracle_laws, scorer_laws
+    from map_core.testing import oracle_laws, plain_tables, scorer_laws
 
     @pytest.mark.parametrize("law", oracle_laws.LAWS)
-    @pytest.mark.parametrize("table", oracle_laws.CASES.values(), ids=oracle_laws.CASES)
+    @pytest.mark.parametrize("table", plain_tables.CASES.values(), ids=plain_tables.CASES)
     def test_my_oracle(law, table):
         law(MyOracle(table.rewards, table.offsets, table.values, table.form), table)
 

@@ -24,7 +24,7 @@ from map_core.cli.verify_tuned import drawn_replies, held_out_prompts
 from map_core.core.assets import ASSETS
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.models.files import sha256_of
+from map_core.models.cache import sha256_of
 from map_core.studies.palette_sets import preference_vectors, score_palette_set
 from map_core.tuning.check import TunedCheck, check_tuned
 from map_core.tuning.run import TuningRequest, tune

@@ -16,10 +16,12 @@ from click.testing import CliRunner
 
 from map_core.cli.models import models as command
 from map_core.errors import EngineError, InputError, MissingModelError
-from map_core.models import conversion
+from map_core.models import conversion, packaged
 from map_core.models import files as model_files
+from map_core.models.cache import cache_fault, sha256_of
 from map_core.models.chat_template import ChatTokenizer
-from map_core.models.files import PACKAGED, Packaged, get, locate, sha256_of
+from map_core.models.files import get, locate
+from map_core.models.packaged import PACKAGED, Packaged
 from tests.tiny_model import make_tiny_model
 
 NAME = "tiny-instruct"
@@ -180,7 +182,7 @@ def test_an_interruption_leaves_nothing_behind(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(conversion if where == "gguf_to_folder" else model_files, where, stop)
+        patch.setattr(conversion if where == "gguf_to_folder" else packaged, where, stop)
         with pytest.raises(KeyboardInterrupt):
             get(NAME)
     assert kept(tmp_path) == []
@@ -238,7 +240,7 @@ def test_openvino_keeps_its_form_of_a_model(shop: Path, tmp_path: Path) -> None:
     (home / "openvino_model.bin").write_bytes(b"half")
     prepare(files, lines.append)
     assert len(lines) == 2
-    assert model_files.cache_fault(home, files.sha256, verify=True) is None
+    assert cache_fault(home, files.sha256, verify=True) is None
     assert sorted(path.suffix for path in home.parent.iterdir()) == ["", ".lock"]
 
 

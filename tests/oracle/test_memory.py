@@ -12,7 +12,8 @@ import pytest
 from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, memory
-from map_core.testing.oracle_laws import CASES, LAWS, Law, PlainTable, assert_close
+from map_core.testing.oracle_laws import LAWS, Law, assert_close
+from map_core.testing.plain_tables import CASES, PlainTable
 from tests.tables import make_table
 
 

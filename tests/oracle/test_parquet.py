@@ -16,7 +16,8 @@ from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.oracle.parquet import ParquetOracle
 from map_core.solver.newton import Status, solve
-from map_core.testing.oracle_laws import CASES, LAWS, Law, PlainTable
+from map_core.testing.oracle_laws import LAWS, Law
+from map_core.testing.plain_tables import CASES, PlainTable
 from tests.tables import make_table
 
 

@@ -20,7 +20,8 @@ from map_core.oracle import MemoryOracle
 from map_core.oracle.ray_oracle import RayOracle
 from map_core.oracle.weighted import WeightedOracle
 from map_core.solver.newton import Status, solve
-from map_core.testing.oracle_laws import CASES, LAWS, WEIGHTED, Law, PlainTable
+from map_core.testing.oracle_laws import LAWS, Law
+from map_core.testing.plain_tables import CASES, WEIGHTED, PlainTable
 from tests.oracle.test_parquet import write
 
 pytestmark = pytest.mark.slow

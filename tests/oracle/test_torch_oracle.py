@@ -10,7 +10,8 @@ from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle import torch_oracle
 from map_core.oracle.torch_oracle import TorchOracle
-from map_core.testing.oracle_laws import CASES, LAWS, Law, PlainTable
+from map_core.testing.oracle_laws import LAWS, Law
+from map_core.testing.plain_tables import CASES, PlainTable
 
 ORDINARY = [name for name in CASES if "any size" not in name]
 without_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -31,7 +31,8 @@ from map_core.oracle.torch_oracle import TorchOracle
 from map_core.oracle.weighted import WeightedOracle, apply_prompt_weights
 from map_core.solver.batched import solve_many
 from map_core.solver.newton import Status, solve
-from map_core.testing.oracle_laws import LAWS, WEIGHTED, PlainTable
+from map_core.testing.oracle_laws import LAWS
+from map_core.testing.plain_tables import WEIGHTED, PlainTable
 from tests.oracle.test_parquet import write
 
 COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])

@@ -23,7 +23,8 @@ from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.generation.choice import base_pick, choose
 from map_core.generation.events import Begun, Finished, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest, Method
-from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, locate
+from map_core.models.files import locate
+from map_core.models.packaged import DEFAULT_EMBEDDER, DEFAULT_MODEL
 from map_core.scoring import DEFAULT_VALUES
 from map_core.service.generation import Generation
 from map_core.service.messages import Cancel, GenerationCancelled, GenerationMessage, LoadModel, to_json

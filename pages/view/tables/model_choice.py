@@ -14,6 +14,7 @@ from map_core.engines.probe import ProbedModel, probe_model
 from map_core.errors import PaletteError
 from map_core.models import endpoint
 from map_core.models import files as model_files
+from map_core.models.packaged import DEFAULT_EMBEDDER
 from map_core.scoring import READ_LIKELIHOOD, cards
 from pages.view.shell import account, markup, operator
 from pages.view.shell.session_keys import Key
@@ -30,7 +31,7 @@ MAX_LENGTH = 500
 
 def offered_models() -> list[str]:
     """Models that can be chosen: those of this machine, those that the operator names, and tuned ones that are seen."""
-    here = [files.name for files in model_files.installed() if files.name != model_files.DEFAULT_EMBEDDER]
+    here = [files.name for files in model_files.installed() if files.name != DEFAULT_EMBEDDER]
     return list(dict.fromkeys([*here, *(endpoint.listed_models() or ()), *account.tables().list_tuned()]))
 
 
