@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [NAME ...]``: run every benchmark, or those named; print tables, write bench.json."""
+"""``python -m tests.benchmarks [NAME ...]``: run benchmarks, those named or all but the longest; write bench.json."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 import tests.benchmarks
 
 NAMES = sorted(m.name for m in pkgutil.iter_modules(tests.benchmarks.__path__) if m.name.startswith("bench_"))
+#: Hours on two cores; run when named.
+LONGEST = {"bench_tuning"}
 
 
 def main() -> None:
     """Run the chosen benchmarks one after another."""
-    asked = sys.argv[1:] or NAMES
+    asked = sys.argv[1:] or [name for name in NAMES if name not in LONGEST]
     results = {}
     for name in asked:
         name = name if name.startswith("bench_") else f"bench_{name}"

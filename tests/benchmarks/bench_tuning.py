@@ -32,13 +32,13 @@ from map_core.tuning.settings import TuningMethod, TuningSettings
 from map_core.tuning.side_by_side import side_by_side
 
 TABLE = ASSETS / "default.parquet"
-LOWEST, HIGHEST, MOST_VALUES = 60, 70, 3
+LOWEST, HIGHEST, MOST_VALUES, MOST_DRAWS = 60, 70, 3, 1000
 
 
 def palettes(table: RewardTable, seed: int) -> Iterator[tuple[tuple[str, ...], dict[str, float], dict[str, Any]]]:
     """Yield palettes that can be had, with lambda by value and what it belongs to; the same ones for a seed."""
     rng = np.random.default_rng(seed)
-    while True:
+    for _ in range(MOST_DRAWS):
         size = int(rng.integers(1, MOST_VALUES + 1))
         names = [table.values[j] for j in sorted(rng.choice(len(table.values), size, replace=False))]
         asked = tuple(f"{name}=p{rng.integers(LOWEST, HIGHEST + 1)}" for name in names)
