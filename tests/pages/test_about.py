@@ -221,7 +221,7 @@ def test_a_word_can_be_looked_for(app):
     assert "**Frontier**" in said(app)
     assert "**Percentile**" not in said(app)
     app.text_input(key="glossary_search").set_value("zzz").run()
-    assert "No word has that." in said(app)
+    assert "No word matches." in said(app)
 
 
 def test_every_formula_is_in_parts_that_close(app, table):
