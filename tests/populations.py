@@ -14,7 +14,9 @@ from map_core.core.types import Form, Verdict
 from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import margin
-from map_core.feasibility.cuts import Demands, with_demands, worst_mix
+from map_core.feasibility.cuts import with_demands
+from map_core.feasibility.demands import Demands
+from map_core.feasibility.reply_distributions import worst_mix
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import Status, solve
 

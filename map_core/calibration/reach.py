@@ -21,7 +21,7 @@ import numpy as np
 
 from map_core.calibration.labels import labels_of_prompts
 from map_core.data.reward_table import RewardTable
-from map_core.feasibility.cuts import reply_probabilities
+from map_core.feasibility.reply_distributions import reply_probabilities
 from map_core.oracle import Oracle
 from map_core.scoring.validation import Label, label_rows
 

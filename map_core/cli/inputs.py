@@ -22,7 +22,8 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.text_files.records import json_records, known_fields, read_text
 from map_core.errors import InputError
 from map_core.feasibility.aim import read_demands
-from map_core.feasibility.cuts import Demands, with_demands
+from map_core.feasibility.cuts import with_demands
+from map_core.feasibility.demands import Demands
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.beside import FIELDS, Beside
 from map_core.palettes.column_names import parse_cohort

@@ -16,7 +16,8 @@ from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedC
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.feasibility.cuts import Demands, WorstMean, with_demands
+from map_core.feasibility.cuts import with_demands
+from map_core.feasibility.demands import Demands, WorstMean
 from map_core.feasibility.repairs import Repair, Repairs
 from map_core.oracle import Oracle
 from map_core.palettes.beside import Beside, split_scorers, split_worst_mean

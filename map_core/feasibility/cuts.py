@@ -19,59 +19,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
 
 from map_core.core.types import Form
 from map_core.data.derived_columns import ColumnKind, DerivedColumn
-from map_core.data.distribution import reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
+from map_core.feasibility.demands import Demands, WorstMean
 from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels
 from map_core.feasibility.nearest import nearest
+from map_core.feasibility.reply_distributions import quantile, reply_probabilities, tail_excess, worst_mean, worst_mix
+from map_core.feasibility.scorer_columns import scorer_columns
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.oracle.ragged import Groups
 from map_core.solver.newton import Solution, Status, solve
 
 #: Largest violation that counts as met, in standard deviations of the value, and most rounds.
 TOLERANCE, MAX_ROUNDS = 1e-6, 60
 #: Thresholds at which the search for that of a worst mean starts, and most steps from each.
 STARTS, MAX_STEPS = 8, 20
-
-
-@dataclass(frozen=True)
-class WorstMean:
-    """The mean of the worst replies of a value is at least a level (a floor under CVaR).
-
-    Args:
-        value: its name.
-        share: of the replies that are the worst, above 0 and at most 1.
-        level: in reward units.
-    """
-
-    value: str
-    share: float
-    level: float
-
-
-@dataclass(frozen=True)
-class Demands:
-    """What a palette asks for beside its targets.
-
-    Args:
-        tails: values whose tail shall be no worse than the base model's.
-        worst: floors under means of the worst replies.
-        scorers: values whose targets hold for further values of the table too, with these.
-        mix: nats; every target that is not of a cohort holds under each mix of prompts that is no further than this
-            from the table's. 0 for the table's alone.
-    """
-
-    tails: tuple[str, ...] = ()
-    worst: tuple[WorstMean, ...] = ()
-    mix: float = 0.0
-    scorers: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.tails or self.worst or self.mix or self.scorers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,52 +87,6 @@ def with_demands(table: RewardTable, oracle: Oracle, levels: np.ndarray, demands
             problem.search_threshold(number)
     settled = problem.run()
     return Cut(problem.table, problem.oracle, problem.levels, (*scorers, *problem.columns), problem.rounds, settled)
-
-
-def scorer_columns(
-    table: RewardTable, oracle: Oracle, levels: np.ndarray, scorers: Sequence[tuple[str, tuple[str, ...]]]
-) -> tuple[DerivedColumn, ...]:
-    """Return a column for each target of a value and each further scorer of it.
-
-    The scorer's level lies as many of its own standard deviations above its base level as the value's does; a share is
-    the same share, above a threshold that corresponds in this way.
-
-    Args:
-        table: the replies, with the derived columns of the targets.
-        oracle: of the table.
-        levels: (value,) targets in reward units, NaN for free values.
-        scorers: values, each with the values of the table that score it too.
-
-    Raises:
-        InputError: a value or a scorer that the table lacks, or a value as its own scorer.
-    """
-    derived = {column.name: column for column in table.derived}
-    columns = {}
-    for value, names in scorers:
-        for name in names:
-            if name == value or {name, value} & derived.keys():
-                raise InputError(
-                    f"{name!r} is given as a further scorer of {value!r}; expected another value of the table."
-                )
-            j, k = table.index(value), table.index(name)
-
-            def of_scorer(level: float, j: int = j, k: int = k) -> float:
-                return float(oracle.base[k] + (level - oracle.base[j]) / oracle.scale[j] * oracle.scale[k])
-
-            for asked in map(int, np.flatnonzero(~np.isnan(levels))):
-                target = table.values[asked]
-                plain = derived.get(target) or DerivedColumn(target, target)
-                if plain.value == value:
-                    share = plain.kind is ColumnKind.SHARE
-                    columns[f"by {name}: {target}"] = replace(
-                        plain,
-                        name=f"by {name}: {target}",
-                        value=name,
-                        threshold=of_scorer(plain.threshold),
-                        centre=float(levels[asked]) if share else of_scorer(float(levels[asked])),
-                        scorer_of=value,
-                    )
-    return tuple(columns.values())
 
 
 class _Cutting:
@@ -235,7 +153,7 @@ class _Cutting:
                 best, least = column, solution.kl
             # The quantile of what was found is the threshold at which its worst mean is measured.
             masses = reply_probabilities(self.table, self.oracle, solution.weights)
-            following = max(_quantile(rewards, masses, worst.share), worst.level)
+            following = max(quantile(rewards, masses, worst.share), worst.level)
             if following == threshold:
                 break
             threshold = following
@@ -349,122 +267,9 @@ class _Cutting:
         return cuts
 
 
-def reply_probabilities(table: RewardTable, oracle: Oracle, weights: np.ndarray) -> np.ndarray:
-    """Return the probability of each reply of a table at weights x, (reply,) with sum 1; 0 for held-out prompts.
-
-    Args:
-        table: the replies.
-        oracle: of the table, in its form.
-        weights: (value,) in nats per standard deviation.
-    """
-    logits = np.where(oracle.constant, 0.0, oracle.standardise(table.rewards)) @ weights
-    counts = table.candidates
-    if oracle.form is Form.PER_PROMPT:
-        _, within = Groups(counts, transposed=False).tilt(logits)
-        mass = np.ones(len(counts)) if table.prompt_weights is None else table.prompt_weights
-        return np.asarray(within * np.repeat(mass / mass.sum(), counts))
-    base = reply_masses(table, Form.POOLED)
-    if base is not None:
-        with np.errstate(divide="ignore"):
-            logits = logits + np.log(base)
-    tilted = np.exp(logits - logits.max())
-    return np.asarray(tilted / tilted.sum())
-
-
-def tail_excess(rewards: np.ndarray, masses: np.ndarray, base: np.ndarray) -> tuple[float, float]:
-    """Return the largest excess of the expected shortfall over the base model's, and its threshold.
-
-    max over t of  E_p (t - r)+ - E_p0 (t - r)+, which is piecewise linear in t with corners at rewards.
-
-    Args:
-        rewards: (reply,) of a value.
-        masses: (reply,) probabilities p, with sum 1.
-        base: (reply,) probabilities p0, with sum 1.
-
-    Example:
-        >>> excess, threshold = tail_excess(np.array([0.0, 1.0]), np.array([0.75, 0.25]), np.array([0.5, 0.5]))
-        >>> excess, threshold
-        (0.25, 1.0)
-    """
-    order = np.argsort(rewards, kind="stable")
-    ordered, difference = rewards[order], (masses - base)[order]
-    # Measured from the lowest reward, so that a large offset costs no digits.
-    above = ordered - ordered[0]
-    excess = above * np.cumsum(difference) - np.cumsum(difference * above)
-    largest = int(np.argmax(excess))
-    return float(max(excess[largest], 0.0)), float(ordered[largest])
-
-
-def worst_mix(levels: np.ndarray, masses: np.ndarray, rho: float) -> tuple[np.ndarray, float]:
-    """Return the mix of prompts within a distance that gives the lowest level, and that level.
-
-    min over v >= 0 with E v = 1 and E v log v <= rho of E v m: v proportional to exp(-theta m), or on the lowest alone.
-
-    Args:
-        levels: (prompt,) m.
-        masses: (prompt,) of the prompts, with sum 1; those of 0 do not count.
-        rho: nats, 0 or more.
-
-    Returns:
-        (prompt,) v, and the lowest level.
-
-    Example:
-        >>> mix, level = worst_mix(np.array([0.0, 1.0]), np.array([0.5, 0.5]), 0.130812)
-        >>> mix.round(4).tolist(), round(level, 4)
-        ([1.5, 0.5], 0.25)
-    """
-    counted = masses > 0
-    m, w = levels[counted], masses[counted]
-    spread = float(m.max() - m.min())
-    mix = np.zeros(len(levels))
-    lowest = m <= m.min() + 1e-12 * max(spread, 1e-300)
-    if spread <= 1e-12 * max(1.0, float(np.abs(m).max())) or rho <= 1e-15:
-        mix[counted] = 1.0
-    elif -math.log(float(w[lowest].sum())) <= rho:
-        mix[counted] = lowest / float(w[lowest].sum())
-    else:
-
-        def tilted(log_theta: float) -> np.ndarray:
-            v = np.exp(-math.exp(log_theta) * (m - m.min()) / spread)
-            return np.asarray(v / (w @ v))
-
-        def surplus(log_theta: float) -> float:
-            v = tilted(log_theta)
-            return float(w @ (v * np.log(np.maximum(v, 1e-300)))) - rho
-
-        high = 0.0
-        while surplus(high) < 0 and high < 60.0:
-            high += 3.0
-        mix[counted] = tilted(high if surplus(high) < 0 else brentq(surplus, -40.0, high, xtol=1e-13))
-    return mix, float(masses @ (mix * levels))
-
-
 def _floor(worst: WorstMean, threshold: float) -> float:
     """Return the floor under the mean of min(r, t) at which the worst mean reaches its level: t - a (t - c)."""
     return threshold - worst.share * (threshold - worst.level)
-
-
-def _quantile(rewards: np.ndarray, masses: np.ndarray, share: float) -> float:
-    """Return the least reward that is reached from below by at least this share of the probability."""
-    order = np.argsort(rewards, kind="stable")
-    place = int(np.searchsorted(np.cumsum(masses[order]), share * (1 - 1e-12)))
-    return float(rewards[order[min(place, len(rewards) - 1)]])
-
-
-def worst_mean(rewards: np.ndarray, masses: np.ndarray, share: float) -> float:
-    """Return the mean of the worst share of replies (CVaR), exactly: max over t of t - E (t - r)+ / share.
-
-    Args:
-        rewards: (reply,).
-        masses: (reply,) probabilities, with sum 1.
-        share: above 0 and at most 1.
-
-    Example:
-        >>> worst_mean(np.array([0.0, 1.0, 2.0]), np.full(3, 1 / 3), 2 / 3)
-        0.5
-    """
-    threshold = _quantile(rewards, masses, share)
-    return threshold - float(masses @ np.maximum(threshold - rewards, 0.0)) / share
 
 
 def _check(table: RewardTable, oracle: Oracle, demands: Demands) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import margin
-from map_core.feasibility.cuts import Demands, WorstMean, with_demands
+from map_core.feasibility.cuts import with_demands
+from map_core.feasibility.demands import Demands, WorstMean
 from map_core.generation.reply_floors import choose_above_floors
 from map_core.oracle import MemoryOracle
 from map_core.palettes.target_columns import cohorts_of, with_target_columns

@@ -25,7 +25,7 @@ from map_core.confidence.prompt_samples import PromptSample, table_samples
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import save
 from map_core.errors import InputError
-from map_core.feasibility.cuts import worst_mix
+from map_core.feasibility.reply_distributions import worst_mix
 from map_core.interface.table import Table
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.targets import percentiles

@@ -17,17 +17,9 @@ from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, assess, margin
-from map_core.feasibility.cuts import (
-    Cut,
-    Demands,
-    WorstMean,
-    measured,
-    reply_probabilities,
-    tail_excess,
-    with_demands,
-    worst_mean,
-    worst_mix,
-)
+from map_core.feasibility.cuts import Cut, measured, with_demands
+from map_core.feasibility.demands import Demands, WorstMean
+from map_core.feasibility.reply_distributions import reply_probabilities, tail_excess, worst_mean, worst_mix
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import Solution, Status, solve
 from tests.palettes.test_target_columns import aimed, table_of

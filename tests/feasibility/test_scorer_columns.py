@@ -12,7 +12,8 @@ from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, assess
 from map_core.feasibility.aim import aim
-from map_core.feasibility.cuts import Demands, with_demands
+from map_core.feasibility.cuts import with_demands
+from map_core.feasibility.demands import Demands
 from map_core.feasibility.repairs import repairs
 from map_core.interface.table import Table
 from map_core.oracle import MemoryOracle
