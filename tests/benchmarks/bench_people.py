@@ -30,7 +30,7 @@ from tests import ROOT
 
 SAMPLES, PROMPTS = 1600, 160
 #: Labelled prompts, and labelled replies of each.
-SIZES = ((40, 16), (40, 8), (80, 8), (40, 4))
+SIZES = ((40, 16), (40, 8), (80, 8), (40, 6), (40, 4))
 #: How far the other value and the prompt's leaning move people, in log-odds.
 OTHER, LEANING = 0.5, 0.7
 

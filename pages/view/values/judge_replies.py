@@ -40,7 +40,7 @@ JUDGE: Key[str] = Key("values_judge_id", "")
 #: Under which a browser keeps who judges where nobody logs in, and for how long, in seconds.
 COOKIE, REMEMBERED = "value_palette_judge", 365 * 24 * 3600
 #: Replies of one prompt that are asked about, on average, and every how many replies one that others judged.
-PER_PROMPT, SHARED = 4, 4
+PER_PROMPT, SHARED = 6, 4
 
 _ANSWERS = {Said.YES: ("Yes", "Y"), Said.NO: ("No", "N"), Said.UNSURE: ("Not sure", "0")}
 
