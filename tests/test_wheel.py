@@ -29,13 +29,13 @@ IMPORT = """
 import time
 from pathlib import Path
 from map_core import catalog
-from map_core.catalog import processes
+from map_core.catalog import jobs, processes
 
 processes.start("mine", "import", ["import", "{folder}/scored.csv", "--out", "{out}", "--progress-file", "{progress}"],
                 {}, {"scored.csv": Path("scored.csv").read_bytes()})
-while processes.status("mine").state is processes.TableJobState.RUNNING:
+while jobs.status("mine").state is jobs.TableJobState.RUNNING:
     time.sleep(0.2)
-print(processes.status("mine").state.value, processes.status("mine").error)
+print(jobs.status("mine").state.value, jobs.status("mine").error)
 print(catalog.path_of("mine").is_file())
 """
 

@@ -2,6 +2,7 @@
 
 folder      where tables are; lists and deletes them
 processes   builds, imports and tunings as child processes
+jobs        what their folders say of them
 waiting     the order in which they wait for their turn
 visitor_catalog   all of it in the name of a visitor
 """

@@ -1,116 +1,49 @@
 """Builds, imports and tunings as processes of their own: begun, watched, stopped and resumed, by any viewer.
 
 A folder a piece of work, ``.making/NAME`` beside the tables: the command, what was handed in, what the process says,
-and its progress file. All that is known is read from there, so an app that was killed knows on its next start what
-is still running and what was interrupted. Constraint: a process is ended by its id, and only when the time of its
-start shows that it is the same one. So many run side by side as ``BUILDS`` says; the others wait in turn
-(:mod:`map_core.catalog.waiting`), and start whenever the app looks, which it does by itself while some wait.
+and its progress file; :mod:`map_core.catalog.jobs` reads it. Constraint: a process is ended by its id, and only when
+the time of its start shows that it is the same one. So many run side by side as ``BUILDS`` says; the others wait in
+turn (:mod:`map_core.catalog.waiting`), and start whenever the app looks, which it does by itself while some wait.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from map_core.building import BuildEstimate
 from map_core.building.checkpoints import checkpoint_path
 from map_core.catalog import waiting
 from map_core.catalog.folder import clean_name, folder, path_of
+from map_core.catalog.jobs import (
+    TUNE,
+    TableJob,
+    TableJobState,
+    filled,
+    identity_of,
+    is_running,
+    job_folder,
+    job_folders,
+    out_of,
+    read_record,
+    status,
+)
 from map_core.core.atomic_files import atomic_write
 from map_core.core.checkpoint_folder import CheckpointFolder
-from map_core.core.child_process import ProcessIdentity, start_detached
+from map_core.core.child_process import start_detached
 from map_core.core.limits import BUILDS, BUILDS_OF_VISIT, BUILDS_WAITING
 from map_core.errors import InputError
 from map_core.models.tuned import is_finished, tuned_folder
 
 #: Seconds between two looks at whether work that waits can start.
 LOOK_SECONDS = 1.0
-#: Lines of what a process said that are shown when it ended badly.
-LOG_LINES = 12
 #: How much lower the priority of a build is than that of the app, so that pages answer and replies are written.
 NICENESS = 15
-
-
-#: The kind of work that makes a tuned model, in a folder, and no table.
-TUNE = "tune"
-
-
-class TableJobState(StrEnum):
-    """Where a piece of work is; "interrupted" when its process is gone without a word."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class TableJob:
-    """A table that is being made, or a model that is being tuned.
-
-    Args:
-        name: of the table or the model.
-        kind: "build", "import", "extend" or :data:`TUNE`.
-        about: what was asked for, plain values to show.
-        state: see :class:`TableJobState`.
-        stage: "starting", "reading", "sampling", "scoring" or "writing"; of a tuning "tuning" or "checking".
-        done, total: of this stage; both 0 while unknown.
-        unit: "prompts", "steps" or "%".
-        rate: units a minute; None while unknown.
-        seconds_left: of this stage; None while unknown.
-        notes: sentences that a person should read.
-        estimate: what a build will take, measured on its first prompts; None until then.
-        error: what went wrong, in words; "" where nothing did.
-        questions: what has to be decided before it can be done, as plain values, see
-            :class:`map_core.data.importing.questions.Question`.
-        place: in the order of those that wait, from 1; 0 where it does not wait.
-        figures: what is known by now besides, see :class:`map_core.building.progress.Progress`.
-        options: the options and arguments of its command.
-    """
-
-    name: str
-    kind: str
-    about: Mapping[str, Any]
-    state: TableJobState
-    stage: str
-    done: int
-    total: int
-    unit: str
-    rate: float | None
-    seconds_left: float | None
-    notes: tuple[str, ...]
-    estimate: BuildEstimate | None
-    error: str
-    questions: tuple[Mapping[str, Any], ...] = ()
-    place: int = 0
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    options: tuple[str, ...] = ()
-
-    @property
-    def going_on(self) -> bool:
-        """Whether it runs or waits for its turn, so that looking again is worth it."""
-        return self.state in (TableJobState.RUNNING, TableJobState.WAITING)
-
-
-def job_folder(name: str) -> Path:
-    """Return the folder of a piece of work."""
-    return folder() / ".making" / clean_name(name)
-
-
-def out_of(name: str, kind: str) -> Path:
-    """Return what a piece of work makes: a table's file, or a tuned model's folder."""
-    return tuned_folder(clean_name(name)) if kind == TUNE else path_of(name)
 
 
 def free_name(stem: str) -> str:
@@ -193,12 +126,12 @@ def _refuse_too_many(visitor: str) -> None:
     Raises:
         InputError: so it is; the message says how many.
     """
-    going_on = [home for home in _homes() if status(home.name).going_on]
+    going_on = [home for home in job_folders() if status(home.name).going_on]
     if sum(waiting.place(home) > 0 for home in going_on) >= BUILDS_WAITING.value:
         raise InputError(
             f"{BUILDS_WAITING.value} tables wait to be made already, the most that may. Try again when one is done."
         )
-    own = sum((_read(home / "request.json") or {}).get("visitor") == visitor for home in going_on)
+    own = sum((read_record(home / "request.json") or {}).get("visitor") == visitor for home in going_on)
     if visitor and own >= BUILDS_OF_VISIT.value:
         raise InputError(
             f"{own} tables that you have asked for are not made yet, the most that one visitor may have at a time. "
@@ -213,7 +146,7 @@ def resume(name: str) -> None:
         InputError: there is no such work.
     """
     home = job_folder(name)
-    if _read(home / "request.json") is None:
+    if read_record(home / "request.json") is None:
         raise InputError(f"There is no work on a table {name!r} any more. Look at the list again.")
     with waiting.order_lock(home.parent):
         if status(name).going_on:
@@ -230,7 +163,7 @@ def advance() -> None:
     if not waiting.in_order(root):
         return
     with waiting.order_lock(root):
-        running = sum(_is_running(home) for home in _homes())
+        running = sum(is_running(home) for home in job_folders())
         for home in waiting.in_order(root):
             if running >= BUILDS.value:
                 _look_again()
@@ -246,14 +179,14 @@ def advance() -> None:
 
 def _begin(home: Path) -> None:
     """Start the process of a piece of work."""
-    request = _read(home / "request.json")
+    request = read_record(home / "request.json")
     if request is None:
         return
     out = out_of(home.name, str(request["kind"]))
     if request["kind"] == TUNE:
         out.parent.mkdir(parents=True, exist_ok=True)
     places = {"{out}": str(out), "{progress}": str(home / "progress.json")}
-    arguments = [_filled(argument, places, home) for argument in request["arguments"]]
+    arguments = [filled(argument, places, home) for argument in request["arguments"]]
     identity = start_detached("map_core", arguments, home / "log.txt", NICENESS)
     try:
         with atomic_write(home / "process.json") as partial:
@@ -291,7 +224,7 @@ def answer(name: str, answers: Mapping[str, str | None]) -> None:
         InputError: there is no such work.
     """
     place = job_folder(name) / "request.json"
-    request = _read(place)
+    request = read_record(place)
     if request is None:
         raise InputError(f"There is no work on a table {name!r} any more. Look at the list again.")
     kept = [argument for argument in request["arguments"] if argument.partition("=")[0] not in answers]
@@ -309,7 +242,7 @@ def stop(name: str) -> None:
         if waiting.leave(home):
             with atomic_write(home / "progress.json") as partial:
                 partial.write_text(json.dumps({"state": TableJobState.STOPPED}), encoding="utf-8")
-        elif identity := _identity(home):
+        elif identity := identity_of(home):
             identity.terminate()
 
 
@@ -338,7 +271,7 @@ def list_jobs() -> tuple[TableJob, ...]:
     """Return all work that is going on or was not brought to an end, the latest first; start what can be started."""
     with contextlib.suppress(InputError):  # others are at it
         advance()
-    homes = sorted(_homes(), key=_asked, reverse=True)
+    homes = sorted(job_folders(), key=_asked, reverse=True)
     return tuple(status(home.name) for home in homes)
 
 
@@ -348,88 +281,3 @@ def _asked(home: Path) -> float:
         return (home / "request.json").stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _homes() -> list[Path]:
-    """Return the folders of all work."""
-    return [home for home in (folder() / ".making").glob("*") if (home / "request.json").exists()]
-
-
-def _is_running(home: Path) -> bool:
-    """Whether the process of a piece of work is there, whatever it says."""
-    identity = _identity(home)
-    return identity is not None and identity.running
-
-
-def status(name: str) -> TableJob:
-    """Return how far a piece of work is."""
-    home = job_folder(name)
-    request = _read(home / "request.json") or {}
-    progress = _read(home / "progress.json") or {}
-    place = waiting.place(home)
-    state, error = _state(progress, _is_running(home)), str(progress.get("error") or "")
-    if place:
-        state = TableJobState.WAITING
-    elif state is TableJobState.INTERRUPTED and not progress and (home / "log.txt").exists():
-        state, error = TableJobState.FAILED, _tail(home / "log.txt")
-    return TableJob(
-        name=clean_name(name),
-        kind=str(request.get("kind", "build")),
-        about=request.get("about", {}),
-        state=state,
-        stage=str(progress.get("stage", "starting")),
-        done=int(progress.get("done", 0)),
-        total=int(progress.get("total", 0)),
-        unit=str(progress.get("unit", "prompts")),
-        rate=progress.get("rate"),
-        seconds_left=progress.get("seconds_left"),
-        notes=tuple(str(note) for note in progress.get("notes", ())),
-        estimate=BuildEstimate(**progress["estimate"]) if progress.get("estimate") else None,
-        error=_without_places(error, request, name),
-        questions=tuple(progress.get("questions", ())),
-        place=place,
-        figures=progress.get("figures") or {},
-        options=tuple(map(str, request.get("arguments", ()))),
-    )
-
-
-def _without_places(text: str, request: Mapping[str, Any], name: str) -> str:
-    """Return a message with the names that a person knows in place of where files lie here."""
-    home, about = job_folder(name), request.get("about", {})
-    if request.get("kind") == "import" and "file" in about and len(request["arguments"]) > 1:
-        text = text.replace(_filled(str(request["arguments"][1]), {}, home), str(about["file"]))
-    text = text.replace(f"{home}{os.sep}", "").replace(str(home), "")
-    return text.replace(str(out_of(name, str(request.get("kind")))), clean_name(name))
-
-
-def _state(progress: Mapping[str, Any], running: bool) -> TableJobState:
-    state = progress.get("state")
-    if state in (TableJobState.DONE, TableJobState.STOPPED, TableJobState.FAILED):
-        return TableJobState(str(state))
-    return TableJobState.RUNNING if running else TableJobState.INTERRUPTED
-
-
-def _identity(home: Path) -> ProcessIdentity | None:
-    """Return the process that was started last on a piece of work; None where there was none."""
-    return ProcessIdentity.from_dict(_read(home / "process.json") or {})
-
-
-def _filled(argument: str, places: Mapping[str, str], home: Path) -> str:
-    """Return an argument with its place filled in; what merely holds braces is left as it is."""
-    if argument.startswith("{folder}/"):
-        return str(home / argument.removeprefix("{folder}/"))
-    return places.get(argument, argument)
-
-
-def _tail(path: Path) -> str:
-    """Return the last lines that a process wrote."""
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "\n".join(lines[-LOG_LINES:])
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

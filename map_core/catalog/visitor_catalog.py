@@ -23,7 +23,7 @@ from map_core.catalog import processes, waiting
 from map_core.catalog.folder import TableEntry, clean_name, folder, path_of
 from map_core.catalog.folder import delete as delete_table
 from map_core.catalog.folder import list_tables as list_all_tables
-from map_core.catalog.processes import TableJob
+from map_core.catalog.jobs import TableJob
 from map_core.core.atomic_files import atomic_write
 from map_core.errors import AccessError, InputError
 from map_core.models.tuned import FOLDER, is_finished, tuned_folder

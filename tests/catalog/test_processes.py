@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from map_core import catalog
-from map_core.catalog import processes
-from map_core.catalog.processes import TableJobState
+from map_core.catalog import jobs, processes
+from map_core.catalog.jobs import TableJobState
 from map_core.core import child_process
 from map_core.data import table_format
 from map_core.errors import InputError
@@ -57,10 +57,10 @@ def waits(tmp_path, monkeypatch) -> Path:
     return marker
 
 
-def until(name: str, *states: TableJobState, stage: str = "") -> processes.TableJob:
+def until(name: str, *states: TableJobState, stage: str = "") -> jobs.TableJob:
     """The work once it is in one of these states."""
     for _ in range(600):
-        job = processes.status(name)
+        job = jobs.status(name)
         if job.state in states and (not stage or job.stage == stage):
             return job
         time.sleep(0.05)
@@ -114,9 +114,9 @@ def test_killed_work_is_interrupted_and_goes_on(waits: Path):
     assert (job.done, job.total, job.rate) == (1, 8, 30.0)
     with pytest.raises(InputError, match="Stop that first"):
         processes.discard("Slow")
-    first = json.loads((processes.job_folder("Slow") / "process.json").read_text())["pid"]
+    first = json.loads((jobs.job_folder("Slow") / "process.json").read_text())["pid"]
     processes.resume("Slow")
-    assert json.loads((processes.job_folder("Slow") / "process.json").read_text())["pid"] == first
+    assert json.loads((jobs.job_folder("Slow") / "process.json").read_text())["pid"] == first
     os.kill(first, signal.SIGKILL)
     assert until("Slow", TableJobState.INTERRUPTED).done == 1
     processes.resume("Slow")
@@ -135,7 +135,7 @@ def test_another_process_sees_it_and_it_outlives_the_one_that_began_it(waits: Pa
     processes.start("Slow", "build", ("{out}", "{progress}"), {})
     until("Slow", TableJobState.RUNNING, stage="sampling")
     monkeypatch.setattr(child_process, "_detached", [])
-    assert processes.status("Slow").state is TableJobState.RUNNING
+    assert jobs.status("Slow").state is TableJobState.RUNNING
     waits.touch()
     until("Slow", TableJobState.DONE)
 
@@ -143,10 +143,10 @@ def test_another_process_sees_it_and_it_outlives_the_one_that_began_it(waits: Pa
 def test_another_process_with_the_same_number_is_not_taken_for_it(waits: Path):
     processes.start("Slow", "build", ("{out}", "{progress}"), {})
     until("Slow", TableJobState.RUNNING, stage="sampling")
-    process = processes.job_folder("Slow") / "process.json"
+    process = jobs.job_folder("Slow") / "process.json"
     record = json.loads(process.read_text())
     process.write_text(json.dumps({"pid": os.getpid(), "pid_started": record["pid_started"] - 1000}))
-    assert processes.status("Slow").state is TableJobState.INTERRUPTED
+    assert jobs.status("Slow").state is TableJobState.INTERRUPTED
     processes.stop("Slow")  # which would end this very test
     process.write_text(json.dumps(record))
     waits.touch()
@@ -157,13 +157,13 @@ def test_a_step_of_the_clock_interrupts_nothing(waits: Path):
     """Nor does a build that an older version started, which knew no ticks, look interrupted."""
     processes.start("Slow", "build", ("{out}", "{progress}"), {})
     until("Slow", TableJobState.RUNNING, stage="sampling")
-    record = processes.job_folder("Slow") / "process.json"
+    record = jobs.job_folder("Slow") / "process.json"
     identity = json.loads(record.read_text())
     assert identity["pid_ticks"]
     record.write_text(json.dumps(identity | {"pid_started": identity["pid_started"] - 3600.0}))
-    assert processes.status("Slow").state is TableJobState.RUNNING
+    assert jobs.status("Slow").state is TableJobState.RUNNING
     record.write_text(json.dumps({"pid": identity["pid"], "pid_started": identity["pid_started"]}))
-    assert processes.status("Slow").state is TableJobState.RUNNING
+    assert jobs.status("Slow").state is TableJobState.RUNNING
     waits.touch()
     until("Slow", TableJobState.DONE)
 
@@ -172,7 +172,7 @@ def test_a_free_name_is_no_tables_and_no_works():
     assert processes.free_name("Mine") == "Mine"
     catalog.path_of("Mine").write_bytes(b"")
     assert processes.free_name("Mine") == "Mine 2"
-    processes.job_folder("Mine 2").mkdir(parents=True)
+    jobs.job_folder("Mine 2").mkdir(parents=True)
     assert processes.free_name("Mine") == "Mine 3"
 
 
@@ -182,30 +182,30 @@ def test_two_run_and_the_others_wait_in_turn(waits: Path):
         processes.start(name, "build", ("{out}", "{progress}"), {})
     for name in names[:2]:
         until(name, TableJobState.RUNNING, stage="sampling")
-    assert [(processes.status(name).state, processes.status(name).place) for name in names[2:]] == [
+    assert [(jobs.status(name).state, jobs.status(name).place) for name in names[2:]] == [
         (TableJobState.WAITING, place) for place in (1, 2, 3)
     ]
     with pytest.raises(InputError, match="is being made already"):
         processes.start("Five", "build", (), {})
     processes.resume("Five")  # it keeps its place
-    assert processes.status("Five").place == 3
+    assert jobs.status("Five").place == 3
     processes.stop("Three")
     assert until("Three", TableJobState.STOPPED).place == 0
-    assert [processes.status(name).place for name in names[3:]] == [1, 2]
+    assert [jobs.status(name).place for name in names[3:]] == [1, 2]
     processes.resume("Three")
-    assert [processes.status(name).place for name in ("Four", "Five", "Three")] == [1, 2, 3]
+    assert [jobs.status(name).place for name in ("Four", "Five", "Three")] == [1, 2, 3]
     processes.discard("Five")
-    assert processes.status("Three").place == 2
+    assert jobs.status("Three").place == 2
     processes.stop("One")
     until("One", TableJobState.STOPPED)
     # Nobody looks at the list: the app starts what waits by itself, the first of them.
-    waiting_file = processes.job_folder("Four") / "waiting.json"
+    waiting_file = jobs.job_folder("Four") / "waiting.json"
     for _ in range(200):
         if not waiting_file.exists():
             break
         time.sleep(0.05)
     assert until("Four", TableJobState.RUNNING, stage="sampling").place == 0
-    assert processes.status("Three").place == 1
+    assert jobs.status("Three").place == 1
     waits.touch()
     for name in ("Two", "Three", "Four"):
         until(name, TableJobState.DONE)
@@ -223,7 +223,7 @@ def test_more_than_may_wait_are_refused(waits: Path, monkeypatch: pytest.MonkeyP
     processes.start("C", *command, visitor="bob")
     with pytest.raises(InputError, match="2 tables wait to be made already"):
         processes.start("D", *command, visitor="cid")
-    assert not processes.job_folder("D").exists()
+    assert not jobs.job_folder("D").exists()
     waits.touch()
     for name in ("A", "B", "C"):
         until(name, TableJobState.DONE)
@@ -237,7 +237,7 @@ def test_work_that_waited_when_the_app_was_killed_starts_when_it_is_back(waits: 
         processes.start(name, "build", ("{out}", "{progress}"), {})
     waits.touch()
     until("One", TableJobState.DONE)
-    assert processes.status("Three").state is TableJobState.WAITING
+    assert jobs.status("Three").state is TableJobState.WAITING
     for _ in range(100):
         if {job.name: job for job in processes.list_jobs()}["Three"].state is not TableJobState.WAITING:
             break
@@ -268,8 +268,8 @@ def test_of_two_who_ask_for_one_name_at_a_time_one_is_refused(waits: Path, monke
         thread.join()
     (loser,) = refused
     (winner,) = {"ann", "ben"} - {loser}
-    assert processes.status("Same").about == {"of": winner}
-    assert (processes.job_folder("Same") / "input").read_bytes() == winner.encode()
+    assert jobs.status("Same").about == {"of": winner}
+    assert (jobs.job_folder("Same") / "input").read_bytes() == winner.encode()
     waits.touch()
     until("Same", TableJobState.DONE)
 
@@ -288,7 +288,7 @@ def test_on_a_full_disk_work_waits_for_room(waits: Path, monkeypatch: pytest.Mon
 
 
 def test_a_folder_that_a_killed_app_left_holds_no_name(waits: Path):
-    processes.job_folder("Mine").mkdir(parents=True)
+    jobs.job_folder("Mine").mkdir(parents=True)
     waits.touch()
     processes.start("Mine", "build", ("{out}", "{progress}"), {})
     until("Mine", TableJobState.DONE)

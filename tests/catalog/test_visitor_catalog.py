@@ -9,7 +9,7 @@ import pytest
 
 from map_core import catalog
 from map_core.access import LOCAL, Role, Visibility, Visitor
-from map_core.catalog import VisitorCatalog, access_of, processes
+from map_core.catalog import VisitorCatalog, access_of, jobs, processes
 from map_core.core.child_process import ProcessIdentity
 from map_core.data import table_format
 from map_core.errors import AccessError, InputError
@@ -121,7 +121,7 @@ def test_what_was_there_belongs_to_everybody():
 def test_guests_start_nothing(who: Visitor, kind: str):
     with pytest.raises(AccessError, match="that takes a member"):
         VisitorCatalog(who).start("Theirs", kind, [], {})
-    assert not processes.job_folder("Theirs").exists()
+    assert not jobs.job_folder("Theirs").exists()
 
 
 def test_without_a_login_nothing_is_owned():

@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core import catalog
-from map_core.catalog import processes
-from map_core.catalog.processes import TableJobState
+from map_core.catalog import jobs, processes
+from map_core.catalog.jobs import TableJobState
 from map_core.data import table_format
 from map_core.data.importing import import_file
 from map_core.errors import InputError
@@ -121,7 +121,7 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
         form.select_slider(key="build_candidates").set_value(2).run()
         press(form, "build_go")
         until_ended(form, "My prompts")
-    assert processes.status("My prompts").state is TableJobState.DONE, processes.status("My prompts").error
+    assert jobs.status("My prompts").state is TableJobState.DONE, jobs.status("My prompts").error
     made = table_format.load(catalog.path_of("My prompts"))
     assert (made.values, len(made.rewards)) == (("diversity", "plain_language"), 4)
     written = [path.read_bytes() for path in catalog.folder().rglob("*") if path.is_file()]

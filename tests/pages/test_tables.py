@@ -13,8 +13,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core import catalog
-from map_core.catalog import processes
-from map_core.catalog.processes import TableJobState
+from map_core.catalog import jobs, processes
+from map_core.catalog.jobs import TableJobState
 from map_core.core.jobs import shared_jobs
 from map_core.data import table_format
 from map_core.models import files
@@ -49,7 +49,7 @@ def press(page: AppTest, key: str) -> AppTest:
 
 def until_ended(page: AppTest, name: str) -> AppTest:
     deadline = time.monotonic() + 60
-    while processes.status(name).state is TableJobState.RUNNING:
+    while jobs.status(name).state is TableJobState.RUNNING:
         assert time.monotonic() < deadline, f"{name} is still being made"
         time.sleep(0.05)
     return page.run()

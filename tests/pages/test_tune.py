@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from map_core import catalog
 from map_core.access import Action, Kind, Role, Visibility, Visitor
-from map_core.catalog import VisitorCatalog, processes
-from map_core.catalog.processes import TUNE, TableJobState
+from map_core.catalog import VisitorCatalog, jobs, processes
+from map_core.catalog.jobs import TUNE, TableJobState
 from map_core.cli.tune import tune as tune_options
 from map_core.core import child_process
 from map_core.data import table_format
@@ -114,9 +114,9 @@ def ends_at_once(monkeypatch):
     )
 
 
-def wait(name: str) -> processes.TableJob:
+def wait(name: str) -> jobs.TableJob:
     for _ in range(200):
-        if (job := processes.status(name)).state is TableJobState.DONE:
+        if (job := jobs.status(name)).state is TableJobState.DONE:
             return job
         time.sleep(0.05)
     raise AssertionError(f"still {job}")
@@ -133,8 +133,8 @@ def test_it_starts_with_what_it_takes_and_goes_on_when_somebody_says_so(ends_at_
     tables.answer("Mine", {ESTIMATE: None})
     assert ESTIMATE not in wait("Mine").options
     # The folder is that of the model, below the tables.
-    assert json.loads((processes.job_folder("Mine") / "request.json").read_text())["kind"] == TUNE
-    assert processes.out_of("Mine", TUNE) == tuned_folder("Mine")
+    assert json.loads((jobs.job_folder("Mine") / "request.json").read_text())["kind"] == TUNE
+    assert jobs.out_of("Mine", TUNE) == tuned_folder("Mine")
 
 
 def test_a_name_is_one_of_a_table_or_of_a_model():
@@ -175,7 +175,7 @@ def test_a_model_is_seen_and_deleted_by_whoever_made_it(ends_at_once):
         ben.delete_tuned("Hers")
     ann.delete_tuned("Hers")
     assert ann.list_tuned() == ()
-    assert not processes.job_folder("Hers").exists()
+    assert not jobs.job_folder("Hers").exists()
     with pytest.raises(AccessError, match="cannot add a build"):
         VisitorCatalog(GUEST).start("No", TUNE, (), {})
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from map_core.catalog.processes import TableJob, TableJobState
+from map_core.catalog.jobs import TableJob, TableJobState
 from map_core.errors import InputError
 from pages.view.shell import account, errors, markup
 from pages.view.shell.session_keys import Key

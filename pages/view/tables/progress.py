@@ -10,8 +10,8 @@ from pathlib import Path
 import streamlit as st
 
 from map_core.access import Action, Kind
-from map_core.catalog import processes
-from map_core.catalog.processes import TableJob, TableJobState
+from map_core.catalog import jobs
+from map_core.catalog.jobs import TableJob, TableJobState
 from map_core.core import amounts
 from map_core.text.build_estimate import estimate_sentence
 from pages.view.shell import account, markup, tabs
@@ -41,7 +41,7 @@ def draw_progress() -> None:
 def _cards() -> WorkCards:
     return WorkCards(
         "Tables that are being made",
-        lambda job: job.kind != processes.TUNE,
+        lambda job: job.kind != jobs.TUNE,
         _draw_card,
         RERUN,
         table_markup.set_message,
@@ -113,8 +113,8 @@ def _look_at(name: str) -> None:
 
 def _columns_again(name: str) -> None:
     """Move the file back to the uploads, so that its columns can be chosen anew."""
-    about = processes.status(name).about
-    file = processes.job_folder(name) / str(about.get("input", ""))
+    about = jobs.status(name).about
+    file = jobs.job_folder(name) / str(about.get("input", ""))
     if file.is_file():
         import_form.hold_upload(file, Path(str(about.get("file", file.name))).name)
         tabs.VIEW.of("tables").set("file")

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from map_core.catalog.processes import TableJob
+from map_core.catalog.jobs import TableJob
 from map_core.errors import InputError
 from pages.view.shell import account, markup
 from pages.view.shell.session_keys import Key

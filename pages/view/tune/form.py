@@ -11,7 +11,7 @@ import streamlit as st
 
 from map_core import catalog
 from map_core.access import Kind
-from map_core.catalog import processes
+from map_core.catalog import jobs, processes
 from map_core.core.types import Verdict
 from map_core.errors import InputError, PaletteError
 from map_core.models.endpoint import address_of
@@ -205,7 +205,7 @@ def _start(asked: AssessedPalette, title: str, model: str) -> None:
         wanted = command.tune_command(asked, title, path, whole, chosen_settings(), model)
         account.tables().start(
             str(NAME.get()),
-            processes.TUNE,
+            jobs.TUNE,
             wanted.arguments,
             wanted.about,
             wanted.inputs,

@@ -10,7 +10,7 @@ import streamlit as st
 
 from map_core import catalog
 from map_core.access import Action, Kind, Visibility
-from map_core.catalog.processes import TUNE, TableJob
+from map_core.catalog.jobs import TUNE, TableJob
 from map_core.errors import InputError
 from map_core.text.tuning import (
     LevelWords,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.access import Action, Kind
-from map_core.catalog.processes import TUNE, TableJob, TableJobState
+from map_core.catalog.jobs import TUNE, TableJob, TableJobState
 from map_core.core import amounts
 from map_core.text.tuning import (
     ROUTES,
