@@ -1,6 +1,7 @@
 """A palette as a document that can be taken away: what was asked, the answer, the evidence, and how to do it again.
 
-contents        everything that a report says, computed once
+contents        everything that a report says
+compute         computes it, once
 sentences       the answers of a report in sentences
 evidence        the study of delivery that may speak for a table
 sample_replies  replies of a few prompts, straight from the table
@@ -15,7 +16,8 @@ document        the self-contained HTML document
 Constraint: results in, documents out; nothing here is shown on a screen, and no model is asked.
 """
 
-from map_core.report.contents import Report, ReportOptions, ReportSource, compute_report
+from map_core.report.compute import compute_report
+from map_core.report.contents import Report, ReportOptions, ReportSource
 from map_core.report.document import html
 from map_core.report.evidence import find_study
 from map_core.report.export import as_dict, as_json, csv_files, zipped

@@ -101,7 +101,7 @@ def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[.
     """Return a function that gives the report of a palette, from memory when it was made before.
 
     It touches nothing of Streamlit, so that it may run in any thread; what it needs is read here. It takes ``wanted``
-    and ``tell`` of :func:`map_core.report.contents`.
+    and ``tell`` of :func:`map_core.report.compute.compute_report`.
     """
     return partial(
         _report,
