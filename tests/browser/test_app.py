@@ -177,6 +177,7 @@ class TestGenerating:
             box.fill(str(number))
             box.press("Tab")
             expect(keyed(page, "palette_line")).to_contain_text(f"Weights for {candidates} candidates")
+        settle(page)  # a button that is drawn anew between press and release is not clicked
         keyed(page, "generate").locator("button").click()
         self.done(page, candidates)
 
