@@ -34,7 +34,9 @@ def described(
     reaches = label_reach(table, oracle, labels, weights, levels)
     found = {}
     for name, (base, now) in levels.items():
-        content = {key: asdict(one) | {"narrower": one.narrower} for key, one in (("base", base), ("palette", now))}
+        content = {
+            key: asdict(level) | {"narrower": level.narrower} for key, level in (("base", base), ("palette", now))
+        }
         content["labels_needed"] = {"within_3": labels_needed(now, 0.03)}
         content["reach"] = asdict(reaches[name]) | {"few": reaches[name].few}
         found[name] = content

@@ -126,7 +126,7 @@ def _palettes(
             raise InputError(f"Nothing near palette {number} is possible; ask for less.")
         name = str(palette.record.get("name", f"palette-{number}"))
         name += " (nearest)" if assessment.verdict is Verdict.OUT_OF_REACH else ""
-        name = unused_name(name, {BASE, *(one.name for one in contenders)}.__contains__)
+        name = unused_name(name, {BASE, *(contender.name for contender in contenders)}.__contains__)
         contenders.append(table_contender(measured, name, solution.weights / oracle.scale))
     return [*contenders, table_contender(measured, BASE, np.zeros(len(table.values)))]
 

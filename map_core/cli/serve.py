@@ -276,7 +276,9 @@ def serve(
         tuned=tuned,
     )
     wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
-    targeted = scored_values([value for value, one in zip(opened.table.values, wanted, strict=True) if one], scorable)
+    targeted = scored_values(
+        [value for value, is_wanted in zip(opened.table.values, wanted, strict=True) if is_wanted], scorable
+    )
     warmed = [value for value in targeted if value in scorable]
     access = Access(api_key or None, loopback, keys)
     app = create_app(

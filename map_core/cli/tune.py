@@ -287,7 +287,7 @@ def _in_rounds(
         request,
         request.palette.get("targets", {}),
         rounds,
-        lambda one: run_tuning(one, progress, say),
+        lambda request: run_tuning(request, progress, say),
         answer,
         say or (lambda sentence: None),
     )

@@ -87,17 +87,17 @@ def origin(palette: FoundPalette, gave: Sequence[bool], names: Sequence[str]) ->
     of = sentences.listed([name for name, still in zip(names, gave, strict=True) if still])
     many = sum(gave) > 1
     changed = [names[j] for j in np.flatnonzero(~np.isnan(palette.targets)).tolist() if not gave[j]]
-    told = [
+    texts = [
         f"The {'targets' if many else 'target'} of {of} {'come' if many else 'comes'} from {choices} choices between "
         "two replies: which would you rather send?",
         f"{amounts.significant(palette.explained)} of the {palette.decided} choices that preferred one are in the "
         "order of these targets.",
     ]
     if palette.undecided:
-        told.append(f"In {palette.undecided} there was no difference.")
+        texts.append(f"In {palette.undecided} there was no difference.")
     if changed:
-        told.append(f"{_capital(changed)} {'was' if len(changed) == 1 else 'were'} changed since.")
-    return " ".join(told)
+        texts.append(f"{_capital(changed)} {'was' if len(changed) == 1 else 'were'} changed since.")
+    return " ".join(texts)
 
 
 def value_rows(palette: FoundPalette, units: Units) -> list[tuple[int, tuple[str, ...]]]:

@@ -159,7 +159,7 @@ def progress_sentences(level: PeopleLevel | None, prompts: int) -> tuple[str, st
         return "No figure yet.", f"It comes after replies to {more}, with both yes and no among them."
     half = 50 * (level.high - level.low)
     now = f"Now {amounts.fixed(100 * level.share)} of 100 with your palette, give or take {amounts.fixed(half)}."
-    goal = next((one for one in GOALS if one < round(half, 1)), None)
+    goal = next((half_width for half_width in GOALS if half_width < round(half, 1)), None)
     if goal is None:
         return now, "That is as close as anybody needs."
     more_labels = amounts.rounded_up(labels_needed(level, goal / 100))

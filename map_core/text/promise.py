@@ -58,10 +58,10 @@ def certificate_sentences(certificate: Certificate, wording: Wording = NUMBERS, 
     if certificate.nearest_instead:
         about.append("The palette itself is not possible; this is the nearest one.")
     if certificate.clipped:
-        one = certificate.clipped == 1
+        single = certificate.clipped == 1
         about.append(
-            f"{'One level' if one else f'{certificate.clipped} levels'} on the new prompts lay below the lowest on the "
-            f"others and {'counts' if one else 'count'} as that one."
+            f"{'One level' if single else f'{certificate.clipped} levels'} on the new prompts lay below the lowest on "
+            f"the others and {'counts' if single else 'count'} as that one."
         )
     return [" ".join(filter(None, answer)), " ".join(about)]
 

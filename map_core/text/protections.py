@@ -122,7 +122,7 @@ def beside_sentences(beside: Beside, named: Names) -> list[str]:
         said.append(f"The worst {share} of replies on {named(value)} are on average no worse than {_mean(level)}.")
     for text in beside.every_scorer:
         value, scorers = split_scorers(text)
-        said.append(f"What is asked of {named(value)} holds for {listed([named(one) for one in scorers])} too.")
+        said.append(f"What is asked of {named(value)} holds for {listed([named(scorer) for scorer in scorers])} too.")
     if label := beside.no_cohort_below_base:
         cohort = "use case" if label == USE_CASE else f"entry of {label.replace('_', ' ')}"
         said.append(f"No {cohort} below its original level.")

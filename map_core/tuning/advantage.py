@@ -138,9 +138,11 @@ class AdvantageTrainer(OfflineTrainer):
             change = self._policy.hidden(model, batch) - base
         targets = batch.targets.to(base.device)
         gained = torch.zeros(targets.shape)
-        for place, one in enumerate(trajectories(examples, rows, base)):
-            log_values = self._values.log_values(one)
-            gained[place, : len(log_values) - 1] = torch.from_numpy(advantages(log_values, one.gain, self._trace))
+        for place, trajectory in enumerate(trajectories(examples, rows, base)):
+            log_values = self._values.log_values(trajectory)
+            gained[place, : len(log_values) - 1] = torch.from_numpy(
+                advantages(log_values, trajectory.gain, self._trace)
+            )
         mask = targets != PADDING
         ratios, divergences = token_terms(
             change[mask], base[mask], self._weight, targets[mask], self._policy.stops, self._policy.temperature

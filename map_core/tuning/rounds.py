@@ -196,7 +196,7 @@ def tune_in_rounds(
             own = answer(folder, record, looked_at)
             now = round_of(check_tuned(record, looked_at, own), oracle.base, targets)
             done.append(now)
-            write_durable(out / ROUNDS, json.dumps([asdict(one) for one in done], indent=1).encode())
+            write_durable(out / ROUNDS, json.dumps([asdict(round_) for round_ in done], indent=1).encode())
             say(_sentence(number, now))
             if now.holds:
                 break
@@ -209,7 +209,7 @@ def tune_in_rounds(
 
 def _best(done: list[Round], scale: Mapping[str, float]) -> int:
     """Return the place of the round that misses least, in standard deviations; of equal ones the last."""
-    misses = [max(one.missed(name) / scale[name] for name in one.targets) for one in done]
+    misses = [max(round_.missed(name) / scale[name] for name in round_.targets) for round_ in done]
     return max(range(len(done)), key=lambda place: (-misses[place], place))
 
 
@@ -222,7 +222,7 @@ def _take(out: Path, done: list[Round], best: int) -> dict[str, Any]:
         elif not entry.name.startswith((RECORD, CARD)):
             shutil.copyfile(entry, out / entry.name)
     record, first = read_record(folder), read_record(out / "round-1")
-    record |= {"rounds": [asdict(one) for one in done], "round": best + 1, "tuned_on": record["weights"]}
+    record |= {"rounds": [asdict(round_) for round_ in done], "round": best + 1, "tuned_on": record["weights"]}
     # What is promised is still the tilt of the palette's own weights, and not of those that it took to come there.
     record |= {"weights": first["weights"], "forecast": first.get("forecast", {})}
     if best > 0:

@@ -144,16 +144,16 @@ class TokenValueFit:
     def add(self, of_prompt: list[Trajectory]) -> None:
         """Take in replies to one prompt."""
         if self._scale is None:
-            self._scale = np.concatenate([one.hidden for one in of_prompt]).std(axis=0).astype(np.float32) + 1e-3
-        features = [_features(one, self._scale, self.limit) for one in of_prompt]
+            self._scale = np.concatenate([tokens.hidden for tokens in of_prompt]).std(axis=0).astype(np.float32) + 1e-3
+        features = [_features(tokens, self._scale, self.limit) for tokens in of_prompt]
         # Between prompts nothing is to be explained: lambda . r is centred by prompt, and so is what explains it.
-        middle = np.mean([one.mean(axis=0) for one in features], axis=0)
+        middle = np.mean([tokens.mean(axis=0) for tokens in features], axis=0)
         fold = self.folds[of_prompt[0].name]
         kept = []
-        for number, (one, trajectory) in enumerate(zip(features, of_prompt, strict=True)):
-            rows = np.unique([*range(number % STRIDE, len(one), STRIDE), len(one) - 1])
-            kept.append((one[rows] - middle, np.full(len(rows), trajectory.gain, dtype=np.float32)))
-            self._ends.append((fold, one[-1] - middle, trajectory.gain))
+        for number, (tokens, trajectory) in enumerate(zip(features, of_prompt, strict=True)):
+            rows = np.unique([*range(number % STRIDE, len(tokens), STRIDE), len(tokens) - 1])
+            kept.append((tokens[rows] - middle, np.full(len(rows), trajectory.gain, dtype=np.float32)))
+            self._ends.append((fold, tokens[-1] - middle, trajectory.gain))
         x, y = np.concatenate([x for x, _ in kept]), np.concatenate([y for _, y in kept])
         if self._products is None or self._targets is None:
             count = len(set(self.folds.values()))
@@ -162,10 +162,10 @@ class TokenValueFit:
         self._products[fold] += x.T @ x
         self._targets[fold] += x.T @ y
         self._tokens += len(x)
-        for one, trajectory in zip(features, of_prompt, strict=True):
-            rows = np.unique([*range(0, len(one), 8 * STRIDE), len(one) - 1])
-            left = _left_features(one, trajectory.finished, self.limit)[rows]
-            self._left.append((fold, one[rows] - middle, left, np.full(len(rows), trajectory.gain)))
+        for tokens, trajectory in zip(features, of_prompt, strict=True):
+            rows = np.unique([*range(0, len(tokens), 8 * STRIDE), len(tokens) - 1])
+            left = _left_features(tokens, trajectory.finished, self.limit)[rows]
+            self._left.append((fold, tokens[rows] - middle, left, np.full(len(rows), trajectory.gain)))
 
     def solve(self) -> TokenValues:
         """Return the values with the penalty that explains most on prompts that were left out.

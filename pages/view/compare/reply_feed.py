@@ -176,11 +176,11 @@ class ReplyFeed:
                     break
                 keep += 1
             slot["keep"], slot["nodes"] = keep, slot["nodes"][keep:]
-        told: dict[str, Any] = {"replies": panel | {"feed": self.name}}
+        pieces: dict[str, Any] = {"replies": panel | {"feed": self.name}}
         visible = choices[0] is not None and not shown.covered
         if self.other_pieces is not None and visible and (sent is None or sent.basis != basis):
-            told |= self.other_pieces(view)
-        return told, made
+            pieces |= self.other_pieces(view)
+        return pieces, made
 
 
 _feeds: WeakSet[ReplyFeed] = WeakSet()

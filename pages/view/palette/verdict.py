@@ -109,9 +109,9 @@ def _background_data(live: LiveAnswer) -> dict[str, Any]:
     most, waiting_most = faders.MOST.get()
     waiting_ways |= repaired is not None and waiting_most
     if isinstance(repaired, Repairs) and not waiting_most:
-        told = (repaired, live.assessment, scene.names, scene.percentile, most, live.wording)
+        facts = (repaired, live.assessment, scene.names, scene.percentile, most, live.wording)
         beyond = live_answer.beyond_averages(scene, live.palette)
-        ways, why = repairs.repair_texts(*told, beyond), repairs.conflict_sentence(*told, beyond)
+        ways, why = repairs.repair_texts(*facts, beyond), repairs.conflict_sentence(*facts, beyond)
         REPAIRS.set((live.assessment.targets, repaired))
     elif waiting_ways:
         why = "Looking for what would work."

@@ -41,19 +41,19 @@ def kept() -> tuple[KeptLabel, ...]:
         log.warning("Labels given on the page are left out: %s", error)
         return ()
     counts = dict(zip(table.prompt_ids, table.candidates.tolist(), strict=True))
-    kept_here = tuple(one for one in listed if one.reply[1] < counts.get(one.reply[0], 0))
+    kept_here = tuple(label for label in listed if label.reply[1] < counts.get(label.reply[0], 0))
     forget()  # one table at a time is looked at by most
     _known[key] = (time.monotonic(), kept_here)
     return kept_here
 
 
-def as_label(one: KeptLabel) -> Label:
+def as_label(label: KeptLabel) -> Label:
     """Return a yes or no as the labels of a file are."""
-    prompt, candidate = one.reply
-    return Label(prompt, candidate, {one.value: int(one.said is Said.YES)}, one.judge, one.chance)
+    prompt, candidate = label.reply
+    return Label(prompt, candidate, {label.value: int(label.said is Said.YES)}, label.judge, label.chance)
 
 
 def given() -> tuple[Label, ...]:
     """Return all labels of the open table, whatever the use case."""
-    on_page = tuple(as_label(one) for one in kept() if one.said is not Said.UNSURE)
+    on_page = tuple(as_label(label) for label in kept() if label.said is not Said.UNSURE)
     return (*scorer_cards.labels_of_file()[0], *on_page)

@@ -210,12 +210,12 @@ def address(values: Collection[str] = ()) -> dict[str, str | list[str]]:
         values: names of those that a palette has targets for.
     """
     links = [offered.link for offered in _offered() if offered.link and offered.definition.name in values]
-    told: dict[str, str | list[str]] = {"value_link": links} if links else {}
+    facts: dict[str, str | list[str]] = {"value_link": links} if links else {}
     if not (name := chosen_table()):
-        return told
+        return facts
     held = catalog.access_of(name)
     link = TABLE_LINK.get() or (held.link if account.tables().may(Action.SHARE, name) else "")
-    return {"table": name} | ({"table_link": link} if link else {}) | told
+    return {"table": name} | ({"table_link": link} if link else {}) | facts
 
 
 def default_table_path() -> Path:

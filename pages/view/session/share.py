@@ -135,8 +135,8 @@ def app_address() -> str:
 
 def address_query(palette: Palette) -> str:
     """Return the palette, the table where another one was chosen, and links of its values, as the end of an address."""
-    told = palette.to_query() | scenes.address(palette.targets)
-    return f"?{urlencode(told, doseq=True, safe=':;=!')}"
+    query = palette.to_query() | scenes.address(palette.targets)
+    return f"?{urlencode(query, doseq=True, safe=':;=!')}"
 
 
 def _report(

@@ -147,7 +147,7 @@ class FeedReader:
                 continue
             if made is None:
                 continue
-            told, self._shown = made
+            pieces, self._shown = made
             self._number += 1
             self._sent_at = time.monotonic()
-            await self._send(told | {"frame": self._number})
+            await self._send(pieces | {"frame": self._number})

@@ -74,18 +74,18 @@ class _Held:
         """Note who uploads in a visit, "" for nobody that is known; visits that hold nothing any more are forgotten."""
         manager = _manager()
         held = {*self.arriving, *(manager.file_storage if manager else ())}
-        self.people = {one: whose for one, whose in self.people.items() if one in held}
+        self.people = {other: whose for other, whose in self.people.items() if other in held}
         if person:
             self.people[visit] = person
 
     def of_visitor(self, visit: str) -> int:
         """Return the bytes that are arriving or held for a visit, and all others of the same person."""
         manager, person = _manager(), self.people.get(visit)
-        visits = {visit, *(one for one, whose in self.people.items() if whose == person)}
+        visits = {visit, *(other for other, whose in self.people.items() if whose == person)}
         kept = [
-            file for one in visits for file in list((manager.file_storage.get(one, {}) if manager else {}).values())
+            file for other in visits for file in list((manager.file_storage.get(other, {}) if manager else {}).values())
         ]
-        return sum(self.arriving[one] for one in visits) + sum(len(file.data) for file in kept)
+        return sum(self.arriving[other] for other in visits) + sum(len(file.data) for file in kept)
 
     def of_all(self) -> int:
         """Return the same for all visits."""

@@ -27,8 +27,8 @@ def without(scope: Scope) -> Scope:
 
 def add(scope: Scope, visitor: Visitor) -> Scope:
     """Return a request with the visitor in its header."""
-    told = {"id": visitor.id, "name": visitor.name, "role": visitor.role}
-    content = base64.urlsafe_b64encode(json.dumps(told).encode())
+    claims = {"id": visitor.id, "name": visitor.name, "role": visitor.role}
+    content = base64.urlsafe_b64encode(json.dumps(claims).encode())
     return {**scope, "headers": [*scope["headers"], (NAME.encode(), content + b"." + _signature(content))]}
 
 

@@ -132,25 +132,25 @@ def _judging(value: str, judge: str) -> Judging:
     scene, palette = palette_state.current_counted()
     solution = effective_solution(palette_state.current_assessment(scene, palette))
     weights = np.zeros(len(scene.table.values)) if solution is None else solution.weights
-    kept = tuple(one for one in people_labels.kept() if one.value == value)
+    kept = tuple(label for label in people_labels.kept() if label.value == value)
     given = labels_of_prompts(scene.table, people_labels.given())
     of_value = [label for label in given if value in label.labels]
     levels, _ = people_levels(scene.table, scene.oracle, of_value, weights, only=value)
     level = levels[value][1] if value in levels else None
-    mine = tuple(one for one in kept if one.judge == judge)
+    mine = tuple(label for label in kept if label.judge == judge)
     return Judging(scene, value, weights, kept, mine, level, len({label.prompt_id for label in of_value}))
 
 
 def _next(known: Judging, judge: str) -> LabelRequest | None:
     """Return the reply that is asked about now: one that others judged now and then, else one nobody has."""
-    table, seen = known.scene.table, {one.reply for one in known.mine}
-    others = [one for one in known.kept if one.judge != judge]
-    judged = {one.reply for one in others}
-    waiting = tuple(one for one in WAITING.get() if (one.prompt_id, one.candidate) not in seen)
+    table, seen = known.scene.table, {label.reply for label in known.mine}
+    others = [label for label in known.kept if label.judge != judge]
+    judged = {label.reply for label in others}
+    waiting = tuple(label for label in WAITING.get() if (label.prompt_id, label.candidate) not in seen)
     shares = bool(waiting) and (waiting[0].prompt_id, waiting[0].candidate) in judged
     shown = dict(zip(table.prompt_ids, table.shown.tolist(), strict=True))
-    open_to_me = (one for one in others if one.reply not in seen and shown.get(one.reply[0]))
-    shared = tuple(LabelRequest(*one.reply, one.chance or 1.0) for one in islice(open_to_me, 1))
+    open_to_me = (label for label in others if label.reply not in seen and shown.get(label.reply[0]))
+    shared = tuple(LabelRequest(*label.reply, label.chance or 1.0) for label in islice(open_to_me, 1))
     if not shares and (len(seen) + 1) // SHARED > len(seen & judged):
         waiting = (*shared, *waiting)
     waiting = waiting or _draw(known, judge) or shared
@@ -162,7 +162,7 @@ def _draw(known: Judging, judge: str) -> tuple[LabelRequest, ...]:
     """Draw replies to the prompt that comes next; empty where none is left."""
     table = known.scene.table
     given = [label for label in labels_of_prompts(table, people_labels.given()) if known.value in label.labels]
-    touched = {label.prompt_id for label in given} | {one.reply[0] for one in known.kept}
+    touched = {label.prompt_id for label in given} | {label.reply[0] for label in known.kept}
     among = table.shown & np.array([prompt not in touched for prompt in table.prompt_ids])
     labels = None
     with suppress(InputError):  # none yet, or all alike
@@ -211,7 +211,7 @@ def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
     """Keep an answer."""
     REFUSED.pop()
     reply = (asked.prompt_id, asked.candidate)
-    if not any((one.prompt_id, one.candidate) == reply for one in WAITING.get()):
+    if not any((label.prompt_id, label.candidate) == reply for label in WAITING.get()):
         return  # answered twice in a hurry
     try:
         key = replies_key(scenes.file_table())
@@ -221,7 +221,7 @@ def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
         return
     people_labels.forget()
     GIVEN.set([*GIVEN.get(), label.id])
-    WAITING.set(tuple(one for one in WAITING.get() if (one.prompt_id, one.candidate) != reply))
+    WAITING.set(tuple(label for label in WAITING.get() if (label.prompt_id, label.candidate) != reply))
 
 
 def _take_back() -> None:
@@ -229,7 +229,7 @@ def _take_back() -> None:
     given = list(GIVEN.get())
     if not given:
         return
-    last = next((one for one in people_labels.kept() if one.id == given[-1]), None)
+    last = next((label for label in people_labels.kept() if label.id == given[-1]), None)
     try:
         store.withdraw(database(), given.pop())
     except PaletteError as error:

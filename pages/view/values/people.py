@@ -69,11 +69,11 @@ def _draw_labels(seen: ValuesView, name: str, scene: Scene, palette: Palette, of
 
 def _draw_files(scene: Scene, palette: Palette, name: str, of_value: list[Label]) -> None:
     """Draw the way to labels as files: those given on this page, and replies to be labelled elsewhere."""
-    given_here = [people_labels.as_label(one) for one in people_labels.kept() if one.said is not Said.UNSURE]
+    given_here = [people_labels.as_label(label) for label in people_labels.kept() if label.said is not Said.UNSURE]
     if given_here:
         # Who judges is nobody's business: numbers tell the judges apart.
-        numbers = {judge: f"judge {k}" for k, judge in enumerate(dict.fromkeys(one.judge for one in given_here), 1)}
-        given_here = [replace(one, judge=numbers[one.judge]) for one in given_here]
+        numbers = {judge: f"judge {k}" for k, judge in enumerate(dict.fromkeys(label.judge for label in given_here), 1)}
+        given_here = [replace(label, judge=numbers[label.judge]) for label in given_here]
         st.download_button(
             "Judgements (file)",
             "\n".join(json.dumps(asdict(label), ensure_ascii=False) for label in given_here) + "\n",
