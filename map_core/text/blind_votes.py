@@ -116,15 +116,20 @@ def preference_sentence(tally: Tally) -> str:
 
     Example:
         >>> preference_sentence(Tally(base=6, aligned=14, tie=1))
-        'Aligned preferred in 14 of 20 judgements that were not ties, 70% (52 to 84%). 1 was a tie.'
+        'The aligned reply was preferred in 14 of 20 judgements, 70% (52 to 84%). 1 more was a tie.'
     """
     share = preference_share(tally)
-    ties = f"{tally.tie} {'was a tie' if tally.tie == 1 else 'were ties'}."
+    are_ties = "was a tie" if tally.tie == 1 else "were ties"
     if share is None:
-        return f"Nobody has preferred either reply yet. {ties}" if tally.tie else "Nobody has judged this palette yet."
-    of = "1 judgement that was no tie" if share.decided == 1 else f"{share.decided} judgements that were not ties"
+        return (
+            f"Nobody has preferred either reply yet. {tally.tie} {are_ties}."
+            if tally.tie
+            else "Nobody has judged this palette yet."
+        )
+    of = "1 judgement" if share.decided == 1 else f"{share.decided} judgements"
     percent = f"{amounts.percent(share.share)} ({amounts.fixed(100 * share.low)} to {amounts.percent(share.high)})"
-    return f"Aligned preferred in {share.aligned} of {of}, {percent}." + (f" {ties}" if tally.tie else "")
+    more = f" {tally.tie} more {are_ties}." if tally.tie else ""
+    return f"The aligned reply was preferred in {share.aligned} of {of}, {percent}.{more}"
 
 
 def votes_csv(votes: Iterable[Vote]) -> str:

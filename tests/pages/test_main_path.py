@@ -522,7 +522,7 @@ def test_which_reply_is_better_is_asked_under_the_replies_and_kept_apart_from_bl
     compare.button(key="better_aligned").click().run()
     assert not compare.exception
     assert "You preferred the aligned model." in said(compare)
-    assert "Judged with names in sight: Aligned preferred in 1 of 1" in said(compare)
+    assert "Judged with names in sight: The aligned reply was preferred in 1 of 1" in said(compare)
     assert not [button for button in compare.button if (button.key or "").startswith("better_")]
     compare.toggle(key="judge_blind").set_value(True).run()
     asked = [button.key for button in compare.button if (button.key or "").startswith("judge_is_")]

@@ -63,7 +63,7 @@ def test_the_share_of_14_of_20_by_hand():
     assert (found.share, found.decided, found.ties) == (0.7, 20, 3)
     assert (found.low, found.high) == pytest.approx((0.676168 - 0.159972, 0.676168 + 0.159972), abs=2e-5)
     assert preference_sentence(Tally(6, 14, 3)) == (
-        "Aligned preferred in 14 of 20 judgements that were not ties, 70% (52 to 84%). 3 were ties."
+        "The aligned reply was preferred in 14 of 20 judgements, 70% (52 to 84%). 3 more were ties."
     )
 
 
@@ -74,9 +74,7 @@ def test_a_share_of_few_or_of_none():
     one = preference_share(Tally(aligned=1))
     assert one.high == 1.0
     assert 0.2 < one.low < 0.3  # 1 / (1 + z^2)
-    assert preference_sentence(Tally(aligned=1)).startswith(
-        "Aligned preferred in 1 of 1 judgement that was no tie, 100%"
-    )
+    assert preference_sentence(Tally(aligned=1)).startswith("The aligned reply was preferred in 1 of 1 judgement, 100%")
 
 
 def test_the_file_names_no_session_and_holds_no_formula():
@@ -132,7 +130,7 @@ def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
     assert not compare.exception
     page = said(compare)
     assert "You preferred the aligned model." in page
-    assert "Aligned preferred in 1 of 1 judgement that was no tie, 100%" in page
+    assert "The aligned reply was preferred in 1 of 1 judgement, 100%" in page
     assert "<dt>Effective sample size</dt>" in page
     assert not answers(compare)
     key = votes.palette_key(compare.session_state["history"].now, table_key(scene.load(scene.ALL).table))
@@ -206,6 +204,6 @@ def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept)
         side = "A" if shown[0].endswith(str(picks[place])) else "B"
         compare.button(key=f"judge_is_{side}").click().run()
     assert len(compare.dataframe) == 1
-    assert "Aligned preferred in 2 of 2 judgements that were not ties, 100%" in said(compare)
+    assert "The aligned reply was preferred in 2 of 2 judgements, 100%" in said(compare)
     compare.button(key="judge_undo").click().run()
     assert "Judgement 2 of 2" in said(compare)
