@@ -53,7 +53,7 @@ $(VENV)/.browser: | $(VENV)/.testing
 # Two processes, a file of tests to each in turn: on two cores one computes while the other waits for a server or browser.
 test: $(VENV)/.testing
 	@$(MAKE) --no-print-directory --jobs 3 $(VENV)/.compiled $(VENV)/.browser models
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not external"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not external"
 
 test-external: $(VENV)/.testing models
 	$(BIN)/python -m pytest -m external
@@ -66,7 +66,7 @@ lint: $(VENV)/.testing
 
 # What to run before each commit: no browser, no model, no other program.
 check: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m fast
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m fast
 
 format: $(VENV)/.testing
 	$(BIN)/ruff check --fix .

@@ -293,9 +293,7 @@ def test_anonymous_load_leaves_the_app_below_1500_megabytes(tmp_path: Path, monk
         visitors: list[AppClient] = []
         for _ in range(limits.SOCKETS.value):
             visitors.append(AppClient(server.address))
-            visitors[-1].run(
-                "limits"
-            )  # what a page draws is little of what is held, and this one draws in half the time
+            visitors[-1].run()
             look()
         with pytest.raises(InvalidStatus, match="403"):
             AppClient(server.address)
