@@ -112,9 +112,9 @@ def basis_sentence(measured: Agreement | None, numbers: bool = True) -> str:
     """
     if measured is None:
         return "Not judged yet: nobody knows whether it hears what its name says."
-    pairs = f"Puts {amounts.significant(measured.agreed)} of {measured.decided} judged pairs "
+    pairs = f"Puts {amounts.significant(measured.agreed)} of {amounts.counted(measured.decided, 'judged pair')} "
     pairs += "in the order in which people do"
-    few = "" if measured.enough else f" A word needs {MIN_PAIRS} of them."
+    few = "" if measured.enough else f" A verdict on it needs {MIN_PAIRS} of them."
     if measured.cross_validated:
         few += f" They are those that it was trained on, each put in order without its prompt; judge {MIN_PAIRS} new "
         few += "pairs to test it on others."
@@ -135,13 +135,13 @@ def trust_sentence(measured: Agreement | None, numbers: bool = True) -> str:
 def advice(measured: Agreement) -> str:
     """Return one sentence of advice on the value, given its agreement with people."""
     if measured.reversed:
-        return "It has it the wrong way round: change the two sides of its definition."
+        return "It has it the wrong way round: swap the two sides of its definition."
     if measured.trust_level is None:
-        return f"Judge {MIN_PAIRS - measured.decided} more pairs at the least."
+        return f"Judge at least {amounts.counted(MIN_PAIRS - measured.decided, 'more pair')}."
     if measured.trust_level is TrustLevel.RELIABLE:
-        return "Its order is that of people often enough to set targets on."
+        return "It agrees with people often enough to set targets on it."
     if measured.trust_level is TrustLevel.ROUGH:
         return "It leans the right way. Averages over many replies can be steered by it, a single reply can be wrong."
     if measured.high >= 0.75:
         return "So few judgements do not rule out a coin. Judge more pairs, or change its definition."
-    return "It says little of what its name says. Change its definition: several example replies a side often do best."
+    return "It says little of what its name says. Change its definition: several examples on each side often work best."

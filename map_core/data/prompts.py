@@ -94,7 +94,7 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
 
 
 def hold_out(prompts: Sequence[Prompt], share: float) -> tuple[Prompt, ...]:
-    """Return the prompts with this share of each use case held_texts out, chosen by a hash of their texts.
+    """Return the prompts with this share of each use case held out, chosen by a hash of their texts.
 
     Raises:
         InputError: the share is not in [0, 1).
@@ -123,9 +123,9 @@ def _entries(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             if line.strip():
                 yield number, {"prompt": line}
     elif text.lstrip()[:1] == "[":
-        yield from json_list(file, path, "one a prompt")
+        yield from json_list(file, path, "one per prompt")
     else:
-        yield from json_lines(file, path, 'one a prompt with the key "prompt"')
+        yield from json_lines(file, path, 'one per prompt with the key "prompt"')
 
 
 def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -163,8 +163,9 @@ def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
 
 def _only_turn(turns: Any, field: str, where: str) -> str:
     """Return the text of a chat of one turn of a user; a file of prompts holds no longer ones."""
-    texts = [turn.get("content") if isinstance(turn, Mapping) else turn for turn in turns] if turns else []
-    roles = [str(turn.get("role", "user")) if isinstance(turn, Mapping) else "user" for turn in turns] if turns else []
+    turns = turns if isinstance(turns, list) else []
+    texts = [turn.get("content") if isinstance(turn, Mapping) else turn for turn in turns]
+    roles = [str(turn.get("role", "user")) if isinstance(turn, Mapping) else "user" for turn in turns]
     if len(texts) != 1 or roles != ["user"] or not isinstance(texts[0], str):
         raise InputError(
             f"{where} has the {field} of a chat with the turns {', '.join(roles) or 'none'}; a prompt is one turn of a "

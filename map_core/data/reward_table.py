@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from map_core.core.amounts import counted
 from map_core.core.types import Form
 from map_core.data.derived_columns import USE_CASE, DerivedColumn, column_of
 from map_core.errors import InputError
@@ -263,7 +264,8 @@ def table_notes(
         if same
     ]
     if repeated:
-        notes.append(f"{repeated} prompts repeat another prompt's text; each counts on its own.")
+        prompts_repeat = "1 prompt repeats" if repeated == 1 else f"{repeated} prompts repeat"
+        notes.append(f"{prompts_repeat} another prompt's text; each counts on its own.")
     if single:
         notes.append(f"{single} of {prompts} prompts have one reply, between which nothing can choose.")
     return tuple(notes)
@@ -274,7 +276,7 @@ def _validate(table: RewardTable) -> None:
     rewards, offsets = table.rewards, table.offsets
     if rewards.ndim != 2 or rewards.shape[1] != len(table.values) or not table.values:
         raise InputError(
-            f"rewards has shape {rewards.shape}; expected (replies, {len(table.values)}), a column a value."
+            f"rewards has shape {rewards.shape}; expected (replies, {len(table.values)}), one column per value."
         )
     if len(set(table.values)) != len(table.values):
         raise InputError(f"Values must have different names; got {', '.join(table.values)}.")
@@ -283,13 +285,13 @@ def _validate(table: RewardTable) -> None:
         raise InputError("A table needs at least one prompt, and at least one reply for each prompt.")
     for name in ("prompt_ids", "prompts", "use_cases"):
         if len(getattr(table, name)) != len(counts):
-            raise InputError(f"{name} has {len(getattr(table, name))} entries; expected {len(counts)}, one a prompt.")
+            raise InputError(f"{name} has {len(getattr(table, name))} entries; expected {len(counts)}, one per prompt.")
     for name, entries in table.labels.items():
         if len(entries) != len(counts):
-            raise InputError(f"The label {name!r} has {len(entries)} entries; expected {len(counts)}, one a prompt.")
+            raise InputError(f"The label {name!r} has {len(entries)} entries; expected {len(counts)}, one per prompt.")
     for name in ("weights", "held_out"):
         if (size := getattr(table, name).size) not in (0, len(counts)):
-            raise InputError(f"{name} has {size} entries; expected {len(counts)}, one a prompt, or none.")
+            raise InputError(f"{name} has {size} entries; expected {len(counts)}, one per prompt, or none.")
     invalid = ~((table.weights > 0) & np.isfinite(table.weights))
     if invalid.any():
         raise InputError(
@@ -307,7 +309,7 @@ def refuse_unusable(rewards: np.ndarray, values: Sequence[str]) -> None:
     if unusable.any():
         first = np.argwhere(unusable)[0]
         raise InputError(
-            f"{int(unusable.sum())} rewards are missing, not finite or beyond {LARGEST_REWARD:g}, the first in row "
-            f"{first[0] + 1}, value {values[first[1]]!r} ({rewards[tuple(first)]}). Score these replies again or "
-            "remove their rows."
+            f"{counted(int(unusable.sum()), 'reward is', 'rewards are')} missing, not finite or beyond "
+            f"{LARGEST_REWARD:g}, the first in row {first[0] + 1}, value {values[first[1]]!r} "
+            f"({rewards[tuple(first)]}). Score these replies again or remove their rows."
         )

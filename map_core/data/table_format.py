@@ -1,8 +1,8 @@
 """The file format of reward tables: load, save, schema and metadata.
 
-The format is Parquet: a row a reply, a column a value, the provenance in the metadata. A file that another program
-wrote is loaded by :mod:`map_core.data.table_file`, which imports it where it departs from this format. Constraint: no
-model library is imported here.
+The format is Parquet: one row per reply, one column per value, the provenance in the metadata. A file that another
+program wrote is loaded by :mod:`map_core.data.table_file`, which imports it where it departs from this format.
+Constraint: no model library is imported here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from map_core.core.amounts import counted
 from map_core.core.assets import DEFAULTS
 from map_core.core.atomic_files import atomic_write
 from map_core.data.reward_table import READING, RewardTable, refuse_unusable
@@ -60,7 +61,7 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     if missing:
         raise InputError(
             f"{path} lacks the column {', '.join(map(repr, missing))}; it has {', '.join(data.column_names)}. "
-            "A table has a row a reply, with prompt, reply and a column a value."
+            "A table has one row per reply, with prompt, reply and one column per value."
         )
     if data.num_rows == 0:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")
@@ -78,7 +79,8 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     for name in ("prompt", "reply", "use_case", "prompt_id"):
         if name in data.column_names and (empty := data[name].null_count):
             row = data[name].is_null().to_pylist().index(True) + 1
-            raise InputError(f"{path}: {empty} rows have no {name}, the first is row {row}. Fill or remove them.")
+            rows = counted(empty, "row has", "rows have")
+            raise InputError(f"{path}: {rows} no {name}, the first is row {row}. Fill or remove them.")
     prompts = data["prompt"].to_pylist()
     ids = [str(i) for i in data["prompt_id"].to_pylist()] if "prompt_id" in data.column_names else prompts
     candidate = data["candidate"].to_numpy() if "candidate" in data.column_names else np.zeros(data.num_rows)
@@ -146,7 +148,7 @@ def _refuse_differing(differs: np.ndarray, name: str, path: Path) -> None:
     if differs.any():
         raise InputError(
             f"{path}: row {int(np.argmax(differs)) + 1} has another {name} than an earlier reply to the same prompt. "
-            "It is one a prompt: make them equal."
+            "There is one per prompt: make them equal."
         )
 
 
@@ -260,10 +262,13 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
     try:
         metadata = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"The metadata of {path} is not JSON ({error}). Build the table again.") from error
-    if metadata.get("format", FORMAT) > FORMAT:
-        raise InputError(f"{path} has format {metadata['format']}; this version reads up to {FORMAT}. Update the app.")
+    if not isinstance(metadata, dict):
+        raise InputError(f"The metadata of {path} is no JSON object. Build the table again.")
+    written = metadata.get("format", FORMAT)
+    if not isinstance(written, int) or written > FORMAT:
+        raise InputError(f"{path} has format {written!r}; this version reads up to {FORMAT}. Update the app.")
     return metadata
 
 
@@ -282,6 +287,8 @@ def value_columns(
         InputError: there are none, or the file lacks one that the metadata name.
     """
     named: Sequence[str] = metadata.get("values", ())
+    if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
+        raise InputError(f"The metadata of {path} names no list of values. Build the table again.")
     missing = [name for name in named if name not in schema.names]
     if missing:
         raise InputError(f"{path} lacks the rewards of {', '.join(missing)}, which its metadata names.")

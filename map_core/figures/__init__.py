@@ -1,4 +1,4 @@
-"""Results in, Plotly figures and tables of their numbers out; a file a kind of figure.
+"""Results in, Plotly figures and tables of their numbers out; one file per kind of figure.
 
 Constraint: no browser library, and nothing is solved here. Figures leave text and background to the theme around
 them, so that one figure serves light and dark.

@@ -95,7 +95,7 @@ def share_text(part: float) -> str:
 
 
 def shares(data: BaselineFigureData, improved: bool = False) -> go.Figure:
-    """Draw a bar a way: the share of its weights that meet every target, or that improve every targeted value.
+    """Draw one bar per way: the share of its weights that meet every target, or that improve every targeted value.
 
     Args:
         data: the ways.
@@ -253,7 +253,7 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
 
 
 def strips(data: BaselineFigureData) -> go.Figure:
-    """Draw a row a targeted value: every draw along its levels, with the palette, the target and the base model.
+    """Draw one row per targeted value: every draw along its levels, with the palette, the target and the base model.
 
     Returns:
         A figure; a trace is named after each kind of random weights, and "palette", "target" and "base model".

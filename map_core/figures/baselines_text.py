@@ -146,7 +146,7 @@ def _alone(data: BaselineFigureData, way: Baseline) -> str:
 
 
 def table(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return a row a way: shares, nats, and the level of each targeted value; of random weights the median."""
+    """Return one row per way: shares, nats, and the level of each targeted value; of random weights the median."""
     header = ["Weights", "Meet all", "Improve all", data.units.wording.pick("Nats", "Effort")]
     header += [sentences.capitalised(data.units.names[j]) for j in data.wanted]
     rows = []
@@ -165,7 +165,7 @@ def _median_effort(data: BaselineFigureData, way: Baseline) -> str:
 
 
 def wins(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return a row a way: how often its replies beat one of the base model, by value; of random weights the mean."""
+    """Return one row per way: how often its replies beat the base model's, by value; of random weights the mean."""
     header = ["Weights", *(sentences.capitalised(data.units.names[j]) for j in data.wanted)]
     rows = [
         (-1, [data.title(way), *(amounts.percent(way.wins[:, j].mean()) for j in data.wanted)]) for way in data.found
@@ -182,7 +182,7 @@ def alt(data: BaselineFigureData) -> str:
 
 
 def baselines_csv(data: BaselineFigureData) -> str:
-    """Return CSV, a row a vector of weights: levels in reward units, weights in nats per reward, win rates."""
+    """Return CSV, one row per vector of weights: levels in reward units, weights in nats per reward, win rates."""
     oracle, out = data.units.oracle, io.StringIO()
     writer = safe_csv.Writer(out)
     values = oracle.values

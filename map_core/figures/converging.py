@@ -1,7 +1,7 @@
 """Realised levels as prompts are answered: they converge, within a band, on what was forecast.
 
 A prompt's level is the expected reward over its candidates, which has far less noise than the one reply that is
-picked; the band is that of the mean over prompts, by Student's distribution. One figure a value.
+picked; the band is that of the mean over prompts, by Student's distribution. One figure per value.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy.special import stdtrit
 
-from map_core.core import safe_csv
+from map_core.core import amounts, safe_csv
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
 from map_core.text.units import Units
 
@@ -162,7 +162,7 @@ def summary(convergence: ConvergenceData, values: Sequence[int], units: Units) -
 
         now, width, promised = float(mean[-1, value]), float(half[-1, value]), float(convergence.forecast[value])
         name = units.names[value][:1].upper() + units.names[value][1:]
-        sentence = f"{name}: {shown(now)} over {count} prompt{'s' * (count != 1)}"
+        sentence = f"{name}: {shown(now)} over {amounts.counted(count, 'prompt')}"
         if count > 1:
             inside = abs(now - promised) <= width
             sentence += f", 90% band {shown(now - width)} to {shown(now + width)}"
@@ -174,7 +174,7 @@ def summary(convergence: ConvergenceData, values: Sequence[int], units: Units) -
 
 
 def converging_csv(convergence: ConvergenceData, values: Sequence[str]) -> str:
-    """Return CSV, a row a prompt, in reward units: every value's expected and base level, running mean and band."""
+    """Return CSV, one row per prompt, in reward units: every value's expected and base level, running mean and band."""
     mean, half = running_means(convergence.realised)
     out = io.StringIO()
     writer = safe_csv.Writer(out)

@@ -144,7 +144,7 @@ def overview(data: DeliveryFigureData) -> go.Figure:
 
 
 def palette(data: DeliveryFigureData, number: int) -> go.Figure:
-    """Draw one palette, a row a targeted value: base, target, forecast with its interval, realised, pooled weights.
+    """Draw one palette, one row per targeted value: base, target, forecast with its interval, realised, pooled weights.
 
     Returns:
         A figure; its traces are named "forecast", "pooled weights", "target" and "realised".
@@ -320,7 +320,7 @@ def paper_sentence() -> str:
 
 
 def summary(data: DeliveryFigureData, number: int) -> list[str]:
-    """Describe one palette in words, a sentence a targeted value."""
+    """Describe one palette in words, one sentence per targeted value."""
     graded, parts = data.found, []
     to = {name: data.above(getattr(graded, name))[number] for name in ("targets", "forecast", "realised", "pooled")}
     half = (graded.error / graded.scale)[number]
@@ -339,7 +339,7 @@ def summary(data: DeliveryFigureData, number: int) -> list[str]:
 
 
 def delivery_csv(data: DeliveryFigureData) -> str:
-    """Return CSV, a row a targeted value of a palette, in reward units."""
+    """Return CSV, one row per targeted value of a palette, in reward units."""
     graded, out = data.found, io.StringIO()
     writer = safe_csv.Writer(out)
     fields = ("asked", "targets", "forecast", "error", "realised", "picked", "pooled", "wins")

@@ -107,7 +107,7 @@ def stack_layers(places: Sequence[float], apart: float) -> list[int]:
 
 
 def levels(data: GroupFigureData) -> go.Figure:
-    """Draw a row a value: base level, what each group asks for, and below them the common level of each rule.
+    """Draw one row per value: base level, what each group asks for, and below them the common level of each rule.
 
     Returns:
         A figure; its traces are named "base model", the values, and the rules.
@@ -185,10 +185,10 @@ def levels(data: GroupFigureData) -> go.Figure:
 
 
 def shares(data: GroupFigureData) -> go.Figure:
-    """Draw a row a group: how far it would get alone, and how far the common palette of each rule brings it.
+    """Draw one row per group: how far it would get alone, and how far the common palette of each rule brings it.
 
     Returns:
-        A figure; its traces are named "alone" and the rules. With too many groups for a row each, a row a rule
+        A figure; its traces are named "alone" and the rules. With too many groups for a row each, one row per rule
         in which each group is a dot.
     """
     agreement = data.agreement
@@ -235,7 +235,7 @@ def shares(data: GroupFigureData) -> go.Figure:
 
 
 def _dots(data: GroupFigureData) -> go.Figure:
-    """Draw a row a rule, each group a dot at its share; the worst-off is named."""
+    """Draw one row per rule, each group a dot at its share; the worst-off is named."""
     agreement, figure = data.agreement, go.Figure()
     for place, (rule, common) in enumerate(agreement.common.items()):
         shade, symbol, _ = MARKS[rule]

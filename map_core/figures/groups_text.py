@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from map_core.core import safe_csv
+from map_core.core import amounts, safe_csv
 from map_core.figures.groups import GroupFigureData
 from map_core.groups import Rule
 from map_core.text.groups import RULES, share_of_way
@@ -21,7 +21,7 @@ def levels_alt(data: GroupFigureData) -> str:
     """Describe the figure of levels in a sentence, for those who do not see it."""
     rows = [data.units.names[j] for j in data.asked]
     return (
-        f"What {len(data.agreement.groups)} groups ask for of {', '.join(rows) or 'no value'}, "
+        f"Targets of {amounts.counted(len(data.agreement.groups), 'group')} for {', '.join(rows) or 'no value'}, "
         f"{data.units.wording.pick('in percentiles', 'as places out of 100')} of "
         "the base model's replies, with the level of each common palette. The same is in the table and in words."
     )
@@ -41,7 +41,7 @@ def shares_alt(data: GroupFigureData) -> str:
 
 
 def table(data: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return levels in percentiles: the header, and (position, cells) a value; a column a group and a rule."""
+    """Return levels in percentiles: the header, and (position, cells) a value; one column per group and rule."""
     agreement = data.agreement
     header = ["Value", "Base", *(group.name for group in agreement.groups), *(RULES[rule] for rule in agreement.common)]
     rows = []
@@ -54,7 +54,7 @@ def table(data: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]
 
 
 def groups_csv(data: GroupFigureData) -> str:
-    """Return CSV, a row a group and value, in percentiles and reward units; names like formulas are quoted."""
+    """Return CSV, one row per group and value, in percentiles and reward units; names like formulas are quoted."""
     agreement, out = data.agreement, io.StringIO()
     oracle = data.units.oracle
     writer = safe_csv.Writer(out)
@@ -66,7 +66,7 @@ def groups_csv(data: GroupFigureData) -> str:
         rewards = oracle.rewards_at(group.targets)
         for j, name in enumerate(oracle.values):
             free = math.isnan(group.targets[j])
-            row: list[object] = [formula_safe(group.name), group.importance, name, float(oracle.base[j])]
+            row: list[object] = [group.name, group.importance, name, float(oracle.base[j])]
             row += ["", ""] if free else [float(data.percentiles(j)[g]), float(rewards[j])]
             row.append("" if agreement.alone is None else float(agreement.alone[g]))
             for common in agreement.common.values():
@@ -79,13 +79,3 @@ def groups_csv(data: GroupFigureData) -> str:
                 ]
             writer.writerow(row)
     return out.getvalue()
-
-
-def formula_safe(name: str) -> str:
-    """Return a name that no spreadsheet takes for a formula.
-
-    Example:
-        >>> formula_safe("=1+1"), formula_safe("Parents")
-        ("'=1+1", 'Parents')
-    """
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name

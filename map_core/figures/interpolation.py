@@ -12,11 +12,10 @@ from plotly.subplots import make_subplots
 from map_core.analysis.interpolation import Interpolation
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, dash, translucent
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, dash, escape_label, translucent
 from map_core.oracle import Oracle
 from map_core.text import sentences
 from map_core.text.units import Units
-from map_core.text.wording import effort
 
 HEIGHT = 430
 _SHADES = {Verdict.ON_PAPER: "#E69F00", Verdict.OUT_OF_REACH: "#D55E00"}
@@ -42,7 +41,7 @@ def blend(
             y=units.of(j, interpolation.levels[:, j]),
             mode="lines",
             line={"color": theme.colour(j), "dash": dash(j), "width": 2.5},
-            hovertemplate=f"{sentences.capitalised(units.names[j])}: {units.hover}<extra></extra>",
+            hovertemplate=f"{escape_label(sentences.capitalised(units.names[j]))}: {units.hover}<extra></extra>",
             name=units.names[j],
             row=1,
             col=1,
@@ -111,8 +110,9 @@ def summary(interpolation: Interpolation, units: Units, values: Sequence[int], n
                 f"The cost goes from {amounts.nats(interpolation.kl[0])} ({names[0]}) to "
                 f"{amounts.fixed(interpolation.kl[-1], 2)} ({names[1]}); the most on the way is "
                 f"{amounts.fixed(interpolation.kl[most], 2)}, at {amounts.percent(interpolation.shares[most])}.",
-                f"The effort is {effort(interpolation.kl[0])} at {names[0]} and {effort(interpolation.kl[-1])} at "
-                f"{names[1]}; it is largest at {amounts.percent(interpolation.shares[most])}.",
+                f"{sentences.capitalised(names[0])} takes {units.wording.price(interpolation.kl[0])} and {names[1]} "
+                f"{units.wording.price(interpolation.kl[-1])}; the effort is largest at "
+                f"{amounts.percent(interpolation.shares[most])}.",
             )
         )
     for j in values:
@@ -125,7 +125,7 @@ def summary(interpolation: Interpolation, units: Units, values: Sequence[int], n
 
 
 def blends_csv(interpolation: Interpolation, oracle: Oracle) -> str:
-    """Return CSV, a row a mixture: share, verdict, nats, targets and levels in reward units; empty for none."""
+    """Return CSV, one row per mixture: share, verdict, nats, targets and levels in reward units; empty for none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     named = [f"{kind}_{v}" for kind in ("target", "level") for v in oracle.values]

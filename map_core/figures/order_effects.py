@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from map_core.analysis.order_effects import OrderComparison
+from map_core.core import amounts
 from map_core.figures.sequence import NEAR, SequenceFigureData
 from map_core.figures.sequence_text import missed_targets
 from map_core.text.units import Units
@@ -28,11 +29,7 @@ def order_summary(comparison: OrderComparison) -> str:
     every = math.factorial(size)
     which = f"All {count} orders" if count == every else f"{count} orders, drawn at random from {every:,},"
     rounds = max(path.rounds for path in comparison.paths)
-    text = f"{which} were tried, for {_rounds(rounds)}."
+    text = f"{which} were tried, for {amounts.counted(rounds, 'round')}."
     if orders_agree(comparison):
         return f"{text} They end alike: here the order makes no difference that can be noticed."
     return f"{text} All at once has no order, and loses nothing."
-
-
-def _rounds(count: int) -> str:
-    return f"{count} round{'s' * (count != 1)}"

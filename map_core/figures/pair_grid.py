@@ -165,7 +165,7 @@ def summary(frontiers: Mapping[tuple[int, int], Frontier], units: Units) -> list
 
 
 def pairs_csv(frontiers: Mapping[tuple[int, int], Frontier], oracle: Oracle) -> str:
-    """Return CSV, a row a point of all cells, with the names of the pair first."""
+    """Return CSV, one row per point of all cells, with the names of the pair first."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["across", "upwards", *columns(oracle)])

@@ -1,4 +1,4 @@
-"""Several palettes side by side: a row a value, a mark a palette, and what was asked for behind what is given.
+"""Several palettes side by side: one row per value, one mark per palette, and what was asked for behind what is given.
 
 The colour is the value's, as everywhere; a palette is identified by the shape of its mark.
 """
@@ -133,7 +133,7 @@ def summary(palettes: Sequence[PaletteSnapshot], units: Units) -> list[str]:
 
 
 def snapshots_csv(palettes: Sequence[PaletteSnapshot], values: Sequence[str]) -> str:
-    """Return CSV, a row a palette and value: percentiles asked for and given, and the weight; empty for none."""
+    """Return CSV, one row per palette and value: percentiles asked for and given, and the weight; empty for none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(

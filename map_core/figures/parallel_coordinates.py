@@ -14,7 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.analysis.frontier_spread import FrontierSpread
-from map_core.core import safe_csv
+from map_core.core import amounts, safe_csv
 from map_core.figures.plane import CONTOUR_COLOURS, PalettePosition
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
@@ -139,10 +139,10 @@ def no_worse(fan: FrontierSpread, units: Units, levels: np.ndarray, values: Sequ
         levels: (value,) in standard deviations above base.
         values: positions that count; all lines without any.
     """
-    no_worse_than_base = np.ones(len(fan.kl), dtype=bool)
+    kept = np.ones(len(fan.kl), dtype=bool)
     for j in values:
-        no_worse_than_base &= units.of(j, fan.levels[:, j]) >= float(units.of(j, np.array(levels[j]))) - ROUNDING
-    return [int(n) for n in np.flatnonzero(no_worse_than_base)]
+        kept &= units.of(j, fan.levels[:, j]) >= float(units.of(j, np.array(levels[j]))) - ROUNDING
+    return [int(n) for n in np.flatnonzero(kept)]
 
 
 def summary(fan: FrontierSpread, numbers: Sequence[int], units: Units) -> list[str]:
@@ -153,13 +153,18 @@ def summary(fan: FrontierSpread, numbers: Sequence[int], units: Units) -> list[s
         ends = [(j, fan.levels[of, j].min(), fan.levels[of, j].max()) for j in fan.values]
         ranges = [f"{units.names[j]} from {units.said(j, low)} to {units.said(j, high)}" for j, low, high in ends]
         doubtful = len(of) - int(fan.trusted[of].sum())
-        paper = f" {doubtful} of them rest on too few replies to be trusted." if doubtful else ""
-        parts.append(f"{len(of)} palettes {units.wording.at_budget(budget, start=False)}: {', '.join(ranges)}.{paper}")
+        paper = (
+            f" {doubtful} of them {'rests' if doubtful == 1 else 'rest'} on too few replies to be trusted."
+            if doubtful
+            else ""
+        )
+        count = amounts.counted(len(of), "palette")
+        parts.append(f"{count} {units.wording.at_budget(budget, start=False)}: {', '.join(ranges)}.{paper}")
     return parts
 
 
 def fan_csv(fan: FrontierSpread, oracle: Oracle) -> str:
-    """Return CSV, a row a palette: budget, nats, whether trusted, level (reward units) and weight (1/reward)."""
+    """Return CSV, one row per palette: budget, nats, whether trusted, level (reward units) and weight (1/reward)."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     levels, weights = (f"level_{v}" for v in oracle.values), (f"weight_{v}" for v in oracle.values)

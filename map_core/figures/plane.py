@@ -83,8 +83,8 @@ def plane(
         hovertemplate="Base model<extra></extra>",
         name="base model",
     )
-    figure.update_xaxes(title=units.axis(across))
-    figure.update_yaxes(title=units.axis(upwards))
+    figure.update_xaxes(title=escape_label(units.axis(across)))
+    figure.update_yaxes(title=escape_label(units.axis(upwards)))
     if units.unit == "percentile":
         figure.update_xaxes(range=[0, 102])
         figure.update_yaxes(range=[0, 102])
@@ -245,7 +245,7 @@ def rows(contours: Sequence[Contour], oracle: Oracle) -> Iterator[list[float | s
 
 
 def plane_csv(frontier: Frontier | Surface, oracle: Oracle) -> str:
-    """Return CSV, a row a point of a frontier or surface."""
+    """Return CSV, one row per point of a frontier or surface."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(columns(oracle))

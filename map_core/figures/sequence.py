@@ -77,7 +77,7 @@ class SequenceFigureData:
 
 
 def path(data: SequenceFigureData) -> go.Figure:
-    """Draw a panel a value, in their order, and one of the distance; steps run across.
+    """Draw one panel per value, in their order, and one of the distance; steps run across.
 
     Returns:
         A figure; in the panel of each value its level is named after it, what other steps took from it

@@ -60,7 +60,7 @@ def sequence_steps(data: SequenceFigureData) -> tuple[SequenceStep, ...]:
 
 
 def summary(data: SequenceFigureData) -> list[str]:
-    """Describe the path in words: a sentence a step, each with what it undid."""
+    """Describe the path in words: one sentence per step, each with what it undid."""
     parts = []
     for step in sequence_steps(data):
         name = data.units.names[step.value]
@@ -98,7 +98,7 @@ def missed_targets(data: SequenceFigureData) -> list[str]:
 def ending_sentence(data: SequenceFigureData) -> str:
     """Word where the path ends, against the targets and against all at once."""
     sequential, together = data.path, data.together
-    after = f"After {sequential.rounds} round{'s' * (sequential.rounds != 1)}"
+    after = f"After {amounts.counted(sequential.rounds, 'round')}"
     misses = sentences.listed(missed_targets(data))
     wording, spent = data.units.wording, float(sequential.kl[-1])
     nats = wording.pick(f"{sentences.number(spent)} nats", wording.price(spent))
@@ -125,16 +125,16 @@ def rounds_needed_sentence(rounds: int | None, searched: int, wording: Wording =
         searched: rounds that were gone through.
         wording: with numbers, or in everyday words.
     """
-    same = wording.pick(f"within {NEAR:g} standard deviations of all at once", "as good as that of all at once")
+    same = wording.pick(f"within {NEAR:g} standard deviations of all at once", "as good as with all at once")
     if rounds is None:
-        return f"After {searched} rounds the levels are not yet {same}."
+        return f"After {amounts.counted(searched, 'round')} the levels are not yet {same}."
     if rounds <= 1:
         return f"In this order one round is enough: every level is then {same}."
     return f"In this order it takes {rounds} rounds until every level is, and stays, {same}."
 
 
 def table(data: SequenceFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return a row a step: the header, and (position of the aligned value, cells)."""
+    """Return one row per step: the header, and (position of the aligned value, cells)."""
     rows = []
     for step in sequence_steps(data):
         # No break within a change: it is read as one.
@@ -162,7 +162,7 @@ def alt(data: SequenceFigureData) -> str:
 
 
 def sequence_csv(data: SequenceFigureData) -> str:
-    """Return CSV, a row a step and one of all at once: nats, every level in reward units, and what was undone in sd."""
+    """Return CSV, one row per step and one of all at once: nats, levels in reward units, and what was undone in sd."""
     oracle, sequential, out = data.units.oracle, data.path, io.StringIO()
     writer = safe_csv.Writer(out)
     values = oracle.values
@@ -205,5 +205,5 @@ def stop_sentence(data: SequenceFigureData) -> str:
         return ""
     following = sequential.order[sequential.steps % len(sequential.order)]
     if not sequential.steps:
-        return f"The path stops before its first step: {data.units.names[following]} alone cannot come to its target."
+        return f"The path stops before its first step: {data.units.names[following]} alone cannot reach its target."
     return f"The path stops after step {sequential.steps}: that shows that no weights reach these targets together."

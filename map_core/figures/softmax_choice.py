@@ -16,7 +16,7 @@ from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout
 
 
 def bars(distribution: Softmax) -> go.Figure:
-    """Draw a bar a reply, the likeliest first, with the base model's share as a line."""
+    """Draw one bar per reply, the likeliest first, with the base model's share as a line."""
     places, base = np.arange(1, len(distribution.probabilities) + 1), 1 / len(distribution.probabilities)
     percent = 100 * distribution.probabilities[distribution.order]
     figure = go.Figure(
@@ -37,7 +37,7 @@ def bars(distribution: Softmax) -> go.Figure:
 
 
 def choice_csv(distribution: Softmax) -> str:
-    """Return CSV, a row a bar: place, position of the reply in the table, probability, the base model's."""
+    """Return CSV, one row per bar: place, position of the reply in the table, probability, the base model's."""
     base, out = 1 / len(distribution.probabilities), io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["place", "reply", "probability", "base"])

@@ -146,11 +146,11 @@ def summary(surface: Surface, units: Units) -> list[str]:
         most = ", ".join(
             f"{units.names[v]} up to {units.said(v, at[:, n].max())}" for n, v in enumerate(surface.triple)
         )
-        both = ", ".join(f"{units.names[v]} {units.said(v, middle[n])}" for n, v in enumerate(surface.triple))
+        together = ", ".join(f"{units.names[v]} {units.said(v, middle[n])}" for n, v in enumerate(surface.triple))
         budget = (
             "With the best reply to every prompt"
             if math.isinf(contour.budget)
             else units.wording.at_budget(contour.budget)
         )
-        parts.append(f"{budget}: {most}; or together {both}.")
+        parts.append(f"{budget}: {most}; or together {together}.")
     return parts

@@ -154,7 +154,7 @@ def _finish(figure: go.Figure, sweep: SweepData, title: str, height: int = HEIGH
         figure.add_vline(
             x=x, line={"color": ACCENT, "width": 1.5}, annotation={"text": "now", "font": {"size": 12}, "yshift": 4}
         )
-    figure.update_xaxes(title=sweep.units.axis(value))
+    figure.update_xaxes(title=escape_label(sweep.units.axis(value)))
     figure = apply_layout(figure, height)
     return figure.update_layout(
         title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top"},
@@ -219,7 +219,7 @@ def _cost(sweep: SweepData, place: int) -> str:
 
 
 def sweep_csv(curve: SensitivityCurve, oracle: Oracle, bands: Bands | None = None) -> str:
-    """Return CSV, a row a point of a curve: target, nats, levels, weights (1/reward) and their ends, in reward units.
+    """Return CSV, one row per point of a curve: target, nats, levels, weights (1/reward), their ends, in reward units.
 
     Args:
         curve: the sweep.

@@ -109,7 +109,7 @@ def timeline(
 
 
 def timeline_csv(moments: Sequence[TimelineStep], values: Sequence[str]) -> str:
-    """Return CSV, a row a step: number, time, what changed, verdict, nats and level percentiles; empty for none."""
+    """Return CSV, one row per step: number, time, what changed, verdict, nats and level percentiles; empty for none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["step", "when", "what", "verdict", "kl_nats", *(f"level_percentile_{v}" for v in values)])

@@ -18,7 +18,7 @@ from map_core.text.wording import NUMBERS, Wording
 
 
 def spread(profile: ValueProfile, title: str, tint: str, wording: Wording = NUMBERS) -> go.Figure:
-    """Draw a bar a range of levels, with the average as a line."""
+    """Draw one bar per range of levels, with the average as a line."""
     middles = (profile.edges[:-1] + profile.edges[1:]) / 2
     figure = go.Figure(
         go.Bar(
@@ -68,7 +68,7 @@ def length_sentence(profile: ValueProfile, wording: Wording = NUMBERS) -> str:
 def duplicate_warnings(profile: ValueProfile, names: Mapping[str, str], wording: Wording = NUMBERS) -> list[str]:
     """Return a warning for each value that is almost the same as this one, or its opposite."""
     return [
-        f"Nearly {'one with' if size > 0 else 'the opposite of'} {names.get(name, name)}"
+        f"Nearly {'the same as' if size > 0 else 'the opposite of'} {names.get(name, name)}"
         + wording.pick(f": their rank correlation is {_signed(size)}, beyond {STRONG_CORRELATION:g}. ", ". ")
         + ("A target for both asks for the same twice." if size > 0 else "What raises one lowers the other.")
         for name, size in profile.twins
@@ -80,10 +80,10 @@ def correlation_text(size: float) -> str:
 
     Example:
         >>> correlation_text(0.85), correlation_text(-0.4), correlation_text(0.1)
-        ('nearly one', 'pull apart', 'hardly related')
+        ('nearly the same', 'pull apart', 'hardly related')
     """
     if abs(size) > STRONG_CORRELATION:
-        return "nearly one" if size > 0 else "nearly opposites"
+        return "nearly the same" if size > 0 else "nearly opposites"
     if abs(size) >= 0.5:
         return "go together strongly" if size > 0 else "pull apart strongly"
     if abs(size) >= 0.2:

@@ -80,7 +80,7 @@ class Solved:
         return reply_weights(rewards.derived, positive, known)
 
     def people(self, labels: str | Path | None = None) -> dict[str, dict[str, Any]]:
-        """Return of how many replies people would say yes, today and with these weights, by labelled value.
+        """Return how many replies people would say yes to, today and with these weights, by labelled value.
 
         Args:
             labels: JSON lines of people's judgements of this table's replies; those of the embedded table by default.
@@ -206,8 +206,8 @@ def solve(table: Table, targets: Targets, *, beside: Mapping[str, Any] | None = 
 
     Args:
         table: from :func:`load_table`.
-        targets: a level a value, or a share or a level over some prompts as in ``{"kindness>=p20": 0.95}``; values left
-            out are free.
+        targets: one level per value, or a share or a level over some prompts as in ``{"kindness>=p20": 0.95}``; values
+            left out are free.
         beside: what is asked beside targets, by the names of the options of ``solve``, such as
             ``{"no_worse_tail": ["kindness"], "any_mix": 0.1}``.
 
@@ -232,7 +232,7 @@ def assess(
 
     Args:
         table: from :func:`load_table`.
-        targets: a level a value; values left out are free.
+        targets: one level per value; values left out are free.
         budget: the most nats that it may cost; None for as many as it takes.
         beside: as for :func:`solve`; tails and worst means never give way.
 
@@ -265,7 +265,7 @@ def error_bars(
 
     Args:
         table: from :func:`load_table`.
-        targets: a level a value; values left out are free.
+        targets: one level per value; values left out are free.
         level: the probability that each interval holds the truth, between 0 and 1.
         seed: of the bootstrap.
         beside: as for :func:`solve`; the thresholds and mixes that it comes to are held fixed.

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from map_core.preference.records import rows_of_choices
 from map_core.text.units import Units
 
 Targets = Mapping[str, float | str]
-"""A level a value's name: a number in reward units, ``"p70"`` or ``"+0.5sd"``. Values left out are free."""
+"""One level per value's name: a number in reward units, ``"p70"`` or ``"+0.5sd"``. Values left out are free."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,7 @@ class Table:
         """Return the table with the shares and cohorts that targets name as further values, and the targets.
 
         Args:
-            targets: a level a value, or as :mod:`map_core.palettes.column_names` names shares and cohorts.
+            targets: one level per value, or as :mod:`map_core.palettes.column_names` names shares and cohorts.
 
         Returns:
             The table, itself where nothing is added, and (value,) standard deviations above base, NaN for free values.
@@ -169,7 +168,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         rows = [(name, level_text(level)) for name, level in self.base.items()]
-        return html_table(escape(repr(self)[1:-1]), ("value", "base level"), rows)
+        return html_table(repr(self)[1:-1], ("value", "base level"), rows)
 
 
 def checked_table(table: Table) -> Table:
@@ -203,4 +202,6 @@ def load_table(path: str | Path | None = None, *, use_case: str | None = None, f
         ('helpfulness', 'kindness', 'humor')
     """
     table = table_file.load(table_format.DEFAULT_TABLE if path is None else path).select(use_case)
+    if form and form not in list(Form):
+        raise InputError(f"The form is {form!r}; expected {' or '.join(Form)}.")
     return Table(table, MemoryOracle.of(table, Form(form) if form else None))

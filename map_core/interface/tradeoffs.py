@@ -23,7 +23,7 @@ BUDGETS = (0.25, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, eq=False)
 class Contours:
-    """The Pareto frontier of two values, a contour a budget.
+    """The Pareto frontier of two values, one contour per budget.
 
     Args:
         table: what it was traced on.
@@ -141,6 +141,8 @@ def frontier(
     """
     table, levels, _ = checked_table(table).asked(floors or {}, beside)
     nats = [b for b in BUDGETS if b < table.oracle.log_candidates] if budgets is None else list(budgets)
+    if len(pair) != 2:
+        raise InputError(f"The pair is {pair!r}; expected two values.")
     first, second = (table.position(value) for value in pair)
     kept = levels if floors or beside else None
     traced = frontiers.frontier(table.oracle, (first, second), nats, floors=kept, limit=limit)
@@ -154,7 +156,7 @@ def sensitivity(
 
     Args:
         table: from :func:`load_table`.
-        targets: a level a value; that of ``value`` is ignored.
+        targets: one level per value; that of ``value`` is ignored.
         value: the value whose target moves.
         points: of the curve, at least 2.
         beside: as for :func:`map_core.interface.palettes.solve`; thresholds and mixes are those of the targets given.

@@ -71,7 +71,7 @@ class ReportEvidence:
     Args:
         done: what was done, in a sentence or two.
         facts: label, figure and meaning of each finding.
-        header, rows: how much of the way each value came, a row a value.
+        header, rows: how much of the way each value came, one row per value.
     """
 
     done: str

@@ -244,7 +244,7 @@ def _made_with(report: Report) -> list[tuple[str, str]]:
         ("Table", source.table or "the embedded table"),
         ("SHA-256 of prompts, values and rewards", source.fingerprint),
         ("Prompts", f"{source.prompts:,}, of which {len(report.table.prompts):,} in this use case"),
-        ("Candidates a prompt", f"{most}" if least == most else f"{least} to {most}"),
+        ("Candidates per prompt", f"{most}" if least == most else f"{least} to {most}"),
         *([("Form", "per prompt" if per_prompt else "pooled")] if report.wording.numbers else []),
     ]
     for key, label in (

@@ -135,7 +135,7 @@ def _beyond(report: Report) -> dict[str, Any]:
 
 
 def value_rows(report: Report) -> list[dict[str, Any]]:
-    """Return a row a value: what is asked, what is reached, how sure, and what it costs."""
+    """Return one row per value: what is asked, what is reached, how sure, and what it costs."""
     oracle, solution, sure = report.oracle, report.solution, report.confidence
     error_bars = None if sure is None else sure.in_reward_units(oracle)
     targets = oracle.rewards_at(report.assessment.targets)
@@ -200,7 +200,7 @@ def cost(report: Report) -> dict[str, Any]:
 
 
 def frontier_rows(report: Report) -> list[dict[str, Any]]:
-    """Return a row a point of the frontier: its budget, nats, and the level of every value."""
+    """Return one row per point of the frontier: its budget, nats, and the level of every value."""
     if report.frontier is None:
         return []
     across, upwards = (report.table.values[j] for j in report.frontier.pair)
@@ -219,7 +219,7 @@ def frontier_rows(report: Report) -> list[dict[str, Any]]:
 
 
 def sample_rows(report: Report) -> list[dict[str, Any]]:
-    """Return a row a prompt: both replies, the probability of the aligned one, and their rewards."""
+    """Return one row per prompt: both replies, the probability of the aligned one, and their rewards."""
     rows = []
     for sample in report.samples:
         example = sample.example

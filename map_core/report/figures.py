@@ -92,6 +92,8 @@ def frontier(report: Report) -> Chart | None:
         return None
     across, upwards = curves.pair
     contours = [contour for contour in curves.contours if len(contour.levels)]
+    if not contours:
+        return None
     xs = [report.units.of(across, contour.levels[:, across]) for contour in contours]
     ys = [report.units.of(upwards, contour.levels[:, upwards]) for contour in contours]
     base = report.percentile(across, 0.0), report.percentile(upwards, 0.0)

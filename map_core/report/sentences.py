@@ -45,7 +45,7 @@ def nearest_sentence(report: Report) -> str:
 
 
 def given_up_phrases(report: Report) -> list[str]:
-    """Word what the nearest palette gives up, a phrase a value."""
+    """Word what the nearest palette gives up, one phrase per value."""
     nearest = report.assessment.nearest
     if nearest is None:
         return []
@@ -83,7 +83,7 @@ def conflict_sentences(report: Report) -> list[str]:
     texts.append(
         f"The whole palette is possible once one of these alone is lowered: {sentences.listed(alone)}."
         if alone
-        else "Lowering one target alone does not do: there is more than one conflict."
+        else "Lowering one target alone is not enough: there is more than one conflict."
     )
     return texts
 
@@ -144,7 +144,7 @@ def confidence_sentence(report: Report) -> str:
         return (
             "The table has one prompt, from which nothing can be said of others."
             if single_prompt
-            else "Nothing was drawn."
+            else "No error bars were computed."
         )
     likely = confidence.probability[confidence.verdict]
     chance = chance_text(likely)
@@ -225,14 +225,14 @@ def samples_sentence(report: Report) -> str:
         return "There are no weights, so there is no aligned reply to show."
     if not report.samples:
         if int(report.table.candidates.max()) == 1:
-            return "The table has one reply a prompt, between which nothing can choose."
+            return "The table has one reply per prompt, so there is nothing to choose between."
         return "The table holds no texts of replies."
     changed = sum(sample.example.base != sample.example.aligned for sample in report.samples)
     many = len(report.samples)
     prompts = "1 prompt" if many == 1 else f"{many} prompts"
     return (
-        f"{prompts} drawn by chance, not picked. For {changed} of {many} the aligned model's likeliest reply is "
-        "another one than a typical reply of the base model."
+        f"{prompts} drawn by chance, not picked. For {changed} of {many} the aligned model's likeliest reply "
+        "differs from a typical reply of the base model."
     )
 
 
@@ -250,7 +250,7 @@ def limit_sentences(report: Report) -> list[str]:
     if oracle.form is Form.PER_PROMPT:
         most = int(report.table.candidates.max())
         texts.append(
-            f"The forecast is for choosing among {most} candidates a prompt. A generator that draws fewer delivers "
+            f"The forecast is for choosing among {most} candidates per prompt. A generator that draws fewer delivers "
             "less; a tuned model is trained towards the same target and is not what was measured here."
         )
     else:

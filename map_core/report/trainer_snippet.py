@@ -74,7 +74,7 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
             "",
             "",
             f"def {function}(prompts, completions, **columns):",
-            f"    raise NotImplementedError({f'Return a reward a completion on {name}, as the table has them.'!r})",
+            f"    raise NotImplementedError({f'Return one reward per completion for {name}, as in the table.'!r})",
             "",
             "",
             f"REWARDS[{name!r}] = {function}",

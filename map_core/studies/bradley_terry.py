@@ -4,7 +4,7 @@
 
 The maximum is finite and unique within a set in which everyone can be reached from everyone along pairs in which the
 one was preferred at least in part (Ford); between such sets nothing is said. Votes on one prompt depend on each other,
-so the errors are those of a sandwich with a score a prompt.
+so the errors are those of a sandwich with one score per prompt.
 
 Source: Bradley and Terry, "Rank analysis of incomplete block designs", Biometrika 1952; Ford, "Solution of a ranking
 problem from binary comparisons", 1957; clustered errors: Liang and Zeger, Biometrika 1986.
@@ -78,7 +78,10 @@ def rank(votes: Sequence[PairVote], level: float = 0.95) -> tuple[Ranking, ...]:
         InputError: no vote, a vote on one contender alone, or a level outside 0 and 1.
     """
     if not votes or any(vote.first == vote.second for vote in votes) or not 0.0 < level < 1.0:
-        raise InputError(f"There are {len(votes)} votes; expected one or more, each on two contenders, and a level.")
+        raise InputError(
+            f"There are {len(votes)} votes, and the level is {level}; expected one vote or more, each between two "
+            "contenders, and a level between 0 and 1."
+        )
     names = tuple(dict.fromkeys(name for vote in votes for name in (vote.first, vote.second)))
     number = {name: i for i, name in enumerate(names)}
     won = np.zeros((2, len(names), len(names)))
@@ -158,7 +161,7 @@ def read_votes(path: Path) -> tuple[PairVote, ...]:
             (f"Row {n} of {path}", row) for n, row in enumerate(csv.DictReader(io.StringIO(read_text(path))), start=2)
         ]
     else:
-        rows = list(json_records(read_text(path), path, "one a vote"))
+        rows = list(json_records(read_text(path), path, "one per vote"))
     votes: list[PairVote] = []
     for where, row in rows:
         try:

@@ -51,7 +51,7 @@ def read_comparisons(path: Path) -> tuple[Comparison, ...]:
         InputError: no such file, or a line that is no comparison; the message names it.
     """
     comparisons = []
-    for where, entry in json_records(read_text(path), path, "one a comparison"):
+    for where, entry in json_records(read_text(path), path, "one per comparison"):
         try:
             votes = tuple(int(vote) for vote in entry["votes"])
             comparisons.append(Comparison(**{**entry, "votes": votes}))

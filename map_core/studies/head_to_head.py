@@ -92,7 +92,7 @@ def read_answers(path: Path, name: str | None = None) -> Contender:
         InputError: a line is no answer, a prompt comes twice, or no value is scored throughout.
     """
     prompts, rewards, probabilities, values = [], [], [], None
-    for where, entry in json_records(read_text(path), path, "one an answer"):
+    for where, entry in json_records(read_text(path), path, "one per answer"):
         try:
             candidates = [c for c in entry["candidates"] if None not in c["rewards"].values()]
             scored = tuple(candidates[0]["rewards"])
@@ -101,13 +101,19 @@ def read_answers(path: Path, name: str | None = None) -> Contender:
             probabilities.append(np.array([c["probability"] for c in candidates], dtype=float))
         except (TypeError, KeyError, ValueError, IndexError, AttributeError) as error:
             raise InputError(f"{where} is no answer ({error!r}); expected a line of `generate --prompts`.") from error
+        share = probabilities[-1].sum()
+        if not (np.isfinite(rewards[-1]).all() and (probabilities[-1] >= 0.0).all() and 0.0 < share < np.inf):
+            raise InputError(
+                f"{where} has a reward that is no finite number, or no candidate with a probability above 0; expected "
+                "a line of `generate --prompts`."
+            )
         if values not in (None, scored):
             raise InputError(
                 f"{where} is scored on {', '.join(scored)}; the lines before on {', '.join(values or ())}."
             )
         values = scored
     if not values or len(set(prompts)) < len(prompts):
-        raise InputError(f"{path} holds no scored answers, or a prompt twice; expected one answer a prompt.")
+        raise InputError(f"{path} holds no scored answers, or a prompt twice; expected one answer per prompt.")
     shares = tuple(p / p.sum() for p in probabilities)
     return Contender(name or path.stem, values, tuple(prompts), tuple(rewards), shares)
 

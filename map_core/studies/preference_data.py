@@ -45,7 +45,9 @@ def preference_pairs(
         InputError: the table has no texts, or fewer than one pair is asked for.
     """
     if not table.replies or pairs < 1:
-        raise InputError(f"{pairs} pairs are asked for of {len(table.replies)} texts; expected 1, and replies.")
+        raise InputError(
+            f"{pairs} pairs are asked for of {len(table.replies)} texts; expected one pair or more, and texts."
+        )
     system = table.metadata.get("system")
     by_value = {value: float(weight) for value, weight in zip(table.values, weights, strict=True) if weight}
     for i in np.flatnonzero(table.counted).tolist():

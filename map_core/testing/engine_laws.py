@@ -167,8 +167,8 @@ def closing_leaves_the_engine_ready(engine: Engine) -> None:
         assert len(taken) == count
         again = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
         assert [reply_key(reply) for reply in again] == [reply_key(reply) for reply in whole]
-        for token, other in zip(again, whole, strict=True):
-            np.testing.assert_allclose(token.log_probs, other.log_probs, rtol=0, atol=1e-4)
+        for reply, other in zip(again, whole, strict=True):
+            np.testing.assert_allclose(reply.log_probs, other.log_probs, rtol=0, atol=1e-4)
 
 
 def calls_may_take_turns(engine: Engine) -> None:

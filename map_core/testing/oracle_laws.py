@@ -86,7 +86,7 @@ def gradient_is_the_finite_difference(oracle: Oracle, table: PlainTable) -> None
 
 
 def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
-    """Check that `many` equals one call of `moments` a row."""
+    """Check that `batch_moments` equals one call of `moments` per row."""
     weights = weights_for(table, rows=7)
     batch = oracle.batch_moments(weights, covariance=True)
     assert oracle.batch_moments(weights).covariance is None

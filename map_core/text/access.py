@@ -1,4 +1,4 @@
-"""What is said to who is not let in, and to whom a login did not work."""
+"""Messages for people who are not let in, or whose login failed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AccessRefusal(StrEnum):
         "address that you were given."
     )
     FOREIGN_PROXY = (
-        "This request says who sends it, and came from an address that is not believed. To whoever runs the app: "
+        "This request says who sends it, and came from an address that is not trusted. To whoever runs the app: "
         f"{settings.PROXIES} lists the proxies."
     )
     FOREIGN_HOST = (
@@ -45,7 +45,7 @@ class AccessRefusal(StrEnum):
     )
     STALE = "This login was begun in another window, or too long ago. Please begin it again."
     UNREACHABLE = (
-        "The login service does not answer now. Try again in a moment; if it stays so, tell whoever runs this app."
+        "The login service is not answering. Try again in a moment; if it stays so, tell whoever runs this app."
     )
     EXPIRED_TOKEN = (
         "The login service sent a login that had already ended. Please begin it again; if that does not help, the "
@@ -75,7 +75,7 @@ _MEANINGS = (
 
 
 def login_failure(error: BaseException | None) -> AccessRefusal:
-    """Return what is said of a login that failed.
+    """Return the message on a login that failed.
 
     Args:
         error: what the check of the provider's answer raised; None where it is not known.
@@ -85,4 +85,4 @@ def login_failure(error: BaseException | None) -> AccessRefusal:
     name = type(error).__name__
     if "InvalidClaim" in name:
         return AccessRefusal.CLOCK if getattr(error, "claim", "") in ("iat", "nbf") else AccessRefusal.WRONG_TOKEN
-    return next((said for pattern, said in _MEANINGS if re.search(pattern, name)), AccessRefusal.FAILED)
+    return next((refusal for pattern, refusal in _MEANINGS if re.search(pattern, name)), AccessRefusal.FAILED)

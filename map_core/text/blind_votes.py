@@ -133,7 +133,7 @@ def preference_sentence(tally: Tally) -> str:
 
 
 def votes_csv(votes: Iterable[Vote]) -> str:
-    """Return CSV, a row a vote; voters are numbered, so that nobody's session is named.
+    """Return CSV, one row per vote; voters are numbered, so that nobody's session is named.
 
     Text that a spreadsheet would take for a formula begins with an apostrophe.
     """

@@ -51,8 +51,8 @@ def details(palette: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
     texts = []
     if palette.has_targets and palette.decided:
         texts.append(
-            f"These targets put {amounts.significant(palette.explained)} of your {palette.decided} choices in your "
-            "order."
+            f"These targets agree with {amounts.significant(palette.explained)} of your "
+            f"{amounts.counted(palette.decided, 'choice')}."
         )
     if palette.undecided:
         times = "once" if palette.undecided == 1 else f"{palette.undecided} times"
@@ -63,7 +63,7 @@ def details(palette: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
     for name in [names[int(j)] for j in np.flatnonzero(palette.targets < 0)]:
         texts.append(f"{sentences.capitalised(name)} counts for less than the others, so it may drop a little.")
     if unknown := _named(palette, names, Evidence.NOTHING):
-        texts.append(f"Nothing is known yet of {sentences.listed(unknown)}: no target is set there.")
+        texts.append(f"Nothing is known yet about {sentences.listed(unknown)}, so no target is set there.")
     if less := _named(palette, names, Evidence.LESS):
         texts.append(f"You tended to choose less {sentences.listed(less)}. A palette has no way to ask for less.")
     if palette.has_targets:
@@ -83,20 +83,20 @@ def origin(palette: FoundPalette, gave: Sequence[bool], names: Sequence[str]) ->
         gave: (value,) which of today's targets are still of it.
         names: (value,) as they read within a sentence.
     """
-    choices = palette.decided + palette.undecided
     of = sentences.listed([name for name, still in zip(names, gave, strict=True) if still])
     many = sum(gave) > 1
     changed = [names[j] for j in np.flatnonzero(~np.isnan(palette.targets)).tolist() if not gave[j]]
+    made = amounts.counted(palette.decided + palette.undecided, "choice")
     texts = [
-        f"The {'targets' if many else 'target'} of {of} {'come' if many else 'comes'} from {choices} choices between "
-        "two replies: which would you rather send?",
-        f"{amounts.significant(palette.explained)} of the {palette.decided} choices that preferred one are in the "
-        "order of these targets.",
+        f"The {'targets' if many else 'target'} of {of} {'come' if many else 'comes'} from {made} "
+        "between two replies: which would you rather send?",
+        f"These targets agree with {amounts.significant(palette.explained)} of the "
+        f"{amounts.counted(palette.decided, 'choice')} that preferred one.",
     ]
     if palette.undecided:
         texts.append(f"In {palette.undecided} there was no difference.")
     if changed:
-        texts.append(f"{_capital(changed)} {'was' if len(changed) == 1 else 'were'} changed since.")
+        texts.append(f"{_capital(changed)} {'has' if len(changed) == 1 else 'have'} been changed since.")
     return " ".join(texts)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from map_core.analysis.generation_weights import WeightsFacts, WeightsSource
 from map_core.core.types import Verdict
+from map_core.text.sentences import listed
 
 _EXPECT = "expect replies to fall short of it"
 
@@ -22,13 +23,13 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
     if facts.candidates == 1:
         return ("With a single candidate there is nothing to choose from: the reply is the base model's.",)
     notes = []
-    subject = f"With {facts.candidates} candidates to choose from the palette is"
+    subject = f"With {facts.candidates} candidates to choose from, the palette is"
     if facts.verdict is Verdict.ON_PAPER:
         notes.append(f"{subject} possible, but not reliable: {_EXPECT}, or draw more candidates.")
     elif facts.source is WeightsSource.NONE:
         notes.append(f"{subject} not possible, and nothing near it is: nothing is steered.")
     elif facts.source is WeightsSource.NEAREST:
-        given_up = f" It gives up some of {', '.join(facts.given_up)}." if facts.given_up else ""
+        given_up = f" It gives up some of {listed(facts.given_up)}." if facts.given_up else ""
         notes.append(
             f"{subject} not possible: the nearest palette that is stands in.{given_up} More candidates reach further."
         )
@@ -38,8 +39,8 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
         notes.append("No target asks for more than the base model gives, so nothing is steered.")
     if facts.left_out:
         notes.append(
-            f"Weights that {', '.join(facts.left_out)} alone would have are left out, as nobody says what kind of "
-            "prompt it is: its targets are not promised."
+            f"Weights that {listed(facts.left_out)} alone would have are left out, as nobody says what kind of prompt "
+            "it is: such targets are not promised."
         )
     if facts.pooled:
         notes.append("These are weights of the pooled form: used prompt by prompt they may miss the targets.")
@@ -56,9 +57,8 @@ def page_note(facts: WeightsFacts) -> str:
     if facts.source is WeightsSource.NONE:
         return "Nothing near your palette is possible, so there are no weights to steer by."
     notes = []
-    subject = (
-        f"The verdict above is for more candidates: with the {facts.candidates} that are drawn here your palette is"
-    )
+    drawn = "single one that is" if facts.candidates == 1 else f"{facts.candidates} that are"
+    subject = f"The verdict above is for more candidates: with the {drawn} drawn here your palette is"
     match facts.table_verdict, facts.verdict:
         case Verdict.OUT_OF_REACH, _:
             notes.append("Your palette is not possible, so the weights of the nearest one that works are used.")
@@ -74,11 +74,12 @@ def page_note(facts: WeightsFacts) -> str:
         notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
     if facts.left_out:
         notes.append(
-            f"What you ask for {', '.join(facts.left_out)} alone is not promised here: nobody says what kind of prompt "
+            f"What you ask for {listed(facts.left_out)} alone is not promised here: nobody says what kind of prompt "
             "it is."
         )
     return " ".join(notes)
 
 
 def _unscored(facts: WeightsFacts) -> str:
-    return f"{', '.join(facts.unscored)}, so new replies are not steered by it"
+    pronoun = "it" if len(facts.unscored) == 1 else "them"
+    return f"{listed(facts.unscored)}, so new replies are not steered by {pronoun}"

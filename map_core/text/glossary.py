@@ -187,7 +187,7 @@ _ALL = (
     ),
     Term(
         "effective sample size",
-        "How many replies carry the choice: all of them when each is as likely, one when a single reply takes all.",
+        "How many replies carry the choice: all when they are equally likely, one when a single reply takes all.",
         r"1 \big/ \textstyle\sum_k P_{ik}^2",
         ("ESS",),
         numbers=True,

@@ -1,6 +1,6 @@
 """What a common palette is to one of those who share it, as sentences for their own screen.
 
-Constraint as in groups_in_words.py: plain text, and nobody else's name.
+Constraint, as in :mod:`map_core.text.groups`: plain text, and nobody else's name.
 """
 
 from __future__ import annotations

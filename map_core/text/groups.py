@@ -51,7 +51,7 @@ def name_list(names: Sequence[str]) -> str:
 
 
 def wish_text(percentile: float, base: float) -> str:
-    """Word a target in three words, against the base model's level; both are percentiles of its replies.
+    """Word a target in a few words, against the base model's level; both are percentiles of its replies.
 
     Example:
         >>> wish_text(60, 52), wish_text(51, 52)
@@ -190,10 +190,10 @@ def common_ground(agreement: GroupAgreement, units: Units) -> list[str]:
                 f"{units.names[j]} ({units.wording.level(np.nanmean(_percentiles(agreement, units, j)))})"
                 for j in alike
             ]
-            texts.append(f"All ask for about the same of {listed(places)}.")
+            texts.append(f"All ask for about the same level of {listed(places)}.")
     untouched = [units.names[int(j)] for j in np.flatnonzero(~targeted.any(axis=0))]
     if untouched:
-        texts.append(f"Nobody asks for anything of {listed(untouched)}.")
+        texts.append(f"Nobody sets a target for {listed(untouched)}.")
     return texts
 
 
@@ -213,7 +213,7 @@ def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
             for j, asking in zip(joint.values[:3], joint.asked_by, strict=False)
         ]
         missing = -joint.margin.value
-        return f"All wishes at once are not possible: {listed(pulled)} pull against each other" + units.wording.pick(
+        return f"All wishes at once are not possible: {listed(pulled)} {_pull(pulled)}" + units.wording.pick(
             f", {'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short.",
             f" and {units.wording.miss(missing, several=True)}.",
         )
@@ -230,7 +230,7 @@ def pair_sentences(agreement: GroupAgreement, units: Units, most: int = 4) -> li
     ranked = [*clash, *expensive]
     texts = [_pair(agreement, units, pair) for pair in ranked[:most]]
     if len(ranked) > most:
-        texts.append(f"{len(ranked) - most} more pairs cannot both have all of theirs.")
+        texts.append(f"{amounts.counted(len(ranked) - most, 'more pair')} cannot both have all of theirs.")
     if all_pairs and not ranked:
         if any(pair.relation is Relation.ALONE for pair in all_pairs):
             texts.append("Beside what is not possible even alone, no two groups rule each other out.")
@@ -249,7 +249,12 @@ def _pair(agreement: GroupAgreement, units: Units, pair: Clash) -> str:
     pulled = [
         f"{units.names[j]} ({agreement.groups[g].name})" for j, g in zip(pair.values[:3], pair.asked_by, strict=False)
     ]
-    return f"{first} and {second} cannot both have all of theirs: {listed(pulled)} pull against each other."
+    return f"{first} and {second} cannot both have all of theirs: {listed(pulled)} {_pull(pulled)}."
+
+
+def _pull(names: Sequence[str]) -> str:
+    """Word that values conflict, after their names; a single one conflicts with others that are left unnamed."""
+    return "pulls against the others" if len(names) == 1 else "pull against each other"
 
 
 def _for(kl: float, wording: Wording) -> str:

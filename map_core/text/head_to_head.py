@@ -12,7 +12,7 @@ from map_core.text import sentences
 
 
 def comparison_sentence(comparison: PairedComparison, names: Sequence[str]) -> str:
-    """Say where either is better beyond doubt, in one or two sentences.
+    """Word on which values either is better beyond doubt, in one sentence.
 
     Args:
         comparison: this viewer's palette first.
@@ -24,8 +24,9 @@ def comparison_sentence(comparison: PairedComparison, names: Sequence[str]) -> s
     )
     parts = [f"better on {sentences.listed(better)}"] if better else []
     parts += [f"worse on {sentences.listed(worse)}"] if worse else []
-    said = " and ".join(parts) if parts else "neither better nor worse on any value, as far as these prompts can tell"
-    return f"On {comparison.prompts} prompts that both answer, your palette is {said}."
+    result = " and ".join(parts) if parts else "neither better nor worse on any value, as far as these prompts can tell"
+    prompts = amounts.counted(comparison.prompts, "prompt")
+    return f"On {prompts} that both answer, your palette is {result}."
 
 
 def comparison_rows(

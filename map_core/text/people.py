@@ -108,7 +108,7 @@ def few_labels_sentence(reach: LabelReach, name: str) -> str:
 
 
 def unlabelled_sentence(names: Sequence[str]) -> str:
-    """Return of which values nobody has judged replies; "" where there is none."""
+    """Name the values for which nobody has judged replies; "" where there is none."""
     return f"Nobody has judged replies for {sentences.listed(names)} yet." if names else ""
 
 
@@ -154,7 +154,7 @@ def progress_sentences(level: PeopleLevel | None, prompts: int) -> tuple[str, st
     if level is None:
         missing = max(0, MIN_PROMPTS - prompts)
         if not missing:
-            return "No figure yet: it needs replies of both kinds.", "It comes once both yes and no were said."
+            return "No figure yet: it needs replies of both kinds.", "It comes once both yes and no have been said."
         more = "1 more request" if missing == 1 else f"{missing} more requests"
         return "No figure yet.", f"It comes after replies to {more}, with both yes and no among them."
     half = 50 * (level.high - level.low)
@@ -169,7 +169,8 @@ def progress_sentences(level: PeopleLevel | None, prompts: int) -> tuple[str, st
 def judges_sentence(agreement: JudgeAgreement) -> str:
     """Return how far judges agree, in one sentence."""
     agreed = amounts.percent(agreement.observed)
-    text = f"{len(agreement.judges)} people judged {agreement.replies} replies in common and agreed on {agreed}"
+    common = amounts.counted(agreement.replies, "reply", "replies")
+    text = f"{len(agreement.judges)} people judged {common} in common and agreed on {agreed}"
     if math.isnan(agreement.kappa):
         return f"{text}, always with the same answer, so nothing tells whether that is chance."
     interval = f" ({amounts.fixed(agreement.low, 2)} to {amounts.fixed(agreement.high, 2)})"

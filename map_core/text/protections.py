@@ -39,12 +39,18 @@ def threshold(written: str) -> str:
     Example:
         >>> threshold("p20"), threshold("p17"), threshold("0.25")
         ("today's weakest fifth", "today's weakest 17 of 100", 'a score of 0.25')
+        >>> threshold("-0.5sd")
+        "a score 0.5 standard deviations below today's average"
     """
     if part := PARTS.get(written):
         return f"today's {part}"
     if written[:1] == "p" and written[1:].replace(".", "", 1).isdigit():
         return f"today's weakest {written[1:]} of 100"
-    return f"a score {written} from today's average" if written.endswith("sd") else f"a score of {written}"
+    if not written.endswith("sd"):
+        return f"a score of {written}"
+    distance = written.removesuffix("sd").lstrip("+-")
+    unit = "standard deviation" if distance == "1" else "standard deviations"
+    return f"a score {distance} {unit} {'below' if written.startswith('-') else 'above'} today's average"
 
 
 def place(cohort: Cohort | None) -> str:
@@ -103,7 +109,7 @@ def sentence(parts: ColumnName, share: float, name: str) -> str:
         # A part of the replies is what they may not be among; a score is what they must reach.
         than = f"no worse on {name} than {level}" if "weak" in level else f"with {level} or more on {name}"
         return f"At least {number} of 100 replies {than}{', ' if where else ''}{where}."
-    return f"{name[:1].upper()}{name[1:]} {where} at least better than {number} of 100 replies."
+    return f"{name[:1].upper()}{name[1:]} {where} better than at least {number} of 100 replies."
 
 
 def beside_sentences(beside: Beside, named: Names) -> list[str]:

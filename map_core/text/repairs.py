@@ -1,4 +1,4 @@
-"""What of targets that are not possible together gives way: which conflict, and what each repair's button says.
+"""Targets that are not possible together: which of them conflict, and what each repair's button says.
 
 Constraint: results in, text and numbers out; the buttons set what their texts say.
 """
@@ -82,7 +82,8 @@ def conflict_sentence(
     conflict = repairs.conflict
     if conflict is None:
         return ""
-    members = sentences.capitalised(sentences.listed(sentences.grouped(list(conflict.members), names, beyond.groups)))
+    conflicting = sentences.grouped(list(conflict.members), names, beyond.groups)
+    members = sentences.capitalised(sentences.listed(conflicting))
     tops = {}
     for j in conflict.members:
         if most is not None and np.isfinite(most.possible[j]):
@@ -92,6 +93,9 @@ def conflict_sentence(
         return f"{members} alone is too high" + "".join(f": at most {top}." for top in tops.values()) + "." * (not tops)
     beside = "; ".join(f"{name} at most {top}" for name, top in tops.items())
     beside = f" With the others as they are: {beside}." if tops else ""
+    # Columns of one target, as of one in every use case, can conflict with each other.
+    if len(conflicting) == 1:
+        return f"{members} is not possible at this level.{beside}"
     return f"{members} are not possible together at these levels.{beside}"
 
 

@@ -102,10 +102,10 @@ def spent(kl: float, candidates: int, wording: Wording = NUMBERS) -> str:
     most = math.log(candidates)
     if not wording.numbers:
         if kl < FREE_NATS:
-            return "all candidates are as likely."
+            return "all candidates are equally likely."
         return f"{amounts.percent(max(kl / most, 0.01) if most > 0 else 0.0)} of what {candidates} candidates allow"
     if kl < FREE_NATS:
-        return f"of log {candidates} = {amounts.fixed(most, 2)} at most: all candidates are as likely."
+        return f"of log {candidates} = {amounts.fixed(most, 2)} at most: all candidates are equally likely."
     drafts = amounts.best_of_count(kl)
     return f"of log {candidates} = {amounts.fixed(most, 2)} at most, like sending the best of {drafts} drafts."
 
@@ -211,7 +211,7 @@ def on_paper(assessment: Assessment, oracle: Oracle) -> str:
     if oracle.form is Form.PER_PROMPT and ess.per_prompt < threshold:
         return (
             f"These levels can be met in this table, but the weights lean on only {amounts.fixed(ess.per_prompt, 1)} "
-            f"replies a prompt; below {number(threshold)} the forecast is not to be trusted."
+            f"replies per prompt; below {number(threshold)} the forecast is not to be trusted."
         )
     if ess.pooled < TRUSTED_POOLED:
         return (
@@ -314,7 +314,7 @@ def more_effort(nats: float) -> str:
 
 
 def switches(curve: SensitivityCurve, names: Sequence[str], place: Sequence[str]) -> list[str]:
-    """Word where targets start or stop to be binding along a sweep.
+    """Word where targets start or stop binding along a sweep.
 
     Args:
         curve: the sweep.
@@ -323,9 +323,8 @@ def switches(curve: SensitivityCurve, names: Sequence[str], place: Sequence[str]
     """
     texts = []
     for switch, where in zip(curve.switches, place, strict=True):
-        name = capitalised(names[switch.value])
         if switch.value == curve.value:
-            texts.append(f"From {where} {name.lower()} begins to cost: below, it comes for free.")
+            texts.append(f"From {where} {names[switch.value]} begins to cost: below, it comes for free.")
         elif switch.active:
             texts.append(
                 f"From {where} {names[curve.value]} pulls {names[switch.value]} down to its target, which costs extra."

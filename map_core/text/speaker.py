@@ -58,9 +58,9 @@ def speaker(metadata: Mapping[str, Any]) -> Speaker:
     # A model on a server is NAME@URL: the address is nobody's business.
     name = name.partition("@")[0][:80]
     parameters = _parameters(facts.get("parameters"), name)
-    said = facts.get("good_for")
-    if isinstance(said, str) and said.strip():
-        good_for = short = " ".join(said.split())[:120]
+    stated = facts.get("good_for")
+    if isinstance(stated, str) and stated.strip():
+        good_for = short = " ".join(stated.split())[:120]
     else:
         good_for, short = _good_for(parameters)
     return Speaker(name, _size(parameters), good_for, short)
@@ -70,8 +70,8 @@ def _parameters(written: Any, name: str) -> float | None:
     """Return the number of parameters that the table states, or the model's name; None where neither does."""
     if isinstance(written, (int, float)) and not isinstance(written, bool) and written > 0:
         return float(written)
-    found = _SIZE.search(name.replace("-", " ").replace("_", " ").replace("/", " "))
-    return float(found.group(1)) * {"m": 1e6, "b": 1e9}[found.group(2).lower()] if found else None
+    size = _SIZE.search(name.replace("-", " ").replace("_", " ").replace("/", " "))
+    return float(size.group(1)) * {"m": 1e6, "b": 1e9}[size.group(2).lower()] if size else None
 
 
 def _size(parameters: float | None) -> str:

@@ -32,8 +32,8 @@ def advice_reason(advice: Advice, prompts: int, wording: Wording = NUMBERS) -> s
     now, more, reason = advice.now, advice.candidates, advice.reason
     if reason is Reason.ONE_REPLY:
         return (
-            "Most prompts have a single reply, between which nothing can choose. With several replies a prompt the app "
-            "can say what choosing among them gives."
+            "Most prompts have a single reply, between which nothing can choose. With several replies to each prompt, "
+            "the app can say what choosing among them gives."
         )
     if reason is Reason.NO_TARGETS:
         return "No value has a target, so nothing is asked of the table. Set a target on the page Set first."
@@ -60,7 +60,7 @@ def advice_reason(advice: Advice, prompts: int, wording: Wording = NUMBERS) -> s
     if reason is Reason.FEW_REPLIES:
         needed = f" About {_times(advice.factor)} as many would do." if math.isfinite(advice.factor) else ""
         return (
-            f"The palette rests on {amounts.fixed(now.carrying, 1)} replies a prompt, too few to trust. Twice the "
+            f"The palette rests on {amounts.fixed(now.carrying, 1)} replies per prompt, too few to trust. Twice the "
             f"replies to each prompt are predicted to make that {amounts.fixed(more.carrying, 1)}.{needed} More "
             "prompts do not change it."
         )
@@ -89,7 +89,7 @@ def outlook_rows(advice: Advice, wording: Wording = NUMBERS) -> list[tuple[str, 
     forms: tuple[tuple[str, str, Callable[[float], str]], ...] = (
         ("Chance that it is possible", "attainable", amounts.percent),
         ("Room to the edge, standard deviations", "margin", lambda n: amounts.fixed(n, 2, signed=True)),
-        ("Replies that carry it, a prompt", "carrying", lambda n: amounts.fixed(n, 1)),
+        ("Replies that carry it, per prompt", "carrying", lambda n: amounts.fixed(n, 1)),
         ("Replies that carry it, in all", "carrying_all", lambda n: amounts.fixed(n, grouped=True)),
         (
             "Error bar of its least certain level, standard deviations",

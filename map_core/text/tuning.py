@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from map_core.core import amounts
-from map_core.text.wording import Wording, effort
+from map_core.text.wording import Wording
 
 #: The routes: a title, what happens in everyday words, and the technical name, by the name of the method.
 ROUTES: dict[str, tuple[str, str, str]] = {
@@ -135,8 +135,8 @@ def distance_sentence(kl: float, forecast: float, wording: Wording) -> str:
     """Word how far a tuned model is from the original one, beside what its palette needs."""
     if wording.numbers:
         return f"Distance from the base model: {amounts.nats(kl)}; the palette needs {amounts.nats(forecast)}."
-    spent, needed = (effort(max(distance, 0.0)) for distance in (kl, forecast))
-    return f"Effort, from no over small and medium to large: {spent}. The palette needs: {needed}."
+    spent, needed = (wording.price(max(distance, 0.0)) for distance in (kl, forecast))
+    return f"The tuned model takes {spent}; the palette needs {needed}."
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def proposal_sentence(name: str, ess: float, candidates: int) -> str:
     Args:
         name: of the tuned model.
         ess: effective sample size of the choice, from 1 to ``candidates``.
-        candidates: that there are.
+        candidates: how many it drew.
     """
     share = (ess - 1) / (candidates - 1) if candidates > 1 else 1.0
     if share >= NEAR:

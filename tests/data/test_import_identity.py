@@ -169,7 +169,7 @@ def test_a_weight_is_taken_by_its_name_unless_somebody_says_no(tmp_path: Path) -
     rows.append({"prompt": "Why?", "weight": 1, "reply": "r", "humor": 1})
     assert import_table(lines(tmp_path, *rows)).table.weights.tolist() == [3, 1]
     rows[1]["weight"] = 4
-    with pytest.raises(InputError, match=r'row 2, column .weight. is another number .* --weight-column ""'):
+    with pytest.raises(InputError, match=r'row 2, column .weight. differs from an earlier row .* --weight-column ""'):
         import_table(lines(tmp_path, *rows))
     assert import_table(lines(tmp_path, *rows), weight_column="").table.weights.size == 0
     for row, word in zip(rows, ("light", "heavy", "light"), strict=True):

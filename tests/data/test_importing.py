@@ -166,7 +166,10 @@ def test_weights_are_one_number_a_prompt(tmp_path: Path):
     out = tmp_path / "out.parquet"
     import_file(path, out, ColumnChoice(values=("humor",), weight="often"))
     assert pd.read_parquet(out)["weight"].tolist() == [3.0, 3.0, 0.5]
-    for odd, message in ((4, "row 2, column 'often' is another number"), (None, "row 2, column 'often' is empty")):
+    for odd, message in (
+        (4, "row 2, column 'often' differs from an earlier row"),
+        (None, "row 2, column 'often' is empty"),
+    ):
         rows[1]["often"] = odd
         with pytest.raises(InputError, match=message):
             import_table(write(tmp_path, "b.jsonl", lines(*rows)), weight_column="often", values=["humor"])
@@ -224,7 +227,7 @@ def test_held_out_prompts_of_a_csv_beside_weights(tmp_path: Path):
         ),
         ((2, 0, 1), "row 1, column 'held_out' is 2; expected true or false"),
         ((1, 1, 1), "the column 'held_out' holds every prompt out, so there is none to solve on"),
-        ((1, 0, 0), "row 2, column 'held_out' says another thing than an earlier row with the same prompt"),
+        ((1, 0, 0), "row 2, column 'held_out' differs from an earlier row with the same prompt"),
     ],
 )
 def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], message: str):
@@ -296,7 +299,7 @@ def test_a_reply_keeps_what_is_its_own(tmp_path: Path):
     ]
     imported = import_table(write(tmp_path, "b.json", json.dumps(rows)))
     assert imported.table.replies == ("So.", "No", "Eh")
-    assert "1 do not and are kept whole, in rows 3." in imported.notes
+    assert "1 does not and is kept whole, in row 3." in imported.notes
     assert any("humor is the same for every reply" in note for note in imported.notes)
 
 
@@ -305,8 +308,8 @@ def test_repeated_rows_and_numbers_in_text_are_said(tmp_path: Path):
     imported = import_table(write(tmp_path, "a.json", json.dumps(rows)))
     np.testing.assert_array_equal(imported.table.rewards.ravel(), [1.5, 1.5, 0.2])
     message = " ".join(imported.notes)
-    assert "1 rows repeat another row" in message
-    assert "1 replies come again with other rewards" in message
+    assert "1 row repeats another row" in message
+    assert "1 reply comes again with other rewards" in message
     assert "numbers written as text" in message
 
 

@@ -136,7 +136,7 @@ def test_merged_prompts_have_one_weight(tmp_path: Path) -> None:
     prompts = [PLAIN, f"{PLAIN} ", "Why?"]
     equal = import_table(lines(tmp_path, rows(prompts, weight=[2, 2, 5])), lookalikes="merge").table
     assert equal.weights.tolist() == [2, 5]
-    with pytest.raises(InputError, match="row 2, column 'weight' is another one than that of an earlier prompt"):
+    with pytest.raises(InputError, match="row 2, column 'weight' differs from that of an earlier prompt"):
         import_table(lines(tmp_path, rows(prompts, weight=[2, 3, 5])), lookalikes="merge")
     flags = import_table(lines(tmp_path, rows(prompts, held_out=[True, True, False])), lookalikes="merge").table
     assert flags.held_out.tolist() == [True, False]

@@ -75,7 +75,7 @@ def test_a_table_of_ones_own(tmp_path: Path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"humor": [0.0, float("nan"), 2.0, 3.0]}, "1 rewards are missing, not finite.*row 2, value 'humor'"),
+        ({"humor": [0.0, float("nan"), 2.0, 3.0]}, "1 reward is missing, not finite.*row 2, value 'humor'"),
         ({"humor": [0.0, 1.0, float("inf"), 3.0]}, "row 3.*inf"),
         ({"humor": [0.0, 1.0, 2.0, None]}, "row 4"),
         ({"humor": ["a", "b", "c", "d"]}, "no column of numbers"),

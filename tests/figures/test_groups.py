@@ -191,7 +191,7 @@ def test_what_everybody_shares():
     alike, free = common_ground(agreed, UNITS)
     assert "helpfulness" in alike
     assert "harmlessness" not in alike
-    assert free == "Nobody asks for anything of humor and positivity."
+    assert free == "Nobody sets a target for humor and positivity."
 
 
 def test_nothing_and_no_way():

@@ -158,8 +158,7 @@ def test_out_of_reach_says_where_the_path_stops():
     assert "no number of rounds meets all targets" in told.ending_sentence(together)
     alone = drawn.SequenceFigureData(sequential_path(ORACLE, np.array([50.0, 0.1, math.nan, math.nan])), None, UNITS)
     assert (
-        told.stop_sentence(alone)
-        == "The path stops before its first step: helpfulness alone cannot come to its target."
+        told.stop_sentence(alone) == "The path stops before its first step: helpfulness alone cannot reach its target."
     )
     assert told.ending_sentence(alone) == ""
     assert told.sequence_steps(alone) == ()

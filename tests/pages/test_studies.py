@@ -102,7 +102,7 @@ def test_out_of_reach_the_sequence_still_shows_its_steps(table):  # noqa: F811
     assert "Does the order matter?" not in [element.value for element in app.header]
     alone = opened("sequence", OUT_OF_REACH)
     assert not alone.exception
-    assert "alone cannot come to its target" in said(alone)
+    assert "alone cannot reach its target" in said(alone)
 
 
 def test_baselines_compare_as_many_draws_as_asked(table):  # noqa: F811

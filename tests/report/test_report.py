@@ -286,7 +286,7 @@ def test_one_reply_a_prompt(table):
     assert report.samples == ()
     # A generator has to draw more than one to choose from.
     assert json.loads(reports.as_dict(report)["snippets"]["weights"])["candidates"] == 16
-    assert "one reply a prompt, between which nothing can choose" in words_of(report)
+    assert "one reply per prompt, so there is nothing to choose between" in words_of(report)
     strict(reports.as_json(report))
 
 

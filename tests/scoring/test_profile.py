@@ -46,7 +46,7 @@ def test_correlations_are_spearmans_and_the_strongest_comes_first():
     assert sizes == sorted(sizes, reverse=True)
 
 
-@pytest.mark.parametrize(("sign", "beginning"), [(1, "Nearly one with humor"), (-1, "Nearly the opposite of humor")])
+@pytest.mark.parametrize(("sign", "beginning"), [(1, "Nearly the same as humor"), (-1, "Nearly the opposite of humor")])
 def test_a_copy_and_an_opposite_are_warned_of(sign, beginning):
     column = TABLE.rewards[:, TABLE.index("humor")]
     profile = value_profile(with_column(sign * column + 0.01 * np.arange(len(column))), "own")

@@ -54,7 +54,7 @@ def test_pairs_are_of_one_prompt_none_twice_and_none_held_out():
     assert {r["prompt"][0]["content"] for r in records} == {"Be kind."}
     assert table.prompts[0] not in {r["prompt"][1]["content"] for r in records}
     assert list(preference_pairs(table, np.ones(4), pairs=50)) == records
-    with pytest.raises(InputError, match="expected 1, and replies"):
+    with pytest.raises(InputError, match="expected one pair or more, and texts"):
         list(preference_pairs(replace(table, replies=()), np.ones(4)))
 
 

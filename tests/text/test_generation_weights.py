@@ -18,7 +18,7 @@ FINE = WeightsFacts(Verdict.REACHABLE, 16, WeightsSource.PALETTE, weighted=True,
 ON_PAPER = replace(FINE, verdict=Verdict.ON_PAPER)
 NEAREST = replace(FINE, verdict=Verdict.OUT_OF_REACH, source=WeightsSource.NEAREST)
 NONE = WeightsFacts(Verdict.OUT_OF_REACH, 16, WeightsSource.NONE, table_verdict=Verdict.OUT_OF_REACH)
-FAR = "With 16 candidates to choose from the palette is"
+FAR = "With 16 candidates to choose from, the palette is"
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ FAR = "With 16 candidates to choose from the palette is"
         (
             replace(NEAREST, given_up=("humor", "kindness")),
             (
-                f"{FAR} not possible: the nearest palette that is stands in. It gives up some of humor, "
+                f"{FAR} not possible: the nearest palette that is stands in. It gives up some of humor and "
                 "kindness. More candidates reach further.",
             ),
         ),
@@ -45,7 +45,7 @@ FAR = "With 16 candidates to choose from the palette is"
         ),
         (
             replace(FINE, unscored=("calm", "wit")),
-            ("There is no scorer for calm, wit, so new replies are not steered by it.",),
+            ("There is no scorer for calm and wit, so new replies are not steered by them.",),
         ),
         (
             replace(FINE, weighted=False),

@@ -25,7 +25,7 @@ NO_WORSE = "replies no worse on kindness than today's weakest"
             90,
             "At least 90 of 100 replies with a score of 0.25 or more on kindness, where language is de.",
         ),
-        ("kindness@Stories", 60, "Kindness in Stories at least better than 60 of 100 replies."),
+        ("kindness@Stories", 60, "Kindness in Stories better than at least 60 of 100 replies."),
     ],
 )
 def test_a_target_is_a_sentence(name: str, share: float, sentence: str):

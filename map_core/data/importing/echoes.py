@@ -2,8 +2,7 @@
 
 A repeated prompt ends at a word: "Hippos are not here" does not repeat "Hi". Whitespace is ignored in the comparison,
 since tokenizers move it. Constraint: a genuine reply may begin with the words of its prompt ("Hi! How are you?" to
-"Hi"), so prompts are removed unasked only where most rows of a file
-repeat their prompt, and most of those a long one.
+"Hi"), so prompts are removed unasked only where most rows of a file repeat their prompt, and most of those a long one.
 """
 
 from __future__ import annotations
@@ -60,9 +59,11 @@ class EchoCount:
                 f"{self.echoes} of {self.rows} replies begin with the words of their prompt and are kept whole "
                 "(--echoes remove takes the prompt off)."
             ]
-        notes = [f"{self.echoes} replies repeat their prompt, which is taken off."]
+        repeats = "1 reply repeats its" if self.echoes == 1 else f"{self.echoes} replies repeat their"
+        notes = [f"{repeats} prompt, which is taken off."]
         if kept := self.rows - self.echoes:
-            notes.append(f"{kept} do not and are kept whole, in rows {rows_of(self._whole_rows, kept)}.")
+            verbs = "does not and is kept whole, in row" if kept == 1 else "do not and are kept whole, in rows"
+            notes.append(f"{kept} {verbs} {rows_of(self._whole_rows, kept)}.")
         return notes
 
 

@@ -1,6 +1,6 @@
 """Import files of scored replies as reward tables: Parquet, CSV, JSON lines, or a JSON list of objects.
 
-A row is one reply: the prompt, the reply and a number a value, higher is better. Replies to the same prompt text
+A row is one reply: the prompt, the reply and one number per value, higher is better. Replies to the same prompt text
 are grouped; a prompt repeated at the beginning of its reply is removed. Constraint: every guess is reported, and no
 reward is invented: a cell that is no finite number is refused by row and column.
 """
@@ -56,7 +56,7 @@ class Preview:
         guess: roles guessed from names; "" where none fits.
         numeric: columns that hold numbers in the first rows.
         ours: the file is a table of this project, which needs no choice of columns.
-        mapping: how nested fields became these columns, as a sentence; "" where the file has a row a reply.
+        mapping: how nested fields became these columns, as a sentence; "" where the file has one row per reply.
     """
 
     kind: str

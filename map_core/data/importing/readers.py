@@ -68,7 +68,7 @@ class RowChunk:
 
 @dataclass(frozen=True, eq=False)
 class SourceFile:
-    """A file with a row a reply.
+    """A file with one row per reply.
 
     Args:
         path: of the file.
@@ -94,7 +94,7 @@ class SourceFile:
     def where(self) -> str:
         """The file, as an error names it before the number of a row."""
         if self.layout is not None:
-            return f"{self.path}, with a row a reply"
+            return f"{self.path}, with one row per reply"
         return f"{self.path} (row 1 is the header)" if self.csv else str(self.path)
 
     @property
@@ -184,7 +184,7 @@ def _listed(cells: Sequence[Any] | np.ndarray) -> Sequence[Any]:
 def _detect(path: Path) -> SourceFile:
     """Detect the kind of a file."""
     if not path.is_file():
-        raise InputError(f"There is no file {path}. Give a Parquet, CSV or JSON file with a row a reply.")
+        raise InputError(f"There is no file {path}. Give a Parquet, CSV or JSON file with one row per reply.")
     try:
         with path.open("rb") as file:
             head = file.read(BLOCK)
@@ -193,7 +193,7 @@ def _detect(path: Path) -> SourceFile:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error}).") from error
     if not head.strip():
-        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
+        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with one row per reply.")
     if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
         with _open_parquet(path) as opened:
             schema = opened.schema_arrow

@@ -1,7 +1,7 @@
 """First pass over a file: find the columns of rewards and the prompts, and check every cell.
 
-Only a few numbers a row and a hash a prompt are kept in memory. Constraint: after a scan the second pass cannot fail,
-unless the file is changed meanwhile.
+Only a few numbers per row and one hash per prompt are kept in memory. Constraint: after a scan the second pass cannot
+fail, unless the file is changed meanwhile.
 """
 
 from __future__ import annotations
@@ -272,8 +272,8 @@ class _Scan:
         for cells, column in ((self._weights, self.roles.weight), (self._held_out, self.roles.held_out)):
             if differing := [k for k in range(len(cells)) if cells[k] != cells[first[k]]]:
                 raise InputError(
-                    f"{where}: row {self._row_of(differing[0])}, column {column!r} is another one than "
-                    "that of an earlier prompt that looks the same. Make them equal, or keep such prompts apart."
+                    f"{where}: row {self._row_of(differing[0])}, column {column!r} differs from that of "
+                    "an earlier prompt that looks the same. Make them equal, or keep such prompts apart."
                 )
         kept, numbers = np.unique(first, return_inverse=True)
         self.spellings = np.flatnonzero(np.bincount(numbers) > 1).astype(np.int32)
@@ -303,8 +303,8 @@ class _Scan:
         self._weight.refuse(where)
         if self._differing_weight is not None:
             raise InputError(
-                f"{where}: row {self._differing_weight + 1}, column {self._weight.name!r} is another number than in "
-                "an earlier row with the same prompt. A weight says how often a prompt occurs, so it is one number a "
+                f"{where}: row {self._differing_weight + 1}, column {self._weight.name!r} differs from an "
+                "earlier row with the same prompt. A weight says how often a prompt occurs, so it is one number per "
                 f"prompt.{leave_out}"
             )
         weights = self._weight.read(self._weights)
@@ -331,7 +331,7 @@ class _Scan:
         self._flags.refuse(where)
         if self._differing_held_out is not None:
             raise InputError(
-                f"{where}: row {self._differing_held_out + 1}, column {name!r} says another thing than an earlier row "
+                f"{where}: row {self._differing_held_out + 1}, column {name!r} differs from an earlier row "
                 "with the same prompt. A prompt is held out with all of its replies, or with none."
             )
         held_out = np.array(self._held_out)
@@ -354,7 +354,7 @@ class RowTexts:
     """The texts of a chunk's rows.
 
     Args:
-        prompts, replies, use_cases: a text a row; a prompt has its context and its system message in it.
+        prompts, replies, use_cases: one text per row; a prompt has its context and its system message in it.
         ids: of the prompts; "" where there is none.
     """
 

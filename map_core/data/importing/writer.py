@@ -133,7 +133,8 @@ class _Rows:
             rows += chunk.rows
             if rows > len(self.scan.prompt_of):
                 break
-            yield self._table(chunk)
+            if chunk.rows:  # the last rows of a file may hold no reply
+                yield self._table(chunk)
             if self.report is not None:
                 self.report("writing", chunk.share)
         if rows != len(self.scan.prompt_of):
@@ -222,9 +223,11 @@ class _Rows:
         notes = []
         whole, unlike = len(np.unique(self._wholes)), len(np.unique(self._texts))
         if repeated := len(self._wholes) - whole:
-            notes.append(f"{repeated} rows repeat another row, prompt, reply and rewards; each counts.")
-        if whole > unlike:
-            notes.append(f"{whole - unlike} replies come again with other rewards for the same prompt; each counts.")
+            rows = "1 row repeats" if repeated == 1 else f"{repeated} rows repeat"
+            notes.append(f"{rows} another row, prompt, reply and rewards; each counts.")
+        if again := whole - unlike:
+            replies = "1 reply comes" if again == 1 else f"{again} replies come"
+            notes.append(f"{replies} again with other rewards for the same prompt; each counts.")
         return notes
 
 

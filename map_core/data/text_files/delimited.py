@@ -3,8 +3,7 @@ r"""Read CSV: detect the delimiter and the header, and yield rows that have a ce
 The delimiter is that of a first line ``sep=;``, else whichever of comma, semicolon and tab splits the header and fits
 most rows below it. A header of one column has no delimiter, so commas in the lines below it are text. Spaces around a
 column's name do not count. Constraint: a row with more or fewer cells than the header is refused, never cut or filled;
-blank lines and rows
-of empty cells are skipped.
+blank lines and rows of empty cells are skipped.
 """
 
 from __future__ import annotations

@@ -75,11 +75,11 @@ def check_text(head: bytes, encoding: str, path: Path) -> str:
     """
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head).lstrip()
     if not text:
-        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
+        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with one row per reply.")
     if "\x00" in text:
         raise InputError(
-            f"{path} is neither Parquet nor text ({_nul(text, encoding)}). Give a Parquet, CSV or JSON file with a "
-            "row a reply."
+            f"{path} is neither Parquet nor text ({_nul(text, encoding)}). Give a Parquet, CSV or JSON file with "
+            "one row per reply."
         )
     return text
 

@@ -21,7 +21,7 @@ BLOCK, LONGEST = 2**20, 2**26
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def json_lines(file: TextIO, path: object, expected: str = "one a reply") -> Iterator[tuple[int, Mapping[str, Any]]]:
+def json_lines(file: TextIO, path: object, expected: str = "one per reply") -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield the number of each line that is not blank, counted from 1, and its object.
 
     Args:
@@ -44,7 +44,7 @@ def json_lines(file: TextIO, path: object, expected: str = "one a reply") -> Ite
             raise InputError(f"Line {number} of {path} has the key {str(error)!r} twice. Rename one.") from error
         except (ValueError, RecursionError) as error:
             raise InputError(
-                f"Line {number} of {path} is no JSON ({error}); expected one object a line, or a list of objects."
+                f"Line {number} of {path} is no JSON ({error}); expected one object per line, or a list of objects."
             ) from error
         if not isinstance(row, dict):
             raise InputError(f"Line {number} of {path} is {short(row)}; expected an object, {expected}.")
@@ -61,7 +61,7 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield rest
 
 
-def json_list(file: TextIO, path: object, expected: str = "one a reply") -> Iterator[tuple[int, Mapping[str, Any]]]:
+def json_list(file: TextIO, path: object, expected: str = "one per reply") -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield the number of each entry of a list, counted from 1, and the entry, as they are parsed.
 
     Args:

@@ -219,7 +219,7 @@ def _aggregate(
     differences: np.ndarray,
     level: float,
 ) -> CrossFitDelivery:
-    """Means over the runs, two of which are a halving, and the errors of these means.
+    """Return means over the runs, two of which are a halving, and the errors of these means.
 
     A run counts as much as the prompts that it is of, the share ``solved`` of which is solved on: so every prompt
     counts by its weight in what is forecast and in what is delivered.

@@ -148,7 +148,7 @@ def split_halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, Reward
         InputError: there are fewer than four prompts.
     """
     if len(table.prompts) < 4:
-        raise InputError(f"The table has {len(table.prompts)} prompts; to solve on one half and look at the other, 4.")
+        raise InputError(f"The table has {len(table.prompts)} prompts; expected at least 4, for two halves.")
     half = split_folds(len(table.prompts), 2, np.random.default_rng(seed), table.use_cases)
     return table.take(np.flatnonzero(half == 0).tolist()), table.take(np.flatnonzero(half == 1).tolist())
 

@@ -50,7 +50,7 @@ def run_study(
     seed: int = 0,
     report: Callable[[int, int], None] | None = None,
 ) -> DeliveryStudy:
-    """Solve graded and random palettes on halves of a table and realised on fresh replies to the other halves.
+    """Solve graded and random palettes on halves of a table and realise them on fresh replies to the other halves.
 
     Args:
         table: replies to all prompts.

@@ -1,4 +1,4 @@
-"""Layouts that are not read as they are: why, and the lines of pandas that make a row a reply of that very file.
+"""Layouts that are not read as they are: why, and the lines of pandas that give that very file one row per reply.
 
 Constraint: at most two lines, which run as they stand in the file's folder once pandas is imported as pd.
 """
@@ -201,7 +201,10 @@ def without_numbers(path: Path, where: str, columns: Sequence[str]) -> str:
 
 def _error(path: Path, what: str, lines: Sequence[str]) -> InputError:
     code = _code(path, lines)
-    return InputError(f"{path} has no row a reply. {what} With pandas (import pandas as pd) it becomes one:\n{code}")
+    return InputError(
+        f"{path} does not have one row per reply. {what} With pandas (import pandas as pd) it becomes such a file:\n"
+        f"{code}"
+    )
 
 
 def _code(path: Path, lines: Sequence[str]) -> str:

@@ -74,7 +74,7 @@ def reply_text(cell: Any) -> Any:
 
 
 def find(rows: Sequence[Row], columns: Sequence[str]) -> Layout | None:
-    """Return the layout of rows with a chat a row, or with scores in an object; None for other rows."""
+    """Return the layout of rows with one chat per row, or with scores in an object; None for other rows."""
     prompt, reply = column_named(columns, PROMPT_NAMES), None
     reply = column_named([name for name in columns if name != prompt], REPLY_NAMES)
     whole = next((name for name in columns if normalised(name) in CHAT_NAMES and _all_chats(rows, name)), None)

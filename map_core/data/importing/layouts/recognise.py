@@ -1,6 +1,6 @@
 """Recognise the layout of a file by its first rows.
 
-Constraint: a file with a row a reply, its prompt and its reply as texts, has no layout and is read as it stands.
+Constraint: a file with one row per reply, its prompt and its reply as texts, has no layout and is read as it stands.
 """
 
 from __future__ import annotations
