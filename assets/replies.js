@@ -53,6 +53,8 @@ function take(panel, brought) {
 
 function show(panel, data) {
   if (panel.data && panel.data.n > data.n) return;
+  // What has ended stays so: the page may have begun to draw before that, and come after the channel.
+  if (panel.data?.generation === data.generation && panel.data.ended && !data.ended) return;
   const begins = Boolean(panel.data) && panel.data.generation !== data.generation && !data.ended;
   if (panel.data?.generation !== data.generation) {
     panel.told = -Infinity;

@@ -115,6 +115,31 @@ def test_a_lost_socket_begins_again_with_the_whole_state(feed):
         assert second.receive_json() == {"replies": {"number": 7, "before": None}, "frame": 1}
 
 
+def test_a_reader_that_begins_anew_while_a_frame_is_made_gets_the_whole_state(socket):
+    class Held(Counter):
+        def frame(self, shown):
+            entered.set()
+            assert go.wait(30)
+            return super().frame(shown)
+
+    entered, go = threading.Event(), threading.Event()
+    go.set()
+    held, name = Held(), secrets.token_hex(16)
+    live_feed.register(name, held)
+    say(socket, watch=name)
+    assert socket.receive_json()["frame"] == 1
+    go.clear()
+    entered.clear()
+    held.count(1)
+    say(socket, got=1)
+    assert entered.wait(30)
+    say(socket, watch=name)
+    say(socket, stop=name)
+    until(lambda: held.stopped == 1, "it has heard both")
+    go.set()
+    assert socket.receive_json()["replies"] == {"number": 1, "before": None}
+
+
 def test_a_name_that_is_not_known_shows_and_stops_nothing(feed, socket):
     say(socket, watch=secrets.token_hex(16))
     say(socket, stop=feed.name)  # known, and not watched by this socket

@@ -43,8 +43,21 @@ _OWNERS: WeakKeyDictionary[Generation | PromptBatch, str] = WeakKeyDictionary()
 #: The tuned model that writes the candidates of a generation.
 _TUNED: WeakKeyDictionary[Generation, str] = WeakKeyDictionary()
 
+
+class _Begun:
+    """The id of the generation that a click of this visit has just begun, until it is the one that is shown.
+
+    Streamlit ends a callback at its next look at the session state where a further click has come. What was handed in
+    by then is written down here without such a look, so that it is neither lost to the page nor left running unseen.
+    """
+
+    def __init__(self) -> None:
+        self.id = ""
+
+
 #: The one that is shown; a reload on another page finds it again too.
 GENERATION: KeptKey[str] = KeptKey("generation", "", str, str)
+BEGUN: Key[_Begun | None] = Key("generation_begun", None)
 READING: Key[int | None] = Key("reading", None)
 
 
@@ -122,7 +135,7 @@ def scored_values(scene: Scene) -> tuple[str, ...]:
 
 
 def custom_specifications(scene: Scene) -> tuple[Specification, ...]:
-    """How the table's values that are not built in are scored on new replies, as far as it tells."""
+    """Return how the table's values that are not built in are scored on new replies, as far as it tells."""
     definitions = from_metadata(scene.table.metadata)
     return tuple(definitions[name] for name in scored_values(scene) if name not in cards())
 
@@ -213,17 +226,29 @@ def submit(scene: Scene, request: GenerationRequest, tuned: str = "") -> Generat
         tuned: the tuned model that writes the candidates; "" for the base model.
     """
     stop(scene)
-    generation = service_of(scene, tuned).submit(request, viewer=account.counted_as())
-    claim(generation)
+    begun = BEGUN.get() or _Begun()
+    BEGUN.set(begun)
+    generating, viewer = service_of(scene, tuned), account.counted_as()
+    generation = generating.submit(request, viewer=viewer)
+    begun.id = generation.id  # before anything that looks at the session state, see _Begun
     if tuned:
         _TUNED[generation] = tuned
-    GENERATION.set(generation.id)
-    READING.pop()
+    claim(generation)
+    _show_begun()
     return generation
+
+
+def _show_begun() -> None:
+    """Make what a click has just begun the generation on this page."""
+    if (begun := BEGUN.get()) is not None and begun.id:
+        GENERATION.set(begun.id)
+        READING.pop()
+        begun.id = ""
 
 
 def current(scene: Scene) -> Generation | None:
     """Return the generation on this page: this viewer's newest, or the one that the address names."""
+    _show_begun()
     name = GENERATION.get() or st.query_params.get("generation")
     if not name:
         return None

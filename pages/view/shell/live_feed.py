@@ -93,6 +93,7 @@ class FeedReader:
         self._feed: LiveFeed | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._shown: Any = None
+        self._watches = 0
         self._number = self._drawn = 0
         self._sent_at = 0.0
 
@@ -109,6 +110,7 @@ class FeedReader:
     def close(self) -> None:
         """Watch nothing any more."""
         self._unsubscribe()
+        self._watches += 1
         self._feed, self._unsubscribe = None, lambda: None
 
     def _watch(self, name: str) -> None:
@@ -137,12 +139,13 @@ class FeedReader:
             if wait > 0:
                 await asyncio.sleep(wait)
                 self._woken.clear()  # what changed meanwhile is in the frame
+            watches = self._watches
             try:
                 made = await anyio.to_thread.run_sync(feed.frame, self._shown)
             except Exception:  # a frame that fails is logged; the page goes on by way of its script
                 log.exception("A frame of a feed could not be made.")
                 continue
-            if feed is not self._feed:
+            if watches != self._watches:  # the reader has begun anew, perhaps with the same feed, and has nothing of it
                 self._woken.set()
                 continue
             if made is None:
