@@ -47,9 +47,9 @@ function drawn(socket, frame) {
 const isOpen = () => channel.socket?.readyState === WebSocket.OPEN;
 
 // Whether it is on its way.
-function sent(told) {
+function sent(message) {
   const open = isOpen();
-  if (open) channel.socket.send(JSON.stringify(told));
+  if (open) channel.socket.send(JSON.stringify(message));
   return open;
 }
 

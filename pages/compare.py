@@ -91,7 +91,7 @@ with left, st.expander("Adjust targets", icon=":material/tune:", key="steer"):
     pinned.draw_faders(scene, palette)
     st.html(
         markup.note(
-            "Moving a target changes leader, probabilities and pick at once, among the candidates that there are; "
+            "Moving a target changes leader, probabilities and pick at once, among the candidates already drawn; "
             "nothing is generated again."
         )
     )

@@ -44,7 +44,7 @@ class FormulaSection:
 
 
 def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
-    """All of it, in the order in which one follows from another."""
+    """Return all sections, in the order in which one follows from another."""
     oracle, assessment, names = live.scene.oracle, live.assessment, live.scene.names
     solution, ess = assessment.solution, assessment.ess
     per_prompt = oracle.form is Form.PER_PROMPT
@@ -225,7 +225,7 @@ def _margin(live: LiveAnswer) -> str:
         return "Nothing is asked for, so there is nothing to miss."
     if margin.attainable:
         return (
-            f"Here the margin is {amounts.fixed(margin.value, 3)}: so many standard deviations could be asked on top "
+            f"Here the margin is {amounts.fixed(margin.value, 3)}: that many standard deviations could be added on top "
             "of every target."
         )
     mix = [f"{amounts.percent(w)} {names[j]}" for j, w in enumerate(margin.certificate) if w > 0.005]

@@ -60,7 +60,7 @@ _ALL: OrderedDict[str, PromptBatch] = OrderedDict()
 
 
 def _batches() -> OrderedDict[str, PromptBatch]:
-    """Those of all viewers, by name."""
+    """Return those of all viewers, by name."""
     return _ALL
 
 
@@ -128,7 +128,9 @@ def parse_prompts(text: str) -> list[str]:
             try:
                 prompt = str(json.loads(line)["prompt"]).strip()
             except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise InputError(f'Line {number} is no JSON with a "prompt"; expected text or such JSON.') from error
+                raise InputError(
+                    f'Line {number} is not JSON with a "prompt"; expected plain text or JSON with one.'
+                ) from error
         if prompt:
             prompts.append(prompt)
     return prompts
@@ -168,7 +170,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
 
 
 def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
-    """Which prompts, how many, and how they are answered."""
+    """Draw which prompts, how many, and how they are answered."""
     batch = current_batch()
     SOURCE.get_or_set("table")
     COUNT.get_or_set(PROMPTS)
@@ -326,7 +328,7 @@ def _draw_table(
 def _draw_levels(
     scene: Scene, assessment: Assessment, column: PaletteColumn, done: Sequence[_PromptResult], prompts: int
 ) -> None:
-    """Realised levels of the values that have a target, against what was forecast for them."""
+    """Draw the realised levels of the values that have a target, against what was forecast for them."""
     values = [int(j) for j in np.flatnonzero(~np.isnan(assessment.targets))]
     scored = done[0].generation.request.scored
     values = [j for j in values if scene.table.values[j] in scored]
@@ -337,9 +339,9 @@ def _draw_levels(
     rows = [expected_levels(answer.shown.candidates, choice, names) for answer in done if (choice := answer.choices[0])]
     count = len(scene.table.values)
     realised, base = np.full((len(rows), count), np.nan), np.full((len(rows), count), np.nan)
-    at = [scene.table.values.index(name) for name in names]
+    positions = [scene.table.values.index(name) for name in names]
     for row, (its, of_base) in enumerate(rows):
-        realised[row, at], base[row, at] = its, of_base
+        realised[row, positions], base[row, positions] = its, of_base
     complete = ~np.isnan(realised[:, values]).any(axis=1)
     if not complete.any():
         return

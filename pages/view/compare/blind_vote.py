@@ -132,7 +132,7 @@ def _cast_votes() -> dict[str, _CastVote]:
 
 
 def _open_questions(questions: Sequence[VoteQuestion]) -> list[VoteQuestion]:
-    """Those still to be answered; equal replies are not asked about."""
+    """Return those still to be answered; equal replies are not asked about."""
     return [question for question in questions if question.pair is not None and question.name not in _cast_votes()]
 
 

@@ -26,7 +26,7 @@ _mount = component.register(
 
 
 def draw_candidates(view: ComparisonView) -> None:
-    """Field, reading, table and files, folded, and drawn once they are opened; the table and the files at the end."""
+    """Draw field, reading, table and files, folded, once they are opened; the table and the files at the end."""
     box = st.expander("All candidates", icon=":material/scatter_plot:", key="all_candidates", on_change="rerun")
     reply_feed.feed().other_pieces = None
     if not box.open:
@@ -168,7 +168,7 @@ def _draw_table(view: ComparisonView) -> None:
         role = ["base"] if view.base_place == k else []
         if places[0] == k:
             role.insert(0, ("picked" if view.drawn else "likeliest") if view.done else "leads")
-        role += [column.name for column, at in zip(view.columns[1:], places[1:], strict=True) if at == k]
+        role += [column.name for column, place in zip(view.columns[1:], places[1:], strict=True) if place == k]
         probability = None if main is None else main.probabilities[k]
         rows.append({"Candidate": k + 1, "Role": ", ".join(role), "Probability": probability})
         for column, choice in zip(view.columns[1:], view.choices[1:], strict=True):
@@ -198,7 +198,7 @@ def _draw_table(view: ComparisonView) -> None:
 
 
 def _draw_downloads(view: ComparisonView) -> None:
-    """Everything of this generation, as files."""
+    """Draw everything of this generation, as files."""
     record = records.generation_record(
         view.generation,
         view.columns[0].weights.by_value,

@@ -48,7 +48,7 @@ PINNED: KeptKey[tuple[PinnedPalette, ...]] = KeptKey("pinned", (), _dump, _read)
 
 @dataclass(frozen=True, eq=False)
 class PaletteColumn:
-    """A palette as it speaks: its name, the key of its place, and its weights for the candidates that there are."""
+    """A palette as it speaks: its name, the key of its place, and its weights for the candidates drawn so far."""
 
     name: str
     key: str
@@ -63,7 +63,7 @@ def pinned_palettes() -> tuple[PinnedPalette, ...]:
 def columns(
     scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()
 ) -> tuple[PaletteColumn, ...]:
-    """Today's palette and the pinned ones, with weights for so many candidates and for the cohorts of the prompt."""
+    """Return today's palette and the pinned ones, with weights for so many candidates and the prompt's cohorts."""
     beside = pinned_palettes()
     own_columns = [
         PaletteColumn(
@@ -120,7 +120,7 @@ def _use(place: int) -> None:
 
 
 def draw_palettes(scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()) -> None:
-    """Today's palette with its verdict and weights, the pinned ones, and the way to pin."""
+    """Draw today's palette with its verdict and weights, the pinned ones, and the way to pin."""
     steering = generator.steering_weights(scene, assessment, candidates, cohorts)
     header.draw_palette_line(scene, assessment, steering.by_value, candidates)
     palette_state.draw_undo_line()

@@ -36,7 +36,7 @@ METHODS = {
     Method.PRUNE: (
         "Stop unpromising ones early",
         "After some 25 words a quarter of the candidates go on, after some 50 an eighth. Which ones is drawn by what "
-        "their beginnings promise. Of use where you ask for much: more candidates for the time of fewer.",
+        "their beginnings promise. Useful when you ask for a lot: more candidates in the time that fewer take.",
     ),
     Method.BLOCKS: (
         "Block by block",
@@ -56,7 +56,7 @@ PICKED_PROMPT: Key[int | None] = Key("prompt_pick", None)
 
 
 def candidate_count() -> int:
-    """K for the next generation."""
+    """Return K for the next generation."""
     return int(CANDIDATE_COUNT.get())
 
 
@@ -109,7 +109,7 @@ def remember_refusal(error: PaletteError | None) -> None:
 
 
 def draw_refusal() -> None:
-    """Why the last request could not be handed in, in words."""
+    """Draw why the last request could not be handed in, in words."""
     if refusal := REFUSED.get():
         with st.container(key="refused"):
             st.warning("This could not be generated.", icon=":material/edit:")
@@ -254,7 +254,7 @@ def length_note(scene: Scene) -> str:
 
 
 def draw_number_inputs(scene: Scene) -> None:
-    """Candidates, longest reply and seed."""
+    """Draw candidates, longest reply and seed."""
     SEED.get_or_set(1)
     CANDIDATE_COUNT.get_or_set(CANDIDATES)
     LENGTH.get_or_set(min(scene.reply_length, MAX_TOKENS))

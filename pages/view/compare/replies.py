@@ -163,7 +163,7 @@ def _effort(kl: float, count: int, wording: Wording) -> tuple[str, str]:
 def _details(
     view: ComparisonView, column: PaletteColumn, choice: Choice, place: int
 ) -> tuple[list[str], list[tuple[int, tuple[str, ...]]]]:
-    """Value by value: the weight, the average candidate, the expected and the shown reward."""
+    """Return, value by value, the weight, the average candidate, the expected and the shown reward."""
     rows = []
     for name in view.generation.request.scored:
         rewards = np.array([candidate.rewards.get(name, math.nan) for candidate in view.shown.candidates])
@@ -230,7 +230,7 @@ def _draw_more(view: ComparisonView) -> None:
 
 
 def draw_reason(view: ComparisonView) -> None:
-    """Why the present palette shows its candidate."""
+    """Draw why the present palette shows its candidate."""
     choice, place = view.choices[0], view.place(view.choices[0])
     if not view.done or choice is None or place is None:
         return

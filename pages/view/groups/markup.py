@@ -47,7 +47,7 @@ def _sign(which: Rule) -> str:
 
 
 def sentences(lines: Sequence[str]) -> str:
-    """Lines of plain text, one below the other; nothing when there are none."""
+    """Return lines of plain text, one below the other; nothing when there are none."""
     if not lines:
         return ""
     return '<ul class="vp-said">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
@@ -74,7 +74,7 @@ def title(name: str, note: str) -> str:
 
 
 def invitation(link: str, number: str, problem: str = "") -> str:
-    """How to join: a QR code, which is a picture of the link, the link, and the digits to type.
+    """Return how to join: a QR code, which is a picture of the link, the link, and the digits to type.
 
     Args:
         link: that opens the phone's page.
@@ -103,12 +103,12 @@ def see_picture() -> str:
 
 
 def anchor() -> str:
-    """Where the picture is."""
+    """Return the place in the page where the picture is."""
     return '<span id="picture"></span>'
 
 
 def count(text: str) -> str:
-    """How many have joined."""
+    """Return how many have joined."""
     return f'<p class="vp-count" role="status">{escape(text)}</p>'
 
 

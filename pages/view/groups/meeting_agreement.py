@@ -35,7 +35,7 @@ class _AgreementJob:
     groups: tuple[Group, ...]
 
     def is_over(self, key: Hashable) -> bool:
-        """Whether the next job may begin.
+        """Return whether the next job may begin.
 
         This one has ended, or others are asked for and only its last stage, which nobody waits for, is left.
         """

@@ -21,7 +21,7 @@ from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
 from map_core.groups import Group, GroupAgreement
 from map_core.store import meeting_numbers, meetings, table_key
-from map_core.text import groups as said
+from map_core.text import groups as group_text
 from map_core.text.wording import effort
 from pages.view.groups import markup, meeting_member, meeting_result, results, roster
 from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, shared_agreement
@@ -53,7 +53,7 @@ HEIGHT = 372
 
 
 def is_open() -> bool:
-    """Whether this viewer looks at a meeting: from the address, or from before another page was visited."""
+    """Return whether this viewer looks at a meeting: from the address, or from before another page was visited."""
     if "meeting" in st.query_params:
         MEETING.set(meetings.read_code(st.query_params["meeting"]))
         if "host" in st.query_params:  # an address of an earlier version: it shows the host's secret no longer
@@ -132,7 +132,7 @@ def _look() -> None:
 
 
 def base_address() -> str:
-    """Where the app answers, as the host's browser reaches it; without the page."""
+    """Return where the app answers, as the host's browser reaches it; without the page."""
     parts = urlsplit(st.context.url or "http://localhost:8501")
     path = parts.path.rstrip("/").removesuffix("/groups")
     return f"{parts.scheme}://{parts.netloc}{path}"
@@ -304,7 +304,7 @@ def _draw_members(code: str, members: Sequence[meetings.MeetingEntry], names: Se
 
 
 def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, shared: KnownAgreement) -> None:
-    """Where everybody stands now, and the newest agreement that is known."""
+    """Draw where everybody stands now, and the newest agreement that is known."""
     agreement = shared.found
     at_all = agreement or GroupAgreement((), spend)
     now = drawn.GroupFigureData(
@@ -312,7 +312,7 @@ def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, shared:
     )
     st.html(
         markup.headline(
-            said.headline(agreement, wording.current()) if agreement else "Looking for what you have in common."
+            group_text.headline(agreement, wording.current()) if agreement else "Looking for what you have in common."
         )
     )
     st.html(markup.legend([group.name for group in groups], now.lettered))
@@ -327,9 +327,9 @@ def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, shared:
     results.draw_rules(scene, agreement, "meeting")
     units = scene.units()
     lines = [
-        *said.differences(agreement, units, most=1),
-        said.joint_sentence(agreement, units),
-        *said.pair_sentences(agreement, units, most=1),
+        *group_text.differences(agreement, units, most=1),
+        group_text.joint_sentence(agreement, units),
+        *group_text.pair_sentences(agreement, units, most=1),
     ]
     if first_lines := [line for line in lines if line][:2]:
         st.html(markup.sentences(first_lines))

@@ -21,7 +21,7 @@ from map_core.groups import Group, GroupAgreement, Rule, satisfaction
 from map_core.palettes.palette import Palette, Target
 from map_core.store import meeting_numbers, meetings
 from map_core.text import group_member, sentences
-from map_core.text import groups as said
+from map_core.text import groups as group_text
 from pages.view.groups import markup, roster, seats
 from pages.view.groups.meeting_agreement import meeting_budget, shared_agreement
 from pages.view.groups.roster import SeatedGroup
@@ -81,11 +81,11 @@ def no_meeting_text(text: str) -> str:
     """Say that nothing was found, or that it was not looked for."""
     if not seats.may_try(remember.network_address()):
         return "Too many wrong numbers were tried. Wait a minute, or scan the QR code."
-    return f"There is no open meeting with the number {text.strip()!r}. It has six digits and stands on the screen."
+    return f"There is no open meeting with the number {text.strip()!r}. It has six digits and is shown on the screen."
 
 
 def member_id() -> str:
-    """Who this phone is: a random text that its browser remembers and no address shows."""
+    """Return who this phone is: a random text that its browser remembers and no address shows."""
     if "me" in st.query_params:  # an address of an earlier version
         MEMBER.set(st.query_params["me"][:64])
         del st.query_params["me"]
@@ -159,7 +159,7 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
                     args=(name,),
                     help=scene.cards[j],
                 )
-                wish_text = said.wish_text(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
+                wish_text = group_text.wish_text(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
                 st.html(shell_markup.readout(wish_text, ""), width="content")
             if wish.asked:
                 st.slider(
@@ -189,7 +189,7 @@ def _on_wished(name: str) -> None:
 
 
 def draw_verdict(scene: Scene, mine: Palette) -> None:
-    """Whether one's own wishes can be had, and the way to those that can."""
+    """Draw whether one's own wishes can be had, and the way to those that can."""
     assessment = scene.assess(palette_state.standardised(scene, mine))
     if not np.any(~np.isnan(assessment.targets)):
         st.html(shell_markup.note("Switch on what matters to you. You have no preference for what you leave off."))
@@ -211,7 +211,7 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
 
 def _cost(kl: float) -> str:
     reading = wording.current()
-    return f"{reading.pick('costs', 'takes')} {said.price_in_drafts(kl, reading)}"
+    return f"{reading.pick('costs', 'takes')} {group_text.price_in_drafts(kl, reading)}"
 
 
 def _ease(scene: Scene, assessment: Assessment) -> None:
@@ -278,7 +278,7 @@ def _leave(code: str, me: str) -> None:
 
 
 def draw_picture(scene: Scene, code: str, me: str) -> None:
-    """Everybody's wishes, as they come in."""
+    """Draw everybody's wishes, as they come in."""
 
     @st.fragment(run_every=LOOK_SECONDS)
     def piece() -> None:
@@ -314,7 +314,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgre
     units, common = scene.units(), agreement.common
     if common:
         nearness = [(rule, *_near(agreement, rule, groups[mine])) for rule in common]
-        st.html(markup.common(said.headline(agreement, wording.current()), nearness))
+        st.html(markup.common(group_text.headline(agreement, wording.current()), nearness))
     places = [units.of(j, np.array([group.targets[j] for group in groups])) for j in range(len(scene.names))]
     asking = [j for j in range(len(places)) if not np.isnan(places[j]).all()]
     levels = {rule: member.solution.levels for rule, member in common.items()}
@@ -341,7 +341,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgre
 
 
 def _near(agreement: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, str]:
-    """How near a common palette comes to one's own wishes: the share of the way, from 0 to 1, and in words."""
+    """Return how near a common palette comes to one's own wishes: the share of the way, from 0 to 1, and in words."""
     share = float(satisfaction([mine], agreement.common[rule].solution.levels)[0])
     return min(max(share, 0.0), 1.0), group_member.member_sentence(agreement, rule, mine)
 

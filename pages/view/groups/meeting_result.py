@@ -16,7 +16,7 @@ from map_core.palettes.palette import Palette
 from map_core.store import meetings, table_key
 from map_core.store.meetings import ClosedMeeting, MeetingResult
 from map_core.text import group_member, sentences
-from map_core.text import groups as said
+from map_core.text import groups as group_text
 from map_core.text.wording import PLAIN
 from pages.view.groups import markup, results, roster
 from pages.view.groups.roster import SeatedGroup
@@ -51,7 +51,7 @@ def final_result(scene: Scene, groups: tuple[Group, ...], spend: float) -> Meeti
         rule.value: dict(zip(values, map(float, common.solution.levels), strict=True))
         for rule, common in agreement.common.items()
     }
-    return MeetingResult(len(groups), said.headline(agreement, PLAIN), levels, asked)
+    return MeetingResult(len(groups), group_text.headline(agreement, PLAIN), levels, asked)
 
 
 def draw_closed(code: str, wishes: Palette | None = None) -> None:

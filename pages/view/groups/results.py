@@ -20,7 +20,7 @@ from map_core.feasibility.nearest import default_budget
 from map_core.figures import groups as drawn
 from map_core.figures import groups_text, theme
 from map_core.groups import AgreementCache, Group, GroupAgreement, Rule, agreement
-from map_core.text import groups as said
+from map_core.text import groups as group_text
 from map_core.text.sentences import HEADLINES
 from map_core.text.wording import effort
 from pages.view.groups import markup, roster
@@ -60,12 +60,12 @@ def partial_agreement(job: Job, groups: Sequence[Group]) -> GroupAgreement | Non
 
 
 def initial_budget(scene: Scene) -> float:
-    """Nats to begin with."""
+    """Return the nats to begin with."""
     return round(min(_max_budget(scene), default_budget(scene.oracle)), 1)
 
 
 def _max_budget(scene: Scene) -> float:
-    """All that choosing among the table's candidates can spend, on a step of the slider."""
+    """Return all that choosing among the table's candidates can spend, on a step of the slider."""
     return float(np.floor(scene.oracle.log_candidates / BUDGET_STEP) * BUDGET_STEP)
 
 
@@ -91,7 +91,7 @@ def draw_budget(scene: Scene) -> float:
         persist_state="session",
         help=help_text,
     )
-    st.html(shell_markup.note(f"At most {said.price_in_drafts(float(chosen))}."))
+    st.html(shell_markup.note(f"At most {group_text.price_in_drafts(float(chosen))}."))
     return float(chosen)
 
 
@@ -121,7 +121,7 @@ def draw_agreement(scene: Scene, groups: Sequence[Group], agreement: GroupAgreem
             st.html(shell_markup.note("Looking for what these groups have in common."))
         return
     figure_data = drawn.GroupFigureData(agreement, scene.units(), theme=scene.theme)
-    st.html(markup.headline(said.headline(agreement, wording.current())))
+    st.html(markup.headline(group_text.headline(agreement, wording.current())))
     st.html(markup.legend([group.name for group in groups], figure_data.lettered))
     draw_figures(figure_data, "page")
     draw_rules(scene, agreement, "page")
@@ -130,14 +130,18 @@ def draw_agreement(scene: Scene, groups: Sequence[Group], agreement: GroupAgreem
         if agreement.alone is None:
             st.html(shell_markup.note("Calculating."))
         for rule in agreement.common if agreement.alone is not None else ():
-            st.html(markup.titled_list(said.RULES[rule], said.concession_sentences(agreement, rule, figure_data.units)))
+            st.html(
+                markup.titled_list(
+                    group_text.RULES[rule], group_text.concession_sentences(agreement, rule, figure_data.units)
+                )
+            )
     with st.expander("Table"):
         st.html(shell_markup.levels_table(*groups_text.table(figure_data), theme=figure_data.theme))
     draw_downloads(scene, figure_data, "page")
 
 
 def draw_figures(figure_data: drawn.GroupFigureData, key: str, settled: drawn.GroupFigureData | None = None) -> None:
-    """Levels and shares side by side.
+    """Draw levels and shares side by side.
 
     Args:
         figure_data: whose levels are drawn.
@@ -172,7 +176,7 @@ def draw_rules(scene: Scene, agreement: GroupAgreement, key: str) -> None:
         for rule in Rule:
             with st.container(key=f"{key}_rule_{rule.value}"):
                 verdict = agreement.verdicts.get(rule)
-                outcome = said.outcome_sentence(agreement, rule, wording.current()) or "Calculating."
+                outcome = group_text.outcome_sentence(agreement, rule, wording.current()) or "Calculating."
                 st.html(markup.rule(rule, outcome, HEADLINES[verdict] if verdict else ""))
                 if st.button(
                     "Use this common palette",
@@ -192,19 +196,22 @@ def _use(scene: Scene, agreement: GroupAgreement, rule: Rule) -> None:
     levels = agreement.common[rule].targets
     palette = palette_state.with_levels(scene, replace(now, use_case=scene.use_case, targets=targets), levels)
     palette_state.apply_with_undo(
-        palette, f"The common palette of {len(agreement.groups)} groups was taken ({said.RULES[rule].lower()})."
+        palette, f"The common palette of {len(agreement.groups)} groups was taken ({group_text.RULES[rule].lower()})."
     )
 
 
 def draw_words(figure_data: drawn.GroupFigureData) -> None:
-    """Where the groups differ, what cannot be had together, and what they share."""
+    """Draw where the groups differ, what cannot be had together, and what they share."""
     agreement, units = figure_data.agreement, figure_data.units
-    joint = said.joint_sentence(agreement, units)
+    joint = group_text.joint_sentence(agreement, units)
     with st.container(horizontal=True, key="group_words"):
         for title, lines in (
-            ("Where they differ most", said.differences(agreement, units)),
-            ("What is not possible together", [*([joint] if joint else []), *said.pair_sentences(agreement, units)]),
-            ("What they share", said.common_ground(agreement, units)),
+            ("Where they differ most", group_text.differences(agreement, units)),
+            (
+                "What is not possible together",
+                [*([joint] if joint else []), *group_text.pair_sentences(agreement, units)],
+            ),
+            ("What they share", group_text.common_ground(agreement, units)),
         ):
             if lines:
                 with st.container():
@@ -212,7 +219,7 @@ def draw_words(figure_data: drawn.GroupFigureData) -> None:
 
 
 def draw_downloads(scene: Scene, figure_data: drawn.GroupFigureData, key: str) -> None:
-    """Everything as files."""
+    """Draw everything as files."""
     with st.container(horizontal=True):
         st.download_button(
             "Data (CSV)",

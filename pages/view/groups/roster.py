@@ -247,7 +247,7 @@ def draw_problem() -> None:
     """Say once what went wrong when groups were added."""
     if problem := PROBLEM.pop():
         with st.container(key="groups_problem"):
-            st.warning("Not all was added.", icon=":material/error:")
+            st.warning("Not everything was added.", icon=":material/error:")
             st.text(problem)
 
 

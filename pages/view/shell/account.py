@@ -60,12 +60,12 @@ def tables() -> VisitorCatalog:
 
 
 def may_create(kind: Kind) -> bool:
-    """Whether this visitor may add something of a kind."""
+    """Return whether this visitor may add something of a kind."""
     return may(visitor(), Action.CREATE, Thing(kind))
 
 
 def admit() -> None:
-    """At the top of every run: stop where the gate was not passed, and begin anew for another person."""
+    """Stop where the gate was not passed, and begin anew for another person; at the top of every run."""
     known = visitor_header.read(st.context.headers)
     if known is None:
         st.text(AccessRefusal.MISCONFIGURED)

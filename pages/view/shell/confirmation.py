@@ -37,6 +37,6 @@ def confirm(place: str, text: str) -> None:
 
 def draw(place: str) -> None:
     """Draw what was done here last; nothing where that was elsewhere or is over."""
-    said = CONFIRMATION.get()
-    if said is not None and said.place == place and time.monotonic() - said.when < SAID_SECONDS:
-        st.html(markup.confirmation(said.text), width="content")
+    last = CONFIRMATION.get()
+    if last is not None and last.place == place and time.monotonic() - last.when < SAID_SECONDS:
+        st.html(markup.confirmation(last.text), width="content")

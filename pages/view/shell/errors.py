@@ -52,7 +52,7 @@ class Failure:
     @property
     def who_to_tell(self) -> str:
         """What helps where it happens again, in a sentence."""
-        return f"If it stays, tell whoever runs this app the reference {self.reference}; it is in the log."
+        return f"If it happens again, tell whoever runs this app the reference {self.reference}; it is in the log."
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def handle_script_error(error: Exception) -> bool:
 
 
 def draw_failed_click() -> None:
-    """Above the page: what the last click failed with, until it is closed."""
+    """Draw, above the page, what the last click failed with, until it is closed."""
     failure = FAILED_CLICK.get()
     if failure is None:
         return
@@ -101,7 +101,7 @@ def draw_failed_click() -> None:
             failure,
             "That could not be done",
             "What you did last went wrong, or only part of it was done. This is a fault of the app and not of your "
-            "palette, which is in the address of this page. Try it once more; where that does not help, start again "
+            "palette, which is in the address of this page. Try it once more; if that does not help, start again "
             "from a palette that is possible.",
         )
         with st.container(horizontal=True):
@@ -121,7 +121,7 @@ def _draw_failure(failure: Failure) -> None:
             failure,
             "This cannot be shown" if failure.words else "Something went wrong here",
             "This is a fault of the app and not of your palette, which is in the address of this page. Try again; "
-            "where that does not help, start again from a palette that is possible.",
+            "if that does not help, start again from a palette that is possible.",
         )
         with st.container(horizontal=True):
             st.button("Try again", key=f"try_{failure.reference}", icon=":material/refresh:")

@@ -93,7 +93,7 @@ def draw_page_terms(title: str) -> None:
 
 
 def draw_glossary() -> None:
-    """All words, with a field to find one."""
+    """Draw all words, with a field to find one."""
     reading = wording.current()
     placeholder = reading.pick("nats, frontier, target", "effort, frontier, target")
     entries = search_terms(st.text_input("Find a word", key="glossary_search", placeholder=placeholder), (), reading)

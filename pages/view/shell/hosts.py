@@ -21,7 +21,7 @@ from pages.view.shell import reach
 
 
 def is_allowed_host(request: HTTPConnection) -> bool:
-    """Whether a request was sent to a name under which the app answers."""
+    """Return whether a request was sent to a name under which the app answers."""
     hosts = request.headers.getlist("host")
     name = _name(f"//{hosts[0]}") if len(hosts) == 1 else ""
     if not name:
@@ -35,13 +35,13 @@ def is_allowed_host(request: HTTPConnection) -> bool:
 
 
 def is_own_origin(request: HTTPConnection) -> bool:
-    """Whether a page of this very app sends a request, as far as the browser says which."""
+    """Return whether a page of this very app sends a request, as far as the browser says which."""
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 def _allowed_names() -> set[str]:
-    """Names that the settings list, and the name of the address to which a login leads back."""
+    """Return the names that the settings list, and the name of the address to which a login leads back."""
     names = {*settings.listed(settings.ALLOWED_HOSTS), *config.get_option("server.allowedHosts")}
     return {name.lower().rstrip(".") for name in names} | {_name(get_origin_from_redirect_uri() or "")} - {""}
 

@@ -31,7 +31,7 @@ STEPS = {
             (
                 "Judge pairs",
                 "Read which replies have the most and the least of it. Then say of some pairs which one has more: "
-                "this shows how far the scores are to be trusted.",
+                "this shows how far you can trust the scores.",
             ),
             (
                 "Use it",

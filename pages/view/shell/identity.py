@@ -49,7 +49,7 @@ class Recognised:
 
 
 def has_login() -> bool:
-    """Whether a provider of logins is set up."""
+    """Return whether a provider of logins is set up."""
     return bool(get_secrets_auth_section())
 
 
@@ -93,7 +93,7 @@ def browser_address(request: HTTPConnection) -> str:
 
 
 def _is_trusted(peer: str) -> bool:
-    """Whether an address is that of a proxy that is believed."""
+    """Return whether an address is that of a proxy that is believed."""
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:

@@ -63,7 +63,7 @@ _last_message_at = [-math.inf]
 
 
 def is_busy() -> bool:
-    """Whether somebody's hand is on a fader, so that whatever can wait a little should."""
+    """Return whether somebody's hand is on a fader, so that whatever can wait a little should."""
     return time.monotonic() - _last_message_at[0] < MOVING_SECONDS
 
 
@@ -149,8 +149,8 @@ async def _serve(socket: WebSocket) -> None:
                 break
             if (fields := read_message(text)) is None:
                 continue
-            if (said := live_feed.parse_message(fields)) is not None:
-                reader.hear(said)
+            if (feed_message := live_feed.parse_message(fields)) is not None:
+                reader.hear(feed_message)
             elif (message := parse_message(fields)) is not None:
                 _last_message_at[0] = time.monotonic()
                 _put(newest, message)
@@ -163,7 +163,7 @@ async def _serve(socket: WebSocket) -> None:
 
 
 def _put(queue: asyncio.Queue[Any], item: Any) -> None:
-    """Into a queue of one, in place of what waits there."""
+    """Put an item into a queue of one, in place of what waits there."""
     if queue.full():
         queue.get_nowait()
     queue.put_nowait(item)
@@ -213,7 +213,7 @@ def _log_failure(speaking: asyncio.Task[None]) -> None:
 
 
 def _is_same_origin(socket: WebSocket) -> bool:
-    """Whether a page of this very app asks, and no other that is open in the same browser."""
+    """Return whether a page of this very app asks, and no other that is open in the same browser."""
     origin = socket.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
 

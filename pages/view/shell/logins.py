@@ -30,7 +30,7 @@ def end(login: str) -> None:
 
 
 def is_ended(login: str) -> bool:
-    """Whether a login was ended."""
+    """Return whether a login was ended."""
     return bool(login) and login in _ended
 
 

@@ -111,7 +111,7 @@ def levels_table(
 
 
 def rail(value: int, base: float, realised: float | None, label: str, theme: Theme) -> str:
-    """Where base and realised level lie along a slider.
+    """Return where base and realised level lie along a slider.
 
     Args:
         value: position of the value, for its colour.
@@ -161,7 +161,7 @@ def alarm(text: str) -> str:
 
 
 def chips(items: Sequence[tuple[int, str]], theme: Theme) -> str:
-    """Small labels, a value each; one of no value has no colour. Nothing when there are none."""
+    """Return small labels, a value each; one of no value has no colour. Nothing when there are none."""
     if not items:
         return ""
     return (
@@ -172,7 +172,7 @@ def chips(items: Sequence[tuple[int, str]], theme: Theme) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without anything that Markdown would read."""
+    """Return text without anything that Markdown would read."""
     return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!:$<>|~" else letter for letter in text)
 
 
@@ -198,6 +198,6 @@ def image(name: str, alt: str) -> str:
 
 
 def steps(items: Sequence[tuple[str, str]]) -> str:
-    """Numbered steps, (title, sentence) each, side by side where there is room."""
+    """Return numbered steps, (title, sentence) each, side by side where there is room."""
     cells = "".join(f"<li><b>{escape(title)}</b><span>{escape(text)}</span></li>" for title, text in items)
     return f'<ol class="vp-steps">{cells}</ol>'

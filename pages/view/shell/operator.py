@@ -51,7 +51,7 @@ def print_token() -> None:
 
 
 def is_operator() -> bool:
-    """Whether this visitor has shown the token."""
+    """Return whether this visitor has shown the token."""
     return IS_OPERATOR.get()
 
 

@@ -118,7 +118,7 @@ class ServerLimits:
             await self._app(scope, receive, send)
 
     def _full(self, scope: Scope) -> bool:
-        """Whether there is no room for a further socket of whoever asks."""
+        """Return whether there is no room for a further socket of whoever asks."""
         own = self._sockets[_whose(scope)]
         return self._sockets.total() >= limits.SOCKETS.value or own >= limits.SOCKETS_OF_ADDRESS.value
 
@@ -221,7 +221,7 @@ def _declared(scope: Scope) -> int:
 
 
 def _asks_for_a_page(scope: Scope) -> bool:
-    """Whether a browser opens a page of the app, and no file of one."""
+    """Return whether a browser opens a page of the app, and no file of one."""
     base = config.get_option("server.baseUrlPath").strip("/")
     path = scope["path"].removeprefix(f"/{base}" if base else "")
     accepts = dict(scope["headers"]).get(b"accept", b"")

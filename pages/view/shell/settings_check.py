@@ -44,16 +44,16 @@ def print_state() -> None:
         for name in identity.providers() if identity.has_login() else ():
             validate_auth_credentials(name)
     except (InputError, StreamlitAuthError) as error:
-        said = f"CLOSED. {' '.join(str(error).split())}"
+        state = f"CLOSED. {' '.join(str(error).split())}"
     else:
         if identity.has_login():
-            said = f"by login ({', '.join(identity.providers()) or 'no provider has a client_id'})"
+            state = f"by login ({', '.join(identity.providers()) or 'no provider has a client_id'})"
         elif settings.proxy_header():
             believed = ", ".join(settings.listed(settings.PROXIES)) or "nobody"
-            said = f"as the header {settings.proxy_header()} of {believed} says"
+            state = f"as the header {settings.proxy_header()} of {believed} says"
         else:
-            said = "" if roles or not reach.listens_to_network() else AccessRefusal.CLOSED.value
+            state = "" if roles or not reach.listens_to_network() else AccessRefusal.CLOSED.value
         if roles:
-            said += f"{'; ' if said else ''}everybody who reaches it, as a {roles.value}"
-    if said:
-        print(f"  Who is let in: {said}", file=sys.stderr, flush=True)
+            state += f"{'; ' if state else ''}everybody who reaches it, as a {roles.value}"
+    if state:
+        print(f"  Who is let in: {state}", file=sys.stderr, flush=True)

@@ -69,7 +69,7 @@ async def _end_of_login(ended: asyncio.Event, left: float | None) -> None:
 
 
 def _reaches_others(message: Message) -> bool:
-    """Whether a message of a client would end or empty what others use."""
+    """Return whether a message of a client would end or empty what others use."""
     data = message.get("bytes") if message["type"] == "websocket.receive" else None
     if not data:
         return False

@@ -63,7 +63,7 @@ def write_address(parameters: Mapping[str, str]) -> None:
 
 
 def keep_in_address(key: str, first: int | Sequence[int]) -> None:
-    """Before a widget that is bound to the address: a choice that is not its first one any more goes there as well.
+    """Put a choice that is not its first one any more into the address, before its widget, which is bound to it.
 
     Streamlit leaves out of the address what is a widget's default. Where the default follows the palette, it may have
     moved since the choice was made.
@@ -78,7 +78,7 @@ def keep_in_address(key: str, first: int | Sequence[int]) -> None:
 
 
 def read_labels(key: str, labels: Mapping[str, Any], several: bool = False) -> None:
-    """Before a widget that is bound to the address: read what it names by labels that it does not have now.
+    """Read what the address names by labels that a widget does not have now, before it is drawn.
 
     Streamlit writes an option into the address as it is labelled; a link that was made with other words, with numbers
     or before words were changed, opens the same choice.

@@ -32,7 +32,7 @@ def current() -> Wording:
 
 
 def is_on() -> bool:
-    """Whether this viewer is shown numbers."""
+    """Return whether this viewer is shown numbers."""
     preset = os.environ.get(SETTING, "").lower() == ON
     if get_script_run_ctx(suppress_warning=True) is None:
         return preset

@@ -103,4 +103,4 @@ def place_text(job: TableJob) -> str:
     """Return which place work has among those that wait."""
     if job.place == 1:
         return "It is next, and starts by itself when one of those that are being made is done."
-    return f"It has place {job.place} of those that wait, and starts by itself when its turn comes."
+    return f"It is number {job.place} in the queue, and starts by itself when its turn comes."

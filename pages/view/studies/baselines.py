@@ -9,8 +9,7 @@ import streamlit as st
 
 from map_core.core.jobs import Job
 from map_core.figures import baselines as drawn
-from map_core.figures import baselines_text as told
-from map_core.figures import theme
+from map_core.figures import baselines_text, theme
 from map_core.text import sentences
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
@@ -32,7 +31,7 @@ class BaselineQuery:
 
 
 def draw_baselines(query: BaselineQuery, job: Job) -> None:
-    """Shares, every draw, words, tables and data.
+    """Draw shares, every draw, words, tables and data.
 
     Args:
         query: what for.
@@ -45,8 +44,8 @@ def draw_baselines(query: BaselineQuery, job: Job) -> None:
             st.html(markup.note("" if job.ended else "Drawing random weights, and solving each for its cost."))
         return
     figure_data = drawn.BaselineFigureData(job.result, query.targets, query.scene.units(), query.times)
-    st.header(told.headline(figure_data))
-    st.html(markup.facts(told.facts(figure_data)))
+    st.header(baselines_text.headline(figure_data))
+    st.html(markup.facts(baselines_text.facts(figure_data)))
     with st.container(horizontal=True, key="baselines_shares"):
         for improved, title in ((False, "Meet every target"), (True, "Improve every targeted value")):
             with st.container(key=f"baselines_share_{int(improved)}"):
@@ -55,23 +54,23 @@ def draw_baselines(query: BaselineQuery, job: Job) -> None:
                     drawn.shares(figure_data, improved),
                     key=f"baselines_bars_{int(improved)}",
                     config=theme.CONFIG,
-                    alt=f"{title}: the share of each kind of weights. {told.headline(figure_data)}",
+                    alt=f"{title}: the share of each kind of weights. {baselines_text.headline(figure_data)}",
                 )
     st.html(markup.note("Thin lines: where the share of all random weights lies, with 90% confidence."))
     st.header("Every draw")
     _draws(query, figure_data)
     with st.expander("In words", key="baselines_words"):
-        for sentence in told.summary(figure_data):
+        for sentence in baselines_text.summary(figure_data):
             st.text(sentence)
     with st.expander("Levels and cost", key="baselines_table"):
-        st.html(markup.levels_table(*told.table(figure_data), wide=True))
+        st.html(markup.levels_table(*baselines_text.table(figure_data), wide=True))
         st.html(markup.note("Of random weights, the median."))
     with st.expander("How often a reply beats the base model's", key="baselines_wins"):
-        st.html(markup.levels_table(*told.wins(figure_data), wide=True))
+        st.html(markup.levels_table(*baselines_text.wins(figure_data), wide=True))
         st.html(markup.note("Replies to the same prompt, ties half: 50% is the base model itself."))
     st.download_button(
         "Data (CSV)",
-        told.baselines_csv(figure_data),
+        baselines_text.baselines_csv(figure_data),
         "baselines.csv",
         "text/csv",
         icon=":material/download:",
@@ -116,7 +115,7 @@ def _draws(query: BaselineQuery, figure_data: drawn.BaselineFigureData) -> None:
         st.html(markup.note("Choose two different values."))
         return
     figure = drawn.plane(figure_data, (across, upwards)) if view == "plane" else drawn.strips(figure_data)
-    st.plotly_chart(figure, key=f"baselines_{view}", config=theme.CONFIG, alt=told.alt(figure_data))
+    st.plotly_chart(figure, key=f"baselines_{view}", config=theme.CONFIG, alt=baselines_text.alt(figure_data))
     count = max(len(way.judged.kl) for way in figure_data.found)
     most = f", the first {drawn.MAX_DOTS} of each kind" if count > drawn.MAX_DOTS else ""
     st.html(

@@ -28,7 +28,7 @@ KINDS = {True: "What the palette adds", False: "The level itself"}
 
 @dataclass(frozen=True, eq=False)
 class PromiseQuery:
-    """What is to be certified.
+    """What is certified.
 
     Args:
         scene: the table.
@@ -130,16 +130,16 @@ def _why_not(count: int) -> str:
 def _draw(query: PromiseQuery, job: Job) -> None:
     if job.error:
         st.html(markup.note(f"The promise could not be tested: {job.error}"))
-    if not isinstance(found := job.result, Certificate):
+    if not isinstance(certificate := job.result, Certificate):
         with st.container(height=220, border=False):
             st.html(markup.note("" if job.ended else "Testing the palette on the prompts that were held out."))
         return
     units = query.scene.units()
-    st.html(markup.lead(f"{promise.certificate_headline(found)}."))
-    for sentence in promise.certificate_sentences(found, wordings.current(), query.scene.names):
+    st.html(markup.lead(f"{promise.certificate_headline(certificate)}."))
+    for sentence in promise.certificate_sentences(certificate, wordings.current(), query.scene.names):
         st.html(markup.note(sentence))
-    st.html(markup.levels_table(*promise.certificate_rows(found, units), theme=query.scene.theme))
-    stronger = found.outcome is Outcome.CERTIFIED and found.factor > 1.0
+    st.html(markup.levels_table(*promise.certificate_rows(certificate, units), theme=query.scene.theme))
+    stronger = certificate.outcome is Outcome.CERTIFIED and certificate.factor > 1.0
     # Once is enough: the higher palette would ask for a still higher one to be promised itself.
     if not stronger or palette_state.offers_undo():
         return
@@ -149,11 +149,13 @@ def _draw(query: PromiseQuery, job: Job) -> None:
         help="Your targets become what these stronger weights are forecast to give. What is promised stays what it "
         "is in the table above.",
     ):
-        _aim_higher(query.scene, found)
+        _aim_higher(query.scene, certificate)
         st.rerun(scope="app")  # a click within this part draws it alone
 
 
-def _aim_higher(scene: Scene, found: Certificate) -> None:
+def _aim_higher(scene: Scene, certificate: Certificate) -> None:
     palette_state.take_targets(
-        scene, np.where(np.isnan(found.targets), np.nan, found.forecast), "Aimed higher, so that the promise holds."
+        scene,
+        np.where(np.isnan(certificate.targets), np.nan, certificate.forecast),
+        "Aimed higher, so that the promise holds.",
     )

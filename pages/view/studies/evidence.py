@@ -74,5 +74,5 @@ def _study(table: str, modified: tuple[float, ...]) -> DeliveryStudy | None:
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _fingerprint(path: str, modified: float) -> str:
-    """Of the whole table as its file has it, whichever use case is looked at."""
+    """Return the fingerprint of the whole table as its file has it, whichever use case is looked at."""
     return fingerprint(scenes.file_table())

@@ -104,7 +104,7 @@ def _rounds_sentence(query: SequenceQuery, job: Job, whole: SequentialPath) -> s
 
 
 def draw_orders(query: SequenceQuery, job: Job) -> None:
-    """Of all orders the one that loses least and the one that loses most, each a click away.
+    """Draw, of all orders, the one that loses least and the one that loses most, each a click away.
 
     Args:
         query: what for.

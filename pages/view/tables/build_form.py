@@ -117,7 +117,7 @@ def own_definitions() -> tuple[Definition, ...]:
 
 
 def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
-    """Prompts that a person pasted or uploaded; none, with the reason in words, where they cannot be used.
+    """Draw the fields for prompts and return what they hold; nothing, and the reason in words, where that is no use.
 
     Args:
         key: tells the widgets of two places apart.
@@ -155,7 +155,7 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
-    """Prompts of a file's content.
+    """Return the prompts of a file's content.
 
     Raises:
         InputError: they cannot be used; the line is named.
@@ -170,7 +170,7 @@ def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
 
 
 def prompts_sentence(prompts: Sequence[Prompt]) -> str:
-    """How many prompts, of which use cases, and which are weighted or held out."""
+    """Return how many prompts, of which use cases, and which are weighted or held out."""
     cases = list(dict.fromkeys(prompt.use_case for prompt in prompts))
     sentence = amounts.counted(len(prompts), "prompt", grouped=True)
     if cases != [DEFAULT_USE_CASE]:
@@ -185,7 +185,7 @@ def prompts_sentence(prompts: Sequence[Prompt]) -> str:
 
 
 def prompts_jsonl(prompts: Sequence[Prompt]) -> bytes:
-    """Prompts as JSON lines, as builds read them."""
+    """Return prompts as JSON lines, as builds read them."""
     rows = []
     for prompt in prompts:
         row: dict[str, object] = {"id": prompt.id, "use_case": prompt.use_case, "prompt": prompt.text}

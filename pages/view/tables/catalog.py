@@ -1,4 +1,4 @@
-"""The tables that there are: what each holds, which one this viewer looks at, and taking one off the disk."""
+"""The list of tables: what each holds, which one this viewer looks at, and taking one off the disk."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _share(name: str, visibility: Visibility) -> None:
     except InputError as error:
         table_markup.set_message(str(error))
         return
-    table_markup.set_message(f"“{name}” is seen by {account.SEEN_BY[visibility]} now.")
+    table_markup.set_message(f"“{name}” can now be seen by {account.SEEN_BY[visibility]}.")
 
 
 def show_table(name: str) -> None:

@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class Upload:
 
 
 def draw_import_form() -> None:
-    """Bring a file; then choose its columns."""
+    """Draw the way to bring a file, and then the choice of its columns."""
     table_markup.draw_message()
     if account.draw_refusal(Kind.TABLE):
         return
@@ -163,12 +164,13 @@ def _discard() -> None:
 
 
 def _uploads_folder() -> Path:
-    """Where uploads wait; those that were forgotten are thrown away."""
+    """Return the folder where uploads wait, after deleting those that were forgotten."""
     folder = catalog.folder() / ".uploads"
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
-        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
-            old.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another visit has just taken it
+            if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+                old.unlink()
     return folder
 
 

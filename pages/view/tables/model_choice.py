@@ -30,13 +30,13 @@ MAX_LENGTH = 500
 
 
 def offered_models() -> list[str]:
-    """Models that can be chosen: those of this machine, those that the operator names, and tuned ones that are seen."""
+    """Return the models on offer: those of this machine, those that the operator names, and visible tuned ones."""
     here = [files.name for files in model_files.installed() if files.name != DEFAULT_EMBEDDER]
     return list(dict.fromkeys([*here, *(endpoint.listed_models() or ()), *account.tables().list_tuned()]))
 
 
 def may_name_any() -> bool:
-    """Whether this visitor may name any model."""
+    """Return whether this visitor may name any model."""
     return endpoint.listed_models() is None and account.may_create(Kind.MODEL)
 
 
@@ -110,7 +110,7 @@ def usable_model() -> str:
 
 
 def likelihood_problem(check: ProbedModel) -> str:
-    """Which of the chosen values need what this model does not tell, in words; "" where there is none."""
+    """Return which of the chosen values need what this model does not tell, in words; "" where there is none."""
     chosen = [name for name in VALUES.get() or () if name in READ_LIKELIHOOD]
     if check.log_probs or not chosen:
         return ""

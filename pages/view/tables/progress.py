@@ -137,7 +137,7 @@ def _about(process: TableJob) -> str:
 
 
 def _progress_text(process: TableJob) -> str:
-    """How far it is, its rate and the time left."""
+    """Return how far it is, its rate and the time left."""
     text = _STAGES.get(process.stage, process.stage)
     if process.unit == "%":
         return f"{text}: {process.done} %"
@@ -151,7 +151,7 @@ def _progress_text(process: TableJob) -> str:
 
 
 def _stopped_at(process: TableJob) -> str:
-    """Where it ended, as the middle of a sentence."""
+    """Return where it ended, as the middle of a sentence."""
     if not process.total or not process.done:
         return "at its beginning"
     stage = _STAGES.get(process.stage, process.stage)

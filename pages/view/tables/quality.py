@@ -36,7 +36,7 @@ MAX_CANDIDATES = 512
 
 
 def draw_quality() -> None:
-    """Facts, ranges, advice."""
+    """Draw facts, ranges, advice."""
     scene, palette = palette_state.current()
     assessment = palette_state.current_assessment(scene, palette)
     with st.container(horizontal=True, vertical_alignment="bottom", key="good_head"):
@@ -80,7 +80,7 @@ def _ranges(scene: Scene, job: Job) -> TrustedRanges:
 
 
 def _ended_badly(job: Job) -> bool:
-    """Whether there is nothing to draw; says why."""
+    """Say what keeps a job from being drawn, and return whether something does."""
     if job.status is JobStatus.FAILED:
         st.text(job.error or "")
     elif not job.ended:
@@ -123,7 +123,7 @@ def _draw_ranges(scene: Scene, job: Job) -> None:
 
 
 def _draw_use_cases(scene: Scene) -> None:
-    """How many prompts each use case has, how often they count, and how many are held out."""
+    """Draw how many prompts each use case has, how often they count, and how many are held out."""
     table = scenes.load(scenes.ALL).table
     cases = np.array(table.use_cases)
     weights, held = table.weights, table.held_out

@@ -66,7 +66,7 @@ def begin(own: CustomValue | None = None) -> None:
 
 
 def is_open() -> bool:
-    """Return the form is being filled in."""
+    """Return whether the form is being filled in."""
     return FORM.is_set()
 
 

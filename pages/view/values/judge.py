@@ -32,7 +32,7 @@ _SHORTCUTS = {PairAnswer.FIRST: "1", PairAnswer.SECOND: "2", PairAnswer.NEITHER:
 
 
 def goal(own: CustomValue) -> int:
-    """How many judgements there are to be at the next stop; the most there can be once they are there."""
+    """Return how many judgements the next stop is at; the largest number once that is reached."""
     return min(MAX_PAIRS, FIRST_PAIRS * (len(own.judged) // FIRST_PAIRS + 1))
 
 
@@ -43,7 +43,7 @@ def begin(own: CustomValue) -> None:
 
 
 def stop() -> None:
-    """Back to the value."""
+    """Go back to the value."""
     JUDGING.pop()
     REFUSED.pop()
 
@@ -59,7 +59,7 @@ def judged_value(seen: ValuesView) -> CustomValue | None:
 
 @st.fragment
 def draw_judging(name: str) -> None:
-    """One pair after another, until there are as many judgements as were asked for.
+    """Draw one pair after another, until there are as many judgements as were asked for.
 
     Args:
         name: of the value.

@@ -77,7 +77,7 @@ def begin(value: str) -> None:
 
 
 def stop() -> None:
-    """Back to the value."""
+    """Go back to the value."""
     JUDGED.pop()
     WAITING.pop()
 
@@ -89,7 +89,7 @@ def judge_id() -> str:
 
 @st.fragment
 def draw_judging(value: str, title: str, measures: str) -> None:
-    """One reply after another, as long as somebody likes.
+    """Draw one reply after another, as long as somebody likes.
 
     Args:
         value: its name in the table.
@@ -146,7 +146,7 @@ def _next(known: Judging, judge: str) -> LabelRequest | None:
     table, seen = known.scene.table, {label.reply for label in known.mine}
     others = [label for label in known.kept if label.judge != judge]
     judged = {label.reply for label in others}
-    waiting = tuple(label for label in WAITING.get() if (label.prompt_id, label.candidate) not in seen)
+    waiting = tuple(request for request in WAITING.get() if (request.prompt_id, request.candidate) not in seen)
     shares = bool(waiting) and (waiting[0].prompt_id, waiting[0].candidate) in judged
     shown = dict(zip(table.prompt_ids, table.shown.tolist(), strict=True))
     open_to_me = (label for label in others if label.reply not in seen and shown.get(label.reply[0]))
@@ -211,7 +211,7 @@ def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
     """Keep an answer."""
     REFUSED.pop()
     reply = (asked.prompt_id, asked.candidate)
-    if not any((label.prompt_id, label.candidate) == reply for label in WAITING.get()):
+    if not any((request.prompt_id, request.candidate) == reply for request in WAITING.get()):
         return  # answered twice in a hurry
     try:
         key = replies_key(scenes.file_table())
@@ -221,7 +221,7 @@ def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
         return
     people_labels.forget()
     GIVEN.set([*GIVEN.get(), label.id])
-    WAITING.set(tuple(label for label in WAITING.get() if (label.prompt_id, label.candidate) != reply))
+    WAITING.set(tuple(request for request in WAITING.get() if (request.prompt_id, request.candidate) != reply))
 
 
 def _take_back() -> None:

@@ -21,7 +21,7 @@ def title(text: str, tint: str, tags: Sequence[str]) -> str:
 
 
 def word(level: TrustLevel | None, sentence: str) -> str:
-    """How far it is to be trusted: the word, and the sentence that it rests on."""
+    """Return how far to trust it: the word, and the sentence that it rests on."""
     kind, label = ("none", "no word yet") if level is None else (_WORDS[level], level.value)
     return (
         f'<div class="vp-word vp-word-{kind}" role="status"><b>{escape(label[:1].upper() + label[1:])}</b>'
@@ -30,12 +30,12 @@ def word(level: TrustLevel | None, sentence: str) -> str:
 
 
 def rung(place: str, meaning: str) -> str:
-    """Where a reply lies."""
+    """Return where a reply lies."""
     return f'<p class="vp-rung"><b>{escape(place)}</b> <span>{escape(meaning)}</span></p>'
 
 
 def sides(more: Sequence[str], less: Sequence[str]) -> str:
-    """Both sides of a definition."""
+    """Return both sides of a definition."""
     columns = "".join(
         f"<div><dt>{label}</dt>" + "".join(f"<dd>{escape(text)}</dd>" for text in texts) + "</div>"
         for label, texts in (("More like this", more), ("Less like this", less))
@@ -64,7 +64,7 @@ def tints(named: Mapping[str, str]) -> str:
 
 
 def table(rows: Sequence[tuple[str, str, str, str]], numbers: bool = True) -> str:
-    """Correlations: (colour, name, number, in words) a row; the words alone without numbers."""
+    """Return correlations: (colour, name, number, in words) a row; the words alone without numbers."""
     body = "".join(
         f'<tr><th scope="row">{_swatch(tint)}{escape(name)}</th>'
         + (f"<td>{escape(number)}</td>" if numbers else "")

@@ -89,7 +89,7 @@ class ValuesView:
         return next((custom for custom in self.own if custom.key == name), None)
 
     def title(self, name: str) -> str:
-        """As people read it, with a capital."""
+        """Return a value's name as people read it, with a capital."""
         if (own := self.own_named(name)) is not None:
             return own.value.definition.title
         title = self.scene.names[self.scene.table.index(name)]
@@ -108,7 +108,7 @@ class ValuesView:
 
 
 def load_values(database: Database) -> ValuesView:
-    """Return what there is now.
+    """Return the values of the table and those of one's own, as of now.
 
     Raises:
         StoreError: the database does not answer.
@@ -133,7 +133,7 @@ def _custom_value(database: Database, table: RewardTable, value: StoredValue) ->
 
 
 def taken_names(seen: ValuesView) -> tuple[str, ...]:
-    """Names that a new value cannot have."""
+    """Return the names that a new value cannot have."""
     return (*seen.table.values, *cards(), *(custom.key for custom in seen.own))
 
 

@@ -115,7 +115,7 @@ def _draw_tools(seen: ValuesView, own: CustomValue) -> None:
 
 
 def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
-    """Not scored yet: how far it is, and the way to stop or resume."""
+    """Draw a value that is not scored yet: how far it is, and the way to stop or resume."""
     if not seen.table.replies:
         st.html(markup.note("This table has no texts of replies, so nothing can be scored on it."))
         return
@@ -262,7 +262,7 @@ def _share(seen: ValuesView, own: CustomValue, visibility: Visibility) -> None:
 
 
 def _try_change(change: Callable[[], object]) -> bool:
-    """Do a change and say so where it cannot be done."""
+    """Make a change, and say so where it cannot be made; return whether it was made."""
     FAILED.pop()
     try:
         change()
