@@ -26,23 +26,23 @@ targets, solution = assessment.targets, assessment.solution
 if solution is not None and solution.status is not Status.CONVERGED:
     solution = None  # on the very edge: there is no cost to hold others against
 
-header.draw_header(
-    "Baselines", "What weights give that are picked without targets, beside those that are solved for yours."
-)
+header.draw_header("Baselines", "What weights chosen without targets give, next to the weights solved for yours.")
 header.draw_palette_line(scene, assessment)
 palette_state.draw_undo_line()
 if np.isnan(targets).all():
     empty_states.draw_too_few(
-        "Without a target there is nothing that weights could miss. Give one value a target at least."
+        "Without a target there is nothing that weights could miss. Give at least one value a target."
     )
     st.stop()
 if solution is not None and solution.kl < amounts.FREE_NATS:
     empty_states.draw_too_few(
-        "The base model meets these targets already, so no weights have to be picked. Ask for more first."
+        "The base model meets these targets already, so there are no weights to choose. Ask for more first."
     )
     st.stop()
 empty_states.draw_out_of_reach(
-    scene, assessment, "No weights meet it, picked or solved; below is how near they come and what they improve."
+    scene,
+    assessment,
+    "No weights meet these targets, chosen or solved. Below you see how near they come and what they improve.",
 )
 
 with st.container(horizontal=True, vertical_alignment="bottom", key="baselines_controls"):
@@ -82,13 +82,11 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="baselines_c
         )
     )
 budget = None if solution is None else min(times * solution.kl, 0.98 * scene.oracle.log_candidates)
-
-
 query = baselines.BaselineQuery(scene, targets, times if solution is not None else 1.0)
 
 
 def work(job: Job) -> tuple[Baseline, ...]:
-    """Every way to pick weights, at what it costs."""
+    """Compare every way to pick weights at the same cost."""
     return compare_baselines(scene.table, targets, form=scene.oracle.form, count=count, budget=budget, seed=seed)
 
 

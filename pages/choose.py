@@ -1,4 +1,4 @@
-"""Find targets by choosing: pairs of real replies, and the palette that the choices come to.
+"""Find targets by choosing: pairs of real replies, and the palette that the choices give.
 
 Reached from Set; and from a meeting on a phone, whose address names it: then the targets become its wishes.
 """
@@ -23,29 +23,29 @@ from pages.view.shell.account import database
 def _meeting() -> meetings.Meeting | None:
     """Return the open meeting that the address names, of this table; None for none."""
     code = st.query_params.get("meeting", "")
-    held = meetings.meeting(database(), code) if code else None
-    return held if held is not None and held.table_key == table_key(scenes.load().table) else None
+    meeting = meetings.meeting(database(), code) if code else None
+    return meeting if meeting is not None and meeting.table_key == table_key(scenes.load().table) else None
 
 
 def _take(found: FoundPalette) -> None:
     """Make what was found this viewer's targets, or wishes in the meeting, and go back there."""
-    if (held := _meeting()) is not None:
-        meeting_member.take_wishes(_scene(held), found.targets)
-        st.switch_page("join.py", query_params={"meeting": held.code})
+    if (meeting := _meeting()) is not None:
+        meeting_member.take_wishes(_scene(meeting), found.targets)
+        st.switch_page("join.py", query_params={"meeting": meeting.code})
     scene, palette = palette_state.current()
     palette_state.apply(result.found_targets(scene, palette, found), "Set the targets found by choosing.")
     st.switch_page("palette.py")
 
 
-def _scene(held: meetings.Meeting | None) -> Scene:
-    return palette_state.current()[0] if held is None else scenes.load(held.use_case)
+def _scene(meeting: meetings.Meeting | None) -> Scene:
+    return palette_state.current()[0] if meeting is None else scenes.load(meeting.use_case)
 
 
 @st.fragment
 def draw_choosing() -> None:
     """Draw a pair, or what the choices say: one piece, so that a click draws no more than it."""
-    held = _meeting()
-    scene = _scene(held)
+    meeting = _meeting()
+    scene = _scene(meeting)
     kept.draw()
     try:
         asked = state.current_round(scene)
@@ -53,7 +53,7 @@ def draw_choosing() -> None:
         st.html(markup.note(str(error)))
         return
     if asked.pair is None:
-        if held is not None:
+        if meeting is not None:
             result.draw_result(scene, asked, "Take them as my wishes", _take)
         else:
             beyond = palette_state.current()[1].asks_beyond_averages

@@ -68,7 +68,7 @@ def one_prompt() -> None:
 
 if missing is not None:
     st.warning(
-        "Nothing can be generated here at the moment. Everything else works without that.",
+        "Nothing can be generated here at the moment. Everything else works without it.",
         icon=":material/download:",
     )
     st.text(missing.reason)

@@ -45,7 +45,6 @@ with st.container(key="how_source"):
     st.markdown(
         "Wang, Le, Ahmed, Diao, Zhou, Baracaldo, Ding, Anwar, *MAP: Multi-Human-Value Alignment Palette*, ICLR 2025, "
         "[arXiv 2410.19198](https://arxiv.org/abs/2410.19198). The certificate, the per-prompt form, the error bars "
-        "and the "
-        "common palette of groups are this project's additions; each says in the code where it comes from."
+        "and the common palette of groups are this project's additions; each says in the code where it comes from."
     )
     st.page_link("limits.py", label="What it cannot do: Limits", icon=":material/report:")

@@ -13,11 +13,11 @@ from pages.view.shell.account import database
 
 with st.container(key="join"):
     code = meetings.read_code(st.query_params.get("meeting", ""))
-    held = meetings.meeting(database(), code) if code else None
-    if held is None and code and (closed := meetings.closed_meeting(database(), code)) is not None:
+    meeting = meetings.meeting(database(), code) if code else None
+    if meeting is None and code and (closed := meetings.closed_meeting(database(), code)) is not None:
         meeting_result.draw_closed(code, meeting_member.remembered_palette(closed.meeting.use_case))
         st.stop()
-    if held is None:
+    if meeting is None:
         st.html(
             markup.title(
                 "Join a meeting",
@@ -30,15 +30,15 @@ with st.container(key="join"):
             st.text(problem)
         st.stop()
     whole = scenes.load(scenes.ALL).table
-    if held.table_key != table_key(whole) or held.use_case not in (scenes.ALL, *whole.use_case_names):
-        st.html(markup.title(held.name, "This meeting is about another table than the one that is open here."))
+    if meeting.table_key != table_key(whole) or meeting.use_case not in (scenes.ALL, *whole.use_case_names):
+        st.html(markup.title(meeting.name, "This meeting is about another table than the one that is open here."))
         st.stop()
-    scene = scenes.load(held.use_case)
+    scene = scenes.load(meeting.use_case)
     me = meeting_member.member_id()
-    sent = next((entry for entry in meetings.entries(database(), held.code) if entry.member == me), None)
-    st.html(markup.title(held.name, "Say what matters to you. The others see it join the picture on the screen."))
+    sent = next((entry for entry in meetings.entries(database(), meeting.code) if entry.member == me), None)
+    st.html(markup.title(meeting.name, "Say what matters to you. The others see it join the picture on the screen."))
     st.html(markup.anchor())
-    meeting_member.draw_picture(scene, held.code, me)
+    meeting_member.draw_picture(scene, meeting.code, me)
     meeting_member.NAME.get_or_set(sent.name if sent else "")
     st.text_input(
         "You, or the group that you speak for", key=meeting_member.NAME.name, max_chars=40, persist_state="session"
@@ -47,19 +47,19 @@ with st.container(key="join"):
         "choose.py",
         label="No wish in mind? Find it by choosing",
         icon=":material/compare_arrows:",
-        query_params={"meeting": held.code},
+        query_params={"meeting": meeting.code},
     )
     wishes = meeting_member.current_wishes(scene, sent)
     meeting_member.draw_faders(scene, wishes)
-    mine = meeting_member.wished_palette(scene, held.use_case, wishes)
+    mine = meeting_member.wished_palette(scene, meeting.use_case, wishes)
     with st.container(key="join_verdict"):
         meeting_member.draw_verdict(scene, mine)
-    meeting_member.draw_send(scene, held.code, me, mine, sent)
+    meeting_member.draw_send(scene, meeting.code, me, mine, sent)
     speaker_line.draw_speaker_line(change=False)
     st.html(
         shell_markup.note(
             "Your name and wishes are kept in the app's database until the host closes the meeting, at the latest "
-            f"{meetings.OPEN_HOURS} hours after the last change. Then this page shows what the meeting came to, for "
-            f"{meetings.RESULT_DAYS} days and without names. On this phone you come back as yourself."
+            f"{meetings.OPEN_HOURS} hours after the last change. Then this page shows the result, without names, for "
+            f"{meetings.RESULT_DAYS} days. If you come back on this phone, your name and wishes are still here."
         )
     )

@@ -16,8 +16,7 @@ st.title("Limits")
 speaker_line.draw_speaker_line()
 st.html(
     markup.note(
-        "Where the answers of this app end, with the figures of the table that is open. Read this before a palette "
-        "becomes "
+        "What this app cannot tell you, with the figures of the table that is open. Read this before a palette becomes "
         "a policy."
     )
 )

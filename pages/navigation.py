@@ -63,12 +63,8 @@ bar[""].append(st.Page("vote.py", title="Vote", url_path="vote", visibility="hid
 # Reached from the page Set.
 bar[""].append(st.Page("choose.py", title="Choose", url_path="choose", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
-if chosen.url_path not in (
-    "",
-    "choose",
-    "join",
-    "vote",
-):  # the pages Set and Choose do so in their own fragments, and a phone has nothing to keep
+# The pages Set and Choose do so in their own fragments, and a phone has nothing to keep.
+if chosen.url_path not in ("", "choose", "join", "vote"):
     kept.draw()
 account.draw()
 errors.draw_failed_click()

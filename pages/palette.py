@@ -59,9 +59,9 @@ def _draw_numbers(live: LiveAnswer) -> None:
 @st.fragment
 def draw_desk() -> None:
     """Faders, verdict and example: one piece, drawn when a hand rests; while it moves, the channel serves them."""
-    held = not faders.is_settled()
-    scene, palette = palette_state.current_counted(address=not held)
-    seen = live_answer.current_answer(scene, palette, moving=held)
+    moving = not faders.is_settled()
+    scene, palette = palette_state.current_counted(address=not moving)
+    seen = live_answer.current_answer(scene, palette, moving=moving)
     faders.look_up_limits(seen)
     drag_session.register(seen)
     kept.draw()

@@ -23,7 +23,7 @@ with left:
         "Name of the palette",
         key="report_name",
         max_chars=80,
-        placeholder="Such as: Support, calm and clear",
+        placeholder="For example: Support, calm and clear",
         persist_state="session",
     )
 with right:
@@ -43,7 +43,7 @@ def draw_report(job: Job) -> None:
 
 
 def work(job: Job) -> str:
-    """In the background: touches nothing of Streamlit."""
+    """Compute the report in the background, which touches nothing of Streamlit."""
     return reports.html(make(tell=job.report), reading)
 
 

@@ -35,9 +35,7 @@ header.draw_header(
 header.draw_palette_line(scene, assessment)
 palette_state.draw_undo_line()
 if len(wanted) < 2:
-    empty_states.draw_too_few(
-        "A sequence needs two targets at least: with one value there is no other that it could undo."
-    )
+    empty_states.draw_too_few("A sequence needs at least two targets: with one value there is no other to undo.")
     st.stop()
 empty_states.draw_out_of_reach(
     scene, assessment, "One value after another, each step takes back what the last one gave, as shown below."
@@ -74,7 +72,7 @@ query = sequence_view.SequenceQuery(scene, targets, solution, chosen, rounds, gr
 
 
 def walk(job: Job) -> SequentialPath:
-    """One round, then as many as can be looked at, then as many as it takes; each is shown once it is there."""
+    """Compute one round, then all that can be looked at, then as many as it takes; each is shown once it is there."""
     for count in (1, MOST_ROUNDS, SEARCHED):
         sequential = sequential_path(scene.oracle, targets, chosen, rounds=count, grow_only=grows)
         job.report(sequential)

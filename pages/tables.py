@@ -1,4 +1,4 @@
-"""Tables: which one is looked at, one of one's own from a file or from a model, and how good the one at hand is."""
+"""Tables: the one that is open, one's own from a file or from a model, and how good the open one is."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ VIEWS = {
 
 header.draw_header(
     "Tables",
-    "A table holds prompts, replies to each of them, and a score of every reply for each value. Everything that this "
-    "app says rests on one. Choose which, bring your own, or have one made.",
+    "A table holds prompts, replies to each of them, and a score of every reply for each value. Everything this "
+    "app says rests on one. Choose one, bring your own, or have one made.",
     use_case=False,
 )
 view = tabs.choose_view("tables", {name: title for name, (title, _) in VIEWS.items()})

@@ -48,13 +48,13 @@ header.draw_palette_line(now.scene, now.assessment)
 palette_state.draw_undo_line()
 view = choose(now)
 figures = st.container(key=f"view_{view}")
-# Asked for first: steps are there in a moment, and would else wait behind a figure that takes seconds.
+# Asked for first: steps are there in a moment, and would otherwise wait behind a figure that takes seconds.
 with st.container(key="steps"):
     local_steps.draw_local_steps(now)
 with figures:
     VIEWS[view][1](now)
 axes = [shared.ACROSS.get(), shared.UPWARDS.get()]
-names = [now.scene.table.values[j] for j in axes if j is not None]
+names = [now.scene.table.values[j] for j in axes if j is not None and j < now.scene.plain]
 with st.container(horizontal=True, vertical_alignment="center", key="explore_more"):
     st.html(markup.note("More to explore:"), width="content")
     st.page_link("sequence.py", label="Sequence: one value after another", icon=":material/format_list_numbered:")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view.session import header, palette_cache, palette_state
+from pages.view.session import aimed_scene, header, palette_cache, palette_state
 from pages.view.tune import form, models, progress
 
 scene, palette = palette_state.current()
-own = palette_cache.AssessedPalette(scene, palette, palette_state.current_assessment(scene, palette))
+counted = aimed_scene.counted(scene, palette)
+own = palette_cache.AssessedPalette(scene, palette, palette_state.current_assessment(counted, palette))
 header.draw_header(
     "Tune",
     "Write a palette into the model itself, so that its plain replies are the ones that you ask for. It learns from "
-    "the replies in the table, and is then held against prompts that it has not learnt from.",
+    "the replies in the table, and is then checked on prompts that it did not learn from.",
     heading="Tune a model",
 )
 form.draw_message()

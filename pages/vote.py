@@ -8,6 +8,6 @@ from pages.view.compare import vote_link
 from pages.view.session import live_answer, palette_state, speaker_line
 
 with st.container(key="vote"):
-    scene, palette = palette_state.current()
+    scene, palette = palette_state.current_counted()
     vote_link.draw_votes(live_answer.current_answer(scene, palette))
     speaker_line.draw_speaker_line(change=False)

@@ -108,7 +108,7 @@ def test_a_palette_is_shared_by_link_and_taken_back(opened):
         assert theirs.session_state["history"].now.targets == held.palette.targets
     assert "By link" not in said(opened("palettes", BEN))
     palettes.share(database().as_visitor(ANN), held.id, Visibility.PRIVATE)
-    assert "is not there, or is shared no longer" in said(opened("palettes", BEN, saved=link))
+    assert "does not exist or is no longer shared" in said(opened("palettes", BEN, saved=link))
 
 
 def test_guests_are_told_that_they_keep_nothing(opened):

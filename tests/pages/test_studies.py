@@ -78,7 +78,7 @@ def test_the_order_that_loses_least_can_be_taken(table):  # noqa: F811
 def test_one_target_is_no_sequence_and_none_is_no_baseline(table):  # noqa: F811
     app = opened("sequence", "humor:p60")
     assert not app.exception
-    assert "two targets at least" in said(app)
+    assert "at least two targets" in said(app)
     assert "sequence_rounds" not in [slider.key for slider in app.slider]
     assert "Without a target" in said(opened("baselines", "free"))
 

@@ -90,7 +90,7 @@ def test_a_click_is_forgotten_with_its_figure(app):
 def test_what_is_heard_is_text_of_the_table(app, table):
     click(app, "two", "frontier", 4, 20)
     assert any(reply_html(reply) in said(app) for reply in table.replies[:32])
-    assert "rests on a single reply a prompt" in told(app)
+    assert "rests on a single reply per prompt" in told(app)
 
 
 def test_all_pairs_and_the_way_into_one(table):
@@ -191,7 +191,7 @@ def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_
     assert "take a lock off" in said(app)
     click(app, "two", "frontier", 2, 25)
     assert not app.exception
-    assert "held against the base model" in said(app)
+    assert "compared with the base model" in said(app)
     assert "instead of nothing." in told(app)
     assert "You asked that helpfulness and harmlessness be held." in told(app)
 

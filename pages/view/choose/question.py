@@ -1,6 +1,6 @@
 """One pair of replies, and which of them you would rather send.
 
-Constraint: replies are shown as text and whole where the table has such; nothing tells what a scorer says of them.
+Constraint: replies are shown as text, whole where the table has them whole; nothing tells what a scorer says of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHORTCUTS = {PairAnswer.FIRST: "Left", PairAnswer.SECOND: "Right", PairAnswer.N
 
 
 def draw_question(scene: Scene, asked: ChoosingRound) -> None:
-    """Draw a pair with its answers, how far one is, and the ways back and out."""
+    """Draw a pair with its answers, how many pairs are done, and the ways back and out."""
     assert asked.pair is not None
     done = len(asked.choices)
     with st.container(key="choose_question"):
@@ -35,11 +35,11 @@ def draw_question(scene: Scene, asked: ChoosingRound) -> None:
             st.html(markup.note("Both answer this:"))
             st.text(scene.table.prompts[scene.table.prompt_of(asked.pair[0])])
         with st.container(horizontal=True, key="choose_pair"):
-            for number, (said, row) in enumerate(zip((PairAnswer.FIRST, PairAnswer.SECOND), asked.pair, strict=True)):
+            for number, (answer, row) in enumerate(zip((PairAnswer.FIRST, PairAnswer.SECOND), asked.pair, strict=True)):
                 with st.container(key=f"choose_side_{number}"):
                     with st.container(border=True, key=f"choose_reply_{number}"):
                         draw_reply(shown_reply(scene.table, row))
-                    _draw_answer(scene, asked.pair, said)
+                    _draw_answer(scene, asked.pair, answer)
         _draw_answer(scene, asked.pair, PairAnswer.NEITHER)
         with st.container(horizontal=True, vertical_alignment="center", key="choose_ways"):
             draw_take_back(done)
@@ -51,7 +51,7 @@ def draw_question(scene: Scene, asked: ChoosingRound) -> None:
                     icon=":material/visibility:",
                     on_click=state.stop,
                 )
-        st.html(markup.note("The arrow keys left and right choose too, down is for no difference."))
+        st.html(markup.note("You can also use the arrow keys: left and right choose, down means no difference."))
 
 
 def draw_take_back(done: int) -> None:
@@ -67,12 +67,12 @@ def draw_take_back(done: int) -> None:
         )
 
 
-def _draw_answer(scene: Scene, pair: tuple[int, int], said: PairAnswer) -> None:
+def _draw_answer(scene: Scene, pair: tuple[int, int], answer: PairAnswer) -> None:
     st.button(
-        _LABELS[said],
-        key=f"choose_{said.value}",
-        shortcut=_SHORTCUTS[said],
+        _LABELS[answer],
+        key=f"choose_{answer.value}",
+        shortcut=_SHORTCUTS[answer],
         width="stretch",
         on_click=state.answer,
-        args=(scene, pair, said),
+        args=(scene, pair, answer),
     )

@@ -38,8 +38,8 @@ def draw_result(
         st.html(markup.levels_table(choosing.COLUMNS, rows, wide=True, theme=scene.theme))
         st.html(
             markup.note(
-                "Levels are out of 100 of the model's own replies. Could be: where the level lies nine times in ten, "
-                f"as far as your choices tell. {stays}"
+                "Levels are out of 100 of the model's own replies. Could be: the level lies in this range nine times "
+                f"in ten, as far as your choices tell. {stays}"
             )
         )
         with st.container(horizontal=True, vertical_alignment="center", key="choose_ways"):
@@ -49,7 +49,7 @@ def draw_result(
                 type="primary",
                 icon=":material/tune:",
                 disabled=not found.has_targets,
-                help=None if found.has_targets else "Your choices favour no value yet: a few more pairs will tell.",
+                help=None if found.has_targets else "Your choices favour no value yet: answer a few more pairs.",
             ):
                 take(found)
             if len(asked.choices) < MAX_CHOICES:

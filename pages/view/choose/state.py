@@ -71,11 +71,11 @@ def current_round(scene: Scene) -> ChoosingRound:
 
 def choices_of(scene: Scene) -> tuple[PairChoice, ...]:
     """Return the choices of this viewer between replies of the table that is looked at."""
-    return known_choices(scene.table, RECORDS.get()[:MAX_CHOICES])
+    return known_choices(scene.table, RECORDS.get())[:MAX_CHOICES]
 
 
 def found(scene: Scene, choices: tuple[PairChoice, ...]) -> FoundPalette:
-    """Return the palette that choices come to."""
+    """Return the palette that choices give."""
     return found_palette(scene.table, scene.oracle, choices)
 
 

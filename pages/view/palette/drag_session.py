@@ -28,7 +28,7 @@ class DragSession:
 
     Args:
         session: the desk's name.
-        kept: what it shows while the hand rests.
+        answer: what it shows while the hand rests.
         prompt: that the example is about.
         viewer: whose background work on the palette that is kept gives way to the hand.
     """
@@ -50,7 +50,7 @@ class DragSession:
             # Ranges may have come while the verdict was being found.
             self._seen = replace(seen, reach=self._seen.reach, when=self._seen.when)
             self._number = number
-            return self._told()
+            return self._page_data()
 
     def later(self) -> dict[str, Any] | None:
         """Return the same with ranges, and the nearest palette, of now, once those that are shown are old enough."""
@@ -61,14 +61,14 @@ class DragSession:
         with self._lock:
             still = self._seen is seen
             self._seen = completed if still else replace(self._seen, reach=completed.reach, when=completed.when)
-            return self._told()
+            return self._page_data()
 
     def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:
         """Return what the answer shows where there is none; the desk goes on showing its guess, and asks again."""
         stamp = {"session": self.session, "ack": number, "settled": False}
         return {"answer": verdict.failure_data(failure) | stamp}
 
-    def _told(self) -> dict[str, Any]:
+    def _page_data(self) -> dict[str, Any]:
         stamp = {"session": self.session, "ack": self._number, "settled": False}
         return {
             "desk": faders.fader_data(self._seen) | stamp,

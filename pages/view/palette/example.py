@@ -62,7 +62,9 @@ def _data(live: LiveAnswer, example: ReplyExample, place: int, places: int) -> d
     out = live.assessment.solution is None
     moved = bool(np.any(live.weights))
     chance = sentences.chance(example.probability)
-    if not moved:
+    if out and not moved:
+        note = "These targets are not possible together, so both are what the base model would say."
+    elif not moved:
         note = "Nothing asks for more than the base model gives, so both are alike."
     else:
         palette = "the nearest palette" if out else "your palette"

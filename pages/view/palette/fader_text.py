@@ -13,7 +13,7 @@ from pages.view.session.live_answer import LiveAnswer
 
 
 def bar_ends(ends: list[float] | None) -> list[float | None] | None:
-    """Both ends of a bar; None where one of them is not known."""
+    """Return both ends of a bar; None where one of them is not known."""
     both = [amounts.rounded(end, 2) for end in ends or ()]
     return both if both and None not in both else None
 

@@ -75,7 +75,7 @@ def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:
 
 
 def stamp() -> dict[str, Any]:
-    """Of which desk an answer is, to which message, and whether the hand rests: by which late answers are known."""
+    """Return of which desk an answer is, to which message, and whether the hand rests, by which late ones are known."""
     return {"session": desk_id(), "ack": acknowledged(), "settled": is_settled()}
 
 
@@ -90,12 +90,12 @@ def acknowledged() -> int:
 
 
 def is_settled() -> bool:
-    """Whether the hand rests."""
+    """Return whether the hand rests."""
     return SETTLED.get()
 
 
 def is_rested() -> bool:
-    """Whether the hand has rested for a moment, so that what takes long is worth beginning."""
+    """Return whether the hand has rested for a moment, so that what takes long is worth beginning."""
     return is_settled() and RESTED.get()
 
 
@@ -224,7 +224,7 @@ def legend(wording: Wording) -> str:
 
 
 def hint() -> str:
-    """How a fader is moved, as markup."""
+    """Return how a fader is moved, as markup."""
     return (
         '<p class="vp-note vp-desk-hint">Drag a fader, or use the arrow keys, Page, Home and End, or type a number. '
         "Double click or Delete takes the target away; L locks it.</p>"

@@ -43,7 +43,7 @@ def draw_people(live: LiveAnswer) -> None:
         if live.assessment.verdict is Verdict.OUT_OF_REACH:
             head[2] = "With the nearest palette"
         st.html(markup.levels_table(head, rows, wide=True, theme=scene.theme))
-        unlabelled = [scene.names[scene.table.index(value)] for value in asked if not reaches[value].labels]
-        if reaches and unlabelled:
+        unlabelled = [scene.names[scene.table.index(value)] for value, reach in reaches.items() if not reach.labels]
+        if unlabelled:
             st.html(markup.note(texts.unlabelled_sentence(unlabelled)))
         st.page_link("values.py", label="Judge replies", icon=":material/label:")

@@ -1,6 +1,6 @@
 """What a palette asks for beyond averages, set in sentences: shares of replies, worst replies, use cases, other mixes.
 
-How many of 100 replies it is to be is a fader of the desk as well (:mod:`pages.view.palette.protection_faders`).
+How many of 100 replies are asked for is a fader of the desk as well (:mod:`pages.view.palette.protection_faders`).
 Constraint: each control is one step of the history, so that undo, saved palettes and the address have it.
 """
 
@@ -38,7 +38,7 @@ NEW = "new"
 
 
 def draw_protections(live: LiveAnswer) -> None:
-    """Draw what is asked for beyond averages, and the controls by which it is."""
+    """Draw what is asked for beyond averages, and the controls that ask for it."""
     scene, palette = live.scene, live.palette
     asked = () if scene.aim is None else scene.aim.asked
     count = len(asked) + len(protections.beside_sentences(palette.beside, str))
@@ -52,14 +52,14 @@ def draw_protections(live: LiveAnswer) -> None:
         )
         for problem in scene.problems:
             st.html(markup.note(f"Not counted here: {problem}"))
-        for number, one in enumerate(asked):
-            place = protection_faders.place(scene, palette, one)
+        for number, column in enumerate(asked):
+            place = protection_faders.place(scene, palette, column)
             with st.container(key=f"protection_{number}", gap=None):
-                st.text(protection_faders.sentence(scene, one, place))
+                st.text(protection_faders.sentence(scene, column, place))
                 with st.container(horizontal=True, vertical_alignment="center"):
-                    _draw_change(live, one, number, place)
+                    _draw_change(live, column, number, place)
         with st.container(key="protect_add"):
-            # Another one, and so closed, once a sentence was added.
+            # A new key, and so a closed box, once a sentence was added.
             box = st.popover("Add", icon=":material/add:", key=f"protect_add_{len(asked)}", on_change="rerun")
         if box.open:
             with box:
@@ -104,7 +104,7 @@ def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: fl
             key=VALUE.of(part).name,
         )
         st.number_input(
-            "At least so many of 100 replies", 0.0, 100.0, round(place, 1), 1.0, "%g", key=SHARE.of(part).name
+            "At least this many of 100 replies", 0.0, 100.0, round(place, 1), 1.0, "%g", key=SHARE.of(part).name
         )
         st.selectbox(
             "no worse than",
@@ -161,7 +161,7 @@ def _draw_switches(scene: Scene, beside: Beside) -> None:
             "None of these falls below its original level",
             labels,
             default=NO_LOSER.show(label),
-            format_func=lambda one: f"Every {_label_name(one)}",
+            format_func=lambda name: f"Every {_label_name(name)}",
             key=NO_LOSER.name,
             on_change=_on_no_loser,
             help=below,
@@ -214,8 +214,9 @@ def _apply(palette: Palette, beside: Beside, what: str) -> None:
 
 def _on_tails() -> None:
     scene, palette = palette_state.current()
-    chosen, before = TAILS.get() or [], palette.beside.no_worse_tail
-    named = [scene.names[scene.table.index(value)] for value in set(chosen) ^ set(before)]
+    values, chosen = scene.table.values, TAILS.get() or []
+    before = [value for value in palette.beside.no_worse_tail if value in values]
+    named = [scene.names[j] for j, value in enumerate(values) if (value in chosen) != (value in before)]
     verb = "Protected" if len(chosen) > len(before) else "No longer protected"
     what = f"{verb}: the worst replies on {sentences.listed(named)}."
     _apply(palette, replace(palette.beside, no_worse_tail=tuple(chosen)), what)

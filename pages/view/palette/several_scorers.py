@@ -64,8 +64,8 @@ def _plain(scene: Scene, value: str) -> str:
 
 
 def _sentence(scene: Scene, text: str) -> str:
-    (said,) = protections.beside_sentences(Beside(every_scorer=(text,)), lambda value: _plain(scene, value))
-    return said
+    (sentence,) = protections.beside_sentences(Beside(every_scorer=(text,)), lambda value: _plain(scene, value))
+    return sentence
 
 
 def _take(scene: Scene) -> None:

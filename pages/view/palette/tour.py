@@ -51,7 +51,7 @@ class Tour:
 
     @property
     def over(self) -> bool:
-        """It has ended, and the palette from before can be had back."""
+        """Whether it has ended; the palette from before can still be had back."""
         return self.place >= len(self.stops)
 
 

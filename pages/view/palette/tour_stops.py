@@ -99,7 +99,7 @@ def _reachable(scene: Scene, palette: Palette) -> bool:
 
 
 def _up(scene: Scene, start: Palette, movable: list[int]) -> TourStop:
-    """One fader a little higher, where that can be had."""
+    """Return the stop that raises one fader a little, where that can be had."""
     for j in movable:
         name = scene.table.values[j]
         target = start.targets[name]
@@ -135,7 +135,7 @@ def _conflict(scene: Scene, before: Palette, movable: list[int]) -> TourStop | N
 
 
 def _drop(scene: Scene, repaired: Palette, kept_value: int, lowered_value: int) -> TourStop:
-    """One of the two may drop below the base model, and the other takes what room that leaves."""
+    """Return the stop at which one of the two may drop below the base model and the other takes the room it leaves."""
     name, other = scene.table.values[lowered_value], scene.table.values[kept_value]
     low, base = scene.ranges[lowered_value][0], scene.percentile(lowered_value, 0.0)
     dropped = repaired.with_target(name, Target(float(max(round(base - DROP), low))))

@@ -120,14 +120,14 @@ def _drop(stop: TourStop, live: LiveAnswer) -> list[str]:
     scene, (kept_value, lowered_value) = live.scene, stop.values
     free = next((j for j, name in enumerate(scene.table.values) if stop.palette.targets[name].free), None)
     first = (
-        f"{sentences.capitalised(scene.names[lowered_value])} may drop to {_at(live, stop.palette, lowered_value)}, "
-        f"the base model being at {live.wording.level(scene.percentile(lowered_value, 0.0))}."
+        f"{sentences.capitalised(scene.names[lowered_value])} may drop to {_at(live, stop.palette, lowered_value)}; "
+        f"the base model is at {live.wording.level(scene.percentile(lowered_value, 0.0))}."
     )
     tops = [_top(scene, palette, kept_value) for palette in (stop.before, stop.palette)]
     if all(math.isfinite(top) for top in tops):
         first += (
-            f" Beside that {scene.names[kept_value]} is possible up to {live.wording.level(tops[1], toward='down')}, "
-            f"where {live.wording.level(tops[0], toward='down')} was the end; it is now at "
+            f" With that, {scene.names[kept_value]} is possible up to {live.wording.level(tops[1], toward='down')} "
+            f"instead of {live.wording.level(tops[0], toward='down')}; it is now at "
             f"{_at(live, stop.palette, kept_value)}."
         )
     lines = [first, _now(live)]

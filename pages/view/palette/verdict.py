@@ -45,9 +45,9 @@ def panel_data(live: LiveAnswer) -> dict[str, Any]:
         | _background_data(live)
         | faders.stamp()
         | {
-            "undo": f"Undo: {palette_state.said(steps[place])}" if place > 0 else "",
-            "redo": f"Redo: {palette_state.said(steps[place + 1])}" if place + 1 < len(steps) else "",
-            "last": palette_state.said(steps[place]) if place > 0 else "",
+            "undo": f"Undo: {palette_state.step_text(steps[place])}" if place > 0 else "",
+            "redo": f"Redo: {palette_state.step_text(steps[place + 1])}" if place + 1 < len(steps) else "",
+            "last": palette_state.step_text(steps[place]) if place > 0 else "",
         }
     )
 

@@ -1,6 +1,6 @@
 """The landing above the desk, for those who come for the first time: three sentences, a picture, and the tour.
 
-Who opened a link to a palette, has hidden it or is on the tour sees one line in its place.
+Anyone who opened a link to a palette or has hidden it sees one line in its place; on the tour there is neither.
 Constraint: it lives in the session alone, no cookie, and leaves the desk in sight.
 """
 
@@ -49,12 +49,12 @@ def _draw_collapsed() -> None:
 
 
 def _draw_choosing_link() -> None:
-    """Draw the way for who has no numbers in mind."""
+    """Draw the link for those who have no numbers in mind."""
     st.page_link("choose.py", label="No numbers in mind? Find them by choosing", icon=":material/compare_arrows:")
 
 
 def is_expanded() -> bool:
-    """Whether the landing stands above the desk."""
+    """Return whether the landing stands above the desk."""
     opened = palette_state.history().steps[0].what == palette_state.OPENED_FROM_LINK
     expanded = WELCOME.get()
     return tour.current_tour() is None and bool(not opened if expanded is None else expanded)
@@ -75,8 +75,9 @@ def _draw_expanded(names: tuple[str, ...]) -> None:
                     "",
                     [
                         f"Say how much you want of each value, such as {several}, with a fader for each. "
-                        "At once you read whether this model can give it, what it costs, and what gives where it "
-                        "cannot. Then listen: the same question answered by the model as it is and by your palette."
+                        "At once you read whether this model can give it, what it costs, and what stands in the "
+                        "way where it cannot. Then listen: the same question answered by the model as it is and by "
+                        "your palette."
                     ],
                 )
             )

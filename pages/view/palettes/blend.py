@@ -41,7 +41,7 @@ class BlendEnd:
 
 
 def blend_ends(own: AssessedPalette, saved: list[BlendEnd]) -> dict[str, BlendEnd]:
-    """All palettes that can be blended, by what the choice calls them: today's, the pinned, the saved, the presets."""
+    """Return all palettes to blend, by what the choice calls them: the current, the pinned, the saved, the presets."""
     offered = [(OWN, BlendEnd(OWN, own.palette))]
     offered += [(f"{palette.name} (pinned)", BlendEnd(palette.name, palette.palette)) for palette in pinned_of_table()]
     offered += [(f"{palette.name} (saved)", palette) for palette in saved]
@@ -78,19 +78,19 @@ def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
         return
     a, b = (offered[str(label)] for label in (first, second))
     scene = own.scene
-    mine = [_here(label.palette, own.palette.use_case) for label in (a, b)]
-    if any(label.palette.asks_beyond_averages for label in (a, b)):
-        st.html(markup.note("Levels are blended, and not what a palette asks for beyond averages."))
-    if any(label.palette.use_case != own.palette.use_case for label in (a, b)):
+    palettes = [_here(end.palette, own.palette.use_case) for end in (a, b)]
+    if any(end.palette.asks_beyond_averages for end in (a, b)):
+        st.html(markup.note("Only levels are blended, not what a palette asks for beyond averages."))
+    if any(end.palette.use_case != own.palette.use_case for end in (a, b)):
         st.html(markup.note(f"Both are taken at the same places among the replies of {own.palette.use_case}."))
-    pair = PalettePair(*(palette_cache.assessed_palette(scene, label).assessment for label in mine))
+    pair = PalettePair(*(palette_cache.assessed_palette(scene, palette).assessment for palette in palettes))
 
     def work(job: Job) -> Interpolation:
         return interpolate(scene.oracle, pair, scene.assess, POINTS, job.check)
 
-    both = (scene.key, pair.first.targets.tobytes(), pair.second.targets.tobytes())
-    job = background.job("blend", both, work)
-    mixed = _mixed(scene, own.palette, mine, pair, share)
+    job_key = (scene.key, pair.first.targets.tobytes(), pair.second.targets.tobytes())
+    job = background.job("blend", job_key, work)
+    mixed = _mixed(scene, own.palette, palettes, pair, share)
     left, right = st.columns([1, 1.5], gap="large")
     with left:
         _draw_mixture(mixed, a, b, share)
@@ -103,10 +103,10 @@ def _here(palette: Palette, use_case: str) -> Palette:
     return levels if palette.use_case == use_case else palette_state.in_use_case(levels, use_case)
 
 
-def _mixed(scene: Scene, now: Palette, mine: list[Palette], pair: PalettePair, share: int) -> AssessedPalette:
+def _mixed(scene: Scene, now: Palette, ends: list[Palette], pair: PalettePair, share: int) -> AssessedPalette:
     """Return the mixture as a palette: an end as it is, between them exact levels without locks."""
     if share in (0, 100):
-        return palette_cache.assessed_palette(scene, today.completed(mine[1 if share else 0]))
+        return palette_cache.assessed_palette(scene, today.completed(ends[1 if share else 0]))
     targets = pair.targets(share / 100)
     empty = {name: Target(now.targets[name].percentile, free=True) for name in scene.table.values}
     levels = replace(now, targets=empty, columns={}, beside=Beside())

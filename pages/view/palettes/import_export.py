@@ -23,7 +23,7 @@ IMPORT_MESSAGE: Key[str] = Key("import_said", "")
 
 
 def draw_link() -> None:
-    """Today's palette as a link to copy."""
+    """Draw the current palette as a link to copy."""
     st.header("Link to the current palette")
     link = f"{share.app_address() or '/'}{share.address_query(palette_state.history().now)}"
     st.code(link, language=None, wrap_lines=True)
@@ -33,7 +33,7 @@ def draw_link() -> None:
 
 
 def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
-    """Export all saved palettes, import some."""
+    """Draw the export of all saved palettes, and the import of a file."""
     st.header("Files")
     fitting = [palette for palette in saved if palette_cache.fits_table(palette.palette)]
     st.html(
@@ -68,7 +68,7 @@ def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
 
 
 def saved_jsonl(saved: list[SavedPalette]) -> str:
-    """Return saved palettes as JSON lines; a name that comes again has a number."""
+    """Return saved palettes as JSON lines; a name that is there twice gets a number."""
     lines = []
     for palette, name in zip(saved, unique_names(palette.name for palette in saved), strict=True):
         scene = scenes.load(palette.palette.use_case)
@@ -101,7 +101,7 @@ def _import(opened: Database) -> None:
                 numbered.append(saved.name)
         message = f"{len(imported)} imported."
         if numbered:
-            message += f" Names that were taken have a number: {sentences.listed(numbered)}."
+            message += f" Names that were already taken got a number: {sentences.listed(numbered)}."
         IMPORT_MESSAGE.set(message)
     except PaletteError as error:
         IMPORT_MESSAGE.set(f"Nothing was imported. {error}")

@@ -50,12 +50,12 @@ def levels(assessed: AssessedPalette) -> str:
 
 
 def steps(labels: Sequence[str]) -> str:
-    """Sentences under a step of the timeline."""
+    """Return the sentences under a step of the timeline."""
     return '<div class="vp-gains">' + "".join(f"<p>{escape(text)}</p>" for text in labels) + "</div>" if labels else ""
 
 
 def shapes(names: Sequence[str]) -> str:
-    """Which mark is whose in the chart."""
+    """Return which mark is whose in the chart."""
     legend = [f"<span><b>{LETTERS[n]}</b> {escape(text)}</span>" for n, text in enumerate(names)]
     legend.append('<span><i class="vp-tick"></i>base model</span>')
     return f'<div class="vp-key vp-shapes">{"".join(legend)}<span>open: no target, or not possible</span></div>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core.palettes.palette import ALL
 from map_core.palettes.presets import presets
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
@@ -17,7 +18,8 @@ def draw_presets(scene: Scene, use_case: str) -> None:
     """Draw a card a preset."""
     st.header("Begin from a preset")
     offered = presets(scene.table.values, scene.names, use_case)
-    st.html(markup.note(f"Starting points for {use_case[:1].lower() + use_case[1:]}. Take one, then move its targets."))
+    prompts = "all use cases" if use_case == ALL else use_case
+    st.html(markup.note(f"Starting points for {prompts}. Take one, then move its targets."))
     assessed = palette_cache.known_palettes("presets", [preset.palette for preset in offered])
     full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     with st.container(horizontal=True, key="presets"):

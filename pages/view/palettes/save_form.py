@@ -40,7 +40,9 @@ def open_store() -> Database | None:
     try:
         return database()
     except PaletteError as error:
-        st.warning("Saved palettes cannot be reached now. All else works without them.", icon=":material/cloud_off:")
+        st.warning(
+            "Saved palettes cannot be reached now. Everything else works without them.", icon=":material/cloud_off:"
+        )
         st.text(str(error))
         return None
 
@@ -66,7 +68,7 @@ def draw_save_popover() -> None:
 
 
 def draw_save_form(kept: Database, short: bool = False) -> None:
-    """Save today's palette as a new one, or as a version of the one that it began from.
+    """Draw the form that saves the current palette as a new one, or as a version of the one that it began from.
 
     Args:
         kept: the database.

@@ -34,8 +34,7 @@ NOTHING = (
 #: Palettes that are listed at first; the others follow on request.
 FIRST_LISTED = 12
 FOREIGN = (
-    "It speaks of values or a use case that this table does not have; a value of your own must be in use on the page "
-    "Values"
+    "It names values or a use case that this table does not have; a value of your own must be in use on the page Values"
 )
 
 
@@ -93,7 +92,7 @@ def _draw_linked(database: Database) -> None:
         return
     saved = palettes.linked(database, link)
     if saved is None:
-        st.html(markup.note("The palette of this link is not there, or is shared no longer."))
+        st.html(markup.note("The palette of this link does not exist or is no longer shared."))
         return
     fits = palette_cache.fits_table(saved.palette)
     with st.container(border=True, key="saved_linked"):
@@ -131,7 +130,7 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
         facts.append(f"of {saved.owner_name}")
     facts += [] if assessed is None or assessed.solution is None else [wording.current().distance(assessed.kl)]
     if fits and saved.table_key not in ("", table_key(scenes.load().table)):
-        facts.append("saved on another table, where its levels were others")
+        facts.append("saved on another table, where its levels were different")
     st.html(markup.note(" · ".join(facts)))
     if assessed is not None:
         st.html(
@@ -197,7 +196,7 @@ def _rename_form(database: Database, saved: SavedPalette) -> None:
 
 
 def _draw_versions(database: Database, saved: SavedPalette) -> None:
-    """Draw what it asked for from the first time on, the newest first."""
+    """Draw what each version asked for, the newest first."""
     for version in reversed(palettes.versions(database, saved.id)):
         fits = palette_cache.fits_table(version.palette)
         with st.container(key=f"version_{saved.id}_{version.number}"):

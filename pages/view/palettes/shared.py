@@ -18,6 +18,8 @@ from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import wording
 
+#: Values that a chart draws to begin with.
+MAX_FIRST_DRAWN = 4
 PIN_FULL = f"At most {pinning.MAX_PINNED} are pinned; unpin one first."
 
 
@@ -50,13 +52,13 @@ def price_sentence(assessed: AssessedPalette) -> str:
     return "" if assessed.solution is None else f"{reading.pick('Costs', 'Takes')} {price_of(assessed.kl, reading)}"
 
 
-def initial_values(assessed: list[AssessedPalette], most: int = 4) -> list[int]:
-    """Positions of the values that are drawn to begin with: those that any of the palettes asks for."""
+def initial_values(assessed: list[AssessedPalette]) -> list[int]:
+    """Return positions of the values that are drawn to begin with: first those that any of the palettes asks for."""
     wanted = [
         j for j in range(len(assessed[0].scene.names)) if any(not np.isnan(palette.targets[j]) for palette in assessed)
     ]
     others = [j for j in range(len(assessed[0].scene.names)) if j not in wanted]
-    return sorted((wanted + others)[: max(most, 1)])
+    return sorted((wanted + others)[:MAX_FIRST_DRAWN])
 
 
 def moment_text(moment: datetime) -> str:

@@ -157,7 +157,9 @@ def _draw_reply(n: int, assessed: AssessedPalette, scene: Scene, prompt: int) ->
         )
         weights = of_rewards * np.where(scene.oracle.constant, 0.0, scene.oracle.scale)
     example = reply_example(scene.table, scene.oracle, weights, prompt)
-    if not np.any(weights):
+    if speaks is None:
+        caption = "A typical reply of the base model, because no weights give this palette."
+    elif not np.any(weights):
         caption = "A typical reply of the base model, which this palette leaves as it is."
     else:
         who = "Likeliest reply" if assessed.solution is not None else "Likeliest reply of the nearest palette"

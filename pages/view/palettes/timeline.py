@@ -21,7 +21,7 @@ FIRST_LISTED = 12
 
 
 def draw_timeline(own: AssessedPalette) -> None:
-    """Undo and redo, the chart, and the steps with the last one first."""
+    """Draw undo and redo, the chart, and the steps with the last one first."""
     history = palette_state.history()
     st.header("How this palette came about")
     with st.container(horizontal=True, vertical_alignment="center", key="timeline_controls"):
@@ -84,7 +84,7 @@ def _draw_step(
     n: int, step: HistoryStep, now: AssessedPalette | None, before: AssessedPalette | None, current: bool
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"step_head_{n}"):
-        st.html(marks.name(f"{n + 1}. {palette_state.said(step)}", tag="now" if current else ""), width="content")
+        st.html(marks.name(f"{n + 1}. {palette_state.step_text(step)}", tag="now" if current else ""), width="content")
         if now is not None:
             verdicts.draw_verdict_badge(now.assessment.verdict)
         st.html(markup.note(f"{today.local_time(step.when):%H:%M:%S}"), width="content")
@@ -101,8 +101,8 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
         return [f"{today.price_sentence(now)}."] if now.solution is not None else []
     texts = []
     if now.assessment.verdict is not before.assessment.verdict:
-        verdicts_said = [sentences.HEADLINES[step.assessment.verdict].lower() for step in (before, now)]
-        texts.append(f"From {verdicts_said[0]} to {verdicts_said[1]}.")
+        old, new = (sentences.HEADLINES[step.assessment.verdict].lower() for step in (before, now))
+        texts.append(f"From {old} to {new}.")
     if now.solution is None or before.solution is None:
         if now.assessment.verdict is Verdict.OUT_OF_REACH:
             texts.append("These levels are not possible, so there is nothing to gain or lose.")

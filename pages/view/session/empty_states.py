@@ -20,7 +20,7 @@ def draw_too_few(message: str) -> None:
 
 
 def draw_out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> None:
-    """Where the palette is out of reach: why, what that means here, and the nearest one that is not, with an undo.
+    """Where the palette is out of reach, draw why, what that means here, and the way to the nearest one that is not.
 
     Args:
         scene: the table.

@@ -57,7 +57,7 @@ class LiveAnswer:
         errors: (value,) half of each level's error bar, in standard deviations; None when unknown.
         reach: the range of each value beside the other targets.
         answer: the same in words.
-        when: the ranges were computed, in seconds of a clock that only goes on.
+        when: time at which the ranges were computed, in seconds of a monotonic clock.
         hasty: ranges, or the nearest palette, are those of a moment before.
         wording: of the answer.
     """
@@ -178,7 +178,7 @@ def with_ranges(live: LiveAnswer) -> LiveAnswer:
 
 
 def predictions(live: LiveAnswer) -> list[list[float]] | None:
-    """(fader, fader) percentiles that each level moves by per percentile of each target, to first order."""
+    """Return (fader, fader) percentiles that each level moves by per percentile of each target, to first order."""
     solution, prices = live.assessment.solution, live.prices
     if solution is None or prices is None or not prices.active.any():
         return None
@@ -202,7 +202,7 @@ def lowest(live: LiveAnswer, members: Sequence[int]) -> int:
 
 
 def slope(scene: Scene, value: int, level: float) -> float:
-    """Percentiles per standard deviation at a level."""
+    """Return the percentiles per standard deviation at a level."""
     return (scene.percentile(value, level + SLOPE_STEP) - scene.percentile(value, level - SLOPE_STEP)) / (
         2 * SLOPE_STEP
     )
@@ -226,8 +226,8 @@ def repairs_job(live: LiveAnswer) -> Job | None:
     locked = palette_state.locked(scene, live.palette)
 
     def work(job: Job) -> Repairs:
-        found = repairs(AttainableLevels(scene.oracle), assessment, locked)
-        return found if scene.aim is None else scene.aim.of_targets(found)
+        all_repairs = repairs(AttainableLevels(scene.oracle), assessment, locked)
+        return all_repairs if scene.aim is None else scene.aim.of_targets(all_repairs)
 
     return background.job("ways", (scene.key, assessment.targets.tobytes(), locked.tobytes()), work)
 

@@ -144,9 +144,9 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
 
 def _key_of(scene: Scene, palette: Palette) -> Hashable:
     """Return what the assessment of a palette depends on."""
-    targets, kept = palette_state.standardised(scene, palette), palette_state.locked(scene, palette)
+    targets, locked = palette_state.standardised(scene, palette), palette_state.locked(scene, palette)
     beyond = (tuple(palette.columns.items()), palette.beside) if palette.asks_beyond_averages else None
-    return *_key(targets, kept), beyond
+    return *_key(targets, locked), beyond
 
 
 def _key(targets: np.ndarray, locked: np.ndarray) -> tuple[bytes, bytes]:

@@ -6,7 +6,6 @@ Kept under keys of its own, because Streamlit forgets widgets when the page chan
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -53,7 +52,7 @@ class HistoryStep:
 
     Args:
         palette: after the change.
-        what: the change in words, with numbers; :func:`said` words it.
+        what: the change in words, with numbers; :func:`step_text` words it.
         when: in UTC.
         merge: a further change of the same name replaces this step; "" for a step of its own.
     """
@@ -85,7 +84,7 @@ class History:
         return self.steps[self.place].palette
 
     def with_step(self, step: HistoryStep) -> History:
-        """One step further; undone steps are given up, and a merging step replaces the one of its name."""
+        """Return the history one step further, without undone steps; a merging step replaces the one of its name."""
         past = self.steps[: self.place + 1]
         if step.merge and len(past) > 1 and past[-1].merge == step.merge:
             past = past[:-1]
@@ -104,7 +103,7 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
     """Return the scene and the palette of this viewer: from the address, or a first one that can be had.
 
     Args:
-        address: write the palette into the address; not at every move of a hand, which browsers take amiss.
+        address: write the palette into the address; not at every move of a fader, which browsers limit.
     """
     held = HISTORY.get()
     scene = scenes.load(held.now.use_case if held else ALL)
@@ -261,7 +260,7 @@ def apply(palette: Palette, what: str, merge: str = "") -> None:
         HISTORY.set(history().with_step(HistoryStep(palette, what, datetime.now(UTC), merge)))
 
 
-def said(step: HistoryStep) -> str:
+def step_text(step: HistoryStep) -> str:
     """Return what a step did, as this viewer reads results; it is kept with numbers."""
     return wordings.current().retold(step.what)
 
@@ -314,7 +313,7 @@ def draw_undo_line(seconds: float = math.inf) -> None:
     held = history()
     if offers_undo(seconds):
         with st.container(horizontal=True, vertical_alignment="center", key="taken"):
-            st.caption(markup.plain(said(held.steps[held.place])), width="content")
+            st.caption(markup.plain(step_text(held.steps[held.place])), width="content")
             st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo)
 
 
@@ -325,25 +324,26 @@ def start_again() -> None:
 
 def current_assessment(scene: Scene, palette: Palette) -> Assessment:
     """Return the verdict on this viewer's palette, from memory when nothing moved."""
-    targets, kept = standardised(scene, palette), locked(scene, palette)
-    key = (scene.key, targets.tobytes(), kept.tobytes())
+    targets, fixed = standardised(scene, palette), locked(scene, palette)
+    key = (scene.key, targets.tobytes(), fixed.tobytes())
     held = ASSESSMENT.get()
     if held and held[0] == key:
         return held[1]
-    assessment = scene.assess(targets, kept)
+    assessment = scene.assess(targets, fixed)
     ASSESSMENT.set((key, assessment))
     return assessment
 
 
 def in_use_case(palette: Palette, use_case: str) -> Palette:
     """Return the same percentiles of another use case's replies: exact levels belonged to the old one."""
-    free_targets: Mapping[str, Target] = {name: replace(target, level=None) for name, target in palette.targets.items()}
-    return replace(palette, use_case=use_case, targets=free_targets)
+    targets = {name: replace(target, level=None) for name, target in palette.targets.items()}
+    return replace(palette, use_case=use_case, targets=targets)
 
 
 def _on_use_case_chosen() -> None:
     chosen = USE_CASE.get()
-    apply(in_use_case(history().now, chosen), f"Changed to the use case {chosen}.")
+    what = "Changed to all use cases." if chosen == ALL else f"Changed to the use case {chosen}."
+    apply(in_use_case(history().now, chosen), what)
 
 
 def draw_use_case_picker() -> None:

@@ -15,8 +15,8 @@ from pages.view.session import scorer_cards
 from pages.view.shell.account import database
 
 log = logging.getLogger("value_palette")
-#: Asked for whenever a fader rests, so what the database says is remembered for so many seconds: by the database and
-#: the table, when it was read and what it was. All visitors see the same.
+#: Labels are asked for whenever a fader rests, so what the database holds is remembered for so many seconds: by the
+#: database and the table, when it was read and what it was. All visitors see the same.
 REMEMBERED_SECONDS = 1.0
 _known: dict[str, tuple[float, tuple[KeptLabel, ...]]] = {}
 

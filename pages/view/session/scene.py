@@ -167,8 +167,8 @@ class Scene:
     def attainable(self) -> Iterator[AttainableLevels]:
         """Lend the linear programs of this table, which start from the corners that were found before.
 
-        Each borrower has a set of them alone; one who finds none idle gets a new set instead of waiting, so there are
-        as many as were ever in use at the same time.
+        Each borrower has a set of its own; one that finds none idle gets a new set instead of waiting, so there are as
+        many sets as were ever in use at the same time.
         """
         try:
             borrowed = self._idle.pop()  # the one that was given back last knows the most corners
@@ -210,12 +210,12 @@ def address(values: Collection[str] = ()) -> dict[str, str | list[str]]:
         values: names of those that a palette has targets for.
     """
     links = [offered.link for offered in _offered() if offered.link and offered.definition.name in values]
-    facts: dict[str, str | list[str]] = {"value_link": links} if links else {}
+    parameters: dict[str, str | list[str]] = {"value_link": links} if links else {}
     if not (name := chosen_table()):
-        return facts
+        return parameters
     held = catalog.access_of(name)
     link = TABLE_LINK.get() or (held.link if account.tables().may(Action.SHARE, name) else "")
-    return {"table": name} | ({"table_link": link} if link else {}) | facts
+    return {"table": name} | ({"table_link": link} if link else {}) | parameters
 
 
 def default_table_path() -> Path:
@@ -300,9 +300,9 @@ DESCRIBED = ("measures", "misses", "source", "licence")
 
 
 def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
-    """Return the card of each value that the table says how it scored; this project's own where it only gives a name.
+    """Return the card of each value whose scorer the table names; this project's own where it gives a name alone.
 
-    A value of the same name in a table that does not say so was scored by somebody else's scorer: no card. A version of
+    A value of the same name in a table that names no scorer was scored by somebody else's: no card. A version of
     a scorer that is here is described as it is here, since a table keeps the words of the day on which it was made.
     """
     ours = {name: card.as_dict() for name, card in cards().items()}

@@ -67,7 +67,7 @@ def _labels_of_file(key: tuple[object, ...], labels: Path, _table: RewardTable) 
 
 
 def scorer_quality() -> ScorerQuality:
-    """Return the whole table that is open, whatever the use case, measured once for all viewers."""
+    """Return how well the values of the whole open table do, whatever the use case; measured once for all viewers."""
     path = scenes.table_path()
     scene = scenes.load()
     return _scorer_quality(scene.key, labels_path(path), scene.table)
@@ -81,7 +81,7 @@ def _scorer_quality(key: tuple[object, ...], labels: Path, _table: RewardTable) 
 
 
 def agreement_sentence(quality: ScorerQuality, name: str) -> str:
-    """How well a value agrees with readers, in one sentence."""
+    """Return how well a value agrees with readers, in one sentence."""
     reading = wording.current()
     separation = quality.separations.get(name)
     if separation is None:
@@ -112,10 +112,10 @@ def within_figure(separation: Separation) -> str:
 
 def labels_basis(separation: Separation) -> str:
     """Return on how many labelled replies an AUC rests."""
-    ones, zeros = separation.positives, separation.negatives
+    yes, no = separation.positives, separation.negatives
     return wording.current().pick(
-        f"from {ones} replies labelled 1 and {zeros} labelled 0",
-        f"from {ones} replies that readers say have it and {zeros} that they say have not",
+        f"from {yes} replies labelled 1 and {no} labelled 0",
+        f"from {yes} replies that readers say have it and {no} that they say do not",
     )
 
 
@@ -125,7 +125,7 @@ def within_basis(separation: Separation) -> str:
 
 
 def length_sentence(quality: ScorerQuality, name: str) -> str:
-    """Whether a value favours long or short replies, in one sentence."""
+    """Return whether a value favours long or short replies, in one sentence."""
     size = quality.lengths.get(name, 0.0)
     if abs(size) < NOTABLE_CORRELATION:
         return f"Hardly depends on the length of the reply{wording.current().correlation(_signed(size))}."
@@ -137,7 +137,7 @@ def _signed(number: float) -> str:
 
 
 def scorers_csv(quality: ScorerQuality, table: RewardTable) -> str:
-    """All of it as rows, with the version of each scorer as the table tells it."""
+    """Return all of it as CSV, a row a value, with the version of each scorer as the table gives it."""
     versions = {
         str(scorer.get("name")): str(scorer.get("version", "")) for scorer in table.metadata.get("scorers") or ()
     }

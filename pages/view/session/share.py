@@ -82,8 +82,8 @@ def draw_share_bar(
             icon=":material/description:",
             on_click="ignore",
             key="share_report",
-            help="One HTML file for the meeting: verdict, price, figures, error bars and replies. It opens without a "
-            "network and prints to PDF.",
+            help="One HTML file for the meeting: verdict, price, figures, error bars and replies. It opens "
+            "offline and prints to PDF.",
         )
         data = st.popover("Data", icon=":material/table:", key="share_data", on_change="rerun")
         if data.open:
@@ -179,7 +179,7 @@ def _report(
 
 
 def _draw_data(make: Callable[..., Report], file: str) -> None:
-    """Everything in the report, for programs and for spreadsheets."""
+    """Draw the downloads of everything in the report, for programs and for spreadsheets."""
     st.download_button(
         "Everything (JSON)",
         lambda: reports.as_json(make()).encode(),

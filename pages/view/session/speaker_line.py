@@ -34,4 +34,4 @@ def draw_speaker_line(change: bool = True) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="speaks"):
         st.html(markup, width="content")
         if change:
-            st.page_link("tables.py", label="Change", help="Choose another table, or a model that replies anew")
+            st.page_link("tables.py", label="Change", help="Choose another table, or a model that writes new replies")

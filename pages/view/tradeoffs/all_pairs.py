@@ -88,7 +88,7 @@ def _draw(job: Job, today: CurrentPalette, cells: list[tuple[int, int]]) -> None
         with st.container(key="pairs_words"):
             sentences = pair_grid.summary(frontiers, units)
             if not job.ended:
-                st.html(markup.note(f"{len(frontiers)} of {len(cells)} pairs are there."))
+                st.html(markup.note(f"{len(frontiers)} of {len(cells)} pairs are done."))
             for sentence in sentences[:3]:
                 st.text(sentence)
     draw_words(sentences)
@@ -134,7 +134,7 @@ def _draw_cell(
 
 
 def _grid_rules(values: list[int]) -> str:
-    """Where each cell stands on a wide screen: a row and a column a value, below the diagonal; of many, one by one."""
+    """Return where each cell stands on a wide screen: below the diagonal of a matrix; of many values, one by one."""
     if len(values) > MATRIX_VALUES:
         wide = "@media (min-width: 900px) { [data-testid]:has(> .st-key-pairs_words) { grid-column: 1 / -1; } }"
         return f"<style>.st-key-pairs_matrix {{ --vp-columns: {MATRIX_VALUES - 1}; }} {wide}</style>"

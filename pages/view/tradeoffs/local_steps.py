@@ -98,9 +98,10 @@ def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
         st.html(markup.note(f"The steps could not be computed: {job.error}"))
     for j in today.wanted:
         with st.container(key=f"steps_{j}", horizontal=True, vertical_alignment="top", gap="medium"):
-            at = today.scene.percentile(j, float(today.targets[j]))
+            percentile = today.scene.percentile(j, float(today.targets[j]))
             with st.container(key=f"steps_name_{j}"):
-                st.html(markup.chips([(j, f"{today.titles[j]} {wordings.current().level(at)}")], today.scene.theme))
+                chip = f"{today.titles[j]} {wordings.current().level(percentile)}"
+                st.html(markup.chips([(j, chip)], today.scene.theme))
             for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
                 with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
                     step = steps.get((j, sign))
@@ -126,12 +127,12 @@ def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
 
 
 def _moved(today: CurrentPalette, step: LocalStep) -> np.ndarray:
-    """(value,) the targets that a step changes, NaN for the others."""
+    """Return the targets that a step changes, (value,), NaN for the others."""
     return np.where(np.abs(step.targets - today.targets) > 1e-9, step.targets, np.nan)
 
 
 def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
-    """Why a step cannot be had."""
+    """Return why a step cannot be had."""
     if keep is Keep.OTHERS:
         return "Not possible with the other targets as they are."
     if not np.any(np.delete(~np.isnan(today.targets) & ~today.fixed, value)):
@@ -144,18 +145,18 @@ def _size_label(size: float) -> str:
 
 
 def _cost(step: LocalStep) -> str:
-    if not wordings.current().numbers:
-        text = "the same effort"
-        if abs(step.nats) >= 5e-3:
-            text = sentences.more_effort(step.nats) if step.nats > 0 else "less effort"
-        return text if step.trusted else f"{text}; not reliable"
-    text = "costs the same" if abs(step.nats) < 5e-3 else f"{sentences.number(abs(step.nats), 2)} nats "
-    text += "" if abs(step.nats) < 5e-3 else "more" if step.nats > 0 else "less"
+    numbers = wordings.current().numbers
+    if abs(step.nats) < 5e-3:
+        text = "costs the same" if numbers else "the same effort"
+    elif numbers:
+        text = f"{sentences.number(abs(step.nats), 2)} nats {'more' if step.nats > 0 else 'less'}"
+    else:
+        text = sentences.more_effort(step.nats) if step.nats > 0 else "less effort"
     return text if step.trusted else f"{text}; not reliable"
 
 
 def _others(today: CurrentPalette, value: int, step: LocalStep) -> list[tuple[int, str]]:
-    """Return the other targets that move by a percentile, most first."""
+    """Return the other targets that move by a percentile, the one that moves most first."""
     ends = {j: _ends(today, j, step) for j in today.wanted if j != value}
     moved = [j for j, (before, after) in ends.items() if amounts.percentile(before) != amounts.percentile(after)]
     moved.sort(key=lambda j: -abs(ends[j][1] - ends[j][0]))
@@ -164,7 +165,7 @@ def _others(today: CurrentPalette, value: int, step: LocalStep) -> list[tuple[in
 
 def _ends(today: CurrentPalette, value: int, step: LocalStep) -> tuple[float, float]:
     """Return a target before and after, in percentiles."""
-    before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, step.targets))
+    before, after = (today.scene.percentile(value, float(targets[value])) for targets in (today.targets, step.targets))
     return before, after
 
 

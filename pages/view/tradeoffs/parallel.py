@@ -45,9 +45,9 @@ def draw_parallel(today: CurrentPalette) -> None:
     st.header("What a budget leaves to choose")
     st.html(
         markup.note(
-            f"{LINES} palettes a budget, as different as can be, each as far as the budget goes. Dotted lines rest on "
-            "too few replies to be trusted. Yours is the thick line, its targets the diamonds; the dashed grey line is "
-            "the base model."
+            f"{LINES} palettes per budget, as different as possible, each as far as the budget goes. Dotted lines rest "
+            "on too few replies to be trusted. Yours is the thick line, its targets the diamonds; the dashed grey line "
+            "is the base model."
         )
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="lines_controls"):

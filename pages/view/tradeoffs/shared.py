@@ -18,7 +18,7 @@ from map_core.text import sentences
 from map_core.text.wording import effort
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
-from pages.view.shell import markup, tabs, wording
+from pages.view.shell import tabs, wording
 from pages.view.shell.session_keys import Key
 
 RERUN: Key[bool] = Key("tradeoffs_again", False)
@@ -89,11 +89,11 @@ class CurrentPalette:
         return palette_state.locked(self.scene, self.palette) | np.array(keeps)
 
     def first(self, count: int) -> list[int]:
-        """So many values to begin with: those with a target, then the others."""
+        """Return ``count`` values to begin with: those with a target, then the others."""
         return (self.wanted + [j for j in range(self.plain) if j not in self.wanted])[:count]
 
     def floors(self, keep_others: bool, free: list[int]) -> np.ndarray:
-        """(value,) levels that other values keep: their targets, or none."""
+        """Return (value,) levels that other values keep: their targets, or none."""
         floors = self.targets.copy() if keep_others else np.full(len(self.targets), np.nan)
         floors[free] = np.nan
         return floors
@@ -166,7 +166,9 @@ def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:
 
 def pick_axis(label: str, today: CurrentPalette, first: int, key: Key[int | None]) -> int:
     """Draw the choice of one axis, which a click elsewhere may make as well; both stand in the address as a pair."""
-    key.get_or_set(first)  # and not as an index: a click may have chosen already
+    held = key.get_or_set(first)  # and not as an index: a click may have chosen already
+    if held is None or held >= today.plain:  # a custom value is no longer offered
+        key.set(first)
     return int(
         st.selectbox(
             label,
@@ -219,12 +221,3 @@ def draw_words(sentences: list[str]) -> None:
     with st.expander("In words"):
         for sentence in sentences:
             st.text(sentence)
-
-
-def waiting(ended: bool, error: str | None, what: str, height: int) -> None:
-    """Draw what stands in a figure's place until it is there."""
-    with st.container(height=height, border=False):
-        if error:
-            st.html(markup.note(f"{sentences.capitalised(what)} could not be computed: {error}"))
-        elif not ended:
-            st.html(markup.note(f"Computing {what}."))

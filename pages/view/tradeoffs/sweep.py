@@ -70,7 +70,7 @@ def _draw(job: Job, today: CurrentPalette, value: int, values: list[int]) -> Non
     curve, error = done
     names, units = today.names, today.scene.units()
     if len(curve.targets) < 2:
-        message = "The other targets cannot be met by themselves, so nothing can be swept. Lower one of them first."
+        message = "The other targets cannot be met even without this one. Lower one of them first."
         st.html(markup.note(message))
         return
     drawn = sweep.SweepData(curve, units, float(today.targets[value]), error, [value, *values], today.scene.theme)
@@ -103,8 +103,8 @@ def _chart(name: str, figure: Any, value: int, caption: str) -> None:
 
 
 def _method(error: Bands | None) -> str:
-    """How the bands are made."""
-    dotted = "Dotted lines mark where a target begins or ends to cost."
+    """Return how the bands are made."""
+    dotted = "Dotted lines mark where a target starts or stops costing anything."
     if error is None:
         return dotted
     if not wordings.current().numbers:

@@ -33,14 +33,14 @@ HOW = (
 def draw_three_values(today: CurrentPalette) -> None:
     """Draw the choice of three values and a budget, the two figures, and the panel."""
     if today.plain < 3:
-        st.html(markup.note("This table has fewer than three values. Two values shows all there is to trade."))
+        st.html(markup.note("This table has fewer than three values. The view Two values shows all there is to trade."))
         return
     st.header("Three values at one budget")
     st.html(
         markup.note(
             "The triangle divides one budget among three values: a corner gives all of it to one, the middle shares "
-            "it. The darker a mark, the more even the least of the three gains. The surface shows the same palettes by "
-            "the levels that they give."
+            "it. The darker a mark, the more the value that gains least still gains. The surface shows the same "
+            "palettes by the levels that they give."
         )
     )
     first = today.first(3)

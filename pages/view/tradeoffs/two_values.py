@@ -104,8 +104,9 @@ def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, ke
         if frontier is not None and clicked is not None and len(clicked) == 2:
             contour, direction = plane.clicked_point(frontier, clicked)
             both = f"{names[pair[0]]} and {names[pair[1]]}"
-            at = "at the limit" if math.isinf(contour.budget) else NUMBERS.at_budget(contour.budget, start=False)
-            point = what_if.contour_point(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)
+            budget = "at the limit" if math.isinf(contour.budget) else NUMBERS.at_budget(contour.budget, start=False)
+            caption = f"A point of the frontier of {both} {budget}."
+            point = what_if.contour_point(today, caption, pair, contour, direction)
         what_if.draw_panel(today, "two", point, HOW)
     what_if.draw_replies(today, "two", point)
     if frontier is None:

@@ -35,7 +35,7 @@ class WhatIfPoint:
     """A palette that is looked at and not yet taken.
 
     Args:
-        said: what it is, with numbers.
+        caption: what it is, with numbers.
         levels: (value,) realised, in standard deviations above base.
         weights: (value,) x.
         kl: nats; NaN where it is not known.
@@ -43,7 +43,7 @@ class WhatIfPoint:
         limit: every prompt answers with its best reply.
     """
 
-    said: str
+    caption: str
     levels: np.ndarray
     weights: np.ndarray
     kl: float
@@ -78,7 +78,7 @@ def clicked_point(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | No
 
 
 def selection_round(view: str) -> int:
-    """Part of a figure's key: another number clears what was clicked."""
+    """Return a part of a figure's key: another number clears what was clicked."""
     return int(ROUND.of(view).get())
 
 
@@ -103,7 +103,7 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
             st.html(markup.note(how))
             _draw_undo(view)
             return
-        st.html(markup.note(wordings.current().retold(point.said)))
+        st.html(markup.note(wordings.current().retold(point.caption)))
         same = bool(np.allclose(point.targets, today.targets, atol=1e-9, equal_nan=True))
         if same:
             st.html(markup.note("This is your palette now."))
@@ -112,7 +112,7 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
         with st.container(horizontal=True, vertical_alignment="center"):
             if not same:
                 moved = ~(np.abs(point.targets - today.targets) <= 1e-9)
-                message = f"{point.said.removesuffix('.')} was taken as your target."
+                message = f"{point.caption.removesuffix('.')} was taken as your target."
                 st.button(
                     "Use this",
                     key=f"take_it_{view}",
@@ -135,8 +135,8 @@ def _draw_undo(view: str) -> None:
 def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
     scene, now = today.scene, today.solution
     if today.assessment.solution is None:
-        start = "the base model, for nothing near it is possible" if now is None else "the nearest one that is not"
-        st.html(markup.note(f"Your palette is not possible, so this is held against {start}."))
+        start = "the base model, because nothing near it is possible" if now is None else "the nearest one that is"
+        st.html(markup.note(f"Your palette is not possible, so this is compared with {start}."))
     current_levels, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
     level_changes = [
         change
@@ -193,9 +193,9 @@ def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:
 
 
 def _doubt(today: CurrentPalette, point: WhatIfPoint) -> str:
-    """Whether too few replies carry it."""
+    """Return the sentence that too few replies carry it; "" where enough do."""
     if point.limit:
-        return "It rests on a single reply a prompt, so it is possible, but not reliable."
+        return "It rests on a single reply per prompt, so it is possible, but not reliable."
     ess = today.scene.oracle.effective_sample_size(point.weights)
     if trust(today.scene.oracle, ess) >= 0:
         return ""

@@ -50,6 +50,7 @@ def asked_levels(asked: AssessedPalette) -> dict[str, float]:
     targets = assessment.targets
     if assessment.verdict is Verdict.OUT_OF_REACH and assessment.nearest is not None:
         targets = assessment.nearest.targets
+    targets = targets[: asked.scene.plain]  # columns of what is asked beyond averages come after the values
     levels = asked.scene.oracle.rewards_at(targets)
     table = asked.scene.table
     return {table.values[j]: float(levels[j]) for j in map(int, np.flatnonzero(~np.isnan(targets)))}

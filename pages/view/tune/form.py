@@ -1,4 +1,4 @@
-"""What is tuned: a palette, the route, how long, and a name. Nothing starts before it is said what it will take.
+"""What is tuned: a palette, the route, how long, and a name. Nothing starts before the form says what it will take.
 
 Constraint: no model library is loaded here; a process of its own does the work, and goes on when the app is gone.
 """
@@ -98,7 +98,7 @@ def draw_form(own: AssessedPalette) -> None:
 
 
 def _draw_missing(scene: Scene) -> bool:
-    """Draw what is missing for a model to be tuned here; whether something is."""
+    """Draw what is missing for a model to be tuned here; return whether something is."""
     model = generator.table_model(scene)
     if address_of(model):
         st.html(

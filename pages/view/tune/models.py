@@ -61,9 +61,9 @@ def _draw_model(name: str, job: TableJob | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tuned_buttons_{name}"):
         _draw_ways(name)
     with st.expander("For programs", icon=":material/terminal:", key=f"tuned_programs_{name}"):
-        st.html(markup.note("Replies of the tuned model, each chosen among 5 so that they are those of a palette:"))
+        st.html(markup.note("Replies of the tuned model, each chosen among 5 to follow a palette:"))
         st.code(f"python -m map_core serve --tuned {shlex.quote(name)} --candidates 5", language=None, wrap_lines=True)
-        st.html(markup.note("Plain replies; checking it on more prompts:"))
+        st.html(markup.note("Plain replies, to check it on more prompts:"))
         st.code(
             f"python -m map_core generate --model {shlex.quote(name)} --prompt 'My parcel is late!'",
             language=None,
@@ -83,7 +83,7 @@ def _draw_verdict(check: dict[str, Any], words: LevelWords) -> None:
 
 
 def _draw_levels(record: dict[str, Any], words: LevelWords) -> None:
-    """Draw every value's level, those not asked for too, and the distance."""
+    """Draw the level of every value, also of those not asked for, and the distance."""
     evidence = record.get("check") or record.get("evidence")
     if not evidence:
         return
@@ -96,7 +96,7 @@ def _draw_levels(record: dict[str, Any], words: LevelWords) -> None:
 
 def _draw_replies(name: str, shown: list[dict[str, str]]) -> None:
     place = st.selectbox(
-        "Replies to a prompt that it has not learnt from",
+        "Replies to a prompt that it did not learn from",
         range(len(shown)),
         format_func=lambda number: shown[number]["prompt"],
         key=f"tuned_prompt_{name}",

@@ -25,12 +25,12 @@ RERUN: Key[bool] = Key("tune_work_again", False)
 _STAGES = {
     "starting": "Getting ready",
     "tuning": "Learning",
-    "checking": "Answering prompts that it has not learnt from",
+    "checking": "Answering prompts that it did not learn from",
 }
 
 
 def draw_progress() -> None:
-    """Draw a card for each, drawn again while one of them runs."""
+    """Draw a card for each job, again and again while one of them runs."""
     _cards().draw()
 
 
@@ -141,5 +141,5 @@ def _draw_buttons(job: TableJob) -> None:
 
 
 def _begin(name: str) -> None:
-    """Tune, once it was said what it takes."""
+    """Tune, once the estimate was shown."""
     account.tables().answer(name, {ESTIMATE: None})
