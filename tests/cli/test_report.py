@@ -228,7 +228,7 @@ def test_a_report_says_which_targets_were_found_by_choosing() -> None:
     text = reports.html(report)
     assert "Found by choosing" in text
     assert "from 10 choices between two replies" in text
-    assert f"{moved.replace('_', ' ').capitalize()} was changed since." in text
+    assert f"{moved.replace('_', ' ').capitalize()} has been changed since." in text
     # Targets of one's own come from nowhere else.
     own = Palette(ALL, {moved: asked[moved]})
     report = compute_report(opened.rewards, own, date=datetime.now(UTC), wanted=plain, choices=choices)

@@ -131,7 +131,7 @@ def test_notes_say_what_a_reader_should_know():
     )
     assert len(odd.notes) == 3
     assert odd.notes[0].startswith("harmlessness is the same for every reply")
-    assert odd.notes[1].startswith("1 prompts repeat")
+    assert odd.notes[1].startswith("1 prompt repeats")
     assert odd.notes[2].startswith("1 of 4 prompts have one reply")
     assert make_table().notes == ()
 

@@ -99,5 +99,5 @@ def test_files_of_votes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     pairs.write_text('{"first": "a", "second": "b", "preferred": "maybe", "prompt": "p"}')
     with pytest.raises(InputError, match="is no vote"):
         read_votes(pairs)
-    with pytest.raises(InputError, match="one or more"):
+    with pytest.raises(InputError, match="one vote or more"):
         rank([])

@@ -114,7 +114,7 @@ def test_on_paper_says_figure_and_threshold(oracle):
     assessment = assess(oracle, targets(humor=0.98 * top))
     assert assessment.verdict is Verdict.ON_PAPER
     sentence = sentences.verdict(assessment, oracle, NAMES)
-    assert f"only {assessment.ess.per_prompt:.1f} replies a prompt" in sentence
+    assert f"only {assessment.ess.per_prompt:.1f} replies per prompt" in sentence
     assert "below 4.00" in sentence
 
 

@@ -26,7 +26,7 @@ def advice(reason: Reason, factor: float = math.nan, now: Outlook = NOW, more: O
     [
         (advice(Reason.WIDE, 6.55), "± 0.13 .*make that ± 0.09, .*only ± 0.12. About 840 prompts in all .*to ± 0.05"),
         (advice(Reason.FEW_IN_ALL, 1.2), "on 41 replies in all.*About 160 prompts in all would do"),
-        (advice(Reason.FEW_REPLIES, 1.31), "on 3.3 replies a prompt.*to make that 5.9. About 1.4 times as many"),
+        (advice(Reason.FEW_REPLIES, 1.31), "on 3.3 replies per prompt.*to make that 5.9. About 1.4 times as many"),
         (advice(Reason.FEW_REPLIES), r"to make that 5.9. More prompts do not"),
         (
             advice(Reason.OUT_OF_REACH, math.nan, OUT, replace(MORE, margin=-0.2)),
