@@ -227,7 +227,7 @@ def test_judgements_are_found_again_by_prompt_and_candidate():
 @pytest.mark.parametrize(
     ("agreed", "of", "sentence", "then"),
     [
-        (5, 5, "Puts 5 of 5 judged pairs", "Judge 5 more"),
+        (5, 5, "Puts 5 of 5 judged pairs", "Judge at least 5 more"),
         (15, 15, "Reliable", "to set targets on"),
         (12, 15, "Rough", "leans the right way"),
         (10, 15, "Not to be used", "do not rule out a coin"),

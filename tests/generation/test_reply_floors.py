@@ -42,7 +42,10 @@ def test_the_closest_distribution_that_meets_the_floors_is_that_of_a_conic_solve
     constraints = [cvxpy.sum(q) == 1, q[np.flatnonzero(calm < floor)] == 0]
     problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(cvxpy.kl_div(q, w))), constraints)
     problem.solve(solver=cvxpy.CLARABEL)
-    assert choice.probabilities == pytest.approx(q.value, abs=1e-4)
+    # Its gap of 1e-8 nats leaves sqrt(2e-8) = 1.4e-4 of total variation (Pinsker); by hand it is w on what is left.
+    assert choice.probabilities == pytest.approx(q.value, abs=1.5e-4)
+    left = np.where(calm < floor, 0.0, w)
+    assert choice.probabilities == pytest.approx(left / left.sum(), abs=1e-12)
     assert choice.floors is not None
     assert choice.floors.nats == pytest.approx(problem.value, abs=1e-6)
 

@@ -69,17 +69,17 @@ def test_replies_are_judged_one_at_a_time_by_two_judges():
     first = judging("helpfulness")
     assert "Helpfulness: would you say yes to this reply?" in said(first)
     assert "It comes after replies to 8 more requests" in said(first)
-    for number in range(40):
+    for number in range(64):
         first.button(key=f"values_is_{('yes', 'no')[number % 2]}").click().run()
-    assert "40 judged by you" in said(first)
+    assert "64 judged by you" in said(first)
     assert "of 100 with your palette, give or take" in said(first)
     assert "more would bring it to within" in said(first)
     first.button(key="values_is_unsure").click().run()
-    assert "41 judged by you" in said(first)
+    assert "65 judged by you" in said(first)
     first.button(key="values_label_back").click().run()
-    assert "40 judged by you" in said(first)
+    assert "64 judged by you" in said(first)
     kept = labels.list_labels(database(), replies_key(table_file.load(table_path())))
-    assert len({one.reply for one in kept}) == 40
+    assert len({one.reply for one in kept}) == 64
     assert len({one.judge for one in kept}) == 1
     assert all(0 < (one.chance or 0) <= 1 for one in kept)
     assert not first.exception
