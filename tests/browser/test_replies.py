@@ -69,8 +69,8 @@ def test_replies_grow_without_a_run_of_the_pages_script_and_what_follows_comes_a
         socket.on("framereceived", lambda payload: frames.setdefault(name, []).append(time.monotonic()))
 
     page.on("websocket", listen)
-    ask(page, address, candidates=32, tokens=192)
-    expect(status(page)).to_contain_text(re.compile("Writing: 32 candidates, [1-9]"), timeout=120 * SECONDS)
+    ask(page, address, candidates=48, tokens=256)
+    expect(status(page)).to_contain_text(re.compile("Writing: 48 candidates, [1-9]"), timeout=120 * SECONDS)
     page.wait_for_timeout(1000)
     expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
     began = time.monotonic()
@@ -111,8 +111,8 @@ def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, a
 
 def test_without_the_channel_the_page_draws_as_before(page, address):
     page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.close())
-    ask(page, address, candidates=24, tokens=160)
-    expect(status(page)).to_contain_text(re.compile("Writing: 24 candidates, [1-9]"), timeout=120 * SECONDS)
+    ask(page, address, candidates=48, tokens=256)
+    expect(status(page)).to_contain_text(re.compile("Writing: 48 candidates, [1-9]"), timeout=120 * SECONDS)
     assert page.evaluate(GROWS) > 3
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
