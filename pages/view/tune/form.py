@@ -171,8 +171,9 @@ def _draw_route(routes: list[str]) -> None:
     st.radio(
         "How it learns",
         order,
-        format_func=lambda name: ROUTES[name][0] + (f" ({name})" if numbers else ""),
-        captions=[ROUTES[name][1] + (f" {ROUTES[name][2]}." if numbers else "") for name in order],
+        # Labels stay as they are with numbers: a choice whose label changes is none any more.
+        format_func=lambda name: ROUTES[name][0],
+        captions=[ROUTES[name][1] + (f" {ROUTES[name][2]} ({name})." if numbers else "") for name in order],
         key=ROUTE.name,
     )
 
