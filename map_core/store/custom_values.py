@@ -247,13 +247,7 @@ def withdraw(database: Database, judgement: int) -> bool:
     Raises:
         AccessError: it is somebody else's.
     """
-    with database.writing() as session:
-        row = session.get(JudgementRow, judgement)
-        if row is None:
-            return False
-        require(database.visitor, Action.DELETE, ownership.thing(Kind.VOTE, row))
-        session.delete(row)
-        return True
+    return ownership.withdraw(database, JudgementRow, judgement)
 
 
 def judgements(database: Database, id: int, version: int, table_key: str) -> tuple[KeptJudgement, ...]:

@@ -108,13 +108,7 @@ def withdraw(database: Database, id: int) -> bool:
     Raises:
         AccessError: it is somebody else's.
     """
-    with database.writing() as session:
-        row = session.get(LabelRow, id)
-        if row is None:
-            return False
-        require(database.visitor, Action.DELETE, ownership.thing(Kind.VOTE, row))
-        session.delete(row)
-        return True
+    return ownership.withdraw(database, LabelRow, id)
 
 
 def list_labels(database: Database, table_key: str) -> tuple[KeptLabel, ...]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
-from map_core.access import Kind, Thing, Visibility, Visitor
-from map_core.store.database import AUDITED
-from map_core.store.models import SHORT
+from map_core.access import Action, Kind, Thing, Visibility, Visitor, require
+from map_core.store.database import AUDITED, Database
+from map_core.store.models import SHORT, JudgementRow, LabelRow, VoteRow
+
+#: What somebody said of replies.
+_Judged = TypeVar("_Judged", VoteRow, JudgementRow, LabelRow)
 
 
 class _Owned(Protocol):
@@ -33,6 +36,28 @@ def thing(kind: Kind, row: _Owned) -> Thing:
     """Return what is asked about a row where it is decided who may do what."""
     visibility = Visibility(getattr(row, "visibility", Visibility.PRIVATE))
     return Thing(kind, row.owner, visibility, link=getattr(row, "link", ""))
+
+
+def withdraw(database: Database, rows: type[_Judged], id: int, viewer: str | None = None) -> bool:
+    """Take back what somebody said of replies, and return whether it was there.
+
+    Args:
+        database: where it is kept.
+        rows: the table of it.
+        id: of the row.
+        viewer: who said it, a text that nobody else knows; what another one said is as if it were not there. None for
+            whoever it was.
+
+    Raises:
+        AccessError: it is somebody else's.
+    """
+    with database.writing() as session:
+        row = session.get(rows, id)
+        if row is None or (viewer is not None and getattr(row, "viewer", None) != viewer):
+            return False
+        require(database.visitor, Action.DELETE, thing(Kind.VOTE, row))
+        session.delete(row)
+        return True
 
 
 def link(visibility: str, held: str = "") -> str:

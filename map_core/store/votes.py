@@ -101,13 +101,7 @@ def withdraw(database: Database, vote: int, viewer: str | None = None) -> bool:
     Raises:
         AccessError: it is somebody else's.
     """
-    with database.writing() as session:
-        row = session.get(VoteRow, vote)
-        if row is None or (viewer is not None and row.viewer != viewer):
-            return False
-        require(database.visitor, Action.DELETE, ownership.thing(Kind.VOTE, row))
-        session.delete(row)
-        return True
+    return ownership.withdraw(database, VoteRow, vote, viewer)
 
 
 def list_votes(database: Database, palette_key: str) -> tuple[Vote, ...]:
