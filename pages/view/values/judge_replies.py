@@ -21,6 +21,7 @@ from map_core.calibration.next_labels import LabelRequest
 from map_core.custom_values import replies_key
 from map_core.data.shown_replies import shown_reply
 from map_core.errors import InputError, PaletteError
+from map_core.scoring.validation import Label
 from map_core.store import labels as store
 from map_core.store.labels import KeptLabel, Said
 from map_core.text import people as texts
@@ -55,8 +56,8 @@ class Judging:
         weights: (value,) x of the palette in question.
         kept: everybody's answers on the page.
         mine: this judge's.
+        labels: of the value, those beside the table included.
         level: with the palette; None while there are too few labels.
-        prompts: prompts with a label.
     """
 
     scene: Scene
@@ -64,8 +65,13 @@ class Judging:
     weights: np.ndarray
     kept: tuple[KeptLabel, ...]
     mine: tuple[KeptLabel, ...]
+    labels: tuple[Label, ...]
     level: PeopleLevel | None
-    prompts: int
+
+    @property
+    def labelled_prompts(self) -> set[str]:
+        """Ids of the prompts with a label."""
+        return {label.prompt_id for label in self.labels}
 
 
 def begin(value: str) -> None:
@@ -103,7 +109,7 @@ def draw_judging(value: str, title: str, measures: str) -> None:
     asked = _next(known, judge)
     with st.container(key="values_judge"):
         st.html(markup.question(f"{title}: would you say yes to this reply?", f"{len(known.mine)} judged by you"))
-        now, more = texts.progress_sentences(known.level, known.prompts)
+        now, more = texts.progress_sentences(known.level, len(known.labelled_prompts))
         st.html(markup.note(f"{now} {more}"))
         st.html(markup.note(f"Yes means that the reply has it. {measures}".strip()))
         if asked is None:
@@ -134,11 +140,11 @@ def _judging(value: str, judge: str) -> Judging:
     weights = np.zeros(len(scene.table.values)) if solution is None else solution.weights
     kept = tuple(label for label in people_labels.kept() if label.value == value)
     given = labels_of_prompts(scene.table, people_labels.given())
-    of_value = [label for label in given if value in label.labels]
+    of_value = tuple(label for label in given if value in label.labels)
     levels, _ = people_levels(scene.table, scene.oracle, of_value, weights, only=value)
     level = levels[value][1] if value in levels else None
     mine = tuple(label for label in kept if label.judge == judge)
-    return Judging(scene, value, weights, kept, mine, level, len({label.prompt_id for label in of_value}))
+    return Judging(scene, value, weights, kept, mine, of_value, level)
 
 
 def _next(known: Judging, judge: str) -> LabelRequest | None:
@@ -161,12 +167,11 @@ def _next(known: Judging, judge: str) -> LabelRequest | None:
 def _draw(known: Judging, judge: str) -> tuple[LabelRequest, ...]:
     """Draw replies to the prompt that comes next; empty where none is left."""
     table = known.scene.table
-    given = [label for label in labels_of_prompts(table, people_labels.given()) if known.value in label.labels]
-    touched = {label.prompt_id for label in given} | {label.reply[0] for label in known.kept}
+    touched = known.labelled_prompts | {label.reply[0] for label in known.kept}
     among = table.shown & np.array([prompt not in touched for prompt in table.prompt_ids])
     labels = None
     with suppress(InputError):  # none yet, or all alike
-        labels = value_labels(table, given, known.value)
+        labels = value_labels(table, known.labels, known.value)
     # Another seed for each prompt and judge; a draw may leave a prompt without a reply.
     for attempt in range(20):
         seed = [len(touched), attempt, *judge.encode()]
