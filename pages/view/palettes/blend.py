@@ -23,6 +23,7 @@ from pages.view.session import palette_cache, palette_state
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup, wording
+from pages.view.shell.download import draw_download
 from pages.view.shell.session_keys import Key
 
 FROM: Key[str] = Key("blend_from", "")
@@ -162,4 +163,4 @@ def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd],
     with st.expander("In words"):
         for sentence in summary(interpolation, units, values, (both[0].name, both[1].name)):
             st.text(sentence)
-    today.draw_download(blends_csv(interpolation, scene.oracle), "palettes-blend", "blend_csv")
+    draw_download(blends_csv(interpolation, scene.oracle), "palettes-blend", "blend_csv")

@@ -72,10 +72,3 @@ def local_time(moment: datetime) -> datetime:
         return moment.astimezone(ZoneInfo(st.context.timezone or "UTC"))
     except (ZoneInfoNotFoundError, ValueError):
         return moment.astimezone(UTC)
-
-
-def draw_download(data: str, name: str, key: str) -> None:
-    """Draw a figure's numbers as a file."""
-    st.download_button(
-        "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key
-    )

@@ -20,6 +20,7 @@ from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.shell import confirmation, markup, wording
+from pages.view.shell.download import draw_download
 from pages.view.shell.replies import draw_reply
 
 
@@ -58,7 +59,7 @@ def draw_side_by_side(own: AssessedPalette) -> None:
     with st.expander("In words"):
         for sentence in summary(columns, units):
             st.text(sentence)
-    today.draw_download(snapshots_csv(columns, own.scene.table.values), "palettes-side-by-side", "beside_csv")
+    draw_download(snapshots_csv(columns, own.scene.table.values), "palettes-side-by-side", "beside_csv")
 
 
 def pinned_of_table() -> list[pinning.PinnedPalette]:

@@ -15,6 +15,7 @@ from pages.view.session import palette_cache, palette_state
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.palette_state import HistoryStep
 from pages.view.shell import confirmation, markup, wording
+from pages.view.shell.download import draw_download
 
 #: Steps that are listed at first; the others follow on request.
 FIRST_LISTED = 12
@@ -77,7 +78,7 @@ def _draw_chart(
         config=theme.CONFIG,
         alt="Levels and cost of this palette over the steps of this session. The steps in words are below.",
     )
-    today.draw_download(timeline_csv(moments, own.scene.table.values), "palette-timeline", "timeline_csv")
+    draw_download(timeline_csv(moments, own.scene.table.values), "palette-timeline", "timeline_csv")
 
 
 def _draw_step(

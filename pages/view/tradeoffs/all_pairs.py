@@ -11,9 +11,9 @@ from map_core.core.jobs import Job
 from map_core.figures import pair_grid, theme
 from pages.view.shell import background, markup
 from pages.view.shell import wording as wordings
+from pages.view.shell.download import draw_download
 from pages.view.tradeoffs.shared import (
     CurrentPalette,
-    draw_download,
     draw_others_choice,
     draw_words,
     open_pair,

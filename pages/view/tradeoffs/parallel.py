@@ -12,13 +12,13 @@ from map_core.figures import parallel_coordinates, plane, theme
 from map_core.text.wording import NUMBERS
 from pages.view.shell import background, markup
 from pages.view.shell import wording as wordings
+from pages.view.shell.download import draw_download
 from pages.view.shell.session_keys import Key
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import (
     BUDGETS,
     CurrentPalette,
     budget_label,
-    draw_download,
     draw_others_choice,
     draw_words,
     pick_values,

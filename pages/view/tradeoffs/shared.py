@@ -209,13 +209,6 @@ def budget_label(kl: float) -> str:
     return amounts.significant(kl) if reading.numbers else sentences.capitalised(effort(kl))
 
 
-def draw_download(data: str, name: str, key: str) -> None:
-    """Draw a figure's numbers as a file."""
-    st.download_button(
-        "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key
-    )
-
-
 def draw_words(sentences: list[str]) -> None:
     """Draw a figure as sentences."""
     with st.expander("In words"):

@@ -17,7 +17,8 @@ from map_core.figures import sweep, theme
 from map_core.text import sentences
 from pages.view.shell import background, glossary, markup
 from pages.view.shell import wording as wordings
-from pages.view.tradeoffs.shared import CurrentPalette, draw_download, draw_words, pick_value
+from pages.view.shell.download import draw_download
+from pages.view.tradeoffs.shared import CurrentPalette, draw_words, pick_value
 
 LEVEL = 0.9
 #: Lines that are drawn to begin with, the swept value's and those with a target first.

@@ -11,12 +11,12 @@ from map_core.figures import surface as space
 from map_core.text.wording import NUMBERS
 from pages.view.shell import background, markup
 from pages.view.shell import wording as wordings
+from pages.view.shell.download import draw_download
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import (
     BUDGETS,
     CurrentPalette,
     budget_label,
-    draw_download,
     draw_others_choice,
     draw_words,
     pick_value,

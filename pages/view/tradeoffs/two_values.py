@@ -13,13 +13,13 @@ from map_core.text.units import Unit
 from map_core.text.wording import NUMBERS
 from pages.view.shell import background, glossary, markup
 from pages.view.shell import wording as wordings
+from pages.view.shell.download import draw_download
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import (
     ACROSS,
     BUDGETS,
     UPWARDS,
     CurrentPalette,
-    draw_download,
     draw_others_choice,
     draw_words,
     pick_axis,
