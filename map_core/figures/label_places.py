@@ -43,7 +43,8 @@ def positions(
         ranges: of both axes, low and high.
         height: of the plot in pixels.
         drawn: (other point, 2) points of curves, which have no labels and are not to be covered either.
-        width: of the plot in pixels, at which nothing is to be covered; none leaves the narrowest one.
+        width: of the plot in pixels, at which nothing is to be covered; none leaves the narrowest one, at which labels
+            do not cover each other in any case.
 
     Returns:
         The place of each label that covers least of the earlier labels, of all points, and of what is outside.
@@ -61,6 +62,7 @@ def positions(
     points = boxes(across, down)
     curves = [] if drawn is None else boxes(*in_pixels(*drawn.T))
     taken: list[tuple[float, float, float, float]] = []
+    taken_narrow: list[tuple[float, float, float, float]] = []
     chosen = []
     for k, text in enumerate(texts):
         half = (LETTER * len(text) / 2, LINE / 2)
@@ -73,12 +75,15 @@ def positions(
             narrow = across[k] * PLOT_WIDTH / width + (middle_x - across[k])
             outside = max(0.0, half[0] - narrow) + max(0.0, narrow + half[0] - PLOT_WIDTH)
             outside += max(0.0, -box[1]) + max(0.0, box[3] - height)
+            narrow_box = (narrow - half[0], box[1], narrow + half[0], box[3])
             covered = sum(_overlap(box, other) for other in others) + outside * LINE
+            covered += sum(_overlap(narrow_box, other) for other in taken_narrow)
             if best is None or covered < best[0] - 1e-9:
-                best = (covered, place, box)
+                best = (covered, place, box, narrow_box)
         assert best is not None
         chosen.append(best[1])
         taken.append(best[2])
+        taken_narrow.append(best[3])
     return chosen
 
 

@@ -78,7 +78,6 @@ def plane(
         y=[units.of(upwards, zero)],
         mode="markers+text",
         text=["Base"],
-        textposition="bottom left",
         marker={"size": 11, "color": NEUTRAL, "line": {"width": 2, "color": "white"}},
         hovertemplate="Base model<extra></extra>",
         name="base model",
@@ -95,7 +94,8 @@ def plane(
             room = 0.04 * (max(high, most) - low)
             axis(range=[low - room, max(high, most) + room])
     curves = [np.stack([units.of(v, c.levels[:, v]) for v in pair], axis=1) for c in _drawn(frontier)]
-    _add_target(figure, units, pair, palette, np.concatenate([np.empty((0, 2)), *curves]))
+    _add_target(figure, units, pair, palette)
+    _place_labels(figure, np.concatenate([np.empty((0, 2)), *curves]))
     without_fading(figure)
     figure = apply_layout(figure, height=HEIGHT)
     return figure.update_layout(clickmode="event+select", hovermode="closest")
@@ -146,9 +146,7 @@ def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, bud
     return "<br>".join(line[:1].upper() + line[1:] for line in lines)
 
 
-def _add_target(
-    figure: go.Figure, units: Units, pair: tuple[int, int], palette: PalettePosition, curves: np.ndarray
-) -> None:
+def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette: PalettePosition) -> None:
     across, upwards = pair
     goal = palette.targets[across], palette.targets[upwards]
     place = [float(units.of(v, np.array(t))) for v, t in zip(pair, goal, strict=True)]
@@ -161,15 +159,11 @@ def _add_target(
         abs(float(palette.realised[v]) - t) > 0.05 for v, t in zip(pair, goal, strict=True)
     )
     if not (math.isnan(goal[0]) or math.isnan(goal[1])):
-        text = "Target, met" if met else "Target"
-        x, y = np.array([place]).T
-        ranges = figure.layout.xaxis.range, figure.layout.yaxis.range
         figure.add_scatter(
-            x=x,
-            y=y,
+            x=place[:1],
+            y=place[1:],
             mode="markers+text",
-            text=[text],
-            textposition=label_places.positions(x, y, [text], ranges, HEIGHT - AROUND, curves, WIDTH)[0],
+            text=["Target, met" if met else "Target"],
             marker={"symbol": "diamond-open", "size": 15, "color": ACCENT, "line": {"width": 2.5}},
             hovertemplate="Your target<extra></extra>",
             name="target",
@@ -180,11 +174,22 @@ def _add_target(
             y=[float(units.of(upwards, np.array(palette.realised[upwards])))],
             mode="markers+text",
             text=["" if met else "Realised"],
-            textposition="top right",
             marker={"symbol": "diamond", "size": 10, "color": ACCENT, "line": {"width": 1, "color": "white"}},
             hovertemplate="What your palette gives<extra></extra>",
             name="realised",
         )
+
+
+def _place_labels(figure: go.Figure, curves: np.ndarray) -> None:
+    """Set where the names of base model, target and realised level stand, off each other and off the curves."""
+    # The base model's comes last: it lies within the curves, where there is most room.
+    labelled = [trace for trace in reversed(figure.data) if trace.mode == "markers+text" and trace.text[0]]
+    x, y = (np.array([float(trace[axis][0]) for trace in labelled]) for axis in "xy")
+    ranges = figure.layout.xaxis.range, figure.layout.yaxis.range
+    texts = [trace.text[0] for trace in labelled]
+    places = label_places.positions(x, y, texts, ranges, HEIGHT - AROUND, curves, WIDTH)
+    for trace, place in zip(labelled, places, strict=True):
+        trace.textposition = place
 
 
 def clicked_point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:

@@ -47,3 +47,20 @@ def test_a_label_stands_off_a_curve():
 
 def test_nothing_to_place():
     assert positions(np.array([]), np.array([]), [], UNIT, 300.0) == []
+
+
+def test_labels_that_a_wide_screen_keeps_apart_are_apart_on_a_narrow_one_too():
+    """132 pixels lie between the two on the wide plot, 56 on the narrow one; their names need 28 and 77."""
+    x, y = np.array([0.5, 0.706]), np.array([0.5, 0.5])
+    curves = np.column_stack([np.full(200, 0.8), np.linspace(0.0, 1.0, 200)])
+    texts = ["Base", "Target, met"]
+    alone = positions(x[1:], y[1:], texts[1:], UNIT, 440.0, curves, 640.0)
+    assert alone == ["bottom left"]
+    base, target = positions(x, y, texts, UNIT, 440.0, curves, 640.0)
+    across = [
+        (270.0 * at, POSITIONS[place][0], 7.0 * len(text) / 2)
+        for at, place, text in zip(x, (base, target), texts, strict=True)
+    ]
+    (left, right) = ((at + aside * (half + 3.5), half) for at, aside, half in across)
+    apart = abs(right[0] - left[0]) >= left[1] + right[1]
+    assert apart or POSITIONS[base][1] != POSITIONS[target][1]
