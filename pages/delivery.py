@@ -11,6 +11,7 @@ from pages.view.session import scene as scenes
 from pages.view.shell import glossary, markup
 from pages.view.studies.certify import draw_promise, draw_reach, draw_standing
 from pages.view.studies.evidence import DeliveryEvidence, find_evidence
+from pages.view.studies.tuned import draw_tuned
 
 scene, mine = palette_state.current_counted()
 header.draw_header(
@@ -27,6 +28,7 @@ found: DeliveryEvidence | None = find_evidence(scene)
 if found is None:
     st.html(markup.note("There is no study to show. Make one, which takes as long as the model needs for the replies:"))
     st.code("python -m map_core verify --study assets/delivery.json", language=None, wrap_lines=True)
+    draw_tuned()
     st.stop()
 if not found.of_this_table:
     st.warning(
@@ -106,3 +108,4 @@ with st.container(key="evidence_palette"):
         type="tertiary",
         key="delivery_csv",
     )
+draw_tuned()

@@ -7,6 +7,7 @@ values count alike and the base model is 0. Source: Lin et al., PARM, ICML 2025 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,3 +64,18 @@ def score_palette_set(preferences: np.ndarray, levels: np.ndarray, reference: fl
         raise EngineError("The hypervolume needs moocore. Run: pip install -r requirements-tune.txt") from error
     volume = moocore.hypervolume(levels, ref=np.full(levels.shape[1], reference), maximise=True)
     return PaletteSetScore(float((preferences * levels).sum(axis=1).mean()), float(volume), reference)
+
+
+def score_ways(pushed: np.ndarray, levels: Mapping[str, np.ndarray]) -> dict[str, PaletteSetScore]:
+    """Compute both numbers for several ways of aligning on the same palettes, over the values that any of them pushes.
+
+    Args:
+        pushed: (palette, value) lambda times the deviation of the base model's replies.
+        levels: (palette, value) by way, as for :func:`score_palette_set`.
+
+    Raises:
+        EngineError: moocore is not installed.
+    """
+    preferences = preference_vectors(pushed, np.ones(pushed.shape[1]))
+    asked = preferences.any(axis=0)
+    return {way: score_palette_set(preferences[:, asked], rows[:, asked]) for way, rows in levels.items()}

@@ -127,6 +127,14 @@ class TunedCheck:
             TuningOutcome.DELIVERS if abs(float(gain.mean())) > float(self.half_width(gain)) else TuningOutcome.UNSURE
         )
 
+    def gains(self) -> dict[str, np.ndarray]:
+        """Return how far the levels of each way lie above base, (value,) in deviations: forecast, tuned, candidates."""
+        ways = {"forecast": self.forecast, "tuned": self.tuned}
+        for side, rows in (("tuned", self.chosen), ("base", self.base_chosen)):
+            ways |= {f"{side}, {choice.candidates} candidates": choice.levels for choice in rows[1:]}
+        scale = np.where(self.spread > 0, self.spread, 1.0)
+        return {way: (levels - self.base).mean(axis=0) / scale for way, levels in ways.items()}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the check as plain JSON values."""
         kl = self.log_ratios.mean(axis=1)

@@ -4,7 +4,8 @@
 
 Palettes ask one to three values for p60 to p70; the seed picks them, and those out of reach are passed over. A row of
 the file is a palette; those that are there are not made again, and a tuning that was stopped resumes. Prompts that are
-looked at were never tuned on. ``--summary`` prints what a file has come to.
+looked at were never tuned on. ``--summary`` prints what a file has come to; with ``--study assets/tuning_study.json
+--machine "two cores of a laptop"`` the page *Evidence* shows it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ from map_core.core.assets import ASSETS
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.models.cache import sha256_of
-from map_core.studies.palette_sets import preference_vectors, score_palette_set
+from map_core.studies.palette_sets import REFERENCE, score_ways
+from map_core.studies.tuning_study import TuningStudy, keep_study
 from map_core.tuning.check import TunedCheck, check_tuned
 from map_core.tuning.run import TuningRequest, tune
 from map_core.tuning.settings import TuningMethod, TuningSettings
@@ -33,6 +36,8 @@ from map_core.tuning.side_by_side import side_by_side
 
 TABLE = ASSETS / "default.parquet"
 LOWEST, HIGHEST, MOST_VALUES, MOST_DRAWS = 60, 70, 3, 1000
+#: Options of this command whose names differ from those of the settings.
+_OPTIONS = {"prompts": "step-prompts", "bfloat16": "bf16"}
 
 
 def palettes(table: RewardTable, seed: int) -> Iterator[tuple[tuple[str, ...], dict[str, float], dict[str, Any]]]:
@@ -96,9 +101,6 @@ def row(
     for name, rows in facts["choosing"].items():
         for choice in rows:
             choice["tokens"] = choice["candidates"] * facts["lengths"][name]
-    ways = {"forecast": check.forecast, "tuned": check.tuned}
-    ways |= {f"tuned, {choice.candidates} candidates": choice.levels for choice in check.chosen[1:]}
-    ways |= {f"base, {choice.candidates} candidates": choice.levels for choice in check.base_chosen[1:]}
     return {
         "number": number,
         "asked": list(asked),
@@ -110,7 +112,7 @@ def row(
         "estimate": record["estimate"],
         "check": facts,
         "lam": (check.lam * check.spread).tolist(),
-        "levels": {name: ((levels - check.base).mean(axis=0) / check.spread).tolist() for name, levels in ways.items()},
+        "levels": {way: gains.tolist() for way, gains in check.gains().items()},
         "replies": [shown.as_dict() for shown in side_by_side(lam, asked_of, fresh, number)],
     }
 
@@ -135,15 +137,12 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             found[key] = {
                 name: float(np.mean([choice[name] for choice in choices])) for name in ("share_of_way", "ess", "tokens")
             }
-    preferences = preference_vectors(np.array([one["lam"] for one in rows]), np.ones(len(rows[0]["lam"])))
-    asked = preferences.any(axis=0)
-    for way in rows[0]["levels"]:
-        levels = np.array([one["levels"][way] for one in rows])[:, asked]
-        score = score_palette_set(preferences[:, asked], levels)
-        found.setdefault("palette_set", {"reference": score.reference, "values": int(asked.sum())})[way] = [
-            score.mean_inner_product,
-            score.hypervolume,
-        ]
+    levels = {way: np.array([one["levels"][way] for one in rows]) for way in rows[0]["levels"]}
+    pushed = np.array([one["lam"] for one in rows])
+    found["palette_set"] = {
+        way: [score.mean_inner_product, score.hypervolume] for way, score in score_ways(pushed, levels).items()
+    }
+    found["palette_set"] |= {"reference": REFERENCE, "values": int(pushed.any(axis=0).sum())}
     return found
 
 
@@ -156,6 +155,25 @@ def read(out: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
+
+
+def study_of(rows: Sequence[dict[str, Any]], machine: str) -> TuningStudy:
+    """Return what the palettes came to as the app shows it, with the command that measures it again."""
+    settings, check = rows[0]["settings"], rows[0]["check"]
+    usual = TuningSettings().as_dict() | {"method": None, "seed": None}
+    options = [f"--palettes {len(rows)}", f"--held-out {check['prompts']}", f"--verify-replies {check['replies']}"]
+    for name, setting in settings.items():
+        if setting != usual.get(name):
+            option = _OPTIONS.get(name, name.replace("_", "-"))
+            options.append(f"--{option}" if setting is True else f"--{option} {setting}")
+    return TuningStudy(
+        method=settings["method"],
+        command=f"python -m tests.benchmarks.bench_tuning {' '.join(options)}",
+        date=datetime.now(UTC).date().isoformat(),
+        machine=machine,
+        summary=summary(rows),
+        palettes=tuple({"asked": one["asked"], "check": one["check"]} for one in rows),
+    )
 
 
 def run(
@@ -191,6 +209,8 @@ def run(
 @click.option("--held-out", "prompts", type=click.IntRange(min=2), default=16, show_default=True, help="Prompts.")
 @click.option("--verify-replies", type=click.IntRange(min=1), default=8, show_default=True, help="To each of them.")
 @click.option("--summary", "only_summary", is_flag=True, help="Print what the file has come to, and stop.")
+@click.option("--study", type=click.Path(dir_okay=False, path_type=Path), help="Keep it there for the page Evidence.")
+@click.option("--machine", default="", help="What it was measured on, in words; with --study.")
 @click.option("--method", type=click.Choice([method.value for method in TuningMethod]), default=None)
 @click.option("--steps", type=int, default=None)
 @click.option("--step-prompts", type=int, default=None)
@@ -201,16 +221,32 @@ def run(
 @click.option("--blocks", type=int, default=None)
 @click.option("--trace", type=float, default=None)
 @click.option("--bf16", "bfloat16", is_flag=True)
-def main(out: Path, count: int, seed: int, prompts: int, verify_replies: int, only_summary: bool, **more: Any) -> None:
-    """Run the benchmark, or print what a file has come to."""
+def main(
+    out: Path,
+    count: int,
+    seed: int,
+    prompts: int,
+    verify_replies: int,
+    only_summary: bool,
+    study: Path | None,
+    machine: str,
+    **more: Any,
+) -> None:
+    """Run the benchmark, or print what a file has come to; with --study that is kept for the app."""
+    if (study is None) != (not machine):
+        raise click.UsageError("--study and --machine go together: figures are shown with what they were measured on.")
     if only_summary:
         click.echo(json.dumps(summary(read(out)), indent=1))
+        if study is not None:
+            keep_study(study_of(read(out), machine), study, sha256_of(TABLE))
         return
     named = {"prompts": more.pop("step_prompts"), "seed": seed, **more}
     if named["method"] is not None:
         named["method"] = TuningMethod(named["method"])
     settings = TuningSettings(**{name: value for name, value in named.items() if value is not None})
     run(out, count, seed, prompts, verify_replies, settings)
+    if study is not None:
+        keep_study(study_of(read(out), machine), study, sha256_of(TABLE))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from map_core import catalog
 from map_core.data import table_format
+from map_core.data.table_format import DEFAULT_TABLE
+from map_core.models.cache import sha256_of
+from map_core.models.tuned import RECORD, tuned_folder
 from map_core.report.evidence import SHIPPED
+from map_core.studies import tuning_study
 from map_core.studies.delivery import run_study
 from map_core.studies.delivery import study as studies
+from map_core.text.tuning import overall_sentence
+from map_core.text.tuning_evidence import study_sentence
+from map_core.tuning.check import LOG_RATIOS, check_tuned
 from tests.pages.test_main_path import APP, said
 from tests.tables import make_table
+from tests.text.test_tuning_evidence import study
 
 
 @pytest.fixture
@@ -110,3 +119,62 @@ def test_without_any_study_the_page_says_how_to_make_one(place, monkeypatch):
     app = page()
     assert not app.exception
     assert "verify --study" in app.code[0].value
+
+
+@pytest.fixture
+def tuned(place, monkeypatch):
+    """A table with prompts held out, and a model that was tuned on it and checked."""
+    monkeypatch.setenv(catalog.SETTING, str(place / "kept"))
+    made = {"model": {"name": "tiny", "sha256": "aa"}}
+    table = replace(make_table(prompts=16, candidates=8, seed=5), metadata=made)
+    table_format.save(table, place / "table.parquet")
+    held_out = table.take([0, 4, 8, 12])
+    fresh = replace(held_out, rewards=held_out.rewards + 0.1, metadata={LOG_RATIOS: [0.2] * len(held_out.rewards)})
+    weights = {table.values[0]: 1.0}
+    record = {
+        **{"format": 1, "method": "pairs", "palette": {"asked": {table.values[0]: 0.4}}, "weights": weights},
+        **{"values": list(table.values), "held_out": list(held_out.prompt_ids), **made},
+    }
+    record["check"] = check_tuned(record, held_out, fresh).as_dict()
+    for name, model in (("Kind", "aa"), ("Elsewhere", "bb"), ("New", "aa")):
+        (tuned_folder(name)).mkdir(parents=True)
+        kept = {**record, "model": {"name": "tiny", "sha256": model}}
+        if name == "New":
+            del kept["check"]
+        (tuned_folder(name) / RECORD).write_text(json.dumps(kept))
+    return record
+
+
+def test_tuned_models_of_the_table_are_shown_with_what_they_delivered(tuned):
+    app = page()
+    assert not app.exception
+    words = said(app)
+    assert "What tuned models delivered" in [header.value for header in app.header]
+    assert "Kind" in words
+    assert "Elsewhere" not in words
+    assert "not checked yet" in words
+    assert overall_sentence(tuned["check"]) in words
+    assert any(
+        "--model" in code.value and code.value.split("--model ")[1].startswith(str(tuned_folder("New")))
+        for code in app.code
+    )
+    assert "Effective sample size" in words  # tests read numbers
+
+
+def test_without_tuned_models_nothing_was_measured(place, monkeypatch):
+    monkeypatch.setenv(catalog.SETTING, str(place / "kept"))
+    words = said(page())
+    assert "nothing was measured" in words
+    assert "Over a set of palettes" not in words
+
+
+def test_the_study_of_the_embedded_table_is_a_figure_and_a_table(place, monkeypatch):
+    monkeypatch.delenv("VALUE_PALETTE_TABLE", raising=False)
+    monkeypatch.setenv(catalog.SETTING, str(place / "kept"))
+    monkeypatch.setattr(tuning_study, "SHIPPED", place / "tuning_study.json")
+    assert "Over a set of palettes nothing was measured yet" in said(page())
+    tuning_study.keep_study(study(), place / "tuning_study.json", sha256_of(DEFAULT_TABLE))
+    app = page()
+    assert not app.exception
+    assert study_sentence(study()) in said(app)
+    assert study().command in [code.value for code in app.code]

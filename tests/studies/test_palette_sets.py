@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from map_core.studies.palette_sets import preference_vectors, score_palette_set
+from map_core.studies.palette_sets import preference_vectors, score_palette_set, score_ways
 
 pytest.importorskip("moocore", reason="needs requirements-tune.txt")
 
@@ -33,3 +33,11 @@ def test_a_preference_vector_does_not_depend_on_units_or_strength():
     vectors = preference_vectors(lam, deviations)
     np.testing.assert_allclose(vectors, [[0.5, 0.5, 0.0]])
     np.testing.assert_allclose(preference_vectors(3 * lam / [10, 1, 1], deviations * [10, 1, 1]), vectors)
+
+
+def test_ways_are_scored_on_the_values_that_some_palette_pushes():
+    pushed = np.array([[2.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    levels = {"tuned": np.array([[2.0, 0.0, -5.0], [0.0, 1.0, 7.0]]), "base": np.zeros((2, 3))}
+    found = score_ways(pushed, levels)
+    assert found["tuned"] == score_palette_set(np.eye(2), levels["tuned"][:, :2])
+    assert (found["base"].mean_inner_product, found["base"].hypervolume) == (0.0, 1.0)

@@ -5,15 +5,11 @@ Constraint: whose a tuned model is and who sees it is decided in the catalog; no
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
-from map_core.errors import InputError
-from map_core.models.tuned import RECORD
-from map_core.tuning.folder import read_record
+from pages.view.session import tuned_models
 from pages.view.session.scene import Scene
-from pages.view.shell import account, markup
+from pages.view.shell import markup
 from pages.view.shell.session_keys import Key
 
 #: The name of the tuned model that writes; "" for the base model.
@@ -31,23 +27,7 @@ def chosen(scene: Scene) -> str:
 
 def offered(scene: Scene) -> tuple[str, ...]:
     """Return the tuned models that this visitor sees and that were made of this table's model, the newest first."""
-    model = scene.table.metadata.get("model") or {}
-    return tuple(name for name in account.tables().list_tuned() if _is_made_of(name, model))
-
-
-def _is_made_of(name: str, model: dict[str, str]) -> bool:
-    try:
-        record = account.tables().tuned_folder(name) / RECORD
-        base = _base_of(str(record.parent), record.stat().st_mtime)
-    except (InputError, OSError):
-        return False
-    return base.get("sha256") == model["sha256"] if model.get("sha256") else base.get("name") == model.get("name")
-
-
-@st.cache_data(show_spinner=False, max_entries=128)
-def _base_of(folder: str, modified: float) -> dict[str, str]:
-
-    return dict(read_record(Path(folder))["model"])
+    return tuple(tuned_models.of_model(scene.table))
 
 
 def draw_writer(scene: Scene, candidates: Key[int], usual: int) -> None:

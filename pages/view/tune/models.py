@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
@@ -12,17 +11,10 @@ from map_core import catalog
 from map_core.access import Action, Kind, Visibility
 from map_core.catalog.jobs import TUNE, TableJob
 from map_core.errors import InputError
-from map_core.text.tuning import (
-    LevelWords,
-    distance_sentence,
-    level_rows,
-    overall_sentence,
-    scale_sentence,
-    value_outcomes,
-)
 from map_core.tuning.folder import read_record
 from pages.view.shell import account, markup
 from pages.view.shell.replies import draw_reply
+from pages.view.studies.tuned import draw_levels, draw_outcomes
 from pages.view.tune import form, progress
 
 COLUMNS = {"base": "Base model", "chosen": "Chosen among its replies", "tuned": "Tuned model"}
@@ -52,10 +44,10 @@ def _draw_model(name: str, job: TableJob | None) -> None:
     words = progress.level_words(job)
     for sentence in record.get("warnings") or ():
         st.html(markup.note(sentence))
-    check = record.get("check")
-    if check:
-        _draw_verdict(check, words)
-    _draw_levels(record, words)
+    if check := record.get("check"):
+        draw_outcomes(check, words)
+    if evidence := check or record.get("evidence"):
+        draw_levels(evidence, record["palette"].get("asked", {}), words)
     if record.get("side_by_side"):
         _draw_replies(name, record["side_by_side"])
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tuned_buttons_{name}"):
@@ -71,27 +63,6 @@ def _draw_model(name: str, job: TableJob | None) -> None:
         )
         st.html(markup.note("The files, with a card for a model hub, are in:"))
         st.code(str(account.tables().tuned_folder(name)), language=None, wrap_lines=True)
-
-
-def _draw_verdict(check: dict[str, Any], words: LevelWords) -> None:
-    st.html(markup.lead(overall_sentence(check)))
-    for outcome in value_outcomes(check, words):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.html(markup.note(outcome.title), width="content")
-            st.badge(outcome.outcome, color=outcome.colour)  # type: ignore[arg-type]
-            st.html(markup.note(outcome.sentence), width="content")
-
-
-def _draw_levels(record: dict[str, Any], words: LevelWords) -> None:
-    """Draw the level of every value, also of those not asked for, and the distance."""
-    evidence = record.get("check") or record.get("evidence")
-    if not evidence:
-        return
-    levels = evidence.get("values") or evidence["levels"]
-    head, rows = level_rows(levels, record["palette"].get("asked", {}), words)
-    st.html(markup.note(scale_sentence(words)))
-    st.html(markup.levels_table(head, [(-1, row) for row in rows]))
-    st.html(markup.note(distance_sentence(evidence["kl"], evidence["kl_forecast"], words.wording)))
 
 
 def _draw_replies(name: str, shown: list[dict[str, str]]) -> None:

@@ -1,0 +1,40 @@
+"""The file of studies of tuned models: one a route, of one table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from map_core.errors import InputError
+from map_core.studies.tuning_study import keep_study, read_studies
+from tests.text.test_tuning_evidence import study
+
+
+def test_a_study_replaces_that_of_its_route_and_stands_beside_others(tmp_path: Path):
+    path = tmp_path / "study.json"
+    assert read_studies(path, "aa") == ()
+    keep_study(study(), path, "aa")
+    keep_study(replace(study(), method="distill"), path, "aa")
+    newer = replace(study(), date="2026-12-01")
+    keep_study(newer, path, "aa")
+    found = read_studies(path, "aa")
+    assert [one.method for one in found] == ["distill", "pairs"]
+    assert asdict(found[1]) == asdict(newer)
+
+
+def test_a_study_of_another_table_is_none_and_is_replaced(tmp_path: Path):
+    path = tmp_path / "study.json"
+    keep_study(study(), path, "aa")
+    assert read_studies(path, "bb") == ()
+    keep_study(study(), path, "bb")
+    assert read_studies(path, "aa") == ()
+
+
+def test_what_is_no_study_is_refused(tmp_path: Path):
+    path = tmp_path / "study.json"
+    for text in ("{", "[]", '{"format": 1, "table": "aa", "studies": [{}]}'):
+        path.write_text(text)
+        with pytest.raises(InputError, match="bench_tuning --study"):
+            read_studies(path, "aa")
