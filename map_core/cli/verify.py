@@ -80,9 +80,11 @@ from map_core.studies.delivery import study as studies
 @click.option(
     "--model",
     "tuned",
+    multiple=True,
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="A model of `tune` instead of palettes: its own replies to the prompts that it was not tuned on.",
+    help="A model of `tune` instead of palettes: its own replies to the prompts that it was not tuned on. Several of "
+    "one table, for what they come to as a set.",
 )
 @json_option("One JSON object a palette, in full precision.")
 def verify(
@@ -99,7 +101,7 @@ def verify(
     seed: int,
     engine: str,
     fresh: Path | None,
-    tuned: Path | None,
+    tuned: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Compare the forecast of palettes with what the generator delivers on prompts that they were not solved on.
@@ -113,7 +115,8 @@ def verify(
     solved on. Levels are then means over halvings and directions, and the interval is that of such a mean.
 
     With --model a tuned model answers its held-out prompts, K replies each, and is compared with what its weights
-    promise there: levels of all values, share of the way, nats, and what choosing among its candidates gives.
+    promise there: levels of all values, share of the way, nats, and what choosing among its candidates gives. Given for
+    several models, it says what their palettes come to as a set: mean inner product and hypervolume.
 
     \b
     Examples:
@@ -123,7 +126,7 @@ def verify(
       python -m map_core verify --study assets/delivery.json --fresh fresh.parquet
       python -m map_core verify --model kind --candidates 8
     """  # noqa: D301
-    if tuned is not None:
+    if tuned:
         if pairs or targets_file or random or study or halvings or use_case or max_new_tokens:
             raise click.UsageError("--model has its own palette, prompts and settings; give it without those.")
         from map_core.cli.verify_tuned import verify_tuned

@@ -1,10 +1,10 @@
-"""What ``verify --model FOLDER`` does: a tuned model's own replies to prompts that it was not tuned on."""
+"""What ``verify --model FOLDER`` does: tuned models' own replies to prompts that they were not tuned on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,19 @@ from map_core.core import amounts
 from map_core.core.file_lock import lock
 from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
-from map_core.errors import InputError
+from map_core.errors import EngineError, InputError
 from map_core.models.cache import sha256_of
 from map_core.models.files import locate
 from map_core.models.tuned import RECORD
 from map_core.scoring import from_metadata, resolve
+from map_core.studies.palette_sets import score_ways
 from map_core.tuning.check import TunedCheck, check_tuned, draw_replies, joined, of_prompts
 from map_core.tuning.folder import read_record, write_record
 from map_core.tuning.side_by_side import side_by_side
 
 
 def verify_tuned(
-    folder: Path,
+    folders: Sequence[Path],
     table_path: Path,
     *,
     most: int | None,
@@ -39,31 +40,64 @@ def verify_tuned(
     fresh: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw a tuned model's replies to its held-out prompts, print what they come to and put it into the card.
+    """Draw tuned models' replies to their held-out prompts, print what they come to and put it into their cards.
 
     Args:
-        folder: of the tuning.
-        table_path: the table that it was tuned on.
+        folders: of the tunings, each another one.
+        table_path: the table that they were tuned on.
         most: held-out prompts at most; None for all.
         replies: a prompt.
         seed: of the replies.
-        engine: that both models open in.
-        fresh: keeps the replies; one that is there is used again.
-        as_json: print one JSON object.
+        engine: that the models open in.
+        fresh: keeps the replies of a single model; one that is there is used again.
+        as_json: print one JSON object a model, and one of the set.
 
     Raises:
-        InputError: the folder is no tuning, or the table is another one than it was tuned on.
+        InputError: a folder is no tuning, or the table is another one than it was tuned on.
     """
-    record = read_record(folder)
-    if table_path.is_file() and record["table"]["sha256"] not in ("", sha256_of(table_path)):
-        raise InputError(f"{folder} was tuned on another table than {table_path}. Name that one: verify TABLE --model.")
-    table = load_with_notes(table_path)
-    check = check_folder(
-        folder, table, most=most, replies=replies, seed=seed, engine=engine, fresh=fresh, report=_tell_answered
-    )
-    print_json({"model": str(folder), "method": record["method"], **check.as_dict()}) if as_json else click.echo(
-        check_text(check)
-    )
+    if fresh is not None and len(folders) > 1:
+        raise InputError("--fresh keeps the replies of one model. Give one --model, or leave --fresh out.")
+    records = [read_record(folder) for folder in folders]
+    for folder, record in zip(folders, records, strict=True):
+        if table_path.is_file() and record["table"]["sha256"] not in ("", sha256_of(table_path)):
+            raise InputError(
+                f"{folder} was tuned on another table than {table_path}. Name that one: verify TABLE --model."
+            )
+    table, checks = load_with_notes(table_path), []
+    for folder, record in zip(folders, records, strict=True):
+        check = check_folder(
+            folder, table, most=most, replies=replies, seed=seed, engine=engine, fresh=fresh, report=_tell_answered
+        )
+        checks.append(check)
+        if as_json:
+            print_json({"model": str(folder), "method": record["method"], **check.as_dict()})
+        else:
+            click.echo("\n".join(([f"{folder}:"] if len(folders) > 1 else []) + [check_text(check)]))
+    if len(checks) > 1:
+        _print_set(checks, as_json)
+
+
+def _print_set(checks: Sequence[TunedCheck], as_json: bool) -> None:
+    """Print what palettes come to as a set, or why that cannot be told."""
+    if len({check.values for check in checks}) > 1:
+        click.echo("The models are of other shares or tails each, so they make no set.", err=True)
+        return
+    gains = [check.gains() for check in checks]
+    levels = {way: np.array([of[way] for of in gains]) for way in gains[0] if all(way in of for of in gains)}
+    try:
+        scores = score_ways(np.array([check.lam * check.spread for check in checks]), levels)
+    except EngineError as error:  # each model's check is printed and kept
+        click.echo(str(error), err=True)
+        return
+    if as_json:
+        print_json({"palettes": len(checks), "set": {way: asdict(score) for way, score in scores.items()}})
+        return
+    width = max(map(len, scores)) + 2
+    click.echo(f"The {len(checks)} palettes as a set, in deviations above base:")
+    click.echo(f"{'':{width}}{'mean inner product':>20}{'hypervolume':>14}")
+    for way, score in scores.items():
+        numbers = f"{amounts.fixed(score.mean_inner_product, 3):>20}{amounts.fixed(score.hypervolume, 3):>14}"
+        click.echo(f"{way:{width}}{numbers}")
 
 
 def check_folder(

@@ -60,6 +60,15 @@ def test_candidates_of_an_untuned_model_are_chosen_as_the_base_model_s():
         assert tuned.levels == pytest.approx(plain.levels)
 
 
+def test_gains_are_in_deviations_of_the_base_model_s_replies():
+    base = table([[0.0, 1.0]] * 3)
+    check = check_tuned(RECORD, base, table([[0.0, 1.0, 1.0, 1.0]] * 3, [0.0] * 12))
+    gains = check.gains()
+    assert set(gains) == {"forecast", "tuned", "tuned, 2 candidates", "tuned, 4 candidates", "base, 2 candidates"}
+    assert gains["tuned"] == pytest.approx([0.25 / 0.5])
+    assert gains["forecast"] == pytest.approx([0.25 / 0.5])
+
+
 @pytest.mark.parametrize(
     ("replies", "outcome"),
     [
@@ -165,3 +174,27 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     assert main(["verify", str(path), "--model", str(tmp_path / "tiny")]) == 1
     assert "is no tuned model" in capsys.readouterr().err
     assert main([*verify, "--target", "diversity=p60"]) == 2
+    # Several models are a set; a file of replies is one model's.
+    assert main([*verify, "--model", str(out), "--fresh", str(tmp_path / "fresh.parquet")]) == 1
+    assert "of one model" in capsys.readouterr().err
+
+
+def test_palettes_of_several_models_are_scored_as_a_set(capsys):
+    pytest.importorskip("moocore", reason="needs requirements-tune.txt")
+    from map_core.cli.verify_tuned import _print_set
+
+    values = ("humor", "kindness")
+    base = table([[[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]] * 2, values=values)
+    fresh = [table([[row, row]] * 2, [0.0] * 4, values) for row in ([1.0, 0.5], [0.5, 1.0])]
+    checks = [check_tuned({"weights": {name: 1.0}}, base, replies) for name, replies in zip(values, fresh, strict=True)]
+    _print_set(checks, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["palettes"] == 2
+    # One deviation of each value is 0.5: both models gain 1 in their own value and nothing in the other.
+    assert found["set"]["tuned"]["mean_inner_product"] == pytest.approx(1.0)
+    assert found["set"]["tuned"]["hypervolume"] == pytest.approx(2.0 + 2.0 - 1.0)
+    _print_set(checks, as_json=False)
+    assert "hypervolume" in capsys.readouterr().out
+    other = check_tuned({"weights": {"humor": 1.0}}, table([[0.0, 1.0]] * 2), table([[1.0, 0.0]] * 2, [0.0] * 4))
+    _print_set([checks[0], other], as_json=False)
+    assert "make no set" in capsys.readouterr().err
