@@ -15,20 +15,23 @@ from map_core import catalog
 from map_core.access import Action, Kind, Role, Visibility, Visitor
 from map_core.catalog import VisitorCatalog, jobs, processes
 from map_core.catalog.jobs import TUNE, TableJobState
+from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.tune import tune as tune_options
 from map_core.core import child_process
 from map_core.data import table_format
 from map_core.data.table_format import load
 from map_core.errors import AccessError, InputError
+from map_core.feasibility.aim import read_demands
 from map_core.models.tuned import RECORD, find_tuned, tuned_folder
 from map_core.oracle import MemoryOracle
+from map_core.palettes.beside import Beside
 from map_core.palettes.palette import Palette, Target
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from pages.view.compare import generator
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.tune import form
-from pages.view.tune.command import ESTIMATE, asked_levels, tune_command
+from pages.view.tune.command import ESTIMATE, asked_levels, refusal, tune_command
 from tests.pages.test_main_path import APP, app, table
 from tests.tables import make_table
 
@@ -43,14 +46,18 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
 
 
-def asked(targets: np.ndarray | None = None, use_case: str | None = None) -> AssessedPalette:
+def asked(
+    targets: np.ndarray | None = None, use_case: str | None = None, beside: Beside | None = None
+) -> AssessedPalette:
     table = make_table(prompts=16, candidates=8, seed=5).select(use_case)
     oracle = MemoryOracle.of(table)
     scene = Scene(("made", 0.0, use_case, "per prompt"), table, oracle, table.values, table.values)
     wanted = np.full(len(table.values), np.nan)
     wanted[0] = 0.3
     wanted = wanted if targets is None else targets
-    palette = Palette(targets={name: Target(60.0, free=j > 0) for j, name in enumerate(table.values)})
+    palette = Palette(
+        targets={name: Target(60.0, free=j > 0) for j, name in enumerate(table.values)}, beside=beside or Beside()
+    )
     return AssessedPalette(scene, palette, scene.assess(wanted))
 
 
@@ -84,6 +91,28 @@ def test_where_targets_are_out_of_reach_the_nearest_are_tuned(tmp_path: Path):
     palette = asked(far)
     nearest = palette.scene.oracle.rewards_at(palette.assessment.nearest.targets)
     assert list(asked_levels(palette).values()) == pytest.approx(nearest[:2].tolist())
+
+
+def test_what_is_asked_beside_averages_is_tuned_too(tmp_path: Path):
+    first, second = asked().scene.table.values[:2]
+    beside = Beside((first,), (f"{second}:25%=p10",), 0.02, None, (f"{first}={second}",))
+    palette = asked(beside=beside)
+    wanted = command(tmp_path, palette)
+    (tmp_path / "targets.jsonl").write_bytes(wanted.inputs["targets.jsonl"])
+    opened = open_table(tmp_path / "table.parquet", None, None)
+    _, (read,) = read_palettes(opened, (), tmp_path / "targets.jsonl")
+    assert read.demands == read_demands(beside, opened.table, opened.oracle)
+    assert read.demands.mix == 0.02
+    assert refusal(palette) == ""
+    # A value of one's own may be meant beside the averages alone; the file does not have it.
+    copied = command(tmp_path, asked(beside=Beside(no_worse_tail=(second,))), file_values=1)
+    copied.inputs["table.parquet"].unlink()
+
+
+def test_what_holds_for_some_prompts_alone_is_refused_before_it_starts():
+    assert "some prompts alone" in refusal(asked(beside=Beside(no_cohort_below_base="use_case")))
+    nothing = asked(np.full(len(asked().scene.table.values), np.nan))
+    assert "nothing to tune" in refusal(replace(nothing, palette=Palette()))
 
 
 def test_a_value_that_the_file_does_not_have_comes_in_a_copy(tmp_path: Path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,9 @@ from map_core.core.types import Verdict
 from map_core.data import table_file, table_format
 from map_core.data.reward_table import RewardTable
 from map_core.palettes.palette import ALL
-from map_core.text import sentences
-from map_core.text.tuning import GRID
 from map_core.tuning.settings import TuningSettings
+from pages.view.session.level_words import level_grids, value_titles
 from pages.view.session.palette_cache import AssessedPalette
-from pages.view.session.scene import Scene
 
 #: Held-out prompts that the tuned model answers in the end, and looks at some of them on the way.
 CHECKED, LOOKS = 8, 4
@@ -56,6 +54,18 @@ def asked_levels(asked: AssessedPalette) -> dict[str, float]:
     return {table.values[j]: float(levels[j]) for j in map(int, np.flatnonzero(~np.isnan(targets)))}
 
 
+def refusal(asked: AssessedPalette) -> str:
+    """Return why no model can be tuned to a palette, in a sentence; "" where one can."""
+    if not asked_levels(asked) and not asked.palette.asks_beyond_averages:
+        return "No value has a target, so there is nothing to tune. Set one on the page Set."
+    if any(column.cohort is not None for column in asked.counted.table.derived):
+        return (
+            "This palette asks for something of some prompts alone, and a tuned model answers all prompts alike. Take "
+            "that out on the page Set, or choose among replies on the page Listen."
+        )
+    return ""
+
+
 def tune_command(
     asked: AssessedPalette, title: str, table: Path, whole: RewardTable, settings: TuningSettings, model: str
 ) -> TuneCommand:
@@ -69,13 +79,14 @@ def tune_command(
         settings: of the tuning.
         model: that wrote the table's replies.
     """
-    scene, levels = asked.scene, asked_levels(asked)
+    scene, palette, levels = asked.scene, asked.palette, asked_levels(asked)
     inputs: dict[str, bytes | Path] = {}
     path = str(table)
-    if not set(levels) <= set(table_file.count(table).values):
+    own = set(whole.values) - set(table_file.count(table).values)
+    if own & set(levels) or (own and palette.asks_beyond_averages):
         path, inputs["table.parquet"] = "{folder}/table.parquet", _copy(whole)
-    targets: dict[str, Any] = {**levels, **asked.palette.columns}
-    inputs["targets.jsonl"] = (json.dumps({"targets": targets}) + "\n").encode()
+    line = {"targets": {**levels, **palette.columns}, **palette.beside.as_dict()}
+    inputs["targets.jsonl"] = (json.dumps(line) + "\n").encode()
     arguments = ["tune", path, "--targets-file", "{folder}/targets.jsonl", "--nearest", "--out", "{out}"]
     arguments += ["--progress-file", "{progress}", f"--method={settings.method.value}", f"--steps={settings.steps}"]
     arguments += [f"--prompts={settings.prompts}", f"--replies={settings.replies}", f"--seed={settings.seed}"]
@@ -85,7 +96,7 @@ def tune_command(
     about = {
         "palette": title,
         "asked": levels,
-        "titles": {name: sentences.capitalised(scene.names[j]) for j, name in enumerate(scene.table.values)},
+        "titles": value_titles(scene),
         "grids": level_grids(scene),
         "model": model,
         "method": settings.method.value,
@@ -93,14 +104,6 @@ def tune_command(
         "use_case": scene.use_case,
     }
     return TuneCommand((*arguments, ESTIMATE), inputs, about)
-
-
-def level_grids(scene: Scene) -> dict[str, Sequence[float]]:
-    """Return the levels at the places of :data:`map_core.text.tuning.GRID`, by value, in reward units."""
-    return {
-        name: [float(scene.percentiles.level(j, float(place))) for place in GRID]
-        for j, name in enumerate(scene.table.values)
-    }
 
 
 def _copy(table: RewardTable) -> Path:

@@ -21,7 +21,7 @@ from map_core.tuning.examples import check_table
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from pages.view.compare import generator
 from pages.view.palettes import save_form, shared
-from pages.view.session import header, palette_cache
+from pages.view.session import header, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
@@ -83,7 +83,7 @@ def draw_form(own: AssessedPalette) -> None:
                 "with it first, under Tables."
             )
         )
-    possible = bool(routes) and bool(command.asked_levels(asked) or asked.palette.columns)
+    possible = bool(routes) and not command.refusal(asked)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tune_start"):
         st.button(
             "See what it takes",
@@ -146,8 +146,10 @@ def _draw_palette(own: AssessedPalette) -> tuple[AssessedPalette, str]:
             st.html(markup.note(f"Prompts of {asked.scene.use_case}"), width="content")
         if chosen == 0:
             st.page_link("palette.py", label="Change", icon=":material/tune:")
-    if not command.asked_levels(asked) and not asked.palette.columns:
-        st.html(markup.note("No value has a target, so there is nothing to tune. Set one on the page Set."))
+    for sentence in palette_state.asked_beyond_averages(asked.palette):
+        st.html(markup.note(sentence))
+    if reason := command.refusal(asked):
+        st.html(markup.note(reason))
     elif asked.assessment.verdict is Verdict.OUT_OF_REACH:
         st.html(markup.note("These targets are not possible together, so the nearest that are possible are tuned."))
     return asked, "what was set" if chosen == 0 else saved[chosen].name
