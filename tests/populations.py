@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.confidence import confidence
-from map_core.confidence.certify import Outcome, certify
+from map_core.confidence.certificate import Outcome
+from map_core.confidence.certify import certify
 from map_core.confidence.prompt_samples import PromptSample
 from map_core.core.types import Form, Verdict
 from map_core.data import table_format

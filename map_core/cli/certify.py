@@ -12,7 +12,8 @@ from map_core.cli.demands import demand_options
 from map_core.cli.inputs import load_with_notes, open_table, read_palettes
 from map_core.cli.options import json_option, seed_option, table_argument, target_options, use_case_option
 from map_core.cli.output import by_name, columns, describe_columns, print_json
-from map_core.confidence.certify import Certificate, Outcome, certify_targets
+from map_core.confidence.certificate import Certificate, Outcome
+from map_core.confidence.certify import certify_targets
 from map_core.confidence.prompt_samples import table_samples
 from map_core.core import amounts
 from map_core.oracle import Oracle

@@ -11,6 +11,8 @@ verdict         the probability of a verdict, and the prompts needed for it
 summary         all of it for one palette
 betting         evidence for a mean by betting on it
 certify         the smallest weights at which new prompts show every target
+certificate     what they show, as data
+ray_evidence    what prompts show about the points of a ray of weights
 prompt_samples  the levels of prompts at any weights, for promises
 table_quality   whether more candidates or more prompts help a palette more
 """

@@ -19,7 +19,8 @@ from map_core.analysis.frontier import Frontier
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve
 from map_core.calibration import LabelReach, PeopleLevel, label_reach, people_levels, promised_values
 from map_core.confidence import Confidence
-from map_core.confidence.certify import Certificate, certify_held_out
+from map_core.confidence.certificate import Certificate
+from map_core.confidence.certify import certify_held_out
 from map_core.confidence.interval import Interval
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable

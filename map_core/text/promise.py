@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from map_core.confidence.certify import Certificate, Outcome
+from map_core.confidence.certificate import Certificate, Outcome
 from map_core.core import amounts
 from map_core.text import sentences
 from map_core.text.units import Units

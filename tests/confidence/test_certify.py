@@ -12,16 +12,10 @@ import numpy as np
 import pytest
 
 from map_core.cli import main
-from map_core.confidence.certify import (
-    FACTORS,
-    Certificate,
-    Outcome,
-    _worst_level,
-    certify,
-    certify_held_out,
-    certify_targets,
-)
+from map_core.confidence.certificate import Certificate, Outcome
+from map_core.confidence.certify import certify, certify_held_out, certify_targets
 from map_core.confidence.prompt_samples import PromptSample, table_samples
+from map_core.confidence.ray_evidence import FACTORS, worst_level
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import save
 from map_core.errors import InputError
@@ -142,7 +136,7 @@ def test_a_promise_is_for_the_candidates_that_are_drawn():
 def test_numbers_of_another_mix_of_prompts_by_hand():
     """Levels 0 and 1 evenly: the worst mix within 0.130812 nats is (3/2, 1/2), as v ~ exp(-m log 3), level 1/4."""
     levels, mass = np.array([0.0, 1.0]), np.ones(2)
-    theta, worst = _worst_level(levels, mass, 0.130812)
+    theta, worst = worst_level(levels, mass, 0.130812)
     assert theta == pytest.approx(1 / math.log(3), abs=1e-3)
     assert worst == pytest.approx(0.25, abs=1e-6)
     # What is bet on has the mean 0 at the worst level itself, and with another theta it has less.
@@ -153,7 +147,7 @@ def test_numbers_of_another_mix_of_prompts_by_hand():
     rng = np.random.default_rng(0)
     levels, mass = rng.normal(size=60), rng.uniform(0.2, 2.0, 60)
     for rho in (0.01, 0.3):
-        assert _worst_level(levels, mass, rho)[1] == pytest.approx(worst_mix(levels, mass / mass.sum(), rho)[1])
+        assert worst_level(levels, mass, rho)[1] == pytest.approx(worst_mix(levels, mass / mass.sum(), rho)[1])
 
 
 def test_a_palette_for_any_mix_of_prompts_is_promised_under_any_mix():

@@ -12,7 +12,8 @@ import streamlit as st
 
 from map_core.analysis.generation_weights import effective_solution
 from map_core.calibration import label_reach, promised_values
-from map_core.confidence.certify import Certificate, Outcome, certify_held_out
+from map_core.confidence.certificate import Certificate, Outcome
+from map_core.confidence.certify import certify_held_out
 from map_core.confidence.prompt_samples import LEAST_PROMPTS, can_certify
 from map_core.core.jobs import Job
 from map_core.palettes.palette import Palette
