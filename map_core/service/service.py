@@ -8,23 +8,21 @@ side, a token of each in turn, as long as their candidates have room together; s
 which a large one does not hold up. Turns are fair among viewers: who has least running or waiting
 before is served next.
 
-Under Streamlit keep one service for all sessions: ``st.cache_resource(shared_service)``.
+An app keeps one service for all sessions: :func:`map_core.service.shared.shared_service`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from map_core.core import limits
 from map_core.errors import InputError
 from map_core.generation.events import Finished
 from map_core.generation.given_replies import GivenReplies, ReplyRewards
@@ -48,14 +46,13 @@ from map_core.service.messages import (
     to_json,
 )
 from map_core.service.request_queue import CandidateLimits, RequestQueue
+from map_core.service.running import RunningGenerations
 from map_core.service.scoring_calls import ScoringCalls
 from map_core.service.snapshot import Phase
 from map_core.service.worker_client import WorkerClient
 
 #: Ended generations that can still be looked up by id.
 _MOST_KNOWN = 400
-#: Most candidates of a small request, and of all small ones that run beside what fills the rest of the room.
-SMALL, SMALL_ROOM = 16, 64
 _LOADING = "The model is being loaded."
 _LOST = "The model process stopped and comes back; this reply is written again from its beginning."
 _STOPPED = WorkerStatus("stopped", "", None, {})
@@ -128,12 +125,10 @@ class GenerationService:
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
         self._arguments += ["--request-extra", json.dumps(request_extra)] if request_extra else []
         self._arguments += ["--tuned", tuned] if tuned else []
-        self._at_once, self._candidates_at_once = at_once, candidates_at_once
         self._lock = threading.RLock()
         self._worker: WorkerClient | None = None
         self._waiting = RequestQueue(most_waiting, most_of_viewer, candidate_limits)
-        self._running: dict[str, Generation] = {}
-        self._in_small_room: set[str] = set()
+        self._running = RunningGenerations(at_once, candidates_at_once)
         self._finalizer: weakref.finalize[..., GenerationService]
         self._generations: OrderedDict[str, Generation] = OrderedDict()
         self._scorings = ScoringCalls(most_waiting)
@@ -200,7 +195,7 @@ class GenerationService:
     def _reweigh(self, generation_id: str, weights: Mapping[str, float]) -> None:
         """Send the worker new weights for what it is writing."""
         with self._lock:
-            if generation_id in self._running and self._worker is not None:
+            if self._running.get(generation_id) is not None and self._worker is not None:
                 self._worker.send(to_json(ChangeWeights(generation_id, dict(weights))))
 
     def cancel(self, generation_id: str) -> None:
@@ -255,10 +250,9 @@ class GenerationService:
             worker, self._worker = self._worker, None
             if worker is not None:
                 self._finalizer.detach()
-            for generation in (*self._running.values(), *self._waiting):
+            for generation in (*self._running, *self._waiting):
                 generation.end(Phase.CANCELLED)
-            self._running = {}
-            self._in_small_room.clear()
+            self._running.clear()
             self._waiting.clear()
             self._scorings.fail_all("The server is being stopped.")
             self._worker_status = _STOPPED
@@ -283,20 +277,11 @@ class GenerationService:
         return self._worker
 
     def _start_waiting(self) -> None:
-        """Send the worker what it has room for, in turn.
-
-        What was being written when the process died may have killed it. Such a request runs alone the second time, so
-        that it takes nobody with it.
-        """
-        while self._waiting and len(self._running) < self._at_once:
-            if any(running.attempts > 1 for running in self._running.values()):
-                break
-            generation = self._next()
-            if generation is None:
-                break
+        """Send the worker what it has room for, in turn."""
+        while (generation := self._running.choose_next(self._waiting)) is not None:
             worker = self._live_worker()
             self._waiting.remove(generation)
-            self._running[generation.id] = generation
+            self._running.add(generation)
             generation.attempts += 1
             generation.note("" if self._worker_status.state == "ready" else _LOADING)
             worker.send(to_json(Generate(generation.id, generation.request.with_used_values())))
@@ -304,30 +289,8 @@ class GenerationService:
                 worker.send(to_json(ChangeWeights(generation.id, dict(generation.weights))))
         self._update_positions()
 
-    def _next(self) -> Generation | None:
-        """Return what starts next; None where there is no room for it.
-
-        The first in turn starts when its candidates have room. While it waits for that, small requests behind it may
-        start in the room that is kept for them.
-        """
-        waiting = self._waiting.in_turn(self._running.values())
-        suspects = [generation for generation in waiting if generation.attempts]
-        if suspects:
-            return None if self._running else suspects[0]
-        small = [running for running in self._running.values() if running.id in self._in_small_room]
-        taken = _candidates(self._running.values()) - _candidates(small)
-        first = waiting[0]
-        if not self._running or taken + first.request.candidates <= self._candidates_at_once:
-            return first
-        room = SMALL_ROOM - _candidates(small)
-        for generation in waiting:
-            if generation.request.candidates <= min(SMALL, room):
-                self._in_small_room.add(generation.id)
-                return generation
-        return None
-
     def _update_positions(self) -> None:
-        for place, generation in enumerate(self._waiting.in_turn(self._running.values()), start=1):
+        for place, generation in enumerate(self._waiting.in_turn(self._running), start=1):
             before = len(self._running) + place - 1
             again = f"{_LOST} " if generation.attempts else ""
             generation.note(f"{again}{before} request{'s' * (before != 1)} before this one.", place)
@@ -355,8 +318,7 @@ class GenerationService:
                 event = GenerationFailed(f"The model process sent what cannot be read ({error}). Start again.", None)
                 generation.apply(event)
             if isinstance(event, Finished | GenerationCancelled | GenerationFailed):
-                del self._running[generation.id]
-                self._in_small_room.discard(generation.id)
+                self._running.remove(generation)
                 self._start_waiting()
 
     def _on_exit(self, worker: WorkerClient, why: str) -> None:
@@ -372,9 +334,8 @@ class GenerationService:
         self._worker = None
         self._worker_status = replace(_STOPPED, note=why)
         self._scorings.fail_all(f"{why} Send the request again: the process comes back by itself.")
-        lost = [generation for generation in self._running.values() if not generation.ended]
-        self._running = {}
-        self._in_small_room.clear()
+        lost = [generation for generation in self._running if not generation.ended]
+        self._running.clear()
         again = [generation for generation in lost if generation.attempts < 2]
         for generation in lost:
             if generation in again:
@@ -394,11 +355,6 @@ class GenerationService:
             del self._generations[generation_id]
 
 
-def _candidates(generations: Iterable[Generation]) -> int:
-    """Return how many candidates generations have together."""
-    return sum(generation.request.candidates for generation in generations)
-
-
 def _weak(method: Callable[..., None]) -> Callable[..., None]:
     """Return a call of the method that does not keep its object alive and does nothing once that is gone."""
     reference = weakref.WeakMethod(method)
@@ -409,53 +365,3 @@ def _weak(method: Callable[..., None]) -> Callable[..., None]:
             bound(*arguments)
 
     return call
-
-
-_shared: dict[tuple[str, str, str, str], GenerationService] = {}
-_sharing = threading.Lock()
-
-
-def shared_service(
-    model: str = DEFAULT_MODEL,
-    engine: str = "auto",
-    request_extra: Mapping[str, Any] | None = None,
-    tuned: str = "",
-) -> GenerationService:
-    """Return the one service of this process for a model and how it is asked, created on first use.
-
-    How much may wait, and how many candidates, are settings (:mod:`map_core.core.limits`). With a tuned model two
-    models are in memory, so that a service of another tuned model that has nothing to do ends first.
-    """
-    key = (model, engine, json.dumps(request_extra or {}, sort_keys=True), tuned)
-    with _sharing:
-        if key not in _shared:
-            for other in [other for other in _shared if tuned and other[3]]:
-                status = _shared[other].status()
-                if not status.running and not status.waiting:
-                    _shared.pop(other).close()
-            _shared[key] = GenerationService(
-                model,
-                engine,
-                most_waiting=limits.GENERATIONS.value,
-                most_of_viewer=limits.GENERATIONS_OF_VISIT.value,
-                request_extra=request_extra,
-                tuned=tuned or None,
-                candidate_limits=CandidateLimits(
-                    limits.CANDIDATES.value, limits.CANDIDATES_OF_VISIT.value, limits.CANDIDATES_OF_REQUEST.value
-                ),
-            )
-        return _shared[key]
-
-
-def shared_generation(model: str, generation_id: str) -> Generation:
-    """Return a generation of a base model by its id, whichever of its services has it.
-
-    Raises:
-        InputError: no such generation in this process.
-    """
-    with _sharing:
-        services = [service for key, service in _shared.items() if key[0] == model]
-    for service in services:
-        with contextlib.suppress(InputError):
-            return service.generation(generation_id)
-    raise InputError(f"There is no generation {generation_id!r} any more. Start a new one.")

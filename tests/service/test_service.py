@@ -28,7 +28,8 @@ from map_core.models.packaged import DEFAULT_EMBEDDER, DEFAULT_MODEL
 from map_core.scoring import DEFAULT_VALUES
 from map_core.service.generation import Generation
 from map_core.service.messages import Cancel, GenerationCancelled, GenerationMessage, LoadModel, to_json
-from map_core.service.service import GenerationService, shared_service
+from map_core.service.service import GenerationService
+from map_core.service.shared import shared_service
 from map_core.service.snapshot import GenerationSnapshot, Phase
 from map_core.service.worker_client import WorkerClient
 from tests import ROOT

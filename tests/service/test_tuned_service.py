@@ -9,16 +9,16 @@ import pytest
 from map_core.engines import factory
 from map_core.errors import InputError, MissingModelError
 from map_core.generation.request import GenerationRequest
-from map_core.service import service as services
+from map_core.service import shared
 from map_core.service.generation import Generation
-from map_core.service.service import shared_generation, shared_service
+from map_core.service.shared import shared_generation, shared_service
 from map_core.service.worker import ModelWorker
 from tests.toy_engine import ToyEngine
 
 
 @pytest.fixture(autouse=True)
 def _own_services(monkeypatch):
-    monkeypatch.setattr(services, "_shared", {})
+    monkeypatch.setattr(shared, "_shared", {})
 
 
 def test_another_tuned_model_ends_the_one_that_has_nothing_to_do():
@@ -26,13 +26,13 @@ def test_another_tuned_model_ends_the_one_that_has_nothing_to_do():
     assert shared_service("tiny", tuned="Kind") is kind
     assert kind is not base
     shared_service("tiny", tuned="Funny")
-    assert [key[3] for key in services._shared] == ["", "Funny"]
+    assert [key[3] for key in shared._shared] == ["", "Funny"]
     assert shared_service("tiny") is base
 
 
 def test_a_tuned_model_that_writes_stays(monkeypatch):
     kind = shared_service("tiny", tuned="Kind")
-    kind._running["x"] = Generation(GenerationRequest("Hi"), lambda id: None)
+    kind._running.add(Generation(GenerationRequest("Hi"), lambda id: None))
     shared_service("tiny", tuned="Funny")
     assert shared_service("tiny", tuned="Kind") is kind
 

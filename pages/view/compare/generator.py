@@ -30,7 +30,8 @@ from map_core.palettes.column_names import scored_value
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scorable_values
 from map_core.service.batch import PromptBatch
 from map_core.service.generation import Generation
-from map_core.service.service import GenerationService, shared_generation, shared_service
+from map_core.service.service import GenerationService
+from map_core.service.shared import shared_generation, shared_service
 from map_core.text.generation_weights import page_note
 from pages.view.compare import writer
 from pages.view.session.scene import Scene
