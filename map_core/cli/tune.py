@@ -31,7 +31,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.tuning.folder import CHECK_TABLE, read_record
-from map_core.tuning.run import EVIDENCE_PROMPTS, TuningRequest
+from map_core.tuning.request import EVIDENCE_PROMPTS, TuningRequest
 from map_core.tuning.run import tune as run_tuning
 from map_core.tuning.settings import TuningMethod, TuningSettings
 

@@ -14,6 +14,7 @@ sampling     how far the trainer's p0 is from the table's
 estimate     time, memory and disk of a tuning, from one measured step
 checkpoints  checkpoints by the clock
 held_out     what the tuned model does on prompts that it was not tuned on, by importance weights
+request      what is tuned, on what and where to
 run          one tuning, from table and weights to a folder
 folder       whose a folder is, and what it was made of
 card         the folder's card

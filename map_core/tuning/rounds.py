@@ -37,7 +37,7 @@ from map_core.oracle import MemoryOracle
 from map_core.tuning.card import CARD
 from map_core.tuning.check import TunedCheck, check_tuned
 from map_core.tuning.folder import PLAN, ROUNDS, discard, read_record, write_record
-from map_core.tuning.run import TuningRequest
+from map_core.tuning.request import TuningRequest
 
 #: Prompts that are tuned on and answered after each round, and replies to each: held-out ones stay out of it.
 PROMPTS, REPLIES = 16, 8

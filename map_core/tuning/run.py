@@ -7,11 +7,10 @@ written last and says that the folder is finished. Constraint: torch, transforme
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,7 @@ from map_core.core import amounts
 from map_core.core.atomic_files import open_durable, write_error
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
-from map_core.data.reward_table import RewardTable
-from map_core.errors import EngineError, InputError
+from map_core.errors import InputError
 from map_core.models.adapters import copy_tokenizer, merge
 from map_core.models.files import ModelFiles, locate, recorded_model
 from map_core.models.quiet import quiet
@@ -39,56 +37,20 @@ from map_core.tuning.examples import (
 from map_core.tuning.folder import CHECKPOINTS, MERGED, check_plan, read_record, set_sampling, write_record
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
 from map_core.tuning.losses import loss_of_base
+from map_core.tuning.request import EVIDENCE_REPLIES, TuningRequest, check_model, plan, require_libraries
 from map_core.tuning.rewards import SharedRewards
-from map_core.tuning.settings import TuningMethod, TuningSettings
+from map_core.tuning.settings import TuningMethod
 from map_core.tuning.token_values import TokenValues
 
 if TYPE_CHECKING:
     from map_core.tuning.offline import Schedule
     from map_core.tuning.policy import Policy
 
-#: Held-out prompts, spread over all of them, and replies a prompt that the evidence reads.
-EVIDENCE_PROMPTS, EVIDENCE_REPLIES = 8, 16
-#: The same on the way, where each look takes time from the training.
+#: Replies a held-out prompt that are read on the way, where each look takes time from the training.
 _LOOK_REPLIES = 8
 #: What `advantage` fits first, among the checkpoints.
 VALUES = "values.npz"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class TuningRequest:
-    """What is tuned, on what, and where to.
-
-    Args:
-        table: with its held-out prompts, which are never tuned on and serve as evidence.
-        weights: lambda by value, 1 / reward, solved on the prompts that are not held out.
-        out: the folder to write.
-        settings: the route and its settings.
-        palette: what the weights belong to, for the card: ``asked`` and ``targets`` by value, ``verdict``.
-        table_hash: sha256 of what the table says.
-        model: name or folder of the model that wrote the table's replies; None for the recorded one.
-        merged: write the merged model too, into OUT/merged.
-        fresh: throw away what another tuning has left in the folder.
-        values_file: how values of one's own are scored; read by the online route.
-        only_estimate: stop after saying what it will take.
-        evidence_prompts: held-out prompts that the evidence reads, at most; 0 for none.
-        looks: how often they are looked at on the way.
-    """
-
-    table: RewardTable
-    weights: Mapping[str, float]
-    out: Path
-    settings: TuningSettings = field(default_factory=TuningSettings)
-    palette: Mapping[str, Any] = field(default_factory=dict)
-    table_hash: str = ""
-    model: str | None = None
-    merged: bool = False
-    fresh: bool = False
-    values_file: Path | None = None
-    only_estimate: bool = False
-    evidence_prompts: int = EVIDENCE_PROMPTS
-    looks: int = 0
 
 
 def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None = None) -> dict[str, Any] | None:
@@ -107,7 +69,7 @@ def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None
         EngineError: a library is not installed or the model cannot be loaded.
         MissingModelError: the model is not on this machine.
     """
-    _require_libraries()
+    require_libraries()
     say = say or (lambda sentence: None)
     request = replace(request, table=with_weighted_columns(request.table, request.weights))
     settings, table = request.settings, request.table
@@ -117,7 +79,7 @@ def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None
     if not settings.method.online:
         check_table(table)
     files = locate(request.model or recorded_model(table.metadata))
-    _check_model(files, table)
+    check_model(files, table)
     from map_core.tuning.estimate import check_memory
 
     check_memory(files, settings)
@@ -126,7 +88,7 @@ def tune(request: TuningRequest, report: Reporter | None = None, say: Say | None
     except OSError as error:
         raise write_error(request.out, error) from error
     with lock(request.out / RECORD, who="tuning"):
-        check_plan(request.out, _plan(request, lam, files), request.fresh)
+        check_plan(request.out, plan(request, lam, files), request.fresh)
         if (request.out / RECORD).is_file():
             say(f"{request.out} is finished already; --fresh makes it anew.")
             return read_record(request.out)
@@ -398,33 +360,3 @@ class _Run:
             "warnings": self.warnings,
             "evidence": None if levels is None else levels.as_dict(),
         }
-
-
-def _plan(request: TuningRequest, lam: np.ndarray, files: ModelFiles) -> dict[str, Any]:
-    """Return what decides the result."""
-    return {
-        "weights": lam.tolist(),
-        "values": list(request.table.values),
-        "settings": request.settings.as_dict(),
-        "model": files.sha256,
-        "table": request.table_hash,
-        "held_out": int((~request.table.counted).sum()),
-    }
-
-
-def _check_model(files: ModelFiles, table: RewardTable) -> None:
-    recorded = table.metadata.get("model")
-    sha256 = recorded.get("sha256") if isinstance(recorded, Mapping) else None
-    if sha256 and files.sha256 != sha256:
-        raise InputError(
-            f"The table's replies are of another model than {files.name} (weights {sha256[:12]}..., not "
-            f"{files.sha256[:12]}...). Name the model that wrote them, or build a table with this one."
-        )
-
-
-def _require_libraries() -> None:
-    missing = [name for name in ("torch", "transformers", "peft", "trl") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise EngineError(
-            f"Tuning needs {', '.join(missing)}, which is not installed. Run: pip install -r requirements-tune.txt"
-        )

@@ -30,7 +30,8 @@ from map_core.models.cache import sha256_of
 from map_core.studies.palette_sets import REFERENCE, score_ways
 from map_core.studies.tuning_study import TuningStudy, keep_study
 from map_core.tuning.check import TunedCheck, check_tuned
-from map_core.tuning.run import TuningRequest, tune
+from map_core.tuning.request import TuningRequest
+from map_core.tuning.run import tune
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from map_core.tuning.side_by_side import side_by_side
 

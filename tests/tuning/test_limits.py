@@ -12,7 +12,7 @@ pytest.importorskip("peft", reason="needs requirements-tune.txt")
 
 from map_core.errors import EngineError, InputError
 from map_core.models.files import ModelFiles
-from map_core.tuning import estimate, run
+from map_core.tuning import estimate, request
 from map_core.tuning.policy import Policy, ReplyBatch
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from tests.tuning.toy_policy import BASE, END, REWARDS, WEIGHTS, examples, toy_policy
@@ -66,9 +66,9 @@ def test_a_disk_without_room_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_the_libraries_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None if name in ("peft", "trl") else object())
+    monkeypatch.setattr(request.importlib.util, "find_spec", lambda name: None if name in ("peft", "trl") else object())
     with pytest.raises(EngineError, match=r"needs peft, trl, .* pip install -r requirements-tune.txt"):
-        run._require_libraries()
+        request.require_libraries()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from map_core.errors import InputError
 from map_core.models.tuned import RECORD
 from map_core.tuning.check import LOG_RATIOS
 from map_core.tuning.rounds import MOST_UP, Round, next_weights, targeted_prompts, tune_in_rounds
-from map_core.tuning.run import TuningRequest
+from map_core.tuning.request import TuningRequest
 
 VALUES = ("humor", "kindness")
 PROMPTS, REPLIES = 6, 600

@@ -28,7 +28,8 @@ from map_core.models.files import locate
 from map_core.scoring import resolve
 from map_core.tuning import checkpoints, losses
 from map_core.tuning.folder import CHECKPOINTS, read_record
-from map_core.tuning.run import TuningRequest, tune
+from map_core.tuning.request import TuningRequest
+from map_core.tuning.run import tune
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from tests import ROOT
 from tests.tiny_model import make_tiny_model
