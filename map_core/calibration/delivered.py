@@ -50,7 +50,6 @@ class PeopleLevel:
         labels_alone: the same from labels alone.
         labels_low, labels_high: its 90% interval.
         scorer: the mean of the calibrated scorer, without the correction by labels.
-        power: omega, how far the scorer is used.
         labels: labelled replies.
         effective: effective number of labels under the weights.
         prompts: labelled prompts.
@@ -64,7 +63,6 @@ class PeopleLevel:
     labels_low: float
     labels_high: float
     scorer: float
-    power: float
     labels: int
     effective: float
     prompts: int
@@ -146,7 +144,6 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
         labels_low=_inside(theta_h - half_labels),
         labels_high=_inside(theta_h + half_labels),
         scorer=scorer,
-        power=power,
         labels=len(labels.rows),
         effective=float(w.sum() ** 2 / (w @ w)),
         prompts=count,

@@ -68,28 +68,13 @@ class Table:
         """
         return self.oracle.standardise(resolve(targets, self.rewards, self.oracle))
 
-    def aimed(self, targets: Targets) -> tuple[Table, np.ndarray]:
-        """Return the table with the shares and cohorts that targets name as further values, and the targets.
-
-        Args:
-            targets: one level per value, or as :mod:`map_core.palettes.column_names` names shares and cohorts.
-
-        Returns:
-            The table, itself where nothing is added, and (value,) standard deviations above base, NaN for free values.
-
-        Raises:
-            InputError: an unknown value, or a level that cannot be read.
-        """
-        table, levels, _ = self.asked(targets)
-        return table, levels
-
     def asked(
         self, targets: Targets, beside: Mapping[str, Any] | None = None
     ) -> tuple[Table, np.ndarray, np.ndarray | None]:
         """Return the table with the columns of all that is asked, the targets, and which must not be relaxed.
 
         Args:
-            targets: as for :meth:`aimed`.
+            targets: one level per value, or as :mod:`map_core.palettes.column_names` names shares and cohorts.
             beside: what is asked beside targets, by the names of the options of ``solve``: ``no_worse_tail``,
                 ``worst_mean``, ``any_mix``, ``no_cohort_below_base`` and ``every_scorer``.
 

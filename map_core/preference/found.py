@@ -45,7 +45,6 @@ class FoundPalette:
     Args:
         evidence: (value,) what the choices say of each value.
         weights: (value,) x of the values that become targets, in nats per standard deviation, 0 for the others.
-        weights_low, weights_high: (value,) 90% interval of every weight before it is shortened.
         targets: (value,) the levels that the weights give, in standard deviations above base; NaN for a value without
             a weight.
         low, high: (value,) 90% interval of every level.
@@ -58,8 +57,6 @@ class FoundPalette:
 
     evidence: tuple[Evidence, ...]
     weights: np.ndarray
-    weights_low: np.ndarray
-    weights_high: np.ndarray
     targets: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -97,17 +94,13 @@ def found_palette(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoi
     draws = _draws(fit(table, oracle, choices, WIDE_PRIOR), seed)
     moments = oracle.moments(shortened * weights)
     levels = oracle.batch_moments(shortened * draws).levels
-    ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    low, high = np.quantile(levels, ends, axis=0)
-    weights_low, weights_high = np.quantile(draws, ends, axis=0)
+    low, high = np.quantile(levels, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
     decided = [choice for choice in choices if choice.answer is not PairAnswer.NEITHER]
     signs = np.array([1.0 if choice.answer is PairAnswer.FIRST else -1.0 for choice in decided])
     margins = differences_of(table, oracle, decided) @ weights
     return FoundPalette(
         evidence=evidence,
         weights=shortened * weights,
-        weights_low=weights_low,
-        weights_high=weights_high,
         targets=np.where(kept, moments.levels, np.nan),
         low=np.minimum(low, moments.levels),
         high=np.maximum(high, moments.levels),

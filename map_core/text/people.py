@@ -23,7 +23,7 @@ def of_hundred(level: PeopleLevel) -> str:
     """Word a level with its interval.
 
     Example:
-        >>> of_hundred(PeopleLevel("kindness", 0.74, 0.66, 0.81, 0.7, 0.6, 0.8, 0.73, 1.0, 410, 200.0, 40))
+        >>> of_hundred(PeopleLevel("kindness", 0.74, 0.66, 0.81, 0.7, 0.6, 0.8, 0.73, 410, 200.0, 40))
         '74 (66 to 81)'
     """
     middle, low, high = (amounts.fixed(100 * end) for end in (level.share, level.low, level.high))

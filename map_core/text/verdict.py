@@ -39,7 +39,6 @@ SURE = 0.9
 class Grade(StrEnum):
     """How expensive a step is."""
 
-    FREE = "free"
     CHEAP = "cheap"
     MODERATE = "moderate"
     EXPENSIVE = "expensive"

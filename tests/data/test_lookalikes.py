@@ -172,6 +172,14 @@ def test_a_column_left_out_in_which_prompts_differ_is_asked_for(tmp_path: Path) 
     assert len(import_table(lines(tmp_path, same)).table.prompts) == 2
 
 
+def test_who_asked_is_no_part_of_the_prompt(tmp_path: Path) -> None:
+    content = rows(["How?", "How?", "Why?"], persona=["a pirate", "a nurse", "a pirate"])
+    with pytest.raises(UnansweredError, match="the column 'persona' is in no prompt"):
+        import_table(lines(tmp_path, content))
+    content = rows(["How?", "How?", "Why?"], user=["ann", "ben", "ann"])
+    assert len(import_table(lines(tmp_path, content)).table.prompts) == 2
+
+
 def test_a_system_message_is_a_turn_of_the_prompt(tmp_path: Path) -> None:
     path = lines(tmp_path, rows(["How?", "How?", "How?"], system=["Be brief.", "Be kind.", ""]))
     imported = import_table(path)

@@ -29,9 +29,11 @@ SYSTEM_NAMES = ("system", "system_prompt", "system_message")
 #: Names of a prompt's column beside which such texts are looked for.
 _WITH_CONTEXT = ("prompt", "question", "instruction", "query")
 #: Names of columns that may be part of a prompt; where one is left out, prompts that differ in it alone are merged.
+#: "user" is none: beside a prompt it says who asked or judged.
 PROMPT_PARTS = frozenset(
-    (*PROMPT_NAMES, *CONTEXT_NAMES, *SYSTEM_NAMES, "document", "passage", "article", "history", "conversation")
-) | {"dialogue", "scenario", "persona"} - {"user"}
+    {*PROMPT_NAMES, *CONTEXT_NAMES, *SYSTEM_NAMES}
+    | {"document", "passage", "article", "history", "conversation", "dialogue", "scenario", "persona"}
+) - {"user"}
 #: Roles that a file must have.
 _REQUIRED = ("prompt", "reply")
 
