@@ -7,8 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from map_core.data import table_format
+from pages.view.compare import generator
 from pages.view.session import scene
 from pages.view.shell import wording
+from tests.pages.app_script import opened
+from tests.pages.compare_script import Desk
+from tests.tables import make_table
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +32,32 @@ def _loading_a_table_collects_no_garbage() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene, "garbage", SimpleNamespace(freeze_loaded=lambda: None))
         yield
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=32, seed=5)
+    table_format.save(made, tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    return made
+
+
+@pytest.fixture
+def app(table):
+    return opened()
+
+
+@pytest.fixture
+def desk(monkeypatch):
+    made = Desk()
+    monkeypatch.setattr(generator, "service", lambda scene: made)
+    monkeypatch.setattr(generator, "missing_model", lambda model: None)
+    return made
+
+
+@pytest.fixture
+def compare(desk, app):
+    """The page with its boxes open: what is in them is drawn only then."""
+    for box in ("figures", "all_candidates"):
+        app.session_state[box] = True
+    return app.switch_page("compare.py").run()

@@ -14,10 +14,9 @@ from map_core.palettes.palette import ALL, Palette, Target
 from map_core.scoring.definition import Definition
 from map_core.store import SETTING, custom_values, database, palettes
 from pages.view.shell import operator, visitor_header
-from tests.pages.test_main_path import APP, app, said, table
+from tests.pages.app_script import APP, said
 from tests.tables import VALUES, make_table
 
-__all__ = ["app", "table"]
 ANN = Visitor("id|ann", "Ann", Role.MEMBER)
 BEN = Visitor("id|ben", "Ben", Role.MEMBER)
 GUEST = Visitor("id|gus", "Gus", Role.GUEST)

@@ -13,7 +13,7 @@ from map_core.preference import rows_of_choices
 from map_core.store import database, meetings, table_key
 from pages.view.choose import state
 from pages.view.session import scene as scenes
-from tests.pages.test_main_path import APP, said
+from tests.pages.app_script import APP, said
 from tests.tables import make_table
 
 

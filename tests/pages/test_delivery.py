@@ -21,7 +21,7 @@ from map_core.studies.delivery import study as studies
 from map_core.text.tuning import overall_sentence
 from map_core.text.tuning_evidence import study_sentence
 from map_core.tuning.check import LOG_RATIOS, check_tuned
-from tests.pages.test_main_path import APP, said
+from tests.pages.app_script import APP, said
 from tests.tables import make_table
 from tests.text.test_tuning_evidence import study
 

@@ -15,7 +15,7 @@ from map_core.palettes.palette import ALL, Palette, Target
 from map_core.store import database, meeting_numbers, meetings, palettes, table_key
 from pages.view.groups import roster, seats
 from pages.view.session import scene as scenes
-from tests.pages.test_main_path import APP, said, settled
+from tests.pages.app_script import APP, said, settled
 from tests.tables import VALUES, make_table
 
 WARM = Palette(ALL, {"helpfulness": Target(75.0), "humor": Target(70.0)})

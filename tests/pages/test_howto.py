@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from map_core.data import table_format
 from pages.view.shell import howto
 from tests import ROOT
-from tests.pages.test_main_path import APP
+from tests.pages.app_script import APP
 from tests.tables import make_table
 
 PAGES = ROOT / "pages"

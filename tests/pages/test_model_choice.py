@@ -21,11 +21,9 @@ from pages.view.shell import operator
 from pages.view.tables import model_choice
 from tests.chat_server import ChatServer, piece, saying
 from tests.engines.test_probe import model_folder
-from tests.pages.test_main_path import APP, app, opened, said, table
+from tests.pages.app_script import opened, said
 from tests.pages.test_tables import press, until_ended, view
 from tests.tables import make_table
-
-__all__ = ["APP", "app", "table"]
 
 SECRET = "sk-a-key-of-nobody"
 SILENT = saying(piece("Hello"), piece(None, "stop"))

@@ -9,9 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.palettes.palette import ALL
 from map_core.store import database, meetings, table_key
-from tests.pages.test_main_path import APP, app, table
-
-__all__ = ["app", "table"]
+from tests.pages.app_script import APP
 
 
 @pytest.fixture(params=["palette.py", "compare.py"])

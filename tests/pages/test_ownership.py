@@ -11,9 +11,8 @@ from map_core.service.snapshot import Phase
 from pages.view.compare import batch
 from pages.view.groups import meeting_agreement
 from pages.view.shell import visitor_header
-from tests.pages.test_main_path import APP, Desk, app, begun, compare, desk, said, table, texts, write
-
-__all__ = ["app", "compare", "desk", "table"]
+from tests.pages.app_script import APP, said
+from tests.pages.compare_script import Desk, begun, texts, write
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from map_core.store import SETTING, database, palettes
 from pages.view.compare.pinned import MAX_PINNED
 from pages.view.palettes import import_export
 from pages.view.session import palette_state
-from tests.pages.test_main_path import APP, app, opened, said, table
+from tests.pages.app_script import APP, opened, said
 from tests.tables import VALUES
 
-__all__ = ["app", "table"]
 #: Background work whose end some page has drawn.
 _seen: set[object] = set()
 WARM = Palette(ALL, {name: Target(55.0, free=name != "humor") for name in VALUES})

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from map_core.custom_values import replies_key
 from map_core.data import table_file, table_format
 from map_core.store import database, labels
-from tests.pages.test_main_path import APP, said
+from tests.pages.app_script import APP, said
 from tests.tables import make_table
 
 

@@ -21,8 +21,9 @@ from pages.view.compare.pinned import PaletteColumn
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import live_channel
+from tests.pages.app_script import text_of
+from tests.pages.compare_script import finish
 from tests.pages.test_live_channel import connected
-from tests.pages.test_main_path import finish, text_of
 from tests.tables import make_table
 
 

@@ -14,7 +14,7 @@ from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.studies import order_list
 from tests.app_server import SECONDS
-from tests.pages.test_main_path import APP, said, settled, table  # noqa: F401
+from tests.pages.app_script import APP, said, settled
 from tests.tables import VALUES
 
 OUT_OF_REACH = "helpfulness:p99;harmlessness:p99"
@@ -36,7 +36,7 @@ def words(app: AppTest, key: str) -> list[str]:
     return [element.value for element in app.main if element.type == "text"]
 
 
-def test_a_sequence_says_what_each_step_takes_back(table):  # noqa: F811
+def test_a_sequence_says_what_each_step_takes_back(table):
     app = opened("sequence")
     assert not app.exception
     scene = scenes.load()
@@ -48,7 +48,7 @@ def test_a_sequence_says_what_each_step_takes_back(table):  # noqa: F811
     assert app.slider(key="sequence_rounds").value == 1
 
 
-def test_more_rounds_and_another_order(table):  # noqa: F811
+def test_more_rounds_and_another_order(table):
     app = opened("sequence", sequence_order=["humor", "positivity", "helpfulness"])
     assert words(app, "sequence_words")[0].startswith("1. Aligning humor ")
     # Positivity is free, harmlessness had no place yet and comes last.
@@ -63,7 +63,7 @@ def test_more_rounds_and_another_order(table):  # noqa: F811
     assert not app.exception
 
 
-def test_the_order_that_loses_least_can_be_taken(table):  # noqa: F811
+def test_the_order_that_loses_least_can_be_taken(table):
     app = opened("sequence")
     scene = scenes.load()
     found = compare_orders(scene.oracle, palette_state.standardised(scene, palette_state.initial_palette(scene)))
@@ -75,7 +75,7 @@ def test_the_order_that_loses_least_can_be_taken(table):  # noqa: F811
     assert app.button(key=f"sequence_use_{other}").disabled
 
 
-def test_one_target_is_no_sequence_and_none_is_no_baseline(table):  # noqa: F811
+def test_one_target_is_no_sequence_and_none_is_no_baseline(table):
     app = opened("sequence", "humor:p60")
     assert not app.exception
     assert "at least two targets" in said(app)
@@ -84,7 +84,7 @@ def test_one_target_is_no_sequence_and_none_is_no_baseline(table):  # noqa: F811
 
 
 @pytest.mark.parametrize("page", ["sequence", "baselines"])
-def test_out_of_reach_has_a_way_out(table, page):  # noqa: F811
+def test_out_of_reach_has_a_way_out(table, page):
     app = opened(page, OUT_OF_REACH)
     assert not app.exception
     assert "pull against each other here" in said(app)
@@ -96,7 +96,7 @@ def test_out_of_reach_has_a_way_out(table, page):  # noqa: F811
     assert "pull against each other here" in said(app)
 
 
-def test_out_of_reach_the_sequence_still_shows_its_steps(table):  # noqa: F811
+def test_out_of_reach_the_sequence_still_shows_its_steps(table):
     app = opened("sequence", "helpfulness:p85;harmlessness:p85")
     assert "no number of rounds meets all targets" in said(app)
     assert "Does the order matter?" not in [element.value for element in app.header]
@@ -105,7 +105,7 @@ def test_out_of_reach_the_sequence_still_shows_its_steps(table):  # noqa: F811
     assert "alone cannot reach its target" in said(alone)
 
 
-def test_baselines_compare_as_many_draws_as_asked(table):  # noqa: F811
+def test_baselines_compare_as_many_draws_as_asked(table):
     app = opened("baselines")
     assert not app.exception
     assert app.header[0].value.startswith("Of 400 random weights, ")
@@ -123,7 +123,7 @@ def test_baselines_compare_as_many_draws_as_asked(table):  # noqa: F811
     assert "at 2 times the cost" in "\n".join(words(app, "baselines_words"))
 
 
-def test_two_values_or_value_by_value(table):  # noqa: F811
+def test_two_values_or_value_by_value(table):
     app = opened("baselines")
     app.selectbox(key="baselines_upwards").set_value(0)
     assert "Choose two different values." in said(settled(app))
@@ -133,13 +133,13 @@ def test_two_values_or_value_by_value(table):  # noqa: F811
     assert "baselines_across" not in [box.key for box in app.selectbox]
 
 
-def test_a_base_model_that_meets_the_targets_needs_no_weights(table):  # noqa: F811
+def test_a_base_model_that_meets_the_targets_needs_no_weights(table):
     app = opened("baselines", "humor:p5")
     assert not app.exception
     assert "The base model meets these targets already" in said(app)
 
 
-def test_an_order_from_a_browser_is_checked(table, monkeypatch):  # noqa: F811
+def test_an_order_from_a_browser_is_checked(table, monkeypatch):
     told: dict[str, object] = {}
     monkeypatch.setattr("streamlit.session_state", told)
     scene = scenes.load()

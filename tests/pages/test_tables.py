@@ -22,10 +22,8 @@ from map_core.models.files import ModelFiles
 from map_core.scoring import Definition
 from map_core.store import custom_values, database
 from pages.view.tables import build_form
-from tests.pages.test_main_path import APP, app, said, table
+from tests.pages.app_script import APP, said
 from tests.tables import make_table
-
-__all__ = ["APP", "app", "table"]
 
 
 @pytest.fixture(autouse=True)

@@ -10,16 +10,8 @@ from map_core.analysis.frontier import Frontier
 from map_core.core.jobs import Job, shared_jobs
 from map_core.data import table_format
 from map_core.text.reply_markup import reply_html
-from tests.pages.test_main_path import APP, said, settled
+from tests.pages.app_script import APP, said, settled
 from tests.tables import VALUES, make_table
-
-
-@pytest.fixture
-def table(tmp_path, monkeypatch):
-    made = make_table(prompts=16, candidates=32, seed=5)
-    table_format.save(made, tmp_path / "table.parquet")
-    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
-    return made
 
 
 @pytest.fixture

@@ -32,10 +32,8 @@ from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.tune import form
 from pages.view.tune.command import ESTIMATE, asked_levels, refusal, tune_command
-from tests.pages.test_main_path import APP, app, table
+from tests.pages.app_script import APP
 from tests.tables import make_table
-
-__all__ = ["app", "table"]
 
 ANN, BEN = Visitor("ann", "Ann", Role.MEMBER), Visitor("ben", "Ben", Role.MEMBER)
 GUEST = Visitor("", "", Role.GUEST)

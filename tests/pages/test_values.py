@@ -28,7 +28,7 @@ from map_core.scoring.pairwise import PairAnswer, choose_pairs
 from map_core.store import SETTING, custom_values, database, palettes
 from pages.view.session.scene import value_cards
 from pages.view.values.training import comparison_sentence, interval_sentence
-from tests.pages.test_main_path import APP, said
+from tests.pages.app_script import APP, said
 from tests.tables import make_table
 
 NURSE = Definition(

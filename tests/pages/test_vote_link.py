@@ -11,7 +11,7 @@ from map_core.store import database, table_key, votes
 from pages.view.compare import vote_link
 from pages.view.session import live_answer
 from pages.view.session import scene as scenes
-from tests.pages.test_main_path import APP, said
+from tests.pages.app_script import APP, said
 from tests.tables import make_table
 
 PALETTE = "humor:p70;helpfulness:p60"

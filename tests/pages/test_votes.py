@@ -14,21 +14,8 @@ from map_core.store.votes import Preference, Tally, Vote
 from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, preference_share, votes_csv
 from pages.view.compare import batch
 from pages.view.session import scene
-from tests.pages.test_main_path import (
-    app,
-    begun,
-    captions,
-    compare,
-    desk,
-    favoured,
-    finish,
-    finished_by,
-    said,
-    table,
-    texts,
-)
-
-__all__ = ["app", "compare", "desk", "table"]
+from tests.pages.app_script import said
+from tests.pages.compare_script import begun, captions, favoured, finish, finished_by, texts
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from map_core.palettes.palette import ALL
 from map_core.store import database, meetings, table_key
 from pages.view.session import scene as scenes
 from pages.view.shell import wording
-from tests.pages.test_main_path import APP, answer, settled, table  # noqa: F401
+from tests.pages.app_script import APP, answer, settled
 
 #: What engineers read and nobody else.
 FIGURES = re.compile(
@@ -115,7 +115,7 @@ def opened(page: str, session: dict[str, Any], address: dict[str, str]) -> AppTe
 
 @pytest.mark.plain
 @pytest.mark.parametrize(("page", "session", "address"), PAGES)
-def test_a_page_has_no_figures_of_the_method(page, session, address, table):  # noqa: F811
+def test_a_page_has_no_figures_of_the_method(page, session, address, table):
     app = opened(page, session, address)
     assert not app.exception
     shown = read(app)
@@ -124,7 +124,7 @@ def test_a_page_has_no_figures_of_the_method(page, session, address, table):  # 
 
 
 @pytest.mark.plain
-def test_the_switch_holds_on_every_page(table):  # noqa: F811
+def test_the_switch_holds_on_every_page(table):
     app = opened("palette", {}, {})
     assert answer(app)["cost"].endswith("effort")
     app.toggle(key=wording.SWITCH.name).set_value(True).run()
@@ -138,13 +138,13 @@ def test_the_switch_holds_on_every_page(table):  # noqa: F811
 
 @pytest.mark.plain
 @pytest.mark.parametrize(("kept", "on"), [("on", True), ("off", False), ("", False), ("<b>", False)])
-def test_a_choice_is_kept_in_the_browser(kept, on, table, monkeypatch):  # noqa: F811
+def test_a_choice_is_kept_in_the_browser(kept, on, table, monkeypatch):
     monkeypatch.setattr(type(st.context), "cookies", property(lambda _: {wording.COOKIE: kept}))
     app = opened("palette", {}, {})
     assert app.toggle(key=wording.SWITCH.name).value is on
 
 
-def test_what_the_operator_sets_is_for_those_who_have_chosen_nothing(table, monkeypatch):  # noqa: F811
+def test_what_the_operator_sets_is_for_those_who_have_chosen_nothing(table, monkeypatch):
     monkeypatch.setenv(wording.SETTING, "on")
     app = opened("palette", {}, {})
     assert app.toggle(key=wording.SWITCH.name).value is True
@@ -154,7 +154,7 @@ def test_what_the_operator_sets_is_for_those_who_have_chosen_nothing(table, monk
 
 @pytest.mark.plain
 @pytest.mark.parametrize("name", ["2", "Large"])
-def test_a_link_names_a_budget_in_either_wording(name, table):  # noqa: F811
+def test_a_link_names_a_budget_in_either_wording(name, table):
     app = opened("tradeoffs", {}, {"view": "three", "three_budget": name, "frontier_others": "Free"})
     assert not app.exception
     chosen = {control.key: control.value for control in app.button_group}
@@ -163,7 +163,7 @@ def test_a_link_names_a_budget_in_either_wording(name, table):  # noqa: F811
 
 
 @pytest.mark.parametrize("page", ["palette", "tradeoffs", "tables", "limits", "documents", "report"])
-def test_what_speaks_stands_on_every_page(page, table):  # noqa: F811
+def test_what_speaks_stands_on_every_page(page, table):
     app = opened(page, {}, {})
     assert not app.exception
     (line,) = [text for text in read(app) if 'class="vp-speaks"' in text]
@@ -172,7 +172,7 @@ def test_what_speaks_stands_on_every_page(page, table):  # noqa: F811
 
 
 @pytest.mark.plain
-def test_groups_at_a_table_have_no_figures_of_the_method(table):  # noqa: F811
+def test_groups_at_a_table_have_no_figures_of_the_method(table):
     app = opened("groups", {}, {})
     app.button(key="example").click().run()
     settled(app)
@@ -184,14 +184,14 @@ def test_groups_at_a_table_have_no_figures_of_the_method(table):  # noqa: F811
 
 @pytest.mark.plain
 @pytest.mark.parametrize("view", ["presets", "beside", "blend", "timeline"])
-def test_the_library_has_no_figures_of_the_method(view, table):  # noqa: F811
+def test_the_library_has_no_figures_of_the_method(view, table):
     app = opened("palettes", {}, {"view": view})
     assert not app.exception
     assert sorted({text for text in read(app) if FIGURES.search(text)}) == []
 
 
 @pytest.mark.plain
-def test_the_phone_of_a_meeting_has_no_figures_of_the_method(table):  # noqa: F811
+def test_the_phone_of_a_meeting_has_no_figures_of_the_method(table):
     held = meetings.open_meeting(database(), "What do we want?", ALL, table_key(scenes.load(ALL).table))
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["meeting"] = held.code

@@ -1,0 +1,156 @@
+"""The page Set as a script: what a person does, and what the page then says. The browser's part is in test_app.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import table_format
+from tests.pages.app_script import APP, answer, opened, said, settled
+from tests.tables import VALUES, make_table
+
+
+def test_the_palette_begins_with_one_that_can_be_had(app):
+    assert not app.exception
+    assert [slider.key for slider in app.slider] == [f"target_{name}" for name in VALUES]
+    assert [app.toggle(key=f"free_{name}").value for name in VALUES] == [False, False, False, True]
+    assert [app.slider(key=f"target_{name}").disabled for name in VALUES] == [False, False, False, True]
+    assert answer(app)["headline"] == "Reachable"
+    assert "vp-reachable" in said(app)
+    assert answer(app)["form"] == "Forecast for replies that are each chosen from 32 that the model writes."
+
+
+def test_too_much_is_out_of_reach_and_says_what_would_mend_it(app):
+    app.slider(key="target_helpfulness").set_value(app.slider(key="target_helpfulness").max).run()
+    app.slider(key="target_harmlessness").set_value(app.slider(key="target_harmlessness").max).run()
+    told = answer(app)
+    assert told["verdict"] == "out_of_reach"
+    assert "pull against each other here" in told["sentence"]
+    assert told["again"] > 0  # the repairs are being computed, and will be asked for again
+    settled(app)
+    told = answer(app)
+    assert 1 <= len(told["ways"]) <= 3
+    assert told["ways"][-1]["label"] == "Share the change evenly"
+    assert "are not possible together" in told["why"]
+    assert told["undo"].startswith("Undo: Set harmlessness to")
+
+
+def test_a_locked_value_does_not_give_way(app):
+    for name, percentile in zip(VALUES[:2], (80, 90), strict=True):
+        app.slider(key=f"target_{name}").set_value(percentile)
+    app.toggle(key="locked_helpfulness").set_value(True).run()
+    settled(app)
+    told = answer(app)
+    assert told["verdict"] == "out_of_reach"
+    assert told["ways"]
+    assert all("helpfulness" not in way["meaning"] for way in told["ways"])
+
+
+def test_how_sure_it_is_comes_a_moment_later(app):
+    assert "Calculating" in answer(app)["sure_verdict"]
+    settled(app)
+    assert "with a probability of" in answer(app)["sure_verdict"]
+    assert answer(app)["again"] == 0
+
+
+def test_a_free_value_asks_for_nothing(app):
+    for name in VALUES[:3]:
+        app.toggle(key=f"free_{name}").set_value(True)
+    app.run()
+    assert "No value has a target" in answer(app)["sentence"]
+    app.toggle(key="free_humor").set_value(False).run()
+    assert app.slider(key="target_humor").value == 60
+
+
+def test_a_use_case_keeps_the_percentiles(app):
+    app.slider(key="target_humor").set_value(72).run()
+    app.selectbox(key="use_case").set_value("Stories").run()
+    assert not app.exception
+    assert app.slider(key="target_humor").value == 72
+    assert app.selectbox(key="use_case").value == "Stories"
+
+
+def test_start_again(app):
+    app.slider(key="target_humor").set_value(90).run()
+    app.button(key="start_again").click().run()
+    assert app.slider(key="target_humor").value == 60
+
+
+def test_targets_survive_a_visit_to_another_page(app):
+    app.slider(key="target_humor").set_value(75).run()
+    app.selectbox(key="use_case").set_value("Stories").run()
+    app.switch_page("tradeoffs.py").run()
+    assert not app.exception
+    assert "humor p75" in said(app)
+    assert app.selectbox(key="use_case").value == "Stories"
+    app.switch_page("palette.py").run()
+    assert app.slider(key="target_humor").value == 75
+
+
+def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
+    table_format.save(make_table(values=("brevity",)), tmp_path / "one.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "one.parquet"))
+    app = opened()
+    assert [slider.key for slider in app.slider] == ["target_brevity"]
+    app.switch_page("tradeoffs.py")
+    settled(app)
+    assert not app.exception
+    assert "one value, so there is nothing to trade" in said(app)
+
+
+def test_a_pooled_table_says_so(tmp_path, monkeypatch):
+    table_format.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "pooled.parquet"))
+    app = opened()
+    assert not app.exception
+    assert answer(app)["form"].startswith("Pooled form")
+
+
+def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
+    table = make_table()
+    sampling = {"temperature": 0.8, "top_k": "unknown", "top_p": 1.0, "max_new_tokens": 64, "min_p": "unknown"}
+    table_format.save(replace(table, metadata={**table.metadata, "sampling": sampling}), tmp_path / "gateway.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "gateway.parquet"))
+    app = opened()
+    assert not app.exception
+    assert "refuses to be told top_k, min_p, so it may leave out unlikely words" in said(app)
+
+
+def test_targets_beyond_averages_are_counted_said_and_kept(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state["plain_desk"] = True
+    app.query_params["palette"] = "humor:p60;humor>=p20:0.95;humor@No<b>where:p50"
+    app.run()
+    assert not app.exception
+    assert "At least 95 of 100 replies no worse on humor than today's weakest fifth." in said(app)
+    assert "Not counted here: No prompt has 'No&lt;b&gt;where'" in said(app).replace("&#x27;", "'"), "escaped"
+    assert "humor>=p20:0.95;humor@No<b>where:p50" in "".join(app.query_params["palette"])
+    app.button(key="protection_remove_0").click().run()
+    assert not app.exception
+    assert "humor>=p20" not in "".join(app.query_params["palette"])
+
+
+def test_no_table_is_told_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "nowhere.parquet"))
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert not app.exception
+    assert app.title[0].value == "There is no table to look at"
+    assert "nowhere.parquet" in app.text[0].value
+
+
+def test_a_file_of_another_program_says_how_it_was_read(tmp_path, monkeypatch):
+    frame = pd.DataFrame(
+        {
+            "prompt": [f"<b>{n}</b>" for n in range(4) for _ in range(4)],
+            "reply": [f"r{k}" for k in range(16)],
+            "humor": [0.1 * k for k in range(16)],
+            "tokens": range(16),
+        }
+    )
+    frame.to_parquet(tmp_path / "scored.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "scored.parquet"))
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert not app.exception
+    assert "Left out: tokens." in said(app)
