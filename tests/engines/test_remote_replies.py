@@ -1,0 +1,142 @@
+"""The engine on servers: hidden thoughts, fields that a server refuses, replies that are counted or filtered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from map_core.core.types import SamplingSettings
+from map_core.engines.draw_request import DrawRequest, candidate_seed
+from map_core.engines.remote_engine import RemoteEngine
+from map_core.engines.tokens import reply_of
+from map_core.errors import EngineError
+from map_core.models.endpoint import Address
+from tests.chat_server import Answer, ChatServer, line, piece, saying
+
+SHORT = SamplingSettings(max_new_tokens=4)
+
+
+# Thinking models
+
+
+def test_hidden_thoughts_are_no_reply_and_their_log_probabilities_score_nothing() -> None:
+    thoughts = [piece(thought="Hm. ", told=[("Hm. ", -0.5)]) for _ in range(3)]
+    with ChatServer(saying(*thoughts, piece(None, "length"))) as server:
+        engine = RemoteEngine(server.model(), trusted=True)
+        with pytest.raises(EngineError, match=r"spent all 3 tokens of a reply on hidden thinking.*--max-new-tokens"):
+            engine.complete(DrawRequest("Hi", 2, SamplingSettings(max_new_tokens=3)))
+    spoken = [piece("Bees.", told=[("Bees.", -1.25)]), piece(None, "stop")]
+    with ChatServer(saying(*thoughts, *spoken)) as server:
+        engine = RemoteEngine(server.model(), trusted=True)
+        (reply,) = engine.complete(DrawRequest("Hi", 1, SamplingSettings(max_new_tokens=9)))
+    assert reply.text == "Bees."
+    assert reply.log_probs == (-1.25,)
+
+
+def test_the_end_of_text_generation_inference_is_an_end() -> None:
+    with ChatServer(saying(piece("Bees.", told=[("Bees.", -1.0)]), piece(None, "eos_token"))) as server:
+        (reply,) = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 1, SamplingSettings()))
+    assert (reply.text, reply.finished) == ("Bees.", True)
+
+
+# Servers that refuse fields, count tokens, or filter
+
+
+def refusing(*names: str, named: bool = True) -> Answer:
+    """A server that refuses these fields and otherwise says hello."""
+
+    def answer(request: dict[str, Any]) -> AsyncIterator[str] | Response:
+        wrong = [name for name in names if name in request]
+        if wrong:
+            return JSONResponse({"detail": f"Unexpected fields: {wrong}" if named else "no"}, 422)
+        return saying(piece("Hello", told=[("Hello", -1.0)]), piece(None, "stop"))(request)
+
+    return answer
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("refused", [("seed",), ("top_k", "min_p"), ("max_tokens",), ("stream_options", "logprobs")])
+def test_what_a_server_refuses_is_left_out_and_remembered(refused: tuple[str, ...], named: bool) -> None:
+    with ChatServer(refusing(*refused, named=named)) as server:
+        engine = RemoteEngine(server.model(), trusted=True)
+        assert [reply.text for reply in engine.complete(DrawRequest("Hi", 4, SHORT))] == ["Hello"] * 4
+        fields = {"top_k", "min_p", "repetition_penalty", "seed", "logprobs", "max_tokens", "stream_options"}
+        before = len(server.requests)
+        engine.complete(DrawRequest("Hi", 4, SHORT))
+        assert len(server.requests) == before + 4
+        for request in server.requests[before:]:
+            assert fields & request.keys() == fields - {*refused}
+            assert ("max_completion_tokens" in request) == ("max_tokens" in refused)
+        assert server.emptied()
+
+
+def test_openai_is_not_asked_for_what_it_does_not_know() -> None:
+    with ChatServer(saying(piece("Hello", "stop"))) as server:
+        engine = RemoteEngine(server.model(), trusted=True)
+    for host, uncut in (("api.openai.com", False), ("x.openai.azure.com", False), ("api.openai.com.example", True)):
+        engine._address = Address("gpt", f"https://{host}/v1")
+        assert ("min_p" in engine._drawing(SHORT)) == uncut
+
+
+def usage(tokens: int) -> str:
+    """The last event of a stream, which counts its tokens."""
+    return line({"id": "x", "object": "chat.completion.chunk", "choices": [], "usage": {"completion_tokens": tokens}})
+
+
+EMOJI = [piece("Hi", told=[("Hi", -1.0)]), piece(" \U0001f600", told=[("\ufffd", -2.0)])]
+
+
+@pytest.mark.parametrize(
+    ("lines", "known", "drawn"),
+    [
+        # llama.cpp: the end of the turn is counted and not told; several tokens of a character are told as one.
+        ([*EMOJI, piece(None, "stop"), usage(3)], True, 2),
+        ([*EMOJI, piece(None, "stop"), usage(6)], False, 5),
+        ([*EMOJI, piece(None, "length"), usage(2)], True, 2),
+        ([*EMOJI, piece(None, "length"), usage(4)], False, 4),
+        # vLLM: the end is counted and told.
+        ([EMOJI[0], piece("", "stop", [("</s>", -4.0)]), usage(2)], True, 1),
+        ([EMOJI[0], piece("", "stop", [("</s>", -4.0)]), usage(3)], False, 2),
+        ([*EMOJI, piece(None, "length")], False, 3),
+        # A server that does not count, or counts without the end.
+        ([*EMOJI, piece(None, "stop")], True, 2),
+        ([*EMOJI, piece(None, "stop"), usage(2)], True, 2),
+        ([*EMOJI, piece(None, "stop"), line({"choices": [], "usage": None}), line("[DONE]")], True, 2),
+        # Thoughts are counted, and so are the marks around them.
+        ([piece(thought="Hm.", told=[("Hm.", -1.0)]), EMOJI[0], piece(None, "stop"), usage(5)], True, 1),
+        ([piece(thought="Hm.", told=[("Hm.", -1.0)]), EMOJI[0], piece(None, "stop"), usage(9)], False, 4),
+    ],
+)
+def test_log_probabilities_are_those_of_all_tokens_or_unknown(lines: list[str], known: bool, drawn: int) -> None:
+    settings = SamplingSettings(max_new_tokens=8)
+    with ChatServer(saying(*lines)) as server:
+        steps = list(RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, settings)))
+    tokens = [token for step in steps for token in step]
+    reply = reply_of(tokens)
+    assert reply.text.startswith("Hi")
+    assert bool(reply.log_probs) == known
+    assert sum(token.drawn and not token.finished for token in tokens) == drawn
+    assert [token.last for token in tokens] == [False] * (len(tokens) - 1) + [True]
+
+
+def test_which_of_several_replies_lacks_tokens_is_not_known() -> None:
+    lines = [piece("a", None, [("a", -1.0)], k) for k in range(2)] + [piece(None, "stop", index=k) for k in range(2)]
+    for counted, known in ((4, True), (5, False)):
+        with ChatServer(saying(*lines, usage(counted))) as server:
+            engine = RemoteEngine(server.model(), together=True, trusted=True)
+            assert [bool(r.log_probs) for r in engine.complete(DrawRequest("Hi", 2, SHORT))] == [known] * 2
+
+
+def test_a_filtered_reply_is_marked_and_the_others_are_whole() -> None:
+    def answer(request: dict[str, Any]) -> AsyncIterator[str]:
+        end = "content_filter" if request["seed"] == candidate_seed(0, 1) else "stop"
+        return saying(piece("a", told=[("a", -1.0)]), piece(None, end))(request)  # type: ignore[return-value]
+
+    with ChatServer(answer) as server:
+        replies = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 3, SHORT, 0))
+    assert [reply.filtered for reply in replies] == [False, True, False]
+    assert [reply.text for reply in replies] == ["a"] * 3
+    assert not replies[1].finished
