@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sqlalchemy import Connection, NullPool, create_engine
+
 
 def find_postgres() -> Path | None:
     """The folder with ``initdb`` and ``postgres``, or None."""
@@ -51,3 +53,11 @@ def server(binaries: Path) -> Iterator[str]:
 def _somebody() -> dict[str, Any]:
     """Who the server runs as."""
     return {"user": "nobody"} if os.geteuid() == 0 else {}
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Connection]:
+    """A transaction on a database that nothing of ours looks at."""
+    engine = create_engine(address.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
+    with engine.begin() as connection:
+        yield connection

@@ -16,7 +16,7 @@ from map_core.errors import InputError
 from map_core.store import SETTING, backup, open_database, palettes
 from map_core.store.backup import MANIFEST, SQLITE_FILE, back_up, restore
 from tests.postgres import find_postgres, server
-from tests.store.test_store import WARM
+from tests.store.examples import WARM
 
 
 @pytest.fixture
