@@ -32,7 +32,7 @@ from websockets.exceptions import WebSocketException
 
 from tests.app_client import AppClient
 from tests.app_server import running
-from tests.server.test_server import Running, serving
+from tests.server.server_process import Running, serving
 from tests.tiny_model import make_tiny_model
 
 PAGES = ("", "values", "tradeoffs", "palettes", "groups", "tables", "report", "how")

@@ -36,7 +36,7 @@ from tests.app_server import running
 from tests.building.test_build import contents
 from tests.building.test_killed import SCRIPT
 from tests.postgres import find_postgres, server
-from tests.server.test_server import serving
+from tests.server.server_process import serving
 from tests.tiny_model import make_tiny_model
 
 HOURS = 3600.0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments import LIMIT, python_environment
-from tests.server.test_server import serving
+from tests.server.server_process import serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.external, pytest.mark.timeout(LIMIT + 600)]
 

@@ -6,43 +6,27 @@ import contextlib
 import http.client
 import json
 import math
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import openai
 import psutil
 import pytest
 
 from map_core.analysis.generation_weights import GenerationWeightsSolver
-from map_core.cli import main
 from map_core.core.types import SamplingSettings
 from map_core.data import table_format
 from map_core.engines.draw_request import DrawRequest
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import resolve
-from map_core.server.chat_body import ChatBody, read_chat
-from map_core.server.errors import Refusal, RequestLimits
-from map_core.server.fields import read_fields
 from map_core.server.request_parser import reply_seed
-from map_core.text.generation_weights import generation_notes
-from tests import ROOT
-from tests.tiny_model import make_tiny_model
+from tests.server.server_process import HELLO, Running, serving, until
 
-HELLO: Any = [{"role": "user", "content": "How are you?"}]
-KEY = "a key that nobody guesses"
 PALETTES = (
     {"name": "plain", "targets": {"plain_language": "p60", "diversity": "p55"}},
     {"name": "far", "targets": {"familiarity": 9.0, "diversity": "p50"}},
@@ -51,104 +35,12 @@ PALETTES = (
 STEERED = {"weights": {"familiarity": 2.0, "diversity": 1.0}, "candidates": 5}
 
 
-@dataclass
-class Running:
-    """A server process; ended by its pid."""
-
-    process: subprocess.Popen[str]
-    port: int
-    model: str
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def client(self, key: str = "none") -> openai.OpenAI:
-        return openai.OpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=120.0)
-
-    def ask(self, messages: Any = HELLO, max_tokens: int | None = 12, stream: bool = False, **fields: Any) -> Any:
-        """One answer of the official client; extra fields go into the body."""
-        with self.client() as client:
-            return client.chat.completions.create(
-                model=fields.pop("model", self.model),
-                messages=messages,
-                max_tokens=max_tokens,
-                **{name: fields.pop(name) for name in ("n", "seed", "stop", "temperature", "top_p") if name in fields},
-                extra_body=fields,
-            )
-
-    def post(self, body: bytes, path: str = "/v1/chat/completions", **headers: str) -> tuple[int, Any]:
-        """Status and JSON of a request as bytes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(connection):
-            connection.request("POST", path, body, {"Content-Type": "application/json"} | headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-
-    def health(self) -> dict[str, Any]:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            connection.request("GET", "/health")
-            health: dict[str, Any] = json.loads(connection.getresponse().read())
-        return health
-
-
-@contextlib.contextmanager
-def serving(folder: Path, *options: str, **environment: str) -> Iterator[Running]:
-    command = [sys.executable, "-m", "map_core", "serve", "--model", str(folder), "--engine", "openvino"]
-    process = subprocess.Popen(
-        [*command, "--dtype", "float32", "--port", "0", *options],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    lines: list[str] = []
-    reader = None
-    try:
-        while not (address := re.search(r"at http://127\.0\.0\.1:(\d+)/v1", lines[-1] if lines else "")):
-            lines.append(process.stderr.readline())
-            assert lines[-1], f"the server ended: {lines}"
-        reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True)
-        reader.start()
-        yield Running(process, int(address[1]), folder.name)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        if reader is not None:
-            reader.join(5)
-        process.stderr.close()
-    assert not any("Traceback" in line for line in lines), "".join(lines)
-    assert not any(KEY in line for line in lines)
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     palettes = tmp_path_factory.mktemp("palettes") / "palettes.jsonl"
     palettes.write_text("\n".join(map(json.dumps, PALETTES)), encoding="utf-8")
-    with serving(folder, "--palettes", str(palettes)) as running:
+    with serving(tiny, "--palettes", str(palettes)) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def strict(folder: Path) -> Iterator[Running]:
-    """With a key and small limits."""
-    limits = "--most-waiting 1 --at-once 1 --most-bytes 2000 --most-messages 3 --most-characters 500 --most-tokens 220"
-    limits += " --drain-seconds 1"
-    with serving(folder, *limits.split(), VALUE_PALETTE_SERVER_KEY=KEY) as running:
-        yield running
-
-
-def until(true: Callable[[], bool], seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to pass in time"
-        time.sleep(0.01)
 
 
 def test_a_reply_has_its_certificate(server: Running) -> None:
@@ -478,66 +370,6 @@ def test_eight_clients_at_once_get_what_each_would_alone(server: Running) -> Non
         assert list(together) == list(alone.values())
 
 
-def test_a_key_is_wanted(strict: Running) -> None:
-    for wrong in ("none", KEY[:-1], KEY + "x", "ключ".encode().decode("latin-1")):
-        status, answer = strict.post(b"{}", Authorization=f"Bearer {wrong}")
-        assert (status, answer["error"]["code"]) == (401, "invalid_api_key")
-        assert wrong not in answer["error"]["message"]
-    assert strict.post(b"{}")[0] == 401
-    with strict.client("wrong") as client, pytest.raises(openai.AuthenticationError, match="API key"):
-        client.models.list()
-    with strict.client(KEY) as client:
-        assert [model.id for model in client.models.list()] == ["tiny"]
-        with pytest.raises(openai.BadRequestError, match="the server has none"):
-            client.chat.completions.create(model="tiny", messages=HELLO, extra_body={"palette": "plain"})
-        with pytest.raises(openai.APIStatusError, match="more than 2,000 bytes"):
-            client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "x" * 3000}])
-        with pytest.raises(openai.BadRequestError, match="expected at most 500"):
-            client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "x" * 501}])
-        with pytest.raises(openai.BadRequestError, match="expected at most 3"):
-            client.chat.completions.create(model="tiny", messages=HELLO * 4)
-        longer = client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=100_000)
-        assert longer.usage is not None
-        assert longer.usage.completion_tokens <= 220
-        assert "replies end at 220 tokens" in " ".join(longer.model_extra["value_palette"]["notes"])
-
-
-def test_too_many_are_told_when_to_come_again(strict: Running) -> None:
-    heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 200, "weights": {"diversity": 1}, "stream": True}
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
-    lines = [http.client.HTTPConnection("127.0.0.1", strict.port, timeout=120) for _ in range(3)]
-    with contextlib.ExitStack() as stack:
-        for line in lines:
-            stack.enter_context(contextlib.closing(line))
-        answers = []
-        for line in lines:
-            line.request("POST", "/v1/chat/completions", json.dumps(heavy), headers)
-            answers.append(line.getresponse())
-        assert [answer.status for answer in answers] == [200, 200, 429]
-        refused = json.loads(answers[2].read())["error"]
-        assert (refused["type"], refused["code"]) == ("rate_limit_error", "rate_limit_exceeded")
-        assert "waiting already" in refused["message"]
-        assert 1 <= int(answers[2].getheader("retry-after", "")) <= 60
-    until(lambda: strict.health()["waiting"] == 0)
-
-
-def test_whoever_waits_is_told_when_the_server_ends(strict: Running) -> None:
-    until(lambda: strict.health()["running"] == 0)
-    heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 900, "weights": {"diversity": 1}}
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", strict.port, timeout=60)) as streaming:
-        streaming.request("POST", "/v1/chat/completions", json.dumps(heavy | {"stream": True}), headers)
-        stream = streaming.getresponse()
-        with ThreadPoolExecutor(1) as pool:
-            whole = pool.submit(strict.post, json.dumps(heavy).encode(), **headers)
-            until(lambda: strict.health()["waiting"] == 1)
-            strict.process.send_signal(signal.SIGTERM)
-            status, answer = whole.result()
-        assert (status, answer["error"]["message"]) == (503, "The server is being stopped.")
-        assert b'"message": "The server is being stopped."' in stream.read()
-    assert strict.process.wait(10) is not None
-
-
 def test_the_remote_engine_speaks_to_it(server: Running) -> None:
     engine = RemoteEngine(f"tiny@{server.url}", trusted=True)
     settings = SamplingSettings(max_new_tokens=12)
@@ -548,58 +380,3 @@ def test_the_remote_engine_speaks_to_it(server: Running) -> None:
     assert len({reply.text for reply in first}) == 3
     aligned = RemoteEngine(f"tiny:plain@{server.url}", trusted=True)
     assert all(reply.text for reply in aligned.complete(DrawRequest("How are you?", 2, settings, seed=5)))
-
-
-def test_what_keeps_it_from_starting(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    twice = tmp_path / "twice.jsonl"
-    twice.write_text('{"name": "a", "targets": {"humor": "p50"}}\n' * 2)
-    unknown = tmp_path / "unknown.jsonl"
-    unknown.write_text('{"targets": {"wit": "p50"}}\n')
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        for options, code, says in (
-            (["--port", port], 1, "cannot be listened on"),
-            (["--palettes", str(twice)], 1, "two palettes 'a'"),
-            (["--palettes", str(unknown)], 2, "wit"),
-            (["--model", "/no/such/folder"], 1, "no folder"),
-            (["--candidates", "9", "--most-candidates", "8"], 2, "at most the 8"),
-            (["no-table.parquet"], 1, "no-table.parquet"),
-            (["--promises", str(tmp_path / "none" / "p.json")], 1, "There is no folder"),
-        ):
-            assert main(["serve", "--model", str(folder), *options]) == code
-            streams = capsys.readouterr()
-            assert says in streams.err
-            assert "Traceback" not in streams.err
-
-
-def test_a_chat_is_read_into_turns() -> None:
-    turns = [
-        {"role": role, "content": role[0] + str(i)} for i, role in enumerate(("user", "assistant") * 2 + ("user",))
-    ]
-    chat = read_chat([{"role": "developer", "content": "s"}, *turns], RequestLimits())
-    assert (chat.system, chat.prompt, chat.beginning, chat.notes) == ("s", "u4", "", ())
-    assert [(turn.prompt, turn.reply) for turn in chat.history] == [("u0", "a1"), ("u2", "a3")]
-    with pytest.raises(Refusal, match="true or false"):
-        read_fields(b'{"messages": [], "stream": 1}', ChatBody)
-
-
-def test_seeds_of_replies_differ() -> None:
-    assert len({reply_seed(seed, number) for seed in range(20) for number in range(16)}) == 320
-    assert reply_seed(5, 0) == 5
-
-
-def test_generation_weights_by_hand() -> None:
-    table = table_format.load(table_format.DEFAULT_TABLE)
-    solver = GenerationWeightsSolver(table, scored=("humor",))
-    levels = resolve({"humor": "p60", "kindness": "p55"}, table, solver.oracle)
-    full = solver.solve(levels, 64)
-    assert full is solver.solve(levels, 1000)  # the table as it is
-    assert set(full.weights) == {"humor"}
-    assert "no scorer for kindness" in generation_notes(full.facts)[-1]
-    assert full.targets == pytest.approx(full.asked)
-    single = solver.solve(levels, 1)
-    assert not single.weights
-    assert "nothing to choose from" in generation_notes(single.facts)[0]
-    low = solver.solve(resolve({"humor": "p1"}, table, solver.oracle), 16)
-    assert not low.weights
-    assert np.isnan(levels).sum() == 6

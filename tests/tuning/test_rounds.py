@@ -16,8 +16,8 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.models.tuned import RECORD
 from map_core.tuning.check import LOG_RATIOS
-from map_core.tuning.rounds import MOST_UP, Round, next_weights, targeted_prompts, tune_in_rounds
 from map_core.tuning.request import TuningRequest
+from map_core.tuning.rounds import MOST_UP, Round, next_weights, targeted_prompts, tune_in_rounds
 
 VALUES = ("humor", "kindness")
 PROMPTS, REPLIES = 6, 600
