@@ -1,93 +1,37 @@
-"""Reports: the figures in the document are those that were computed, and nothing in it runs or reaches out."""
+"""Reports: the figures in the document are those that were computed."""
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
 import math
-import re
 import shlex
 import subprocess
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from map_core import report as reports
-from map_core.core.assets import asset
 from map_core.core.types import Form, Verdict
 from map_core.custom_values import ValueScores, add_columns
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import assess
-from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.oracle import MemoryOracle
 from map_core.palettes.beside import Beside
 from map_core.palettes.palette import Palette, Target
-from map_core.report import Report, ReportOptions, compute_report, svg_charts
+from map_core.report import ReportOptions, compute_report
 from map_core.report.figures import figures
 from map_core.report.snippets import palette_json
 from map_core.scoring import Definition, Specification, read_values_file
 from map_core.scoring.validation import Label
 from map_core.studies.delivery import fingerprint
 from map_core.text.wording import PLAIN
+from tests.report.reports_made import MADE, QUICK, report_of, strict, words_of
 from tests.tables import make_table
-
-MADE = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
-QUICK = ReportOptions(draws=40, samples=3)
-HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=alert(1)>"
-
-
-def report_of(table: RewardTable, asked: dict[str, float | Target], use_case: str | None = None, **more) -> Report:
-    """The report of a palette of percentiles."""
-    targets = {name: target if isinstance(target, Target) else Target(target) for name, target in asked.items()}
-    palette = Palette(targets=targets) if use_case is None else Palette(use_case, targets)
-    return compute_report(table, palette, date=MADE, **({"wanted": QUICK} | more))
-
-
-def strict(text: str) -> dict:
-    """JSON without the NaN and Infinity that Python would let pass."""
-
-    def refuse(name: str) -> None:
-        raise AssertionError(f"{name} in JSON")
-
-    return json.loads(text, parse_constant=refuse)
-
-
-class _Reader(HTMLParser):
-    """Tags with their attributes, and the text outside styles."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._style = False
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._style = tag == "style"
-
-    def handle_endtag(self, tag):
-        self._style = False
-
-    def handle_data(self, data):
-        self.text += "" if self._style else data
-
-
-def read(report: Report) -> _Reader:
-    reader = _Reader()
-    reader.feed(reports.html(report))
-    return reader
-
-
-def words_of(report: Report) -> str:
-    return re.sub(r"\s+", " ", read(report).text)
 
 
 def two_replies() -> RewardTable:
@@ -136,11 +80,6 @@ def test_a_table_that_is_solved_by_hand():
         "likeliest reply: 75%",
     ):
         assert figure in words, figure
-
-
-@pytest.fixture(scope="module")
-def table() -> RewardTable:
-    return make_table(prompts=20, candidates=32, seed=5)
 
 
 def test_the_document_says_what_was_computed(table):
@@ -329,91 +268,6 @@ def test_a_constant_value_and_numbers_of_all_sizes(table, asked):
     assert "plain text" in words_of(report)
 
 
-def hostile(table: RewardTable) -> RewardTable:
-    """The table with hostile text wherever text goes."""
-    return RewardTable(
-        values=("humor", "<b>=1+1</b>"),
-        rewards=table.rewards[:, :2],
-        offsets=table.offsets,
-        prompt_ids=table.prompt_ids,
-        prompts=tuple(f"{HOSTILE} {k}" for k in range(len(table.prompts))),
-        use_cases=(f"Care {HOSTILE}",) * len(table.prompts),
-        replies=tuple(f"=cmd|'/c calc'!A{k} {HOSTILE} </pre></style></svg>" for k in range(len(table.rewards))),
-        metadata={"model": {"name": HOSTILE}, "scorers": [{"name": "humor", "measures": HOSTILE}], "system": HOSTILE},
-    )
-
-
-def test_hostile_text_stays_text(table):
-    odd = hostile(table)
-    report = report_of(
-        odd,
-        {"humor": 60.0, "<b>=1+1</b>": 55.0},
-        use_case=f"Care {HOSTILE}",
-        name=HOSTILE,
-        link=f"http://localhost/?{HOSTILE}",
-        names=(HOSTILE, "=1+1"),
-        shown_table=HOSTILE,
-    )
-    reader = read(report)
-    assert reader.text.count(HOSTILE) > 20
-    known = {name for name, _ in reader.tags}
-    assert not known & {"script", "img", "iframe", "object", "embed", "form", "b="}
-    for tag, attributes in reader.tags:
-        assert not [name for name in attributes if name.startswith("on")], tag
-    # Text that a spreadsheet would take for a formula has an apostrophe before it.
-    for name, text in reports.csv_files(report).items():
-        for row in csv.reader(io.StringIO(text)):
-            assert not [cell for cell in row if cell[:1] in ("=", "+", "@") and not _number(cell)], name
-
-
-def _number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def test_nothing_is_loaded_from_elsewhere(table):
-    report = report_of(table, {"humor": 60.0, "helpfulness": 60.0}, link="http://localhost:8501/?palette=humor:p60")
-    document = reports.html(report)
-    for tag, attributes in read(report).tags:
-        for name in ("src", "href", "action", "data", "srcset", "xlink:href"):
-            assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
-    assert not re.search(r"url\((?!\"data:)", document)
-    assert "@import" not in document
-    assert "<script" not in document
-    assert "default-src 'none'" in document
-    assert len(document.encode()) < 1_000_000
-    # The address is there to be read, as text.
-    assert "http://localhost:8501/?palette=humor:p60" in words_of(report)
-
-
-def test_the_fonts_of_the_app_are_in_the_document(table):
-    """A reader without a network sees the same letters; a report is never quietly set in another font."""
-    page = reports.html(report_of(table, {"humor": 0.2}))
-    for family, file in (
-        ("Hanken Grotesk", "hanken-grotesk-latin.woff2"),
-        ("Newsreader", "newsreader-latin.woff2"),
-    ):
-        assert f'font-family: "{family}"' in page or f"font-family: '{family}'" in page
-        assert base64.b64encode(asset("fonts", file).read_bytes()).decode() in page
-
-
-def test_chosen_colours_are_in_a_report_made_in_another_thread(table):
-    """A page hands the colours that people chose to the thread in which the report is made."""
-    chosen = {table.index("humor"): "#C026A8"}
-
-    def rendered(theme: Theme) -> str:
-        return reports.html(report_of(table, {"humor": 60.0, "helpfulness": 55.0}, theme=theme))
-
-    with ThreadPoolExecutor(1) as another:
-        mine, plain = (another.submit(rendered, theme).result() for theme in (Theme(chosen), DEFAULT_THEME))
-    shade = DEFAULT_THEME.colour(table.index("humor"))
-    assert mine.count("#C026A8") == plain.count(shade) - mine.count(shade) > 10  # swatches, marks and lines
-    assert "#C026A8" not in plain
-
-
 def test_all_of_it_as_tables(table):
     report = report_of(table, {"humor": 60.0, "helpfulness": 55.0})
     files = reports.csv_files(report)
@@ -484,61 +338,6 @@ def test_steps_are_told_and_can_stop_the_work(table):
 
     with pytest.raises(Stopped):
         report_of(table, {"humor": 60.0}, tell=stop)
-
-
-def test_figures_lie_within_their_drawing_and_say_what_they_show(table):
-    report = report_of(table, {"humor": 60.0, "helpfulness": 60.0})
-    drawn = figures(report)
-    assert set(drawn) == {"levels", "frontier", "price", "others"}
-    for chart in drawn.values():
-        assert chart.said
-        for mark in chart.marks:
-            assert -9 <= mark.x <= svg_charts.WIDTH + 9
-            assert 0 <= mark.y <= chart.height
-        for line in chart.lines:
-            numbers = [float(number) for number in re.findall(r"-?\d+\.?\d*", line.path)]
-            assert all(-1 <= x <= svg_charts.WIDTH for x in numbers[::2])
-            assert all(-1 <= y <= chart.height for y in numbers[1::2])
-    # The mark of a level stands where its percentile lies.
-    levels = drawn["levels"]
-    dots = [mark for mark in levels.marks if mark.kind == "dot"]
-    expected = [report.percentile(j, report.solution.levels[j]) for j in range(4)]
-    assert [mark.x for mark in dots] == pytest.approx([levels.box.x(p) for p in expected])
-    # Where the target is now, the price drawn is the price.
-    (here,) = drawn["price"].marks
-    assert here.y == pytest.approx(drawn["price"].box.y(report.solution.kl))
-
-
-@pytest.mark.parametrize(
-    ("numbers", "ends"),
-    [([41.0, 87.0], (40.0, 90.0)), ([0.0, 0.3], (0.0, 0.3)), ([50.0], (49.5, 50.5)), ([], (0.0, 1.0))],
-)
-def test_ends_of_an_axis_are_round(numbers, ends):
-    low, high = svg_charts.round_ends(numbers)
-    assert (low, high) == pytest.approx(ends, abs=0.2)
-    assert all(low <= number <= high for number in numbers)
-    places = svg_charts.ticks((low, high))
-    assert 2 <= len(places) <= 7
-    assert low <= places[0]
-    assert places[-1] <= high + 1e-9
-
-
-def test_of_many_values_the_drawing_shows_those_that_move_most():
-    many = make_table(prompts=20, candidates=32, values=tuple(f"value_{k}" for k in range(12)), seed=2)
-    report = report_of(many, {"value_0": 60.0, "value_1": 58.0})
-    drawn = figures(report)["others"]
-    assert len(drawn.labels) == 8
-    assert "(the 8 that move most)" in drawn.title
-    moves = np.ptp(report.curve.levels, axis=0)
-    moves[report.curve.value] = -1
-    expected = sorted(np.argsort(-moves)[:8])
-    assert [label.text for label in drawn.labels] == [f"Value {j}" for j in expected]
-
-
-def test_labels_are_moved_apart_in_their_order():
-    assert svg_charts.spread_apart([10.0, 11.0, 50.0], 14.0, 0.0, 60.0) == [10.0, 24.0, 50.0]
-    assert svg_charts.spread_apart([58.0, 59.0, 60.0], 14.0, 0.0, 60.0) == [32.0, 46.0, 60.0]
-    assert svg_charts.spread_apart([], 14.0, 0.0, 60.0) == []
 
 
 def test_what_is_asked_beyond_averages_is_a_section_with_its_figures(table):
