@@ -12,7 +12,7 @@ from map_core.cli import main, train
 from map_core.data.table_format import save
 from map_core.scoring import ScoringModels
 from map_core.testing.scorer_laws import reply
-from tests.scoring.test_scorers import WordEmbedder
+from tests.scoring.word_embedder import WordEmbedder
 from tests.tables import make_table
 
 TABLE = make_table(prompts=10, candidates=8)

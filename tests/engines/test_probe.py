@@ -13,7 +13,7 @@ from map_core.engines.probe import probe_model
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.scoring import READ_LIKELIHOOD, ScorerError, ScoringModels, scorers
 from tests.chat_server import ChatServer, piece, saying
-from tests.scoring.test_scorers import WordEmbedder
+from tests.scoring.word_embedder import WordEmbedder
 
 SECRET = "sk-a-key-of-nobody"
 TELLING = saying(piece("Hi", "length", [("Hi", -0.5)]))

@@ -19,11 +19,12 @@ from map_core.generation.events import Finished
 from map_core.generation.proposal import log_offsets
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.sampler import generation_events
-from tests.generation.test_exact_distributions import (
+from tests.generation.toy_distributions import (
     LENGTH,
     TALLY,
     WEIGHT,
     assert_follows,
+    exact_resampling,
     name,
     reward,
     tilted,
@@ -127,8 +128,6 @@ def test_more_candidates_come_to_the_tilt_and_sooner_than_from_the_base_model():
     goal, _ = tilted()
     from_tuned = [distance(exact(n), goal) for n in (1, 2, 3, 5)]
     assert sorted(from_tuned, reverse=True) == from_tuned
-    from tests.generation.test_exact_distributions import exact_resampling
-
     assert from_tuned[2] < 0.7 * distance(exact_resampling(3), goal)
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from map_core.data import table_format
+from map_core.store import database
 from pages.view.compare import generator
 from pages.view.session import scene
 from pages.view.shell import wording
@@ -61,3 +62,14 @@ def compare(desk, app):
     for box in ("figures", "all_candidates"):
         app.session_state[box] = True
     return app.switch_page("compare.py").run()
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """The small table, and a database of its own."""
+    made = make_table(prompts=16, candidates=32, seed=5)
+    table_format.save(made, tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
+    yield made
+    database().close()

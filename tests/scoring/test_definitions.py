@@ -37,7 +37,7 @@ from map_core.service.messages import from_json, to_json
 from map_core.service.service import GenerationService
 from map_core.service.snapshot import Phase
 from map_core.testing.scorer_laws import check_scorer, reply
-from tests.scoring.test_scorers import WordEmbedder
+from tests.scoring.word_embedder import WordEmbedder
 from tests.tiny_model import make_tiny_model
 
 NURSE = Definition(

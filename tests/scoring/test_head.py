@@ -17,7 +17,7 @@ from map_core.scoring.contrast import Contrast
 from map_core.scoring.head import Head, evidence_sentence, head_features
 from map_core.scoring.head_weights import HeadComparison, HeadEvidence, HeadWeights
 from map_core.testing.scorer_laws import check_scorer, reply
-from tests.scoring.test_scorers import WordEmbedder
+from tests.scoring.word_embedder import WordEmbedder
 
 NURSE = Definition("calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",))
 EVIDENCE = HeadEvidence("pairs", 40, HeadComparison(0.825, 0.68, 0.92, 40, 31, 0.7, 0.01, 0.24))

@@ -13,7 +13,7 @@ from map_core.scoring import Definition, ScoringModels, Specification
 from map_core.scoring.contrast import Contrast
 from map_core.scoring.transforms import Transform, Transformed, Unit
 from map_core.testing.scorer_laws import check_scorer, reply
-from tests.scoring.test_scorers import WordEmbedder
+from tests.scoring.word_embedder import WordEmbedder
 
 #: Mean 3 and variance 2; the percentiles of 1 to 5.
 STANDARD = Transform(Unit.STANDARD, 3.0, float(np.sqrt(2)))

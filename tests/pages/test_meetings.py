@@ -1,0 +1,285 @@
+"""Meetings as scripts: what the host and the phones see."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.palettes.palette import ALL, Target
+from map_core.store import database, meeting_numbers, meetings, table_key
+from pages.view.groups import seats
+from pages.view.session import scene as scenes
+from tests.pages.app_script import said, settled
+from tests.pages.groups_script import COOL, WARM, keys, opened
+from tests.tables import VALUES
+
+pytestmark = pytest.mark.usefixtures("place")
+
+
+def hosted(name: str = "Launch") -> AppTest:
+    app = opened("groups")
+    app.text_input(key="meeting_name").set_value(name)
+    return app.button(key="meeting_open").click().run()
+
+
+def test_a_meeting_opens_with_a_code_and_a_link():
+    app = hosted("<i>Launch</i>")
+    assert not app.exception
+    code = app.session_state["meeting"]
+    assert meetings.meeting(database(), code).name == "<i>Launch</i>"
+    assert app.query_params["meeting"] == code
+    assert meeting_numbers.spaced(meeting_numbers.number_of(code)) in said(app)
+    secret = app.session_state["meeting_host"]
+    assert secret not in str(dict(app.query_params)), "everybody in the room reads the address"
+    assert "data:image/svg+xml" in said(app)
+    assert "&lt;i&gt;Launch" in said(app)
+    assert "0 people have joined" in said(app)
+    assert said(app).count("No other device can open this: localhost is, on each device, that device itself.") == 2
+    assert "--server.address 0.0.0.0" in said(app)
+    app.text_input(key="meeting_base").set_value("192.168.1.5:8501/").run()
+    assert f"http://192.168.1.5:8501/join?meeting={code}" in app.code[0].value
+    assert "No other device" not in said(app)
+
+
+def test_what_was_taken_before_is_not_on_the_wall():
+    app = opened("groups")
+    app.button(key="example").click().run()
+    settled(app)
+    app.run()
+    app.button(key="page_use_bargain").click().run()
+    assert [caption.value for caption in app.caption if "was taken" in caption.value]
+    app.button(key="meeting_open").click().run()
+    assert "meeting" in app.query_params
+    assert [caption.value for caption in app.caption if "was taken" in caption.value] == []
+
+
+def test_members_join_the_picture_and_the_host_can_take_them_out():
+    app = hosted()
+    code = app.session_state["meeting"]
+    meetings.join(database(), code, "one", "<b>Ana</b>", WARM)
+    meetings.join(database(), code, "two", "Ben", COOL)
+    settled(app)
+    app.run()
+    assert not app.exception
+    assert "2 people have joined" in said(app)
+    assert "&lt;b&gt;Ana&lt;/b&gt;" in said(app)
+    assert "<b>Ana" not in said(app)
+    assert "vp-agreed" in said(app)
+    app.button(key="remove_member_two").click().run()
+    assert [entry.member for entry in meetings.entries(database(), code)] == ["one"]
+    meetings.join(database(), code, "two", "Ben again", COOL)
+    app.run()
+    assert "Ben again" in said(app)
+
+
+def test_only_the_host_can_take_out_and_close():
+    app = hosted()
+    code = app.session_state["meeting"]
+    meetings.join(database(), code, "one", "Ana", WARM)
+    other = opened("groups", meeting=code, host="not the key")
+    assert not other.exception
+    assert "1 person has joined" in said(other)
+    assert "remove_member_one" not in keys(other)
+    assert "meeting_end" not in keys(other)
+    again = opened("groups", meeting=code, host=app.session_state["meeting_host"])
+    assert "remove_member_one" in keys(again)
+    again.button(key="meeting_end").click().run()
+    assert not again.exception
+    assert meetings.meeting(database(), code) is None
+    assert [one.name for one in again.session_state["groups"]] == ["Ana"]
+    assert "meeting" not in again.query_params
+    other.run()
+    assert "This meeting is closed" in said(other)
+
+
+def test_a_closed_meeting_is_told_to_the_phones_with_what_it_came_to():
+    host = hosted("<i>Launch</i>")
+    code = host.session_state["meeting"]
+    ana = phone(code)
+    ana.text_input(key="join_name").set_value("Ana")
+    ana.toggle(key="ask_humor").set_value(True).run()
+    ana.button(key="send").click().run()
+    meetings.join(database(), code, "two", "Ben", COOL)
+    host.button(key="meeting_end").click().run()
+    assert not host.exception
+    for page, own in ((ana.run(), True), (phone(code), False), (opened("groups", meeting=code), False)):
+        assert not page.exception
+        assert "This meeting is closed. 2 people took part; names and wishes are deleted." in said(page)
+        assert "&lt;i&gt;Launch" in said(page)
+        assert "Send again" not in said(page)
+        assert not {"send", "leave"} & set(keys(page))
+        assert "The common palette" in said(page)
+        assert re.search(r"Together p\d+", said(page))
+        assert ("of the way to what you ask for" in said(page) or "all that you ask for" in said(page)) is own
+        assert "Ben" not in said(page)
+    assert meetings.entries(database(), code) == ()
+
+
+def test_a_meeting_that_nobody_joined_is_closed_without_a_result():
+    host = hosted()
+    code = host.session_state["meeting"]
+    host.button(key="meeting_end").click().run()
+    page = phone(code)
+    assert "This meeting is closed. Nobody took part" in said(page)
+    assert "The common palette" not in said(page)
+
+
+def test_a_meeting_of_another_table_is_not_shown_on_this_one():
+    made = meetings.open_meeting(database(), "Other", ALL, "another table")
+    for page in ("groups", "join"):
+        app = opened(page, meeting=made.code)
+        assert not app.exception
+        assert "another table" in said(app)
+
+
+def phone(code: str, **told: str) -> AppTest:
+    return opened("join", meeting=code, **told)
+
+
+def test_a_phone_sends_changes_and_comes_back(place):
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(made.code)
+    assert not app.exception
+    assert [app.toggle(key=f"ask_{name}").value for name in VALUES] == [False] * 4
+    assert "Switch on what matters to you" in said(app)
+    app.button(key="send").click().run()
+    assert any("who you are" in text.value for text in app.text)
+    app.text_input(key="join_name").set_value("<b>Ana</b>")
+    app.toggle(key="ask_humor").set_value(True).run()
+    app.slider(key="wish_humor").set_value(70).run()
+    assert "Reachable" in said(app)
+    app.button(key="send").click().run()
+    (entry,) = meetings.entries(database(), made.code)
+    assert entry.name == "<b>Ana</b>"
+    assert entry.palette.targets["humor"] == Target(70.0)
+    assert {name for name in VALUES if not entry.palette.targets[name].free} == {"humor"}
+    assert "You are in the picture, the first one." in said(app)
+    assert app.button(key="send").disabled
+    app.slider(key="wish_humor").set_value(60).run()
+    assert "Not sent yet." in said(app)
+    assert meetings.entries(database(), made.code)[0].palette.targets["humor"].percentile == 70
+    app.button(key="send").click().run()
+    assert meetings.entries(database(), made.code)[0].palette.targets["humor"].percentile == 60
+    again = phone(made.code, me=entry.member)
+    assert again.text_input(key="join_name").value == "<b>Ana</b>"
+    assert again.slider(key="wish_humor").value == 60
+    again.button(key="leave").click().run()
+    assert meetings.entries(database(), made.code) == ()
+    assert "Send again to come back" in said(app.run())
+
+
+def test_wishes_out_of_reach_can_be_eased(place):
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(made.code)
+    for name in VALUES[:2]:
+        app.toggle(key=f"ask_{name}").set_value(True).run()
+        app.slider(key=f"wish_{name}").set_value(app.slider(key=f"wish_{name}").max).run()
+    assert "Not possible together" in said(app)
+    app.button(key="ease").click().run()
+    assert not app.exception
+    assert "vp-out_of_reach" not in said(app)
+
+
+def test_without_a_code_a_phone_is_asked_for_one():
+    app = opened("join")
+    assert "Type the six digits on the screen." in said(app)
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app.text_input(key="join_code").set_value(f"{made.code[:5]}-{made.code[5:]}".upper()).run()
+    app.button(key="join_go").click().run()
+    assert "Say what matters to you." in said(app)
+    assert "no open meeting" in said(opened("join", meeting="nothing"))
+
+
+def test_six_digits_lead_to_the_meeting_and_wrong_ones_are_not_tried_for_ever(monkeypatch):
+    monkeypatch.setattr(seats, "_wrong", deque())
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    number = meeting_numbers.number_of(made.code)
+    app = opened("join")
+    app.text_input(key="join_code").set_value(meeting_numbers.spaced(number)).run()
+    app.button(key="join_go").click().run()
+    assert "Say what matters to you." in said(app)
+    other = opened("join")
+    wrong = f"{(int(number) + 1) % 10**6:06d}"
+    for _ in range(seats.OWN_TRIES):
+        other.text_input(key="join_code").set_value(wrong).run()
+        other.button(key="join_go").click().run()
+        assert "Say what matters to you." not in said(other)
+    assert any("Wait a minute" in text.value for text in other.text)
+    other.text_input(key="join_code").set_value(number).run()
+    other.button(key="join_go").click().run()
+    assert "Say what matters to you." not in said(other)
+
+
+def test_one_address_takes_so_many_seats_and_no_more(monkeypatch):
+    monkeypatch.setenv("VALUE_PALETTE_MEETING_SEATS", "2")
+    monkeypatch.setattr(seats, "_seats", {})
+    taken = [seats.take("code", member, "10.0.0.9") for member in ("one", "two", "one", "three")]
+    assert taken == [True, True, True, False]
+    assert seats.take("code", "three", "10.0.0.10")
+    assert seats.take("other", "three", "10.0.0.9")
+    assert seats.take("code", "four", None), "a proxy on this machine stands for many people"
+
+
+def test_a_link_that_a_phone_hands_on_is_not_the_member():
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(made.code)
+    app.text_input(key="join_name").set_value("Ana")
+    app.button(key="send").click().run()
+    assert set(app.query_params) <= {"palette", "meeting"}
+    handed = phone(made.code)
+    assert handed.text_input(key="join_name").value == ""
+    handed.text_input(key="join_name").set_value("Ben")
+    handed.button(key="send").click().run()
+    assert [entry.name for entry in meetings.entries(database(), made.code)] == ["Ana", "Ben"]
+
+
+def test_a_full_meeting_says_so(place, monkeypatch):
+    monkeypatch.setattr(meetings, "MAX_MEMBERS", 1)
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    meetings.join(database(), made.code, "one", "Ana", WARM)
+    app = phone(made.code)
+    app.text_input(key="join_name").set_value("Ben").run()
+    app.button(key="send").click().run()
+    assert any("full" in text.value for text in app.text)
+
+
+def together(page: str) -> list[str]:
+    """What phones show of the common palettes: the line below each strip."""
+    return re.findall(r"<small>(Together [^<]*)</small>", page)
+
+
+def test_a_phone_shows_the_common_palette_of_all_members_as_the_wall_does():
+    wall = hosted()
+    code = wall.session_state["meeting"]
+    meetings.join(database(), code, "one", "Ana", WARM)
+    meetings.join(database(), code, "two", "Ben", COOL)
+    settled(wall)
+    wall.run()
+    app = settled(phone(code, me="one"))
+    assert not app.exception
+    page = said(app.run())
+    assert "The common palette" in page
+    (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', said(wall))
+    assert headline in page
+    assert "Most equal" in page
+    assert "of the way to what you ask for" in page
+    assert "; you ask for p" in page
+    assert "Ben" not in page
+    first = together(page)
+    assert len(first) == 4, "one line a value that somebody asks for"
+    # The host's budget is everybody's.
+    wall.slider(key="groups_budget").set_value(0.2).run()
+    assert meetings.meeting(database(), code).budget == 0.2
+    settled(wall)
+    wall.run()
+    app.run()
+    settled(app)
+    assert together(said(app.run())) != first
+    other = opened("groups", meeting=code)
+    assert "Budget 0.2 nats" in said(other)
+    assert "groups_budget" not in [slider.key for slider in other.slider]
+    again = opened("groups", meeting=code, host=wall.session_state["meeting_host"])
+    assert again.slider(key="groups_budget").value == 0.2
