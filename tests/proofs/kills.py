@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -23,175 +22,25 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from map_core.generation.request import GenerationRequest
 from map_core.service.service import GenerationService
-from map_core.store import open_database, palettes
 from tests.app_client import AppClient
 from tests.app_server import running
 from tests.building.test_build import contents
 from tests.building.test_killed import SCRIPT
 from tests.postgres import find_postgres, server
+from tests.proofs.killed_writers import Row, count_palettes, writers, writers_on_a_disk
+from tests.proofs.small_disks import Trouble, full, may_mount, read_only, small_disk
 from tests.server.server_process import serving
 from tests.tiny_model import make_tiny_model
 
 HOURS = 3600.0
-#: Saves palettes without end; a number is printed once its save was acknowledged, and "refused" where it was not.
-WRITER = """
-import itertools, random, sys, time
-from datetime import datetime, timedelta
-from map_core.errors import PaletteError
-from map_core.palettes.palette import Palette, Target
-from map_core.store import open_database, palettes
-
-address, first, step = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-if step:
-    class Stepping(datetime):
-        @classmethod
-        def now(cls, zone=None):
-            return datetime.now(zone) + timedelta(seconds=random.uniform(-step, step))
-    palettes.datetime = Stepping
-try:
-    opened = open_database(address)
-except PaletteError as error:
-    print("refused", error, flush=True)
-    time.sleep(60)
-for number in itertools.count(first):
-    try:
-        palettes.save(opened, Palette(targets={"humor": Target(number % 100)}), f"n{number}")
-        print(number, flush=True)
-    except PaletteError as error:
-        print("refused", error, flush=True)
-        time.sleep(0.02)
-"""
 #: The same build as in the tests of killed builds, with a clock that is off.
 BUILD = "import time\nreal = time.time\ntime.time = lambda: real() + ({step})\n"
-
-
-@dataclass
-class Row:
-    """What one kind of kill came to."""
-
-    what: str
-    kills: int = 0
-    acknowledged: int = 0
-    lost: int = 0
-    doubled: int = 0
-    faults: list[str] = field(default_factory=list)
-
-    def expect(self, true: bool, what: str) -> None:
-        """Note what does not hold."""
-        if not true:
-            self.faults.append(what)
-
-
-def write_and_kill(
-    row: Row, address: str, first: int, count: int, step: float = 0.0, until_refused: bool = False
-) -> tuple[list[int], list[str]]:
-    """Let a writer write, and kill it a moment after it printed so many lines, or a refusal.
-
-    Returns:
-        The numbers that it was told are saved, and what it was refused.
-    """
-    command = [sys.executable, "-c", WRITER, address, str(first), str(step)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
-    told: list[str] = []
-    try:
-        while len(told) < count and not (until_refused and told and told[-1].startswith("refused")):
-            told.append(process.stdout.readline())
-            assert told[-1], "the writer ended by itself: " + "".join(told)
-        time.sleep(random.uniform(0, 0.01))
-    finally:
-        process.kill()
-        rest, _ = process.communicate()
-    row.kills += 1
-    # A line that the kill cut off was not told.
-    told += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-    return [int(line) for line in told if line.strip().isdigit()], [line for line in told if not line.strip().isdigit()]
-
-
-def count_palettes(row: Row, address: str, acknowledged: list[int]) -> None:
-    """Count what is lost and doubled of what was acknowledged."""
-    opened = open_database(address)
-    try:
-        names = [saved.name for saved in palettes.list_palettes(opened)]
-        versions = {saved.name: saved.version for saved in palettes.list_palettes(opened)}
-    finally:
-        opened.close()
-    row.acknowledged += len(acknowledged)
-    row.lost += len({f"n{number}" for number in acknowledged} - set(names))
-    row.doubled += len(names) - len(set(names)) + sum(not re.fullmatch(r"n\d+", name) for name in names)
-    row.expect(len(names) - len(acknowledged) <= row.kills, "more is there than was being saved at a kill")
-    row.expect(set(versions.values()) <= {1}, "a palette has versions that nobody saved")
-
-
-def writers(kills: int, address: str, what: str, step: float = 0.0) -> Row:
-    """Kill a process that saves palettes, in the middle of it."""
-    row, acknowledged = Row(what), list[int]()
-    for _ in range(kills):
-        told, refused = write_and_kill(row, address, 10_000 * (row.kills + 1), random.randint(1, 60), step)
-        acknowledged += told
-        row.expect(not refused, f"refused: {refused[:1]}")
-    count_palettes(row, address, acknowledged)
-    return row
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of two megabytes of its own."""
-    place = folder / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], check=True, capture_output=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
-
-
-@contextlib.contextmanager
-def full(disk: Path) -> Iterator[None]:
-    """The disk has no room left."""
-    ballast = disk / "ballast"
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 512)
-    yield
-    ballast.unlink()
-
-
-@contextlib.contextmanager
-def read_only(disk: Path) -> Iterator[None]:
-    """Nothing can be written to the disk."""
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True, capture_output=True)
-    yield
-    subprocess.run(["mount", "-o", "remount,rw", disk], check=True, capture_output=True)
-
-
-Trouble = Callable[[Path], contextlib.AbstractContextManager[None]]
-
-
-def writers_on_a_disk(kills: int, trouble: Trouble, what: str) -> Row:
-    """Kill a writer, and another one while the disk takes nothing more; afterwards it does."""
-    row, acknowledged = Row(what), list[int]()
-    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as disk:
-        address = f"sqlite:///{disk / 'kept.sqlite'}"
-        while row.kills < kills:
-            told, refused = write_and_kill(row, address, 10_000 * (row.kills + 1), random.randint(1, 20))
-            acknowledged += told
-            row.expect(not refused, f"refused: {refused[:1]}")
-            if row.kills < kills:
-                with trouble(disk):
-                    told, refused = write_and_kill(row, address, 10_000 * (row.kills + 1), 5000, until_refused=True)
-                acknowledged += told
-                row.expect(bool(refused), "nothing was refused")
-                row.expect(not any("Traceback" in line for line in refused), "a traceback instead of a sentence")
-        count_palettes(row, address, acknowledged)
-    return row
 
 
 def build_once(out: Path, stop: int, step: float = 0.0) -> subprocess.CompletedProcess[str]:
@@ -387,16 +236,6 @@ def rows(share: int, folder: Path, only: str = "") -> Iterator[Row]:
     for what, possible, done in table:
         if only in what:
             yield done(what) if possible else Row(f"{what}: not possible here")
-
-
-def may_mount(folder: Path) -> bool:
-    """Whether a disk of one's own can be had here."""
-    place = folder / "try"
-    place.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, check=False)
-    if done.returncode == 0:
-        subprocess.run(["umount", place], check=True)
-    return done.returncode == 0
 
 
 def main() -> None:
