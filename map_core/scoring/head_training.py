@@ -167,9 +167,10 @@ def train(
         report: called after every fold of the outer cross-validation.
     """
     scaled, unit = _in_units(examples)
+    scaled, basis = _in_row_space(scaled)
     penalty = choose_penalty(scaled)
     fitted = fit(scaled, penalty)
-    rounded = tuple(np.asarray(fitted.weights, dtype=np.float32).tolist())  # as it is written
+    rounded = tuple((basis @ fitted.weights).astype(np.float32).tolist())  # as it is written
     before = before if before is not None else examples.prior if examples.has_prior else None
     evidence = evaluate(examples, cross_validate(scaled, report), before)
     return TrainedHead(HeadWeights(rounded, fitted.intercept, fitted.slope / unit, embedder, evidence), penalty)
@@ -319,6 +320,19 @@ def _in_units(examples: Examples) -> tuple[Examples, float]:
     middle = examples.prior.mean() if examples.judged == "labels" else 0.0
     unit = float(np.sqrt(np.mean((examples.prior - middle) ** 2))) or 1.0
     return replace(examples, prior=examples.prior / unit), unit
+
+
+def _in_row_space(examples: Examples) -> tuple[Examples, np.ndarray]:
+    """Return examples whose features are coordinates in a basis of what their features span, and that basis.
+
+    The fits are the same, of as many weights as there are judgements at most: weights across the span change no
+    log-odds and cost penalty, and an orthonormal basis keeps every penalty as it is.
+
+    Returns:
+        The examples, and (feature, coordinate) the basis.
+    """
+    basis, coordinates = np.linalg.qr(examples.features.T)
+    return replace(examples, features=coordinates.T), basis
 
 
 def _connected(first: np.ndarray, second: np.ndarray) -> np.ndarray:
