@@ -28,6 +28,7 @@ from tests.app_server import address, browser, context, server
 __all__ = ["address", "browser", "context", "server"]
 
 
+NOT_FAST = {"app", "browser", "gpu", "model", "process", "slow"}
 #: Folders whose tests are not fast, and why.
 FOLDERS = {
     "pages": "app",
@@ -36,19 +37,35 @@ FOLDERS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as fast what runs no page and no browser, starts no process, needs no model and is not slow.
-
-    Tests of no package come first: their longest, the wheel, would otherwise be what a process ends with by itself.
-    """
-    items.sort(key=lambda item: item.path.parent != ROOT / "tests")
+    """Mark as fast what runs no page and no browser, starts no process, needs no model and is not slow."""
     for item in items:
         if (mark := FOLDERS.get(item.path.relative_to(ROOT / "tests").parts[0])) is not None:
             item.add_marker(mark)
-        if not {"app", "browser", "gpu", "model", "process", "slow"} & {mark.name for mark in item.iter_markers()}:
+        if not NOT_FAST & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.fast)
         if item.get_closest_marker("browser"):
             # What a browser has not shown in time is looked at once more; the summary counts it as a rerun.
             item.add_marker(pytest.mark.flaky(reruns=1))
+    turns = turns_of_files(items)
+    items.sort(key=lambda item: turns[item.path])
+
+
+def turns_of_files(items: list[pytest.Item]) -> dict[Path, tuple[float, ...]]:
+    """Return when the tests of a file run, the smallest first, so that several processes leave no processor idle.
+
+    A browser waits half of its time, so files that drive one are spread evenly among the other long ones, which compute
+    meanwhile. Files with fast tests alone come at the end: none is so long that a process ends with it by itself.
+    """
+    marks: dict[Path, set[str]] = {}
+    for item in items:
+        marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
+    kinds: dict[str, list[Path]] = {"browser": [], "long": [], "fast": []}
+    for path, names in sorted(marks.items(), key=lambda entry: entry[0].parent != ROOT / "tests"):
+        kinds["browser" if "browser" in names else "fast" if not NOT_FAST & names else "long"].append(path)
+    turns: dict[Path, tuple[float, ...]] = {path: (1.0, number) for number, path in enumerate(kinds.pop("fast"))}
+    for paths in kinds.values():
+        turns |= {path: (0.0, (number + 0.5) / len(paths)) for number, path in enumerate(paths)}
+    return turns
 
 
 def pytest_collection_finish() -> None:

@@ -70,8 +70,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment that holds nothing but the wheel and what it asks for."""
     folder = tmp_path_factory.mktemp("installed")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile"]
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    into = ["--python", str(folder / "bin" / "python")]
+    pip = [sys.executable, "-m", "pip", *into, "install", "--quiet", "--no-compile"]
     subprocess.run([*pip, "--constraint", str(ROOT / "requirements.txt"), f"{wheel}[app]"], check=True)
     return folder / "bin"
 
