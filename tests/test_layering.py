@@ -6,9 +6,9 @@ import ast
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from tests import ROOT
 
@@ -58,15 +58,16 @@ VIEWS = (
 )
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in the file it does so, for the type checker alone included."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def package(name: str, root: str) -> str:
@@ -86,41 +87,48 @@ def floors(lines: tuple[str, ...]) -> dict[str, int]:
 
 CORE = sorted((ROOT / "map_core").rglob("*.py"))
 PAGES = sorted((ROOT / "pages" / "view").rglob("*.py"))
-CASES = [
-    *(pytest.param(path, "map_core", floors(FLOORS), id=str(path.relative_to(ROOT))) for path in CORE),
-    *(pytest.param(path, "pages.view", floors(VIEWS), id=str(path.relative_to(ROOT))) for path in PAGES),
-]
 
 
-@pytest.mark.parametrize(("path", "root", "floor"), CASES)
-def test_imports_never_point_upwards(path: Path, root: str, floor: dict[str, int]):
-    here = package(module(path), root)
+def imported(paths: list[Path], wrong: Callable[[str], bool]) -> list[str]:
+    """What of these files imports a module that it should not, a line each."""
+    return [f"{path.relative_to(ROOT)}: {name}" for path in paths for name in sorted(imports(path)) if wrong(name)]
+
+
+def upwards(path: Path, root: str, floor: dict[str, int]) -> list[str]:
+    """What a file imports from its own floor or one above; of the root, all but what the interface offers."""
+    here, wrong = package(module(path), root), []
     for name in sorted(imports(path)):
         there = package(name, root)
         if there not in floor:  # elsewhere, or a name of the root itself
             continue
-        if not here:
-            assert there in ROOT_NAMES, f"{path} imports {name}: the root names what the interface offers alone"
-            continue
-        allowed = there == here or floor[there] < floor[here]
-        assert allowed, f"{path} imports {name} from its own floor or one above"
+        if there not in ROOT_NAMES if not here else there != here and floor[there] >= floor[here]:
+            wrong.append(f"{path.relative_to(ROOT)}: {name}")
+    return wrong
 
 
-@pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_below_the_pages_knows_of_a_browser(path: Path):
-    above = {"streamlit", "pages", "app", "tests"}
-    assert not {name for name in imports(path) if name.split(".")[0] in above}
+def test_imports_never_point_upwards():
+    assert [line for path in CORE for line in upwards(path, "map_core", floors(FLOORS))] == []
+    assert [line for path in PAGES for line in upwards(path, "pages.view", floors(VIEWS))] == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_pages_share_imports_no_page(path: Path):
+def test_an_import_that_points_upwards_is_found():
+    solver = ROOT / "map_core" / "solver" / "newton.py"
+    assert upwards(solver, "map_core", floors(("solver", "oracle core", "errors", "data")))
+    assert upwards(ROOT / "map_core" / "__init__.py", "map_core", {"interface": 0}) == []
+
+
+def test_nothing_below_the_pages_knows_of_a_browser():
+    assert imported(CORE, lambda name: name.split(".")[0] in {"streamlit", "pages", "app", "tests"}) == []
+
+
+def test_what_pages_share_imports_no_page():
     pages = {f"pages.{page.stem}" for page in (ROOT / "pages").glob("*.py")}
-    assert not imports(path) & pages
+    assert imported(PAGES, pages.__contains__) == []
 
 
-@pytest.mark.parametrize("path", [path for path in CORE if path.parent.name != "testing"], ids=str)
-def test_the_laws_are_imported_by_tests_alone(path: Path):
-    assert not {name for name in imports(path) if name.split(".")[0] == "pytest" or "map_core.testing" in name}
+def test_the_laws_are_imported_by_tests_alone():
+    others = [path for path in CORE if path.parent.name != "testing"]
+    assert imported(others, lambda name: name.split(".")[0] == "pytest" or "map_core.testing" in name) == []
 
 
 def test_every_package_has_its_floor():
