@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from itertools import combinations
 
-import cvxpy
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +15,11 @@ from map_core.analysis.frontier import Contour, frontier, frontiers, surface
 from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
+from tests.lazy import LazyModule
 from tests.odd_tables import Odd, odd_tables
 from tests.tables import make_table
 
+cvxpy = LazyModule("cvxpy")
 NONE = np.full(4, np.nan)
 FLOORS = np.array([np.nan, np.nan, 0.3, 0.1])
 

@@ -17,9 +17,11 @@ from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from tests.building.test_build import contents
+from tests.lazy import LazyModule, needs
 from tests.tiny_model import make_tiny_model
 
-ray = pytest.importorskip("ray")
+pytestmark = needs("requirements-cluster.txt", "ray")
+ray = LazyModule("ray")
 
 PROMPTS = [Prompt(f"p{n}", "All prompts", f"Tell me of day {n}.") for n in range(10)]
 DRAWING = SamplingSpec(SamplingSettings(temperature=0.9, top_p=0.95, max_new_tokens=12), seed=7)

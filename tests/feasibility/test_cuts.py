@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import cvxpy
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,9 +21,11 @@ from map_core.feasibility.demands import Demands, WorstMean
 from map_core.feasibility.reply_distributions import reply_probabilities, tail_excess, worst_mean, worst_mix
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import Solution, Status, solve
+from tests.lazy import LazyModule
 from tests.palettes.test_target_columns import aimed, table_of
 from tests.tables import make_table
 
+cvxpy = LazyModule("cvxpy")
 SEEDS = st.integers(0, 10_000)
 few = settings(max_examples=15, deadline=None)
 

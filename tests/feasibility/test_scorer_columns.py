@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cvxpy
 import numpy as np
 import pytest
 
@@ -22,9 +21,11 @@ from map_core.palettes.palette import Palette, Target
 from map_core.solver.newton import solve
 from map_core.text.protections import beside_sentences, with_column_names
 from tests.feasibility.test_cuts import cut_of, levels_of, primal
+from tests.lazy import LazyModule
 from tests.palettes.test_target_columns import table_of
 from tests.tables import make_table
 
+cvxpy = LazyModule("cvxpy")
 BOTH = Demands(scorers=(("humor", ("positivity",)),))
 
 

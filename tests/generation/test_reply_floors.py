@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cvxpy
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +11,9 @@ from map_core.errors import InputError
 from map_core.generation.choice import choose
 from map_core.generation.reply_floors import choose_above_floors
 from map_core.generation.request import GenerationRequest
+from tests.lazy import LazyModule
 
+cvxpy = LazyModule("cvxpy")
 SEEDS = st.integers(0, 10_000)
 few = settings(max_examples=25, deadline=None)
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 
-import cvxpy as cp
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -35,8 +34,10 @@ from map_core.groups import (
 from map_core.groups.common import is_met
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
+from tests.lazy import LazyModule
 from tests.tables import USE_CASES, make_table
 
+cp = LazyModule("cvxpy")
 NAN = np.nan
 
 

@@ -22,10 +22,11 @@ from map_core.oracle.weighted import WeightedOracle
 from map_core.solver.newton import Status, solve
 from map_core.testing.oracle_laws import LAWS, Law
 from map_core.testing.plain_tables import CASES, WEIGHTED, PlainTable
+from tests.lazy import LazyModule, needs
 from tests.oracle.test_parquet import write
 
-pytestmark = pytest.mark.slow
-ray = pytest.importorskip("ray", reason="needs requirements-cluster.txt")
+pytestmark = [pytest.mark.slow, needs("requirements-cluster.txt", "ray")]
+ray = LazyModule("ray")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cvxpy
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +17,11 @@ from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.target_columns import cohorts_of, with_cohort_floors, with_target_columns
 from map_core.palettes.targets import resolve
 from map_core.solver.newton import Status, solve
+from tests.lazy import LazyModule
 from tests.linear_program import full_margin
 from tests.tables import USE_CASES, make_table
+
+cvxpy = LazyModule("cvxpy")
 
 
 def table_of(rewards: Any, counts: list[int], use_cases: tuple[str, ...] | None = None, **more: Any) -> RewardTable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -11,7 +10,9 @@ from scipy.special import expit
 from map_core.errors import InputError
 from map_core.preference import fit_choices
 from map_core.scoring.pairwise import PairAnswer
+from tests.lazy import LazyModule
 
+cp = LazyModule("cvxpy")
 FIRST, NEITHER, SECOND = PairAnswer.FIRST, PairAnswer.NEITHER, PairAnswer.SECOND
 
 

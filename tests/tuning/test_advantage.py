@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-pytest.importorskip("trl", reason="needs requirements-tune.txt")
-pytest.importorskip("peft", reason="needs requirements-tune.txt")
-
 from map_core.errors import InputError
-from map_core.tuning.advantage import advantage_trainer, check_output_layer, fit_values, token_terms
 from map_core.tuning.policy import Policy, ReplyBatch
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from map_core.tuning.token_values import TokenValueFit, TokenValues, Trajectory, advantages
+from tests.lazy import LazyModule, needs
 from tests.tuning.test_laws import GAINS, TILT, whitened
 from tests.tuning.toy_policy import (
     BASE,
@@ -25,41 +23,23 @@ from tests.tuning.toy_policy import (
     LENGTH,
     OUTCOMES,
     WORDS,
-    ToyConfig,
-    ToyPolicy,
     divergence,
     examples,
     toy_policy,
 )
 
+if TYPE_CHECKING:
+    from tests.tuning.toy_model import ToyPolicy
+
+pytestmark = needs("requirements-tune.txt", "trl", "peft")
+advantage, toy_model = LazyModule("map_core.tuning.advantage"), LazyModule("tests.tuning.toy_model")
 SETTINGS = TuningSettings(TuningMethod.ADVANTAGE, steps=120, prompts=1, replies=64, learning_rate=0.1, value_replies=64)
 
 
-class TabularBody(nn.Module):
-    """What is written as a hidden state: the logits of what follows, then the place, one-hot."""
-
-    def __init__(self, places: nn.Module, table: torch.Tensor) -> None:
-        super().__init__()
-        self.places, self.table = places, nn.Parameter(table)
-
-    def forward(self, input_ids, attention_mask=None, **more):
-        output = self.places(input_ids)
-        one_hot = output.last_hidden_state
-        output.last_hidden_state = torch.cat([one_hot @ self.table, one_hot], -1)
-        return output
-
-
-class TabularPolicy(ToyPolicy):
-    """The toy with its distribution in its body, below an output layer that stays as it is."""
-
-    def get_decoder(self):
-        return self.model
-
-
-def tabular(distribution: np.ndarray, trained: bool = True) -> TabularPolicy:
+def tabular(distribution: np.ndarray, trained: bool = True) -> ToyPolicy:
     plain = toy_policy(distribution)
-    model = TabularPolicy(ToyConfig())
-    model.model = TabularBody(plain.model, plain.lm_head.weight.detach().T.clone())
+    model = toy_model.TabularPolicy(toy_model.ToyConfig())
+    model.model = toy_model.TabularBody(plain.model, plain.lm_head.weight.detach().T.clone())
     head = nn.Linear(WORDS + model.config.hidden_size, WORDS, bias=False)
     with torch.no_grad():
         head.weight.copy_(torch.cat([torch.eye(WORDS), torch.zeros(WORDS, model.config.hidden_size)], 1))
@@ -115,7 +95,7 @@ def step_gradient(distribution: np.ndarray, gains: np.ndarray, folder, values=No
     policy, given = policy_at(distribution), examples(gains)
     given = replace(given, gains=gains_of_rows(gains))
     settings = replace(SETTINGS, trace=trace)
-    trainer = advantage_trainer(policy, [given], settings, values or ExactValues(gains), folder)
+    trainer = advantage.advantage_trainer(policy, [given], settings, values or ExactValues(gains), folder)
     trainer.compute_loss(policy.model, {"examples": given, "rows": list(range(64))}).backward()
     return float(policy.model.model.table.grad.abs().max())
 
@@ -146,9 +126,9 @@ def test_training_from_the_base_model_arrives_at_the_tilt_with_fitted_values(tra
 
     def trained(gains: np.ndarray, name: str) -> np.ndarray:
         policy, given, settings = policy_at(BASE), examples(gains), replace(SETTINGS, trace=trace)
-        values = fit_values(policy, [given], settings, LENGTH, penalties=(1e-6,))
+        values = advantage.fit_values(policy, [given], settings, LENGTH, penalties=(1e-6,))
         assert values.explained > 0.99
-        advantage_trainer(policy, [given], settings, values, tmp_path / name).train()
+        advantage.advantage_trainer(policy, [given], settings, values, tmp_path / name).train()
         return arrived_at(policy)
 
     arrived = trained(GAINS, "a")
@@ -161,7 +141,7 @@ def test_training_from_the_base_model_arrives_at_the_tilt_with_fitted_values(tra
 def test_the_gradient_of_few_replies_has_less_noise_than_that_of_distillation(tmp_path):
     """At the tilt, where neither has anything to learn: four replies at a time."""
     given = replace(examples(GAINS), gains=gains_of_rows(GAINS))
-    trainer = advantage_trainer(policy_at(TILT), [given], SETTINGS, ExactValues(GAINS), tmp_path)
+    trainer = advantage.advantage_trainer(policy_at(TILT), [given], SETTINGS, ExactValues(GAINS), tmp_path)
     model, squares = trainer.model, {"advantage": 0.0, "distill": 0.0}
     weights = np.exp(given.gains) / np.exp(given.gains).mean()
     for rows in np.random.default_rng(0).permutation(64).reshape(16, 4).tolist():
@@ -185,7 +165,7 @@ def test_sums_over_the_vocabulary_are_those_of_the_logits():
     weight, targets = torch.randn(50, 8), torch.randint(0, 50, (300,))
     targets[::7] = -1
     stops = (3, 11)
-    ratios, divergences = token_terms(change, base, weight, targets, stops, 0.7)
+    ratios, divergences = advantage.token_terms(change, base, weight, targets, stops, 0.7)
     before, after = ((states @ weight.T / 0.7).log_softmax(-1) for states in (base, base + change))
     divergence_of_logits = (before.exp() * (before - after)).sum(-1)
     drawn = (after - before).gather(-1, targets.clamp(min=0)[:, None])[:, 0]
@@ -238,11 +218,11 @@ def test_values_are_fitted_without_the_prompt_they_are_for_and_can_be_kept():
 
 def test_a_model_whose_logits_are_something_else_is_refused():
     policy, given = policy_at(BASE), examples(GAINS)
-    check_output_layer(policy, given)
+    advantage.check_output_layer(policy, given)
     capped = policy.model.lm_head.forward
     policy.model.lm_head.forward = lambda hidden: torch.tanh(capped(hidden))
     with pytest.raises(InputError, match="Tune by --method pairs"):
-        check_output_layer(policy, given)
+        advantage.check_output_layer(policy, given)
     policy.model.lm_head.weight.requires_grad_(True)
     with pytest.raises(InputError, match="--full"):
         policy.output_weight()

@@ -9,15 +9,11 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-pytest.importorskip("trl", reason="needs requirements-tune.txt")
-pytest.importorskip("peft", reason="needs requirements-tune.txt")
-
 from map_core.core.types import SamplingSettings
 from map_core.tuning.losses import LOSSES, loss_of_base
-from map_core.tuning.offline import offline_trainer
-from map_core.tuning.online import rloo_settings, rloo_trainer
 from map_core.tuning.policy import Policy, ReplyBatch
 from map_core.tuning.settings import TuningMethod, TuningSettings
+from tests.lazy import LazyModule, needs
 from tests.tuning.toy_policy import (
     BASE,
     END,
@@ -33,6 +29,8 @@ from tests.tuning.toy_policy import (
     toy_policy,
 )
 
+pytestmark = needs("requirements-tune.txt", "trl", "peft")
+offline_training, online_training = (LazyModule(f"map_core.tuning.{name}") for name in ("offline", "online"))
 OFFLINE = list(LOSSES)
 GAINS = REWARDS @ WEIGHTS
 TILT = tilted(GAINS)
@@ -64,7 +62,7 @@ def trained(method: TuningMethod, gains: np.ndarray, folder, steps: int = 120) -
     """The distribution that training from p0 arrives at."""
     policy = policy_at(BASE)
     settings = TuningSettings(method, steps=steps, prompts=1, replies=64, learning_rate=0.1, rank=0)
-    offline_trainer(policy, [examples(gains)], settings, folder).train()
+    offline_training.offline_trainer(policy, [examples(gains)], settings, folder).train()
     return distribution_of(policy.model)
 
 
@@ -165,8 +163,10 @@ def online(start: np.ndarray, folder, weights=(0.8, 0.6), rewards=REWARDS, *, st
         reward.__name__ = f"value_{column}"
         return reward
 
-    arguments = rloo_settings(settings, sampling, weights, folder / "out", **({"max_grad_norm": 1e9} | more))
-    return rloo_trainer(model, toy_tokenizer(), ["?"] * 4, [value(0), value(1)], arguments)
+    arguments = online_training.rloo_settings(
+        settings, sampling, weights, folder / "out", **({"max_grad_norm": 1e9} | more)
+    )
+    return online_training.rloo_trainer(model, toy_tokenizer(), ["?"] * 4, [value(0), value(1)], arguments)
 
 
 def gradient_norm(start: np.ndarray, folder, *arguments, **more) -> float:

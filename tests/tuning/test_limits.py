@@ -7,15 +7,15 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-pytest.importorskip("trl", reason="needs requirements-tune.txt")
-pytest.importorskip("peft", reason="needs requirements-tune.txt")
-
 from map_core.errors import EngineError, InputError
 from map_core.models.files import ModelFiles
 from map_core.tuning import estimate, request
 from map_core.tuning.policy import Policy, ReplyBatch
 from map_core.tuning.settings import TuningMethod, TuningSettings
+from tests.lazy import needs
 from tests.tuning.toy_policy import BASE, END, REWARDS, WEIGHTS, examples, toy_policy
+
+pytestmark = needs("requirements-tune.txt", "trl", "peft")
 
 
 @pytest.fixture

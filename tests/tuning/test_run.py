@@ -12,9 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("trl", reason="needs requirements-tune.txt")
-pytest.importorskip("peft", reason="needs requirements-tune.txt")
-
 from map_core.building import build
 from map_core.cli import main
 from map_core.core.file_lock import lock
@@ -26,16 +23,18 @@ from map_core.engines.factory import open_engine
 from map_core.errors import InputError
 from map_core.models.files import locate
 from map_core.scoring import resolve
-from map_core.tuning import checkpoints, losses
+from map_core.tuning import losses
 from map_core.tuning.folder import CHECKPOINTS, read_record
 from map_core.tuning.request import TuningRequest
 from map_core.tuning.run import tune
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from tests import ROOT
+from tests.lazy import LazyModule, needs
 from tests.tiny_model import make_tiny_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
 
+checkpoints = LazyModule("map_core.tuning.checkpoints")
 VALUES = ("positivity", "diversity")
 QUICK = TuningSettings(steps=4, prompts=2, replies=4, rank=2)
 
@@ -142,7 +141,7 @@ def test_all_weights_can_be_tuned(table: RewardTable, tmp_path: Path):
 def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same(
     table: RewardTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(checkpoints, "INTERVAL", 0.0)
+    monkeypatch.setattr("map_core.tuning.checkpoints.INTERVAL", 0.0)
     tune(request(table, tmp_path / "whole"))
 
     def stop(progress) -> None:
@@ -207,7 +206,7 @@ def test_a_rate_that_is_too_high_is_said(table: RewardTable, tmp_path: Path):
 def test_a_loss_that_is_no_number_stops_and_names_the_prompt(
     table: RewardTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(checkpoints, "INTERVAL", 0.0)
+    monkeypatch.setattr("map_core.tuning.checkpoints.INTERVAL", 0.0)
     calls = []
 
     def broken(log_probs, base, gains):

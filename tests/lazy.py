@@ -1,0 +1,33 @@
+"""Heavy libraries and what needs them, imported by the first test that asks and not by every process that collects."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+
+class LazyModule:
+    """A module that is imported when something of it is first asked for.
+
+    Args:
+        name: of the module, dotted.
+
+    Example:
+        >>> LazyModule("math").sqrt(9.0)
+        3.0
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
+
+def needs(requirements: str, *packages: str) -> pytest.MarkDecorator:
+    """Return a mark that skips where a package is not installed, without importing it."""
+    missing = [name for name in packages if find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {requirements}: {', '.join(missing)}")
