@@ -6,13 +6,6 @@ import json
 from pathlib import Path
 
 import pandas as pd
-import pytest
-
-from map_core.data.importing import (
-    readers,
-    writer,
-)
-from map_core.data.text_files import encoding, json_stream
 
 ROWS = [
     {"prompt": "How are you?", "generated": "How are you?\nFine, thanks.", "humor": 0.5, "length": 3},
@@ -51,16 +44,6 @@ KINDS = {
     "CSV of Excel in Europe": lambda folder: write(folder, "rows.txt", as_csv(";", comma=True)),
     "CSV with tabs": lambda folder: write(folder, "rows.tsv", as_csv("\t")),
 }
-
-
-@pytest.fixture
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is read in chunks of two rows, a JSON list in blocks of seven characters, and written in many pieces."""
-    monkeypatch.setattr(readers, "ROWS", 2)
-    monkeypatch.setattr(json_stream, "BLOCK", 7)
-    monkeypatch.setattr(encoding, "BLOCK", 7)
-    monkeypatch.setattr(writer, "PARTITION", 3)
-    monkeypatch.setattr(writer, "GROUP", 4)
 
 
 def reply(**columns: object) -> dict[str, object]:
