@@ -147,7 +147,7 @@ def main() -> None:
         began, rows = time.monotonic(), []
         while (passed := time.monotonic() - began) < 60 * options.minutes:
             measured = [(memory(one), one.num_fds()) for one in (process, other)]
-            rows.append((passed, *measured[0], *measured[1]))
+            rows.append((passed, *measured[0], *measured[1], sum(one.runs for one in counts)))
             time.sleep(INTERVAL)
         over.set()
         end = time.monotonic() + ENDING
@@ -160,7 +160,7 @@ def main() -> None:
             rows,
             "%.2f",
             ",",
-            header="seconds,app_mb,app_fds,server_mb,server_fds",
+            header="seconds,app_mb,app_fds,server_mb,server_fds,pages",
             comments="",
         )
         lines = report(np.array(rows), counts, answers, log, hung)
@@ -175,7 +175,15 @@ def memory(process: psutil.Process) -> float:
 
 
 def report(rows: np.ndarray, counts: list[Counts], answers: Answers, log: str, hung: int) -> list[str]:
-    """Put into lines what was measured: (measurement, [seconds, MB and descriptors of the app, of the server])."""
+    """Put into lines what was measured.
+
+    Args:
+        rows: (measurement, 6) seconds, MB and descriptors of the app, of the server, and pages so far.
+        counts: of the viewers.
+        answers: of the server.
+        log: of the app.
+        hung: viewers and clients that did not come to an end.
+    """
     warm_up = max(WARM_UP * rows[-1, 0], min(60 * LEAST_WARM_UP, rows[-1, 0] / 2))
     late = rows[rows[:, 0] >= warm_up]
     runs, visits, vanished = (sum(getattr(one, what) for one in counts) for what in ("runs", "visits", "vanished"))
@@ -183,6 +191,7 @@ def report(rows: np.ndarray, counts: list[Counts], answers: Answers, log: str, h
     unexplained = [line for line in log.splitlines() if line.strip()]
     differing = sum(len(texts) > 1 for texts in answers.texts.values())
     minutes = rows[-1, 0] / 60
+    by_minute = np.diff([rows[rows[:, 0] < 60 * minute, 5].max(initial=0) for minute in range(int(minutes) + 1)])
     lines = [
         f"{minutes:.1f} minutes, {len(counts)} viewers: {visits} visits, {runs} pages, {vanished} vanished, "
         f"{sum(len(one.failures) for one in counts)} failures of viewers",
@@ -202,6 +211,7 @@ def report(rows: np.ndarray, counts: list[Counts], answers: Answers, log: str, h
             f"descriptors of the {name}: {first.mean():.0f} in the first half after warm-up, {last.mean():.0f} in the "
             f"second, {late[:, column + 1].max():.0f} at most"
         )
+    lines.append("pages in each minute: " + " ".join(f"{pages:.0f}" for pages in by_minute))
     lines.append(f"lines of the app's log that nothing explains: {len(unexplained)}")
     return lines + [f"  {text}" for text in [*dict.fromkeys(failures), *dict.fromkeys(unexplained)][:20]]
 
