@@ -90,7 +90,7 @@ CHECK_REPLIES = 4
     type=click.IntRange(min=2),
     default=_DEFAULTS.value_replies,
     show_default=True,
-    help="For the method advantage: replies to each prompt that the values of tokens are fitted on.",
+    help="For the methods advantage and natural: replies to each prompt that are read.",
 )
 @click.option(
     "--trace",
@@ -98,6 +98,20 @@ CHECK_REPLIES = 4
     default=_DEFAULTS.trace,
     show_default=True,
     help="For the method advantage: how far later tokens count for a token.",
+)
+@click.option(
+    "--beginnings",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.beginnings,
+    show_default=True,
+    help="For the method natural: tokens from one scored beginning of a reply to the next.",
+)
+@click.option(
+    "--strength",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_DEFAULTS.strength,
+    show_default=True,
+    help="For the method natural: nats that it spends, as a multiple of lambda's own.",
 )
 @click.option("--full", is_flag=True, help="Tune all weights in place of an adapter.")
 @click.option("--bf16", is_flag=True, help="Multiply in bfloat16; faster on a GPU, less exact.")
@@ -161,6 +175,8 @@ def tune(
     blocks: int,
     value_replies: int,
     trace: float,
+    beginnings: int,
+    strength: float,
     full: bool,
     bf16: bool,
     merged: bool,
@@ -187,6 +203,7 @@ def tune(
       distill  imitates the table's replies, each as often as lambda asks
       pairs    fits differences of log-probabilities to differences of lambda . r (REBEL)
       dpo      learns from pairs with soft labels, beta 1; hard labels have no optimum, and beta 0.1 means 10 lambda
+      natural  solves the output layer at once from what scores of the replies' beginnings say; no training steps
       rloo     samples its own replies and scores them; goes beyond the table's replies, and takes longest
 
     Held-out prompts are never tuned on; where the table holds none out, a quarter is. What it will take is said before
@@ -213,6 +230,8 @@ def tune(
         blocks=0 if full else blocks,
         value_replies=value_replies,
         trace=trace,
+        beginnings=beginnings,
+        strength=strength,
         bfloat16=bf16,
         seed=seed,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from map_core.errors import EngineError, InputError
 from map_core.models.quiet import quiet
@@ -55,11 +56,24 @@ def merge(base: Path, adapter: Path, folder: Path) -> None:
     with quiet():
         try:
             model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+            if _changes_output_layer(model, adapter):
+                # The adapter is of the output layer alone, which shares its weights with the embeddings of many models.
+                layer = model.get_output_embeddings()
+                layer.weight = torch.nn.Parameter(layer.weight.detach().clone())
+                model.config.tie_word_embeddings = False
             merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
         except (RuntimeError, ValueError, KeyError) as error:
             raise EngineError(f"The adapter {adapter} does not fit the model in {base} ({error}).") from error
         merged.save_pretrained(folder)
     copy_tokenizer(base, folder)
+
+
+def _changes_output_layer(model: Any, adapter: Path) -> bool:
+    """Return whether an adapter changes the output layer."""
+    targets = json.loads((adapter / CONFIG).read_text(encoding="utf-8")).get("target_modules") or ()
+    layer = model.get_output_embeddings()
+    names = [name for name, part in model.named_modules() if part is layer]
+    return any(name == target or name.endswith(f".{target}") for name in names for target in targets)
 
 
 #: Files that a tuned model shares with its base model.

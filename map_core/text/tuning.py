@@ -28,6 +28,12 @@ ROUTES: dict[str, tuple[str, str, str]] = {
         "reads the replies once before it starts.",
         "Distillation by token-level advantages",
     ),
+    "natural": (
+        "Adjust word choice at once",
+        "Reads the replies once, scores them as they grow, and works out in one go which words to prefer where. It "
+        "changes the last layer of the model alone. Another palette of the same table then takes a minute.",
+        "One natural-gradient step of the output layer, K-FAC",
+    ),
     "distill": (
         "Imitate good replies",
         "Repeats the replies in the table, the ones that your palette prefers more often. The steadiest way.",

@@ -14,6 +14,8 @@ _METHODS = {
     "advantage": "distillation by token-level advantages from fitted values, the divergence summed over the vocabulary",
     "distill": "weighted distillation: cross-entropy on the table's replies with weights softmax(lambda . r)",
     "pairs": "regression of log-ratio differences on lambda . (r_a - r_b) (REBEL, arXiv 2404.16767)",
+    "natural": "one natural-gradient step of the output layer, solved from scores of the replies' beginnings "
+    "(K-FAC, arXiv 1503.05671)",
     "dpo": "DPO with soft labels sigma(lambda . (r_a - r_b)) and beta 1 (arXiv 2305.18290)",
     "rloo": "RLOO with beta 1, the divergence in the reward, advantages not normalised (arXiv 2402.14740)",
 }

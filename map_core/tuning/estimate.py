@@ -119,7 +119,7 @@ def measure(
     return TuningEstimate(
         step_seconds=step,
         seconds=step * settings.steps + _value_seconds(settings, reading / len(batch.targets), examples),
-        peak_bytes=_peak(),
+        peak_bytes=peak_bytes(),
         checkpoint_bytes=_CHECKPOINTS * 3 * 4 * tuned,
         result_bytes=4 * tuned + (model_bytes if merged and not settings.full else 0),
         tuned=tuned,
@@ -162,7 +162,8 @@ def estimate_sentence(estimate: TuningEstimate) -> str:
     )
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
+    """Return the most memory that this process has used."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

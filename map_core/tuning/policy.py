@@ -72,7 +72,14 @@ class Policy:
 
     @classmethod
     def of(
-        cls, model: Any, stops: Sequence[int], temperature: float, rank: int, seed: int = 0, blocks: int = 0
+        cls,
+        model: Any,
+        stops: Sequence[int],
+        temperature: float,
+        rank: int,
+        seed: int = 0,
+        blocks: int = 0,
+        output: bool = False,
     ) -> Policy:
         """Make a policy of a base model: with LoRA matrices of a rank, or for rank 0 with all weights free.
 
@@ -83,6 +90,7 @@ class Policy:
             rank: of the matrices.
             seed: of the matrices.
             blocks: last blocks of the model that get matrices; 0 for all.
+            output: the output layer gets the matrices and nothing else does.
         """
         from trl.trainer.utils import disable_dropout_in_model
 
@@ -92,10 +100,15 @@ class Policy:
             return cls(model, reference, tuple(sorted(stops)), temperature)
         from peft import LoraConfig, get_peft_model
 
+        layers: str | list[str] = "all-linear"
+        if output:
+            layers = _output_layer(model)
+        elif blocks:
+            layers = _linear_layers(model, blocks)
         config = LoraConfig(
             r=rank,
             lora_alpha=2 * rank,
-            target_modules=_linear_layers(model, blocks) if blocks else "all-linear",
+            target_modules=layers,
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         )
@@ -178,6 +191,12 @@ class Policy:
                 batch = ReplyBatch.of(examples, chosen[first : first + size])
                 parts.append((self.log_probs(self.model, batch) - self.base_log_probs(batch)).double().cpu().numpy())
         return np.concatenate(parts)
+
+
+def _output_layer(model: Any) -> list[str]:
+    """Return the name of the output layer."""
+    layer = model.get_output_embeddings()
+    return [name for name, part in model.named_modules() if part is layer]
 
 
 def _linear_layers(model: Any, blocks: int) -> list[str]:

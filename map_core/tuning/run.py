@@ -7,6 +7,7 @@ written last and says that the folder is finished. Constraint: torch, transforme
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ from map_core.tuning.settings import TuningMethod
 from map_core.tuning.token_values import TokenValues
 
 if TYPE_CHECKING:
+    from map_core.tuning.natural import OutputLayerTuning
     from map_core.tuning.offline import Schedule
     from map_core.tuning.policy import Policy
 
@@ -129,7 +131,24 @@ class _Run:
             request.settings.rank,
             request.settings.seed,
             request.settings.blocks,
+            output=request.settings.method is TuningMethod.NATURAL,
         )
+        self.output_layer: OutputLayerTuning | None = None
+        self.solved: dict[str, Any] | None = None
+        if request.settings.method is TuningMethod.NATURAL:
+            from map_core.tuning.natural import OutputLayerTuning
+
+            self.output_layer = OutputLayerTuning(
+                request.table,
+                request.table_hash,
+                request.out / CHECKPOINTS,
+                request.settings,
+                lam,
+                files,
+                self.policy,
+                opened.tokenizer,
+                self.examples,
+            )
 
     def run(self) -> dict[str, Any] | None:
         from map_core.tuning.estimate import estimate_sentence, measure
@@ -139,7 +158,10 @@ class _Run:
         difference = p0_difference(self.policy, self.examples, self.sampling)
         if sentence := p0_sentence(difference):
             self.say(sentence)
-        estimate = measure(self.policy, self.examples, request.settings, request.merged)
+        if self.output_layer is None:
+            estimate = measure(self.policy, self.examples, request.settings, request.merged)
+        else:
+            estimate = self.output_layer.estimate(request.merged)
         if estimate is not None:
             self.say(estimate_sentence(estimate))
             estimate.check_disk(request.out)
@@ -147,7 +169,7 @@ class _Run:
         if request.only_estimate:
             self.report(Progress("tuning", 0, request.settings.steps, 0, 0.0, unit="steps", figures=figures))
             return None
-        history = self._train(figures)
+        history = self._train(figures) if self.output_layer is None else self._solve(self.output_layer)
         if sentence := self._worse_than_nothing(history):
             self._warn(sentence)
         if self.rewards is not None and self.rewards.left_out:
@@ -256,6 +278,17 @@ class _Run:
             values.save(file)
         return values
 
+    def _solve(self, output_layer: OutputLayerTuning) -> list[dict[str, Any]]:
+        """Solve the output layer at once; there are no steps to return the losses of."""
+        weights = self.lam * self.oracle.scale
+        moments = self.oracle.moments(weights)
+        nats = float(weights @ moments.levels - moments.log_normaliser)
+        self.solved = output_layer.solve(nats, self.report)
+        self.policy.model.eval()
+        share = amounts.fixed(100 * min(1.0, self.solved["correlation"] * math.sqrt(self.request.settings.strength)))
+        self.say(f"By prompts that were left out, one plain reply comes about {share}% of the way in lambda . r.")
+        return []
+
     def _online(self, folder: Path, watch: Any) -> Any:
         from map_core.interface.table import Table
         from map_core.interface.training import reward_functions
@@ -297,7 +330,8 @@ class _Run:
             if not self.request.settings.full:
                 for config in model.peft_config.values():
                     config.base_model_name_or_path = self.files.name
-                model.save_pretrained(out, selected_adapters=["default"])
+                # Of the output layer too, the adapter alone is saved, without the layer's own weights.
+                model.save_pretrained(out, selected_adapters=["default"], save_embedding_layers=False)
             else:
                 model.save_pretrained(out)
             copy_tokenizer(self.files.folder, out)
@@ -356,6 +390,7 @@ class _Run:
             "estimate": None if estimate is None else estimate.as_dict(),
             "left_out": 0 if self.rewards is None else self.rewards.left_out,
             "history": history,
+            "solved": self.solved,
             "looks": self.looks,
             "warnings": self.warnings,
             "evidence": None if levels is None else levels.as_dict(),

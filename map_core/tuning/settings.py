@@ -21,6 +21,7 @@ class TuningMethod(StrEnum):
     ``DISTILL``: cross-entropy on the table's replies with weights softmax_k(lambda . r) per prompt.
     ``PAIRS``: regression of log-ratio differences on lambda . (r_a - r_b), REBEL.
     ``DPO``: soft labels sigma(lambda . (r_a - r_b)), beta 1.
+    ``NATURAL``: one natural-gradient step of the output layer, solved at once from the table's replies.
     ``RLOO``: online, with the divergence in the reward, no normalisation, one iteration.
     """
 
@@ -28,6 +29,7 @@ class TuningMethod(StrEnum):
     DISTILL = "distill"
     PAIRS = "pairs"
     DPO = "dpo"
+    NATURAL = "natural"
     RLOO = "rloo"
 
     @classmethod
@@ -54,9 +56,11 @@ class TuningSettings:
         blocks: last blocks of the model that get LoRA matrices, on all their linear layers; 0 for all blocks.
         bfloat16: multiply in bfloat16; weights and optimizer stay in float32.
         seed: of the matrices, the prompts and the replies.
-        value_replies: replies a prompt that values of tokens are fitted on, by ``ADVANTAGE``.
+        value_replies: replies a prompt that values of tokens are fitted on, by ``ADVANTAGE`` and ``NATURAL``.
         trace: how far a reply's end counts for its tokens there, from 0, by fitted values alone, to 1, by lambda . r
             alone; see :func:`map_core.tuning.token_values.advantages`.
+        beginnings: tokens from one scored beginning of a reply to the next, by ``NATURAL``.
+        strength: nats that ``NATURAL`` spends, as a multiple of those that lambda itself takes.
 
     Raises:
         InputError: a setting is outside its range.
@@ -73,6 +77,8 @@ class TuningSettings:
     seed: int = 0
     value_replies: int = 24
     trace: float = 0.0
+    beginnings: int = 8
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         for name, ok, expected in (
@@ -84,10 +90,14 @@ class TuningSettings:
             ("blocks", self.blocks >= 0, "a whole number, 0 for all"),
             ("value_replies", self.value_replies >= 2, "at least 2"),
             ("trace", 0 <= self.trace <= 1, "a number from 0 to 1"),
+            ("beginnings", self.beginnings >= 1, "a whole number from 1"),
+            ("strength", 0 < self.strength < math.inf, "a number above 0"),
             ("seed", self.seed >= 0, "a whole number from 0"),
         ):
             if not ok:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected {expected}.")
+        if self.full and self.method is TuningMethod.NATURAL:
+            raise InputError("The method natural solves an adapter of the output layer. Leave --full out.")
 
     @property
     def full(self) -> bool:
@@ -96,4 +106,7 @@ class TuningSettings:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
-        return asdict(self) | {"method": self.method.value}
+        facts = asdict(self) | {"method": self.method.value}
+        if self.method is not TuningMethod.NATURAL:  # plans of earlier versions do not name them
+            del facts["beginnings"], facts["strength"]
+        return facts

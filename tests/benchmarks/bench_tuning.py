@@ -221,6 +221,8 @@ def run(
 @click.option("--rank", type=int, default=None)
 @click.option("--blocks", type=int, default=None)
 @click.option("--trace", type=float, default=None)
+@click.option("--beginnings", type=int, default=None)
+@click.option("--strength", type=float, default=None)
 @click.option("--bf16", "bfloat16", is_flag=True)
 def main(
     out: Path,

@@ -83,7 +83,7 @@ def weights_in(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("method", list(TuningMethod))
+@pytest.mark.parametrize("method", [method for method in TuningMethod if method is not TuningMethod.NATURAL])
 def test_every_route_ends_in_a_model_that_opens_with_card_and_evidence(
     method: TuningMethod, table: RewardTable, tmp_path: Path
 ):
@@ -111,6 +111,35 @@ def test_every_route_ends_in_a_model_that_opens_with_card_and_evidence(
         # As the scorer gives them, beside the forecast, whatever was subtracted for the trainer.
         assert all(0.0 <= row["rewards/diversity/mean"] <= 1.0 for row in record["history"])
         assert all(row["rewards/diversity/mean"] > 0.5 for row in record["history"])
+
+
+def test_an_output_layer_is_solved_and_read_once_for_all_palettes_of_a_table(
+    table: RewardTable, path: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from map_core.models.language_model import LanguageModel
+    from map_core.tuning import natural
+
+    monkeypatch.setattr(natural, "cache_folder", lambda: tmp_path / "cache")
+    settings = replace(QUICK, method=TuningMethod.NATURAL, beginnings=2, value_replies=8)
+    given = {"settings": settings, "table_hash": "a" * 64}
+    stages: list[str] = []
+    record = tune(request(table, tmp_path / "one", **given), lambda progress: stages.append(progress.stage))
+    assert record["solved"]["replies"] == 48
+    assert stages.count("reading") == 6
+    assert set(record["evidence"]["levels"]) == set(VALUES)
+    assert set(weights_in(tmp_path / "one")) == {f"base_model.model.lm_head.lora_{side}.weight" for side in ("A", "B")}
+    # Another palette of the same table reads nothing.
+    monkeypatch.setattr(natural.ReplyReader, "read", lambda *given: pytest.fail("read again"))
+    other = tune(replace(request(table, tmp_path / "two", **given), weights={"positivity": 1.0}))
+    assert other["solved"]["correlation"] != record["solved"]["correlation"]
+    # The merged model is the base model but for its output layer, which the embeddings no longer share.
+    base, merged = (LanguageModel(locate(str(folder)), dtype="float32").model for folder in (model, tmp_path / "one"))
+    changed = [
+        name
+        for (name, before), (_, after) in zip(base.state_dict().items(), merged.state_dict().items(), strict=True)
+        if not np.allclose(before.numpy(), after.numpy())
+    ]
+    assert changed == ["lm_head.weight"]
 
 
 def test_the_adapter_opens_in_the_engines_and_is_what_was_trained(table: RewardTable, model: Path, tmp_path: Path):

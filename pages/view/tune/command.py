@@ -18,7 +18,7 @@ from map_core.core.types import Verdict
 from map_core.data import table_file, table_format
 from map_core.data.reward_table import RewardTable
 from map_core.palettes.palette import ALL
-from map_core.tuning.settings import TuningSettings
+from map_core.tuning.settings import TuningMethod, TuningSettings
 from pages.view.session.level_words import level_grids, value_titles
 from pages.view.session.palette_cache import AssessedPalette
 
@@ -91,6 +91,10 @@ def tune_command(
     arguments += ["--progress-file", "{progress}", f"--method={settings.method.value}", f"--steps={settings.steps}"]
     arguments += [f"--prompts={settings.prompts}", f"--replies={settings.replies}", f"--seed={settings.seed}"]
     arguments += [f"--learning-rate={settings.learning_rate}", f"--looks={LOOKS}", f"--check={CHECKED}"]
+    if settings.method is TuningMethod.NATURAL:
+        arguments += [f"--value-replies={settings.value_replies}", f"--rank={settings.rank}"]
+    if settings.bfloat16:
+        arguments.append("--bf16")
     if scene.use_case != ALL:
         arguments.append(f"--use-case={scene.use_case}")
     about = {
@@ -100,7 +104,7 @@ def tune_command(
         "grids": level_grids(scene),
         "model": model,
         "method": settings.method.value,
-        "steps": settings.steps,
+        **({} if settings.method is TuningMethod.NATURAL else {"steps": settings.steps}),
         "use_case": scene.use_case,
     }
     return TuneCommand((*arguments, ESTIMATE), inputs, about)

@@ -35,6 +35,8 @@ LIBRARIES = ("torch", "transformers", "peft", "trl")
 INSTALL = "python -m pip install -r requirements-tune.txt"
 FIRST_NAME = "My tuned model"
 DEFAULTS = TuningSettings()
+#: Rank of an adapter of the output layer, which is small at any rank.
+OUTPUT_RANK = 64
 #: How long it learns: the share of the usual steps.
 LENGTHS = {"A first try": 0.25, "As usual": 1.0, "Thoroughly": 2.0}
 
@@ -46,6 +48,7 @@ WHO_SEES: Key[str] = Key("tune_visibility", "")
 STEPS: Key[int] = Key("tune_steps", DEFAULTS.steps)
 PROMPTS: Key[int] = Key("tune_prompts", DEFAULTS.prompts)
 REPLIES: Key[int] = Key("tune_replies", DEFAULTS.replies)
+READ: Key[int] = Key("tune_read_replies", DEFAULTS.value_replies)
 MESSAGE: Key[str] = Key("tune_said", "")
 
 
@@ -184,6 +187,9 @@ def _draw_length() -> None:
     if not wording.current().numbers:
         st.select_slider("How long it learns", list(LENGTHS), LENGTH.default, key=LENGTH.name)
         return
+    if ROUTE.get() == TuningMethod.NATURAL.value:
+        st.number_input("Replies read per prompt", 2, 100_000, READ.default, key=READ.name, width=200)
+        return
     with st.container(horizontal=True, gap="small", key="tune_numbers"):
         for label, key, least in (
             ("Steps", STEPS, 1),
@@ -196,6 +202,10 @@ def _draw_length() -> None:
 def chosen_settings() -> TuningSettings:
     """Return the settings as the form has them."""
     method = TuningMethod(str(ROUTE.get()))
+    if method is TuningMethod.NATURAL:
+        share = LENGTHS[LENGTH.get()]
+        read = int(READ.get()) if wording.current().numbers else max(2, round(share * DEFAULTS.value_replies))
+        return TuningSettings(method, value_replies=read, rank=OUTPUT_RANK, bfloat16=True)
     if wording.current().numbers:
         return TuningSettings(method, int(STEPS.get()), int(PROMPTS.get()), int(REPLIES.get()))
     return TuningSettings(method, max(1, round(LENGTHS[LENGTH.get()] * DEFAULTS.steps)))

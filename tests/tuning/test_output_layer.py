@@ -1,0 +1,236 @@
+"""The output layer that is solved at once: its sums, its solution, and the model that it makes."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("trl", reason="needs requirements-tune.txt")
+pytest.importorskip("peft", reason="needs requirements-tune.txt")
+
+from map_core.core.types import Reply
+from map_core.errors import InputError
+from map_core.scoring import Card, Scorer
+from map_core.tuning.advantage import token_terms
+from map_core.tuning.beginnings import ScoredReply, advantages, centred_scores, score_beginnings, slopes
+from map_core.tuning.natural import ReplyReader, SumsFile, put_into_adapter, read_sums, word_shifts
+from map_core.tuning.output_layer import OutputSums, low_rank, solve
+from map_core.tuning.policy import Policy
+from map_core.tuning.settings import TuningMethod, TuningSettings
+from tests.tuning.toy_policy import BASE, END, REWARDS, examples, toy_policy
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+RNG_SEED = 7
+
+
+def tokens_at_random(count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Hidden states, an output layer, and words drawn from it."""
+    states, weight = torch.tensor(rng.normal(size=(count, 5))).float(), torch.tensor(rng.normal(size=(11, 5))).float()
+    words = torch.distributions.Categorical(logits=states @ weight.T / 0.7).sample()
+    return states, weight, words
+
+
+def test_shifts_are_the_gradient_of_the_log_probability_of_what_was_drawn():
+    torch.manual_seed(0)
+    states, weight, words = tokens_at_random(300, np.random.default_rng(0))
+    targets, stops = words.clone(), (3, 8)
+    targets[::7] = -1  # the end of a turn
+    shifts, log_probs = word_shifts(states, weight, targets, stops, 0.7)
+    states.requires_grad_()
+    logits = (states @ weight.T / 0.7).log_softmax(-1)
+    drawn = logits.gather(-1, targets.clamp(min=0)[:, None])[:, 0]
+    (gradient,) = torch.autograd.grad(
+        torch.where(targets == -1, logits[:, list(stops)].logsumexp(-1), drawn).sum(), states
+    )
+    assert torch.allclose(shifts, gradient, atol=1e-5)
+    at_one = (states @ weight.T).log_softmax(-1).gather(-1, targets.clamp(min=0)[:, None])[:, 0]
+    assert torch.allclose(log_probs, at_one, atol=1e-5)
+
+
+def test_sums_are_gradient_and_curvature_of_the_loss_of_advantages():
+    """Where the words are drawn from the model, the curvature is the mean of u u^T (x) h h^T."""
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    states, weight, words = tokens_at_random(4000, rng)
+    gained = torch.tensor(rng.normal(size=4000)).float()
+
+    def loss(matrix: torch.Tensor) -> torch.Tensor:
+        ratios, divergences = token_terms(states @ matrix.T, states, weight, words, (0,), 0.7)
+        return (divergences - gained * ratios).sum()
+
+    matrix = torch.zeros(5, 5, requires_grad=True)
+    (gradient,) = torch.autograd.grad(loss(matrix), matrix)
+    shifts, _ = word_shifts(states, weight, words, (0,), 0.7)
+    sums = OutputSums.empty(1, 5)
+    sums.add(0, shifts.numpy(), states.numpy(), gained.numpy()[:, None], np.ones((8, 1)))
+    assert sums.gradients[0, 0] == pytest.approx(-gradient.numpy(), abs=0.05)
+    small = torch.tensor(1e-2 * rng.normal(size=(5, 5))).float()
+    change = (loss(small) + loss(-small) - 2 * loss(torch.zeros(5, 5))).item()
+    curvature = float(((shifts * (states @ small.T)).sum(-1) ** 2).sum())
+    assert change == pytest.approx(curvature, rel=0.1)
+
+
+def planted(noise: float, rng: np.random.Generator, prompts: int = 40) -> tuple[np.ndarray, OutputSums]:
+    """Sums of tokens whose rewards follow a matrix, with directions of very different size."""
+    matrix, sums = rng.normal(size=(6, 6)), OutputSums.empty(2, 6)
+    for prompt in range(prompts):
+        shifts = rng.normal(size=(200, 6)) * np.geomspace(0.2, 2, 6)
+        states = rng.normal(size=(200, 6)) * np.geomspace(3, 0.3, 6)
+        gained = np.einsum("ti,ij,tj->t", shifts, matrix, states) + noise * rng.normal(size=200)
+        by_value = np.column_stack([gained, rng.normal(size=200)])
+        rewards = by_value.reshape(10, 20, 2).sum(axis=1)
+        sums.add(prompt % 4, *(part.astype(np.float32) for part in (shifts, states, by_value)), rewards)
+    return matrix, sums
+
+
+def test_what_rewards_follow_is_found_and_how_well_is_known():
+    rng = np.random.default_rng(RNG_SEED)
+    matrix, sums = planted(0.0, rng)
+    change = solve(sums, np.array([1.0, 0.0]), nats=0.3)
+    scales = np.outer(np.geomspace(0.2, 2, 6), np.geomspace(3, 0.3, 6))
+    assert np.corrcoef((scales * change.matrix).ravel(), (scales * matrix).ravel())[0, 1] > 0.98
+    assert change.correlation == pytest.approx(1.0, abs=0.05)
+    # Half the variance of a reply's log-ratio is the divergence that was asked for.
+    shifts, states = rng.normal(size=(40_000, 6)) * np.geomspace(0.2, 2, 6), rng.normal(size=(40_000, 6))
+    ratios = np.einsum("ti,ij,tj->t", shifts, change.matrix, states * np.geomspace(3, 0.3, 6))
+    assert 0.5 * ratios.reshape(-1, 20).sum(axis=1).var() == pytest.approx(0.3, rel=0.1)
+    noisy = solve(planted(30.0, np.random.default_rng(RNG_SEED))[1], np.array([1.0, 0.0]), nats=0.3)
+    assert 0.2 < noisy.correlation < 0.8
+    assert noisy.penalty >= change.penalty
+
+
+def test_noise_promises_next_to_nothing_and_what_does_not_hold_on_prompts_left_out_is_refused():
+    tables = [planted(1.0, np.random.default_rng(seed))[1] for seed in range(6)]
+    assert np.mean([solve(sums, np.array([0.0, 1.0]), nats=0.3).correlation for sums in tables]) < 0.05
+    _, sums = planted(0.0, np.random.default_rng(0))
+    signs = np.array([1.0, -1.0, 1.0, -1.0])[:, None, None, None]  # half of the prompts say the contrary
+    with pytest.raises(InputError, match="--method pairs"):
+        solve(replace(sums, gradients=sums.gradients * signs), np.array([1.0, 0.0]), nats=0.3)
+
+
+def test_a_rescaled_value_with_a_rescaled_weight_changes_nothing_and_a_scaled_palette_only_the_nats():
+    _, sums = planted(3.0, np.random.default_rng(RNG_SEED))
+    rescaled = replace(
+        sums,
+        gradients=sums.gradients * np.array([10.0, 1.0])[:, None, None],
+        rewards=sums.rewards * np.array([[100.0, 10.0], [10.0, 1.0]]),
+    )
+    lam = np.array([0.7, 0.4])
+    one, other = solve(sums, lam, 0.3), solve(rescaled, lam / np.array([10.0, 1.0]), 0.3)
+    assert other.matrix == pytest.approx(one.matrix, rel=1e-4)
+    assert other.correlation == pytest.approx(one.correlation)
+    assert solve(sums, lam, 1.2).matrix == pytest.approx(2 * one.matrix)
+
+
+def test_a_full_rank_is_the_matrix_and_a_lower_one_the_nearest_in_divergence():
+    _, sums = planted(3.0, np.random.default_rng(RNG_SEED))
+    matrix = solve(sums, np.array([1.0, 0.0]), 0.3).matrix
+    left, right = low_rank(sums, matrix, 6)
+    assert left @ right == pytest.approx(matrix, abs=1e-8)
+    words, states = sums.words.sum(0), sums.states.sum(0)
+
+    def distance(other: np.ndarray) -> float:
+        return float(np.trace((matrix - other).T @ words @ (matrix - other) @ states))
+
+    left, right = low_rank(sums, matrix, 2)
+    u, s, v = np.linalg.svd(matrix)
+    assert distance(left @ right) < distance((u[:, :2] * s[:2]) @ v[:2])
+
+
+class Length(Scorer):
+    """The reward of a reply is its number of letters a."""
+
+    card = Card("length", "Length", "", "", "", "", "1", partial=True)
+
+    def score(self, prompt: str, replies: list[Reply]) -> np.ndarray:
+        return np.array([float(reply.text.count("a")) for reply in replies])
+
+
+def scored_at_random(rng: np.random.Generator) -> list[ScoredReply]:
+    """Replies of letters, each a with a chance of a half."""
+    tokens = [tuple(rng.integers(0, 2, size=int(rng.integers(3, 13))).tolist()) for _ in range(64)]
+    rewards = np.array([[float(sum(words)), float(sum(words))] for words in tokens])
+    return score_beginnings(
+        [Length(), None],
+        "hi",
+        tokens,
+        [np.zeros(len(words)) for words in tokens],
+        rewards,
+        np.ones(64, dtype=bool),
+        lambda words: "".join("ba"[word] for word in words),
+        4,
+    )
+
+
+def test_beginnings_are_scored_and_their_changes_add_up_to_the_reward():
+    rng = np.random.default_rng(0)
+    prompts = [scored_at_random(rng) for _ in range(20)]
+    assert {reply.stops for reply in prompts[0]} <= {(), (4,), (4, 8)}
+    found = slopes(prompts)
+    assert found.shape == (2, 2)
+    mean = np.mean([reply.rewards for reply in prompts[0]], axis=0)
+    for reply, gained in zip(prompts[0], advantages(prompts[0], found, [True, False]), strict=True):
+        assert gained.shape == (reply.actions, 2)
+        steps = np.unique([0, *reply.stops])
+        assert gained[steps, 0].sum() == pytest.approx(reply.rewards[0] - mean[0])
+        assert gained[:, 1] == pytest.approx(np.full(reply.actions, reply.rewards[1] - mean[1]))
+
+
+def test_a_reply_that_has_ended_counts_with_its_reward_in_the_mean_of_a_length():
+    short = ScoredReply((), np.zeros((0, 1)), np.array([5.0]), 3)
+    long = ScoredReply((4,), np.array([[1.0]]), np.array([9.0]), 8)
+    assert [part.tolist() for part in centred_scores([short, long])] == [[], [[-2.0]]]
+
+
+def adapted(model: torch.nn.Module, rank: int) -> Policy:
+    return Policy.of(model, (END,), 1.0, rank, output=True)
+
+
+def reading(tmp_path: Path, given, stop_after: int | None = None, prompts: int = 10) -> OutputSums:
+    policy = adapted(toy_policy(BASE), 4)
+    reader = ReplyReader(policy, [None, None], str, 4, 64, bfloat16=False)
+    file = SumsFile(tmp_path / "sums.npz", 2, policy.output_weight().shape[1])
+    named = [replace(given, name=f"p{number}") for number in range(prompts)]
+
+    def report(done: int, seconds: float) -> None:
+        if done == stop_after:
+            file.keep()
+            raise KeyboardInterrupt
+
+    return read_sums(reader, named, [False, False], file, seed=0, report=report)
+
+
+def test_the_adapter_changes_log_ratios_as_the_solution_says(tmp_path: Path):
+    given = examples(REWARDS[:, 0])
+    sums = reading(tmp_path, given)
+    change = solve(sums, np.array([1.0, 0.0]), nats=1e-4, penalties=(1e-3,))
+    policy = adapted(toy_policy(BASE), 4)
+    put_into_adapter(policy, sums, change.matrix, 4)
+    ratios = policy.log_ratios(given)
+    assert 0.5 * ratios.var() == pytest.approx(1e-4, rel=0.35)  # K-FAC of a model whose words depend on the place
+    assert np.corrcoef(ratios, given.gains)[0, 1] > 0.8
+    assert ratios.mean() == pytest.approx(-0.5 * ratios.var(), abs=1e-5)  # replies of p0: less their divergence
+
+
+def test_a_reading_that_was_stopped_goes_on_and_sums_can_be_kept(tmp_path: Path):
+    given = examples(REWARDS[:, 0])
+    whole = reading(tmp_path / "a", given)
+    with pytest.raises(KeyboardInterrupt):
+        reading(tmp_path / "b", given, stop_after=9)
+    resumed = reading(tmp_path / "b", given)
+    kept = io.BytesIO()
+    resumed.save(kept)
+    kept.seek(0)
+    for one, other in zip(vars(whole).values(), vars(OutputSums.load(kept)).values(), strict=True):
+        assert other == pytest.approx(one)
+
+
+def test_all_weights_cannot_be_tuned_so():
+    with pytest.raises(InputError, match="Leave --full out"):
+        TuningSettings(TuningMethod.NATURAL, rank=0)
