@@ -30,7 +30,7 @@ class LabelRequest:
     """A reply to be labelled.
 
     Args:
-        prompt_id, candidate: which one.
+        prompt_id, candidate: which one, by its number among its prompt's candidates.
         chance: with which it was chosen among its prompt's replies; goes into the label's ``chance``.
     """
 
@@ -78,7 +78,8 @@ def next_labels(
         chances = inclusion_chances(size[rows], per_prompt)
         drawn = np.flatnonzero(rng.random(len(chances)) < chances)
         requests += [
-            LabelRequest(table.prompt_ids[prompt], int(candidate), float(chances[candidate])) for candidate in drawn
+            LabelRequest(table.prompt_ids[prompt], table.candidate_of(rows.start + int(place)), float(chances[place]))
+            for place in drawn
         ]
     return tuple(requests)
 

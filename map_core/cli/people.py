@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from map_core.calibration import (
     PeopleLevel,
+    ValueLabels,
     label_reach,
     next_labels,
     people_levels,
@@ -28,7 +30,7 @@ from map_core.data import table_format
 from map_core.data.shown_replies import shown_reply
 from map_core.errors import InputError
 from map_core.feasibility import assess
-from map_core.scoring.validation import read_labels
+from map_core.scoring.validation import label_rows, read_labels
 from map_core.text import people as texts
 
 
@@ -73,19 +75,24 @@ def people(
     A line of the labels; judge and chance may be left out:
       {"prompt_id": "support-01", "candidate": 3, "labels": {"humor": 0}, "judge": "anna", "chance": 0.4}
     """  # noqa: D301
+    if out is not None and (pairs or targets_file or wanted):
+        raise click.UsageError("--out writes the table as it is for every palette; give it without targets and --next.")
     path = labels or labels_path(table)
-    if not path.is_file():
+    begins = wanted is not None and labels is None  # the first replies to label need no labels
+    if not path.is_file() and not begins:
         raise click.UsageError(f"There are no labels at {path}. Give them with --labels.")
     if out is not None:
         check_output_path(out)
         if out.exists() and not force:
             raise click.UsageError(f"{out} is there already. Name another file, or give --force.")
     opened = open_table(table, use_case, form)
-    given = labels_of_prompts(opened.table, read_labels(path))
-    if not given:
+    given = labels_of_prompts(opened.table, read_labels(path) if path.is_file() else ())
+    if not given and wanted is None:
         raise click.UsageError(f"No label of {path} is of a prompt of this table.")
     if out is not None:
         labelled = [value for value in opened.table.values if any(value in label.labels for label in given)]
+        if not labelled:
+            raise InputError(f"{path} labels none of the values of {table}.")
         chosen = [value_labels(opened.table, given, value) for value in labelled]
         table_format.save(with_people_columns(opened.table, opened.oracle, chosen), out)
         click.echo(f"{out}: {', '.join(f'{value}_people' for value in labelled)}", err=True)
@@ -100,11 +107,18 @@ def people(
             raise InputError("These targets are not possible together; see `nearest` for those that are.")
         weights = assessment.solution.weights
     if wanted is not None:
-        of_value = value_labels(opened.table, given, wanted)
-        for request in next_labels(opened.table, opened.oracle, of_value, weights, prompts):
+        opened.table.index(wanted)
+        label_rows(opened.table, given)
+        of_value: ValueLabels | str = wanted
+        with suppress(InputError):  # none yet, or all alike
+            of_value = value_labels(opened.table, given, wanted)
+        judged = {label.prompt_id for label in given if wanted in label.labels}
+        among = np.array([prompt_id not in judged for prompt_id in opened.table.prompt_ids])
+        for request in next_labels(opened.table, opened.oracle, of_value, weights, prompts, among=among):
             prompt = opened.table.prompt_ids.index(request.prompt_id)
-            reply = shown_reply(opened.table, int(opened.table.offsets[prompt]) + request.candidate)
-            texts_of = {"prompt": opened.table.prompts[prompt], "reply": reply} if opened.table.replies else {}
+            row = opened.table.row_of(prompt, request.candidate)
+            reply = shown_reply(opened.table, row) if row is not None and opened.table.replies else None
+            texts_of = {} if reply is None else {"prompt": opened.table.prompts[prompt], "reply": reply}
             click.echo(json.dumps(asdict(request) | {"labels": {wanted: None}} | texts_of))
         return
     levels, problems = people_levels(opened.table, opened.oracle, given, weights)

@@ -39,7 +39,7 @@ def replies_of(table: RewardTable, question: PairQuestion) -> tuple[ReplyId, Rep
 
 def _reply(table: RewardTable, row: int) -> ReplyId:
     prompt = table.prompt_of(row)
-    return table.prompt_ids[prompt], row - int(table.offsets[prompt])
+    return table.prompt_ids[prompt], table.candidate_of(row)
 
 
 def judgement_rows(table: RewardTable, judgements: Sequence[KeptJudgement]) -> list[PairJudgement]:
@@ -50,8 +50,8 @@ def judgement_rows(table: RewardTable, judgements: Sequence[KeptJudgement]) -> l
         rows = []
         for name, candidate in (judgement.first, judgement.second):
             prompt = places.get(name)
-            if prompt is not None and 0 <= candidate < table.candidates[prompt]:
-                rows.append(int(table.offsets[prompt]) + candidate)
+            if prompt is not None and (row := table.row_of(prompt, candidate)) is not None:
+                rows.append(row)
         if len(rows) == 2:
             table_rows.append(PairJudgement(rows[0], rows[1], judgement.answer))
     return table_rows

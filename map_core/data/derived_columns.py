@@ -58,6 +58,7 @@ class DerivedColumn:
         centre: c, the target's own level or share.
         share: P(G), the part of all prompts that the cohort is; 1 without a cohort. Set by the table.
         scorer_of: the value that ``value`` is a further scorer of, whose target holds for both; "" for none.
+        follows: the name of that target; "" for none.
         mix: (prompt,) v of a table's prompts, with mean 1, in place of a cohort; empty for none.
     """
 
@@ -70,6 +71,7 @@ class DerivedColumn:
     share: float = 1.0
     mix: tuple[float, ...] = ()
     scorer_of: str = ""
+    follows: str = ""
 
     @property
     def gives_way(self) -> bool:

@@ -47,6 +47,8 @@ class RewardTable:
         held_out: (prompt,) bool, prompts kept for checking and never solved on; empty when there are none.
         labels: (prompt,) texts by name, such as a language or a segment: further columns of the file.
         derived: the values that are computed from the rewards of others, see :meth:`with_columns`.
+        numbers: (reply,) int64, the number of each reply among its prompt's candidates, ascending within a prompt;
+            empty where they are 0, 1, 2 and so on. A reply that was left out of the table leaves a gap.
 
     Raises:
         InputError: shapes do not fit together, or a reward is missing or not finite.
@@ -66,6 +68,7 @@ class RewardTable:
     held_out: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     derived: tuple[DerivedColumn, ...] = ()
+    numbers: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -150,6 +153,18 @@ class RewardTable:
         """Return the number of the prompt that the reply in ``row`` answers."""
         return int(np.searchsorted(self.offsets, row, side="right")) - 1
 
+    def candidate_of(self, row: int) -> int:
+        """Return the number of the reply in ``row`` among its prompt's candidates."""
+        return int(self.numbers[row]) if self.numbers.size else row - int(self.offsets[self.prompt_of(row)])
+
+    def row_of(self, prompt: int, candidate: int) -> int | None:
+        """Return the row of a candidate of prompt number ``prompt``; None where the table has no such reply."""
+        rows = self.rows(prompt)
+        if not self.numbers.size:
+            return rows.start + candidate if 0 <= candidate < rows.stop - rows.start else None
+        row = rows.start + int(np.searchsorted(self.numbers[rows], candidate))
+        return row if row < rows.stop and self.numbers[row] == candidate else None
+
     def select(self, use_case: str | None) -> RewardTable:
         """Return the part of the table that belongs to one use case; the table itself for ``None``.
 
@@ -185,6 +200,7 @@ class RewardTable:
             weights=self.weights[list(chosen)] if self.weights.size else self.weights,
             held_out=self.held_out[list(chosen)] if self.held_out.size else self.held_out,
             labels={name: tuple(entries[i] for i in chosen) for name, entries in self.labels.items()},
+            numbers=self.numbers[rows] if self.numbers.size else self.numbers,
         )
 
     def reordered(self, values: Sequence[str]) -> RewardTable:
@@ -292,6 +308,11 @@ def _validate(table: RewardTable) -> None:
     for name in ("weights", "held_out"):
         if (size := getattr(table, name).size) not in (0, len(counts)):
             raise InputError(f"{name} has {size} entries; expected {len(counts)}, one per prompt, or none.")
+    if table.numbers.size not in (0, len(rewards)):
+        raise InputError(f"numbers has {table.numbers.size} entries; expected {len(rewards)}, one per reply, or none.")
+    prompt_of = np.repeat(np.arange(len(counts)), counts)
+    if table.numbers.size and np.any((np.diff(table.numbers) <= 0) & (np.diff(prompt_of) == 0)):
+        raise InputError("The numbers of a prompt's replies do not rise. Sort its rows, and number each of them once.")
     invalid = ~((table.weights > 0) & np.isfinite(table.weights))
     if invalid.any():
         raise InputError(

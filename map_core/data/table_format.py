@@ -114,7 +114,15 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
         weights=weights,
         held_out=held_out,
         labels={name: tuple(str(label) for label in data[name].take(first).to_pylist()) for name in labels},
+        numbers=_with_gaps(candidate[order], offsets) if "candidate" in data.column_names else np.empty(0, np.int64),
     )
+
+
+def _with_gaps(candidate: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return (reply,) numbers of candidates; empty where each prompt's are 0, 1, 2 and so on, or one is missing."""
+    plain = np.arange(len(candidate)) - np.repeat(offsets[:-1], np.diff(offsets))
+    usual = not np.issubdtype(candidate.dtype, np.integer) or np.array_equal(candidate, plain)
+    return np.empty(0, dtype=np.int64) if usual else candidate.astype(np.int64)
 
 
 def _labels(data: pa.Table) -> tuple[str, ...]:
@@ -215,7 +223,7 @@ def as_arrow(table: RewardTable) -> pa.Table:
         "prompt_id": [table.prompt_ids[i] for i in repeat],
         "prompt": [table.prompts[i] for i in repeat],
         "use_case": [table.use_cases[i] for i in repeat],
-        "candidate": np.arange(rows) - table.offsets[repeat],
+        "candidate": table.numbers if table.numbers.size else np.arange(rows) - table.offsets[repeat],
         "reply": table.replies or [""] * rows,
         "tokens": table.tokens or [()] * rows,
         "log_prob": table.log_probs if table.log_probs.size else np.full(rows, np.nan),

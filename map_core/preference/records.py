@@ -9,6 +9,7 @@ A line of a file of choices:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def reply_ids(table: RewardTable, choice: PairChoice) -> dict[str, Any]:
 
 def _id(table: RewardTable, row: int) -> dict[str, Any]:
     prompt = table.prompt_of(row)
-    return {"prompt_id": table.prompt_ids[prompt], "candidate": row - int(table.offsets[prompt])}
+    return {"prompt_id": table.prompt_ids[prompt], "candidate": table.candidate_of(row)}
 
 
 def rows_of_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairChoice, ...]:
@@ -41,20 +42,24 @@ def rows_of_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairCho
 
 def known_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairChoice, ...]:
     """Return the choices between replies that a table has, by row; others are left out."""
-    choices: list[PairChoice] = []
-    for record in records:
-        try:
-            choices += rows_of_choices(table, [record])
-        except InputError:
-            continue
-    return tuple(choices)
+    return tuple(choice for _, choice in numbered_choices(table, records))
+
+
+def numbered_choices(table: RewardTable, records: Iterable[Any]) -> tuple[tuple[int, PairChoice], ...]:
+    """Return the choices of :func:`known_choices`, each with the number of its record from 0."""
+    places = {name: number for number, name in enumerate(table.prompt_ids)}
+    known = []
+    for number, record in enumerate(records):
+        with suppress(InputError):
+            known.append((number, _choice(table, places, record)))
+    return tuple(known)
 
 
 def _choice(table: RewardTable, places: Mapping[str, int], record: Any) -> PairChoice:
     try:
-        names = [(str(record[side]["prompt_id"]), int(record[side]["candidate"])) for side in ("first", "second")]
+        names = [(str(record[side]["prompt_id"]), _whole(record[side]["candidate"])) for side in ("first", "second")]
         answer = PairAnswer(record["answer"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{record!r} is no choice; expected {{"
             '"first": {"prompt_id": "...", "candidate": 3}, "second": {...}, "answer": "first", "neither" or "second"}.'
@@ -62,15 +67,24 @@ def _choice(table: RewardTable, places: Mapping[str, int], record: Any) -> PairC
     rows = []
     for name, candidate in names:
         number = places.get(name)
-        if number is None or not 0 <= candidate < table.candidates[number]:
+        row = None if number is None else table.row_of(number, candidate)
+        if row is None:
             raise InputError(
                 f"A choice is of candidate {candidate} of the prompt {name!r}, which the table lacks. Give the choices "
                 "that were made on this very table."
             )
-        rows.append(int(table.offsets[number]) + candidate)
+        rows.append(row)
     if names[0][0] != names[1][0] or rows[0] == rows[1]:
         raise InputError(f"{record!r} compares replies to two prompts, or a reply with itself; expected two to one.")
     return PairChoice(rows[0], rows[1], answer)
+
+
+def _whole(number: Any) -> int:
+    """Return a whole number, whether it is written as one, as text or with a fraction of 0."""
+    whole = int(number)
+    if not isinstance(number, str) and whole != number:
+        raise ValueError(f"{number} is no whole number")
+    return whole
 
 
 def read_choices(table: RewardTable, path: Path) -> tuple[PairChoice, ...]:

@@ -57,7 +57,7 @@ class Label:
     """What a person said of one reply, 1 or 0 by value; a value that was not judged is absent.
 
     Args:
-        prompt_id, candidate: which reply.
+        prompt_id, candidate: which reply, by its number among its prompt's candidates.
         labels: by value.
         judge: who said it; "" where nobody says.
         chance: with which the reply was chosen to be judged among its prompt's; None for a simple random sample.
@@ -165,7 +165,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
             chosen = None if chance is None else float(chance)
             judge = str(entry.get("judge", ""))
             prompt_id = str(entry["prompt_id"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{where} is no label ({error!r}); expected "
                 '{"prompt_id": "...", "candidate": 3, "labels": {"humor": 1}}.'
@@ -191,12 +191,13 @@ def label_rows(table: RewardTable, labels: Sequence[Label]) -> list[int]:
     rows = []
     for label in labels:
         number = prompts.get(label.prompt_id)
-        if number is None or not 0 <= label.candidate < table.candidates[number]:
+        row = None if number is None else table.row_of(number, label.candidate)
+        if row is None:
             raise InputError(
                 f"A label is of candidate {label.candidate} of the prompt {label.prompt_id!r}, which the table lacks. "
                 "Give the labels of this very table."
             )
-        rows.append(int(table.offsets[number]) + label.candidate)
+        rows.append(row)
     return rows
 
 

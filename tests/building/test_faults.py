@@ -262,6 +262,8 @@ def test_candidate_numbers_stay_when_more_are_drawn(whole: RewardTable, tmp_path
     extended = table_format.load(out)
     assert extended.replies == direct.replies
     np.testing.assert_array_equal(extended.rewards, direct.rewards)
+    assert extended.numbers.size
+    np.testing.assert_array_equal(extended.numbers, direct.numbers)
     assert extended.metadata["left_out"]["replies"] == direct.metadata["left_out"]["replies"]
 
 

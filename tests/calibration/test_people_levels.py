@@ -29,6 +29,8 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
+from map_core.preference import PairChoice, reply_ids, rows_of_choices
+from map_core.scoring.pairwise import PairAnswer
 from map_core.scoring.validation import Label, read_labels
 from map_core.text.people import progress_sentences
 from tests.tables import make_table
@@ -254,6 +256,38 @@ def test_judges_of_one_reply_count_as_their_mean(tmp_path):
     path.write_text('{"prompt_id": "p00", "candidate": 1, "labels": {"humor": 1}, "chance": 1.5}')
     with pytest.raises(InputError, match=r"chance 1\.5"):
         read_labels(path)
+    path.write_text('{"prompt_id": "p00", "candidate": 1' + "0" * 400 + ', "labels": {"humor": 1}}')
+    with pytest.raises(InputError, match="is no label"):
+        read_labels(path)
+
+
+def test_a_label_is_of_the_candidate_of_its_number_where_replies_were_left_out():
+    kept = np.flatnonzero(np.arange(16) != 2)
+    rows = np.concatenate([kept, np.arange(16, len(TABLE.rewards))])
+    part = replace(
+        TABLE,
+        rewards=TABLE.rewards[rows],
+        offsets=np.concatenate([[0], TABLE.offsets[1:] - 1]),
+        replies=tuple(TABLE.replies[row] for row in rows),
+        tokens=tuple(TABLE.tokens[row] for row in rows),
+        log_probs=TABLE.log_probs[rows],
+        numbers=np.concatenate([kept, np.tile(np.arange(16), 39)]),
+    )
+    labels = [Label("p00", 1, {"humor": 1}), Label("p00", 3, {"humor": 0}), Label("p01", 3, {"humor": 1})]
+    assert [part.replies[row] for row in value_labels(part, labels, "humor").rows] == [
+        TABLE.replies[row] for row in value_labels(TABLE, labels, "humor").rows
+    ]
+    with pytest.raises(InputError, match="candidate 2 of the prompt 'p00', which the table lacks"):
+        value_labels(part, [Label("p00", 2, {"humor": 1})], "humor")
+    oracle = MemoryOracle.of(part)
+    asked = next_labels(part, oracle, "humor", np.zeros(4), 40, per_prompt=99)
+    assert [one.candidate for one in asked if one.prompt_id == "p00"] == kept.tolist()
+    choice = PairChoice(2, 15, PairAnswer.FIRST)
+    assert reply_ids(part, choice)["first"] == {"prompt_id": "p00", "candidate": 3}
+    with pytest.raises(InputError):
+        rows_of_choices(part, [reply_ids(part, choice)])  # of two prompts
+    pair = PairChoice(1, 2, PairAnswer.FIRST)
+    assert rows_of_choices(part, [reply_ids(part, pair)]) == (pair,)
 
 
 def test_labels_lie_beside_their_table(tmp_path, monkeypatch):

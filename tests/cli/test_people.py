@@ -60,6 +60,29 @@ def test_what_to_label_next_is_of_new_prompts(table: Path, capsys: pytest.Captur
     assert all(0 < one["chance"] <= 1 and one["labels"] == {"humor": None} and one["reply"] for one in asked)
 
 
+def test_what_to_label_first_needs_no_labels(table: Path, capsys: pytest.CaptureFixture[str]):
+    path = table.with_name("table.labels.jsonl")
+    for content in ("", json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {"humor": 1}}), None):
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(content)
+        assert main(["people", str(table), "--next", "humor", "--prompts", "2"]) == 0
+        asked = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert asked
+        assert all(one["reply"] and one["labels"] == {"humor": None} for one in asked)
+    path.write_text(json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {"humor": 1}}))
+    assert main(["people", str(table), "--next", "humor", "--prompts", "20"]) == 0
+    asked = [json.loads(line)["prompt_id"] for line in capsys.readouterr().out.splitlines()]
+    assert len(set(asked)) > 15
+    assert "p00" not in asked
+    path.unlink()
+    assert main(["people", str(table), "--next", "wit"]) == 1
+    assert "Unknown value 'wit'" in capsys.readouterr().err
+    assert main(["people", str(table), "--next", "humor", "--labels", str(path)]) == 2
+    assert "There are no labels at" in capsys.readouterr().err
+
+
 def test_without_labels_it_says_where_they_are_looked_for(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -86,6 +109,12 @@ def test_labels_that_say_nothing_end_in_words(table: Path, capsys: pytest.Captur
         assert main(["people", str(table), "--json"]) == 1
         spoken = capsys.readouterr()
         assert (said in spoken.err, spoken.out) == (True, "")
+        out = table.with_name("calibrated.parquet")
+        assert main(["people", str(table), "--out", str(out)]) == 1
+        assert said in capsys.readouterr().err
+        assert not out.exists()
+    assert main(["people", str(table), "--out", str(out), "--target", "humor=p70"]) == 2
+    assert "without targets" in capsys.readouterr().err
 
 
 def test_solve_says_how_many_judgements_stand_behind_each_level(table: Path, capsys: pytest.CaptureFixture[str]):

@@ -77,6 +77,7 @@ def assert_same(left: RewardTable | str, right: RewardTable | str, ids: bool, te
     assert left.replies == right.replies
     np.testing.assert_array_equal(left.rewards, right.rewards)
     np.testing.assert_array_equal(left.offsets, right.offsets)
+    np.testing.assert_array_equal(left.numbers, right.numbers)
     np.testing.assert_array_equal(left.weights, right.weights)
     np.testing.assert_array_equal(left.held_out, right.held_out)
     if ids:
@@ -218,3 +219,16 @@ def test_a_list_counts_foreign_files_as_loading_them_does(tmp_path: Path) -> Non
     assert "row 4, column 'humor' is empty" in describe(tmp_path / "b.parquet").fault
     pq.write_table(pa.table({"prompt": ["How?"], "completion": ["a"], "humor": [1.0]}), tmp_path / "c.parquet")
     assert describe(tmp_path / "c.parquet").fault.startswith("c.parquet lacks the column 'reply', so it is no table.")
+
+
+def test_a_reply_that_is_left_out_does_not_move_the_numbers_of_the_others(tmp_path: Path) -> None:
+    rows = [{"prompt": "How?", "candidate": k, "reply": f"r{k}", "humor": k} for k in (0, 2, 3)]
+    table = import_table(lines(tmp_path, *rows)).table
+    assert table.replies == ("r0", "r2", "r3")
+    assert table.numbers.tolist() == [0, 2, 3]
+    shuffled = import_table(lines(tmp_path, rows[2], rows[0], rows[1])).table
+    assert (shuffled.replies, shuffled.numbers.tolist()) == (table.replies, [0, 2, 3])
+    plain = [{name: cell for name, cell in row.items() if name != "candidate"} for row in rows]
+    assert not import_table(lines(tmp_path, *plain)).table.numbers.size
+    huge = import_table(lines(tmp_path, *({**row, "candidate": 2**40 + k} for k, row in enumerate(rows))))
+    assert not huge.table.numbers.size

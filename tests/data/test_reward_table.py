@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,21 @@ def test_shapes_must_fit(change: dict[str, object]):
     }
     with pytest.raises(InputError):
         RewardTable(**(fields | change))  # type: ignore[arg-type]
+
+
+def test_replies_keep_the_numbers_of_their_candidates(tmp_path):
+    made = make_table(prompts=3, candidates=4)
+    gaps = replace(made, numbers=np.array([0, 1, 2, 3, 0, 2, 3, 7, 1, 2, 3, 4]))
+    assert [made.candidate_of(row) for row in (0, 5, 11)] == [0, 1, 3]
+    assert [gaps.candidate_of(row) for row in (0, 5, 11)] == [0, 2, 4]
+    assert [gaps.row_of(1, candidate) for candidate in (-1, 0, 1, 2, 7, 8)] == [None, 4, None, 5, 7, None]
+    assert [made.row_of(1, candidate) for candidate in (-1, 0, 3, 4)] == [None, 4, 7, None]
+    assert gaps.take([2, 1]).numbers.tolist() == [1, 2, 3, 4, 0, 2, 3, 7]
+    save(gaps, tmp_path / "gaps.parquet")
+    np.testing.assert_array_equal(load(tmp_path / "gaps.parquet").numbers, gaps.numbers)
+    save(made, tmp_path / "made.parquet")
+    assert not load(tmp_path / "made.parquet").numbers.size
+    with pytest.raises(InputError, match="numbers has 3 entries"):
+        replace(made, numbers=np.arange(3))
+    with pytest.raises(InputError, match="do not rise"):
+        replace(made, numbers=np.array([0, 1, 2, 3, 0, 2, 2, 7, 1, 2, 3, 4]))

@@ -89,3 +89,31 @@ def test_replies_are_judged_one_at_a_time_by_two_judges():
     second.button(key="values_label_stop").click().run()
     assert "2 people judged 2 replies in common" in said(second)
     assert "Of 100 replies, people would say yes to" in said(second)
+
+
+def test_what_waited_in_another_use_case_is_not_asked_about():
+    page = judging("helpfulness")
+    waiting = page.session_state["values_waiting"]
+    table = table_file.load(table_path())
+    of = table.use_cases[table.prompt_ids.index(waiting[0].prompt_id)]
+    other = next(name for name in table.use_case_names if name != of)
+    page.switch_page("palette.py").run()
+    page.selectbox(key="use_case").set_value(other).run()
+    page.switch_page("values.py").run()
+    assert not page.exception
+    assert "would you say yes to this reply?" in said(page)
+    asked = page.session_state["values_waiting"][0]
+    assert table.use_cases[table.prompt_ids.index(asked.prompt_id)] == other
+
+
+def test_labels_that_are_added_beside_the_table_are_read():
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["value"] = "harmlessness"
+    page = app.run().switch_page("values.py").run()
+    assert "Nobody has judged replies for harmlessness yet." in said(page)
+    path = table_path().with_suffix(".labels.jsonl")
+    line = {"prompt_id": "p00", "candidate": 0, "labels": {"harmlessness": 1}}
+    path.write_text(f"{path.read_text()}\n{json.dumps(line)}")
+    page.run()
+    assert "All 1 labels of" in said(page)
+    assert not page.exception

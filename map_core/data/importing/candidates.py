@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 _LARGEST = 2**63 - 1
+#: The largest number that the table's format has.
+_LARGEST_KEPT = 2**31 - 1
 
 
 class CandidateNumbers:
@@ -34,14 +36,17 @@ class CandidateNumbers:
                 return
             self._numbers.append(number)
 
-    def ranks(self, prompt_of: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Return the place of each row among the replies to its prompt, and notes for a person.
+    def of_rows(self, prompt_of: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Return the number of each row among the replies to its prompt, and notes for a person.
+
+        They are those of the file, so that a label of its candidate 3 is of that reply whatever was left out before it;
+        their order alone, from 0, where one is below 0 or too large.
 
         Args:
             prompt_of: (row,) the number of each row's prompt.
 
         Returns:
-            (row,) int32; empty where replies stand in the order of the file.
+            (row,) int32; empty where they are 0, 1, 2 and so on in the order of the file.
         """
         none = np.empty(0, dtype=np.int32)
         if not self._whole:
@@ -55,7 +60,9 @@ class CandidateNumbers:
         ranks = np.empty(len(order), dtype=np.int32)
         ranks[order] = np.arange(len(order)) - np.repeat(begins, np.diff(np.append(begins, len(order))))
         in_file_order = bool(np.all(order[1:][same_prompt] > order[:-1][same_prompt]))
-        return (none if in_file_order else ranks), []
+        fit = numbers.min(initial=0) >= 0 and numbers.max(initial=0) <= _LARGEST_KEPT
+        kept = numbers.astype(np.int32) if fit else ranks
+        return (none if in_file_order and np.array_equal(kept, ranks) else kept), []
 
 
 def _whole_number(cell: Any) -> int | None:

@@ -46,7 +46,7 @@ class FileScan:
         strips: replies repeat their prompt, which is removed.
         notes: sentences for a person.
         own_ids: the table keeps the ids of the file.
-        ranks: (row,) the place of each among the replies to its prompt; empty for the file's order.
+        candidates: (row,) the number of each among the replies to its prompt; empty for the file's order.
         spellings: prompts that come in several spellings that look alike, of which the first is kept.
         read: how many rows of the file were read.
         empty: how many of those hold no reply.
@@ -61,7 +61,7 @@ class FileScan:
     strips: bool
     notes: tuple[str, ...]
     own_ids: bool
-    ranks: np.ndarray
+    candidates: np.ndarray
     spellings: np.ndarray
     read: int
     empty: int
@@ -69,7 +69,7 @@ class FileScan:
     @property
     def in_order(self) -> bool:
         """Whether the rows stand in the order of the table."""
-        return not len(self.ranks) and bool(np.all(np.diff(self.prompt_of) >= 0))
+        return not len(self.candidates) and bool(np.all(np.diff(self.prompt_of) >= 0))
 
 
 def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = None) -> FileScan:
@@ -107,14 +107,14 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
     scan.merge_lookalikes(where)
     weights, weight_notes = scan.weights(where)
     held_out, held_out_notes = scan.held_out(where)
-    ranks, rank_notes = scan.candidate_ranks()
+    candidates, candidate_notes = scan.candidate_numbers()
     notes = [f"{column.name!r} holds true and false, taken as 1 and 0." for column in chosen if column.has_booleans]
     if source.kind != "CSV":
         notes += [
             f"{column.name!r} holds numbers written as text, taken as numbers." for column in chosen if column.has_text
         ]
     notes += scan.identity_notes()
-    notes += weight_notes + held_out_notes + rank_notes
+    notes += weight_notes + held_out_notes + candidate_notes
     strips = scan.echoes.removed(roles.echoes)
     notes += scan.echoes.notes(roles.echoes)
     return FileScan(
@@ -127,7 +127,7 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
         strips,
         tuple(notes),
         scan.own_ids,
-        ranks,
+        candidates,
         scan.spellings,
         scan.read,
         scan.empty,
@@ -281,11 +281,11 @@ class _Scan:
         self._weights = [self._weights[k] for k in kept] if self._weights else []
         self._held_out = [self._held_out[k] for k in kept] if self._held_out else []
 
-    def candidate_ranks(self) -> tuple[np.ndarray, list[str]]:
-        """Return the place of each row among the replies to its prompt, (row,) int32, empty for the file's order."""
+    def candidate_numbers(self) -> tuple[np.ndarray, list[str]]:
+        """Return the number of each row among the replies to its prompt, (row,) int32, empty for the file's order."""
         if self._candidates is None:
             return np.empty(0, dtype=np.int32), []
-        return self._candidates.ranks(self.numbers_of_prompts)
+        return self._candidates.of_rows(self.numbers_of_prompts)
 
     def weights(self, where: str) -> tuple[np.ndarray, list[str]]:
         """Return how often each prompt occurs, (prompt,), empty where no column says so, and notes for a person.

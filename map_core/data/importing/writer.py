@@ -181,8 +181,8 @@ class _Rows:
             self._texts[at] = int.from_bytes(digest.digest())
             digest.update(row.tobytes())
             self._wholes[at] = int.from_bytes(digest.digest())
-        if len(self.scan.ranks):
-            candidate = self.scan.ranks[rows]
+        if len(self.scan.candidates):
+            candidate = self.scan.candidates[rows]
         else:
             candidate = np.empty(chunk.rows, dtype=np.int32)
             for row, number in enumerate(numbers):

@@ -40,8 +40,12 @@ def kept() -> tuple[KeptLabel, ...]:
     except PaletteError as error:
         log.warning("Labels given on the page are left out: %s", error)
         return ()
-    counts = dict(zip(table.prompt_ids, table.candidates.tolist(), strict=True))
-    kept_here = tuple(label for label in listed if label.reply[1] < counts.get(label.reply[0], 0))
+    places = {name: number for number, name in enumerate(table.prompt_ids)}
+    kept_here = tuple(
+        label
+        for label in listed
+        if (prompt := places.get(label.reply[0])) is not None and table.row_of(prompt, label.reply[1]) is not None
+    )
     forget()  # one table at a time is looked at by most
     _known[key] = (time.monotonic(), kept_here)
     return kept_here

@@ -51,7 +51,17 @@ class ScorerQuality:
 def labels_of_file() -> tuple[tuple[Label, ...], str]:
     """Return the labels beside the open table's file, and why those that are there cannot be used; "" for none."""
     scene = scenes.load()
-    return _labels_of_file(scene.key, labels_path(scenes.table_path()), scene.table)
+    labels = labels_path(scenes.table_path())
+    return _labels_of_file((*scene.key, _written(labels)), labels, scene.table)
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """Return when a file was written last and its size, so that what is added to it is read; None without a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
@@ -68,9 +78,9 @@ def _labels_of_file(key: tuple[object, ...], labels: Path, _table: RewardTable) 
 
 def scorer_quality() -> ScorerQuality:
     """Return how well the values of the whole open table do, whatever the use case; measured once for all viewers."""
-    path = scenes.table_path()
     scene = scenes.load()
-    return _scorer_quality(scene.key, labels_path(path), scene.table)
+    labels = labels_path(scenes.table_path())
+    return _scorer_quality((*scene.key, _written(labels)), labels, scene.table)
 
 
 @st.cache_resource(show_spinner="Reading the labels", max_entries=2)

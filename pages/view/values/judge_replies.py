@@ -19,6 +19,7 @@ from map_core.calibration import PeopleLevel, next_labels, people_levels, value_
 from map_core.calibration.labels import labels_of_prompts
 from map_core.calibration.next_labels import LabelRequest
 from map_core.custom_values import replies_key
+from map_core.data.reward_table import RewardTable
 from map_core.data.shown_replies import shown_reply
 from map_core.errors import InputError, PaletteError
 from map_core.scoring.validation import Label
@@ -152,7 +153,12 @@ def _next(known: Judging, judge: str) -> LabelRequest | None:
     table, seen = known.scene.table, {label.reply for label in known.mine}
     others = [label for label in known.kept if label.judge != judge]
     judged = {label.reply for label in others}
-    waiting = tuple(request for request in WAITING.get() if (request.prompt_id, request.candidate) not in seen)
+    # What waited before another use case was chosen is not of this table.
+    waiting = tuple(
+        request
+        for request in WAITING.get()
+        if (request.prompt_id, request.candidate) not in seen and _row(table, request) is not None
+    )
     shares = bool(waiting) and (waiting[0].prompt_id, waiting[0].candidate) in judged
     shown = dict(zip(table.prompt_ids, table.shown.tolist(), strict=True))
     open_to_me = (label for label in others if label.reply not in seen and shown.get(label.reply[0]))
@@ -192,14 +198,21 @@ def _draw(known: Judging, judge: str) -> tuple[LabelRequest, ...]:
     return ()
 
 
+def _row(table: RewardTable, asked: LabelRequest) -> int | None:
+    """Return the row of the reply that is asked about; None where the table does not have it."""
+    known = asked.prompt_id in table.prompt_ids
+    return table.row_of(table.prompt_ids.index(asked.prompt_id), asked.candidate) if known else None
+
+
 def _draw_reply(known: Judging, asked: LabelRequest, judge: str) -> None:
     table = known.scene.table
-    prompt = table.prompt_ids.index(asked.prompt_id)
+    row = _row(table, asked)
+    assert row is not None, "_next() asks of this very table"
     with st.container(key="values_prompt", gap=None):
         st.html(markup.note("Asked:"))
-        st.text(table.prompts[prompt])
+        st.text(table.prompts[table.prompt_of(row)])
     with st.container(border=True, key="values_reply_0"):
-        draw_reply(shown_reply(table, int(table.offsets[prompt]) + asked.candidate))
+        draw_reply(shown_reply(table, row))
     with st.container(horizontal=True, key="values_says"):
         for said, (label, shortcut) in _ANSWERS.items():
             st.button(

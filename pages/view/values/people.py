@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from dataclasses import asdict, replace
 
+import numpy as np
 import streamlit as st
 
 from map_core.access import Kind
@@ -99,9 +100,12 @@ def _draw_files(scene: Scene, palette: Palette, name: str, of_value: list[Label]
             labels: ValueLabels | str = value_labels(table, of_value, name)
         except InputError:  # all alike
             labels = name
-        for label in next_labels(table, scene.oracle, labels, weights):
+        judged = {label.prompt_id for label in of_value}
+        among = np.array([prompt_id not in judged for prompt_id in table.prompt_ids])
+        for label in next_labels(table, scene.oracle, labels, weights, among=among):
             prompt = table.prompt_ids.index(label.prompt_id)
-            reply = {"reply": shown_reply(table, int(table.offsets[prompt]) + label.candidate)} if table.replies else {}
+            row = table.row_of(prompt, label.candidate)
+            reply = {"reply": shown_reply(table, row)} if row is not None and table.replies else {}
             texts_of = {"prompt": table.prompts[prompt]} | reply if shown[label.prompt_id] else {}
             lines.append(json.dumps(asdict(label) | {"labels": {name: None}} | texts_of, ensure_ascii=False))
         return "\n".join(lines)
