@@ -18,6 +18,7 @@ from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
 from map_core.feasibility.nearest import NearestPalette
 from map_core.feasibility.nearest import nearest as find_nearest
+from map_core.feasibility.scorer_columns import followers, tied, with_followers
 from map_core.oracle import Oracle
 from map_core.palettes.beside import Beside
 
@@ -61,24 +62,29 @@ def nearest(
     held = np.zeros(len(opened.oracle.values), dtype=bool)
     held[value_positions(opened, "--lock", locked)] = True
     importance = _importances(opened, importances)
+    for follower, target in followers(opened.table):
+        importance[follower] = importance[target]
     attainable = AttainableLevels(opened.oracle)
     for palette in palettes:
         for j in np.flatnonzero(held & np.isnan(palette.targets)):
             raise click.UsageError(f"--lock {opened.oracle.values[j]}: that value has no target to keep.")
+        locked_targets = with_followers(opened.table, held) | palette.cuts
         try:
             nearest_palette = find_nearest(
                 opened.oracle,
                 palette.targets,
                 budget=budget,
-                locked=held | palette.cuts,
+                locked=locked_targets,
                 importance=importance,
                 attainable=attainable,
             )
         except InputError as error:
             raise click.UsageError(str(error)) from error
+        if nearest_palette is not None:
+            nearest_palette = tied(opened.table, opened.oracle, nearest_palette, importance)
         result = _describe(nearest_palette, opened, palette) | {"status": "found"}
         if nearest_palette is None:
-            kept = attainable.margin(np.where(held | palette.cuts, palette.targets, np.nan))
+            kept = attainable.margin(np.where(locked_targets, palette.targets, np.nan))
             result["status"] = "locked_over_budget" if kept.attainable else "locked_out_of_reach"
         print_json(result) if as_json else click.echo(_as_text(result, opened))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import MARGIN_TOLERANCE, Assessment, AttainableLevels, Conflict, assess, smallest_conflict
 from map_core.feasibility.cuts import measured
+from map_core.feasibility.scorer_columns import tied
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.beside import Beside
 from map_core.solver.newton import Solution
@@ -95,6 +96,9 @@ def solve(
         assessment = assess(
             oracle, targets, solution=solution, attainable=attainable, budget=budget, locked=palette.cuts
         )
+        if assessment.nearest is not None:
+            closest = tied(opened.table, oracle, assessment.nearest, units=opened.oracle)
+            assessment = replace(assessment, nearest=closest)
         conflict = smallest_conflict(attainable, targets) if assessment.verdict is Verdict.OUT_OF_REACH else None
         result = describe(assessment, conflict, oracle, palette.levels)
         if with_ranges:

@@ -12,13 +12,14 @@ from functools import cached_property
 
 import numpy as np
 
-from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedColumn
+from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility.cuts import with_demands
 from map_core.feasibility.demands import Demands, WorstMean
 from map_core.feasibility.repairs import Repair, Repairs
+from map_core.feasibility.scorer_columns import followers, lowered_with_scorers, with_followers
 from map_core.oracle import Oracle
 from map_core.palettes.beside import Beside, split_scorers, split_worst_mean
 from map_core.palettes.column_names import EVERY, ColumnName, parse_name
@@ -167,45 +168,28 @@ class Aim:
         Args:
             targets: (value,) of the nearest palette, in standard deviations above base; NaN for what stays.
         """
-        lowered = targets.copy()
-        rewards = self.oracle.rewards_at(targets)
-        for k, column in enumerate(self.table.derived, self.plain):
-            if not column.scorer_of or np.isnan(targets[k]):
-                continue
-            j = self.table.index(column.name.partition(": ")[2])
-            # A share is one number for both; a level lies equally many deviations above base.
-            of_share = (rewards[k] - self.oracle.base[j]) / self.oracle.scale[j]
-            of_level = self.standard_level(column, float(rewards[k]), j)
-            lowered[j] = np.fmin(lowered[j], of_share if column.kind is ColumnKind.SHARE else of_level)
-        return lowered
+        return lowered_with_scorers(self.table, self.oracle, targets)
 
     def of_targets(self, found: Repairs) -> Repairs:
         """Return repairs of what people set: one of a further scorer lowers the target that it follows."""
-        followers = [k for k, column in enumerate(self.table.derived, self.plain) if column.scorer_of]
-        if not followers:
+        tied = [k for k, _ in followers(self.table)]
+        if not tied:
             return found
         ways: dict[tuple[int, ...], Repair] = {}
         for way in found.ways:
             targets = self.with_scorers(way.targets)
-            targets[followers] = np.nan
-            values = [j for j in way.values if j not in followers]
+            targets[tied] = np.nan
+            values = [j for j in way.values if j not in tied]
             values += [int(j) for j in np.flatnonzero(~np.isnan(targets)) if j not in values]
-            tied = Repair(tuple(values), targets, way.given_up)
-            same = ways.setdefault(tied.values, tied)
+            of_targets = Repair(tuple(values), targets, way.given_up)
+            same = ways.setdefault(of_targets.values, of_targets)
             if np.nansum(targets) > np.nansum(same.targets):  # of two ways of the same targets the one that asks more
-                ways[tied.values] = tied
+                ways[of_targets.values] = of_targets
         return replace(found, ways=tuple(ways.values()))
 
-    def standard_level(self, column: DerivedColumn, level: float, j: int) -> float:
-        """Return what a level of a further scorer is for the target at position j, in its standard deviations."""
-        own, value = self.table.index(column.value), self.table.index(column.scorer_of)
-        above = (level - self.oracle.base[own]) / self.oracle.scale[own]
-        reward = self.oracle.base[value] + above * self.oracle.scale[value]
-        return float((reward - self.oracle.base[j]) / self.oracle.scale[j])
-
     def locked(self, palette: Palette) -> np.ndarray:
-        """Return which targets must not be relaxed, (value,) bool."""
-        return locked(palette, self.table.values) | self.fixed
+        """Return which targets must not be relaxed, (value,) bool; the further scorers of a locked one neither."""
+        return with_followers(self.table, locked(palette, self.table.values)) | self.fixed
 
 
 def aim(table: RewardTable, oracle: Oracle, palette: Palette) -> Aim:

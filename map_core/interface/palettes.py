@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
 from map_core.feasibility import Assessment
 from map_core.feasibility import assess as assess_levels
+from map_core.feasibility.scorer_columns import tied
 from map_core.interface.notebook import html_table, level_text
 from map_core.interface.table import Table, Targets, checked_table
-from map_core.palettes.column_names import parse_cohort
+from map_core.palettes.column_names import parse_cohort, parse_name
 from map_core.palettes.target_columns import checked_cohort
 from map_core.scoring.validation import read_labels
 from map_core.solver.newton import Solution, Status
@@ -187,9 +188,18 @@ class Assessed(Solved):
 
     @property
     def nearest(self) -> dict[str, float]:
-        """The closest targets that can be trusted, in reward units; empty where these can, or nothing can."""
+        """The closest targets that can be trusted, in reward units; empty where these can, or nothing can.
+
+        They can be asked for again, with the same ``beside``.
+        """
         nearest = self.assessment.nearest
-        return self.table.named(nearest.targets) if nearest else {}
+        if nearest is None:
+            return {}
+        rewards = self.table.rewards
+        plain = rewards.without_columns().values
+        cuts = {column.name for column in rewards.derived if column.mix or column.follows}
+        cuts |= {column.name for column in rewards.derived if parse_name(column.name, plain) is None}
+        return {name: level for name, level in self.table.named(nearest.targets).items() if name not in cuts}
 
     @property
     def _title(self) -> str:
@@ -250,6 +260,8 @@ def assess(
     """
     table, levels, locked = checked_table(table).asked(targets, beside)
     assessment = assess_levels(table.oracle, levels, budget=budget, locked=locked)
+    if assessment.nearest is not None:
+        assessment = replace(assessment, nearest=tied(table.rewards, table.oracle, assessment.nearest))
     return Assessed(table, table.named(levels), assessment.solution, assessment)
 
 

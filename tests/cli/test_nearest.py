@@ -116,3 +116,50 @@ def test_errors_are_one_message(table: Path, capsys: pytest.CaptureFixture[str],
     assert printed.out == ""
     assert message in printed.err
     assert "Traceback" not in printed.err
+
+
+SEVERAL = ["--target", "humor=+1.6sd", "--every-scorer", "humor=positivity,helpfulness"]
+
+
+def test_a_value_and_its_further_scorers_give_way_together(table: Path, capsys: pytest.CaptureFixture[str]):
+    result = ask(capsys, table, *SEVERAL, "--importance", "humor=4")
+    near, base = result["nearest"], result["base"]
+    oracle = MemoryOracle.of(make_table(prompts=20, candidates=32))
+    scale = dict(zip(oracle.values, oracle.scale, strict=True))
+    above = (near["targets"]["humor"] - base["humor"]) / scale["humor"]
+    assert above < 1.6 - 1e-3
+    for scorer in ("positivity", "helpfulness"):
+        level = near["targets"][f"by {scorer}: humor"]
+        assert (level - base[scorer]) / scale[scorer] == pytest.approx(above, abs=1e-9)
+        assert near["levels"][scorer] >= level - 1e-6
+    assert near["distance"] == pytest.approx(2 * (1.6 - above), abs=1e-6)  # the target alone, with importance 4
+    # What it says can be asked for again, and it is what solve says as well.
+    asked = ["--target", f"humor={near['targets']['humor']!r}", *SEVERAL[2:]]
+    assert main(["solve", str(table), *asked, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["verdict"] != "out_of_reach"
+    assert again["kl"] == pytest.approx(near["kl"], abs=1e-6)
+    assert main(["solve", str(table), *SEVERAL, "--json"]) == 0
+    solved = json.loads(capsys.readouterr().out)["nearest"]
+    assert solved["targets"]["humor"] == pytest.approx(ask(capsys, table, *SEVERAL)["nearest"]["targets"]["humor"])
+
+
+def test_a_locked_target_is_not_lowered_for_its_further_scorers(table: Path, capsys: pytest.CaptureFixture[str]):
+    locked = [*SEVERAL, "--target", "harmlessness=+1sd", "--lock", "humor"]
+    assert ask(capsys, table, *locked)["status"] == "locked_out_of_reach"
+    lower = [part.replace("+1.6sd", "+0.3sd") for part in locked]
+    near = ask(capsys, table, *lower)["nearest"]
+    assert near["given_up"]["humor"] == pytest.approx(0, abs=1e-8)
+    assert near["given_up"]["by positivity: humor"] == pytest.approx(0, abs=1e-8)
+
+
+def test_palettes_of_a_file_that_follow_one_target_each(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    palettes = tmp_path / "palettes.jsonl"
+    line = {"targets": {"humor": "+1.6sd"}, "every_scorer": {"humor": ["positivity"]}}
+    palettes.write_text("\n".join(json.dumps(line | {"name": name}) for name in ("one", "two")))
+    assert main(["nearest", str(table), "--targets-file", str(palettes), "--json"]) == 0
+    first, second = (json.loads(line)["nearest"] for line in capsys.readouterr().out.splitlines())
+    assert first["targets"]["humor"] == pytest.approx(second["targets"]["humor"], abs=1e-6)
+    assert first["targets"]["humor"] < 1.6 * 5

@@ -144,3 +144,34 @@ def test_a_free_value_asks_nothing_of_its_scorers():
     cut = with_demands(table, MemoryOracle.of(table), levels_of(table, helpfulness=0.1), BOTH)
     assert cut.columns == ()
     assert solve(cut.oracle, cut.oracle.standardise(cut.levels)).kl > 0
+
+
+def test_a_locked_target_holds_its_scorers_and_a_mix_of_a_scorer_follows_the_target():
+    table = make_table()
+    oracle = MemoryOracle.of(table)
+    targets = {name: Target(50.0, free=name != "humor", locked=name == "humor") for name in table.values}
+    palette = Palette(targets=targets).with_target("humor", Target(60.0, locked=True))
+    palette = Palette(targets=palette.targets, beside=Beside(every_scorer=("humor=positivity",), any_mix=0.05))
+    found = aim(table, oracle, palette)
+    locked = dict(zip(found.table.values, found.locked(palette), strict=True))
+    assert locked["humor"]
+    assert locked["by positivity: humor"]
+    assert not locked["positivity"]
+    # A cut of a mix bears the name of no target; it is lowered as the target that it follows.
+    lowered = np.full(len(found.table.values), np.nan)
+    mixes = [k for k, column in enumerate(found.table.derived, found.plain) if column.mix and column.scorer_of]
+    assert mixes
+    lowered[mixes[0]] = -0.5
+    level = found.oracle.rewards_at(lowered)[mixes[0]]
+    above = (level - oracle.base[3]) / oracle.scale[3]
+    assert found.with_scorers(lowered)[2] == pytest.approx(above)
+
+
+def test_in_python_the_nearest_targets_can_be_asked_for_again():
+    table = make_table()
+    asked = Table(table, MemoryOracle.of(table))
+    beside = {"every_scorer": {"humor": ["positivity", "helpfulness"]}, "no_worse_tail": ["humor"], "any_mix": 0.02}
+    found = vp.assess(asked, {"humor": "+1.8sd", "humor>=p20": 0.9}, beside=beside)
+    assert found.verdict is Verdict.OUT_OF_REACH
+    assert set(found.nearest) == {"humor", "humor>=p20"}
+    assert vp.assess(asked, found.nearest, beside=beside).verdict is not Verdict.OUT_OF_REACH
