@@ -23,7 +23,7 @@ from map_core.cli.options import (
     table_argument,
     use_case_option,
 )
-from map_core.core.file_lock import check_output_path
+from map_core.core.file_lock import check_output_path, lock
 from map_core.core.types import DEFAULT_REPLY_LENGTH, recorded_length
 from map_core.errors import EngineError, InputError
 
@@ -208,6 +208,8 @@ def serve(
 
     if promises_file is not None:
         check_output_path(promises_file, "table.promises.json")
+        # Of two servers that write one file each would keep its own requests alone.
+        click.get_current_context().with_resource(lock(promises_file, "server", "--promises"))
     heap.keep_few_arenas()
     opened = open_table(table, use_case, form)
     opened, known = _named(opened, palettes)

@@ -98,7 +98,13 @@ class RunningPromise:
             self.above, self.below = np.zeros((len(BETS), size)), np.zeros((len(BETS), size))
 
     def add(self, levels: np.ndarray) -> None:
-        """Count the levels of one request, (value,) in reward units."""
+        """Count the levels of one request, (value,) in reward units.
+
+        Raises:
+            InputError: one is not finite, or there is not one a value; nothing is counted.
+        """
+        if np.shape(levels) != self.total.shape or not np.isfinite(levels).all():
+            raise InputError(f"The levels are {levels}; expected {self.total.size} finite numbers, one a value.")
         self.requests += 1
         self.total = self.total + levels
         targets, wanted = self.targets, BETS[:, None] / self.targets.deviation
@@ -152,11 +158,19 @@ class RunningPromise:
 
     @classmethod
     def restored(cls, targets: WatchedTargets, kept: Mapping[str, Any] | None) -> RunningPromise:
-        """Return what was kept of the same targets; a new one where they have changed or nothing was kept."""
-        if not kept or kept.get("targets") != targets.as_dict():
-            return cls(targets)
-        arrays = {name: np.array(kept[name], dtype=float) for name in ("total", "above", "below", "most_above")}
-        return cls(targets, int(kept["requests"]), **arrays, most_below=float(kept["most_below"]))
+        """Return what was kept of the same targets; a new one where they have changed or it cannot be gone on with."""
+        new = cls(targets)
+        if not isinstance(kept, Mapping) or kept.get("targets") != targets.as_dict():
+            return new
+        try:
+            arrays = {name: np.array(kept[name], dtype=float) for name in ("total", "above", "below", "most_above")}
+            requests, most_below = int(kept["requests"]), float(kept["most_below"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return new
+        whole = all(array.shape == getattr(new, name).shape for name, array in arrays.items())
+        if not whole or not all(np.isfinite(number).all() for number in (*arrays.values(), most_below)):
+            return new
+        return cls(targets, requests, **arrays, most_below=most_below)
 
 
 def _log_capital(logs: np.ndarray) -> np.ndarray:

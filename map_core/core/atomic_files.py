@@ -59,10 +59,10 @@ def write_durable(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_error(path: Path, error: OSError) -> InputError:
-    """Return the error for a file that cannot be written, with what to do."""
+def write_error(path: Path, error: OSError, option: str = "--out") -> InputError:
+    """Return the error for a file that cannot be written, with what to do: another one by ``option``."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(
             f"The disc is full: {path} cannot be written. Make room and start the same again; what is made is kept."
         )
-    return InputError(f"{path} cannot be written ({error}). Choose another --out.")
+    return InputError(f"{path} cannot be written ({error}). Choose another {option}.")

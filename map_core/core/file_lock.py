@@ -37,12 +37,13 @@ def check_output_path(out: Path, example: str = "table.parquet") -> None:
 
 
 @contextmanager
-def lock(out: Path, who: str = "build") -> Iterator[None]:
+def lock(out: Path, who: str = "build", option: str = "--out") -> Iterator[None]:
     """Hold an exclusive lock beside a file; it ends with the process at the latest.
 
     Args:
         out: the file to write.
         who: what such a writer is called in the message.
+        option: by which a writer is given another file.
 
     Raises:
         InputError: another process holds the lock, or it cannot be written.
@@ -54,10 +55,10 @@ def lock(out: Path, who: str = "build") -> Iterator[None]:
         file_lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise InputError(
-            f"Another {who}{_holder(path)} is writing {out}. Wait for it, or give this one another --out."
+            f"Another {who}{_holder(path)} is writing {out}. Wait for it, or give this one another {option}."
         ) from error
     except OSError as error:
-        raise write_error(out, error) from error
+        raise write_error(out, error, option) from error
     try:
         with contextlib.suppress(OSError):
             path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))

@@ -93,12 +93,16 @@ class KeyRing:
         return tuple(key.name for key in self._keys)
 
     def owner(self, authorization: str) -> str | None:
-        """Return whose key an Authorization header shows, in a time that does not tell; None where it is no key."""
-        shown, owner = authorization.encode("utf-8", "surrogateescape"), None
+        """Return whose key an Authorization header shows, in a time that does not tell; None where it is no key.
+
+        Source: RFC 9110, section 11: a scheme is read in any case, and one space or more stand behind it.
+        """
+        scheme, _, credentials = authorization.partition(" ")
+        shown, owner = credentials.lstrip(" ").encode("utf-8", "surrogateescape"), None
         for key in self._keys:
-            if hmac.compare_digest(shown, f"Bearer {key.key}".encode()):
+            if hmac.compare_digest(shown, key.key.encode()):
                 owner = key.name
-        return owner
+        return owner if scheme.lower() == "bearer" else None
 
     def used_today(self, name: str) -> int:
         """Return the tokens that were drawn with somebody's key in this day of UTC."""

@@ -76,6 +76,9 @@ class PromiseWatch:
                 self._uncounted[replies.palette] += 1
                 return
             names, tilted, base = levels
+            if not np.isfinite([tilted, base]).all():
+                self._uncounted[replies.palette] += 1
+                return
             for kind in self._kinds:
                 promise = self._promise(replies, kind, names)
                 promise.add(tilted if kind == "levels" else tilted - base)

@@ -72,3 +72,24 @@ def test_ends_lie_around_the_promise():
         WatchedTargets(("humor",), np.array([1.0]), np.array([-1.0]), np.array([1.0]), np.array([0.4]))
     with pytest.raises(InputError, match="expected numbers above 0"):
         replace(TARGETS, deviation=np.zeros(2))
+
+
+@pytest.mark.parametrize("levels", [[np.nan, 0.2], [np.inf, 0.2], [0.2], [0.2, 0.2, 0.2]])
+def test_what_is_no_level_is_refused_and_changes_nothing(levels):
+    promise = after(np.array([[0.3, 0.2]]))
+    before = promise.as_dict()
+    with pytest.raises(InputError, match="expected 2 finite numbers, one a value"):
+        promise.add(np.array(levels))
+    assert promise.as_dict() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"total": [float("nan"), 1.0]}, {"above": [[0.0, 0.0]]}, {"most_below": float("inf")}, {"requests": "many"}],
+)
+def test_what_cannot_be_gone_on_with_begins_anew(change):
+    kept = after(np.full((20, 2), 0.3)).as_dict()
+    assert RunningPromise.restored(TARGETS, kept).requests == 20
+    assert RunningPromise.restored(TARGETS, kept | change).requests == 0
+    for broken in ({"targets": kept["targets"]}, [3], None):
+        assert RunningPromise.restored(TARGETS, broken).requests == 0

@@ -72,6 +72,14 @@ def test_keys_have_names_and_budgets(tiny: Path) -> None:
         assert api.get("/metrics").status_code == 401
 
 
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   "])
+def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
+    ring = KeyRing([ANN, BOB])
+    assert ring.owner(scheme + BOB.key) == "bob"
+    for wrong in (BOB.key, f"Basic {BOB.key}", scheme.strip() + BOB.key, f"{scheme}{BOB.key} ", scheme, ""):
+        assert ring.owner(wrong) is None
+
+
 def test_a_budget_is_for_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     ring = KeyRing([ANN])
     ring.charge("ann", 39)

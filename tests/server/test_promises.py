@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from map_core.cli import main
+from map_core.core.file_lock import lock
 from map_core.data import table_format
 from map_core.errors import InputError
 from map_core.server.promises import TOLERANCE, PromiseWatch
@@ -78,3 +81,24 @@ def test_a_reply_does_not_depend_on_the_file_of_promises(tiny: Path, tmp_path: P
     damaged._kept = {"plain": {"levels": 3, "over_base": 3}}
     with asking(str(tiny), parser_of(tiny), promises=damaged) as (client, _):
         ask(client, palette="plain", candidates=4, seed=1)
+
+
+def test_a_request_whose_numbers_are_none_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = PromiseWatch(table_format.load(table_format.DEFAULT_TABLE), tuple(PALETTES))
+    monkeypatch.setattr(watch, "_levels", lambda *asked: (("diversity",), np.array([np.nan]), np.array([0.5])))
+    watch.note(SimpleNamespace(palette="plain", aim=object()), [])  # type: ignore[arg-type]
+    assert watch.described("plain")["not_counted"] == 1
+    assert watch.described("plain")["levels"] is None
+
+
+def test_of_two_servers_one_keeps_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "table.promises.json"
+    with lock(file, "server", "--promises"):
+        assert main(["serve", "--promises", str(file)]) == 1
+    assert "Another server" in (said := capsys.readouterr().err)
+    assert "another --promises" in said
+    # A server that does not come to serve lets go of it.
+    assert main(["serve", str(tmp_path / "none.parquet"), "--promises", str(file)]) == 1
+    assert "There is no table" in capsys.readouterr().err
+    with lock(file, "server", "--promises"):
+        pass
