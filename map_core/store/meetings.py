@@ -182,21 +182,25 @@ def closed_meeting(database: Database, code: str) -> ClosedMeeting | None:
         return ClosedMeeting(_meeting(row), row.closed, MeetingResult(**(row.result or {"members": 0})))
 
 
-def close(database: Database, code: str, result: MeetingResult) -> bool:
+def close(database: Database, code: str, result: MeetingResult, counted: Sequence[MeetingEntry] | None = None) -> bool:
     """Close a meeting: delete names and palettes of its members, and keep what it came to for some weeks.
 
     Args:
         database: where it is kept.
         code: of the meeting, however it was typed.
         result: what it came to.
+        counted: the palettes that it came to that with; the meeting stays open where somebody has joined, changed
+            something or left since. None for whatever there is.
 
     Returns:
-        Whether there was an open one.
+        Whether it was open and is closed now.
     """
     with database.writing() as session:
         _forget_old_results(session)
         row = session.get(MeetingRow, read_code(code), with_for_update=True)
         if row is None or row.closed is not None:
+            return False
+        if counted is not None and _entries(session, row.code) != tuple(counted):
             return False
         session.execute(delete(EntryRow).where(EntryRow.meeting_code == row.code))
         row.closed, row.result = datetime.now(UTC), asdict(result)
@@ -211,8 +215,9 @@ def close_abandoned(database: Database) -> None:
 
 def _close_abandoned(session: Session) -> None:
     before = _abandoned_before()
-    rows = session.scalars(select(MeetingRow).where(MeetingRow.closed.is_(None), MeetingRow.created <= before)).all()
-    for row in rows:
+    open_ones = select(MeetingRow).where(MeetingRow.closed.is_(None), MeetingRow.created <= before)
+    # Held, as in join(): nobody takes a seat between the look at the entries and the end.
+    for row in session.scalars(open_ones.with_for_update()).all():
         inside = EntryRow.meeting_code == row.code
         last = session.scalar(select(func.max(EntryRow.updated)).where(inside))
         if last is None or last <= before:
@@ -243,7 +248,8 @@ def set_budget(database: Database, code: str, budget: float) -> None:
     if not 0 <= budget < math.inf:
         raise InputError(f"The budget of a meeting is {budget} nats; expected a number from 0.")
     with database.writing() as session:
-        session.execute(update(MeetingRow).where(MeetingRow.code == read_code(code)).values(budget=float(budget)))
+        open_one = (MeetingRow.code == read_code(code)) & MeetingRow.closed.is_(None)
+        session.execute(update(MeetingRow).where(open_one).values(budget=float(budget)))
 
 
 def read_code(text: str) -> str:
@@ -293,14 +299,16 @@ def leave(database: Database, code: str, member: str) -> bool:
 
 def entries(database: Database, code: str) -> tuple[MeetingEntry, ...]:
     """Return the palettes of a meeting, in the order in which their members joined."""
-    wanted = (
-        select(EntryRow).where(EntryRow.meeting_code == read_code(code)).order_by(EntryRow.joined, EntryRow.member_id)
-    )
     with database.reading() as session:
-        return tuple(
-            MeetingEntry(row.member_id, row.name, Palette.from_dict(row.palette), row.joined, row.updated)
-            for row in session.scalars(wanted)
-        )
+        return _entries(session, read_code(code))
+
+
+def _entries(session: Session, code: str) -> tuple[MeetingEntry, ...]:
+    wanted = select(EntryRow).where(EntryRow.meeting_code == code).order_by(EntryRow.joined, EntryRow.member_id)
+    return tuple(
+        MeetingEntry(row.member_id, row.name, Palette.from_dict(row.palette), row.joined, row.updated)
+        for row in session.scalars(wanted)
+    )
 
 
 def end(database: Database, code: str) -> bool:

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.palettes.palette import ALL, Target
 from map_core.store import database, meeting_numbers, meetings, table_key
-from pages.view.groups import seats
+from pages.view.groups import meeting_result, seats
 from pages.view.session import scene as scenes
 from tests.pages.app_script import said, settled
 from tests.pages.groups_script import COOL, WARM, keys, opened
@@ -116,6 +116,39 @@ def test_a_closed_meeting_is_told_to_the_phones_with_what_it_came_to():
         assert ("of the way to what you ask for" in said(page) or "all that you ask for" in said(page)) is own
         assert "Ben" not in said(page)
     assert meetings.entries(database(), code) == ()
+
+
+def test_who_sends_while_the_host_closes_is_counted_and_seated(monkeypatch):
+    host = hosted()
+    code = host.session_state["meeting"]
+    meetings.join(database(), code, "one", "Ana", WARM)
+    compute, late = meeting_result.final_result, deque(["Ben"])
+
+    def computed(*given):
+        if late:
+            meetings.join(database(), code, "two", late.popleft(), COOL)
+        return compute(*given)
+
+    monkeypatch.setattr(meeting_result, "final_result", computed)
+    host.button(key="meeting_end").click().run()
+    assert not host.exception
+    assert meetings.closed_meeting(database(), code).result.members == 2
+    assert [one.name for one in host.session_state["groups"]] == ["Ana", "Ben"]
+
+
+def test_a_meeting_in_which_somebody_sends_all_the_time_stays_open(monkeypatch):
+    host = hosted()
+    code = host.session_state["meeting"]
+
+    def computed(*given):
+        meetings.join(database(), code, "one", "Ana", WARM)
+        return meetings.MeetingResult(0)
+
+    monkeypatch.setattr(meeting_result, "final_result", computed)
+    host.button(key="meeting_end").click().run()
+    assert not host.exception
+    assert "The meeting is still open" in said(host)
+    assert [entry.name for entry in meetings.entries(database(), code)] == ["Ana"]
 
 
 def test_a_meeting_that_nobody_joined_is_closed_without_a_result():

@@ -117,6 +117,24 @@ def test_a_closed_meeting_keeps_what_it_came_to_and_nobody(opened, monkeypatch):
     assert meetings.closed_meeting(opened, held.code) is None
 
 
+def test_a_meeting_in_which_something_has_changed_since_it_was_counted_stays_open(opened):
+    held = meetings.open_meeting(opened, "Launch", ALL, "t")
+    nobody = meetings.entries(opened, held.code)
+    meetings.join(opened, held.code, "one", "Ana", WARM)
+    result = meetings.MeetingResult(0)
+    assert not meetings.close(opened, held.code, result, nobody)
+    counted = meetings.entries(opened, held.code)
+    meetings.join(opened, held.code, "one", "Ana", COOL)  # another wish of the same member
+    assert not meetings.close(opened, held.code, result, counted)
+    counted = meetings.entries(opened, held.code)
+    meetings.leave(opened, held.code, "one")
+    assert not meetings.close(opened, held.code, result, counted)
+    assert meetings.meeting(opened, held.code) is not None
+    assert meetings.close(opened, held.code, result, meetings.entries(opened, held.code))
+    meetings.set_budget(opened, held.code, 2.0)
+    assert meetings.closed_meeting(opened, held.code).meeting.budget is None
+
+
 def test_codes_are_not_guessed():
     assert len(meetings.ALPHABET) ** meetings.CODE_LENGTH > 1e14
 

@@ -48,6 +48,8 @@ HOST_COOKIE = "value_palette_host"
 LOOK_SECONDS = 1.5
 #: Seconds for which the wall says what was taken: it is there for everybody, and for a long time.
 UNDO_SECONDS = 20.0
+#: How often the end is computed anew because somebody has sent a palette meanwhile.
+CLOSINGS = 5
 #: Of the figures in pixels, so that everything is on one screen of 1440 x 900.
 HEIGHT = 372
 
@@ -166,6 +168,8 @@ def draw_meeting() -> None:
             with st.popover("Address", icon=":material/link:", key="meeting_address"):
                 link = _draw_address(held.code)
             _draw_exit(scene, held, is_host)
+        if problem := roster.PROBLEM.pop():
+            st.html(shell_markup.alarm(problem))
         _draw_live(scene, held, spend, is_host, link)
         speaker_line.draw_speaker_line(change=False)
 
@@ -237,10 +241,19 @@ def _draw_exit(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
 
 def _close(scene: Scene, held: meetings.Meeting) -> None:
     """Seat the members on the page Agree, keep what they came to, and end the meeting."""
-    seated = [SeatedGroup(entry.name, entry.palette) for entry in meetings.entries(database(), held.code)]
-    result = meeting_result.final_result(scene, roster.to_groups(scene, seated), meeting_budget(scene, held))
-    roster.add(seated)
-    meetings.close(database(), held.code, result)
+    for _ in range(CLOSINGS):
+        counted = meetings.entries(database(), held.code)
+        seated = [SeatedGroup(entry.name, entry.palette) for entry in counted]
+        result = meeting_result.final_result(scene, roster.to_groups(scene, seated), meeting_budget(scene, held))
+        # Whoever sends while that is computed is counted in the next round.
+        if meetings.close(database(), held.code, result, counted):
+            roster.add(seated)
+            break
+        if meetings.meeting(database(), held.code) is None:
+            break  # closed elsewhere meanwhile
+    else:
+        roster.PROBLEM.set("The meeting is still open: somebody sends a palette all the time. Close it once more.")
+        return
     _forget()
 
 
