@@ -87,7 +87,9 @@ def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, see
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if palette.has_targets:
         targets = by_name(opened.oracle, opened.oracle.rewards_at(palette.targets))
-        options = " ".join(f"--target {name}={amounts.significant(level)}" for name, level in targets.items())
+        options = " ".join(
+            f"--target {shlex.quote(f'{name}={amounts.significant(level)}')}" for name, level in targets.items()
+        )
         of_table = "" if table == DEFAULT_TABLE else f"{shlex.quote(str(table))} "
         of_use_case = "" if use_case is None else f"--use-case {shlex.quote(use_case)} "
         click.echo(f"python -m map_core solve {of_table}{of_use_case}{options}")

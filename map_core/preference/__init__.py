@@ -13,7 +13,7 @@ Source: docs/judgement.md.
 from map_core.preference.choices import PairChoice, PreferenceFit, fit_choices
 from map_core.preference.found import Evidence, FoundPalette, found_palette
 from map_core.preference.pairs import FIRST_CHOICES, MAX_CHOICES, MIN_CHOICES, PairPool, next_pair, pair_pool
-from map_core.preference.records import known_choices, read_choices, reply_ids, rows_of_choices
+from map_core.preference.records import known_choices, numbered_choices, read_choices, reply_ids, rows_of_choices
 
 __all__ = [
     "FIRST_CHOICES",
@@ -28,6 +28,7 @@ __all__ = [
     "found_palette",
     "known_choices",
     "next_pair",
+    "numbered_choices",
     "pair_pool",
     "read_choices",
     "reply_ids",

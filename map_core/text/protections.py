@@ -112,6 +112,18 @@ def sentence(parts: ColumnName, share: float, name: str) -> str:
     return f"{name[:1].upper()}{name[1:]} {where} better than at least {number} of 100 replies."
 
 
+def cohorts(label: str, count: int = 2) -> str:
+    """Return what the cohorts of a label are called within a sentence.
+
+    Example:
+        >>> cohorts("use_case"), cohorts("home_language", 1)
+        ('use cases', 'entry of home language')
+    """
+    if label == USE_CASE:
+        return "use case" if count == 1 else "use cases"
+    return f"{'entry' if count == 1 else 'entries'} of {label.replace('_', ' ')}"
+
+
 def beside_sentences(beside: Beside, named: Names) -> list[str]:
     """Return what is asked for beside targets, a sentence each.
 
@@ -130,8 +142,7 @@ def beside_sentences(beside: Beside, named: Names) -> list[str]:
         value, scorers = split_scorers(text)
         said.append(f"What is asked of {named(value)} holds for {listed([named(scorer) for scorer in scorers])} too.")
     if label := beside.no_cohort_below_base:
-        cohort = "use case" if label == USE_CASE else f"entry of {label.replace('_', ' ')}"
-        said.append(f"No {cohort} below its original level.")
+        said.append(f"No {cohorts(label, 1)} below its original level.")
     if beside.any_mix:
         mix = MIXES.get(beside.any_mix, f"each mix of prompts within {amounts.significant(beside.any_mix)} nats")
         said.append(f"Kept under {mix}{'' if 'prompts' in mix else ' of prompts'}.")

@@ -90,3 +90,29 @@ def test_a_phone_takes_them_as_its_wishes():
     assert page.toggle(key="ask_humor").value
     assert page.slider(key="wish_humor").value > 55
     assert "Reachable" in said(page)
+
+
+def test_what_is_taken_back_is_of_the_use_case_that_is_looked_at():
+    page = choose_page()
+
+    def chosen(use_case: str, times: int) -> None:
+        page.selectbox(key="use_case").set_value(use_case).run()
+        for _ in range(times):
+            page.button(key="choose_first").click().run()
+
+    chosen("Stories", 2)
+    chosen("Customer support", 1)
+    page.selectbox(key="use_case").set_value("Stories").run()
+    assert "3 of 15" in said(page)
+    page.button(key="choose_back").click().run()
+    assert "2 of 15" in said(page)
+    for use_case, number in (("Customer support", 2), ("Stories", 2)):
+        page.selectbox(key="use_case").set_value(use_case).run()
+        assert f"{number} of 15" in said(page)
+    chosen("Stories", 8)
+    page.button(key="choose_stop").click().run()
+    page.button(key="choose_again").click().run()
+    assert not page.exception
+    assert "1 of 15" in said(page)
+    page.selectbox(key="use_case").set_value("Customer support").run()
+    assert "2 of 15" in said(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from map_core.oracle import MemoryOracle
 from map_core.palettes.beside import Beside
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.text.wording import NUMBERS, PLAIN
-from pages.view.palette import faders, protection_faders, verdict
+from pages.view.palette import faders, protect, protection_faders, verdict
 from pages.view.session import aimed_scene, live_answer, palette_state
 from pages.view.session.scene import Scene
 from tests.tables import USE_CASES, make_table
@@ -110,3 +111,23 @@ def test_levels_alone_use_the_scene_that_is_there():
     plain = Scene(("x", 0.0, None), TABLE, MemoryOracle.of(TABLE), TABLE.values, ("",) * len(TABLE.values))
     assert aimed_scene.counted(plain, palette) is plain
     assert aimed_scene.counted(plain, replace(palette, columns={EVERY: 0.9})) is not plain
+
+
+@pytest.mark.parametrize(
+    ("before", "chosen", "label", "said"),
+    [
+        (None, True, "use_case", "No use case below its original level."),
+        (None, "home_language", "home_language", "No entry of home language below its original level."),
+        ("use_case", False, None, "Use cases may pay for each other."),
+        ("home_language", None, None, "Entries of home language may pay for each other."),
+    ],
+)
+def test_a_step_says_whose_level_is_kept(monkeypatch, before, chosen, label, said):
+    steps = []
+    palette = palette_of({}, Beside(no_cohort_below_base=before))
+    monkeypatch.setattr(protect, "NO_LOSER", SimpleNamespace(get=lambda: chosen))
+    monkeypatch.setattr(palette_state, "history", lambda: SimpleNamespace(now=palette))
+    monkeypatch.setattr(palette_state, "apply", lambda *step: steps.append(step))
+    protect._on_no_loser()
+    ((changed, what),) = steps
+    assert (changed.beside.no_cohort_below_base, what) == (label, said)

@@ -42,7 +42,7 @@ def draw_question(scene: Scene, asked: ChoosingRound) -> None:
                     _draw_answer(scene, asked.pair, answer)
         _draw_answer(scene, asked.pair, PairAnswer.NEITHER)
         with st.container(horizontal=True, vertical_alignment="center", key="choose_ways"):
-            draw_take_back(done)
+            draw_take_back(scene, done)
             if done >= MIN_CHOICES:
                 st.button(
                     "See what my choices say",
@@ -54,7 +54,7 @@ def draw_question(scene: Scene, asked: ChoosingRound) -> None:
         st.html(markup.note("You can also use the arrow keys: left and right choose, down means no difference."))
 
 
-def draw_take_back(done: int) -> None:
+def draw_take_back(scene: Scene, done: int) -> None:
     """Draw the way back by one choice; nothing before there is one."""
     if done:
         st.button(
@@ -64,6 +64,7 @@ def draw_take_back(done: int) -> None:
             icon=":material/undo:",
             shortcut="Backspace",
             on_click=state.take_back,
+            args=(scene,),
         )
 
 

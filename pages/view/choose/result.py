@@ -60,13 +60,14 @@ def draw_result(
                     on_click=state.go_on,
                     args=(len(asked.choices),),
                 )
-            question.draw_take_back(len(asked.choices))
+            question.draw_take_back(scene, len(asked.choices))
             st.button(
                 "Start again",
                 key="choose_again",
                 type="tertiary",
                 icon=":material/restart_alt:",
                 on_click=state.start_again,
+                args=(scene,),
             )
 
 

@@ -5,6 +5,7 @@ Constraint: choices are kept by prompt and candidate and looked up in the table 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from map_core.core.weak_cache import cached_weakly
@@ -15,8 +16,8 @@ from map_core.preference import (
     PairChoice,
     PairPool,
     found_palette,
-    known_choices,
     next_pair,
+    numbered_choices,
     pair_pool,
     reply_ids,
 )
@@ -71,7 +72,12 @@ def current_round(scene: Scene) -> ChoosingRound:
 
 def choices_of(scene: Scene) -> tuple[PairChoice, ...]:
     """Return the choices of this viewer between replies of the table that is looked at."""
-    return known_choices(scene.table, RECORDS.get())[:MAX_CHOICES]
+    return tuple(choice for _, choice in _counted(scene))
+
+
+def _counted(scene: Scene) -> tuple[tuple[int, PairChoice], ...]:
+    """Return the choices between replies of this table, each with the number of its record."""
+    return numbered_choices(scene.table, RECORDS.get())[:MAX_CHOICES]
 
 
 def found(scene: Scene, choices: tuple[PairChoice, ...]) -> FoundPalette:
@@ -86,10 +92,16 @@ def answer(scene: Scene, pair: tuple[int, int], said: PairAnswer) -> None:
         RECORDS.set([*RECORDS.get(), reply_ids(scene.table, choice)])
 
 
-def take_back() -> None:
-    """Forget the last choice; its pair is asked about again."""
-    RECORDS.set(RECORDS.get()[:-1])
+def take_back(scene: Scene) -> None:
+    """Forget the last choice that is counted here, whatever was chosen in other use cases since."""
+    _forget(number for number, _ in _counted(scene)[-1:])
     STOPPED.set(False)
+
+
+def _forget(numbers: Iterable[int]) -> None:
+    """Forget the records of these numbers."""
+    gone = set(numbers)
+    RECORDS.set([record for number, record in enumerate(RECORDS.get()) if number not in gone])
 
 
 def stop() -> None:
@@ -103,8 +115,8 @@ def go_on(answered: int) -> None:
     STOPPED.set(False)
 
 
-def start_again() -> None:
-    """Forget every choice."""
-    RECORDS.set([])
+def start_again(scene: Scene) -> None:
+    """Forget every choice between replies of this table; those of other use cases and tables stay."""
+    _forget(number for number, _ in numbered_choices(scene.table, RECORDS.get()))
     GOAL.set(FIRST_CHOICES)
     STOPPED.set(False)

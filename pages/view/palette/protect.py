@@ -224,8 +224,11 @@ def _on_tails() -> None:
 
 def _on_no_loser() -> None:
     chosen, palette = NO_LOSER.get(), palette_state.history().now
-    label = USE_CASE if chosen is True else chosen or None
-    what = f"No {_label_name(label)} below its original level." if label else "Use cases may pay for each other."
+    label, before = USE_CASE if chosen is True else chosen or None, palette.beside.no_cohort_below_base
+    if label:
+        (what,) = protections.beside_sentences(Beside(no_cohort_below_base=label), str)
+    else:
+        what = f"{sentences.capitalised(protections.cohorts(before or USE_CASE))} may pay for each other."
     _apply(palette, replace(palette.beside, no_cohort_below_base=label), what)
 
 
