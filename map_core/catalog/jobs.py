@@ -110,9 +110,11 @@ def status(name: str) -> TableJob:
     """Return how far a piece of work is."""
     home = job_folder(name)
     request = read_record(home / "request.json") or {}
-    progress = read_record(home / "progress.json") or {}
+    # In the order in which these come about: work that begins or ends in between is seen where it came from, or whole.
     place = waiting.place(home)
-    state, error = _state(progress, is_running(home)), str(progress.get("error") or "")
+    running = is_running(home)
+    progress = read_record(home / "progress.json") or {}
+    state, error = _state(progress, running), str(progress.get("error") or "")
     if place:
         state = TableJobState.WAITING
     elif state is TableJobState.INTERRUPTED and not progress and (home / "log.txt").exists():

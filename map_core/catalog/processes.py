@@ -151,9 +151,9 @@ def resume(name: str) -> None:
     with waiting.order_lock(home.parent):
         if status(name).going_on:
             return
+        waiting.enter(home)
         for old in ("progress.json", "process.json"):
             (home / old).unlink(missing_ok=True)
-        waiting.enter(home)
         advance()
 
 

@@ -29,6 +29,8 @@ from map_core.store.database import open_database, read_address, restoring_file
 
 MANIFEST, TABLES = "backup.json", "tables"
 SQLITE_FILE, POSTGRESQL_FILE = "database.sqlite", "database.dump"
+#: What lies beside a table under its name: labels, a study of delivery, how promises stand.
+BESIDE = (".labels.jsonl", ".delivery.json", ".promises.json")
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,13 @@ def restore(source: Path, address: str, tables: Path | None, replace: bool = Fal
 
 
 def _kept_files(tables: Path) -> list[Path]:
-    """Return the tables, what belongs to tuned models that are finished, and whose they all are.
+    """Return the tables and what lies beside them, what belongs to tuned models that are finished, and whose all are.
 
     In the order in which they are copied: what was made while others were copied has its owner's file as well.
     """
     tuned = [folder for folder in sorted((tables / FOLDER).glob("*")) if is_finished(folder)]
     return [
-        *sorted(tables.glob("*.parquet")),
+        *(path for ending in (".parquet", *BESIDE) for path in sorted(tables.glob(f"*{ending}"))),
         *(path for folder in tuned for path in sorted(folder.rglob("*")) if path.is_file()),
         *sorted(tables.glob(".access/*.json")),
     ]

@@ -292,3 +292,17 @@ def test_a_folder_that_a_killed_app_left_holds_no_name(waits: Path):
     waits.touch()
     processes.start("Mine", "build", ("{out}", "{progress}"), {})
     until("Mine", TableJobState.DONE)
+
+
+def test_work_that_ends_while_one_looks_is_done(monkeypatch: pytest.MonkeyPatch):
+    home = jobs.job_folder("Quick")
+    home.mkdir(parents=True)
+    (home / "request.json").write_text(json.dumps({"kind": "import", "arguments": []}))
+    (home / "progress.json").write_text(json.dumps({"stage": "writing"}))
+
+    def ended(home: Path) -> bool:
+        (home / "progress.json").write_text(json.dumps({"state": "done"}))
+        return False
+
+    monkeypatch.setattr(jobs, "is_running", ended)
+    assert jobs.status("Quick").state is TableJobState.DONE

@@ -104,3 +104,22 @@ def test_a_font_that_the_theme_does_not_use_is_not_asked_for(app):
     assert b"SourceSans" not in get(app, "/", accept="text/html")[2]
     sheet = gzip.decompress(get(app, "/static/css/a.css", accept_encoding="gzip")[2])
     assert sheet == b"p{color:red}" * 200
+
+
+def test_a_script_that_several_ask_for_at_once_is_held_once():
+    async def inner(scope, receive, send):
+        await asyncio.sleep(0)
+        await Response(SCRIPT, media_type="text/javascript")(scope, receive, send)
+
+    async def nowhere(message=None):
+        return {"type": "http.request"}
+
+    app = Packed(inner)
+    scope = {"type": "http", "method": "GET", "path": "/static/js/a.js", "headers": [(b"accept-encoding", b"gzip")]}
+
+    async def ask() -> None:
+        await asyncio.gather(*(app(dict(scope), nowhere, nowhere) for _ in range(8)))
+
+    asyncio.run(ask())
+    (held,) = app._copies.values()
+    assert app._held == sum(len(message.get("body", b"")) for message in held)

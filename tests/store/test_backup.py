@@ -37,6 +37,7 @@ def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     tables.mkdir()
     kept_files = {
         "Mine.parquet": b"rewards",
+        "Mine.labels.jsonl": b"what people said",
         ".access/Mine.json": b"whose it is",
         "tuned/Kind/tuning.json": b"{}",
         "tuned/Kind/adapter_model.safetensors": b"weights",
@@ -65,7 +66,7 @@ def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         over.set()
         writer.join()
     opened.close()
-    assert "5 files in" in capsys.readouterr().out
+    assert "6 files in" in capsys.readouterr().out
     kept = names(address)
     shutil.rmtree(tmp_path / "live")
     shutil.rmtree(tables)

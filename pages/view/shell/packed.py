@@ -69,8 +69,9 @@ class Packed:
                 for message in packed:
                     await send(message)
                 return
-            self._copies[path] = packed
-            self._held += size
+            if path not in self._copies:  # another request for it may have been answered meanwhile
+                self._copies[path] = packed
+                self._held += size
         for message in self._copies[path]:
             await send(message)
 
