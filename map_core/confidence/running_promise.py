@@ -168,7 +168,7 @@ class RunningPromise:
         except (KeyError, TypeError, ValueError, OverflowError):
             return new
         whole = all(array.shape == getattr(new, name).shape for name, array in arrays.items())
-        if not whole or not all(np.isfinite(number).all() for number in (*arrays.values(), most_below)):
+        if not (whole and math.isfinite(most_below) and all(np.isfinite(array).all() for array in arrays.values())):
             return new
         return cls(targets, requests, **arrays, most_below=most_below)
 
