@@ -7,8 +7,8 @@ base model,
     x = s * lambda           weights in nats per standard deviation, so that x . z = lambda . (r - b)
     d = (c - b) / s          targets in standard deviations above the base level
 
-so the packages above never deal with a unit, an offset, or a value whose scale is 1e-9 or 1e9. Constraint: an oracle is
-immutable, so it may be shared between threads and cached.
+so the packages above never deal with units, offsets or extreme scales (1e-9, 1e9). Constraint: an oracle is immutable,
+so it may be shared between threads and cached.
 """
 
 from __future__ import annotations
@@ -181,18 +181,19 @@ class Oracle(ABC):
 
     @abstractmethod
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
-        """Return the levels, (prompt, value), of each prompt's best reply for x, (value,); the first of equals."""
+        """Return the levels, (prompt, value), of each prompt's best reply for x, (value,); the first one on ties."""
 
     def moments(self, weights: np.ndarray) -> Moments:
         """Return log-normaliser, levels and covariance at weights x, (value,)."""
-        at = self.batch_moments(weights[None], covariance=True)
-        assert at.covariance is not None
-        return Moments(float(at.log_normaliser[0]), at.levels[0], at.covariance[0])
+        batch = self.batch_moments(weights[None], covariance=True)
+        assert batch.covariance is not None
+        return Moments(float(batch.log_normaliser[0]), batch.levels[0], batch.covariance[0])
 
     def best(self, weights: np.ndarray) -> np.ndarray:
-        """Return the levels, (value,), of the best replies for x, (value,); x . levels is the support function h at x.
+        """Return the mean levels, (value,), of each prompt's best reply for x, (value,); x . levels is h(x).
 
-        When pooled, of the best reply of the whole table.
+        h is the support function of the levels that re-weighting can reach. When pooled, the levels are those of the
+        best reply of the whole table.
         """
         levels = self.best_by_prompt(weights)
         return levels.mean(axis=0) if self.form is Form.PER_PROMPT else levels[np.argmax(levels @ weights)]
@@ -218,7 +219,7 @@ class Oracle(ABC):
         self.log_candidates = math.log(stats.replies) if pooled else stats.log_candidates
 
     def subsample(self, share: float) -> Oracle | None:
-        """Return a cheap oracle over about this share of the prompts, in the same units; None where that gains nothing.
+        """Return a cheap oracle over about this share of the prompts, in the same units; None if none would be cheaper.
 
         Subsamples are nested: a smaller share is a part of a larger one. They give starting points, never results.
         """
@@ -254,8 +255,8 @@ class Oracle(ABC):
     def deviations(self, targets: np.ndarray) -> np.ndarray:
         """Return targets, (..., value), as standard deviations above base.
 
-        Levels that say that they are rewards (:class:`~map_core.core.reward_levels.RewardLevels`, what
-        :func:`map_core.palettes.targets.resolve` returns) are converted; other arrays are in that unit already.
+        Levels in reward units (:class:`~map_core.core.reward_levels.RewardLevels`, as
+        :func:`map_core.palettes.targets.resolve` returns them) are converted; other arrays are in that unit already.
         """
         return self.standardise(targets) if isinstance(targets, RewardLevels) else np.asarray(targets, dtype=float)
 

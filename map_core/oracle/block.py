@@ -18,8 +18,7 @@ from map_core.oracle.threads import Scratch
 
 #: Most weight vectors times replies that are tilted at once.
 TILTED = 131_072
-
-#: Most numbers for which one call on all beats a loop over columns.
+#: Most numbers for which one vectorised call is faster than a loop over columns.
 SMALL = 131_072
 
 _scratch = Scratch()
@@ -84,7 +83,7 @@ class Block:
 
     @classmethod
     def subsample(cls, blocks: Sequence[Block], share: float) -> Block:
-        """Return one block of the first prompts, about this share and at least one, of each of these blocks."""
+        """Return one block of the first prompts of each block: about this share of them, and at least one."""
         counts, parts = [], []
         for block in blocks:
             first = max(1, int(share * block.prompts))
@@ -97,8 +96,8 @@ class Block:
     def moments(self, weights: np.ndarray) -> Moments:
         """Return log-normaliser, levels and covariance at x, (value,)."""
         z = self._precise()
-        log_normaliser, within = self._tilted(weights, z)
-        levels, covariance = _within(z, within, self._groups)
+        log_normaliser, probabilities = self._tilted(weights, z)
+        levels, covariance = _levels_and_covariance(z, probabilities, self._groups)
         return Moments(log_normaliser, levels, covariance)
 
     def _precise(self) -> np.ndarray:
@@ -110,10 +109,10 @@ class Block:
         return z
 
     def _tilted(self, weights: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return A and P within each group at x, (value,)."""
+        """Return A and the probabilities within each group, (reply,), at x, (value,)."""
         logits = np.dot(weights, z, out=_scratch.take("logits", z.shape[1:], z.dtype))
-        log_normaliser, within = self._groups.tilt(logits)
-        return float(log_normaliser.sum()) / len(log_normaliser), within
+        log_normaliser, probabilities = self._groups.tilt(logits)
+        return float(log_normaliser.sum()) / len(log_normaliser), probabilities
 
     def batch_moments(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> BatchMoments:
         """Return the moments at x, (batch, value), a few weight vectors at a time; see :meth:`Oracle.batch_moments`."""
@@ -136,22 +135,22 @@ class Block:
     def _tilted_prompts(
         self, z: np.ndarray, second_moments: _SecondMoments | None, weights: np.ndarray, multiplicity: np.ndarray | None
     ) -> BatchMoments:
-        of_prompt, within = self._prompts.tilt(np.dot(weights, z))
-        weighted = _scratch.take("weighted", within.shape, within.dtype)
-        concentration = self._prompts.sum(np.square(within, out=weighted))
-        counted = np.ones_like(of_prompt) if multiplicity is None else multiplicity
+        log_normalisers, probabilities = self._prompts.tilt(np.dot(weights, z))
+        weighted = _scratch.take("weighted", probabilities.shape, probabilities.dtype)
+        concentration = self._prompts.sum(np.square(probabilities, out=weighted))
+        counted = np.ones_like(log_normalisers) if multiplicity is None else multiplicity
         size = counted.sum(axis=1)
         share = counted / np.where(size > 0, size, 1.0)[:, None]
-        means = np.stack([self._prompts.sum(np.multiply(within, row, out=weighted)) for row in z], axis=-1)
+        means = np.stack([self._prompts.sum(np.multiply(probabilities, row, out=weighted)) for row in z], axis=-1)
         levels = np.einsum("bg,bgi->bi", share, means)
         second = None
         if second_moments is not None:
-            self._prompts.combine(np.multiply, within, share)
+            self._prompts.combine(np.multiply, probabilities, share)
             between = (means * share[:, :, None]).transpose(0, 2, 1) @ means
-            second = second_moments(within) - between
+            second = second_moments(probabilities) - between
         return BatchMoments(
             size,
-            (share * of_prompt).sum(axis=1),
+            (share * log_normalisers).sum(axis=1),
             levels,
             second,
             (share / concentration).sum(axis=1),
@@ -164,7 +163,7 @@ class Block:
         logits, copies = np.dot(weights, z), np.ones((1, 1))
         size = np.full(len(weights), float(z.shape[1]))
         if multiplicity is not None:
-            # A prompt that counts v times is v copies of its replies. A row without any is told by its size alone.
+            # A prompt that counts v times is v copies of its replies. A row without any has size 0 and is ignored.
             size = multiplicity @ self._prompts.counts.astype(float)
             counted = np.where(size[:, None] > 0, multiplicity, 1.0)
             copies = self._prompts.repeat(counted)
@@ -182,8 +181,8 @@ class Block:
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
         """Return each prompt's own moments at x, (value,)."""
         z, counts = self._precise(), self._prompts.counts
-        log_normaliser, within = self._prompts.tilt(weights @ z)
-        levels = self._prompts.sum(z * within).T
+        log_normaliser, probabilities = self._prompts.tilt(weights @ z)
+        levels = self._prompts.sum(z * probabilities).T
         return PromptMoments(prompt_mass(self._form, log_normaliser, counts), log_normaliser, levels, counts)
 
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
@@ -201,18 +200,24 @@ class Block:
         return np.dot(weights, self._precise())
 
 
-def _within(z: np.ndarray, within: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
-    """Return levels (value,) and covariance (value, value), means over groups, from P within each group, (reply,)."""
+def _levels_and_covariance(z: np.ndarray, probabilities: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+    """Return levels (value,) and covariance (value, value), averaged over groups.
+
+    Args:
+        z: (value, reply) standardised rewards.
+        probabilities: (reply,) P within each group.
+        groups: the groups of replies.
+    """
     size, count = len(z), len(groups.counts)
     if z.size <= SMALL:
-        weighted = z * within
+        weighted = z * probabilities
         of_group = groups.sum(weighted)
         second = weighted @ z.T
     else:
-        weighted = _scratch.take("weighted", within.shape, z.dtype)
+        weighted = _scratch.take("weighted", probabilities.shape, z.dtype)
         of_group, second = np.empty((size, count), z.dtype), np.empty((size, size))
         for j in range(size):
-            groups.sum(np.multiply(z[j], within, out=weighted), out=of_group[j])
+            groups.sum(np.multiply(z[j], probabilities, out=weighted), out=of_group[j])
             second[j:, j] = second[j, j:] = np.dot(z[j:], weighted)  # unlike @, lets other threads run
     return of_group.sum(axis=1, dtype=np.float64) / count, (second - of_group @ of_group.T) / count
 

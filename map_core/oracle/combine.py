@@ -1,4 +1,4 @@
-"""Combine the results of the parts of a table: blocks, row groups and workers only return averages.
+"""Combine the results of the parts of a table; parts (blocks, row groups, workers) return averages and not replies.
 
 Parts hold whole prompts. Per prompt, moments are averages over prompts, so parts average by their number of
 prompts. Pooled, a part's share of the tilted distribution is its size times exp(A): the parts' log-normalisers

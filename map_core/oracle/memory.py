@@ -23,8 +23,8 @@ from map_core.oracle.weighted import apply_prompt_weights
 
 T = TypeVar("T")
 
-#: Largest and smallest numbers in a block: small enough that a pass stays in a core's cache, large enough that threads
-#: seldom wait for Python. A table larger than the smallest has blocks for every thread.
+#: Most and fewest numbers in a block: few enough that a pass stays in a core's cache, enough that threads seldom wait
+#: for the interpreter lock. A table of more than the fewest is split so that every thread has blocks.
 BLOCK, LEAST_BLOCK = 1_048_576, 131_072
 
 
@@ -117,9 +117,14 @@ class MemoryOracle(Oracle):
 
     @classmethod
     def of(cls, table: RewardTable, form: Form | None = None) -> Oracle:
-        """Return the oracle of a table, by default in its own form, with its prompt weights and held-out flags applied.
+        """Return the oracle of a table with its prompt weights and held-out flags applied.
 
-        See :mod:`map_core.oracle.weighted`.
+        Args:
+            table: the table.
+            form: per prompt or pooled; the table's own by default.
+
+        Returns:
+            The oracle, inside a :class:`map_core.oracle.weighted.WeightedOracle` where prompts have weights.
         """
         form = table.form if form is None else form
         oracle = cls(table.rewards, table.offsets, table.values, form, derived=len(table.derived))
@@ -142,11 +147,11 @@ class MemoryOracle(Oracle):
         rows = list(pairwise(np.linspace(0, len(weights), pieces + 1).astype(int)))
 
         def evaluate(part: tuple[int, tuple[int, int]]) -> BatchMoments:
-            number, (first, last) = part
+            block, (first, last) = part
             counted = None
             if multiplicity is not None:
-                counted = np.asarray(multiplicity[first:last, ends[number] : ends[number + 1]], dtype=np.float64)
-            return self._blocks[number].batch_moments(weights[first:last], counted, covariance)
+                counted = np.asarray(multiplicity[first:last, ends[block] : ends[block + 1]], dtype=np.float64)
+            return self._blocks[block].batch_moments(weights[first:last], counted, covariance)
 
         results = map_threads(evaluate, list(product(range(len(self._blocks)), rows)), self._threads)
         return stack_batches(results) if pieces > 1 else combine_batches(self.form, results)
@@ -199,7 +204,7 @@ def check_form(form: Form, most_replies: int) -> None:
 
 
 def block_cuts(offsets: np.ndarray, values: int, threads: int) -> list[tuple[int, int]]:
-    """Return the blocks of a table as ranges of prompts, (first, after the last)."""
+    """Return the blocks of a table as half-open ranges of prompts, (first, end)."""
     numbers = min(BLOCK, max(LEAST_BLOCK, int(offsets[-1]) * values // (4 * threads)))
     replies = max(1, numbers // values)
     ends = np.searchsorted(offsets, np.arange(replies, offsets[-1], replies))

@@ -105,7 +105,7 @@ class ParquetOracle(Oracle):
         if missing:
             raise InputError(
                 f"{path} lacks the column {', '.join(map(repr, missing))}; it has {', '.join(schema.names)}. "
-                "Name the columns of the values and the one that tells prompts apart."
+                "Name the columns of the values and the one that identifies the prompt."
             )
         for name in self._columns:
             if not (pa.types.is_floating(schema.field(name).type) or pa.types.is_integer(schema.field(name).type)):
@@ -214,16 +214,16 @@ class ParquetOracle(Oracle):
         ]
 
     def _whole_prompts(self) -> Iterator[Rows]:
-        """Yield the rows of the file in whole prompts."""
-        left, first, row = [np.empty(0)] * len(self._columns), 0, 0
+        """Yield the rows of the file, a batch at a time, cut so that each batch holds whole prompts."""
+        remainder, first, row = [np.empty(0)] * len(self._columns), 0, 0
         for batch in self._batches(self._columns):
-            columns = [np.concatenate([a, b]) if len(a) else b for a, b in zip(left, columns_of(batch), strict=True)]
+            columns = [np.concatenate([a, b]) if len(a) else b for a, b in zip(remainder, columns_of(batch), strict=True)]
             last = int(np.searchsorted(self._offsets, row + len(columns[0]), side="right")) - 1
             end = int(self._offsets[last]) - row
             if last > first:
                 counts = np.diff(self._offsets[first : last + 1])
                 yield Rows(first, counts, [column[:end] for column in columns])
-            left, first, row = [column[end:] for column in columns], last, row + end
+            remainder, first, row = [column[end:] for column in columns], last, row + end
 
     def _first_pass(self, form: Form, memory: float) -> tuple[RewardStats, list[tuple[np.ndarray, np.ndarray]]]:
         """Find where prompts begin and the statistics of rewards, and keep the first prompts of every batch."""
@@ -233,9 +233,9 @@ class ParquetOracle(Oracle):
         stats: list[RewardStats] = []
         kept: list[tuple[np.ndarray, np.ndarray]] = []
         share = min(SUBSAMPLE, memory / (self._total * len(self._columns) * 8))
-        left, last_name, row = [np.empty(0)] * len(self._columns), None, 0
+        remainder, last_name, row = [np.empty(0)] * len(self._columns), None, 0
 
-        def take(columns: Sequence[np.ndarray], counts: np.ndarray) -> None:
+        def add_prompts(columns: Sequence[np.ndarray], counts: np.ndarray) -> None:
             rewards = np.column_stack(columns)
             offsets = np.concatenate([[0], np.cumsum(counts)])
             parts = [
@@ -254,22 +254,22 @@ class ParquetOracle(Oracle):
                 prompt_weights.append(new_prompt_weights(batch, new, self._weight_columns, row, self._path))
             columns = [
                 np.concatenate([a, b]) if len(a) else b
-                for a, b in zip(left, rewards_in(batch, self._columns, row, self._path), strict=True)
+                for a, b in zip(remainder, rewards_in(batch, self._columns, row, self._path), strict=True)
             ]
             row += batch.num_rows
             # The remainder of the batch before is one prompt, which this batch may continue.
             begun = row - len(columns[0])
-            cuts = np.concatenate([[0] if len(left[0]) else [], starts[-1] - begun]).astype(np.int64)
+            cuts = np.concatenate([[0] if len(remainder[0]) else [], starts[-1] - begun]).astype(np.int64)
             cuts = np.unique(cuts)
             if len(cuts) > 1:
-                take([column[: cuts[-1]] for column in columns], np.diff(cuts))
-            left = [column[cuts[-1] :] for column in columns]
-            if len(left[0]) > 4 * self._rows:
+                add_prompts([column[: cuts[-1]] for column in columns], np.diff(cuts))
+            remainder = [column[cuts[-1] :] for column in columns]
+            if len(remainder[0]) > 4 * self._rows:
                 raise InputError(
                     f"The prompt at row {begun + int(cuts[-1]) + 1} of {self._path} has more replies than the memory "
-                    f"cap can hold ({len(left[0])} so far). Allow more memory."
+                    f"limit can hold ({len(remainder[0])} so far). Allow more memory."
                 )
-        take(left, np.array([len(left[0])]))
+        add_prompts(remainder, np.array([len(remainder[0])]))
         self._offsets = np.concatenate([*starts, [row]])
         self.prompt_weights = np.concatenate(prompt_weights) if self._weight_columns else None
         refuse_returning_prompts(np.concatenate(names), self._offsets, self._path, self._prompt)
@@ -292,8 +292,8 @@ class ParquetOracle(Oracle):
             raise InputError(f"{self._path} has no rows. A table needs at least one reply.")
         width = len(self._columns)
         page = 2**20 * (width + 1)
-        room = (1 - 2 * SUBSAMPLE_MEMORY) * memory - page
-        rows = int(room / 2 / (BYTES_A_NUMBER * width))
+        available = (1 - 2 * SUBSAMPLE_MEMORY) * memory - page
+        rows = int(available / 2 / (BYTES_A_NUMBER * width))
         rows = min(rows, 4 * self._threads * BLOCK // width, max(LEAST_ROWS, self._total))
         if rows < LEAST_ROWS:
             needed = int((2 * BYTES_A_NUMBER * width * LEAST_ROWS + page) / (1 - 2 * SUBSAMPLE_MEMORY)) + 1

@@ -45,7 +45,8 @@ def streamed_values(path: Path, schema: pa.Schema, prompt: str) -> tuple[str, ..
     other = {*REPLY_COLUMNS, prompt}
     # Weights and held-out flags are checked by weight_columns.
     checked = [column for column in schema if column.name not in ("weight", "held_out")]
-    if reasons := [reason for column in checked if (reason := departure(column))]:
+    reasons = [reason for reason in map(departure, checked) if reason]
+    if reasons:
         raise InputError(f"{path} is no table that can be streamed: {'; '.join(reasons)}. Import it first.")
     values = named or tuple(
         column.name
@@ -94,9 +95,9 @@ def new_prompt_weights(
         weights = column_of(batch.column("weight").take(first)).astype(np.float64)
         invalid = ~((weights > 0) & np.isfinite(weights))
         if invalid.any():
-            at = row + int(new[np.argmax(invalid)]) + 1
+            row_number = row + int(new[np.argmax(invalid)]) + 1
             raise InputError(
-                f"The weight in row {at} of {path} is {weights[invalid][0]:g}; expected a number above 0, such as how "
+                f"The weight in row {row_number} of {path} is {weights[invalid][0]:g}; expected a number above 0, such as how "
                 "often the prompt occurs."
             )
     if "held_out" in columns:
@@ -106,12 +107,12 @@ def new_prompt_weights(
 
 
 def read_ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield the same items, each produced by another thread while the one before is in use."""
+    """Yield the same items; another thread produces the next one while one is in use."""
     end: Any = object()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        coming = reader.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = reader.submit(next, items, end)
+        pending = reader.submit(next, items, end)
+        while (item := pending.result()) is not end:
+            pending = reader.submit(next, items, end)
             yield item
 
 
@@ -128,7 +129,17 @@ def column_of(column: pa.Array) -> np.ndarray:
 
 
 def new_prompts(column: pa.Array, before: Any, row: int, path: Path) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Return the rows of a batch where a prompt begins, 64-bit hashes of their names, and the last name."""
+    """Return the rows of a batch where a prompt begins, 64-bit hashes of their names, and the last name.
+
+    Args:
+        column: of prompt names.
+        before: the last name of the batch before.
+        row: number of the batch's first row in the file.
+        path: of the file, for messages.
+
+    Raises:
+        InputError: a row names no prompt.
+    """
     if column.null_count:
         missing = row + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))) + 1
         raise InputError(f"Row {missing} of {path} names no prompt. Each row needs the prompt that it replies to.")
@@ -141,7 +152,13 @@ def new_prompts(column: pa.Array, before: Any, row: int, path: Path) -> tuple[np
 
 
 def rewards_in(batch: pa.RecordBatch, columns: Sequence[str], row: int, path: Path) -> list[np.ndarray]:
-    """Return the values' columns of a batch, the first row of which is number ``row`` of the file.
+    """Return the values' columns of a batch, (row,) each.
+
+    Args:
+        batch: of rows.
+        columns: names of the values' columns.
+        row: number of the batch's first row in the file.
+        path: of the file, for messages.
 
     Raises:
         InputError: a reward is missing or not finite.
@@ -173,6 +190,6 @@ def refuse_returning_prompts(names: np.ndarray, offsets: np.ndarray, path: Path,
     if len(again):
         row = int(offsets[order[again + 1].min()])
         raise InputError(
-            f"Row {row + 1} of {path} goes back to a prompt that other prompts have followed. Rows of a prompt must "
-            f"follow one another: sort the file by {prompt!r}."
+            f"Row {row + 1} of {path} returns to a prompt after rows of other prompts. The rows of a prompt must follow "
+            f"one another: sort the file by {prompt!r}."
         )

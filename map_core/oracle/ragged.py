@@ -14,8 +14,8 @@ class Groups:
 
     Args:
         counts: (group,) replies of each group.
-        transposed: reply numbers outside and groups inside, for groups of equal size; by default where there are at
-            least as many groups as replies in each.
+        transposed: store groups of equal size transposed; by default where there are at least as many groups as replies
+            in each.
     """
 
     def __init__(self, counts: np.ndarray, transposed: bool | None = None) -> None:
@@ -51,13 +51,13 @@ class Groups:
         return rows[..., : self.counts[:groups].sum()]
 
     def sum(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Reduce (..., reply) to (..., group)."""
+        """Return the sum over each group, (..., group), of (..., reply)."""
         if self._uniform:
             return np.add.reduce(self._split(rows), axis=self._axis, out=out)
         return np.add.reduceat(rows, self._starts, axis=-1, out=out)
 
     def max(self, rows: np.ndarray) -> np.ndarray:
-        """Reduce (..., reply) to (..., group)."""
+        """Return the maximum of each group, (..., group), of (..., reply)."""
         if self._uniform:
             return np.maximum.reduce(self._split(rows), axis=self._axis)
         return np.maximum.reduceat(rows, self._starts, axis=-1)
@@ -75,7 +75,7 @@ class Groups:
         return self.arranged(np.repeat(groups, self.counts, axis=-1))
 
     def tilt(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the log of each group's mean exp(logit), (..., group), and the softmax, in place of the logits."""
+        """Return the log of each group's mean exp(logit), (..., group), and its softmax, which overwrites the logits."""
         top = self.max(logits)
         self.combine(np.subtract, logits, top)
         np.exp(logits, out=logits)

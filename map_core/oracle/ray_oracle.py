@@ -38,7 +38,13 @@ class RayOracle(Oracle):
     """
 
     def __init__(self, workers: Sequence[Any], form: Form, described: Sequence[Any]) -> None:
-        """Start from workers and their pending results: the values and the statistics of each share."""
+        """Combine the shares of workers.
+
+        Args:
+            workers: one a share.
+            form: per prompt or pooled.
+            described: their pending results: the values and the statistics of each share.
+        """
         form, shares = Form(form), _gather(described)
         names = {values for values, _ in shares}
         if len(names) > 1:
@@ -123,9 +129,11 @@ class RayOracle(Oracle):
         weights = _gather([worker.prompt_weights.remote() for worker in self._workers])
         if all(file_weights is None for file_weights in weights):
             return None
-        plain = [np.ones(prompts) for prompts in self._prompts]
         return np.concatenate(
-            [some if file_weights is None else file_weights for file_weights, some in zip(weights, plain, strict=True)]
+            [
+                np.ones(prompts) if file_weights is None else file_weights
+                for file_weights, prompts in zip(weights, self._prompts, strict=True)
+            ]
         )
 
     def moments(self, weights: np.ndarray) -> Moments:
@@ -271,5 +279,5 @@ def _gather(pending: Sequence[Any]) -> list[Any]:
         raise EngineError(f"A worker of the cluster failed ({error}).") from error
     except (ray.exceptions.RayError, TimeoutError) as error:
         raise EngineError(
-            f"A worker of the cluster stopped before it answered ({error}). Share the table out again."
+            f"A worker of the cluster stopped before it answered ({error}). Distribute the table again."
         ) from error

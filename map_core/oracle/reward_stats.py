@@ -19,10 +19,13 @@ class RewardStats:
     """Statistics of the rewards of a part of a table; every array (value,), in reward units.
 
     Args:
-        prompts, replies: how many.
+        prompts: number of prompts.
+        replies: number of replies.
         log_candidates: mean of log K over prompts.
-        mean, variance: averaged over each prompt's replies, then over prompts; over all replies when pooled.
-        low, high: extremes.
+        mean: over each prompt's replies, then over prompts; over all replies when pooled.
+        variance: averaged as the mean.
+        low: smallest rewards.
+        high: largest rewards.
     """
 
     prompts: int
@@ -38,14 +41,14 @@ class RewardStats:
         """Compute the statistics of (reply, value) rewards of prompts with ``counts`` replies each."""
         rewards = rewards.astype(np.float64, copy=False)
         share = 1.0 / (counts * len(counts))
-        of_reply = np.full(len(rewards), 1.0 / len(rewards)) if form is Form.POOLED else np.repeat(share, counts)
-        mean = of_reply @ rewards
+        mass = np.full(len(rewards), 1.0 / len(rewards)) if form is Form.POOLED else np.repeat(share, counts)
+        mean = mass @ rewards
         return cls(
             prompts=len(counts),
             replies=len(rewards),
             log_candidates=float(np.log(counts).mean()),
             mean=mean,
-            variance=of_reply @ (rewards - mean) ** 2,
+            variance=mass @ (rewards - mean) ** 2,
             low=rewards.min(axis=0),
             high=rewards.max(axis=0),
         )

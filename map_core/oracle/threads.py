@@ -33,8 +33,8 @@ def map_threads(function: Callable[[P], T], parts: Sequence[P], threads: int) ->
     waiting = iter(range(len(parts)))
 
     def work() -> None:
-        for number in waiting:
-            results[number] = function(parts[number])
+        for index in waiting:
+            results[index] = function(parts[index])
 
     with one_blas_thread():
         others = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
@@ -42,7 +42,7 @@ def map_threads(function: Callable[[P], T], parts: Sequence[P], threads: int) ->
             work()
         finally:
             for other in others:
-                # One that has not begun has nothing left to do.
+                # A call that has not begun has nothing left to do, since this thread took all parts.
                 if not other.cancel():
                     other.result()
     return results

@@ -31,7 +31,7 @@ class TensorBlock:
 
     Args:
         z: (reply, value) standardised rewards.
-        counts: (prompt,) replies of each, on the CPU.
+        counts: (prompt,) replies of each prompt, on the CPU.
         form: per prompt or pooled.
     """
 
@@ -45,13 +45,13 @@ class TensorBlock:
         self._log_counts = torch.as_tensor(np.log(counts), device=z.device)[:, None]
 
     def sum(self, rows: torch.Tensor) -> torch.Tensor:
-        """Reduce (reply, batch) to (prompt, batch)."""
+        """Return the sum over each prompt, (prompt, batch), of (reply, batch)."""
         if self._uniform:
             return rows.view(self.prompts, self._uniform, -1).sum(1)
         return torch.segment_reduce(rows, "sum", lengths=self._lengths, axis=0)
 
     def max(self, rows: torch.Tensor) -> torch.Tensor:
-        """Reduce (reply, batch) to (prompt, batch)."""
+        """Return the maximum of each prompt, (prompt, batch), of (reply, batch)."""
         if self._uniform:
             return rows.view(self.prompts, self._uniform, -1).amax(1)
         return torch.segment_reduce(rows, "max", lengths=self._lengths, axis=0)
@@ -78,18 +78,18 @@ class TensorBlock:
     def _per_prompt(
         self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool
     ) -> BatchMoments:
-        of_prompt, within = self.tilt(z, weights)
-        concentration = self.sum(within.square())
+        log_normalisers, probabilities = self.tilt(z, weights)
+        concentration = self.sum(probabilities.square())
         size = counted.sum(1)
         share = (counted / size.clamp_min(torch.finfo(size.dtype).tiny)[:, None]).T
-        means = torch.stack([self.sum(within * column[:, None]) for column in z.T], dim=-1)
+        means = torch.stack([self.sum(probabilities * column[:, None]) for column in z.T], dim=-1)
         second = None
         if covariance:
             between = torch.einsum("pb,pbi,pbj->bij", share, means, means)
-            second = _second_moments(z, within.mul_(self.repeat(share))) - between
+            second = _second_moments(z, probabilities.mul_(self.repeat(share))) - between
         return BatchMoments(
             _array(size),
-            _array((share * of_prompt).sum(0)),
+            _array((share * log_normalisers).sum(0)),
             _array(torch.einsum("pb,pbi->bi", share, means)),
             second if second is None else _array(second),
             _array((share / concentration).sum(0)),
@@ -98,7 +98,7 @@ class TensorBlock:
 
     def _pooled(self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool) -> BatchMoments:
         size = counted @ self._lengths.to(z.dtype)
-        # A row without any reply here is told by its size alone.
+        # A row without any reply here has size 0 and is ignored.
         copies = self.repeat(torch.where(size[:, None] > 0, counted, 1.0).T)
         logits = z @ weights.T + copies.log()
         top = logits.amax(0)
@@ -123,8 +123,8 @@ class TensorBlock:
     def by_prompt(self, weights: torch.Tensor) -> PromptMoments:
         """Return each prompt's own moments at x, (value,)."""
         z = self._stored.double()
-        of_prompt, within = self.tilt(z, weights[None])
-        log_normaliser, levels = _array(of_prompt[:, 0]), _array(self.sum(within * z))
+        log_normalisers, probabilities = self.tilt(z, weights[None])
+        log_normaliser, levels = _array(log_normalisers[:, 0]), _array(self.sum(probabilities * z))
         return PromptMoments(prompt_mass(self._form, log_normaliser, self.counts), log_normaliser, levels, self.counts)
 
     def best_by_prompt(self, weights: torch.Tensor) -> torch.Tensor:

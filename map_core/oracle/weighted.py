@@ -17,7 +17,7 @@ from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle.base import BatchMoments, Oracle, PromptMoments
 
-#: A variance below this share of the plain table's may be rounding; replies then tell whether the value is constant.
+#: A variance below this share of the plain table's may be rounding; the replies then decide whether it is constant.
 LITTLE_VARIANCE = 1e-9
 
 
@@ -56,14 +56,15 @@ class WeightedOracle(Oracle):
         self._use_weighted_units()
 
     def _use_weighted_units(self) -> None:
-        plain, nothing = self._plain, np.zeros((1, len(self.values)))
-        at = plain.batch_moments(nothing, multiplicity=self.prompt_weights[None], covariance=True)
-        assert at.covariance is not None
-        by_prompt = plain.by_prompt(nothing[0])
+        """Set units, base levels, scales and candidates from the weighted moments of the base model."""
+        plain, no_weights = self._plain, np.zeros(len(self.values))
+        batch = plain.batch_moments(no_weights[None], multiplicity=self.prompt_weights[None], covariance=True)
+        assert batch.covariance is not None
+        by_prompt = plain.by_prompt(no_weights)
         mass = self.prompt_weights if self.form is Form.PER_PROMPT else self.prompt_weights * by_prompt.replies
         mass = mass / mass.sum()
-        self._mean = at.levels[0]
-        variance = np.diag(at.covariance[0]).copy()
+        self._mean = batch.levels[0]
+        variance = np.diag(batch.covariance[0]).copy()
         if self.form is Form.PER_PROMPT:
             variance += mass @ (by_prompt.levels - self._mean) ** 2
         self.constant = plain.constant.copy()
@@ -99,33 +100,33 @@ class WeightedOracle(Oracle):
         counted = np.broadcast_to(self.prompt_weights, (len(inner), self.prompts))
         if multiplicity is not None:
             counted = counted * multiplicity
-            # A bootstrap sample of held-out prompts alone says nothing: the whole table replaces it.
+            # A bootstrap sample of held-out prompts alone is empty: the whole table replaces it.
             counted = np.where(counted.sum(axis=1, keepdims=True) > 0, counted, self.prompt_weights)
-        at = self._plain.batch_moments(inner, multiplicity=np.ascontiguousarray(counted), covariance=covariance)
+        plain = self._plain.batch_moments(inner, multiplicity=np.ascontiguousarray(counted), covariance=covariance)
         share = self._kish_share if self.form is Form.POOLED else 1.0
         return BatchMoments(
-            at.size * self._kish_share,
-            at.log_normaliser - inner @ self._mean,
-            (at.levels - self._mean) / self._units,
-            None if at.covariance is None else at.covariance / np.outer(self._units, self._units),
-            at.ess * share,
-            at.concentration / share,
+            plain.size * self._kish_share,
+            plain.log_normaliser - inner @ self._mean,
+            (plain.levels - self._mean) / self._units,
+            None if plain.covariance is None else plain.covariance / np.outer(self._units, self._units),
+            plain.ess * share,
+            plain.concentration / share,
         )
 
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
         """Return each prompt's moments, see :meth:`Oracle.by_prompt`."""
         inner = np.asarray(weights, dtype=np.float64) / self._units
-        at = self._plain.by_prompt(inner)
+        plain = self._plain.by_prompt(inner)
         mass = self.prompt_weights
         if self.form is Form.POOLED:
             # Relative to the highest that counts: a held-out one may be far above it.
-            above = at.log_normaliser - at.log_normaliser[self.prompt_weights > 0].max()
-            mass = self.prompt_weights * at.replies * np.exp(np.minimum(above, 0.0))
+            above = plain.log_normaliser - plain.log_normaliser[self.prompt_weights > 0].max()
+            mass = self.prompt_weights * plain.replies * np.exp(np.minimum(above, 0.0))
         return PromptMoments(
             mass / mass.sum(),
-            at.log_normaliser - inner @ self._mean,
-            (at.levels - self._mean) / self._units,
-            at.replies,
+            plain.log_normaliser - inner @ self._mean,
+            (plain.levels - self._mean) / self._units,
+            plain.replies,
         )
 
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:

@@ -6,8 +6,8 @@ a sum. The steps' quadratic programs are solved together by block principal pivo
 not depend on the other rows.
 
 One palette keeps a loop of its own: on 8,192 replies and 7 values this one takes 2.1 to 3.1 times as long for a single
-row (8 ms against 3 ms), since every pass also computes effective sample sizes and works on index arrays, and a moving
-fader waits for it. Both share the line search's rule, the step length and the residual.
+row (8 ms against 3 ms), since every pass also computes effective sample sizes and works on index arrays, and a slider
+that is being moved waits for it. Both share the line search's rule, the step length and the residual.
 
 Source: Júdice and Pires, "A block principal pivoting algorithm for large-scale strictly monotone linear
 complementarity problems", 1994.
@@ -15,6 +15,7 @@ complementarity problems", 1994.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,12 +70,12 @@ class Solutions:
 
     @property
     def converged(self) -> np.ndarray:
-        """Whether each row meets its targets, (batch,) bool, which proves that they are reachable."""
+        """Whether each row met its targets, (batch,) bool, which proves that they are reachable."""
         return np.asarray(self.status == Status.CONVERGED)
 
     @property
     def unbounded(self) -> np.ndarray:
-        """Whether no re-weighting meets each row's targets, (batch,) bool, by weak duality."""
+        """Whether each row's targets are met by no re-weighting, (batch,) bool, by weak duality."""
         return np.asarray(self.status == Status.UNBOUNDED)
 
     @property
@@ -115,16 +116,16 @@ def solve_many(
         ValueError: shapes that do not fit together.
     """
     size = len(oracle.values)
-    rows = _rows(targets, tilt, start, multiplicity, budget, ridge)
+    rows = _batch_size((targets, tilt, start, multiplicity, ridge), budget)
 
-    def spread(array: np.ndarray | float | None, otherwise: float = 0.0) -> np.ndarray:
-        filled = otherwise if array is None else np.asarray(array, dtype=float)
-        return np.broadcast_to(filled, (rows, size)).astype(float)
+    def to_rows(array: np.ndarray | float | None) -> np.ndarray:
+        return np.broadcast_to(0.0 if array is None else np.asarray(array, dtype=float), (rows, size)).astype(float)
 
-    d, penalty, fixed = spread(oracle.deviations(targets)), spread(ridge), spread(tilt)
+    d, penalty, fixed = to_rows(oracle.deviations(targets)), to_rows(ridge), to_rows(tilt)
     targeted = ~np.isnan(d) & ~oracle.constant
-    d, x = np.where(targeted, d, 0.0), np.where(targeted, np.maximum(spread(start), 0.0), 0.0)
+    d, x = np.where(targeted, d, 0.0), np.where(targeted, np.maximum(to_rows(start), 0.0), 0.0)
     penalty = np.where(targeted, penalty, 0.0)
+    # Without ridge and tilt, g is a lower bound of the KL that the targets cost.
     plain = np.all(penalty == 0, axis=1) & np.all(fixed == 0, axis=1)
     most = np.where(plain, _most_nats(oracle, multiplicity) + 1e-6, np.inf)
     limit = np.where(plain, np.broadcast_to(np.asarray(budget, dtype=float), (rows,)) + 1e-12, np.inf)
@@ -218,11 +219,11 @@ class _Evaluated:
         self.pooled_ess[rows] = of_table[chosen]
 
 
-def _rows(*arrays: np.ndarray | float | None) -> int:
-    """Return the batch size that arrays agree on: (value,) and numbers fit any."""
-    targets, tilt, start, multiplicity, budget, ridge = arrays
-    sizes = {len(a) for a in (targets, tilt, start, multiplicity, ridge) if isinstance(a, np.ndarray) and a.ndim == 2}
-    sizes |= {len(budget)} if isinstance(budget, np.ndarray) and budget.ndim == 1 else set()
+def _batch_size(arrays: Sequence[np.ndarray | float | None], budget: np.ndarray | float) -> int:
+    """Return the batch size that arrays (batch, ...) and a budget (batch,) agree on; (value,) and numbers fit any."""
+    sizes = {len(array) for array in arrays if isinstance(array, np.ndarray) and array.ndim == 2}
+    if isinstance(budget, np.ndarray) and budget.ndim == 1:
+        sizes.add(len(budget))
     if len(sizes) > 1:
         raise ValueError(f"The rows of a batch differ: {sorted(sizes)}. Give arrays of one batch size, or one row.")
     return sizes.pop() if sizes else 1
@@ -246,14 +247,15 @@ def _most_nats(oracle: Oracle, multiplicity: np.ndarray | None) -> np.ndarray | 
 def _gradient(
     d: np.ndarray, levels: np.ndarray, penalty: np.ndarray, x: np.ndarray, targeted: np.ndarray
 ) -> np.ndarray:
+    """Return the gradient of g, (batch, value); 0 for values without a target."""
     return np.where(targeted, d - levels - penalty * x, 0.0)
 
 
 def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, targeted: np.ndarray) -> np.ndarray:
     """Return the steps p that maximise gradient . p - 1/2 p' H p subject to x + p >= 0, a row each.
 
-    With y = x + p and q = H x + gradient: y >= 0, q - H y <= 0, and one of both is 0 in every entry. Entries that
-    violate this are exchanged all at once while their number falls, else only the last of them.
+    With y = x + p and q = H x + gradient: y >= 0, q - H y <= 0, and one of the two is 0 in every entry. All entries
+    that violate this are exchanged at once while their number falls, else only the last of them.
     """
     rows, size = x.shape
     h = hessian + (1e-14 * np.maximum(np.trace(hessian, axis1=1, axis2=2), 0.0) + 1e-30)[:, None, None] * np.eye(size)
@@ -269,7 +271,7 @@ def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, targe
             y[left] = np.linalg.solve(np.where(both, h[left], np.eye(size)), np.where(f, q[left], 0.0)[..., None])[
                 ..., 0
             ]
-        except np.linalg.LinAlgError:  # one row is singular beyond rounding: each goes on its own
+        except np.linalg.LinAlgError:  # one row is singular beyond rounding: the rest are solved one by one
             break
         surplus = q[left] - np.einsum("bij,bj->bi", h[left], y[left])
         noise = 1e-12 * (1.0 + np.abs(q[left]))
@@ -306,7 +308,23 @@ def _use_least_norm(
     redundant: np.ndarray,
     tolerance: float,
 ) -> int:
-    """Replace weights of redundant values by those of least norm with the same levels; return passes over the table."""
+    """Replace weights of redundant values, in place, by those of least norm with the same levels.
+
+    Args:
+        oracle: the table.
+        d: (batch, value) targets, 0 for free values.
+        targeted: (batch, value) bool; False throughout a row with ridge or tilt.
+        multiplicity: (batch, prompt) or None.
+        fixed: (batch, value) the tilt.
+        x: (batch, value) weights; changed in place.
+        at: moments at x; changed in place.
+        status: (batch,) how each row ended.
+        redundant: (batch,) bool, set where the weights are not unique.
+        tolerance: largest residual that the replacement may leave.
+
+    Returns:
+        Passes over the table, 0 or 1.
+    """
     shared = x.copy()
     for row in np.flatnonzero(targeted.any(axis=1)):
         j = np.flatnonzero(targeted[row])

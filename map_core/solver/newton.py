@@ -5,8 +5,8 @@
 in the standardised units of :mod:`map_core.oracle`. The tilt t is nonzero for the frontier only, the ridge for
 the nearest palette only. Each step maximises the quadratic model of g over x >= 0 exactly (non-negative least squares,
 so the active set is part of the step) and is safeguarded by a backtracking line search. A large table is first solved
-on nested subsamples of its prompts, so that it is itself passed over two or three times. Constraint: one bounded loop,
-pure functions; whether a target can be reached is decided in :mod:`map_core.feasibility` and not here.
+on nested subsamples of its prompts, so that only two or three passes over the whole table remain. Constraint: one
+bounded loop, pure functions; whether a target can be reached is decided in :mod:`map_core.feasibility` and not here.
 
 Source: method in Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), Theorem 1;
 projected Newton in Bertsekas, "Projected Newton Methods for Optimization Problems with Simple Constraints", 1982.
@@ -32,9 +32,9 @@ ROUNDING = 1e-8
 MAX_STEPS = 200
 #: Line search: least share of the predicted increase (Armijo), shrinkage of a rejected step, and most shrinkages.
 ARMIJO, SHRINK, MAX_SHRINKS = 1e-4, 0.3, 40
-#: Relative rounding of g: the last steps gain less, and a Newton step is then accepted within it.
+#: Relative rounding of g: the last steps gain less than it, so that a decrease within it is accepted.
 DUAL_ROUNDING = 1e-13
-#: Shares of the prompts that a large table is first solved on, and the tolerance there.
+#: Shares of the prompts on which a large table is solved first, each with its tolerance.
 SUBSAMPLES = ((1 / 64, 1e-1), (1 / 16, 1e-2))
 
 
@@ -106,11 +106,11 @@ def solve(
     # A constant value's levels do not depend on its weight, which is 0 in the solution of least norm.
     targeted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
     problem = _DualProblem(
-        targeted,
-        targets[targeted],
-        penalties[targeted],
-        np.zeros(size) if tilt is None else np.asarray(tilt, dtype=float),
-        budget,
+        targeted=targeted,
+        targets=targets[targeted],
+        ridge=penalties[targeted],
+        tilt=np.zeros(size) if tilt is None else np.asarray(tilt, dtype=float),
+        budget=budget,
     )
     x = np.zeros(len(targeted)) if start is None else np.maximum(np.asarray(start, dtype=float)[targeted], 0.0)
     tolerance = oracle.resolution if tolerance is None else tolerance
@@ -151,7 +151,15 @@ def solve(
 
 @dataclass(frozen=True, eq=False)
 class _DualProblem:
-    """The dual problem in the targeted values alone: positions, targets, ridge, tilt and budget."""
+    """The dual problem in the targeted values alone.
+
+    Args:
+        targeted: (target,) positions of the values that have a target.
+        targets: (target,) d.
+        ridge: (target,) penalties on weights.
+        tilt: (value,) fixed weights t.
+        budget: nats.
+    """
 
     targeted: np.ndarray
     targets: np.ndarray
@@ -261,8 +269,9 @@ def longest_step(largest: Float) -> Float:
 def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return the step p that maximises gradient . p - 1/2 p' H p subject to x + p >= 0.
 
-    Mostly the free values are those with x > 0 or a positive gradient, and one Cholesky solve confirms it. Otherwise,
-    with H = L L' and y = x + p, this is non-negative least squares of L' y against L^-1 (H x + gradient).
+    The active set is guessed: values with x > 0 or a positive gradient are free. One Cholesky solve mostly confirms the
+    guess. Otherwise, with H = L L' and y = x + p, the step is the non-negative least squares solution of
+    L' y = L^-1 (H x + gradient).
     """
     free = np.flatnonzero((x > 0) | (gradient > 0))
     if len(free):
@@ -270,7 +279,7 @@ def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.
         if info == 0 and np.all(x[free] + p >= 0):
             step = np.zeros(len(x))
             step[free] = p
-            # The others stay at 0 where the model's gradient there is not positive.
+            # The guess holds if the model's gradient is not positive at the values that stay at 0.
             if len(free) == len(x) or np.all(np.delete(gradient - hessian @ step, free) <= 0):
                 return step
     roundoff = 1e-14 * max(float(np.trace(hessian)), 0.0) + 1e-30
@@ -279,7 +288,7 @@ def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.
     right = root * (vectors.T @ x) + (vectors.T @ gradient) / root
     try:
         y, _ = nnls(root[:, None] * vectors.T, right)
-    except RuntimeError:  # its own iteration limit, on a singular Hessian: a gradient step is still an ascent
+    except RuntimeError:  # nnls hit its iteration limit, on a singular Hessian; a gradient step still ascends
         y = np.maximum(x + gradient, 0.0)
     return y - x
 

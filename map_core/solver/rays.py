@@ -5,9 +5,9 @@ Along x = t w + nu, with nu >= 0 the weights that hold the floors,
     B(t) = min over nu >= 0 of A(t w + nu) - nu . floors,    u(t) = B'(t) = w . levels,    KL(t) = t u - B
 
 so d KL / d u = t, and with s = sqrt(KL - KL(0)) the level u(s) is smooth with the slope 2 s / t.
-Each pass over the table therefore gives a value and a slope of u at no extra cost; the Hermite polynomial through those
-of a ray proposes the next point, and all budgets of a ray share them. A bracket in t safeguards every root. Constraint:
-standardised units; a pass moves every root that is not found yet.
+Each pass over the table therefore gives a value and a slope of u at no extra cost. The Hermite polynomial through the
+points of a ray proposes the next one, and all budgets of a ray share its points. A bracket in t safeguards every root.
+Constraint: standardised units; each pass advances every root that has not converged.
 
 Source: the conjugate of A, see Boyd and Vandenberghe, "Convex Optimization", 2004, section 3.3; the polynomial is
 Hermite's.
@@ -26,7 +26,7 @@ from map_core.solver.batched import solve_many
 
 #: Largest length of weights, in nats per standard deviation of the direction, that stands for the limit; with floors.
 LONGEST, LONGEST_FLOORED = 1e7, 1e4
-#: How often a length is shortened at which the floors' weights could not be solved for.
+#: How often the length of a ray is shortened after the weights that hold the floors could not be solved for.
 MAX_FAILURES = 6
 #: Relative tolerance of the budget.
 BUDGET_TOLERANCE = 1e-10
@@ -46,7 +46,8 @@ class RaySolutions:
         weights: (ray, budget, value) x = t w + nu.
         levels: (ray, budget, value) in standard deviations above base.
         kl: (ray, budget) nats spent.
-        saturated: (ray, budget) bool: even the limit costs no more; weights of the largest length stand for it.
+        saturated: (ray, budget) bool: even the limit of infinite length costs no more than the budget; the point is
+            that of the largest length tried.
         affordable: (ray, budget) bool: the floors are reachable and cost no more; where not, the point is
             meaningless.
         passes: over the table, of all rays that were not finished.
@@ -116,7 +117,7 @@ class _RayFunction(Protocol):
     def evaluate(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return weights (row, value), levels (row, value) and KL (row,) at lengths t (row,) of these rays and budgets.
 
-        KL is infinite where no weights were found that hold the floors, beyond the reach of the arithmetic.
+        KL is infinite where the weights that hold the floors could not be solved for numerically.
         """
 
 
@@ -139,9 +140,10 @@ class _FreeRays:
 
 
 class _FlooredRays:
-    """Rays with floors: each length is a solve for nu, warm-started by its derivative in t.
+    """Rays with floors: each length needs a solve for nu, warm-started by the derivative of nu in t.
 
-    d nu_F / dt = -(H_FF)^-1 H_F. w on the floors F that bind, so B'' is the variance of w . r that they leave.
+    On the floors F that bind, d nu_F / dt = -(H_FF)^-1 H_F. w, and B'' is the variance of w . r that they do not
+    explain.
     """
 
     longest = LONGEST_FLOORED
@@ -188,7 +190,12 @@ class _FlooredRays:
 
 
 def _roots(along: _RayFunction, nats: np.ndarray) -> RaySolutions:
-    """Find the root t of KL(t) = b of each ray and budget."""
+    """Find the root t of KL(t) = b for each ray and budget.
+
+    Args:
+        along: the rays.
+        nats: (ray, budget) b.
+    """
     rays, budgets = nats.shape
     unit = np.sqrt(along.variance)
     moves = unit > np.sqrt(LEAST_VARIANCE)
