@@ -1,20 +1,20 @@
-"""From one request to one aligned reply: contents.
+"""Turn one request into one aligned reply.
 
 request       the request and its methods
-sampler       the one way from a prompt to a base and an aligned reply
+sampler       the entry point: from a prompt to a base and an aligned reply
 resample      whole replies: K candidates, one choice
 smc           block-wise re-sampling, sequential Monte Carlo
 proposal      candidates of a tuned model, chosen with weights exp(lambda . r) p0 / q
-candidates    candidates as they are written, scored and chosen among
-pruning       candidates stopped early, those that will hardly be picked
+candidates    buffer, scoring and choice of candidates
+pruning       unlikely candidates are stopped early
 choice        one of K candidates with probability softmax(lambda . r)
 reward_cache  rewards of one prompt's replies, each reply once
 weighted_rewards
-              the columns that weights count: rewards, or transforms of them
-reply_floors  floors that every reply keeps
-given_replies replies that somebody else has written, scored
-weights       weights that may change on the way
-events        events on the way
+              the columns that weights multiply: rewards, or transforms of them
+reply_floors  floors that every reply must meet
+given_replies scores of replies that were written elsewhere
+weights       weights that may change while replies are being written
+events        what a generation yields
 
-Nothing is imported here, so that looking at one of them loads no model library.
+Nothing is imported here, so that importing one module loads no model library.
 """

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class CandidateBuffer:
-    """The tokens of each candidate as they are written, and what they have cost.
+    """The tokens of each candidate so far, with their count and the time they took.
 
     Args:
-        candidates: how many there are at first.
+        candidates: the initial number.
 
     Attributes:
         tokens: (candidate, token).
@@ -46,20 +46,20 @@ class CandidateBuffer:
         return [reply_of(tokens) for tokens in self.tokens]
 
     def has_ended(self, candidate: int) -> bool:
-        """Return whether a candidate has no more to come."""
+        """Return whether a candidate is complete."""
         tokens = self.tokens[candidate]
         return bool(tokens) and tokens[-1].last
 
     @property
     def ended(self) -> bool:
-        """No candidate has more to come."""
+        """Whether every candidate is complete."""
         return all(map(self.has_ended, range(len(self.tokens))))
 
     def read(self, stream: TokenStream) -> Iterator[list[Token]]:
         """Yield the steps of an engine's stream, count its time, and close it at the end.
 
         Raises:
-            EngineError: a server's content filter ended a reply, so that there is no choice among all of them.
+            EngineError: a server's content filter cut a reply short, so that the candidates are no fair sample.
         """
         with closing(stream):
             while True:
@@ -78,9 +78,9 @@ class CandidateBuffer:
 def partial_gains(
     scoring: Scoring, request: GenerationRequest, buffer: CandidateBuffer, weights: CurrentWeights
 ) -> Generator[Scored, None, np.ndarray | None]:
-    """Score what is written so far, yield each value's rewards, and return lambda . r, (candidate,) nats.
+    """Score the partial replies, yield each value's rewards, and return lambda . r, (candidate,) nats.
 
-    Values that cannot score beginnings are left out; None where no weighted value can.
+    Values that cannot score partial replies are left out; None where no weighted value can.
     """
     weighted = request.values_of(name for name, weight in weights.by_value.items() if weight != 0.0)
     replies, rewards = buffer.replies(), {}
@@ -89,31 +89,31 @@ def partial_gains(
         yield Scored(name, rewards[name], provisional=True)
     if not rewards:
         return None
-    # Weights may have been changed while the values were scored: those of other values count later.
+    # Weights may have changed while the values were being scored: those of unscored values count later.
     table, lam = weighted_rewards(rewards, weights.by_value, len(replies))
     gains = np.asarray(table @ np.array(lam))
     known = gains[~np.isnan(gains)]
-    # A beginning that cannot be scored foretells nothing: it counts as an average one, wherever the rewards lie.
+    # A partial reply that cannot be scored predicts nothing: it gets the mean, whatever the range of the rewards.
     return np.where(np.isnan(gains), known.mean() if known.size else 0.0, gains)
 
 
 def score_complete(
-    scoring: Scoring, replies: Sequence[Reply], which: Sequence[int] | None = None
+    scoring: Scoring, replies: Sequence[Reply], indices: Sequence[int] | None = None
 ) -> Generator[Scored, None, dict[str, tuple[float, ...]]]:
     """Score complete replies on every value of the request, yield each value's, and return rewards by value.
 
     Args:
         scoring: of this prompt's replies.
         replies: all candidates.
-        which: the numbers of those that are complete; the others have NaN. All of them when None.
+        indices: of the complete ones; the others get NaN. None when all are complete.
     """
     rewards: dict[str, tuple[float, ...]] = {}
     for name in scoring.names:
-        if which is None:
+        if indices is None:
             rewards[name] = scoring.rewards(name, replies, complete=True)
         else:
             column = np.full(len(replies), np.nan)
-            column[list(which)] = scoring.rewards(name, [replies[k] for k in which], complete=True)
+            column[list(indices)] = scoring.rewards(name, [replies[k] for k in indices], complete=True)
             rewards[name] = tuple(column.tolist())
         yield Scored(name, rewards[name], provisional=False)
     return rewards
@@ -128,7 +128,7 @@ def finished_event(
     log_offsets: tuple[float, ...],
     *notes: str,
 ) -> Finished:
-    """Build the last event; the notes come before those of scorers that failed."""
+    """Build the last event; ``notes`` come before those on failures of scorers."""
     return Finished(
         replies=tuple(replies),
         rewards=rewards,
@@ -149,7 +149,7 @@ def choose_by_weights(
     candidates: int,
     log_offsets: np.ndarray | None = None,
 ) -> Choice:
-    """Choose by the current weights; values without a weight do not count."""
+    """Choose a candidate by the current weights, among those that meet the request's floors."""
     table, counted = weighted_rewards(rewards, weights.by_value, candidates)
     return choose_above_floors(
         rewards,

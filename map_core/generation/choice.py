@@ -1,7 +1,7 @@
-"""Choosing one reply from K candidates with probability softmax(lambda . r): the aligned sampler's last step.
+"""Choose one reply from K candidates with probability softmax(lambda . r): the aligned sampler's last step.
 
 Constraint: numpy only, no model and no clock. A choice depends on the rewards, the weights and the seed, and on
-nothing else, so that it can be held against the exact tilted distribution.
+nothing else, so that it can be compared with the exact tilted distribution.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from map_core.core.softmax import softmax
 from map_core.errors import InputError
 
 # Each pick has a random stream of its own: the base reply is known before the first token is drawn,
-# and drawing it must not move the aligned pick.
+# and drawing it must not change the aligned pick.
 _BASE_STREAM, _ALIGNED_STREAM, _RACE_STREAM = 0xBA5E, 0xA119, 0x4ACE
 
 
 @dataclass(frozen=True)
 class FloorCheck:
-    """What floors for every reply came to, see :mod:`map_core.generation.reply_floors`.
+    """Which candidates meet the floors for every reply, see :mod:`map_core.generation.reply_floors`.
 
     Args:
         floors: by value, in reward units.
-        met_by: (candidate,) which candidates meet every floor.
-        met: the pick was among these; else among the nearest.
-        missed: by how much the picked one misses a floor, by value, in reward units; empty where it meets all.
+        met_by: (candidate,) whether each candidate meets every floor.
+        met: whether any does; the pick is then among these, else among those with the least shortfall.
+        missed: by how much the picked candidate misses a floor, by value, in reward units; empty where it meets all.
         nats: KL divergence from the choice without floors.
     """
 
@@ -53,7 +53,7 @@ class FloorCheck:
 
 @dataclass(frozen=True)
 class Choice:
-    """What re-weighting K candidates gave.
+    """The candidate picked from K, with its probabilities and their cost.
 
     Args:
         probabilities: softmax_k(lambda . r_k - offset_k), one per candidate, adding up to 1.
@@ -64,8 +64,8 @@ class Choice:
         error: standard error of the expected lambda . r under these probabilities, in nats.
         picked: the candidate drawn with these probabilities.
         base: the candidate drawn uniformly from the same K, see :func:`base_pick`.
-        floors: what floors for every reply came to; None without any.
-        decided: no further candidate could be picked, see :func:`race`; None where the pick was no race.
+        floors: which candidates meet the floors for every reply; None without floors.
+        decided: whether no further candidate could be picked, see :func:`race`; None where the pick was no race.
     """
 
     probabilities: tuple[float, ...]
@@ -80,25 +80,26 @@ class Choice:
 
     @property
     def more_would_help(self) -> bool:
-        """Too few candidates carry the choice (fewer than 4, or a quarter of K below 16), or none meets the floors.
+        """Whether more candidates could improve the choice.
 
-        Where the pick was a race, a further candidate could still win it.
+        They could where no candidate meets the floors, where a race is not decided, and without a race where the
+        effective sample size is below :func:`least_ess`.
         """
         unmet = self.floors is not None and not self.floors.met
-        open_still = self.ess < least_carrying(len(self.probabilities)) if self.decided is None else not self.decided
-        return unmet or open_still
+        undecided = self.ess < least_ess(len(self.probabilities)) if self.decided is None else not self.decided
+        return unmet or undecided
 
 
-def least_carrying(candidates: int) -> float:
-    """Candidates that should carry a choice, by effective sample size: 4, a quarter of K below 16, at least 1.5.
+def least_ess(candidates: int) -> float:
+    """Return the effective sample size that a choice should have: 4, or a quarter of K below 16, and at least 1.5.
 
-    One candidate can carry no choice at all, so more always help.
+    A single candidate never has it, since it leaves no choice.
     """
     return min(4.0, max(1.5, candidates / 4))
 
 
 def base_pick(candidates: int, seed: int) -> int:
-    """Return the candidate that stands for the base model: uniform over K and known before sampling starts.
+    """Return the candidate that is the base model's reply: uniform over K and known before sampling starts.
 
     Args:
         candidates: K, from 1.
@@ -124,22 +125,22 @@ def choose(
 ) -> Choice:
     """Pick one of K candidates with probability softmax_k(lambda . r_k - offset_k), in log space.
 
-    Rewards are first measured from each value's best candidate, which leaves the probabilities as they are and keeps
-    rewards of 1e6 as exact as rewards of 1.
+    Rewards are first shifted by those of each value's best candidate, which leaves the probabilities unchanged and
+    keeps rewards of 1e6 as precise as rewards of 1.
 
     Args:
         rewards: (candidate, value), higher is better, finite; a row with a NaN is a candidate that could not be scored
             and is never picked.
-        weights: (value,), 1/reward, finite; zero for a value that is shown and not asked for.
+        weights: (value,), 1/reward, finite; 0 for a value that is shown without being weighted.
         seed: a whole number from 0; the same seed makes the same picks.
-        log_offsets: (candidate,) nats of lambda . r that earlier re-sampling has paid for already; +inf for a candidate
-            that is not to be chosen from. None for zeros.
+        log_offsets: (candidate,) nats of lambda . r that earlier re-sampling has already accounted for; +inf for a
+            candidate that must not be picked. None for zeros.
         best: pick the most probable candidate and not one at random; the numbers stay those of the softmax.
         base: the base candidate, when it is known; :func:`base_pick` of all candidates otherwise.
         headroom: nats; pick by :func:`race` instead, which also says whether more candidates could change the pick.
 
     Raises:
-        InputError: no candidate that can be chosen, shapes that do not match, a reward or weight that is not finite.
+        InputError: no candidate can be picked, shapes do not match, or a reward or weight is not finite.
 
     Example:
         >>> choose([[0.0], [np.log(3.0)]], [1.0], seed=0).probabilities
@@ -159,10 +160,10 @@ def choose(
     paid = np.zeros(count) if log_offsets is None else np.asarray(log_offsets, dtype=np.float64)
     if paid.shape != (count,) or np.isnan(paid).any():
         raise InputError(f"The offsets have shape {paid.shape} for {count} candidates; expected one number each.")
-    for what, array in (("reward", table), ("weight", lam)):
-        if np.isinf(array).any() or (what == "weight" and np.isnan(array).any()):
-            place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise InputError(f"The {what} at {place} is {array[place]}; expected finite numbers.")
+    for label, array, invalid in (("reward", table, np.isinf(table)), ("weight", lam, ~np.isfinite(lam))):
+        if invalid.any():
+            index = tuple(int(i) for i in np.argwhere(invalid)[0])
+            raise InputError(f"The {label} at {index} is {array[index]}; expected finite numbers.")
     eligible = np.isfinite(paid) & ~np.isnan(table).any(axis=1)
     if not eligible.any():
         raise InputError("There is no candidate to choose from; expected at least one.")
@@ -174,12 +175,12 @@ def choose(
         offset = float(reference @ lam)
     scores = gains - paid[eligible]
     if not (math.isfinite(scores.max()) and math.isfinite(offset)):
-        raise InputError("Weights times rewards go beyond the largest number; expected smaller weights.")
+        raise InputError("The products of weights and rewards overflow; expected smaller weights.")
 
     distribution = softmax(scores)
     probabilities = np.zeros(count)
     probabilities[eligible] = distribution.probabilities
-    # Offsets are part of the scores and not of what the choice spends against the base model.
+    # Offsets are part of the scores, but not of the divergence of the choice from the base model.
     kl = distribution.expectation(gains) - distribution.log_mean if paid[eligible].any() else distribution.kl
     decided: bool | None = None
     if best:
@@ -187,7 +188,7 @@ def choose(
     elif headroom is None:
         picked = _draw(probabilities, _stream(seed, _ALIGNED_STREAM))
     else:
-        # Waiting times belong to candidates, so that those of the first ones stay when more are drawn.
+        # Each candidate has a waiting time of its own, which stays the same when more are drawn.
         waits = np.asarray(_stream(seed, _RACE_STREAM).standard_exponential(count))[eligible]
         winner, decided = race(scores, headroom, waits)
         picked = int(np.flatnonzero(eligible)[winner])
@@ -204,21 +205,21 @@ def choose(
 
 
 def race(scores: np.ndarray, headroom: float, waits: np.ndarray) -> tuple[int, bool]:
-    """Pick one of the first candidates of an endless row so that drawing the others could not change the pick.
+    """Pick one of the first candidates of an infinite sequence, and say whether later ones could change the pick.
 
     Candidates arrive at the times t_1 < t_2 < ... of a Poisson process, and the one with the least t_k / w_k wins,
-    where w_k = exp(min(score_k, bound)) and the bound is the mean score, its standard error and the headroom added up.
-    Over the endless row the winner is distributed exactly as the base model times w; and once the winner's t / w is
-    below t_K / exp(bound), no later candidate can win. So drawing may stop there without a bias, although when it stops
-    depends on the scores. Two things are approximate: scores above the bound count as the bound
+    where w_k = exp(min(score_k, bound)) and the bound is the mean score plus its standard error plus the headroom. Over
+    the infinite sequence the winner is distributed exactly as the base model times w; and once the winner's t / w is
+    below t_K / exp(bound), no later candidate can win. So drawing may stop there without bias, although the stopping
+    time depends on the scores. Two things are approximate: scores above the bound count as the bound
     (:func:`map_core.analysis.headroom.headroom_for` says how much that can change), and the mean is that of the
-    candidates so far. Where it happens to be low, drawing would end early; the standard error makes up for that. On
-    models that can be written out and 0.02 allowed, the total variation to the tilt is 0.05 to 0.07 without it and 0.01
-    to 0.02 with it (``python -m tests.benchmarks candidates``).
+    candidates so far. Where it happens to be low, drawing would end early; the standard error compensates for that. On
+    models small enough to enumerate, with 0.02 allowed, the total variation distance to the tilt is 0.05 to 0.07
+    without it and 0.01 to 0.02 with it (``python -m tests.benchmarks candidates``).
 
     Args:
         scores: (candidate,) lambda . r in nats, in the order in which they were drawn.
-        headroom: nats above the mean score that count; of use from two candidates on.
+        headroom: nats above the mean score that still count; without effect for a single candidate.
         waits: (candidate,) exponential waiting times between arrivals, of mean 1.
 
     Returns:
@@ -236,11 +237,11 @@ def race(scores: np.ndarray, headroom: float, waits: np.ndarray) -> tuple[int, b
 
 
 def _draw(probabilities: np.ndarray, stream: np.random.Generator) -> int:
-    """Inverse of the distribution function; a candidate of probability zero is never drawn."""
+    """Draw a candidate by inverting the distribution function; one of probability zero is never drawn."""
     edges = np.cumsum(probabilities)
-    place = int(np.searchsorted(edges, stream.random() * edges[-1], side="right"))
-    # Rounding can push the draw onto the upper end, past the last candidate that carries anything.
-    return min(place, int(np.flatnonzero(probabilities)[-1]))
+    index = int(np.searchsorted(edges, stream.random() * edges[-1], side="right"))
+    # Rounding can push the draw onto the upper end, past the last candidate of positive probability.
+    return min(index, int(np.flatnonzero(probabilities)[-1]))
 
 
 def _stream(seed: int, purpose: int) -> np.random.Generator:

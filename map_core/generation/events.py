@@ -1,7 +1,7 @@
-"""Events on the way from a prompt to an aligned reply.
+"""Events of a generation, from a prompt to an aligned reply.
 
-The methods (:mod:`resample`, :mod:`smc`) yield them; the command line prints them, the worker sends
-them on. Constraint: no model library, no clock.
+The methods (:mod:`resample`, :mod:`smc`) yield them; the command line prints them, the worker forwards them.
+Constraint: no model library, no clock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from map_core.generation.choice import Choice
 
 @dataclass(frozen=True)
 class Begun:
-    """The request is understood and the base candidate is drawn; no token yet."""
+    """The request is valid and the base candidate is picked; there is no token yet."""
 
     base: int
 
@@ -39,18 +39,18 @@ class Scored:
 
 @dataclass(frozen=True)
 class More:
-    """There are so many candidates now; the new ones have no token yet."""
+    """The number of candidates has grown to this; the new ones have no token yet."""
 
     candidates: int
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """Candidate k goes on from what candidate ``ancestors[k]`` had written.
+    """Candidate k continues from the tokens of candidate ``ancestors[k]``.
 
     Args:
-        step: decoding steps before it.
-        ancestors: (candidate,) numbers of candidates.
+        step: decoding steps so far.
+        ancestors: (candidate,) indices of candidates.
     """
 
     step: int
@@ -59,11 +59,11 @@ class Resampled:
 
 @dataclass(frozen=True)
 class Pruned:
-    """These candidates are written no further, and are not chosen from.
+    """These candidates are stopped and cannot be picked.
 
     Args:
-        step: decoding steps before it.
-        candidates: their numbers.
+        step: decoding steps so far.
+        candidates: their indices.
     """
 
     step: int
@@ -77,14 +77,15 @@ class Finished:
     Args:
         replies: one per candidate.
         rewards: final rewards by value, each one per candidate, NaN where it could not be scored.
-        log_offsets: (candidate,) what re-sampling has paid of each candidate's weighted reward, in nats, see
-            :func:`map_core.generation.choice.choose`; zeros for whole replies.
+        log_offsets: (candidate,) nats of each candidate's weighted reward that re-sampling has already accounted for,
+            see :func:`map_core.generation.choice.choose`; zeros for whole replies.
         choice: probabilities, the aligned and the base pick, and what they cost.
         tokens: tokens drawn over all candidates, end-of-turn tokens included.
-        sampling_seconds, provisional_seconds, scoring_seconds: time in the engine, in scoring partial replies, and
-            in scoring the complete ones. Time that the reader of the events takes counts nowhere.
+        sampling_seconds: time in the engine. Time that the consumer of the events takes counts nowhere.
+        provisional_seconds: time in scoring partial replies.
+        scoring_seconds: time in scoring complete replies.
         notes: what the reader should know, a sentence each.
-        prompt_tokens: of what the model read before it drew; None where the engine has not counted them.
+        prompt_tokens: number of tokens of the model's input; None where the engine has not counted them.
     """
 
     replies: tuple[Reply, ...]

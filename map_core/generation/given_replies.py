@@ -1,7 +1,7 @@
-"""Score replies that somebody else has written, as the replies of a generation are scored.
+"""Score replies that were written elsewhere, in the way in which the replies of a generation are scored.
 
-Values that read log-probabilities get those of the base model, over the usual tokens of each reply's text after the
-chat. Constraint: no thread, no model library; engine and scorers are handed in.
+Values that read log-probabilities get those of the base model, over the default tokenisation of each reply's text
+after the chat. Constraint: no thread, no model library; engine and scorers are arguments.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ReplyRewards:
 
     Args:
         rewards: by value, one a reply, finite.
-        notes: what their reader should know, a sentence each.
+        notes: what the reader should know, a sentence each.
     """
 
     rewards: Mapping[str, tuple[float, ...]]
@@ -66,27 +66,27 @@ def score_given(
     costs: ScoringCosts | None = None,
     cache: RewardCache | None = None,
 ) -> ReplyRewards:
-    """Return the rewards of given replies on every one of the scorers.
+    """Return the rewards of given replies by every scorer.
 
     Args:
         engine: the base model; only values that read log-probabilities need it.
         scorers: by name.
         given: the replies.
-        costs: what scoring cost in earlier calls, updated on the way.
-        cache: rewards of earlier calls, updated on the way.
+        costs: what scoring cost in earlier calls; updated.
+        cache: rewards of earlier calls; updated.
 
     Raises:
-        InputError: a value reads log-probabilities and the engine computes none of given replies, or chat and reply do
-            not fit the model's context.
+        InputError: a value reads log-probabilities and the engine cannot compute those of given replies, or chat and
+            reply do not fit the model's context.
         ScorerError: a reply cannot be scored.
     """
     texts = dict.fromkeys(given.replies)
     scoring = Scoring(scorers, tuple(scorers), given.prompt, costs, cache)
     reading = [name for name in scorers if name in READ_LIKELIHOOD]
-    known = _with_log_probs(engine, given, tuple(texts), reading) if reading else [Reply(text) for text in texts]
+    replies = _with_log_probs(engine, given, tuple(texts), reading) if reading else [Reply(text) for text in texts]
     rewards: dict[str, tuple[float, ...]] = {}
     for name in scorers:
-        by_text = dict(zip(texts, scoring.rewards(name, known, complete=True), strict=True))
+        by_text = dict(zip(texts, scoring.rewards(name, replies, complete=True), strict=True))
         rewards[name] = tuple(by_text[text] for text in given.replies)
         if any(map(math.isnan, rewards[name])):
             raise ScorerError(" ".join(scoring.failures))
@@ -94,13 +94,16 @@ def score_given(
 
 
 def _with_log_probs(engine: Engine, given: GivenReplies, texts: tuple[str, ...], reading: list[str]) -> list[Reply]:
+    """Return replies of these texts with the base model's log-probabilities, which the values ``reading`` need."""
     from map_core.engines.base import LocalEngine
 
     if not isinstance(engine, LocalEngine):
         raise InputError(
-            f"{', '.join(reading)} read log-probabilities, and the engine {engine.info.name!r} computes none of given "
-            "replies. Take a palette without them, or a base model on this machine."
+            f"{', '.join(reading)} read log-probabilities, and the engine {engine.info.name!r} cannot compute those of "
+            "given replies. Take a palette without them, or a base model on this machine."
         )
     tokens = [tuple(engine.tokenizer.encode(text)) for text in texts]
     log_probs = engine.log_probs(given.prompt, tokens, system=given.system, history=given.history)
-    return [Reply(*parts) for parts in zip(texts, tokens, (tuple(row.tolist()) for row in log_probs), strict=True)]
+    return [
+        Reply(text, ids, tuple(row.tolist())) for text, ids, row in zip(texts, tokens, log_probs, strict=True)
+    ]

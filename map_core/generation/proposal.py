@@ -1,11 +1,12 @@
-"""Candidates of a tuned model, chosen with weights exp(lambda . r) p0 / q: exact in the limit, whatever q is.
+"""Draw candidates from a tuned model and choose with importance weights exp(lambda . r) p0 / q.
 
 N - 1 candidates are drawn from the tuned model q and the base candidate from the base model p0. Together they are a
 sample of the mixture m = p0 / N + q (N - 1) / N, so that a candidate's weight is exp(lambda . r) p0 / m (the balance
-heuristic), at most N times what it would be without q: a reply that q would never say is still in. The base candidate
-stays a draw from the base model. How well q serves a palette, its own or another, shows in the effective sample size.
+heuristic). It is at most N times the weight without q, and a reply that q never gives is still possible, so that the
+choice is exact in the limit whatever q is. The base candidate stays a draw from the base model. How well q suits a
+palette shows in the effective sample size.
 
-Constraint: engines and scorers are handed in; the numbers are in :func:`log_offsets`, numpy only.
+Constraint: engines and scorers are arguments; the arithmetic is in :func:`log_offsets`, numpy only.
 
 Source: Veach and Guibas, Optimally combining sampling techniques, SIGGRAPH 1995; Hesterberg, Weighted average
 importance sampling and defensive mixture distributions, Technometrics 1995.
@@ -36,7 +37,7 @@ def log_offsets(log_ratios: np.ndarray, base_candidates: int = 1) -> np.ndarray:
 
     Args:
         log_ratios: (candidate,) log q - log p0.
-        base_candidates: how many of them were drawn from p0; the others were from q.
+        base_candidates: how many of them were drawn from p0; the others were drawn from q.
 
     Example:
         >>> log_offsets(np.array([0.0, 0.0])).tolist()
@@ -50,21 +51,25 @@ def log_offsets(log_ratios: np.ndarray, base_candidates: int = 1) -> np.ndarray:
 
 
 def check_proposal(request: GenerationRequest, engine: Engine, proposal: Engine) -> None:
-    """Refuse what cannot be chosen from a tuned model's candidates.
+    """Refuse a request that candidates of a tuned model cannot serve.
 
     Raises:
-        InputError: another method, sampling that cuts words, or an engine that cannot score given replies.
+        InputError: another method, sampling that truncates the vocabulary, a given beginning or verbatim text, or an
+            engine that cannot score given replies.
     """
     if request.method not in (Method.RESAMPLE, Method.BEST) or request.most_candidates is not None:
         raise InputError("Candidates of a tuned model are whole replies, all drawn at once: the method is 'resample'.")
     if request.settings.top_p < 1.0 or request.settings.top_k:
         raise InputError("A tuned model is sampled over its whole vocabulary. Use top_p 1 and top_k 0.")
     if request.beginning or request.verbatim:
-        raise InputError("Candidates of a tuned model answer whole chats alone.")
+        raise InputError(
+            "A tuned model answers whole chats only; the request has a beginning of the reply or verbatim text. Leave "
+            "that out, or leave out the tuned model."
+        )
     for model in (engine, proposal):
         if not model.extends:
             raise InputError(
-                f"The engine {model.info.name!r} cannot tell the probability of a given reply. Open both models on "
+                f"The engine {model.info.name!r} cannot compute the probability of a given reply. Open both models on "
                 "this machine."
             )
 
@@ -80,7 +85,7 @@ def sample_proposals(
 
     Args:
         engine: the base model.
-        proposal: the tuned model; of the same tokens.
+        proposal: the tuned model, with the same vocabulary.
         scoring: of this prompt's replies.
         request: what is generated; ``candidates`` counts the base candidate too.
         weights: the current weights.
@@ -94,12 +99,12 @@ def sample_proposals(
     if count > 1:
         others = [k for k in range(count) if k != base]
         draws.append((proposal, replace(request.draw_request(), candidates=count - 1, first=count), others))
-    for model, draw, places in draws:
+    for model, draw, candidates in draws:
         for tokens in buffer.read(model.sample(draw)):
-            placed = tuple(replace(token, candidate=places[token.candidate]) for token in tokens)
-            for token in placed:
+            renumbered = tuple(replace(token, candidate=candidates[token.candidate]) for token in tokens)
+            for token in renumbered:
                 buffer.tokens[token.candidate].append(token)
-            yield Tokens(buffer.step, placed)
+            yield Tokens(buffer.step, renumbered)
     replies, ratios = scored_by_both(engine, proposal, request, buffer.replies())
     offsets = log_offsets(ratios) if count > 1 else np.zeros(1)
     rewards = yield from score_complete(scoring, replies)
@@ -110,7 +115,11 @@ def sample_proposals(
 def scored_by_both(
     engine: Engine, proposal: Engine, request: GenerationRequest, replies: Sequence[Reply]
 ) -> tuple[list[Reply], np.ndarray]:
-    """Return replies with the base model's log-probabilities, which some values read, and log q - log p0 of each."""
+    """Return replies with the base model's log-probabilities, which some values read, and their log q - log p0.
+
+    Returns:
+        The replies, and (reply,) log q - log p0.
+    """
     base = engine.reply_scores(request.draw_request(), replies)
     tuned = proposal.reply_scores(request.draw_request(), replies)
     with_base = [replace(reply, log_probs=score.token_log_probs) for reply, score in zip(replies, base, strict=True)]

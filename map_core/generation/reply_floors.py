@@ -1,9 +1,9 @@
-"""Floors that every reply keeps, by choosing among its own prompt's candidates.
+"""Hold every reply to floors, by choosing among its own prompt's candidates.
 
-Of all distributions on the candidates that meet the floors, the closest to the tilted choice w in KL is w given that
-they are met; its distance is -log W, W the part of w on them. Where none meets every floor, those with the least
-shortfall take their place: the root of the sum of squares of (floor - r)+ / s, s the deviation of a value among the
-candidates. Constraint: numpy only, one prompt.
+Of all distributions on the candidates that meet the floors, the closest in KL to the tilted choice w is w conditioned
+on these candidates; its distance is -log W, with W their probability under w. Where none meets every floor, those with
+the least shortfall replace them: the root of the sum of squares of (floor - r)+ / s, with s the standard deviation of a
+value among the candidates. Constraint: numpy only, one prompt.
 
 Source: Csiszar, "I-divergence geometry of probability distributions and minimization problems", 1975.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from map_core.generation.choice import Choice, FloorCheck, choose
 
-#: Shortfalls that differ by less than this, in deviations, are equal.
+#: Shortfalls that differ by less than this, in standard deviations, are equal.
 EQUAL = 1e-12
 
 
@@ -34,21 +34,22 @@ def choose_above_floors(
     base: int | None = None,
     headroom: float | None = None,
 ) -> Choice:
-    """Pick one of K candidates by the weights among those that meet the floors, or among the nearest.
+    """Pick one of K candidates by the weights, among those that meet the floors or else those with the least shortfall.
 
     Args:
         rewards: by value, one a candidate; NaN for one that could not be scored, which meets no floor.
         floors: by value, in reward units; those of values without rewards do not count yet.
-        columns: (candidate, weight) what the weights count.
+        columns: (candidate, weight) what the weights multiply.
         weights: lambda, one a column.
         seed: of the draw.
         log_offsets: as for :func:`map_core.generation.choice.choose`.
-        best: likewise.
-        base: likewise.
-        headroom: likewise.
+        best: as for :func:`map_core.generation.choice.choose`.
+        base: as for :func:`map_core.generation.choice.choose`.
+        headroom: as for :func:`map_core.generation.choice.choose`.
 
     Returns:
-        The choice, with its nats from the even choice among all candidates; ``floors`` says what was met.
+        The choice; its ``kl`` is measured from the uniform choice among all candidates, and ``floors`` says what was
+        met.
 
     Raises:
         InputError: as :func:`map_core.generation.choice.choose`.
@@ -87,7 +88,13 @@ def choose_above_floors(
 
 
 def _nearest(missing: np.ndarray, scored_rewards: np.ndarray, scored: np.ndarray) -> np.ndarray:
-    """Return which candidates have the least shortfall, (candidate,) bool."""
+    """Return which candidates have the least shortfall, (candidate,) bool.
+
+    Args:
+        missing: (candidate, floor) by how much each misses each floor, in reward units.
+        scored_rewards: (scored candidate, floor) rewards, which give the scale.
+        scored: (candidate,) bool, those with rewards.
+    """
     scale = scored_rewards.std(axis=0)
     shortfall = np.linalg.norm(missing / np.where(scale > 0, scale, 1.0), axis=1)
     return np.asarray(shortfall <= shortfall[scored].min() + EQUAL)

@@ -18,13 +18,13 @@ from map_core.generation.choice import base_pick
 from map_core.generation.weighted_rewards import scored_values
 from map_core.scoring.specification import Specification
 
-#: Beyond these a request is refused: a page and a queue should survive a slip of the finger.
+#: A request beyond these is refused: a mistyped number must not occupy the queue or break the page.
 MOST_CANDIDATES = 1024
 LONGEST_PROMPT = 200_000
 
 
 class Method(StrEnum):
-    """From the base model's draws to one aligned reply.
+    """How the base model's draws become one aligned reply.
 
     ``RESAMPLE``: K whole replies, one picked with probability softmax(lambda . r); what tables forecast.
     ``BEST``: K whole replies, the one with the highest lambda . r.
@@ -50,32 +50,32 @@ class GenerationRequest:
         prompt: what the person wrote; never empty.
         weights: lambda by value, 1/reward, any finite number; of a share or a tail of a value by its name, see
             :mod:`map_core.palettes.column_names`.
-        values: further values whose rewards are shown; those with a weight are shown anyway.
+        values: further values whose rewards are shown; those with a weight are always shown.
         candidates: K, from 1 to :data:`MOST_CANDIDATES`.
         settings: how the base model is sampled; the settings of the table that gave the weights.
         seed: a whole number from 0; the same request with the same seed gives the same replies and picks.
         system: a system prompt, or none.
         history: the exchanges before this prompt, the earliest first.
-        provisional: score partial replies on the way.
+        provisional: score partial replies while they are being written.
         method: see :class:`Method`.
-        block: tokens of a block, from 1; of no matter to other methods than "blocks".
-        most_candidates: whole replies only: draw K at a time until the goals below are met, up to so many in all; None
-            draws K once.
+        block: tokens of a block, from 1; for the method "blocks" only.
+        most_candidates: whole replies only: draw K at a time until the goals below are met, up to this many in all;
+            None draws K once.
         least_ess: goal of drawing more: effective sample size of the choice.
         largest_error: goal of drawing more: standard error of the expected lambda . r over the candidates, in nats.
-        headroom: goal of drawing more, with the method "resample": no further candidate can be picked, where lambda . r
-            more than so many nats above the mean of the candidates counts no more than that; see
+        headroom: goal of drawing more, with the method "resample": no further candidate can be picked, if lambda . r
+            counts only up to this many nats above the mean of the candidates; see
             :func:`map_core.generation.choice.race` and :mod:`map_core.analysis.headroom`.
         beginning: how every reply begins; replies go on from there and are scored with it.
         verbatim: the prompt is all that the model reads, without its chat template, system message and history.
         own: how values that are not built in are scored, as a table's metadata records it
-            (:func:`map_core.scoring.from_metadata`); others than the scored ones are of no matter.
-        floors: by value, in reward units: rewards that every reply shall have, see
+            (:func:`map_core.scoring.from_metadata`); those of values that are not scored are ignored.
+        floors: by value, in reward units: the least reward of every reply, see
             :mod:`map_core.generation.reply_floors`.
 
     Raises:
-        InputError: an empty or enormous prompt, text that is no Unicode, a weight that is no finite number, K out of
-            range, a negative seed, a block below 1, or a goal without a meaning.
+        InputError: an empty or overlong prompt, text that is not valid Unicode, a weight or floor that is not finite, K
+            out of range, a negative seed, a block below 1, or an invalid goal.
     """
 
     prompt: str
@@ -105,8 +105,8 @@ class GenerationRequest:
         _check_text("beginning of the reply", self.beginning)
         if self.verbatim and (self.system is not None or self.history or self.beginning):
             raise InputError(
-                "A prompt that is read verbatim comes with a system prompt, earlier turns or a beginning of the reply; "
-                "write all of it into the prompt."
+                "A verbatim prompt takes no system prompt, earlier turns or beginning of the reply; write all of it "
+                "into the prompt."
             )
         if self.system is not None:
             _check_text("system prompt", self.system)
@@ -121,7 +121,7 @@ class GenerationRequest:
         most = self.candidates if self.most_candidates is None else self.most_candidates
         if max(self.candidates, most) > MOST_CANDIDATES:
             raise InputError(
-                f"{max(self.candidates, most):,} candidates are asked for; expected at most {MOST_CANDIDATES:,}."
+                f"The request is for {max(self.candidates, most):,} candidates; expected at most {MOST_CANDIDATES:,}."
             )
         if self.block < 1:
             raise InputError(f"The block is {self.block} tokens; expected a whole number from 1.")
@@ -137,7 +137,9 @@ class GenerationRequest:
         if self.most_candidates is None:
             return
         if self.method not in (Method.RESAMPLE, Method.BEST):
-            raise InputError(f"Candidates are added to whole replies only; the method is {self.method.value!r}.")
+            raise InputError(
+                f"most_candidates is for the methods 'resample' and 'best'; the method is {self.method.value!r}."
+            )
         if self.most_candidates < self.candidates:
             raise InputError(
                 f"most_candidates is {self.most_candidates}; expected at least the {self.candidates} of the first draw."
@@ -151,11 +153,11 @@ class GenerationRequest:
 
     @property
     def base(self) -> int:
-        """The candidate that stands for the base model: uniform over the first K, known before sampling starts."""
+        """The candidate that is the base model's reply: uniform over the first K, known before sampling starts."""
         return base_pick(self.candidates, self.seed)
 
     def draw_request(self) -> DrawRequest:
-        """Return the first draw: K replies of the base model."""
+        """Return the request to the engine for the first draw: K replies of the base model."""
         return DrawRequest(
             self.prompt,
             self.candidates,
@@ -169,16 +171,16 @@ class GenerationRequest:
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """The values that are scored: those with a weight or a floor, then the others to be shown."""
+        """The values that are scored: those with a weight or a floor, then those that are only shown."""
         return self.values_of((*self.weights, *self.floors, *self.values))
 
     def values_of(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the values behind these weights: a share of kindness is scored on kindness."""
+        """Return the values that these weights are about: a share of kindness is scored on kindness."""
         return scored_values(tuple(names), {value.name for value in self.own})
 
 
 def check_weights(weights: Mapping[str, float]) -> None:
-    """Refuse weights that are no numbers.
+    """Refuse weights that are not finite.
 
     Raises:
         InputError: a weight is not finite.
@@ -188,12 +190,12 @@ def check_weights(weights: Mapping[str, float]) -> None:
             raise InputError(f"The weight of {name!r} is {weight}; expected a finite number.")
 
 
-def _check_text(what: str, text: str) -> None:
+def _check_text(label: str, text: str) -> None:
     if len(text) > LONGEST_PROMPT:
-        raise InputError(f"The {what} has {len(text):,} characters; expected at most {LONGEST_PROMPT:,}. Shorten it.")
+        raise InputError(f"The {label} has {len(text):,} characters; expected at most {LONGEST_PROMPT:,}. Shorten it.")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"The {what} is no valid text at character {error.start + 1}; expected Unicode, as in a UTF-8 file."
+            f"The {label} is not valid text at character {error.start + 1}; expected Unicode, as in a UTF-8 file."
         ) from error

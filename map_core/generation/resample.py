@@ -1,16 +1,15 @@
-"""Whole replies: K candidates of the base model, their rewards, one pick; more of them where a goal asks for it.
+"""Draw whole replies: K candidates of the base model, scored, one of them picked; more until a goal is met.
 
-Partial replies are scored now and then so that people see a leader early. That is a guide and is paid from a budget
-(:data:`PROVISIONAL_SHARE` of the sampling time); replies that have ended are scored on the way in any case. What is
-picked depends on the complete replies alone, and so on the request (up to the rounding of a scorer's batches) and
-never on how fast the machine was. Drawing more until a goal is met makes the number of candidates depend on their
-rewards. A race (:func:`map_core.generation.choice.race`) stops without a bias. An effective sample size or an error
-does not: lucky first candidates end the draw early, and the aligned reply falls short of the tilt's level on average,
-which is said.
+Partial replies are scored from time to time so that people see an early leader. That is only a guide and limited to
+:data:`PROVISIONAL_SHARE` of the sampling time; replies that have ended are always scored while others are being
+written. The pick depends on the complete replies alone, and so on the request (up to the rounding of a scorer's
+batches) and never on the speed of the machine. Drawing until a goal is met makes the number of candidates depend on
+their rewards. A race (:func:`map_core.generation.choice.race`) stops without bias. A goal of effective sample size or
+standard error does not: lucky first candidates end the draw early, so that the aligned reply falls short of the tilt's
+level on average; a note says so.
 
-Where there are more candidates than the engine draws in one go (:attr:`map_core.engines.base.Engine.at_once`), they are
-drawn a block of candidates after the other and scored in between, so that other requests get their turn. A candidate's
-random numbers are its own, whichever block it is drawn in.
+More candidates than the engine draws at once (:attr:`map_core.engines.base.Engine.at_once`) are drawn in blocks and
+scored in between, so that other requests get their turn. A candidate's random numbers do not depend on its block.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from map_core.engines.tokens import Token, reply_of
+from map_core.engines.tokens import reply_of
 from map_core.generation.candidates import CandidateBuffer, choose_by_weights, finished_event, score_complete
 from map_core.generation.choice import Choice
 from map_core.generation.events import Event, More, Scored, Tokens
@@ -30,11 +29,11 @@ if TYPE_CHECKING:
     from map_core.engines.base import Engine
     from map_core.generation.weights import CurrentWeights
 
-#: Partial replies are looked at every so many decoding steps ...
+#: Decoding steps between two scorings of partial replies.
 PROVISIONAL_STEPS = 16
-#: ... as long as that costs no more than this share of the time that sampling is expected to take.
+#: Most of the expected sampling time that scoring partial replies may take, as a share.
 PROVISIONAL_SHARE = 0.2
-#: The note of a draw that stopped at an effective sample size or an error.
+#: The note on a draw that stopped at a goal of effective sample size or standard error.
 STOPPED_BY_REWARDS = (
     "When drawing stopped depended on the candidates' scores, so replies fall a little short of the forecast on "
     "average."
@@ -53,7 +52,7 @@ def sample_whole(
         weights: the current weights.
 
     Yields:
-        :class:`Tokens` with :class:`Scored` between them, :class:`More` before a further draw, :class:`Finished`.
+        :class:`Tokens` and :class:`Scored`, :class:`More` before each further draw, and :class:`Finished`.
     """
     buffer = CandidateBuffer(0)
     most = request.most_candidates or request.candidates
@@ -77,7 +76,7 @@ def sample_whole(
 def _draw(
     engine: Engine, scoring: Scoring, request: GenerationRequest, buffer: CandidateBuffer, first: int, count: int
 ) -> Iterator[Event]:
-    """Draw candidates, a block of them after the other where they are many."""
+    """Draw ``count`` candidates from index ``first`` on, in blocks that the engine draws at once."""
     most = engine.at_once or count
     if count <= most:
         yield from _draw_block(engine, scoring, request, buffer, first, count)
@@ -87,38 +86,34 @@ def _draw(
         yield from _draw_block(engine, scoring, replace(request, provisional=False), buffer, start, size)
         written = [reply_of(tokens) for tokens in buffer.tokens[start : start + size]]
         for name in request.scored:
-            scoring.rewards(name, written, complete=False)  # remembered for the end
-            yield Tokens(buffer.step, ())  # a turn for others
+            scoring.rewards(name, written, complete=False)  # cached for the end
+            yield Tokens(buffer.step, ())  # lets other requests run
 
 
 def _draw_block(
     engine: Engine, scoring: Scoring, request: GenerationRequest, buffer: CandidateBuffer, first: int, count: int
 ) -> Iterator[Event]:
+    """Draw a block of candidates from index ``first`` on; score ended ones, and partial ones within the time limit."""
     stream = engine.sample(replace(request.draw_request(), candidates=count, first=first))
     first_step = buffer.step
-    watch = request.provisional and len(buffer.tokens) > 1
+    provisional = request.provisional and len(buffer.tokens) > 1
     for tokens in buffer.read(stream):
-        numbered = [_numbered(token, first) for token in tokens]
-        for token in numbered:
+        renumbered = [replace(token, candidate=token.candidate + first) for token in tokens] if first else tokens
+        for token in renumbered:
             buffer.tokens[token.candidate].append(token)
-        yield Tokens(buffer.step, tuple(numbered))
+        yield Tokens(buffer.step, tuple(renumbered))
         step = buffer.step - first_step
-        if not watch or not numbered or step % PROVISIONAL_STEPS or buffer.ended:
+        if not provisional or not tokens or step % PROVISIONAL_STEPS or buffer.ended:
             continue
         replies = buffer.replies()
-        complete = [
-            reply for reply, written in zip(replies, buffer.tokens, strict=True) if written and written[-1].last
-        ]
+        complete = [reply for k, reply in enumerate(replies) if buffer.has_ended(k)]
         for name in request.scored if complete else ():
-            scoring.rewards(name, complete, complete=False)  # remembered for the end
+            scoring.rewards(name, complete, complete=False)  # cached for the end
         expected = scoring.partial_seconds + scoring.expected_seconds(buffer.drawn)
         if expected <= PROVISIONAL_SHARE * buffer.seconds * request.settings.max_new_tokens / step:
             for name in scoring.partial:
                 yield Scored(name, scoring.rewards(name, replies, complete=False), provisional=True)
 
-
-def _numbered(token: Token, first: int) -> Token:
-    return replace(token, candidate=token.candidate + first) if first else token
 
 
 def _goals_met(request: GenerationRequest, choice: Choice) -> bool:

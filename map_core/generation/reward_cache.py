@@ -1,8 +1,8 @@
-"""Score the replies to one prompt while others are being written, each reply once, and record what it costs.
+"""Score the replies to one prompt, each reply once, and record the cost.
 
 A reply that has ended is scored while the others are still being written, so that little is left to do after the last
-token. Rewards are remembered by reply, so a reply is never scored twice on a value. A scorer that fails on one reply
-costs that reply its place and nobody else. Constraint: no thread; whoever calls it sets the pace.
+token. Rewards are cached by reply, so a reply is never scored twice on a value. A reply on which a scorer fails cannot
+be picked; the others are not affected. Constraint: no thread; the caller sets the pace.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from map_core.core.types import Reply
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError, score_checked
 
-#: Rewards that are remembered, over all prompts and values.
-REMEMBERED = 50_000
+#: Most rewards in the cache, over all prompts and values.
+MOST_CACHED = 50_000
 
 
 @dataclass
@@ -28,18 +28,18 @@ class ScoringCosts:
     seconds_per_token: dict[str, float] = field(default_factory=dict)
 
     def record(self, value: str, tokens: int, seconds: float) -> None:
-        """Remember the latest cost of a value."""
+        """Replace the cost of a value by its latest measurement."""
         self.seconds_per_token[value] = seconds / max(tokens, 1)
 
     def expected(self, values: Sequence[str], tokens: int) -> float:
-        """Estimate the seconds to score so many tokens on these values; a value never measured counts as free."""
+        """Estimate the seconds to score ``tokens`` tokens on these values; a value never measured counts as free."""
         return tokens * sum(self.seconds_per_token.get(value, 0.0) for value in values)
 
 
 class RewardCache:
-    """Rewards by value, prompt and reply; the oldest are forgotten first."""
+    """Rewards by value, prompt and reply; the oldest are dropped first."""
 
-    def __init__(self, most: int = REMEMBERED) -> None:
+    def __init__(self, most: int = MOST_CACHED) -> None:
         self._most = most
         self._known: OrderedDict[tuple[str, str, str, Reply], float] = OrderedDict()
 
@@ -48,21 +48,22 @@ class RewardCache:
         return self._known.get((scorer.name, scorer.version, prompt, reply))
 
     def put(self, scorer: Scorer, prompt: str, reply: Reply, reward: float) -> None:
-        """Remember a reward."""
+        """Store a reward, and drop the oldest one where the cache is full."""
         self._known[scorer.name, scorer.version, prompt, reply] = reward
         if len(self._known) > self._most:
             self._known.popitem(last=False)
 
 
 class Scoring:
-    """Scores the replies to one prompt.
+    """Scoring of the replies to one prompt.
 
     Args:
         scorers: by name; at least those of ``names``.
         names: the values of this request.
         prompt: the user's text.
-        costs, cache: kept from one request to the next, updated on the way.
-        beginning: text with which every reply began before it was drawn; it is scored as part of each.
+        costs: what scoring cost in earlier requests; updated.
+        cache: rewards of earlier requests; updated.
+        beginning: the given beginning of every reply; it is scored as part of each.
 
     Raises:
         InputError: a value has no scorer.
@@ -92,12 +93,12 @@ class Scoring:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Failures and partial failures of scorers, a sentence each."""
+        """Failures of scorers and their notes, a sentence each."""
         notes = [note for name in self.names for note in self._scorers[name].notes]
         return (*self._failures.values(), *notes)
 
     def expected_seconds(self, tokens: int) -> float:
-        """Estimate the seconds to score so many tokens on all values for partial replies."""
+        """Estimate the seconds to score ``tokens`` tokens on all values that can score partial replies."""
         return self._costs.expected(self.partial, tokens)
 
     def rewards(self, name: str, replies: Sequence[Reply], complete: bool) -> tuple[float, ...]:
@@ -125,11 +126,12 @@ class Scoring:
                     self._cache.put(scorer, self._prompt, reply, reward)
             known = [scored[reply] if old is None else old for reply, old in zip(replies, known, strict=True)]
         rewards = tuple(math.nan if reward is None else reward for reward in known)
-        if complete and all(map(math.isnan, rewards)):
-            raise ScorerError(self._failures[name])
+        if complete and rewards and all(map(math.isnan, rewards)):
+            raise ScorerError(self._failures[scorer.name])
         return rewards
 
     def _score(self, scorer: Scorer, replies: list[Reply], complete: bool) -> list[float]:
+        """Return rewards, one per reply; NaN where the scorer fails, which is recorded for complete replies."""
         try:
             return [float(reward) for reward in score_checked(scorer, self._prompt, replies)]
         except ScorerError as error:
@@ -137,5 +139,5 @@ class Scoring:
                 if complete:
                     self._failures.setdefault(scorer.name, str(error))
                 return [math.nan]
-        # One by one, so that the reply that it fails on is found and the others keep their rewards.
+        # One by one, so that only the replies that it fails on get no reward.
         return [reward for reply in replies for reward in self._score(scorer, [reply], complete)]

@@ -1,10 +1,10 @@
-"""Aligned sampling: candidates of the base model, their rewards, one reply by the weights.
+"""Sample an aligned reply: draw candidates of the base model, score them, choose one by the weights.
 
-The one way from a prompt to a base and an aligned reply, for the command line, the worker and the library.
-:func:`generation_events` is a plain generator of frozen events (:mod:`map_core.generation.events`), so whoever reads it
-sets the pace, and closing it stops the engine within one token. How candidates become a reply is the request's method:
-:mod:`resample`, :mod:`smc`, :mod:`pruning` or, with a tuned model, :mod:`proposal`. Constraint: no thread, no queue, no
-model library; engine and scorers are handed in.
+This is the only entry point from a prompt to a base and an aligned reply, for the command line, the worker and the
+library. :func:`generation_events` is a plain generator of frozen events (:mod:`map_core.generation.events`), so the
+consumer sets the pace, and closing it stops the engine within one token. The request's method decides how candidates
+become a reply: :mod:`resample`, :mod:`smc`, :mod:`pruning` or, with a tuned model, :mod:`proposal`. Constraint: no
+thread, no queue, no model library; engine and scorers are arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from map_core.scoring.base import Scorer
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
 
-#: Methods that write replies part by part, where the engine can.
+#: Methods that write replies part by part, for which the engine has to continue partial replies.
 IN_PARTS = {Method.BLOCKS: sample_blocks, Method.PRUNE: sample_pruned}
 
 
@@ -48,17 +48,18 @@ def generation_events(
         engine: the base model.
         scorers: by name; at least those of ``request.scored``.
         request: what is generated.
-        costs: what scoring cost in earlier requests, updated on the way.
-        cache: rewards of earlier requests, updated on the way.
-        weights: in place of the request's, and may be changed on the way; changed ones count from there on.
+        costs: what scoring cost in earlier requests; updated.
+        cache: rewards of earlier requests; updated.
+        weights: replace the request's, and may change while replies are being written; a change counts from then on.
         proposal: a tuned model that all candidates but the base one are drawn from, see
             :mod:`map_core.generation.proposal`.
 
     Yields:
-        :class:`Begun`, then :class:`Tokens` a decoding step with other events between them, and :class:`Finished`.
+        :class:`Begun`, then :class:`Tokens` for each decoding step with other events in between, and
+        :class:`Finished`.
 
     Raises:
-        InputError: an unknown value, a prompt that the engine refuses, or a method that it cannot carry out.
+        InputError: an unknown value, a prompt that the engine refuses, or a method that the engine does not support.
         ScorerError: a scorer failed on every reply.
     """
     scoring = Scoring(scorers, request.scored, request.prompt, costs, cache, beginning=request.beginning)
@@ -70,8 +71,8 @@ def generation_events(
             f"{request.method.value!r} needs. Use the method 'resample'."
         )
     if (request.beginning or request.verbatim) and not engine.extends:
-        what = "a given beginning of the reply" if request.beginning else "text without a chat"
-        raise InputError(f"The engine {engine.info.name!r} takes whole chats alone, and cannot continue from {what}.")
+        start = "a given beginning of the reply" if request.beginning else "text without a chat"
+        raise InputError(f"The engine {engine.info.name!r} takes whole chats only, and cannot continue from {start}.")
     if proposal is not None:
         check_proposal(request, engine, proposal)
     weights = CurrentWeights(request.weights) if weights is None else weights

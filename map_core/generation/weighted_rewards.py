@@ -1,7 +1,7 @@
-"""The columns that weights count: a value's rewards, or the transform of them that a weight's name says.
+"""Compute the columns that weights multiply: a value's rewards, or the transform of them that the weight names.
 
 A weight may be of a share (``kindness>=0.25``, 1 for a reply at or above and 0 below) or of a tail
-(``min(kindness,0.25)``); both are computed from the reward of the value, here and nowhere else. Constraint: numpy only.
+(``min(kindness,0.25)``); both are computed from the reward of the value, only here. Constraint: numpy only.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from map_core.palettes.column_names import reply_columns, scored_value
 def weighted_rewards(
     rewards: Mapping[str, Sequence[float]], weights: Mapping[str, float], candidates: int
 ) -> tuple[np.ndarray, list[float]]:
-    """Return what the weights count of each candidate.
+    """Return the columns that the weights multiply, and the weights in the same order.
 
     Args:
         rewards: by value, one a candidate; NaN for one that could not be scored.
         weights: lambda by name; names without rewards and weights of 0 are left out.
-        candidates: how many there are.
+        candidates: their number.
 
     Returns:
-        (candidate, weight) columns and the weights in their order.
+        (candidate, weight) columns, and the weights.
 
     Raises:
-        InputError: a name whose threshold is no number in reward units.
+        InputError: the threshold in a name is not a number in reward units.
 
     Example:
         >>> weighted_rewards({"humor": (0.1, 0.9)}, {"humor>=0.5": 2.0}, 2)[0].tolist()
@@ -58,6 +58,6 @@ def scored_values(names: Collection[str], own: Collection[str] = ()) -> tuple[st
 
     Args:
         names: of weights and values.
-        own: names that are values whatever they look like.
+        own: names of values, even where they look like those of a share or a tail.
     """
     return tuple(dict.fromkeys(name if name in own else scored_value(name) for name in names))

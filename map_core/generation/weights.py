@@ -19,11 +19,11 @@ class CurrentWeights:
 
     @property
     def by_value(self) -> Mapping[str, float]:
-        """Lambda by value now, 1/reward; a value that is not named has none."""
+        """The current lambda by value, 1/reward; 0 for a value that is not named."""
         return self._weights
 
     def change(self, weights: Mapping[str, float]) -> None:
-        """Put other weights in force.
+        """Replace the weights.
 
         Raises:
             InputError: a weight is not finite.

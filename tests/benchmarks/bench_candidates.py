@@ -20,7 +20,7 @@ from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import assess
 from map_core.generation.choice import choose
-from map_core.generation.pruning import HALF_BELIEVED, SCHEDULE, chances_to_go_on, systematic
+from map_core.generation.pruning import SHRINKAGE_TOKENS, SCHEDULE, continuation_probabilities, systematic
 from map_core.models.files import locate, recorded_model
 from map_core.models.language_model import LanguageModel
 from map_core.oracle import MemoryOracle
@@ -124,8 +124,8 @@ def pruned(
         most = max(1, round(share * count))
         if cut == longest or len(unfinished) <= most:
             continue
-        phi = (foretold[cut] - foretold[cut].mean()) * cut / (cut + HALF_BELIEVED)
-        chances = chances_to_go_on(phi[unfinished] - written[unfinished], most)
+        phi = (foretold[cut] - foretold[cut].mean()) * cut / (cut + SHRINKAGE_TOKENS)
+        chances = continuation_probabilities(phi[unfinished] - written[unfinished], most)
         stays = systematic(chances, stream)
         written[unfinished] += np.log(chances)
         written[unfinished[~stays]] = math.inf

@@ -238,7 +238,7 @@ def test_a_value_that_cannot_score_beginnings_counts_at_the_end_and_says_so() ->
 def early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop candidates after one and two tokens, as the toy's replies are short."""
     monkeypatch.setattr(pruning, "SCHEDULE", ((1, 0.5), (2, 0.25)))
-    monkeypatch.setattr(pruning, "HALF_BELIEVED", 1)
+    monkeypatch.setattr(pruning, "SHRINKAGE_TOKENS", 1)
 
 
 @pytest.mark.slow
@@ -248,8 +248,8 @@ def test_candidates_stopped_early_leave_the_others_properly_weighted(
     scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """E[Z_hat P(y)] = p0(y) exp(lambda . r(y)) whatever beginnings foretell."""
-    foretell = pruning.chances_to_go_on
-    monkeypatch.setattr(pruning, "chances_to_go_on", lambda scores, most: foretell(scale * scores, most))
+    foretell = pruning.continuation_probabilities
+    monkeypatch.setattr(pruning, "continuation_probabilities", lambda scores, most: foretell(scale * scores, most))
     length, outcomes = 4, every_reply(4)
     sums = {outcome: [] for outcome in outcomes}
     fewer = 0
@@ -337,11 +337,11 @@ def test_what_is_stopped_early_is_told_on_the_way() -> None:
     assert generation.snapshot().phase is Phase.DONE
 
 
-def test_the_chances_to_go_on_add_up_and_follow_the_weights() -> None:
+def test_the_continuation_probabilities_add_up_and_follow_the_weights() -> None:
     stream = np.random.default_rng(5)
     for most in (1, 3, 7, 11):
         scores = stream.normal(size=12) * 3
-        chances = pruning.chances_to_go_on(scores, most)
+        chances = pruning.continuation_probabilities(scores, most)
         assert chances.sum() == pytest.approx(most)
         assert ((chances > 0) & (chances <= 1)).all()
         uncertain = chances < 1
