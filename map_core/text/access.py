@@ -1,4 +1,4 @@
-"""Messages for people who are not let in, or whose login failed."""
+"""Messages for people to whom access is denied or whose login failed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPEN_BY = (
 
 
 class AccessRefusal(StrEnum):
-    """Why a request is not answered, in a sentence or two."""
+    """Why a request is refused, in a sentence or two."""
 
     LOG_IN = "Please log in."
     LOGGED_OUT = "You are logged out."
@@ -22,11 +22,11 @@ class AccessRefusal(StrEnum):
     CLOSED = f"This app can be reached by other machines and has no login, so it is closed. {OPEN_BY}"
     FORWARDED = f"This request came through a proxy, and the app has no login, so it is closed. {OPEN_BY}"
     NO_PROXY = (
-        "This app is opened through the proxy that says who you are, and this request came without that. Use the "
-        "address that you were given."
+        "This app is opened through a proxy that identifies you, and this request came without it. Use the address "
+        "that you were given."
     )
     FOREIGN_PROXY = (
-        "This request says who sends it, and came from an address that is not trusted. To whoever runs the app: "
+        "This request names its user, but came from an address that is not trusted. To whoever runs the app: "
         f"{settings.PROXIES} lists the proxies."
     )
     FOREIGN_HOST = (
@@ -40,12 +40,11 @@ class AccessRefusal(StrEnum):
     )
     STOPPED = "The login was stopped before it was complete. You can begin it again."
     REJECTED = (
-        "The login service refused what this app asked of it; the reason is in the app's log. Tell whoever runs this "
-        "app."
+        "The login service refused this app's request; the reason is in the app's log. Tell whoever runs this app."
     )
     STALE = "This login was begun in another window, or too long ago. Please begin it again."
     UNREACHABLE = (
-        "The login service is not answering. Try again in a moment; if it stays so, tell whoever runs this app."
+        "The login service is not answering. Try again in a moment; if that does not help, tell whoever runs this app."
     )
     EXPIRED_TOKEN = (
         "The login service sent a login that had already ended. Please begin it again; if that does not help, the "
@@ -56,13 +55,13 @@ class AccessRefusal(StrEnum):
         "Tell whoever runs this app."
     )
     WRONG_TOKEN = (
-        "The login service sent a login that is not for this app, or is not signed as it should be, so it was not "
-        "taken. Tell whoever runs this app."
+        "The login service sent a login that is not for this app or has no valid signature, so it was refused. Tell "
+        "whoever runs this app."
     )
-    FAILED = "The login did not work. Please try again; if it stays so, tell whoever runs this app."
+    FAILED = "The login did not work. Please try again; if that does not help, tell whoever runs this app."
 
 
-#: Names of exceptions of a login, and what they mean; the first that fits counts.
+#: Patterns of exception names of a failed login, with their messages; the first match counts.
 _MEANINGS = (
     (r"Connect|Timeout|Network|Protocol|ReadError|HTTPStatus|JSONDecode", AccessRefusal.UNREACHABLE),
     (r"ExpiredToken", AccessRefusal.EXPIRED_TOKEN),

@@ -1,7 +1,7 @@
-"""Judging blind: two replies without their names, and what the judgements on a palette say together.
+"""Blind votes: two replies without their models' names, and a summary of the votes on a palette.
 
-Constraint: which reply comes first depends on the name of the pair alone, so that whoever draws a page again shows the
-same order, and nobody can tell from the order whose reply it is.
+Constraint: the order depends only on the name of the pair, so that a page that is drawn again shows the same order, and
+the order does not reveal which model wrote a reply.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
 from map_core.store.votes import Preference, Tally, Vote
 
-#: Of the interval of a share.
+#: Confidence level of the interval of a share.
 CONFIDENCE = 0.9
 
 
 class Side(StrEnum):
-    """What a voter says of two replies whose names are hidden."""
+    """The vote on two replies whose models are hidden."""
 
     A = "A"
     NEITHER = "neither"
@@ -33,7 +33,8 @@ class BlindPair:
     """Two replies to one prompt, in the order in which they are shown.
 
     Args:
-        a, b: the replies.
+        a: the first reply.
+        b: the second reply.
         aligned: which of them is the aligned model's.
     """
 
@@ -42,7 +43,7 @@ class BlindPair:
     aligned: Side
 
     def preferred(self, side: Side) -> Preference:
-        """Return whose reply was preferred."""
+        """Return which model's reply a vote prefers."""
         if side is Side.NEITHER:
             return Preference.TIE
         return Preference.ALIGNED if side is self.aligned else Preference.BASE
@@ -52,12 +53,12 @@ def blind_pair(name: str, base: str, aligned: str) -> BlindPair | None:
     """Return two replies in an order drawn from a name.
 
     Args:
-        name: of the pair; the same name gives the same order, and half of all names either order.
+        name: of the pair; its hash decides the order, so each order has half of all names.
         base: the base model's reply.
         aligned: the aligned model's.
 
     Returns:
-        None where the two read alike, so that there is nothing to judge.
+        None where the two differ in spaces only, so that there is nothing to judge.
 
     Example:
         >>> blind_pair("3f", "Yes.", "Yes.  ") is None
@@ -77,8 +78,9 @@ class PreferenceShare:
     Args:
         aligned: how many preferred it.
         decided: judgements that were not ties, at least one.
-        ties: the others.
-        low, high: the interval of the share, from 0 to 1.
+        ties: judgements that were ties.
+        low: lower end of the interval of the share, from 0 to 1.
+        high: its upper end.
     """
 
     aligned: int
@@ -89,20 +91,20 @@ class PreferenceShare:
 
     @property
     def share(self) -> float:
-        """Return aligned / decided."""
+        """The share that preferred the aligned reply, aligned / decided."""
         return self.aligned / self.decided
 
 
 def preference_share(tally: Tally) -> PreferenceShare | None:
     """Return the share that prefers the aligned reply, with Wilson's interval.
 
-    See :func:`map_core.core.wilson.wilson_interval`. It takes judgements for independent.
+    See :func:`map_core.core.wilson.wilson_interval`, which assumes that judgements are independent.
 
     Args:
         tally: of the votes on a palette.
 
     Returns:
-        None while nobody preferred either.
+        None while nobody has preferred either reply.
     """
     decided = tally.aligned + tally.base
     if not decided:
@@ -112,7 +114,7 @@ def preference_share(tally: Tally) -> PreferenceShare | None:
 
 
 def preference_sentence(tally: Tally) -> str:
-    """Word what the judgements say, in a sentence or two.
+    """Summarise the judgements in a sentence or two.
 
     Example:
         >>> preference_sentence(Tally(base=6, aligned=14, tie=1))
@@ -121,21 +123,19 @@ def preference_sentence(tally: Tally) -> str:
     share = preference_share(tally)
     are_ties = "was a tie" if tally.tie == 1 else "were ties"
     if share is None:
-        return (
-            f"Nobody has preferred either reply yet. {tally.tie} {are_ties}."
-            if tally.tie
-            else "Nobody has judged this palette yet."
-        )
-    of = "1 judgement" if share.decided == 1 else f"{share.decided} judgements"
+        if tally.tie:
+            return f"Nobody has preferred either reply yet. {tally.tie} {are_ties}."
+        return "Nobody has judged this palette yet."
+    judgements = amounts.counted(share.decided, "judgement")
     percent = f"{amounts.percent(share.share)} ({amounts.fixed(100 * share.low)} to {amounts.percent(share.high)})"
-    more = f" {tally.tie} more {are_ties}." if tally.tie else ""
-    return f"The aligned reply was preferred in {share.aligned} of {of}, {percent}.{more}"
+    ties = f" {tally.tie} more {are_ties}." if tally.tie else ""
+    return f"The aligned reply was preferred in {share.aligned} of {judgements}, {percent}.{ties}"
 
 
 def votes_csv(votes: Iterable[Vote]) -> str:
-    """Return CSV, one row per vote; voters are numbered, so that nobody's session is named.
+    """Return CSV, one row per vote; voters are numbered, so that no session is named.
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    Text that a spreadsheet would read as a formula is preceded by an apostrophe.
     """
     out = io.StringIO()
     writer = safe_csv.Writer(out)

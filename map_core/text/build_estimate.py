@@ -1,4 +1,4 @@
-"""The sentence that says what the rest of a build will take."""
+"""Describe what the rest of a build will take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from map_core.core import amounts
 
 
 def estimate_sentence(estimate: BuildEstimate) -> str:
-    """Return what is left of a build: replies, tokens, time at the measured rate, disk space.
+    """Describe what remains of a build: replies, tokens, time at the measured rate, disk space.
 
     Args:
         estimate: measured on the build's first prompts.

@@ -1,6 +1,6 @@
-"""A palette found by choosing, as sentences: what is known, what is not, and how far.
+"""Describe a palette inferred from choices between replies: what is known of each value, and how well.
 
-Constraint: plain text; every figure is one of the result.
+Constraint: plain text; every figure comes from the result.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from map_core.preference import Evidence, FoundPalette
 from map_core.text import sentences
 from map_core.text.units import Units
 
-#: What the choices say of a value, in a cell of a table.
+#: What the choices say about a value, in a cell of a table.
 EVIDENCE = {
     Evidence.MORE: "clearly more",
     Evidence.LEANS: "probably more",
     Evidence.NOTHING: "not known yet",
     Evidence.LESS: "rather less",
 }
-#: The head of that table; its rows are those of :func:`value_rows`.
+#: The header of the table of :func:`value_rows`.
 COLUMNS = ("Value", "Your choices say", "Today", "With these targets", "Could be")
 
 
@@ -32,12 +32,10 @@ def headline(palette: FoundPalette, names: Sequence[str]) -> str:
         palette: the palette.
         names: (value,) as they read within a sentence.
     """
-    for evidence, sentence in (
-        (Evidence.MORE, "Your choices clearly favour more {}."),
-        (Evidence.LEANS, "Your choices probably favour more {}."),
-    ):
-        if favoured := _named(palette, names, evidence):
-            return sentence.format(sentences.listed(favoured))
+    for evidence, degree in ((Evidence.MORE, "clearly"), (Evidence.LEANS, "probably")):
+        favoured = _named(palette, names, evidence)
+        if favoured:
+            return f"Your choices {degree} favour more {sentences.listed(favoured)}."
     return "Your choices favour no value yet."
 
 
@@ -62,9 +60,11 @@ def details(palette: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
         texts.append(f"{_capital(leaning)} probably {'counts' if len(leaning) == 1 else 'count'} too.")
     for name in [names[int(j)] for j in np.flatnonzero(palette.targets < 0)]:
         texts.append(f"{sentences.capitalised(name)} counts for less than the others, so it may drop a little.")
-    if unknown := _named(palette, names, Evidence.NOTHING):
+    unknown = _named(palette, names, Evidence.NOTHING)
+    if unknown:
         texts.append(f"Nothing is known yet about {sentences.listed(unknown)}, so no target is set there.")
-    if less := _named(palette, names, Evidence.LESS):
+    less = _named(palette, names, Evidence.LESS)
+    if less:
         texts.append(f"You tended to choose less {sentences.listed(less)}. A palette has no way to ask for less.")
     if palette.has_targets:
         texts.append(
@@ -75,20 +75,20 @@ def details(palette: FoundPalette, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def origin(palette: FoundPalette, gave: Sequence[bool], names: Sequence[str]) -> str:
-    """Return how targets were found, for those who were not there.
+def origin(palette: FoundPalette, unchanged: Sequence[bool], names: Sequence[str]) -> str:
+    """Return how targets were found, for readers who did not make the choices.
 
     Args:
         palette: the palette that was found.
-        gave: (value,) which of today's targets are still of it.
+        unchanged: (value,) whether today's target of each value is still that of the palette.
         names: (value,) as they read within a sentence.
     """
-    of = sentences.listed([name for name, still in zip(names, gave, strict=True) if still])
-    many = sum(gave) > 1
-    changed = [names[j] for j in np.flatnonzero(~np.isnan(palette.targets)).tolist() if not gave[j]]
-    made = amounts.counted(palette.decided + palette.undecided, "choice")
+    kept = sentences.listed([name for name, same in zip(names, unchanged, strict=True) if same])
+    several = sum(unchanged) > 1
+    changed = [names[j] for j in np.flatnonzero(~np.isnan(palette.targets)).tolist() if not unchanged[j]]
+    choices = amounts.counted(palette.decided + palette.undecided, "choice")
     texts = [
-        f"The {'targets' if many else 'target'} of {of} {'come' if many else 'comes'} from {made} "
+        f"The {'targets' if several else 'target'} of {kept} {'come' if several else 'comes'} from {choices} "
         "between two replies: which would you rather send?",
         f"These targets agree with {amounts.significant(palette.explained)} of the "
         f"{amounts.counted(palette.decided, 'choice')} that preferred one.",
@@ -101,7 +101,7 @@ def origin(palette: FoundPalette, gave: Sequence[bool], names: Sequence[str]) ->
 
 
 def value_rows(palette: FoundPalette, units: Units) -> list[tuple[int, tuple[str, ...]]]:
-    """Return (position, cells) of each value, those that count most first, see :data:`COLUMNS`.
+    """Return (position, cells) of each value, the largest weights first, see :data:`COLUMNS`.
 
     Args:
         palette: the palette.
@@ -126,6 +126,7 @@ def _cells(palette: FoundPalette, units: Units, j: int) -> tuple[str, ...]:
 
 
 def _named(palette: FoundPalette, names: Sequence[str], evidence: Evidence) -> list[str]:
+    """Return the names of the values with this evidence, the largest weights first."""
     order = np.argsort(-palette.weights, kind="stable")
     return [names[j] for j in order if palette.evidence[j] is evidence]
 

@@ -1,7 +1,7 @@
-"""Sentences about the weights in force: whether they are the palette's own, the nearest one's, and what they lack.
+"""Sentences about the weights in force: whether they are the palette's own or the nearest one's, and their limits.
 
-The command line, the server and the page take their sentences from here; a page speaks to the person whose palette it
-is, a program's log about the palette. Constraint: facts in, plain text out; nothing is solved here.
+The command line, the server and the page take their sentences from here; a page addresses the palette's owner, a
+program's log speaks about the palette. Constraint: facts in, plain text out; nothing is solved here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _EXPECT = "expect replies to fall short of it"
 
 
 def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
-    """Word what a program's reader should know about the weights, a sentence each; none where all is as asked.
+    """Return what a reader of a log should know about the weights, a sentence each; none for the palette's own weights.
 
     Example:
         >>> generation_notes(WeightsFacts(Verdict.REACHABLE, 8, WeightsSource.PALETTE))[0]
@@ -39,8 +39,8 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
         notes.append("No target asks for more than the base model gives, so nothing is steered.")
     if facts.left_out:
         notes.append(
-            f"Weights that {listed(facts.left_out)} alone would have are left out, as nobody says what kind of prompt "
-            "it is: such targets are not promised."
+            f"Weights that only apply to {listed(facts.left_out)} are left out, since the kind of prompt is not given: "
+            "such targets are not promised."
         )
     if facts.pooled:
         notes.append("These are weights of the pooled form: used prompt by prompt they may miss the targets.")
@@ -48,7 +48,7 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
 
 
 def page_note(facts: WeightsFacts) -> str:
-    """Word what a visitor should know about the weights of their palette; empty where all is as asked.
+    """Return what a visitor should know about the weights of their palette; empty for the palette's own weights.
 
     Example:
         >>> page_note(WeightsFacts(Verdict.OUT_OF_REACH, 8, WeightsSource.NONE))
@@ -74,8 +74,8 @@ def page_note(facts: WeightsFacts) -> str:
         notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
     if facts.left_out:
         notes.append(
-            f"What you ask for {listed(facts.left_out)} alone is not promised here: nobody says what kind of prompt "
-            "it is."
+            f"What you ask for {listed(facts.left_out)} alone is not promised here, since the kind of prompt is not "
+            "given."
         )
     return " ".join(notes)
 

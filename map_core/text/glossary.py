@@ -1,7 +1,7 @@
-"""The words of the product, each in one plain sentence and, where there is one, in mathematics: the one glossary.
+"""The product's glossary: each term in one plain sentence and, where there is one, a formula.
 
-The interface takes its help from here, and *How it works* lists all of it. Constraint: no figure that a table could
-change.
+The interface takes its help texts from here, and *How it works* lists all of it. Constraint: no figure that depends on
+a table.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from map_core.errors import InputError
 from map_core.text.wording import NUMBERS, Wording
 
-#: Other names that only those meet who are shown numbers.
+#: Other names that only readers with *Show numbers* meet.
 TECHNICAL = ("lambda", "free", "bottleneck", "ESS", "KL divergence", "Pareto frontier")
 
 
 @dataclass(frozen=True)
 class Term:
-    """One word.
+    """One term.
 
     Args:
         name: as people read it.
-        plain: what it means, one sentence for people who read no mathematics.
-        formula: the same as LaTeX, for those who are shown numbers; "" where there is none.
+        plain: its meaning, one sentence for people who read no mathematics.
+        formula: the same as LaTeX, for readers with numbers; "" where there is none.
         also: other names of it.
-        exact: the sentence for those who are shown numbers; "" where it is the plain one.
-        numbers: it is a word of the figures of the method, and nobody else meets it.
+        exact: the sentence for readers with numbers; "" where it is the plain one.
+        numbers: only readers with numbers meet the term.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Term:
     numbers: bool = False
 
     def sentence(self, wording: Wording) -> str:
-        """Return what it means, to a reader of this wording."""
+        """Return its meaning for a reader of this wording."""
         return self.exact if wording.numbers and self.exact else self.plain
 
     def names(self, wording: Wording) -> tuple[str, ...]:
@@ -304,17 +304,18 @@ def term(name: str) -> Term:
 
 
 def search_terms(text: str, names: Iterable[str] = (), wording: Wording = NUMBERS) -> tuple[Term, ...]:
-    """Return the terms whose name, other names or sentence hold a text, whatever its case; all of them for "".
+    """Return the terms whose name, other names or sentence contain a text, ignoring case; all of them for "".
 
     Args:
-        text: what is looked for.
-        names: only these; none for all.
-        wording: words that its readers do not meet are left out.
+        text: the query.
+        names: of the terms to search; none for all.
+        wording: terms that its readers do not meet are left out.
     """
-    wanted = text.casefold().strip()
-    among = [entry for entry in [term(name) for name in names] or _ALL if wording.numbers or not entry.numbers]
+    query = text.casefold().strip()
+    candidates = tuple(map(term, names)) or _ALL
     return tuple(
         entry
-        for entry in among
-        if wanted in " ".join([entry.name, *entry.names(wording), entry.sentence(wording)]).casefold()
+        for entry in candidates
+        if (wording.numbers or not entry.numbers)
+        and query in " ".join([entry.name, *entry.names(wording), entry.sentence(wording)]).casefold()
     )

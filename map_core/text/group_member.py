@@ -1,6 +1,6 @@
-"""What a common palette is to one of those who share it, as sentences for their own screen.
+"""Describe to one group what a common palette gives it, for that group's own screen.
 
-Constraint, as in :mod:`map_core.text.groups`: plain text, and nobody else's name.
+Constraint, as in :mod:`map_core.text.groups`: plain text, and no other group's name.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from map_core.text.units import Units
 
 
 def member_sentence(agreement: GroupAgreement, rule: Rule, group: Group) -> str:
-    """Word how near a rule's common palette comes to what one group asks for; empty until it is known.
+    """Describe how close a rule's common palette comes to what one group asks for; empty until it is known.
 
     Args:
         agreement: what all groups agree on.
         rule: how the common palette is chosen.
-        group: the one that is spoken to; it need not be one of them.
+        group: the reader's; it need not be one of the agreement's groups.
     """
     common = agreement.common.get(rule)
     if common is None:
@@ -29,7 +29,7 @@ def member_sentence(agreement: GroupAgreement, rule: Rule, group: Group) -> str:
 
 
 def nearness_sentence(share: float) -> str:
-    """Word how near a common palette comes to what one group asks for.
+    """Describe how close a common palette comes to what one group asks for.
 
     Args:
         share: its satisfaction, from 0 at the base model to 1; below 0 where something falls.
@@ -42,20 +42,20 @@ def nearness_sentence(share: float) -> str:
 
 
 def common_levels(agreement: GroupAgreement, units: Units, value: int, target: float) -> str:
-    """Word what the common palettes give of one value, beside what a group asks of it; empty until they are known.
+    """Describe the common palettes' levels of one value beside a group's target; empty until they are known.
 
     Args:
         agreement: what all groups agree on.
         units: percentiles.
         value: its position.
-        target: theirs, in standard deviations above base; NaN where they leave the value free.
+        target: the group's, in standard deviations above base; NaN where the value is free.
     """
     levels = [float(common.solution.levels[value]) for common in agreement.common.values()]
     return levels_sentence(levels, units, value, target)
 
 
 def levels_sentence(levels: Sequence[float], units: Units, value: int, target: float) -> str:
-    """Word levels of one value beside what a group asks of it; empty where there are none.
+    """Describe levels of one value beside a group's target; empty where there are none.
 
     Args:
         levels: of one common palette each, in standard deviations above base.
@@ -63,12 +63,12 @@ def levels_sentence(levels: Sequence[float], units: Units, value: int, target: f
         value: its position.
         target: as in :func:`common_levels`.
     """
-    places = [units.percentile(value, level) for level in levels]
-    if not places:
+    percentiles = [units.percentile(value, level) for level in levels]
+    if not percentiles:
         return ""
-    text = f"Together {' or '.join(dict.fromkeys(units.wording.level(place) for place in places))}"
+    text = f"Together {' or '.join(dict.fromkeys(map(units.wording.level, percentiles)))}"
     wanted = units.percentile(value, target)
     if math.isnan(wanted):
         return text
-    met = all(wanted - place <= MET for place in places)
+    met = all(wanted - percentile <= MET for percentile in percentiles)
     return f"{text}, as much as you ask for" if met else f"{text}; you ask for {units.wording.level(wanted)}"

@@ -1,7 +1,7 @@
-"""What several groups agree on, as sentences that a meeting can repeat.
+"""Describe what several groups agree on, in sentences that a meeting can repeat.
 
-Each function takes an agreement and the units that people read, and returns plain text: no markup, no colour.
-Constraint: names of groups are a user's text; whoever shows these sentences shows them as text.
+Each function takes an agreement and the reader's units, and returns plain text: no markup, no colour. Constraint: names
+of groups are users' input, so these sentences must be shown as text and never as markup.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MEANINGS = {
     Rule.WORST_OFF: "The group that gets the least gets as much as it can (Chebyshev).",
     Rule.BARGAIN: "The product of all satisfactions is as large as it can be (Nash).",
 }
-#: Names that are listed before the others are only counted.
+#: Most names that are listed; further ones are counted.
 MAX_NAMES = 3
-#: Percentile points: closer targets are as good as the same, and a level this close to its target meets it.
+#: Percentile points within which targets count as the same, and within which a level meets its target.
 SAME, MET = 5.0, 0.5
-#: The steps in which a wish is told, in percentile points above the base level.
+#: Phrases for a wish, each by its largest difference from the base level, in percentile points.
 WISHES = (
     (-12.0, "may drop far"),
     (-3.0, "may drop some"),
@@ -39,7 +39,7 @@ WISHES = (
 
 
 def name_list(names: Sequence[str]) -> str:
-    """List names, the first few of them.
+    """List the first few names and count the others.
 
     Example:
         >>> name_list(["Ana", "Ben", "Cem", "Dao", "Eli"])
@@ -51,7 +51,7 @@ def name_list(names: Sequence[str]) -> str:
 
 
 def wish_text(percentile: float, base: float) -> str:
-    """Word a target in a few words, against the base model's level; both are percentiles of its replies.
+    """Describe a target relative to the base model's level; both are percentiles of its replies.
 
     Example:
         >>> wish_text(60, 52), wish_text(51, 52)
@@ -61,7 +61,7 @@ def wish_text(percentile: float, base: float) -> str:
 
 
 def meaning(rule: Rule, wording: Wording = NUMBERS) -> str:
-    """Word what a rule does.
+    """Describe what a rule does.
 
     Example:
         >>> meaning(Rule.WORST_OFF, Wording(False))
@@ -87,7 +87,7 @@ def share_of_way(share: float) -> str:
 
 
 def price_in_drafts(kl: float, wording: Wording = NUMBERS) -> str:
-    """Word nats, and how many drafts one would pick the best of to spend as many; or the effort.
+    """Format nats with the number of drafts whose best costs as much; or the effort.
 
     Example:
         >>> price_in_drafts(1.0), price_in_drafts(1.0, Wording(False))
@@ -99,7 +99,7 @@ def price_in_drafts(kl: float, wording: Wording = NUMBERS) -> str:
 
 
 def headline(agreement: GroupAgreement, wording: Wording = NUMBERS) -> str:
-    """Word what the groups agree on, in a sentence or two; empty until the first common palette is known."""
+    """Describe what the groups agree on, in a sentence or two; empty until the first common palette is known."""
     common = agreement.common.get(Rule.WORST_OFF)
     if common is None:
         return ""
@@ -121,7 +121,7 @@ def headline(agreement: GroupAgreement, wording: Wording = NUMBERS) -> str:
 
 
 def outcome_sentence(agreement: GroupAgreement, rule: Rule, wording: Wording = NUMBERS) -> str:
-    """Word what one rule gives: the least and the mean satisfaction, and who has the least."""
+    """Describe the outcome of one rule: the least and the mean satisfaction, and who has the least."""
     common = agreement.common.get(rule)
     if common is None:
         return ""
@@ -140,7 +140,7 @@ def outcome_sentence(agreement: GroupAgreement, rule: Rule, wording: Wording = N
 
 
 def concession_sentences(agreement: GroupAgreement, rule: Rule, units: Units) -> list[str]:
-    """Word what each group gives up for the others by a rule, a sentence each; nothing until that is known."""
+    """Describe what each group gives up for the others under a rule, a sentence each; nothing until it is known."""
     texts = []
     for group, part in zip(agreement.groups, agreement.concessions(rule), strict=False):
         if not group.raised.any():
@@ -163,7 +163,7 @@ def concession_sentences(agreement: GroupAgreement, rule: Rule, units: Units) ->
 
 
 def differences(agreement: GroupAgreement, units: Units, most: int = 3) -> list[str]:
-    """Word the values on which the groups differ most, the widest first; none where all ask for about the same."""
+    """Describe the values on which the groups differ most, the widest first; none where all ask for about the same."""
     texts = []
     for _, j in sorted(_spreads(agreement, units), reverse=True)[:most]:
         targets = _percentiles(agreement, units, j)
@@ -179,18 +179,18 @@ def differences(agreement: GroupAgreement, units: Units, most: int = 3) -> list[
 
 
 def common_ground(agreement: GroupAgreement, units: Units) -> list[str]:
-    """Word what the groups share: values that all ask for alike, and values that nobody asks for."""
-    apart = {j for _, j in _spreads(agreement, units)}
+    """Describe what the groups share: values with about the same targets, and values without any target."""
+    differing = {j for _, j in _spreads(agreement, units)}
     targeted = ~np.isnan(np.array([group.targets for group in agreement.groups]))
     texts = []
     if len(agreement.groups) > 1:
-        alike = [int(j) for j in np.flatnonzero(targeted.all(axis=0)) if int(j) not in apart]
+        alike = [int(j) for j in np.flatnonzero(targeted.all(axis=0)) if int(j) not in differing]
         if alike:
-            places = [
+            levels = [
                 f"{units.names[j]} ({units.wording.level(np.nanmean(_percentiles(agreement, units, j)))})"
                 for j in alike
             ]
-            texts.append(f"All ask for about the same level of {listed(places)}.")
+            texts.append(f"All ask for about the same level of {listed(levels)}.")
     untouched = [units.names[int(j)] for j in np.flatnonzero(~targeted.any(axis=0))]
     if untouched:
         texts.append(f"Nobody sets a target for {listed(untouched)}.")
@@ -198,7 +198,7 @@ def common_ground(agreement: GroupAgreement, units: Units) -> list[str]:
 
 
 def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
-    """Word whether everything that everybody wants can be reached at once, and what prevents it."""
+    """Describe whether all wishes can be reached at once, and what prevents it."""
     joint = agreement.joint
     if joint is None:
         return ""
@@ -208,22 +208,23 @@ def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
     if len(agreement.groups) < 2:
         return ""
     if joint.values:
-        pulled = [
+        conflicting = [
             f"{units.names[j]} (asked for most by {name_list([agreement.groups[g].name for g in asking])})"
             for j, asking in zip(joint.values[:3], joint.asked_by, strict=False)
         ]
         missing = -joint.margin.value
-        return f"All wishes at once are not possible: {listed(pulled)} {_pull(pulled)}" + units.wording.pick(
-            f", {'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short.",
-            f" and {units.wording.miss(missing, several=True)}.",
+        shortfall = units.wording.pick(
+            f", {'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short",
+            f" and {units.wording.miss(missing, several=True)}",
         )
+        return f"All wishes at once are not possible: {listed(conflicting)} {_pull(conflicting)}{shortfall}."
     if joint.kl > agreement.budget + 1e-9:
         return f"All wishes at once are possible, {_for(joint.kl, units.wording)}, which is more than the budget."
     return f"All wishes at once are possible, {_for(joint.kl, units.wording)}."
 
 
 def pair_sentences(agreement: GroupAgreement, units: Units, most: int = 4) -> list[str]:
-    """Word the pairs that cannot both reach all of theirs, the worst first; how many more there are ends the list."""
+    """Describe the pairs that cannot both reach all their targets, the worst first; the last entry counts the rest."""
     all_pairs = agreement.pairs or ()
     clash = sorted((pair for pair in all_pairs if pair.relation is Relation.CLASH), key=_margin)
     expensive = sorted((pair for pair in all_pairs if pair.relation is Relation.TOO_DEAR), key=lambda pair: -pair.kl)
@@ -246,14 +247,14 @@ def _pair(agreement: GroupAgreement, units: Units, pair: Clash) -> str:
     if pair.relation is Relation.TOO_DEAR:
         takes = f"{units.wording.pick('cost', 'take')} {_amount(pair.kl, units.wording)}"
         return f"{first} and {second} together would {takes}, more than the budget."
-    pulled = [
+    conflicting = [
         f"{units.names[j]} ({agreement.groups[g].name})" for j, g in zip(pair.values[:3], pair.asked_by, strict=False)
     ]
-    return f"{first} and {second} cannot both have all of theirs: {listed(pulled)} {_pull(pulled)}."
+    return f"{first} and {second} cannot both have all of theirs: {listed(conflicting)} {_pull(conflicting)}."
 
 
 def _pull(names: Sequence[str]) -> str:
-    """Word that values conflict, after their names; a single one conflicts with others that are left unnamed."""
+    """Return the predicate for values that conflict; a single one conflicts with others that are not named."""
     return "pulls against the others" if len(names) == 1 else "pull against each other"
 
 
@@ -275,34 +276,38 @@ def _points(share: float) -> str:
 
 
 def _below(units: Units, value: int, level: float, target: float) -> str:
-    reached, wanted = (float(units.of(value, np.array(place))) for place in (level, target))
+    reached, wanted = (float(units.of(value, np.array(amount))) for amount in (level, target))
     if wanted - reached < MET:
-        return "stays a hair below"
+        return "stays just below"
     return f"stays at {units.wording.level(reached)} of {units.wording.level(wanted)}"
 
 
-def _asking(agreement: GroupAgreement, targets: np.ndarray, at: float) -> str:
+def _asking(agreement: GroupAgreement, targets: np.ndarray, level: float) -> str:
+    """Return who asks for about this level, with the verb."""
     names = [
-        group.name for group, target in zip(agreement.groups, targets, strict=True) if abs(target - at) <= SAME / 2
+        group.name for group, target in zip(agreement.groups, targets, strict=True) if abs(target - level) <= SAME / 2
     ]
     return f"{name_list(names)} {'asks' if len(names) == 1 else 'ask'} for"
 
 
 def _percentiles(agreement: GroupAgreement, units: Units, value: int) -> np.ndarray:
-    """Return each group's target of one value as people read it, (group,); NaN where it is free."""
+    """Return each group's target of one value in the reader's units, (group,); NaN where it is free."""
     return np.asarray(units.of(value, np.array([group.targets[value] for group in agreement.groups])))
 
 
 def _spreads(agreement: GroupAgreement, units: Units) -> list[tuple[float, int]]:
-    """Return how far the targets lie apart, (percentile points, value); a group without a target counts as the base."""
-    apart = []
+    """Return (spread in percentile points, position) of each value whose targets differ.
+
+    A group without a target counts with the base level, or with the lowest target where that is lower.
+    """
+    spreads = []
     for j in range(len(units.names)):
         targets = _percentiles(agreement, units, j)
         if np.isnan(targets).all():
             continue
         base = float(units.of(j, np.array(0.0)))
         ends = np.where(np.isnan(targets), np.minimum(base, np.nanmin(targets)), targets)
-        wide = float(ends.max() - ends.min())
-        if wide > SAME:
-            apart.append((wide, j))
-    return apart
+        spread = float(ends.max() - ends.min())
+        if spread > SAME:
+            spreads.append((spread, j))
+    return spreads

@@ -1,4 +1,4 @@
-"""Words on two palettes that answer the same prompts."""
+"""Describe the comparison of two palettes on the same prompts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from map_core.text import sentences
 
 
 def comparison_sentence(comparison: PairedComparison, names: Sequence[str]) -> str:
-    """Word on which values either is better beyond doubt, in one sentence.
+    """Describe on which values either palette is significantly better, in one sentence.
 
     Args:
         comparison: this viewer's palette first.

@@ -1,6 +1,6 @@
-"""Levels in people's units, as sentences: of 100 replies, how many would people say yes to.
+"""Describe levels in people's units: of 100 replies, how many people would say yes to.
 
-Constraint: plain text; every figure is one that was measured.
+Constraint: plain text; every figure was measured.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ from map_core.calibration.delivered import MIN_PROMPTS
 from map_core.core import amounts
 from map_core.text import sentences
 
-#: The head of the table of levels; its rows are those of :func:`level_rows`.
+#: The header of the table of :func:`level_rows`.
 COLUMNS = ("Value", "Today", "With your palette", "Labels")
-#: Half of an interval, in replies of 100, that is called close enough.
+#: Half-width of an interval, in replies of 100, that is precise enough.
 CLOSE = 3
+#: The header of the table of :func:`reach_rows`.
+REACH_COLUMNS = ("Value", "Judgements", "Behind this level", "Replies beyond them")
+#: Half-widths of an interval, in replies of 100, that are aimed for one after another.
+GOALS = (10, 5, 3, 2, 1)
 
 
 def of_hundred(level: PeopleLevel) -> str:
-    """Word a level with its interval.
+    """Format a level with its interval.
 
     Example:
         >>> of_hundred(PeopleLevel("kindness", 0.74, 0.66, 0.81, 0.7, 0.6, 0.8, 0.73, 410, 200.0, 40))
@@ -58,7 +62,7 @@ def explanation() -> str:
 
 
 def value_sentences(name: str, base: PeopleLevel, now: PeopleLevel) -> tuple[str, ...]:
-    """Return what people say of one value, and what more labels would do.
+    """Return what people say about one value, and what more labels would do.
 
     Args:
         name: of the value, as it reads within a sentence.
@@ -83,12 +87,8 @@ def value_sentences(name: str, base: PeopleLevel, now: PeopleLevel) -> tuple[str
     return tuple(texts)
 
 
-#: The head of the table of labels; its rows are those of :func:`reach_rows`.
-REACH_COLUMNS = ("Value", "Judgements", "Behind this level", "Replies beyond them")
-
-
 def few_labels_sentence(reach: LabelReach, name: str) -> str:
-    """Return the warning where a palette leans where labels are few; "" where they are enough, or where there are none.
+    """Return a warning where a palette favours replies with few labels; "" where there are enough labels, or none.
 
     Args:
         reach: of the value's labels under the palette.
@@ -140,16 +140,13 @@ def reach_explanation() -> str:
     )
 
 
-#: Halves of an interval, in replies of 100, that are worked towards, one after another.
-GOALS = (10, 5, 3, 2, 1)
-
 
 def progress_sentences(level: PeopleLevel | None, prompts: int) -> tuple[str, str]:
     """Return what is known while somebody judges replies, and what more judgements would do.
 
     Args:
         level: with the palette; None while there are too few labels.
-        prompts: of which replies are judged.
+        prompts: number of prompts with judged replies.
     """
     if level is None:
         missing = max(0, MIN_PROMPTS - prompts)
@@ -172,7 +169,7 @@ def judges_sentence(agreement: JudgeAgreement) -> str:
     common = amounts.counted(agreement.replies, "reply", "replies")
     text = f"{len(agreement.judges)} people judged {common} in common and agreed on {agreed}"
     if math.isnan(agreement.kappa):
-        return f"{text}, always with the same answer, so nothing tells whether that is chance."
+        return f"{text}, always with the same answer, so this may be chance."
     interval = f" ({amounts.fixed(agreement.low, 2)} to {amounts.fixed(agreement.high, 2)})"
     beyond = "" if math.isnan(agreement.low) else interval
     return f"{text}; beyond chance (kappa): {amounts.fixed(agreement.kappa, 2)}{beyond}."

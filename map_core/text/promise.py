@@ -1,4 +1,4 @@
-"""Sentences on promises: what new prompts show about a palette, and how one that is in use keeps it."""
+"""Describe promises: what new prompts show about a palette, and whether a palette in use keeps its promise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from map_core.text import sentences
 from map_core.text.units import Units
 from map_core.text.wording import NUMBERS, Wording
 
-#: What the verdicts on palettes in use mean.
+#: An explanation of the verdicts on palettes in use.
 STANDING_MEANS = (
     "Judged by the replies that a server gave to its own requests: kept and broken are each said wrongly in at most "
     "5 of 100 cases, however often one looks. In doubt means that the requests so far do not settle it."
@@ -22,7 +22,7 @@ STANDING_MEANS = (
 
 
 def certificate_headline(certificate: Certificate) -> str:
-    """Return what a certificate says in a few words."""
+    """Summarise a certificate in a few words."""
     return {
         Outcome.CERTIFIED: f"Kept on new prompts, {_sure(certificate)} sure",
         Outcome.LOWERED: "Kept on new prompts only in part",
@@ -31,12 +31,12 @@ def certificate_headline(certificate: Certificate) -> str:
 
 
 def certificate_sentences(certificate: Certificate, wording: Wording = NUMBERS, names: Sequence[str] = ()) -> list[str]:
-    """Return what stands behind the headline: how it was shown and at what strength, then what it is about.
+    """Return the explanation of the headline: how it was shown and at what strength, then its scope.
 
     Args:
         certificate: what was shown.
         wording: with numbers, or in everyday words.
-        names: (value,) as they are read within a sentence, to say which target is the hardest to show; none to leave
+        names: (value,) as they read within a sentence, to name the target that is the hardest to show; none to leave
             that out.
     """
     shown = f"{certificate.prompts} new prompts show, {_sure(certificate)} sure,"
@@ -78,10 +78,10 @@ def certificate_rows(certificate: Certificate, units: Units) -> tuple[list[str],
 
 
 def standing_rows(kept: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return how the palettes of a server stand, a row each: what they add, their levels, and the requests.
+    """Return the header and the rows of a table of a server's palettes and whether they keep their promises.
 
     Args:
-        kept: by palette, as ``serve --promises`` writes them.
+        kept: the state of each palette by name, as ``serve --promises`` writes it.
     """
     rows = []
     for name, palette in kept.items():
@@ -111,17 +111,17 @@ def _strength(certificate: Certificate, wording: Wording) -> str:
 
 
 def _scope(certificate: Certificate, wording: Wording) -> str:
-    what = (
+    subject = (
         "what the palette adds to the base model on the same prompts"
         if certificate.over_base
         else "levels, and so also about how good the base model is on other prompts"
     )
     drafts = wording.pick("candidates", "drafts")
-    where = "on prompts like these"
+    prompts = "on prompts like these"
     if certificate.any_mix:
         nats = f"within {amounts.significant(certificate.any_mix)} nats of theirs"
-        where += f" and under other mixes of them ({wording.pick(nats, 'as far as the palette asks')})"
-    return f"This is about {what}, with replies chosen among {certificate.candidates} {drafts}, {where}."
+        prompts += f" and under other mixes of them ({wording.pick(nats, 'as far as the palette asks')})"
+    return f"This is about {subject}, with replies chosen among {certificate.candidates} {drafts}, {prompts}."
 
 
 def _hardest(certificate: Certificate, names: Sequence[str]) -> str:

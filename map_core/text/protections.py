@@ -1,6 +1,6 @@
-"""Word what a palette asks for beyond averages: shares of replies, tails, use cases, other mixes of prompts.
+"""Describe what a palette asks for beyond averages: shares of replies, tails, use cases, other mixes of prompts.
 
-Constraint: names as people read them within a sentence go in, text comes out; levels in replies of 100.
+Constraint: names as they read within a sentence go in, text comes out; levels in replies of 100.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from map_core.palettes.column_names import EVERY, ColumnName, parse_name
 from map_core.palettes.palette import Palette
 from map_core.text.sentences import listed
 
-#: Thresholds that are offered, by how they are written: the weakest part of the base model's replies.
+#: Phrases for the thresholds on offer, by their spelling: the weakest part of the base model's replies.
 PARTS = {
     "p1": "weakest of 100",
     "p5": "weakest twentieth",
@@ -26,7 +26,7 @@ PARTS = {
     "p33": "weakest third",
     "p50": "weaker half",
 }
-#: Distances between mixes of prompts that are offered, in nats.
+#: Phrases for the distances between mixes of prompts on offer, by nats.
 MIXES = {0.02: "a slightly different mix of prompts", 0.1: "a different mix", 0.3: "a very different mix"}
 
 #: From a value's name in the table to its name within a sentence.
@@ -34,7 +34,7 @@ Names = Callable[[str], str]
 
 
 def threshold(written: str) -> str:
-    """Word a threshold as what a reply may not fall into.
+    """Describe a threshold by the part of today's replies below it, or by the score.
 
     Example:
         >>> threshold("p20"), threshold("p17"), threshold("0.25")
@@ -42,8 +42,8 @@ def threshold(written: str) -> str:
         >>> threshold("-0.5sd")
         "a score 0.5 standard deviations below today's average"
     """
-    if part := PARTS.get(written):
-        return f"today's {part}"
+    if written in PARTS:
+        return f"today's {PARTS[written]}"
     if written[:1] == "p" and written[1:].replace(".", "", 1).isdigit():
         return f"today's weakest {written[1:]} of 100"
     if not written.endswith("sd"):
@@ -54,7 +54,7 @@ def threshold(written: str) -> str:
 
 
 def place(cohort: Cohort | None) -> str:
-    """Word which prompts count, to stand behind what is asked of them; "" for all of them.
+    """Describe which prompts count, as the end of a target's description; "" for all prompts.
 
     Example:
         >>> place(Cohort("use_case", "Stories")), place(Cohort("use_case", "*")), place(Cohort("language", "de"))
@@ -72,9 +72,9 @@ def column_name(parts: ColumnName | DerivedColumn, name: str, threshold_written:
     """Return what a column is called within a sentence.
 
     Args:
-        parts: of the name as written, or the column where it is of no target as written.
+        parts: the parsed name, or the column where no target has its name.
         name: of its value, within a sentence.
-        threshold_written: in place of the threshold of ``parts``.
+        threshold_written: replaces the threshold of ``parts``.
 
     Example:
         >>> column_name(parse_name("kindness>=p20@Stories", ["kindness"]), "kindness")
@@ -106,7 +106,7 @@ def sentence(parts: ColumnName, share: float, name: str) -> str:
     where, number = place(parts.cohort), amounts.significant(share, 3)
     if parts.kind is ColumnKind.SHARE:
         level = threshold(parts.threshold)
-        # A part of the replies is what they may not be among; a score is what they must reach.
+        # Replies must be above a part of today's replies, but they must reach a score.
         than = f"no worse on {name} than {level}" if "weak" in level else f"with {level} or more on {name}"
         return f"At least {number} of 100 replies {than}{', ' if where else ''}{where}."
     return f"{name[:1].upper()}{name[1:]} {where} better than at least {number} of 100 replies."
@@ -125,35 +125,36 @@ def cohorts(label: str, count: int = 2) -> str:
 
 
 def beside_sentences(beside: Beside, named: Names) -> list[str]:
-    """Return what is asked for beside targets, a sentence each.
+    """Return what a palette asks for beside targets, a sentence each.
 
     Example:
         >>> beside_sentences(Beside(no_worse_tail=("kindness",), any_mix=0.1), str)
         ['Never at the cost of the worst replies on kindness.', 'Kept under a different mix of prompts.']
     """
-    said = []
+    texts = []
     if beside.no_worse_tail:
-        said.append(f"Never at the cost of the worst replies on {listed([named(v) for v in beside.no_worse_tail])}.")
+        texts.append(f"Never at the cost of the worst replies on {listed([named(v) for v in beside.no_worse_tail])}.")
     for text in beside.worst_mean:
         name, level = split_worst_mean(text)
         value, _, share = name.rpartition(":")
-        said.append(f"The worst {share} of replies on {named(value)} are on average no worse than {_mean(level)}.")
+        texts.append(f"The worst {share} of replies on {named(value)} are on average no worse than {_mean(level)}.")
     for text in beside.every_scorer:
         value, scorers = split_scorers(text)
-        said.append(f"What is asked of {named(value)} holds for {listed([named(scorer) for scorer in scorers])} too.")
-    if label := beside.no_cohort_below_base:
-        said.append(f"No {cohorts(label, 1)} below its original level.")
+        texts.append(f"What is asked of {named(value)} holds for {listed([named(scorer) for scorer in scorers])} too.")
+    label = beside.no_cohort_below_base
+    if label:
+        texts.append(f"No {cohorts(label, 1)} below its original level.")
     if beside.any_mix:
         mix = MIXES.get(beside.any_mix, f"each mix of prompts within {amounts.significant(beside.any_mix)} nats")
-        said.append(f"Kept under {mix}{'' if 'prompts' in mix else ' of prompts'}.")
-    return said
+        texts.append(f"Kept under {mix}{'' if 'prompts' in mix else ' of prompts'}.")
+    return texts
 
 
 def _mean(level: str) -> str:
-    """Word a level that a mean of the worst replies reaches."""
-    place = level.removeprefix("p")
-    if level[:1] == "p" and place.replace(".", "", 1).isdigit():
-        return f"a reply better than {place} of 100 today"
+    """Describe the level that the mean of the worst replies must reach."""
+    percentile = level.removeprefix("p")
+    if level[:1] == "p" and percentile.replace(".", "", 1).isdigit():
+        return f"a reply better than {percentile} of 100 today"
     return threshold(level)
 
 
@@ -161,31 +162,33 @@ def asked_sentences(aim: Aim, palette: Palette, named: Names) -> list[str]:
     """Return all that a palette asks for beyond averages, a sentence each.
 
     Args:
-        aim: with its columns.
-        palette: that it was made for, or one with other levels of the same columns.
-        named: of a value.
+        aim: the table with the palette's columns.
+        palette: the one that the aim was made for, or one with other levels of the same columns.
+        named: from a value's name in the table to its name within a sentence.
     """
     targets = aim.standardised(palette)
     rewards = aim.oracle.rewards_at(targets)
-    said = []
-    for asked in aim.asked:
-        j = max(asked.members, key=lambda member: float(targets[member]))
-        # A hair below, as for every level: of equal replies the percentile is that of the first.
-        place = aim.percentiles.percentile_of(j, float(rewards[j]) - 1e-9 * float(aim.oracle.scale[j]))
-        said.append(sentence(asked.parts, place, named(asked.parts.value)))
-    said += beside_sentences(palette.beside, named)
-    return said if aim.settled else [*said, "What is asked beside levels was not found exactly, and may be missed."]
+    texts = []
+    for target in aim.asked:
+        j = max(target.members, key=lambda member: float(targets[member]))
+        # Slightly below, as for every level: the percentile of equal replies is that of the first.
+        percentile = aim.percentiles.percentile_of(j, float(rewards[j]) - 1e-9 * float(aim.oracle.scale[j]))
+        texts.append(sentence(target.parts, percentile, named(target.parts.value)))
+    texts += beside_sentences(palette.beside, named)
+    if not aim.settled:
+        texts.append("What you ask for beside levels could not be computed exactly, and may be missed.")
+    return texts
 
 
 def with_column_names(aim: Aim, names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of a table's values and of the columns behind them, as they read within a sentence.
+    """Return the names of a table's values and of the columns after them, as they read within a sentence.
 
     Args:
         aim: the table with its columns.
         names: of the values alone.
     """
     values = aim.table.values[: aim.plain]
-    written = {j: asked.parts.threshold for asked in aim.asked for j in asked.members}
+    written = {j: target.parts.threshold for target in aim.asked for j in target.members}
     extended = list(names)
     for j, column in zip(range(aim.plain, len(aim.table.values)), aim.table.derived, strict=True):
         parts = parse_name(column.name, values)
@@ -195,25 +198,25 @@ def with_column_names(aim: Aim, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def group_names(aim: Aim, names: Sequence[str]) -> dict[int, str]:
-    """Return the name of the whole target for each position that is one of several columns of it."""
+    """Return the target's name for each position of a target that has several columns."""
     values = aim.table.values[: aim.plain]
     return {
-        j: column_name(asked.parts, names[values.index(asked.parts.value)])
-        for asked in aim.asked
-        for j in asked.members
-        if len(asked.members) > 1
+        j: column_name(target.parts, names[values.index(target.parts.value)])
+        for target in aim.asked
+        for j in target.members
+        if len(target.members) > 1
     }
 
 
 @dataclass(frozen=True)
 class BeyondAverages:
-    """What columns behind the values of a table are, for its words.
+    """What sentences need to know about the columns after a table's values.
 
     Args:
-        shares: positions whose levels are replies of 100 and no percentiles.
-        single: positions of the values and of the columns that are a target of their own.
-        groups: the name of the whole target, by positions of its columns where it has several.
-        asked: how many targets people set; one in every use case is one.
+        shares: positions whose levels are replies of 100 and not percentiles.
+        single: positions of the values and of the columns that are a whole target.
+        groups: the target's name, by the positions of a target with several columns.
+        asked: number of targets that people set; a target in every use case counts once.
     """
 
     shares: frozenset[int] = frozenset()
@@ -222,20 +225,20 @@ class BeyondAverages:
     asked: int | None = None
 
 
-#: Of a palette that asks for nothing but levels of values.
+#: For a palette that only asks for levels of values.
 NOTHING_BEYOND = BeyondAverages()
 
 
 def beyond_averages(aim: Aim, palette: Palette, names: Sequence[str]) -> BeyondAverages:
-    """Return what the columns behind a table's values are, for its words.
+    """Return what sentences need to know about the columns after a table's values.
 
     Args:
         aim: the table with its columns.
-        palette: that they are of.
+        palette: the one with these columns.
         names: of values and columns.
     """
-    of_kind = {column.name for column in aim.table.derived if column.kind is ColumnKind.SHARE}
-    shares = frozenset(j for j, name in enumerate(aim.table.values) if name in of_kind)
-    alone = (asked.members[0] for asked in aim.asked if len(asked.members) == 1)
+    share_columns = {column.name for column in aim.table.derived if column.kind is ColumnKind.SHARE}
+    shares = frozenset(j for j, name in enumerate(aim.table.values) if name in share_columns)
+    alone = (target.members[0] for target in aim.asked if len(target.members) == 1)
     groups = group_names(aim, names)
     return BeyondAverages(shares, frozenset((*range(aim.plain), *alone)), groups, aim.count(palette))

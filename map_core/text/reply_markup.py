@@ -1,9 +1,9 @@
-"""Replies with their Markdown drawn: emphasis, lists, quotes and code, and nothing that a reply could do harm with.
+"""Render the Markdown of replies: emphasis, lists, quotes and code, and nothing through which a reply could do harm.
 
-A reply is somebody's text. It is parsed to nodes of a few tags, each with text alone in it, and whoever draws them
-makes those tags: :func:`reply_html` here, ``assets/nodes.js`` in a live component. Constraint: HTML in a reply is text;
-there are no links, pictures or attributes, so nothing is loaded and nothing can be pressed. Headings are bold
-paragraphs, because the page has headings of its own.
+A reply is untrusted text. It is parsed to nodes of a few tags that hold only text, and drawn by :func:`reply_html`
+here or by ``assets/nodes.js`` in a live component. Constraint: HTML in a reply is text; there are no links, pictures or
+attributes, so nothing is loaded and nothing can be clicked. Headings are bold paragraphs, because the page has headings
+of its own.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from markdown_it.tree import SyntaxTreeNode
 
 from map_core.core.cut_replies import shorter
 
-#: A node: a text, or a tag with what is in it, and of a list that does not begin with 1 the number of its first entry.
+#: A node: a text, or [tag, *children]; the number of the first entry follows the tag of a list not starting at 1.
 Node = str | list[object]
 
-#: What is left as it stands: links and pictures in all their forms, HTML, and text that is code by indentation alone.
-_LEFT = ["link", "image", "autolink", "reference", "html_block", "html_inline", "code", "entity"]
-_PARSER = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(_LEFT)
+#: Markdown rules that are not applied: links and pictures in all their forms, HTML, and code by indentation.
+_DISABLED_RULES = ["link", "image", "autolink", "reference", "html_block", "html_inline", "code", "entity"]
+_PARSER = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(_DISABLED_RULES)
 _TAGS = {
     "paragraph": "p",
     "bullet_list": "ul",
@@ -49,17 +49,19 @@ def reply_nodes(text: str) -> list[Node]:
 
 
 def cut_nodes(shown: str) -> tuple[list[Node], list[Node] | None]:
-    """Return a reply as nodes up to its last complete sentence, and whole; None where the first is all of it.
+    """Return the nodes of a reply up to its last complete sentence, and those of the whole; None where they are equal.
 
     Args:
-        shown: with the mark where it was cut (:func:`map_core.core.cut_replies.with_mark`).
+        shown: the reply with the mark of where it was cut (:func:`map_core.core.cut_replies.with_mark`).
     """
     short = shorter(shown)
-    return (reply_nodes(shown), None) if short is None else (reply_nodes(short), reply_nodes(shown))
+    if short is None:
+        return reply_nodes(shown), None
+    return reply_nodes(short), reply_nodes(shown)
 
 
 def reply_html(text: str) -> str:
-    """Return a reply as HTML of those nodes.
+    """Return a reply as HTML of its nodes.
 
     Example:
         >>> reply_html("*a* <script>")

@@ -1,7 +1,7 @@
-"""Results as sentences that a person who reads no mathematics can repeat in a meeting.
+"""Describe results in sentences that a person who reads no mathematics can repeat in a meeting.
 
 Each function takes frozen results and the names that people read, and returns plain text: no markup, no colour.
-Constraint: every figure in these sentences is one that was computed; nothing is promised beyond the table.
+Constraint: every figure in these sentences was computed; nothing is promised beyond the table.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ HEADLINES = {
     Verdict.ON_PAPER: "Possible, but not reliable",
     Verdict.OUT_OF_REACH: "Not possible together",
 }
-#: The same, of a palette with a single target.
+#: The headline of a palette with a single target that is not possible.
 ALONE = "Not possible"
-#: Every target is a column of its own.
+#: For palettes in which every target is a single column.
 NO_GROUPS: Mapping[int, str] = {}
-#: A value with less of the certificate than this is left unnamed.
+#: Least share of the certificate with which a value is named.
 NAMED_SHARE = 0.02
 
 
@@ -47,7 +47,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def better_than(percentile: float) -> str:
-    """Word a percentile of the base model's replies as a share that people picture.
+    """Describe a percentile of the base model's replies as a share.
 
     Example:
         >>> better_than(70.2)
@@ -63,13 +63,13 @@ def better_than(percentile: float) -> str:
 
 
 def limit(reliable: float, possible: float, wording: Wording = NUMBERS, share: bool = False) -> str:
-    """Word the most that one can have of a value beside the other targets, both rounded so that they can be had.
+    """Describe the highest level of a value beside the other targets, rounded down so that it is reachable.
 
     Args:
         reliable: percentile up to which the verdict is *reachable*; NaN where the others alone are not.
         possible: percentile beyond which nothing is possible.
         wording: with numbers, or in everyday words.
-        share: both are replies of 100 and no percentiles.
+        share: both are replies of 100 and not percentiles.
 
     Example:
         >>> limit(75.4, 80.9), limit(80.2, 80.9), limit(math.nan, 80.9)
@@ -82,23 +82,29 @@ def limit(reliable: float, possible: float, wording: Wording = NUMBERS, share: b
 
 
 def distance(kl: float, most: float, wording: Wording = NUMBERS) -> str:
-    """Word the distance from the base model, against the most that can be spent."""
+    """Describe the distance from the base model, compared with the most that can be spent."""
     if kl < FREE_NATS:
         return "None: the base model does this already."
     share = kl / most if most > 0 else 0.0
-    near = "Very close to" if share < 0.06 else "Close to" if share < 0.2 else "Some way from"
-    how = near if share < 0.5 else "Far from"
+    percent = amounts.percent(max(share, 0.01))
     if not wording.numbers:
-        of_most = amounts.percent(max(share, 0.01))
-        return f"{capitalised(effort(kl))} effort: {of_most} of the most that choosing among its replies can do."
+        return f"{capitalised(effort(kl))} effort: {percent} of the most that choosing among its replies can do."
+    if share < 0.06:
+        nearness = "Very close to"
+    elif share < 0.2:
+        nearness = "Close to"
+    elif share < 0.5:
+        nearness = "Some way from"
+    else:
+        nearness = "Far from"
     return (
-        f"{how} the base model: {amounts.percent(max(share, 0.01))} of the {amounts.fixed(most, 2)} that can be "
-        f"spent, like sending the best of {amounts.best_of_count(kl)} drafts."
+        f"{nearness} the base model: {percent} of the {amounts.fixed(most, 2)} that can be spent, like sending the "
+        f"best of {amounts.best_of_count(kl)} drafts."
     )
 
 
 def spent(kl: float, candidates: int, wording: Wording = NUMBERS) -> str:
-    """Word what choosing among so many candidates has spent, against the most that it can."""
+    """Describe the distance that a choice among candidates has spent, compared with the most that it can."""
     most = math.log(candidates)
     if not wording.numbers:
         if kl < FREE_NATS:
@@ -111,7 +117,7 @@ def spent(kl: float, candidates: int, wording: Wording = NUMBERS) -> str:
 
 
 def race(lost: float, decided: bool) -> str:
-    """Say what a pick is worth that was drawn until no further candidate could win, with the weights in force.
+    """Describe how exact a pick is that was drawn until no further candidate could win, with the weights in force.
 
     Args:
         lost: share of such picks, at most, that would be others under the exact tilt.
@@ -123,11 +129,10 @@ def race(lost: float, decided: bool) -> str:
 
 
 def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
-    """Word the effective sample size as replies that carry the weight: a figure, and what it means."""
+    """Describe the effective sample size as replies that carry the weight: a figure, and what it means."""
     pooled = amounts.fixed(ess.pooled, grouped=True)
     if form is Form.POOLED:
-        of = amounts.fixed(ess.candidates, grouped=True)
-        return f"{pooled} of {of} replies", "carry the weight of this forecast."
+        return f"{pooled} of {amounts.fixed(ess.candidates, grouped=True)} replies", "carry the weight of this forecast."
     return (
         f"{amounts.significant(ess.per_prompt, 3)} of {amounts.fixed(ess.candidates)} replies",
         f"carry the weight for each prompt, {pooled} in all.",
@@ -135,7 +140,7 @@ def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
 
 
 def headline(assessment: Assessment) -> str:
-    """Word a verdict in a few words."""
+    """Return a verdict in a few words."""
     alone = int(np.sum(~np.isnan(assessment.targets))) == 1
     return ALONE if alone and assessment.verdict is Verdict.OUT_OF_REACH else HEADLINES[assessment.verdict]
 
@@ -148,15 +153,15 @@ def verdict(
     asked: int | None = None,
     groups: Mapping[int, str] = NO_GROUPS,
 ) -> str:
-    """Word what can be said of a palette, in one or two sentences.
+    """Explain the verdict on a palette in one or two sentences.
 
     Args:
         assessment: the verdict with its numbers.
         oracle: the table.
         names: of the values.
         wording: with numbers, or in everyday words.
-        asked: how many targets people set, where some of them are several columns.
-        groups: the name of the whole target, by positions of its columns.
+        asked: number of targets that people set, where some of them have several columns.
+        groups: the target's name, by the positions of a target with several columns.
     """
     wanted = int(np.sum(~np.isnan(assessment.targets))) if asked is None else asked
     if assessment.verdict is Verdict.REACHABLE:
@@ -170,7 +175,7 @@ def verdict(
 
 
 def grouped(positions: Sequence[int], names: Sequence[str], groups: Mapping[int, str]) -> list[str]:
-    """Return the names at some positions, and of several columns of one target that of the target.
+    """Return the names at some positions; several columns of one target are named once, by the target.
 
     Example:
         >>> grouped([0, 1, 2], ["humor", "calm in A", "calm in B"], {1: "calm everywhere", 2: "calm everywhere"})
@@ -186,26 +191,24 @@ def certificate(
     wording: Wording = NUMBERS,
     groups: Mapping[int, str] = NO_GROUPS,
 ) -> str:
-    """Word why no weights reach a palette: the values that conflict with each other."""
+    """Explain why no weights reach a palette: the values that conflict with each other."""
     w, missing = assessment.margin.certificate, -assessment.margin.value
-    order = [j for j in np.argsort(-w) if w[j] >= NAMED_SHARE]
-    short = f"Together they {wording.miss(missing, several=True)}."
-    ordered_names = grouped([int(j) for j in order], names, groups)
-    if len(ordered_names) == 1:
+    order = [int(j) for j in np.argsort(-w) if w[j] >= NAMED_SHARE]
+    conflicting = grouped(order, names, groups)
+    if len(conflicting) == 1:
         return (
-            f"{capitalised(ordered_names[0])} is set higher than even the best of this model's replies. "
+            f"{capitalised(conflicting[0])} is set higher than even the best of this model's replies. "
             f"It {wording.miss(missing)}."
         )
-    both = "both" if len(ordered_names) == 2 else f"all {len(ordered_names)}"
-    joined = listed(ordered_names)
+    both = "both" if len(conflicting) == 2 else f"all {len(conflicting)}"
     return (
-        f"{capitalised(joined)} pull against each other here: "
-        f"no mix of this model's replies gives {both} at these levels. {short}"
+        f"{capitalised(listed(conflicting))} pull against each other here: no mix of this model's replies gives {both} "
+        f"at these levels. Together they {wording.miss(missing, several=True)}."
     )
 
 
 def on_paper(assessment: Assessment, oracle: Oracle) -> str:
-    """Word why a palette that can be met on the table is not to be trusted: the figure and the threshold."""
+    """Explain why a palette that can be met on the table cannot be trusted: the figure and the threshold."""
     ess, threshold = assessment.ess, trust_threshold(oracle)
     assert ess is not None
     if oracle.form is Form.PER_PROMPT and ess.per_prompt < threshold:
@@ -222,7 +225,7 @@ def on_paper(assessment: Assessment, oracle: Oracle) -> str:
 
 
 def bottleneck(local: LocalSensitivity, names: Sequence[str]) -> tuple[str, str]:
-    """Word which target costs the most: its name, and how much of the price is its."""
+    """Return the name of the target that costs the most, and its share of the price."""
     worst = local.bottleneck
     if worst is None:
         return "Nothing", "The base model meets this palette."
@@ -234,12 +237,12 @@ def bottleneck(local: LocalSensitivity, names: Sequence[str]) -> tuple[str, str]
 
 
 def slack(assessment: Assessment, names: Sequence[str], among: Collection[int] | None = None) -> str:
-    """Word which targets come for free, because the others bring them along; empty when there are none.
+    """Name the targets that cost nothing because the others raise them too; empty when there are none.
 
     Args:
         assessment: the verdict with its numbers.
         names: of the values.
-        among: positions that are spoken of; None for all.
+        among: positions to consider; None for all.
     """
     solution = assessment.solution
     if solution is None:
@@ -256,7 +259,7 @@ def slack(assessment: Assessment, names: Sequence[str], among: Collection[int] |
 
 
 def form(oracle: Oracle, wording: Wording = NUMBERS) -> str:
-    """Word which form of the problem is in force, and why its forecast can be trusted."""
+    """Describe which form of the problem is used, and why its forecast can be trusted."""
     if oracle.form is Form.PER_PROMPT:
         candidates = amounts.fixed(math.exp(oracle.log_candidates))
         if not wording.numbers:
@@ -281,7 +284,7 @@ def form(oracle: Oracle, wording: Wording = NUMBERS) -> str:
 
 
 def price(local: LocalSensitivity, value: int, names: Sequence[str], wording: Wording = NUMBERS) -> str:
-    """Word the shadow price of one target, and which other value falls most when it is raised."""
+    """Describe the shadow price of one target, and which other value falls most when it is raised."""
     name = capitalised(names[value])
     if not local.active[value]:
         return f"{name} costs nothing at this level: the other targets, or the base model itself, bring it along."
@@ -304,7 +307,7 @@ def price(local: LocalSensitivity, value: int, names: Sequence[str], wording: Wo
 
 
 def more_effort(nats: float) -> str:
-    """Word how much further from the base model something leads.
+    """Describe how much further from the base model something leads.
 
     Example:
         >>> more_effort(0.01), more_effort(0.05), more_effort(0.2)
@@ -313,29 +316,29 @@ def more_effort(nats: float) -> str:
     return f"{'hardly' if nats < 0.03 else 'a little' if nats < 0.12 else 'much'} more effort"
 
 
-def switches(curve: SensitivityCurve, names: Sequence[str], place: Sequence[str]) -> list[str]:
-    """Word where targets start or stop binding along a sweep.
+def switches(curve: SensitivityCurve, names: Sequence[str], levels: Sequence[str]) -> list[str]:
+    """Describe where targets start or stop binding along a sweep.
 
     Args:
         curve: the sweep.
         names: of the values.
-        place: each switch's level, in words.
+        levels: each switch's level, as text.
     """
     texts = []
-    for switch, where in zip(curve.switches, place, strict=True):
+    for switch, level in zip(curve.switches, levels, strict=True):
         if switch.value == curve.value:
-            texts.append(f"From {where} {names[switch.value]} begins to cost: below, it comes for free.")
+            texts.append(f"From {level} {names[switch.value]} begins to cost: below, it comes for free.")
         elif switch.active:
             texts.append(
-                f"From {where} {names[curve.value]} pulls {names[switch.value]} down to its target, which costs extra."
+                f"From {level} {names[curve.value]} pulls {names[switch.value]} down to its target, which costs extra."
             )
         else:
-            texts.append(f"From {where} {names[switch.value]} comes along for free.")
+            texts.append(f"From {level} {names[switch.value]} comes along for free.")
     return texts
 
 
 def capitalised(text: str) -> str:
-    """Return the text with its first letter large and the rest as it is."""
+    """Return the text with its first letter in upper case and the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
@@ -347,7 +350,7 @@ def why_picked(
     names: Sequence[str],
     drawn: bool = True,
 ) -> str:
-    """Word why a candidate was picked: its probability, and the values that speak for and against it.
+    """Explain why a candidate was picked: its probability, and the values that speak for and against it.
 
     Args:
         rewards: (candidate, value), the picked one first.
@@ -355,21 +358,21 @@ def why_picked(
         probability: of the picked one.
         likeliest: no other candidate had a higher probability.
         names: of the values.
-        drawn: it was drawn by its probability; the likeliest one was taken otherwise.
+        drawn: it was drawn by its probability; otherwise the likeliest one was taken.
     """
-    pull = (rewards[0] - rewards.mean(axis=0)) * weights
+    contributions = (rewards[0] - rewards.mean(axis=0)) * weights
     against = f"{chance(probability)}, against {chance(1 / len(rewards))} under the base model"
     if drawn:
         first = f"Drawn with a probability of {against}"
         first += ", the likeliest of all." if likeliest else "; the draw is by chance, and another one was likelier."
     else:
         first = f"It is the likeliest one: {against}."
-    order = np.argsort(-pull)
-    good = [names[j] for j in order if pull[j] > 0.1][:2]
-    bad = [names[j] for j in order[::-1] if pull[j] < -0.1][:1]
+    order = np.argsort(-contributions)
+    in_favour = [names[j] for j in order if contributions[j] > 0.1][:2]
+    opposed = [names[j] for j in order[::-1] if contributions[j] < -0.1][:1]
     reasons = []
-    if good:
-        reasons.append(f"{listed(good)} {'speaks' if len(good) == 1 else 'speak'} for it")
-    if bad:
-        reasons.append(f"{bad[0]} against it")
+    if in_favour:
+        reasons.append(f"{listed(in_favour)} {'speaks' if len(in_favour) == 1 else 'speak'} for it")
+    if opposed:
+        reasons.append(f"{opposed[0]} {'against it' if in_favour else 'speaks against it'}")
     return f"{first} Beside the average candidate, {', '.join(reasons)}." if reasons else first

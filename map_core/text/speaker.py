@@ -1,7 +1,6 @@
-"""What speaks: the model whose replies a table holds, how large it is, and what it is good for, in one line.
+"""Describe the model whose replies a table holds: its name, its size, and what it is good for.
 
-Constraint: what the table does not say is called not known, and nothing is guessed but the size that a model's own name
-states.
+Constraint: what the table does not state is called not known; only the size is also taken from the model's name.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from typing import Any
 
 from map_core.core import amounts
 
-#: A size in a model's name, as in 135m or 7B or 0.5b: a number, then m or b, with no letter behind it.
+#: A size in a model's name, such as 135m, 7B or 0.5b: a number, then m or b, with no letter or digit after it.
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s?([mb])(?![a-z0-9])", re.IGNORECASE)
-#: Parameters below which a model is called very small, and small.
+#: Numbers of parameters below which a model is called very small, and small.
 VERY_SMALL, SMALL = 1e9, 1e10
 UNKNOWN = "what it is good for is not known"
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """What speaks, in pieces of one line.
+    """The description of a model, in parts of one line.
 
     Args:
         model: its name.
@@ -38,14 +37,14 @@ class Speaker:
 
 
 def speaker(metadata: Mapping[str, Any]) -> Speaker:
-    """Return what speaks in a table.
+    """Describe the model of a table.
 
     Args:
         metadata: of the table; ``model`` has its name, and may have ``parameters`` and ``good_for``.
 
     Example:
-        >>> said = speaker({"model": {"name": "smollm2-135m-instruct"}})
-        >>> said.size, said.good_for
+        >>> summary = speaker({"model": {"name": "smollm2-135m-instruct"}})
+        >>> summary.size, summary.good_for
         ('135 million parameters', 'a very small demo model: judge the tone, not the facts')
         >>> speaker({}).model
         'A model that the table does not name'
@@ -55,7 +54,7 @@ def speaker(metadata: Mapping[str, Any]) -> Speaker:
     name = " ".join(str(facts.get("name") or "").split())
     if not name:
         return Speaker("A model that the table does not name", "size not known", UNKNOWN, UNKNOWN)
-    # A model on a server is NAME@URL: the address is nobody's business.
+    # A model on a server is NAME@URL; readers must not see the address.
     name = name.partition("@")[0][:80]
     parameters = _parameters(facts.get("parameters"), name)
     stated = facts.get("good_for")
@@ -82,7 +81,7 @@ def _size(parameters: float | None) -> str:
 
 
 def _good_for(parameters: float | None) -> tuple[str, str]:
-    """Return what to judge replies by, and the same in a few words."""
+    """Return what to judge replies by, and the same for a narrow screen."""
     if parameters is not None and parameters < VERY_SMALL:
         return "a very small demo model: judge the tone, not the facts", "judge tone, not facts"
     if parameters is not None and parameters < SMALL:

@@ -1,6 +1,6 @@
-"""What :mod:`map_core.confidence.table_quality` found, in sentences for people who read no mathematics.
+"""Describe the results of :mod:`map_core.confidence.table_quality` for people who read no mathematics.
 
-Constraint: what is predicted is called so, and every figure comes from the result.
+Constraint: predictions are called so, and every figure comes from the result.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ HEADLINES = {
 
 
 def advice_reason(advice: Advice, prompts: int, wording: Wording = NUMBERS) -> str:
-    """Word why that would help, and by how much.
+    """Explain why the advised extension of the table would help, and by how much.
 
     Args:
-        advice: of a palette on a table.
-        prompts: that the table solves on.
+        advice: on a palette and a table.
+        prompts: number of prompts on which the table solves.
         wording: with numbers, or in everyday words.
     """
     now, more, reason = advice.now, advice.candidates, advice.reason
@@ -49,9 +49,9 @@ def advice_reason(advice: Advice, prompts: int, wording: Wording = NUMBERS) -> s
         )
     if reason is Reason.BEYOND:
         return (
-            f"The palette is not possible; it {_short(-now.margin, wording)}, and "
-            "twice the replies to each prompt are predicted to change that by next to nothing: this model hardly ever "
-            "replies that way. Ask for less, or take another model."
+            f"The palette is not possible; it {_short(-now.margin, wording)}, and twice the replies to each prompt are "
+            "predicted to change next to nothing about it: this model hardly ever replies that way. Ask for less, or "
+            "take another model."
         )
     if reason is Reason.EDGE:
         return (
@@ -83,7 +83,7 @@ def advice_reason(advice: Advice, prompts: int, wording: Wording = NUMBERS) -> s
 
 
 def outlook_rows(advice: Advice, wording: Wording = NUMBERS) -> list[tuple[str, str, str, str]]:
-    """Return what is measured, now and as forecast for twice the replies and twice the prompts; empty for nothing."""
+    """Return (label, now, with twice the replies, with twice the prompts) of each measure that is known."""
     outlooks = (advice.now, advice.candidates, advice.prompts)
     rows = []
     forms: tuple[tuple[str, str, Callable[[float], str]], ...] = (
@@ -118,7 +118,7 @@ def _less(gap: float, wording: Wording) -> str:
 
 
 def _how_sure(advice: Advice, prompts: int) -> str:
-    """Word a palette that is possible and rests on enough replies: how sure its levels are."""
+    """Describe how sure the levels are of a palette that is possible and rests on enough replies."""
     if advice.reason is Reason.WIDE:
         wanted = amounts.rounded_up(advice.factor * prompts)
         return (
@@ -129,7 +129,7 @@ def _how_sure(advice: Advice, prompts: int) -> str:
 
 
 def _times(factor: float) -> str:
-    """Word how many times as many, rounded up."""
+    """Format a factor, rounded up."""
     if factor < 10:
         return f"{amounts.significant(np.ceil(10 * factor - 1e-9) / 10)} times"
     return f"{amounts.fixed(np.ceil(factor), grouped=True)} times"

@@ -1,6 +1,6 @@
-"""What is said of a tuning: the routes, what it will take, what it came to.
+"""Describe a tuning: the routes, the estimate, the result.
 
-Constraint: from the plain JSON values of a record or a progress file, so that no model library is needed.
+Constraint: input is plain JSON values of a record or a progress file, so that no model library is needed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from map_core.core import amounts
 from map_core.text.wording import Wording
 
-#: The routes: a title, what happens in everyday words, and the technical name, by the name of the method.
+#: The routes by the name of the method: a title, an everyday description, and the technical name.
 ROUTES: dict[str, tuple[str, str, str]] = {
     "pairs": (
         "Compare replies",
@@ -51,16 +51,16 @@ ROUTES: dict[str, tuple[str, str, str]] = {
         "RLOO, online, β = 1",
     ),
 }
-#: What an outcome of :class:`map_core.tuning.check.TuningOutcome` is called on a page, and the colour of its mark.
+#: The text of each :class:`map_core.tuning.check.TuningOutcome` on a page, and the colour of its mark.
 OUTCOMES = {
     "delivers": ("delivers", "green"),
     "falls short": ("falls short", "orange"),
     "overshoots": ("overshoots", "orange"),
     "unsure": ("too few replies to tell", "gray"),
 }
-#: Shares of the candidates that carry a choice, from which on a tuned model is close to a palette, or on the way.
+#: Effective sample sizes, as shares of the candidates, from which a tuned model is close to a palette, or on the way.
 NEAR, FAR = 0.5, 0.2
-#: Places that a grid has, from 0 to 100.
+#: The percentiles of a grid.
 GRID = np.linspace(0.0, 100.0, 51)
 
 
@@ -68,7 +68,7 @@ def place_of(grid: Sequence[float] | None, level: float | None) -> float | None:
     """Return how many of 100 replies a level is better than.
 
     Args:
-        grid: levels at the places of :data:`GRID`; None where they are not known.
+        grid: levels at the percentiles of :data:`GRID`; None where they are not known.
         level: in reward units.
     """
     return None if grid is None or level is None else float(np.interp(level, grid, GRID))
@@ -93,15 +93,19 @@ class LevelWords:
         return self.titles.get(name, name.replace("_", " "))
 
     def level(self, name: str, level: float | None) -> str:
-        """Word a level."""
+        """Format a level."""
         if level is None:
             return amounts.UNKNOWN
-        place = place_of(self.grids.get(name), level)
-        return amounts.significant(level, 3) if place is None else self.wording.level(place)
+        percentile = place_of(self.grids.get(name), level)
+        return amounts.significant(level, 3) if percentile is None else self.wording.level(percentile)
 
 
 def estimate_sentence(estimate: Mapping[str, Any]) -> str:
-    """Word what a tuning takes, as :class:`map_core.tuning.estimate.TuningEstimate` has it."""
+    """Describe what a tuning takes.
+
+    Args:
+        estimate: the fields of :class:`map_core.tuning.estimate.TuningEstimate`.
+    """
     return (
         f"Learning takes about {amounts.rough_duration(estimate['seconds'])} on this machine as busy as it is now, "
         f"{amounts.byte_size(estimate['peak_bytes'])} of memory, and "
@@ -138,7 +142,7 @@ def level_rows(
 
 
 def distance_sentence(kl: float, forecast: float, wording: Wording) -> str:
-    """Word how far a tuned model is from the original one, beside what its palette needs."""
+    """Describe how far a tuned model is from the original one, beside what its palette needs."""
     if wording.numbers:
         return f"Distance from the base model: {amounts.nats(kl)}; the palette needs {amounts.nats(forecast)}."
     spent, needed = (wording.price(max(distance, 0.0)) for distance in (kl, forecast))
@@ -147,7 +151,7 @@ def distance_sentence(kl: float, forecast: float, wording: Wording) -> str:
 
 @dataclass(frozen=True)
 class ValueOutcome:
-    """What became of a value that was asked for.
+    """The result of a tuning for a value with a target.
 
     Args:
         title: of the value.
@@ -163,7 +167,7 @@ class ValueOutcome:
 
 
 def value_outcomes(check: Mapping[str, Any], words: LevelWords) -> list[ValueOutcome]:
-    """Word what a check found for each value that was asked for.
+    """Describe the result of a check for each value with a target.
 
     Args:
         check: :meth:`map_core.tuning.check.TunedCheck.as_dict`.
@@ -185,7 +189,7 @@ def value_outcomes(check: Mapping[str, Any], words: LevelWords) -> list[ValueOut
 
 
 def overall_sentence(check: Mapping[str, Any]) -> str:
-    """Word what a check found in all."""
+    """Summarise the result of a check."""
     outcomes = [value["outcome"] for value in check["values"].values() if value["outcome"]]
     if all(outcome == "delivers" for outcome in outcomes):
         first = "The tuned model delivers what the palette promises."
@@ -202,9 +206,9 @@ def overall_sentence(check: Mapping[str, Any]) -> str:
     if share <= 0:
         second = f"It comes none {way}"
     else:
+        interval = f"{amounts.percent(low)} to {amounts.percent(high)}"
         second = (
-            f"It comes {amounts.percent(share)} {way}, {amounts.percent(low)} to {amounts.percent(high)} in "
-            f"{amounts.fixed(100 * check['level'])} of 100 cases"
+            f"It comes {amounts.percent(share)} {way}, {interval} in {amounts.fixed(100 * check['level'])} of 100 cases"
         )
     return (
         f"{first} {second} ({amounts.counted(check['prompts'], 'prompt')} that it was not tuned on, "
@@ -213,7 +217,7 @@ def overall_sentence(check: Mapping[str, Any]) -> str:
 
 
 def scale_sentence(words: LevelWords) -> str:
-    """Say what the levels of :func:`level_rows` are."""
+    """Explain the levels of :func:`level_rows`."""
     if not words.grids:
         return "Levels are scores, each on its value's own scale."
     return words.wording.pick(
@@ -223,12 +227,12 @@ def scale_sentence(words: LevelWords) -> str:
 
 
 def proposal_sentence(name: str, ess: float, candidates: int) -> str:
-    """Say how near a tuned model is to a palette, by how many of its candidates carry the choice.
+    """Describe how close a tuned model is to a palette, by the effective sample size of the choice.
 
     Args:
         name: of the tuned model.
         ess: effective sample size of the choice, from 1 to ``candidates``.
-        candidates: how many it drew.
+        candidates: their number.
     """
     share = (ess - 1) / (candidates - 1) if candidates > 1 else 1.0
     if share >= NEAR:

@@ -1,4 +1,4 @@
-"""Word what a palette asks for beyond averages on a page that does not count it."""
+"""Name the targets beyond averages that a page leaves out."""
 
 from __future__ import annotations
 

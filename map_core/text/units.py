@@ -1,4 +1,4 @@
-"""Convert levels from standard deviations above base to what people read on an axis."""
+"""Convert levels from standard deviations above base to the units of an axis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Unit = Literal["percentile", "reward"]
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """From standard deviations above base to what people read on an axis.
+    """The units in which levels are shown.
 
     Args:
         oracle: base level and scale.
@@ -29,7 +29,7 @@ class Units:
         unit: percentiles of those replies, or rewards as the scorer gives them.
         names: of the values, as people read them.
         wording: with numbers, or in everyday words.
-        shares: positions whose levels are so many of 100 replies.
+        shares: positions whose levels are numbers of 100 replies.
     """
 
     oracle: Oracle
@@ -40,7 +40,7 @@ class Units:
     shares: frozenset[int] = frozenset()
 
     def of(self, value: int, levels: np.ndarray) -> np.ndarray:
-        """Return standardised levels of one value, any shape, in this unit."""
+        """Convert standardised levels of one value, of any shape, to this unit."""
         levels = np.asarray(levels, dtype=float)
         if self.unit == "reward":
             return self.oracle.base[value] + levels * self.oracle.scale[value]
@@ -50,7 +50,7 @@ class Units:
         """Return one standardised level as a percentile of the base model's replies; NaN for one that is not finite."""
         if not math.isfinite(level):
             return math.nan
-        # A hair below: where many replies tie (a diversity of exactly 1) their percentile would be the middle of the
+        # Slightly below: where many replies tie (a diversity of exactly 1) their percentile would be the middle of the
         # tie, and a level that rounding puts on either side of it would jump.
         scale = float(self.oracle.scale[value])
         return self.percentiles.percentile_of(value, float(self.oracle.base[value]) + level * scale - 1e-9 * scale)
@@ -63,14 +63,14 @@ class Units:
         return f"{name} ({self.wording.pick('percentile', 'out of 100')})"
 
     def said(self, value: int, level: float, toward: Literal["nearest", "down"] = "nearest") -> str:
-        """Word one level, short enough for a label; a limit is rounded ``toward`` what can be had, as percentiles."""
+        """Format one level, short enough for a label; percentiles that are a limit are rounded ``toward`` "down"."""
         amount = float(self.of(value, np.array(level)))
         if self.unit == "percentile":
             return self.wording.level(amount, toward=toward, share=value in self.shares)
         return amounts.significant(amount, 3)
 
     def meant(self, value: int, level: float) -> str:
-        """Word one level with its meaning, for a line of its own."""
+        """Format one level with its meaning, for a line of its own."""
         percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
         amount = (
             self.wording.level(percentile)
@@ -81,21 +81,27 @@ class Units:
 
     @property
     def hover(self) -> str:
-        """How Plotly words a level on the vertical axis of a figure in percentiles."""
+        """Plotly's format of a level on the vertical axis of a figure in percentiles."""
         return f"{self.wording.mark}%{{y:.0f}}"
 
     def efforts(self, kl: np.ndarray | float) -> np.ndarray:
-        """Return distances, in nats, as an axis has them: the same, or in percent of the most that can be spent."""
+        """Convert distances from nats to the unit of an axis: nats, or percent of the most that can be spent."""
         nats = np.asarray(kl, dtype=float)
         most = self.oracle.log_candidates
         return nats if self.wording.numbers or most <= 0 else 100.0 * nats / most
 
     @property
     def effort_hover(self) -> str:
-        """How Plotly words a distance on the vertical axis."""
+        """Plotly's format of a distance on the vertical axis."""
         return "%{y:.2f} nats" if self.wording.numbers else "effort %{y:.0f}% of the most"
 
     def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
-        """Return the rewards of some replies in this unit; in percentiles, of replies that are not held out."""
+        """Return the rewards of replies in this unit; percentiles are those of the replies that are not held out.
+
+        Args:
+            table: with the rewards.
+            value: position of the value.
+            rows: (row,) of the replies.
+        """
         column = table.rewards[rows, value]
         return column if self.unit == "reward" else self.percentiles.first_percentiles(value, column)

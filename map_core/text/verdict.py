@@ -1,8 +1,8 @@
-"""The answer to a palette in a reader's units: what you get, what it costs, what gives, how sure it is, what to do.
+"""Describe the answer to a palette in a reader's units: the levels, the cost, the losses, the uncertainty.
 
-With numbers percentiles of the base model's replies for levels, "like picking the best of N replies" for the price,
-nats in the detail; else places out of 100 and the effort, see :mod:`map_core.text.wording`. Constraint: results in,
-text and numbers out; nothing is solved here, and nothing is said that was not computed.
+With numbers: percentiles of the base model's replies for levels, "like picking the best of N replies" for the price,
+nats in the detail; otherwise numbers out of 100 and the effort, see :mod:`map_core.text.wording`. Constraint: results
+in, text and numbers out; nothing is solved here, and nothing is stated that was not computed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from map_core.text import sentences
 from map_core.text.protections import NOTHING_BEYOND, BeyondAverages
 from map_core.text.wording import NUMBERS, Percentile, Wording, effort, whole_percentile
 
-#: The step that price tags speak of, in standard deviations.
+#: The step of price tags, in standard deviations.
 PRICE_STEP = 0.1
-#: A step is cheap when it adds less than this share to the number of replies to pick the best of, and expensive from
-#: the second on.
+#: Increases of the number of replies to pick the best of, as shares: cheap below the first, expensive from the second.
 CHEAP, EXPENSIVE = 0.05, 0.15
-#: A level that moves by less than this, in percentiles, is not said to move.
+#: Least change of a level that is reported, in percentiles.
 NOTICED = 1.0
-#: Probability that an error bar is to hold the truth.
+#: Confidence level of the error bars.
 SURE = 0.9
 
 
@@ -46,7 +45,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True)
 class LevelText:
-    """What becomes of one value.
+    """The change of one value.
 
     Args:
         value: its position.
@@ -61,13 +60,13 @@ class LevelText:
 
 @dataclass(frozen=True)
 class PriceTag:
-    """What one step more of one value costs.
+    """The cost of one more step of one value.
 
     Args:
         value: its position.
         step: from which percentile to which.
         cost: in replies to pick the best of.
-        takes: what it takes from the value that loses most; "" where none does.
+        takes: the loss of the value that loses most; "" where none does.
         grade: how expensive it is.
     """
 
@@ -80,7 +79,7 @@ class PriceTag:
 
 @dataclass(frozen=True)
 class Fall:
-    """What a free value loses.
+    """The loss of a free value.
 
     Args:
         value: its position.
@@ -95,17 +94,20 @@ class Fall:
 
 @dataclass(frozen=True)
 class VerdictText:
-    """Everything that is shown of a palette, in words.
+    """The description of a palette.
 
     Args:
         verdict: the state.
-        headline, sentence: the verdict and why.
+        headline: the verdict in a few words.
+        sentence: the reason.
         lines: of the values with a target.
         unasked: the free values that move, in one sentence; "" when none do.
-        cost, cost_detail: the price in replies to pick the best of, and in nats; "" when out of reach.
+        cost: the price in replies to pick the best of; "" when out of reach.
+        cost_detail: the price in nats; "" when out of reach.
         share: of the nats that can be spent, 0 to 1.
         sure: how large the error bars are.
-        bottleneck, bottleneck_detail: the target that costs the most.
+        bottleneck: the target that costs the most.
+        bottleneck_detail: its share of the price.
         slack: targets that come for free; "" when there are none.
         tags: price tags, the most expensive first.
         falls: the free values that lose, the largest loss first; () when the palette is not possible.
@@ -139,7 +141,7 @@ def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
 
 
 def best_of_text(kl: float, wording: Wording = NUMBERS) -> str:
-    """Word a distance as the number of replies that one would pick the best of, or as an effort.
+    """Describe a distance as the number of replies to pick the best of, or as an effort.
 
     Example:
         >>> best_of_text(0.0), best_of_text(0.6), best_of_text(0.6, Wording(False))
@@ -163,7 +165,7 @@ def verdict_text(
     wording: Wording = NUMBERS,
     beyond: BeyondAverages = NOTHING_BEYOND,
 ) -> VerdictText:
-    """Word what came of a palette.
+    """Describe the answer to a palette.
 
     Args:
         assessment: the verdict with its numbers.
@@ -172,33 +174,34 @@ def verdict_text(
         errors: :func:`level_errors` of its solution, where it is known.
         names: of the values, as they read within a sentence.
         percentile: from a value's standardised level to its percentile.
-        highest: (value,) the most of each value beside the other targets, NaN where it is not known; no step is
-            offered beyond it.
+        highest: (value,) the highest level of each value beside the other targets, NaN where it is not known; no price
+            tag goes beyond it.
         wording: with numbers, or in everyday words.
-        beyond: what the palette asks for beyond averages, where the table has columns of it.
+        beyond: what the palette asks for beyond averages, where the table has columns for it.
     """
     solution, shares = assessment.solution, beyond.shares
     sentence = sentences.verdict(assessment, oracle, names, wording, beyond.asked, beyond.groups)
-    solved = solution or (assessment.nearest.solution if assessment.nearest else None)
-    lines = (
-        () if solved is None else _lines(assessment, solved, errors if solution else None, percentile, wording, shares)
-    )
-    unasked = "" if solved is None else _unasked(assessment, solved, names, percentile, wording)
+    shown = solution or (assessment.nearest.solution if assessment.nearest else None)
+    lines: tuple[LevelText, ...] = ()
+    unasked = ""
+    if shown is not None:
+        lines = _lines(assessment, shown, errors if solution else None, percentile, wording, shares)
+        unasked = _unasked(assessment, shown, names, percentile, wording)
     if solution is None or prices is None:
         return VerdictText(
-            assessment.verdict,
-            sentences.headline(assessment),
-            sentence,
-            lines,
-            unasked,
-            "",
-            "",
-            0.0,
-            "",
-            "",
-            "",
-            "",
-            (),
+            verdict=assessment.verdict,
+            headline=sentences.headline(assessment),
+            sentence=sentence,
+            lines=lines,
+            unasked=unasked,
+            cost="",
+            cost_detail="",
+            share=0.0,
+            sure="",
+            bottleneck="",
+            bottleneck_detail="",
+            slack="",
+            tags=(),
         )
     share = solution.kl / oracle.log_candidates if oracle.log_candidates > 0 else 0.0
     most = amounts.fixed(oracle.log_candidates, 2)
@@ -208,22 +211,22 @@ def verdict_text(
     )
     if not wording.numbers and solution.kl < amounts.FREE_NATS:
         spent = ""
-    bottleneck, of_price = sentences.bottleneck(prices, names)
+    bottleneck, bottleneck_detail = sentences.bottleneck(prices, names)
     return VerdictText(
-        assessment.verdict,
-        sentences.headline(assessment),
-        sentence,
-        lines,
-        unasked,
-        best_of_text(solution.kl, wording),
-        spent,
-        share,
-        _sure(assessment, oracle, errors, percentile, wording),
-        bottleneck,
-        of_price,
-        sentences.slack(assessment, names, beyond.single or None),
-        price_tags(solution, prices, names, percentile, highest, wording, shares),
-        _falls(assessment, solution, names, percentile),
+        verdict=assessment.verdict,
+        headline=sentences.headline(assessment),
+        sentence=sentence,
+        lines=lines,
+        unasked=unasked,
+        cost=best_of_text(solution.kl, wording),
+        cost_detail=spent,
+        share=share,
+        sure=_sure(assessment, oracle, errors, percentile, wording),
+        bottleneck=bottleneck,
+        bottleneck_detail=bottleneck_detail,
+        slack=sentences.slack(assessment, names, beyond.single or None),
+        tags=price_tags(solution, prices, names, percentile, highest, wording, shares),
+        falls=_falls(assessment, solution, names, percentile),
     )
 
 
@@ -235,6 +238,7 @@ def _lines(
     wording: Wording,
     shares: Collection[int],
 ) -> tuple[LevelText, ...]:
+    """Return the change of each value with a target; ``errors`` (value,) are half error bars."""
     lines = []
     for j in map(int, np.flatnonzero(~np.isnan(assessment.targets))):
         nearest = assessment.solution is None
@@ -259,12 +263,13 @@ def _ends(value: int, solution: Solution, errors: np.ndarray, percentile: Percen
 def _unasked(
     assessment: Assessment, solution: Solution, names: Sequence[str], percentile: Percentile, wording: Wording
 ) -> str:
+    """Return a sentence on the free values that move, the largest fall first."""
     moves = []
     for j in map(int, np.flatnonzero(np.isnan(assessment.targets))):
         base, level = percentile(j, 0.0), percentile(j, float(solution.levels[j]))
         if abs(level - base) >= NOTICED:
             moves.append((base - level, f"{names[j]} {wording.level(base)} → {wording.level(level)}"))
-    texts = [text for _, text in sorted(moves, reverse=True)]  # what falls the most goes first
+    texts = [text for _, text in sorted(moves, reverse=True)]
     return f"Also changes: {sentences.listed(texts)}." if texts else ""
 
 
@@ -284,7 +289,7 @@ def _sure(
 ) -> str:
     solution = assessment.solution
     if errors is None or solution is None:
-        return "One prompt tells nothing of how sure this is."
+        return "One prompt says nothing about how sure this is."
     halves = []
     for j in np.flatnonzero(~np.isnan(assessment.targets)):
         low, high = _ends(int(j), solution, errors, percentile)
@@ -307,9 +312,9 @@ def price_tags(
     wording: Wording = NUMBERS,
     shares: Collection[int] = (),
 ) -> tuple[PriceTag, ...]:
-    """Return what a tenth of a standard deviation more of each target costs, the most expensive first.
+    """Return the cost of raising each target by a tenth of a standard deviation, the most expensive first.
 
-    No step goes beyond the ``highest`` level, (value,), NaN where it is not known: a target at its end has no tag.
+    No step goes beyond the ``highest`` level, (value,), NaN where it is not known: a target at its limit has no tag.
     """
     tags = []
     for j in np.flatnonzero(prices.active)[np.argsort(-prices.price[prices.active])]:
@@ -322,7 +327,7 @@ def price_tags(
         step = np.zeros(len(prices.price))
         step[j] = PRICE_STEP
         after = solution.kl + max(prices.extra_nats(step), 0.0)
-        # As logs: near the edge of what is possible the number of replies itself is beyond every float.
+        # In logs: near the edge of what is possible the number of replies overflows.
         more = amounts.log_best_of(after) - amounts.log_best_of(solution.kl)
         grade = (
             Grade.CHEAP if more < np.log1p(CHEAP) else Grade.MODERATE if more < np.log1p(EXPENSIVE) else Grade.EXPENSIVE
@@ -340,7 +345,7 @@ def price_tags(
                 wording.pick(
                     f"best of {amounts.best_of_count(solution.kl, exact=True)} → "
                     f"{amounts.best_of_count(after, exact=True)}",
-                    "",  # the grade says it
+                    "",  # the grade stands for it
                 ),
                 takes,
                 grade,
@@ -350,17 +355,17 @@ def price_tags(
 
 
 def shown_percentile(percentile: float, nearest: bool) -> float:
-    """Return the percentile that is worded for a level: of the nearest palette the one that its button sets.
+    """Return the percentile that is shown for a level; for the nearest palette, the one that its button sets.
 
     Args:
         percentile: of the level.
-        nearest: the level is one of the nearest palette, because the targets are not possible together.
+        nearest: the level is that of the nearest palette, because the targets are not possible together.
     """
     return whole_percentile(percentile) if nearest else percentile
 
 
 def form_sentence(oracle: Oracle, wording: Wording = NUMBERS) -> str:
-    """Word which form the forecast is in, in one short sentence."""
+    """Describe the form of the forecast in one short sentence."""
     if oracle.form is Form.PER_PROMPT:
         candidates = amounts.fixed(np.exp(oracle.log_candidates))
         return f"Forecast for replies that are each chosen from {candidates} that the model writes."

@@ -1,9 +1,9 @@
-"""Whether a reader is shown the figures of the method: the one place that decides between everyday words and numbers.
+"""Choose between everyday words and the figures of the method; only this module decides.
 
-With numbers: percentiles as p60, distances in nats and as best of N, standard deviations, AUC. Without: places out of
-100 of the model's own replies, effort as small, medium or large, agreement as times in 100. Everything that words a
-result takes a :class:`Wording` and asks it. Constraint: what a program reads (JSON, CSV, addresses, the command line)
-is always with numbers.
+With numbers: percentiles as p60, distances in nats and as best of N, standard deviations, AUC. Without: numbers out of
+100 of the model's own replies, effort as small, medium or large, agreement as times in 100. Every function that
+describes a result takes a :class:`Wording`. Constraint: machine-readable output (JSON, CSV, addresses, the command line)
+always has numbers.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Literal
 
 from map_core.core import amounts
 
-#: The effort that a distance is called, by the largest distance, in nats, that is called so.
+#: Names of efforts, each with its largest distance in nats.
 EFFORTS = ((0.3, "very small"), (0.7, "small"), (1.5, "medium"), (math.inf, "large"))
-#: How far targets miss, by the largest gap, in standard deviations, that is called so.
+#: Words for how far targets miss, each with its largest gap in standard deviations.
 GAPS = ((0.1, "just"), (0.4, "well"), (math.inf, "far"))
 #: Efforts closer than this, in nats, are the same.
 SAME_NATS = 5e-3
-#: Levels and budgets as they are worded with numbers.
+#: Levels and budgets in texts with numbers.
 _LEVEL, _BUDGET = re.compile(r"\bp(\d{1,3}(?:\.\d+)?)\b"), re.compile(r"\bat (\d+(?:\.\d+)?) nats\b")
 
 #: A standardised level of a value, by its position, as a percentile.
@@ -31,17 +31,17 @@ Percentile = Callable[[int, float], float]
 
 @dataclass(frozen=True)
 class Wording:
-    """How results are worded.
+    """How results are described.
 
     Args:
-        numbers: with the figures of the method, for those who know them; else in everyday words.
+        numbers: with the figures of the method, for those who know them; otherwise in everyday words.
     """
 
     numbers: bool = True
 
     @property
     def mark(self) -> str:
-        """What stands before a level: p for a percentile, nothing before a place out of 100."""
+        """The prefix of a level: p for a percentile, none for a number out of 100."""
         return "p" if self.numbers else ""
 
     @property
@@ -51,7 +51,7 @@ class Wording:
 
     @property
     def effort_name(self) -> str:
-        """What the distance from the base model is called on an axis or in a list of facts."""
+        """The name of the distance from the base model on an axis or in a list of facts."""
         return "Distance (nats)" if self.numbers else "Effort (% of the most)"
 
     def pick(self, numbers: str, plain: str) -> str:
@@ -65,13 +65,13 @@ class Wording:
         toward: Literal["nearest", "down", "up"] = "nearest",
         share: bool = False,
     ) -> str:
-        """Word a level of the base model's replies, or a share of replies.
+        """Format a level of the base model's replies, or a share of replies.
 
         Args:
             percentile: from 0 to 100.
             decimals: digits after the point.
             toward: rounding direction, as in :func:`map_core.core.amounts.percentile`.
-            share: it is so many replies of 100, and no percentile.
+            share: it is a number of 100 replies and not a percentile.
 
         Example:
             >>> Wording(True).level(69.7), Wording(False).level(69.7), Wording(False).level(95, share=True)
@@ -80,7 +80,7 @@ class Wording:
         return self._marked(amounts.percentile(percentile, decimals, toward).removeprefix("p"), share)
 
     def target(self, percentile: amounts.Number, share: bool = False) -> str:
-        """Word a target: with the digits that it was set with, or as a whole place out of 100.
+        """Format a target: with the digits that it was set with, or as a whole number out of 100.
 
         Example:
             >>> Wording(True).target(69.7), Wording(False).target(69.7), Wording(True).target(95, share=True)
@@ -89,7 +89,7 @@ class Wording:
         return self.place(percentile, share) if self.numbers else self.level(percentile, share=share)
 
     def place(self, percentile: amounts.Number, share: bool = False) -> str:
-        """Word a place on an axis of levels, with the digits that it has.
+        """Format a percentile on an axis of levels, with all its digits.
 
         Example:
             >>> Wording(True).place(69.5), Wording(False).place(69.5)
@@ -105,7 +105,7 @@ class Wording:
         return f"{self.mark}{text}"
 
     def distance(self, kl: float) -> str:
-        """Word a distance from the base model by itself.
+        """Format a distance from the base model.
 
         Example:
             >>> Wording(True).distance(0.62), Wording(False).distance(0.62)
@@ -114,7 +114,7 @@ class Wording:
         return amounts.nats(kl) if self.numbers else f"{effort(kl)} effort"
 
     def price(self, kl: float) -> str:
-        """Word what something takes, to stand after *for*.
+        """Format a price, to follow *for*.
 
         Example:
             >>> Wording(True).price(0.62), Wording(False).price(0.62)
@@ -125,7 +125,7 @@ class Wording:
         return f"{'' if kl < amounts.FREE_NATS else 'a '}{effort(kl)} effort"
 
     def budget(self, kl: float) -> str:
-        """Word a budget as a choice or in a sentence.
+        """Format a budget, as an option or in a sentence.
 
         Example:
             >>> Wording(True).budget(0.5), Wording(False).budget(0.5)
@@ -134,7 +134,7 @@ class Wording:
         return f"{amounts.significant(kl)} nats" if self.numbers else f"{effort(kl)} effort"
 
     def at_budget(self, kl: float, start: bool = True) -> str:
-        """Word at which budget something holds, at the start of a sentence or within it.
+        """Format the budget at which something holds, for the start of a sentence or within it.
 
         Example:
             >>> Wording(True).at_budget(0.5), Wording(False).at_budget(0.5, start=False)
@@ -144,7 +144,7 @@ class Wording:
         return text[:1].upper() + text[1:] if start else text
 
     def miss(self, gap: float, several: bool = False) -> str:
-        """Word by how much targets that are not possible miss.
+        """Describe by how much targets that are not possible miss.
 
         Args:
             gap: in standard deviations, above 0.
@@ -161,7 +161,7 @@ class Wording:
         return f"{fall} {next((word for most, word in GAPS if gap <= most), GAPS[-1][1])} short"
 
     def agreement(self, auc: amounts.Number, low: amounts.Number, high: amounts.Number) -> str:
-        """Word how often a score puts two replies in the order in which people do, with its interval.
+        """Describe how often a score orders two replies as people do, with its interval.
 
         Example:
             >>> Wording(True).agreement(0.86, 0.8, 0.9), Wording(False).agreement(0.86, 0.8, 0.9)
@@ -175,7 +175,7 @@ class Wording:
         return f"agrees with people {middle} times in 100 ({lowest} to {highest})"
 
     def retold(self, text: str) -> str:
-        """Word a sentence that was kept with numbers, such as a step of a palette's history.
+        """Rewrite a sentence that was saved with numbers, such as a step of a palette's history, in this wording.
 
         Example:
             >>> Wording(False).retold("Set humor to p69.7, at 0.5 nats.")
@@ -187,16 +187,16 @@ class Wording:
         return _BUDGET.sub(lambda match: self.at_budget(float(match[1]), start=False), text)
 
     def correlation(self, number: str) -> str:
-        """Word a rank correlation in brackets, after what it means; "" without numbers."""
+        """Format a rank correlation in brackets, to follow its meaning; "" without numbers."""
         return f" (rank correlation {number})" if self.numbers else ""
 
 
-#: As engineers read it, and as everybody does.
+#: For readers who know the method, and for everybody else.
 NUMBERS, PLAIN = Wording(True), Wording(False)
 
 
 def effort(kl: float) -> str:
-    """Return the effort that a distance is called.
+    """Return the name of the effort of a distance.
 
     Args:
         kl: nats.
@@ -211,5 +211,5 @@ def effort(kl: float) -> str:
 
 
 def whole_percentile(percentile: float) -> float:
-    """Return the whole percentile below, or this one where only rounding is between."""
+    """Round a percentile down to a whole one; one that is within rounding of a whole one becomes that."""
     return float(math.floor(percentile + 1e-6))

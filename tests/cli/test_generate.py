@@ -228,7 +228,7 @@ def test_weights_of_shares_and_cohorts(arguments: list[str], capsys: pytest.Capt
     there = run_json([*targets, "--cohort", use_case], capsys)
     assert there["weights"]["familiarity"] > overall["weights"].get("familiarity", 0.0)  # type: ignore[index, attr-defined]
     assert main(targets) == 0
-    assert f"Weights that {use_case} alone would have are left out" in capsys.readouterr().err
+    assert f"Weights that only apply to {use_case} are left out" in capsys.readouterr().err
 
 
 def test_template_tokens_in_a_prompt_are_text(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

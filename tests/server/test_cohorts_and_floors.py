@@ -46,8 +46,8 @@ def test_the_weights_of_a_cohort_count_for_its_prompts_alone(parser: RequestPars
     assert not any(">=" in name for name in overall.requests[0].weights)
     assert by_name.requests[0].weights == at_work.requests[0].weights
     assert at_work.in_force["cohort"] == ["Workplace writing"]
-    assert any("nobody says what kind of prompt" in note for note in overall.in_force["notes"])
-    assert not any("nobody says what kind of prompt" in note for note in at_work.in_force["notes"])
+    assert any("the kind of prompt is not given" in note for note in overall.in_force["notes"])
+    assert not any("the kind of prompt is not given" in note for note in at_work.in_force["notes"])
 
 
 def test_floors_are_levels_of_the_table_and_draw_several_candidates(parser: RequestParser):
