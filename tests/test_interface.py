@@ -93,7 +93,7 @@ def test_figures_are_plotly_objects() -> None:
     contours = vp.frontier(TABLE, ("helpfulness", "humor"), budgets=[0.5])
     assert isinstance(contours.figure(TARGETS), go.Figure)
     assert contours.points(math.inf)[0].keys() == set(TABLE.values)
-    with pytest.raises(InputError, match=r"There is no contour of 3 nats; there are 0\.5, inf"):
+    with pytest.raises(InputError, match=r"There is no contour of 3 nats; expected one of 0\.5, inf"):
         contours.points(3.0)
     sweep = vp.sensitivity(TABLE, TARGETS, "humor", points=4)
     assert isinstance(sweep.figure(), go.Figure)

@@ -1,15 +1,15 @@
-"""The library for programs and notebooks: targets and levels in reward units go in and come out.
+"""The public library for programs and notebooks; targets and levels are in reward units.
 
-The packages below work in standard deviations above the base level; here nothing does. Targets may also be written as
-``"p70"`` (a percentile of the base model's replies) or ``"+0.5sd"``. Results show as a small table in a notebook.
-Constraint: what is exported is listed in ``map_core.__all__``, and no model library loads before a model is needed.
+The packages below this one work in standard deviations above the base level. Targets may also be written as ``"p70"`` (a
+percentile of the base model's replies) or ``"+0.5sd"``. Results show as a small table in a notebook. Constraint: the
+exports are listed in ``map_core.__all__``, and no model library loads before a model is needed.
 
 table      load a table; targets in reward units
 palettes   solve, assess, error bars
 tradeoffs  frontier and sensitivity, with Plotly figures
 sampling   aligned replies, scorers
 training   rewards for a trainer
-notebook   how results show themselves
+notebook   HTML tables of results
 """
 
 from map_core.interface.palettes import assess, error_bars, solve

@@ -1,4 +1,4 @@
-"""Weights, verdicts and error bars of a palette."""
+"""Solve and assess palettes: weights, verdicts and error bars."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Solved:
     """The weights for some targets, without a verdict.
 
     Args:
-        table: what they were solved on.
+        table: the one that they were solved on.
         targets: in reward units; free values are left out.
         solution: the solver's own result, in standardised units; None where no weights reach the targets.
     """
@@ -64,7 +64,7 @@ class Solved:
         """Return the weights for one prompt's replies, as :func:`sample_aligned` takes them.
 
         Args:
-            cohorts: whose prompt it is, a use case or ``COLUMN=ENTRY``; without it the overall weights are left.
+            cohorts: of the prompt, each a use case or ``COLUMN=ENTRY``; without any, only the overall weights count.
 
         Raises:
             InputError: the table has no such prompts.
@@ -76,9 +76,9 @@ class Solved:
             (0, ['kindness>='])
         """
         rewards = self.table.rewards
-        known = [checked_cohort(parse_cohort(text), rewards) for text in cohorts]
+        checked = [checked_cohort(parse_cohort(text), rewards) for text in cohorts]
         positive = {name: weight for name, weight in self.weights.items() if weight > 0}
-        return reply_weights(rewards.derived, positive, known)
+        return reply_weights(rewards.derived, positive, checked)
 
     def people(self, labels: str | Path | None = None) -> dict[str, dict[str, Any]]:
         """Return how many replies people would say yes to, today and with these weights, by labelled value.
@@ -87,7 +87,8 @@ class Solved:
             labels: JSON lines of people's judgements of this table's replies; those of the embedded table by default.
 
         Returns:
-            As ``people --json``: ``base`` and ``palette`` with ``share``, ``low`` and ``high``, from 0 to 1.
+            By value the content of ``people --json``: ``base`` and ``palette``, each with ``share``, ``low`` and
+            ``high`` from 0 to 1.
 
         Raises:
             InputError: no weights reach the targets, or there is no label of this table.
@@ -100,38 +101,37 @@ class Solved:
         """
         path = labels_path(DEFAULT_TABLE) if labels is None else Path(labels)
         rewards = self.table.rewards
-        given = labels_of_prompts(rewards, read_labels(path))
-        if self.solution is None or not given:
-            raise InputError(
-                "No weights reach these targets; take those of `nearest`."
-                if self.solution is None
-                else f"No label of {path} is of a prompt of this table."
-            )
-        return people_described(rewards, self.table.oracle, given, self.solution.weights)
+        prompt_labels = labels_of_prompts(rewards, read_labels(path))
+        if self.solution is None:
+            raise InputError("No weights reach these targets. Take those of `nearest`.")
+        if not prompt_labels:
+            raise InputError(f"None of the labels in {path} is of a prompt of this table. Give those of this table.")
+        return people_described(rewards, self.table.oracle, prompt_labels, self.solution.weights)
 
     def certify(self, *, over_base: bool = True, any_mix: float = 0.0) -> dict[str, Any]:
-        """Return what the prompts that the table holds out show about these targets, 95% sure.
+        """Test the targets on the prompts that the table holds out, at a confidence of 95%.
 
         Args:
-            over_base: what the palette adds to the base model, which few prompts show; False for the levels.
-            any_mix: nats; under other mixes of prompts, as ``beside`` had it.
+            over_base: test what the palette adds to the base model, for which few prompts are enough; False to test
+                the levels.
+            any_mix: nats; also test under other mixes of prompts within this distance, as with ``beside``.
 
         Returns:
-            As ``certify --json``: ``outcome``, ``promised`` and ``factor`` of the weights.
+            The content of ``certify --json``: ``outcome``, ``promised`` and ``factor`` of the weights.
 
         Raises:
             InputError: no target, too few prompts held out, or nothing near the targets is possible.
 
         Example:
             >>> import map_core as vp
-            >>> found = vp.solve(vp.load_table(), {"kindness": "p60"}).certify()
-            >>> found["outcome"], found["prompts"]
+            >>> certificate = vp.solve(vp.load_table(), {"kindness": "p60"}).certify()
+            >>> certificate["outcome"], certificate["prompts"]
             ('certified', 40)
         """
         oracle, seen, new = table_samples(self.table.rewards)
         targets = RewardLevels.of(np.array([self.targets.get(name, math.nan) for name in self.table.values]))
-        found = certify_targets(oracle, seen, new, targets, over_base=over_base, any_mix=any_mix)
-        return found.described(oracle)
+        certificate = certify_targets(oracle, seen, new, targets, over_base=over_base, any_mix=any_mix)
+        return certificate.described(oracle)
 
     @property
     def kl(self) -> float:
@@ -149,12 +149,9 @@ class Solved:
         return f"<{type(self).__name__}: {self._title}{'; ' if weights else ''}{weights}>"
 
     def _repr_html_(self) -> str:
-        rows = [
-            tuple(level_text(column.get(name)) for column in (self.table.base, self.targets, self.levels, self.weights))
-            for name in self.table.values
-        ]
-        named = [(name, *row) for name, row in zip(self.table.values, rows, strict=True)]
-        return html_table(self._title, ("value", "base level", "target", "level", "weight"), named)
+        columns = (self.table.base, self.targets, self.levels, self.weights)
+        rows = [(name, *(level_text(column.get(name)) for column in columns)) for name in self.table.values]
+        return html_table(self._title, ("value", "base level", "target", "level", "weight"), rows)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -162,7 +159,9 @@ class Assessed(Solved):
     """A palette with its verdict.
 
     Args:
-        table, targets, solution: as in :class:`Solved`.
+        table: as in :class:`Solved`.
+        targets: as in :class:`Solved`.
+        solution: as in :class:`Solved`.
         assessment: the verdict with its proof, in standardised units.
     """
 
@@ -170,12 +169,12 @@ class Assessed(Solved):
 
     @property
     def verdict(self) -> Verdict:
-        """Reachable, possible, but not reliable (it rests on too few replies to be trusted), or out of reach."""
+        """Whether the targets are reachable, possible but not reliable (too few replies carry them), or out of reach."""
         return self.assessment.verdict
 
     @property
     def margin(self) -> float:
-        """How far inside (above 0) or outside what is attainable the targets are, in standard deviations at once."""
+        """By how many standard deviations all targets together could be raised (above 0) or are missed (below 0)."""
         return self.assessment.margin.value
 
     @property
@@ -188,9 +187,9 @@ class Assessed(Solved):
 
     @property
     def nearest(self) -> dict[str, float]:
-        """The closest targets that can be trusted, in reward units; empty where these can, or nothing can.
+        """The closest reliable targets, in reward units; empty where these are reliable, or none is.
 
-        They can be asked for again, with the same ``beside``.
+        They can be passed to :func:`solve` again, with the same ``beside``.
         """
         nearest = self.assessment.nearest
         if nearest is None:
@@ -210,15 +209,15 @@ class Assessed(Solved):
 
 
 def solve(table: Table, targets: Targets, *, beside: Mapping[str, Any] | None = None) -> Solved:
-    """Find the weights that reach some targets at the least distance from the base model.
+    """Find the weights that reach targets at the least distance from the base model.
 
-    It gives no verdict: ``solution`` is None where the targets are out of reach, and :func:`assess` says why.
+    There is no verdict: ``solution`` is None where the targets are out of reach, and :func:`assess` explains why.
 
     Args:
         table: from :func:`load_table`.
-        targets: one level per value, or a share or a level over some prompts as in ``{"kindness>=p20": 0.95}``; values
-            left out are free.
-        beside: what is asked beside targets, by the names of the options of ``solve``, such as
+        targets: one level per value, or a share of replies or a level over some prompts, as in
+            ``{"kindness>=p20": 0.95}``; values left out are free.
+        beside: demands beside targets, by the names of the options of ``solve``, such as
             ``{"no_worse_tail": ["kindness"], "any_mix": 0.1}``.
 
     Raises:
@@ -238,13 +237,13 @@ def solve(table: Table, targets: Targets, *, beside: Mapping[str, Any] | None = 
 def assess(
     table: Table, targets: Targets, *, budget: float | None = None, beside: Mapping[str, Any] | None = None
 ) -> Assessed:
-    """Say whether targets can be reached: the verdict with its proof, the weights, or the nearest targets that can.
+    """Decide whether targets can be reached: the verdict with its proof, and the weights or the nearest targets.
 
     Args:
         table: from :func:`load_table`.
         targets: one level per value; values left out are free.
-        budget: the most nats that it may cost; None for as many as it takes.
-        beside: as for :func:`solve`; tails and worst means never give way.
+        budget: the most nats that it may cost; None for no limit.
+        beside: as for :func:`solve`; the nearest targets never relax tails and worst means.
 
     Raises:
         InputError: an unknown value, a level that cannot be read, or a budget that is not above 0.
@@ -273,14 +272,14 @@ def error_bars(
     seed: int = 0,
     beside: Mapping[str, Any] | None = None,
 ) -> Confidence:
-    """Put error bars on the weights, the levels and the verdict of a palette, and check it on held-out prompts.
+    """Compute error bars of the weights, the levels and the verdict of a palette, and check it on held-out prompts.
 
     Args:
         table: from :func:`load_table`.
         targets: one level per value; values left out are free.
         level: the probability that each interval holds the truth, between 0 and 1.
         seed: of the bootstrap.
-        beside: as for :func:`solve`; the thresholds and mixes that it comes to are held fixed.
+        beside: as for :func:`solve`; its thresholds and mixes are computed once and then held fixed.
 
     Returns:
         The result in reward units, weights in 1/reward.
@@ -290,8 +289,8 @@ def error_bars(
 
     Example:
         >>> import map_core as vp
-        >>> checked = vp.error_bars(vp.load_table(), {"helpfulness": "p60"})
-        >>> checked.probability[checked.verdict] > 0.9
+        >>> bars = vp.error_bars(vp.load_table(), {"helpfulness": "p60"})
+        >>> bars.probability[bars.verdict] > 0.9
         True
     """
     table, levels, _ = checked_table(table).asked(targets, beside)

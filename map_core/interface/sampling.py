@@ -1,4 +1,4 @@
-"""Aligned replies, and the scorers that reward them."""
+"""Sample aligned replies, and list the built-in scorers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ class AlignedSample:
     """One prompt answered by the base model and by the aligned model, chosen from the same candidates.
 
     Args:
-        prompt: what was asked.
-        base, aligned: both replies.
-        replies: (candidate,) all of them.
+        prompt: the user's text.
+        base: the base model's reply.
+        aligned: the aligned model's reply.
+        replies: (candidate,) all candidates.
         probabilities: (candidate,) of being the aligned reply, softmax(lambda . r).
         rewards: (candidate,) by value.
         ess: effective sample size of the choice.
-        kl: nats that the choice spent, log K at most.
-        floors: what came of levels for every reply: whether they were met and by how many; None without any.
+        kl: nats that the choice spent, at most log K.
+        floors: whether the floors for every reply were met, and by how many candidates; None without floors.
     """
 
     prompt: str
@@ -56,18 +57,19 @@ def sample_aligned(
     """Answer a prompt as the base model and as the aligned model, from the same candidates.
 
     Args:
-        prompt: what is asked.
-        weights: lambda by value, in 1/reward, as :attr:`Solved.weights` or, where shares or use cases have some, as
-            :meth:`Solved.weights_for`; built-in values.
+        prompt: the user's text.
+        weights: lambda by built-in value, in 1/reward: :attr:`Solved.weights` or, where shares or use cases have
+            weights, :meth:`Solved.weights_for`.
         candidates: K, the replies to choose among.
         model: a name from ``value-palette models list`` or a folder; None for the default one.
         seed: the same seed gives the same replies and the same choice.
         settings: how the model is sampled; None for those of the embedded table.
-        floors: levels by value, in reward units, that the reply shall have; the nearest answers where none has them.
+        floors: the least reward of the reply by value, in reward units; where no candidate meets all of them, the
+            reply is among those with the least shortfall.
 
     Raises:
         InputError: an empty prompt, an unknown value, or a number out of its range.
-        MissingModelError: the model is not on this machine; the message has the command that brings it.
+        MissingModelError: the model is not on this machine; the message has the command that fetches it.
 
     Example:
         >>> import map_core as vp
@@ -97,22 +99,22 @@ def sample_aligned(
     assert isinstance(finished, Finished), "generation_events() ends with Finished"
     choice, texts = finished.choice, tuple(reply.text for reply in finished.replies)
     return AlignedSample(
-        prompt,
-        texts[choice.base],
-        texts[choice.picked],
-        texts,
-        tuple(float(share) for share in choice.probabilities),
-        {name: tuple(map(float, rewards)) for name, rewards in finished.rewards.items()},
-        float(choice.ess),
-        float(choice.kl),
-        None if choice.floors is None else choice.floors.as_dict(),
+        prompt=prompt,
+        base=texts[choice.base],
+        aligned=texts[choice.picked],
+        replies=texts,
+        probabilities=tuple(map(float, choice.probabilities)),
+        rewards={name: tuple(map(float, rewards)) for name, rewards in finished.rewards.items()},
+        ess=float(choice.ess),
+        kl=float(choice.kl),
+        floors=None if choice.floors is None else choice.floors.as_dict(),
     )
 
 
 def scorers(names: Sequence[str] | None = None) -> list[Scorer]:
     """Return built-in scorers by name, all of them when None.
 
-    A scorer's ``score(prompt, replies)`` gives one reward a reply; a model that it needs loads then.
+    A scorer's ``score(prompt, replies)`` returns one reward per reply; a model that it needs loads at the first call.
 
     Raises:
         InputError: an unknown value, or one that is named twice.

@@ -1,4 +1,4 @@
-"""Reward tables as the interface takes them, and targets as people write them."""
+"""Load reward tables, and read targets as people write them."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Targets = Mapping[str, float | str]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A reward table, as the functions of this module take it.
+    """A reward table, as the functions of the library take it.
 
     Args:
-        rewards: the replies, their rewards and what is recorded with them.
+        rewards: the replies, their rewards and metadata.
         oracle: its moments.
     """
 
@@ -56,7 +56,7 @@ class Table:
         return self.named(np.zeros(len(self.values)))
 
     def named(self, levels: np.ndarray) -> dict[str, float]:
-        """Name levels in reward units, given (value,) standard deviations above base; NaN is left out."""
+        """Return levels by value in reward units, given (value,) standard deviations above base; NaN is left out."""
         rewards = self.oracle.rewards_at(levels)
         return {name: float(reward) for name, reward in zip(self.values, rewards, strict=True) if math.isfinite(reward)}
 
@@ -71,64 +71,66 @@ class Table:
     def asked(
         self, targets: Targets, beside: Mapping[str, Any] | None = None
     ) -> tuple[Table, np.ndarray, np.ndarray | None]:
-        """Return the table with the columns of all that is asked, the targets, and which must not be relaxed.
+        """Return the table with a column for every demand, the targets, and which of them must not be relaxed.
 
         Args:
-            targets: one level per value, or as :mod:`map_core.palettes.column_names` names shares and cohorts.
-            beside: what is asked beside targets, by the names of the options of ``solve``: ``no_worse_tail``,
+            targets: one level per value, or per share or cohort as :mod:`map_core.palettes.column_names` names them.
+            beside: demands beside targets, by the names of the options of ``solve``: ``no_worse_tail``,
                 ``worst_mean``, ``any_mix``, ``no_cohort_below_base`` and ``every_scorer``.
 
         Returns:
-            The table, itself where nothing is added; (value,) standard deviations above base, NaN for free values; and
-            (value,) bool, None where nothing is asked beside targets.
+            The table, itself where no column is added; (value,) standard deviations above base, NaN for free values;
+            and (value,) bool, None where there are no demands beside targets.
 
         Raises:
             InputError: an unknown value or field, or a level, a share or a distance that cannot be read.
         """
-        known = known_fields(beside or {}, FIELDS, "beside")
-        if unknown := [str(name) for name in known if name not in FIELDS]:
+        fields = known_fields(beside or {}, FIELDS, "beside")
+        unknown = [str(name) for name in fields if name not in FIELDS]
+        if unknown:
             raise InputError(f"beside has {unknown[0]!r}; expected {', '.join(FIELDS)}.")
-        also = Beside.from_dict(known)
-        named = with_cohort_floors(checked_names(targets), also.no_cohort_below_base, self.rewards)
+        parsed = Beside.from_dict(fields)
+        named = with_cohort_floors(checked_names(targets), parsed.no_cohort_below_base, self.rewards)
         table, oracle, (named,) = with_target_columns(self.rewards, self.oracle, [named])
         levels = resolve(named, table, oracle)
-        if not also:
+        if not parsed:
             return (self if table is self.rewards else Table(table, oracle)), oracle.standardise(levels), None
-        asked_for = len(table.values)
-        if demands := read_demands(also, self.rewards, self.oracle):
+        first_demand = len(table.values)
+        demands = read_demands(parsed, self.rewards, self.oracle)
+        if demands:
             cut = with_demands(table, oracle, levels, demands)
             table, oracle, levels = cut.table, cut.oracle, RewardLevels.of(cut.levels)
         locked = np.array(
-            [j >= asked_for and not table.derived[j - len(self.values)].gives_way for j in range(len(levels))]
+            [j >= first_demand and not table.derived[j - len(self.values)].gives_way for j in range(len(levels))]
         )
         return Table(table, oracle), oracle.standardise(levels), locked
 
     def choose(self, choices: Sequence[Mapping[str, Any]] = (), *, seed: int = 0) -> dict[str, Any]:
-        """Return the palette that choices between two replies come to, and the next pair to ask about.
+        """Infer a palette from choices between two replies, and select the next pair to ask about.
 
         Args:
-            choices: the first one first, each ``next`` of an earlier answer with ``"answer"``: "first", "second" or
+            choices: in order, each the ``next`` of an earlier result with ``"answer"``: "first", "second" or
                 "neither".
-            seed: of the intervals, and which pairs are looked at.
+            seed: of the intervals and of the pairs that are considered.
 
         Returns:
-            As ``choose --json``: ``targets`` for :func:`assess`, ``weights``, ``levels`` as intervals, what the choices
-            say of each value (``evidence``), and ``next`` with its ``prompt`` and ``replies``, None where every pair
-            was asked about.
+            The content of ``choose --json``: ``targets`` for :func:`assess`, ``weights``, ``levels`` as intervals, the
+            ``evidence`` of each value, and ``next`` with its ``prompt`` and ``replies``, None once all pairs were
+            asked about.
 
         Raises:
-            InputError: an entry is no choice between two replies of this table, or the table has no such pairs.
+            InputError: an entry is not a choice between two replies of this table, or the table has no such pairs.
 
         Example:
             >>> import map_core as vp
             >>> table = vp.load_table()
             >>> choices = []
-            >>> for _ in range(8):  # somebody who likes the longer reply
+            >>> for _ in range(8):  # somebody who prefers the longer reply
             ...     pair = table.choose(choices)["next"]
             ...     first, second = pair["replies"]
             ...     choices.append(pair | {"answer": "first" if len(first) > len(second) else "second"})
-            >>> found = table.choose(choices)
-            >>> found["decided"], set(found["targets"]) <= set(table.values)
+            >>> palette = table.choose(choices)
+            >>> palette["decided"], set(palette["targets"]) <= set(table.values)
             (8, True)
         """
         return choices_described(self.rewards, self.oracle, rows_of_choices(self.rewards, choices), seed)
@@ -143,7 +145,7 @@ class Table:
 
     @cached_property
     def units(self) -> Units:
-        """Reward units, for figures."""
+        """The reward units of the figures."""
         names = [name.replace("_", " ") for name in self.values]
         return Units(self.oracle, Percentiles(self.rewards, self.oracle.form), "reward", names)
 
@@ -165,7 +167,7 @@ def checked_table(table: Table) -> Table:
     if not isinstance(table, Table):
         raise InputError(
             f"The table is of type {type(table).__name__}; expected what load_table() returns, or "
-            "Table(rewards, oracle). The functions of map_core take targets in reward units and answer in them."
+            "Table(rewards, oracle). The functions of map_core take and return levels in reward units."
         )
     return table
 
@@ -176,7 +178,7 @@ def load_table(path: str | Path | None = None, *, use_case: str | None = None, f
     Args:
         path: a Parquet file that ``value-palette build`` or ``import`` wrote; None for the embedded table.
         use_case: only its prompts; None for all.
-        form: "per prompt" or "pooled"; None for what the table allows.
+        form: "per prompt" or "pooled"; None for the table's own.
 
     Raises:
         InputError: the file cannot be read, or has no such use case or form.

@@ -1,4 +1,4 @@
-"""The frontier of two values, and one target swept."""
+"""Trace the frontier of two values, and sweep one target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from map_core.interface.table import Table, Targets, checked_table
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-#: Budgets of a frontier unless others are asked for, in nats.
+#: Default budgets of a frontier, in nats.
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
 
 
@@ -26,8 +26,8 @@ class Contours:
     """The Pareto frontier of two values, one contour per budget.
 
     Args:
-        table: what it was traced on.
-        pair: both values.
+        table: the one that it was traced on.
+        pair: the two values.
         frontier: the contours in standardised units.
     """
 
@@ -39,7 +39,7 @@ class Contours:
         """Return the levels of every value along one contour, in reward units.
 
         Args:
-            budget: one of those that were asked for, in nats; infinity for the limit.
+            budget: that of a contour, in nats; infinity for the limit.
 
         Raises:
             InputError: there is no such contour.
@@ -47,18 +47,16 @@ class Contours:
         for contour in self.frontier.contours:
             if contour.budget == budget:
                 return [self.table.named(levels) for levels in contour.levels]
-        known = ", ".join(f"{contour.budget:g}" for contour in self.frontier.contours)
-        raise InputError(f"There is no contour of {budget:g} nats; there are {known}.")
+        budgets = ", ".join(f"{contour.budget:g}" for contour in self.frontier.contours)
+        raise InputError(f"There is no contour of {budget:g} nats; expected one of {budgets}.")
 
     def figure(self, targets: Targets | None = None) -> go.Figure:
-        """Draw the contours over the replies of the base model, with the targets where there are some."""
+        """Draw the contours over the replies of the base model, with the targets where they are given."""
         from map_core.figures import plane
 
-        wanted = self.table.standardised(targets or {})
+        palette = plane.PalettePosition(self.table.standardised(targets or {}), realised=None)
         pair = (self.table.position(self.pair[0]), self.table.position(self.pair[1]))
-        return plane.plane(
-            self.table.rewards, self.table.units, pair, self.frontier, plane.PalettePosition(wanted, realised=None)
-        )
+        return plane.plane(self.table.rewards, self.table.units, pair, self.frontier, palette)
 
     def __repr__(self) -> str:
         budgets = ", ".join(f"{contour.budget:g}" for contour in self.frontier.contours)
@@ -67,10 +65,10 @@ class Contours:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What happens as one target moves and the others stay.
+    """The solutions along a sweep of one target, the others held fixed.
 
     Args:
-        table: what was swept.
+        table: the one that was swept.
         value: the value that moves.
         curve: the sweep in standardised units.
     """
@@ -120,14 +118,15 @@ def frontier(
     limit: bool = True,
     beside: Mapping[str, Any] | None = None,
 ) -> Contours:
-    """Trace how far two values go together within each budget.
+    """Trace the Pareto frontier of two values at each budget.
 
     Args:
         table: from :func:`load_table`.
         pair: two values.
-        budgets: in nats, each above 0; None for 0.25, 0.5, 1 and 2 as far as choosing among the candidates reaches.
-        floors: levels that other values keep, and shares or levels of use cases.
-        limit: add what the best reply to every prompt gives.
+        budgets: in nats, each above 0; None for those of 0.25, 0.5, 1 and 2 that choosing among the candidates can
+            spend.
+        floors: least levels of other values, and shares or levels of use cases.
+        limit: add the contour of unlimited budget, at which the best reply to every prompt is chosen.
         beside: as for :func:`map_core.interface.palettes.solve`; thresholds and mixes are those of the floors alone.
 
     Raises:
@@ -140,12 +139,13 @@ def frontier(
         41
     """
     table, levels, _ = checked_table(table).asked(floors or {}, beside)
-    nats = [b for b in BUDGETS if b < table.oracle.log_candidates] if budgets is None else list(budgets)
+    if budgets is None:
+        budgets = [budget for budget in BUDGETS if budget < table.oracle.log_candidates]
     if len(pair) != 2:
         raise InputError(f"The pair is {pair!r}; expected two values.")
     first, second = (table.position(value) for value in pair)
-    kept = levels if floors or beside else None
-    traced = frontiers.frontier(table.oracle, (first, second), nats, floors=kept, limit=limit)
+    floor_levels = levels if floors or beside else None
+    traced = frontiers.frontier(table.oracle, (first, second), list(budgets), floors=floor_levels, limit=limit)
     return Contours(table, (pair[0], pair[1]), traced)
 
 

@@ -1,6 +1,6 @@
-"""Rewards for a trainer: one function a value, so that the trainer weighs them by lambda and logs each of them.
+"""Reward functions for a trainer: one per value, so that the trainer weights them by lambda and logs each of them.
 
-Constraint: no trainer's library is imported; the functions have the shape that TRL calls, which others can call too.
+Constraint: no trainer's library is imported; the functions have TRL's signature, which others can call too.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class RewardFunction:
         """Return the reward of each completion, in reward units.
 
         Args:
-            prompts: (row,) texts, or chats whose last message is what the person asked.
+            prompts: (row,) texts, or chats whose last message is the user's.
             completions: (row,) texts, or chats that hold the reply alone.
             completion_ids: (row,) token ids of the completions; needed by values that read log-probabilities.
-            columns: what else the trainer tells; not used.
+            columns: further arguments of the trainer, ignored.
 
         Returns:
-            (row,) finite rewards, never None: a trainer would leave the value out of that reply's sum.
+            (row,) finite rewards, never None, for which a trainer would leave the value out of that reply's sum.
 
         Raises:
             InputError: a message without text, or no token ids where they are needed.
@@ -63,7 +63,7 @@ class RewardFunction:
         if self._reads_likelihood and ids is None:
             raise InputError(
                 f"{self.__name__} reads log-probabilities and needs completion_ids, the token ids of the "
-                "completions; this trainer gives none. Leave the value out."
+                "completions, which this trainer does not pass. Leave the value out."
             )
         rewards = [0.0] * len(prompts)
         for prompt, rows, replies in self._completions.by_prompt(prompts, completions, ids):
@@ -73,11 +73,11 @@ class RewardFunction:
 
 
 class Completions:
-    """A trainer's completions as replies; values that read log-probabilities share those of the last batch.
+    """Conversion of a trainer's completions to replies; log-probabilities of the last batch are shared by all values.
 
     Args:
-        model: the base model, by name or folder; it opens when log-probabilities are first asked for.
-        dtype: "float32" or "bfloat16"; None for the one that is quick on this machine.
+        model: the base model, by name or folder; it opens when log-probabilities are first needed.
+        dtype: "float32" or "bfloat16"; None for the faster one on this machine.
     """
 
     def __init__(self, model: str, dtype: str | None = None) -> None:
@@ -90,12 +90,12 @@ class Completions:
         completions: Sequence[Prompt],
         ids: Sequence[Sequence[int]] | None,
     ) -> list[tuple[str, list[int], list[Reply]]]:
-        """Return each prompt once: its text, the rows that ask it, and their replies.
+        """Group completions by prompt: (text, row indices, replies) for each distinct prompt.
 
         Args:
             prompts: (row,) texts or chats.
             completions: (row,) texts or chats.
-            ids: (row,) token ids where log-probabilities are wanted, else None.
+            ids: (row,) token ids if log-probabilities are needed, else None.
 
         Raises:
             InputError: a message without text.
@@ -109,7 +109,9 @@ class Completions:
         if ids is not None:
             tokens = [self._without_end(row) for row in ids]
             log_probs = self._log_probs(prompts, list(groups.values()), tokens)
-            replies = [Reply(*row) for row in zip(texts, tokens, log_probs, strict=True)]
+            replies = [
+                Reply(text, reply_tokens, row) for text, reply_tokens, row in zip(texts, tokens, log_probs, strict=True)
+            ]
         return [(chats[rows[0]][-1]["content"], rows, [replies[row] for row in rows]) for rows in groups.values()]
 
     @cached_property
@@ -119,13 +121,14 @@ class Completions:
         return open_language_model(self._model, self._dtype)
 
     def _without_end(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the tokens of a reply without the end of its turn, which tables leave out too."""
+        """Return the tokens of a reply without the end-of-turn token, which tables leave out too."""
         tokens = tuple(map(int, ids))
         return tokens[:-1] if tokens and tokens[-1] in self._base.tokenizer.stop_tokens else tokens
 
     def _log_probs(
         self, prompts: Sequence[Prompt], groups: list[list[int]], tokens: list[tuple[int, ...]]
     ) -> list[tuple[float, ...]]:
+        """Return the log-probabilities of each row's tokens under the base model; rows of a group share their prompt."""
         key = json.dumps([list(prompts), tokens], default=str)
         if self._last is None or self._last[0] != key:
             log_probs: list[tuple[float, ...]] = [()] * len(prompts)
@@ -133,8 +136,8 @@ class Completions:
                 prompt = prompts[rows[0]]
                 if isinstance(prompt, str) and self._base.tokenizer.template:
                     raise InputError(
-                        f"The prompt {prompt[:60]!r} is text, and {self._model} has a chat template. Give "
-                        'chats, as in {"prompt": [{"role": "user", "content": ...}]}; those are what the table answers.'
+                        f"The prompt {prompt[:60]!r} is text, and {self._model} has a chat template. Give chats, as in "
+                        '{"prompt": [{"role": "user", "content": ...}]}; the table\'s prompts are chats too.'
                     )
                 answers = self._base.reply_log_probs(_messages(prompt), [tokens[row] for row in rows])
                 for row, answer in zip(rows, answers, strict=True):
@@ -151,19 +154,20 @@ def reward_functions(
     model: str | None = None,
     dtype: str | None = None,
 ) -> list[RewardFunction]:
-    """Return one reward function a value, as TRL's trainers take them; lambda goes into ``reward_weights``.
+    """Return one reward function per value for TRL's trainers; lambda goes into ``reward_weights``.
 
-    Each is called as ``function(prompts=, completions=, completion_ids=, ...)`` and gives one reward a completion. Its
-    ``__name__`` is the value's name, so that the trainer's log shows every value on its own.
+    Each is called as ``function(prompts=, completions=, completion_ids=, ...)`` and returns one reward per completion.
+    Its ``__name__`` is the value's name, so that the trainer logs every value separately.
 
     Args:
-        names: the values, in the order of the weights; a mapping of weights will do.
-        table: its metadata says how values that are not built in are scored, and which model is the base model.
-        values_file: names values of your own, as TOML or JSON; judges, served values and functions have to stand in it.
+        names: the values, in the order of the weights; a mapping of weights is accepted.
+        table: its metadata records how values that are not built in are scored, and which model is the base model.
+        values_file: defines values of your own, as TOML or JSON; judges, served values and functions must be defined in
+            it.
         model: the base model, for values that read log-probabilities: a name from ``value-palette models list`` or a
             folder; None for the table's, or the default one.
-        dtype: of that model: "float32" or "bfloat16"; None for the one that the table's rewards were computed in, and
-            where it does not say, for the one that is quick on this machine.
+        dtype: of that model: "float32" or "bfloat16"; None for the one in which the table's rewards were computed and,
+            where that is not recorded, the faster one on this machine.
 
     Raises:
         InputError: an unknown value, one that is named twice, or a values file that cannot be read.

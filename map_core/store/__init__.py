@@ -1,10 +1,10 @@
-"""What people keep: palettes with their versions, meetings with an entry a member, votes on replies.
+"""The database: palettes with their versions, meetings with an entry per member, votes on replies.
 
-Kept through SQLAlchemy: in SQLite in this person's data folder, or in the database that ``VALUE_PALETTE_DATABASE``
-names (a PostgreSQL address). The schema is brought up to date on first use. What is kept belongs to
-the visitor in whose name the database is used (:meth:`Database.as_visitor`); to everybody, where nobody logs in.
+It is accessed through SQLAlchemy: SQLite in the user's data folder, or the database that ``VALUE_PALETTE_DATABASE``
+names (a PostgreSQL address). The schema is migrated on first use. Entries belong to the visitor in whose name the
+database is used (:meth:`Database.as_visitor`), or to everybody where nobody logs in.
 
-How it is called; ``database`` is always first, and everything that goes in or comes out is a frozen dataclass::
+Every function takes the ``database`` first, and all arguments and results are frozen dataclasses or plain values::
 
     from map_core.store import database, meetings, palettes, table_key, votes
 
@@ -16,17 +16,17 @@ How it is called; ``database`` is always first, and everything that goes in or c
     palettes.list_palettes(opened), palettes.load(opened, saved.id), palettes.versions(opened, saved.id)
 
     meeting = meetings.open_meeting(opened, "Launch", use_case, key)      # meeting.code goes into the link
-    meetings.join(opened, meeting.code, member, "Support", palette)       # again with the same member: it is replaced
+    meetings.join(opened, meeting.code, member, "Support", palette)       # a second call replaces the entry
     meetings.entries(opened, meeting.code), meetings.meeting(opened, meeting.code), meetings.leave(...)
 
     votes.vote(opened, votes.palette_key(palette, key), prompt, Preference.ALIGNED, viewer)
     votes.list_votes(opened, votes.palette_key(palette, key)), votes.tally(...)
 
-:mod:`map_core.store.jsonl` writes palettes as JSON lines, for files, and reads them.
+:mod:`map_core.store.jsonl` reads and writes palettes as JSON lines, for files.
 
-Constraint: no browser here; a call takes a few milliseconds and nothing is remembered between calls, so what another
-process writes is seen by the next one. Raises :class:`~map_core.errors.InputError` for what is not there or cannot be
-kept, and :class:`~map_core.errors.StoreError` where the database does not answer.
+Constraint: no browser here; a call takes a few milliseconds and nothing is cached between calls, so each call sees what
+other processes wrote. Raises :class:`~map_core.errors.InputError` for entries that are missing or invalid, and
+:class:`~map_core.errors.StoreError` where the database fails.
 """
 
 from map_core.store.database import SETTING, Database, database, open_database, setting

@@ -1,9 +1,9 @@
-"""Back up the database while it is used, and restore it: a folder with all that the app keeps, and a list of hashes.
+"""Back up the database while it is in use, and restore it: a folder of files with a manifest of hashes.
 
-With the tables and the tuned models go the small files that say whose each of them is; without those, a private table
-would come back as everybody's. SQLite is copied by its own online backup, PostgreSQL by ``pg_dump``. Constraint: a
-restore checks every hash before it touches anything, and replaces nothing without being told to; one that was killed
-leaves what the app refuses to open.
+Tables and tuned models are backed up with the small files that name their owners; without those, a private table would
+come back as everybody's. SQLite is copied by its own online backup, PostgreSQL by ``pg_dump``. Constraint: a restore
+checks every hash before it changes anything, and replaces nothing unless asked to; after a restore that was killed the
+app refuses to open the database.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ BESIDE = (".labels.jsonl", ".delivery.json", ".promises.json")
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup holds.
+    """The manifest of a backup.
 
     Args:
-        made: when, in UTC.
-        files: sha256 by the file's place in the folder.
+        made: time of the backup, in UTC.
+        files: SHA-256 by the file's path in the folder.
     """
 
     made: str
@@ -55,7 +55,7 @@ def back_up(address: str, tables: Path | None, out: Path) -> Backup:
         out: a new folder.
 
     Raises:
-        InputError: the folder is there already or cannot be written, or there is no such database.
+        InputError: the folder exists already or cannot be written, or there is no such database.
         StoreError: the database cannot be copied.
     """
     if out.exists():
@@ -73,7 +73,7 @@ def back_up(address: str, tables: Path | None, out: Path) -> Backup:
             for path in _kept_files(tables):
                 copy = partial / TABLES / path.relative_to(tables)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                with suppress(FileNotFoundError):  # it was deleted meanwhile
+                with suppress(FileNotFoundError):  # deleted since the listing
                     shutil.copy2(path, copy)
         files = {str(path.relative_to(partial)): _sha256(path) for path in sorted(partial.rglob("*")) if path.is_file()}
         made = Backup(datetime.now(UTC).isoformat(timespec="seconds"), files)
@@ -83,32 +83,34 @@ def back_up(address: str, tables: Path | None, out: Path) -> Backup:
         raise InputError(
             f"{out} cannot be written ({error}). Make room on the disk, or name another folder."
         ) from error
-    finally:  # nothing is there any more where it went well
-        shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # left by a failure only
     return made
 
 
 def restore(source: Path, address: str, tables: Path | None, replace: bool = False) -> Backup:
-    """Put a backup in the place of a database and of tables, and bring its schema up to date; the app must not run.
+    """Restore a database and tables from a backup, and migrate the schema; the app must not run.
 
     Args:
         source: the folder of a backup.
         address: of the database.
         tables: the folder of tables; None to restore none.
-        replace: what is there may be replaced; a SQLite file is kept beside, as NAME.before-restore.
+        replace: replace existing files; a SQLite file is kept beside the new one, as NAME.before-restore.
 
     Raises:
-        InputError: it is no backup, a file of it is damaged, it is of another kind of database, something is there, or
-            the disk cannot be written.
+        InputError: it is no backup, one of its files is damaged, it is of another kind of database, a file exists
+            already, or the disk cannot be written.
         StoreError: the database cannot be written.
     """
-    made, url = _checked(source), read_address(address)
+    made, url = _read_checked(source), read_address(address)
     file = SQLITE_FILE if url.get_backend_name() == "sqlite" else POSTGRESQL_FILE
     if file not in made.files:
         raise InputError(f"{source} holds {', '.join(made.files)} and no {file}: it is of another kind of database.")
-    held = [name.removeprefix(f"{TABLES}/") for name in made.files if name.startswith(f"{TABLES}/")]
-    if not replace and tables is not None and (there := [name for name in held if (tables / name).exists()]):
-        raise InputError(f"{tables} has {there[0]} already. Move it away, or say --replace.")
+    table_files = [name.removeprefix(f"{TABLES}/") for name in made.files if name.startswith(f"{TABLES}/")]
+    if not replace and tables is not None:
+        existing = [name for name in table_files if (tables / name).exists()]
+        if existing:
+            raise InputError(f"{tables} has {existing[0]} already. Move it away, or use --replace.")
     database = Path(str(url.database))
     try:
         if file == SQLITE_FILE:
@@ -118,7 +120,7 @@ def restore(source: Path, address: str, tables: Path | None, replace: bool = Fal
             options = ["--no-owner", "--exit-on-error", "--single-transaction", *clean, f"--dbname={url.database}"]
             _postgresql("pg_restore", url, [*options, str(source / file)], named=False)
         if tables is not None:
-            for name in sorted(held):  # .access first: no table is there without its owner
+            for name in sorted(table_files):  # .access sorts first, so that no table is ever without its owner
                 (tables / name).parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(tables / name) as partial:
                     shutil.copy2(source / TABLES / name, partial)
@@ -126,16 +128,16 @@ def restore(source: Path, address: str, tables: Path | None, replace: bool = Fal
             _place_sqlite(database)
     except OSError as error:
         raise InputError(
-            f"The backup cannot be put in place ({error}). Make room on the disk, and restore again."
+            f"The backup cannot be restored ({error}). Make room on the disk, and restore again."
         ) from error
     open_database(address).close()
     return made
 
 
 def _kept_files(tables: Path) -> list[Path]:
-    """Return the tables and what lies beside them, what belongs to tuned models that are finished, and whose all are.
+    """Return the tables and the files beside them, the files of finished tuned models, and the files naming owners.
 
-    In the order in which they are copied: what was made while others were copied has its owner's file as well.
+    The owners' files come last, so that a table that is made while others are copied has its owner's file as well.
     """
     tuned = [folder for folder in sorted((tables / FOLDER).glob("*")) if is_finished(folder)]
     return [
@@ -145,13 +147,13 @@ def _kept_files(tables: Path) -> list[Path]:
     ]
 
 
-def _checked(source: Path) -> Backup:
-    """Read a backup's list and check every file of it."""
+def _read_checked(source: Path) -> Backup:
+    """Read a backup's manifest and check the hash of every file."""
     try:
         content = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
         made = Backup(str(content["made"]), {str(name): str(value) for name, value in content["files"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{source} is no backup that can be read ({error}). Give one that backup made.") from error
+        raise InputError(f"{source} is not a backup ({error}). Give a folder that backup made.") from error
     for name, expected in made.files.items():
         path = source / name
         if ".." in Path(name).parts or Path(name).is_absolute() or not path.is_file() or _sha256(path) != expected:
@@ -160,7 +162,7 @@ def _checked(source: Path) -> Backup:
 
 
 def _copy_sqlite(path: Path, out: Path) -> None:
-    """Copy a database with its own online backup, so that what is being written is in it as a whole or not at all."""
+    """Copy a database with SQLite's online backup, which contains each transaction as a whole or not at all."""
     if not path.is_file():
         raise InputError(f"There is no database {path}. Name it by VALUE_PALETTE_DATABASE.")
     try:
@@ -174,37 +176,48 @@ def _copy_sqlite(path: Path, out: Path) -> None:
 
 
 def _prepare_sqlite(source: Path, path: Path, replace: bool) -> None:
-    """Copy a database beside the one that it will replace; as long as it lies there, the app opens neither."""
+    """Copy a database beside the one that it will replace; while the copy is there, the app opens neither."""
     if path.exists() and path.stat().st_size and not replace:
-        raise InputError(f"There is a database {path} already. Move it away, or say --replace.")
+        raise InputError(f"There is a database {path} already. Move it away, or use --replace.")
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, restoring_file(path))
 
 
 def _place_sqlite(path: Path) -> None:
-    """Put the copy in place; the file before gets another name, with what was written ahead of it in it."""
+    """Rename the copy to the database's name; the earlier file is renamed too, with its write-ahead log merged in."""
     if path.exists():
-        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as live:  # where it is not damaged
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as live:  # an error means that it is damaged
             live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for rest in ("-wal", "-shm"):
-            Path(f"{path}{rest}").unlink(missing_ok=True)
+        for suffix in ("-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
         path.rename(path.with_name(f"{path.name}.before-restore"))
     restoring_file(path).rename(path)
 
 
 def _postgresql(program: str, url: URL, options: Sequence[str], named: bool = True) -> None:
-    """Run one of PostgreSQL's own programs; the password goes by the environment and stands in no list of processes."""
+    """Run a PostgreSQL client program; the password is passed in the environment, hidden from process listings.
+
+    Args:
+        program: its name.
+        url: of the database.
+        options: of the program.
+        named: add the option that names the database.
+    """
     if shutil.which(program) is None:
-        raise InputError(f"{program} is not here. Install PostgreSQL's client programs (postgresql-client).")
-    where = {"PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username, "PGPASSWORD": url.password}
+        raise InputError(f"{program} is not installed. Install PostgreSQL's client programs (postgresql-client).")
     socket = url.query.get("host")
-    where["PGHOST"] = where["PGHOST"] or (socket if isinstance(socket, str) else None)
-    environment = os.environ | {name: str(value) for name, value in where.items() if value is not None}
+    settings = {
+        "PGHOST": url.host or (socket if isinstance(socket, str) else None),
+        "PGPORT": url.port,
+        "PGUSER": url.username,
+        "PGPASSWORD": url.password,
+    }
+    environment = os.environ | {name: str(value) for name, value in settings.items() if value is not None}
     command = [program, *options, *([f"--dbname={url.database}"] if named else [])]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise StoreError(f"{program} failed: {last}")
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if completed.returncode:
+        reason = (completed.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise StoreError(f"{program} failed: {reason}")
 
 
 def _sha256(path: Path) -> str:

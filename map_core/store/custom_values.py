@@ -1,7 +1,7 @@
-"""Values that people defined in words, every version of each, and the judgements of pairs that go with a version.
+"""Custom values in the database: every version of each definition, and judgements of pairs for each version.
 
-Constraint: a judgement belongs to one version of a value and to one table's replies, so that a definition that was
-changed is judged anew and never on the pairs that it was changed for.
+Constraint: a judgement belongs to one version of a value and to one table's replies, so that a changed definition is
+judged anew and never on the pairs for which it was changed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from map_core.store.database import Database
 from map_core.store.models import JudgementRow, OwnValueRow, OwnVersionRow
 from map_core.store.text_limits import key
 
-#: Names a reply on every machine: the id of its prompt, and its number among that prompt's candidates.
+#: Identifies a reply on every machine: the id of its prompt, and its index among that prompt's candidates.
 ReplyId = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class StoredValueVersion:
-    """What a value meant at one time."""
+    """One version of a value's definition."""
 
     number: int
     definition: Definition
@@ -36,17 +36,18 @@ class StoredValueVersion:
 
 @dataclass(frozen=True)
 class StoredValue:
-    """A value of one's own.
+    """A custom value.
 
     Args:
-        id: by which it is asked for.
-        versions: the first one first, at least one.
+        id: its key in the database.
+        versions: the oldest first, at least one.
         in_use: number of the version that is offered as a target; 0 for none.
-        owner: the id of who defined it; "" where it belongs to everybody.
-        created, updated: in UTC.
-        owner_name: their name, as people read it.
-        visibility: who else sees it, and has it as a target when it is in use.
-        link: by which it is shared; "" where it is not.
+        owner: the id of the visitor who defined it; "" where it belongs to everybody.
+        created: in UTC.
+        updated: in UTC.
+        owner_name: the owner's name, as people read it.
+        visibility: who else sees it, and may use it as a target.
+        link: the token of the link that shares it; "" where it is not shared by link.
     """
 
     id: int
@@ -61,7 +62,7 @@ class StoredValue:
 
     @property
     def thing(self) -> Thing:
-        """What is asked about it where it is decided who may do what."""
+        """The value as the object of access checks."""
         return Thing(Kind.VALUE, self.owner, self.visibility, link=self.link)
 
     @property
@@ -82,7 +83,7 @@ class StoredValue:
 
 @dataclass(frozen=True)
 class KeptJudgement:
-    """A judgement that is kept: its id, the two replies in the order shown, the answer, who and when (UTC)."""
+    """A stored judgement: its id, the two replies in the order shown, the answer, the judge and the time (UTC)."""
 
     id: int
     first: ReplyId
@@ -93,7 +94,7 @@ class KeptJudgement:
 
 
 def define(database: Database, definition: Definition, visibility: Visibility = Visibility.PRIVATE) -> StoredValue:
-    """Keep a new value of the visitor; of everybody where they are not known by name.
+    """Store a new value of the visitor; it belongs to everybody where the visitor is not known by name.
 
     Raises:
         InputError: the visitor has a value of that name.
@@ -102,28 +103,28 @@ def define(database: Database, definition: Definition, visibility: Visibility = 
     now, visitor = datetime.now(UTC), database.visitor
     require(visitor, Action.CREATE, Thing(Kind.VALUE))
     with database.writing() as session:
-        held = select(OwnValueRow.id).where(OwnValueRow.owner == visitor.id, OwnValueRow.name == definition.name)
-        if session.scalar(held) is not None:
+        same_name = select(OwnValueRow.id).where(OwnValueRow.owner == visitor.id, OwnValueRow.name == definition.name)
+        if session.scalar(same_name) is not None:
             raise InputError(f"There is a value named {definition.name!r} already. Give another name, or change that.")
-        whose = ownership.columns(visitor, visibility)
-        row = OwnValueRow(name=definition.name, in_use=0, created=now, updated=now, **whose)
+        owner = ownership.columns(visitor, visibility)
+        row = OwnValueRow(name=definition.name, in_use=0, created=now, updated=now, **owner)
         row.link = ownership.link(row.visibility)
         row.versions = [OwnVersionRow(number=1, definition=definition.as_dict(), created=now)]
         session.add(row)
         session.flush()
         ownership.record(session, "define", Kind.VALUE, definition.name)
-        return _told(row)
+        return _stored_value(row)
 
 
 def revise(database: Database, id: int, definition: Definition) -> StoredValue:
-    """Change a value: what would score otherwise becomes a new version, a title or colour changes the newest one.
+    """Change a value: a change that affects scores makes a new version, a title or colour changes the newest one.
 
     Raises:
         InputError: there is no such value, or the definition has another name.
     """
     now = datetime.now(UTC)
     with database.writing() as session:
-        row = _held(session, id, database.visitor, Action.CHANGE)
+        row = _locked_row(session, id, database.visitor, Action.CHANGE)
         if definition.name != row.name:
             raise InputError(f"The value is named {row.name!r} and keeps that name; got {definition.name!r}.")
         newest = row.versions[-1]
@@ -134,54 +135,54 @@ def revise(database: Database, id: int, definition: Definition) -> StoredValue:
         row.updated = now
         session.flush()
         ownership.record(session, "change", Kind.VALUE, row.name)
-        return _told(row)
+        return _stored_value(row)
 
 
 def use(database: Database, id: int, version: int) -> StoredValue:
-    """Offer a version of a value as a target, in place of any other; 0 offers none.
+    """Offer a version of a value as a target, instead of any other; 0 offers none.
 
     Raises:
         InputError: there is no such value, or no such version of it.
     """
     with database.writing() as session:
-        row = _held(session, id, database.visitor, Action.CHANGE)
+        row = _locked_row(session, id, database.visitor, Action.CHANGE)
         numbers = [stored_version.number for stored_version in row.versions]
         if version not in (0, *numbers):
-            raise InputError(f"Version {version} of {row.name!r} is not there; it has 1 to {numbers[-1]}.")
+            raise InputError(f"There is no version {version} of {row.name!r}; it has 1 to {numbers[-1]}.")
         row.in_use, row.updated = version, datetime.now(UTC)
         ownership.record(session, "use as a target" if version else "use no longer", Kind.VALUE, row.name)
-        return _told(row)
+        return _stored_value(row)
 
 
 def share(database: Database, id: int, visibility: Visibility) -> StoredValue:
-    """Say who else sees a value; a link to one that is shared by link is made here.
+    """Set who else sees a value; one that is shared by link gets a link.
 
     Raises:
         InputError: there is no such value.
         AccessError: it is not the visitor's.
     """
     with database.writing() as session:
-        row = _held(session, id, database.visitor, Action.SHARE)
+        row = _locked_row(session, id, database.visitor, Action.SHARE)
         row.visibility = Visibility(visibility).value
         row.link = ownership.link(visibility, row.link)
         ownership.record(session, f"share with {visibility.value}", Kind.VALUE, row.name)
-        return _told(row)
+        return _stored_value(row)
 
 
 def list_values(database: Database) -> tuple[StoredValue, ...]:
-    """Return the values that the visitor sees, their own first, then by age, so that their order stays."""
-    wanted = select(OwnValueRow).order_by(OwnValueRow.created, OwnValueRow.id)
+    """Return the values that the visitor may see, their own first, the oldest first, so that their order is stable."""
+    query = select(OwnValueRow).order_by(OwnValueRow.created, OwnValueRow.id)
     with database.reading() as session:
-        listed = [_told(row) for row in session.scalars(wanted)]
-    seen = [value for value in listed if may(database.visitor, Action.SEE, value.thing)]
-    return tuple(sorted(seen, key=lambda value: value.owner != database.visitor.id))
+        values = [_stored_value(row) for row in session.scalars(query)]
+    visible = [value for value in values if may(database.visitor, Action.SEE, value.thing)]
+    return tuple(sorted(visible, key=lambda value: value.owner != database.visitor.id))
 
 
 def load(database: Database, id: int) -> StoredValue | None:
-    """Return one value; None when there is none that the visitor sees."""
+    """Return one value; None when there is none that the visitor may see."""
     with database.reading() as session:
         row = session.get(OwnValueRow, id)
-        stored = None if row is None else _told(row)
+        stored = None if row is None else _stored_value(row)
     return stored if stored is not None and may(database.visitor, Action.SEE, stored.thing) else None
 
 
@@ -192,7 +193,7 @@ def delete(database: Database, id: int) -> None:
         InputError: there is no such value.
     """
     with database.writing() as session:
-        row = _held(session, id, database.visitor, Action.DELETE)
+        row = _locked_row(session, id, database.visitor, Action.DELETE)
         ownership.record(session, "delete", Kind.VALUE, row.name)
         session.delete(row)
 
@@ -206,23 +207,23 @@ def judge(
     answer: PairAnswer,
     viewer: str = "",
 ) -> KeptJudgement:
-    """Keep a judgement.
+    """Store a judgement.
 
     Args:
-        database: where it is kept.
+        database: the database.
         id: of the value.
-        version: of the value, the number that was judged.
+        version: number of the version that was judged.
         table_key: of the table whose replies they are, see :func:`map_core.store.table_key`.
         pair: the two replies in the order in which they were shown.
         answer: which of them has more of the value.
-        viewer: who judged; "" where nobody says.
+        viewer: who judged; "" where it is not known.
 
     Raises:
         InputError: there is no such value.
     """
     (first, first_candidate), (second, second_candidate) = pair
     with database.writing() as session:
-        _held(session, id, database.visitor, Action.SEE)
+        _locked_row(session, id, database.visitor, Action.SEE)
         row = JudgementRow(
             own_value_id=id,
             version=version,
@@ -238,11 +239,11 @@ def judge(
         )
         session.add(row)
         session.flush()
-        return _judged(row)
+        return _kept_judgement(row)
 
 
 def withdraw(database: Database, judgement: int) -> bool:
-    """Take a judgement back, and return whether it was there.
+    """Delete a judgement, and return whether it existed.
 
     Raises:
         AccessError: it is somebody else's.
@@ -251,44 +252,50 @@ def withdraw(database: Database, judgement: int) -> bool:
 
 
 def judgements(database: Database, id: int, version: int, table_key: str) -> tuple[KeptJudgement, ...]:
-    """Return the judgements of a version on a table's replies, the oldest first; none of a value that is not seen."""
+    """Return the judgements of a version on a table's replies, the oldest first; none of a value that is not visible."""
     if load(database, id) is None:
         return ()
-    wanted = (
+    query = (
         select(JudgementRow)
         .where(JudgementRow.own_value_id == id, JudgementRow.version == version, JudgementRow.table_key == table_key)
         .order_by(JudgementRow.judged, JudgementRow.id)
     )
     with database.reading() as session:
-        return tuple(_judged(row) for row in session.scalars(wanted))
+        return tuple(_kept_judgement(row) for row in session.scalars(query))
 
 
-def _held(session: Session, id: int, visitor: Visitor, action: Action) -> OwnValueRow:
+def _locked_row(session: Session, id: int, visitor: Visitor, action: Action) -> OwnValueRow:
+    """Return the row of a value, locked until the transaction ends.
+
+    Raises:
+        InputError: there is none that the visitor may see.
+        AccessError: they may not do this.
+    """
     row = session.get(OwnValueRow, id, with_for_update=True)
     if row is None or not may(visitor, Action.SEE, ownership.thing(Kind.VALUE, row)):
-        raise InputError(f"There is no value of one's own with the number {id}; it may have been deleted meanwhile.")
+        raise InputError(f"There is no custom value with the number {id}; it may have been deleted meanwhile.")
     require(visitor, action, ownership.thing(Kind.VALUE, row))
     return row
 
 
-def _told(row: OwnValueRow) -> StoredValue:
+def _stored_value(row: OwnValueRow) -> StoredValue:
     versions = tuple(
         StoredValueVersion(version.number, Definition.from_dict(version.definition), version.created)
         for version in row.versions
     )
     return StoredValue(
-        row.id,
-        versions,
-        row.in_use,
-        row.owner,
-        row.created,
-        row.updated,
-        row.owner_name,
-        Visibility(row.visibility),
-        row.link,
+        id=row.id,
+        versions=versions,
+        in_use=row.in_use,
+        owner=row.owner,
+        created=row.created,
+        updated=row.updated,
+        owner_name=row.owner_name,
+        visibility=Visibility(row.visibility),
+        link=row.link,
     )
 
 
-def _judged(row: JudgementRow) -> KeptJudgement:
+def _kept_judgement(row: JudgementRow) -> KeptJudgement:
     first, second = (row.first_prompt, row.first_candidate), (row.second_prompt, row.second_candidate)
     return KeptJudgement(row.id, first, second, PairAnswer(row.answer), row.viewer, row.judged)

@@ -1,8 +1,8 @@
-"""Opening the database of the setting: its address, its connections, and its schema brought up to date on first use.
+"""Open the configured database and migrate its schema on first use.
 
-SQLite by default: one file, written ahead (WAL) so that readers and a writer do not wait for each other. Every
-transaction that writes takes the write lock at its start, so two of them queue up where they would fail each other.
-Constraint: safe when several processes and threads open the same new database at once.
+SQLite by default: one file in write-ahead mode (WAL), so that readers and a writer do not wait for each other. Every
+transaction that writes takes the write lock at its start, so that two of them queue instead of failing each other.
+Constraint: several processes and threads may open the same new database at once.
 """
 
 from __future__ import annotations
@@ -26,22 +26,20 @@ from map_core.errors import InputError, StoreError
 
 SETTING = "VALUE_PALETTE_DATABASE"
 _EXPECTED = "postgresql://NAME:PASSWORD@HOST/DATABASE, or sqlite:////a/folder/palettes.sqlite"
-#: Seconds that a writer waits for another one, and that a server may take to answer at first.
+#: Seconds that a writer waits for another one, and that connecting to a server may take.
 BUSY_SECONDS, CONNECT_SECONDS = 30, 5
-#: The key of the lock that PostgreSQL keeps while the schema is brought up to date; any number that is always the same.
+#: The key of PostgreSQL's advisory lock on migrations; any constant.
 _MIGRATION_LOCK = 7_046_029_254
 
-#: Where a session keeps what is to be written into the audit log once it has ended well.
+#: The key in ``session.info`` of the entries that go to the audit log after the commit.
 AUDITED = "audited"
 
 
 def setting() -> str:
-    """Return the address of the database in force.
-
-    It is ``VALUE_PALETTE_DATABASE``, or a file in this person's data folder.
-    """
-    if chosen := os.environ.get(SETTING):
-        return chosen
+    """Return the address of the database: ``VALUE_PALETTE_DATABASE``, or a file in the user's data folder."""
+    address = os.environ.get(SETTING)
+    if address:
+        return address
     return f"sqlite:///{platformdirs.user_data_path('value-palette') / 'palettes.sqlite'}"
 
 
@@ -50,7 +48,8 @@ class Database:
 
     Args:
         engine: its connections.
-        visitor: in whose name it is used: what they may not see is not there, and what they may not do is refused.
+        visitor: in whose name it is used; entries that they may not see are hidden, actions that they may not take are
+            refused.
     """
 
     def __init__(self, engine: Engine, visitor: Visitor = LOCAL) -> None:
@@ -60,11 +59,11 @@ class Database:
 
     @property
     def address(self) -> str:
-        """Where it is, without the password."""
+        """Its address without the password."""
         return self.engine.url.render_as_string(hide_password=True)
 
     def as_visitor(self, visitor: Visitor) -> Database:
-        """Return the same database in the name of a visitor."""
+        """Return the same database, used in the name of a visitor."""
         return Database(self.engine, visitor)
 
     @contextmanager
@@ -72,46 +71,46 @@ class Database:
         """Open a session that only reads.
 
         Raises:
-            StoreError: the database does not answer.
+            StoreError: the database fails.
         """
-        with _in_words(self.engine.url), Session(self.engine) as session:
+        with _store_errors(self.engine.url), Session(self.engine) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Open a session whose changes are kept at its end, all or none of them.
+        """Open a session whose changes are committed at its end, all or none of them.
 
         Raises:
-            StoreError: the database does not answer, or refuses.
+            StoreError: the database fails or refuses a change.
         """
-        with _in_words(self.engine.url), Session(self._writer) as session:
+        with _store_errors(self.engine.url), Session(self._writer) as session:
             with session.begin():
                 yield session
-            done = session.info.get(AUDITED, ())
-        for line in done:
-            audit.record(self.visitor.id, *line)
+            entries = session.info.get(AUDITED, ())
+        for entry in entries:
+            audit.record(self.visitor.id, *entry)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.engine.dispose()
 
 
 def open_database(address: str) -> Database:
-    """Open a database and bring its schema up to date; a new one is made.
+    """Open a database and migrate its schema; create it if there is none.
 
     Args:
-        address: as SQLAlchemy writes it; ``postgresql://`` means the driver that comes with the app.
+        address: a SQLAlchemy URL; ``postgresql://`` means the driver that comes with the app.
 
     Raises:
-        InputError: the address cannot be read, its folder cannot be made, or a newer version of the app made it.
-        StoreError: the database does not answer.
+        InputError: the address is invalid, its folder cannot be created, or a newer version of the app made it.
+        StoreError: the database fails.
     """
     from map_core.store.migrate import migrate
 
     url = read_address(address)
     engine = _engine(url)
     try:
-        with _in_words(url), _alone(url):
+        with _store_errors(url), _schema_lock(url):
             _refuse_unusable(url)
             if engine.dialect.name == "sqlite":
                 with engine.connect() as connection:
@@ -136,7 +135,8 @@ def database() -> Database:
     """Return the database of :func:`setting`, opened once a process.
 
     Raises:
-        InputError, StoreError: see :func:`open_database`.
+        InputError: see :func:`open_database`.
+        StoreError: see :func:`open_database`.
     """
     address = setting()
     with _opening:
@@ -146,10 +146,10 @@ def database() -> Database:
 
 
 def read_address(address: str) -> URL:
-    """Return the address of a database.
+    """Parse the address of a database.
 
     Raises:
-        InputError: it is none, of another kind than SQLite and PostgreSQL, or names no file.
+        InputError: it is invalid, of another kind than SQLite and PostgreSQL, or names no file.
     """
     try:
         url = make_url(address)
@@ -165,13 +165,18 @@ def read_address(address: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
+    """Return an engine for a database.
+
+    Raises:
+        InputError: the driver is not installed.
+    """
     try:
         if url.get_backend_name() == "postgresql":
             return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise InputError(
-            f"{SETTING} names the driver {url.drivername!r}, which is not here; expected {_EXPECTED}."
+            f"{SETTING} names the driver {url.drivername!r}, which is not installed; expected {_EXPECTED}."
         ) from error
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -189,8 +194,8 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _alone(url: URL) -> Any:
-    """Return a lock that lets only one process look at a file's schema; PostgreSQL has a lock of its own for that."""
+def _schema_lock(url: URL) -> Any:
+    """Return a lock that lets one process at a time migrate a SQLite file; PostgreSQL has an advisory lock for that."""
     if url.get_backend_name() != "sqlite":
         return nullcontext()
     path = Path(str(url.database))
@@ -198,21 +203,21 @@ def _alone(url: URL) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"The folder {path.parent} for saved palettes cannot be made: {error}. Set {SETTING}."
+            f"The folder {path.parent} for saved palettes cannot be created ({error}). Set {SETTING}."
         ) from error
     return FileLock(f"{path}.lock", timeout=BUSY_SECONDS)
 
 
 def restoring_file(path: Path) -> Path:
-    """Return where a database lies that is being restored in the place of another."""
+    """Return the path of the copy from which the database at ``path`` is being restored."""
     return path.with_name(f"{path.name}.restoring")
 
 
 def _refuse_unusable(url: URL) -> None:
-    """Refuse a file of no bytes, and one that is half restored: each would silently become a new database.
+    """Refuse an empty file, and one whose restore is incomplete: each would silently become a new database.
 
     Raises:
-        InputError: the file is there and empty, or a restore did not come to its end.
+        InputError: the file exists and is empty, or a restore has not finished.
     """
     if url.get_backend_name() != "sqlite":
         return
@@ -224,20 +229,20 @@ def _refuse_unusable(url: URL) -> None:
         )
     if path.is_file() and not path.stat().st_size and not Path(f"{path}-wal").exists():
         raise InputError(
-            f"The database {path.name} is a file of 0 bytes: its content is lost, or it was never written. Put a "
-            "backup in its place; for a new database remove the file."
+            f"The database {path.name} is a file of 0 bytes: its content is lost, or it was never written. Restore a "
+            "backup; for a new database remove the file."
         )
 
 
 @contextmanager
-def _in_words(url: URL) -> Iterator[None]:
-    """Raise whatever the driver raises as one exception of ours, without the password."""
+def _store_errors(url: URL) -> Iterator[None]:
+    """Convert the errors of the driver to :class:`StoreError`, without the password."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        # Of a file only its name: where a server keeps its files is nobody's business who reads this in a browser.
+        # Only the name of a file, since people read this in a browser who must not learn a server's folders.
         sqlite = url.get_backend_name() == "sqlite"
-        where = Path(str(url.database)).name if sqlite else url.render_as_string(hide_password=True)
+        name = Path(str(url.database)).name if sqlite else url.render_as_string(hide_password=True)
         lines = str(getattr(error, "orig", None) or error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
-        raise StoreError(f"The database {where} does not answer as it should: {reason}") from error
+        raise StoreError(f"The database {name} does not answer as it should: {reason}") from error

@@ -1,11 +1,11 @@
-"""Saved palettes as JSON lines: for another copy of the app, and for every command that takes ``--targets-file``.
+"""Write and read palettes as JSON lines: for another copy of the app, and for commands that take ``--targets-file``.
 
-A line has the palette as the app keeps it (``palette``), and its levels in reward units by value (``targets``), which
-the commands read and which mean the same whatever part of the table they look at.
+A line has the palette as the app stores it (``palette``), and its levels in reward units by value (``targets``), which
+the commands read and which have the same meaning for every part of the table.
 
     {"name": "Warm", "targets": {"kindness": 1.73}, "palette": {"use_case": ..., "targets": {...}}, "colour": "violet"}
 
-Constraint: text in, palettes out; nothing is solved and nothing is kept here.
+Constraint: text in, palettes out; nothing is solved and nothing is stored here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_CHARACTERS = 2_000_000
 
 @dataclass(frozen=True)
 class NamedPalette:
-    """A palette with what is said of it beside its targets."""
+    """A palette with its name, colour and note."""
 
     name: str
     palette: Palette
@@ -47,7 +47,7 @@ _FIELDS = ("targets", "palette", "name", "colour", "note", "use_case", "importan
 
 
 def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> str:
-    """Return one palette as a line, without the line's end.
+    """Return one palette as a line, without the line break.
 
     Args:
         written: the palette.
@@ -62,12 +62,14 @@ def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> s
         "palette": written.palette.as_dict(),
         **written.palette.beside.as_dict(),
     }
-    content |= {name: text for name in ("colour", "note") if (text := getattr(written, name))}
+    for name, text in (("colour", written.colour), ("note", written.note)):
+        if text:
+            content[name] = text
     return json.dumps(content, ensure_ascii=False)
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Return names as ``serve`` wants them, each one once: a number is added to a name that came before."""
+    """Return distinct names, as ``serve`` needs them: a number is added to a repeated name."""
     unique: list[str] = []
     for name in names:
         unique.append(unused_name(name, unique.__contains__))
@@ -75,16 +77,16 @@ def unique_names(names: Iterable[str]) -> list[str]:
 
 
 def parse_palettes(text: str, table: RewardTable, oracle: Oracle) -> tuple[NamedPalette, ...]:
-    """Read the palettes of a file; all lines are read before any is given.
+    """Read the palettes of a file.
 
     Args:
         text: JSON lines as :func:`palette_line` writes them, or with ``targets`` alone, as people write them for
             commands.
-        table: the whole table; what ``targets`` says in percentiles is of its replies.
+        table: the whole table; percentiles in ``targets`` are those of its replies.
         oracle: of the whole table.
 
     Raises:
-        InputError: a line is no palette, or names a value that the table does not have; the message says which line.
+        InputError: a line is not a palette, or names a value that the table does not have; the message names the line.
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"The file has {len(text):,} characters; expected at most {MAX_CHARACTERS:,}.")
@@ -100,6 +102,7 @@ def parse_palettes(text: str, table: RewardTable, oracle: Oracle) -> tuple[Named
 
 
 def _read(record: Any, number: int, table: RewardTable, oracle: Oracle) -> NamedPalette:
+    """Read one line; ``number``, from 1, names a palette without a name."""
     if not isinstance(record, dict):
         raise InputError(f'{record!r:.60} is no palette; expected an object such as {{"targets": {{"humor": "p70"}}}}.')
     if "palette" in record:
@@ -107,7 +110,7 @@ def _read(record: Any, number: int, table: RewardTable, oracle: Oracle) -> Named
     else:
         targets = checked_names(record.get("targets"))
         columns = {name: level for name, level in targets.items() if parse_name(name, table.values) is not None}
-        with_target_columns(table, oracle, [columns])  # says what is wrong with a share or a use case
+        with_target_columns(table, oracle, [columns])  # raises for an invalid share or use case
         levels = resolve({name: level for name, level in targets.items() if name not in columns}, table, oracle)
         of_levels = _of_levels(levels, table, oracle.form, str(record.get("use_case", ALL)))
         palette = replace(of_levels, columns=columns, beside=Beside.from_dict(record))
@@ -115,12 +118,12 @@ def _read(record: Any, number: int, table: RewardTable, oracle: Oracle) -> Named
         raise InputError(
             f"{palette.use_case!r} is no use case of this table; it has {', '.join(table.use_case_names)}."
         )
-    name, colour, note = (str(record.get(what) or "") for what in ("name", "colour", "note"))
+    name, colour, note = (str(record.get(field) or "") for field in ("name", "colour", "note"))
     return NamedPalette(name.strip() or f"Palette {number}", palette, colour, note)
 
 
 def _whole(palette: Palette, values: Sequence[str]) -> Palette:
-    """Return the palette with a target for every value of the table, free where it says nothing."""
+    """Return the palette with a target for every value of the table; values without one are free."""
     unknown = [name for name in palette.targets if name not in values]
     if unknown:
         raise InputError(f"{unknown[0]!r} is no value of this table; it has {', '.join(values)}.")
@@ -128,13 +131,11 @@ def _whole(palette: Palette, values: Sequence[str]) -> Palette:
 
 
 def _of_levels(levels: np.ndarray, table: RewardTable, form: Form, use_case: str) -> Palette:
+    """Return the palette of (value,) levels in reward units, NaN for free values."""
     scale = percentiles(table, form)
-    return Palette(
-        use_case,
-        {
-            name: Target(50.0, free=True)
-            if np.isnan(levels[j])
-            else Target(scale.percentile_of(j, float(levels[j])), float(levels[j]))
-            for j, name in enumerate(table.values)
-        },
-    )
+    targets = {}
+    for j, name in enumerate(table.values):
+        level = float(levels[j])
+        free = np.isnan(level)
+        targets[name] = Target(50.0, free=True) if free else Target(scale.percentile_of(j, level), level)
+    return Palette(use_case, targets)

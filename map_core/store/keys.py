@@ -1,4 +1,4 @@
-"""Names for content: the same table has the same key on every machine, whatever its file is called."""
+"""Keys of content: the same table has the same key on every machine, whatever the name of its file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from map_core.data.reward_table import RewardTable
 from map_core.palettes.palette import Palette
 
-#: In a table's metadata: the key of the table beneath, where values of one's own were added to it.
+#: In the metadata of a table to which custom values were added: the key of the original table.
 BENEATH = "beneath"
 
 
@@ -18,18 +18,19 @@ def table_key(table: RewardTable) -> str:
     """Return a key of a table's content, 16 hexadecimal digits: of its values, prompts and rewards.
 
     Args:
-        table: the whole table, not one use case of it; tables are remembered by identity. Values of one's own that
-            were added to it make no difference.
+        table: the whole table, not one use case of it; keys are cached by the table's identity. Custom values that were
+            added to it make no difference.
     """
-    if isinstance(beneath := table.metadata.get(BENEATH), str):
-        return beneath
+    original = table.metadata.get(BENEATH)
+    if isinstance(original, str):
+        return original
     digest = hashlib.sha256(json.dumps([table.values, table.prompt_ids, table.prompts]).encode())
     digest.update(table.rewards.tobytes())
     return digest.hexdigest()[:16]
 
 
 def palette_key(palette: Palette, table_key: str) -> str:
-    """Return a key of what a palette asks for on a table, 16 hexadecimal digits; locks make no difference."""
+    """Return a key of a palette's targets on a table, 16 hexadecimal digits; locks make no difference."""
     targets = {
         name: "keep" if target.keep else [target.percentile, target.level]
         for name, target in palette.targets.items()

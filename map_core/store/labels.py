@@ -1,7 +1,7 @@
-"""What people said of single replies: yes, no, or that they cannot tell.
+"""Labels of single replies by people: yes, no, or unsure.
 
-Constraint: a label belongs to one value of one table's replies and to whoever gave it, who alone may take it back; all
-labels are counted, for whoever looks at the table.
+Constraint: a label belongs to one value of one table's replies and to the person who gave it, who alone may withdraw
+it; everybody who sees the table sees the counts of all labels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from map_core.store.text_limits import key, label
 
 
 class Said(StrEnum):
-    """What somebody said of a reply."""
+    """The answer of a label: whether a reply has the value."""
 
     YES = "yes"
     NO = "no"
@@ -31,15 +31,15 @@ class Said(StrEnum):
 
 @dataclass(frozen=True)
 class KeptLabel:
-    """A label that is kept.
+    """A stored label.
 
     Args:
-        id: by which it can be withdrawn.
-        value: of the table, its name.
-        reply: the id of its prompt, and its number among that prompt's candidates.
+        id: its key in the database.
+        value: the name of the table's value.
+        reply: the id of its prompt, and its index among that prompt's candidates.
         said: the answer.
-        chance: with which the reply was chosen to be judged among its prompt's; None for a simple random sample.
-        judge: who said it.
+        chance: probability with which the reply was sampled among those of its prompt; None for a simple random sample.
+        judge: who gave it.
         when: in UTC.
     """
 
@@ -55,15 +55,15 @@ class KeptLabel:
 def keep(
     database: Database, table_key: str, value: str, reply: ReplyId, said: Said, judge: str, chance: float | None = None
 ) -> KeptLabel:
-    """Keep a label; what the same judge said of the reply before gives way to it.
+    """Store a label; it replaces an earlier one of the same reply by the same judge.
 
     Args:
-        database: where it is kept.
+        database: the database.
         table_key: of the table whose reply it is.
-        value: of the table, its name.
-        reply: which one.
+        value: the name of the table's value.
+        reply: the reply.
         said: the answer.
-        judge: who says it, a text that tells judges apart.
+        judge: a text that identifies the judge.
         chance: see :class:`KeptLabel`.
 
     Raises:
@@ -73,21 +73,23 @@ def keep(
     require(database.visitor, Action.CREATE, Thing(Kind.VOTE))
     if chance is not None and not 0 < chance <= 1:
         raise InputError(f"The chance of a label is {chance:g}; expected a number above 0, at most 1.")
-    (prompt, candidate), of_table, judge = reply, key("table's key", table_key), label("name of the judge", judge)
-    label("name of the value", value)  # looked at, and kept as the table has it
+    prompt, candidate = reply
+    table_key = key("table's key", table_key)
+    judge = label("name of the judge", judge)
+    label("name of the value", value)  # only checked: the value is stored with the name that the table has
     with database.writing() as session:
-        before = select(LabelRow).where(
-            LabelRow.table_key == of_table,
+        earlier = select(LabelRow).where(
+            LabelRow.table_key == table_key,
             LabelRow.value == value,
             LabelRow.prompt == prompt,
             LabelRow.candidate == candidate,
             LabelRow.judge == judge,
             LabelRow.owner == database.visitor.id,
         )
-        for row in session.scalars(before):
+        for row in session.scalars(earlier):
             session.delete(row)
         row = LabelRow(
-            table_key=of_table,
+            table_key=table_key,
             value=value,
             prompt=prompt,
             candidate=candidate,
@@ -99,11 +101,11 @@ def keep(
         )
         session.add(row)
         session.flush()
-        return _told(row)
+        return _kept_label(row)
 
 
 def withdraw(database: Database, id: int) -> bool:
-    """Take a label back, and return whether it was there.
+    """Delete a label, and return whether it existed.
 
     Raises:
         AccessError: it is somebody else's.
@@ -113,11 +115,11 @@ def withdraw(database: Database, id: int) -> bool:
 
 def list_labels(database: Database, table_key: str) -> tuple[KeptLabel, ...]:
     """Return everybody's labels of a table's replies, the oldest first."""
-    wanted = select(LabelRow).where(LabelRow.table_key == table_key).order_by(LabelRow.judged, LabelRow.id)
+    query = select(LabelRow).where(LabelRow.table_key == table_key).order_by(LabelRow.judged, LabelRow.id)
     with database.reading() as session:
-        return tuple(_told(row) for row in session.scalars(wanted))
+        return tuple(_kept_label(row) for row in session.scalars(query))
 
 
-def _told(row: LabelRow) -> KeptLabel:
+def _kept_label(row: LabelRow) -> KeptLabel:
     reply = (row.prompt, row.candidate)
     return KeptLabel(row.id, row.value, reply, Said(row.said), row.chance, row.judge, row.judged)

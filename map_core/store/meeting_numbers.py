@@ -1,7 +1,7 @@
-"""Six digits that name an open meeting, for those who type what they see on a wall.
+"""Six-digit numbers of open meetings, for people who type what a screen shows.
 
-They are computed from the code, so that nothing more is stored and the code cannot be computed from them. Constraint:
-six digits can be guessed by trying; whoever offers a field for them limits the tries.
+A number is a hash of the meeting's code, so that it is not stored and the code cannot be computed from it. Constraint:
+six digits can be guessed by trying; a form for them must limit the attempts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from map_core.store import meetings
 from map_core.store.database import Database
 from map_core.store.models import MeetingRow
 
-#: Digits of a number.
+#: Number of digits.
 DIGITS = 6
 
 
@@ -30,7 +30,7 @@ def number_of(code: str) -> str:
 
 
 def spaced(number: str) -> str:
-    """Return a number as it is read aloud: 123 456."""
+    """Return a number in two groups of digits: 123 456."""
     return f"{number[: DIGITS // 2]} {number[DIGITS // 2 :]}"
 
 
@@ -40,10 +40,10 @@ def is_free(database: Database, code: str) -> bool:
 
 
 def find_code(database: Database, text: str) -> str:
-    """Return the code of the meeting that was typed, by its six digits or its code; "" where there is none.
+    """Return the code of the meeting with this number or code; "" where there is none.
 
     Args:
-        database: where meetings are kept.
+        database: the database.
         text: as it was typed; spaces and hyphens make no difference.
     """
     digits = "".join(letter for letter in text if letter.isdecimal())

@@ -1,7 +1,7 @@
-"""Meetings: people join with a code, each with a palette of their own, and all of them are seen together.
+"""Meetings: members join with a code, each with a palette of their own, and the host sees all of them.
 
-Constraint: the code is all that is needed to join, so it is drawn at random and long enough not to be guessed. Names
-and palettes of members are deleted when the meeting is closed; what it came to stays for some weeks, for their phones.
+Constraint: the code is all that is needed to join, so it is random and long enough not to be guessed. Names and palettes
+of members are deleted when the meeting is closed; its result stays for some weeks, for the members' phones.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from map_core.store.database import Database
 from map_core.store.models import EntryRow, MeetingRow
 from map_core.store.text_limits import key, label
 
-#: Letters and digits that nobody takes for one another, read from a wall or typed on a phone.
+#: Letters and digits that are not mistaken for one another.
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 CODE_LENGTH = 10
-#: Members of one meeting.
+#: Most members of one meeting.
 MAX_MEMBERS = 60
-#: Hours after the last change at which a meeting that nobody has closed is closed by itself.
+#: Hours after the last change at which an open meeting is closed automatically.
 OPEN_HOURS = 24
-#: For how long the result of a closed meeting stays.
+#: Days for which the result of a closed meeting is kept.
 RESULT_DAYS = 30
-#: How much work it is to try one key against a code.
+#: Rounds of the key derivation, which make it slow to guess a host's text from a code.
 _ROUNDS = 100_000
 
 
@@ -43,12 +43,12 @@ class Meeting:
     """A meeting.
 
     Args:
-        code: what its link holds.
+        code: the token in its link.
         name: as people read it.
         use_case: whose prompts count.
         table_key: of the table that it is about.
         created: in UTC.
-        budget: nats that the common palette may spend; None until the host's screen has said so.
+        budget: nats that the common palette may spend; None until the host's screen sets it.
     """
 
     code: str
@@ -61,13 +61,13 @@ class Meeting:
 
 @dataclass(frozen=True)
 class MeetingResult:
-    """What a meeting came to; nobody's name or wish is in it.
+    """The result of a meeting, without any member's name or palette.
 
     Args:
-        members: how many palettes there were.
-        headline: what they came to, in a sentence; "" where that was not known.
+        members: number of palettes.
+        headline: the agreement in a sentence; "" where it was not known.
         levels: of each common palette, by the name of its rule: level by value, in standard deviations above base.
-        asked: values that somebody asked for.
+        asked: values for which somebody set a target.
     """
 
     members: int
@@ -78,12 +78,12 @@ class MeetingResult:
 
 @dataclass(frozen=True)
 class ClosedMeeting:
-    """A meeting that is over, and what it came to.
+    """A closed meeting and its result.
 
     Args:
-        meeting: as it was.
+        meeting: the meeting.
         closed: in UTC.
-        result: what it came to.
+        result: its result.
     """
 
     meeting: Meeting
@@ -96,10 +96,11 @@ class MeetingEntry:
     """One member's palette.
 
     Args:
-        member: who; a text that the member's browser keeps.
+        member: identifies the member; a text that their browser keeps.
         name: of the group or person, as people read it.
-        palette: what it asks for now.
-        joined, updated: in UTC.
+        palette: the member's current palette.
+        joined: in UTC.
+        updated: in UTC.
     """
 
     member: str
@@ -110,15 +111,15 @@ class MeetingEntry:
 
 
 def open_meeting(database: Database, name: str, use_case: str, table_key: str, host: str | None = None) -> Meeting:
-    """Begin a meeting.
+    """Open a meeting.
 
     Args:
-        database: where it is kept.
+        database: the database.
         name: as people read it, 1 to 200 characters.
         use_case: whose prompts count, 1 to 200 characters.
         table_key: of the table that it is about, see :func:`map_core.store.table_key`.
-        host: a random text that the host keeps; :func:`code_of` makes the code from it, so that whoever has it can show
-            that the meeting is theirs, and nobody can find it from the code. None for a code that belongs to nobody.
+        host: a random text that the host keeps; :func:`code_of` derives the code from it, so that the text proves who
+            hosts the meeting, and cannot be found from the code. None for a meeting without a host.
 
     Raises:
         InputError: it has no name, or a text is too long.
@@ -133,7 +134,7 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
     require(database.visitor, Action.CREATE, Thing(Kind.MEETING))
     with database.writing() as session:
         ownership.record(session, "open", Kind.MEETING, "")
-        _forget_old_results(session)
+        _delete_old_results(session)
         _close_abandoned(session)
         session.add(
             MeetingRow(
@@ -149,17 +150,17 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
 
 @lru_cache(maxsize=256)
 def code_of(host: str) -> str:
-    """Return the code of the meeting whose host keeps this text."""
+    """Derive the code of a meeting from the text that its host keeps."""
     number = int.from_bytes(hashlib.pbkdf2_hmac("sha256", host.encode(), b"value-palette meeting", _ROUNDS))
     letters = []
     for _ in range(CODE_LENGTH):
-        number, place = divmod(number, len(ALPHABET))
-        letters.append(ALPHABET[place])
+        number, digit = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[digit])
     return "".join(letters)
 
 
 def meeting(database: Database, code: str) -> Meeting | None:
-    """Return the open meeting of a code, however it was typed; None when there is none."""
+    """Return the open meeting of a code, in any spelling that :func:`read_code` reads; None when there is none."""
     with database.reading() as session:
         row = session.get(MeetingRow, read_code(code))
         if row is None or row.closed is not None:
@@ -174,7 +175,7 @@ def meeting(database: Database, code: str) -> Meeting | None:
 
 
 def closed_meeting(database: Database, code: str) -> ClosedMeeting | None:
-    """Return the closed meeting of a code, however it was typed, as long as its result is kept; None otherwise."""
+    """Return the closed meeting of a code while its result is kept; None otherwise."""
     with database.reading() as session:
         row = session.get(MeetingRow, read_code(code))
         if row is None or row.closed is None:
@@ -183,20 +184,20 @@ def closed_meeting(database: Database, code: str) -> ClosedMeeting | None:
 
 
 def close(database: Database, code: str, result: MeetingResult, counted: Sequence[MeetingEntry] | None = None) -> bool:
-    """Close a meeting: delete names and palettes of its members, and keep what it came to for some weeks.
+    """Close a meeting: delete names and palettes of its members, and store its result for some weeks.
 
     Args:
-        database: where it is kept.
-        code: of the meeting, however it was typed.
-        result: what it came to.
-        counted: the palettes that it came to that with; the meeting stays open where somebody has joined, changed
-            something or left since. None for whatever there is.
+        database: the database.
+        code: of the meeting, as typed.
+        result: its result.
+        counted: the entries that the result was computed from; the meeting stays open where a member has joined,
+            changed something or left since. None closes it whatever its entries are.
 
     Returns:
-        Whether it was open and is closed now.
+        Whether the meeting was open and is closed now.
     """
     with database.writing() as session:
-        _forget_old_results(session)
+        _delete_old_results(session)
         row = session.get(MeetingRow, read_code(code), with_for_update=True)
         if row is None or row.closed is not None:
             return False
@@ -208,21 +209,21 @@ def close(database: Database, code: str, result: MeetingResult, counted: Sequenc
 
 
 def close_abandoned(database: Database) -> None:
-    """Close the meetings in which nothing has changed for :data:`OPEN_HOURS`: names never stay for longer."""
+    """Close the meetings in which nothing has changed for :data:`OPEN_HOURS`, so that no name is kept for longer."""
     with database.writing() as session:
         _close_abandoned(session)
 
 
 def _close_abandoned(session: Session) -> None:
     before = _abandoned_before()
-    open_ones = select(MeetingRow).where(MeetingRow.closed.is_(None), MeetingRow.created <= before)
-    # Held, as in join(): nobody takes a seat between the look at the entries and the end.
-    for row in session.scalars(open_ones.with_for_update()).all():
-        inside = EntryRow.meeting_code == row.code
-        last = session.scalar(select(func.max(EntryRow.updated)).where(inside))
-        if last is None or last <= before:
-            members = session.scalar(select(func.count()).select_from(EntryRow).where(inside)) or 0
-            session.execute(delete(EntryRow).where(inside))
+    abandoned = select(MeetingRow).where(MeetingRow.closed.is_(None), MeetingRow.created <= before)
+    # Locked, as in join(): nobody joins between the query of the entries and the end.
+    for row in session.scalars(abandoned.with_for_update()).all():
+        of_meeting = EntryRow.meeting_code == row.code
+        last_change = session.scalar(select(func.max(EntryRow.updated)).where(of_meeting))
+        if last_change is None or last_change <= before:
+            members = session.scalar(select(func.count()).select_from(EntryRow).where(of_meeting)) or 0
+            session.execute(delete(EntryRow).where(of_meeting))
             row.closed, row.result = datetime.now(UTC), asdict(MeetingResult(members))
 
 
@@ -234,38 +235,38 @@ def _meeting(row: MeetingRow) -> Meeting:
     return Meeting(row.code, row.name, row.use_case, row.table_key, row.created, row.budget)
 
 
-def _forget_old_results(session: Session) -> None:
+def _delete_old_results(session: Session) -> None:
     before = datetime.now(UTC) - timedelta(days=RESULT_DAYS)
     session.execute(delete(MeetingRow).where(MeetingRow.closed < before))
 
 
 def set_budget(database: Database, code: str, budget: float) -> None:
-    """Set what the common palette of a meeting may spend, in nats; do nothing where the meeting is over.
+    """Set what the common palette of a meeting may spend, in nats; without effect where there is no such meeting.
 
     Raises:
-        InputError: the budget is no number from 0.
+        InputError: the budget is not a finite number from 0.
     """
     if not 0 <= budget < math.inf:
-        raise InputError(f"The budget of a meeting is {budget} nats; expected a number from 0.")
+        raise InputError(f"The budget of a meeting is {budget} nats; expected a finite number from 0.")
     with database.writing() as session:
         open_one = (MeetingRow.code == read_code(code)) & MeetingRow.closed.is_(None)
         session.execute(update(MeetingRow).where(open_one).values(budget=float(budget)))
 
 
 def read_code(text: str) -> str:
-    """Return the code in what was typed: capitals, spaces and hyphens make no difference."""
+    """Return the code in a typed text; capitals, spaces and hyphens make no difference."""
     return "".join(letter for letter in str(text).lower() if letter in ALPHABET)
 
 
 def join(database: Database, code: str, member: str, name: str, palette: Palette) -> MeetingEntry:
-    """Join a meeting, or change what one asks for in it.
+    """Join a meeting, or replace the member's entry in it.
 
     Args:
-        database: where the meeting is kept.
-        code: of the meeting, however it was typed.
-        member: who; joining again replaces name and palette.
+        database: the database.
+        code: of the meeting, as typed.
+        member: identifies the member; joining again replaces name and palette.
         name: of the group or person, as people read it, 1 to 200 characters.
-        palette: what the member asks for.
+        palette: the member's.
 
     Raises:
         InputError: there is no such meeting, it is full, or a text is too long.
@@ -273,11 +274,11 @@ def join(database: Database, code: str, member: str, name: str, palette: Palette
     code, member, name = read_code(code), key("member", member), label("name", name)
     now = datetime.now(UTC)
     with database.writing() as session:
-        # The meeting's row is held, so that two who join at once are counted one after the other.
-        held = session.get(MeetingRow, code, with_for_update=True)
-        if held is None:
+        # The meeting's row is locked, so that members who join at the same time are counted one after the other.
+        meeting_row = session.get(MeetingRow, code, with_for_update=True)
+        if meeting_row is None:
             raise InputError(f"There is no meeting with the code {code!r}. Ask for its link again.")
-        if held.closed is not None:
+        if meeting_row.closed is not None:
             raise InputError("This meeting was closed meanwhile, so nothing was sent.")
         row = session.get(EntryRow, (code, member))
         if row is None:
@@ -291,10 +292,10 @@ def join(database: Database, code: str, member: str, name: str, palette: Palette
 
 
 def leave(database: Database, code: str, member: str) -> bool:
-    """Take a member's palette out of a meeting, and return whether it was in it."""
-    wanted = (EntryRow.meeting_code == read_code(code)) & (EntryRow.member_id == member)
+    """Delete a member's entry in a meeting, and return whether there was one."""
+    of_member = (EntryRow.meeting_code == read_code(code)) & (EntryRow.member_id == member)
     with database.writing() as session:
-        return bool(session.scalars(delete(EntryRow).where(wanted).returning(EntryRow.member_id)).all())
+        return bool(session.scalars(delete(EntryRow).where(of_member).returning(EntryRow.member_id)).all())
 
 
 def entries(database: Database, code: str) -> tuple[MeetingEntry, ...]:
@@ -304,17 +305,8 @@ def entries(database: Database, code: str) -> tuple[MeetingEntry, ...]:
 
 
 def _entries(session: Session, code: str) -> tuple[MeetingEntry, ...]:
-    wanted = select(EntryRow).where(EntryRow.meeting_code == code).order_by(EntryRow.joined, EntryRow.member_id)
+    query = select(EntryRow).where(EntryRow.meeting_code == code).order_by(EntryRow.joined, EntryRow.member_id)
     return tuple(
         MeetingEntry(row.member_id, row.name, Palette.from_dict(row.palette), row.joined, row.updated)
-        for row in session.scalars(wanted)
+        for row in session.scalars(query)
     )
-
-
-def end(database: Database, code: str) -> bool:
-    """Delete a meeting with all that was in it, and return whether there was one."""
-    with database.writing() as session:
-        row = session.get(MeetingRow, read_code(code))
-        if row is not None:
-            session.delete(row)
-        return row is not None

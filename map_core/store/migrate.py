@@ -1,4 +1,4 @@
-"""The schema of a database brought up to date by the migrations that are shipped beside this file."""
+"""Migrate the schema of a database with the migrations beside this file."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ FOLDER = Path(__file__).resolve().parent / "migrations"
 
 @lru_cache(maxsize=1)
 def scripts() -> ScriptDirectory:
-    """Return the migrations that this version knows."""
+    """Return the migrations of this version of the app."""
     return ScriptDirectory(FOLDER)
 
 
 def revision(connection: Connection) -> str | None:
-    """Return the revision that a database is at; None for a new one."""
+    """Return the schema revision of a database; None for a new one."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def migrate(connection: Connection, to: str = "head") -> None:
-    """Bring the schema up to date inside the connection's transaction.
+    """Migrate the schema inside the connection's transaction.
 
     Args:
-        connection: to the database, alone in it.
-        to: the revision wanted; only tests ask for an earlier one.
+        connection: to the database, with the lock on migrations.
+        to: the target revision; only tests give an earlier one.
 
     Raises:
         InputError: the database is of a newer version of the app.
     """
-    at, newest = revision(connection), scripts().get_current_head()
-    if at == newest:
+    current, newest = revision(connection), scripts().get_current_head()
+    if current == newest:
         return
-    if at is not None and at not in {script.revision for script in scripts().walk_revisions()}:
+    if current is not None and current not in {script.revision for script in scripts().walk_revisions()}:
         raise InputError(
             f"The database {connection.engine.url.render_as_string(hide_password=True)} was made by a newer version of "
-            f"Value Palette: its schema is at {at}, this version knows up to {newest}. Update Value Palette, or name "
-            "another database in VALUE_PALETTE_DATABASE."
+            f"Value Palette: its schema is at {current}, this version knows up to {newest}. Update Value Palette, or "
+            "name another database in VALUE_PALETTE_DATABASE."
         )
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))

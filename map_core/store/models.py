@@ -1,6 +1,6 @@
-"""The tables, as SQLAlchemy's typed declarative models; :mod:`map_core.store.migrations` makes them.
+"""The database's tables as SQLAlchemy's typed declarative models; :mod:`map_core.store.migrations` creates them.
 
-Constraint: a change here needs a migration, and a test holds that the two agree. Nothing outside this package sees
+Constraint: a change here needs a migration, and a test checks that the two agree. Nothing outside this package uses
 these classes.
 """
 
@@ -12,42 +12,42 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-#: Names of constraints, so that a later migration can speak of them on every database.
+#: Names of constraints, so that a later migration can refer to them on every database.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-#: The longest texts that are kept in a line, in characters.
+#: Lengths of short texts and of keys, in characters.
 SHORT, KEY = 200, 64
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets the zone, so it is put back."""
+    """A time in UTC; SQLite does not store the zone, so it is added when reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the moment in UTC, as it is written."""
+        """Convert a time to UTC for writing."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the moment that was read, with UTC as its zone."""
-        if value is None or value.tzinfo is not None:
-            return None if value is None else value.astimezone(UTC)
-        return value.replace(tzinfo=UTC)
+        """Return the time that was read with UTC as its zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """What all tables share."""
+    """The base class of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar = {datetime: UtcDateTime, dict[str, Any]: JSON, str: Text}
 
 
 class PaletteRow(Base):
-    """A saved palette; what it asks for is in its versions."""
+    """A saved palette; its targets are in its versions."""
 
     __tablename__ = "palettes"
     __table_args__ = (Index(None, "owner", "updated"), {"sqlite_autoincrement": True})
@@ -70,7 +70,7 @@ class PaletteRow(Base):
 
 
 class VersionRow(Base):
-    """What a saved palette asked for at one time."""
+    """One version of a saved palette."""
 
     __tablename__ = "versions"
 
@@ -110,7 +110,7 @@ class EntryRow(Base):
 
 
 class VoteRow(Base):
-    """Which of two replies somebody preferred, without knowing which was whose."""
+    """A blind vote: which of two replies somebody preferred."""
 
     __tablename__ = "votes"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -125,7 +125,7 @@ class VoteRow(Base):
 
 
 class OwnValueRow(Base):
-    """A value that somebody defined in words; what it means is in its versions."""
+    """A custom value; its definitions are in its versions."""
 
     __tablename__ = "own_values"
     __table_args__ = (Index(None, "owner", "name", unique=True), {"sqlite_autoincrement": True})
@@ -145,7 +145,7 @@ class OwnValueRow(Base):
 
 
 class OwnVersionRow(Base):
-    """What a value of one's own meant at one time."""
+    """One version of a custom value's definition."""
 
     __tablename__ = "own_versions"
 
@@ -156,7 +156,7 @@ class OwnVersionRow(Base):
 
 
 class JudgementRow(Base):
-    """Which of two replies somebody said has more of a value of one's own."""
+    """A judgement: which of two replies has more of a custom value."""
 
     __tablename__ = "judgements"
     __table_args__ = (Index(None, "own_value_id", "version", "table_key"), {"sqlite_autoincrement": True})
@@ -176,7 +176,7 @@ class JudgementRow(Base):
 
 
 class LabelRow(Base):
-    """What somebody said of one reply, on one value of a table."""
+    """A label: whether a reply has a value of a table."""
 
     __tablename__ = "labels"
     __table_args__ = (Index(None, "table_key", "value"), {"sqlite_autoincrement": True})

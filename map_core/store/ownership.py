@@ -1,4 +1,4 @@
-"""What the tables of things with an owner have in common: whose they are, who sees them, and the audit log."""
+"""Functions for all tables with an owner: ownership, visibility, and the audit log."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from map_core.access import Action, Kind, Thing, Visibility, Visitor, require
 from map_core.store.database import AUDITED, Database
 from map_core.store.models import SHORT, JudgementRow, LabelRow, VoteRow
 
-#: What somebody said of replies.
+#: A row with a person's judgement of replies.
 _Judged = TypeVar("_Judged", VoteRow, JudgementRow, LabelRow)
 
 
 class _Owned(Protocol):
-    """A row with an owner; a vote has no say of who sees it."""
+    """A row with an owner; votes have no column of visibility."""
 
     @property
     def owner(self) -> str:
-        """The id of who made it."""
+        """The id of its owner."""
 
 
 def columns(visitor: Visitor, visibility: Visibility) -> dict[str, str]:
-    """Return the columns of something that a visitor makes; that of who is not known by name is everybody's."""
+    """Return the ownership columns of a visitor's new row; everybody sees that of a visitor not known by name."""
     return {
         "owner": visitor.id,
         "owner_name": visitor.name[:SHORT],
@@ -33,20 +33,20 @@ def columns(visitor: Visitor, visibility: Visibility) -> dict[str, str]:
 
 
 def thing(kind: Kind, row: _Owned) -> Thing:
-    """Return what is asked about a row where it is decided who may do what."""
+    """Return a row as the object of access checks."""
     visibility = Visibility(getattr(row, "visibility", Visibility.PRIVATE))
     return Thing(kind, row.owner, visibility, link=getattr(row, "link", ""))
 
 
 def withdraw(database: Database, rows: type[_Judged], id: int, viewer: str | None = None) -> bool:
-    """Take back what somebody said of replies, and return whether it was there.
+    """Delete a judgement of replies, and return whether it existed.
 
     Args:
-        database: where it is kept.
-        rows: the table of it.
+        database: the database.
+        rows: its table.
         id: of the row.
-        viewer: who said it, a text that nobody else knows; what another one said is as if it were not there. None for
-            whoever it was.
+        viewer: identifies the person who gave it, a text that nobody else knows; another person's judgement counts as
+            missing. None to skip this check.
 
     Raises:
         AccessError: it is somebody else's.
@@ -60,11 +60,11 @@ def withdraw(database: Database, rows: type[_Judged], id: int, viewer: str | Non
         return True
 
 
-def link(visibility: str, held: str = "") -> str:
-    """Return the link of what is shared by link, the one that it has or a new one; "" for what is not."""
-    return (held or secrets.token_urlsafe(16)) if visibility == Visibility.LINK else ""
+def link(visibility: str, existing: str = "") -> str:
+    """Return the link of a row that is shared by link, the existing or a new one; "" for other visibilities."""
+    return (existing or secrets.token_urlsafe(16)) if visibility == Visibility.LINK else ""
 
 
-def record(session: Session, action: str, kind: Kind, what: object) -> None:
-    """Write into the audit log what the visitor does, once it is done: see :meth:`Database.writing`."""
-    session.info.setdefault(AUDITED, []).append((action, kind.value, what))
+def record(session: Session, action: str, kind: Kind, subject: object) -> None:
+    """Record a visitor's action in the audit log after the commit, see :meth:`Database.writing`."""
+    session.info.setdefault(AUDITED, []).append((action, kind.value, subject))

@@ -1,8 +1,8 @@
-"""Saved palettes: a name, a colour, a note, and every version of what was asked for.
+"""Saved palettes: a name, a colour, a note, and every version of the targets.
 
-Constraint: nothing that was saved is lost by saving. Who saves over a version that changed meanwhile makes one more
-version, and gets the numbers of those that came in between. An owner's palettes have different names, capitals aside,
-so that a name says which one is meant.
+Constraint: saving never loses an earlier version. Saving on top of a version that is no longer the newest adds a version
+too, and returns the numbers of those in between. The names of an owner's palettes differ in more than capitals, so that
+a name identifies one of them.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from map_core.store.database import Database
 from map_core.store.models import KEY, SHORT, PaletteRow, VersionRow
 from map_core.store.text_limits import key, label, note
 
-#: The key of the lock under which PostgreSQL looks for a free name; any number that is always the same.
+#: The key of PostgreSQL's advisory lock on names; any constant.
 _NAMES_LOCK = 7_046_029_255
 
 
 @dataclass(frozen=True)
 class PaletteVersion:
-    """What a saved palette asked for at one time.
+    """One version of a saved palette.
 
     Args:
         number: from 1.
-        palette: what was asked for.
-        what: the change in words.
+        palette: its targets.
+        what: a description of the change.
         created: in UTC.
     """
 
@@ -45,20 +45,23 @@ class PaletteVersion:
 
 @dataclass(frozen=True)
 class SavedPalette:
-    """A saved palette as it is now.
+    """A saved palette with its newest version.
 
     Args:
-        id: by which it is found.
-        name, colour, note: as people gave them; the colour is a name.
+        id: its key in the database.
+        name: as people gave it.
+        colour: the name of a colour.
+        note: as people gave it.
         table_key: of the table that it was set on, see :func:`map_core.store.keys.table_key`.
-        owner: the id of who saved it; "" where it belongs to everybody.
-        owner_name: their name, as people read it.
-        visibility: who else sees it.
-        link: what a link to it holds; "" where nobody has made one.
-        created, updated: in UTC.
-        version: the newest one's number.
+        owner: the id of the visitor who saved it; "" where it belongs to everybody.
+        created: in UTC.
+        updated: in UTC.
+        version: number of the newest version.
         palette: the newest version's.
         meanwhile: numbers of versions that others saved after the one that this save was based on.
+        owner_name: the owner's name, as people read it.
+        visibility: who else sees it.
+        link: the token of a link to it; "" where there is none.
     """
 
     id: int
@@ -78,13 +81,13 @@ class SavedPalette:
 
     @property
     def thing(self) -> Thing:
-        """What is asked about it where it is decided who may do what."""
+        """The palette as the object of access checks."""
         return Thing(Kind.PALETTE, self.owner, self.visibility)
 
 
 @dataclass(frozen=True)
 class DeletedPalette:
-    """A palette that was deleted, with all that is needed to put it back."""
+    """A deleted palette, with all that :func:`restore` needs."""
 
     saved: SavedPalette
     versions: tuple[PaletteVersion, ...]
@@ -101,17 +104,17 @@ def save(
     what: str = "Saved.",
     visibility: Visibility = Visibility.PRIVATE,
 ) -> SavedPalette:
-    """Keep a palette under a name of its own.
+    """Save a new palette under an unused name.
 
     Args:
-        database: where it is kept.
-        palette: what it asks for, the first version.
+        database: the database.
+        palette: the first version.
         name: as people read it, 1 to 200 characters; a number is added where another palette of the owner has it.
         colour: the name of a colour; "" for none.
         note: a text of any number of lines, at most 20,000 characters.
         table_key: of the table that it was set on, see :func:`map_core.store.table_key`; "" where it is not known.
-        what: the first version in words.
-        visibility: who else sees it; it belongs to the visitor, and to everybody where they are not known by name.
+        what: a description of the first version.
+        visibility: who else sees it; it belongs to the visitor, or to everybody where they are not known by name.
 
     Raises:
         InputError: the name is empty, or a text is too long.
@@ -135,40 +138,40 @@ def save(
 def update(
     database: Database, id: int, palette: Palette, what: str = "Saved again.", *, based_on: int | None = None
 ) -> SavedPalette:
-    """Save over a palette: one more version.
+    """Add a version to a saved palette.
 
     Args:
-        database: where it is kept.
+        database: the database.
         id: of the palette.
-        palette: what it asks for from now on.
-        what: the new version in words.
-        based_on: the number of the version that the new one began from; versions after it were saved meanwhile and are
-            named in the answer. None: the newest.
+        palette: the new version.
+        what: a description of the new version.
+        based_on: number of the version from which the new one was made; the result lists the versions that were saved
+            after it. None for the newest.
 
     Raises:
         InputError: there is no such palette.
     """
     now = datetime.now(UTC)
     with database.writing() as session:
-        row = _held(session, id, database.visitor, Action.CHANGE)
+        row = _locked_row(session, id, database.visitor, Action.CHANGE)
         newest = _newest(session, id)
         row.updated, row.use_case = now, label("use case", palette.use_case)
         added = _version(newest.number + 1, palette, what, now)
         row.versions.append(added)
         session.flush()
         ownership.record(session, "save a version", Kind.PALETTE, id)
-        began = newest.number if based_on is None else based_on
-        return replace(_saved(row, added), meanwhile=tuple(range(began + 1, added.number)))
+        base = newest.number if based_on is None else based_on
+        return replace(_saved(row, added), meanwhile=tuple(range(base + 1, added.number)))
 
 
 def rename(database: Database, id: int, name: str, colour: str | None = None, note: str | None = None) -> SavedPalette:
-    """Give a palette another name, and another colour and note where they are given.
+    """Rename a palette, and change its colour and note where they are given.
 
     Raises:
         InputError: there is no such palette, the name is empty or that of another one, or a text is too long.
     """
     with database.writing() as session:
-        row = _held(session, id, database.visitor, Action.CHANGE)
+        row = _locked_row(session, id, database.visitor, Action.CHANGE)
         newest = _newest(session, id)
         details = _described(
             Palette(row.use_case),
@@ -185,14 +188,14 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
 
 
 def share(database: Database, id: int, visibility: Visibility) -> SavedPalette:
-    """Say who else sees a palette; a link to one that is shared by link is made here.
+    """Set who else sees a palette; one that is shared by link gets a link.
 
     Raises:
         InputError: there is no such palette.
         AccessError: it is not the visitor's.
     """
     with database.writing() as session:
-        row = _held(session, id, database.visitor, Action.SHARE)
+        row = _locked_row(session, id, database.visitor, Action.SHARE)
         row.visibility = Visibility(visibility).value
         row.link = ownership.link(visibility, row.link)
         ownership.record(session, f"share with {visibility.value}", Kind.PALETTE, id)
@@ -200,18 +203,18 @@ def share(database: Database, id: int, visibility: Visibility) -> SavedPalette:
 
 
 def linked(database: Database, link: str) -> SavedPalette | None:
-    """Return the palette that a link leads to; None where there is none, or it is shared no longer."""
+    """Return the palette of a link; None where there is none, or it is no longer shared."""
     if not link:
         return None
     with database.reading() as session:
-        found = _all(session, PaletteRow.link == str(link)[:KEY])
+        matches = _saved_palettes(session, PaletteRow.link == str(link)[:KEY])
     return next(
-        (saved for saved in found if may(database.visitor, Action.SEE, replace(saved.thing, linked=True))), None
+        (saved for saved in matches if may(database.visitor, Action.SEE, replace(saved.thing, linked=True))), None
     )
 
 
 def named(database: Database, name: str) -> SavedPalette | None:
-    """Return the palette of a name that the visitor may change, capitals and blanks around it aside; None for none."""
+    """Return the palette of this name that the visitor may change, ignoring case and extra spaces; None for none."""
     wanted = " ".join(name.split()).casefold()
     return next(
         (
@@ -224,32 +227,33 @@ def named(database: Database, name: str) -> SavedPalette | None:
 
 
 def free_name(database: Database, name: str) -> str:
-    """Return the name that :func:`save` gives to a palette of the visitor as long as nobody else saves one."""
+    """Return the name that :func:`save` would give to a new palette of the visitor now."""
     own = [saved for saved in list_palettes(database) if saved.owner == database.visitor.id]
     taken = {saved.name.casefold() for saved in own}
     return unused_name(" ".join(name.split()), lambda wanted: wanted.casefold() in taken, SHORT)
 
 
 def list_palettes(database: Database) -> tuple[SavedPalette, ...]:
-    """Return the palettes that the visitor sees, the one saved last first."""
+    """Return the palettes that the visitor may see, the one saved last first."""
     with database.reading() as session:
-        return tuple(saved for saved in _all(session, true()) if may(database.visitor, Action.SEE, saved.thing))
+        everything = _saved_palettes(session, true())
+        return tuple(saved for saved in everything if may(database.visitor, Action.SEE, saved.thing))
 
 
 def load(database: Database, id: int) -> SavedPalette | None:
-    """Return one palette as it is now; None when there is none that the visitor sees."""
+    """Return one palette with its newest version; None when there is none that the visitor may see."""
     with database.reading() as session:
-        found = next(iter(_all(session, PaletteRow.id == id)), None)
-        return found if found is not None and may(database.visitor, Action.SEE, found.thing) else None
+        saved = next(iter(_saved_palettes(session, PaletteRow.id == id)), None)
+        return saved if saved is not None and may(database.visitor, Action.SEE, saved.thing) else None
 
 
 def versions(database: Database, id: int) -> tuple[PaletteVersion, ...]:
-    """Return the versions of a palette, the first one first; none when the visitor sees no such palette."""
+    """Return the versions of a palette, the oldest first; none when the visitor may see no such palette."""
     if load(database, id) is None:
         return ()
-    wanted = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number)
+    query = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number)
     with database.reading() as session:
-        return tuple(_told(row) for row in session.scalars(wanted))
+        return tuple(_palette_version(row) for row in session.scalars(query))
 
 
 def delete(database: Database, id: int) -> DeletedPalette:
@@ -262,49 +266,56 @@ def delete(database: Database, id: int) -> DeletedPalette:
         InputError: there is no such palette.
     """
     with database.writing() as session:
-        row = _held(session, id, database.visitor, Action.DELETE)
+        row = _locked_row(session, id, database.visitor, Action.DELETE)
         ownership.record(session, "delete", Kind.PALETTE, id)
-        deleted = DeletedPalette(_saved(row, row.versions[-1]), tuple(_told(version) for version in row.versions))
+        deleted = DeletedPalette(_saved(row, row.versions[-1]), tuple(map(_palette_version, row.versions)))
         session.delete(row)
         return deleted
 
 
 def restore(database: Database, deleted: DeletedPalette) -> SavedPalette:
-    """Undo a deletion: restore the palette under the id that it had, once, however often this is called.
+    """Undo a deletion: restore the palette under its former id; a second call has no effect.
 
-    A number is added to its name where another palette was given it meanwhile.
+    A number is added to its name where another palette has it by now.
     """
-    was = deleted.saved
-    require(database.visitor, Action.CHANGE, was.thing)
+    saved = deleted.saved
+    require(database.visitor, Action.CHANGE, saved.thing)
     with database.writing() as session:
-        if session.get(PaletteRow, was.id) is None:
-            described = _described(was.palette, was.name, was.colour, was.note, was.table_key)
-            whose = {"owner": was.owner, "owner_name": was.owner_name, "visibility": was.visibility.value}
-            row = PaletteRow(id=was.id, created=was.created, updated=was.updated, link=was.link, **whose, **described)
-            ownership.record(session, "restore", Kind.PALETTE, was.id)
+        if session.get(PaletteRow, saved.id) is None:
+            row = PaletteRow(
+                id=saved.id,
+                created=saved.created,
+                updated=saved.updated,
+                link=saved.link,
+                owner=saved.owner,
+                owner_name=saved.owner_name,
+                visibility=saved.visibility.value,
+                **_described(saved.palette, saved.name, saved.colour, saved.note, saved.table_key),
+            )
+            ownership.record(session, "restore", Kind.PALETTE, saved.id)
             row.versions = [
                 _version(version.number, version.palette, version.what, version.created) for version in deleted.versions
             ]
             row.name = _unused(session, row)
             session.add(row)
-            was = replace(was, name=row.name)
-    return was
+            saved = replace(saved, name=row.name)
+    return saved
 
 
-def _described(palette: Palette, name: str, colour: str, words: str, table_key: str) -> dict[str, str]:
-    """Return the columns that describe a palette, checked so that they can be kept."""
+def _described(palette: Palette, name: str, colour: str, note_text: str, table_key: str) -> dict[str, str]:
+    """Return the columns that describe a palette, checked for length and characters."""
     return {
         "name": label("name of the palette", name),
         "colour": key("colour", colour) if colour else "",
-        "note": note("note", words),
+        "note": note("note", note_text),
         "use_case": label("use case", palette.use_case),
         "table_key": key("table's key", table_key) if table_key else "",
     }
 
 
 def _names(session: Session, row: PaletteRow) -> set[str]:
-    """Return the names of an owner's palettes in lower case; who asks next waits until this transaction has ended."""
-    if session.get_bind().dialect.name == "postgresql":  # SQLite lets one writer in at a time
+    """Return the names of an owner's palettes in lower case, locked until this transaction ends."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time anyway
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _NAMES_LOCK})
     with session.no_autoflush:
         return {
@@ -321,12 +332,12 @@ def _version(number: int, palette: Palette, what: str, created: datetime) -> Ver
     return VersionRow(number=number, data=palette.as_dict(), what=note("change in words", what), created=created)
 
 
-def _held(session: Session, id: int, visitor: Visitor, action: Action) -> PaletteRow:
-    """Return the row of a palette, locked so that two who save over it come one after the other.
+def _locked_row(session: Session, id: int, visitor: Visitor, action: Action) -> PaletteRow:
+    """Return the row of a palette, locked so that concurrent changes come one after the other.
 
     Raises:
-        InputError: there is none that the visitor sees.
-        AccessError: they see it and may not do this.
+        InputError: there is none that the visitor may see.
+        AccessError: they may see it, but not do this.
     """
     row = session.get(PaletteRow, id, with_for_update=True)
     if row is None or not may(visitor, Action.SEE, ownership.thing(Kind.PALETTE, row)):
@@ -336,24 +347,24 @@ def _held(session: Session, id: int, visitor: Visitor, action: Action) -> Palett
 
 
 def _newest(session: Session, id: int) -> VersionRow:
-    wanted = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number.desc()).limit(1)
-    return session.scalars(wanted).one()
+    query = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number.desc()).limit(1)
+    return session.scalars(query).one()
 
 
-def _all(session: Session, which: ColumnElement[bool]) -> tuple[SavedPalette, ...]:
-    """Return palettes with their newest versions, in one query."""
+def _saved_palettes(session: Session, condition: ColumnElement[bool]) -> tuple[SavedPalette, ...]:
+    """Return the palettes that meet a condition with their newest versions, in one query."""
     later = select(VersionRow.number).where(VersionRow.palette_id == PaletteRow.id).order_by(VersionRow.number.desc())
     newest = later.limit(1).correlate(PaletteRow).scalar_subquery()
-    wanted = (
+    query = (
         select(PaletteRow, VersionRow)
         .join(VersionRow, (VersionRow.palette_id == PaletteRow.id) & (VersionRow.number == newest))
-        .where(which)
+        .where(condition)
         .order_by(PaletteRow.updated.desc(), PaletteRow.id.desc())
     )
-    return tuple(_saved(row, version) for row, version in session.execute(wanted))
+    return tuple(_saved(row, version) for row, version in session.execute(query))
 
 
-def _told(row: VersionRow) -> PaletteVersion:
+def _palette_version(row: VersionRow) -> PaletteVersion:
     return PaletteVersion(row.number, Palette.from_dict(row.data), row.what, row.created)
 
 

@@ -1,12 +1,13 @@
-"""Votes: which of two replies to a prompt somebody preferred, without knowing which one was the aligned model's.
+"""Blind votes: which of two replies to a prompt somebody preferred, without knowing which is the aligned model's.
 
-Constraint: a vote is kept under what the palette asks for, so that votes of many people and days on the same palette
-come together, and a palette that was changed starts anew. Whose vote it is stays with the vote: all votes are counted,
-and the prompt of somebody else's is not told.
+Constraint: a vote is stored under the palette's targets, so that the votes of many people on the same palette are
+counted together, and a changed palette starts without votes. A vote records its owner: all votes are counted, but
+another visitor's prompt is not shown.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ __all__ = ["Preference", "Tally", "Vote", "count_votes", "list_votes", "palette_
 
 
 class Preference(StrEnum):
-    """Whose reply was preferred."""
+    """The model whose reply was preferred."""
 
     BASE = "base"
     ALIGNED = "aligned"
@@ -37,11 +38,11 @@ class Vote:
     """One vote.
 
     Args:
-        id: by which it can be withdrawn.
+        id: its key in the database.
         palette_key: see :func:`map_core.store.keys.palette_key`.
-        prompt: that both replies answer; "" of a vote that is somebody else's.
-        preferred: whose reply.
-        viewer: who voted; "" where nobody says.
+        prompt: the prompt of both replies; "" for another visitor's vote.
+        preferred: the model whose reply was preferred.
+        viewer: who voted; "" where it is not known.
         when: in UTC.
     """
 
@@ -55,7 +56,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many preferred whose replies."""
+    """Numbers of votes by the preferred model."""
 
     base: int = 0
     aligned: int = 0
@@ -63,12 +64,12 @@ class Tally:
 
     @property
     def votes(self) -> int:
-        """All of them."""
+        """The number of all votes."""
         return self.base + self.aligned + self.tie
 
 
 def vote(database: Database, palette_key: str, prompt: str, preferred: Preference, viewer: str = "") -> Vote:
-    """Keep a vote.
+    """Store a vote.
 
     Raises:
         InputError: a text is too long.
@@ -90,13 +91,13 @@ def vote(database: Database, palette_key: str, prompt: str, preferred: Preferenc
 
 
 def withdraw(database: Database, vote: int, viewer: str | None = None) -> bool:
-    """Take a vote back, and return whether it was there.
+    """Delete a vote, and return whether it existed.
 
     Args:
-        database: where it is kept.
+        database: the database.
         vote: its id.
-        viewer: who voted, a text that nobody else knows; a vote of another one is as if it were not there. None for
-            whoever it was.
+        viewer: identifies the voter, a text that nobody else knows; another voter's vote counts as missing. None to
+            skip this check.
 
     Raises:
         AccessError: it is somebody else's.
@@ -106,7 +107,7 @@ def withdraw(database: Database, vote: int, viewer: str | None = None) -> bool:
 
 def list_votes(database: Database, palette_key: str) -> tuple[Vote, ...]:
     """Return the votes on a palette, the oldest first."""
-    wanted = select(VoteRow).where(VoteRow.palette_key == palette_key).order_by(VoteRow.voted, VoteRow.id)
+    query = select(VoteRow).where(VoteRow.palette_key == palette_key).order_by(VoteRow.voted, VoteRow.id)
     with database.reading() as session:
         return tuple(
             Vote(
@@ -117,16 +118,16 @@ def list_votes(database: Database, palette_key: str) -> tuple[Vote, ...]:
                 row.viewer,
                 row.voted,
             )
-            for row in session.scalars(wanted)
+            for row in session.scalars(query)
         )
 
 
 def tally(database: Database, palette_key: str) -> Tally:
-    """Count how many votes on a palette went to whom."""
+    """Count the votes on a palette by the preferred model."""
     return count_votes(list_votes(database, palette_key))
 
 
 def count_votes(votes: Iterable[Vote]) -> Tally:
-    """Count how many of some votes went to whom."""
-    kinds = [vote.preferred for vote in votes]
-    return Tally(*(kinds.count(kind) for kind in (Preference.BASE, Preference.ALIGNED, Preference.TIE)))
+    """Count votes by the preferred model."""
+    counts = Counter(vote.preferred for vote in votes)
+    return Tally(base=counts[Preference.BASE], aligned=counts[Preference.ALIGNED], tie=counts[Preference.TIE])

@@ -76,7 +76,7 @@ def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {str(p.relative_to(tables)): p.read_bytes() for p in tables.rglob("*") if p.is_file()} == kept_files
     # What is there is not replaced without a word.
     assert main(["restore", str(tmp_path / "kept")]) == 1
-    assert "already. Move it away, or say --replace." in capsys.readouterr().err
+    assert "already. Move it away, or use --replace." in capsys.readouterr().err
     assert main(["restore", str(tmp_path / "kept"), "--replace"]) == 0
     assert (tmp_path / "live" / "palettes.sqlite.before-restore").is_file()
     assert names(address) == back
@@ -96,7 +96,7 @@ def test_a_damaged_backup_touches_nothing(address: str, tmp_path: Path):
     (tmp_path / "kept" / MANIFEST).write_text(json.dumps({"made": "now", "files": {"../a": "0"}}))
     with pytest.raises(InputError, match="is damaged"):
         restore(tmp_path / "kept", address, None, replace=True)
-    with pytest.raises(InputError, match="is no backup"):
+    with pytest.raises(InputError, match="is not a backup"):
         restore(tmp_path, address, None)
     with pytest.raises(InputError, match="is there already"):
         back_up(address, None, tmp_path / "kept")
@@ -179,7 +179,7 @@ def test_a_full_disk_ends_in_words_and_leaves_nothing(address: str, tmp_path: Pa
         patched.setattr(shutil, "copy2", full)
         with pytest.raises(InputError, match="cannot be written"):
             back_up(address, tmp_path / "tables", tmp_path / "other")
-        with pytest.raises(InputError, match="cannot be put in place"):
+        with pytest.raises(InputError, match="cannot be restored"):
             restore(tmp_path / "kept", address, tmp_path / "tables", replace=True)
     assert not list(tmp_path.glob("other*"))
     restore(tmp_path / "kept", address, tmp_path / "tables", replace=True)

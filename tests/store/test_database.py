@@ -130,7 +130,7 @@ def test_what_another_connection_writes_is_seen(opened, address):
 def test_an_empty_file_is_refused_and_stays(tmp_path):
     path = tmp_path / "palettes.sqlite"
     path.touch()
-    with pytest.raises(InputError, match=r"palettes.sqlite is a file of 0 bytes.*Put a backup in its place") as refused:
+    with pytest.raises(InputError, match=r"palettes.sqlite is a file of 0 bytes.*Restore a backup") as refused:
         open_database(f"sqlite:///{path}")
     assert str(tmp_path) not in str(refused.value)
     assert path.stat().st_size == 0

@@ -122,12 +122,12 @@ def test_a_value(kept: Kept, other: Visitor, visibility: Visibility):
         lambda: custom_values.delete(theirs, value.id),
     ]
     for change in changes:
-        with pytest.raises(InputError, match="somebody else's" if seen else "There is no value"):
+        with pytest.raises(InputError, match="somebody else's" if seen else "There is no custom value"):
             change()
     if seen:
         assert custom_values.judge(theirs, value.id, 1, "t", PAIR, PairAnswer.SECOND, "w")
     else:
-        with pytest.raises(InputError, match="There is no value"):
+        with pytest.raises(InputError, match="There is no custom value"):
             custom_values.judge(theirs, value.id, 1, "t", PAIR, PairAnswer.SECOND, "w")
     first = custom_values.judgements(mine, value.id, 1, "t")[0]
     with pytest.raises(AccessError):

@@ -43,7 +43,7 @@ def test_what_a_meeting_may_spend_is_the_same_for_all_who_look(opened):
     for bad in (-0.1, float("nan"), float("inf")):
         with pytest.raises(InputError, match="budget"):
             meetings.set_budget(opened, meeting.code, bad)
-    meetings.end(opened, meeting.code)
+    meetings.close(opened, meeting.code, meetings.MeetingResult(0))
     meetings.set_budget(opened, meeting.code, 0.5)
     assert meetings.meeting(opened, meeting.code) is None
 
@@ -56,17 +56,19 @@ def test_a_host_can_show_that_a_meeting_is_theirs(opened):
     assert set(meeting.code) <= set(meetings.ALPHABET)
 
 
-def test_meetings_are_apart_and_can_be_ended(opened):
+def test_meetings_are_apart_and_can_be_closed(opened):
     first, second = (meetings.open_meeting(opened, name, ALL, "t") for name in ("One", "Two"))
     meetings.join(opened, first.code, "a", "Support", WARM)
     kept = meetings.join(opened, second.code, "a", "Support", COOL)
-    assert meetings.end(opened, first.code)
-    assert not meetings.end(opened, first.code)
+    assert meetings.close(opened, first.code, meetings.MeetingResult(1))
+    assert not meetings.close(opened, first.code, meetings.MeetingResult(1))
     assert meetings.meeting(opened, first.code) is None
     assert meetings.entries(opened, first.code) == ()
     assert meetings.entries(opened, second.code) == (kept,)
-    with pytest.raises(InputError, match="no meeting with the code"):
+    with pytest.raises(InputError, match="was closed"):
         meetings.join(opened, first.code, "a", "Support", WARM)
+    with pytest.raises(InputError, match="no meeting with the code"):
+        meetings.join(opened, "another", "a", "Support", WARM)
 
 
 def test_six_digits_name_an_open_meeting(opened):

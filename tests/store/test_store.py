@@ -236,5 +236,5 @@ def test_what_cannot_be_done_to_a_value_is_refused_in_words(opened):
         lambda: custom_values.revise(opened, 99, NURSE),
         lambda: custom_values.judge(opened, 99, 1, "abc", (("a", 0), ("a", 1)), PairAnswer.FIRST),
     ):
-        with pytest.raises(InputError, match="no value of one's own with the number 99"):
+        with pytest.raises(InputError, match="no custom value with the number 99"):
             call()

@@ -1,6 +1,6 @@
-"""How Alembic runs the migrations: on the connection that it is handed, in that connection's transaction.
+"""Run the migrations with Alembic, on the caller's connection and in its transaction.
 
-A migration is a file in ``versions``, named after its number, and only goes forward.
+A migration is a file in ``versions``, named after its number; there are no downgrades.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ from map_core.store.models import Base
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
-    render_as_batch=True,  # SQLite changes a column by making the table anew
+    render_as_batch=True,  # SQLite can change a column only by recreating the table
 )
 context.run_migrations()
