@@ -1,4 +1,4 @@
-"""Who may ask: the key, and on this machine alone the name by which the server is addressed."""
+"""Authenticate requests by their key; without keys, on a local server, check the host name of the address."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from map_core.errors import InputError
 from map_core.server.errors import Refusal
 from map_core.server.keys import KeyRing, ServerKey
 
-#: The name of a key that was given without one.
+#: The name of a key that has none.
 NAMELESS = "default"
 _ORIGIN = re.compile(r"https?://[^\s/?#]+")
 
 
 class Access:
-    """Checks each request.
+    """The check of each request.
 
     Args:
-        key: that clients must show, or None; one without a name.
-        loopback: it listens on this machine alone; then browsers that were led here by another name are refused.
-        keys: that clients must show, each with its name and budget.
+        key: a key without a name that clients may use, or None.
+        loopback: the server listens on this machine only; requests of browsers to another host name are then refused
+            (DNS rebinding).
+        keys: keys that clients may use, each with its name and budget.
     """
 
     def __init__(self, key: str | None = None, loopback: bool = True, keys: Sequence[ServerKey] = ()) -> None:
@@ -31,12 +32,13 @@ class Access:
         self.keys, self._loopback = KeyRing((*nameless, *keys)), loopback
 
     def __call__(self, request: Request) -> None:
-        """Check the key, or without one that a local server is addressed as such; note who asks.
+        """Check the key or, without keys, the host name, and store the client in ``request.state.client``.
 
-        Turns and budgets go by that: the key's name, or without keys the address; ``request.state.client`` holds it.
+        Turns and budgets are counted by client: the key's name or, without keys, the address.
 
         Raises:
-            Refusal: no key or another one, or a name of this machine that a foreign page may have led a browser to.
+            Refusal: the key is missing or wrong, or a local server is addressed by a name other than localhost, to
+                which a foreign page may have led a browser.
         """
         request.state.client = request.client.host if request.client else ""
         if self.keys:
@@ -50,11 +52,11 @@ class Access:
                 )
             request.state.client = owner
         elif self._loopback and not is_loopback(request.url.hostname or ""):
-            raise Refusal("This server answers to localhost alone; address it so.", status=403)
+            raise Refusal("This server only answers at localhost; use that address.", status=403)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is this machine's own."""
+    """Return whether a host's name or address is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -62,10 +64,10 @@ def is_loopback(host: str) -> bool:
 
 
 def check_origin(origin: str) -> str:
-    """Return the origin of pages that may ask from a browser.
+    """Return the origin of pages that may send requests from a browser.
 
     Raises:
-        InputError: it is no scheme, host and port.
+        InputError: it does not consist of scheme, host and optional port.
     """
     if not _ORIGIN.fullmatch(origin):
         raise InputError(f"The origin is {origin!r}; expected SCHEME://HOST or SCHEME://HOST:PORT of a page's address.")

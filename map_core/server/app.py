@@ -1,7 +1,7 @@
-"""The FastAPI application: which addresses there are, who may ask, and how faults are answered.
+"""Create the FastAPI application: endpoints, authentication and error responses.
 
-Constraint: the event loop only waits and sends; bodies are read and palettes solved in a thread, models run in the
-worker.
+Constraint: the event loop only waits and sends; bodies are parsed and palettes solved in a thread, models run in the
+worker process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from map_core.server.reward_routes import reward_router
 from map_core.server.status_routes import status_router
 from map_core.service.service import GenerationService
 
-#: Headers of answers that a page of another origin may read.
+#: Response headers that a page of another origin may read.
 _SHOWN_HEADERS = (
     *(REQUEST_ID, "retry-after", "x-ratelimit-limit-requests"),
     *("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -52,14 +52,14 @@ def create_app(
     """Create the application.
 
     Args:
-        parser: reads bodies.
+        parser: of request bodies.
         service: the generator; the model is loaded when the application starts, and its process ends with it.
-        access: who may ask; whoever addresses this machine as itself when None.
-        origins: of pages whose scripts may ask from a browser.
+        access: the check of requests; None to accept every request to localhost.
+        origins: of pages whose scripts may send requests from a browser.
         values: whose scorers are warmed up too.
-        ready: called once requests are taken in.
-        draining: whether new work is refused, since the server ends.
-        promises: of the palettes; those of this process alone when None.
+        ready: called once requests are accepted.
+        draining: whether new work is refused because the server is shutting down.
+        promises: of the palettes; None to keep them in memory.
     """
     watch = promises or PromiseWatch(parser.steering.table, parser.steering.palettes)
     access = Access() if access is None else access
@@ -76,19 +76,19 @@ def create_app(
             await asyncio.to_thread(service.close)
             await asyncio.to_thread(watch.close)
 
-    # FastAPI's own pages load scripts from elsewhere; /docs is ours (reference_page).
+    # FastAPI's own documentation pages load scripts from other sites; reference_page serves /docs instead.
     app = FastAPI(title="Value Palette", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
     generations = Generations(
         service,
         parser.limits,
         access.keys,
-        # Without keys who asks is an address, and a label for each would have no end.
+        # Without keys a client is an address, and the number of labels would be unbounded.
         lambda client, tokens: metrics.tokens.labels(client if access.keys else "none").inc(tokens),
         draining,
         watch.note,
     )
     guarded = [Depends(access)]
-    if access.keys:  # checked by access; this describes it
+    if access.keys:  # access checks the key; this only adds it to the OpenAPI description
         guarded.append(Depends(HTTPBearer(auto_error=False, description="A key of this server.")))
     app.include_router(generation_router(parser, generations), dependencies=guarded, responses=REFUSALS)
     app.include_router(reward_router(parser, service, generations), dependencies=guarded, responses=REFUSALS)
@@ -97,7 +97,7 @@ def create_app(
     app.include_router(metrics_router(metrics), dependencies=guarded)
     app.include_router(status_router(service, draining))
     app.include_router(reference_router(app))
-    _answer_faults(app)
+    _add_error_handlers(app)
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -111,8 +111,8 @@ def create_app(
     return app
 
 
-def _answer_faults(app: FastAPI) -> None:
-    """Answer whatever is not served in the form of OpenAI's errors."""
+def _add_error_handlers(app: FastAPI) -> None:
+    """Answer every error in OpenAI's format."""
 
     @app.exception_handler(Refusal)
     async def refused(request: Request, refusal: Refusal) -> Response:
@@ -124,16 +124,16 @@ def _answer_faults(app: FastAPI) -> None:
         addresses = "POST /v1/chat/completions, /v1/completions, /v1/responses, /get_reward or GET /v1/models, /docs"
         reason = f"{reasons.get(error.status_code, error.detail)}; expected {addresses}."
         headers = dict(error.headers or {})
-        if headers.get("Allow") in ("GET", "HEAD"):  # two routes of one address, of which the first is asked
+        if headers.get("Allow") in ("GET", "HEAD"):  # the two are separate routes, of which Starlette names one
             headers["Allow"] = "GET, HEAD"
         return JsonResponse(Refusal(reason).as_json(), error.status_code, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
         fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"]))
-        return JsonResponse(Refusal(f"{place}: {fault['msg']}.", param=place).as_json(), 422)
+        param = ".".join(map(str, fault["loc"]))
+        return JsonResponse(Refusal(f"{param}: {fault['msg']}.", param=param).as_json(), 422)
 
     @app.exception_handler(ClientDisconnect)
-    async def vanished(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=499)  # nobody reads it
+    async def disconnected(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # for the metrics; the client is gone

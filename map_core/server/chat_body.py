@@ -1,6 +1,6 @@
-"""The body of ``/v1/chat/completions``, and its messages read as a chat.
+"""Read the body of ``/v1/chat/completions`` and its messages.
 
-Constraint: what a model's own template makes of the chat is not known here.
+Constraint: independent of the model's chat template.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ class ChatBody(SteeredBody):
         "the beginning of the reply."
     )
     max_tokens: int | None = Field(None, description="Longest reply; left out, replies end by themselves.")
-    max_completion_tokens: int | None = Field(None, description="The same by its newer name, which counts first.")
-    add_generation_prompt: bool | None = Field(None, description="As vLLM has it; only what is done anyway is taken.")
-    continue_final_message: bool | None = Field(None, description="As vLLM has it; only what is done anyway is taken.")
+    max_completion_tokens: int | None = Field(None, description="The newer name of max_tokens, which takes precedence.")
+    add_generation_prompt: bool | None = Field(None, description="vLLM's; only the server's own behaviour is accepted.")
+    continue_final_message: bool | None = Field(
+        None, description="vLLM's; only the server's own behaviour is accepted."
+    )
 
     @property
     def longest(self) -> int | None:
-        """The longest reply that is asked for, in tokens."""
+        """The longest reply that the body allows, in tokens."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
 @dataclass(frozen=True)
 class Chat:
-    """Messages, read.
+    """The messages of a chat.
 
     Args:
         system: the system message, or None.
-        history: the exchanges before the prompt; the first has an empty prompt where the assistant speaks first.
-        prompt: what is asked.
-        beginning: how the reply begins, where the last message is the assistant's.
-        notes: what was changed, a sentence each.
+        history: the exchanges before the prompt; the first has an empty prompt if the assistant's message comes first.
+        prompt: the last message of the user.
+        beginning: the beginning of the reply, if the last message is the assistant's.
+        notes: how messages were changed, a sentence each.
     """
 
     system: str | None
@@ -59,15 +61,15 @@ class Chat:
 def read_chat(messages: Sequence[Mapping[str, Any]], limits: RequestLimits, field: str = "messages") -> Chat:
     """Read the messages of a chat.
 
-    Messages of one role that follow each other are one, with a blank line between them; so are all system messages.
+    Consecutive messages of one role are joined by a blank line; so are all system messages.
 
     Args:
         messages: each with a role and a content.
         limits: of a request.
-        field: the body's field that they come from, for messages about them.
+        field: the field of the body that holds them, for error messages.
 
     Raises:
-        Refusal: no messages, too many or too long, a role or content that is none, or no message of the user.
+        Refusal: no messages, too many or too long ones, an invalid role or content, or no message of the user.
     """
     if not messages:
         raise Refusal(f"{field} is empty; expected at least one message of the user.", param=field)
@@ -80,7 +82,7 @@ def read_chat(messages: Sequence[Mapping[str, Any]], limits: RequestLimits, fiel
         role = _role(message, number, field)
         content = message.get("content")
         if content is None and role == "assistant":
-            notes.append(f"Message {number + 1} has no content and is read as empty.")
+            notes.append(f"Message {number + 1} has no content and counts as empty.")
             content = ""
         text = content_text(content, number, field)
         if role == "system":
@@ -101,11 +103,11 @@ def read_chat(messages: Sequence[Mapping[str, Any]], limits: RequestLimits, fiel
     beginning = turns.pop()[1] if turns and turns[-1][0] == "assistant" else ""
     if beginning:
         notes.append(
-            "The last message is the assistant's: the reply continues it, the answer holds what follows it, and "
-            "rewards are those of both together."
+            "The last message is the assistant's: the answer is its continuation, and rewards are those of both "
+            "together."
         )
     if not turns:
-        raise Refusal(f"In {field} there is no message of the user; expected the user's last.", param=field)
+        raise Refusal(f"{field} has no message of the user; expected the last one to be the user's.", param=field)
     if not turns[-1][1].strip():
         raise Refusal("The last message is empty; write what the model should answer.", param=field)
     if turns[0][0] == "assistant":
@@ -132,30 +134,29 @@ def content_text(content: Any, number: int, field: str) -> str:
 
     Args:
         content: text, or a list of parts.
-        number: the message's place, from 0.
-        field: the body's field that holds the messages.
+        number: the message's index, from 0.
+        field: the field of the body that holds the messages.
 
     Raises:
-        Refusal: a part is no text, or the text is no Unicode.
+        Refusal: a part is not text, or the text is not valid Unicode.
     """
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
-    texts = [
-        part.get("refusal" if part.get("type") == "refusal" else "text")
-        if isinstance(part, dict) and part.get("type") in _TEXT_PARTS
-        else None
-        for part in parts
-    ]
-    if any(not isinstance(text, str) for text in texts):
-        raise Refusal(
-            f"The content of message {number + 1} is {shortened(repr(content))}; expected text.",
-            param=f"{field}.{number}.content",
-        )
-    joined = "".join(map(str, texts))
+    texts: list[str] = []
+    for part in parts:
+        kind = part.get("type") if isinstance(part, dict) else None
+        text = part.get("refusal" if kind == "refusal" else "text") if kind in _TEXT_PARTS else None
+        if not isinstance(text, str):
+            raise Refusal(
+                f"The content of message {number + 1} is {shortened(repr(content))}; expected text.",
+                param=f"{field}.{number}.content",
+            )
+        texts.append(text)
+    joined = "".join(texts)
     try:
         joined.encode()
     except UnicodeEncodeError as error:
         raise Refusal(
-            f"Message {number + 1} is no valid text at character {error.start + 1}; expected Unicode.",
+            f"Message {number + 1} is not valid text at character {error.start + 1}; expected Unicode.",
             param=f"{field}.{number}.content",
         ) from error
     return joined

@@ -1,4 +1,4 @@
-"""Replies as OpenAI's chat completions."""
+"""Format replies as OpenAI's chat completions."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ class ChatFormat(ReplyFormat):
         """Return all replies at once, see :class:`ReplyFormat`."""
         choices = [
             {
-                "index": number,
+                "index": index,
                 "message": {"role": "assistant", "content": reply.text, "refusal": None},
                 "logprobs": None,
                 "finish_reason": reply.finish,
                 "value_palette": reply.certificate,
             }
-            for number, reply in enumerate(replies)
+            for index, reply in enumerate(replies)
         ]
         own = {"choices": choices, "usage": dict(usage), "value_palette": self.request.in_force}
         return self._envelope("chat.completion") | own
 
-    def begin(self, number: int) -> str:
+    def begin(self, index: int) -> str:
         """Return the event that opens the assistant's message."""
-        return self._chunk(number, {"role": "assistant", "content": ""})
+        return self._chunk(index, {"role": "assistant", "content": ""})
 
-    def piece(self, number: int, text: str) -> str:
+    def piece(self, index: int, text: str) -> str:
         """Return the event with a piece of a reply's text."""
-        return self._chunk(number, {"content": text})
+        return self._chunk(index, {"content": text})
 
-    def end(self, number: int, reply: ChosenReply) -> str:
+    def end(self, index: int, reply: ChosenReply) -> str:
         """Return the last event of a reply."""
         own = {"value_palette": self.request.in_force}
-        return self._chunk(number, {}, reply.finish, {"value_palette": reply.certificate}, own)
+        return self._chunk(index, {}, reply.finish, {"value_palette": reply.certificate}, own)
 
     def last(self, replies: Sequence[ChosenReply], usage: Mapping[str, int]) -> str:
-        """Return the numbers of tokens, where they are asked for, and the end."""
+        """Return the token counts, if the request asks for them, and the end of the stream."""
         counted = event(self._envelope("chat.completion.chunk") | {"choices": [], "usage": dict(usage)})
         return (counted if self.request.usage else "") + event("[DONE]")
 
@@ -61,13 +61,13 @@ class ChatFormat(ReplyFormat):
 
     def _chunk(
         self,
-        number: int,
+        index: int,
         delta: Mapping[str, Any],
         finish: str | None = None,
         of_choice: Mapping[str, Any] | None = None,
         own: Mapping[str, Any] | None = None,
     ) -> str:
-        choice = {"index": number, "delta": delta, "logprobs": None, "finish_reason": finish} | dict(of_choice or {})
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish} | dict(of_choice or {})
         return event(self._envelope("chat.completion.chunk") | {"choices": [choice]} | dict(own or {}))
 
     def _envelope(self, kind: str) -> dict[str, Any]:

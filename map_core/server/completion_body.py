@@ -1,6 +1,6 @@
-"""The body of ``/v1/completions``: prompts that the model continues, without its chat template.
+"""Read the body of ``/v1/completions``: prompts that the model continues, without its chat template.
 
-Constraint: texts alone; token ids would have to be this model's, which nobody can check.
+Constraint: texts only; whether token ids are this model's could not be checked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CompletionBody(SteeredBody):
 
     @property
     def longest(self) -> int | None:
-        """The longest reply that is asked for, in tokens."""
+        """The longest reply that the body allows, in tokens."""
         return self.max_tokens
 
 
@@ -32,26 +32,26 @@ def read_prompts(body: CompletionBody, limits: RequestLimits) -> tuple[str, ...]
     Raises:
         Refusal: no text, token ids, an empty prompt, or too many or too long ones.
     """
-    given = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-    if isinstance(given, list) and given and all(isinstance(part, int | list) for part in given):
+    prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+    if isinstance(prompts, list) and prompts and all(isinstance(part, int | list) for part in prompts):
         raise Refusal(
             "prompt holds token ids; expected text or a list of texts. Switch tokenizing off in the client, as with "
             "tokenizer_backend=None in lm-evaluation-harness.",
             param="prompt",
         )
-    if not isinstance(given, list) or not given or not all(isinstance(prompt, str) for prompt in given):
+    if not isinstance(prompts, list) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
         raise Refusal(f"prompt is {shortened(repr(body.prompt))}; expected text or a list of texts.", param="prompt")
-    if len(given) > limits.replies:
-        raise Refusal(f"There are {len(given):,} prompts; expected at most {limits.replies:,}.", param="prompt")
-    for number, prompt in enumerate(given):
-        content_text(prompt, number, "prompt")  # refuses what is no Unicode
+    if len(prompts) > limits.replies:
+        raise Refusal(f"There are {len(prompts):,} prompts; expected at most {limits.replies:,}.", param="prompt")
+    for index, prompt in enumerate(prompts):
+        content_text(prompt, index, "prompt")  # refuses invalid Unicode
         if not prompt.strip():
             raise Refusal("A prompt is empty; write what the model should continue.", param="prompt")
-    length = sum(map(len, given))
+    length = sum(map(len, prompts))
     if length > limits.characters:
         raise Refusal(
             f"The prompts have {length:,} characters; expected at most {limits.characters:,}. Shorten them.",
             param="prompt",
             code="context_length_exceeded",
         )
-    return tuple(given)
+    return tuple(prompts)

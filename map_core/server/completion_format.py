@@ -1,4 +1,4 @@
-"""Replies as OpenAI's completions of texts."""
+"""Format replies as OpenAI's completions of texts."""
 
 from __future__ import annotations
 
@@ -25,34 +25,35 @@ class CompletionFormat(ReplyFormat):
     def whole(self, replies: Sequence[ChosenReply], usage: Mapping[str, int]) -> dict[str, Any]:
         """Return all replies at once, see :class:`ReplyFormat`."""
         choices = [
-            self._choice(number, reply.text, reply.finish) | {"value_palette": reply.certificate}
-            for number, reply in enumerate(replies)
+            self._choice(index, reply.text, reply.finish) | {"value_palette": reply.certificate}
+            for index, reply in enumerate(replies)
         ]
         return self._envelope(choices) | {"usage": dict(usage), "value_palette": self.request.in_force}
 
-    def begin(self, number: int) -> str:
+    def begin(self, index: int) -> str:
         """Return nothing: a completion has no role to name."""
         return ""
 
-    def piece(self, number: int, text: str) -> str:
+    def piece(self, index: int, text: str) -> str:
         """Return the event with a piece of a reply's text."""
-        return event(self._envelope([self._choice(number, text)]))
+        return event(self._envelope([self._choice(index, text)]))
 
-    def end(self, number: int, reply: ChosenReply) -> str:
+    def end(self, index: int, reply: ChosenReply) -> str:
         """Return the last event of a reply."""
-        choice = self._choice(number, "", reply.finish) | {"value_palette": reply.certificate}
+        choice = self._choice(index, "", reply.finish) | {"value_palette": reply.certificate}
         return event(self._envelope([choice]) | {"value_palette": self.request.in_force})
 
     def last(self, replies: Sequence[ChosenReply], usage: Mapping[str, int]) -> str:
-        """Return the numbers of tokens, where they are asked for, and the end."""
-        return (event(self._envelope([]) | {"usage": dict(usage)}) if self.request.usage else "") + event("[DONE]")
+        """Return the token counts, if the request asks for them, and the end of the stream."""
+        counted = event(self._envelope([]) | {"usage": dict(usage)})
+        return (counted if self.request.usage else "") + event("[DONE]")
 
     def failed(self, refusal: Refusal) -> str:
         """Return the error as an event."""
         return event(refusal.as_json())
 
-    def _choice(self, number: int, text: str, finish: str | None = None) -> dict[str, Any]:
-        return {"index": number, "text": text, "logprobs": None, "finish_reason": finish}
+    def _choice(self, index: int, text: str, finish: str | None = None) -> dict[str, Any]:
+        return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
 
     def _envelope(self, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {

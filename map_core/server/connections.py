@@ -1,8 +1,8 @@
-"""The server's connections: headers must come in time, half requests take no room from whole ones, an end is orderly.
+"""Limit the server's connections and shut it down gracefully.
 
-uvicorn waits for the rest of a request for as long as a client likes. :func:`http_protocol` gives a protocol that does
-not, :class:`DrainingServer` a server that ends what runs before it goes. Constraint: uvicorn's h11 protocol is extended
-and not replaced.
+uvicorn waits for the headers of a request without limit. :func:`http_protocol` returns a protocol with a timeout and a
+limit of connections, in which incomplete requests make room for complete ones; :class:`DrainingServer` finishes running
+replies before it ends. Constraint: uvicorn's h11 protocol is extended and not replaced.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from map_core.service.service import GenerationService
 
-#: Seconds within which the headers of a request must have come.
+#: Seconds within which the headers of a request must arrive.
 HEADER_SECONDS = 10.0
-#: Share of the descriptors that connections may take, and most connections whatever the system allows.
+#: Share of the file descriptors that connections may take, and the most connections on any system.
 SHARE_OF_DESCRIPTORS, MOST_CONNECTIONS = 0.5, 2000
-#: Connections that are taken in before any is looked at.
+#: Most connections that wait to be accepted.
 BACKLOG = 32
-#: Seconds between two looks at whether replies are still being written.
-LOOK_SECONDS = 0.05
+#: Seconds between two checks whether replies are still being written.
+POLL_SECONDS = 0.05
 
 
 def most_connections() -> int:
-    """Return how many connections may be open: what the system's limit on descriptors leaves."""
+    """Return how many connections may be open, given the system's limit on file descriptors."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return MOST_CONNECTIONS if soft < 0 else max(16, min(MOST_CONNECTIONS, int(SHARE_OF_DESCRIPTORS * soft)))
 
@@ -41,12 +41,12 @@ def http_protocol(header_seconds: float = HEADER_SECONDS, most: int | None = Non
     """Return a protocol for one server.
 
     Args:
-        header_seconds: within which the headers of a request must have come.
-        most: connections; beyond them the one that has waited longest for its headers is closed, and where all have
-            sent theirs the new one.
+        header_seconds: within which the headers of a request must arrive.
+        most: connections; beyond it the one that has waited longest for its headers is closed or, if all have sent
+            theirs, the new one.
     """
     limit = most_connections() if most is None else most
-    waiting: dict[TimedProtocol, None] = {}  # for headers, the oldest first
+    waiting: dict[TimedProtocol, None] = {}  # connections that wait for headers, the oldest first
 
     class TimedProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
@@ -55,36 +55,36 @@ def http_protocol(header_seconds: float = HEADER_SECONDS, most: int | None = Non
             super().connection_made(transport)
             if len(self.connections) > limit:
                 oldest = next(iter(waiting), self)
-                oldest._come()  # the next one of this batch takes another
+                oldest._stop_timer()  # also takes it out of ``waiting``, so that the next connection closes another
                 oldest.transport.abort()
             if not transport.is_closing():
-                self._wait()
+                self._start_timer()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             if self.conn.their_state is h11.IDLE:
-                self._wait()
+                self._start_timer()
             else:
-                self._come()
+                self._stop_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._come()
+            self._stop_timer()
             super().connection_lost(exc)
 
-        def _wait(self) -> None:
+        def _start_timer(self) -> None:
             if self._timer is None:
                 waiting[self] = None
-                self._timer = self.loop.call_later(header_seconds, self._too_late)
+                self._timer = self.loop.call_later(header_seconds, self._time_out)
 
-        def _come(self) -> None:
+        def _stop_timer(self) -> None:
             waiting.pop(self, None)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
 
-        def _too_late(self) -> None:
-            self._come()
-            # A connection that is kept between two requests has uvicorn's own timer.
+        def _time_out(self) -> None:
+            self._stop_timer()
+            # An idle connection between two requests has uvicorn's own timer.
             if not self.transport.is_closing():
                 self.transport.abort()
 
@@ -92,15 +92,15 @@ def http_protocol(header_seconds: float = HEADER_SECONDS, most: int | None = Non
 
 
 class DrainingServer(uvicorn.Server):
-    """A server that refuses new work on SIGTERM and ends when the replies that are being written are done.
+    """A server that refuses new work on SIGTERM and ends once running replies are finished.
 
     Args:
         config: of uvicorn.
         service: the generator.
-        seconds: that replies may take to be finished.
+        seconds: the most time that running replies get.
 
     Attributes:
-        draining: new work is refused.
+        draining: whether new work is refused.
     """
 
     def __init__(self, config: uvicorn.Config, service: GenerationService, seconds: float) -> None:
@@ -117,18 +117,18 @@ class DrainingServer(uvicorn.Server):
         self._captured_signals.append(sig)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let replies end, notify whoever still waits, and close."""
+        """Cancel waiting requests, let running replies end, and close."""
         self.draining = True
         self._service.cancel_waiting()
         deadline = time.monotonic() + self._drain_seconds
         while not self._at_once and self._service.status().running and time.monotonic() < deadline:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         self._service.close()
         await super().shutdown(sockets)
 
 
 def uvicorn_settings() -> dict[str, Any]:
-    """Return uvicorn's settings of every server here."""
+    """Return the settings of uvicorn for every server of this package."""
     return {
         "log_level": "warning",
         "access_log": False,

@@ -1,4 +1,4 @@
-"""Errors in the form that OpenAI's clients read, and the limits of a request.
+"""Errors in OpenAI's format, and the limits of a request.
 
 Constraint: standard library only; a message never repeats a key.
 """
@@ -13,17 +13,17 @@ from map_core.errors import PaletteError
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """Limits of one request, and of all together.
+    """Limits of one request, and of all requests together.
 
     Args:
         body: bytes of a request.
         messages: messages of a chat, and prompts or replies of one request.
         characters: characters of a chat, all messages together.
         candidates: K, and candidates over all replies of one request (K times n).
-        tokens: longest reply.
+        tokens: of the longest reply.
         replies: n.
-        waiting: requests that wait before new ones are refused.
-        at_once: replies that are written side by side.
+        waiting: requests in the queue.
+        at_once: replies that are written at the same time.
     """
 
     body: int = 2_000_000
@@ -36,7 +36,7 @@ class RequestLimits:
     at_once: int = 16
 
 
-#: The form of every error, as /openapi.json describes it.
+#: The JSON schema of every error, for /openapi.json.
 ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["error"],
@@ -53,7 +53,7 @@ ERROR_SCHEMA: dict[str, Any] = {
         }
     },
 }
-#: What an address may answer beside its reply: a refusal that says why, or that the server cannot answer now.
+#: The error responses of every endpoint, for /openapi.json.
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"description": meaning, "content": {"application/json": {"schema": ERROR_SCHEMA}}}
     for status, meaning in (
@@ -70,9 +70,9 @@ class Refusal(PaletteError):
         message: what came, what was expected and what to do.
         status: of HTTP.
         kind: OpenAI's "type" of the error.
-        param: the field that is at fault.
-        code: OpenAI's "code", where there is one.
-        retry_after: seconds after which it may work.
+        param: the invalid field.
+        code: OpenAI's "code", if there is one.
+        retry_after: seconds after which the request may succeed.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Refusal(PaletteError):
         self.status, self.kind, self.param, self.code, self.retry_after = status, kind, param, code, retry_after
 
     def as_json(self) -> dict[str, Any]:
-        """Return the error as OpenAI's clients read it."""
+        """Return the error in OpenAI's format."""
         return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}}
 
     @property
@@ -99,5 +99,5 @@ class Refusal(PaletteError):
 
 
 def shortened(text: str) -> str:
-    """Return what came, short enough to be repeated in a message."""
+    """Shorten a client's text so that a message can repeat it."""
     return text if len(text) <= 80 else text[:77] + "..."

@@ -1,8 +1,8 @@
-"""Read a request's JSON into its fields: what is honoured, what changes nothing, what is refused.
+"""Read the fields of a request's JSON: which are honoured, which are ignored, which are refused.
 
-A field that would change the reply and cannot be honoured is refused, not passed over; so is one that nobody knows,
-which is mostly a typing error. Fields of OpenAI and of vLLM that change nothing here are taken, with a note where their
-value asks for something. Constraint: what a value, a palette or a model is called is decided in :mod:`request_parser`.
+A field that would change the reply and cannot be honoured is refused; so is an unknown one, which is mostly a typing
+error. Fields of OpenAI and vLLM that have no effect here are accepted, with a note if they are set. Constraint: names of
+values, palettes and models are checked in :mod:`request_parser`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from map_core.server.errors import Refusal, shortened
 
-#: Fields that mean nothing here and change no reply.
+#: Fields that have no effect on replies.
 _IGNORED = (
     *("metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
     *("verbosity", "reasoning", "reasoning_effort", "parallel_tool_calls", "max_tool_calls", "truncation"),
     *("request_id", "priority", "cache_prompt"),
 )
-#: Fields that are not honoured, with the values that ask for nothing.
+#: Fields that are not supported, each with the values that have no effect.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "logprobs": (False, 0),
     "top_logprobs": (0,),
@@ -64,14 +64,15 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "conversation": (),
     "previous_response_id": (),
 }
-#: Fields of tools, and the field that switches them off.
+#: Fields of tools, each with the field that disables them.
 _SWITCHED_OFF = {"tools": "tool_choice", "functions": "function_call"}
-#: What a field that must be there holds.
+#: The content of each required field, for error messages.
 _MISSING = {
     "messages": "a list of messages",
     "prompt": "text or a list of texts",
     "input": "text or a list of messages",
 }
+#: What is expected, by Pydantic's type of the error.
 _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -92,7 +93,7 @@ class SteeredBody(BaseModel):
 
     model: str | None = Field(None, description="A name that /v1/models lists: the base model, or MODEL:PALETTE.")
     n: int | None = Field(None, description="Independent aligned replies, each with a seed of its own.")
-    seed: int | None = Field(None, description="The same seed, the same replies; drawn and told when left out.")
+    seed: int | None = Field(None, description="The same seed gives the same replies; drawn and reported when left out.")
     temperature: float | None = Field(
         None,
         description="0 for the candidate of the highest weighted reward, or the base model's likeliest reply; as in "
@@ -108,24 +109,28 @@ class SteeredBody(BaseModel):
     weights: dict[str, float] | None = Field(None, description="Weights by value, 1/reward, in place of a palette.")
     cohort: str | list[str] | None = Field(
         None,
-        description="Whose prompt it is: a use case of the table, or COLUMN=ENTRY; its weights of the palette count.",
+        description="Kind of the prompt: a use case of the table, or COLUMN=ENTRY, whose weights of the palette count.",
     )
     floors: dict[str, float | str] | None = Field(
-        None, description="Levels by value that every reply shall have: reward units, p20 or +0.5sd of the table."
+        None, description="Least level of every reply by value: reward units, or p20 or +0.5sd of the table."
     )
-    values: list[str] | None = Field(None, description="Further values whose rewards are told.")
-    candidates: int | None = Field(None, description="K, replies to choose from.")
+    values: list[str] | None = Field(None, description="Further values whose rewards are reported.")
+    candidates: int | None = Field(None, description="K, the replies to choose from.")
     method: str | None = Field(None, description="resample (default), best, blocks or prune.")
-    block: int | None = Field(None, description="Tokens of a block.")
+    block: int | None = Field(None, description="Tokens of a block, for the method blocks.")
     headroom: float | None = Field(
-        None, description="Draw K at a time until no candidate within so many nats of their mean could be picked ..."
+        None,
+        description="With most_candidates: draw K at a time until no further candidate could be picked, if scores count "
+        "up to this many nats above their mean.",
     )
-    least_ess: float | None = Field(None, description="Draw K at a time until so many candidates carry the choice ...")
-    most_candidates: int | None = Field(None, description="... or there are so many.")
+    least_ess: float | None = Field(
+        None, description="With most_candidates: draw K at a time until the effective sample size is at least this."
+    )
+    most_candidates: int | None = Field(None, description="Most candidates that are drawn in all.")
 
     @property
     def longest(self) -> int | None:
-        """The longest reply that is asked for, in tokens; None where nothing is asked."""
+        """The longest reply that the body allows, in tokens; None without a limit."""
         return None
 
 
@@ -137,30 +142,29 @@ def read_fields(content: bytes, kind: type[Body]) -> tuple[Body, list[str]]:
 
     Args:
         content: JSON.
-        kind: the fields that it may have.
+        kind: the model of its fields.
 
     Returns:
-        The body, and notes on fields that change nothing, a sentence each.
+        The body, and notes on ignored fields, a sentence each.
 
     Raises:
-        Refusal: no JSON object, a field of another type, one that cannot be honoured, or one that nobody knows.
+        Refusal: not a JSON object, or a field of a wrong type, one that is not supported, or an unknown one.
     """
     try:
         fields = json.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Refusal(f"The body is not UTF-8 at byte {error.start + 1}; expected a JSON object.") from error
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"The body is no JSON ({shortened(str(error))}); expected a JSON object.") from error
+        raise Refusal(f"The body is not JSON ({shortened(str(error))}); expected a JSON object.") from error
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
     if not isinstance(fields, dict):
-        raise Refusal(
-            f"The body is {shortened(repr(fields))}; expected a JSON object with the field {required[0]}."
-            if required
-            else f"The body is {shortened(repr(fields))}; expected a JSON object."
-        )
+        expected = f"a JSON object with the field {required[0]}" if required else "a JSON object"
+        raise Refusal(f"The body is {shortened(repr(fields))}; expected {expected}.")
     notes = _drop_tools(fields)
     ignored = []
-    for name in [name for name in fields if name not in kind.model_fields and (name in _IGNORED or name in _NEUTRAL)]:
+    for name in list(fields):
+        if name in kind.model_fields or name not in (*_IGNORED, *_NEUTRAL):
+            continue
         value = fields.pop(name)
         if value is None:
             continue
@@ -181,7 +185,7 @@ def read_fields(content: bytes, kind: type[Body]) -> tuple[Body, list[str]]:
 
 
 def _drop_tools(fields: dict[str, Any]) -> list[str]:
-    """Take out tools that the request itself switches off, and say so."""
+    """Remove tools that the request itself disables, and return a note on each removal."""
     notes = []
     for tools, switch in _SWITCHED_OFF.items():
         if fields.get(switch) == "none" and isinstance(fields.get(tools), list) and fields[tools]:
@@ -191,27 +195,29 @@ def _drop_tools(fields: dict[str, Any]) -> list[str]:
 
 
 def _same(value: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal; unlike in Python, true is not 1 and false is not 0."""
     return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
 def _refusal(error: ValidationError) -> Refusal:
+    """Return the first validation error in OpenAI's format."""
     fault = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in fault["loc"] if part not in ("str", "list[str]"))
+    path = ".".join(str(part) for part in fault["loc"] if part not in ("str", "list[str]"))
     name = str(fault["loc"][0]) if fault["loc"] else ""
     if fault["type"] == "extra_forbidden":
         own = (
             "palette, weights, cohort, floors, values, candidates, method, block, headroom, least_ess and "
             "most_candidates"
         )
-        message = f"There is no field {shortened(repr(name))} here; beside OpenAI's there are {own}."
+        message = f"There is no field {shortened(repr(name))}; beside OpenAI's fields there are {own}."
         return Refusal(message, param=shortened(name), code="unknown_parameter")
     if fault["type"] == "missing":
-        return Refusal(f"The field {place} is missing; expected {_MISSING.get(name, 'something')}.", param=name)
+        return Refusal(f"The field {path} is missing; expected {_MISSING.get(name, 'something')}.", param=name)
     expected = _EXPECTED.get(fault["type"], fault["msg"])
     if name in ("stop", "cohort") and fault["type"] in ("string_type", "list_type"):
         expected = "text or a list of texts"
     if name == "floors" and fault["type"] in ("float_type", "string_type"):
         expected = "a number in reward units, or text such as p20"
     return Refusal(
-        f"{place or 'The name of a field'} is {shortened(repr(fault['input']))}; expected {expected}.", param=name
+        f"{path or 'The name of a field'} is {shortened(repr(fault['input']))}; expected {expected}.", param=name
     )

@@ -1,4 +1,4 @@
-"""The addresses that answer with replies: chats, texts to go on from, and responses."""
+"""The endpoints that answer with replies: chat completions, completions and responses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from map_core.server.responses_format import ResponsesFormat
 
 
 def generation_router(parser: RequestParser, generations: Generations) -> APIRouter:
-    """Return the routes; bodies are read and palettes solved in a thread."""
+    """Return the routes; bodies are parsed and palettes solved in a thread."""
     router = APIRouter(tags=["replies"])
     streamed: dict[int | str, dict[str, Any]] = {
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
@@ -35,7 +35,7 @@ def generation_router(parser: RequestParser, generations: Generations) -> APIRou
 
     @router.post("/v1/completions", openapi_extra=body_schema(CompletionBody), responses=streamed)
     async def completion(request: Request) -> Response:
-        """Go on from texts, as OpenAI's completions do."""
+        """Continue texts, as OpenAI's completions do."""
         content = await read_body(request, parser.limits.body)
         replies = await asyncio.to_thread(parser.completion, content)
         return await generations.answer(request, replies, CompletionFormat(replies))
@@ -51,5 +51,5 @@ def generation_router(parser: RequestParser, generations: Generations) -> APIRou
 
 
 def body_schema(body: type[BaseModel]) -> dict[str, Any]:
-    """Return a body's fields for the description of the interface."""
+    """Return a body's schema for /openapi.json."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": body.model_json_schema()}}}}

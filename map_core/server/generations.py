@@ -1,8 +1,8 @@
-"""From a request's generations to its answer, whole or as a stream, in any of OpenAI's interfaces.
+"""Submit a request's generations and respond with their replies, whole or as a stream, in any of OpenAI's interfaces.
 
-A whole reply is certain once it is chosen, so a stream opens at once, keeps the connection open with comments while
-candidates are written, and then sends the chosen text word by word; with a single candidate, which is certain from its
-first token on, tokens are sent as they are drawn. Constraint: the event loop only waits and sends.
+Which reply is sent is known once it is chosen, so a stream opens at once, keeps the connection open with comments while
+candidates are written, and then sends the chosen text word by word; a single candidate is sent as it is drawn.
+Constraint: the event loop only waits and sends.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from map_core.service.generation import Generation
 from map_core.service.service import GenerationService
 from map_core.service.snapshot import GenerationSnapshot, Phase
 
-#: Seconds between looks at a generation and at its client.
-LOOK_SECONDS = 0.01
+#: Seconds between two checks of a generation and of its client.
+POLL_SECONDS = 0.01
 #: Seconds between comments that keep a stream's connection open.
 KEEP_ALIVE_SECONDS = 2.0
-#: Seconds that a stream waits for its first token before it opens: what fails at once is then answered by its status.
+#: Seconds that a stream waits for its first token before it opens, so that early failures get an HTTP status.
 OPENING_SECONDS = 1.0
 #: A piece of a stream is a word with the space after it.
 _PIECES = re.compile(r"\S*\s*")
@@ -40,15 +40,15 @@ _log = logging.getLogger(__name__)
 
 
 class Generations:
-    """Submits generations and answers with what comes of them.
+    """Submission of generations and their responses.
 
     Args:
         service: the generator.
         limits: of all requests together.
-        keys: whose budgets are kept.
-        on_drawn: called with who asked and how many tokens were drawn, once a request is over.
-        draining: whether new work is refused, since the server ends.
-        on_answered: called, in a thread, with each request and the ends of its generations.
+        keys: with the budgets that are charged.
+        on_drawn: called with the client and the number of tokens drawn, once a request is over.
+        draining: whether new work is refused because the server is shutting down.
+        on_answered: called, in a thread, with each request and the final snapshots of its generations.
     """
 
     def __init__(
@@ -63,19 +63,19 @@ class Generations:
         self._service, self._limits = service, limits
         self._keys = KeyRing() if keys is None else keys
         self._on_drawn, self._draining, self._on_answered = on_drawn, draining, on_answered
-        self._seconds = 1.0  # moving average of how long a request takes
+        self._seconds = 1.0  # moving average of the duration of a request
 
     async def answer(self, request: Request, replies: ReplyRequest, wording: ReplyFormat) -> Response:
         """Answer one request.
 
         Args:
             request: of HTTP.
-            replies: its body, read.
-            wording: the interface in which it is answered.
+            replies: its parsed body.
+            wording: the interface of the response.
 
         Raises:
-            Refusal: too many wait, or a generation failed.
-            ClientDisconnect: the client has gone; its generations are stopped.
+            Refusal: the queue is full, a budget is spent, the server is shutting down, or a generation failed.
+            ClientDisconnect: the client has disconnected; its generations are stopped.
         """
         client = str(getattr(request.state, "client", ""))
         self.check_open()
@@ -97,25 +97,25 @@ class Generations:
                 opened = True
                 return EventStream(self._events(replies, generations, wording), cancel, self.rate_limits())
             while not all(generation.ended for generation in generations):
-                await look(request)
+                await poll(request)
             snapshots = await self._snapshots(replies, generations)
-            chosen = [chosen_reply(replies, number, snapshot) for number, snapshot in enumerate(snapshots)]
+            chosen = [chosen_reply(replies, index, snapshot) for index, snapshot in enumerate(snapshots)]
             return JsonResponse(wording.whole(chosen, usage_of(replies, snapshots)), headers=self.rate_limits())
         finally:
             if not opened:
                 cancel()
 
     def check_open(self) -> None:
-        """Refuse new work while the server ends.
+        """Refuse new work while the server is shutting down.
 
         Raises:
-            Refusal: it does.
+            Refusal: the server is shutting down.
         """
         if self._draining is not None and self._draining():
             raise Refusal("The server is being stopped.", status=503, kind="server_error", retry_after=RETRY_SECONDS)
 
     def rate_limits(self) -> dict[str, str]:
-        """Return headers on how many replies the server takes at a time, and has room for now."""
+        """Return headers on the number of replies that the server takes at a time, and on the room left."""
         status = self._service.status()
         most = self._limits.at_once + self._limits.waiting
         left = max(0, most - status.running - status.waiting)
@@ -127,7 +127,7 @@ class Generations:
 
     @property
     def wait_seconds(self) -> int:
-        """The seconds, 1 to 60, after which there may be room again."""
+        """Estimated seconds, 1 to 60, until there is room again."""
         status = self._service.status()
         wait = self._seconds * (status.waiting + status.running) / max(status.running, 1)
         return max(1, min(60, math.ceil(wait)))
@@ -140,7 +140,7 @@ class Generations:
         except EngineError as error:
             for generation in generations:
                 generation.cancel()
-            raise too_many(error, self.wait_seconds) from error
+            raise rate_limit_refusal(error, self.wait_seconds) from error
         return generations
 
     async def _snapshots(self, replies: ReplyRequest, generations: Sequence[Generation]) -> list[GenerationSnapshot]:
@@ -149,12 +149,12 @@ class Generations:
         if self._on_answered is not None:
             try:
                 await asyncio.to_thread(self._on_answered, replies, snapshots)
-            except Exception:  # noqa: BLE001 (whoever watches may fail; the reply is there)
-                _log.exception("An answered request could not be noted.")
+            except Exception:  # noqa: BLE001 (the reply is valid even if the observer fails)
+                _log.exception("An answered request could not be recorded.")
         return snapshots
 
     async def _open(self, request: Request, generations: Sequence[Generation]) -> None:
-        """Wait a moment for the first token.
+        """Wait up to :data:`OPENING_SECONDS` for the first token.
 
         Raises:
             Refusal: a generation has failed already.
@@ -163,75 +163,76 @@ class Generations:
         while time.monotonic() < deadline:
             if any(generation.ended or generation.begun_drawing for generation in generations):
                 break
-            await look(request)
+            await poll(request)
         for generation in generations:
-            if generation.ended and (snapshot := generation.snapshot()).phase is not Phase.DONE:
-                raise failure_of(snapshot)
+            if generation.ended and generation.snapshot().phase is not Phase.DONE:
+                raise failure_of(generation.snapshot())
 
     async def _events(
         self, replies: ReplyRequest, generations: Sequence[Generation], wording: ReplyFormat
     ) -> AsyncIterator[str]:
-        for number in range(len(generations)):
-            yield wording.begin(number)
+        """Yield the events of a stream."""
+        for index in range(len(generations)):
+            yield wording.begin(index)
         sent = [""] * len(generations)
         running = dict(enumerate(generations))
         chosen = {}
         last_comment = time.monotonic()
         try:
             while running:
-                for number, generation in list(running.items()):
+                for index, generation in list(running.items()):
                     if generation.ended:
-                        del running[number]
-                        reply = chosen[number] = chosen_reply(replies, number, generation.snapshot())
-                        for word in filter(None, _PIECES.findall(_rest(reply.text, sent[number]))):
-                            yield wording.piece(number, word)
-                        yield wording.end(number, reply)
+                        del running[index]
+                        reply = chosen[index] = chosen_reply(replies, index, generation.snapshot())
+                        for word in filter(None, _PIECES.findall(_unsent(reply.text, sent[index]))):
+                            yield wording.piece(index, word)
+                        yield wording.end(index, reply)
                     elif replies.live:
-                        shown = generation.snapshot().candidates[0].text
-                        # One that is written again, because the model process was lost, is behind for a while.
-                        if len(shown) > len(sent[number]):
-                            yield wording.piece(number, _rest(shown, sent[number]))
-                            sent[number] = shown
+                        text = generation.snapshot().candidates[0].text
+                        # A reply that is written again, after the model process was lost, may be behind ``sent``.
+                        if len(text) > len(sent[index]):
+                            yield wording.piece(index, _unsent(text, sent[index]))
+                            sent[index] = text
                 if running and time.monotonic() - last_comment > KEEP_ALIVE_SECONDS:
                     last_comment = time.monotonic()
                     first = next(iter(running.values())).snapshot()
                     yield f": {first.note or f'{first.tokens} tokens written'}\n\n"
                 if running:
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
         except Refusal as refusal:
             yield wording.failed(refusal)
             return
         yield wording.last(
-            [chosen[number] for number in sorted(chosen)],
+            [chosen[index] for index in sorted(chosen)],
             usage_of(replies, await self._snapshots(replies, generations)),
         )
 
 
-async def look(request: Request) -> None:
-    """Wait for a moment.
+async def poll(request: Request) -> None:
+    """Check that the client is connected, and wait for :data:`POLL_SECONDS`.
 
     Raises:
-        ClientDisconnect: the client has gone.
+        ClientDisconnect: the client has disconnected.
     """
     if await request.is_disconnected():
         raise ClientDisconnect
-    await asyncio.sleep(LOOK_SECONDS)
+    await asyncio.sleep(POLL_SECONDS)
 
 
-def too_many(error: EngineError, seconds: int) -> Refusal:
-    """Word that too many requests are waiting."""
+def rate_limit_refusal(error: EngineError, seconds: int) -> Refusal:
+    """Return the refusal of a request for which the queue has no room, to be sent again after ``seconds``."""
     return Refusal(str(error), status=429, kind="rate_limit_error", code="rate_limit_exceeded", retry_after=seconds)
 
 
-def _rest(text: str, sent: str) -> str:
-    """Return what is still to be sent of a text.
+def _unsent(text: str, sent: str) -> str:
+    """Return the part of a text that has not been sent.
 
     Raises:
-        Refusal: what was sent is not its beginning.
+        Refusal: the text does not begin with what was sent.
     """
     if not text.startswith(sent):
         raise Refusal(
-            "The model process was lost and the reply came out otherwise the second time. Ask again.",
+            "The model process was lost, and the second attempt gave another reply. Send the request again.",
             status=500,
             kind="server_error",
         )

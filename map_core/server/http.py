@@ -1,4 +1,4 @@
-"""HTTP in and out: bodies within limits, JSON, server-sent events, identifiers of requests.
+"""HTTP input and output: bodies within limits, JSON, server-sent events, identifiers of requests.
 
 Constraint: the event loop only waits and sends.
 """
@@ -20,9 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from map_core.server.errors import Refusal, shortened
 
-#: Seconds within which a body must have arrived.
+#: Seconds within which a body must arrive.
 BODY_SECONDS = 30.0
-#: The header that tells one request from the others, in logs on both sides.
+#: The header with the identifier of a request, for the logs of both sides.
 REQUEST_ID = "x-request-id"
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class JsonResponse(Response):
-    """JSON that any text can be put into, unpaired surrogates included."""
+    """A JSON response in ASCII, which can hold any text, lone surrogates included."""
 
     media_type = "application/json"
 
@@ -43,12 +43,12 @@ class EventStream(StreamingResponse):
     """Server-sent events of a generator.
 
     sse-starlette (3.7.0) does not fit: importing it patches ``uvicorn.Server.handle_exit`` for the whole process, and
-    when the server is stopped it cancels its streams, so that a client would not get the last event, which says why its
-    reply does not come. The format itself is one line, :func:`map_core.server.replies.event`.
+    it cancels its streams when the server is stopped, so that a client would not get the last event with the reason.
+    The format itself is one line, :func:`map_core.server.replies.event`.
 
     Args:
-        events: whole events, with their empty line.
-        on_close: called when the stream is over, whatever ended it.
+        events: complete events, with their empty line.
+        on_close: called when the stream ends, for any reason.
         headers: further headers.
     """
 
@@ -57,7 +57,7 @@ class EventStream(StreamingResponse):
         self._on_close = on_close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events."""
+        """Send the events, and call ``on_close``."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -72,11 +72,11 @@ async def read_body(request: Request, most: int) -> bytes:
         most: bytes that it may have.
 
     Raises:
-        Refusal: another kind of content, too many bytes, or too slow.
+        Refusal: another type of content, too many bytes, or too slow.
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refusal(f"The body is {shortened(kind) or 'of no kind'}; send it as application/json.", status=415)
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise Refusal(f"The body is {shortened(content_type) or 'of no kind'}; send it as application/json.", status=415)
     parts, size = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -86,15 +86,15 @@ async def read_body(request: Request, most: int) -> bytes:
                     raise Refusal(f"The body has more than {most:,} bytes; send less.", status=413)
                 parts.append(part)
     except TimeoutError as error:
-        raise Refusal(f"The body did not come within {BODY_SECONDS:g} s; send it again.", status=408) from error
+        raise Refusal(f"The body did not arrive within {BODY_SECONDS:g} s; send it again.", status=408) from error
     return b"".join(parts)
 
 
 class RequestIds:
-    """Middleware: every answer has the identifier that the client gave, or one made here; faults are answered in JSON.
+    """Middleware that adds the client's or a new identifier to every response, and answers exceptions in JSON.
 
     Args:
-        app: what answers.
+        app: the inner application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -105,33 +105,33 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        name = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
-        begun = False
+        of_client = Headers(scope=scope).get(REQUEST_ID, "")
+        identifier = of_client if _REQUEST_ID.fullmatch(of_client) else f"req_{uuid.uuid4().hex}"
+        started = False
 
-        async def send_named(message: Message) -> None:
-            nonlocal begun
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                begun = True
-                MutableHeaders(scope=message)[REQUEST_ID] = name
+                started = True
+                MutableHeaders(scope=message)[REQUEST_ID] = identifier
             await send(message)
 
         try:
-            await self._app(scope, receive, send_named)
+            await self._app(scope, receive, send_with_id)
         except Exception as error:
-            _log.exception("The request %s failed.", name)
-            if begun:
+            _log.exception("The request %s failed.", identifier)
+            if started:
                 raise
-            reason = f"The server failed ({type(error).__name__}). Its log says more, under {name}."
-            answer = JsonResponse(Refusal(reason, kind="server_error").as_json(), 500)
-            await answer(scope, receive, send_named)
+            reason = f"The server failed ({type(error).__name__}). Its log says more, under {identifier}."
+            response = JsonResponse(Refusal(reason, kind="server_error").as_json(), 500)
+            await response(scope, receive, send_with_id)
 
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def get(router: APIRouter | FastAPI, path: str, **options: Any) -> Callable[[Handler], Handler]:
-    """Return a decorator that answers GET, and HEAD by the same headers; ``options`` are those of the route for GET."""
+    """Return a decorator that registers a handler for GET and HEAD; ``options`` are those of the route for GET."""
 
     def add(handler: Handler) -> Handler:
         router.head(path, include_in_schema=False)(handler)

@@ -1,6 +1,6 @@
-"""``/metrics``: what the server does, in the text format that Prometheus reads.
+"""``/metrics``: measurements of the server in the text format of Prometheus.
 
-Constraint: a label is the route, the method, the status or the name of a key; nothing that a client writes freely.
+Constraint: a label is the route, the method, the status or the name of a key, and never a client's free text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from map_core.server.http import get
 from map_core.service.service import GenerationService
 
-#: Seconds by which answers are counted.
+#: Upper bounds of the histogram of response times, in seconds.
 SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 #: States of the model process, see :class:`map_core.service.service.ServiceStatus`.
 STATES = ("stopped", "loading", "ready", "failed")
@@ -50,7 +50,7 @@ class Metrics:
 
 
 class _ServiceCollector(Collector):
-    """Reads the generator's state when it is asked for."""
+    """A collector that reads the generator's state at each scrape."""
 
     def __init__(self, service: GenerationService) -> None:
         self._service = service
@@ -79,18 +79,18 @@ def metrics_router(metrics: Metrics) -> APIRouter:
 
     @get(router, "/metrics", include_in_schema=False)
     def measured() -> Response:
-        """Return all measurements."""
+        """Return all metrics."""
         return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
 
 
 class CountRequests:
-    """Middleware: counts each request by its route, method and status, and how long its answer took.
+    """Middleware that counts requests by route, method and status, and measures their duration.
 
     Args:
-        app: what answers.
-        metrics: where it is counted.
+        app: the inner application.
+        metrics: the counters.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -101,16 +101,16 @@ class CountRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 499  # gone before there was an answer
+        began, status = time.perf_counter(), 499  # the status if the client disconnects before there is a response
 
-        async def noted(message: Message) -> None:
+        async def send_observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_observed)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "OPTIONS") else "other"

@@ -1,4 +1,4 @@
-"""``/v1/models``: the base model, and it with each palette."""
+"""``/v1/models``: the base model, alone and with each palette."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def model_router(steering: Steering) -> APIRouter:
 
     @get(router, "/v1/models")
     async def models() -> dict[str, Any]:
-        """List the base model, and it with each palette."""
+        """List the base model, alone and with each palette."""
         return {"object": "list", "data": [described(name) for name in steering.models]}
 
     @get(router, "/v1/models/{name:path}")
     async def model(name: str) -> dict[str, Any]:
-        """Describe one of them."""
+        """Describe one model."""
         if name not in steering.models:
             known = ", ".join(steering.models)
             raise Refusal(

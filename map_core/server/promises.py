@@ -1,9 +1,9 @@
 """``/v1/palettes/NAME/promise``: whether the requests so far show that a palette keeps its targets.
 
-A request counts once, by the expected level over its candidates, averaged over its replies; what the palette adds is
-that less the mean of the same candidates. Requests that choose otherwise (``best``, ``blocks``, floors) are not
-counted.
-Constraint: targets and ends are fixed from the table before a palette's first request; one lock, no model.
+A request counts once, with the expected level over its candidates, averaged over its replies; the palette's gain is
+this level less the mean of the same candidates. Requests with another kind of choice (``best``, ``blocks``, floors) are
+not counted. Constraint: targets and bounds are computed from the table before a palette's first request; one lock, no
+model.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from map_core.server.http import get
 from map_core.server.request_parser import ReplyRequest
 from map_core.service.snapshot import GenerationSnapshot, Phase
 
-#: Standard deviations that a promise lies below its target: at the target itself a palette would be in doubt for ever.
+#: Standard deviations by which a promise is below its target: at the target itself it would be in doubt for ever.
 TOLERANCE = 0.1
-#: An end lies at least so many standard deviations from what is promised.
+#: Least distance of a bound from the promised level, in standard deviations.
 LEAST_ROOM = 0.5
 #: Seconds between two writes of the file.
 KEEP_SECONDS = 5.0
+#: The kinds of promises: on the gain over the base model, and on levels.
 KINDS = ("over_base", "levels")
 
 _log = logging.getLogger(__name__)
@@ -48,10 +49,10 @@ class PromiseWatch:
     """The running promises of a server's palettes.
 
     Args:
-        table: that the palettes are solved on.
-        palettes: names.
-        file: where they are kept; None for this process alone.
-        only_base: candidates are the base model's, so that their mean is its level.
+        table: the one on which the palettes are solved.
+        palettes: their names.
+        file: the file of the promises' state; None to keep it in memory.
+        only_base: candidates are drawn from the base model, so that their mean estimates its level.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class PromiseWatch:
         self._since: dict[str, str] = {}
 
     def note(self, replies: ReplyRequest, snapshots: Sequence[GenerationSnapshot]) -> None:
-        """Count one request that was answered; one that is of no palette is passed over."""
+        """Count an answered request; one without a palette is ignored."""
         if replies.palette is None or replies.aim is None:
             return
         with self._lock:
@@ -86,13 +87,13 @@ class PromiseWatch:
                 self._write(self._file)
 
     def close(self) -> None:
-        """Write what is known to the file."""
+        """Write the state to the file."""
         with self._lock:
             if self._file is not None:
                 self._write(self._file)
 
     def described(self, palette: str) -> dict[str, Any]:
-        """Return how a palette's promise stands, as plain JSON values."""
+        """Return the state of a palette's promise as plain JSON values."""
         with self._lock:
             kinds = {kind: self._running.get((palette, kind)) for kind in self._kinds}
             return {
@@ -106,12 +107,15 @@ class PromiseWatch:
     def _levels(
         self, replies: ReplyRequest, snapshots: Sequence[GenerationSnapshot]
     ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray] | None:
-        """Return targeted values, (value,) expected levels and means over candidates; None where they are not known."""
+        """Return the targeted values, and their expected levels and means over candidates, (value,) each.
+
+        None where the request is not counted, or a value was not scored.
+        """
         assert replies.aim is not None
         if self._table.form is Form.POOLED or int(self._table.candidates.min()) < 2:
             return None
-        usual = all(r.method is Method.RESAMPLE and not r.floors and r.candidates > 1 for r in replies.requests)
-        if not usual or any(snapshot.phase is not Phase.DONE for snapshot in snapshots):
+        counted = all(r.method is Method.RESAMPLE and not r.floors and r.candidates > 1 for r in replies.requests)
+        if not counted or any(snapshot.phase is not Phase.DONE for snapshot in snapshots):
             return None
         columns = [self._columns.get(name) or DerivedColumn(name, name) for name in replies.aim.targets]
         columns = [column for column in columns if column.cohort is None and not column.mix]
@@ -128,6 +132,7 @@ class PromiseWatch:
         return tuple(column.name for column in columns), np.mean(tilted, axis=0), np.mean(base, axis=0)
 
     def _promise(self, replies: ReplyRequest, kind: str, names: tuple[str, ...]) -> RunningPromise:
+        """Return a palette's promise of a kind; restore it from the file, or begin it, at the first request."""
         palette = str(replies.palette)
         if (palette, kind) not in self._running:
             kept = self._kept.get(palette, {})
@@ -136,45 +141,43 @@ class PromiseWatch:
         return self._running[palette, kind]
 
     def _targets(self, replies: ReplyRequest, kind: str, names: tuple[str, ...]) -> WatchedTargets:
-        """Return what is promised and the ends, from the levels of the table's prompts at the palette's weights."""
+        """Return the promised levels and their bounds, from the levels of the table's prompts at the palette's weights."""
         aim = replies.aim
         assert aim is not None
         oracle, seen = solved_sample(
             self._table, min(replies.requests[0].candidates, int(self._table.candidates.min()))
         )
-        places = [oracle.values.index(name) for name in names]
+        positions = [oracle.values.index(name) for name in names]
         weights = np.zeros(len(oracle.values))
         for name, weight in aim.weights.items():
             column = next((c.name for c in self._columns.values() if c.reply_name == name and c.cohort is None), name)
             if column in oracle.values:
                 weights[oracle.values.index(column)] = weight
         x = weights * oracle.scale
-        levels = oracle.rewards_at(seen.at(x))[:, places]
+        levels = oracle.rewards_at(seen.at(x))[:, positions]
         targets = np.array([aim.targets[name] for name in names])
         if kind == "over_base":
-            levels = levels - oracle.rewards_at(seen.at(0 * x))[:, places]
-            targets = targets - oracle.base[places]
-        scale = oracle.scale[places]
+            levels = levels - oracle.rewards_at(seen.at(0 * x))[:, positions]
+            targets = targets - oracle.base[positions]
+        scale = oracle.scale[positions]
         promised, room = targets - TOLERANCE * scale, LEAST_ROOM * scale
         low, high = np.minimum(levels.min(axis=0), promised - room), np.maximum(levels.max(axis=0), promised + room)
         deviation = np.maximum(levels.std(axis=0), LEAST_ROOM / 10 * scale)
         return WatchedTargets(names, promised, low, high, deviation)
 
     def _write(self, file: Path) -> None:
-        """Keep how all promises stand; a disk that is full costs the file, and no request its reply."""
+        """Write the state of all promises; a failed write is logged, so that it costs no request its reply."""
         self._written = time.monotonic()
         content = dict(self._kept)
         for palette, since in self._since.items():
-            content[palette] = {"since": since} | {
-                kind: promise.as_dict() | {"described": promise.described()}
-                for kind in self._kinds
-                if (promise := self._running.get((palette, kind))) is not None
-            }
+            content[palette] = {"since": since}
+        for (palette, kind), promise in self._running.items():
+            content[palette][kind] = promise.as_dict() | {"described": promise.described()}
         try:
             with atomic_write(file) as partial:
                 partial.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
         except OSError as error:
-            _log.warning("%s cannot be written (%s): how promises stand is kept in memory alone.", file, error)
+            _log.warning("%s cannot be written (%s): the state of promises is kept in memory only.", file, error)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Count a prompt's tokens as the model reads it, and refuse what its context does not hold.
+"""Count a prompt's tokens as the model reads it, and refuse prompts that exceed its context.
 
 Constraint: loads a tokenizer and no model; thread-safe.
 """
@@ -15,10 +15,10 @@ from map_core.server.errors import Refusal
 
 
 class PromptTokens:
-    """Counts prompts of one model.
+    """A counter of prompts' tokens for one model.
 
     Args:
-        folder: the model's folder; None for a model on another server, whose tokens cannot be counted here.
+        folder: the model's folder; None for a model on another server, whose tokens cannot be counted.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -29,10 +29,11 @@ class PromptTokens:
         self._context: int | None = context if isinstance(context, int) else None
 
     def count(self, request: GenerationRequest) -> tuple[int, int | None]:
-        """Count the tokens of a request's prompt, and those that the context has left for the reply.
+        """Count the tokens of a request's prompt, and those that the context leaves for the reply.
 
         Returns:
-            The tokens of the prompt, 0 where they cannot be counted, and the room, None where it is not known.
+            The tokens of the prompt, 0 where they cannot be counted; and the tokens left for the reply, None where the
+            context is not known.
 
         Raises:
             Refusal: the prompt leaves no room for a reply.
@@ -44,12 +45,12 @@ class PromptTokens:
         if self._context is None:
             return count, None
         if count >= self._context:
-            # In the words that clients of OpenAI's look for.
-            what = "prompt" if request.verbatim else "messages"
+            # OpenAI's wording, which clients search for.
+            field = "prompt" if request.verbatim else "messages"
             raise Refusal(
-                f"This model's maximum context length is {self._context} tokens. However, your {what} resulted in "
-                f"{count} tokens. Please reduce the length of the {what}.",
-                param=what,
+                f"This model's maximum context length is {self._context} tokens. However, your {field} resulted in "
+                f"{count} tokens. Please reduce the length of the {field}.",
+                param=field,
                 code="context_length_exceeded",
             )
         return count, self._context - count

@@ -1,7 +1,7 @@
-"""``/docs``: the server's addresses and their fields on one page, made from the description at ``/openapi.json``.
+"""``/docs``: the server's endpoints and their fields on one page, generated from ``/openapi.json``.
 
-FastAPI's own pages load scripts and styles from elsewhere, which neither a machine without a network nor a careful
-browser would. Constraint: one page of plain HTML, no script.
+FastAPI's own pages load scripts and styles from other sites, which fails without a network and under a strict content
+security policy. Constraint: one page of plain HTML, no script.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def reference_router(app: FastAPI) -> APIRouter:
 
     @get(router, "/docs")
     async def docs() -> HTMLResponse:
-        """Show the addresses and their fields."""
+        """Show the endpoints and their fields."""
         return HTMLResponse(reference_page(app.openapi()))
 
     return router

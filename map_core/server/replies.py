@@ -1,4 +1,4 @@
-"""The reply that a generation came to, with its certificate; or why there is none.
+"""Convert a finished generation to a reply with its certificate, or to an error.
 
 Constraint: plain JSON values; nothing is awaited here.
 """
@@ -17,9 +17,9 @@ from map_core.server.request_parser import ReplyRequest
 from map_core.service.messages import FailureKind, GenerationFailed
 from map_core.service.snapshot import GenerationSnapshot, Phase
 
-#: Seconds after which a request that failed for the moment may be sent again.
+#: Seconds after which a request that failed temporarily may be sent again.
 RETRY_SECONDS = 5
-#: How servers say that a chat is too long: vLLM and OpenAI, llama.cpp, others.
+#: Errors of servers on chats that are too long: vLLM and OpenAI, llama.cpp, others.
 _TOO_LONG = re.compile(
     r"maximum context length|context_length_exceeded|exceed_context_size|exceeds the available context size|"
     r"context (?:window|length|size) (?:of|is|exceeded)",
@@ -35,7 +35,7 @@ class ChosenReply:
     Args:
         text: cut at the first stop text.
         finish: "stop" where it ended by itself or at a stop text, "length" at the length limit.
-        certificate: what the choice rests on, see :func:`certificate_of`.
+        certificate: the figures of the choice, see :func:`certificate_of`.
     """
 
     text: str
@@ -44,10 +44,10 @@ class ChosenReply:
 
 
 class ReplyFormat(ABC):
-    """One of OpenAI's interfaces: how replies are worded, whole or as server-sent events.
+    """The format of replies in one of OpenAI's interfaces, whole or as server-sent events.
 
     Args:
-        request: what is answered.
+        request: the one that is answered.
     """
 
     def __init__(self, request: ReplyRequest) -> None:
@@ -58,15 +58,15 @@ class ReplyFormat(ABC):
         """Return all replies at once."""
 
     @abstractmethod
-    def begin(self, number: int) -> str:
+    def begin(self, index: int) -> str:
         """Return the events that open a reply."""
 
     @abstractmethod
-    def piece(self, number: int, text: str) -> str:
+    def piece(self, index: int, text: str) -> str:
         """Return the event with a piece of a reply's text."""
 
     @abstractmethod
-    def end(self, number: int, reply: ChosenReply) -> str:
+    def end(self, index: int, reply: ChosenReply) -> str:
         """Return the events that close a reply."""
 
     @abstractmethod
@@ -75,7 +75,7 @@ class ReplyFormat(ABC):
 
     @abstractmethod
     def failed(self, refusal: Refusal) -> str:
-        """Return the events of a stream that cannot go on."""
+        """Return the events of a stream that has failed."""
 
 
 def event(data: Mapping[str, Any] | str, name: str | None = None) -> str:
@@ -84,26 +84,26 @@ def event(data: Mapping[str, Any] | str, name: str | None = None) -> str:
     return f"event: {name}\ndata: {text}\n\n" if name else f"data: {text}\n\n"
 
 
-def chosen_reply(request: ReplyRequest, number: int, snapshot: GenerationSnapshot) -> ChosenReply:
+def chosen_reply(request: ReplyRequest, index: int, snapshot: GenerationSnapshot) -> ChosenReply:
     """Return one reply of a request.
 
     Args:
-        request: what is answered.
-        number: which of its replies.
+        request: the one that is answered.
+        index: of the reply.
         snapshot: of a generation that has ended.
 
     Raises:
-        Refusal: it failed.
+        Refusal: the generation failed.
     """
     if snapshot.phase is not Phase.DONE or snapshot.picked is None:
         raise failure_of(snapshot)
     text = snapshot.candidates[snapshot.picked].text
-    cut = min((at for stop in request.stops if (at := text.find(stop)) >= 0), default=None)
+    cut = min((text.index(stop) for stop in request.stops if stop in text), default=None)
     notes = list(snapshot.notes)
     if cut is not None:
         notes.append("The reply is cut at a stop text; its rewards are those of the whole reply.")
     ended = snapshot.candidates[snapshot.picked].finished or cut is not None
-    certificate = certificate_of(snapshot) | {"seed": request.requests[number].seed, "notes": notes}
+    certificate = certificate_of(snapshot) | {"seed": request.requests[index].seed, "notes": notes}
     return ChosenReply(text[:cut], "stop" if ended else "length", certificate)
 
 
@@ -121,7 +121,7 @@ def usage_of(request: ReplyRequest, snapshots: Sequence[GenerationSnapshot]) -> 
 
 
 def certificate_of(snapshot: GenerationSnapshot) -> dict[str, Any]:
-    """Return what the choice of a reply rests on, in nats and reward units.
+    """Return the figures of the choice of a reply, in nats and reward units.
 
     Args:
         snapshot: a generation that is done.
@@ -156,7 +156,7 @@ def certificate_of(snapshot: GenerationSnapshot) -> dict[str, Any]:
 
 
 def failure_of(snapshot: GenerationSnapshot) -> Refusal:
-    """Word why there is no reply."""
+    """Return the refusal for a generation without a reply."""
     if snapshot.phase is Phase.CANCELLED:
         return Refusal("The server is being stopped.", status=503, kind="server_error")
     reason = snapshot.error or "No candidate could be scored. Leave a value out, or draw more candidates."
@@ -164,12 +164,12 @@ def failure_of(snapshot: GenerationSnapshot) -> Refusal:
 
 
 def refusal_of(failure: GenerationFailed) -> Refusal:
-    """Word a failure of the model process as HTTP does: 400, 502 or 503 for what others can mend, else 500."""
+    """Return the refusal for a failure of the model process: 400, 502 or 503 by its kind, else 500."""
     reason = failure.error
     if failure.kind is FailureKind.REQUEST and _TOO_LONG.search(reason):
         tokens = _TOKENS.search(reason)
         if "maximum context length" not in reason and tokens:
-            # In the words that clients of OpenAI's look for.
+            # OpenAI's wording, which clients search for.
             reason = f"This model's maximum context length is {tokens[1]} tokens. {reason}"
         return Refusal(reason, param="messages", code="context_length_exceeded")
     match failure.kind:

@@ -1,7 +1,6 @@
-"""Turn a body into generation requests: model and palette, weights for K candidates, prompts, seeds.
+"""Parse a body into generation requests: model and palette, weights for K candidates, prompts, seeds.
 
-Constraint: everything that can be refused is refused here, before a generation is submitted. Thread-safe; loads a
-tokenizer and no model.
+Constraint: every check is made here, before a generation is submitted. Thread-safe; loads a tokenizer and no model.
 """
 
 from __future__ import annotations
@@ -31,20 +30,21 @@ from map_core.text.generation_weights import generation_notes
 
 @dataclass(frozen=True)
 class ReplyRequest:
-    """One body, read and checked.
+    """A parsed and checked body.
 
     Args:
-        requests: one a reply, all of the first prompt before those of the next; of one prompt the same but for seeds.
+        requests: one per reply, all replies to the first prompt first; those to one prompt differ in their seeds only.
         model: as the client named it, or the base model's name.
         palette: the palette's name, or None.
-        aim: what was solved for it, or None where weights were given or nothing was.
+        aim: the palette's solution; None without a palette.
         stops: texts before which a reply is cut.
-        stream: whether it comes in pieces; ``usage``: and reports the tokens at the end.
+        stream: whether the reply is streamed.
+        usage: whether the stream ends with token counts.
         prompt_tokens: of all prompts as the model reads them; 0 where only its server can count them.
         notes: what the client should know, a sentence each.
-        longest: the longest reply that the body asks for, in tokens; None where it does not say.
-        echo: what comes back as it is, by field.
-        cohorts: whose prompt it is, as the body says.
+        longest: the longest reply that the body allows, in tokens; None without a limit.
+        echo: fields that are returned unchanged.
+        cohorts: the kinds of the prompt that the body names.
     """
 
     requests: tuple[GenerationRequest, ...]
@@ -62,13 +62,13 @@ class ReplyRequest:
 
     @property
     def live(self) -> bool:
-        """Whether the reply is certain from its first token on: one candidate, and nothing may be cut from it."""
+        """Whether tokens can be sent as they are drawn: there is one candidate, and no stop text can cut it."""
         first = self.requests[0]
         return first.candidates == 1 and first.most_candidates is None and not self.stops
 
     @property
     def in_force(self) -> dict[str, Any]:
-        """What the replies were steered by, as plain JSON values."""
+        """The palette, weights and sampling settings of the replies, as plain JSON values."""
         first, aim = self.requests[0], self.aim
         return {
             "palette": self.palette,
@@ -85,16 +85,16 @@ class ReplyRequest:
 
 
 class RequestParser:
-    """Reads bodies for one table, its palettes and one base model.
+    """A parser of bodies for one table, its palettes and one base model.
 
     Args:
         steering: palettes and weights.
-        settings: how the base model is sampled unless a body says otherwise; those of the table.
-        system: the table's system message, where it has one.
-        tokens: counts a prompt's tokens.
+        settings: the table's sampling settings, the defaults of a body.
+        system: the table's system message, if it has one.
+        tokens: the counter of prompts' tokens.
         limits: of a request.
-        candidates: K where a body has none.
-        default_length: tokens of the longest reply where a body does not say; None for the server's limit.
+        candidates: the default K.
+        default_length: the default length limit of replies, in tokens; None for the server's limit.
     """
 
     def __init__(
@@ -116,16 +116,19 @@ class RequestParser:
         """Read the body of a chat completion.
 
         Raises:
-            Refusal: it cannot be served; see the message.
+            Refusal: the body is invalid or cannot be served.
         """
         body, notes = read_fields(content, ChatBody)
         chat = read_chat(body.messages, self.limits)
-        for name, done in (("continue_final_message", True), ("add_generation_prompt", False)):
-            flag = getattr(body, name)
-            if flag not in (None, done if chat.beginning else not done):
-                instead = "continues the last message" if chat.beginning else "is a message of its own"
+        continues = bool(chat.beginning)
+        for name, flag, behaviour in (
+            ("continue_final_message", body.continue_final_message, continues),
+            ("add_generation_prompt", body.add_generation_prompt, not continues),
+        ):
+            if flag not in (None, behaviour):
+                actual = "continues the last message" if continues else "is a message of its own"
                 raise Refusal(
-                    f"{name} is {str(flag).lower()}, and the reply {instead}. Leave {name} out, or change the last "
+                    f"{name} is {str(flag).lower()}, and the reply {actual}. Leave {name} out, or change the last "
                     "message: the assistant's is continued, the user's is answered.",
                     param=name,
                 )
@@ -135,21 +138,21 @@ class RequestParser:
         """Read the body of a completion of texts.
 
         Raises:
-            Refusal: it cannot be served; see the message.
+            Refusal: the body is invalid or cannot be served.
         """
         body, notes = read_fields(content, CompletionBody)
         prompts = read_prompts(body, self.limits)
-        note = "The prompt is read without a chat; the table's replies answer chats, so its forecast need not hold."
-        steered = body.palette or body.weights or self.steering.models.get(body.model or "")
-        return self._request(
-            body, [{"prompt": prompt, "verbatim": True} for prompt in prompts], [*notes, *([note] if steered else [])]
-        )
+        if body.palette or body.weights or self.steering.models.get(body.model or ""):
+            notes.append(
+                "The prompt is read without a chat; the table's replies answer chats, so its forecast need not hold."
+            )
+        return self._request(body, [{"prompt": prompt, "verbatim": True} for prompt in prompts], notes)
 
     def response(self, content: bytes) -> ReplyRequest:
         """Read the body of a response.
 
         Raises:
-            Refusal: it cannot be served; see the message.
+            Refusal: the body is invalid or cannot be served.
         """
         body, notes = read_fields(content, ResponsesBody)
         chat = read_input(body, self.limits)
@@ -157,12 +160,12 @@ class RequestParser:
         return replace(request, echo={"instructions": body.instructions, "metadata": body.metadata or {}})
 
     def _of_chat(self, chat: Chat) -> dict[str, Any]:
-        """Return the fields of a generation request that make up a chat."""
+        """Return a chat as fields of a generation request."""
         system = self.system if chat.system is None else chat.system
         return {"prompt": chat.prompt, "system": system, "history": chat.history, "beginning": chat.beginning}
 
     def _request(self, body: SteeredBody, prompts: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> ReplyRequest:
-        """Build the generation requests of a body, n for each prompt."""
+        """Build the generation requests of a body, n for each prompt, given as fields of a generation request."""
         try:
             return self._checked_request(body, prompts, notes)
         except InputError as error:
@@ -175,10 +178,10 @@ class RequestParser:
         weights, values = self.steering.weights(body.weights), tuple(body.values or ())
         self.steering.check_values("values", values)
         if palette is not None and weights is not None:
-            raise Refusal("There are a palette and weights; give one of them.", param="weights")
+            raise Refusal("The request has both a palette and weights; give one of them.", param="weights")
         cohorts, floors = self.steering.cohorts(body.cohort), self.steering.floors(body.floors)
         if cohorts and palette is None:
-            raise Refusal("cohort says whose weights of a palette count, and no palette is named.", param="cohort")
+            raise Refusal("cohort selects weights of a palette, and the request names no palette.", param="cohort")
         steered = palette is not None or bool(weights)
         candidates, replies = self._sizes(body, steered or bool(floors), len(prompts))
         settings, sampling_notes = self._sampling(body, steered)
@@ -213,7 +216,7 @@ class RequestParser:
                 rooms.append(room)
             requests.append(request)
         if rooms and body.longest is not None:
-            notes = [*notes, f"The context has room for {min(rooms):,} tokens of a reply, so it ends there."]
+            notes = [*notes, f"The context leaves room for a reply of {min(rooms):,} tokens, so it ends there."]
         if palette is not None:
             aim = self.steering.aim(palette, body.most_candidates or candidates, cohorts)
             targeted = tuple(name for name in aim.asked if name in self.steering.scored)
@@ -224,7 +227,7 @@ class RequestParser:
             notes = [*notes, self.steering.foreign]
         return ReplyRequest(
             requests=tuple(
-                replace(request, seed=reply_seed(seed, number)) for request in requests for number in range(replies)
+                replace(request, seed=reply_seed(seed, index)) for request in requests for index in range(replies)
             ),
             model=model,
             palette=palette,
@@ -239,19 +242,19 @@ class RequestParser:
         )
 
     def _sizes(self, body: SteeredBody, steered: bool, prompts: int) -> tuple[int, int]:
-        """Return K and n; without weights and floors every reply is as good as any other, so K is then 1."""
+        """Return K and n; without weights and floors nothing distinguishes candidates, so that K is 1 by default."""
         candidates = body.candidates
         if candidates is None:
             candidates = self._candidates if steered or body.most_candidates else 1
         replies = 1 if body.n is None else body.n
-        for name, number, most in (
+        for name, number, limit in (
             ("candidates", candidates, self.limits.candidates),
             ("most_candidates", body.most_candidates, self.limits.candidates),
             ("n", replies, self.limits.replies),
             ("block", body.block, self.limits.tokens),
         ):
-            if number is not None and not 1 <= number <= most:
-                raise Refusal(f"{name} is {number:,}; expected a whole number from 1 to {most:,}.", param=name)
+            if number is not None and not 1 <= number <= limit:
+                raise Refusal(f"{name} is {number:,}; expected a whole number from 1 to {limit:,}.", param=name)
         most = max(candidates, body.most_candidates or 0) * replies * prompts
         if replies * prompts > self.limits.replies:
             raise Refusal(
@@ -265,14 +268,14 @@ class RequestParser:
             )
         for name, goal in (("headroom", body.headroom), ("least_ess", body.least_ess)):
             if goal is not None and body.most_candidates is None:
-                raise Refusal(f"{name} needs most_candidates, where drawing ends in any case.", param="most_candidates")
+                raise Refusal(f"{name} needs most_candidates, at which drawing ends.", param="most_candidates")
         return candidates, replies
 
     def _sampling(self, body: SteeredBody, steered: bool) -> tuple[SamplingSettings, list[str]]:
-        """Return how the base model is sampled, and notes on it.
+        """Return the sampling settings of the base model, and notes on them.
 
-        At temperature 0 a palette or weights would have one reply to choose from, and be the base model: candidates are
-        then drawn as the table was, and the one with the highest weighted reward is taken.
+        At temperature 0 all candidates would be equal, so that a palette or weights would have no effect: candidates
+        are then drawn with the table's settings, and the one with the highest weighted reward is picked.
         """
         for name, number in (("temperature", body.temperature), ("top_p", body.top_p)):
             if number is not None and not math.isfinite(number):
@@ -284,7 +287,7 @@ class RequestParser:
         if longest is not None and longest > self.limits.tokens:
             longest = self.limits.tokens
             notes.append(f"max_tokens is above the server's limit, so replies end at {longest:,} tokens.")
-        top_k = 0 if body.top_k == -1 else body.top_k  # vLLM's word for off
+        top_k = 0 if body.top_k == -1 else body.top_k  # vLLM writes -1 for off
         overrides: dict[str, Any] = {
             "top_p": body.top_p,
             "top_k": top_k,
@@ -300,26 +303,36 @@ class RequestParser:
         else:
             overrides |= {"temperature": body.temperature}
         settings = replace(self._settings, **{name: number for name, number in overrides.items() if number is not None})
-        table = self._settings.as_dict()
-        given = {name for name, value in settings.as_dict().items() if value != table[name]}
-        if longest is None and "max_new_tokens" in given and steered:
-            given.remove("max_new_tokens")
-            notes.append(
-                "Without max_tokens replies end by themselves; the table's ended at "
-                f"{self._settings.max_new_tokens:,} tokens, so its forecast need not hold."
-                if self._default_length is None
-                else f"Without max_tokens replies end at {settings.max_new_tokens:,} tokens at the latest. The table "
-                "does not say where its replies ended, and its forecast is for replies as long as those."
-            )
-        if given and steered:
-            others = ", ".join(f"{name} {table[name]:g}" for name in table if name in given)
-            notes.append(f"The table was sampled otherwise ({others}), so its forecast need not hold.")
+        if steered:
+            notes += self._differences(settings, has_length=longest is not None)
         return settings, notes
 
+    def _differences(self, settings: SamplingSettings, has_length: bool) -> list[str]:
+        """Return notes on settings that differ from the table's, for which its forecast need not hold."""
+        notes = []
+        table = self._settings.as_dict()
+        different = {name for name, value in settings.as_dict().items() if value != table[name]}
+        if not has_length and "max_new_tokens" in different:
+            different.remove("max_new_tokens")
+            if self._default_length is None:
+                notes.append(
+                    "Without max_tokens replies end by themselves; the table's ended at "
+                    f"{self._settings.max_new_tokens:,} tokens, so its forecast need not hold."
+                )
+            else:
+                notes.append(
+                    f"Without max_tokens replies end at {settings.max_new_tokens:,} tokens at the latest. The table "
+                    "does not say where its replies ended, and its forecast is for replies as long as those."
+                )
+        if different:
+            others = ", ".join(f"{name} {table[name]:g}" for name in table if name in different)
+            notes.append(f"The table was sampled with other settings ({others}), so its forecast need not hold.")
+        return notes
 
-def reply_seed(seed: int, number: int) -> int:
-    """Return the seed of one of n replies: the request's own for the first, else the first word of (seed, number)."""
-    return seed if number == 0 else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+def reply_seed(seed: int, index: int) -> int:
+    """Return the seed of one of n replies: the request's own for the first, else a hash of (seed, index)."""
+    return seed if index == 0 else int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
 
 
 def _method(body: SteeredBody) -> Method:

@@ -1,6 +1,6 @@
-"""The body of ``/v1/responses``, OpenAI's newer interface: text in, text out, nothing kept on the server.
+"""Read the body of ``/v1/responses``, OpenAI's newer interface: text in, text out, nothing stored on the server.
 
-Constraint: what needs a store (earlier responses, conversations, the background) or tools is refused in words.
+Constraint: requests that need a store (earlier responses, conversations, background mode) or tools are refused.
 
 Source: https://platform.openai.com/docs/api-reference/responses/create.
 """
@@ -23,11 +23,11 @@ class ResponsesBody(SteeredBody):
     input: Any = Field(description="Text, or a list of messages with text.")
     instructions: str | None = Field(None, description="The system message.")
     max_output_tokens: int | None = Field(None, description="Longest reply; left out, replies end by themselves.")
-    metadata: dict[str, Any] | None = Field(None, description="Comes back as it is.")
+    metadata: dict[str, Any] | None = Field(None, description="Returned unchanged.")
 
     @property
     def longest(self) -> int | None:
-        """The longest reply that is asked for, in tokens."""
+        """The longest reply that the body allows, in tokens."""
         return self.max_output_tokens
 
 
@@ -35,30 +35,32 @@ def read_input(body: ResponsesBody, limits: RequestLimits) -> Chat:
     """Return the input of a body as a chat, with the instructions as its first system message.
 
     Raises:
-        Refusal: an item that is no message with text, or as :func:`map_core.server.chat_body.read_chat`.
+        Refusal: an item is not a message with text, or as :func:`map_core.server.chat_body.read_chat`.
     """
     if body.n not in (None, 1):
-        raise Refusal(f"n is {body.n}; a response has one reply. Ask /v1/chat/completions for more.", param="n")
+        raise Refusal(f"n is {body.n}; a response has one reply. Use /v1/chat/completions for more.", param="n")
     items = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
     if not isinstance(items, list):
         raise Refusal(f"input is {shortened(repr(body.input))}; expected text or a list of messages.", param="input")
-    for number, item in enumerate(items):
-        _check_item(item, number)
-    first = [] if body.instructions is None else [{"role": "system", "content": body.instructions}]
-    return read_chat([*first, *(item for item in items if item.get("type") != "reasoning")], limits, "input")
+    for index, item in enumerate(items):
+        _check_item(item, index)
+    instructions = [] if body.instructions is None else [{"role": "system", "content": body.instructions}]
+    messages = [item for item in items if item.get("type") != "reasoning"]
+    return read_chat([*instructions, *messages], limits, "input")
 
 
-def _check_item(item: Any, number: int) -> None:
+def _check_item(item: Any, index: int) -> None:
+    """Refuse an item of the input that is neither a message nor reasoning, which is ignored."""
     kind = item.get("type", "message") if isinstance(item, Mapping) else None
     if kind == "item_reference":
         raise Refusal(
-            f"Item {number + 1} of input refers to an earlier response, and this server keeps none. Send the messages "
+            f"Item {index + 1} of input refers to an earlier response, and this server stores none. Send the messages "
             "themselves; in Vercel's AI SDK set store to false.",
-            param=f"input.{number}",
+            param=f"input.{index}",
             code="unsupported_parameter",
         )
     if kind not in ("message", "reasoning"):
         raise Refusal(
-            f"Item {number + 1} of input is {shortened(repr(item))}; expected a message with text.",
-            param=f"input.{number}",
+            f"Item {index + 1} of input is {shortened(repr(item))}; expected a message with text.",
+            param=f"input.{index}",
         )

@@ -1,4 +1,4 @@
-"""A reply as OpenAI's response, whole and as its stream of typed events."""
+"""Format a reply as OpenAI's response, whole and as a stream of typed events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from map_core.server.request_parser import ReplyRequest
 
 
 class ResponsesFormat(ReplyFormat):
-    """``response``; there is one reply, of one message with one part of text.
+    """``response``, whole and as events; it has one message with one part of text.
 
     Source: https://platform.openai.com/docs/api-reference/responses and .../responses-streaming.
     """
@@ -41,7 +41,7 @@ class ResponsesFormat(ReplyFormat):
             "value_palette": self.request.in_force,
         }
 
-    def begin(self, number: int) -> str:
+    def begin(self, index: int) -> str:
         """Return the events up to the first text."""
         response = self._response("in_progress")
         item = {"type": "message", "id": self._item, "status": "in_progress", "role": "assistant", "content": []}
@@ -49,18 +49,18 @@ class ResponsesFormat(ReplyFormat):
             self._event("response.created", response=response)
             + self._event("response.in_progress", response=response)
             + self._event("response.output_item.added", output_index=0, item=item)
-            + self._event("response.content_part.added", **self._place, part=_part(""))
+            + self._event("response.content_part.added", **self._position, part=_part(""))
         )
 
-    def piece(self, number: int, text: str) -> str:
+    def piece(self, index: int, text: str) -> str:
         """Return the event with a piece of the text."""
-        return self._event("response.output_text.delta", **self._place, delta=text, logprobs=[])
+        return self._event("response.output_text.delta", **self._position, delta=text, logprobs=[])
 
-    def end(self, number: int, reply: ChosenReply) -> str:
+    def end(self, index: int, reply: ChosenReply) -> str:
         """Return the events that close text, part and message."""
         return (
-            self._event("response.output_text.done", **self._place, text=reply.text, logprobs=[])
-            + self._event("response.content_part.done", **self._place, part=_part(reply.text))
+            self._event("response.output_text.done", **self._position, text=reply.text, logprobs=[])
+            + self._event("response.content_part.done", **self._position, part=_part(reply.text))
             + self._event("response.output_item.done", output_index=0, item=self._message(reply.text, reply))
         )
 
@@ -70,19 +70,20 @@ class ResponsesFormat(ReplyFormat):
         return self._event(f"response.{response['status']}", response=response)
 
     def failed(self, refusal: Refusal) -> str:
-        """Return the error, and the response that failed."""
+        """Return the events of the error and of the failed response."""
         error = {"code": refusal.code or refusal.kind, "message": str(refusal)}
         return self._event("error", **error, param=refusal.param) + self._event(
             "response.failed", response=self._response("failed") | {"error": error}
         )
 
     @property
-    def _place(self) -> dict[str, Any]:
+    def _position(self) -> dict[str, Any]:
         return {"item_id": self._item, "output_index": 0, "content_index": 0}
 
     def _event(self, name: str, **fields: Any) -> str:
-        number, self._sequence = self._sequence, self._sequence + 1
-        return event({"type": name, "sequence_number": number} | fields, name)
+        content = {"type": name, "sequence_number": self._sequence} | fields
+        self._sequence += 1
+        return event(content, name)
 
     def _message(self, text: str, reply: ChosenReply) -> dict[str, Any]:
         return {

@@ -1,6 +1,6 @@
-"""``/get_reward``: a palette's weighted reward for given prompts and replies, so that a trainer can tune a model on it.
+"""``/get_reward``: a palette's weighted reward of given prompts and replies, with which a trainer can tune a model.
 
-The weights are those of the whole table, which a tuned model follows, and not those for the K candidates of a reply.
+The weights are those of the whole table, which a tuned model approaches, and not those for a choice among K candidates.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from map_core.generation.weighted_rewards import scored_values, weighted_rewards
 from map_core.server.errors import Refusal
 from map_core.server.fields import read_fields
 from map_core.server.generation_routes import body_schema
-from map_core.server.generations import Generations, look, too_many
+from map_core.server.generations import Generations, poll, rate_limit_refusal
 from map_core.server.http import JsonResponse, read_body
 from map_core.server.replies import refusal_of
 from map_core.server.request_parser import RequestParser
@@ -29,27 +29,27 @@ from map_core.service.scoring_calls import ScoringError
 from map_core.service.service import GenerationService
 from map_core.text.generation_weights import generation_notes
 
-#: What the address may say in place of the body, as /openapi.json describes it.
-_IN_ADDRESS = [
+#: The query parameters that stand in for fields of the body, for /openapi.json.
+_QUERY_PARAMETERS = [
     {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": description}
     for name, description in (
-        ("palette", "The name of a palette, where the body has none."),
-        ("model", "MODEL:PALETTE names a palette, where the body has none."),
+        ("palette", "The name of a palette, if the body has none."),
+        ("model", "MODEL:PALETTE names a palette, if the body has none."),
     )
 ]
 
 
 @dataclass(frozen=True)
 class RewardRequest:
-    """One body, read and checked.
+    """A parsed and checked body.
 
     Args:
         given: the replies to each chat.
-        rows: (chat,) the rows of the request that they come from.
+        rows: (chat,) indices of the request's rows that they come from.
         palette: the palette's name, or None where weights were given.
-        aim: what was solved for it, or None.
+        aim: the palette's solution; None without a palette.
         weights: lambda by value, 1/reward.
-        values: that are scored.
+        values: the values to score.
         notes: what the client should know, a sentence each.
     """
 
@@ -62,7 +62,7 @@ class RewardRequest:
     notes: tuple[str, ...]
 
     def answer(self, rewards: Sequence[ReplyRewards]) -> dict[str, Any]:
-        """Return rewards as OpenRLHF reads them: lambda . r a row, and each value's reward beside it."""
+        """Return rewards in OpenRLHF's format: lambda . r of each row, and each value's rewards."""
         count = sum(map(len, self.rows))
         by_value = {name: [0.0] * count for name in self.values}
         notes = list(self.notes)
@@ -85,16 +85,16 @@ class RewardRequest:
 
 
 def read_reward_request(parser: RequestParser, content: bytes, address: Mapping[str, str]) -> RewardRequest:
-    """Read a body.
+    """Parse a body.
 
     Args:
-        parser: of the server's other bodies.
+        parser: the server's parser.
         content: JSON.
-        address: the query of the address; "palette" and "model" stand in for fields that the body does not have, as
-            OpenRLHF's body is always the same.
+        address: the query parameters; "palette" and "model" stand in for fields that the body lacks, since OpenRLHF's
+            body has fixed fields.
 
     Raises:
-        Refusal: it cannot be served; see the message.
+        Refusal: the body is invalid or cannot be served.
     """
     body, notes = read_fields(content, RewardBody)
     steering = parser.steering
@@ -102,7 +102,7 @@ def read_reward_request(parser: RequestParser, content: bytes, address: Mapping[
     weights = steering.weights(body.weights)
     if (palette is None) == (not weights):
         raise Refusal(
-            "Give a palette or weights, and one of them: rewards are weighted. The address may say ?palette=NAME.",
+            "Give either a palette or weights, by which rewards are weighted. The address may have ?palette=NAME.",
             param="palette",
         )
     values = tuple(body.values or ())
@@ -119,13 +119,13 @@ def read_reward_request(parser: RequestParser, content: bytes, address: Mapping[
         raise Refusal(str(error)) from error
     weights = weights or {}
     return RewardRequest(
-        tuple(given),
-        tuple(map(tuple, rows)),
-        palette,
-        aim,
-        weights,
-        scored_values((*weights, *values), steering.scored),
-        tuple(notes),
+        given=tuple(given),
+        rows=tuple(map(tuple, rows)),
+        palette=palette,
+        aim=aim,
+        weights=weights,
+        values=scored_values((*weights, *values), steering.scored),
+        notes=tuple(notes),
     )
 
 
@@ -133,24 +133,24 @@ def reward_router(parser: RequestParser, service: GenerationService, generations
     """Return the route; replies are scored in the model's process."""
     router = APIRouter(tags=["rewards"])
 
-    @router.post("/get_reward", openapi_extra=body_schema(RewardBody) | {"parameters": _IN_ADDRESS})
+    @router.post("/get_reward", openapi_extra=body_schema(RewardBody) | {"parameters": _QUERY_PARAMETERS})
     async def get_reward(request: Request) -> Response:
-        """Score given replies: a palette's weighted reward, and each value's, as OpenRLHF's reward models answer."""
+        """Score given replies: a palette's weighted reward, and each value's, in OpenRLHF's format."""
         content = await read_body(request, parser.limits.body)
-        wanted = await asyncio.to_thread(read_reward_request, parser, content, request.query_params)
+        reward_request = await asyncio.to_thread(read_reward_request, parser, content, request.query_params)
         generations.check_open()
         try:
-            scoring = service.score(wanted.given, wanted.values, parser.steering.own)
+            scoring = service.score(reward_request.given, reward_request.values, parser.steering.own)
         except EngineError as error:
-            raise too_many(error, generations.wait_seconds) from error
+            raise rate_limit_refusal(error, generations.wait_seconds) from error
         try:
             while not scoring.done():
-                await look(request)
+                await poll(request)
             rewards = scoring.result()
         except ScoringError as error:
             raise refusal_of(error.failure) from error
         finally:
             scoring.cancel()
-        return JsonResponse(wanted.answer(rewards))
+        return JsonResponse(reward_request.answer(rewards))
 
     return router

@@ -1,4 +1,4 @@
-"""``/health`` and ``/ready``: how the server is, and whether it can answer now."""
+"""``/health`` and ``/ready``: the server's state, and whether it can answer now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from map_core.server.http import JsonResponse, get
 from map_core.service.service import GenerationService
 
-#: As /openapi.json describes it.
+#: The error response of the readiness endpoints, for /openapi.json.
 NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "The model loads, cannot be loaded, or is stopped."}}
 
 
@@ -19,7 +19,7 @@ def status_router(service: GenerationService, draining: Callable[[], bool] | Non
 
     Args:
         service: the generator.
-        draining: whether new work is refused, since the server ends.
+        draining: whether new work is refused because the server is shutting down.
     """
     router = APIRouter(tags=["status"])
 
@@ -30,17 +30,17 @@ def status_router(service: GenerationService, draining: Callable[[], bool] | Non
     @get(router, "/health/live")
     @get(router, "/health")
     async def health() -> dict[str, Any]:
-        """Say how the server is; 200 for as long as it runs."""
+        """Return the server's state; 200 for as long as it runs."""
         return described()
 
     @get(router, "/health/ready", responses=NOT_READY)
     @get(router, "/ready", responses=NOT_READY)
     async def ready() -> Response:
-        """Say whether a request would be answered at once: 200, or 503 while the model loads or cannot be loaded."""
+        """Return whether a request would be answered at once: 200, or 503 while the model loads or cannot be loaded."""
         if draining is not None and draining():
             return JsonResponse(described() | {"note": "The server is being stopped."}, 503)
         if service.status().state == "stopped":
-            service.start()  # no request would start it: balancers send them only to those that are ready
+            service.start()  # a load balancer sends requests only to ready servers, so none would start the model
         status = described()
         return JsonResponse(status, 200 if status["state"] == "ready" else 503)
 

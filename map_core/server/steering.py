@@ -1,4 +1,4 @@
-"""What steers a reply: the models that clients may name, their palettes, weights by value.
+"""Resolve what steers a reply: the models and palettes that clients name, weights and floors by value.
 
 Constraint: thread-safe; a palette is solved once for each number of candidates.
 """
@@ -19,7 +19,7 @@ from map_core.palettes.targets import resolve
 from map_core.scoring import Specification, cards, scorable_values
 from map_core.server.errors import Refusal, shortened
 
-#: Larger weights would carry sums of weights times rewards beyond the largest number.
+#: With larger weights, sums of weights times rewards would overflow.
 LARGEST_WEIGHT = 1e100
 
 
@@ -28,10 +28,10 @@ class Steering:
 
     Args:
         model: the base model's name, as clients know it.
-        aims: of the table.
+        aims: the solver of the table's palettes.
         palettes: (value,) levels in reward units by the palette's name.
         own: how values that are not built in are scored, as the table records it.
-        foreign: a sentence where the base model is not the one whose replies the table holds.
+        foreign: a sentence for the case that the base model is not the one whose replies the table holds; else None.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Steering:
         self.models: dict[str, str | None] = {model: None} | {f"{model}:{name}": name for name in palettes}
 
     def named(self, model: str | None, palette: str | None) -> tuple[str, str | None]:
-        """Return the model's name and the palette's, either of which may name the palette.
+        """Return the names of the model and the palette; the model's name may contain the palette's.
 
         Raises:
             Refusal: there is no such model or palette, or both name one and they differ.
@@ -78,10 +78,10 @@ class Steering:
         return model, palette if by_model is None else by_model
 
     def weights(self, weights: Mapping[str, float] | None) -> dict[str, float] | None:
-        """Return weights by value after checking them; None where there are none.
+        """Check weights by value and return them; None where there are none.
 
         Raises:
-            Refusal: a value that cannot be scored, or a weight that is no finite number.
+            Refusal: a value that cannot be scored, or a weight that is not finite or too large.
         """
         if weights is None:
             return None
@@ -99,8 +99,8 @@ class Steering:
 
         Args:
             palette: its name.
-            candidates: K that they are for; None for the whole table.
-            cohorts: whose prompt it is; none where nobody says.
+            candidates: K; None for the weights of the whole table.
+            cohorts: kinds of the prompt; empty where they are not known.
         """
         most = int(self._aims.table.candidates.max())
         return self._aims.solve(self._palettes[palette], most if candidates is None else candidates, cohorts)
@@ -118,23 +118,23 @@ class Steering:
             raise Refusal(str(error), param="cohort") from error
 
     def floors(self, written: Mapping[str, float | str] | None) -> dict[str, float]:
-        """Return floors for every reply in reward units; percentiles and deviations are those of the table.
+        """Return the floors of every reply in reward units; percentiles and deviations are those of the table.
 
         Raises:
-            Refusal: a value that cannot be scored, or a level that cannot be read.
+            Refusal: a value that cannot be scored, or an invalid level.
         """
         if not written:
             return {}
         self.check_values("floors", tuple(written))
         table, oracle = self._aims.table, self._aims.oracle
         try:
-            # A value that the table does not have has no percentiles; its floor is a number.
-            known = {name: level for name, level in written.items() if name in table.values}
-            levels = resolve(known, table, oracle)
-            others = {name: _number(name, level) for name, level in written.items() if name not in known}
+            # A value that the table lacks has no percentiles; its floor is a number.
+            in_table = {name: level for name, level in written.items() if name in table.values}
+            levels = resolve(in_table, table, oracle)
+            others = {name: _number(name, level) for name, level in written.items() if name not in in_table}
         except InputError as error:
             raise Refusal(str(error), param="floors") from error
-        return {name: float(levels[table.index(name)]) for name in known} | others
+        return {name: float(levels[table.index(name)]) for name in in_table} | others
 
     def check_values(self, field: str, names: Sequence[str]) -> None:
         """Refuse values that replies cannot be scored on.

@@ -66,7 +66,7 @@ def test_floors_are_levels_of_the_table_and_draw_several_candidates(parser: Requ
     [
         ({"palette": "kind", "cohort": "Nowhere"}, "No prompt has 'Nowhere' as its use case"),
         ({"palette": "kind", "cohort": "mood=good"}, "no column of text 'mood'"),
-        ({"cohort": "Workplace writing"}, "no palette is named"),
+        ({"cohort": "Workplace writing"}, "names no palette"),
         ({"cohort": 3}, "cohort is 3; expected text or a list of texts"),
         ({"floors": {"wit": 1.0}}, "floors names 'wit'"),
         ({"floors": {"kindness": "high"}}, "The target of kindness is 'high'"),

@@ -86,7 +86,7 @@ def test_a_stream_is_the_whole_in_pieces(api: openai.OpenAI, steered: dict[str, 
         ({"prompt": "a", "logprobs": 1}, "cannot honour logprobs"),
         ({"prompt": "a", "suffix": "b"}, "cannot honour suffix"),
         ({"prompt": "a", "best_of": 3}, "cannot honour best_of"),
-        ({"prompt": "a\ud800"}, "no valid text"),
+        ({"prompt": "a\ud800"}, "not valid text"),
         ({"prompt": "word " * 900}, "maximum context length is 256 tokens"),
     ],
 )

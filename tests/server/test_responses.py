@@ -102,7 +102,7 @@ def test_a_stream_has_openai_s_events_in_order(api: openai.OpenAI, steered: dict
         ({"input": "Hi", "tools": [{"type": "web_search"}]}, "cannot honour tools"),
         ({"input": "Hi", "include": ["message.output_text.logprobs"]}, "cannot honour include"),
         ({"input": "Hi", "text": {"format": {"type": "json_schema"}}}, "cannot honour text"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "this server keeps none"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "this server stores none"),
         ({"input": [{"type": "function_call_output", "output": "x"}]}, "expected a message with text"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "expected text"),
     ],

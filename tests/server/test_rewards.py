@@ -137,7 +137,7 @@ def test_a_rendered_chat_is_read_back(tiny: Path, turns: int, system: str | None
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"palette": None}, "Give a palette or weights"),
+        ({"palette": None}, "Give either a palette or weights"),
         ({"weights": {"humor": 1}}, "one of them"),
         ({"palette": "warm"}, "no palette 'warm' here"),
         ({"palette": None, "weights": {"wit": 1}}, "weights names 'wit'"),

@@ -250,7 +250,7 @@ def test_at_temperature_0_a_palette_is_still_a_palette(server: Running) -> None:
         ({"messages": []}, "messages is empty"),
         ({"messages": "Hello"}, "messages is 'Hello'; expected a list"),
         ({"messages": [{"role": "user", "content": " \n"}]}, "The last message is empty"),
-        ({"messages": [{"role": "user", "content": "\ud800"}]}, "no valid text at character 1"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "not valid text at character 1"),
         ({"messages": [{"role": "user"}]}, "content of message 1 is None"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "expected text"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "role of message 1 is 'tool'"),

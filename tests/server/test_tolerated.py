@@ -128,7 +128,7 @@ def test_a_reply_goes_on_from_a_given_beginning(client: TestClient, tiny: Path) 
     reward = rest["choices"][0]["value_palette"]["rewards"]["diversity"]
     assert reward == pytest.approx(Diversity.of(half + continued))
     assert rest["usage"]["prompt_tokens"] > whole["usage"]["prompt_tokens"]
-    assert "the reply continues it" in notes_of(rest)
+    assert "the answer is its continuation" in notes_of(rest)
     as_vllm = {"continue_final_message": True, "add_generation_prompt": False}
     again = ask(client, prefilled, temperature=0, max_tokens=24, **as_vllm)
     assert again["choices"][0]["message"]["content"] == continued
