@@ -1,7 +1,7 @@
-"""Many prompts, one after the other, with a few requests in flight.
+"""Generate replies to many prompts, one after the other, with a few requests in flight.
 
-A thread submits them and only waits; a :class:`PromptBatch` may be read at any moment. Constraint: nothing of a model
-or a browser here; a generation that fails is one outcome among others, and three in a row end the work.
+A thread submits the requests and waits; a :class:`PromptBatch` may be read at any time. Constraint: no model and no
+browser here; a failed generation is one outcome among others, and three consecutive failures end the batch.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from map_core.generation.request import GenerationRequest
 from map_core.service.generation import Generation
 from map_core.service.snapshot import Candidate, Phase
 
-#: Requests in flight: the next one waits in the queue when one ends, and other viewers' requests come between.
+#: Requests in flight: while one runs, the next one waits in the queue, where other viewers get their turns too.
 IN_FLIGHT = 2
 #: Consecutive failures that end the batch.
 MOST_FAILURES = 3
-#: Seconds before a request is submitted again while others' requests fill the queue.
+#: Seconds before a request is submitted again while the queue is full.
 RETRY_SECONDS = 0.5
 
 
@@ -33,15 +33,15 @@ class PromptBatch:
     Args:
         requests: at least one; all with the same values.
         submit: submits a request, :meth:`map_core.service.service.GenerationService.submit` for one viewer.
-        viewer: whose they are.
+        viewer: the owner of the batch.
 
     Attributes:
-        id: its name within this process.
+        id: unique within this process.
         requests: as given.
-        error: why it ended early, in words, or None.
+        error: the reason of an early end, or None.
 
     Raises:
-        InputError: there is nothing to do.
+        InputError: there is no request.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class PromptBatch:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the batch has ended."""
         return self._ended.is_set()
 
     @property
     def generations(self) -> tuple[Generation, ...]:
-        """Those that were submitted so far, in the order of the prompts."""
+        """The generations submitted so far, in the order of the prompts."""
         with self._lock:
             return tuple(self._generations)
 
@@ -79,14 +79,14 @@ class PromptBatch:
         return self._ended.wait(timeout)
 
     def stop(self) -> None:
-        """Stop within one token; what is done stays."""
+        """Stop within one token; finished generations are kept."""
         self._stop.set()
         for generation in self.generations:
             if not generation.ended:
                 generation.cancel()
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Put other weights in force for what is done, what is being written, and what is still to come."""
+        """Replace the weights of all generations: finished, running and future ones."""
         with self._lock:
             self._weights = dict(weights)
         for generation in self.generations:
@@ -106,7 +106,7 @@ class PromptBatch:
         except PaletteError as error:
             self.error = str(error)
         finally:
-            if self._stop.is_set():  # also what was submitted while it was being stopped
+            if self._stop.is_set():  # also stops a generation that was submitted during stop()
                 self.stop()
             self._ended.set()
 
@@ -115,19 +115,20 @@ class PromptBatch:
         return sum(not generation.ended for generation in self.generations)
 
     def _submit_next(self, request: GenerationRequest) -> bool:
+        """Submit a request, again while the queue is full, and return whether it was before the batch was stopped."""
         while not self._stop.is_set():
             with self._lock:
                 if self._weights is not None:
                     request = replace(request, weights=self._weights)
             try:
                 generation = self._submit(request)
-            except EngineError:  # too much is waiting: room comes by itself
+            except EngineError:  # the queue is full
                 self._stop.wait(RETRY_SECONDS)
                 continue
             with self._lock:
                 self._generations.append(generation)
                 weights = self._weights
-            if weights is not None:  # changed while it was submitted
+            if weights is not None:  # they may have changed since the request was built
                 generation.reweigh(weights)
             return True
         return False
@@ -138,7 +139,7 @@ class PromptBatch:
             unfinished.wait(0.2)
 
     def _stop_after_failures(self) -> bool:
-        """Stop with the last error where the last few generations have all failed, and return whether that is so."""
+        """Stop if the last :data:`MOST_FAILURES` generations have all failed, and return whether they have."""
         ended = [generation.snapshot() for generation in self.generations if generation.ended]
         last = ended[-MOST_FAILURES:]
         if len(last) < MOST_FAILURES or any(snapshot.phase is not Phase.FAILED for snapshot in last):
@@ -151,7 +152,7 @@ class PromptBatch:
 def expected_levels(
     candidates: Sequence[Candidate], choice: Choice, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Average rewards by a choice's probabilities, and over the base model's same candidates.
+    """Average rewards by a choice's probabilities, and uniformly over the same candidates.
 
     Args:
         candidates: of one prompt, complete.

@@ -1,9 +1,8 @@
-"""One generation as its readers see it: a buffer that the worker fills and anyone may read.
+"""The state of one generation, updated by the worker's events and readable from any thread.
 
-:meth:`Generation.snapshot` gives a frozen picture at any moment and from any thread, so a page can draw it a few
-times a second and a reload can attach to it again. The choice is made here, from the rewards that came: other weights,
-those of a second palette or of a fader that moves, need no other replies. Constraint: nothing of a model library is
-imported here.
+:meth:`Generation.snapshot` returns a frozen copy at any time, so that a page can draw it a few times a second and can
+find it again after a reload. The choice is computed here, from the rewards received: other weights, such as those of a
+second palette or of a moved slider, need no new replies. Constraint: no model library is imported here.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from map_core.service.snapshot import Candidate, GenerationSnapshot, Phase
 
 @dataclass
 class _Draft:
-    """A candidate as it is written: pieces of its text, its tokens, and whether and why no more is to come."""
+    """A candidate so far: pieces of its text, its number of tokens, and whether and how it has ended."""
 
     pieces: list[str] = field(default_factory=list)
     tokens: int = 0
@@ -40,19 +39,19 @@ class _Draft:
 
 
 class Generation:
-    """A request and what has come of it; thread-safe. Made by :meth:`GenerationService.submit`.
+    """A request and its state; thread-safe. Created by :meth:`GenerationService.submit`.
 
     Args:
         request: what is generated.
         cancel: called with the id to stop it.
         reweigh: called with the id and new weights while it runs.
-        viewer: whose it is; turns are fair among viewers.
+        viewer: its owner; turns are fair among viewers.
 
     Attributes:
-        id: its name within this process.
-        begun: the worker has begun with it.
-        changes: tells of everything that a snapshot would show.
-        attempts: how often it was sent to a worker.
+        id: unique within this process.
+        begun: the worker has started it.
+        changes: notifies of every change that a snapshot shows.
+        attempts: number of times it was sent to a worker.
     """
 
     def __init__(
@@ -95,25 +94,25 @@ class Generation:
 
     @property
     def ended(self) -> bool:
-        """Done, cancelled or failed."""
+        """Whether it is done, cancelled or failed."""
         return self._ended is not None
 
     @property
     def begun_drawing(self) -> bool:
-        """A first token has come."""
+        """Whether a first token was drawn."""
         return self._first_token is not None
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """The weights in force."""
+        """The current weights."""
         return self._weights
 
     def cancel(self) -> None:
-        """Stop within one token; what is written so far stays readable."""
+        """Stop within one token; the partial replies stay readable."""
         self._cancel(self.id)
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Put other weights in force: at once for what is scored, and for what is still being written from here on.
+        """Replace the weights: at once in the choice among scored replies, and from now on in running methods.
 
         Raises:
             InputError: a weight that is not finite, or on a value that this generation does not score.
@@ -140,11 +139,10 @@ class Generation:
             return self.snapshot()
 
     def choice(self, weights: Mapping[str, float] | None = None) -> Choice | None:
-        """Choose among the candidates as they are by some weights; None before any rewards.
+        """Choose among the current candidates by some weights; None before any rewards.
 
         Args:
-            weights: lambda by value; those in force when None. While replies are partial, a value without rewards yet
-                counts for nothing.
+            weights: lambda by value; None for the current ones. A value whose rewards have not arrived yet is ignored.
         """
         with self._changed:
             return self._choice(self._weights if weights is None else weights)
@@ -166,11 +164,11 @@ class Generation:
                 base=self._base,
                 headroom=self.request.headroom,
             )
-        except InputError:  # no candidate can be scored, or sums beyond the largest number
+        except InputError:  # no candidate was scored, or the weighted sums overflow
             return None
 
     def snapshot(self) -> GenerationSnapshot:
-        """Return the state now, frozen."""
+        """Return a frozen copy of the current state."""
         with self._changed:
             choice = self._choice(self._weights)
             done = self._phase is Phase.DONE
@@ -221,14 +219,14 @@ class Generation:
         return self._ended - self._last_token
 
     def note(self, note: str, queue_position: int = 0) -> None:
-        """Set the line about what is being waited for."""
+        """Set the status line of a waiting generation, and its position in the queue."""
         with self._changed:
             if not self.ended:
                 self._note, self._queue_position = note, queue_position
         self.changes.notify()
 
     def requeue(self, note: str) -> None:
-        """Return to the queue after the worker was lost; what is written stays in sight until it is begun anew."""
+        """Return to the queue after the worker was lost; the partial replies stay visible until it is started again."""
         with self._changed:
             if not self.ended:
                 self.begun = False
@@ -242,7 +240,7 @@ class Generation:
         command: str | None = None,
         kind: FailureKind = FailureKind.INTERNAL,
     ) -> None:
-        """Come to an end; the first end counts."""
+        """End the generation; later calls have no effect."""
         with self._changed:
             if self._ended is None:
                 self._ended = time.monotonic()
@@ -252,11 +250,11 @@ class Generation:
         self.changes.notify()
 
     def apply(self, event: GenerationEvent) -> None:
-        """Take in an event of the sampler or an end that the worker reports; late ones change nothing.
+        """Apply an event of the sampler or an end that the worker reports; events after the end are ignored.
 
         Raises:
-            IndexError, KeyError, ValueError: the event does not fit this generation, such as one of a candidate that
-                it does not have.
+            IndexError: the event names a candidate that this generation does not have.
+            ValueError: the event has another number of rewards, offsets or replies than this generation.
         """
         with self._changed:
             if self.ended:
@@ -299,7 +297,7 @@ class Generation:
         self._tokens += len(tokens)
 
     def _add_candidates(self, candidates: int) -> None:
-        """Begin further candidates; rewards so far say nothing about them."""
+        """Add candidates, and clear the rewards, which do not include them."""
         self._drafts += [_Draft() for _ in range(candidates - len(self._drafts))]
         self._log_offsets = np.zeros(candidates)
         self._rewards = {}

@@ -1,8 +1,8 @@
-"""Messages between the service and its worker: frozen dataclasses, as JSON objects and back.
+"""Messages between the service and its worker: frozen dataclasses, converted to JSON objects and back.
 
-Fields are read from the dataclasses themselves, so that a field that is added to a request or an event is sent without
-further code. A missing field and an unknown one are errors, never a default. Constraint: no model library; strict JSON,
-so NaN and infinities are sent as text.
+The conversion reads the fields of the dataclasses, so that a new field of a request or an event needs no further code.
+A missing or unknown field is an error, never a default. Constraint: no model library; strict JSON, so NaN and infinities
+are sent as text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PLAIN = (str, int, bool, NoneType)
 
 
 class MessageError(EngineError):
-    """A message that does not read as what was expected."""
+    """A message that does not have the expected form."""
 
 
 # From the service to the worker.
@@ -56,7 +56,7 @@ class Generate:
 
 @dataclass(frozen=True)
 class ChangeWeights:
-    """Put other weights (lambda by value) in force for a running generation."""
+    """Replace the weights (lambda by value) of a running generation."""
 
     id: str
     weights: Mapping[str, float]
@@ -94,12 +94,12 @@ Command = LoadModel | Generate | ChangeWeights | Cancel | ScoreReplies
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """What the worker is doing.
+    """The state of the worker.
 
     Args:
         state: "loading", "ready" or "failed".
         note: a line for people.
-        command: the command line that mends it, where there is one.
+        command: the command line that solves the problem, if there is one.
         engine: :meth:`map_core.engines.base.EngineInfo.as_dict` once the model is loaded, else empty.
     """
 
@@ -115,10 +115,10 @@ class GenerationCancelled:
 
 
 class FailureKind(StrEnum):
-    """Who can mend a failure.
+    """The cause of a failure, by who can solve it.
 
-    ``REQUEST``: whoever asked, by asking otherwise. ``UPSTREAM``: whoever runs the server that the base model is on.
-    ``UNAVAILABLE``: nobody yet; the same request may succeed later. ``INTERNAL``: whoever runs this program.
+    ``REQUEST``: the client, with another request. ``UPSTREAM``: the operator of the base model's server.
+    ``UNAVAILABLE``: temporary; the same request may succeed later. ``INTERNAL``: the operator of this program.
     """
 
     REQUEST = "request"
@@ -133,8 +133,8 @@ class GenerationFailed:
 
     Args:
         error: what went wrong and what to do.
-        command: the command line that mends it, where there is one.
-        kind: who can mend it.
+        command: the command line that solves the problem, if there is one.
+        kind: who can solve it.
     """
 
     error: str
@@ -147,7 +147,7 @@ GenerationEvent = Event | GenerationCancelled | GenerationFailed
 
 @dataclass(frozen=True)
 class GenerationMessage:
-    """What has happened to a generation."""
+    """An event of a generation."""
 
     id: str
     event: GenerationEvent
@@ -170,7 +170,7 @@ class ScoringFailed:
 
 
 def to_json(value: Any) -> Any:
-    """Return a message, or a part of one, as JSON values; a dataclass carries its class's name as "type"."""
+    """Convert a message, or a part of one, to JSON values; a dataclass has its class's name as "type"."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -190,22 +190,22 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: Any, value: Any) -> Any:
-    """Return the message that :func:`to_json` took apart.
+    """Convert the JSON values of :func:`to_json` back to the message.
 
     Args:
-        kind: the expected type: a dataclass, or a union of several, told apart by "type".
+        kind: the expected type: a dataclass, or a union of dataclasses, distinguished by "type".
         value: JSON values.
 
     Raises:
         MessageError: a field is missing, unknown or of another type.
-        InputError: a field's value is refused by its dataclass.
+        InputError: a dataclass refuses the value of a field.
     """
     return _reader(kind)(value)
 
 
 @cache
 def _reader(kind: Any) -> Callable[[Any], Any]:
-    """Return the function that reads JSON values as one type; made once for each type, as tokens come fast."""
+    """Return the function that converts JSON values to a type; cached, because there is a message for every token."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _union_reader(arguments)

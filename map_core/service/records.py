@@ -1,7 +1,7 @@
-"""Generations as plain records, for JSON lines and spreadsheets.
+"""Convert generations to plain records, for JSON lines and spreadsheets.
 
-A record is one generation: its prompt, all candidates with rewards and probabilities, the picks and what they cost, and
-all that is needed to repeat it. Constraint: plain JSON values, no NaN and no infinity.
+A record is one generation: its prompt, all candidates with rewards and probabilities, the picks and their cost, and
+everything that is needed to repeat it. Constraint: plain JSON values, no NaN and no infinity.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from map_core.scoring.base import log_prob
 from map_core.service.generation import Generation
 from map_core.service.snapshot import Phase
 
-#: Characters that JSON allows inside a text and that some readers break lines at.
+#: Characters that JSON allows inside a text and at which some readers break lines.
 _BREAKS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 
 
@@ -51,17 +51,17 @@ def generation_record(
     palettes: Mapping[str, Mapping[str, float]] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """Return the record of a generation as it is, finished or stopped on the way.
+    """Return the record of a generation, finished or not.
 
     Args:
-        generation: to record.
-        weights: lambda by value that the pick goes by; those in force when None.
+        generation: the generation.
+        weights: lambda by value for the pick; None for the current ones.
         palettes: weights of further palettes by name, which choose among the same candidates.
         more: further plain entries, such as the name of the model.
 
     Returns:
-        As :func:`outcome_record`, without log-probabilities of replies; picks are None and probabilities provisional
-        where the generation did not come to its end, as "complete" says.
+        As :func:`outcome_record`, without log-probabilities of replies. Where "complete" is false, picks are None and
+        probabilities provisional.
     """
     snapshot = generation.snapshot()
     done = snapshot.phase is Phase.DONE
@@ -81,8 +81,14 @@ def generation_record(
     others = []
     for name, palette_weights in (palettes or {}).items():
         palette_choice = generation.choice(palette_weights)
-        others.append({"name": name, "weights": dict(palette_weights), **_chosen(palette_choice, candidates, done)})
-        others[-1]["probabilities"] = None if palette_choice is None else list(palette_choice.probabilities)
+        others.append(
+            {
+                "name": name,
+                "weights": dict(palette_weights),
+                **_chosen(palette_choice, candidates, done),
+                "probabilities": None if palette_choice is None else list(palette_choice.probabilities),
+            }
+        )
     return record | ({"palettes": others} if others else {}) | more
 
 
@@ -130,7 +136,7 @@ def _chosen(choice: Choice | None, candidates: list[dict[str, Any]], complete: b
 
 
 def json_line(record: Mapping[str, Any]) -> str:
-    """Return a record as one JSON line with its end, safe for readers that break lines at other characters."""
+    """Return a record as one JSON line with its line break, safe for readers that break lines at other characters."""
     return json.dumps(record, allow_nan=False, ensure_ascii=False).translate(_BREAKS) + "\n"
 
 
@@ -142,7 +148,7 @@ def json_lines(records: Iterable[Mapping[str, Any]]) -> str:
 def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
     """Return a CSV table with a row per candidate: reply, rewards, probabilities, whether picked, and settings.
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    Text that a spreadsheet would read as a formula is preceded by an apostrophe.
     """
     rewards = _names(c["rewards"] for record in records for c in record["candidates"])
     weights = _names(record["weights"] for record in records)
@@ -164,12 +170,12 @@ def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
         others = {palette["name"]: palette for palette in record.get("palettes", ())}
         certificate = [_number(record[name]) for name in ("ess", "kl", "log_z")]
         for k, candidate in enumerate(record["candidates"]):
-            beside: list[Any] = []
+            of_palettes: list[Any] = []
             for name in palettes:
                 palette = others.get(name, {})
                 probabilities = palette.get("probabilities")
-                beside.append(int(palette.get("aligned_candidate") == k))
-                beside.append(_number(probabilities[k] if probabilities else None))
+                of_palettes.append(int(palette.get("aligned_candidate") == k))
+                of_palettes.append(_number(probabilities[k] if probabilities else None))
             writer.writerow(
                 [
                     number,
@@ -180,7 +186,7 @@ def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
                     int(record["base_candidate"] == k),
                     int(record["aligned_candidate"] == k),
                     _number(candidate["probability"]),
-                    *beside,
+                    *of_palettes,
                     *(_number(candidate["rewards"].get(name)) for name in rewards),
                     candidate["tokens"],
                     int(candidate["finished"]),
@@ -203,8 +209,10 @@ def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _number(value: float | None) -> float | str:
+    """Return a number for a cell; "" for None."""
     return "" if value is None else value
 
 
 def _plain(value: float) -> float | None:
+    """Return a number for JSON; None for one that is not finite."""
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The queue before the worker: fair turns among viewers, and limits on how many may wait."""
+"""The queue of requests before the worker: fair turns among viewers, and limits of its length."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from map_core.service.generation import Generation
 
 @dataclass(frozen=True)
 class CandidateLimits:
-    """How many candidates may be asked for; None where there is no limit.
+    """Limits of candidates; None for no limit.
 
     Args:
-        waiting: of all requests that wait together.
-        of_viewer: the same of one viewer.
-        of_request: of one request, those included that it may add.
+        waiting: of all waiting requests together.
+        of_viewer: of all waiting requests of one viewer.
+        of_request: of one request, including those that it may add.
     """
 
     waiting: int | None = None
@@ -29,9 +29,9 @@ class RequestQueue:
     """Generations that wait to be served. Constraint: not thread-safe; the service's lock guards it.
 
     Args:
-        most: how many may wait before new ones are refused, of all viewers.
-        most_of_viewer: the same of one viewer.
-        candidates: how many candidates may be asked for.
+        most: waiting generations of all viewers.
+        most_of_viewer: waiting generations of one viewer.
+        candidates: limits of their candidates.
     """
 
     def __init__(self, most: int, most_of_viewer: int, candidates: CandidateLimits | None = None) -> None:
@@ -49,60 +49,57 @@ class RequestQueue:
         """Queue a new generation behind those of its viewer.
 
         Raises:
-            EngineError: too many are waiting already.
+            EngineError: the queue is full.
             InputError: it asks for more candidates than one request may.
         """
-        most_of_request, wanted = self._candidates.of_request, _candidates(generation)
-        if most_of_request is not None and wanted > most_of_request:
+        most_of_request, candidates = self._candidates.of_request, _candidates(generation)
+        if most_of_request is not None and candidates > most_of_request:
             raise InputError(
-                f"{wanted:,} candidates are asked for; expected at most {most_of_request:,}. Ask for fewer."
+                f"The request is for {candidates:,} candidates; expected at most {most_of_request:,}. Ask for fewer."
             )
         of_viewer = [waiting for waiting in self._waiting if waiting.viewer == generation.viewer]
-        own = len(of_viewer)
-        for group, most_candidates, owner in (
+        for group, most_candidates, whose in (
             (self._waiting, self._candidates.waiting, ""),
             (of_viewer, self._candidates.of_viewer, " of yours"),
         ):
-            if group and most_candidates is not None and sum(map(_candidates, group)) + wanted > most_candidates:
+            waiting_candidates = sum(map(_candidates, group))
+            if group and most_candidates is not None and waiting_candidates + candidates > most_candidates:
                 raise EngineError(
-                    f"{sum(map(_candidates, group)):,} candidates{owner} are waiting to be written already. Try again "
-                    "in a moment, or ask for fewer."
+                    f"{waiting_candidates:,} candidates{whose} are waiting to be written already. Try again in a "
+                    "moment, or ask for fewer."
                 )
-        for waiting, most, whose in (
-            (len(self._waiting), self._most, ""),
-            (own, self._most_of_viewer, " of yours"),
-        ):
-            if waiting >= most:
-                raise EngineError(f"{waiting} requests{whose} are waiting already. Try again in a moment.")
+        for group, most, whose in ((self._waiting, self._most, ""), (of_viewer, self._most_of_viewer, " of yours")):
+            if len(group) >= most:
+                raise EngineError(f"{len(group)} requests{whose} are waiting already. Try again in a moment.")
         self._waiting.append(generation)
 
     def add_first(self, generations: Iterable[Generation]) -> None:
-        """Queue generations that were being served before those that wait, whatever the limits."""
+        """Queue generations that were being served before all others, without limits."""
         self._waiting = [*generations, *self._waiting]
 
     def remove(self, generation: Generation) -> None:
-        """Take a generation out of the queue; it is in it."""
+        """Remove a generation, which must be in the queue."""
         self._waiting.remove(generation)
 
     def clear(self) -> None:
-        """Take all generations out of the queue."""
+        """Remove all generations."""
         self._waiting = []
 
     def in_turn(self, running: Iterable[Generation]) -> list[Generation]:
-        """Return those that wait in turn: a viewer's n-th request comes after everybody's n-1st.
+        """Return the waiting generations in the order of turns: every viewer's first request, every second one, ...
 
         Args:
-            running: those that are being served; they count as requests before.
+            running: generations that are being served, which count as their viewers' earlier requests.
         """
-        turns = Counter(generation.viewer for generation in running)
-        order = []
-        for place, generation in enumerate(self._waiting):
-            order.append((turns[generation.viewer], place, generation))
-            turns[generation.viewer] += 1
-        return [generation for _, _, generation in sorted(order, key=lambda entry: entry[:2])]
+        requests = Counter(generation.viewer for generation in running)
+        turns = []
+        for generation in self._waiting:
+            turns.append((requests[generation.viewer], generation))
+            requests[generation.viewer] += 1
+        return [generation for _, generation in sorted(turns, key=lambda entry: entry[0])]
 
 
 def _candidates(generation: Generation) -> int:
-    """Return the most candidates that a request may come to draw."""
+    """Return the most candidates that a request may draw."""
     request = generation.request
     return max(request.candidates, request.most_candidates or 0)

@@ -1,4 +1,4 @@
-"""Calls to score given replies that are under way, and how each of them ends."""
+"""Pending calls to score given replies, and their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ScoringError(EngineError):
     """Given replies could not be scored.
 
     Args:
-        failure: why, and who can mend it.
+        failure: the reason, and who can solve it.
     """
 
     def __init__(self, failure: GenerationFailed) -> None:
@@ -23,10 +23,10 @@ class ScoringError(EngineError):
 
 
 class ScoringCalls:
-    """The calls under way, by id. Constraint: not thread-safe; the service's lock guards it.
+    """The pending calls, by id. Constraint: not thread-safe; the service's lock guards it.
 
     Args:
-        most: how many may be under way before new ones are refused.
+        most: pending calls.
     """
 
     def __init__(self, most: int) -> None:
@@ -37,7 +37,7 @@ class ScoringCalls:
         """Return the id of a new call and the future of its rewards.
 
         Raises:
-            EngineError: too many calls are under way already.
+            EngineError: too many calls are pending already.
         """
         if len(self._futures) >= self._most:
             raise EngineError(f"{len(self._futures)} calls are being scored already. Try again in a moment.")
@@ -46,11 +46,11 @@ class ScoringCalls:
         return call, future
 
     def forget(self, call: str) -> bool:
-        """Drop a call that whoever made it has cancelled, and return whether it was still under way."""
+        """Drop a call that its caller has cancelled, and return whether it was pending."""
         return self._futures.pop(call, None) is not None
 
     def settle(self, answer: RepliesScored | ScoringFailed) -> None:
-        """End the call that the worker has answered; one that was cancelled meanwhile changes nothing."""
+        """Complete the call that the worker has answered; an answer to a cancelled call is ignored."""
         future = self._futures.pop(answer.id, None)
         if future is None or not future.set_running_or_notify_cancel():
             return
@@ -60,7 +60,7 @@ class ScoringCalls:
             future.set_result(answer.rewards)
 
     def fail_all(self, reason: str) -> None:
-        """End every call with a :class:`ScoringError`; whoever made it may make it again."""
+        """Fail every call with a :class:`ScoringError`; callers may try again."""
         ended, self._futures = self._futures, {}
         failure = GenerationFailed(reason, None, FailureKind.UNAVAILABLE)
         for future in ended.values():

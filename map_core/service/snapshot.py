@@ -1,4 +1,4 @@
-"""A generation at one moment: its phase, its candidates and the choice among them, frozen."""
+"""A frozen copy of a generation's state: its phase, its candidates and the choice among them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from map_core.service.messages import FailureKind
 
 
 class Phase(StrEnum):
-    """Phase of a generation; the last three are ends."""
+    """Phase of a generation; the last three are final."""
 
     WAITING = "waiting"
     SAMPLING = "sampling"
@@ -24,20 +24,21 @@ class Phase(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Nothing will change any more."""
+        """Whether the phase is final."""
         return self in (Phase.DONE, Phase.CANCELLED, Phase.FAILED)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of the K replies, as far as it is written.
+    """One of the K replies, complete or partial.
 
     Args:
-        text: what there is of it.
-        tokens: how many tokens it has.
-        ended: no more is to come; ``finished``: because it ended by itself, not by the length limit.
-        rewards: by value; provisional ones while the reply is partial; without those that could not be scored.
-        probability: that of being the aligned reply, provisional until the generation is done; None before any scoring.
+        text: so far.
+        tokens: number of tokens so far.
+        ended: whether it is complete.
+        finished: whether it ended by itself, and not at the length limit.
+        rewards: by value; provisional while the reply is partial; without those that could not be scored.
+        probability: of being the aligned reply, provisional until the generation is done; None before any scoring.
     """
 
     text: str = ""
@@ -49,43 +50,45 @@ class Candidate:
 
     @property
     def cut(self) -> bool:
-        """The length limit has ended it."""
+        """Whether it ended at the length limit."""
         return self.ended and not self.finished
 
     @property
     def display_text(self) -> str:
-        """What people read: the text, with the mark of one that the length limit has cut."""
+        """The text for people, with a mark where it was cut at the length limit."""
         return with_mark(self.text, self.cut)
 
 
 @dataclass(frozen=True)
 class GenerationSnapshot:
-    """A generation at one moment.
+    """The state of a generation at one time.
 
     Args:
-        id: the generation's name within this process.
+        id: of the generation, unique within this process.
         phase: see :class:`Phase`.
-        queue_position: 0 while it is served or over; n when it is the n-th of those that wait.
-        note: a line about what is being waited for, or empty.
+        queue_position: from 1 while it waits; 0 while it is served and after its end.
+        note: a status line, or empty.
         candidates: the replies so far.
-        base: the candidate that stands for the base model, known from the start.
-        weights: lambda by value that leader and pick go by.
+        base: the candidate that is the base model's reply, known from the start.
+        weights: lambda by value, which decide leader and pick.
         leader: the most probable candidate so far, provisional; None before the first scoring.
         picked: the aligned candidate; None until the phase is "done".
-        provisional: rewards and probabilities shown are those of partial replies.
+        provisional: whether rewards and probabilities are those of partial replies.
         choice: probabilities, effective sample size, nats and so on; provisional like the rewards; None before any.
         tokens: tokens drawn so far, over all candidates.
-        seconds: since the request was handed in, to its end.
-        first_token_seconds: from the request to its first tokens; None before.
+        seconds: from the submission to now, or to the end.
+        first_token_seconds: from the submission to the first tokens; None before.
         choice_seconds: from the last token to the choice; None before.
-        sampling_seconds, provisional_seconds, scoring_seconds: how the time was spent; when done.
-        resampled: how often blocks re-sampled the candidates so far.
-        restarts: how often the model process was lost and this was begun anew.
+        sampling_seconds: time in the engine; None until it is done.
+        provisional_seconds: time in scoring partial replies; None until it is done.
+        scoring_seconds: time in scoring complete replies; None until it is done.
+        resampled: number of re-samplings of the method "blocks" so far.
+        restarts: number of new starts after the model process was lost.
         notes: what the reader should know of the outcome, a sentence each.
         error: what went wrong and what to do, when the phase is "failed".
-        command: the command line that mends it, when there is one.
-        failure: who can mend it, when the phase is "failed".
-        prompt_tokens: of what the model read before it drew, when done; None where nobody has counted them.
+        command: the command line that solves the problem, if there is one.
+        failure: who can solve it, when the phase is "failed".
+        prompt_tokens: number of tokens of the model's input, when done; None where they were not counted.
     """
 
     id: str
@@ -116,22 +119,22 @@ class GenerationSnapshot:
 
     @property
     def base_reply(self) -> str:
-        """The base column: one and the same candidate from its first token to its last."""
+        """The base model's reply, the same candidate from its first token to its last."""
         return self.candidates[self.base].text
 
-    def base_beside(self, place: int) -> int:
-        """Return the candidate of the base model to show beside another one.
+    def base_beside(self, candidate: int) -> int:
+        """Return the index of the base model's candidate to show beside another one.
 
-        It is the base model's own draw. Where that is the same reply, it is the next candidate, counted round, whose
-        text differs; the own draw where all are the same.
+        It is the base candidate or, where that has the same text, the next one after it, cyclically, whose text
+        differs; the base candidate where all texts are equal.
         """
-        count, text = len(self.candidates), self.candidates[place].text
-        in_turn = ((self.base + k) % count for k in range(count))
-        return next((k for k in in_turn if self.candidates[k].text != text), self.base)
+        count, text = len(self.candidates), self.candidates[candidate].text
+        cyclic = ((self.base + k) % count for k in range(count))
+        return next((k for k in cyclic if self.candidates[k].text != text), self.base)
 
     @property
     def aligned_reply(self) -> str | None:
-        """The aligned column: the picked reply, before that the provisional leader's, None before any scoring."""
+        """The picked reply; before that the provisional leader's, None before any scoring."""
         shown = self.leader if self.picked is None else self.picked
         return None if shown is None else self.candidates[shown].text
 

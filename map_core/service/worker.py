@@ -1,11 +1,11 @@
-"""The model process: owns the engine and the scorers, and serves what its parent sends.
+"""The model process, which owns the engine and the scorers and carries out the commands of its parent.
 
-Run by :class:`map_core.service.worker_client.WorkerClient`, never by hand. Commands come in and messages
-(:mod:`map_core.service.messages`) go out through :class:`map_core.core.child_process.ParentPipe`.
+It is run by :class:`map_core.service.worker_client.WorkerClient`, never by hand. Commands arrive and messages
+(:mod:`map_core.service.messages`) leave through :class:`map_core.core.child_process.ParentPipe`.
 Constraint: it never outlives the app.
 
-Generations are advanced a token at a time in turn (from the last token to the choice in one go), in the thread that
-owns the engine; a second thread only listens, so that a cancel is seen before the next token is drawn.
+Generations are advanced in turn, one token at a time (from the last token to the choice without a break), in the thread
+that owns the engine; a second thread receives commands, so that a cancellation takes effect before the next token.
 """
 
 from __future__ import annotations
@@ -56,19 +56,20 @@ if TYPE_CHECKING:
     from map_core.engines.base import Engine
     from map_core.scoring import Scorer, ScoringModels
 
-#: Whoever moves a fader while a reply is written must not wait for it, and a table that is being built (which gives way
-#: further) must not hold it up. Where nothing else wants the cores it costs nothing.
+#: Below the priority of the app, which must answer a moved slider while a reply is written, and above that of builds.
 NICENESS = 10
-#: Scorers that are kept, custom values' included; each new wording of a custom value is another.
+#: Most scorers in the cache, those of custom values included; each version of a custom value is another one.
 _SCORERS_KEPT = 64
 
 
 class ModelWorker:
-    """Serves generations with one engine.
+    """A server of generations with one engine.
 
     Args:
-        model, engine, dtype: as :func:`map_core.engines.factory.open_engine` takes them.
-        pipe: where commands come from and messages go.
+        model: as for :func:`map_core.engines.factory.open_engine`.
+        engine: as for :func:`map_core.engines.factory.open_engine`.
+        dtype: as for :func:`map_core.engines.factory.open_engine`.
+        pipe: the connection to the parent.
         request_extra: further fields of every request to a server.
         tuned: a tuned model that candidates are drawn from, see :mod:`map_core.generation.proposal`.
     """
@@ -100,7 +101,7 @@ class ModelWorker:
         self._scorings: deque[tuple[str, Iterator[RepliesScored | None]]] = deque()
 
     def listen(self) -> None:
-        """Take in commands for as long as the parent is there."""
+        """Receive commands until the parent ends."""
         while True:
             message = self._pipe.receive()
             if message["type"] == Cancel.__name__:
@@ -109,7 +110,7 @@ class ModelWorker:
                 self._commands.put(message)
 
     def serve(self) -> None:
-        """Advance every running generation by one event in turn, and score one prompt's given replies, for ever."""
+        """Carry out commands, advance every generation by one event and score one chat's given replies, in a loop."""
         while True:
             while not (self._running or self._scorings) or not self._commands.empty():
                 if self._to_warm_up and not self._running and self._commands.empty():
@@ -128,7 +129,8 @@ class ModelWorker:
             self._fail(message, self._failure(error, "The request could not be read"))
             return
         if isinstance(command, ChangeWeights):
-            if weights := self._weights.get(command.id):
+            weights = self._weights.get(command.id)
+            if weights is not None:
                 weights.change(command.weights)
             return
         try:
@@ -167,7 +169,7 @@ class ModelWorker:
         )
 
     def _score(self, engine: Engine, command: ScoreReplies) -> Iterator[RepliesScored | None]:
-        """Score the replies to one chat after the other; the last item holds all rewards."""
+        """Score the replies to one chat after the other; yield None after each, and all rewards at the end."""
         scorers = self._scorers_of(command.values, command.own)
         rewards = []
         for given in command.given:
@@ -176,7 +178,7 @@ class ModelWorker:
         yield RepliesScored(command.id, tuple(rewards))
 
     def _score_next(self) -> None:
-        """Advance the call that has waited longest by one chat."""
+        """Advance the next scoring call by one chat."""
         call, steps = self._scorings.popleft()
         if call in self._cancelled:
             self._cancelled.discard(call)
@@ -192,7 +194,7 @@ class ModelWorker:
             self._send(answer)
 
     def _scorers_of(self, names: Sequence[str], own: Sequence[Specification]) -> dict[str, Scorer]:
-        """Return scorers by name; that of a custom value is made once for as long as its specification is the same."""
+        """Return scorers by name, from the cache where the specification is unchanged."""
         from map_core import scoring
 
         if self._scoring_models is None:
@@ -211,7 +213,7 @@ class ModelWorker:
         return scorers
 
     def _warm_up(self, engine: Engine, value: Specification | None) -> None:
-        """Let the engine (None) or a scorer work once while nobody waits; a fault is reported when it is asked for."""
+        """Run the engine (None) or a scorer once while idle; a failure is only logged, and reported at the next use."""
         try:
             if value is None:
                 self._example = engine.complete(DrawRequest("Hello.", 2, SamplingSettings(max_new_tokens=4)))
@@ -221,6 +223,7 @@ class ModelWorker:
             print(f"Warming up {value.name if value else 'the engine'} failed: {error}", file=sys.stderr)
 
     def _advance(self, generation_id: str) -> None:
+        """Send the next event of a generation; after its last token all remaining events."""
         events = self._running[generation_id]
         if generation_id in self._cancelled:
             events.close()
@@ -239,7 +242,7 @@ class ModelWorker:
             self._send(GenerationMessage(generation_id, event))
             if not isinstance(event, Scored) or event.provisional:
                 return
-            # Once its last token is drawn it comes to its choice in one go; others would draw between its scores.
+            # After its last token a generation is completed at once: others would draw tokens between its scores.
 
     def _end(self, generation_id: str, event: Finished | GenerationCancelled | GenerationFailed) -> None:
         del self._running[generation_id]
@@ -256,7 +259,7 @@ class ModelWorker:
             engine = open_engine(self._model, self._engine_name, self._dtype, request_extra=self._request_extra)
             if self._tuned is not None:
                 self._proposal = open_engine(self._tuned, self._engine_name, self._dtype)
-            # Both or neither: with the base model alone the next request would be answered without the tuned one.
+            # Set only after both are open, or the next request would be answered without the tuned model.
             self._engine = engine
             seconds = time.perf_counter() - began
             info = self._engine.info.as_dict()
@@ -268,21 +271,26 @@ class ModelWorker:
         self._pipe.send(to_json(message))
 
     def _fail(self, message: Mapping[str, Any], failure: GenerationFailed) -> None:
-        """Answer a command that could not be carried out."""
+        """Report that a command could not be carried out."""
         name = str(message.get("id"))
         scoring = message.get("type") == ScoreReplies.__name__
         self._send(ScoringFailed(name, failure) if scoring else GenerationMessage(name, failure))
 
     @property
     def _remote(self) -> bool:
-        """The base model is on a server."""
+        """Whether the base model is on another server."""
         return bool(re.search("@https?://", self._model))
 
-    def _failure(self, error: Exception, what: str) -> GenerationFailed:
-        """Word an error for people; one that is not ours also leaves its traceback in the log."""
+    def _failure(self, error: Exception, event: str) -> GenerationFailed:
+        """Convert an error to a message for people; the traceback of an unexpected one goes to the log.
+
+        Args:
+            error: the error.
+            event: what failed, the beginning of the message of an unexpected error.
+        """
         if not isinstance(error, PaletteError):
             traceback.print_exception(error)
-            return GenerationFailed(f"{what} ({type(error).__name__}: {error}). Try again.", None)
+            return GenerationFailed(f"{event} ({type(error).__name__}: {error}). Try again.", None)
         kind = FailureKind.INTERNAL
         if isinstance(error, TryAgainError | MissingModelError):
             kind = FailureKind.UNAVAILABLE
@@ -294,7 +302,7 @@ class ModelWorker:
 
 
 def main() -> None:
-    """Serve what the parent sends."""
+    """Carry out the parent's commands until it ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--engine", default="auto")

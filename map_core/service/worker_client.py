@@ -1,4 +1,4 @@
-"""The parent's end of the model process: start it, talk to it, notice when it ends.
+"""Start the model process, exchange messages with it, and notice its end.
 
 Constraint: standard library only, see :mod:`map_core.core.child_process`.
 """
@@ -51,15 +51,15 @@ class WorkerClient:
 
     @property
     def alive(self) -> bool:
-        """The process runs and may be talked to."""
+        """Whether the process runs and accepts messages."""
         return not self._closed and self._process.running
 
     def send(self, message: Mapping[str, Any]) -> bool:
-        """Hand a message to the process; False when it is no longer there."""
+        """Send a message to the process, and return whether it still runs."""
         return self._process.send(message)
 
     def close(self) -> None:
-        """End the process at once; it has nothing to lose."""
+        """End the process at once; it keeps no state that would be lost."""
         self._closed = True
         self._process.end()
         if threading.current_thread() is not self._listener:
@@ -74,23 +74,24 @@ class WorkerClient:
             try:
                 self._on_message(self, message)
             except Exception:  # noqa: BLE001 (a reader that ends would leave every generation hanging)
-                _log.exception("A message of the model process could not be taken in.")
+                _log.exception("A message of the model process could not be handled.")
         code = self._process.wait()
         if not self._closed:
-            self._on_end(self, self._how_it_ended(code))
+            self._on_end(self, self._end_sentence(code))
 
     def _take_log(self, line: str) -> None:
         self._last_lines.append(line)
         _log.debug("model process: %s", line)
 
-    def _how_it_ended(self, code: int) -> str:
+    def _end_sentence(self, code: int) -> str:
+        """Describe the end of the process by its exit code and the last line of its log."""
         if code < 0:
             try:
                 name = signal.Signals(-code).name
             except ValueError:
                 name = f"signal {-code}"
-            why = f"ended by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
+            reason = f"ended by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
         else:
             last = self._last_lines[-1] if self._last_lines else ""
-            why = f"exit code {code}" + (f": {last}" if last else "")
-        return f"The model process stopped ({why})."
+            reason = f"exit code {code}" + (f": {last}" if last else "")
+        return f"The model process stopped ({reason})."

@@ -18,9 +18,9 @@ def asked(candidates: int, viewer: str, most: int | None = None) -> Generation:
 
 def test_candidates_are_limited_by_request_viewer_and_in_all():
     queue = RequestQueue(10, 10, CandidateLimits(waiting=40, of_viewer=24, of_request=16))
-    with pytest.raises(InputError, match="17 candidates are asked for; expected at most 16"):
+    with pytest.raises(InputError, match="is for 17 candidates; expected at most 16"):
         queue.add(asked(17, "ann"))
-    with pytest.raises(InputError, match="20 candidates are asked for"):
+    with pytest.raises(InputError, match="is for 20 candidates"):
         queue.add(asked(4, "ann", most=20))
     queue.add(asked(16, "ann"))
     with pytest.raises(EngineError, match="16 candidates of yours are waiting to be written already"):
