@@ -42,7 +42,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class JointPalette:
-    """The palette that gives every group all that it wants, attainable or not.
+    """The palette with every group's targets, attainable or not.
 
     Args:
         margin: of that palette, with its certificate.
@@ -158,7 +158,7 @@ def agreement(
     budget: float,
     report: Callable[[GroupAgreement], None] = lambda so_far: None,
 ) -> GroupAgreement:
-    """All that several groups come to within a budget.
+    """Compute the agreement of several groups within a budget.
 
     Args:
         cache: the table, and results of earlier calls.
@@ -179,7 +179,7 @@ def agreement(
     check_groups(cache.oracle, groups, budget)
     result = GroupAgreement(tuple(groups), budget, _joint(cache, groups), tuple(map(cache.reachable, groups)))
     for rule, method in ((Rule.WORST_OFF, max_min), (Rule.BARGAIN, nash)):
-        with one_blas_thread():  # small systems, many times over: five times as fast with 60 groups
+        with one_blas_thread():  # many small systems: five times as fast with 60 groups
             common = method(cache.oracle, groups, budget)
         assessment = assess(cache.oracle, common.targets, solution=common.solution, attainable=cache.attainable)
         result = replace(

@@ -24,11 +24,12 @@ class CaseVerdict:
 
     Args:
         use_case: its name; None for all prompts.
-        prompts: how many it has.
+        prompts: number of its prompts.
         groups: (group,) the assessment of each group's palette; None where the use case cannot be assessed.
-        common: the assessment of the common palette, likewise.
-        levels: (value,) that the common palette's weights realise here, in reward units; NaN likewise.
-        why_not: why it cannot be assessed; empty where it can.
+        common: the assessment of the common palette; None where the use case cannot be assessed.
+        levels: (value,) that the common palette's weights give on these prompts, in reward units; NaN where the use case
+            cannot be assessed.
+        why_not: the reason why it cannot be assessed; empty where it can.
     """
 
     use_case: str | None
@@ -56,7 +57,7 @@ def use_case_verdicts(
     palettes = [oracle.rewards_at(targets) for targets in (*(group.targets for group in groups), common.targets)]
     weights = common.solution.weights / oracle.scale
 
-    def of(use_case: str | None) -> CaseVerdict:
+    def verdict(use_case: str | None) -> CaseVerdict:
         prompts = len(table.prompts) if use_case is None else table.use_cases.count(use_case)
         try:
             case_oracle: Oracle = oracle if use_case is None else MemoryOracle.of(table.select(use_case), oracle.form)
@@ -67,4 +68,4 @@ def use_case_verdicts(
         realised = case_oracle.rewards_at(case_oracle.moments(weights * case_oracle.scale).levels)
         return CaseVerdict(use_case, prompts, tuple(assessments), common_assessment, realised)
 
-    return tuple(of(name) for name in (None, *table.use_case_names))
+    return tuple(map(verdict, (None, *table.use_case_names)))

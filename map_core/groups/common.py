@@ -2,11 +2,11 @@
 
     maximise u   subject to   s_g(mu) >= min(1, w_g u) for every group,   KL <= budget
 
-with s_g the satisfaction of :mod:`map_core.groups.group` and w_g the importances, the smallest of them 1: a group
-that counts twice is brought twice as far, until it has all that it wants. For one u these are conditions on levels
-alone, and the highest of them for each value is one palette, so the nats that u costs are what the solver gives for
-it. They grow with u: the answer is where they meet the budget, or where palettes stop being attainable. Constraint:
-nobody ends up below the base model.
+with s_g the satisfaction of :mod:`map_core.groups.group` and w_g the importances, the smallest of them 1: a group of
+importance 2 gets twice the share of its way, until its targets are met. For a given u these are conditions on levels,
+and the highest of them for each value form one palette, whose solution gives the nats that u costs. They grow with u:
+the answer is where they reach the budget, or where palettes stop being attainable. Constraint: no group ends up below
+the base model.
 
 Source: with equal importances the solution of Kalai and Smorodinsky, "Other Solutions to Nash's Bargaining Problem",
 1975; else the proportional one of Kalai, "Proportional Solutions to Bargaining Situations", 1977.
@@ -40,7 +40,7 @@ NO_BUDGET = 1e-12
 class BindingLimit(StrEnum):
     """The limit of a common palette."""
 
-    #: Nothing: every group has all that it wants.
+    #: None: every group's targets are met.
     NONE = "none"
     BUDGET = "budget"
     #: No re-weighting of these replies gives more to the worst-off, at any price.
@@ -69,7 +69,7 @@ class CommonPalette:
 
 
 def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> CommonPalette:
-    """Compute the palette whose worst-off group is best off; see the module.
+    """Compute the palette that maximises the smallest satisfaction; see the module.
 
     Args:
         oracle: the table.

@@ -28,7 +28,7 @@ NARROW, MOST_STEPS = 1e-11, 80
 
 @dataclass(frozen=True, eq=False)
 class Concession:
-    """Satisfaction of a group in a common palette, and alone for the same nats.
+    """Satisfaction of a group in a common palette, and alone with the same budget.
 
     Args:
         alone: satisfaction of the group if only it counted.
@@ -48,15 +48,15 @@ class Concession:
 
 
 def satisfaction_alone(oracle: Oracle, groups: Sequence[Group], budget: float) -> np.ndarray:
-    """Return (group,) the satisfaction of each group if only it counted, for the same nats."""
+    """Return the satisfaction of each group if only it counted, (group,), with the same budget."""
     return np.array([_largest_share(oracle, group, budget) for group in groups])
 
 
 def _largest_share(oracle: Oracle, group: Group, budget: float) -> float:
     """Find the largest share u of the way whose nats are within the budget.
 
-    They are convex in u with the slope weights . targets, so Newton's steps find it in a handful of solves; where the
-    palette is not attainable, or costs far more than the budget, the interval is halved.
+    The nats are convex in u with the slope weights . targets, so Newton's method needs a few solves; where the palette
+    is not attainable, or costs far more than the budget, the interval is bisected.
     """
     if math.isinf(budget) or budget <= NO_BUDGET:
         return largest_affordable_share(oracle, lambda u: joint_targets([group], u[:, None]), budget)[0]
@@ -111,7 +111,8 @@ class Clash:
     """Two groups and the joint palette of both.
 
     Args:
-        first, second: positions of the groups.
+        first: position of one group.
+        second: position of the other.
         relation: how their palettes combine.
         kl: nats that the joint palette costs; NaN where it is not attainable.
         margin: of the joint palette; None where the solver's answer proves that it is attainable.
@@ -155,7 +156,7 @@ def clashes(
     palettes = np.array(
         [joint_targets([group]) for group in groups] + [joint_targets([groups[a], groups[b]]) for a, b in pairs]
     )
-    # Every palette at once: a converged row proves that it is attainable, and only the rest need a linear program.
+    # All palettes in one batch: a converged row proves that it is attainable, and only the rest need a linear program.
     solved = solve_many(oracle, palettes)
     margins = [
         None if converged else attainable.margin(palette)
@@ -172,17 +173,8 @@ def clashes(
             certificate = margin.certificate
             values = tuple(int(j) for j in np.argsort(-certificate) if certificate[j] >= NAMED_SHARE)
             first, second = (np.nan_to_num(groups[g].targets, nan=-math.inf) for g in (a, b))
-            results.append(
-                Clash(
-                    a,
-                    b,
-                    Relation.CLASH,
-                    math.nan,
-                    margin,
-                    values,
-                    tuple(a if first[j] >= second[j] else b for j in values),
-                )
-            )
+            asked_by = tuple(a if first[j] >= second[j] else b for j in values)
+            results.append(Clash(a, b, Relation.CLASH, math.nan, margin, values, asked_by))
         else:
             too_dear = kl[row] > budget + 1e-9 and max(kl[a], kl[b]) <= budget + 1e-9
             results.append(Clash(a, b, Relation.TOO_DEAR if too_dear else Relation.TOGETHER, float(kl[row]), margin))

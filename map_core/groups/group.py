@@ -34,9 +34,9 @@ class Group:
     """People with the same targets.
 
     Args:
-        name: a name of its own.
+        name: unique among the groups.
         targets: (value,) in standard deviations above base; NaN for a free value.
-        importance: how much the group counts beside the others, above 0.
+        importance: relative weight of the group, above 0.
 
     Raises:
         InputError: the importance is no number above 0, a target is infinite, or the targets are rewards.
@@ -93,15 +93,15 @@ def check_groups(oracle: Oracle, groups: Sequence[Group], budget: float) -> None
 
 
 def satisfaction(groups: Sequence[Group], levels: np.ndarray) -> np.ndarray:
-    """Compute the satisfaction of each group: 1 when all its targets are met, 0 at the base model, below 0 beyond that.
+    """Compute the satisfaction of each group: 1 where all its targets are met, 0 at the base model, negative below it.
 
     Args:
         groups: the groups.
         levels: (value,) in standard deviations above base.
 
     Returns:
-        (group,) the share of the way that the worst-off target has been brought; where a target at or below the
-        base level is missed, no more than minus the standard deviations by which it is.
+        (group,) the share of the way of the worst-off target; where a target at or below the base level is missed, at
+        most minus the shortfall in standard deviations.
     """
     result = np.ones(len(groups))
     for g, group in enumerate(groups):

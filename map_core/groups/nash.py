@@ -48,8 +48,8 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
         budget: nats; infinite for no limit but the table's.
 
     Returns:
-        The palette. Where some group cannot be given anything without taking from another, there is no bargain,
-        and the palette is that of :func:`max_min`, with a gap that is infinite.
+        The palette. Where some group can gain nothing without a loss of another, there is no bargain, and the palette
+        is that of :func:`max_min`, with an infinite gap.
 
     Raises:
         InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check_groups`.
@@ -73,7 +73,7 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
         return points[log_price]
 
     def gap_at(log_price: float) -> float:
-        """Bound by weak duality how much better any palette within the budget may be than that of this price."""
+        """Return the weak duality bound on how much better any palette within the budget may be than this price's."""
         point = at(log_price)
         shares = satisfaction(groups, point.moments.levels)[problem.raising]
         if shares.min() <= 0:
@@ -81,10 +81,10 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
         best = math.exp(log_price) * (affordable - point.value)
         return max(0.0, best - float(problem.importance @ np.log(shares)))
 
-    # For a small budget s grows like its root, so a nat is worth about half the importances over it.
+    # For a small budget s grows like its square root, so the price of a nat is about half the importances over it.
     low = high = math.log(0.5 * total_importance / affordable)
     cheapest = math.log(CHEAPEST * total_importance)
-    # Where replies give no more at any price, weights grow without end, and at last rounding spoils them.
+    # Where replies give no more at any price, weights grow without bound, until rounding errors dominate.
     while at(low).kl < affordable and low > cheapest and gap_at(low - STEP) <= gap_at(low):
         low -= STEP
     while at(high).kl > affordable:
@@ -94,7 +94,7 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
         log_price = brentq(lambda log_price: at(log_price).kl - affordable, low, high, xtol=1e-13)
     point, gap = at(log_price), gap_at(log_price)
     shares = satisfaction(groups, point.moments.levels)
-    # What is realised is the palette; its weights are those of least norm among all that give it.
+    # The realised levels are the palette; its weights are those of least norm among all that give them.
     targets = joint_targets(groups, np.clip(shares, 0.0, 1.0))
     targets = np.where(np.isnan(targets), np.nan, np.minimum(targets, point.moments.levels))
     solution = solve(oracle, targets, start=point.x)

@@ -1,6 +1,6 @@
-"""What a palette asks for beside its targets, as written: tails, worst means, other mixes of prompts, cohorts at base.
+"""A palette's demands beside its targets, as written: tails, worst means, other mixes of prompts, floors of cohorts.
 
-Constraint: text and numbers; :mod:`map_core.feasibility.aim` resolves levels and finds the columns that these come to.
+Constraint: text and numbers; :mod:`map_core.feasibility.aim` resolves levels and computes the columns for them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ FIELDS = ("no_worse_tail", "worst_mean", "any_mix", "no_cohort_below_base", "eve
 
 @dataclass(frozen=True)
 class Beside:
-    """What is asked for beside targets.
+    """A palette's demands beside its targets.
 
     Args:
-        no_worse_tail: values whose tail shall be no worse than the base model's.
-        worst_mean: floors under means of the worst replies, each as ``kindness:5%=p10``.
-        any_mix: nats; every target holds under each mix of prompts that is no further than this; None for the table's.
-        no_cohort_below_base: the column of text whose entries may not fall below their base level on a targeted value.
-        every_scorer: values whose targets hold for further scorers too, each as ``kindness=kindness_b,kindness_c``.
+        no_worse_tail: values whose tail must be no worse than the base model's.
+        worst_mean: floors of means of the worst replies, each as ``kindness:5%=p10``.
+        any_mix: nats; every target must hold under each mix of prompts within this distance; None for the table's mix.
+        no_cohort_below_base: the column of text whose entries must not fall below their base level on a targeted value.
+        every_scorer: values whose targets must hold for further scorers too, each as
+            ``kindness=kindness_b,kindness_c``.
     """
 
     no_worse_tail: tuple[str, ...] = ()
@@ -37,7 +38,7 @@ class Beside:
         return self != Beside()
 
     def with_more(self, other: Beside) -> Beside:
-        """Return both together; of a distance and a column the other's, where it has one."""
+        """Return the demands of both; the other's distance and column take precedence."""
         return Beside(
             tuple(dict.fromkeys((*self.no_worse_tail, *other.no_worse_tail))),
             tuple(dict.fromkeys((*self.worst_mean, *other.worst_mean))),
@@ -63,10 +64,10 @@ class Beside:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Beside:
-        """Read the fields of a saved palette or of a line of --targets-file, others are left alone.
+        """Read the fields of a saved palette or of a line of --targets-file; other fields are ignored.
 
         Raises:
-            InputError: one is of another kind than it should be.
+            InputError: a field has a wrong type.
         """
         tails, worst = content.get("no_worse_tail", ()), content.get("worst_mean", {})
         if isinstance(tails, str) or not isinstance(tails, list | tuple) or not isinstance(worst, Mapping):
@@ -92,49 +93,49 @@ class Beside:
         )
 
     def items(self) -> list[tuple[str, str]]:
-        """Return the names of options and what they are given, as in an address."""
-        several = {
+        """Return the demands as (option, text), as in an address."""
+        repeated = {
             "no_worse_tail": self.no_worse_tail,
             "worst_mean": self.worst_mean,
             "every_scorer": self.every_scorer,
         }
-        once = {"any_mix": self.any_mix, "no_cohort_below_base": self.no_cohort_below_base}
-        items = [(option(name), text) for name, texts in several.items() for text in texts]
-        return items + [
-            (option(name), f"{value:.6g}" if isinstance(value, float) else str(value))
-            for name, value in once.items()
-            if value is not None
-        ]
+        items = [(option(name), text) for name, texts in repeated.items() for text in texts]
+        if self.any_mix is not None:
+            items.append((option("any_mix"), f"{self.any_mix:.6g}"))
+        if self.no_cohort_below_base is not None:
+            items.append((option("no_cohort_below_base"), self.no_cohort_below_base))
+        return items
 
     @classmethod
     def from_items(cls, items: Sequence[tuple[str, str]]) -> Beside:
-        """Read what :meth:`items` gives.
+        """Read the demands from :meth:`items`.
 
         Raises:
-            InputError: another name, or a distance that is no number.
+            InputError: an unknown option, or a distance that is not a number.
         """
-        given: dict[str, list[str]] = {}
+        texts: dict[str, list[str]] = {}
         for name, text in items:
-            given.setdefault(name.removeprefix("--").replace("-", "_"), []).append(text)
-        if unknown := set(given) - set(FIELDS):
+            texts.setdefault(name.removeprefix("--").replace("-", "_"), []).append(text)
+        unknown = sorted(set(texts) - set(FIELDS))
+        if unknown:
             expected = ", ".join(map(option, FIELDS))
-            raise InputError(f"The palette in the address has {option(unknown.pop())!r}; expected one of {expected}.")
-        mix = given["any_mix"][-1] if "any_mix" in given else None
+            raise InputError(f"The palette in the address has {option(unknown[0])!r}; expected one of {expected}.")
+        mix = texts["any_mix"][-1] if "any_mix" in texts else None
         try:
             distance = None if mix is None else float(mix)
         except ValueError as error:
             raise InputError(f"any_mix is {mix!r}; expected a distance in nats, such as 0.1.") from error
         return cls(
-            tuple(given.get("no_worse_tail", ())),
-            tuple(given.get("worst_mean", ())),
+            tuple(texts.get("no_worse_tail", ())),
+            tuple(texts.get("worst_mean", ())),
             distance,
-            given.get("no_cohort_below_base", [None])[-1],
-            tuple(given.get("every_scorer", ())),
+            texts["no_cohort_below_base"][-1] if "no_cohort_below_base" in texts else None,
+            tuple(texts.get("every_scorer", ())),
         )
 
 
 def option(field: str) -> str:
-    """Return the option of the command line that a field is named as."""
+    """Return the command line option of a field."""
     return f"--{field.replace('_', '-')}"
 
 
@@ -142,7 +143,7 @@ def split_worst_mean(text: str) -> tuple[str, str]:
     """Return the name and the level of a floor under a worst mean.
 
     Raises:
-        InputError: it is no NAME:SHARE=LEVEL.
+        InputError: it does not have the form NAME:SHARE=LEVEL.
 
     Example:
         >>> split_worst_mean("kindness:5%=p10")
@@ -150,7 +151,7 @@ def split_worst_mean(text: str) -> tuple[str, str]:
     """
     name, equals, level = text.rpartition("=")
     if not equals or ":" not in name or not level:
-        raise InputError(f"--worst-mean {text!r} is no NAME:SHARE=LEVEL, such as kindness:5%=p10.")
+        raise InputError(f"--worst-mean is {text!r}; expected NAME:SHARE=LEVEL, such as kindness:5%=p10.")
     return name, level
 
 
@@ -158,7 +159,7 @@ def split_scorers(text: str) -> tuple[str, tuple[str, ...]]:
     """Return a value and the further values that score it.
 
     Raises:
-        InputError: it is no NAME=SCORER,SCORER.
+        InputError: it does not have the form NAME=SCORER,SCORER.
 
     Example:
         >>> split_scorers("kindness=kindness_b,kindness_c")
@@ -167,5 +168,7 @@ def split_scorers(text: str) -> tuple[str, tuple[str, ...]]:
     value, _, listed = text.partition("=")
     scorers = tuple(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
     if not value.strip() or not scorers:
-        raise InputError(f"--every-scorer {text!r} is no NAME=SCORER,SCORER, such as kindness=kindness_b,kindness_c.")
+        raise InputError(
+            f"--every-scorer is {text!r}; expected NAME=SCORER,SCORER, such as kindness=kindness_b,kindness_c."
+        )
     return value.strip(), scorers

@@ -1,14 +1,13 @@
-"""Names of targets beyond a value's level, as people write them.
+"""Parse names of targets beyond a value's level, as people write them.
 
-    kindness>=p20           the share of replies whose kindness is at least that level; a target of it is 0 to 1
-    kindness<p5             the share below; its target is the most there may be
+    kindness>=p20           the share of replies whose kindness is at least that level; its target is 0 to 1
+    kindness<p5             the share below that level; its target is an upper bound
     kindness@Stories        the level over the prompts of one use case
     kindness@language=de    over the prompts with that entry in a column of text; also after a share
     kindness@*              the level over the prompts of each use case; @language=* for each entry of a column
     min(kindness,0.25)      the mean of the lower of reward and 0.25: the weight of a tail
 
-Constraint: text only; :mod:`map_core.palettes.target_columns` resolves levels. A value whose own name looks like one of
-these is that value.
+Constraint: text only; :mod:`map_core.palettes.target_columns` resolves levels. A value's own name takes precedence.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ from map_core.data.derived_columns import USE_CASE, Cohort, ColumnKind, DerivedC
 from map_core.errors import InputError
 
 _CAPPED = re.compile(r"min\((?P<value>.+),(?P<threshold>[^,@]+)\)(?P<rest>@.+)?", re.DOTALL)
-#: In place of an entry: each one that there is.
+#: Stands for every entry of a column.
 EVERY = "*"
 _EXPECTED = "kindness>=p20 for a share, kindness@Stories for a use case, or both"
 
 
 @dataclass(frozen=True)
 class ColumnName:
-    """A name in its parts.
+    """A parsed name.
 
     Args:
         value: the value's name.
         kind: the transform.
         threshold: its level as written; "" for a level.
         cohort: the prompts; None for all.
-        below: the share below the threshold was named.
+        below: the name is that of the share below the threshold.
     """
 
     value: str
@@ -47,25 +46,25 @@ class ColumnName:
 
     @property
     def name(self) -> str:
-        """The name of the column; a share below has the column of the share that is left."""
+        """The name of the column; a share below a threshold uses the column of the share above it."""
         start = f"min({self.value},{self.threshold})" if self.kind is ColumnKind.CAPPED else self.value
         start += f">={self.threshold}" if self.kind is ColumnKind.SHARE else ""
         return start + (f"@{self.cohort}" if self.cohort else "")
 
     @property
     def written(self) -> str:
-        """The name as it is written, whose target is the most there may be for a share below."""
+        """The name as people write it."""
         if not self.below:
             return self.name
         return f"{self.value}<{self.threshold}" + (f"@{self.cohort}" if self.cohort else "")
 
 
 def parse_name(name: str, values: Collection[str]) -> ColumnName | None:
-    """Return the parts of a name; None for one that is a value's, or that is of another kind.
+    """Parse a name; None for one that is a value's, or of another kind.
 
     Args:
         name: as written.
-        values: names of the values there are.
+        values: names of the values.
 
     Raises:
         InputError: a share without a threshold, or a cohort without an entry.
@@ -76,7 +75,8 @@ def parse_name(name: str, values: Collection[str]) -> ColumnName | None:
     """
     if name in values:
         return None
-    if (capped := _CAPPED.fullmatch(name)) and capped["value"] in values:
+    capped = _CAPPED.fullmatch(name)
+    if capped and capped["value"] in values:
         return _parts(name, capped["value"], ColumnKind.CAPPED, capped["threshold"], capped["rest"] or "")
     for value in sorted(values, key=len, reverse=True):
         rest = name[len(value) :].lstrip()
@@ -111,14 +111,14 @@ def parse_cohort(text: str) -> Cohort:
 
 
 def reply_columns(names: Iterable[str], values: Collection[str]) -> dict[str, DerivedColumn]:
-    """Return the transforms that weights name, by name, for replies to be scored on; those of values are left out.
+    """Return the transforms of rewards that weights name, by name; names of values are left out.
 
     Args:
         names: of weights, as :attr:`map_core.data.derived_columns.DerivedColumn.reply_name`.
-        values: that replies are scored on.
+        values: the values on which replies are scored.
 
     Raises:
-        InputError: a threshold that is no number in reward units, or a cohort.
+        InputError: a threshold that is not a number in reward units, or a cohort.
 
     Example:
         >>> reply_columns(["kindness>=0.25"], ["kindness"])["kindness>=0.25"].threshold
@@ -143,13 +143,12 @@ def reply_columns(names: Iterable[str], values: Collection[str]) -> dict[str, De
 
 
 def scored_value(name: str) -> str:
-    """Return the value whose reward a weight's name transforms, by its form alone; the name itself for a value's.
+    """Return the value whose reward a weight's name transforms, judged by the form of the name; or the name itself.
 
     Example:
         >>> scored_value("kindness>=0.25"), scored_value("min(kindness,-1.0)"), scored_value("kindness")
         ('kindness', 'kindness', 'kindness')
     """
     number = r"[-+]?[\d.]+(?:e[-+]?\d+)?"
-    if match := re.fullmatch(rf"min\((.+),{number}\)|(.+)>={number}", name, re.DOTALL):
-        return match[1] or match[2]
-    return name
+    match = re.fullmatch(rf"min\((.+),{number}\)|(.+)>={number}", name, re.DOTALL)
+    return (match[1] or match[2]) if match else name

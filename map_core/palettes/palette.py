@@ -1,4 +1,4 @@
-"""A palette as people set, save and share it: a target for each value.
+"""Palettes as people set, save and share them: a target for each value.
 
 Constraint: numbers and names only; cost and reachability of a palette are computed in :mod:`map_core.feasibility`.
 """
@@ -49,10 +49,10 @@ class Target:
     """Target of one value.
 
     Args:
-        percentile: of the base model's replies, 0 to 100: the position of the fader.
+        percentile: of the base model's replies, 0 to 100: the position of the slider.
         level: exact level in reward units where one was computed (the nearest palette, a point of a frontier), so that
-            rounding to a fader's position cannot make it unreachable; None for the percentile's own level.
-        free: no constraint; the percentile is remembered for later.
+            rounding to a slider's position cannot make it unreachable; None for the percentile's own level.
+        free: no constraint; the percentile is kept for later.
         keep: the target is the base level, whatever it is.
         locked: in an unreachable palette, this target must not be relaxed.
     """
@@ -89,10 +89,10 @@ class Palette:
 
     Args:
         use_case: whose prompts count, :data:`ALL` for all of them.
-        targets: one a value of the table.
+        targets: one per value of the table.
         columns: levels and shares as written, a number or text such as ``p60``, by the names of shares and cohorts
             (:mod:`map_core.palettes.column_names`).
-        beside: what is asked for beside targets.
+        beside: demands beside targets.
     """
 
     use_case: str = ALL
@@ -124,12 +124,12 @@ class Palette:
         """
         try:
             targets = {}
-            for name, content_of_target in content["targets"].items():
-                level = content_of_target.get("level")
+            for name, target in content["targets"].items():
+                level = target.get("level")
                 targets[str(name)] = Target(
-                    _percentile(name, content_of_target["percentile"]),
+                    _percentile(name, target["percentile"]),
                     None if level is None else _finite(name, level),
-                    **{flag: bool(content_of_target.get(flag, False)) for flag in ("free", "keep", "locked")},
+                    **{flag: bool(target.get(flag, False)) for flag in ("free", "keep", "locked")},
                 )
             columns = {str(name): _written(name, level) for name, level in content.get("columns", {}).items()}
             return cls(str(content.get("use_case", ALL)), targets, columns, Beside.from_dict(content))
@@ -172,12 +172,13 @@ class Palette:
         columns: dict[str, float | str] = {}
         beside: list[tuple[str, str]] = []
         for item in [] if text in ("", "free") else text.split(";"):
-            written, _, level_text = item.strip().partition(":")
-            if written.startswith("--") and level_text and unquote(written) not in targets:
-                beside.append((written, unquote(level_text)))
+            quoted, _, level_text = item.strip().partition(":")
+            written = unquote(quoted)
+            if quoted.startswith("--") and level_text and written not in targets:
+                beside.append((quoted, unquote(level_text)))
                 continue
-            if level_text and unquote(written) not in targets and parse_name(unquote(written), values) is not None:
-                columns[unquote(written)] = unquote(level_text)
+            if level_text and written not in targets and parse_name(written, values) is not None:
+                columns[written] = unquote(level_text)
                 continue
             match = _ITEM.fullmatch(item.strip())
             if match is None:
@@ -186,7 +187,7 @@ class Palette:
             if name not in targets:
                 raise InputError(
                     f"The palette in the address names {name!r}; this table has {', '.join(values)}. "
-                    "A value of somebody's own must be defined, and used as a target, on the page Values."
+                    "A custom value must be defined, and used as a target, on the page Values."
                 )
             level = None if match["level"] is None else _finite(name, match["level"])
             percentile = 50.0 if match["keep"] else _percentile(name, match["percentile"])
@@ -220,10 +221,8 @@ def standardised(palette: Palette, values: Sequence[str], oracle: Oracle, percen
 
 def locked(palette: Palette, values: Sequence[str]) -> np.ndarray:
     """Return which targets must not be relaxed, (value,) bool; a free value has none."""
-    return np.array(
-        [(target := palette.targets.get(name)) is not None and target.locked and not target.free for name in values],
-        dtype=bool,
-    )
+    targets = [palette.targets.get(name) for name in values]
+    return np.array([target is not None and target.locked and not target.free for target in targets], dtype=bool)
 
 
 def _finite(name: str, value: Any) -> float:

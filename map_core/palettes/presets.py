@@ -1,6 +1,6 @@
-"""Starting palettes: handmade for each use case of the embedded table, generated from the values of any other.
+"""Starting palettes: handmade for each use case of the embedded table, generated for any other table.
 
-Constraint: handmade ones are reachable on the embedded table, which a test holds; generated ones may not be.
+Constraint: handmade ones are reachable on the embedded table, which a test checks; generated ones may not be.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from map_core.core.assets import DEFAULTS
 from map_core.palettes.palette import ALL, Palette, Target
 
 FILE = DEFAULTS / "presets.json"
-#: Generated palettes: most values that are raised one by one, the percentile of each, and of all values together.
+#: For generated palettes: most values that are raised one by one, their percentile, and that of all values together.
 MOST_GENERATED, RAISED, EVENLY = 4, 70.0, 55.0
 
 
@@ -25,9 +25,9 @@ class Preset:
 
     Args:
         name: one or two words.
-        what: a sentence on whom it is for and what it asks for.
+        what: a sentence on its use and its targets.
         palette: a target for each value of the table.
-        prompt: the id of the prompt that the app opens with on this palette; "" for one that it does not open on.
+        prompt: the id of the prompt with which the app opens on this palette; "" if it does not.
     """
 
     name: str
@@ -59,7 +59,7 @@ def presets(values: Sequence[str], titles: Sequence[str], use_case: str = ALL, f
 
 
 def opening(values: Sequence[str], use_case: str = ALL, file: Path = FILE) -> Preset | None:
-    """Return the starting palette that the app opens on, the first that names a prompt; None where none does."""
+    """Return the palette with which the app opens: the first starting palette that names a prompt; None for none."""
     return next((preset for preset in presets(values, values, use_case, file) if preset.prompt), None)
 
 
@@ -96,7 +96,7 @@ def _for_values(values: Sequence[str], use_case: str, palette: Palette) -> Palet
 
 
 def _generated(values: Sequence[str], titles: Sequence[str], use_case: str) -> list[Preset]:
-    """Generate palettes: each of the first values raised alone, one raised while the others are kept, all a little."""
+    """Generate palettes: each of the first values raised alone, one raised and the others kept, all raised a little."""
     presets = []
     for name, title in list(zip(values, titles, strict=True))[:MOST_GENERATED]:
         description = f"Only {title} is raised; the other values have no target."

@@ -1,7 +1,7 @@
-"""The derived columns of a table that targets ask for: from names and levels as written to columns in reward units.
+"""Add the derived columns that targets name to a table: from names and levels as written to columns in reward units.
 
-Constraint: a table in, a wider table out, or the same one where every target is a value's level; the solver, the
-certificate and all that follows see further values and nothing else.
+Constraint: a table in, a wider table out, or the same one where every target is a value's level; for the solver, the
+certificate and all further steps the columns are values.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def with_target_columns(
     Args:
         table: the replies.
         oracle: of the table.
-        palettes: targets by name, one mapping a palette; names are values or as in
+        palettes: targets by name, one mapping per palette; names are values or as in
             :mod:`map_core.palettes.column_names`.
 
     Returns:
-        The table with its oracle, both themselves where nothing is added, and the targets by the names of columns and
-        values, derived ones as numbers.
+        The table and its oracle, unchanged where no column is added, and the targets by the names of columns and
+        values, those of columns as numbers.
 
     Raises:
         InputError: a threshold, a share or a cohort that cannot be used, or two shares for one column.
@@ -63,7 +63,7 @@ def with_target_columns(
             written[parts.name] = column.centre
             known = columns.setdefault(parts.name, column)
             if known.cohort is not None and known.centre != column.centre:
-                # One column for two targets: centred at the base model's, it is exact on the table itself.
+                # Two targets share the column: centred at the base model's level, it is exact on the table itself.
                 columns[parts.name] = replace(known, centre=_base(known, table, oracle.form))
         resolved.append(written)
     if not columns:
@@ -73,7 +73,7 @@ def with_target_columns(
 
 
 def of_each_cohort(targets: Mapping[str, Any], table: RewardTable) -> dict[str, Any]:
-    """Return targets with one for each cohort in place of a target of all of them, ``kindness@*``.
+    """Replace each target of all cohorts, ``kindness@*``, by one per cohort.
 
     One cohort's own target of the same kind takes precedence.
 
@@ -86,20 +86,20 @@ def of_each_cohort(targets: Mapping[str, Any], table: RewardTable) -> dict[str, 
     """
     parsed = {name: parse_name(name, table.values) if isinstance(name, str) else None for name in targets}
     own = {parts.name for parts in parsed.values() if parts is not None}
-    spread: dict[str, Any] = {}
+    expanded: dict[str, Any] = {}
     for name, level in targets.items():
         parts = parsed[name]
         if parts is None or parts.cohort is None or parts.cohort.entry != EVERY:
-            spread[name] = level
+            expanded[name] = level
             continue
         for cohort in cohorts_of(table, parts.cohort.label):
             if replace(parts, cohort=cohort, below=False).name not in own:
-                spread[replace(parts, cohort=cohort).written] = level
-    return spread
+                expanded[replace(parts, cohort=cohort).written] = level
+    return expanded
 
 
 def with_cohort_floors(targets: Mapping[str, Any], label: str | None, table: RewardTable) -> dict[str, Any]:
-    """Return targets with a floor at the base level for each targeted value and cohort of a label; None adds none.
+    """Add a floor at the base level for each targeted value and each cohort of a label; None adds none.
 
     A cohort's own target of the same kind, or one for each cohort, takes precedence.
 
@@ -121,6 +121,7 @@ def with_cohort_floors(targets: Mapping[str, Any], label: str | None, table: Rew
 
 
 def _column(parts: ColumnName, level: Any, table: RewardTable, oracle: Oracle) -> DerivedColumn:
+    """Return the column of a parsed name, centred at its target."""
     j = oracle.values.index(parts.value)
     threshold = parse_level(parts.value, parts.threshold, table, j, oracle) if parts.threshold else 0.0
     cohort = None if parts.cohort is None else checked_cohort(parts.cohort, table)
@@ -129,11 +130,11 @@ def _column(parts: ColumnName, level: Any, table: RewardTable, oracle: Oracle) -
 
 
 def column_level(column: DerivedColumn, parts: ColumnName, level: Any, table: RewardTable, oracle: Oracle) -> float:
-    """Return the level or the share of a column, from how it is written.
+    """Parse the level or the share of a column.
 
     Args:
         column: of the table.
-        parts: of the name that the level was written for.
+        parts: the parsed name of the target.
         level: as written; ``+0.2sd`` is above the base level of the column's own cohort, in the value's deviations.
         table: the replies.
         oracle: of the table.
@@ -146,12 +147,12 @@ def column_level(column: DerivedColumn, parts: ColumnName, level: Any, table: Re
     base = _base(column, table, oracle.form) if from_base else 0.0
     if column.kind is ColumnKind.SHARE:
         return _share(parts, level, base)
-    found = parse_level(parts.name, level, table, j, oracle)
-    return base + found - float(oracle.base[j]) if from_base else found
+    parsed = parse_level(parts.name, level, table, j, oracle)
+    return base + parsed - float(oracle.base[j]) if from_base else parsed
 
 
 def checked_cohort(cohort: Cohort, table: RewardTable) -> Cohort:
-    """Return a cohort that has prompts to solve on.
+    """Return the cohort after checking that it has prompts to solve on.
 
     Raises:
         InputError: the table has no such label or entry, or every prompt of it is held out.
@@ -191,7 +192,7 @@ def _base(column: DerivedColumn, table: RewardTable, form: Form) -> float:
 
 
 def _share(parts: ColumnName, level: Any, base: float) -> float:
-    """Return a share as a number; ``+0sd`` keeps that of the base model."""
+    """Parse a share; ``+0sd`` is that of the base model."""
     text = level.strip() if isinstance(level, str) else level
     try:
         if isinstance(text, bool) or text is None:

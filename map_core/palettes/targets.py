@@ -1,4 +1,4 @@
-"""Parse targets, and convert between levels and percentiles of the base model's replies.
+"""Parse targets to levels in reward units.
 
 A level is a number in reward units, ``p70`` (that percentile of the base model's replies) or ``+0.5sd``
 (standard deviations above the base level). Constraint: text in, reward units out; nothing is solved here.
@@ -31,8 +31,8 @@ def resolve(targets: Mapping[str, Any], table: RewardTable | None, oracle: Oracl
 
     Args:
         targets: levels by value name; values left out are free.
-        table: whose replies the percentiles are of; None where there is none in memory, as beside a streamed file, and
-            then targets are rewards or standard deviations.
+        table: whose replies define the percentiles; None where no table is in memory, as with a streamed file, so that
+            targets must be rewards or standard deviations.
         oracle: base level and scale.
 
     Returns:
@@ -58,10 +58,10 @@ def resolve(targets: Mapping[str, Any], table: RewardTable | None, oracle: Oracl
 
 
 def checked_names(targets: Any) -> Mapping[str, Any]:
-    """Return targets that are names with levels.
+    """Return targets after checking that they map names to levels.
 
     Raises:
-        InputError: they are something else.
+        InputError: they do not.
     """
     if not isinstance(targets, Mapping):
         raise InputError(f'Targets are {targets!r}; expected names with levels, such as {{"humor": "p70"}}.')
@@ -72,9 +72,9 @@ def parse_level(name: str, level: Any, table: RewardTable | None, j: int, oracle
     """Parse one level as people write it.
 
     Args:
-        name: whose level it is, for messages.
+        name: of the target, for messages.
         level: as in :func:`resolve`.
-        table: likewise.
+        table: as in :func:`resolve`.
         j: position of the value.
         oracle: as in :func:`resolve`.
 
@@ -86,19 +86,21 @@ def parse_level(name: str, level: Any, table: RewardTable | None, j: int, oracle
     """
     text = level.strip() if isinstance(level, str) else level
     if isinstance(text, str):
-        if match := _PERCENTILE.fullmatch(text):
+        match = _PERCENTILE.fullmatch(text)
+        if match:
             percent = float(match[1])
             if percent > 100:
                 raise InputError(f"The target of {name} is {text!r}; a percentile lies between p0 and p100.")
             if table is None:
                 raise InputError(
-                    f"The target of {name} is {text!r}, and percentiles are of a table in memory; this one is read "
-                    "part by part. Give a level in reward units, or +0.5sd, which need none."
+                    f"The target of {name} is {text!r}, and percentiles need a table in memory; this one is streamed. "
+                    "Give a level in reward units, or +0.5sd."
                 )
             if reply_masses(table, oracle.form) is None:
                 return float(np.percentile(table.rewards[:, j], percent))
             return percentiles(table, oracle.form).level(j, percent)
-        if match := _DEVIATIONS.fullmatch(text):
+        match = _DEVIATIONS.fullmatch(text)
+        if match:
             return float(oracle.base[j] + float(match[1]) * oracle.scale[j])
     try:
         if isinstance(text, bool) or text is None:

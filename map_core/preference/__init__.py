@@ -1,11 +1,11 @@
-"""A palette found by choosing: from "which of these two would you rather send?" to weights and levels.
+"""Infer a palette from choices between two replies: "Which of these two would you rather send?"
 
-pairs     pairs of a table's replies that can be read side by side, and the next one to ask about
+pairs     pairs of a table's replies that can be compared, and the next one to ask about
 choices   weights from choices: penalised maximum likelihood, with its covariance
-found     what the weights come to: levels with intervals, and what the choices say of each value
-records   choices by prompt and candidate, as files and pages keep them
+found     the palette of the weights: levels with intervals, and the evidence on each value
+records   choices by prompt and candidate, as files and pages store them
 
-Constraint: numpy and a table; nothing is kept here.
+Constraint: numpy and a table; nothing is stored here.
 
 Source: docs/judgement.md.
 """

@@ -1,4 +1,4 @@
-"""Weights from choices between two replies to one prompt.
+"""Fit weights to choices between two replies to one prompt.
 
     P(a rather than b) = sigma( x . (z_a - z_b) ),    x >= 0,    x_j ~ half-normal(0, PRIOR)
 
@@ -22,20 +22,20 @@ from map_core.errors import InputError
 from map_core.scoring.pairwise import PairAnswer
 from map_core.solver.newton import newton_step, residuals
 
-#: Standard deviation of the prior of each weight, in nats per standard deviation of the value; and the wider one under
-#: which intervals are drawn, since choices say less of the length of the weights than of their direction.
+#: Standard deviation of the prior of each weight, in nats per standard deviation of the value; and the wider one for
+#: intervals, since choices determine the direction of the weights better than their length.
 PRIOR, WIDE_PRIOR = 1.0, 4.0
-#: Share of clicks that intervals take to be wrong: a click then holds (1 - 2 share)^2 of its information at even odds.
+#: Share of wrong clicks that intervals allow for: a click then holds (1 - 2 share)^2 of its information at even odds.
 WRONG = 0.05
-#: Newton steps and shrinks of a step, at the most; the largest residual of a maximum.
+#: Most Newton steps, most shrinkages of a step, and the largest residual of a maximum.
 _STEPS, _SHRINKS, _TOLERANCE = 100, 40, 1e-10
-#: What an answer counts for the first reply.
+#: The share of an answer that counts for the first reply.
 _SHARE = {PairAnswer.FIRST: 1.0, PairAnswer.NEITHER: 0.5, PairAnswer.SECOND: 0.0}
 
 
 @dataclass(frozen=True)
 class PairChoice:
-    """A pair that was decided: rows of the table in the order shown, and the answer; neither counts half for each."""
+    """A choice: two rows of the table in the order shown, and the answer; "neither" counts half for each."""
 
     first: int
     second: int
@@ -49,8 +49,8 @@ class PreferenceFit:
     Args:
         weights: (value,) the most probable x, in nats per standard deviation.
         precision: (value, value) negative Hessian of the log posterior at the weights.
-        gradient: (value,) of the log likelihood alone at the weights: below 0 where x_j = 0 and less of the value was
-            chosen.
+        gradient: (value,) of the log likelihood alone at the weights: below 0 where x_j = 0 and the choices favour less
+            of the value.
         information: (value, value) negative Hessian of the log likelihood.
     """
 
@@ -61,11 +61,11 @@ class PreferenceFit:
 
     @property
     def covariance(self) -> np.ndarray:
-        """(value, value) Laplace's approximation of the posterior's covariance, before x >= 0 is counted."""
+        """(value, value) Laplace's approximation of the posterior's covariance, without the constraint x >= 0."""
         return np.linalg.inv(self.precision)
 
     def probability(self, differences: np.ndarray) -> np.ndarray:
-        """Return the probability that the first reply is chosen, (...,), of differences z_a - z_b, (..., value)."""
+        """Return the probability that the first reply is chosen, (...,), for differences z_a - z_b, (..., value)."""
         return np.asarray(expit(differences @ self.weights))
 
 
@@ -105,11 +105,13 @@ def fit_choices(differences: np.ndarray, answers: Sequence[PairAnswer], prior: f
         scale = 1.0
         for _ in range(_SHRINKS):
             candidate = np.maximum(x + scale * step, 0.0)
-            there = _log_posterior(candidate, d, shares, prior)
-            if there >= value + 1e-4 * scale * float(gradient @ step) - 1e-13 * (1 + abs(value)):
+            candidate_value = _log_posterior(candidate, d, shares, prior)
+            if candidate_value >= value + 1e-4 * scale * float(gradient @ step) - 1e-13 * (1 + abs(value)):
                 break
             scale /= 2
-        x, value = candidate, there
+        else:  # no step increases the posterior any more
+            break
+        x, value = candidate, candidate_value
     likelihood_gradient, information = _derivatives(x, d, shares)
     return PreferenceFit(x, information + ridge, likelihood_gradient, information)
 

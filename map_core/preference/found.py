@@ -1,8 +1,8 @@
-"""What weights found by choosing come to: levels with intervals, and what the choices say of each value.
+"""Turn choices into a palette: levels with intervals, and the evidence on each value.
 
-The weights tilt the table as any others do, so the levels that they give are targets whose solution they are. Where too
-few replies would carry them to be trusted, they are shortened along their ray: choices tell the direction well and the
-length less. Constraint: arrays in, a frozen result out; :mod:`map_core.text.choosing` words it.
+The levels that the fitted weights give are targets whose solution these weights are. Where too few replies would carry
+the weights, they are shortened along their ray, since choices determine their direction better than their length.
+Constraint: arrays in, a frozen result out; :mod:`map_core.text.choosing` describes it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from map_core.preference.choices import WIDE_PRIOR, WRONG, PairChoice, Preferenc
 from map_core.preference.pairs import differences_of, fit
 from map_core.scoring.pairwise import PairAnswer
 
-#: Standard deviations of its weight above 0 from which a value becomes a target, and from which it is sure.
+#: Ratios of a weight to its standard deviation from which the value becomes a target, and from which it is sure.
 _LEANS, _SURE = 0.5, 1.645
-#: Draws of the weights for the intervals, and their probability.
+#: Draws of the weights for the intervals, and the intervals' probability.
 _DRAWS, LEVEL = 400, 0.9
 
-#: Targets that differ by no more standard deviations are the same; an address keeps twelve digits of a level.
+#: Standard deviations up to which two targets are the same; an address has twelve digits of a level.
 _SAME = 1e-6
 
 
 class Evidence(StrEnum):
-    """What the choices say of one value."""
+    """The evidence of the choices on one value."""
 
     MORE = "more"
     LEANS = "leans"
@@ -40,17 +40,18 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class FoundPalette:
-    """A palette found by choosing.
+    """A palette inferred from choices.
 
     Args:
-        evidence: (value,) what the choices say of each value.
+        evidence: (value,) the evidence on each value.
         weights: (value,) x of the values that become targets, in nats per standard deviation, 0 for the others.
         targets: (value,) the levels that the weights give, in standard deviations above base; NaN for a value without
             a weight.
-        low, high: (value,) 90% interval of every level.
+        low: (value,) lower ends of the 90% intervals of the levels.
+        high: (value,) upper ends.
         kl: nats that the weights cost.
-        shortened: what of the length of the weights is kept, up to 1: less where too few replies would carry them.
-        explained: choices that the weights put in the chosen order, an equal pair counting half.
+        shortened: factor by which the weights were shortened, below 1 where too few replies would carry them.
+        explained: choices that the weights order as chosen; an equal pair counts half.
         decided: choices that preferred one reply.
         undecided: the other choices.
     """
@@ -72,7 +73,7 @@ class FoundPalette:
         return bool(np.any(~np.isnan(self.targets)))
 
     def gave(self, targets: np.ndarray) -> np.ndarray:
-        """Return which targets, (value,) in standard deviations, are levels that were found and not changed since."""
+        """Return which targets, (value,) in standard deviations, are still those of this palette, (value,) bool."""
         return np.asarray(np.abs(targets - self.targets) <= _SAME)
 
 
@@ -82,13 +83,13 @@ def found_palette(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoi
     Args:
         table: whose replies were shown.
         oracle: its moments.
-        choices: at least one says anything; few say little.
+        choices: in any number; without any, no value has a target.
         seed: of the draws for the intervals.
     """
     fitted = fit(table, oracle, choices)
     deviation = np.sqrt(np.diag(fitted.covariance))
     evidence = tuple(_evidence(fitted, deviation, j) for j in range(len(oracle.values)))
-    kept = np.array([said in (Evidence.MORE, Evidence.LEANS) for said in evidence])
+    kept = np.array([item in (Evidence.MORE, Evidence.LEANS) for item in evidence])
     weights = np.where(kept, fitted.weights, 0.0)
     shortened = trusted_share(oracle, weights)
     draws = _draws(fit(table, oracle, choices, WIDE_PRIOR), seed)
@@ -115,31 +116,31 @@ def found_palette(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoi
 def palette_behind(
     table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice], targets: np.ndarray
 ) -> FoundPalette | None:
-    """Return the palette that choices come to where some target is one of its levels; None where none is.
+    """Return the palette of choices if at least one target is still one of its levels; else None.
 
     Args:
         table: whose replies were shown.
         oracle: its moments.
-        choices: none for None.
+        choices: the choices; without any, the result is None.
         targets: (value,) in standard deviations above base, NaN for free values.
     """
     if not choices:
         return None
-    found = found_palette(table, oracle, choices)
-    return found if found.gave(targets).any() else None
+    palette = found_palette(table, oracle, choices)
+    return palette if palette.gave(targets).any() else None
 
 
 def _evidence(fitted: PreferenceFit, deviation: np.ndarray, j: int) -> Evidence:
     ratio = fitted.weights[j] / deviation[j]
     if ratio >= _LEANS:
         return Evidence.MORE if ratio >= _SURE else Evidence.LEANS
-    # The score test of x_j = 0 against a weight below 0, which no palette has.
+    # The score test of x_j = 0 against a negative weight, which no palette has.
     score = fitted.gradient[j] / np.sqrt(max(fitted.information[j, j], 1e-12))
     return Evidence.LESS if fitted.weights[j] == 0 and score <= -_SURE else Evidence.NOTHING
 
 
 def _draws(fitted: PreferenceFit, seed: int) -> np.ndarray:
-    """Return (draw, value) weights of Laplace's approximation where some clicks are wrong, those below 0 put to 0."""
+    """Draw weights, (draw, value), from Laplace's approximation with a share of wrong clicks, truncated at 0."""
     lost = 1.0 - (1.0 - 2.0 * WRONG) ** 2
     root = np.linalg.cholesky(np.linalg.inv(fitted.precision - lost * fitted.information))
     normal = np.random.default_rng(seed).normal(size=(_DRAWS, len(root)))
@@ -147,7 +148,7 @@ def _draws(fitted: PreferenceFit, seed: int) -> np.ndarray:
 
 
 def trusted_share(oracle: Oracle, weights: np.ndarray) -> float:
-    """Return the largest share of weights, (value,), that rests on enough replies, by bisection."""
+    """Return the largest factor, up to 1, at which weights, (value,), rest on enough replies, by bisection."""
 
     def trusted(share: float) -> bool:
         return trust(oracle, oracle.effective_sample_size(share * weights)) >= 0

@@ -1,11 +1,11 @@
-"""Pairs of a table's replies that can be read side by side, and the next one to ask about.
+"""Collect pairs of a table's replies that can be compared, and select the next one to ask about.
 
-The next pair is D-optimal: of all that are looked at, it raises the determinant of the posterior's precision the most,
+The next pair is D-optimal: of all pairs considered, it raises the determinant of the posterior's precision the most,
 
     det(H + p (1 - p) d d') = det(H) (1 + p (1 - p) d' H^-1 d)
 
-Constraint: held-out prompts and those whose replies are not shown are left out; a prompt comes again only when every
-other one has had its turn.
+Constraint: held-out prompts and those whose replies are hidden are left out; a prompt is repeated only after all others
+have had a turn.
 
 Source: Chaloner and Verdinelli, "Bayesian experimental design: a review", 1995; docs/judgement.md.
 """
@@ -24,17 +24,17 @@ from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.preference.choices import PRIOR, PairChoice, PreferenceFit, fit_choices
 
-#: Choices that are asked for at first, at the least before a palette is shown, and at the most.
+#: Numbers of choices: planned at first, needed before a palette is shown, and at most.
 FIRST_CHOICES, MIN_CHOICES, MAX_CHOICES = 15, 8, 40
-#: Pairs that are looked at for the next one, and pairs of each prompt that can be asked about.
-LOOKED_AT, PER_PROMPT = 4000, 120
-#: The longer of two replies has at most so many times the characters of the shorter one.
+#: Most pairs considered for the next one, and most pairs of each prompt.
+CONSIDERED, PER_PROMPT = 4000, 120
+#: Largest ratio of the lengths of the two replies, in characters.
 _RATIO = 1.5
-#: Standard deviations that replies are from the base level at most: the pairs that tell most are of the oddest replies,
-#: such as a line of one letter, of which nobody would send either.
+#: Largest distance of a reply from the base level, in standard deviations: the most informative pairs would be of
+#: degenerate replies, such as a line of one letter, neither of which anybody would send.
 _TYPICAL = 2.5
-#: What can be read at once: longest reply in characters, and whether it must have an end of its own; the first of
-#: these that leaves pairs for enough prompts is taken.
+#: Criteria for readable replies, the first that gives enough prompts counts: most characters, and whether cut replies
+#: are excluded.
 _READABLE = ((400, True), (900, True), (900, False), (100_000, False))
 _SHORTEST, _ENOUGH_PROMPTS = 60, FIRST_CHOICES + 1
 
@@ -45,7 +45,7 @@ class PairPool:
 
     Args:
         rows: (pair, 2) rows of the table.
-        prompts: (pair,) number of the prompt that both answer.
+        prompts: (pair,) index of the prompt of both replies.
         differences: (pair, value) z of the first reply less that of the second, in standard deviations.
     """
 
@@ -57,13 +57,13 @@ class PairPool:
 def pair_pool(table: RewardTable, oracle: Oracle, seed: int = 0) -> PairPool:
     """Collect the pairs of replies that can be asked about.
 
-    Both answer one prompt whose replies may be shown, differ in text and rewards, are of similar length, no outliers in
-    any value, short, and not cut where the table has enough of those.
+    The two replies of a pair answer one prompt whose replies may be shown, differ in text and rewards, have similar
+    lengths, and are no outliers in any value; short and complete replies are preferred.
 
     Args:
         table: with the texts of its replies.
         oracle: its base level and scale.
-        seed: which pairs of a prompt with many of them.
+        seed: of the sample of pairs of a prompt with many of them.
 
     Raises:
         InputError: the table has no texts of replies, or no such pair.
@@ -74,18 +74,18 @@ def pair_pool(table: RewardTable, oracle: Oracle, seed: int = 0) -> PairPool:
     standardised = oracle.standardise(table.rewards)
     best: list[tuple[np.ndarray, int]] = []
     for longest, whole in _READABLE:
-        readable = [
-            (pairs, prompt)
-            for prompt in example_prompts(table)
-            if len(pairs := _prompt_pairs(table, standardised, prompt, longest, whole, rng))
-        ]
+        readable = []
+        for prompt in example_prompts(table):
+            pairs = _prompt_pairs(table, standardised, prompt, longest, whole, rng)
+            if len(pairs):
+                readable.append((pairs, prompt))
         best = max(best, readable, key=len)
         if len(best) >= _ENOUGH_PROMPTS:
             break
     if not best:
         raise InputError(
             "No prompt of this table has two different replies of similar length that may be shown. Choose a table "
-            "with several replies a prompt."
+            "with several replies per prompt."
         )
     rows = np.concatenate([pairs for pairs, _ in best])
     prompts = np.concatenate([np.full(len(pairs), prompt) for pairs, prompt in best])
@@ -95,7 +95,7 @@ def pair_pool(table: RewardTable, oracle: Oracle, seed: int = 0) -> PairPool:
 def _prompt_pairs(
     table: RewardTable, standardised: np.ndarray, prompt: int, longest: int, whole: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return (pair, 2) rows of one prompt that can be read side by side; which reply comes first is drawn."""
+    """Return the (pair, 2) rows of one prompt's readable pairs, in random order within each pair."""
     span = table.rows(prompt)
     texts: dict[str, int] = {}
     for row in range(span.start, span.stop):
@@ -123,7 +123,7 @@ def differences_of(table: RewardTable, oracle: Oracle, choices: Sequence[PairCho
 
 
 def fit(table: RewardTable, oracle: Oracle, choices: Sequence[PairChoice], prior: float = PRIOR) -> PreferenceFit:
-    """Find the weights that explain choices between replies of a table best."""
+    """Fit weights to choices between replies of a table."""
     return fit_choices(differences_of(table, oracle, choices), [choice.answer for choice in choices], prior)
 
 
@@ -134,37 +134,41 @@ def next_pair(
 
     Args:
         pool: pairs that can be asked about.
-        fitted: what the choices say so far.
+        fitted: the fit to the choices so far.
         choices: in the order in which they were made.
-        seed: which pairs are looked at; the same seed and choices give the same pair.
+        seed: of the sample of pairs considered; the same seed and choices give the same pair.
     """
-    place = _open_pairs(pool, choices)
-    if not len(place):
+    considered = _open_pairs(pool, choices)
+    if not len(considered):
         return None
     rng = np.random.default_rng((seed, len(choices)))
-    if len(place) > LOOKED_AT:
-        place = rng.choice(place, LOOKED_AT, replace=False)
-    d = pool.differences[place]
-    chosen = fitted.probability(d)
-    gain = chosen * (1 - chosen) * np.einsum("ij,ij->i", d @ fitted.covariance, d)
-    first, second = pool.rows[place[int(np.argmax(gain))]]
+    if len(considered) > CONSIDERED:
+        considered = rng.choice(considered, CONSIDERED, replace=False)
+    d = pool.differences[considered]
+    probability = fitted.probability(d)
+    gain = probability * (1 - probability) * np.einsum("ij,ij->i", d @ fitted.covariance, d)
+    first, second = pool.rows[considered[int(np.argmax(gain))]]
     return int(first), int(second)
 
 
 def _open_pairs(pool: PairPool, choices: Sequence[PairChoice]) -> np.ndarray:
-    """Return positions of pairs that were not asked about, of the prompts that were asked about least."""
+    """Return indices of the pairs that were not asked about, of the prompts that were asked about least.
+
+    The prompt of the last choice is left out where others remain.
+    """
     asked = {frozenset((choice.first, choice.second)) for choice in choices}
     prompt_of = dict(zip(pool.rows.ravel().tolist(), np.repeat(pool.prompts, 2).tolist(), strict=True))
     counts = np.zeros(int(pool.prompts.max()) + 1, dtype=np.int64)
-    for choice in choices:
-        if (prompt := prompt_of.get(choice.first)) is not None:
+    asked_prompts = [prompt_of.get(choice.first) for choice in choices]
+    for prompt in asked_prompts:
+        if prompt is not None:
             counts[prompt] += 1
     used = {row for pair in asked for row in pair}
     open_pairs = np.ones(len(pool.rows), dtype=bool)
-    for place in np.flatnonzero(np.isin(pool.rows, [*used]).all(axis=1)):
-        open_pairs[place] = frozenset(pool.rows[place].tolist()) not in asked
-    if choices and (last := prompt_of.get(choices[-1].first)) is not None:
-        others = open_pairs & (pool.prompts != last)
+    for index in np.flatnonzero(np.isin(pool.rows, [*used]).all(axis=1)):
+        open_pairs[index] = frozenset(pool.rows[index].tolist()) not in asked
+    if asked_prompts and asked_prompts[-1] is not None:
+        others = open_pairs & (pool.prompts != asked_prompts[-1])
         open_pairs = others if others.any() else open_pairs
     if not open_pairs.any():
         return np.flatnonzero(open_pairs)

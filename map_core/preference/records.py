@@ -1,4 +1,4 @@
-"""Choices as files and pages keep them: by prompt and candidate, and so by the same names on every machine.
+"""Read and write choices by prompt and candidate, which identify replies on every machine.
 
 A line of a file of choices:
 
@@ -34,10 +34,10 @@ def rows_of_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairCho
     """Return choices by row of a table.
 
     Raises:
-        InputError: an entry is no such choice, is of a reply that the table lacks, or of replies to two prompts.
+        InputError: an entry is not a choice, names a reply that the table lacks, or replies to two prompts.
     """
-    places = {name: number for number, name in enumerate(table.prompt_ids)}
-    return tuple(_choice(table, places, record) for record in records)
+    prompts = {name: index for index, name in enumerate(table.prompt_ids)}
+    return tuple(_choice(table, prompts, record) for record in records)
 
 
 def known_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairChoice, ...]:
@@ -46,32 +46,33 @@ def known_choices(table: RewardTable, records: Iterable[Any]) -> tuple[PairChoic
 
 
 def numbered_choices(table: RewardTable, records: Iterable[Any]) -> tuple[tuple[int, PairChoice], ...]:
-    """Return the choices of :func:`known_choices`, each with the number of its record from 0."""
-    places = {name: number for number, name in enumerate(table.prompt_ids)}
+    """Return the choices of :func:`known_choices`, each with the index of its record."""
+    prompts = {name: index for index, name in enumerate(table.prompt_ids)}
     known = []
-    for number, record in enumerate(records):
+    for index, record in enumerate(records):
         with suppress(InputError):
-            known.append((number, _choice(table, places, record)))
+            known.append((index, _choice(table, prompts, record)))
     return tuple(known)
 
 
-def _choice(table: RewardTable, places: Mapping[str, int], record: Any) -> PairChoice:
+def _choice(table: RewardTable, prompts: Mapping[str, int], record: Any) -> PairChoice:
+    """Read one choice, given the index of each prompt by its id."""
     try:
         names = [(str(record[side]["prompt_id"]), _whole(record[side]["candidate"])) for side in ("first", "second")]
         answer = PairAnswer(record["answer"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{record!r} is no choice; expected {{"
+            f"{record!r} is not a choice; expected {{"
             '"first": {"prompt_id": "...", "candidate": 3}, "second": {...}, "answer": "first", "neither" or "second"}.'
         ) from error
     rows = []
     for name, candidate in names:
-        number = places.get(name)
-        row = None if number is None else table.row_of(number, candidate)
+        prompt = prompts.get(name)
+        row = None if prompt is None else table.row_of(prompt, candidate)
         if row is None:
             raise InputError(
-                f"A choice is of candidate {candidate} of the prompt {name!r}, which the table lacks. Give the choices "
-                "that were made on this very table."
+                f"A choice names candidate {candidate} of the prompt {name!r}, which the table lacks. Give choices that "
+                "were made on this table."
             )
         rows.append(row)
     if names[0][0] != names[1][0] or rows[0] == rows[1]:
@@ -88,10 +89,10 @@ def _whole(number: Any) -> int:
 
 
 def read_choices(table: RewardTable, path: Path) -> tuple[PairChoice, ...]:
-    """Read a file of choices, JSON lines, the first one first.
+    """Read a file of choices, JSON lines in order.
 
     Raises:
-        InputError: no such file, or a line that is no choice of this table.
+        InputError: no such file, or a line that is not a choice of this table.
     """
     choices: list[PairChoice] = []
     for where, entry in json_records(read_text(path), path, "one a choice"):

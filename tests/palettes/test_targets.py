@@ -52,7 +52,7 @@ def test_percentiles_go_both_ways():
 def test_a_streamed_table_takes_rewards_and_deviations_and_no_percentiles():
     levels = resolve({"humor": 1.5, "positivity": "+0.5sd"}, None, ORACLE)
     np.testing.assert_array_equal(levels, resolve({"humor": 1.5, "positivity": "+0.5sd"}, TABLE, ORACLE))
-    with pytest.raises(InputError, match=r"humor is 'p70', and percentiles are of a table in memory; .* or \+0\.5sd"):
+    with pytest.raises(InputError, match=r"humor is 'p70', and percentiles need a table in memory; .* or \+0\.5sd"):
         resolve({"humor": "p70"}, None, ORACLE)
     with pytest.raises(InputError, match="Unknown value 'wit'; this table has helpfulness, "):
         resolve({"wit": 1.0}, None, ORACLE)

@@ -87,7 +87,7 @@ def test_the_next_pair_raises_the_determinant_most(monkeypatch):
         ),
     )
     assert next_pair(pool, fitted, choices) == tuple(pool.rows[best])
-    monkeypatch.setattr(pairs_module, "LOOKED_AT", 50)
+    monkeypatch.setattr(pairs_module, "CONSIDERED", 50)
     assert next_pair(pool, fitted, choices, 1) == next_pair(pool, fitted, choices, 1)
 
 
