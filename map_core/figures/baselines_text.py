@@ -135,7 +135,7 @@ def _with(data: BaselineFigureData, kl: float) -> str:
 def _alone(data: BaselineFigureData, way: Baseline) -> str:
     """Word what one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
     judged, units = way.judged, data.units
-    levels = sentences.listed([f"{units.names[j]} {units.said(j, judged.levels[0, j])}" for j in data.wanted])
+    levels = sentences.listed([f"{units.names[j]} {units.level_text(j, judged.levels[0, j])}" for j in data.wanted])
     missed = [units.names[j] for j in data.wanted if not judged.meets[0, j]]
     lowered = [units.names[j] for j in data.wanted if not judged.improves[0, j]]
     text = f"{data.title(way)} {data.cost()}: {levels}"
@@ -154,7 +154,7 @@ def table(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str
         met, improved, count = counts(way)
         shares = [share_text(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
         middle = np.median(way.judged.levels, axis=0)
-        levels = [data.units.said(j, middle[j]) for j in data.wanted]
+        levels = [data.units.level_text(j, middle[j]) for j in data.wanted]
         rows.append((-1, [data.title(way), *shares, _median_effort(data, way), *levels]))
     return header, rows
 

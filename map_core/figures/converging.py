@@ -158,7 +158,7 @@ def summary(convergence: ConvergenceData, values: Sequence[int], units: Units) -
     for value in values:
 
         def shown(reward: float, value: int = value) -> str:
-            return units.said(value, (reward - units.oracle.base[value]) / units.oracle.scale[value])
+            return units.level_text(value, (reward - units.oracle.base[value]) / units.oracle.scale[value])
 
         now, width, promised = float(mean[-1, value]), float(half[-1, value]), float(convergence.forecast[value])
         name = units.names[value][:1].upper() + units.names[value][1:]

@@ -46,9 +46,9 @@ def table(data: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]
     header = ["Value", "Base", *(group.name for group in agreement.groups), *(RULES[rule] for rule in agreement.common)]
     rows = []
     for j, name in enumerate(data.units.names):
-        cells = [capitalised(name), data.units.said(j, 0.0)]
+        cells = [capitalised(name), data.units.level_text(j, 0.0)]
         cells += ["–" if math.isnan(place) else data.units.wording.level(place) for place in data.percentiles(j)]
-        cells += [data.units.said(j, float(common.solution.levels[j])) for common in agreement.common.values()]
+        cells += [data.units.level_text(j, float(common.solution.levels[j])) for common in agreement.common.values()]
         rows.append((j, cells))
     return header, rows
 

@@ -118,7 +118,7 @@ def summary(interpolation: Interpolation, units: Units, values: Sequence[int], n
     for j in values:
         solved = np.flatnonzero(np.isfinite(interpolation.levels[:, j]))
         if len(solved):
-            first, last = (units.said(j, float(interpolation.levels[at, j])) for at in (solved[0], solved[-1]))
+            first, last = (units.level_text(j, float(interpolation.levels[at, j])) for at in (solved[0], solved[-1]))
             moves = f"stays at {first}" if first == last else f"goes from {first} to {last}"
             parts.append(f"{sentences.capitalised(units.names[j])} {moves}.")
     return parts

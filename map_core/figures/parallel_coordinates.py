@@ -151,7 +151,9 @@ def summary(fan: FrontierSpread, numbers: Sequence[int], units: Units) -> list[s
     for budget in np.unique(fan.budget[list(numbers)]) if len(numbers) else ():
         of = [n for n in numbers if fan.budget[n] == budget]
         ends = [(j, fan.levels[of, j].min(), fan.levels[of, j].max()) for j in fan.values]
-        ranges = [f"{units.names[j]} from {units.said(j, low)} to {units.said(j, high)}" for j, low, high in ends]
+        ranges = [
+            f"{units.names[j]} from {units.level_text(j, low)} to {units.level_text(j, high)}" for j, low, high in ends
+        ]
         doubtful = len(of) - int(fan.trusted[of].sum())
         paper = (
             f" {doubtful} of them {'rests' if doubtful == 1 else 'rest'} on too few replies to be trusted."

@@ -136,7 +136,7 @@ def _add_contour(
 
 def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, budget: float) -> str:
     """Describe a point in words: the level of each of these values, and what it costs."""
-    lines = [f"<b>{escape_label(units.names[v])}</b> {units.meant(v, float(level[v]))}" for v in values]
+    lines = [f"<b>{escape_label(units.names[v])}</b> {units.level_meaning(v, float(level[v]))}" for v in values]
     if math.isinf(budget):
         lines.append("The best reply to every prompt, the most that choosing gives")
     else:
@@ -226,9 +226,9 @@ def summary(frontier: Frontier, units: Units) -> list[str]:
             else units.wording.at_budget(contour.budget)
         )
         parts.append(
-            f"{budget}: {units.names[across]} up to {units.said(across, contour.levels[:, across].max())}, "
-            f"{units.names[upwards]} up to {units.said(upwards, contour.levels[:, upwards].max())}, or "
-            f"{units.said(across, middle[across])} and {units.said(upwards, middle[upwards])} together."
+            f"{budget}: {units.names[across]} up to {units.level_text(across, contour.levels[:, across].max())}, "
+            f"{units.names[upwards]} up to {units.level_text(upwards, contour.levels[:, upwards].max())}, or "
+            f"{units.level_text(across, middle[across])} and {units.level_text(upwards, middle[upwards])} together."
         )
     return parts
 

@@ -144,9 +144,9 @@ def summary(surface: Surface, units: Units) -> list[str]:
         # Together: where the value that gains least of its own highest gain still gains most.
         middle = at[np.argmax((at / np.maximum(at.max(axis=0), 1e-12)).min(axis=1))]
         most = ", ".join(
-            f"{units.names[v]} up to {units.said(v, at[:, n].max())}" for n, v in enumerate(surface.triple)
+            f"{units.names[v]} up to {units.level_text(v, at[:, n].max())}" for n, v in enumerate(surface.triple)
         )
-        together = ", ".join(f"{units.names[v]} {units.said(v, middle[n])}" for n, v in enumerate(surface.triple))
+        together = ", ".join(f"{units.names[v]} {units.level_text(v, middle[n])}" for n, v in enumerate(surface.triple))
         budget = (
             "With the best reply to every prompt"
             if math.isinf(contour.budget)

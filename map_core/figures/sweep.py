@@ -202,8 +202,12 @@ def summary(sweep: SweepData) -> list[str]:
         places.append(int(np.argmin(np.abs(curve.targets - sweep.current))))
     parts = []
     for i in sorted(set(places)):
-        at = [f"{units.names[j]} {units.said(j, curve.levels[i, j])}" for j in _by_importance(curve) if sweep.draws(j)]
-        target = units.said(curve.value, curve.targets[i])
+        at = [
+            f"{units.names[j]} {units.level_text(j, curve.levels[i, j])}"
+            for j in _by_importance(curve)
+            if sweep.draws(j)
+        ]
+        target = units.level_text(curve.value, curve.targets[i])
         name = units.names[curve.value]
         parts.append(f"With {name} at {target}: {', '.join(at[:-1] or at)}. {_cost(sweep, i)}")
     return parts

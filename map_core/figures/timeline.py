@@ -63,7 +63,7 @@ def timeline(
     # A step lasts until the next one; the last one is drawn half a step long.
     across = [*range(1, len(moments) + 1), len(moments) + 0.4]
     drawn = [*moments, moments[-1]]
-    labels = [escape_label(wording.retold(moment.what)) for moment in drawn]
+    labels = [escape_label(wording.reworded(moment.what)) for moment in drawn]
     small, large = ([*[size] * len(moments), 0] for size in (6, 11))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
     for j in values:

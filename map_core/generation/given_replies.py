@@ -104,6 +104,4 @@ def _with_log_probs(engine: Engine, given: GivenReplies, texts: tuple[str, ...],
         )
     tokens = [tuple(engine.tokenizer.encode(text)) for text in texts]
     log_probs = engine.log_probs(given.prompt, tokens, system=given.system, history=given.history)
-    return [
-        Reply(text, ids, tuple(row.tolist())) for text, ids, row in zip(texts, tokens, log_probs, strict=True)
-    ]
+    return [Reply(text, ids, tuple(row.tolist())) for text, ids, row in zip(texts, tokens, log_probs, strict=True)]

@@ -5,8 +5,8 @@ that depend on the rewards of the partial replies; a candidate that continued wi
 So the remaining candidates, with their weights, represent the tilted distribution whatever the partial rewards
 predicted, and the estimate of the normaliser is unbiased; a bad prediction only costs effective sample size.
 
-The prediction from t tokens is shrunk towards the candidates' mean by t / (t + 16): on the embedded table the regression
-of a whole reply's reward on that of its beginning has slopes of 0.5, 0.7 and 0.86 at 16, 32 and 64 tokens
+The prediction from t tokens is shrunk towards the candidates' mean by t / (t + 16): on the embedded table the
+regression of a whole reply's reward on that of its beginning has slopes of 0.5, 0.7 and 0.86 at 16, 32 and 64 tokens
 (``python -m tests.benchmarks candidates``). Values that cannot score partial replies count at the end only. Replies
 that have ended are always kept, at no cost, and so is the base candidate, which stays a draw from the base model.
 

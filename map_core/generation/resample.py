@@ -115,7 +115,6 @@ def _draw_block(
                 yield Scored(name, scoring.rewards(name, replies, complete=False), provisional=True)
 
 
-
 def _goals_met(request: GenerationRequest, choice: Choice) -> bool:
     return (
         (request.least_ess is None or choice.ess >= request.least_ess)

@@ -27,7 +27,8 @@ class CaseVerdict:
         prompts: number of its prompts.
         groups: (group,) the assessment of each group's palette; None where the use case cannot be assessed.
         common: the assessment of the common palette; None where the use case cannot be assessed.
-        levels: (value,) that the common palette's weights give on these prompts, in reward units; NaN where the use case
+        levels: (value,) that the common palette's weights give on these prompts, in reward units; NaN where the use
+        case
             cannot be assessed.
         why_not: the reason why it cannot be assessed; empty where it can.
     """

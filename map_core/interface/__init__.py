@@ -1,7 +1,7 @@
 """The public library for programs and notebooks; targets and levels are in reward units.
 
-The packages below this one work in standard deviations above the base level. Targets may also be written as ``"p70"`` (a
-percentile of the base model's replies) or ``"+0.5sd"``. Results show as a small table in a notebook. Constraint: the
+The packages below this one work in standard deviations above the base level. Targets may also be written as ``"p70"``
+(a percentile of the base model's replies) or ``"+0.5sd"``. Results show as a small table in a notebook. Constraint: the
 exports are listed in ``map_core.__all__``, and no model library loads before a model is needed.
 
 table      load a table; targets in reward units

@@ -169,7 +169,7 @@ class Assessed(Solved):
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the targets are reachable, possible but not reliable (too few replies carry them), or out of reach."""
+        """Whether the targets are reachable, possible but not reliable (carried by few replies), or out of reach."""
         return self.assessment.verdict
 
     @property

@@ -128,7 +128,7 @@ class Completions:
     def _log_probs(
         self, prompts: Sequence[Prompt], groups: list[list[int]], tokens: list[tuple[int, ...]]
     ) -> list[tuple[float, ...]]:
-        """Return the log-probabilities of each row's tokens under the base model; rows of a group share their prompt."""
+        """Return the log-probabilities of each row's tokens under the base model, given rows grouped by prompt."""
         key = json.dumps([list(prompts), tokens], default=str)
         if self._last is None or self._last[0] != key:
             log_probs: list[tuple[float, ...]] = [()] * len(prompts)

@@ -217,7 +217,9 @@ class ParquetOracle(Oracle):
         """Yield the rows of the file, a batch at a time, cut so that each batch holds whole prompts."""
         remainder, first, row = [np.empty(0)] * len(self._columns), 0, 0
         for batch in self._batches(self._columns):
-            columns = [np.concatenate([a, b]) if len(a) else b for a, b in zip(remainder, columns_of(batch), strict=True)]
+            columns = [
+                np.concatenate([a, b]) if len(a) else b for a, b in zip(remainder, columns_of(batch), strict=True)
+            ]
             last = int(np.searchsorted(self._offsets, row + len(columns[0]), side="right")) - 1
             end = int(self._offsets[last]) - row
             if last > first:

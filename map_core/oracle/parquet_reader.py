@@ -97,8 +97,8 @@ def new_prompt_weights(
         if invalid.any():
             row_number = row + int(new[np.argmax(invalid)]) + 1
             raise InputError(
-                f"The weight in row {row_number} of {path} is {weights[invalid][0]:g}; expected a number above 0, such as how "
-                "often the prompt occurs."
+                f"The weight in row {row_number} of {path} is {weights[invalid][0]:g}; expected a number above 0, such "
+                "as how often the prompt occurs."
             )
     if "held_out" in columns:
         held_out = batch.column("held_out").take(first).fill_null(False)
@@ -190,6 +190,6 @@ def refuse_returning_prompts(names: np.ndarray, offsets: np.ndarray, path: Path,
     if len(again):
         row = int(offsets[order[again + 1].min()])
         raise InputError(
-            f"Row {row + 1} of {path} returns to a prompt after rows of other prompts. The rows of a prompt must follow "
-            f"one another: sort the file by {prompt!r}."
+            f"Row {row + 1} of {path} returns to a prompt after rows of others. Rows of a prompt must follow one "
+            f"another: sort the file by {prompt!r}."
         )

@@ -75,7 +75,7 @@ class Groups:
         return self.arranged(np.repeat(groups, self.counts, axis=-1))
 
     def tilt(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the log of each group's mean exp(logit), (..., group), and its softmax, which overwrites the logits."""
+        """Return the log of each group's mean exp(logit), (..., group), and the softmax, which replaces the logits."""
         top = self.max(logits)
         self.combine(np.subtract, logits, top)
         np.exp(logits, out=logits)

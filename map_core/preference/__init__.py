@@ -1,4 +1,4 @@
-"""Infer a palette from choices between two replies: "Which of these two would you rather send?"
+"""Infer a palette from choices between two replies, which of them one would rather send.
 
 pairs     pairs of a table's replies that can be compared, and the next one to ask about
 choices   weights from choices: penalised maximum likelihood, with its covariance

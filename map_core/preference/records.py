@@ -71,8 +71,8 @@ def _choice(table: RewardTable, prompts: Mapping[str, int], record: Any) -> Pair
         row = None if prompt is None else table.row_of(prompt, candidate)
         if row is None:
             raise InputError(
-                f"A choice names candidate {candidate} of the prompt {name!r}, which the table lacks. Give choices that "
-                "were made on this table."
+                f"A choice names candidate {candidate} of the prompt {name!r}, which the table lacks. Give choices "
+                "that were made on this table."
             )
         rows.append(row)
     if names[0][0] != names[1][0] or rows[0] == rows[1]:

@@ -186,7 +186,7 @@ class Report:
         """What the columns behind the table's values are, for its words."""
         return NOTHING_BEYOND if self.columns is None else beyond_averages(self.columns, self.palette, self.names)
 
-    def said(self, value: int, percentile: float, toward: Literal["nearest", "down"] = "nearest") -> str:
+    def level_text(self, value: int, percentile: float, toward: Literal["nearest", "down"] = "nearest") -> str:
         """Word a level: a place among the base model's replies, or so many of 100 for a share."""
         return self.wording.level(percentile, toward=toward, share=value in self.beyond.shares)
 

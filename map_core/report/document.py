@@ -189,7 +189,7 @@ def _faces() -> tuple[tuple[str, str, str], ...]:
 def _rests(report: Report) -> tuple[str, str]:
     if report.solution is None:
         return "–", ""
-    return phrases.rests_on(report.oracle.effective_sample_size(report.solution.weights), report.oracle.form)
+    return phrases.ess_text(report.oracle.effective_sample_size(report.solution.weights), report.oracle.form)
 
 
 def _tags(report: Report) -> dict[int, PriceTag]:

@@ -68,7 +68,7 @@ def conflict_sentences(report: Report) -> list[str]:
     # Beside all other targets, as in the table of values; where those alone conflict, beside the members of this one.
     beside_all = bool(np.isfinite(report.highest[list(conflict.members)]).all())
     limits = report.highest if beside_all else conflict.highest
-    highest = [report.said(j, report.percentile(j, float(limits[j])), "down") for j in conflict.members]
+    highest = [report.level_text(j, report.percentile(j, float(limits[j])), "down") for j in conflict.members]
     most = sentences.listed([f"{names[j]} {place}" for j, place in zip(conflict.members, highest, strict=True)])
     if len(conflict.members) == 1:
         texts = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
@@ -212,10 +212,10 @@ def beyond_rows(report: Report) -> list[dict[str, str]]:
     for asked, text in zip(aim.asked, asked_sentences(aim, report.palette, named), strict=False):
         lowest = min(asked.members, key=lambda j: report.percentile(j, 0.0 if levels is None else float(levels[j])))
         weakest = min(report.percentile(j, 0.0) for j in asked.members)
-        given = "–" if levels is None else report.said(lowest, report.percentile(lowest, float(levels[lowest])))
+        given = "–" if levels is None else report.level_text(lowest, report.percentile(lowest, float(levels[lowest])))
         cohort = report.table.derived[lowest - report.plain].cohort
         where = f" (the lowest: {cohort.entry})" if len(asked.members) > 1 and cohort is not None else ""
-        rows.append({"asked": text, "base": report.said(lowest, weakest), "given": f"{given}{where}"})
+        rows.append({"asked": text, "base": report.level_text(lowest, weakest), "given": f"{given}{where}"})
     return rows + [{"asked": text, "base": "", "given": ""} for text in beside_sentences(report.palette.beside, named)]
 
 

@@ -1,8 +1,8 @@
 """Read the fields of a request's JSON: which are honoured, which are ignored, which are refused.
 
 A field that would change the reply and cannot be honoured is refused; so is an unknown one, which is mostly a typing
-error. Fields of OpenAI and vLLM that have no effect here are accepted, with a note if they are set. Constraint: names of
-values, palettes and models are checked in :mod:`request_parser`.
+error. Fields of OpenAI and vLLM that have no effect here are accepted, with a note if they are set. Constraint: names
+of values, palettes and models are checked in :mod:`request_parser`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class SteeredBody(BaseModel):
 
     model: str | None = Field(None, description="A name that /v1/models lists: the base model, or MODEL:PALETTE.")
     n: int | None = Field(None, description="Independent aligned replies, each with a seed of its own.")
-    seed: int | None = Field(None, description="The same seed gives the same replies; drawn and reported when left out.")
+    seed: int | None = Field(
+        None, description="The same seed gives the same replies; drawn and reported when left out."
+    )
     temperature: float | None = Field(
         None,
         description="0 for the candidate of the highest weighted reward, or the base model's likeliest reply; as in "
@@ -120,8 +122,8 @@ class SteeredBody(BaseModel):
     block: int | None = Field(None, description="Tokens of a block, for the method blocks.")
     headroom: float | None = Field(
         None,
-        description="With most_candidates: draw K at a time until no further candidate could be picked, if scores count "
-        "up to this many nats above their mean.",
+        description="With most_candidates: draw K at a time until no further candidate could be picked, where scores "
+        "count up to this many nats above their mean.",
     )
     least_ess: float | None = Field(
         None, description="With most_candidates: draw K at a time until the effective sample size is at least this."

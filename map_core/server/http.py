@@ -76,7 +76,9 @@ async def read_body(request: Request, most: int) -> bytes:
     """
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type != "application/json":
-        raise Refusal(f"The body is {shortened(content_type) or 'of no kind'}; send it as application/json.", status=415)
+        raise Refusal(
+            f"The body is {shortened(content_type) or 'of no kind'}; send it as application/json.", status=415
+        )
     parts, size = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):

@@ -141,7 +141,7 @@ class PromiseWatch:
         return self._running[palette, kind]
 
     def _targets(self, replies: ReplyRequest, kind: str, names: tuple[str, ...]) -> WatchedTargets:
-        """Return the promised levels and their bounds, from the levels of the table's prompts at the palette's weights."""
+        """Return the promised levels and their bounds, from the table's prompts at the palette's weights."""
         aim = replies.aim
         assert aim is not None
         oracle, seen = solved_sample(

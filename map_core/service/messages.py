@@ -1,8 +1,8 @@
 """Messages between the service and its worker: frozen dataclasses, converted to JSON objects and back.
 
 The conversion reads the fields of the dataclasses, so that a new field of a request or an event needs no further code.
-A missing or unknown field is an error, never a default. Constraint: no model library; strict JSON, so NaN and infinities
-are sent as text.
+A missing or unknown field is an error, never a default. Constraint: no model library; strict JSON, so NaN and
+infinities are sent as text.
 """
 
 from __future__ import annotations

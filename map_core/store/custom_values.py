@@ -252,7 +252,7 @@ def withdraw(database: Database, judgement: int) -> bool:
 
 
 def judgements(database: Database, id: int, version: int, table_key: str) -> tuple[KeptJudgement, ...]:
-    """Return the judgements of a version on a table's replies, the oldest first; none of a value that is not visible."""
+    """Return the judgements of a version on a table's replies, the oldest first; none of a value that is hidden."""
     if load(database, id) is None:
         return ()
     query = (

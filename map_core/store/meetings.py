@@ -1,7 +1,7 @@
 """Meetings: members join with a code, each with a palette of their own, and the host sees all of them.
 
-Constraint: the code is all that is needed to join, so it is random and long enough not to be guessed. Names and palettes
-of members are deleted when the meeting is closed; its result stays for some weeks, for the members' phones.
+Constraint: the code is all that is needed to join, so it is random and long enough not to be guessed. Names and
+palettes of members are deleted when the meeting is closed; its result stays for some weeks, for the members' phones.
 """
 
 from __future__ import annotations

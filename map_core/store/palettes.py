@@ -1,8 +1,8 @@
 """Saved palettes: a name, a colour, a note, and every version of the targets.
 
-Constraint: saving never loses an earlier version. Saving on top of a version that is no longer the newest adds a version
-too, and returns the numbers of those in between. The names of an owner's palettes differ in more than capitals, so that
-a name identifies one of them.
+Constraint: saving never loses an earlier version. Saving on top of a version that is no longer the newest adds a
+version too, and returns the numbers of those in between. The names of an owner's palettes differ in more than capitals,
+so that a name identifies one of them.
 """
 
 from __future__ import annotations

@@ -119,9 +119,9 @@ def _cells(palette: FoundPalette, units: Units, j: int) -> tuple[str, ...]:
     return (
         sentences.capitalised(units.names[j]),
         EVIDENCE[palette.evidence[j]],
-        units.said(j, 0.0),
-        "no target" if np.isnan(target) else units.said(j, float(target)),
-        f"{units.said(j, float(palette.low[j]))} to {units.said(j, float(palette.high[j]))}",
+        units.level_text(j, 0.0),
+        "no target" if np.isnan(target) else units.level_text(j, float(target)),
+        f"{units.level_text(j, float(palette.low[j]))} to {units.level_text(j, float(palette.high[j]))}",
     )
 
 

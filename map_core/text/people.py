@@ -140,7 +140,6 @@ def reach_explanation() -> str:
     )
 
 
-
 def progress_sentences(level: PeopleLevel | None, prompts: int) -> tuple[str, str]:
     """Return what is known while somebody judges replies, and what more judgements would do.
 

@@ -71,7 +71,7 @@ def certificate_rows(certificate: Certificate, units: Units) -> tuple[list[str],
     rows = []
     for j in np.flatnonzero(~np.isnan(certificate.targets)).tolist():
         levels = (certificate.targets[j], certificate.promised[j], certificate.measured[j])
-        shown = ["none" if math.isnan(level) else units.said(j, float(level)) for level in levels]
+        shown = ["none" if math.isnan(level) else units.level_text(j, float(level)) for level in levels]
         rows.append((j, [sentences.capitalised(units.names[j]), *shown]))
     scale = units.wording.pick("Percentile", "Out of 100")
     return [scale, "Target", "Promised", "On the new prompts"], rows

@@ -33,13 +33,13 @@ MIXES = {0.02: "a slightly different mix of prompts", 0.1: "a different mix", 0.
 Names = Callable[[str], str]
 
 
-def threshold(written: str) -> str:
+def threshold_text(written: str) -> str:
     """Describe a threshold by the part of today's replies below it, or by the score.
 
     Example:
-        >>> threshold("p20"), threshold("p17"), threshold("0.25")
+        >>> threshold_text("p20"), threshold_text("p17"), threshold_text("0.25")
         ("today's weakest fifth", "today's weakest 17 of 100", 'a score of 0.25')
-        >>> threshold("-0.5sd")
+        >>> threshold_text("-0.5sd")
         "a score 0.5 standard deviations below today's average"
     """
     if written in PARTS:
@@ -53,12 +53,12 @@ def threshold(written: str) -> str:
     return f"a score {distance} {unit} {'below' if written.startswith('-') else 'above'} today's average"
 
 
-def place(cohort: Cohort | None) -> str:
+def cohort_text(cohort: Cohort | None) -> str:
     """Describe which prompts count, as the end of a target's description; "" for all prompts.
 
     Example:
-        >>> place(Cohort("use_case", "Stories")), place(Cohort("use_case", "*")), place(Cohort("language", "de"))
-        ('in Stories', 'in every use case', 'where language is de')
+        >>> [cohort_text(Cohort(*parts)) for parts in (("use_case", "Stories"), ("use_case", "*"), ("language", "de"))]
+        ['in Stories', 'in every use case', 'where language is de']
     """
     if cohort is None:
         return ""
@@ -80,7 +80,7 @@ def column_name(parts: ColumnName | DerivedColumn, name: str, threshold_written:
         >>> column_name(parse_name("kindness>=p20@Stories", ["kindness"]), "kindness")
         "kindness above today's weakest fifth, in Stories"
     """
-    where = place(parts.cohort)
+    where = cohort_text(parts.cohort)
     if isinstance(parts, DerivedColumn) and parts.scorer_of:
         return f"{name} (scorer of {parts.scorer_of.replace('_', ' ')})" + (f" {where}" if where else "")
     if parts.kind is ColumnKind.LEVEL:
@@ -88,10 +88,10 @@ def column_name(parts: ColumnName | DerivedColumn, name: str, threshold_written:
     if parts.kind is ColumnKind.CAPPED:
         return f"the worst replies on {name}" + (f" {where}" if where else "")
     level = threshold_written or str(parts.threshold)
-    return f"{name} above {threshold(level)}" + (f", {where}" if where else "")
+    return f"{name} above {threshold_text(level)}" + (f", {where}" if where else "")
 
 
-def sentence(parts: ColumnName, share: float, name: str) -> str:
+def target_sentence(parts: ColumnName, share: float, name: str) -> str:
     """Return a target of a share or of a use case as one sentence.
 
     Args:
@@ -100,12 +100,12 @@ def sentence(parts: ColumnName, share: float, name: str) -> str:
         name: of its value, within a sentence.
 
     Example:
-        >>> sentence(parse_name("kindness>=p20@*", ["kindness"]), 95.0, "kindness")
+        >>> target_sentence(parse_name("kindness>=p20@*", ["kindness"]), 95.0, "kindness")
         "At least 95 of 100 replies no worse on kindness than today's weakest fifth, in every use case."
     """
-    where, number = place(parts.cohort), amounts.significant(share, 3)
+    where, number = cohort_text(parts.cohort), amounts.significant(share, 3)
     if parts.kind is ColumnKind.SHARE:
-        level = threshold(parts.threshold)
+        level = threshold_text(parts.threshold)
         # Replies must be above a part of today's replies, but they must reach a score.
         than = f"no worse on {name} than {level}" if "weak" in level else f"with {level} or more on {name}"
         return f"At least {number} of 100 replies {than}{', ' if where else ''}{where}."
@@ -155,7 +155,7 @@ def _mean(level: str) -> str:
     percentile = level.removeprefix("p")
     if level[:1] == "p" and percentile.replace(".", "", 1).isdigit():
         return f"a reply better than {percentile} of 100 today"
-    return threshold(level)
+    return threshold_text(level)
 
 
 def asked_sentences(aim: Aim, palette: Palette, named: Names) -> list[str]:
@@ -173,7 +173,7 @@ def asked_sentences(aim: Aim, palette: Palette, named: Names) -> list[str]:
         j = max(target.members, key=lambda member: float(targets[member]))
         # Slightly below, as for every level: the percentile of equal replies is that of the first.
         percentile = aim.percentiles.percentile_of(j, float(rewards[j]) - 1e-9 * float(aim.oracle.scale[j]))
-        texts.append(sentence(target.parts, percentile, named(target.parts.value)))
+        texts.append(target_sentence(target.parts, percentile, named(target.parts.value)))
     texts += beside_sentences(palette.beside, named)
     if not aim.settled:
         texts.append("What you ask for beside levels could not be computed exactly, and may be missed.")

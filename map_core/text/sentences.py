@@ -128,11 +128,14 @@ def race(lost: float, decided: bool) -> str:
     return f"{drawn}. With these targets {of_100} of 100 such picks would be others if drawing never ended."
 
 
-def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
+def ess_text(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
     """Describe the effective sample size as replies that carry the weight: a figure, and what it means."""
     pooled = amounts.fixed(ess.pooled, grouped=True)
     if form is Form.POOLED:
-        return f"{pooled} of {amounts.fixed(ess.candidates, grouped=True)} replies", "carry the weight of this forecast."
+        return (
+            f"{pooled} of {amounts.fixed(ess.candidates, grouped=True)} replies",
+            "carry the weight of this forecast.",
+        )
     return (
         f"{amounts.significant(ess.per_prompt, 3)} of {amounts.fixed(ess.candidates)} replies",
         f"carry the weight for each prompt, {pooled} in all.",

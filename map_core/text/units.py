@@ -62,20 +62,20 @@ class Units:
             return f"{name} ({self.wording.pick('reward', 'score')})"
         return f"{name} ({self.wording.pick('percentile', 'out of 100')})"
 
-    def said(self, value: int, level: float, toward: Literal["nearest", "down"] = "nearest") -> str:
+    def level_text(self, value: int, level: float, toward: Literal["nearest", "down"] = "nearest") -> str:
         """Format one level, short enough for a label; percentiles that are a limit are rounded ``toward`` "down"."""
         amount = float(self.of(value, np.array(level)))
         if self.unit == "percentile":
             return self.wording.level(amount, toward=toward, share=value in self.shares)
         return amounts.significant(amount, 3)
 
-    def meant(self, value: int, level: float) -> str:
+    def level_meaning(self, value: int, level: float) -> str:
         """Format one level with its meaning, for a line of its own."""
         percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
         amount = (
             self.wording.level(percentile)
             if self.unit == "percentile"
-            else f"{self.said(value, level)} ({self.wording.level(percentile)})"
+            else f"{self.level_text(value, level)} ({self.wording.level(percentile)})"
         )
         return f"{amount}, {sentences.better_than(percentile)}"
 

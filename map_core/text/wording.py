@@ -2,8 +2,8 @@
 
 With numbers: percentiles as p60, distances in nats and as best of N, standard deviations, AUC. Without: numbers out of
 100 of the model's own replies, effort as small, medium or large, agreement as times in 100. Every function that
-describes a result takes a :class:`Wording`. Constraint: machine-readable output (JSON, CSV, addresses, the command line)
-always has numbers.
+describes a result takes a :class:`Wording`. Constraint: machine-readable output (JSON, CSV, addresses, the command
+line) always has numbers.
 """
 
 from __future__ import annotations
@@ -174,11 +174,11 @@ class Wording:
         middle, lowest, highest = (amounts.fixed(None if end is None else 100 * end) for end in ends)
         return f"agrees with people {middle} times in 100 ({lowest} to {highest})"
 
-    def retold(self, text: str) -> str:
+    def reworded(self, text: str) -> str:
         """Rewrite a sentence that was saved with numbers, such as a step of a palette's history, in this wording.
 
         Example:
-            >>> Wording(False).retold("Set humor to p69.7, at 0.5 nats.")
+            >>> Wording(False).reworded("Set humor to p69.7, at 0.5 nats.")
             'Set humor to 70, with a small effort.'
         """
         if self.numbers:

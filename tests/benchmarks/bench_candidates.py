@@ -20,7 +20,7 @@ from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import assess
 from map_core.generation.choice import choose
-from map_core.generation.pruning import SHRINKAGE_TOKENS, SCHEDULE, continuation_probabilities, systematic
+from map_core.generation.pruning import SCHEDULE, SHRINKAGE_TOKENS, continuation_probabilities, systematic
 from map_core.models.files import locate, recorded_model
 from map_core.models.language_model import LanguageModel
 from map_core.oracle import MemoryOracle

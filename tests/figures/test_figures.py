@@ -70,7 +70,7 @@ def test_units_are_of_the_reply_and_of_the_reward():
         [percentiles(TABLE).percentile_of(2, float(r)) for r in rewards[0]]
     )
     assert units().axis(2) == "Humor (percentile)"
-    assert units().said(0, 0.0).startswith("p")
+    assert units().level_text(0, 0.0).startswith("p")
 
 
 def test_cloud_percentiles_agree_with_those_of_levels():

@@ -160,7 +160,7 @@ def test_lines_that_are_no_worse(spread):
 
 def test_lines_in_words_and_as_data(spread):
     said = parallel_coordinates.summary(spread, range(10), UNITS)
-    low, high = (UNITS.said(0, level) for level in (spread.levels[:5, 0].min(), spread.levels[:5, 0].max()))
+    low, high = (UNITS.level_text(0, level) for level in (spread.levels[:5, 0].min(), spread.levels[:5, 0].max()))
     assert said[0].startswith(f"5 palettes at 0.25 nats: helpfulness from {low} to {high}, harmlessness from")
     assert parallel_coordinates.summary(spread, [], UNITS) == []
     data = rows(parallel_coordinates.fan_csv(spread, ORACLE))

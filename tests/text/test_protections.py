@@ -31,7 +31,7 @@ NO_WORSE = "replies no worse on kindness than today's weakest"
 def test_a_target_is_a_sentence(name: str, share: float, sentence: str):
     parts = parse_name(name, ["kindness"])
     assert parts is not None
-    assert protections.sentence(parts, share, "kindness") == sentence
+    assert protections.target_sentence(parts, share, "kindness") == sentence
 
 
 def test_all_that_a_palette_asks_for_and_the_names_of_its_columns():

@@ -126,11 +126,11 @@ def test_slack_targets_come_for_free(oracle):
 
 def test_the_sample_behind_a_forecast():
     ess = EffectiveSampleSize(per_prompt=5.513, pooled=484.2, candidates=64)
-    assert sentences.rests_on(ess, Form.PER_PROMPT) == (
+    assert sentences.ess_text(ess, Form.PER_PROMPT) == (
         "5.51 of 64 replies",
         "carry the weight for each prompt, 484 in all.",
     )
-    assert sentences.rests_on(ess, Form.POOLED)[0] == "484 of 64 replies"
+    assert sentences.ess_text(ess, Form.POOLED)[0] == "484 of 64 replies"
 
 
 def test_both_forms_say_what_they_promise(oracle):

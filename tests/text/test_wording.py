@@ -94,8 +94,8 @@ def test_a_repair_smaller_than_a_place_keeps_the_digits_that_tell():
 
 def test_what_was_kept_with_numbers_is_worded_for_its_reader():
     kept = "Set humor to p69.7. A point of the frontier at 0.5 nats was taken, p7x and top-p 1 as they were."
-    assert NUMBERS.retold(kept) == kept
-    assert PLAIN.retold(kept) == (
+    assert NUMBERS.reworded(kept) == kept
+    assert PLAIN.reworded(kept) == (
         "Set humor to 70. A point of the frontier with a small effort was taken, p7x and top-p 1 as they were."
     )
 

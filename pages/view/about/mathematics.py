@@ -234,7 +234,7 @@ def _margin(live: LiveAnswer) -> str:
 
 def _carried(live: LiveAnswer) -> str:
     assert live.assessment.ess is not None
-    figure, meaning = sentences.rests_on(live.assessment.ess, live.scene.oracle.form)
+    figure, meaning = sentences.ess_text(live.assessment.ess, live.scene.oracle.form)
     return f"Here {figure} {meaning}"
 
 

@@ -96,5 +96,5 @@ def _draw_found(job: Job) -> None:
 def _said(match: PromptCohorts) -> str:
     if not match.cohorts:
         return "It is not clear what kind of prompt this is, so the overall weights are used."
-    where = sentences.listed([protections.place(cohort) for cohort in match.cohorts])
+    where = sentences.listed([protections.cohort_text(cohort) for cohort in match.cohorts])
     return f"{'A prompt of the table' if match.known else 'Like prompts'} {where}: its weights are used."

@@ -42,7 +42,7 @@ def draw_control(scene: Scene) -> None:
             "than",
             list(protections.PARTS),
             index=list(protections.PARTS).index(PART.default),
-            format_func=protections.threshold,
+            format_func=protections.threshold_text,
             key=PART.name,
             persist_state="session",
             disabled=VALUE.get() is None,

@@ -29,6 +29,6 @@ def draw_numbers(live: LiveAnswer) -> None:
     header = ["Value", "Base", "Target", "Realised" if assessment.solution else "Nearest", "Weight"]
     st.html(markup.levels_table(header, rows, theme=scene.theme))
     if assessment.ess is not None:
-        figure, meaning = sentences.rests_on(assessment.ess, scene.oracle.form)
+        figure, meaning = sentences.ess_text(assessment.ess, scene.oracle.form)
         st.html(markup.note(f"Rests on {figure}, which {meaning}"))
     st.html(markup.note(sentences.form(scene.oracle)))

@@ -111,7 +111,7 @@ def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: fl
             known if written in known else [written, *known],
             index=known.index(written) if written in known else 0,
             format_func=lambda level: (
-                "that place on average, for a use case" if level == AVERAGE else protections.threshold(level)
+                "that place on average, for a use case" if level == AVERAGE else protections.threshold_text(level)
             ),
             key=PART.of(part).name,
         )
@@ -119,7 +119,7 @@ def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: fl
             "Where",
             wheres,
             index=wheres.index(parts.cohort) if parts and parts.cohort in wheres else 0,
-            format_func=lambda cohort: protections.place(cohort) or "over all replies",
+            format_func=lambda cohort: protections.cohort_text(cohort) or "over all replies",
             key=WHERE.of(part).name,
         )
         st.form_submit_button(
@@ -198,7 +198,7 @@ def _take(part: str, replaced: str | None) -> None:
     else:
         parts = ColumnName(value, ColumnKind.SHARE, written, cohort)
     columns = {name: old for name, old in palette.columns.items() if name not in (replaced, parts.name)}
-    what = protections.sentence(parts, number, scene.names[scene.table.index(value)])
+    what = protections.target_sentence(parts, number, scene.names[scene.table.index(value)])
     palette_state.apply(replace(palette, columns={**columns, parts.name: level}), what)
 
 

@@ -53,7 +53,7 @@ def place(scene: Scene, palette: Palette, asked: AskedColumn) -> float:
 
 def sentence(scene: Scene, asked: AskedColumn, percentile: float) -> str:
     """Return a target as one sentence."""
-    return protections.sentence(asked.parts, percentile, scene.names[scene.table.index(asked.parts.value)])
+    return protections.target_sentence(asked.parts, percentile, scene.names[scene.table.index(asked.parts.value)])
 
 
 def title(scene: Scene, asked: AskedColumn) -> str:

@@ -201,7 +201,7 @@ def _draw_versions(database: Database, saved: SavedPalette) -> None:
         fits = palette_cache.fits_table(version.palette)
         with st.container(key=f"version_{saved.id}_{version.number}"):
             st.html(marks.name(f"Version {version.number}", tag="now" if version.number == saved.version else ""))
-            st.html(markup.note(f"{today.moment_text(version.created)}. {wording.current().retold(version.what)}"))
+            st.html(markup.note(f"{today.moment_text(version.created)}. {wording.current().reworded(version.what)}"))
             st.html(_targets(version.palette) if fits else markup.note(f"{FOREIGN}."))
             st.button(
                 "Use this version",

@@ -262,7 +262,7 @@ def apply(palette: Palette, what: str, merge: str = "") -> None:
 
 def step_text(step: HistoryStep) -> str:
     """Return what a step did, as this viewer reads results; it is kept with numbers."""
-    return wordings.current().retold(step.what)
+    return wordings.current().reworded(step.what)
 
 
 def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:

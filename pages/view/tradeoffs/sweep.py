@@ -87,11 +87,11 @@ def _draw(job: Job, today: CurrentPalette, value: int, values: list[int]) -> Non
             value,
             f"{units.wording.pick('Distance from the base model', 'Effort')} as the target of {names[value]} moves.",
         )
-    where = [units.said(value, switch.target) for switch in curve.switches]
+    where = [units.level_text(value, switch.target) for switch in curve.switches]
     with st.container(key="breakpoints", gap="small"):
         for sentence in sentences.switches(curve, names, where):
             st.text(sentence)
-        most = units.said(value, curve.highest, toward="down")
+        most = units.level_text(value, curve.highest, toward="down")
         st.text(f"The highest that is possible for {names[value]} while the others keep their targets is {most}.")
     st.html(markup.note(_method(error)))
     draw_words(sweep.summary(drawn))

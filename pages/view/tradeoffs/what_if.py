@@ -103,7 +103,7 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
             st.html(markup.note(how))
             _draw_undo(view)
             return
-        st.html(markup.note(wordings.current().retold(point.caption)))
+        st.html(markup.note(wordings.current().reworded(point.caption)))
         same = bool(np.allclose(point.targets, today.targets, atol=1e-9, equal_nan=True))
         if same:
             st.html(markup.note("This is your palette now."))
@@ -199,7 +199,7 @@ def _doubt(today: CurrentPalette, point: WhatIfPoint) -> str:
     ess = today.scene.oracle.effective_sample_size(point.weights)
     if trust(today.scene.oracle, ess) >= 0:
         return ""
-    figure, meaning = sentences.rests_on(ess, today.scene.oracle.form)
+    figure, meaning = sentences.ess_text(ess, today.scene.oracle.form)
     return f"Possible, but not reliable: {figure} {meaning}"
 
 
