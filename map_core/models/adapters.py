@@ -1,4 +1,4 @@
-"""LoRA adapters merged into the model that they were tuned on, so that every engine can open them.
+"""Merge LoRA adapters into their base models, so that every engine can open them.
 
 Constraint: peft, torch and transformers load only when an adapter is merged.
 """
@@ -25,14 +25,14 @@ def base_model(folder: Path) -> str:
     """Return the name or folder of the model that an adapter belongs to.
 
     Raises:
-        InputError: the folder does not say.
+        InputError: the folder does not name it, or has no weights.
     """
     try:
         name = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG} cannot be read ({error}). Save the adapter again.") from error
     if not name or not (folder / WEIGHTS).is_file():
-        raise InputError(f"{folder} is no whole adapter: expected a base model's name in {CONFIG}, and {WEIGHTS}.")
+        raise InputError(f"{folder} is incomplete: expected a base model's name in {CONFIG}, and {WEIGHTS}.")
     return str(name)
 
 
@@ -42,7 +42,7 @@ def merge(base: Path, adapter: Path, folder: Path) -> None:
     Args:
         base: folder of the base model.
         adapter: folder of the adapter.
-        folder: where to; made when it is not there. It gets the base model's tokenizer too.
+        folder: the output folder, created where it is missing. It gets the base model's tokenizer too.
 
     Raises:
         EngineError: peft is not installed, or the adapter is of another model.

@@ -1,4 +1,4 @@
-"""The folder of models on this machine, and whether a folder in it is complete: a manifest of sizes and hashes."""
+"""The cache folder of models, and checks of its folders against manifests of sizes and hashes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _FORMAT = 2  # version of the conversion's output
 
 def cache_folder() -> Path:
     """Return the folder of downloaded models: ``VALUE_PALETTE_CACHE``, else the user's cache folder."""
-    if chosen := os.environ.get("VALUE_PALETTE_CACHE"):
-        return Path(chosen).expanduser()
+    setting = os.environ.get("VALUE_PALETTE_CACHE")
+    if setting:
+        return Path(setting).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("value-palette", appauthor=False))
@@ -28,7 +29,7 @@ def sha256_of(path: Path) -> str:
 
 
 def cache_fault(home: Path, sha256: str, verify: bool = False) -> str | None:
-    """Return what is wrong with a folder of the cache, as the end of a sentence; None when it is complete.
+    """Check a folder of the cache, and return its fault as the end of a sentence; None when it is complete.
 
     Args:
         home: the folder, with the manifest that :func:`write_manifest` wrote.

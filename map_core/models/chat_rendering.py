@@ -1,6 +1,6 @@
-"""Render a chat as text by a model's chat template, and keep apart what the template wrote and what people wrote.
+"""Render a chat as text with a model's chat template, and separate the template's text from the messages.
 
-Constraint: jinja2 alone, in its sandbox: a template comes with a model, and a model may come from anybody.
+Constraint: jinja2 only, in its sandbox, since a template comes with a model, which may come from anybody.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PROMPT = "\U000ffffc"
 
 
 class ChatTemplate:
-    """A chat template as transformers renders it, but for the date: a template that writes one gets 1 January 2024.
+    """A chat template, rendered as by transformers, except that the current date is always 1 January 2024.
 
     Args:
         source: the template; "" for none.
@@ -57,18 +57,18 @@ class ChatTemplate:
         return _environment().from_string(self.source)
 
     def render(self, messages: Sequence[Message]) -> str:
-        """Return a chat as text, up to where the assistant's reply begins, or goes on if the last message is one.
+        """Return a chat as text up to the assistant's reply; a last message of the assistant is left open.
 
         Raises:
-            InputError: the template refuses these roles, or leaves out the reply that is to go on.
+            InputError: the template refuses these roles, or changes the reply that is to be continued.
         """
-        going_on = bool(messages) and messages[-1]["role"] == "assistant"
+        continues = bool(messages) and messages[-1]["role"] == "assistant"
         chat = [dict(message) for message in messages]
-        if going_on:
+        if continues:
             chat[-1]["content"] += _OPEN_END
         try:
             text = self._compiled.render(
-                messages=chat, tools=None, documents=None, add_generation_prompt=not going_on, **self._names
+                messages=chat, tools=None, documents=None, add_generation_prompt=not continues, **self._names
             )
         except (jinja2.TemplateError, TypeError) as error:
             roles = ", ".join(message["role"] for message in messages)
@@ -76,7 +76,7 @@ class ChatTemplate:
                 f"The model's chat template refuses a chat with the roles {roles} ({error}); "
                 "leave the system message out or take another model."
             ) from error
-        if not going_on:
+        if not continues:
             return text
         before, mark, _ = text.rpartition(_OPEN_END.strip())
         if not mark or messages[-1]["content"].strip() not in before:
@@ -87,17 +87,17 @@ class ChatTemplate:
         return before if text[len(before) :].startswith(_OPEN_END) else before.rstrip()
 
     def before_prompt(self) -> str:
-        """Return what the template writes before a prompt when there is no system message; "" without a template."""
+        """Return the template's text before a prompt without a system message; "" without a template."""
         return self.render([{"role": "user", "content": _PROMPT}]).split(_PROMPT)[0] if self.source else ""
 
     def literal_parts(self, roles: Sequence[str]) -> tuple[str, ...]:
-        """Return what the template writes before, between and after the contents of a chat, up to the reply.
+        """Return the template's text before, between and after the contents of a chat, up to the reply.
 
         Args:
             roles: of the messages; the last is the user's.
 
         Returns:
-            One part more than there are contents in the rendered chat.
+            One part more than the number of contents in the rendered chat.
 
         Raises:
             InputError: the template refuses these roles.
@@ -106,7 +106,7 @@ class ChatTemplate:
 
     @cached_property
     def literals(self) -> str:
-        """The texts that stand in the template itself, a null character between them."""
+        """The literal texts of the template, joined by null characters."""
         tree = self._compiled.environment.parse(self.source)
         texts = {node.data for node in tree.find_all(jinja2.nodes.TemplateData)}
         texts |= {node.value for node in tree.find_all(jinja2.nodes.Const) if isinstance(node.value, str)}

@@ -19,17 +19,17 @@ from map_core.models.chat_rendering import ChatTemplate, Message
 from map_core.models.tokenizer_file import open_tokenizer, read_json
 
 _UNFINISHED = "\ufffd"
-# Begins and ends what stands for a control token while the text around it is encoded as plain text.
-_STANDS_IN = "\U0010fffd"
+# Begins and ends the placeholder of a control token while the text around it is encoded as plain text.
+_PLACEHOLDER = "\U0010fffd"
 
 
 class ChatTokenizer:
     """The tokenizer and chat template of one model folder.
 
-    A chat has the tokens that transformers' ``apply_chat_template`` gives it, but for two things. What people wrote
-    never becomes a control token: the template's own control tokens are encoded as such, and text that spells one stays
-    text. And a template that writes a date gets 1 January 2024, so that the same prompt has the same tokens on every
-    day. Control tokens are the special ones, and other added ones that the template names.
+    A chat has the tokens that transformers' ``apply_chat_template`` gives it, with two exceptions. Messages never
+    contain control tokens: only the template's own are encoded as such, and a message that spells one stays text. And a
+    template that writes a date gets 1 January 2024, so that a prompt has the same tokens on every day. Control tokens
+    are the special ones, and other added ones that the template names.
 
     Args:
         folder: a model folder with ``tokenizer.json`` or files that it can be converted from;
@@ -46,7 +46,7 @@ class ChatTokenizer:
         self._template = ChatTemplate.of_folder(folder, self._names)
         added = self._tokenizer.get_added_tokens_decoder()
         named = self._template.literals if self._template.source else ""
-        # Spaces and line breaks that are tokens stand in every template as ordinary text.
+        # Added tokens that are spaces or line breaks are ordinary text in every template.
         self._control = {
             number: token.content
             for number, token in added.items()
@@ -77,7 +77,7 @@ class ChatTokenizer:
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     def render(self, messages: Sequence[Message]) -> list[int]:
-        """Return the token ids of a chat up to where the assistant's reply begins, or goes on.
+        """Return the token ids of a chat up to the assistant's reply, or up to its continuation.
 
         Args:
             messages: the turns so far. Without a system message the template may write its own default, as SmolLM2's
@@ -102,7 +102,7 @@ class ChatTokenizer:
         return ([bos] if starts and bos is not None else []) + self._encoded(text, marks)
 
     def preamble(self) -> str:
-        """Return what the template writes before a prompt when there is no system message."""
+        """Return the template's text before a prompt without a system message."""
         return self._template.before_prompt()
 
     def encode(self, text: str) -> list[int]:
@@ -111,17 +111,17 @@ class ChatTokenizer:
         return self._encoded(self._marked(text, marks), marks)
 
     def encode_document(self, text: str) -> list[int]:
-        """Encode text that stands for itself, without a chat: with a beginning-of-text token where the model has one.
+        """Encode text without a chat, with a beginning-of-text token if the model has one.
 
-        Names of control tokens in it are those tokens, so that a chat that was rendered elsewhere reads as one; a
-        beginning-of-text token that it has already is not written twice.
+        Names of control tokens in the text are encoded as those tokens, so that a rendered chat is read as one; a
+        beginning-of-text token in the text is not repeated.
         """
         ids = list(self._tokenizer.encode(text, add_special_tokens=True).ids)
         bos = self._ids.get(self.bos_text)
         return ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids
 
     def literal_parts(self, roles: Sequence[str]) -> tuple[str, ...]:
-        """Return what the template writes before, between and after the contents of a chat, see :class:`ChatTemplate`.
+        """Return the template's text before, between and after the contents of a chat, see :class:`ChatTemplate`.
 
         Raises:
             InputError: the template refuses these roles.
@@ -135,7 +135,7 @@ class ChatTokenizer:
 
     @property
     def control_texts(self) -> tuple[str, ...]:
-        """The control tokens as text, that for unknown words left out."""
+        """The control tokens as text, without the token for unknown text."""
         return tuple(content for number, content in self._control.items() if number != self._unknown)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -143,7 +143,7 @@ class ChatTokenizer:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def _marked(self, content: str, marks: _Marks) -> str:
-        """Mark what spells a control token in a person's text, and what could be a part of one at its ends."""
+        """Mark control tokens that a message spells, and parts of them at its beginning and end."""
         encoding = self._tokenizer.encode(content, add_special_tokens=False)
         spans = [_stripped(content, *span) for _, span in self._controls(encoding, content)]
         start, stop = _stripped(content, 0, len(content))
@@ -155,40 +155,40 @@ class ChatTokenizer:
 
     @cached_property
     def _parts(self) -> tuple[set[str], set[str]]:
-        """With what a control token can begin and end, short of the whole."""
+        """The proper prefixes and suffixes of control tokens."""
         beginnings = {control[:size] for control in self._ids for size in range(1, len(control))}
         return beginnings, {control[size:] for control in self._ids for size in range(1, len(control))}
 
     def _encoded(self, marked: str, marks: _Marks) -> list[int]:
-        """Encode a rendered chat in which people's texts are marked."""
+        """Encode a rendered chat whose messages are marked."""
         text, masked = marks.removed(marked)
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         if text == masked:
             return list(encoding.ids)
         own = self._controls(self._tokenizer.encode(masked, add_special_tokens=False), masked)
         if self._controls(encoding, text) == own:
-            return list(encoding.ids)  # nothing that people wrote became a control token
+            return list(encoding.ids)  # no message became a control token
         pieces: list[str] = []
         end = 0
         for number, span in own:
             start, stop = _stripped(text, *span)
-            pieces += [text[end:start], _stand_in(number)]
+            pieces += [text[end:start], _placeholder(number)]
             end = stop
         return self._plain_ids([*pieces, text[end:]])
 
     def _controls(self, encoding: Encoding, text: str) -> list[tuple[int, tuple[int, int]]]:
-        """Return the control tokens of an encoding: id, and where it stands, spaces that it takes in included."""
+        """Return the control tokens of an encoding: id and span, including spaces that the token absorbs."""
         return [
             (number, (start, stop))
             for number, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True)
             if number in self._control
-            # The model gives the token for what is unknown to anything that it has no token for.
+            # The token for unknown text also encodes anything that has no token of its own.
             and (number != self._unknown or text[start:stop].strip() == self._control[number])
         ]
 
     @cached_property
     def _plain(self) -> tuple[Tokenizer, dict[int, int]]:
-        """The same tokenizer to which control tokens are ordinary text, and their stand-ins control tokens."""
+        """A copy of the tokenizer for which control tokens are ordinary text, and their placeholders control tokens."""
         plain = Tokenizer.from_str(self._tokenizer.to_str())
         tokens = self._tokenizer.get_added_tokens_decoder()
         controls = [tokens[number] for number in self._control]
@@ -197,49 +197,50 @@ class ChatTokenizer:
         plain.add_special_tokens(controls)
         plain.encode_special_tokens = True
         for number, token in zip(self._control, controls, strict=True):
-            token.content, token.special = _stand_in(number), False
+            token.content, token.special = _placeholder(number), False
         plain.add_tokens(controls)
         ids = {token.content: number for number, token in plain.get_added_tokens_decoder().items()}
-        return plain, {ids[_stand_in(number)]: number for number in self._control}
+        return plain, {ids[_placeholder(number)]: number for number in self._control}
 
     def _plain_ids(self, pieces: Sequence[str]) -> list[int]:
-        """Encode text and the stand-ins of control tokens, in turn."""
-        if any(_STANDS_IN in text for text in pieces[::2]):
-            raise InputError(f"The text contains the character {_STANDS_IN!r}, which has no meaning; take it out.")
+        """Encode texts and placeholders of control tokens, which alternate."""
+        if any(_PLACEHOLDER in text for text in pieces[::2]):
+            raise InputError(f"The text contains the character {_PLACEHOLDER!r}, which has no meaning; take it out.")
         plain, control = self._plain
-        given = plain.encode("".join(pieces), add_special_tokens=False).ids
-        if forbidden := (self._control.keys() - {self._unknown}) & set(given):
+        ids = plain.encode("".join(pieces), add_special_tokens=False).ids
+        forbidden = (self._control.keys() - {self._unknown}) & set(ids)
+        if forbidden:
             raise InputError(
                 f"The text contains {self._control[min(forbidden)]!r}, which this model's tokenizer cannot read as "
                 "plain text; take it out of the text."
             )
-        return [control.get(number, number) for number in given]
+        return [control.get(number, number) for number in ids]
 
 
-def _stand_in(number: int) -> str:
-    """Return a text without letters or spaces that stands for a control token."""
+def _placeholder(number: int) -> str:
+    """Return the placeholder of a control token, without letters or spaces."""
     digits = "".join(chr(0x10F000 + int(digit)) for digit in str(number))
-    return f"{_STANDS_IN}{digits}{_STANDS_IN}"
+    return f"{_PLACEHOLDER}{digits}{_PLACEHOLDER}"
 
 
 class _Marks:
-    """Two characters that stand in none of some texts, put around parts of them.
+    """Two characters that occur in none of some texts, to mark parts of them.
 
-    A template that cuts its texts may separate the two; one that is left alone is taken out again.
+    A template that cuts its texts may separate a pair; a mark without its partner is removed too.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
         used = set().union(*texts)
         free = (chr(code) for code in range(0xF0000, 0xFFF00) if chr(code) not in used)
         self._start, self._stop = next(free), next(free)
-        # A letter of a script that hardly any text is in: some control tokens are read between words alone.
+        # A letter of a rare script: some control tokens are only recognised between words.
         self._letter = next((chr(code) for code in range(0xA500, 0xA600) if chr(code) not in used), self._start)
         self._pattern = re.compile(
             f"{self._start}([^{self._start}{self._stop}]*){self._stop}|[{self._start}{self._stop}]"
         )
 
     def around(self, text: str, spans: Sequence[tuple[int, int]]) -> str:
-        """Return a text with marks around spans of it; those that overlap become one."""
+        """Return a text with marks around spans of it; overlapping spans are merged."""
         pieces, end = [], 0
         merged: list[tuple[int, int]] = []
         for start, stop in sorted(span for span in spans if span[0] < span[1]):
@@ -253,7 +254,7 @@ class _Marks:
         return "".join([*pieces, text[end:]])
 
     def removed(self, marked: str) -> tuple[str, str]:
-        """Return a text without its marks, and the same where what stood between them is masked, character by one."""
+        """Return a text without its marks, and the same text with each marked character replaced by a mask."""
         text = self._pattern.sub(lambda match: match[1] or "", marked)
         return text, self._pattern.sub(lambda match: self._masked(match[1] or ""), marked)
 
@@ -262,7 +263,7 @@ class _Marks:
 
 
 def _stripped(text: str, start: int, stop: int) -> tuple[int, int]:
-    """Return where a part of a text begins and ends without the spaces around it."""
+    """Return the span of a part of a text without the spaces around it."""
     part = text[start:stop]
     start = start + len(part) - len(part.lstrip())
     return start, start + len(part.strip())

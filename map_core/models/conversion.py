@@ -47,11 +47,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise EngineError(f"{path} is no valid JSON ({error}); the model's files are damaged.") from error
+        raise EngineError(f"{path} is not valid JSON ({error}); the model's files are damaged.") from error
 
 
 def obstacle(folder: Path) -> str | None:
-    """Return why OpenVINO cannot run a model folder, as the end of a sentence; None when it can."""
+    """Return the reason why OpenVINO cannot run a model folder, as the end of a sentence; None when it can."""
     config = read_config(folder)
     family = config.get("model_type")
     if family not in FAMILIES:
@@ -126,7 +126,8 @@ def folder_to_gguf(folder: Path, path: Path) -> None:
     """
     import gguf
 
-    if reason := obstacle(folder):
+    reason = obstacle(folder)
+    if reason:
         raise InputError(f"{folder.name} cannot be run by OpenVINO: {reason}. Use --engine torch.")
     config = read_config(folder)
     family = FAMILIES[config["model_type"]]
@@ -299,7 +300,8 @@ def _save_tokenizer(field: dict[str, Any], folder: Path, config: dict[str, Any])
         "model_max_length": config["max_position_embeddings"],
     }
     _write(folder / "tokenizer_config.json", settings)
-    if template := field.get("tokenizer.chat_template"):
+    template = field.get("tokenizer.chat_template")
+    if template:
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
 
 

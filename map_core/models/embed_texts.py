@@ -1,7 +1,7 @@
-"""Sentence embeddings by a process of its own, for a process that keeps no model: texts in, vectors out.
+"""Compute sentence embeddings in a child process, for a process that loads no model.
 
-Run by :func:`embed_apart`, never by hand: a JSON list of texts comes on standard input, JSON rows go out. Constraint:
-importing this module loads no model library.
+The child is run by :func:`embed_apart`: it reads a JSON list of texts on standard input and writes JSON rows.
+Constraint: importing this module loads no model library.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from map_core.errors import EngineError
 from map_core.models.files import locate
 from map_core.models.packaged import DEFAULT_EMBEDDER
 
-#: Seconds that a call may take: loading the model, and some thousand short texts.
+#: Seconds that a call may take: enough to load the model and to embed some thousand short texts.
 TIMEOUT = 120.0
 
 
 def embed_apart(texts: Sequence[str]) -> np.ndarray:
-    """Return embeddings of length 1, (text, dimension); the lists that were asked for last are remembered.
+    """Return embeddings of length 1, (text, dimension); those of the latest lists are cached.
 
     Raises:
         MissingModelError: the model's weights are not on this machine.
@@ -37,7 +37,7 @@ def embed_apart(texts: Sequence[str]) -> np.ndarray:
 def _embed(texts: tuple[str, ...]) -> np.ndarray:
     locate(DEFAULT_EMBEDDER)
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             python_command("map_core.models.embed_texts"),
             input=json.dumps(texts),
             capture_output=True,
@@ -47,10 +47,10 @@ def _embed(texts: tuple[str, ...]) -> np.ndarray:
             timeout=TIMEOUT,
             check=True,
         )
-        return np.array(json.loads(done.stdout))
+        return np.array(json.loads(completed.stdout))
     except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise EngineError(f"The process that embeds texts ended early: {last}") from error
+        reason = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise EngineError(f"The process that embeds texts ended early: {reason}") from error
     except (subprocess.TimeoutExpired, ValueError) as error:
         raise EngineError(f"The process that embeds texts gave no answer: {error}") from error
 

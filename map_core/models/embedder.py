@@ -1,4 +1,4 @@
-"""Sentence embeddings: a BERT encoder with mean pooling, normalised to length 1.
+"""Compute sentence embeddings: a BERT encoder with mean pooling, normalised to length 1.
 
 The encoder is built as an OpenVINO graph over the model's own weights: it loads in under a second and needs neither
 torch nor transformers, whose import alone takes several times as long as the work. Constraint: float32 everywhere, so
@@ -92,7 +92,7 @@ def open_embedder(name: str = DEFAULT_EMBEDDER) -> BertEmbedder:
 
     Raises:
         MissingModelError: its weights are not on this machine.
-        InputError: it is no BERT model.
+        InputError: it is not a BERT model.
     """
     return BertEmbedder(model_files.locate(name))
 

@@ -1,10 +1,10 @@
-"""Models on servers: their names, which servers may be called, and their API key.
+"""Models on servers: their names, which servers may be called, and their API keys.
 
-A model on a server is named NAME@URL. Tables hold such names too, and a table may come from anybody, so a server is
-called only if the operator of this program named it: in ``VALUE_PALETTE_MODELS``, or, where that variable is not set,
-once on this machine by a command or in the app (:func:`remember_server`). Constraint: keys are read in
-:func:`connection` alone, after that check, and each belongs to one host: :data:`KEYS_BY_HOST` says to which,
-``VALUE_PALETTE_API_KEY`` to that of the model, ``OPENAI_API_KEY`` to OpenAI's.
+A model on a server is named NAME@URL. Tables contain such names too, and a table may come from anybody, so a server is
+called only if the operator of this program named it: in ``VALUE_PALETTE_MODELS`` or, where that variable is not set,
+once on this machine by a command or in the app (:func:`remember_server`). Constraint: keys are only read in
+:func:`connection`, after that check, and each belongs to one host: those of :data:`KEYS_BY_HOST` to the host that is
+named there, ``VALUE_PALETTE_API_KEY`` to the model's, ``OPENAI_API_KEY`` to OpenAI's.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ import platformdirs
 from map_core.core.atomic_files import atomic_write
 from map_core.errors import InputError
 
-#: Environment variable with the models, folders and NAME@URL, that every visitor of the app may choose, separated by
-#: commas. When it is set, even to nothing, no other server is called.
+#: Environment variable with the models that every visitor of the app may choose, folders and NAME@URL, separated by
+#: commas. When it is set, even to an empty text, no other server is called.
 LISTED = "VALUE_PALETTE_MODELS"
 #: Environment variable with keys by host, a JSON object: {"gpu-box:8000": "KEY", "api.example.com": "KEY"}.
 KEYS_BY_HOST = "VALUE_PALETTE_API_KEYS"
-#: Environment variable with the key of the model's server, and the one that says which host that is: a command sets
-#: it to the host of the model that it is given, so that the processes that it starts know.
+#: Environment variables with the key of the model's server and with that server's host; a command sets the latter for
+#: the processes that it starts.
 MODEL_KEY, MODEL_KEY_HOST = "VALUE_PALETTE_API_KEY", "VALUE_PALETTE_API_KEY_HOST"
 #: Environment variable with a key of OpenAI's, and of the server that OPENAI_BASE_URL names.
 OPENAI_KEY = "OPENAI_API_KEY"
 KEY_VARIABLES = (MODEL_KEY, OPENAI_KEY, KEYS_BY_HOST)
 _OPENAI_HOST = "api.openai.com"
-NO_KEY = "none"  # the client wants one; servers without keys do not look at it
+NO_KEY = "none"  # the client needs a key; servers without keys ignore it
 
 _LOCK_SECONDS = 10.0
 
@@ -82,13 +82,14 @@ def address_of(model: str) -> Address | None:
     """Parse NAME@URL; return None for the name of a model on this machine.
 
     Raises:
-        InputError: the URL is not one of a server, or holds a password or a key.
+        InputError: the URL is invalid, or contains a password or a key.
 
     Example:
         >>> address_of("tiny@http://127.0.0.1:8000/v1")
         Address(name='tiny', url='http://127.0.0.1:8000/v1')
     """
-    if not (match := re.fullmatch(r"(.*?)@(https?://.*)", model, re.DOTALL)):
+    match = re.fullmatch(r"(.*?)@(https?://.*)", model, re.DOTALL)
+    if not match:
         return None
     name, url = match[1], match[2].rstrip("/")
     try:
@@ -96,7 +97,7 @@ def address_of(model: str) -> Address | None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = parts = None
-    # The URL itself is not repeated here: it may hold what nobody else should read.
+    # The message does not repeat the URL, which may contain a secret.
     if parts is not None and ("@" in parts.netloc or parts.query or parts.fragment):
         raise InputError(
             f"The address of the server of {name!r} holds a user name, a password or a query; they would be recorded "
@@ -116,11 +117,11 @@ def listed_models() -> tuple[str, ...] | None:
 def remember_server(model: str) -> None:
     """Record that the operator named this model, so that its server may be called from now on.
 
-    Call it only with what a person typed here, never with the content of a file. A model on this machine needs no
-    record.
+    Call it only with a name that a person typed on this machine, never with the content of a file. A model on this
+    machine needs no record.
 
     Raises:
-        InputError: the name is no NAME@URL, or the record cannot be written.
+        InputError: the name is not of the form NAME@URL, or the record cannot be written.
     """
     address = address_of(model)
     if address is None or str(address) in _remembered():
@@ -145,7 +146,7 @@ def may_call(address: Address) -> bool:
 
 
 def refusal_reason(metadata: Mapping[str, Any]) -> str:
-    """Return why the server that a table's metadata names is not called; "" where it may be, or none is named.
+    """Return the reason why the server that a table's metadata names is not called; "" where it is, or none is named.
 
     Args:
         metadata: of the table; ``metadata["model"]["name"]`` names the model.
@@ -165,7 +166,7 @@ def check_callable(model: str) -> None:
     """Refuse a model on a server that may not be called; accept any model on this machine.
 
     Raises:
-        InputError: the server is not listed, see :func:`may_call`, or the name is no NAME@URL.
+        InputError: the server is not listed, see :func:`may_call`, or the name is not of the form NAME@URL.
     """
     address = address_of(model)
     if address is not None:
@@ -176,15 +177,17 @@ def approved_model(named: str | None, recorded: str) -> str:
     """Return the model to open: the one that a person named, whose server is recorded, else the one of a file.
 
     Args:
-        named: what a person typed here; None where they left it out.
-        recorded: what stands in for it, such as the model that a table names.
+        named: the name that a person typed on this machine; None where they gave none.
+        recorded: the default, such as the model that a table names.
 
     Raises:
-        InputError: the server of the model may not be called, the name is no NAME@URL, or the record cannot be written.
+        InputError: the server of the model may not be called, the name is not of the form NAME@URL, or the record
+            cannot be written.
     """
     if named and listed_models() is None:
         remember_server(named)
-    if named and (address := address_of(named)) is not None:
+    address = address_of(named) if named else None
+    if address is not None:
         os.environ.setdefault(MODEL_KEY_HOST, address.host)
     model = named or recorded
     check_callable(model)
@@ -197,14 +200,15 @@ def connection(address: Address, *, trusted: bool = False, judge: bool = False) 
     Args:
         address: of the model.
         trusted: the operator named this server for this call, as in a values file of their own.
-        judge: it rates or scores replies; the key of the model's server is not for it unless it is on the same host.
+        judge: the model rates or scores replies; it gets the key of the base model's server only on the same host.
 
     Raises:
         InputError: the server is not listed, see :func:`may_call`, or :data:`KEYS_BY_HOST` cannot be read.
     """
     if not trusted:
         _check_address(address)
-    if key := _keys_by_host(address):
+    key = _keys_by_host(address)
+    if key:
         return Connection(address.url, key, KEYS_BY_HOST)
     key = os.environ.get(MODEL_KEY, "").strip()
     if key and address.host in _model_key_hosts(address, named=trusted and not judge):
@@ -216,8 +220,8 @@ def connection(address: Address, *, trusted: bool = False, judge: bool = False) 
 
 
 def key_advice(address: Address) -> str:
-    """Return where to put the key of one of several servers, as a sentence."""
-    return f"A key goes to its own host alone: set {KEYS_BY_HOST} to {json.dumps({address.host: 'KEY'})}."
+    """Return a sentence on how to set the key of one of several servers."""
+    return f"A key is only sent to its own host: set {KEYS_BY_HOST} to {json.dumps({address.host: 'KEY'})}."
 
 
 def _keys_by_host(address: Address) -> str:
@@ -230,20 +234,21 @@ def _keys_by_host(address: Address) -> str:
     except ValueError:
         keys = None
     if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
-        # The content is not repeated: it holds keys.
+        # The message does not repeat the content, which has keys.
         raise InputError(f'{KEYS_BY_HOST} cannot be read; expected a JSON object such as {{"gpu-box:8000": "KEY"}}.')
     by_host = {host.lower(): key.strip() for host, key in keys.items()}
     return by_host.get(urlsplit(address.url).netloc.lower()) or by_host.get(address.host) or ""
 
 
 def _model_key_hosts(address: Address, named: bool) -> set[str]:
-    """Return the host that :data:`MODEL_KEY` belongs to; none where there are several and nobody said which.
+    """Return the host to which :data:`MODEL_KEY` belongs; none where that is ambiguous.
 
     Args:
-        address: the server that is about to be called.
-        named: somebody named it just now as the model's.
+        address: the server to call.
+        named: a person has just named it as the model's.
     """
-    if host := os.environ.get(MODEL_KEY_HOST, "").strip().lower():
+    host = os.environ.get(MODEL_KEY_HOST, "").strip().lower()
+    if host:
         return {host}
     names = listed_models()
     hosts = {known.host for known in _addresses(_remembered() if names is None else names)}
@@ -271,10 +276,11 @@ def _check_address(address: Address) -> None:
 
 
 def _addresses(names: Iterable[str]) -> Iterator[Address]:
-    """Yield the addresses among some names; one that cannot be read allows nothing."""
+    """Yield the addresses among names; invalid ones are ignored."""
     for name in names:
         with suppress(InputError):
-            if address := address_of(name):
+            address = address_of(name)
+            if address is not None:
                 yield address
 
 

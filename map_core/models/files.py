@@ -39,7 +39,7 @@ class ModelFiles:
     Args:
         name: as requested.
         folder: a transformers folder (config, tokenizer, safetensors).
-        sha256: of the weights; for a default model of the file inside its package.
+        sha256: of the weights; for a default model that of the file inside its package.
         source: origin, for people.
     """
 
@@ -50,7 +50,7 @@ class ModelFiles:
 
 
 def merged_folder() -> Path:
-    """Return the folder of models that adapters make of their base models."""
+    """Return the folder of models that were merged from adapters and their base models."""
     return cache_folder() / "merged"
 
 
@@ -74,15 +74,17 @@ def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:
 
     Raises:
         MissingModelError: it is not on this machine, or damaged.
-        InputError: a folder that is no model.
+        InputError: a folder is not a model.
     """
     if name in PACKAGED:
-        if reason := cache_fault(packaged_folder(name), PACKAGED[name].sha256, verify):
-            raise MissingModelError(f"The model {name} {reason}.", download_command(name))
+        fault = cache_fault(packaged_folder(name), PACKAGED[name].sha256, verify)
+        if fault:
+            raise MissingModelError(f"The model {name} {fault}.", download_command(name))
         return ModelFiles(name, packaged_folder(name), PACKAGED[name].sha256, f"package {PACKAGED[name].package}")
     if is_path(name):
         return _from_folder(name, Path(name).expanduser())
-    if tuned := find_tuned(name):
+    tuned = find_tuned(name)
+    if tuned:
         return _from_folder(name, tuned)
     return _from_hub(name, local=True)
 
@@ -90,9 +92,8 @@ def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:
 def get(name: str = DEFAULT_MODEL, progress: Progress | None = None, verify: bool = False) -> ModelFiles:
     """Find a model, and download it when it is missing or damaged.
 
-    A download works in a temporary folder, which is renamed into place when everything in it has been checked;
-    interrupted at any moment it leaves nothing that looks like a model. A second process that needs the same model
-    waits for the first.
+    A download uses a temporary folder, which is renamed once all its files are checked, so that an interrupted download
+    leaves nothing that looks like a model. A second process that needs the same model waits for the first.
 
     Args:
         name: as :func:`locate`; a hub name is downloaded from the hub.
@@ -100,8 +101,8 @@ def get(name: str = DEFAULT_MODEL, progress: Progress | None = None, verify: boo
         verify: compare hashes, not only sizes.
 
     Raises:
-        MissingModelError: it could not be downloaded; the message says why.
-        InputError: a folder or a name that is no model, or weights that are not safetensors.
+        MissingModelError: it could not be downloaded; the message has the reason.
+        InputError: the folder or the name is not a model, or its weights are not safetensors.
     """
     report = progress or (lambda line: None)
     try:
@@ -168,7 +169,7 @@ def _from_folder(name: str, folder: Path) -> ModelFiles:
 
 
 def _merged(name: str, folder: Path) -> ModelFiles:
-    """Return the model that an adapter makes of its base model; merged into the cache at the first use."""
+    """Return the model of an adapter, merged into the cache at the first use."""
     from filelock import FileLock
 
     base = locate(adapters.base_model(folder))
@@ -190,7 +191,7 @@ def _merged(name: str, folder: Path) -> ModelFiles:
 
 
 def _weights_hash(weights: list[Path]) -> str:
-    """Return one hash for all weight files; blobs of a hub cache are named by theirs, which saves reading them."""
+    """Return one hash of all weight files; files of a hub cache are named by their hash, which saves reading them."""
     hashes = []
     for path in weights:
         blob = path.resolve().name
@@ -209,8 +210,8 @@ def _from_hub(name: str, local: bool) -> ModelFiles:
     try:
         folder = Path(snapshot_download(name, allow_patterns=_HUB_FILES, local_files_only=local))
     except LocalEntryNotFoundError as error:
-        why = "is not on this machine" if local else "is not on this machine and no model hub is in reach"
-        raise MissingModelError(f"The model {name} {why}.", download_command(name)) from error
+        fault = "is not on this machine" if local else "is not on this machine and no model hub can be reached"
+        raise MissingModelError(f"The model {name} {fault}.", download_command(name)) from error
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise MissingModelError(f"The model {name} could not be fetched ({reason}).", download_command(name)) from error

@@ -1,4 +1,4 @@
-"""Log-probabilities of given replies under a base model in torch, with the prompt's cache computed once.
+"""Compute log-probabilities of given replies under a base model in torch, with the prompt's cache computed once.
 
 The torch engine builds on it. Constraint: torch and transformers load when a model is opened,
 never when this module is imported.
@@ -109,7 +109,7 @@ class LanguageModel:
         return scores
 
     def logits_after(self, prefix: Sequence[int], replies: Sequence[Sequence[int]]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield each reply's number and the logits (token + 1, word) of its tokens and of what follows them, float32.
+        """Yield each reply's index and the float32 logits (token + 1, word) of its tokens and of the next token.
 
         Args:
             prefix: token ids, at least one.
@@ -148,7 +148,7 @@ class LanguageModel:
         return chosen - torch.logsumexp(logits, dim=-1)
 
     def prefill(self, prefix: Sequence[int]) -> tuple[Any, Any]:
-        """Process a prompt; return its key-value cache and the float32 logits (token,) of what follows."""
+        """Process a prompt; return its key-value cache and the float32 logits (word,) of the next token."""
         import torch
 
         ids = torch.tensor([list(prefix)], device=self.device)
@@ -175,10 +175,7 @@ def open_language_model(
 
 
 def context_length(model: Any) -> int:
-    """Return the most tokens that a model may read.
-
-    Models without learned positions may not say; they get the least length that they are trained on.
-    """
+    """Return the most tokens that a model may read; :data:`_DEFAULT_CONTEXT` where its configuration has no limit."""
     return usable_positions(model) or _DEFAULT_CONTEXT
 
 
@@ -250,7 +247,8 @@ def _load(files: ModelFiles, dtype: str, device: str) -> Any:
             raise
         except Exception as error:
             raise model_files.load_error(files, error) from error
-    if missing := report["missing_keys"]:
-        # Random weights in their place would go unnoticed until somebody reads the replies.
+    missing = report["missing_keys"]
+    if missing:
+        # They would be initialised at random, which nobody would notice before reading the replies.
         raise EngineError(f"The weights of {files.name} lack {len(missing)} tensors, {min(missing)} among them.")
     return model.eval() if device == "auto" else model.eval().to(device)

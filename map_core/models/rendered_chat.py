@@ -1,9 +1,9 @@
-"""Read a chat that a model's template has rendered back into messages.
+"""Parse a chat that was rendered with a model's template back into messages.
 
-Trainers hand prompts on as the text that the model reads. The template is rendered with placeholders, and what stands
+Trainers pass prompts as the text that the model reads. The template is rendered with placeholders, and the texts
 between its literal parts are the messages; nothing is guessed from names of roles or tokens.
 
-Constraint: no model library; an empty message that a template leaves out is not found again.
+Constraint: no model library; an empty message that a template leaves out cannot be recovered.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from map_core.errors import InputError
 from map_core.models.chat_template import ChatTokenizer, Message
 
-#: Messages of the user that a chat may have.
+#: Most messages of the user in a chat.
 MOST_TURNS = 256
 
 
@@ -24,7 +24,7 @@ class RenderedChat:
 
     Args:
         messages: the turns up to the reply; the last is the user's.
-        reply: what follows the place where the assistant's reply begins, without the tokens that end it.
+        reply: the text of the assistant's reply, without the tokens that end it.
     """
 
     messages: tuple[Message, ...]
@@ -32,7 +32,7 @@ class RenderedChat:
 
 
 def read_rendered(tokenizer: ChatTokenizer, text: str) -> RenderedChat | None:
-    """Return the chat that a template made a text of, and the reply behind it; None where it is no such text.
+    """Parse a rendered chat and the reply after it; None where the text is not of this form.
 
     Args:
         tokenizer: of the model.
@@ -43,7 +43,7 @@ def read_rendered(tokenizer: ChatTokenizer, text: str) -> RenderedChat | None:
         return None
     text = _without_start(tokenizer, text)
     for turns in range(1, MOST_TURNS + 1):
-        in_order = False
+        literals_match = False
         for system in (False, True):
             roles = _roles(turns, system)
             try:
@@ -53,12 +53,12 @@ def read_rendered(tokenizer: ChatTokenizer, text: str) -> RenderedChat | None:
             contents = _between((_without_start(tokenizer, literals[0]), *literals[1:]), text)
             if contents is None or len(contents) != len(roles) + 1:
                 continue
-            in_order = True
+            literals_match = True
             contents[-1] = without_end(tokenizer, contents[-1])
             if not any(control in content for content in contents for control in tokenizer.control_texts):
                 messages = ({"role": role, "content": content} for role, content in zip(roles, contents, strict=False))
                 return RenderedChat(tuple(messages), contents[-1])
-        if not in_order:  # nor will it be with more turns, which have the same parts and more
+        if not literals_match:  # more turns have the same literal parts and more, so they cannot match either
             return None
     return None
 
@@ -69,7 +69,7 @@ def _roles(turns: int, system: bool) -> tuple[str, ...]:
 
 
 def _between(literals: Sequence[str], text: str) -> list[str] | None:
-    """Return what stands between literal parts and after them; None where they are not in the text in this order."""
+    """Return the texts between literal parts and after them; None where the text lacks the parts in this order."""
     if not text.startswith(literals[0]):
         return None
     contents, start = [], len(literals[0])
@@ -92,8 +92,9 @@ def _without_start(tokenizer: ChatTokenizer, text: str) -> str:
 
 def without_end(tokenizer: ChatTokenizer, reply: str) -> str:
     """Return a reply without the special tokens at its end: the end of its turn, padding."""
-    ending = reply.rstrip()
-    while control := next((name for name in tokenizer.control_texts if ending.endswith(name)), None):
-        reply = ending[: -len(control)]
+    while True:
         ending = reply.rstrip()
-    return reply
+        control = next((name for name in tokenizer.control_texts if ending.endswith(name)), None)
+        if not control:
+            return reply
+        reply = ending.removesuffix(control)

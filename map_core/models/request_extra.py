@@ -1,7 +1,7 @@
-"""Further fields of the requests to a server, as a person gives them: ``chat_template_kwargs``, ``generation_config``.
+"""Further fields of the requests to a server that a person gives: ``chat_template_kwargs``, ``generation_config``.
 
-They are passed on as they are. What the program sets itself cannot be set by them, at whatever depth, as the table
-would record one setting and its replies would have another. Constraint: standard library only.
+They are passed on unchanged. They cannot set what the program sets, at any depth, or the table would record one setting
+and its replies would have another. Constraint: standard library only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from map_core.errors import InputError
 
-#: Fields that the program sets, and those that would change what an answer is.
+#: Fields that the program sets, and those that would change the form of an answer.
 _SET_HERE = frozenset(
     (
         *("model", "messages", "stream", "stream_options", "n", "seed", "logprobs", "top_logprobs"),
@@ -20,12 +20,12 @@ _SET_HERE = frozenset(
         *("tools", "tool_choice", "functions", "function_call"),
     )
 )
-#: Settings that would override ours from within another field, such as transformers' generation_config.
+#: Settings that would override the program's from within another field, such as transformers' generation_config.
 _SET_WITHIN = frozenset(("temperature", "top_p", "max_tokens", "max_new_tokens", "max_length", "seed"))
 
 
 def check_request_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return further fields of a request.
+    """Check further fields of a request and return them.
 
     Raises:
         InputError: they set what the program sets.
@@ -40,22 +40,24 @@ def check_request_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_request_extra(text: str) -> dict[str, Any]:
-    """Return the fields of a JSON object.
+    """Parse further fields of a request from JSON.
 
     Raises:
-        InputError: it is no JSON object, or sets what the program sets.
+        InputError: it is not a JSON object, or sets what the program sets.
     """
     try:
         extra = json.loads(text)
     except ValueError as error:
-        raise InputError(f"The extra request fields are no JSON ({error}); expected an object.") from error
+        raise InputError(f"The extra request fields are not JSON ({error}); expected an object.") from error
     if not isinstance(extra, dict):
-        raise InputError('The extra request fields are no JSON object; expected one, as {"reasoning_effort": "low"}.')
+        raise InputError(
+            'The extra request fields are not a JSON object; expected one, such as {"reasoning_effort": "low"}.'
+        )
     return check_request_extra(extra)
 
 
 def nested_names(extra: Any) -> set[str]:
-    """Return the names of all settings below the fields, those in JSON that is given as text included."""
+    """Return the names of all settings within fields, including those in JSON that is given as text."""
     names: set[str] = set()
     for value in extra.values() if isinstance(extra, Mapping) else ():
         inner = value
@@ -73,7 +75,7 @@ def recorded_request_extra(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the extra request fields with which a table's replies were drawn.
 
     Raises:
-        InputError: they set what the program sets: a table may come from anybody.
+        InputError: they set what the program sets.
     """
     extra = metadata.get("request_extra")
     return check_request_extra(extra) if isinstance(extra, Mapping) else {}

@@ -1,4 +1,4 @@
-"""The reason that a server gives for a refusal, fit to be repeated.
+"""Extract the reason of a server's refusal, so that a message can repeat it.
 
 Constraint: standard library only.
 """
@@ -20,7 +20,7 @@ def server_reason(body: object, server: Connection) -> str:
 
 
 def redacted(text: str, server: Connection) -> str:
-    """Return a text of a server's as one line of at most 300 characters, without the key that it was sent."""
+    """Return a server's text as one line of at most 300 characters, without the key that it was sent."""
     text = " ".join(text.split()).rstrip(".")
     if server.key_variable:
         text = text.replace(server.key, "***")

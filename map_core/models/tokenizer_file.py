@@ -1,8 +1,8 @@
-"""Open the tokenizer of a model folder as transformers does, from ``tokenizer.json`` or from what it is converted from.
+"""Open the tokenizer of a model folder as transformers does, from ``tokenizer.json`` or from the files before it.
 
-transformers takes ``tokenizer.json`` as it stands where the folder names no class of tokenizer or a general one. Other
+transformers uses ``tokenizer.json`` unchanged where the folder names no class of tokenizer or a general one. Other
 classes build a tokenizer of their own around its vocabulary (``LlamaTokenizer`` writes no space after a special token,
-whatever the file says), and older models (the paper's OPT among them) come with ``vocab.json`` and ``merges.txt``, or a
+whatever the file specifies), and older models (the paper's OPT among them) have ``vocab.json`` and ``merges.txt``, or a
 sentencepiece model. Such a tokenizer is converted once, by transformers; the result is cached by a hash of the folder's
 files, and the folder is not changed. Constraint: transformers loads only for a conversion.
 """
@@ -28,7 +28,7 @@ from map_core.models.cache import cache_folder
 #: Files that a tokenizer can be converted from.
 SOURCES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 _SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json")
-#: Classes whose tokenizer is ``tokenizer.json`` as it stands.
+#: Classes that use ``tokenizer.json`` unchanged.
 _GENERAL_CLASSES = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
 #: Special tokens that have a role, in the order in which transformers adds those that ``tokenizer.json`` lacks.
 _ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -42,7 +42,7 @@ class OpenedTokenizer:
     Args:
         path: the file that was read.
         tokenizer: without padding and truncation.
-        names: special tokens by role, as chat templates know them: ``{"bos_token": "<s>", ...}``; those that there are.
+        names: the existing special tokens by role, as chat templates name them: ``{"bos_token": "<s>", ...}``.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class OpenedTokenizer:
 
 
 def open_tokenizer(folder: Path) -> OpenedTokenizer:
-    """Open the tokenizer of a model folder, converted where transformers does not take its ``tokenizer.json`` as it is.
+    """Open the tokenizer of a model folder, converted where transformers does not use ``tokenizer.json`` unchanged.
 
     Raises:
         InputError: the folder has no readable tokenizer.
@@ -60,7 +60,7 @@ def open_tokenizer(folder: Path) -> OpenedTokenizer:
     Source: ``AutoTokenizer.from_pretrained`` and ``TokenizersBackend`` of transformers 5.
     """
     path = folder / "tokenizer.json"
-    if path.is_file() and _as_it_stands(folder):
+    if path.is_file() and _is_used_unchanged(folder):
         return _read(path, folder)
     try:
         converted = _converted(folder)
@@ -68,31 +68,32 @@ def open_tokenizer(folder: Path) -> OpenedTokenizer:
     except InputError as error:
         if not path.is_file():
             raise
-        _LOG.warning("%s is read as it stands: %s", path, error)  # a class that transformers lacks, for example
+        _LOG.warning("%s is read unchanged: %s", path, error)  # a class that transformers lacks, for example
         return _read(path, folder)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object that a model's JSON file holds; an empty one where there is no file.
+    """Return the object in a model's JSON file; an empty one where there is no file.
 
     Raises:
-        EngineError: the file is no JSON.
+        EngineError: the file is not JSON.
     """
     if not path.is_file():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise EngineError(f"{path} is no valid JSON ({error}); the model's files are damaged.") from error
+        raise EngineError(f"{path} is not valid JSON ({error}); the model's files are damaged.") from error
     return content if isinstance(content, dict) else {}
 
 
-def _as_it_stands(folder: Path) -> bool:
+def _is_used_unchanged(folder: Path) -> bool:
+    """Return whether transformers uses a folder's ``tokenizer.json`` unchanged."""
     stated = read_json(folder / "tokenizer_config.json").get("tokenizer_class")
     if stated is None:
         config = read_json(folder / "config.json")
         stated = config.get("tokenizer_class")
-        if stated is None:  # then transformers goes by the kind of model
+        if stated is None:  # then transformers chooses the class by the type of the model
             return "model_type" not in config
     return stated in _GENERAL_CLASSES
 
@@ -110,11 +111,13 @@ def _read(path: Path, folder: Path, roles: Mapping[str, str] = MappingProxyType(
     if isinstance(decoder, Mapping):
         stated = {repr(token) for token in tokenizer.get_added_tokens_decoder().values()}
         tokens = [_added_token(decoder[number]) for number in sorted(decoder, key=int)]
-        if different := [token for token in tokens if token is not None and repr(token) not in stated]:
+        different = [token for token in tokens if token is not None and repr(token) not in stated]
+        if different:
             tokenizer.add_tokens(different)
     else:
         config |= read_json(folder / "special_tokens_map.json")
-    named = {role: token for role in _ROLES if (token := _added_token(config.get(role), special=True)) is not None}
+    tokens_by_role = {role: _added_token(config.get(role), special=True) for role in _ROLES}
+    named = {role: token for role, token in tokens_by_role.items() if token is not None}
     known = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
     for token in named.values():
         if token.content not in known:
@@ -154,7 +157,7 @@ def _converted(folder: Path) -> Path:
 
 
 def _names_file(path: Path) -> Path:
-    """Return where a converted tokenizer's special tokens by role are kept."""
+    """Return the file of a converted tokenizer's special tokens by role."""
     return path.with_name(path.name.removesuffix(".json") + ".names.json")
 
 
@@ -166,11 +169,11 @@ def _convert(folder: Path, path: Path) -> None:
         backend, roles = tokenizer.backend_tokenizer, dict(tokenizer.special_tokens_map)
     except Exception as error:
         raise InputError(
-            f"{folder} has no tokenizer.json that transformers takes as it is, and none could be made of what it has "
+            f"{folder} has no tokenizer.json that transformers uses unchanged, and none could be made from its files "
             f"({type(error).__name__}: {error}). Save the model's tokenizer beside it with save_pretrained."
         ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The roles first: whoever finds the tokenizer finds them too.
+    # The roles first, so that a tokenizer in the cache always has them.
     with atomic_write(_names_file(path)) as partial:
         partial.write_text(json.dumps(roles, ensure_ascii=False), encoding="utf-8")
     with atomic_write(path) as partial:

@@ -1,6 +1,6 @@
-"""Models that the app has tuned: a folder each beside the tables, found by its name.
+"""Models that the app has tuned: a folder for each beside the tables, found by name.
 
-Constraint: no model library; whose a model is and who sees it is decided in :mod:`map_core.catalog.visitor_catalog`.
+Constraint: no model library; ownership and visibility are decided in :mod:`map_core.catalog.visitor_catalog`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from map_core.core.kept_folder import kept_folder
 
-#: What a finished tuning writes last.
+#: The file that a finished tuning writes last.
 RECORD = "tuning.json"
-#: Below the folder that the app keeps.
+#: The folder of tuned models below the app's folder.
 FOLDER = "tuned"
 _NAME = re.compile(r"\w[\w \-]*")
 
 
 def tuned_folder(name: str) -> Path:
-    """Return the folder of a tuned model, whether it is there or not; its name is one of the catalog's."""
+    """Return the folder of a tuned model, existing or not; its name must be one of the catalog's."""
     return kept_folder() / FOLDER / name
 
 

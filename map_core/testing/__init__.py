@@ -19,5 +19,5 @@ Constraint: nothing in map_core imports this package; it needs pytest, which run
 
 import pytest
 
-# Failing assertions in the laws then show their values, as those of a test module do.
+# So that failing assertions in the laws show their values, as in a test module.
 pytest.register_assert_rewrite(*(f"{__name__}.{contract}_laws" for contract in ("oracle", "engine", "scorer")))

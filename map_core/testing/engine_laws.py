@@ -134,7 +134,7 @@ def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draw
     tokens = [token.token for step in engine.sample(DrawRequest(PROMPT, draws, single_token, 11)) for token in step]
     counts = np.bincount(tokens, minlength=size)
     assert counts[expected == 0].sum() == 0
-    # Words that are expected less than five times are counted together, as the test asks for.
+    # The chi-square test needs expected counts of five or more, so rarer tokens are counted together.
     order = np.argsort(-expected)
     large = int((expected * draws >= 5).sum())
     groups = [[word] for word in order[:large]] + ([order[large:]] if expected[order[large:]].sum() > 0 else [])
@@ -197,10 +197,10 @@ def both_read_the_same(engine: LocalEngine, other: LocalEngine, largest: float |
     replies = [reply.tokens for reply in engine.complete(DrawRequest(PROMPT, 4, CUT, 5))]
     assert engine.render(PROMPT) == other.render(PROMPT)
     pairs = zip(engine.log_probs(PROMPT, replies), other.log_probs(PROMPT, replies), strict=True)
-    apart = np.concatenate([np.abs(first - second) for first, second in pairs])
-    assert apart.mean() < mean
+    differences = np.concatenate([np.abs(first - second) for first, second in pairs])
+    assert differences.mean() < mean
     if largest is not None:
-        assert apart.max() < largest
+        assert differences.max() < largest
 
 
 def later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
@@ -218,13 +218,13 @@ def replies_go_on_from_their_beginnings(engine: LocalEngine, largest: float) -> 
     block = SamplingSettings(max_new_tokens=8)
     begun = [reply for reply in engine.complete(DrawRequest(PROMPT, 8, block, 5)) if not reply.finished]
     beginnings = [begun[0].tokens, begun[0].tokens, *(reply.tokens for reply in begun)]
-    for number in range(2):
-        seeds = [candidate_seed(9 + number, k) for k in range(len(beginnings))]
+    for block_index in range(2):
+        seeds = [candidate_seed(9 + block_index, k) for k in range(len(beginnings))]
         drawn: list[list[Token]] = [[] for _ in beginnings]
         for step in engine.extend(DrawRequest(PROMPT, settings=block), beginnings, seeds):
             for token in step:
                 drawn[token.candidate].append(token)
-        if number == 0:
+        if block_index == 0:
             assert drawn[0] != drawn[1]
         wholes = [
             tuple(beginning) + reply_of(tokens).tokens for beginning, tokens in zip(beginnings, drawn, strict=True)
@@ -239,8 +239,8 @@ def replies_go_on_from_their_beginnings(engine: LocalEngine, largest: float) -> 
         for beginning, tokens, log_probs in zip(beginnings, drawn, scored, strict=True):
             streamed = [token.log_prob for token in tokens]
             np.testing.assert_allclose(streamed, log_probs[len(beginning) :], rtol=0, atol=largest)
-        going = [whole for whole, tokens in zip(wholes, drawn, strict=True) if not tokens[-1].finished]
-        beginnings = [going[0], *going]
+        unfinished = [whole for whole, tokens in zip(wholes, drawn, strict=True) if not tokens[-1].finished]
+        beginnings = [unfinished[0], *unfinished]
 
 
 def the_same_beginnings_give_the_same_tokens(engine: LocalEngine) -> None:
@@ -277,7 +277,7 @@ def an_earlier_turn_is_rendered(engine: LocalEngine) -> None:
     assert "Hello Ada." in engine.decode(ids)
 
 
-#: The laws that hold for any engine and take nothing else.
+#: The laws that take an engine and nothing else.
 LAWS: tuple[Callable[[Engine], None], ...] = (
     candidates_and_seeds_differ,
     a_candidate_does_not_depend_on_how_many_there_are,

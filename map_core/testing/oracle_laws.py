@@ -37,14 +37,14 @@ def describes_the_table(oracle: Oracle, table: PlainTable) -> None:
     assert oracle.form is table.form
     assert (oracle.prompts, oracle.replies) == (table.prompts, len(table.rewards))
     np.testing.assert_array_equal(oracle.constant, table.one_level)
-    # Weights are met in the arithmetic of the data, which may be float32.
+    # With prompt weights, base and scale are computed in the arithmetic of the data, which may be float32.
     room = 1e-10 if table.weights is None else max(1e-10, 0.1 * oracle.resolution)
     np.testing.assert_allclose(oracle.base, table.base, rtol=room, atol=room * np.abs(table.rewards).max())
     np.testing.assert_allclose(oracle.scale, table.scale, rtol=10 * room)
     if table.form is Form.PER_PROMPT:
         log_counts = np.average(np.log(table.counts), weights=table.counted)
     else:
-        # All on one reply to the prompt that counts least.
+        # The largest KL: all probability on one reply to the prompt that counts least.
         log_counts = np.log(table.counted @ table.counts / table.counted[table.counted > 0].min())
     assert oracle.log_candidates == pytest.approx(log_counts, abs=1e-12)
 
@@ -113,7 +113,7 @@ def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
     copies = np.stack(
         [rng.integers(0, 3, table.prompts), np.full(table.prompts, 2), rng.uniform(0.1, 1.5, table.prompts)]
     ).astype(float)
-    copies[0, 0] = 2.0  # each row has a positive sum, but the second half of the prompts may count for nothing
+    copies[0, 0] = 2.0  # each row has a positive sum, although the second half of the prompts has multiplicity 0
     copies[0, 1 + table.prompts // 2 :] = 0.0
     batch = oracle.batch_moments(weights, multiplicity=copies, covariance=True)
     assert batch.covariance is not None
@@ -123,7 +123,7 @@ def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
         assert_close(batch.levels[row], levels, oracle)
         assert_close(batch.covariance[row], covariance, oracle)
     np.testing.assert_allclose(batch.size, table.size(copies))
-    # Twice everything is the same distribution, with twice the replies when pooled.
+    # Doubling every prompt gives the same distribution, with twice the replies when pooled.
     once = oracle.batch_moments(weights[1:2])
     assert_close(batch.ess[1], once.ess[0] * (1.0 if table.form is Form.PER_PROMPT else 2.0), oracle)
 

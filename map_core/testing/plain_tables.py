@@ -176,7 +176,7 @@ def _weighted() -> dict[str, PlainTable]:
         weights = np.random.default_rng(11).integers(1, 17, table.prompts) / 2.0
         weights[1::5] = 0.0
         tables[name] = replace(table, weights=weights)
-    # One value varies among the replies to the held-out prompts alone, and so cannot be moved.
+    # One value varies only among replies to held-out prompts, so that it is constant.
     rewards = CASES["even"].rewards.copy()
     rewards[np.repeat(tables["even"].counted > 0, 8), 1] = 0.1
     for form in Form:

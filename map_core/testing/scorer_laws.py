@@ -1,6 +1,6 @@
 """Laws of :class:`map_core.scoring.Scorer`, for any value.
 
-A test makes a small, real scorer and calls :func:`check_scorer`. Constraint: nothing here knows a family of scorers.
+A test makes a small, real scorer and calls :func:`check_scorer`. Constraint: independent of the family of scorers.
 """
 
 from __future__ import annotations
