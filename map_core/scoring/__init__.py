@@ -1,16 +1,16 @@
-"""Scorers, which give a reply its reward on a value: contents.
+"""Scorers, which give a reply its reward on a value.
 
 base, specification, settings, definition
                       the contract of a scorer, and scorers as plain data
 registry              scorers by name
 lexicon, likelihood, embedding, contrast, head, classifier, served, judge, function
                       the families
-caution               a built-in value: does the reply warn, decline, or point elsewhere
+caution               a built-in value: whether the reply warns, declines or refers
 head_weights, head_training, judged_replies
                       a head as data, and its training from judgements
-score_server          the server of a judge or of a served value: its client, its failures in words
+score_server          the server of a judge or of a served value: its client, its errors
 served_endpoints      requests and answers of servers of reward models
-templates             texts with places for a prompt and a reply
+templates             texts with placeholders for a prompt and a reply
 embedding_examples, embedding_covariance
                       data of the embedding scorers
 sequence_model, known_classifiers
@@ -19,10 +19,10 @@ shared_models         models that scorers share
 transforms            units of rewards
 validation, pairwise  scores against labels, and against judgements of pairs
 clustered             shares of pairs with intervals over prompts
-profile               a value as it shows on a table's replies
+profile               distribution, examples and correlations of a value on a table
 
-``cards()`` describes the built-in ones without loading a model; ``resolve(names, own)`` gives scorers, built-in ones
-and of one's own, that load their models when first asked for a score.
+``cards()`` describes the built-in values without loading a model; ``resolve(names, own)`` returns built-in and custom
+scorers, which load their models with the first score.
 """
 
 from __future__ import annotations

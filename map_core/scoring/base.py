@@ -1,7 +1,7 @@
-"""The contract of a scorer: one value, a card that says what it measures, and one function.
+"""The contract of a scorer: one value, a card that describes it, and one function.
 
-Constraint: importing this module, or any scorer's, loads no model library, so that the interface can show the
-cards of all values at no cost. Models are loaded when a score is asked for.
+Constraint: importing this module, or any scorer's, loads no model library, so that the interface can show the cards of
+all values at no cost. Models load with the first score.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from map_core.errors import PaletteError
 
 
 class ScorerError(PaletteError):
-    """A scorer failed or gave a reward that is no finite number."""
+    """A scorer failed or returned a reward that is not finite."""
 
 
 class Cost(StrEnum):
-    """What scoring a reply takes, from next to nothing to a call over the network.
+    """The cost of scoring a reply, in ascending order.
 
     ``NONE``: arithmetic on its words or its log-probabilities. ``EMBEDDING``: one pass of a sentence-embedding model,
-    which all values share. ``MODEL``: one pass of a model of its own. ``NETWORK``: a request to a server.
+    which all values share. ``MODEL``: one pass of the value's own model. ``NETWORK``: a request to a server.
     """
 
     NONE = "none"
@@ -44,14 +44,14 @@ class Card:
         name: the value's name in tables, commands and code.
         title: the name that people read.
         measures: one sentence on what a higher reward means.
-        misses: one sentence on what the scorer does not see.
-        licence: licence of the scorer's model or word list.
-        source: where the method comes from.
+        misses: one sentence on what the scorer does not measure.
+        licence: of the scorer's model or word list.
+        source: of the method.
         version: changes whenever the same reply would get another reward.
-        partial: rewards of unfinished replies are a fair guide to the final one.
+        partial: whether rewards of unfinished replies predict the final one.
         uses: the kinds of model it needs, of "language model" and "embedder"; empty for none.
-        costs: what scoring a reply takes.
-        needs: what must be there, in words: a model's weights, a server, the environment variable of a key.
+        costs: of scoring a reply.
+        needs: its requirements, for people: a model's weights, a server, the environment variable of a key.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Scorer(ABC):
     """
 
     card: Card
-    #: Which kind of scorer it is, as :data:`map_core.scoring.FAMILIES` lists them.
+    #: The kind of scorer, a key of :data:`map_core.scoring.FAMILIES`.
     family: str = "built-in"
 
     @property
@@ -90,7 +90,7 @@ class Scorer(ABC):
 
     @property
     def version(self) -> str:
-        """The scorer's version, and the models that it was given where it needs one."""
+        """The scorer's version, with those of the models that it uses."""
         return self.card.version
 
     @property
@@ -102,54 +102,53 @@ class Scorer(ABC):
         """Return the rewards of the replies to many prompts, in one batch where the scorer gains from it.
 
         Args:
-            prompts: what was asked.
-            replies: for each prompt its replies; any number, none included.
+            prompts: the users' texts.
+            replies: for each prompt its replies, in any number from 0.
 
         Returns:
-            What :meth:`score` gives for each prompt.
+            The result of :meth:`score` for each prompt.
         """
         return [self.score(prompt, own) for prompt, own in zip(prompts, replies, strict=True)]
 
     def check(self) -> None:  # noqa: B027 (most scorers have nothing to check)
-        """Check what can be checked without scoring: that what the scorer needs is there and its settings fit it.
+        """Check without scoring that the scorer's requirements are met and its settings fit its model.
 
         Raises:
-            InputError, MissingModelError: what is wrong, and what to do.
+            InputError: the settings do not fit.
+            MissingModelError: a model is not on this machine.
         """
 
     def settings(self) -> dict[str, Any]:
-        """Return what is needed to make a scorer that is not built in again, as plain JSON values."""
+        """Return the settings from which a custom scorer can be made again, as plain JSON values."""
         return {}
 
     def entry(self) -> dict[str, Any]:
-        """Return what a table's metadata says of the scorer, as plain JSON values.
+        """Return the scorer's entry in a table's metadata, as plain JSON values: card, version, family and settings.
 
-        It holds card, version, family and settings.
-
-        :func:`map_core.scoring.from_metadata` reads it back.
+        :func:`map_core.scoring.from_metadata` reads it.
         """
         recipe = {"version": self.version, "family": self.family, "settings": self.settings()}
         return self.card.as_dict() | ({"reading": self.reading} if self.reading else {}) | recipe
 
     @property
     def reading(self) -> str:
-        """How a model's output becomes the reward, and what of that was guessed; "" where there is no choice."""
+        """A sentence on how a model's output becomes the reward, and on guesses made; "" where there is no choice."""
         return ""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the rewards so far should know, a sentence each: how many texts were cut, for example."""
+        """Notes on the rewards so far, a sentence each, such as how many texts were cut."""
         return ()
 
     def forget_notes(self) -> None:  # noqa: B027 (most scorers have none)
-        """Forget the rewards so far, of which :attr:`notes` tells."""
+        """Reset :attr:`notes`."""
 
     @abstractmethod
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Return the rewards of replies to one prompt.
 
         Args:
-            prompt: what the person asked.
+            prompt: the user's text.
             replies: K replies, finished or (where ``partial``) not.
 
         Returns:
@@ -158,13 +157,13 @@ class Scorer(ABC):
 
 
 def score_checked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-    """Score replies and hold the scorer to its contract.
+    """Score replies and check the result against the scorer's contract.
 
     Returns:
         (K,) float64, finite.
 
     Raises:
-        ScorerError: the scorer raised, gave the wrong number of rewards, or one that is not finite; the message
+        ScorerError: the scorer raised, or returned a wrong number of rewards or one that is not finite; the message
             names the value, the prompt and the candidate.
     """
     shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."

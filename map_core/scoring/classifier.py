@@ -1,6 +1,6 @@
-"""Values scored by a sequence classifier or reward model of transformers, by name or folder.
+"""Score values with a sequence classifier or reward model of transformers, by name or folder.
 
-Constraint: no model library at import time; the model loads when a score is first asked for.
+Constraint: no model library at import time; the model loads with the first score.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _SETTINGS = {
     "licence": Setting(str, "of the weights"),
 }
 
-#: Replies after which a scorer that lives long counts anew.
+#: Replies after which a long-lived scorer resets its counts.
 MOST_COUNTED = 1_000_000
 
 
@@ -71,10 +71,10 @@ class Classifier(Scorer):
     Args:
         name: the value's name.
         settings: see ``python -m map_core values --help``; at least ``model`` or ``ready``.
-        models: keeps the model for all values that read it.
+        models: shares the model among all values that use it.
 
     Raises:
-        InputError: a setting that is unknown or of no use, or a model that cannot be used here.
+        InputError: an unknown or invalid setting, or a model that cannot be used.
     """
 
     family = CLASSIFIER
@@ -118,14 +118,14 @@ class Classifier(Scorer):
             costs=Cost.MODEL,
             needs=(f"the model {self._name_of_model} on this machine",),
         )
-        self._config: Mapping[str, Any] | None = None  # the model's, once it was looked at
-        #: How often each reply to a prompt was read in one call, and those cut because the model reads no more.
+        self._config: Mapping[str, Any] | None = None  # the model's, once it was read
+        #: The most times that each reply to a prompt, by hash, was read in one call; and the replies that were cut.
         self._read: dict[int, int] = {}
         self._cut: set[int] = set()
 
     @property
     def reading(self) -> str:
-        """How the output becomes the reward; what the model's configuration had to tell, once it was looked at."""
+        """A sentence on how the output becomes the reward, with the model's configuration once it was read."""
         turned = ", with its sign turned round" if self._sign < 0 else ""
         if self._scale == "logit":
             return f"The model's output as it is (a logit){turned}."
@@ -135,15 +135,15 @@ class Classifier(Scorer):
             return f"A probability, as the model's own configuration says{turned}."
         named = KNOWN_CLASSIFIERS[self._full["ready"]].outputs if "ready" in self._full else ()
         outputs, kind = len(named or labels_of(self._config)), self._config.get("problem_type")
-        why = f'its configuration says "{kind}"' if kind else f"it has {outputs} output{'s' if outputs > 1 else ''}"
+        reason = f'its configuration says "{kind}"' if kind else f"it has {outputs} output{'s' if outputs > 1 else ''}"
         return (
-            f"{_APPLIED[activation_of(kind, outputs)]}{turned}: a guess, because {why}, as transformers' pipeline has "
-            'it. If its page says otherwise, name activation, or scale = "logit".'
+            f"{_APPLIED[activation_of(kind, outputs)]}{turned}: a guess, because {reason}, as transformers' pipeline "
+            'has it. If its page says otherwise, name activation, or scale = "logit".'
         )
 
     @property
     def version(self) -> str:
-        """The scorer's version, the model and how its output is read."""
+        """The scorer's version, the model and the settings that affect rewards."""
         read: tuple[Any, ...] = (
             self._output,
             self._scale,
@@ -154,27 +154,26 @@ class Classifier(Scorer):
         )
         if self._activation is not None:
             read = (*read, self._activation)
-        how = "-".join(map(str, read))
-        return f"{self.card.version}/{self._name_of_model}/{how}"
+        return f"{self.card.version}/{self._name_of_model}/{'-'.join(map(str, read))}"
 
     @property
     def read(self) -> int:
-        """Replies that were read; one that is read again does not count again."""
+        """Number of replies that were read; a repeated one counts once."""
         return sum(self._read.values())
 
     @property
     def cut(self) -> int:
-        """Replies of them whose text was cut because the model reads no more."""
+        """Number of replies whose text was cut at the model's limit."""
         return sum(self._read[text] for text in self._cut)
 
     def forget_notes(self) -> None:
-        """Count anew from here."""
+        """Reset the counts."""
         self._read.clear()
         self._cut.clear()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How many replies were cut, in words; empty where none was."""
+        """A sentence on how many replies were cut; empty where none was."""
         if not self.cut:
             return ()
         return (
@@ -200,11 +199,11 @@ class Classifier(Scorer):
 
     @property
     def _cut_start(self) -> bool:
-        """Whether long texts lose their beginning: chats and templates of one text, the end of which is the reply."""
+        """Whether long texts are cut at their start: chats and templates of one text, which end with the reply."""
         return self._template not in ("reply", "pair") and "{next}" not in self._template
 
     def _count(self, texts: Sequence[int], cut: np.ndarray) -> None:
-        """Count what was read and cut, and log it each time that twice as many were cut."""
+        """Count replies read and cut, and log a warning whenever the number of cut ones has doubled."""
         if len(self._read) > MOST_COUNTED:
             self.forget_notes()
         before = self.cut
@@ -239,7 +238,7 @@ class Classifier(Scorer):
         return replace(text, second=filled(second, prompt, reply)) if pair else text
 
     def check(self) -> None:
-        """Check that the model is on this machine, needs no code of its own, and has the output that is named."""
+        """Check that the model is on this machine, needs no code of its own, and has the named output."""
         head = self._full.get("head")
         files = locate(self._name_of_model)
         refuse_own_code(files, head)
@@ -249,7 +248,15 @@ class Classifier(Scorer):
             self._column(labels, len(labels))
 
     def _column(self, labels: Mapping[int, str], outputs: int) -> int:
-        """Return which output is the reward, of so many with these labels."""
+        """Return the index of the output that is the reward.
+
+        Args:
+            labels: of the model's outputs, by index.
+            outputs: their number.
+
+        Raises:
+            InputError: the named output does not exist, or none is named and there are several.
+        """
         names = _named(labels, self._given, outputs)
         if self._output is None:
             if outputs == 1:
@@ -274,7 +281,7 @@ class Classifier(Scorer):
 
 
 def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the model and all settings, those of a ready entry included."""
+    """Return the model's name and all settings, including those of a ready entry."""
     if ("model" in given) == ("ready" in given):
         raise InputError(f"The value {name!r} needs either model or ready ({', '.join(KNOWN_CLASSIFIERS)}).")
     if "model" in given:
@@ -292,4 +299,4 @@ def _named(labels: Mapping[int, str], given: Mapping[str, Any], outputs: int) ->
     ready = KNOWN_CLASSIFIERS[given["ready"]].outputs if "ready" in given else ()
     if len(ready) == outputs:
         return list(ready)
-    return [labels.get(number, str(number)) for number in range(outputs)]
+    return [labels.get(index, str(index)) for index in range(outputs)]

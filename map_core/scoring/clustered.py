@@ -1,8 +1,8 @@
-"""Shares of pairs of replies, with intervals over prompts: what a scorer orders as a judge does, and two scorers apart.
+"""Compute shares of pairs that a scorer orders as a judge does, and differences of two shares, with intervals.
 
-Replies to one prompt are no independent sample, so every interval here is over prompts. A share sum a / sum n of sums
-over prompts has, to first order, the error sum_i u_i with the influence u_i of each prompt; its variance is
-G / (G - 1) sum u_i^2 over the G prompts. Constraint: numpy and scipy only.
+Replies to one prompt are not independent, so every interval is over prompts. A ratio sum a / sum n of sums over prompts
+has, to first order, the error sum_i u_i with the influence u_i of each prompt; its variance is G / (G - 1) sum u_i^2
+over the G prompts. Constraint: numpy and scipy only.
 
 Source: Cochran, Sampling Techniques, 1977, section 6.4 (ratios); Obuchowski, Biometrics 53, 1997 (ROC areas of
 clustered data); Korn and Graubard, Survey Methodology 24, 1998 (Wilson's interval of an effective number of draws).
@@ -27,9 +27,9 @@ class ClusteredShare:
 
     Args:
         share: of the pairs that are ordered as judged, equal scores counting half; NaN without pairs.
-        influence: (prompt,) what each prompt adds to the share's error; 0 for prompts without pairs.
-        pairs: how many.
-        prompts: how many prompts have any.
+        influence: (prompt,) each prompt's contribution to the share's error; 0 for prompts without pairs.
+        pairs: number of pairs.
+        prompts: number of prompts with pairs.
     """
 
     share: float
@@ -41,8 +41,9 @@ class ClusteredShare:
     def interval(self) -> tuple[float, float]:
         """The 95% interval: Wilson's for n independent draws, n = A (1 - A) / V (1.96 / t)^2.
 
-        V is the variance and t the 97.5% point of Student's t with one degree of freedom less than there are prompts;
-        n is the number of prompts where V is 0, and at most the number of pairs. NaN for fewer than two prompts.
+        V is the variance and t the 97.5% quantile of Student's t with one degree of freedom less than the number of
+        prompts; n is the number of prompts where V is 0, and at most the number of pairs. NaN for fewer than two
+        prompts.
         """
         if self.prompts < 2:
             return float("nan"), float("nan")
@@ -53,7 +54,7 @@ class ClusteredShare:
         return wilson_interval(self.share * draws, draws)
 
     def difference_interval(self, other: ClusteredShare) -> tuple[float, float]:
-        """Return the 95% interval of this share less another one of the same pairs, by Student's t over prompts.
+        """Return the 95% interval of this share less another share of the same pairs, by Student's t over prompts.
 
         NaN for fewer than two prompts.
         """
@@ -65,7 +66,7 @@ class ClusteredShare:
 
 
 def pair_share(agreed: Array, counts: Array) -> ClusteredShare:
-    """Return the share over prompts of which each has some pairs.
+    """Return the share from the pairs of each prompt.
 
     Args:
         agreed: (prompt,) pairs that are ordered as judged.
@@ -81,16 +82,16 @@ def overall_share(scores: Array, labels: Array, prompts: Sequence[Hashable] | np
     Args:
         scores: (reply,) finite.
         labels: (reply,) 1 or 0.
-        prompts: (reply,) which prompt each answers.
+        prompts: (reply,) the prompt of each reply.
     """
     ordered, counts = _pair_counts(scores, labels, prompts)
-    # A pair of two prompts moves with both of them, a pair of one prompt twice with it.
-    moves = [pairs.sum(axis=0) + pairs.sum(axis=1) for pairs in (ordered, counts)]
-    return _share(float(ordered.sum()), float(counts.sum()), *moves)
+    # A pair of two prompts counts for the influence of both, a pair of one prompt twice for its own.
+    by_prompt = [pairs.sum(axis=0) + pairs.sum(axis=1) for pairs in (ordered, counts)]
+    return _share(float(ordered.sum()), float(counts.sum()), *by_prompt)
 
 
 def within_share(scores: Array, labels: Array, prompts: Sequence[Hashable] | np.ndarray) -> ClusteredShare:
-    """Return the AUC over all pairs of a 1 and a 0 that answer the same prompt; arguments as for the overall one."""
+    """Return the AUC over all pairs of a 1 and a 0 that answer the same prompt; see :func:`overall_share`."""
     ordered, counts = _pair_counts(scores, labels, prompts)
     return pair_share(np.diag(ordered), np.diag(counts))
 
@@ -98,21 +99,23 @@ def within_share(scores: Array, labels: Array, prompts: Sequence[Hashable] | np.
 def _pair_counts(
     scores: Array, labels: Array, prompts: Sequence[Hashable] | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (prompt of the 1, prompt of the 0) numbers of pairs in order, ties as half, and of all pairs."""
-    given, wanted = np.asarray(scores, dtype=np.float64), np.asarray(labels)
-    number = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
-    belongs = np.zeros((len(given), len(number)))
-    belongs[np.arange(len(given)), [number[prompt] for prompt in prompts]] = 1.0
-    ones, zeros = wanted == 1, wanted == 0
-    order = (np.sign(given[ones][:, None] - given[zeros]) + 1.0) / 2.0
-    return belongs[ones].T @ order @ belongs[zeros], np.outer(belongs[ones].sum(axis=0), belongs[zeros].sum(axis=0))
+    """Return the numbers of ordered pairs (ties count half) and of all pairs, (prompt of the 1, prompt of the 0)."""
+    reply_scores, reply_labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    index = {prompt: position for position, prompt in enumerate(dict.fromkeys(prompts))}
+    membership = np.zeros((len(reply_scores), len(index)))
+    membership[np.arange(len(reply_scores)), [index[prompt] for prompt in prompts]] = 1.0
+    ones, zeros = reply_labels == 1, reply_labels == 0
+    order = (np.sign(reply_scores[ones][:, None] - reply_scores[zeros]) + 1.0) / 2.0
+    counts = np.outer(membership[ones].sum(axis=0), membership[zeros].sum(axis=0))
+    return membership[ones].T @ order @ membership[zeros], counts
 
 
-def _share(agreed: float, total: float, agreed_moves: np.ndarray, moves: np.ndarray) -> ClusteredShare:
+def _share(agreed: float, total: float, agreed_by_prompt: np.ndarray, by_prompt: np.ndarray) -> ClusteredShare:
     if total == 0.0:
-        return ClusteredShare(float("nan"), np.zeros(len(moves)), 0, 0)
+        return ClusteredShare(float("nan"), np.zeros(len(by_prompt)), 0, 0)
     share = agreed / total
-    return ClusteredShare(share, (agreed_moves - share * moves) / total, int(total), int(np.count_nonzero(moves)))
+    influence = (agreed_by_prompt - share * by_prompt) / total
+    return ClusteredShare(share, influence, int(total), int(np.count_nonzero(by_prompt)))
 
 
 def _variance(influence: np.ndarray, prompts: int) -> float:

@@ -1,10 +1,10 @@
-"""A scorer for a value of one's own: where a reply lies between what has more of it and what has less.
+"""Score a custom value by a reply's position between texts with more of it and texts with less.
 
-The direction from "less" to "more" in the space of sentence embeddings, turned towards what replies differ in
-(:mod:`map_core.scoring.embedding_covariance`). Constraint: no model library at import time.
+The axis is the direction from "less" to "more" in the space of sentence embeddings, multiplied by the covariance of
+replies to one prompt (:mod:`map_core.scoring.embedding_covariance`). Constraint: no model library at import time.
 
-Measured on the labelled replies of the embedded table (``assets/labels.jsonl``), with three definitions a value, each
-as somebody who does not program might write it, and four example replies a side, all written before any score was
+Measured on the labelled replies of the embedded table (``assets/labels.jsonl``), with three definitions per value, each
+as somebody who does not program might write it, and four example replies per side, all written before any score was
 seen; kindness and positivity had 63 and 68 labels then. AUC of the mean definition (the worst of the three):
 
 ==========================================  ===========  ===========  ===========  ==============  ===========
@@ -19,12 +19,12 @@ two personas, log-likelihood, SmolLM2-135M  0.75         0.53         0.54      
 descriptions, plain axis, plus personas     0.80         0.73         0.80         0.59            0.54
 ==========================================  ===========  ===========  ===========  ==============  ===========
 
-The last two rows are of at most 64 labelled replies a value; personas ("You are an assistant whose replies are like
-this: ...") take two passes of the language model a reply: 2.6 hours for the embedded table at the 107 tokens a second
-measured on two cores, where its embeddings take two minutes and serve every value. Writing the examples by the two
-personas helped humor (0.93 together with the description) and ruined kindness (0.40 alone): a small model does not take
-on an unkind persona. So matters of tone can be defined in words; reading ease and usefulness cannot, and examples help
-them little: the judgements of whoever defines a value say which kind theirs is.
+The last two rows are of at most 64 labelled replies per value; personas ("You are an assistant whose replies are like
+this: ...") need two passes of the language model per reply: 2.6 hours for the embedded table at the 107 tokens a second
+measured on two cores, while its embeddings take two minutes and serve every value. Examples written by the two personas
+helped humor (0.93 together with the description) and spoilt kindness (0.40 alone), since a small model does not adopt
+an unkind persona. So tone can be defined in words; reading ease and usefulness cannot, and examples help them little.
+Judgements by the person who defines a value show to which kind it belongs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from map_core.scoring.specification import CONTRAST
 
 #: Changes whenever the same definition would give another reward.
 METHOD = "1"
-#: A description reads differently by itself and in a sentence; the mean of these is steadier than any of them.
+#: The embedding of a description varies with the sentence around it; the mean of these varies less.
 TEMPLATES = ("{}", "This text {}.", "The reply is like this: {}.")
 _SCALE = 0.1  # about one standard deviation, for embedding models whose spread is not known
 
@@ -53,10 +53,10 @@ class Contrast(EmbeddingScorer):
     """A defined value: u . embed(reply) / sqrt(u' S u), with u = S a and a the axis between both sides' texts.
 
     So a reward of 1 is one standard deviation of replies to one prompt of the embedded table. With an embedding model
-    other than the default one, whose S is not known: a . embed(reply) / 0.1.
+    other than the default one, for which S is not known, it is a . embed(reply) / 0.1.
 
     Args:
-        definition: what has more of it and what has less.
+        definition: texts with more of the value and with less.
         models: shared with the other scorers.
     """
 

@@ -1,8 +1,8 @@
-"""A value of one's own: what more of it is like and what less of it is like, in the words of whoever wants it.
+"""Definitions of custom values: texts with more of the value and texts with less, in a user's words.
 
-A definition is data and nothing else: it can be kept in a database, written into a table's metadata and sent to the
-model process, and :class:`map_core.scoring.contrast.Contrast` makes a scorer of it anywhere, or, where a head was
-trained on judgements of it, :class:`map_core.scoring.head.Head`. Constraint: standard library only.
+A definition is plain data: it can be stored in a database, written into a table's metadata and sent to the model
+process. Its scorer is a :class:`map_core.scoring.contrast.Contrast` or, where a head was trained on judgements of it, a
+:class:`map_core.scoring.head.Head`. Constraint: standard library only.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 from map_core.errors import InputError
 from map_core.scoring.head_weights import HeadWeights
 
-#: Limits that keep a definition readable and its embedding whole.
+#: Limits that keep a definition readable and its texts within the embedding model's limit.
 MAX_NAME_LENGTH, MAX_TITLE_LENGTH, MAX_TEXT_LENGTH, MAX_TEXTS = 40, 60, 1_000, 20
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 class DefinitionKind(StrEnum):
-    """What the texts of a definition are."""
+    """The kind of a definition's texts."""
 
     DESCRIPTION = "description"
     EXAMPLES = "examples"
@@ -33,21 +33,21 @@ class DefinitionKind(StrEnum):
 
 @dataclass(frozen=True)
 class Definition:
-    """A value defined by what has more of it and what has less.
+    """A value defined by texts with more of it and texts with less.
 
     Args:
         name: as tables, commands and addresses write it: a small letter, then small letters, digits and underscores
-            (:func:`name_from` makes one of a title).
+            (:func:`name_from` derives one from a title).
         title: as people read it.
-        more: descriptions ("sounds like a calm nurse") or example replies of what has more of it, 1 to
+        more: descriptions ("sounds like a calm nurse") or example replies with more of the value, 1 to
             :data:`MAX_TEXTS`.
-        less: the same of what has less of it; there need not be as many.
+        less: descriptions or example replies with less of it, 1 to :data:`MAX_TEXTS`.
         kind: "description" or "examples".
-        colour: "#rrggbb" or None; of no matter to the scores.
-        head: what a head learnt from judgements of it, with the words as its prior; None for the words alone.
+        colour: "#rrggbb" or None; without effect on scores.
+        head: the weights of a head that was trained on judgements, with the texts as its prior; None without one.
 
     Raises:
-        InputError: a field that cannot be used; the message says which, what came and what to do.
+        InputError: an invalid field, which the message names.
 
     Example:
         >>> nurse = Definition("calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",))
@@ -71,7 +71,7 @@ class Definition:
         same = sorted({_plain(text) for text in self.more} & {_plain(text) for text in self.less})
         if same:
             raise InputError(
-                f"{same[0]!r} stands on both sides of {self.title!r}, so nothing sets them apart. Change one of them."
+                f"{same[0]!r} stands on both sides of {self.title!r}, which must differ. Change one of them."
             )
         try:
             object.__setattr__(self, "kind", DefinitionKind(self.kind))
@@ -84,7 +84,7 @@ class Definition:
 
     @property
     def key(self) -> str:
-        """A short hash of what determines the scores: kind, texts and head, and neither name nor colour."""
+        """A short hash of the fields that determine scores: kind, texts and head, but neither name nor colour."""
         head = () if self.head is None else (self.head.key,)
         decisive = json.dumps([self.kind.value, self.more, self.less, *head], ensure_ascii=True)
         return hashlib.sha256(decisive.encode()).hexdigest()[:16]
@@ -108,18 +108,20 @@ class Definition:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Definition:
-        """Return the definition whose plain values :meth:`as_dict` returned.
+        """Read a definition from the plain values of :meth:`as_dict`.
 
         Raises:
             InputError: a field is missing, unknown, or cannot be used.
         """
         if not isinstance(given, Mapping):
             raise InputError(f"A definition is {type(given).__name__}; expected an object with name, more and less.")
-        if unknown := sorted(map(str, given.keys() - cls.__dataclass_fields__.keys())):
+        unknown = sorted(map(str, given.keys() - cls.__dataclass_fields__.keys()))
+        if unknown:
             raise InputError(
                 f"A definition has the unknown field {unknown[0]!r}; there are {', '.join(cls.__dataclass_fields__)}."
             )
-        if missing := [field for field in ("name", "more", "less") if field not in given]:
+        missing = [name for name in ("name", "more", "less") if name not in given]
+        if missing:
             raise InputError(f"A definition lacks {missing[0]!r}; expected at least name, more and less.")
         fields = dict(given)
         fields.setdefault("title", title_from(str(given["name"])))
@@ -131,22 +133,22 @@ class Definition:
 
     @classmethod
     def from_json(cls, text: str) -> Definition:
-        """Read the definition that :meth:`to_json` wrote.
+        """Read a definition from the JSON of :meth:`to_json`.
 
         Raises:
-            InputError: it is no JSON, or no definition.
+            InputError: the text is not JSON, or not a definition.
         """
         try:
             given = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
-            raise InputError(f"A definition is no JSON ({error}); expected what to_json writes.") from error
+            raise InputError(f"The definition is not JSON ({error}); expected the output of to_json.") from error
         return cls.from_dict(given)
 
 
 def name_from(title: str, taken: Sequence[str] = ()) -> str:
-    """Return a name for a title, unlike those that are taken: "Calm nurse!" gives "calm_nurse".
+    """Derive an unused name from a title: "Calm nurse!" gives "calm_nurse".
 
-    A title without any letter from a to z gives "value_" and a short hash of it.
+    A title without any letter from a to z gives "value_" and a short hash of the title.
     """
     name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[: MAX_NAME_LENGTH - 4].strip("_")
     if not name or not name[0].isalpha():
@@ -158,7 +160,7 @@ def name_from(title: str, taken: Sequence[str] = ()) -> str:
 
 
 def title_from(name: str) -> str:
-    """Return a title for a name: "calm_nurse" gives "Calm nurse"."""
+    """Derive a title from a name: "calm_nurse" gives "Calm nurse"."""
     return name.replace("_", " ").strip().capitalize() or name
 
 
@@ -166,7 +168,7 @@ def check_name(name: Any) -> None:
     """Refuse a name that tables, commands or addresses could not write.
 
     Raises:
-        InputError: it is no small letter with small letters, digits and underscores after it.
+        InputError: it is not a small letter followed by small letters, digits and underscores, or it is too long.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         raise InputError(
@@ -186,20 +188,21 @@ def _checked_texts(side: str, texts: Any) -> tuple[str, ...]:
     return kept
 
 
-def _checked_text(what: str, text: Any, longest: int) -> str:
+def _checked_text(label: str, text: Any, longest: int) -> str:
     if not isinstance(text, str):
-        raise InputError(f"The {what} holds {text!r}; expected text.")
+        raise InputError(f"The {label} holds {text!r}; expected text.")
     text = text.strip()
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"The {what} is no valid text at character {error.start + 1}; expected Unicode.") from error
+        raise InputError(f"The {label} is not valid text at character {error.start + 1}; expected Unicode.") from error
     if not any(character.isalnum() for character in text):
-        raise InputError(f"The {what} is {text!r}; expected at least one word.")
+        raise InputError(f"The {label} is {text!r}; expected at least one word.")
     if len(text) > longest:
-        raise InputError(f"The {what} has {len(text):,} characters; expected at most {longest:,}. Shorten it.")
+        raise InputError(f"The {label} has {len(text):,} characters; expected at most {longest:,}. Shorten it.")
     return text
 
 
 def _plain(text: str) -> str:
+    """Return a text without case, extra spaces and punctuation around it, for comparisons."""
     return " ".join(text.lower().split()).strip(" .!?,;:")

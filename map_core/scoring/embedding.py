@@ -1,7 +1,7 @@
-"""Values read off sentence embeddings: coherence, humor, kindness, positivity.
+"""Score values from sentence embeddings: coherence, humor, kindness, positivity.
 
-A tone is a direction in the space of embeddings: from plain sentences to playful ones on the same matters, from unkind
-and reckless ones to kind and careful ones (:mod:`map_core.scoring.embedding_examples`). On this project's small base
+A tone is a direction in the space of embeddings: from plain sentences to playful ones on the same subjects, from unkind
+and reckless ones to kind and careful ones (:mod:`map_core.scoring.embedding_examples`). With this project's small base
 model that separates replies at least as well as comparing their likelihood under two opposed personas, in a tenth of
 the time. Constraint: no model library at import time.
 """
@@ -20,8 +20,8 @@ from map_core.scoring.lexicon import negativity, sentiment
 from map_core.scoring.shared_models import ScoringModels
 
 # Fixed scales, so that a reward means the same in every table: about the standard deviation of each part over replies
-# of the default model. How parts of humor and kindness are mixed was chosen on replies to other prompts than the
-# table's; the two of positivity count alike.
+# of the default model. The weights of the parts of humor and kindness were chosen on replies to other prompts than the
+# table's; the two parts of positivity have equal weights.
 _TONE_SCALE = 0.1
 _NEGATIVITY_SCALE = 0.06
 _SENTIMENT_SCALE = 0.25

@@ -1,6 +1,6 @@
-"""Example texts that span the axes of the embedding scorers: pairs on one matter, told in two ways.
+"""Example texts that define the axes of the embedding scorers: pairs of texts on one subject in two tones.
 
-All written for this project. Constraint: changing a text here changes rewards, so raise the version of the value.
+All were written for this project. Constraint: changing a text here changes rewards, so raise the version of the value.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Values scored by a Python function of one's own: ``file.py:function``, or an installed entry point.
+"""Score values with a user's Python function: ``file.py:function``, or an installed entry point.
 
-The function is called with the prompt and the texts of its replies and gives a number for each. Constraint: code is
-run only for a value that whoever runs this program named (see :mod:`map_core.scoring.registry`), and only when a score
-is first asked for.
+The function is called with the prompt and the texts of its replies and returns a number for each. Constraint: code is
+run only for a value that the operator of this program named (see :mod:`map_core.scoring.registry`), and only with the
+first score.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SETTINGS = {
 
 
 class FunctionScorer(Scorer):
-    """What a function gives for each reply.
+    """The result of a function for each reply.
 
     Args:
         name: the value's name.
@@ -70,8 +70,8 @@ class FunctionScorer(Scorer):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the loaded function, as another process runs the file itself."""
-        return {name: kept for name, kept in self.__dict__.items() if name != "_function"}
+        """Return the state without the loaded function, which another process loads itself."""
+        return {name: attribute for name, attribute in self.__dict__.items() if name != "_function"}
 
     @property
     def version(self) -> str:
@@ -79,7 +79,7 @@ class FunctionScorer(Scorer):
         return f"{self.card.version}/{self._state}"
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Return what the function gives, float64."""
+        """Return the function's results, float64."""
         if not replies:
             return np.zeros(0)
         return np.asarray(self._function(prompt, [reply.text for reply in replies]), dtype=np.float64)
@@ -116,7 +116,11 @@ class FunctionScorer(Scorer):
 
 
 def _place(name: str, function: str) -> tuple[Path | None, str]:
-    """Return the file and the function's name in it; no file for an entry point."""
+    """Return the file and the name of the function in it; None and the name for an entry point.
+
+    Raises:
+        InputError: there is no such file or entry point.
+    """
     before, colon, after = function.rpartition(":")
     if not colon:
         _entry_point(name, function)

@@ -1,9 +1,9 @@
-"""Values scored by a trained head: what a logistic regression on sentence embeddings learnt from people's judgements.
+"""Score values with a trained head: a logistic regression on sentence embeddings, fitted to people's judgements.
 
-reward = w . phi(prompt, reply) + b + slope x (score of a prior), in log-odds: one unit means the same everywhere. The
-prior is a definition in words or a built-in value, so that with few judgements the head stays near it and learns the
-correction. :mod:`map_core.scoring.head_training` trains one. Constraint: numpy only at scoring, and no model library
-at import time.
+reward = w . phi(prompt, reply) + b + slope x (score of a prior), in log-odds. The prior is a definition in words or a
+built-in value, so that with few judgements the head stays close to it and learns a correction.
+:mod:`map_core.scoring.head_training` trains one. Constraint: numpy only at scoring, and no model library at import
+time.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ def head_features(models: ScoringModels, prompt: str, replies: Sequence[str]) ->
     """Return the features of replies to one prompt, (reply, 3 x dimension) float64.
 
     phi = [v, sqrt(d) u * v, s]: the embedding v of the reply, the elementwise product of the prompt's and the reply's
-    embeddings times sqrt(dimension), which is of about length 1 as the others are, and the embedding s of the reply's
-    first sentence, where a refusal or a yes stands. Zeros for a reply without text.
+    embeddings times sqrt(dimension), which has about length 1 like the others, and the embedding s of the reply's
+    first sentence, which tells a refusal from a yes. Zeros for a reply without text.
     """
     openings = [next(iter(sentences(reply)), "") for reply in replies]
     prompts, whole, first = models.embed([prompt]), models.embed(replies), models.embed(openings)
     dimension = max(vectors.shape[1] for vectors in (prompts, whole, first))
-    # A list without any text has embeddings of width 1: nothing is known of the model's dimension then.
-    asked, said, opened = (
+    # Embeddings of a list without any text have width 1, as the model's dimension is not known then.
+    u, v, s = (
         vectors if vectors.shape[1] == dimension else np.zeros((len(vectors), dimension))
         for vectors in (prompts, whole, first)
     )
-    return np.hstack([said, np.sqrt(dimension) * asked * said, opened])
+    return np.hstack([v, np.sqrt(dimension) * u * v, s])
 
 
 class Head(EmbeddingScorer):
-    """The log-odds that a reader whose judgements it learnt from says "this has it".
+    """The log-odds that the reader on whose judgements it was trained says "this has it".
 
     Args:
         name: the value's name.
@@ -72,8 +72,7 @@ class Head(EmbeddingScorer):
         prior: the scorer that the head corrects; None for none.
 
     Raises:
-        InputError: a setting that is unknown or of no use, weights of another embedding model, or a slope without a
-            prior.
+        InputError: an unknown or invalid setting, weights of another embedding model, or a slope without a prior.
     """
 
     family = HEAD
@@ -113,21 +112,22 @@ class Head(EmbeddingScorer):
 
     @property
     def reading(self) -> str:
-        """What cross-validation says of it."""
+        """A sentence with the results of its cross-validation."""
         return "Not cross-validated." if self.head.evidence is None else evidence_sentence(self.head.evidence)
 
     def check(self) -> None:
-        """Check that the embedding model is there and is as wide as the weights say.
+        """Check that the embedding model is on this machine and has the dimension of the weights.
 
         Raises:
-            InputError, MissingModelError: it is not.
+            InputError: its dimension differs.
+            MissingModelError: it is not on this machine.
         """
         self._fits(head_features(self._models, "A prompt", ["A reply."]))
         if self._prior is not None:
             self._prior.check()
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Return the log-odds of each reply; for an empty one those of its intercept and prior."""
+        """Return the log-odds of each reply; for an empty one intercept and prior only."""
         rewards = np.full(len(replies), self.head.intercept, dtype=np.float64)
         texts = [reply.text for reply in replies]
         if any(text.strip() for text in texts):
@@ -151,7 +151,7 @@ class Head(EmbeddingScorer):
 
 
 def evidence_sentence(evidence: HeadEvidence) -> str:
-    """Return what cross-validation says of a head, in one sentence."""
+    """Summarise the cross-validation of a head in one sentence."""
     within = evidence.within is not None or evidence.judged == "pairs"
     text = (
         f"Cross-validated by prompt: {_figure(evidence.decisive)}{' between replies to one prompt' if within else ''}"
@@ -159,7 +159,8 @@ def evidence_sentence(evidence: HeadEvidence) -> str:
     text += f", {evidence.decisive.pairs:,} pairs of {evidence.decisive.prompts:,} prompts"
     if evidence.within is not None:
         text += f"; {_figure(evidence.overall)} over all"
-    if (before := evidence.decisive.before) is not None:
+    before = evidence.decisive.before
+    if before is not None:
         ends = (evidence.decisive.difference_low, evidence.decisive.difference_high)
         low, high = (amounts.fixed(end, 2, signed=True) for end in ends)
         text += f"; without training {amounts.fixed(before, 2)}, difference {low} to {high}"

@@ -1,10 +1,10 @@
-"""Training a head from people's judgements, and what cross-validation says of it.
+"""Train a head on people's judgements and cross-validate it.
 
 Judgements are labels 1 or 0 of replies, or pairs of replies of which one was judged to have more. Both are a logistic
 regression: of labels on features, of pairs on differences of features (Bradley and Terry), with an L2 penalty on the
-weights. The penalty is chosen by cross-validation, and the reported figures come from another one around it; both keep
-all judgements of a prompt together, so no judgement is scored by a head that saw its prompt. Constraint: numpy and
-scipy only; features are handed in.
+weights. The penalty is chosen by cross-validation, and the reported figures come from an outer cross-validation; both
+keep all judgements of a prompt together, so that no judgement is scored by a head that was trained on its prompt.
+Constraint: numpy and scipy only; features are arguments.
 
 Source: Bradley and Terry, Biometrika 39, 1952; Varma and Simon, BMC Bioinformatics 7, 2006 (nested cross-validation).
 """
@@ -22,18 +22,18 @@ from map_core.errors import InputError
 from map_core.scoring.clustered import ClusteredShare, overall_share, pair_share, within_share
 from map_core.scoring.head_weights import HeadComparison, HeadEvidence, HeadWeights
 
-#: Fewest decided pairs, fewest labels of each kind, and fewest prompts that a head is trained on.
+#: Fewest decided pairs, labels of each kind, and prompts for training a head.
 MIN_DECIDED, MIN_LABELS, MIN_PROMPTS = 20, 10, 5
-#: Penalties that are tried, from the strongest: infinity leaves the prior alone. Features are of about length 1.7.
+#: Candidate penalties, the strongest first: infinity keeps the prior only. Features have about length 1.7.
 PENALTIES = (np.inf, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
-#: Parts of the cross-validation that gives the figures, and of the one that chooses the penalty.
+#: Folds of the cross-validation that gives the figures, and of the one that chooses the penalty.
 OUTER_FOLDS, INNER_FOLDS = 10, 5
-#: Penalty on (slope - 1)^2, the prior's score being in standard deviations: as much as a judgement or two.
+#: Penalty on (slope - 1)^2, with the prior's score in standard deviations: as much as one or two judgements.
 _SLOPE_PENALTY = 1.0
-#: Penalty on the square of the intercept: next to none, but it keeps labels of one kind alone finite.
+#: Penalty on the square of the intercept: negligible, but it keeps the fit finite if all labels are equal.
 _INTERCEPT_PENALTY = 1e-3
 
-#: Called with the folds that are done, and all of them.
+#: Called with the number of completed folds and of all folds.
 Reporter = Callable[[int, int], None]
 
 
@@ -42,10 +42,11 @@ class Examples:
     """Judgements as the rows of a logistic regression.
 
     Args:
-        features: (judgement, feature) of a labelled reply; of the reply judged to have more less the other one.
-        prior: (judgement,) the same of the prior's score; zeros where there is none.
+        features: (judgement, feature) of a labelled reply; for a pair the difference of the reply with more of the
+            value and the other one.
+        prior: (judgement,) the prior's score, a difference for a pair; zeros where there is none.
         outcomes: (judgement,) 1 or 0; 1 for every pair.
-        groups: (judgement,) numbers of prompts; judgements of one number are never held out apart.
+        groups: (judgement,) indices of prompts; judgements of a group are always held out together.
         judged: "labels" or "pairs".
     """
 
@@ -57,16 +58,16 @@ class Examples:
 
     @property
     def has_prior(self) -> bool:
-        """Whether there is a prior that tells replies apart."""
+        """Whether there is a prior whose scores differ between replies."""
         return bool(np.any(self.prior))
 
     def take(self, rows: np.ndarray) -> Examples:
-        """Return some of them."""
+        """Return the examples at some indices."""
         parts = (self.features[rows], self.prior[rows], self.outcomes[rows], self.groups[rows])
         return Examples(*parts, self.judged)
 
     def class_weights(self, weights: np.ndarray) -> np.ndarray:
-        """Return weights of which both labels have half each; pairs keep theirs."""
+        """Return weights balanced so that each label has half of their sum; those of pairs are unchanged."""
         if self.judged == "pairs":
             return weights
         sums = {label: weights[self.outcomes == label].sum() for label in (0, 1)}
@@ -77,7 +78,7 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A head that was fitted: (feature,) weights, intercept and slope of the prior."""
+    """A fitted head: (feature,) weights, intercept and slope of the prior."""
 
     weights: np.ndarray
     intercept: float
@@ -90,11 +91,11 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class TrainedHead:
-    """A head and how it came about.
+    """A trained head.
 
     Args:
         head: its weights with their evidence.
-        penalty: that was chosen; infinity where the prior alone did best.
+        penalty: the chosen one; infinity where the prior alone did best.
     """
 
     head: HeadWeights
@@ -163,15 +164,16 @@ def train(
     Args:
         examples: labels or pairs.
         embedder: name of the embedding model of their features.
-        before: (judgement,) score of what the head is compared with, differences for pairs; the prior when None.
+        before: (judgement,) scores of the scorer to compare with, differences for pairs; the prior's when None.
         report: called after every fold of the outer cross-validation.
     """
     scaled, unit = _in_units(examples)
     scaled, basis = _in_row_space(scaled)
     penalty = choose_penalty(scaled)
     fitted = fit(scaled, penalty)
-    rounded = tuple((basis @ fitted.weights).astype(np.float32).tolist())  # as it is written
-    before = before if before is not None else examples.prior if examples.has_prior else None
+    rounded = tuple((basis @ fitted.weights).astype(np.float32).tolist())  # the precision of files
+    if before is None and examples.has_prior:
+        before = examples.prior
     evidence = evaluate(examples, cross_validate(scaled, report), before)
     return TrainedHead(HeadWeights(rounded, fitted.intercept, fitted.slope / unit, embedder, evidence), penalty)
 
@@ -185,8 +187,8 @@ def fit(examples: Examples, penalty: float, weights: np.ndarray | None = None, s
     Args:
         examples: with the prior's score in units of about one standard deviation.
         penalty: on the weights; infinity leaves them 0.
-        weights: (judgement,) how often each counts; 1 when None.
-        start: where to begin; changes the steps and not the result.
+        weights: (judgement,) multiplicities; 1 when None.
+        start: the starting point, which does not affect the result.
     """
     count = examples.class_weights(np.ones(len(examples.outcomes)) if weights is None else weights)
     # The prior and the intercept are columns too, with a penalty and a centre of their own.
@@ -198,10 +200,10 @@ def fit(examples: Examples, penalty: float, weights: np.ndarray | None = None, s
     signs = 2.0 * examples.outcomes - 1.0
 
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        margins, apart = signs * (design @ parameters), parameters - centre
+        margins, deviation = signs * (design @ parameters), parameters - centre
         wrong = np.exp(-np.logaddexp(0.0, margins))  # 1 / (1 + exp(margin))
-        loss = float(count @ np.logaddexp(0.0, -margins) + 0.5 * strength @ apart**2)
-        return loss, strength * apart - design.T @ (count * wrong * signs)
+        loss = float(count @ np.logaddexp(0.0, -margins) + 0.5 * strength @ deviation**2)
+        return loss, strength * deviation - design.T @ (count * wrong * signs)
 
     first = centre.copy()
     if start is not None:
@@ -218,7 +220,7 @@ def fit(examples: Examples, penalty: float, weights: np.ndarray | None = None, s
 
 
 def choose_penalty(examples: Examples) -> float:
-    """Return the penalty with the least log-loss of held-out judgements, the stronger one of equals."""
+    """Return the penalty with the least log-loss of held-out judgements, the stronger one on ties."""
     penalties = [penalty for penalty in PENALTIES if examples.has_prior or np.isfinite(penalty)]
     balanced = examples.class_weights(np.ones(len(examples.outcomes)))
     signs = 2.0 * examples.outcomes - 1.0
@@ -226,29 +228,29 @@ def choose_penalty(examples: Examples) -> float:
     for held in folds(examples.groups, INNER_FOLDS, seed=1):
         rest, out = examples.take(np.flatnonzero(~held)), examples.take(np.flatnonzero(held))
         start = None
-        for number, penalty in enumerate(penalties):
+        for index, penalty in enumerate(penalties):
             start = fit(rest, penalty, start=start)
-            losses[number] += balanced[held] @ np.logaddexp(0.0, -signs[held] * start.log_odds(out))
+            losses[index] += balanced[held] @ np.logaddexp(0.0, -signs[held] * start.log_odds(out))
     return penalties[int(np.argmin(losses))]
 
 
 def cross_validate(examples: Examples, report: Reporter | None = None) -> np.ndarray:
-    """Return each judgement's log-odds by a head whose training, choice of penalty included, saw none of its prompt."""
+    """Return each judgement's log-odds by a head that was trained, including its penalty, without its prompt."""
     held_out = np.zeros(len(examples.outcomes))
     parts = folds(examples.groups, OUTER_FOLDS, seed=0)
-    for number, held in enumerate(parts):
+    for done, held in enumerate(parts, start=1):
         rest = examples.take(np.flatnonzero(~held))
         held_out[held] = fit(rest, choose_penalty(rest)).log_odds(examples.take(np.flatnonzero(held)))
         if report is not None:
-            report(number + 1, len(parts))
+            report(done, len(parts))
     return held_out
 
 
 def evaluate(examples: Examples, held_out: np.ndarray, before: np.ndarray | None) -> HeadEvidence:
-    """Return what held-out scores are worth, beside those of what was there before.
+    """Evaluate held-out scores, compared with those of the scorer before.
 
     Args:
-        examples: what was judged.
+        examples: the judgements.
         held_out: (judgement,) log-odds of :func:`cross_validate`.
         before: (judgement,) scores of the description or another scorer, differences for pairs; None for none.
     """
@@ -272,11 +274,11 @@ def evaluate(examples: Examples, held_out: np.ndarray, before: np.ndarray | None
 
 
 def folds(groups: np.ndarray, parts: int, seed: int) -> list[np.ndarray]:
-    """Return masks of held-out judgements, (judgement,) each, that keep groups together and are of like sizes.
+    """Return masks of held-out judgements, (judgement,) each, of similar sizes, that keep groups together.
 
     Args:
-        groups: (judgement,) numbers.
-        parts: folds; as many as there are groups where these are fewer.
+        groups: (judgement,) indices.
+        parts: number of folds; at most the number of groups.
         seed: the same seed gives the same folds.
     """
     names, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
@@ -303,7 +305,8 @@ def _checked(examples: Examples) -> Examples:
         raise InputError(f"There are {count} judgements with {sorted(lengths)} entries; expected as many of each.")
     if not (np.isfinite(examples.features).all() and np.isfinite(examples.prior).all()):
         raise InputError("A feature or a score of the prior is not finite; a head cannot be trained on it.")
-    if (prompts := len(np.unique(examples.groups))) < MIN_PROMPTS:
+    prompts = len(np.unique(examples.groups))
+    if prompts < MIN_PROMPTS:
         raise InputError(
             f"The judgements are of {prompts} prompts; a head needs {MIN_PROMPTS}, so that it can be tested on prompts "
             "that it did not see. Judge replies to more prompts."
@@ -316,27 +319,32 @@ def _or_zeros(prior: np.ndarray | None, count: int) -> np.ndarray:
 
 
 def _in_units(examples: Examples) -> tuple[Examples, float]:
-    """Return examples with the prior's score in its root mean square, and that unit: its scale is then of no matter."""
+    """Return examples with the prior's score divided by its root mean square, so that its scale has no effect.
+
+    Returns:
+        The examples, and the divisor.
+    """
     middle = examples.prior.mean() if examples.judged == "labels" else 0.0
     unit = float(np.sqrt(np.mean((examples.prior - middle) ** 2))) or 1.0
     return replace(examples, prior=examples.prior / unit), unit
 
 
 def _in_row_space(examples: Examples) -> tuple[Examples, np.ndarray]:
-    """Return examples whose features are coordinates in a basis of what their features span, and that basis.
+    """Return examples with features in an orthonormal basis of their row space, and that basis.
 
-    The fits are the same, of as many weights as there are judgements at most: weights across the span change no
-    log-odds and cost penalty, and an orthonormal basis keeps every penalty as it is.
+    A fit in these coordinates has at most as many weights as there are judgements and is the same: the component of
+    the weights orthogonal to the row space changes no log-odds but is penalised, so it is 0, and an orthonormal basis
+    leaves the penalty unchanged.
 
     Returns:
-        The examples, and (feature, coordinate) the basis.
+        The examples with (judgement, coordinate) features, and the (feature, coordinate) basis.
     """
     basis, coordinates = np.linalg.qr(examples.features.T)
     return replace(examples, features=coordinates.T), basis
 
 
 def _connected(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return a number for each pair of prompts, the same for pairs that share one, directly or through others."""
+    """Return the index of the connected component of each pair of prompts; pairs that share a prompt are connected."""
     if not len(first):
         return np.zeros(0, dtype=np.int64)
     names, places = np.unique(np.concatenate([first, second]), return_inverse=True)

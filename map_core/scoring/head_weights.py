@@ -1,7 +1,7 @@
-"""What a trained head has learnt, as plain data: its weights, and what cross-validation says of it.
+"""A trained head as plain data: its weights and the results of its cross-validation.
 
-It can stand in a values file, in a database and in a table's metadata, which is enough to score with it anywhere; it
-holds no code. Constraint: standard library only; :class:`map_core.scoring.head.Head` is the scorer.
+It can be stored in a values file, a database or a table's metadata, which is enough to score with it anywhere; it
+contains no code. Constraint: standard library only; :class:`map_core.scoring.head.Head` is the scorer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from map_core.errors import InputError
 
-#: The longest embedding whose head is read: a table may come from anybody.
+#: Largest dimension of an embedding whose head is read, as a table may come from anybody.
 MAX_DIMENSION = 4096
 #: Parts of a head's features, each as long as an embedding: the reply, prompt times reply, the reply's first sentence.
 PARTS = 3
@@ -27,15 +27,17 @@ PARTS = 3
 
 @dataclass(frozen=True)
 class HeadComparison:
-    """How many of the judged pairs a head orders as the judge did, held out, and how many another scorer does.
+    """The share of judged pairs that a head orders as the judge did, held out, and that of another scorer.
 
     Args:
-        head: share of pairs (an AUC); each pair is ordered by a head whose training saw no judgement of its prompts.
-        low, high: 95% interval of ``head``, over prompts.
-        pairs: how many pairs.
-        prompts: how many prompts they are of.
-        before: the same share for what was there before, the definition in words or another scorer; None for nothing.
-        difference_low, difference_high: 95% interval of ``head - before`` on the same pairs, over prompts.
+        head: share of pairs (an AUC); each pair is ordered by a head that was trained without its prompts.
+        low: lower end of the 95% interval of ``head``, over prompts.
+        high: its upper end.
+        pairs: number of pairs.
+        prompts: number of their prompts.
+        before: the share of the scorer before, the definition in words or another scorer; None for none.
+        difference_low: lower end of the 95% interval of ``head - before`` on the same pairs, over prompts.
+        difference_high: its upper end.
     """
 
     head: float
@@ -49,19 +51,19 @@ class HeadComparison:
 
     @property
     def better(self) -> bool | None:
-        """Whether it is shown that the head orders more pairs; None where there is nothing to compare with."""
+        """Whether the head orders significantly more pairs; None without a comparison."""
         return None if self.difference_low is None else self.difference_low > 0.0
 
 
 @dataclass(frozen=True)
 class HeadEvidence:
-    """What cross-validation says of a head.
+    """The cross-validation of a head.
 
     Args:
-        judged: what it was trained on, "labels" of replies or "pairs" of replies to one prompt.
-        judgements: how many of them; pairs that the judge could not tell apart are not counted.
+        judged: "labels" of replies or "pairs" of replies to one prompt.
+        judgements: number of labels or of decided pairs.
         overall: over all pairs of a reply labelled 1 and one labelled 0, or over all judged pairs.
-        within: of labels, over such pairs of replies to one prompt; None where there are too few.
+        within: for labels, over such pairs of replies to one prompt; None where there are too few.
     """
 
     judged: str
@@ -71,7 +73,7 @@ class HeadEvidence:
 
     @property
     def decisive(self) -> HeadComparison:
-        """Replies to one prompt where there are enough, for generation chooses among these; else all of them."""
+        """The comparison within prompts where there is one, as generation chooses among these; else the overall one."""
         return self.within or self.overall
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,10 +82,10 @@ class HeadEvidence:
 
     @classmethod
     def from_dict(cls, given: Any) -> HeadEvidence:
-        """Return what :meth:`as_dict` returned.
+        """Read the plain values of :meth:`as_dict`.
 
         Raises:
-            InputError: it is something else.
+            InputError: they have another form.
         """
         try:
             fields = dict(given)
@@ -113,14 +115,14 @@ class HeadWeights:
     """The weights of a head: reward = weights . features + intercept + slope x (score of its prior).
 
     Args:
-        weights: as many for each of the :data:`PARTS` of the features as the embedding model has dimensions.
-        intercept: 0 where pairs were judged, for it cancels.
-        slope: log-odds a unit of the prior's score; 0 where there is no prior.
-        embedder: name of the embedding model that it was trained with.
-        evidence: what cross-validation says of it; None where nobody measured it.
+        weights: :data:`PARTS` times the dimension of the embedding model.
+        intercept: 0 where pairs were judged, as it cancels.
+        slope: log-odds per unit of the prior's score; 0 without a prior.
+        embedder: name of the embedding model with which it was trained.
+        evidence: its cross-validation; None without one.
 
     Raises:
-        InputError: a number that is not finite, a length that fits no embedding model, or no name.
+        InputError: a number that is not finite, a number of weights that fits no embedding model, or no name.
     """
 
     weights: tuple[float, ...]
@@ -145,7 +147,7 @@ class HeadWeights:
 
     @property
     def key(self) -> str:
-        """A short hash of what determines the scores; the evidence is no part of it."""
+        """A short hash of the fields that determine scores, which exclude the evidence."""
         digest = hashlib.sha256(_float32(self.weights))
         digest.update(json.dumps([float(self.intercept), float(self.slope), self.embedder]).encode())
         return digest.hexdigest()[:16]
@@ -162,7 +164,7 @@ class HeadWeights:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> HeadWeights:
-        """Return the weights whose plain values :meth:`as_dict` returned; a list of numbers will do for the weights.
+        """Read weights from the plain values of :meth:`as_dict`; ``weights`` may also be a list of numbers.
 
         Raises:
             InputError: a field is missing, unknown, or cannot be used.
@@ -189,7 +191,7 @@ def _float32(weights: Sequence[float]) -> bytes:
 
 
 def _weights(given: Any) -> tuple[float, ...]:
-    """Read weights, rounded to float32 as they are written, so that a copy scores the same."""
+    """Read weights, rounded to float32 as in files, so that a copy gives the same scores."""
     try:
         if isinstance(given, str):
             packed = array("f")

@@ -1,8 +1,8 @@
-"""Values rated by a language model behind an OpenAI-compatible server: the expected rating, not a sampled digit.
+"""Score values by the expected rating of a language model on an OpenAI-compatible server.
 
-The judge is asked for one digit, and the server for the log-probabilities of what it might have said there; the reward
-is the mean of the digits under their probabilities. So it is smooth, and no throw of dice is in it. Constraint: openai
-loads when a score is first asked for; the key comes from the environment alone and stands in no table, log or message.
+The judge is asked for one digit, and the server for the log-probabilities of the alternatives; the reward is the mean
+of the digits under their probabilities, so that it is continuous and deterministic. Constraint: openai loads with the
+first score; the key comes only from the environment and is in no table, log or message.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _SETTINGS = {
     "title": Setting(str, "the name that people read"),
     "licence": Setting(str, "of the judge"),
 }
-#: Digits must have this much of the probability of the judge's next token, else it was not rating at all.
+#: Least probability of all digits together as the judge's next token; below it the judge is not rating.
 MIN_DIGIT_MASS = 0.05
 _TOP, _KEPT = 20, 10_000
-#: Fields that servers refuse, and what is asked instead: fewer alternatives to the judge's word, down to that word.
+#: Fields that servers refuse, with their replacements: fewer alternatives to the judge's token, and at last none.
 _OPTIONAL = (
     OptionalField("max_tokens", (renamed("max_completion_tokens"),)),
     OptionalField("top_logprobs", (*(lowered("top_logprobs", most) for most in (10, 5, 3)), left_out)),
 )
-_ASK = (
+_INSTRUCTIONS = (
     "You rate replies. {question}\n\nThe prompt was:\n<<<\n{prompt}\n>>>\n\nThe reply is:\n<<<\n{reply}\n>>>\n\n"
     "{question} Answer with one digit from {lowest} ({low_means}) to {highest} ({high_means}) and nothing else."
 )
@@ -61,11 +61,11 @@ class Judge(Scorer):
     Args:
         name: the value's name.
         settings: ``model`` and ``question``; see ``python -m map_core values --help`` for the others.
-        models: keeps the connection for all values that the same server rates.
-        trusted: whoever runs this program named this value, so its server may be called.
+        models: shares the connection among all values of the same server.
+        trusted: the operator of this program named this value, so that its server may be called.
 
     Raises:
-        InputError: a setting that is missing, unknown or of no use.
+        InputError: a missing, unknown or invalid setting.
     """
 
     family = JUDGE
@@ -99,24 +99,23 @@ class Judge(Scorer):
 
     @property
     def version(self) -> str:
-        """The scorer's version, the judge and what it is asked."""
+        """The scorer's version, the judge and its instructions."""
         extra = f"/{json.dumps(self._extra, sort_keys=True)}" if self._extra else ""
-        return f"{self.card.version}/{self._given['model']}/{self._asked('', '')!r}{extra}"
+        return f"{self.card.version}/{self._given['model']}/{self._instructions('', '')!r}{extra}"
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Return the expected rating of each reply, from the lowest to the highest.
 
         Raises:
-            ScorerError: the judge does not rate a reply: it says other things than digits, or gives no probabilities.
+            ScorerError: the judge does not rate a reply: it answers without digits or without probabilities.
             EngineError: the server does not answer, or refuses.
         """
         texts = list(dict.fromkeys(reply.text for reply in replies if (prompt, reply.text) not in self._known))
         if texts:
             server = self._server()
             with ThreadPoolExecutor(min(self._given.get("at_once", 8), len(texts))) as pool:
-                for text, rating in zip(
-                    texts, pool.map(lambda text: self._rate(server, prompt, text), texts), strict=True
-                ):
+                ratings_of_texts = pool.map(lambda text: self._rate(server, prompt, text), texts)
+                for text, rating in zip(texts, ratings_of_texts, strict=True):
                     self._known[prompt, text] = rating
         ratings = np.array([self._known[prompt, reply.text] for reply in replies], dtype=np.float64)
         while len(self._known) > _KEPT:
@@ -127,7 +126,8 @@ class Judge(Scorer):
         """Return the settings as they were given; never the key."""
         return dict(self._given)
 
-    def _asked(self, prompt: str, reply: str) -> str:
+    def _instructions(self, prompt: str, reply: str) -> str:
+        """Return the message to the judge; braces in the prompt and the reply are not read as placeholders."""
         named = {
             "{question}": self._given["question"],
             "{lowest}": str(self._lowest),
@@ -135,10 +135,10 @@ class Judge(Scorer):
             "{low_means}": self._given.get("low_means", "not at all"),
             "{high_means}": self._given.get("high_means", "very much"),
         }
-        question = _ASK
-        for mark, text in named.items():
-            question = question.replace(mark, text)
-        before, _, rest = question.partition("{prompt}")
+        instructions = _INSTRUCTIONS
+        for placeholder, text in named.items():
+            instructions = instructions.replace(placeholder, text)
+        before, _, rest = instructions.partition("{prompt}")
         middle, _, after = rest.partition("{reply}")
         return before + prompt + middle + reply + after
 
@@ -154,7 +154,7 @@ class Judge(Scorer):
 
         body = {
             "model": self._address.name,
-            "messages": [{"role": "user", "content": self._asked(prompt, reply)}],
+            "messages": [{"role": "user", "content": self._instructions(prompt, reply)}],
             "max_tokens": 1,
             "temperature": 0.0,
             "logprobs": True,
@@ -166,7 +166,7 @@ class Judge(Scorer):
         return self._expected(_first_token(answer, self.name))
 
     def _expected(self, log_probs: Mapping[str, float]) -> float:
-        """Return the expected rating from the probabilities of what the judge might say next."""
+        """Return the expected rating from the log-probabilities of the judge's next token."""
         mass = dict.fromkeys(range(self._lowest, self._highest + 1), 0.0)
         for token, log_prob in log_probs.items():
             text = token.strip()
@@ -186,7 +186,7 @@ _MEND = "See that the server is up and its address and key are right; the same c
 
 
 def _first_token(answer: Any, name: str) -> dict[str, float]:
-    """Return what the judge might have said first, with log-probabilities; the probabilities of equal texts add up."""
+    """Return the log-probabilities of the judge's first token by its text; those of equal texts are added up."""
     try:
         content = answer.choices[0].logprobs.content
         first = next(iter(content))

@@ -1,6 +1,6 @@
-"""Features of those replies of a table that somebody judged, for training a head on them.
+"""Compute the features of a table's judged replies, for training a head.
 
-Constraint: what loads a model is the models and the prior that are handed in.
+Constraint: no model library; models and prior are arguments.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def judged_replies(
     prior: Scorer | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return features, prompts and prior's scores of some replies.
+    """Return features, prompts and the prior's scores of replies.
 
     Args:
         table: with its replies.
-        rows: of the replies, each any number of times.
-        models: embed them.
-        prior: scores them; None for none.
-        report: called with the prompts that are read and all of them.
+        rows: of the replies; repetitions are allowed.
+        models: with the embedding model.
+        prior: the prior's scorer; None for none.
+        report: called with the number of completed prompts and of all prompts.
 
     Returns:
-        (row, feature) features, (row,) numbers of prompts, and (row,) scores or None.
+        (row, feature) features, (row,) indices of prompts, and (row,) scores or None.
 
     Raises:
         InputError: the table has no texts of replies, or there are no rows.
@@ -42,21 +42,21 @@ def judged_replies(
     """
     if not table.replies or not len(rows):
         raise InputError("There are no texts of judged replies to train on.")
-    wanted = np.asarray(rows, dtype=np.int64)
-    prompts = np.array([table.prompt_of(int(row)) for row in wanted])
+    judged = np.asarray(rows, dtype=np.int64)
+    prompts = np.array([table.prompt_of(int(row)) for row in judged])
     features: np.ndarray | None = None
-    scores = None if prior is None else np.zeros(len(wanted))
-    numbers = np.unique(prompts)
-    for done, number in enumerate(numbers):
-        places = np.flatnonzero(prompts == number)
-        texts = [table.replies[row] for row in wanted[places]]
-        of_prompt = head_features(models, table.prompts[number], texts)
-        if features is None or features.shape[1] < of_prompt.shape[1]:  # replies without text have no width
-            features = np.zeros((len(wanted), of_prompt.shape[1]))
-        features[places, : of_prompt.shape[1]] = of_prompt
+    scores = None if prior is None else np.zeros(len(judged))
+    distinct = np.unique(prompts)
+    for done, prompt in enumerate(distinct, start=1):
+        positions = np.flatnonzero(prompts == prompt)
+        texts = [table.replies[row] for row in judged[positions]]
+        of_prompt = head_features(models, table.prompts[prompt], texts)
+        if features is None or features.shape[1] < of_prompt.shape[1]:  # features of empty replies are narrower
+            features = np.zeros((len(judged), of_prompt.shape[1]))
+        features[positions, : of_prompt.shape[1]] = of_prompt
         if prior is not None and scores is not None:
-            scores[places] = score_checked(prior, table.prompts[number], [Reply(text) for text in texts])
+            scores[positions] = score_checked(prior, table.prompts[prompt], [Reply(text) for text in texts])
         if report is not None:
-            report(done + 1, len(numbers))
+            report(done, len(distinct))
     assert features is not None
     return features, prompts, scores

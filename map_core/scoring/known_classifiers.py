@@ -1,7 +1,7 @@
-"""Classifiers and reward models that can be named in one word: the paper's, and two with several heads.
+"""Classifiers and reward models with known settings: the paper's, and two with several heads.
 
-None of them was run here: this project is built where no model hub is in reach. What stands here is what their pages
-and the code of the paper's field say. Constraint: data only.
+None of them was run by this project. The settings are those of the models' pages and of published code. Constraint:
+data only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: A pair, with a space before the second break, as the models' own pages call their tokenizer.
+#: A pair, with a space before the second line break, as on the models' pages.
 _HH = "\n\nHuman: {prompt} \n\nAssistant:{next}{reply}"
 _ARMO = (
     "helpsteer-helpfulness",
@@ -41,12 +41,13 @@ class KnownClassifier:
 
     Args:
         model: its name on the hub.
-        measures, misses: in a sentence each.
-        licence: of the weights, as its page says.
-        gigabytes: of memory that its weights take, in float32 for those below 2 and in bfloat16 for others.
-        settings: as :class:`map_core.scoring.classifier.Classifier` takes them.
+        measures: one sentence on what a higher reward means.
+        misses: one sentence on what it does not measure.
+        licence: of the weights, according to its page.
+        gigabytes: memory of its weights, in float32 for those below 2 and in bfloat16 for others.
+        settings: of :class:`map_core.scoring.classifier.Classifier`.
         outputs: the names of its outputs in order, where there are several to choose from.
-        refused: why it cannot be used here, in words; "" where it can.
+        refused: the reason why it cannot be used; "" where it can.
     """
 
     model: str

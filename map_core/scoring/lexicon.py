@@ -1,4 +1,4 @@
-"""What is read off the words alone: plain language, diversity, the sentiment of words. No model, thousands a second.
+"""Score values from the words alone: plain language, diversity, sentiment. No model, thousands of replies a second.
 
 Constraint: standard library, vaderSentiment and pyphen only; English.
 """

@@ -1,7 +1,7 @@
-"""Values that read how likely the base model found its own words: familiarity, helpfulness.
+"""Score values from the log-probabilities of replies under the base model: familiarity, helpfulness.
 
-The log-probabilities come with sampling, so these values cost no pass of the language model. They are of the model
-that writes the replies: it judges its own words. Constraint: no model library at import time.
+The log-probabilities are computed in sampling, so that these values need no pass of the language model. The model that
+writes the replies judges its own words. Constraint: no model library at import time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from map_core.scoring.base import Card, Cost, Scorer, ScorerError, log_prob
 from map_core.scoring.embedding import EmbeddingScorer, project
 from map_core.scoring.lexicon import Diversity, words
 
-#: Reward of a reply without tokens: below what any reply of words gets.
+#: Reward of a reply without tokens, below that of any reply with words.
 EMPTY_FAMILIARITY = -6.0
 _WORD = re.compile(r"\w+")
 _OF_ITSELF = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself)\b")
@@ -47,14 +47,14 @@ class Familiarity(Scorer):
 
 
 class Helpfulness(EmbeddingScorer):
-    """On the matter, in confident words, and not repeating itself, talking of itself or naming figures.
+    """Relevance, likely wording and diversity, less words about itself, figures and echoes of the prompt.
 
     0.65 (c - 0.49) / 0.2 + 1.35 (l + 1.68) / 0.5 + 0.7 (d - 0.9) / 0.17 - 0.7 s / 0.046 - 0.4 f / 1.2
     - 8 max(0, e - 0.25), with c the cosine of prompt and reply embeddings, l the mean log-probability per token, d the
     reply's diversity, s the share of its words that are "I", "me" or "my", f its digits, five at most, and e the share
-    of its three-word sequences that are the prompt's. Worn and repeated words, and figures, are likely ones: d and f
-    take back what l gives for them. A logistic regression on labelled replies of an earlier table set the weights,
-    which are rounded.
+    of its three-word sequences that are the prompt's. Hackneyed and repeated words, and figures, are likely: d and f
+    compensate for what l gives them. The weights are those of a logistic regression on labelled replies of an earlier
+    table, rounded.
     """
 
     card = Card(

@@ -1,14 +1,14 @@
-"""Judgements of pairs: is a scorer right about which of two replies is more so?
+"""Compare a scorer with judgements of pairs of replies.
 
-Somebody who does not see the scores is shown two replies to one prompt and says which of them has more of a value. The
-share of these pairs that the scorer puts in the same order is its AUC: the chance that, of two replies between which a
-person sees a difference, the one that has more scores higher. Constraint: numbers in and out; nothing is kept here.
+A judge who does not see the scores says which of two replies to one prompt has more of a value. The share of these
+pairs that the scorer orders alike is its AUC: the probability that, of two replies between which a person sees a
+difference, the one with more of the value scores higher. Constraint: numbers in and out; nothing is stored here.
 
-What is estimated, exactly: a prompt is drawn at random and two different replies to it, as generation must choose
-between them; pairs that the judge cannot tell apart are left out, equal scores count half. Where what people hear and
-what the scorer gives are jointly normal and people leave out the three pairs in ten that differ least, it lies within
-0.02 of the AUC of replies labelled above and below the middle (a test holds that), so the words begin at like places.
-A judge who decides every pair makes it lower.
+The estimand: a prompt is drawn at random and two different replies to it, since generation chooses between these; pairs
+that the judge cannot tell apart are left out, equal scores count half. If people's impression and the score are jointly
+normal and people leave out the three pairs in ten that differ least, it is within 0.02 of the AUC of replies labelled
+above and below the median (a test checks that), so that the same thresholds serve for both. A judge who decides every
+pair makes it lower.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from map_core.core.wilson import wilson_interval
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 
-#: Judgements that are asked for at first, at the least before anything is said, and at the most.
+#: Numbers of judgements: planned at first, needed for a result, and at most.
 FIRST_PAIRS, MIN_PAIRS, MAX_PAIRS = 15, 10, 200
-#: Pairs are spread over so many parts of the way from "scores alike" to "scores far apart".
+#: Strata of pairs by their difference of scores.
 PARTS = 5
-#: Replies of a prompt that are looked at for a pair.
-_LOOKED_AT = 64
-#: Where the words begin: (AUC, lower end of its 95% interval).
+#: Most replies of a prompt that are considered for a pair.
+_CONSIDERED = 64
+#: Thresholds of the trust levels: (AUC, lower end of its 95% interval).
 RELIABLE_FROM, ROUGH_FROM = (0.75, 0.65), (0.65, 0.5)
 
 
 class PairAnswer(StrEnum):
-    """What somebody says of two replies."""
+    """The judgement of two replies."""
 
     FIRST = "first"
     NEITHER = "neither"
@@ -43,7 +43,7 @@ class PairAnswer(StrEnum):
 
 
 class TrustLevel(StrEnum):
-    """How far a scorer is to be trusted, in plain words."""
+    """How far a scorer can be trusted."""
 
     RELIABLE = "reliable"
     ROUGH = "rough"
@@ -55,8 +55,9 @@ class PairQuestion:
     """Two replies to be judged, in the order in which they are shown.
 
     Args:
-        first, second: rows of the table.
-        part: how far apart the scorer puts them among the pairs of their prompt, from 0 to :data:`PARTS` - 1.
+        first: row of the table.
+        second: row of the table.
+        part: stratum of their difference of scores among the pairs of their prompt, from 0 to :data:`PARTS` - 1.
     """
 
     first: int
@@ -66,7 +67,7 @@ class PairQuestion:
 
 @dataclass(frozen=True)
 class PairJudgement:
-    """A pair that was judged: rows of the table, and the answer."""
+    """A judged pair: rows of the table, and the answer."""
 
     first: int
     second: int
@@ -75,15 +76,16 @@ class PairJudgement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well a scorer agrees with whoever judged.
+    """The agreement of a scorer with a judge.
 
     Args:
-        agreed: pairs that it puts in the judged order, equal scores counting half.
+        agreed: pairs that the scorer orders as judged; equal scores count half.
         decided: pairs in which the judge saw a difference, at least one.
         undecided: the other pairs.
-        low, high: 95% interval of the AUC.
-        cross_validated: the scorer was trained on these very pairs, and each was ordered by one whose training had not
-            seen its prompt.
+        low: lower end of the 95% interval of the AUC.
+        high: its upper end.
+        cross_validated: the scorer was trained on these pairs, and each was ordered by one that was trained without its
+            prompt.
     """
 
     agreed: float
@@ -95,47 +97,48 @@ class Agreement:
 
     @property
     def auc(self) -> float:
-        """The quotient agreed / decided."""
+        """The share agreed / decided."""
         return self.agreed / self.decided
 
     @property
     def enough(self) -> bool:
-        """Whether there are enough judgements for a word."""
+        """Whether there are enough judgements for a trust level."""
         return self.decided >= MIN_PAIRS
 
     @property
     def trust_level(self) -> TrustLevel | None:
-        """The plain word; None while there are too few judgements."""
+        """The trust level; None while there are too few judgements."""
         return trust_level(self.auc, self.low) if self.enough else None
 
     @property
     def reversed(self) -> bool:
-        """Whether the scorer has it the wrong way round: even the upper end of the interval is below a coin's."""
+        """Whether the scorer orders pairs the wrong way round: the whole interval is below 0.5."""
         return self.enough and self.high < 0.5
 
 
 def choose_pairs(
     table: RewardTable, scores: np.ndarray, wanted: int = MAX_PAIRS, seed: int = 0
 ) -> tuple[PairQuestion, ...]:
-    """Choose pairs to ask about, in this order; stopping after any five leaves them spread evenly.
+    """Sample pairs to ask about, stratified by their difference of scores.
 
-    Each pair is of another prompt while there are prompts. Of five in a row one is of the fifth of its prompt's pairs
-    with the smallest difference of scores, one of the next fifth, and so on, in a random order: so the plain share of
-    agreement estimates that of pairs drawn at random and varies less from one set of pairs to the next. Asking more of
-    the close pairs would narrow it by little and ask most where nobody can tell. Which reply comes first is drawn.
+    Each pair is of another prompt until all prompts are used. Of every five pairs in a row, one is from each fifth of
+    its prompt's pairs by difference of scores, in random order: so the plain share of agreement estimates that of pairs
+    drawn at random, with a smaller variance, also after stopping at a multiple of five. Asking for more close pairs
+    would narrow the interval little, and these are the pairs that nobody can tell apart. The order within a pair is
+    random.
 
     Args:
         table: with its replies; where most prompts have one reply, pairs are of different prompts. Held-out prompts
-            are not asked about.
-        scores: (reply,) of the value in question.
-        wanted: pairs.
+            are left out.
+        scores: (reply,) of the value.
+        wanted: number of pairs.
         seed: the same seed gives the same pairs.
 
     Returns:
-        As many as wanted, fewer where the table has no more different pairs.
+        The pairs; fewer than wanted where the table has no more different ones.
 
     Raises:
-        InputError: the table has no texts of replies, or not one score a reply.
+        InputError: the table has no texts of replies, or the number of scores differs from that of replies.
     """
     if len(table.replies) != len(scores):
         raise InputError(f"There are {len(scores)} scores for {len(table.replies)} replies; expected one each.")
@@ -145,7 +148,7 @@ def choose_pairs(
     seen: set[frozenset[int]] = set()
     counted = np.flatnonzero(table.counted)
     parts, prompts = _Deck(PARTS, rng), _Deck(1 if pooled else len(counted), rng)
-    for _ in range(4 * wanted + len(table.prompts)):  # gives up where there are hardly any pairs
+    for _ in range(4 * wanted + len(table.prompts)):  # bounded, as there may be fewer pairs than wanted
         if len(chosen) == wanted:
             break
         rows = np.arange(len(scores))
@@ -154,8 +157,8 @@ def choose_pairs(
         if not len(pairs):
             continue
         part = parts.draw()
-        place = int(len(pairs) * (part + rng.random()) / PARTS)
-        first, second = (int(row) for row in rng.permutation(pairs[min(place, len(pairs) - 1)]))
+        index = min(int(len(pairs) * (part + rng.random()) / PARTS), len(pairs) - 1)
+        first, second = (int(row) for row in rng.permutation(pairs[index]))
         if frozenset((first, second)) in seen:
             continue
         seen.add(frozenset((first, second)))
@@ -164,18 +167,18 @@ def choose_pairs(
 
 
 def _pairs(rows: np.ndarray, replies: Sequence[str], scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return (pair, 2) rows with different texts, the closest scores first; equal gaps in a random order."""
-    if len(rows) > _LOOKED_AT:
-        rows = rng.choice(rows, _LOOKED_AT, replace=False)
-    texts = np.array([" ".join(replies[row].split()) for row in rows], dtype=object)  # those that read alike: no pair
-    first, other = np.triu_indices(len(rows), 1)
-    pairs = rng.permutation(np.column_stack([rows[first], rows[other]])[texts[first] != texts[other]])
+    """Return (pair, 2) rows with different texts, the smallest difference of scores first; ties in random order."""
+    if len(rows) > _CONSIDERED:
+        rows = rng.choice(rows, _CONSIDERED, replace=False)
+    texts = np.array([" ".join(replies[row].split()) for row in rows], dtype=object)
+    first, second = np.triu_indices(len(rows), 1)
+    pairs = rng.permutation(np.column_stack([rows[first], rows[second]])[texts[first] != texts[second]])
     gaps = np.abs(scores[pairs[:, 0]] - scores[pairs[:, 1]])
     return pairs[np.argsort(gaps, kind="stable")]
 
 
 class _Deck:
-    """Numbers from 0 in a random order, shuffled anew when all were drawn."""
+    """Draws of the numbers from 0 without replacement, shuffled again once all were drawn."""
 
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         self._size, self._rng = size, rng
@@ -188,17 +191,17 @@ class _Deck:
 
 
 def judgement_agreement(scores: np.ndarray, judged: Sequence[PairJudgement]) -> Agreement | None:
-    """Measure how well scores agree with judgements, with Wilson's interval.
+    """Measure the agreement of scores with judgements, with Wilson's interval.
 
-    See :func:`map_core.core.wilson.wilson_interval`. It takes pairs for independent draws; the spread over
-    differences makes it a little wide.
+    See :func:`map_core.core.wilson.wilson_interval`. It assumes independent pairs; because of the stratification it is
+    slightly too wide.
 
     Args:
         scores: (reply,) of the value.
         judged: pairs with an answer.
 
     Returns:
-        None while no pair was decided.
+        The agreement; None if no pair was decided.
     """
     decided = [judgement for judgement in judged if judgement.answer is not PairAnswer.NEITHER]
     if not decided:
@@ -216,14 +219,14 @@ def judgement_agreement(scores: np.ndarray, judged: Sequence[PairJudgement]) -> 
 
 
 def trust_level(auc: float, low: float) -> TrustLevel:
-    """Return the plain word for an AUC and the lower end of its 95% interval.
+    """Return the trust level for an AUC and the lower end of its 95% interval.
 
-    Reliable from 0.75 with at least 0.65 at the lower end; rough from 0.65 where the interval lies above 0.5, so that a
-    coin is ruled out; else not to be used.
+    Reliable from 0.75 with a lower end above 0.65; rough from 0.65 with a lower end above 0.5, which rules out chance;
+    else not to be used.
 
     Example:
-        >>> trust_level(0.8, 0.7), trust_level(0.8, 0.55), trust_level(0.7, 0.48)
-        (<Word.RELIABLE: 'reliable'>, <Word.ROUGH: 'rough'>, <Word.UNUSABLE: 'not to be used'>)
+        >>> [trust_level(*figures).value for figures in ((0.8, 0.7), (0.8, 0.55), (0.7, 0.48))]
+        ['reliable', 'rough', 'not to be used']
     """
     for level, (least, bound) in ((TrustLevel.RELIABLE, RELIABLE_FROM), (TrustLevel.ROUGH, ROUGH_FROM)):
         if auc >= least and low > bound:

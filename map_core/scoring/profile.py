@@ -1,7 +1,7 @@
-"""A value as it shows on a table's replies: how it is spread, what it sounds like from low to high, what it goes with.
+"""Describe a value on a table: its distribution, example replies from low to high, and correlations.
 
-Constraint: numbers and rows of the table only; who agrees with the scorer is :mod:`map_core.scoring.pairwise`' and
-:mod:`map_core.scoring.validation`'s.
+Constraint: numbers and rows of the table only; agreement with people is computed in :mod:`map_core.scoring.pairwise`
+and :mod:`map_core.scoring.validation`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from map_core.data.reward_table import RewardTable
 from map_core.palettes.targets import percentiles
 from map_core.scoring.validation import length_correlations
 
-#: Two values whose rank correlation is beyond this are nearly one, or nearly opposites.
+#: Rank correlation beyond which two values are nearly the same, or nearly opposites.
 STRONG_CORRELATION = 0.8
-#: Where the examples from low to high lie, in percentiles.
+#: Percentiles of the examples from low to high.
 EXAMPLE_PERCENTILES = (0.0, 10.0, 50.0, 90.0, 100.0)
 HISTOGRAM_BINS = 40
 
 
 @dataclass(frozen=True)
 class ExampleReply:
-    """One reply: its row, and where it lies among all, in percentiles and standard deviations above the average."""
+    """One reply: its row, its percentile, and its reward in standard deviations above the average."""
 
     row: int
     percentile: float
@@ -58,13 +58,13 @@ class ValueProfile:
 
     @property
     def twins(self) -> tuple[tuple[str, float], ...]:
-        """The values that this one is nearly one with, or nearly the opposite of."""
+        """The values with a correlation beyond :data:`STRONG_CORRELATION`."""
         return tuple(named for named in self.correlations if abs(named[1]) > STRONG_CORRELATION)
 
 
 @cached_weakly
 def value_profile(table: RewardTable, value: str) -> ValueProfile:
-    """Return the portrait of a value; tables are remembered by identity.
+    """Return the profile of a value, cached by the table's identity.
 
     Raises:
         InputError: the table has no such value.
@@ -83,23 +83,23 @@ def value_profile(table: RewardTable, value: str) -> ValueProfile:
         levels = (percentiles(table).level(j, percent) for percent in (25, 50, 75))
         first, middle, third = (float((level - mean) / deviation) for level in levels)
     return ValueProfile(
-        value,
-        edges,
-        shares,
-        (first, middle, third),
-        _rungs(table, j, spread),
-        _correlations(table, j),
-        _lengths(table)[value],
-        bool(np.ptp(column[np.repeat(table.counted, table.candidates)]) == 0),
+        value=value,
+        edges=edges,
+        shares=shares,
+        quartiles=(first, middle, third),
+        rungs=_rungs(table, j, spread),
+        correlations=_correlations(table, j),
+        length=_lengths(table)[value],
+        constant=bool(np.ptp(column[np.repeat(table.counted, table.candidates)]) == 0),
     )
 
 
 def extreme_replies(
     table: RewardTable, value: str, wanted: int = 3
 ) -> tuple[tuple[ExampleReply, ...], tuple[ExampleReply, ...]]:
-    """Return the highest and the lowest replies, each of another prompt and no two alike, the most extreme first.
+    """Return the highest and the lowest replies, of different prompts and texts, the most extreme first.
 
-    Replies to held-out and hidden prompts are none of them.
+    Replies to held-out and hidden prompts are left out.
     """
     j = table.index(value)
     mean, deviation = _mean_and_deviation(table.rewards[:, j], reply_masses(table))
@@ -141,9 +141,9 @@ def _rungs(table: RewardTable, j: int, spread: np.ndarray) -> tuple[ExampleReply
     copies = copies_of(counted[rows])
     ends = np.cumsum(counted[rows] if copies is None else copies)
     last = ends[-1] - (0.0 if copies is None else 1.0)
-    places = [share / 100 * last if copies is None else round(share / 100 * last) for share in EXAMPLE_PERCENTILES]
-    positions = np.minimum(np.searchsorted(ends, places, side="right"), len(rows) - 1)
-    chosen = dict.fromkeys(int(rows[place]) for place in positions)
+    quantiles = [share / 100 * last if copies is None else round(share / 100 * last) for share in EXAMPLE_PERCENTILES]
+    positions = np.minimum(np.searchsorted(ends, quantiles, side="right"), len(rows) - 1)
+    chosen = dict.fromkeys(int(rows[position]) for position in positions)
     return tuple(_example(table, j, spread, row) for row in chosen)
 
 

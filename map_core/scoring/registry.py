@@ -1,4 +1,4 @@
-"""Scorers by name: the built-in values, and one maker for each family of custom values.
+"""The registry of scorers: the built-in values, and one factory for each family of custom values.
 
 A new built-in value needs, in this order (details: docs/contributing.md, "Add a scorer"):
 
@@ -13,7 +13,7 @@ A new built-in value needs, in this order (details: docs/contributing.md, "Add a
 A changed value needs a new ``version`` in its card, and steps 3 to 6 with
 ``build --rescore assets/default.parquet --out NEW.parquet`` in place of ``--extend``.
 
-Constraint: no model library at import time, nor when a scorer is made; its models load with the first score.
+Constraint: no model library at import time, nor when a scorer is made; models load with the first score.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
 
 #: The values of the embedded table, in the order of its columns.
 DEFAULT_VALUES: tuple[str, ...] = tuple(_BUILT_IN)
-#: Those that read how likely the base model found its words: only a model that gives log-probabilities will do.
+#: The values that read log-probabilities of replies, which the base model has to give.
 READ_LIKELIHOOD = frozenset({"helpfulness", "familiarity"})
 
 
@@ -95,7 +95,7 @@ def make_prior(name: str, prior: str | Mapping[str, Any], models: ScoringModels)
     return _BUILT_IN[prior][1](models)
 
 
-#: What makes a scorer of each family.
+#: The factory of each family.
 FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {
     CONTRAST: _contrast,
     HEAD: _head,
@@ -104,13 +104,13 @@ FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {
     SERVED: lambda spec, models: Served(spec.name, spec.settings, models, trusted=spec.trusted),
     FUNCTION: lambda spec, models: FunctionScorer(spec.name, spec.settings),
 }
-#: Families that run code or call a server: only for values that whoever runs this program named.
+#: Families that run code or call a server: only for values that the operator of this program named.
 _RUN = {FUNCTION: "a function", JUDGE: "a judge", SERVED: "a model on a server"}
 _TRUSTED_ONLY = frozenset({FUNCTION, JUDGE, SERVED})
 
 
 def cards() -> dict[str, Card]:
-    """Return what every built-in value measures and misses, by name, without loading a model."""
+    """Return the cards of the built-in values by name, without loading a model."""
     return {name: card for name, (card, _) in _BUILT_IN.items()}
 
 
@@ -124,17 +124,17 @@ def resolve(
     own: Iterable[Specification | Definition] | Mapping[str, Specification] = (),
     models: ScoringModels | None = None,
 ) -> list[Scorer]:
-    """Return scorers by name; they share their models, which load when a score is first asked for.
+    """Return scorers by name; they share their models, which load with the first score.
 
     Args:
-        names: values, each once, built-in or of one's own; when None the built-in ones and then all of ``own``.
-        own: values of one's own: definitions, what a values file names (:func:`read_values_file`), or what a table
-            records (:func:`from_metadata`).
+        names: values, each once, built-in or custom; when None the built-in ones and then all of ``own``.
+        own: custom values: definitions, the values of a values file (:func:`read_values_file`), or those of a table's
+            metadata (:func:`from_metadata`).
         models: the models that they use.
 
     Raises:
-        InputError: an unknown value, one that is named twice, none, one of one's own that bears the name of a
-            built-in one, or settings that its family cannot use.
+        InputError: an unknown value, one that is named twice, none, a custom one with the name of a built-in one, or
+            invalid settings.
     """
     given = list(own.values() if isinstance(own, Mapping) else own)
     specified: dict[str, Specification] = {}
@@ -180,7 +180,7 @@ def make_scorer(specification: Specification, models: ScoringModels) -> Scorer:
     """Make the scorer of one specification.
 
     Raises:
-        InputError: an unknown family, settings that it cannot use, or one that only a trusted specification may name.
+        InputError: an unknown family, invalid settings, or a family that needs a trusted specification.
     """
     if specification.family not in FAMILIES:
         raise InputError(
@@ -203,12 +203,12 @@ def make_scorer(specification: Specification, models: ScoringModels) -> Scorer:
 
 
 def scorable_values(own: Mapping[str, Specification]) -> tuple[str, ...]:
-    """Return the values that new replies can be scored on: the built-in ones, and those of ``own`` that may be made."""
-    ours = [
+    """Return the values on which new replies can be scored: the built-in ones, and the allowed ones of ``own``."""
+    custom = [
         name
         for name, specification in own.items()
         if specification.family in FAMILIES
         and name not in _BUILT_IN
         and (specification.trusted or specification.family not in _TRUSTED_ONLY)
     ]
-    return (*DEFAULT_VALUES, *ours)
+    return (*DEFAULT_VALUES, *custom)

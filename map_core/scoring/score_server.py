@@ -1,7 +1,7 @@
-"""A server that scores replies, as judges and served values call it: its address, its client, its failures in words.
+"""Call the server of a judge or of a served value: its address, its client, its errors.
 
-Constraint: openai loads when a server is first called; the key comes from the environment alone and stands in no table,
-log or message.
+Constraint: openai loads when a server is first called; the key comes only from the environment and is in no table, log
+or message.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _RETRIES = 4
 
 @dataclass(frozen=True)
 class ScoreServer:
-    """A server: how it is called, its client, and what it refuses of a request."""
+    """A server: its connection, its client, and the fields that it refuses."""
 
     connection: Connection
     client: Any
     fields: RefusedFields
 
     def __post_init__(self) -> None:
-        # Its connections are closed with it, and not when the garbage collector comes upon them.
+        # Closes the client's connections with this object, and not at some later garbage collection.
         weakref.finalize(self, self.client.close)
 
 
@@ -43,11 +43,11 @@ def model_address(
     Args:
         name: the value's name.
         given: its settings.
-        settings: all that it can have.
-        needed: those that it must have.
+        settings: all settings of its family.
+        needed: names of the required ones.
 
     Raises:
-        InputError: a setting that is missing, or a model that names no server.
+        InputError: a required setting is missing, or the model names no server.
     """
     for key in needed:
         if key not in given:
@@ -68,16 +68,16 @@ def open_server(
     *,
     trusted: bool,
 ) -> ScoreServer:
-    """Open a server, or return it as it was opened for another value.
+    """Open a server, or return the one that was opened for another value.
 
     Args:
-        models: keeps it for all values of the same server.
+        models: shares it among all values of the same server.
         address: of its model.
-        kind: what tells it from others at this address.
-        url_of: from the server's URL to that under which requests go.
+        kind: distinguishes it from other uses of this address.
+        url_of: from the server's URL to the base URL of requests.
         optional: fields of a request that it may refuse.
         seconds: to wait for an answer.
-        trusted: whoever runs this program named this value, so its server may be called.
+        trusted: the operator of this program named this value, so that its server may be called.
 
     Raises:
         EngineError: openai is not installed, or the server may not be called.
@@ -107,19 +107,19 @@ def send(
     fails: str,
     mend: str,
 ) -> Any:
-    """Send a request, without what the server refuses of it, and return the answer.
+    """Send a request without the fields that the server refuses, and return the answer.
 
     Args:
         server: from :func:`open_server`.
-        body: the request.
+        body: the full request.
         call: sends one form of it.
         address: of the model.
-        who: the server as the subject of a sentence.
-        fails: what it does where it refuses.
-        mend: what to do, in a sentence.
+        who: the server as the subject of an error message.
+        fails: the predicate of the message on a refusal.
+        mend: a sentence on what to do.
 
     Raises:
-        EngineError: it refuses, does not answer, or answers with what is no JSON.
+        EngineError: the server refuses, does not answer, or its answer is not JSON.
     """
     import openai
 

@@ -1,7 +1,7 @@
-"""A sequence classifier or reward model of transformers: texts in, one row of outputs a text.
+"""Run a sequence classifier or reward model of transformers: texts in, one row of outputs per text.
 
 Constraint: torch and transformers load when a model is opened, never when this module is imported; safetensors only,
-and no code that comes with a model is ever run.
+and a model's own code is never run.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from map_core.models.positions import usable_positions
 
 #: Tokens of a batch, padding included.
 TOKENS_AT_ONCE = 4096
-# Two texts whose outputs, together and alone, say whether and how a model's texts can share a batch.
+# Two texts whose outputs, together and alone, show on which side a model's texts can be padded.
 _SHORT, _LONG = "No.", "The cat sat on the mat, and the dog sat beside it."
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}  # of the largest output
-_KEPT = 8  # lists of texts whose outputs are remembered: several values may read one model
+_KEPT = 8  # lists of texts whose outputs are cached, as several values may use one model
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class Text:
     Args:
         first: the text, or the first of a pair.
         second: of a pair; None without one.
-        special: the tokenizer adds its own special tokens; not to a text that has them already, such as a chat in a
-            template.
+        special: the tokenizer adds its special tokens; False for a text that has them, such as a rendered chat.
     """
 
     first: str
@@ -46,14 +45,14 @@ class Text:
 
 
 class SequenceModel:
-    """A model that reads a text and gives some numbers.
+    """A model with one row of outputs per text.
 
     Args:
         files: a transformers folder.
         head: the name of a linear head's weights (output, hidden) in the model's files, read at the last token, for
             reward models whose own class is not part of transformers; None for a class that is.
         device: None takes a GPU where there is one.
-        longest: tokens of a text that are read at most; the model's own limit when None or beyond it.
+        longest: most tokens of a text; the model's own limit when None or beyond it.
 
     Raises:
         InputError: the model needs code of its own, or has no such head.
@@ -80,11 +79,11 @@ class SequenceModel:
             raise
         except Exception as error:  # the libraries below raise many kinds for damaged files
             raise model_files.load_error(files, error) from error
-        # A side that nobody stated is transformers' default, which is no word on where a reply ends.
+        # None if the tokenizer's configuration has no side: transformers' default does not depend on where replies end.
         self._truncation_side = self.tokenizer.init_kwargs.get("truncation_side")
         config = self._body.config
-        # Where the model names its padding, a decoder reads its output before the trailing tokens of that kind, as
-        # transformers does; where it does not, at the last token, so that padding is then a token of no text.
+        # If the model names its padding token, transformers reads a decoder's output before trailing tokens of that
+        # kind; otherwise at the last token, so that a token that is in no text is used for padding.
         padding = config.get_text_config().pad_token_id
         self._padding: int | None = padding if padding is not None and 0 <= padding < _vocabulary(self._body) else None
         limits = (longest, usable_positions(self._body), self.tokenizer.model_max_length)
@@ -93,12 +92,12 @@ class SequenceModel:
         self._kept: OrderedDict[tuple[Any, ...], tuple[np.ndarray, np.ndarray]] = OrderedDict()
 
     def outputs(self, texts: Sequence[Text], cut_start: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the model gives for texts.
+        """Return the model's outputs for texts.
 
         Args:
             texts: any number.
-            cut_start: of texts with more tokens than :attr:`longest` the beginning is left out, else the end; where the
-                tokenizer states its own ``truncation_side``, that is obeyed.
+            cut_start: cut texts of more than :attr:`longest` tokens at their start and not at their end; the
+                tokenizer's own ``truncation_side`` takes precedence.
 
         Returns:
             Outputs (text, output) float64, and whether each text was cut (text,).
@@ -133,15 +132,15 @@ class SequenceModel:
         return np.asarray(np.exp(outputs - np.logaddexp.reduce(outputs, axis=1, keepdims=True)))
 
     def text(self, text: str) -> Text:
-        """Return a text that may begin with the special token that the tokenizer would add once more."""
+        """Return a text; special tokens are not added if it begins with the tokenizer's first one."""
         start = self.tokenizer.bos_token or self.tokenizer.cls_token
         return Text(text, special=not (start and text.startswith(start)))
 
     def chat(self, prompt: str, reply: str) -> Text:
-        """Return prompt and reply in the model's own chat template, which writes the special tokens itself.
+        """Return prompt and reply in the model's chat template, which writes the special tokens.
 
         Raises:
-            InputError: it has none.
+            InputError: the model has no chat template.
         """
         if not self.tokenizer.chat_template:
             raise InputError(f"{self.files.name} has no chat template. Give another template: pair, reply or a text.")
@@ -158,7 +157,7 @@ class SequenceModel:
         side = self._padding_side if len(set(lengths)) > 1 else "right"
         with torch.inference_mode():
             while order:
-                # From the longest downwards: texts of like length share a batch, and little is padded.
+                # From the longest downwards: texts of similar length share a batch, which limits padding.
                 count = max(1, TOKENS_AT_ONCE // lengths[order[-1]])
                 batch = [i for i in order[-count:] if side or lengths[i] == lengths[order[-1]]]
                 order = order[: -len(batch)]
@@ -170,10 +169,10 @@ class SequenceModel:
 
     @cached_property
     def _padding_side(self) -> str | None:
-        """The side on which texts can be padded without a change in their outputs; None where each has to be alone.
+        """The side on which padding does not change outputs; None if texts of different lengths cannot share a batch.
 
-        Most models read padding on the right as nothing. XLNet reads its output at the last place, so that its padding
-        has to be on the left; ConvBERT, FNet and Nystromformer mix padding into every place.
+        Most models ignore padding on the right. XLNet reads its output at the last position, so that its padding has to
+        be on the left; ConvBERT, FNet and Nystromformer mix padding into every position.
         """
         import torch
 
@@ -186,7 +185,7 @@ class SequenceModel:
             for side in ("right", "left"):
                 try:
                     both = self._read(self._padded([long, short], side))
-                except (RuntimeError, ValueError):  # BART, where the two have not equally many end tokens
+                except (RuntimeError, ValueError):  # BART, where the two have different numbers of end tokens
                     continue
                 if np.abs(both[1] - alone).max() <= _TOLERANCE.get(dtype, 0.1) * np.abs(both).max():
                     return side
@@ -205,12 +204,12 @@ class SequenceModel:
         return list(whole["input_ids"]), list(kinds) if kinds is not None else None, cut
 
     def _empty(self) -> int:
-        """Return the token that stands for a text of none."""
+        """Return the token that represents a text without tokens."""
         ids = (self.tokenizer.eos_token_id, self.tokenizer.pad_token_id, self._padding, 0)
         return int(next(number for number in ids if number is not None))
 
     def _padded(self, rows: Sequence[tuple[list[int], list[int] | None, bool]], side: str) -> Mapping[str, Any]:
-        """Return texts as the model takes them, the shorter ones padded on this side."""
+        """Return texts as tensors for the model, the shorter ones padded on this side."""
         import torch
 
         longest = max(len(ids) for ids, _, _ in rows)
@@ -222,14 +221,14 @@ class SequenceModel:
         ids = torch.full((len(rows), longest), padding)
         mask, kinds = torch.zeros_like(ids), torch.zeros_like(ids)
         for row, (own, kind, _) in enumerate(rows):
-            place = slice(None, len(own)) if side == "right" else slice(longest - len(own), None)
-            ids[row, place], mask[row, place] = torch.tensor(own), 1
+            span = slice(None, len(own)) if side == "right" else slice(longest - len(own), None)
+            ids[row, span], mask[row, span] = torch.tensor(own), 1
             if kind is not None:
-                kinds[row, place] = torch.tensor(kind)
-        given = {"input_ids": ids, "attention_mask": mask}
+                kinds[row, span] = torch.tensor(kind)
+        inputs = {"input_ids": ids, "attention_mask": mask}
         if rows[0][1] is not None:
-            given["token_type_ids"] = kinds
-        return {name: tensor.to(self.device) for name, tensor in given.items()}
+            inputs["token_type_ids"] = kinds
+        return {name: tensor.to(self.device) for name, tensor in inputs.items()}
 
     def _read(self, given: Mapping[str, Any]) -> np.ndarray:
         import torch
@@ -245,7 +244,7 @@ class SequenceModel:
 
 
 def _vocabulary(model: Any) -> int:
-    """Return how many tokens a model has an embedding for."""
+    """Return the number of a model's token embeddings."""
     return int(model.get_input_embeddings().num_embeddings)
 
 
@@ -255,24 +254,25 @@ def open_sequence_model(
     """Load a model from this machine.
 
     Raises:
-        MissingModelError: its weights are not on this machine, with the command that brings them.
-        InputError, EngineError: as :class:`SequenceModel`.
+        MissingModelError: its weights are not on this machine; it has the command that fetches them.
+        InputError: as for :class:`SequenceModel`.
+        EngineError: as for :class:`SequenceModel`.
     """
     return SequenceModel(model_files.locate(name), head, device, longest)
 
 
 def labels_of(config: Mapping[str, Any]) -> dict[int, str]:
-    """Return the names of a classifier's outputs by number, as its ``config.json`` has them."""
+    """Return the names of a classifier's outputs by index, from its ``config.json``."""
     named = {int(number): str(name) for number, name in (config.get("id2label") or {}).items()}
     return named or {number: f"LABEL_{number}" for number in range(int(config.get("num_labels", 2)))}
 
 
 def activation_of(problem_type: str | None, outputs: int) -> str:
-    """Return what transformers' text-classification pipeline applies to so many outputs of a model.
+    """Return the activation that transformers' text-classification pipeline applies to a model's outputs.
 
     Args:
-        problem_type: as the model's ``config.json`` states it, or None.
-        outputs: how many the model has.
+        problem_type: of the model's ``config.json``, or None.
+        outputs: their number.
 
     Returns:
         "sigmoid", "softmax" or "none".
@@ -315,9 +315,10 @@ def _opened(files: ModelFiles, head: str | None, device: str) -> tuple[Any, Any]
         trust_remote_code=False,
         output_loading_info=True,
     )
-    if lost := report["missing_keys"]:
-        # Random weights in their place would give rewards that mean nothing.
-        raise EngineError(f"The weights of {files.name} lack {len(lost)} tensors, {min(lost)} among them.")
+    missing = report["missing_keys"]
+    if missing:
+        # They would be initialised at random, which makes rewards meaningless.
+        raise EngineError(f"The weights of {files.name} lack {len(missing)} tensors, {min(missing)} among them.")
     weights = None if head is None else _tensor(files, head).to(device)
     return model.eval().to(device), weights
 

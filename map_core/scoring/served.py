@@ -1,8 +1,7 @@
-"""Values scored by a reward model or classifier on a server: vLLM's pooling endpoints, OpenRLHF's reward server.
+"""Score values with a reward model or classifier on a server: vLLM's pooling endpoints, OpenRLHF's reward server.
 
-Where the server lets one choose, a model's raw outputs are asked for, and it is checked that it gave them. Constraint:
-the client's library loads when a score is first asked for; the key comes from the environment alone and stands in no
-table, log or message.
+If the server offers a choice, raw outputs are requested, and the answers are checked to be raw. Constraint: the
+client's library loads with the first score; the key comes only from the environment and is in no table, log or message.
 """
 
 from __future__ import annotations
@@ -53,10 +52,10 @@ _SETTINGS = {
     "licence": Setting(str, "of the weights"),
 }
 _SCALES = ("logit", "probability", "served")
-#: Texts on which it is checked whether the server gives raw outputs when it is asked for them.
+#: Texts with which it is checked whether the server returns raw outputs on request.
 _PROBES = ("Yes, of course, gladly!", "No.", "The cat sat on the mat, and the dog sat beside it.")
 _KEPT = 10_000
-#: How vLLM is told to give raw outputs, or probabilities: by the one name or, up to 0.11, the other.
+#: vLLM's field that selects raw outputs or probabilities; up to version 0.11 it had the second name.
 _ACTIVATION = ("use_activation", "activation")
 
 
@@ -66,11 +65,11 @@ class Served(Scorer):
     Args:
         name: the value's name.
         settings: ``model`` and ``endpoint``; see ``python -m map_core values --help`` for the others.
-        models: keeps the connection for all values of the same server.
-        trusted: whoever runs this program named this value, so its server may be called.
+        models: shares the connection among all values of the same server.
+        trusted: the operator of this program named this value, so that its server may be called.
 
     Raises:
-        InputError: a setting that is missing, unknown or of no use.
+        InputError: a missing, unknown or invalid setting.
     """
 
     family = SERVED
@@ -100,14 +99,14 @@ class Served(Scorer):
 
     @property
     def version(self) -> str:
-        """The scorer's version, the model and how it is asked."""
+        """The scorer's version, the model and the settings that affect rewards."""
         keys = ("output", "sign", "token", "longest")
         how = "-".join(map(str, (self._endpoint, self._scale, self._template, *map(self._given.get, keys))))
         return f"{self.card.version}/{self._given['model']}/{how}"
 
     @property
     def reading(self) -> str:
-        """What the server is asked for."""
+        """A sentence on the requested kind of output."""
         turned = ", with its sign turned round" if self._given.get("sign", 1) < 0 else ""
         return {
             "logit": f"The model's raw output, as asked for (a logit){turned}.",
@@ -123,7 +122,8 @@ class Served(Scorer):
         """Ask the server for one reply's score.
 
         Raises:
-            EngineError, ScorerError: it does not answer, or not as expected.
+            EngineError: the server does not answer, or refuses.
+            ScorerError: the answer has an unexpected form.
         """
         self.score("Hello.", [Reply(_PROBES[0])])
 
@@ -131,8 +131,8 @@ class Served(Scorer):
         """Return the model's output for each reply, float64.
 
         Raises:
-            ScorerError: the server answers with what is no score for each reply.
-            EngineError: it does not answer, or refuses.
+            ScorerError: the answer does not have one score per reply.
+            EngineError: the server does not answer, or refuses.
         """
         return self.score_many([prompt], [replies])[0]
 
@@ -141,7 +141,8 @@ class Served(Scorer):
         if not any(len(own) for own in replies):
             return [np.zeros(0) for _ in replies]
         texts = [self._text(prompt, reply.text) for prompt, own in zip(prompts, replies, strict=True) for reply in own]
-        if missing := [text for text in dict.fromkeys(texts) if text not in self._known]:
+        missing = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if missing:
             size = 1 if missing[0].chat else self._given.get("batch", 32)
             batches = [missing[start : start + size] for start in range(0, len(missing), size)]
             server = self._server()
@@ -194,14 +195,15 @@ class Served(Scorer):
         )
 
     def _agreed(self, server: ScoreServer) -> dict[str, Any]:
-        """Return what the server is to be asked for, after it is known that it heeds that.
+        """Return the options of requests, after checking that the server heeds them.
 
-        Servers pass over fields that they do not know, so an older vLLM gives probabilities whatever it is asked for.
+        Servers ignore unknown fields, so that an older vLLM always returns probabilities.
         """
         if self._endpoint == GET_REWARD:
             return {}
         options: dict[str, Any] = {}
-        if (longest := self._given.get("longest")) is not None:
+        longest = self._given.get("longest")
+        if longest is not None:
             side = "right" if self._template in ("reply", "pair") or "{next}" in self._template else "left"
             options |= {"truncate_prompt_tokens": longest, "truncation_side": side}
         if self._scale == "served":
@@ -225,7 +227,7 @@ class Served(Scorer):
     def _ask(
         self, server: ScoreServer, texts: Sequence[ServedText], options: Mapping[str, Any] | None = None
     ) -> np.ndarray:
-        """Return the outputs of some texts, (text, output)."""
+        """Request the outputs of texts, (text, output); ``options`` are by default those of :meth:`_agreed`."""
         body = body_of(self._endpoint, self._address.name, texts, (self._options if options is None else options) or {})
 
         def call(form: dict[str, Any]) -> Any:
@@ -248,7 +250,7 @@ _MEND = (
 
 
 def _check(name: str, given: Mapping[str, Any], endpoint: str, scale: str, template: str) -> None:
-    """Refuse settings that no request can be made of."""
+    """Refuse settings from which no request can be built."""
     if endpoint not in ENDPOINTS:
         raise InputError(f"endpoint of {name!r} is {endpoint!r}; expected one of {', '.join(ENDPOINTS)}.")
     if scale not in _SCALES or (endpoint == GET_REWARD and scale != "served"):

@@ -1,4 +1,4 @@
-"""Requests and answers of servers of reward models and classifiers: vLLM's pooling endpoints, OpenRLHF's reward server.
+"""Build requests to servers of reward models, and parse their answers: vLLM's pooling endpoints, OpenRLHF's server.
 
 Source: vLLM, ``/classify``, ``/pooling`` and ``/score`` (docs.vllm.ai, "Pooling models"; ``protocol.py`` under
 ``vllm/entrypoints/pooling``): ``use_activation`` false gives a model's raw outputs, and versions up to 0.11 called it
@@ -19,18 +19,18 @@ ENDPOINTS = (CLASSIFY, POOLING, SCORE, GET_REWARD)
 
 
 class UnexpectedAnswer(ValueError):
-    """An answer that is not of the endpoint's shape; the message says what came and what was expected."""
+    """An answer that does not have the endpoint's form; the message says what came and what was expected."""
 
 
 @dataclass(frozen=True)
 class ServedText:
-    """A text as a server is to read it.
+    """A text for a server.
 
     Args:
-        prompt: what the reply answers.
-        first: the text, or the first of a pair; of a chat what the user says.
-        second: of a pair; of a chat what the assistant says; None for one text.
-        chat: the server is to write the two as a chat, in its model's own template.
+        prompt: the prompt of the reply.
+        first: the text, the first of a pair, or the user's message of a chat.
+        second: the second of a pair, or the assistant's message of a chat; None for a single text.
+        chat: whether the server renders the two as a chat, with its model's template.
     """
 
     prompt: str
@@ -45,8 +45,8 @@ def body_of(endpoint: str, model: str, texts: Sequence[ServedText], options: Map
     Args:
         endpoint: of :data:`ENDPOINTS`.
         model: its name on the server.
-        texts: as many as wanted; a chat by itself.
-        options: further fields, such as ``use_activation``; OpenRLHF's server takes none.
+        texts: any number; a chat must be the only one.
+        options: further fields, such as ``use_activation``; OpenRLHF's server has none.
     """
     if endpoint == GET_REWARD:
         return {"query": [text.first for text in texts], "prompts": [text.prompt for text in texts]}
@@ -61,19 +61,19 @@ def body_of(endpoint: str, model: str, texts: Sequence[ServedText], options: Map
 
 
 def outputs_in(endpoint: str, answer: object, count: int, last_token: bool) -> np.ndarray:
-    """Return the outputs that an answer holds.
+    """Parse the outputs in an answer.
 
     Args:
-        endpoint: that gave it.
+        endpoint: of the request.
         answer: its JSON.
-        count: texts that were asked about.
-        last_token: of outputs for each token of a text, those of the last one are meant.
+        count: number of texts in the request.
+        last_token: take the outputs of the last token where each token has some.
 
     Returns:
         (text, output) float64, finite.
 
     Raises:
-        UnexpectedAnswer: it has another shape, another number of outputs, or some that are no finite numbers.
+        UnexpectedAnswer: it has another form, another number of outputs, or an output that is not a finite number.
     """
     if not isinstance(answer, Mapping):
         raise UnexpectedAnswer(f"it answers with {_shown(answer)}, which is no object")
@@ -98,14 +98,14 @@ def outputs_in(endpoint: str, answer: object, count: int, last_token: bool) -> n
 
 
 def _entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what vLLM tells of each text, in the order of the texts."""
+    """Return vLLM's entry of each text, in the order of the texts."""
     data = answer.get("data")
     if not isinstance(data, list) or not all(isinstance(entry, Mapping) for entry in data):
         raise UnexpectedAnswer(f"its answer has no list of data but the fields {', '.join(map(str, answer))}")
-    numbers = [entry.get("index", place) for place, entry in enumerate(data)]
-    if sorted(map(str, numbers)) != sorted(map(str, range(len(data)))):
-        raise UnexpectedAnswer(f"its texts are numbered {_shown(numbers)}; expected each of 0 to {len(data) - 1} once")
-    return [entry for _, entry in sorted(zip(map(int, numbers), data, strict=True), key=lambda pair: pair[0])]
+    indices = [entry.get("index", position) for position, entry in enumerate(data)]
+    if sorted(map(str, indices)) != sorted(map(str, range(len(data)))):
+        raise UnexpectedAnswer(f"its texts are numbered {_shown(indices)}; expected each of 0 to {len(data) - 1} once")
+    return [entry for _, entry in sorted(zip(map(int, indices), data, strict=True), key=lambda pair: pair[0])]
 
 
 def _outputs(endpoint: str, entry: Mapping[str, Any], last_token: bool) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The models that scorers share: loaded once, when first needed, and asked once for the same text.
+"""The models that scorers share: loaded once, at their first use, with cached results.
 
 Constraint: importing this module loads no model library.
 """
@@ -13,26 +13,25 @@ import numpy as np
 
 from map_core.models.packaged import DEFAULT_EMBEDDER
 
-#: So many lists of texts are remembered: those that several values ask for in turn.
+#: Lists of texts whose embeddings are cached, as several values embed the same list in turn.
 _KEPT = 8
-
 
 Model = TypeVar("Model")
 
 
 class Embedder(Protocol):
-    """What a sentence-embedding model offers."""
+    """The interface of a sentence-embedding model."""
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return one vector of length 1 per text, (text, dimension)."""
 
 
 class ScoringModels:
-    """Models for scorers, loaded when first asked for.
+    """Models for scorers, loaded at their first use.
 
     Args:
         embedder_name: name or folder of the sentence-embedding model.
-        embedder: a model that is loaded already, in its place.
+        embedder: a loaded model to use instead.
     """
 
     def __init__(self, embedder_name: str = DEFAULT_EMBEDDER, embedder: Embedder | None = None) -> None:
@@ -43,27 +42,25 @@ class ScoringModels:
         self._axes: dict[tuple[tuple[str, ...], tuple[str, ...]], np.ndarray] = {}
 
     def __reduce__(self) -> tuple[type[ScoringModels], tuple[str, Embedder | None]]:
-        """Return how to make it again without the opened models, as another process opens its models itself."""
+        """Pickle without the opened models, which another process opens itself."""
         return ScoringModels, (self.embedder_name, self._given)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return sentence embeddings, (text, dimension) float64 of length 1; zeros for a text without characters.
 
-        A list is embedded as a whole or not at all, so that the same list gives the same numbers to the last bit,
-        whatever was asked before; which texts share a batch changes the last digits.
+        Only whole lists are cached, so that the same list gives the same numbers to the last bit: which texts share a
+        batch affects the last digits.
 
         Raises:
             MissingModelError: the model's weights are not on this machine.
         """
         key = tuple(texts)
         if key not in self._kept:
-            some = [text for text in dict.fromkeys(texts) if text.strip()]
-            vectors = np.asarray(self._model().embed(some), dtype=np.float64) if some else np.zeros((0, 1))
-            vector_of = dict(zip(some, vectors, strict=True))
-            nothing = np.zeros(vectors.shape[1])
-            self._kept[key] = np.array([vector_of.get(text, nothing) for text in texts]).reshape(
-                len(texts), len(nothing)
-            )
+            distinct = [text for text in dict.fromkeys(texts) if text.strip()]
+            vectors = np.asarray(self._model().embed(distinct), dtype=np.float64) if distinct else np.zeros((0, 1))
+            vector_of = dict(zip(distinct, vectors, strict=True))
+            zeros = np.zeros(vectors.shape[1])
+            self._kept[key] = np.array([vector_of.get(text, zeros) for text in texts]).reshape(len(texts), len(zeros))
             self._kept[key].setflags(write=False)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -73,8 +70,7 @@ class ScoringModels:
     def axis(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Return the direction from one pole to the other, (dimension,), of length 1.
 
-        The mean over pairs of embed(first) - embed(second): each pair speaks of the same matter in two ways, so the
-        matter cancels and the way of speaking stays.
+        It is the mean over pairs of embed(first) - embed(second), in which the pairs' subjects cancel.
 
         Args:
             pairs: example texts, (more of it, less of it).
@@ -92,7 +88,7 @@ class ScoringModels:
         return self._axes[key]
 
     def shared(self, key: Hashable, opened: Callable[[], Model]) -> Model:
-        """Return what was opened under this key before, else what ``opened`` gives now."""
+        """Return the object that was opened under this key; at its first use, open it with ``opened``."""
         if key not in self._shared:
             self._shared[key] = opened()
         model: Model = self._shared[key]

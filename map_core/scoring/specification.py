@@ -1,6 +1,6 @@
-"""What it takes to make a scorer again, as plain data: a value's name, the family of its scorer, and its settings.
+"""Specifications of scorers as plain data: a value's name, the family of its scorer, and its settings.
 
-A table's metadata, a values file and a request to the model process all tell of values in this form. Constraint:
+A table's metadata, a values file and a request to the model process all describe values in this form. Constraint:
 standard library only; no scorer is made here.
 """
 
@@ -27,10 +27,10 @@ class Specification:
 
     Args:
         name: the value's name.
-        family: which kind of scorer, as :data:`map_core.scoring.FAMILIES` lists them.
-        settings: what that family needs to know, as JSON values.
-        trusted: whoever runs this program named it. A table may come from anybody, so what its metadata tells is not
-            trusted: no code is run and no server is called because of it.
+        family: the kind of scorer, a key of :data:`map_core.scoring.FAMILIES`.
+        settings: of that family, as JSON values.
+        trusted: the operator of this program named it. A table may come from anybody, so its metadata is not trusted:
+            no code is run and no server is called because of it.
     """
 
     name: str
@@ -48,15 +48,12 @@ class Specification:
         return cls(definition.name, HEAD, shown | definition.head.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the specification as plain JSON values; ``Specification(**them)`` is it again."""
+        """Return the specification as plain JSON values, the arguments of :class:`Specification`."""
         return {"name": self.name, "family": self.family, "settings": dict(self.settings), "trusted": self.trusted}
 
 
 def from_metadata(metadata: Mapping[str, Any]) -> dict[str, Specification]:
-    """Return the values that a table's metadata says how to score, by name.
-
-    Built-in ones are included; none is trusted.
-    """
+    """Return the specifications in a table's metadata by name, built-in values included; none is trusted."""
     specifications = {}
     for entry in metadata.get("scorers") or ():
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
@@ -71,11 +68,11 @@ def read_values_file(path: Path) -> dict[str, Specification]:
     """Read the values that a TOML or JSON file names, trusted, in its order.
 
     Args:
-        path: a table a value, as in ``[calm_nurse]`` with ``family``, and the settings of that family beside it. The
-            file of a function is looked for beside it.
+        path: the file, with a table per value, such as ``[calm_nurse]``, of ``family`` and its settings. A function's
+            file is relative to it.
 
     Raises:
-        InputError: no such file, no TOML or JSON, or an entry that is no table or names no family.
+        InputError: no such file, no TOML or JSON, or an entry that is not a table or names no family.
     """
     try:
         text = read_text(path)

@@ -1,4 +1,4 @@
-"""Texts with places for a prompt and a reply.
+"""Fill templates with a prompt and a reply.
 
 Constraint: standard library only.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def filled(template: str, prompt: str, reply: str) -> str:
-    """Return a template with a prompt and a reply, neither of which is read as a template.
+    """Fill a template; placeholders within the prompt and the reply are not filled.
 
     Example:
         >>> filled("Q: {prompt} A: {reply}", "Why {reply}?", "So.")

@@ -1,8 +1,8 @@
-"""Units of a value: raw, standardised against the base model, percentile of base replies, probability.
+"""Convert rewards to other units: standardised against the base model, percentile of base replies, probability.
 
-A scorer's raw number may be a logit that nobody can read; a transform gives it a meaning and keeps the order of
-replies. Its numbers stand in a values file and in the table's metadata, so that replies scored later are in the same
-unit. Constraint: pure functions; numpy only.
+A transform gives a scorer's raw number, such as a logit, a readable unit and keeps the order of replies. Its parameters
+are recorded in a values file and in the table's metadata, so that replies scored later are in the same unit.
+Constraint: pure functions; numpy only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from map_core.scoring.base import Scorer
 
 
 class Unit(StrEnum):
-    """What a transformed reward means.
+    """The unit of a reward.
 
     ``RAW``: the scorer's own number. ``STANDARD``: standard deviations of base replies above their mean.
-    ``PERCENTILE``: the share of base replies that lie below, 0 to 100. ``PROBABILITY``: 1 / (1 + exp(-reward)), for
-    scorers that give log-odds.
+    ``PERCENTILE``: the percentage of base replies below, 0 to 100. ``PROBABILITY``: 1 / (1 + exp(-reward)), for
+    log-odds.
     """
 
     RAW = "raw"
@@ -41,8 +41,9 @@ class Transform:
 
     Args:
         unit: see :class:`Unit`.
-        mean, scale: of the base replies; ``STANDARD`` alone uses them.
-        knots: rewards at equally spaced percentiles from 0 to 100, strictly rising; ``PERCENTILE`` alone uses them.
+        mean: of the base replies, for ``STANDARD``.
+        scale: standard deviation of the base replies, for ``STANDARD``.
+        knots: rewards at equally spaced percentiles from 0 to 100, strictly increasing, for ``PERCENTILE``.
 
     Raises:
         InputError: numbers that are not finite, a scale of 0 or less, or fewer than two knots.
@@ -69,7 +70,7 @@ class Transform:
             raise InputError("The knots of percentiles must rise, and be two at the least.")
 
     def apply(self, rewards: np.ndarray) -> np.ndarray:
-        """Return rewards in the unit, any shape; NaN stays NaN, and percentiles end at 0 and 100."""
+        """Convert rewards of any shape; NaN stays NaN, and percentiles are clipped to 0 and 100."""
         given = np.asarray(rewards, dtype=np.float64)
         match self.unit:
             case Unit.STANDARD:
@@ -81,17 +82,15 @@ class Transform:
         return given
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the transform as plain JSON values; ``Transform(**them)`` is it again."""
+        """Return the transform as plain JSON values, the arguments of :class:`Transform`."""
         return {"unit": self.unit.value, "mean": self.mean, "scale": self.scale, "knots": list(self.knots)}
 
     @classmethod
     def from_dict(cls, given: Any) -> Transform:
-        """Return the transform whose plain values :meth:`as_dict` returned.
-
-        A unit alone, as text, will do for those that need no fitting.
+        """Read a transform from the plain values of :meth:`as_dict`, or from the name of a unit without parameters.
 
         Raises:
-            InputError: it is none.
+            InputError: it is neither.
         """
         if isinstance(given, str) and given in (Unit.RAW, Unit.PROBABILITY):
             return cls(Unit(given))
@@ -107,7 +106,7 @@ class Transformed(Scorer):
     """A scorer in another unit.
 
     Args:
-        scorer: what gives the rewards.
+        scorer: the scorer of the raw rewards.
         transform: to the unit.
     """
 
@@ -117,22 +116,22 @@ class Transformed(Scorer):
 
     @property
     def version(self) -> str:
-        """That of the scorer, and a short hash of the transform's numbers."""
+        """The scorer's version, and a short hash of the transform's parameters."""
         numbers = json.dumps(self.transform.as_dict(), sort_keys=True)
         return f"{self._scorer.version}/{self.transform.unit}-{hashlib.sha256(numbers.encode()).hexdigest()[:8]}"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Those of the scorer."""
+        """The scorer's notes."""
         return self._scorer.notes
 
     @property
     def reading(self) -> str:
-        """That of the scorer."""
+        """The scorer's reading."""
         return self._scorer.reading
 
     def forget_notes(self) -> None:
-        """Forget those of the scorer."""
+        """Reset the scorer's notes."""
         self._scorer.forget_notes()
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Does a value separate what it claims to? Scores held against labels that were given by reading.
+"""Validate scores against labels by readers: how well a value separates the replies that have it.
 
 Constraint: numpy and scipy only; no model is loaded.
 """
@@ -29,14 +29,17 @@ class Separation:
 
     Args:
         value: its name.
-        auc: the chance that a reply labelled 1 has a higher reward than one labelled 0, ties counting half.
-        low, high: 95% interval of ``auc``.
-        positives, negatives: how many replies bear each label.
-        within: the same chance for two replies to one prompt, which is what re-weighting chooses among; None where
-            fewer than two prompts have replies of both labels.
-        within_low, within_high: 95% interval of ``within``.
+        auc: probability that a reply labelled 1 has a higher reward than one labelled 0; ties count half.
+        low: lower end of the 95% interval of ``auc``.
+        high: its upper end.
+        positives: number of replies labelled 1.
+        negatives: number of replies labelled 0.
+        within: the AUC of two replies to one prompt, among which re-weighting chooses; None where fewer than two
+            prompts have replies of both labels.
+        within_low: lower end of the 95% interval of ``within``.
+        within_high: its upper end.
         within_pairs: pairs of a 1 and a 0 of one prompt.
-        within_prompts: prompts that have such pairs.
+        within_prompts: prompts with such pairs.
     """
 
     value: str
@@ -54,13 +57,14 @@ class Separation:
 
 @dataclass(frozen=True)
 class Label:
-    """What a person said of one reply, 1 or 0 by value; a value that was not judged is absent.
+    """A person's labels of one reply, 1 or 0 by value; a value that was not judged is absent.
 
     Args:
-        prompt_id, candidate: which reply, by its number among its prompt's candidates.
+        prompt_id: of the reply.
+        candidate: number of the reply among its prompt's candidates, as :meth:`RewardTable.row_of` reads it.
         labels: by value.
-        judge: who said it; "" where nobody says.
-        chance: with which the reply was chosen to be judged among its prompt's; None for a simple random sample.
+        judge: who gave them; "" where it is not known.
+        chance: probability with which the reply was sampled among its prompt's; None for a simple random sample.
     """
 
     prompt_id: str
@@ -74,7 +78,8 @@ def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray
     """Return the area under the ROC curve with its 95% interval.
 
     AUC = P(score of a 1 > score of a 0) + P(equal) / 2, by Mann-Whitney's statistic; the interval is DeLong's. Where
-    all 1s lie above all 0s (or below) DeLong's has no width; the exact binomial bound of the rarer label stands in.
+    all 1s are above all 0s (or below) DeLong's has width 0 and is replaced by the exact binomial bound of the rarer
+    label.
 
     Args:
         scores: (n,) finite numbers.
@@ -100,7 +105,7 @@ def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray
     from scipy.stats import mannwhitneyu
 
     area = float(mannwhitneyu(ones, zeros).statistic) / (len(ones) * len(zeros))
-    # Placements: for each reply, the share of the other label's replies that it lies on the right side of.
+    # Placements: for each reply, the share of the other label's replies that it is ordered correctly with.
     above = np.array([np.mean((reward > zeros) + 0.5 * (reward == zeros)) for reward in ones])
     below = np.array([np.mean((ones > zero) + 0.5 * (ones == zero)) for zero in zeros])
     width = 1.959964 * float(np.sqrt(above.var(ddof=1) / len(ones) + below.var(ddof=1) / len(zeros)))
@@ -110,7 +115,7 @@ def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray
 
 
 class WithinPromptAuc(NamedTuple):
-    """The AUC between two replies to one prompt, its 95% interval, and on how many pairs of how many prompts."""
+    """The AUC of two replies to one prompt, its 95% interval, and the numbers of pairs and of prompts."""
 
     auc: float
     low: float
@@ -131,7 +136,7 @@ def within_prompt_auc(
     Args:
         scores: (n,) finite numbers.
         labels: (n,) 1 or 0.
-        prompts: (n,) which prompt each reply answers: ids or numbers.
+        prompts: (n,) the prompt of each reply: ids or indices.
 
     Raises:
         InputError: lengths differ, or fewer than two prompts have replies of both labels.
@@ -167,11 +172,12 @@ def read_labels(path: Path) -> tuple[Label, ...]:
             prompt_id = str(entry["prompt_id"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(
-                f"{where} is no label ({error!r}); expected "
+                f"{where} is not a label ({error!r}); expected "
                 '{"prompt_id": "...", "candidate": 3, "labels": {"humor": 1}}.'
             ) from error
-        if bad := [name for name, label in labels.items() if label not in (0, 1)]:
-            raise InputError(f"{where} labels {bad[0]} with {labels[bad[0]]:g}; expected 1 or 0.")
+        invalid = [name for name, label in labels.items() if label not in (0, 1)]
+        if invalid:
+            raise InputError(f"{where} labels {invalid[0]} with {labels[invalid[0]]:g}; expected 1 or 0.")
         if not candidate.is_integer():
             raise InputError(f"{where} is of candidate {candidate:g}; expected a whole number from 0.")
         if chosen is not None and not 0 < chosen <= 1:
@@ -182,16 +188,16 @@ def read_labels(path: Path) -> tuple[Label, ...]:
 
 
 def label_rows(table: RewardTable, labels: Sequence[Label]) -> list[int]:
-    """Return the row of a table that each label is of.
+    """Return the table's row of each label.
 
     Raises:
         InputError: a label is of a reply that the table does not have.
     """
-    prompts = {name: number for number, name in enumerate(table.prompt_ids)}
+    prompts = {name: index for index, name in enumerate(table.prompt_ids)}
     rows = []
     for label in labels:
-        number = prompts.get(label.prompt_id)
-        row = None if number is None else table.row_of(number, label.candidate)
+        prompt = prompts.get(label.prompt_id)
+        row = None if prompt is None else table.row_of(prompt, label.candidate)
         if row is None:
             raise InputError(
                 f"A label is of candidate {label.candidate} of the prompt {label.prompt_id!r}, which the table lacks. "
@@ -218,7 +224,7 @@ def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separa
             scores = table.rewards[judged_rows, column]
             overall = auc(scores, given)
             measured = Separation(value, *overall, positives, negatives)
-            with suppress(InputError):  # labels of replies to different prompts say nothing of two replies to one
+            with suppress(InputError):  # too few prompts have replies of both labels
                 within = within_prompt_auc(scores, given, [table.prompt_of(row) for row in judged_rows])
                 measured = replace(
                     measured,
@@ -233,11 +239,10 @@ def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separa
 
 
 def length_correlations(table: RewardTable) -> dict[str, float]:
-    """Return Spearman's correlation of each value with the length of the reply, over all replies.
+    """Return Spearman's correlation of each value with the length of the reply, 0 for a constant value or length.
 
-    Each reply counts as in a solve. Length is in tokens, else in characters.
-
-    A value that mostly measures length is a common fault of scorers. 0 for a constant value or constant lengths.
+    Replies are weighted as in a solve. Length is in tokens or, without them, in characters. A value that mostly
+    measures length is a common fault of scorers.
     """
     lengths = np.array([len(tokens) for tokens in table.tokens] if table.tokens else [len(r) for r in table.replies])
     if lengths.size == 0 or np.ptp(lengths) == 0:

@@ -212,7 +212,7 @@ def test_bad_values_files_are_told_in_words(tmp_path: Path, content: str, messag
         ({"more": ("...",)}, "expected at least one word"),
         ({"more": tuple(f"text {i}" for i in range(21))}, "has 21 texts"),
         ({"less": ("x" * 1001,)}, "1,001 characters; expected at most 1,000"),
-        ({"less": ("\ud800 a",)}, "no valid text at character 1"),
+        ({"less": ("\ud800 a",)}, "not valid text at character 1"),
         ({"less": (3,)}, "holds 3; expected text"),
         ({"less": ("  Sounds like a  CALM nurse. ",)}, "stands on both sides"),
         ({"kind": "wish"}, "kind is 'wish'; expected description or examples"),

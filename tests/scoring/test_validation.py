@@ -149,7 +149,7 @@ def test_the_command_shows_cards_and_figures(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "Line 2"),
-        ('{"prompt_id": "a"}', "is no label"),
+        ('{"prompt_id": "a"}', "is not a label"),
         ('{"prompt_id": "a", "candidate": 0, "labels": {"humor": 2}}', "expected 1 or 0"),
         ('{"prompt_id": "a", "candidate": 0, "labels": {"humor": 0.5}}', "with 0.5; expected 1 or 0"),
         ('{"prompt_id": "a", "candidate": 0, "labels": {"humor": NaN}}', "Line 2"),
