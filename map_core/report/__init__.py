@@ -1,19 +1,19 @@
-"""A palette as a document that can be taken away: what was asked, the answer, the evidence, and how to do it again.
+"""Reports: a palette with its targets, verdict, evidence and the commands that reproduce it, as HTML, JSON and CSV.
 
-contents        everything that a report says
-compute         computes it, once
-sentences       the answers of a report in sentences
-evidence        the study of delivery that may speak for a table
-sample_replies  replies of a few prompts, straight from the table
-svg_charts      lines and marks placed in a small drawing, without a browser
-figures         the drawings of a report
-commands        commands over several lines, and what values that were added in the app need
-snippets        the weights for the command line and for a server
+contents        the data of a report
+compute         computes that data
+sentences       the results in sentences
+evidence        finds the study of delivery for a table
+sample_replies  replies to a few prompts, taken from the table
+svg_charts      axes, lines and marks of a small chart, computed without a browser
+figures         the charts of a report
+commands        shell commands over several lines, and the command that adds values defined in the app to a table
+snippets        the weights as commands, as JSON and for a server
 trainer_snippet the weights as a program for a trainer
-export          everything as JSON values and as CSV
+export          the report as JSON values and as CSV
 document        the self-contained HTML document
 
-Constraint: results in, documents out; nothing here is shown on a screen, and no model is asked.
+Constraint: results in, documents out; nothing here is shown on a screen, and no model is called.
 """
 
 from map_core.report.compute import compute_report

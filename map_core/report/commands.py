@@ -1,6 +1,6 @@
-"""Commands over several lines, and the one by which values that were added in the app get into a table's file.
+"""Shell commands over several lines, and the command that adds values defined in the app to a table's file.
 
-Constraint: whatever a person has named is quoted for the shell.
+Constraint: every name that a user chose is quoted for the shell.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from map_core.report.contents import Report
 from map_core.scoring import Specification, from_metadata
 
 PYTHON = "python -m map_core"
-#: The embedded table, and what the commands call the files that they write for values that were added in the app.
+#: The embedded table, and the names of the files that the commands write for values that were added in the app.
 EMBEDDED, VALUES_FILE, WITH_VALUES = "assets/default.parquet", "values.json", "with-values.parquet"
 
 
 def command_text(name: str, *words: str) -> str:
-    """Return a command over several lines, an option a line."""
+    """Return a shell command with one option per line."""
     text = f"{PYTHON} {name}"
     for k, word in enumerate(words):
         follows = k > 0 and words[k - 1].startswith("--") and not word.startswith("--")
@@ -29,7 +29,7 @@ def command_text(name: str, *words: str) -> str:
 
 
 def model_argument(report: Report) -> str:
-    """Return the base model's name for the commands: as the table records it, else the default one."""
+    """Return the base model's name for ``--model``: the one that the table records, else the default one."""
     recorded = report.source.metadata.get("model")
     if isinstance(recorded, str) and recorded:
         return recorded
@@ -37,12 +37,12 @@ def model_argument(report: Report) -> str:
 
 
 def weights_of(report: Report) -> dict[str, float]:
-    """Return lambda by value, of the values that have a weight; empty where there is no solution."""
+    """Return lambda by value, in 1 / reward, for values with a weight; empty without a solution."""
     return {} if report.solution is None else weights_by_value(report.oracle, report.solution)
 
 
 def added_values(report: Report) -> dict[str, Specification]:
-    """Return the values of this palette that were added in the app, so that the table's file does not hold them."""
+    """Return the definitions of this palette's values that were added in the app and are not in the table's file."""
     metadata = report.source.metadata
     targeted = {report.table.values[j] for j in report.asked} | set(weights_of(report))
     targeted |= {column.value for column in report.table.derived}
@@ -53,7 +53,7 @@ def added_values(report: Report) -> dict[str, Specification]:
 
 
 def add_command(report: Report) -> str:
-    """Return a values file of what was added in the app, and ``build --extend`` with it."""
+    """Return a command that writes a values file of the added values, followed by ``build --extend`` with that file."""
     entries = {
         name: {"family": definition.family, **definition.settings} for name, definition in added_values(report).items()
     }

@@ -1,6 +1,6 @@
-"""The report of a palette, computed: verdict, error bars, frontier, sensitivity and replies, one step after another.
+"""Compute the report of a palette: verdict, error bars, frontier, sensitivity and sample replies, in this order.
 
-Constraint: no sentence and no markup here; :mod:`map_core.report.contents` holds what comes of it.
+Constraint: no sentence and no markup here; the results are the dataclasses of :mod:`map_core.report.contents`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from map_core.solver.newton import Solution, Status, solve
 from map_core.studies.delivery import DeliveryStudy, fingerprint
 from map_core.text.protections import with_column_names
 
-#: Nats of the frontier's contours, as far as re-weighting can spend them.
+#: Budgets of the frontier's contours, in nats; those above log K are left out.
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
-#: Directions of the frontier and points of the sweep: enough for a figure of the size that a page has.
+#: Directions of the frontier and points of the sensitivity curve: enough for a chart as wide as a page.
 DIRECTIONS, POINTS = 25, 25
 LIBRARIES = ("numpy", "scipy", "highspy", "pyarrow", "pandas", "Jinja2", "streamlit")
 
@@ -58,31 +58,32 @@ def compute_report(
     labels: Sequence[Label] = (),
     choices: Sequence[Mapping[str, Any]] = (),
 ) -> Report:
-    """Compute all that a report says.
+    """Compute the data of a report.
 
     Args:
-        table: the whole table; the palette's use case is taken from it.
+        table: the whole table; its prompts of the palette's use case are used.
         palette: targets by name; values that the table lacks are left out.
         date: the date of the report.
-        name: of the palette.
-        names: of the values as people read them; made of the names in the table by default.
-        shown_table: the table's name as the report's commands name it; "" for the embedded one.
+        name: the palette's name; may be empty.
+        names: the values' display names; derived from the names in the table by default.
+        shown_table: the table's name or path in the report's commands; "" for the embedded table.
         link: address of the palette in the app.
-        study: of delivery; kept only when it is of this very table.
+        study: a study of delivery; ignored unless its fingerprint is that of ``table``.
         form: per prompt or pooled; the table's own by default.
-        wanted: error bars and samples.
+        wanted: the options: error bars, samples and figures.
         theme: colours of the values.
-        tell: called with a few words before each step; what it raises stops the work.
-        labels: what people said of the table's replies.
-        choices: between two replies, as :mod:`map_core.preference.records` has them; told where targets come from them.
+        tell: called with the name of each step before it begins; an exception that it raises ends the computation.
+        labels: people's labels of the table's replies.
+        choices: records of choices between two replies, as in :mod:`map_core.preference.records`; the report names
+            them where the targets were found from them.
 
     Raises:
         InputError: the table has no such use case, or too few draws were asked for.
     """
-    say, wanted = tell or (lambda stage: None), wanted or ReportOptions()
-    say("Solving")
+    report_stage, wanted = tell or (lambda stage: None), wanted or ReportOptions()
+    report_stage("Solving")
     part = table.select(None if palette.use_case == ALL else palette.use_case)
-    # Of the values alone: columns of what is asked beyond averages are named here.
+    # Only the names of the table's values: derived columns get theirs below.
     names = tuple(names or (value.replace("_", " ") for value in part.values))[: len(part.values)]
     plain, of_values = part, MemoryOracle.of(part, form)
     aimed = columns_of(plain, of_values, palette)
@@ -101,19 +102,21 @@ def compute_report(
     for j in targeted:
         highest[j] = attainable.highest(targets, int(j))
     conflict = smallest_conflict(attainable, targets) if assessment.verdict is Verdict.OUT_OF_REACH else None
-    say("Error bars")
-    sure = _confidence(oracle, targets, part, attainable, wanted)
-    say("Frontier")
+    report_stage("Error bars")
+    error_bars = _confidence(oracle, targets, part, attainable, wanted)
+    report_stage("Frontier")
     prices = local_sensitivity(solution) if solution is not None else None
     pair = _pair(aimed.plain, oracle, prices, targeted) if wanted.figures else None
     budgets = [budget for budget in BUDGETS if budget < oracle.log_candidates]
     contours = frontier(oracle, pair, budgets, directions=DIRECTIONS) if pair else None
-    say("Sensitivity")
-    worst = _costliest(aimed.plain, prices) if prices and wanted.figures else None
-    swept = sensitivity_curve(oracle, aim, worst, points=POINTS, attainable=attainable) if worst is not None else None
-    say("Replies")
+    report_stage("Sensitivity")
+    costliest = _costliest(aimed.plain, prices) if prices and wanted.figures else None
+    curve = None
+    if costliest is not None:
+        curve = sensitivity_curve(oracle, aim, costliest, points=POINTS, attainable=attainable)
+    report_stage("Replies")
     weights = solution.weights if solution is not None else None
-    mark = fingerprint(table)
+    table_fingerprint = fingerprint(table)
     return Report(
         name=name.strip(),
         made=date,
@@ -123,7 +126,7 @@ def compute_report(
         oracle=oracle,
         source=ReportSource(
             table=shown_table,
-            fingerprint=mark,
+            fingerprint=table_fingerprint,
             metadata=table.metadata,
             prompts=len(table.prompts),
             replies=len(table.rewards),
@@ -136,15 +139,15 @@ def compute_report(
         assessment=assessment,
         highest=highest,
         conflict=conflict,
-        confidence=sure,
+        confidence=error_bars,
         aim=aim,
         solution=solution,
-        levels=_levels(oracle, solution, sure, wanted),
+        levels=_levels(oracle, solution, error_bars, wanted),
         local=prices,
         frontier=contours,
-        curve=swept if swept is not None and len(swept.targets) > 1 else None,
+        curve=curve if curve is not None and len(curve.targets) > 1 else None,
         samples=() if weights is None else draw_samples(part, oracle, weights, wanted.samples, wanted.seed),
-        study=study if study is not None and study.made.get("table") == mark else None,
+        study=study if study is not None and study.made.get("table") == table_fingerprint else None,
         columns=aimed if part.derived or palette.asks_beyond_averages else None,
         theme=theme,
         labels=tuple(labels),
@@ -153,20 +156,21 @@ def compute_report(
 
 
 def _costliest(plain: int, prices: LocalSensitivity) -> int | None:
-    """Return the value of the table whose target costs the most; None where none of them costs."""
+    """Return the index of the value with the highest shadow price; None where no target is active."""
     costly = [j for j in range(plain) if prices.active[j]]
     return max(costly, key=lambda j: float(prices.price[j]), default=None)
 
 
 def _in_force(oracle: Oracle, assessment: Assessment) -> tuple[np.ndarray, Solution | None]:
-    """Return the targets that weights were solved for, and the solution: the palette's own, or the nearest one's."""
+    """Return the targets that the weights were solved for, and the solution: of the palette, or of the nearest one."""
     if assessment.verdict is not Verdict.OUT_OF_REACH:
         return assessment.targets, assessment.solution
     if assessment.nearest is None:
         return assessment.targets, None
-    # Without the ridge that found it, so that prices and error bars are those of the palette itself.
-    plain = solve(oracle, assessment.nearest.targets, start=assessment.nearest.solution.weights)
-    return assessment.nearest.targets, plain if plain.status is Status.CONVERGED else assessment.nearest.solution
+    # The nearest palette was found with a ridge; prices and error bars are those of the solution without it.
+    unregularised = solve(oracle, assessment.nearest.targets, start=assessment.nearest.solution.weights)
+    converged = unregularised.status is Status.CONVERGED
+    return assessment.nearest.targets, unregularised if converged else assessment.nearest.solution
 
 
 def _confidence(
@@ -186,18 +190,18 @@ def _confidence(
 
 
 def _levels(
-    oracle: Oracle, solution: Solution | None, sure: Confidence | None, wanted: ReportOptions
+    oracle: Oracle, solution: Solution | None, error_bars: Confidence | None, wanted: ReportOptions
 ) -> Interval | None:
-    """Return the interval of the levels in force."""
+    """Return the interval of the solution's levels: from the bootstrap, else from the sandwich covariance."""
     if solution is None or oracle.counted_prompts < 2:
         return None
-    if sure is not None and sure.levels is not None:
-        return sure.levels
+    if error_bars is not None and error_bars.levels is not None:
+        return error_bars.levels
     return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.counted_prompts - 1, wanted.level)
 
 
 def _pair(plain: int, oracle: Oracle, prices: LocalSensitivity | None, targeted: np.ndarray) -> tuple[int, int] | None:
-    """Return the two values that cost most; those with a target, then the others, where fewer cost anything."""
+    """Return the two values of the frontier: by shadow price, then those with a target, then any that vary."""
     costly = [] if prices is None else [int(j) for j in np.argsort(-prices.price, kind="stable") if prices.active[j]]
     order = list(dict.fromkeys([*costly, *(int(j) for j in targeted), *range(len(oracle.values))]))
     varying = [j for j in order if j < plain and not oracle.constant[j]]

@@ -1,8 +1,7 @@
-"""Everything that a report says, as :func:`map_core.report.compute.compute_report` computes it once.
+"""The data of a report, as :func:`map_core.report.compute.compute_report` computes it.
 
-Where the palette is out of reach, the nearest one that can be reached replaces it where weights and levels are shown,
-and the report says so. Constraint: no sentence and no markup here; units are those of the mathematics, standard
-deviations above base, as in the results that this one holds.
+Where the palette is out of reach, weights and levels are those of the nearest reachable palette, and the report says
+so. Constraint: no sentence and no markup here; levels are in standard deviations above the base level.
 """
 
 from __future__ import annotations
@@ -43,16 +42,17 @@ from map_core.text.wording import NUMBERS, Wording
 
 @dataclass(frozen=True, eq=False)
 class ReportSource:
-    """Where a report comes from.
+    """The table and the software that a report was made with.
 
     Args:
-        table: the table's name or path as it is to be shown; "" for the embedded one.
-        fingerprint: hash of the whole table's prompts, values and rewards.
-        metadata: as the whole table records it.
-        prompts, replies: of the whole table.
-        candidates: least and most replies to a prompt.
+        table: the table's name or path for display; "" for the embedded table.
+        fingerprint: SHA-256 of the whole table's prompts, values and rewards.
+        metadata: the table's metadata.
+        prompts: number of prompts in the whole table.
+        replies: number of replies in the whole table.
+        candidates: smallest and largest number of replies to one prompt.
         link: address that opens the palette in the app; "" where there is none.
-        versions: of Value Palette, Python and the libraries.
+        versions: version by name, of Value Palette, Python and the libraries.
     """
 
     table: str
@@ -67,12 +67,13 @@ class ReportSource:
 
 @dataclass(frozen=True)
 class ReportEvidence:
-    """What a study of delivery found, in words.
+    """The findings of a study of delivery, in words.
 
     Args:
-        done: what was done, in a sentence or two.
+        done: the method, in a sentence or two.
         facts: label, figure and meaning of each finding.
-        header, rows: how much of the way each value came, one row per value.
+        header: column names of ``rows``.
+        rows: one row per value, with the share of the way from base level to target that was delivered.
     """
 
     done: str
@@ -83,14 +84,14 @@ class ReportEvidence:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report is to hold.
+    """The options of a report.
 
     Args:
-        draws: of the bootstrap behind the error bars; 0 for none, which takes a tenth of the time.
-        samples: prompts with replies.
-        seed: of draws, folds and samples.
+        draws: bootstrap draws for the error bars; 0 leaves them out, which takes a tenth of the time.
+        samples: number of prompts that are shown with replies.
+        seed: seed of bootstrap, folds and samples.
         level: probability of the intervals.
-        figures: the frontier and the sweep.
+        figures: whether the frontier and the sensitivity curve are computed.
     """
 
     draws: int = 300
@@ -102,36 +103,39 @@ class ReportOptions:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A palette and all that is known about it.
+    """A palette with its assessment, error bars, figures and sample replies; levels in standard deviations above base.
 
     Args:
-        name: of the palette, as a person gave it; may be empty.
-        made: when.
-        palette: as it was set.
-        names: of the values, as people read them within a sentence.
+        name: the palette's name as a user gave it; may be empty.
+        made: date and time of the report.
+        palette: the palette as it was set.
+        names: (value,) display names of the columns, as used within a sentence.
         table: the part of the table that belongs to the palette's use case.
-        oracle: its moments.
-        source: where it comes from.
-        wanted: what was asked for.
+        oracle: the moments of ``table``.
+        source: the table and the software that the report was made with.
+        wanted: the options that the report was computed with.
         locked: (value,) bool, targets that must not be lowered.
-        assessment: verdict, weights, nearest palette.
-        highest: (value,) the most of each targeted value while the others keep their targets; NaN where there is none.
-        conflict: the smallest set of targets that cannot be met together; None when the palette can be reached.
+        assessment: verdict, weights and nearest palette.
+        highest: (value,) highest level of each targeted value while the others keep their targets; NaN where there is
+            none.
+        conflict: the smallest set of targets that cannot be met together; None where the palette is reachable.
         confidence: error bars and the probability of the verdict; None for a table of one prompt, and without draws.
-        aim: (value,) targets in force: the palette's, or those of the nearest one where it is out of reach.
-        solution: weights and levels in force; None where nothing near can be reached.
-        levels: their interval; None without a solution or with one prompt.
-        local: prices at the solution in force.
-        frontier: of the two values that cost most, the others free; None where fewer than two values vary.
-        curve: the target in force of the value that costs most, swept; None where nothing costs.
-        samples: replies.
-        study: of delivery, where there is one of this very table.
-        columns: what the palette asks for beyond averages, whose columns stand behind the values of the table; None
-            where it asks for levels alone.
+        aim: (value,) targets that ``solution`` was solved for: the palette's, or the nearest palette's where it is out
+            of reach.
+        solution: weights and levels for ``aim``; None where no palette near it is reachable.
+        levels: interval of the solution's levels; None without a solution or with one prompt.
+        local: shadow prices at the solution.
+        frontier: frontier of the two values with the highest prices, the others free; None where fewer than two values
+            vary.
+        curve: sensitivity curve of the value with the highest price; None where no target costs anything.
+        samples: sample replies.
+        study: the study of delivery of this table, if there is one.
+        columns: targets beyond averages (shares, use cases), whose columns follow the values of the table; None where
+            the palette has targets for levels only.
         theme: colours of the values.
-        wording: of its document: with numbers, or in everyday words.
-        labels: what people said of the whole table's replies.
-        found: the palette that somebody's choices come to, where targets are of it.
+        wording: wording of the document: with numbers, or in everyday words.
+        labels: people's labels of the whole table's replies.
+        found: the palette that was found from a user's choices, where the targets come from it.
     """
 
     name: str
@@ -163,7 +167,7 @@ class Report:
 
     @property
     def plain(self) -> int:
-        """How many values the table itself has."""
+        """Number of values in the table, without derived columns."""
         return len(self.names) if self.columns is None else self.columns.plain
 
     @property
@@ -173,32 +177,32 @@ class Report:
 
     @property
     def stands_in(self) -> bool:
-        """Weights and levels are those of the nearest palette."""
+        """Whether weights and levels are those of the nearest palette."""
         return self.verdict is Verdict.OUT_OF_REACH and self.solution is not None
 
     @property
     def asked(self) -> list[int]:
-        """Positions of the values with a target."""
+        """Indices of the values with a target."""
         return [int(j) for j in np.flatnonzero(~np.isnan(self.assessment.targets[: self.plain]))]
 
     @cached_property
     def beyond(self) -> BeyondAverages:
-        """What the columns behind the table's values are, for its words."""
+        """The derived columns described for the wording of sentences."""
         return NOTHING_BEYOND if self.columns is None else beyond_averages(self.columns, self.palette, self.names)
 
     def level_text(self, value: int, percentile: float, toward: Literal["nearest", "down"] = "nearest") -> str:
-        """Word a level: a place among the base model's replies, or so many of 100 for a share."""
+        """Format a level: a percentile of the base model's replies, or a number out of 100 for a share."""
         return self.wording.level(percentile, toward=toward, share=value in self.beyond.shares)
 
     @cached_property
     def units(self) -> Units:
-        """From standard deviations above base to percentiles of the base model's replies."""
+        """Conversion from standard deviations above base to percentiles of the base model's replies."""
         known, shares = percentiles(self.table, self.oracle.form), self.beyond.shares
         return Units(self.oracle, known, "percentile", self.names, self.wording, shares)
 
     @cached_property
     def evidence(self) -> ReportEvidence | None:
-        """What the study of this table found; None without one."""
+        """The findings of the study of this table; None without one."""
         if self.study is None:
             return None
         graded = self.study.graded
@@ -219,19 +223,19 @@ class Report:
 
     @cached_property
     def certificate(self) -> Certificate | None:
-        """What the table's held-out prompts show about what the palette adds; None where they are too few."""
+        """The certificate of the palette's gain on the table's held-out prompts; None where they are too few."""
         mix = self.palette.beside.any_mix or 0.0
         return certify_held_out(self.table, self.oracle, self.assessment.targets, any_mix=mix)
 
     @cached_property
     def people(self) -> dict[str, tuple[PeopleLevel, PeopleLevel]]:
-        """Levels in people's units by value, of the base model and with the weights in force; of what is labelled."""
+        """Levels in people's units of each labelled value: of the base model, and with the solution's weights."""
         weights = np.zeros(len(self.table.values)) if self.solution is None else self.solution.weights
         return people_levels(self.table, self.oracle, self.labels, weights)[0]
 
     @cached_property
     def reaches(self) -> dict[str, LabelReach]:
-        """How far the labels reach of each value that is promised; empty without labels or weights."""
+        """How much each promised value's level rests on labelled replies; empty without labels or weights."""
         if self.solution is None or not self.labels:
             return {}
         asked = promised_values(self.table, self.assessment.targets)

@@ -1,7 +1,7 @@
-"""A report as one HTML document that needs nothing else: style, drawings and data within, no script, no address.
+"""A report as one self-contained HTML document: styles, charts and data are embedded; no scripts, no external links.
 
-Constraint: every text goes through Jinja2 with autoescape on, and the document's own policy forbids scripts and all
-loading, so that what a model wrote is shown as text whatever it holds.
+Constraint: every text goes through Jinja2 with autoescape on, and the document's content security policy forbids
+scripts and all loading, so that a model's reply is shown as text whatever it contains.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from map_core.text.reply_markup import reply_html
 from map_core.text.verdict import PriceTag, price_tags
 from map_core.text.wording import NUMBERS, Wording, effort
 
-#: The words of the glossary that a report uses, in its order.
+#: The glossary's terms that a report explains, in this order.
 WORDS = (
     *("value", "scorer", "reward", "percentile", "standard deviation", "level", "target", "realised level"),
     *("palette", "weights", "base model", "aligned model", "candidate", "nats", "best of N", "verdict"),
@@ -49,7 +49,7 @@ WORDS = (
     *("held-out", "forecast", "promise", "delivery"),
 )
 TEMPLATES = Path(__file__).parent / "templates"
-#: The faces of the app, which are written into the document: family, weights and file.
+#: The app's fonts, which are embedded in the document: family, weights and file.
 FACES = (
     ("Hanken Grotesk", "100 900", "hanken-grotesk-latin.woff2"),
     ("Newsreader", "200 800", "newsreader-latin.woff2"),
@@ -57,14 +57,17 @@ FACES = (
 
 
 def html(report: Report, wording: Wording = NUMBERS) -> str:
-    """Return the document.
+    """Render a report as HTML.
 
     Args:
-        report: what it says.
-        wording: with numbers, or in everyday words and without the part for engineers.
+        report: the data.
+        wording: with numbers, or in everyday words and without the section for engineers.
 
     Returns:
-        HTML, complete in itself; printed to A4 by its own style sheet.
+        A self-contained HTML document, whose style sheet also sets it for printing on A4.
+
+    Raises:
+        InputError: a font's file is missing.
     """
     report = replace(report, wording=wording)
     rows, cost = export.value_rows(report), export.cost(report)
@@ -80,12 +83,12 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
         beyond=sentences.beyond_rows(report),
         cost=cost,
         bottleneck=sentences.bottleneck_text(report),
-        rests=_rests(report),
+        rests=_ess_text(report),
         tags=_tags(report),
         switches=_switches(report),
         charts=figures(report),
         chart_width=WIDTH,
-        faces=_faces(),
+        faces=_embedded_fonts(),
         samples=_samples(report),
         evidence=report.evidence,
         promise=_promise(report),
@@ -104,13 +107,14 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
 
 
 def _promise(report: Report) -> dict[str, Any] | None:
-    """Return what may be promised, in words and as rows; None where nothing was held out to show it on."""
-    if (found := report.certificate) is None:
+    """Return the certificate in words and as rows; None where too few prompts were held out for one."""
+    certificate = report.certificate
+    if certificate is None:
         return None
-    header, rows = certificate_rows(found, report.units)
+    header, rows = certificate_rows(certificate, report.units)
     return {
-        "headline": certificate_headline(found),
-        "sentences": certificate_sentences(found, report.wording, report.names),
+        "headline": certificate_headline(certificate),
+        "sentences": certificate_sentences(certificate, report.wording, report.names),
         "header": header,
         "rows": [cells for _, cells in rows],
     }
@@ -139,8 +143,9 @@ def _people(report: Report) -> dict[str, Any] | None:
 
 
 def _choosing(report: Report) -> dict[str, Any] | None:
-    """Return what targets that were found by choosing come from; None where none was."""
-    if (found := report.found) is None:
+    """Return the origin of targets that were found from choices, in words and as rows; None where none were."""
+    found = report.found
+    if found is None:
         return None
     names = report.names[: report.plain]
     units = replace(report.units, names=names)
@@ -174,8 +179,8 @@ def _template() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _faces() -> tuple[tuple[str, str, str], ...]:
-    """Return family, weights and data of each face.
+def _embedded_fonts() -> tuple[tuple[str, str, str], ...]:
+    """Return family, weights and base64 data of each font.
 
     Raises:
         InputError: a font's file is missing.
@@ -186,17 +191,18 @@ def _faces() -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def _rests(report: Report) -> tuple[str, str]:
+def _ess_text(report: Report) -> tuple[str, str]:
+    """Return the effective sample size and its unit, in words."""
     if report.solution is None:
         return "–", ""
     return phrases.ess_text(report.oracle.effective_sample_size(report.solution.weights), report.oracle.form)
 
 
 def _tags(report: Report) -> dict[int, PriceTag]:
-    """Return what one step more of each target costs, by the value's position."""
+    """Return the price tag of one more step of each target, by the value's index."""
     if report.local is None or report.solution is None:
         return {}
-    # Of the nearest palette, which stands in for one that is not possible, the limits are not those of the report.
+    # The report's limits are those beside the palette's own targets, not beside the nearest palette's.
     highest = None if report.stands_in else report.highest
     tags = price_tags(report.solution, report.local, report.names, report.percentile, highest, report.wording)
     return {tag.value: tag for tag in tags if tag.value < report.plain}
@@ -206,37 +212,37 @@ def _switches(report: Report) -> list[str]:
     curve = report.curve
     if curve is None:
         return []
-    places = [report.wording.level(report.percentile(curve.value, switch.target)) for switch in curve.switches]
-    return phrases.switches(curve, report.names, places)
+    levels = [report.wording.level(report.percentile(curve.value, switch.target)) for switch in curve.switches]
+    return phrases.switches(curve, report.names, levels)
 
 
 def _samples(report: Report) -> list[dict[str, Any]]:
-    """Return samples with what each reply reaches of the values that have a target."""
-    units, rows = report.units, []
+    """Return the sample replies with each reply's levels of the targeted values."""
+    rows = []
     for sample in report.samples:
-        example, reached = sample.example, {}
+        example, level_rows = sample.example, {}
         for key, levels in (("base", example.base_levels), ("aligned", example.aligned_levels)):
-            reached[key] = [
-                (j, report.names[j], report.wording.level(float(units.of(j, levels[j])))) for j in report.asked
+            level_rows[key] = [
+                (j, report.names[j], report.wording.level(report.percentile(j, float(levels[j])))) for j in report.asked
             ]
-        rows.append({"example": example, "chance": phrases.chance(example.probability), **reached})
+        rows.append({"example": example, "chance": phrases.chance(example.probability), **level_rows})
     return rows
 
 
 def _cards(report: Report) -> list[tuple[int, str, list[tuple[str, str]]]]:
-    """Return what the table records of each value's scorer: position, name, and (part, text)."""
+    """Return each value's scorer card as the table records it: (index, display name, [(field, text)])."""
     scorers = report.source.metadata.get("scorers") or ()
     by_name = {str(scorer.get("name")): scorer for scorer in scorers if isinstance(scorer, dict)}
-    parts = ("measures", "misses", "reading", "version", "licence", "source")
-    return [
-        (j, report.names[j], [(part, str(card[part])) for part in parts if card.get(part)])
-        for j, name in enumerate(report.table.values[: report.plain])
-        for card in (by_name.get(name, {}),)
-    ]
+    keys = ("measures", "misses", "reading", "version", "licence", "source")
+    cards = []
+    for j, name in enumerate(report.table.values[: report.plain]):
+        card = by_name.get(name, {})
+        cards.append((j, report.names[j], [(key, str(card[key])) for key in keys if card.get(key)]))
+    return cards
 
 
 def _made_with(report: Report) -> list[tuple[str, str]]:
-    """Return where the replies come from: label and what the table records."""
+    """Return the provenance of the replies as the table records it: (label, text)."""
     source, metadata = report.source, report.source.metadata
     least, most = source.candidates
     per_prompt = report.oracle.form is Form.PER_PROMPT
@@ -257,16 +263,16 @@ def _made_with(report: Report) -> list[tuple[str, str]]:
         ("prompts_sha256", "SHA-256 of the prompts"),
     ):
         if metadata.get(key) not in (None, "", {}):
-            lines.append((label, _said(metadata[key])))
+            lines.append((label, _metadata_text(metadata[key])))
     if not any(key in metadata for key in ("model", "engine", "created")):
         lines.append(("Model", "the table does not say"))
     return [*lines, ("Versions", ", ".join(f"{name} {number}" for name, number in source.versions.items()))]
 
 
-def _said(metadata: Any) -> str:
-    """Word what a table records, on one line."""
+def _metadata_text(metadata: Any) -> str:
+    """Format an entry of a table's metadata on one line."""
     if isinstance(metadata, dict):
         return ", ".join(
-            f"{key.replace('_', ' ')} {_said(value)}" for key, value in metadata.items() if value is not None
+            f"{key.replace('_', ' ')} {_metadata_text(value)}" for key, value in metadata.items() if value is not None
         )
     return metadata if isinstance(metadata, str) else json.dumps(metadata)

@@ -1,6 +1,6 @@
-"""Which study of delivery may speak for a table: the one beside its file, else the one that is shipped.
+"""Find the study of delivery for a table: the file beside the table's own, else the shipped study.
 
-Whether a study is of this very table is judged by the table's fingerprint, in :func:`map_core.report.contents`.
+:func:`map_core.report.compute.compute_report` ignores a study whose fingerprint is not that of the table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
 
 
 def find_study(table: Path) -> DeliveryStudy | None:
-    """Return the study in ``TABLE.delivery.json``, else the shipped one; None where none can be read."""
+    """Return the study in ``TABLE.delivery.json``, else the shipped one; None where neither file can be read."""
     for path in (table.with_suffix(".delivery.json"), SHIPPED):
         try:
             if path.is_file():

@@ -1,7 +1,7 @@
-"""Everything that a report holds, as JSON values and as CSV, in reward units and full precision.
+"""A report as JSON values and as CSV, in reward units and full precision.
 
-Constraint: strict JSON, null where there is no number; in CSV, text that a spreadsheet would take for a formula begins
-with an apostrophe.
+Constraint: strict JSON, with null for NaN and infinity; in CSV, text that a spreadsheet would take for a formula is
+prefixed with an apostrophe.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMAT = 1
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """Return a report as plain JSON values; see the keys' own functions for what they hold."""
+    """Return a report as plain JSON values; the functions below describe the nested ones."""
     assessment, solution, source = report.assessment, report.solution, report.source
     return {
         "format": FORMAT,
@@ -58,7 +58,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "beyond_averages": None if report.columns is None else _beyond(report),
         "weights": weights_of(report),
         "cost": cost(report),
-        "confidence": None if report.confidence is None else _sure(report.confidence, report),
+        "confidence": None if report.confidence is None else _confidence(report.confidence, report),
         "conflict": None if report.conflict is None else _conflict(report.conflict, report),
         "nearest": None if assessment.nearest is None else _nearest(report),
         "redundant": None if solution is None else solution.redundant,
@@ -81,12 +81,12 @@ def as_json(report: Report) -> str:
 
 
 def csv_files(report: Report) -> dict[str, str]:
-    """Return the report as tables by the name of their file; those without rows are left out."""
+    """Return the report as CSV texts by file name; tables without rows are left out."""
     report_dict = as_dict(report)
     about = {key: value for key, value in report_dict.items() if isinstance(value, str | int | float | None)}
     about |= {f"cost_{key}": value for key, value in report_dict["cost"].items()}
-    sure = report_dict["confidence"] or {}
-    about |= {f"probability_{key}": value for key, value in (sure.get("probability") or {}).items()}
+    confidence = report_dict["confidence"] or {}
+    about |= {f"probability_{key}": value for key, value in (confidence.get("probability") or {}).items()}
     source = report_dict["source"]
     about |= {key: source[key] for key in ("table", "table_sha256", "prompts", "replies")}
     tables = {
@@ -107,17 +107,17 @@ def csv_files(report: Report) -> dict[str, str]:
 
 
 def zipped(report: Report) -> bytes:
-    """Return all tables in one archive."""
+    """Return the CSV files as one zip archive; equal reports give equal bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in csv_files(report).items():
-            # A fixed date: the same report gives the same bytes.
+            # The report's date and not the clock's, so that the same report gives the same bytes.
             archive.writestr(zipfile.ZipInfo(name, report.made.timetuple()[:6]), text)
     return out.getvalue()
 
 
 def _beyond(report: Report) -> dict[str, Any]:
-    """Return what is asked beyond averages in words, and its columns, in reward units or as shares."""
+    """Return the targets beyond averages in words, and their columns, in reward units or as shares."""
     oracle, solution = report.oracle, report.solution
     return {
         "asked": [row["asked"] for row in beyond_rows(report)],
@@ -135,9 +135,9 @@ def _beyond(report: Report) -> dict[str, Any]:
 
 
 def value_rows(report: Report) -> list[dict[str, Any]]:
-    """Return one row per value: what is asked, what is reached, how sure, and what it costs."""
-    oracle, solution, sure = report.oracle, report.solution, report.confidence
-    error_bars = None if sure is None else sure.in_reward_units(oracle)
+    """Return one row per value: target, realised level, intervals and price."""
+    oracle, solution = report.oracle, report.solution
+    error_bars = None if report.confidence is None else report.confidence.in_reward_units(oracle)
     targets = oracle.rewards_at(report.assessment.targets)
     aim = oracle.rewards_at(report.aim)
     highest = oracle.rewards_at(report.highest)
@@ -158,19 +158,14 @@ def value_rows(report: Report) -> list[dict[str, Any]]:
             "highest": _number(highest[j]),
             "target_in_force": _number(aim[j]),
         }
-        level = None if solution is None else oracle.rewards_at(solution.levels)[j]
         row["realised_percentile"] = None if solution is None else _number(report.percentile(j, solution.levels[j]))
-        row["realised"] = _number(level)
-        for key, interval in (
-            ("realised", _rewards(report, report.levels)),
-            ("weight", None if error_bars is None else error_bars.weights),
-        ):
-            if key == "weight":
-                row["weight"] = None if solution is None else _number(solution.weights[j] / oracle.scale[j])
-            row |= {f"{key}_{end}": _end(interval, end, j) for end in ("low", "high")}
-        held = None if error_bars is None else error_bars.held_out
-        row["held_out"] = None if held is None or held.levels is None else _number(held.levels.estimate[j])
-        row["held_out_missed"] = None if held is None or held.levels is None else bool(held.missed[j])
+        row["realised"] = None if solution is None else _number(oracle.rewards_at(solution.levels)[j])
+        row |= _bounds("realised", _in_reward_units(report, report.levels), j)
+        row["weight"] = None if solution is None else _number(solution.weights[j] / oracle.scale[j])
+        row |= _bounds("weight", None if error_bars is None else error_bars.weights, j)
+        held_out = None if error_bars is None else error_bars.held_out
+        row["held_out"] = None if held_out is None or held_out.levels is None else _number(held_out.levels.estimate[j])
+        row["held_out_missed"] = None if held_out is None or held_out.levels is None else bool(held_out.missed[j])
         prices = report.local
         row["price_nats_per_reward"] = None if prices is None else _number(prices.price[j] / oracle.scale[j])
         row["price_nats_per_deviation"] = None if prices is None else _number(prices.price[j])
@@ -180,14 +175,14 @@ def value_rows(report: Report) -> list[dict[str, Any]]:
 
 
 def cost(report: Report) -> dict[str, Any]:
-    """Return the nats in force, against the most that can be spent, and what they rest on."""
+    """Return the solution's nats, the most that can be spent, and the effective sample size."""
     solution, most = report.solution, report.oracle.log_candidates
     ess = report.assessment.ess
     if solution is None:
         return dict.fromkeys(("kl_nats", "most_nats", "share_of_most", "best_of", "ess", "ess_pooled", "bottleneck"))
     if ess is None:
         ess = report.oracle.effective_sample_size(solution.weights)
-    worst = report.local.bottleneck if report.local else None
+    bottleneck = report.local.bottleneck if report.local else None
     return {
         "kl_nats": _number(solution.kl),
         "most_nats": _number(most),
@@ -195,7 +190,7 @@ def cost(report: Report) -> dict[str, Any]:
         "best_of": _number(amounts.best_of(solution.kl)),
         "ess": _number(ess.per_prompt),
         "ess_pooled": _number(ess.pooled),
-        "bottleneck": None if worst is None else report.table.values[worst],
+        "bottleneck": None if bottleneck is None else report.table.values[bottleneck],
     }
 
 
@@ -238,7 +233,7 @@ def sample_rows(report: Report) -> list[dict[str, Any]]:
     return rows
 
 
-def _sure(confidence: Confidence, report: Report) -> dict[str, Any]:
+def _confidence(confidence: Confidence, report: Report) -> dict[str, Any]:
     return {
         "level": confidence.level,
         "draws": confidence.draws,
@@ -254,10 +249,10 @@ def _sure(confidence: Confidence, report: Report) -> dict[str, Any]:
 
 
 def _choosing(found: FoundPalette, report: Report) -> dict[str, Any]:
-    plain = report.table.values[: report.plain]
-    still = found.gave(report.assessment.targets[: report.plain])
-    rest = palette_described(found, MemoryOracle.of(report.table.without_columns(), report.oracle.form))
-    return rest | {"still": [name for name, kept in zip(plain, still, strict=True) if kept]}
+    values = report.table.values[: report.plain]
+    unchanged = found.gave(report.assessment.targets[: report.plain])
+    description = palette_described(found, MemoryOracle.of(report.table.without_columns(), report.oracle.form))
+    return description | {"still": [name for name, kept in zip(values, unchanged, strict=True) if kept]}
 
 
 def _conflict(conflict: Conflict, report: Report) -> dict[str, Any]:
@@ -297,9 +292,9 @@ def _sensitivity(report: Report) -> dict[str, Any]:
                 "target": reward(target),
                 "kl_nats": _number(kl),
                 **{f"level_{name}": level for name, level in _by_name(oracle, oracle.rewards_at(levels)).items()},
-                **{f"weight_{name}": weight for name, weight in _by_name(oracle, x / oracle.scale).items()},
+                **{f"weight_{name}": weight for name, weight in _by_name(oracle, weights / oracle.scale).items()},
             }
-            for target, x, levels, kl in zip(curve.targets, curve.weights, curve.levels, curve.kl, strict=True)
+            for target, weights, levels, kl in zip(curve.targets, curve.weights, curve.levels, curve.kl, strict=True)
         ],
         "switches": [
             {"target": reward(switch.target), "value": oracle.values[switch.value], "active_above": switch.active}
@@ -343,7 +338,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _plain(metadata: Any) -> Any:
-    """Return what a table or a study records, as strict JSON whatever it holds."""
+    """Convert metadata of a table or a study to strict JSON values; unknown types become their text."""
     if isinstance(metadata, Mapping):
         return {str(key): _plain(value) for key, value in metadata.items()}
     if isinstance(metadata, list | tuple):
@@ -353,12 +348,15 @@ def _plain(metadata: Any) -> Any:
     return _number(metadata) if isinstance(metadata, float) else str(metadata)
 
 
-def _rewards(report: Report, interval: Interval | None) -> Interval | None:
+def _in_reward_units(report: Report, interval: Interval | None) -> Interval | None:
     return None if interval is None else interval.scaled(report.oracle.scale, report.oracle.base)
 
 
-def _end(interval: Interval | None, end: str, value: int) -> float | None:
-    return None if interval is None else _number(getattr(interval, end)[value])
+def _bounds(key: str, interval: Interval | None, value: int) -> dict[str, float | None]:
+    """Return one value's bounds as KEY_low and KEY_high; None without an interval."""
+    if interval is None:
+        return {f"{key}_low": None, f"{key}_high": None}
+    return {f"{key}_low": _number(interval.low[value]), f"{key}_high": _number(interval.high[value])}
 
 
 def _ends(interval: Interval | None) -> dict[str, float | None] | None:
@@ -368,10 +366,8 @@ def _ends(interval: Interval | None) -> dict[str, float | None] | None:
 
 
 def _by_name(oracle: Oracle, row: np.ndarray) -> dict[str, float]:
-    """Return a (value,) array as plain numbers by name, without what is no number."""
-    return {
-        name: float(number) for name, number in zip(oracle.values, row, strict=True) if math.isfinite(float(number))
-    }
+    """Return the finite entries of a (value,) array as plain numbers by name."""
+    return {name: float(entry) for name, entry in zip(oracle.values, row, strict=True) if math.isfinite(entry)}
 
 
 def _number(value: Any) -> float | None:
@@ -383,11 +379,11 @@ def _number(value: Any) -> float | None:
 
 
 def mode_text(mode: Mode, locked: bool) -> str:
-    """Word what is asked of a value."""
-    texts = {
+    """Describe the target of a value: how its level is constrained, and whether it is locked."""
+    text = {
         Mode.FREE: "free",
         Mode.KEEP: "keep as it is",
         Mode.AT_LEAST: "at least",
         Mode.MAY_DROP: "may drop to",
     }[mode]
-    return f"{texts}, locked" if locked else texts
+    return f"{text}, locked" if locked else text

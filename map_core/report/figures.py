@@ -1,6 +1,6 @@
-"""The drawings of a report: the level of every value, the frontier of two, and what the most expensive target costs.
+"""The charts of a report: every value's level, the frontier of two values, and the cost of the most expensive target.
 
-Constraint: a report in, drawings as numbers out; each says in sentences what it shows.
+Constraint: a report in, chart coordinates out; each chart also carries its content as sentences.
 """
 
 from __future__ import annotations
@@ -30,23 +30,21 @@ from map_core.text import sentences
 from map_core.text.wording import effort
 
 DASHES = {"solid": "", "dash": "7 4", "dot": "2 3"}
-#: Heights: of a value's row, and of the drawings with two axes.
+#: Height of a value's row, and of the charts with two axes.
 ROW, HEIGHT = 38, 300
-#: A level this close to its target, in standard deviations, is on it.
-MET = 1e-6
-#: Lines that can be told apart in one drawing: those that move the most.
+#: Most lines that can be told apart in one chart; the values that move the most are drawn.
 MOST_LINES = 8
 _TRACK = "#C9C4B8"
 
 
 def figures(report: Report) -> dict[str, Chart]:
-    """Return the drawings that there are, by name: levels, frontier, price, others."""
-    drawn = {"levels": levels(report), "frontier": frontier(report), "price": price(report), "others": others(report)}
-    return {name: chart for name, chart in drawn.items() if chart is not None}
+    """Return the charts by name: levels, frontier, price, others; those without data are left out."""
+    charts = {"levels": levels(report), "frontier": frontier(report), "price": price(report), "others": others(report)}
+    return {name: chart for name, chart in charts.items() if chart is not None}
 
 
 def levels(report: Report) -> Chart | None:
-    """Draw every value on its own track: base level, target, and what the palette gives with its interval."""
+    """Draw every value on its own track: base level, target, and realised level with its interval."""
     if report.solution is None:
         return None
     values = range(report.plain)
@@ -74,7 +72,7 @@ def levels(report: Report) -> Chart | None:
             sentence += f", target {report.wording.level(target)}"
         notes.append(sentence + ".")
     return Chart(
-        title="What every value comes to",
+        title="The level of every value",
         said=tuple(notes),
         height=box.bottom + 24,
         box=box,
@@ -86,7 +84,7 @@ def levels(report: Report) -> Chart | None:
 
 
 def frontier(report: Report) -> Chart | None:
-    """Draw the levels that can be reached of the two values that cost most, at each budget."""
+    """Draw the attainable levels of the two values with the highest prices, one contour per budget."""
     curves = report.frontier
     if curves is None:
         return None
@@ -97,27 +95,27 @@ def frontier(report: Report) -> Chart | None:
     xs = [report.units.of(across, contour.levels[:, across]) for contour in contours]
     ys = [report.units.of(upwards, contour.levels[:, upwards]) for contour in contours]
     base = report.percentile(across, 0.0), report.percentile(upwards, 0.0)
-    goal = tuple(report.percentile(j, float(report.assessment.targets[j])) for j in curves.pair)
+    target = tuple(report.percentile(j, float(report.assessment.targets[j])) for j in curves.pair)
     point = None
     if report.solution is not None:
         point = tuple(report.percentile(j, float(report.solution.levels[j])) for j in curves.pair)
-    near = [place for place in (base, goal, point) if place is not None]
+    drawn_points = [drawn for drawn in (base, target, point) if drawn is not None]
     box = Box(
         40,
         WIDTH - 14,
         12,
         HEIGHT - 42,
-        round_ends([*np.concatenate(xs), *(place[0] for place in near)], low=0.0, high=100.0),
-        round_ends([*np.concatenate(ys), *(place[1] for place in near)], low=0.0, high=100.0),
+        round_ends([*np.concatenate(xs), *(drawn[0] for drawn in drawn_points)], low=0.0, high=100.0),
+        round_ends([*np.concatenate(ys), *(drawn[1] for drawn in drawn_points)], low=0.0, high=100.0),
     )
     lines: list[ChartLine] = []
     labels: list[ChartLabel] = []
     marks: list[ChartMark] = []
-    for number, (contour, x, y) in enumerate(zip(contours, xs, ys, strict=True)):
+    for index, (contour, x, y) in enumerate(zip(contours, xs, ys, strict=True)):
         limit = math.isinf(contour.budget)
-        shade = NEUTRAL if limit else plane.CONTOUR_COLOURS[min(number, len(plane.CONTOUR_COLOURS) - 1)]
+        shade = NEUTRAL if limit else plane.CONTOUR_COLOURS[min(index, len(plane.CONTOUR_COLOURS) - 1)]
         lines.append(ChartLine(box.path(x, y), shade, "5 4" if limit else "", 1.6))
-        # At the end where the value across counts alone: there contours lie furthest apart.
+        # The label goes to the end where only the horizontal value counts: contours lie furthest apart there.
         x_end, y_end = box.x(float(x[-1])), box.y(float(y[-1]))
         if all(abs(x_end - other.x) > 20 for other in labels):
             labels.append(
@@ -128,15 +126,15 @@ def frontier(report: Report) -> Chart | None:
                     "middle",
                 )
             )
-    for edge, level in enumerate(goal):
-        if not math.isnan(level):
-            ends = (([level, level], list(box.upwards)), (list(box.across), [level, level]))[edge]
-            lines.append(ChartLine(box.path(*ends), ACCENT, "2 4", 1.0))
+    if not math.isnan(target[0]):
+        lines.append(ChartLine(box.path([target[0], target[0]], box.upwards), ACCENT, "2 4", 1.0))
+    if not math.isnan(target[1]):
+        lines.append(ChartLine(box.path(box.across, [target[1], target[1]]), ACCENT, "2 4", 1.0))
     marks.append(ChartMark(box.x(base[0]), box.y(base[1]), "ring", NEUTRAL, "base model"))
     labels.append(ChartLabel(box.x(base[0]) + 8, box.y(base[1]) + 14, "Base"))
     text = plane.summary(curves, report.units)
-    if not any(map(math.isnan, goal)):
-        marks.append(ChartMark(box.x(goal[0]), box.y(goal[1]), "diamond", ACCENT, "target"))
+    if not any(map(math.isnan, target)):
+        marks.append(ChartMark(box.x(target[0]), box.y(target[1]), "diamond", ACCENT, "target"))
     if point is not None:
         marks.append(ChartMark(box.x(point[0]), box.y(point[1]), "filled", ACCENT, "what the palette gives"))
         right = box.x(point[0]) > WIDTH - 90
@@ -175,21 +173,21 @@ def _budget(report: Report, kl: float) -> str:
 
 
 def _price(report: Report, on_axis: float) -> str:
-    """Word a distance as the axis of the figure has it."""
+    """Format a cost in the unit of the chart's axis: nats, or percent of the most effort."""
     if report.wording.numbers:
         return f"{sentences.number(on_axis)} nats"
     return f"{amounts.fixed(on_axis)}% of the most effort"
 
 
 def price(report: Report) -> Chart | None:
-    """Draw the nats spent as the target of the most expensive value is moved and the others stay."""
+    """Draw the nats over the target of the most expensive value, with the other targets unchanged."""
     curve = report.curve
     if curve is None or report.solution is None:
         return None
-    xs, at = report.units.of(curve.value, curve.targets), float(report.units.efforts(report.solution.kl))
+    xs, cost = report.units.of(curve.value, curve.targets), float(report.units.efforts(report.solution.kl))
     costs = report.units.efforts(curve.kl)
     now = report.percentile(curve.value, float(report.aim[curve.value]))
-    box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, at, *costs], low=0.0))
+    box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, cost, *costs], low=0.0))
     lines = [_now(box, now), ChartLine(box.path(xs, costs), report.theme.colour(curve.value), width=2.4)]
     name = report.names[curve.value]
     first, last = (
@@ -200,7 +198,7 @@ def price(report: Report) -> Chart | None:
         title=f"What {name} costs, the other targets kept",
         said=(
             f"The target of {name} costs {first} and {last}; here it is {report.wording.level(now)}, at "
-            f"{_price(report, at)}.",
+            f"{_price(report, cost)}.",
         ),
         height=HEIGHT,
         box=box,
@@ -209,21 +207,21 @@ def price(report: Report) -> Chart | None:
         x_title=f"Target of {name}",
         y_title=report.wording.pick("Nats", "Effort, % of the most"),
         lines=tuple(lines),
-        marks=(ChartMark(box.x(now), box.y(at), "filled", ACCENT, f"here: {_price(report, at)}"),),
+        marks=(ChartMark(box.x(now), box.y(cost), "filled", ACCENT, f"here: {_price(report, cost)}"),),
         labels=(ChartLabel(box.x(now), box.top + 8, "here", "middle", here=True),),
     )
 
 
 def others(report: Report) -> Chart | None:
-    """Draw the levels of the other values along the same sweep."""
+    """Draw the levels of the other values over the same target."""
     curve = report.curve
     if curve is None:
         return None
     varying = [j for j in range(len(report.names)) if j != curve.value and not report.oracle.constant[j]]
     if not varying:
         return None
-    moves = np.ptp(curve.levels, axis=0)
-    values = sorted(sorted(varying, key=lambda j: -moves[j])[:MOST_LINES])
+    ranges = np.ptp(curve.levels, axis=0)
+    values = sorted(sorted(varying, key=lambda j: -ranges[j])[:MOST_LINES])
     xs = report.units.of(curve.value, curve.targets)
     now = report.percentile(curve.value, float(report.aim[curve.value]))
     ys = {j: report.units.of(j, curve.levels[:, j]) for j in values}
@@ -237,26 +235,26 @@ def others(report: Report) -> Chart | None:
     )
     lines = [_now(box, now)]
     lines += [ChartLine(box.path(xs, y), report.theme.colour(j), DASHES[dash(j)], 2.0) for j, y in ys.items()]
-    places = spread_apart([box.y(float(y[-1])) for y in ys.values()], 14, box.top + 4, box.bottom)
-    # A leader in the value's colour joins each line to its name, which stays dark enough to read.
+    label_heights = spread_apart([box.y(float(y[-1])) for y in ys.values()], 14, box.top + 4, box.bottom)
+    # A leader in the value's colour joins each line to its name, which is drawn dark for contrast.
     ends = [box.path([float(xs[-1])], [float(y[-1])]) for y in ys.values()]
     lines += [
-        ChartLine(f"{end}L{box.right + 10} {amounts.fixed(place, 1)}", report.theme.colour(j), "", 1.2)
-        for j, end, place in zip(ys, ends, places, strict=True)
+        ChartLine(f"{end}L{box.right + 10} {amounts.fixed(height, 1)}", report.theme.colour(j), "", 1.2)
+        for j, end, height in zip(ys, ends, label_heights, strict=True)
     ]
     labels = [
-        ChartLabel(box.right + 13, place + 4, _short(sentences.capitalised(report.names[j])))
-        for j, place in zip(ys, places, strict=True)
+        ChartLabel(box.right + 13, height + 4, _short(sentences.capitalised(report.names[j])))
+        for j, height in zip(ys, label_heights, strict=True)
     ]
-    parts = [
+    texts = [
         f"{sentences.capitalised(report.names[j])}: {report.wording.level(y[0])} at the left, "
         f"{report.wording.level(y[-1])} at the right."
         for j, y in ys.items()
     ]
     few = "" if len(values) == len(varying) else f" (the {len(values)} that move most)"
     return Chart(
-        title=f"What the other values do as {report.names[curve.value]} is raised{few}",
-        said=tuple(parts),
+        title=f"Levels of the other values as {report.names[curve.value]} is raised{few}",
+        said=tuple(texts),
         height=HEIGHT,
         box=box,
         x_ticks=tuple(Tick(box.x(p), report.wording.place(p)) for p in ticks(box.across, 5)),

@@ -1,8 +1,8 @@
-"""Replies of a few prompts, straight from the table: what base and aligned model would say.
+"""Sample replies of base and aligned model to a few prompts, taken from the table.
 
-The prompts are drawn by chance, as many of each use case as there are places, so that nothing is picked for its looks.
-Held-out and hidden prompts are none of them.
-Constraint: a reply comes from the table as it is; no model is asked.
+The prompts are drawn at random, in turn from each use case, so that none is hand-picked. Held-out and hidden prompts
+are never drawn.
+Constraint: replies are the table's, unchanged; no model is called.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from map_core.oracle import Oracle
 
 @dataclass(frozen=True, eq=False)
 class SampleReply:
-    """One prompt with a reply of each model, and the use case that it belongs to."""
+    """One prompt with a reply of each model, and its use case."""
 
     use_case: str
     example: ReplyExample
@@ -30,11 +30,11 @@ def draw_samples(
     """Draw a sample of prompts, each with a typical base reply and its likeliest aligned reply.
 
     Args:
-        table: with texts of the replies; without them there are no samples.
-        oracle: its base levels and scale.
+        table: the rewards and the texts of the replies; without texts there are no samples.
+        oracle: base levels and scale of the table.
         weights: (value,) x, in nats per standard deviation.
-        wanted: prompts, fewer where the table has no more with a choice between replies.
-        seed: of the draw of prompts.
+        wanted: number of prompts; fewer are drawn where fewer have two replies or more.
+        seed: seed of the draw.
     """
     if not any(table.replies):
         return ()
@@ -43,7 +43,7 @@ def draw_samples(
 
 
 def _spread(table: RewardTable, wanted: int, rng: np.random.Generator) -> list[int]:
-    """Return prompts with a choice of replies, one of each use case in turn, in a random order within each."""
+    """Return prompts with two replies or more, one of each use case in turn, in random order within each."""
     queues: dict[str, list[int]] = {name: [] for name in table.use_case_names}
     for i in rng.permutation(np.flatnonzero((table.candidates > 1) & table.shown)):
         queues[table.use_cases[i]].append(int(i))

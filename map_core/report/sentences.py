@@ -1,6 +1,6 @@
-"""The answers of a report in sentences: can we have it, what does it cost, what gives, how sure are we.
+"""The results of a report in sentences: verdict, conflict, cost, side effects, confidence and limits.
 
-Constraint: every figure in these sentences is one that was computed; plain text, no markup.
+Constraint: every figure in these sentences was computed; plain text, no markup.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from map_core.report.contents import Report
 from map_core.text import sentences
 from map_core.text.protections import asked_sentences, beside_sentences
 
-#: A level this far below base, in standard deviations, has fallen.
+#: A level this far below base, in standard deviations, is reported as fallen.
 FALLEN = 0.05
-#: A verdict with a smaller probability than this is not sure.
+#: A verdict with a smaller probability than this is called not sure.
 LIKELY = 0.8
 
 
 def model_name(report: Report) -> str:
-    """Return the base model's name as the table records it; empty where it does not."""
+    """Return the base model's name as the table records it; empty where it records none."""
     recorded = report.source.metadata.get("model")
     return str((recorded.get("name") if isinstance(recorded, dict) else recorded) or "")
 
 
 def verdict_sentence(report: Report) -> str:
-    """Word whether the palette can be reached."""
+    """Return the verdict as a sentence."""
     beyond = report.beyond
     return sentences.verdict(
         report.assessment, report.oracle, report.names, report.wording, beyond.asked, beyond.groups
@@ -36,7 +36,7 @@ def verdict_sentence(report: Report) -> str:
 
 
 def nearest_sentence(report: Report) -> str:
-    """Word what the rest of the report describes when the palette is out of reach; empty when it is not."""
+    """Describe the nearest palette, which the report is about where the palette is out of reach; else empty."""
     if report.verdict is not Verdict.OUT_OF_REACH:
         return ""
     if report.solution is None:
@@ -45,7 +45,7 @@ def nearest_sentence(report: Report) -> str:
 
 
 def given_up_phrases(report: Report) -> list[str]:
-    """Word what the nearest palette gives up, one phrase per value."""
+    """Return one phrase per targeted value with its target in the nearest palette."""
     nearest = report.assessment.nearest
     if nearest is None:
         return []
@@ -61,15 +61,16 @@ def given_up_phrases(report: Report) -> list[str]:
 
 
 def conflict_sentences(report: Report) -> list[str]:
-    """Word which targets conflict, and what lowering one of them gives."""
+    """Describe which targets conflict, how high each can be, and whether lowering one of them suffices."""
     conflict, names = report.conflict, report.names
     if conflict is None:
         return []
-    # Beside all other targets, as in the table of values; where those alone conflict, beside the members of this one.
+    # Highest levels beside all other targets, as in the table of values. Where those conflict among themselves there
+    # are none, and the highest levels beside the conflict's own members are given.
     beside_all = bool(np.isfinite(report.highest[list(conflict.members)]).all())
     limits = report.highest if beside_all else conflict.highest
     highest = [report.level_text(j, report.percentile(j, float(limits[j])), "down") for j in conflict.members]
-    most = sentences.listed([f"{names[j]} {place}" for j, place in zip(conflict.members, highest, strict=True)])
+    most = sentences.listed([f"{names[j]} {level}" for j, level in zip(conflict.members, highest, strict=True)])
     if len(conflict.members) == 1:
         texts = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
     else:
@@ -89,36 +90,37 @@ def conflict_sentences(report: Report) -> list[str]:
 
 
 def cost_sentence(report: Report) -> str:
-    """Word the distance from the base model."""
+    """Return the KL divergence from the base model as a sentence."""
     if report.solution is None:
         return "What is not possible has no price."
     return sentences.distance(report.solution.kl, report.oracle.log_candidates, report.wording)
 
 
 def nats_text(report: Report) -> str:
-    """Word the distance in nats, with its interval where there is one."""
+    """Format the KL divergence in nats, with its interval where there is one."""
     if report.solution is None:
         return "–"
-    kl, sure = amounts.fixed(report.solution.kl, 3), report.confidence
-    if sure is None or sure.kl is None:
+    kl = amounts.fixed(report.solution.kl, 3)
+    interval = None if report.confidence is None else report.confidence.kl
+    if interval is None:
         return f"{kl} nats"
-    return f"{kl} nats ({amounts.fixed(float(sure.kl.low), 3)} to {amounts.fixed(float(sure.kl.high), 3)})"
+    return f"{kl} nats ({amounts.fixed(float(interval.low), 3)} to {amounts.fixed(float(interval.high), 3)})"
 
 
 def drafts_text(report: Report) -> str:
-    """Word how many drafts one would pick the best of to spend as much."""
+    """Return the N of best-of-N with the same KL divergence, as text."""
     return amounts.best_of_count(report.solution.kl if report.solution is not None else 0.0)
 
 
 def bottleneck_text(report: Report) -> tuple[str, str]:
-    """Word which target costs the most, and how much of the price is its."""
+    """Return the target with the highest price, and a sentence on its share of the cost."""
     if report.local is None:
         return "–", "What is not possible has no price."
     return sentences.bottleneck(report.local, report.names)
 
 
 def side_effects_sentence(report: Report) -> str:
-    """Word what falls below the base model's level, and what comes for free."""
+    """List the values that fall below their base levels, and the targets that cost nothing."""
     if report.solution is None:
         return "Nothing possible was found."
     fallen = [
@@ -137,7 +139,7 @@ def side_effects_sentence(report: Report) -> str:
 
 
 def confidence_sentence(report: Report) -> str:
-    """Word how sure the verdict is."""
+    """Return the probability of the verdict as a sentence."""
     confidence = report.confidence
     if confidence is None:
         single_prompt = report.oracle.counted_prompts < 2
@@ -146,9 +148,9 @@ def confidence_sentence(report: Report) -> str:
             if single_prompt
             else "No error bars were computed."
         )
-    likely = confidence.probability[confidence.verdict]
-    chance = chance_text(likely)
-    if likely < LIKELY:
+    probability = confidence.probability[confidence.verdict]
+    chance = chance_text(probability)
+    if probability < LIKELY:
         return (
             f"Not sure: the verdict, {sentences.HEADLINES[confidence.verdict].lower()}, holds for all prompts of this "
             f"kind with a probability of {chance}, judged by the {confidence.prompts} in the table."
@@ -160,30 +162,30 @@ def confidence_sentence(report: Report) -> str:
 
 
 def held_out_sentence(report: Report) -> str:
-    """Word whether targets are met on prompts that the weights were not solved on."""
+    """Describe whether targets are met on prompts that the weights were not solved on; empty without targets."""
     confidence = report.confidence
     targeted = [int(j) for j in np.flatnonzero(~np.isnan(report.assessment.targets))]
     if confidence is None or not targeted:
         return ""
-    held = confidence.held_out
-    if held.levels is None:
+    held_out = confidence.held_out
+    if held_out.levels is None:
         return (
-            f"Held-out check: only {held.solved} of {held.folds} parts of the prompts can meet these targets by "
-            "themselves, so there is nothing to hold against the others."
+            f"Held-out check: only {held_out.solved} of {held_out.folds} parts of the prompts can meet these targets "
+            "by themselves, so there is nothing to hold against the others."
         )
-    began = "Held-out check, solved on one half of the prompts and measured on the other:"
-    missed = [j for j in targeted if held.missed[j]]
+    opening = "Held-out check, solved on one half of the prompts and measured on the other:"
+    missed = [j for j in targeted if held_out.missed[j]]
     if not missed:
-        return f"{began} every target is met there too."
-    beyond = [report.names[j] for j in missed if held.surely[j]]
-    within = [report.names[j] for j in missed if not held.surely[j]]
-    parts = [f"{sentences.listed(beyond)} by more than the error allows"] if beyond else []
-    parts += [f"{sentences.listed(within)} by no more than the error allows"] if within else []
-    return f"{began} targets missed there are {' and '.join(parts)}."
+        return f"{opening} every target is met there too."
+    beyond_error = [report.names[j] for j in missed if held_out.surely[j]]
+    within_error = [report.names[j] for j in missed if not held_out.surely[j]]
+    parts = [f"{sentences.listed(beyond_error)} by more than the error allows"] if beyond_error else []
+    parts += [f"{sentences.listed(within_error)} by no more than the error allows"] if within_error else []
+    return f"{opening} targets missed there are {' and '.join(parts)}."
 
 
 def prompts_needed_sentence(report: Report) -> str:
-    """Word how many prompts would settle the verdict."""
+    """Return how many prompts a verdict with 95% probability needs, as a sentence; empty without error bars."""
     confidence = report.confidence
     if confidence is None:
         return ""
@@ -196,9 +198,9 @@ def prompts_needed_sentence(report: Report) -> str:
 
 
 def beyond_rows(report: Report) -> list[dict[str, str]]:
-    """Return what is asked beyond averages, a row each: the sentence, and for shares and use cases base and given.
+    """Return the targets beyond averages, one row each: "asked", and for shares and use cases "base" and "given".
 
-    One in every use case has the figures of the lowest, by name.
+    The row of a target in every use case has the levels of the use case with the lowest, which it names.
     """
     aim = report.columns
     if aim is None:
@@ -220,7 +222,7 @@ def beyond_rows(report: Report) -> list[dict[str, str]]:
 
 
 def samples_sentence(report: Report) -> str:
-    """Word what the sample replies are, or why there are none."""
+    """Describe the sample replies, or give the reason why there are none."""
     if report.solution is None:
         return "There are no weights, so there is no aligned reply to show."
     if not report.samples:
@@ -228,16 +230,16 @@ def samples_sentence(report: Report) -> str:
             return "The table has one reply per prompt, so there is nothing to choose between."
         return "The table holds no texts of replies."
     changed = sum(sample.example.base != sample.example.aligned for sample in report.samples)
-    many = len(report.samples)
-    prompts = "1 prompt" if many == 1 else f"{many} prompts"
+    count = len(report.samples)
+    prompts = "1 prompt" if count == 1 else f"{count} prompts"
     return (
-        f"{prompts} drawn by chance, not picked. For {changed} of {many} the aligned model's likeliest reply "
+        f"{prompts} drawn by chance, not picked. For {changed} of {count} the aligned model's likeliest reply "
         "differs from a typical reply of the base model."
     )
 
 
 def limit_sentences(report: Report) -> list[str]:
-    """Word what this report does not show."""
+    """List the limits of the report: what its figures do not show."""
     oracle = report.oracle
     texts = [
         "A value is what its scorer measures, no more: a high level is not the thing itself. What each scorer misses "
@@ -269,5 +271,5 @@ def limit_sentences(report: Report) -> list[str]:
 
 
 def chance_text(probability: float) -> str:
-    """Format a probability in percent; one from draws is never exactly 0 or 1."""
+    """Format a probability in percent, within 0.1% and 99.9%: bootstrap draws never prove 0 or 1."""
     return sentences.chance(min(max(probability, 1e-3), 1 - 1e-3))

@@ -1,7 +1,7 @@
-"""The weights of a report where an engineer needs them: commands that run, a server's palette, a trainer's reward.
+"""The weights of a report for engineers: shell commands, a server's palettes file, JSON and a trainer's reward.
 
-Constraint: a command names the exact levels, so that it gives the same weights on the same table to the last digits;
-whatever a person has named is quoted for the shell.
+Constraint: a command has the exact levels, so that it gives the same weights on the same table to the last digits;
+every name that a user chose is quoted for the shell.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from map_core.report.contents import Report
 from map_core.report.trainer_snippet import sampling_notes, trainer
 from map_core.scoring import cards
 
-#: What ``generate`` draws when it is not told.
+#: Candidates that ``generate`` draws by default.
 USUAL_CANDIDATES = 16
 
 
 @dataclass(frozen=True)
 class Snippet:
-    """Text to copy.
+    """A text to copy.
 
     Args:
-        name: short and without spaces, for keys and files.
-        title: what it is for.
-        note: what a reader should know.
+        name: short and without spaces, for keys and file names.
+        title: its purpose, as a heading.
+        note: a sentence of explanation.
         text: the snippet.
-        language: of the text: "bash", "python" or "json".
+        language: "bash", "python" or "json".
     """
 
     name: str
@@ -52,8 +52,8 @@ class Snippet:
 
 
 def snippets(report: Report) -> tuple[Snippet, ...]:
-    """Return all snippets; those that need weights are left out where nothing near the palette can be reached."""
-    texts = [] if not added_values(report) else [_values_first(report)]
+    """Return all snippets; those that need weights are left out where the report has no solution."""
+    texts = [] if not added_values(report) else [_added_values_snippet(report)]
     texts.append(
         Snippet(
             "solve",
@@ -65,7 +65,7 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
     )
     weights = weights_of(report)
     if report.solution is None:
-        return (*texts, _again(report))
+        return (*texts, _report_snippet(report))
     scored = {name: weight for name, weight in weights.items() if name in cards() or name in added_values(report)}
     stands_in = " They are those of the nearest palette." if report.stands_in else ""
     if len(scored) == len(weights):
@@ -88,10 +88,10 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
             serve_command(report),
             "bash",
         ),
-        # The weight of a use case acts on its own prompts, which a reward function is not told.
+        # A weight of a use case acts on that use case's prompts only, and a reward function gets no use case.
         *([] if report.table.derived else [_trainer(report, weights, stands_in)]),
         Snippet("weights", "Weights", "Lambda by value, in 1 / reward." + stands_in, weights_json(report), "json"),
-        _again(report),
+        _report_snippet(report),
     ]
     return tuple(texts)
 
@@ -101,23 +101,23 @@ def _trainer(report: Report, weights: Mapping[str, float], stands_in: str) -> Sn
         "trainer",
         "Tune a model on it",
         "TRL's RLOO with a reward function a value, lambda as reward_weights and KL coefficient 1: the best policy "
-        "is the palette's. Nothing may rescale the reward; GRPO ends elsewhere." + stands_in + _other_p0(report),
+        "is the palette's. Nothing may rescale the reward; GRPO ends elsewhere." + stands_in + _sampling_note(report),
         trainer(report, weights),
         "python",
     )
 
 
 def candidates(report: Report) -> int:
-    """Return K that a generator should draw: the table's, or a usual number where it holds one reply a prompt."""
+    """Return K for a generator: the table's candidates per prompt, or the default where it has one reply per prompt."""
     most = int(report.table.candidates.max())
     return most if most > 1 else USUAL_CANDIDATES
 
 
 def target_words(report: Report) -> list[str]:
-    """Return the palette's exact levels as the commands read them: --target NAME=LEVEL; and what it asks beside."""
+    """Return the palette as options of the commands: --target NAME=LEVEL with exact levels, and its other options."""
     words = [word for name, level in _levels(report).items() for word in ("--target", f"{name}={level!r}")]
-    for name, written in report.palette.columns.items():
-        words += ["--target", f"{name}={written}"]
+    for name, target in report.palette.columns.items():
+        words += ["--target", f"{name}={target}"]
     return words + [word for item in report.palette.beside.items() for word in item]
 
 
@@ -132,12 +132,12 @@ def _levels(report: Report) -> dict[str, float]:
 
 
 def solve_command(report: Report) -> str:
-    """Return ``solve`` for this palette."""
+    """Return the ``solve`` command for this palette."""
     return command_text("solve", *_table_words(report), *target_words(report))
 
 
 def report_command(report: Report, out: str = "report.html") -> str:
-    """Return ``report`` for this palette."""
+    """Return the ``report`` command for this palette."""
     words = ["--name", report.name] if report.name else []
     for name, locked in zip(report.table.values[: report.plain], report.locked[: report.plain], strict=True):
         words += ["--lock", name] if locked else []
@@ -147,7 +147,7 @@ def report_command(report: Report, out: str = "report.html") -> str:
 
 
 def generate_command(report: Report, weights: Mapping[str, float]) -> str:
-    """Return ``generate`` with these weights, sampling as the table was sampled."""
+    """Return the ``generate`` command with these weights and the table's sampling settings."""
     metadata = report.source.metadata
     settings = SamplingSettings.from_metadata(metadata)
     words = [word for name, weight in weights.items() for word in ("--weights", f"{name}={weight!r}")]
@@ -163,7 +163,7 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
 
 
 def palette_json(report: Report) -> str:
-    """Return the palette as a line of a palettes file."""
+    """Return the palette as one line of a palettes file."""
     line = {
         "name": report.name or "palette",
         "targets": {**_levels(report), **report.palette.columns},
@@ -173,14 +173,14 @@ def palette_json(report: Report) -> str:
 
 
 def serve_command(report: Report) -> str:
-    """Return a palettes file, and ``serve`` on it."""
+    """Return a command that writes a palettes file, followed by ``serve`` with that file."""
     return f"printf '%s\\n' {shlex.quote(palette_json(report))} > palettes.jsonl\n" + command_text(
         "serve", *_table_words(report), "--palettes", "palettes.jsonl"
     )
 
 
 def weights_json(report: Report) -> str:
-    """Return the weights as JSON, with all that says what they are weights of."""
+    """Return the weights as JSON, with verdict, form, candidates, model and the table's fingerprint."""
     content: dict[str, Any] = {
         "weights": weights_of(report),
         "verdict": report.verdict.value,
@@ -195,7 +195,7 @@ def weights_json(report: Report) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _values_first(report: Report) -> Snippet:
+def _added_values_snippet(report: Report) -> Snippet:
     names = list(added_values(report))
     pronoun, words = ("it", "its words") if len(names) == 1 else ("them", "their words")
     return Snippet(
@@ -208,12 +208,13 @@ def _values_first(report: Report) -> Snippet:
     )
 
 
-def _other_p0(report: Report) -> str:
+def _sampling_note(report: Report) -> str:
+    """Return the notes on how the table's sampling differs from a trainer's, as one text; empty where it does not."""
     notes = [line for line in sampling_notes(report) if not line.startswith(" ")]
     return "".join(f" {line.replace(' and solve on it:', ' (--top-p 1 --top-k 0) and solve on it.')}" for line in notes)
 
 
-def _again(report: Report) -> Snippet:
+def _report_snippet(report: Report) -> Snippet:
     return Snippet("report", "This report again", "All of it, from the table alone.", report_command(report), "bash")
 
 

@@ -1,6 +1,6 @@
-"""Small drawings as numbers: axes, lines, marks and labels placed in a box, for a template to write as SVG.
+"""Coordinates of small charts: axes, lines, marks and labels in a box, which a template writes as SVG.
 
-Every drawing is as wide as a telephone, so that its text can be read there; a page sets two beside each other.
+Every chart is as wide as a phone's screen, so that its text is legible there; a wide page sets two side by side.
 Constraint: coordinates and plain text only; no markup is made here.
 """
 
@@ -19,7 +19,7 @@ WIDTH = 360
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis and what it is called."""
+    """A position on an axis, in pixels, and its label."""
 
     at: float
     label: str
@@ -27,7 +27,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class ChartLine:
-    """A line through points: the path of an SVG, its colour and dashes."""
+    """A polyline: SVG path data, colour and dash pattern."""
 
     path: str
     colour: str
@@ -37,7 +37,7 @@ class ChartLine:
 
 @dataclass(frozen=True)
 class ChartMark:
-    """A mark: "dot", "ring", "diamond", "filled" (a diamond) or "tick", named for those who point at it."""
+    """A mark: "dot", "ring", "diamond", "filled" (a diamond) or "tick", with a title for its tooltip."""
 
     x: float
     y: float
@@ -60,7 +60,7 @@ class ChartBar:
 
 @dataclass(frozen=True)
 class ChartLabel:
-    """Text in a drawing; its anchor is "start", "middle" or "end", and it may describe the palette itself."""
+    """Text in a chart; ``anchor`` is "start", "middle" or "end", and ``here`` marks the label of the palette itself."""
 
     x: float
     y: float
@@ -72,16 +72,21 @@ class ChartLabel:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing.
+    """A chart; its width is :data:`WIDTH`.
 
     Args:
-        title: what it shows, a few words.
-        said: the same as sentences, for those who do not see it.
-        height: its width is :data:`WIDTH`.
-        box: where its axes are.
-        x_ticks, y_ticks: of the axes.
-        x_title, y_title: of the axes; may be empty.
-        lines, spans, marks, labels: from the back to the front.
+        title: what it shows, in a few words.
+        said: its content as sentences, for screen readers and as a caption.
+        height: height in pixels.
+        box: position and ranges of the axes.
+        x_ticks: ticks of the horizontal axis.
+        y_ticks: ticks of the vertical axis.
+        x_title: title of the horizontal axis; may be empty.
+        y_title: title of the vertical axis; may be empty.
+        lines: polylines, drawn first.
+        spans: horizontal bars, drawn over the lines.
+        marks: marks, drawn over the bars.
+        labels: texts, drawn last.
     """
 
     title: str
@@ -100,11 +105,15 @@ class Chart:
 
 @dataclass(frozen=True)
 class Box:
-    """The plane of a drawing: from the units of its axes to places on paper.
+    """The plot area of a chart, which maps data to pixels.
 
     Args:
-        left, right, top, bottom: edges on paper.
-        across, upwards: lowest and highest number of each axis.
+        left: left edge, in pixels.
+        right: right edge.
+        top: upper edge.
+        bottom: lower edge.
+        across: data range of the horizontal axis, (lowest, highest).
+        upwards: data range of the vertical axis.
     """
 
     left: float
@@ -115,15 +124,15 @@ class Box:
     upwards: tuple[float, float] = (0.0, 1.0)
 
     def x(self, number: float) -> float:
-        """Return the place of a number across."""
-        return _placed(number, self.across, self.left, self.right)
+        """Map a number of the horizontal axis to pixels."""
+        return _interpolated(number, self.across, self.left, self.right)
 
     def y(self, number: float) -> float:
-        """Return the place of a number upwards."""
-        return _placed(number, self.upwards, self.bottom, self.top)
+        """Map a number of the vertical axis to pixels."""
+        return _interpolated(number, self.upwards, self.bottom, self.top)
 
     def path(self, xs: Iterable[float], ys: Iterable[float]) -> str:
-        """Return the path through some points; those that are no numbers are left out."""
+        """Return SVG path data through some points; those with NaN or infinity are left out."""
         points = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
         return " ".join(
             f"{'L' if k else 'M'}{amounts.fixed(self.x(x), 1)} {amounts.fixed(self.y(y), 1)}"
@@ -131,7 +140,8 @@ class Box:
         )
 
 
-def _placed(number: float, ends: tuple[float, float], first: float, last: float) -> float:
+def _interpolated(number: float, ends: tuple[float, float], first: float, last: float) -> float:
+    """Map ``ends`` linearly to ``first`` and ``last``; a number that is not finite gives ``first``."""
     low, high = ends
     if not math.isfinite(number):
         return first
@@ -140,7 +150,7 @@ def _placed(number: float, ends: tuple[float, float], first: float, last: float)
 
 
 def round_ends(numbers: Sequence[float], *, low: float | None = None, high: float | None = None) -> tuple[float, float]:
-    """Return the ends of an axis that hold all numbers, on round places; ``low`` and ``high`` are never passed.
+    """Return the round ends of an axis that contain all numbers, within ``low`` and ``high``.
 
     Example:
         >>> round_ends([41.0, 87.0], low=0.0, high=100.0)
@@ -156,21 +166,21 @@ def round_ends(numbers: Sequence[float], *, low: float | None = None, high: floa
 
 
 def ticks(ends: tuple[float, float], most: int = 6) -> list[float]:
-    """Return round places between two ends, at most so many and one."""
+    """Return round numbers between two ends, at most ``most`` + 1 of them."""
     step = _step(ends[1] - ends[0], most - 1)
     first = math.ceil(ends[0] / step - 1e-9)
     return [round(k * step, 10) + 0.0 for k in range(first, math.floor(ends[1] / step + 1e-9) + 1)]
 
 
 def _step(length: float, parts: int) -> float:
-    """Return the smallest of 1, 2, 5 times a power of ten that needs no more parts."""
+    """Return the smallest step of 1, 2 or 5 times a power of ten that divides a length into at most ``parts``."""
     rough = max(length, 1e-12) / parts
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * (1 - 1e-9))
 
 
 def spread_apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move places as little as needed so that they lie a gap apart within two ends, their order kept."""
+    """Move positions apart to at least ``gap`` within [low, high], keeping their order."""
     order = np.argsort(places, kind="stable")
     moved = np.clip(np.asarray(places, dtype=float)[order], low, high)
     for k in range(1, len(moved)):

@@ -1,10 +1,10 @@
-"""The weights of a report as a program for TRL's RLOO trainer, whose fixed point is the palette's tilt.
+"""The weights of a report as a program for TRL's RLOO trainer, whose fixed point is the aligned model.
 
-Held against TRL 1.16: its rewards are sum_j weight_j r_j - beta sum_t (log p - log p0), both at the trainer's
-temperature over the whole vocabulary. With normalize_advantages off each is compared with the mean of its siblings and
-nothing divides it, so that with beta 1 and one iteration the gradient is that of E[lambda . r] - KL(p || p0), which
-p0 exp(lambda . r) / Z maximises. GRPO has another fixed point: it divides by the group's deviation and differentiates
-an estimator of the divergence.
+Checked against TRL 1.16: its rewards are sum_j weight_j r_j - beta sum_t (log p - log p0), both at the trainer's
+temperature over the whole vocabulary. With normalize_advantages off, the baseline of a completion is the mean reward of
+the prompt's other completions and no advantage is rescaled, so that with beta 1 and one iteration the gradient is that
+of E[lambda . r] - KL(p || p0), which p0 exp(lambda . r) / Z maximises. GRPO has another fixed point: it divides by the
+group's standard deviation and differentiates an estimator of the divergence.
 """
 
 from __future__ import annotations
@@ -20,26 +20,30 @@ from map_core.report.commands import VALUES_FILE, WITH_VALUES, added_values, com
 from map_core.report.contents import Report
 from map_core.scoring import FAMILIES, cards, from_metadata, scorable_values
 
-#: Completions of a prompt in one step of the trainer.
+#: Completions per prompt in one step of the trainer.
 GENERATIONS = 16
 
 
 def trainer(report: Report, weights: Mapping[str, float]) -> str:
-    """Return a program that tunes the table's model with TRL: a reward function a value, weighted by lambda.
+    """Return a program that tunes the table's model with TRL: one reward function per value, weighted by lambda.
 
     Args:
-        report: of the palette.
+        report: the report of the palette; it has a solution.
         weights: lambda by value, in 1 / reward.
 
     Returns:
-        Python that runs as it stands where the table and its model are on this machine, unless a value has no scorer
-        here: then its function is left to be written.
+        Python code that runs unchanged where the table and its model are on the machine; the reward function of a
+        value without a scorer raises NotImplementedError until it is written.
     """
     recorded = from_metadata(report.source.metadata)
     scorable = scorable_values(recorded)
-    named = [name for name, value in recorded.items() if name not in scorable and value.family in FAMILIES]
-    own = {name: _identifier(name, k) for k, name in enumerate(weights) if name not in {*scorable, *cards(), *named}}
-    scored = [name for name in weights if name not in own]
+    from_values_file = [name for name, value in recorded.items() if name not in scorable and value.family in FAMILIES]
+    unscored = {
+        name: _identifier(name, k)
+        for k, name in enumerate(weights)
+        if name not in {*scorable, *cards(), *from_values_file}
+    }
+    scored = [name for name in weights if name not in unscored]
     settings = SamplingSettings.from_metadata(report.source.metadata)
     lines = [
         "# Tunes a model on a palette with TRL 1.16: the best policy is p0(y|x) exp(lambda . r) / Z.",
@@ -60,16 +64,16 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
         "}",
     ]
     if scored:
-        file = f", values_file={VALUES_FILE!r}" if any(name in named for name in scored) else ""
+        file = f", values_file={VALUES_FILE!r}" if any(name in from_values_file for name in scored) else ""
         if file:
             lines.append(f"# {VALUES_FILE} is the values file that the table was built with.")
-        names = "WEIGHTS" if not own else repr(scored)
+        names = "WEIGHTS" if not unscored else repr(scored)
         lines.append(
             f"REWARDS = {{f.__name__: f for f in vp.reward_functions({names}, table=TABLE{file}, model=MODEL)}}"
         )
     else:
         lines.append("REWARDS = {}")
-    for name, function in own.items():
+    for name, function in unscored.items():
         lines += [
             "",
             "",
@@ -114,9 +118,9 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
 
 
 def sampling_notes(report: Report) -> list[str]:
-    """Return what keeps a trainer from the table's p0, in lines of prose; none where they share it.
+    """Explain in lines of text how the table's p0 differs from a trainer's; empty where they are the same.
 
-    A trainer's p0 is the model at its temperature over the whole vocabulary.
+    A trainer's p0 is the model at the trainer's temperature over the whole vocabulary.
     """
     sampling = report.source.metadata.get("sampling")
     sampling = sampling if isinstance(sampling, Mapping) else {}
@@ -140,9 +144,10 @@ def sampling_notes(report: Report) -> list[str]:
 
 
 def _forecast(report: Report, name: str) -> str:
-    assert report.solution is not None, "weights are of a solution"
-    place = report.table.index(name)
-    base, level = report.oracle.base[place], report.oracle.rewards_at(report.solution.levels)[place]
+    """Return a value's base and realised level in reward units, as a comment."""
+    assert report.solution is not None, "only a solution has weights"
+    j = report.table.index(name)
+    base, level = report.oracle.base[j], report.oracle.rewards_at(report.solution.levels)[j]
     return f"from {amounts.significant(base, 4)} to {amounts.significant(level, 4)}"
 
 
@@ -153,23 +158,23 @@ def _table_arguments(report: Report) -> list[str]:
 
 
 def _prompts(report: Report) -> list[str]:
-    """Return the lines that choose the prompts to tune on, each as often as the solve counted it."""
+    """Return the lines that select the prompts to tune on, each with the frequency that the solver counted it with."""
     weights = report.table.prompt_weights
     if weights is None:
         return ["    prompts = TABLE.rewards.prompts"]
-    counted = "TABLE.rewards.prompts, TABLE.rewards.prompt_weights"
+    weighted = "TABLE.rewards.prompts, TABLE.rewards.prompt_weights"
     if len(set(weights[weights > 0].tolist())) == 1:
-        return [f"    prompts = [prompt for prompt, weight in zip({counted}) if weight]  # held-out ones never"]
+        return [f"    prompts = [prompt for prompt, weight in zip({weighted}) if weight]  # without held-out prompts"]
     draws = 10 * len(weights)
     return [
         "    import random",
         "",
-        f"    prompts = random.Random(0).choices({counted}, k={draws})  # by weight; held-out ones never",
+        f"    prompts = random.Random(0).choices({weighted}, k={draws})  # by weight, without held-out prompts",
     ]
 
 
 def _prompt(report: Report) -> str:
-    """Return the expression of a prompt: a chat, or its text where the model has no chat template."""
+    """Return the Python expression of a prompt: chat messages, or the text for a model without a chat template."""
     metadata = report.source.metadata
     engine, system = metadata.get("engine"), metadata.get("system")
     if isinstance(engine, Mapping) and engine.get("preamble") == "" and not system:
@@ -178,6 +183,7 @@ def _prompt(report: Report) -> str:
     return f'[{first}{{"role": "user", "content": prompt}}]'
 
 
-def _identifier(name: str, number: int) -> str:
+def _identifier(name: str, index: int) -> str:
+    """Return a value's name as a Python identifier; ``value_INDEX`` where it has none."""
     word = re.sub(r"\W+", "_", name).strip("_").lower()
-    return word if word.isidentifier() and not keyword.iskeyword(word) else f"value_{number}"
+    return word if word.isidentifier() and not keyword.iskeyword(word) else f"value_{index}"

@@ -1,9 +1,10 @@
 """Studies of whole tables.
 
-bradley_terry    a ranking of what people compared head to head
-comparisons      votes on presets against the base model
-head_to_head     two palettes or models on the same prompts
-preference_data  a palette as pairs of replies, for trainers
-delivery         forecasts against fresh replies to other prompts
-reproduce        the published experiments
+bradley_terry    rankings from people's pairwise comparisons
+comparisons      people's votes on presets against the base model
+head_to_head     two palettes or models compared on the same prompts
+palette_sets     scores of a set of palettes: mean inner product and hypervolume
+preference_data  pairs of replies labelled by a palette, for trainers
+delivery         forecasts compared with fresh replies to other prompts
+reproduce        the experiments of the paper
 """

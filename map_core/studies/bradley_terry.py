@@ -1,10 +1,10 @@
-"""A ranking of what people compared head to head: strengths of Bradley and Terry, only where votes connect.
+"""Rankings from pairwise votes by the Bradley-Terry model, one for each set of contenders that the votes connect.
 
     P(a is preferred to b) = 1 / (1 + exp(s_b - s_a)),  a tie counts as half a vote for each
 
-The maximum is finite and unique within a set in which everyone can be reached from everyone along pairs in which the
-one was preferred at least in part (Ford); between such sets nothing is said. Votes on one prompt depend on each other,
-so the errors are those of a sandwich with one score per prompt.
+The maximum likelihood is finite and unique within a strongly connected component of the graph with an edge from each
+contender to every one that it was preferred to, ties included (Ford); contenders of different components are not
+compared. Votes on one prompt are dependent, so standard errors are from a sandwich covariance clustered by prompt.
 
 Source: Bradley and Terry, "Rank analysis of incomplete block designs", Biometrika 1952; Ford, "Solution of a ranking
 problem from binary comparisons", 1957; clustered errors: Liang and Zeger, Biometrika 1986.
@@ -27,9 +27,10 @@ from map_core.confidence.interval import t_interval
 from map_core.data.text_files.records import json_records, read_text
 from map_core.errors import InputError
 
-#: What a vote may say, and the share of it that the first gets.
+#: Share of a vote that the first contender gets, by the vote's text.
 SHARES = {"first": 1.0, "tie": 0.5, "second": 0.0}
 BASE = "base"
+#: Most steps of Newton's method.
 _STEPS = 100
 
 
@@ -38,9 +39,10 @@ class PairVote:
     """One vote on two replies.
 
     Args:
-        first, second: who wrote them.
+        first: the contender that wrote the first reply.
+        second: the contender that wrote the second reply.
         share: 1 for the first, 0 for the second, 0.5 for a tie.
-        prompt: that both answer; votes on one prompt are not independent.
+        prompt: the prompt that both replies answer; votes on one prompt are not independent.
     """
 
     first: str
@@ -54,12 +56,14 @@ class Ranking:
     """Contenders of one connected set, the strongest first.
 
     Args:
-        names: of the contenders.
-        strengths: (contender,) log-odds against the base model, or against the set's mean where that is not in it.
-        low, high: (contender,) the interval.
-        reference: the base model's name, "" for the mean.
-        votes: (contender, contender) share of votes for the row, ties half.
-        ties: (contender, contender) ties among these.
+        names: the contenders.
+        strengths: (contender,) log-odds against the base model, or against the set's mean where the base model is not
+            in the set.
+        low: (contender,) lower end of the interval.
+        high: (contender,) upper end of the interval.
+        reference: the base model's name; "" where strengths are against the mean.
+        votes: (contender, contender) votes for the row's contender against the column's, a tie counting half.
+        ties: (contender, contender) number of ties, which are included in ``votes``.
     """
 
     names: tuple[str, ...]
@@ -72,7 +76,13 @@ class Ranking:
 
 
 def rank(votes: Sequence[PairVote], level: float = 0.95) -> tuple[Ranking, ...]:
-    """Rank contenders by votes, a ranking for every connected set; one of a single contender says nothing of it.
+    """Rank contenders by votes, with one ranking per connected set, the largest set first.
+
+    The ranking of a set with a single contender has strength 0 and says nothing about it.
+
+    Args:
+        votes: at least one.
+        level: probability of the intervals, between 0 and 1.
 
     Raises:
         InputError: no vote, a vote on one contender alone, or a level outside 0 and 1.
@@ -83,63 +93,78 @@ def rank(votes: Sequence[PairVote], level: float = 0.95) -> tuple[Ranking, ...]:
             "contenders, and a level between 0 and 1."
         )
     names = tuple(dict.fromkeys(name for vote in votes for name in (vote.first, vote.second)))
-    number = {name: i for i, name in enumerate(names)}
-    won = np.zeros((2, len(names), len(names)))
+    index = {name: i for i, name in enumerate(names)}
+    won, tied = np.zeros((2, len(names), len(names)))
     for vote in votes:
-        i, j = number[vote.first], number[vote.second]
-        won[0, i, j] += vote.share
-        won[0, j, i] += 1 - vote.share
+        i, j = index[vote.first], index[vote.second]
+        won[i, j] += vote.share
+        won[j, i] += 1 - vote.share
         if vote.share == 0.5:
-            won[1, i, j] += 1
-            won[1, j, i] += 1
-    label = connected_components(won[0] > 0, connection="strong")[1]
+            tied[i, j] += 1
+            tied[j, i] += 1
+    components = connected_components(won > 0, connection="strong")[1]
     rankings = []
-    for part in dict.fromkeys(label.tolist()):
-        members = np.flatnonzero(label == part)
-        inside = [v for v in votes if label[number[v.first]] == part == label[number[v.second]]]
-        known = [names[i] for i in members]
-        s, covariance, clusters = _fit(known, inside, won[0][np.ix_(members, members)])
-        reference = BASE if BASE in known and len(members) > 1 else ""
-        against = np.eye(len(members))
+    for component in dict.fromkeys(components.tolist()):
+        members = np.flatnonzero(components == component)
+        inside = [
+            vote
+            for vote in votes
+            if components[index[vote.first]] == component and components[index[vote.second]] == component
+        ]
+        member_names = [names[i] for i in members]
+        s, covariance, clusters = _fit(member_names, inside, won[np.ix_(members, members)])
+        reference = BASE if BASE in member_names and len(members) > 1 else ""
+        contrasts = np.eye(len(members))
         if reference:
-            against[:, known.index(reference)] -= 1.0
-        strengths, error = against @ s, np.sqrt(np.maximum(np.diag(against @ covariance @ against.T), 0.0))
+            contrasts[:, member_names.index(reference)] -= 1.0
+        strengths = contrasts @ s
+        error = np.sqrt(np.maximum(np.diag(contrasts @ covariance @ contrasts.T), 0.0))
         if clusters < 2 and len(members) > 1:
             error = np.full(len(members), np.inf)
         order = np.argsort(-strengths, kind="stable")
         interval = t_interval(strengths, error, max(1, clusters - 1), level)
-        chosen = members[order]
+        ranked = members[order]
         rankings.append(
             Ranking(
-                tuple(names[i] for i in chosen),
-                strengths[order],
-                interval.low[order],
-                interval.high[order],
-                reference,
-                *(counts[np.ix_(chosen, chosen)] for counts in won),
+                names=tuple(names[i] for i in ranked),
+                strengths=strengths[order],
+                low=interval.low[order],
+                high=interval.high[order],
+                reference=reference,
+                votes=won[np.ix_(ranked, ranked)],
+                ties=tied[np.ix_(ranked, ranked)],
             )
         )
     return tuple(sorted(rankings, key=lambda ranking: -len(ranking.names)))
 
 
 def _fit(names: Sequence[str], votes: Sequence[PairVote], won: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return strengths with mean 0, their covariance and the number of prompts."""
-    size, number = len(names), {name: i for i, name in enumerate(names)}
-    s, together, centre = np.zeros(size), won + won.T, np.full((size, size), 1.0 / size)
+    """Maximise the likelihood by Newton's method, with steps of at most 1 in each strength.
+
+    Args:
+        names: the contenders of one connected set.
+        votes: the votes between them.
+        won: (contender, contender) votes for the row's contender.
+
+    Returns:
+        (contender,) strengths with mean 0, their (contender, contender) covariance, and the number of prompts.
+    """
+    size, index = len(names), {name: i for i, name in enumerate(names)}
+    s, compared, centre = np.zeros(size), won + won.T, np.full((size, size), 1.0 / size)
     for _ in range(_STEPS):
-        chance = expit(s[:, None] - s[None])
-        gradient = (won - together * chance).sum(axis=1)
-        pull = together * chance * (1 - chance)
-        hessian = np.diag(pull.sum(axis=1)) - pull
+        probability = expit(s[:, None] - s[None])
+        gradient = (won - compared * probability).sum(axis=1)
+        information = compared * probability * (1 - probability)
+        hessian = np.diag(information.sum(axis=1)) - information
         step = np.linalg.solve(hessian + centre, gradient)  # the mean has no effect and stays 0
         s = s + step / max(1.0, np.abs(step).max())
         if np.abs(step).max() < 1e-12:
             break
     scores: dict[str, np.ndarray] = {}
     for vote in votes:
-        i, j = number[vote.first], number[vote.second]
-        off = vote.share - expit(s[i] - s[j])
-        scores.setdefault(vote.prompt, np.zeros(size))[[i, j]] += off, -off
+        i, j = index[vote.first], index[vote.second]
+        residual = vote.share - expit(s[i] - s[j])
+        scores.setdefault(vote.prompt, np.zeros(size))[[i, j]] += residual, -residual
     if len(scores) < 2:
         return s, np.zeros((size, size)), len(scores)
     inverse = np.linalg.inv(hessian + centre) - centre
@@ -151,7 +176,8 @@ def _fit(names: Sequence[str], votes: Sequence[PairVote], won: np.ndarray) -> tu
 def read_votes(path: Path) -> tuple[PairVote, ...]:
     """Read votes: JSON lines of pairs, those of :mod:`map_core.studies.comparisons`, or the app's CSV.
 
-    A pair is ``{"first": "warm", "second": "calm", "preferred": "first", "prompt": "..."}`` with first, second or tie.
+    A pair is ``{"first": "warm", "second": "calm", "preferred": "first", "prompt": "..."}``, where "preferred" is
+    "first", "second" or "tie".
 
     Raises:
         InputError: no such file, or a line that is no vote.
@@ -175,10 +201,11 @@ def read_votes(path: Path) -> tuple[PairVote, ...]:
 
 
 def _votes_of(row: Mapping[str, Any]) -> list[PairVote]:
+    """Return the votes of one row, in whichever of the three formats it is."""
     if "votes" in row:  # a comparison of a preset with the base model
         shares = {1: 1.0, 0: 0.5, -1: 0.0}
         return [PairVote(str(row["preset"]), BASE, shares[vote], str(row["prompt_id"])) for vote in row["votes"]]
-    if "palette" in row:  # of the app
+    if "palette" in row:  # a row of the app's CSV
         share = {"aligned": 1.0, "tie": 0.5, "base": 0.0}[row["preferred"]]
         return [PairVote(str(row["palette"]), BASE, share, str(row["prompt"]))]
     return [PairVote(str(row["first"]), str(row["second"]), SHARES[row["preferred"]], str(row["prompt"]))]

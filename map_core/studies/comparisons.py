@@ -1,7 +1,7 @@
-"""Blind comparisons of aligned and base replies: what readers preferred for what a palette asks.
+"""Blind comparisons of aligned and base replies: readers' votes on which one is better by a palette's targets.
 
-A line of the file is a pair of replies to one prompt, one of them the likeliest under a preset and the other drawn from
-the base model, and the vote of each reader, who saw both in random order and did not know which was which.
+A line of the file holds a pair of replies to one prompt, the likeliest under a preset and one drawn from the base
+model, and the vote of each reader, who saw the two in random order without their origin.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ class Comparison:
     """One pair of replies and its votes.
 
     Args:
-        use_case: of the preset.
+        use_case: the preset's use case.
         preset: the palette's name.
-        prompt_id: the prompt.
-        aligned, base: the candidates' numbers.
-        held_out: the prompt was not solved on.
-        votes: of each reader, 1 for the aligned reply, -1 for the base reply, 0 for neither.
+        prompt_id: the prompt's identifier.
+        aligned: index of the aligned reply among the prompt's candidates.
+        base: index of the base reply among the prompt's candidates.
+        held_out: whether the prompt was held out when the weights were solved for.
+        votes: one vote per reader: 1 for the aligned reply, -1 for the base reply, 0 for neither.
     """
 
     use_case: str
@@ -40,7 +41,7 @@ class Comparison:
 
     @property
     def preferred(self) -> float:
-        """The share of its votes for the aligned reply, ties counting half."""
+        """Share of the votes for the aligned reply, a tie counting half."""
         return float(np.mean([(vote + 1) / 2 for vote in self.votes]))
 
 
@@ -63,11 +64,11 @@ def read_comparisons(path: Path) -> tuple[Comparison, ...]:
 
 
 def preferred_share(comparisons: Sequence[Comparison], seed: int = 0) -> tuple[float, float, float]:
-    """Return the share of votes for the aligned reply, ties counting half, with its 95% interval over pairs.
+    """Return the share of votes for the aligned reply, a tie counting half, with its 95% bootstrap interval over pairs.
 
     Args:
         comparisons: at least one.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
         (share, low, high).

@@ -1,4 +1,4 @@
-"""Two palettes or models on the same prompts: who is better on each value, how often, and by how much.
+"""Compare two palettes or models on the same prompts: win rate, ties and mean gain on each value.
 
 Each answers a prompt with a distribution over replies: a palette of a table with softmax(lambda . r) over the prompt's
 candidates, a file of answers with the probabilities in it. For one prompt, with independent replies a and b,
@@ -6,8 +6,8 @@ candidates, a file of answers with the probabilities in it. For one prompt, with
     win    P(r_a > r_b) + P(r_a = r_b) / 2,  and the ties P(r_a = r_b) beside it
     gain   E r_a - E r_b
 
-exactly, without drawing; means over prompts, each by its weight, have paired t intervals, since both answer the same
-prompts.
+are computed exactly, without sampling. Their means over prompts, weighted by the prompts' weights, have paired t
+intervals, since both answer the same prompts.
 Constraint: arrays in, frozen results out; nothing is generated here.
 """
 
@@ -32,12 +32,12 @@ class Contender:
     """One palette or model and its replies.
 
     Args:
-        name: as people know it.
+        name: display name.
         values: names of the values.
-        prompts: texts or names, each once.
-        rewards: one (reply, value) array a prompt.
-        probabilities: one (reply,) array a prompt, with sum 1.
-        weights: (prompt,) how often each occurs in use, above 0; empty where that is not known.
+        prompts: texts or identifiers, all different.
+        rewards: one (reply, value) array per prompt, in reward units.
+        probabilities: one (reply,) array per prompt, with sum 1.
+        weights: (prompt,) weight of each prompt in means, above 0; empty where all count alike.
     """
 
     name: str
@@ -50,15 +50,16 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class PairedComparison:
-    """The first against the second; intervals are (value,) arrays.
+    """The first contender against the second; intervals hold (value,) arrays.
 
     Args:
-        first, second: names.
-        values: that both are scored on.
-        prompts: that both answered.
-        wins: how often a reply of the first is better, ties counting half.
-        ties: (value,) how often both are worth the same.
-        gains: mean reward of the first less that of the second, in reward units.
+        first: name of the first contender.
+        second: name of the second contender.
+        values: the values that both are scored on.
+        prompts: number of prompts that both answered.
+        wins: probability that a reply of the first has the higher reward, a tie counting half.
+        ties: (value,) probability that both rewards are equal.
+        gains: mean reward of the first minus that of the second, in reward units.
     """
 
     first: str
@@ -71,66 +72,81 @@ class PairedComparison:
 
 
 def prompts_to_compare(table: RewardTable) -> RewardTable:
-    """Return the prompts that the table holds out, or the table itself where these are fewer than two."""
-    away = np.flatnonzero(~table.counted)
-    if len(away) < 2:
+    """Return the table's held-out prompts, or the table itself where there are fewer than two of them."""
+    held_out = np.flatnonzero(~table.counted)
+    if len(held_out) < 2:
         return table
-    return replace(table, held_out=np.empty(0, dtype=bool)).take(away.tolist())
+    return replace(table, held_out=np.empty(0, dtype=bool)).take(held_out.tolist())
 
 
 def table_contender(table: RewardTable, name: str, weights: np.ndarray) -> Contender:
-    """Return a palette of a table, by its weights lambda, (value,) in 1/reward; zeros for the base model."""
+    """Return a table re-weighted with a palette's weights as a contender.
+
+    Args:
+        table: the rewards.
+        name: display name.
+        weights: (value,) lambda, in 1 / reward; zeros for the base model.
+    """
     rewards = tuple(table.rewards[table.rows(i)] for i in range(len(table.prompts)))
-    shares = tuple(softmax(r @ weights).probabilities for r in rewards)
-    return Contender(name, table.values, table.prompt_ids, rewards, shares, table.weights)
+    probabilities = tuple(softmax(r @ weights).probabilities for r in rewards)
+    return Contender(name, table.values, table.prompt_ids, rewards, probabilities, table.weights)
 
 
 def read_answers(path: Path, name: str | None = None) -> Contender:
-    """Read a file of ``generate --prompts ... --out`` as a contender, by all candidates and their probabilities.
+    """Read a file of ``generate --prompts ... --out`` as a contender, with all candidates and their probabilities.
+
+    Args:
+        path: JSON lines, one per prompt.
+        name: display name; the file's name by default.
 
     Raises:
         InputError: a line is no answer, a prompt comes twice, or no value is scored throughout.
     """
-    prompts, rewards, probabilities, values = [], [], [], None
+    prompts: list[str] = []
+    rewards: list[np.ndarray] = []
+    probabilities: list[np.ndarray] = []
+    values: tuple[str, ...] | None = None
     for where, entry in json_records(read_text(path), path, "one per answer"):
         try:
             candidates = [c for c in entry["candidates"] if None not in c["rewards"].values()]
             scored = tuple(candidates[0]["rewards"])
-            prompts.append(str(entry["prompt"]))
-            rewards.append(np.array([[c["rewards"][value] for value in scored] for c in candidates], dtype=float))
-            probabilities.append(np.array([c["probability"] for c in candidates], dtype=float))
+            prompt = str(entry["prompt"])
+            reward_rows = np.array([[c["rewards"][value] for value in scored] for c in candidates], dtype=float)
+            mass = np.array([c["probability"] for c in candidates], dtype=float)
         except (TypeError, KeyError, ValueError, IndexError, AttributeError) as error:
             raise InputError(f"{where} is no answer ({error!r}); expected a line of `generate --prompts`.") from error
-        share = probabilities[-1].sum()
-        if not (np.isfinite(rewards[-1]).all() and (probabilities[-1] >= 0.0).all() and 0.0 < share < np.inf):
+        if not (np.isfinite(reward_rows).all() and (mass >= 0.0).all() and 0.0 < mass.sum() < np.inf):
             raise InputError(
                 f"{where} has a reward that is no finite number, or no candidate with a probability above 0; expected "
                 "a line of `generate --prompts`."
             )
-        if values not in (None, scored):
+        if values is not None and values != scored:
             raise InputError(
-                f"{where} is scored on {', '.join(scored)}; the lines before on {', '.join(values or ())}."
+                f"{where} is scored on {', '.join(scored)}, the lines before on {', '.join(values)}; expected the same "
+                "values in every line."
             )
         values = scored
+        prompts.append(prompt)
+        rewards.append(reward_rows)
+        probabilities.append(mass / mass.sum())
     if not values or len(set(prompts)) < len(prompts):
         raise InputError(f"{path} holds no scored answers, or a prompt twice; expected one answer per prompt.")
-    shares = tuple(p / p.sum() for p in probabilities)
-    return Contender(name or path.stem, values, tuple(prompts), tuple(rewards), shares)
+    return Contender(name or path.stem, values, tuple(prompts), tuple(rewards), tuple(probabilities))
 
 
 def compare(first: Contender, second: Contender, level: float = 0.95) -> PairedComparison:
     """Compare two contenders on the prompts and values that they share.
 
     Args:
-        first: the one.
-        second: the other.
+        first: whose wins and gains are reported.
+        second: whom it is compared with. Prompts are weighted by ``first.weights`` where it has them, else by these.
         level: probability of the intervals, between 0 and 1.
 
     Raises:
         InputError: fewer than two prompts or no value in common, or a level outside 0 and 1.
     """
-    place = {prompt: number for number, prompt in enumerate(second.prompts)}
-    shared = [(i, place[prompt]) for i, prompt in enumerate(first.prompts) if prompt in place]
+    row_of_second = {prompt: j for j, prompt in enumerate(second.prompts)}
+    shared = [(i, row_of_second[prompt]) for i, prompt in enumerate(first.prompts) if prompt in row_of_second]
     values = tuple(value for value in first.values if value in second.values)
     if len(shared) < 2 or not values or not 0.0 < level < 1.0:
         raise InputError(
@@ -149,20 +165,26 @@ def compare(first: Contender, second: Contender, level: float = 0.95) -> PairedC
         a, b = first.rewards[i][:, columns[0]], second.rewards[j][:, columns[1]]
         gains[row] = p @ a - q @ b
         for column in range(len(values)):
-            better, same = _chances(a[:, column], p, b[:, column], q)
+            better, same = _win_and_tie(a[:, column], p, b[:, column], q)
             wins[row, column], ties[row, column] = better + same / 2, same
     return PairedComparison(
-        first.name, second.name, values, len(shared), _mean(wins, mass, level), mass @ ties, _mean(gains, mass, level)
+        first=first.name,
+        second=second.name,
+        values=values,
+        prompts=len(shared),
+        wins=_mean(wins, mass, level),
+        ties=mass @ ties,
+        gains=_mean(gains, mass, level),
     )
 
 
 def compare_all(contenders: Sequence[Contender], level: float = 0.95) -> tuple[PairedComparison, ...]:
-    """Compare every two contenders, in their order."""
+    """Compare every pair of contenders, in their order."""
     return tuple(compare(first, second, level) for first, second in combinations(contenders, 2))
 
 
-def _chances(a: np.ndarray, p: np.ndarray, b: np.ndarray, q: np.ndarray) -> tuple[float, float]:
-    """Return P(a > b) and P(a = b)."""
+def _win_and_tie(a: np.ndarray, p: np.ndarray, b: np.ndarray, q: np.ndarray) -> tuple[float, float]:
+    """Return P(a > b) and P(a = b) for independent rewards a with probabilities p and b with probabilities q."""
     order = np.argsort(b)
     mass = np.concatenate([[0.0], np.cumsum(q[order])])
     below, until = (mass[np.searchsorted(b[order], a, side=side)] for side in ("left", "right"))

@@ -1,8 +1,9 @@
-"""What a way of aligning comes to over a set of palettes, as PARM and UniARM report it: two numbers.
+"""Score an alignment method over a set of palettes by mean inner product and hypervolume, as PARM and UniARM do.
 
-A palette's preference vector is lambda . sd over its sum: how much of it each value is, in units of a deviation, not
-negative and of sum 1. Levels are deviations of the base model's replies away from the base model's level, so that all
-values count alike and the base model is 0. Source: Lin et al., PARM, ICML 2025 (arXiv 2505.06274), section 4.
+A palette's preference vector is lambda * sd divided by its sum: not negative, with sum 1. Levels are in standard
+deviations of the base model's replies above the base level, so that all values count alike and the base model is 0.
+
+Source: Lin et al., PARM, ICML 2025 (arXiv 2505.06274), section 4.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import numpy as np
 
 from map_core.errors import EngineError
 
-#: Each value's reference for the hypervolume, in deviations from the base level: further down than palettes push.
+#: Reference of the hypervolume in every value, in deviations from the base level: below what palettes lead to.
 REFERENCE = -1.0
 
 
 @dataclass(frozen=True)
 class PaletteSetScore:
-    """Two numbers of a set of palettes, both larger where it is better.
+    """The scores of a set of palettes; for both, higher is better.
 
     Args:
-        mean_inner_product: mean over palettes of preference vector . mean reward vector of the replies.
-        hypervolume: of what the mean reward vectors dominate, down to the reference in every value.
-        reference: of the hypervolume.
+        mean_inner_product: mean over palettes of the inner product of preference vector and mean reward vector.
+        hypervolume: volume that the mean reward vectors dominate, above the reference point.
+        reference: coordinate of the reference point in every value.
     """
 
     mean_inner_product: float
@@ -34,23 +35,23 @@ class PaletteSetScore:
 
 
 def preference_vectors(lam: np.ndarray, deviations: np.ndarray) -> np.ndarray:
-    """Return lambda . sd over its sum, (palette, value).
+    """Return lambda * sd divided by its sum, (palette, value).
 
     Args:
-        lam: (palette, value) lambda, 1 / reward; one of each palette above 0.
-        deviations: (value,) of the base model's replies, in reward units.
+        lam: (palette, value) lambda, 1 / reward; at least one entry of each palette is above 0.
+        deviations: (value,) standard deviations of the base model's replies, in reward units.
     """
-    pushed = lam * deviations
-    return np.asarray(pushed / pushed.sum(axis=1, keepdims=True))
+    weights = lam * deviations
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def score_palette_set(preferences: np.ndarray, levels: np.ndarray, reference: float = REFERENCE) -> PaletteSetScore:
-    """Compute both numbers.
+    """Compute mean inner product and hypervolume.
 
     Args:
-        preferences: (palette, value) of :func:`preference_vectors`.
+        preferences: (palette, value) preference vectors, as :func:`preference_vectors` returns.
         levels: (palette, value) mean rewards of the replies, in deviations from the base level.
-        reference: of the hypervolume, the same for every value.
+        reference: coordinate of the hypervolume's reference point in every value.
 
     Raises:
         EngineError: moocore is not installed.

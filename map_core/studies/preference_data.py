@@ -1,8 +1,8 @@
-"""A palette as preference data: pairs of the table's replies, labelled as the palette would choose.
+"""A palette as preference data: pairs of the table's replies, labelled with the palette's reward.
 
 Two replies to a prompt are drawn without replacement, and the first is *chosen* with probability
-sigma(lambda . (r_a - r_b)). Those are labels of Bradley and Terry with the reward lambda . r, and of all policies the
-tilt p0 exp(lambda . r) is the one that DPO with beta = 1 fits best: its implicit reward is beta log p / p0.
+sigma(lambda . (r_a - r_b)). These are Bradley-Terry labels for the reward lambda . r, so that the optimum of DPO with
+beta = 1 is the aligned model p0 exp(lambda . r) / Z: DPO's implicit reward is beta log p / p0.
 
 Source: Rafailov et al., "Direct preference optimization", NeurIPS 2023 (arXiv 2305.18290), equations 5 to 7. Columns:
 TRL's preference format with an explicit prompt.
@@ -30,16 +30,16 @@ def preference_pairs(
     palette: Mapping[str, float] | None = None,
     name: str = "",
 ) -> Iterator[dict[str, Any]]:
-    """Yield records of TRL's conversational preference format, with what stands behind each.
+    """Yield records in TRL's conversational preference format, each with its rewards, weights and probability.
 
     Args:
-        table: with the texts of its replies; prompts that are held out are left out.
-        weights: (value,) lambda, 1/reward.
-        pairs: of each prompt, at least 1; a prompt has no more than its replies allow without a repeated pair.
-        seed: of pairs and labels.
-        certificate: what is known of the palette, put into every record.
-        palette: its levels by value, likewise.
-        name: of the palette.
+        table: the rewards and the texts of the replies; held-out prompts are left out.
+        weights: (value,) lambda, 1 / reward.
+        pairs: pairs per prompt, at least 1; fewer where a prompt's replies have fewer different pairs.
+        seed: seed of pairs and labels.
+        certificate: entries about the palette that are added to every record's "certificate".
+        palette: the palette's levels by value, which every record holds.
+        name: the palette's name.
 
     Raises:
         InputError: the table has no texts, or fewer than one pair is asked for.
@@ -53,31 +53,32 @@ def preference_pairs(
     for i in np.flatnonzero(table.counted).tolist():
         rows = np.arange(table.offsets[i], table.offsets[i + 1])
         rng = np.random.default_rng([seed, i])
-        for a, b in _drawn(rows, pairs, rng):
-            if table.replies[a] == table.replies[b]:
+        for first, second in _random_pairs(rows, pairs, rng):
+            if table.replies[first] == table.replies[second]:
                 continue
-            chance = float(expit((table.rewards[a] - table.rewards[b]) @ weights))
-            if rng.random() >= chance:
-                a, b, chance = b, a, 1.0 - chance  # noqa: PLW2901
-            before = [{"role": "system", "content": system}] if system else []
+            probability = float(expit((table.rewards[first] - table.rewards[second]) @ weights))
+            chosen, rejected = first, second
+            if rng.random() >= probability:
+                chosen, rejected, probability = second, first, 1.0 - probability
+            system_message = [{"role": "system", "content": system}] if system else []
             yield {
-                "prompt": [*before, {"role": "user", "content": table.prompts[i]}],
-                "chosen": [{"role": "assistant", "content": table.replies[a]}],
-                "rejected": [{"role": "assistant", "content": table.replies[b]}],
+                "prompt": [*system_message, {"role": "user", "content": table.prompts[i]}],
+                "chosen": [{"role": "assistant", "content": table.replies[chosen]}],
+                "rejected": [{"role": "assistant", "content": table.replies[rejected]}],
                 "seed": seed,
                 "palette": {"name": name, "targets": dict(palette or {})},
                 "weights": by_value,
                 "certificate": {
-                    "probability": chance,
-                    "rewards_chosen": _rewards(table, a),
-                    "rewards_rejected": _rewards(table, b),
+                    "probability": probability,
+                    "rewards_chosen": _rewards(table, chosen),
+                    "rewards_rejected": _rewards(table, rejected),
                     **(certificate or {}),
                 },
             }
 
 
-def _drawn(rows: np.ndarray, pairs: int, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Yield disjoint pairs of replies first, as they say most; others when these run out, none twice."""
+def _random_pairs(rows: np.ndarray, pairs: int, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Yield different pairs of replies; disjoint ones come first, because they carry the most information."""
     seen: set[frozenset[int]] = set()
     most = min(pairs, len(rows) * (len(rows) - 1) // 2)
     while len(seen) < most:

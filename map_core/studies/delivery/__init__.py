@@ -1,7 +1,7 @@
-"""Forecast and delivery: forecast levels of palettes, compared with fresh replies to other prompts.
+"""Studies of delivery: forecast levels of palettes compared with fresh replies to other prompts.
 
 * :mod:`map_core.studies.delivery.split`: solve on one half of the prompts, measure on fresh replies to the other.
-* :mod:`map_core.studies.delivery.cross_fit`: many halvings of the same fresh replies, in both directions.
+* :mod:`map_core.studies.delivery.cross_fit`: many random halvings with the same fresh replies, in both directions.
 * :mod:`map_core.studies.delivery.palettes`: the palettes of a study.
 * :mod:`map_core.studies.delivery.study`: a whole study, and its file.
 """

@@ -1,12 +1,13 @@
-"""Many halvings, both directions of each: the same fresh replies to all prompts serve them all.
+"""Delivery over many random halvings, in both directions, with one set of fresh replies to all prompts.
 
-In every halving each prompt is solved on once and held out once. So the mean over halvings compares, prompt by prompt,
-the forecast level with the one that fresh replies give under weights that have not seen the prompt: the assignment
-of prompts to halves cancels in the difference, and the noise of replies is left. To first order the noise of the
-weights cancels too, for it moves forecast and delivery alike; what remains of it is the optimism of solving on few
-prompts, which is what is measured.
+In every halving each prompt is solved on once and held out once. The mean over halvings therefore compares, prompt by
+prompt, the forecast level with the level of fresh replies under weights that were solved without the prompt: the
+assignment of prompts to halves cancels in the difference, and the noise of replies remains. To first order the noise
+of the weights cancels too, since it moves forecast and delivery alike; its remainder is the optimism of solving on few
+prompts, which the study measures.
 
-Each prompt counts by its weight, so a half counts as much as its prompts do; held-out prompts are left out.
+Prompts count by their weights, and a half by the sum of its prompts' weights; the table's held-out prompts are left
+out.
 
 Constraint: tables in, frozen results out; all levels are in reward units.
 """
@@ -42,7 +43,7 @@ DRAWS = 2000
 class CrossFitDelivery:
     """Palettes over many halvings; levels are means over halvings and directions, in reward units.
 
-    Where a palette is out of reach of one half, the nearest one replaces it there, in ``targets`` too.
+    Where a palette is out of reach on one half, the nearest one replaces it there, also in ``targets``.
 
     Args:
         values: names.
@@ -57,20 +58,21 @@ class CrossFitDelivery:
         picked: (palette, value) level of the picked replies.
         error: (palette, value) half the width of the interval for the realised level around the forecast.
         pooled: (palette, value) level of weights from the pooled form, over the halves where it converged.
-        wins: (palette, value) how often an aligned reply beats one of the base model, ties half.
+        wins: (palette, value) win rate of aligned replies against the base model's, a tie counting half.
         kl_forecast: (palette,) nats.
         kl_realised: (palette,) nats.
         inside: (palette, halving) share of the targeted values whose realised level lies in its interval.
-        improves: (palette, halving) mean over the two directions of the field of that name of :class:`Delivery`; NaN
-            where the palette is not possible of both halves.
-        wins_all: likewise.
-        random_improves: likewise; NaN without rising targets too.
-        random_wins: likewise.
-        improves_whole: (palette, halving) as ``improves``, of every target above the base level of the whole table,
+        improves: (palette, halving) mean of :attr:`Delivery.improves` over the directions in which the palette is
+            attainable; NaN where it is attainable on neither half.
+        improves_whole: (palette, halving) as ``improves``, for every target above the base level of the whole table,
             including those that the half solved on meets without weight.
+        wins_all: (palette, halving) likewise of :attr:`Delivery.wins_all`.
+        random_improves: (palette, halving) likewise of :attr:`Delivery.random_improves`; also NaN without rising
+            targets.
+        random_wins: (palette, halving) likewise of :attr:`Delivery.random_wins`.
         way_error: half the width of the interval for :meth:`way` of the realised levels.
         level: probability of the intervals.
-        prompts: with fresh replies.
+        prompts: number of prompts with fresh replies.
         candidates: K.
     """
 
@@ -102,12 +104,12 @@ class CrossFitDelivery:
 
     @property
     def halvings(self) -> int:
-        """How many ways of halving the prompts."""
+        """Number of halvings."""
         return self.inside.shape[1]
 
     @property
     def mostly_reachable(self) -> np.ndarray:
-        """(palette,) bool: it is attainable on most halves."""
+        """(palette,) bool: attainable on more than half of the halves."""
         return np.asarray(self.reachable > 0.5)
 
     @property
@@ -122,29 +124,30 @@ class CrossFitDelivery:
 
     @property
     def won(self) -> np.ndarray:
-        """(palette,) bool: likewise, an aligned reply beats one of the base model more often than not."""
+        """(palette,) bool: every value with a rising target has a win rate above 1/2 against the base model."""
         return np.asarray(((self.wins > 0.5) | ~self.rising).all(axis=1))
 
     def way(
         self, levels: np.ndarray, *, palette: int | None = None, value: int | None = None, capped: bool = False
     ) -> float:
-        """Compute the share of the way to the targets that some levels reach.
+        """Compute the share of the way from base levels to rising targets that some levels reach.
 
-        Sums over palettes and values, in standard deviations, of rising targets; NaN without any.
+        Gains and distances are summed over palettes and values in standard deviations; NaN without rising targets.
 
         Args:
-            levels: (palette, value), one of the fields.
-            capped: levels count up to their target, so that no value makes up for another.
-            palette: only this one; all that are attainable by default.
-            value: only this one; all by default.
+            levels: (palette, value) levels, one of this object's fields.
+            palette: index of the only palette to count; all that are mostly attainable by default.
+            value: index of the only value to count; all by default.
+            capped: count levels up to their target only, so that no value makes up for another.
         """
         chosen = self.mostly_reachable if palette is None else np.arange(len(self.asked)) == palette
         counts = self.rising & chosen[:, None] & np.isfinite(levels)
         if value is not None:
             counts &= np.arange(len(self.values)) == value
         reached = np.fmin(levels, self.targets) if capped else levels
-        gained, wanted = (((to - self.base) / self.scale)[counts].sum() for to in (reached, self.targets))
-        return float(gained / wanted) if wanted > 0 else math.nan
+        gain = ((reached - self.base) / self.scale)[counts].sum()
+        distance = ((self.targets - self.base) / self.scale)[counts].sum()
+        return float(gain / distance) if distance > 0 else math.nan
 
 
 def cross_fit_delivery(
@@ -162,24 +165,24 @@ def cross_fit_delivery(
     Args:
         table: replies to all prompts.
         fresh: new replies to the same prompts, in any order, K to each.
-        palettes: (value,) targets in reward units each, NaN for a free value.
-        halvings: how many, at least 1; the first is that of :func:`split_halves` with this seed.
+        palettes: one (value,) array of targets per palette, in reward units, NaN for a free value.
+        halvings: number of halvings, at least 1; the first is that of :func:`split_halves` with this seed.
         level: probability of the intervals.
-        seed: of halves, subsamples and picks.
-        report: called with halvings done and all of them.
+        seed: seed of halves, subsamples and picks.
+        report: called with the number of finished halvings and ``halvings``.
 
     Raises:
-        InputError: no halving is asked for, nothing is asked for, ``fresh`` holds other prompts, a prompt is there
-            twice, or what :func:`deliver` says.
+        InputError: there is no palette or no halving, ``fresh`` has other prompts than the table, a prompt occurs
+            twice, or as :func:`deliver` raises.
     """
     if halvings < 1 or not len(palettes):
         raise InputError(f"{len(palettes)} palettes over {halvings} halvings; expected one of each at least.")
-    kept_apart = set(table.prompts)
+    all_prompts = set(table.prompts)
     table = table.without_held_out()
-    kept_apart -= set(table.prompts)
-    if kept_apart & set(fresh.prompts):
-        fresh = fresh.take([number for number, prompt in enumerate(fresh.prompts) if prompt not in kept_apart])
-    row = {prompt: number for number, prompt in enumerate(fresh.prompts)}
+    held_out_prompts = all_prompts - set(table.prompts)
+    if held_out_prompts & set(fresh.prompts):
+        fresh = fresh.take([i for i, prompt in enumerate(fresh.prompts) if prompt not in held_out_prompts])
+    row = {prompt: i for i, prompt in enumerate(fresh.prompts)}
     if not len(row) == len(fresh.prompts) == len(table.prompts) or set(row) != set(table.prompts):
         raise InputError(
             f"The table has {len(table.prompts)} prompts and there are fresh replies to {len(fresh.prompts)}; "
@@ -189,9 +192,9 @@ def cross_fit_delivery(
     if table.prompt_weights is not None:
         fresh = replace(fresh, weights=np.array([weight[prompt] for prompt in fresh.prompts]))
     runs: list[tuple[Delivery, ...]] = []
-    # How much the prompts that are solved on count in each run.
+    # Total weight of the prompts solved on, for each run.
     solved_shares: list[float] = []
-    # Delivered minus forecast, prompt by prompt.
+    # Delivered minus forecast level of each prompt, averaged over halvings.
     differences = np.zeros((len(palettes), len(row), len(table.values)))
     for halving in range(halvings):
         first, second = split_halves(table, seed + halving)
@@ -205,44 +208,53 @@ def cross_fit_delivery(
                 differences[palette, seen] -= delivery.forecasts / halvings
         if report is not None:
             report(halving + 1, halvings)
-    wanted, solved = np.asarray(palettes, dtype=float), np.array(solved_shares)
-    return _aggregate(table, fresh, wanted, runs, solved, differences=differences, level=level)
+    asked, solved = np.asarray(palettes, dtype=float), np.array(solved_shares)
+    return _aggregate(table, fresh, asked, runs, solved, differences=differences, level=level)
 
 
 def _aggregate(
     table: RewardTable,
     fresh: RewardTable,
-    wanted: np.ndarray,
+    asked: np.ndarray,
     runs: Sequence[tuple[Delivery, ...]],
     solved: np.ndarray,
     *,
     differences: np.ndarray,
     level: float,
 ) -> CrossFitDelivery:
-    """Return means over the runs, two of which are a halving, and the errors of these means.
+    """Compute means over the runs, two per halving, and the errors of these means.
 
-    A run counts as much as the prompts that it is of, the share ``solved`` of which is solved on: so every prompt
-    counts by its weight in what is forecast and in what is delivered.
+    Forecasts of a run are weighted by ``solved`` and deliveries by 1 - ``solved``, so that every prompt counts by its
+    weight in both means.
+
+    Args:
+        table: the table without its held-out prompts.
+        fresh: fresh replies to the same prompts.
+        asked: (palette, value) targets, NaN for free values.
+        runs: one tuple of deliveries per run, in the order of the palettes.
+        solved: (run,) total weight of the prompts solved on, as a share.
+        differences: (palette, prompt, value) delivered minus forecast level, in the order of ``fresh``.
+        level: probability of the intervals.
     """
     fresh_oracle, table_oracle = MemoryOracle.of(fresh), MemoryOracle.of(table)
     case_strata = strata(fresh)
     quantile = float(stdtrit(len(case_strata) - len(set(case_strata.tolist())), (1 + level) / 2))
-    above = wanted > table_oracle.base + RISES * fresh_oracle.scale
+    above = asked > table_oracle.base + RISES * fresh_oracle.scale
     attainable = np.array([[delivery.verdict is not Verdict.OUT_OF_REACH for delivery in run] for run in runs]).T
 
-    masses, fresh_masses = np.ones(len(runs)), prompt_masses(fresh)
+    equal_weights, fresh_masses = np.ones(len(runs)), prompt_masses(fresh)
 
-    def mean(name: str, counted: np.ndarray = masses) -> np.ndarray:
-        """Return (palette, ...) the mean of a field, over the runs that have it, as each is counted."""
-        of_runs = np.array([[getattr(delivery, name) for delivery in run] for run in runs], dtype=float)
-        return _mean(of_runs, axis=0, weights=counted)
+    def field_of_runs(name: str) -> np.ndarray:
+        """Return a field of every delivery, (run, palette, ...)."""
+        return np.array([[getattr(delivery, name) for delivery in run] for run in runs], dtype=float)
 
-    def directions(of_run: np.ndarray) -> np.ndarray:
-        """Return (palette, halving) the mean of a (run, palette) array over the directions with attainable palettes."""
-        return _mean(np.where(attainable, of_run.T, np.nan).reshape(len(wanted), -1, 2), axis=2)
+    def mean(name: str, run_weights: np.ndarray = equal_weights) -> np.ndarray:
+        """Return the weighted mean of a field over the runs in which it is not NaN, (palette, ...)."""
+        return _mean(field_of_runs(name), axis=0, weights=run_weights)
 
-    def by_halving(name: str) -> np.ndarray:
-        return directions(np.array([[getattr(delivery, name) for delivery in run] for run in runs], dtype=float))
+    def halving_mean(of_run: np.ndarray) -> np.ndarray:
+        """Average a (run, palette) array over the directions with attainable palettes: (palette, halving)."""
+        return _mean(np.where(attainable, of_run.T, np.nan).reshape(len(asked), -1, 2), axis=2)
 
     improved = np.array(
         [
@@ -252,7 +264,7 @@ def _aggregate(
     )
     inside = np.array([[_share(delivery.inside[~np.isnan(delivery.targets)]) for delivery in run] for run in runs]).T
     targets, reachable = mean("targets"), attainable.mean(axis=1)
-    errors = np.array([quantile * standard_error(of_palette, case_strata, fresh_masses) for of_palette in differences])
+    errors = np.array([quantile * standard_error(palette, case_strata, fresh_masses) for palette in differences])
     rising = above & (reachable > 0.5)[:, None]
     total_way = float(((targets - fresh_oracle.base) / fresh_oracle.scale)[rising].sum())
     total_differences = (np.where(rising[:, None], differences, 0.0) / fresh_oracle.scale).sum(axis=(0, 2))[:, None]
@@ -261,7 +273,7 @@ def _aggregate(
         start=table_oracle.base,
         base=fresh_oracle.base,
         scale=fresh_oracle.scale,
-        asked=wanted,
+        asked=asked,
         targets=targets,
         reachable=reachable,
         forecast=mean("forecast", solved),
@@ -272,12 +284,12 @@ def _aggregate(
         wins=mean("wins", 1 - solved),
         kl_forecast=mean("kl_forecast", solved),
         kl_realised=mean("kl_realised", 1 - solved),
-        inside=_mean(inside.reshape(len(wanted), -1, 2), axis=2),
-        improves=by_halving("improves"),
-        improves_whole=directions(improved),
-        wins_all=by_halving("wins_all"),
-        random_improves=by_halving("random_improves"),
-        random_wins=by_halving("random_wins"),
+        inside=_mean(inside.reshape(len(asked), -1, 2), axis=2),
+        improves=halving_mean(field_of_runs("improves")),
+        improves_whole=halving_mean(improved),
+        wins_all=halving_mean(field_of_runs("wins_all")),
+        random_improves=halving_mean(field_of_runs("random_improves")),
+        random_wins=halving_mean(field_of_runs("random_wins")),
         way_error=quantile * float(standard_error(total_differences, case_strata, fresh_masses)[0]) / total_way
         if total_way > 0
         else math.nan,
@@ -288,7 +300,7 @@ def _aggregate(
 
 
 def _mean(numbers: np.ndarray, axis: int, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the mean of the entries that are not NaN, by weights (entry of the first axis,); NaN where all are."""
+    """Return the mean over an axis of entries that are not NaN, with weights of the first axis; NaN where all are."""
     present = (~np.isnan(numbers)).astype(float)
     if weights is not None:
         present *= weights.reshape(-1, *[1] * (numbers.ndim - 1))
@@ -304,11 +316,16 @@ def _share(flags: np.ndarray) -> float:
 def bootstrap_mean(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tuple[float, float, float]:
     """Compute the mean of a (palette, halving) array, with a bootstrap interval over palettes and halvings.
 
-    Both are drawn with replacement; prompts and replies are not, so the interval is over other palettes and of other
-    halves of the same prompts. NaN entries do not count.
+    Palettes and halvings are resampled with replacement, prompts and replies are not: the interval is for other
+    palettes and other halves of the same prompts.
+
+    Args:
+        shares: (palette, halving), where NaN entries do not count.
+        level: probability of the interval.
+        seed: seed of the bootstrap.
 
     Returns:
-        mean, low, high; NaN where nothing counts.
+        (mean, low, high); NaN where every entry is NaN.
 
     Source: Owen, "The pigeonhole bootstrap", 2007.
     """

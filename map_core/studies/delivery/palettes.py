@@ -1,6 +1,6 @@
 """Palettes of a delivery study: graded ones of one to all values, and random attainable ones.
 
-Constraint: chosen by what is attainable on the table before anything is generated, never by what was delivered.
+Constraint: palettes are chosen by attainability on the table, before any reply is generated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from map_core.oracle import MemoryOracle
 from map_core.studies.delivery.split import SUBSETS
 from map_core.studies.reproduce import random_palettes
 
-#: The percentile of each value alone, and how much lower the second mixture of a size is.
+#: Percentile of palettes with one value, and how many percentiles below its grade the second mixture of a size is.
 ALONE, LOWER = 70, 10
 #: Percentiles of mixtures, the highest first.
 GRADES = (80, 75, 70, 65, 60, 55, 50)
@@ -35,7 +35,7 @@ class StudyPalette:
 
     Args:
         targets: (value,) in reward units, NaN for a free value.
-        percentile: of the base model's replies, the same for every targeted value; None where they differ.
+        percentile: percentile of the base model's replies that all targets are at; None where they differ.
     """
 
     targets: np.ndarray
@@ -45,35 +45,36 @@ class StudyPalette:
 def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tuple[StudyPalette, ...]:
     """Choose the first three values together at four percentiles, each value alone, and two mixtures of every size.
 
-    The first mixture of a size has the highest of :data:`GRADES` at which it is reachable with so many
-    candidates, the second has other values at :data:`LOWER` percentiles below its own.
+    The first mixture of a size has the highest of :data:`GRADES` at which it is reachable with K candidates; the
+    second, of other values, is :data:`LOWER` percentiles below the highest at which it is reachable.
 
     Args:
-        table: whose replies the percentiles are of, and that decides what is attainable.
+        table: the replies that percentiles and attainability are computed from.
         candidates: K of the generator.
-        seed: of the mixtures and the subsamples.
+        seed: seed of the mixtures and the subsamples.
     """
     oracle = MemoryOracle.of(subsample_candidates(table, candidates, subsets=SUBSETS, seed=seed), Form.PER_PROMPT)
-    scale, size = Percentiles(table, oracle.form), len(table.values)
+    percentiles, size = Percentiles(table, oracle.form), len(table.values)
 
-    def at(values: np.ndarray, percentile: int) -> StudyPalette:
+    def palette_at(values: np.ndarray, percentile: int) -> StudyPalette:
         targets = np.full(size, np.nan)
         for j in values:
-            targets[j] = scale.level(int(j), percentile)
+            targets[j] = percentiles.level(int(j), percentile)
         return StudyPalette(targets, percentile)
 
-    def reachable(values: np.ndarray) -> int:
+    def highest_grade(values: np.ndarray) -> int:
         for grade in GRADES:
-            if assess(oracle, oracle.standardise(at(values, grade).targets)).verdict is Verdict.REACHABLE:
+            if assess(oracle, oracle.standardise(palette_at(values, grade).targets)).verdict is Verdict.REACHABLE:
                 return grade
         return GRADES[-1]
 
     rng = np.random.default_rng(seed)
-    palettes = [at(np.arange(min(3, size)), percentile) for percentile in TOGETHER]
-    palettes += [at(np.array([j]), ALONE) for j in range(size)]
+    palettes = [palette_at(np.arange(min(3, size)), percentile) for percentile in TOGETHER]
+    palettes += [palette_at(np.array([j]), ALONE) for j in range(size)]
     for count in range(2, size + 1):
         first, second = rng.permutation(size)[:count], rng.permutation(size)[:count]
-        palettes += [at(first, reachable(first)), at(second, max(GRADES[-1], reachable(second) - LOWER))]
+        palettes.append(palette_at(first, highest_grade(first)))
+        palettes.append(palette_at(second, max(GRADES[-1], highest_grade(second) - LOWER)))
     return tuple(palettes)
 
 
@@ -83,14 +84,14 @@ def reachable_palettes(
     """Draw random palettes of one to all values, each target uniform in percentiles from the base level to ``HIGHEST``.
 
     Args:
-        table: whose replies the percentiles are of.
-        solved_on: the prompts that decide what is attainable; the same table, or a part of it.
+        table: the replies that percentiles and base levels are computed from.
+        solved_on: the prompts that attainability is decided on; the same table, or a part of it.
         candidates: K of the generator.
-        count: palettes, in the order of the draw.
-        seed: of the draw and of the subsamples.
+        count: number of palettes, which are returned in the order of the draw.
+        seed: seed of the draw and of the subsamples.
 
     Raises:
-        InputError: too few random palettes are attainable.
+        InputError: fewer than ``count`` of 100 random palettes of each size are attainable.
     """
     oracle = MemoryOracle.of(subsample_candidates(solved_on, candidates, seed=seed), Form.PER_PROMPT)
     base, attainable = MemoryOracle.of(table), AttainableLevels(oracle)

@@ -1,8 +1,8 @@
 """One halving: palettes solved on some prompts and realised on fresh replies to other prompts.
 
-A palette is solved on some prompts, for a generator that draws K candidates, and realised on others, on K fresh
-candidates each. Each prompt counts by its weight, and held-out ones are left out. The realised level is the expected
-one over each prompt's candidates, which has far less noise than the one reply that is picked; both are reported.
+A palette is solved on some prompts, for a generator that draws K candidates, and realised on K fresh candidates to
+each of the others. Prompts count by their weights, and held-out ones are left out. The realised level is the expected
+level over each prompt's candidates, which has far less noise than the single reply that is picked; both are reported.
 Forecast and realised level are averages over two samples of prompts, so their difference has the standard error
 sqrt(e_forecast^2 + e_realised^2). Where both hold the same share of every use case, differences between use cases do
 not move it, and each e is that of a stratified sample.
@@ -32,7 +32,7 @@ from map_core.solver.rays import solve_rays
 
 #: Subsamples of each prompt's replies for the forecast.
 SUBSETS = 16
-#: Random weights for comparison with each palette.
+#: Number of random weights that each palette is compared with.
 RANDOM = 50
 #: Targets more than this above the base level, in standard deviations, count as rising.
 RISES = 1e-9
@@ -47,16 +47,16 @@ class Delivery:
         targets: what the weights were solved for: the nearest palette where ``asked`` is out of reach of K candidates.
         verdict: on the prompts solved on, for K candidates.
         weights: lambda, 1 / reward.
-        start: level of the base model on the prompts solved on, above which a target is rising.
+        start: base level on the prompts solved on; a target above it is rising.
         base: level of the fresh candidates, each equally likely.
         scale: standard deviation of the fresh candidates.
         forecasts: (prompt, value) level that the weights give on each prompt solved on.
         delivered: (prompt, value) level that they give on the fresh candidates of each prompt.
-        forecast_mass: (prompt,) how much each prompt solved on counts, with sum 1.
-        delivered_mass: (prompt,) how much each prompt with fresh candidates counts, with sum 1.
+        forecast_mass: (prompt,) weight of each prompt solved on, with sum 1.
+        delivered_mass: (prompt,) weight of each prompt with fresh candidates, with sum 1.
         error: half the width of the interval for the realised level around the forecast.
-        picked: level of the one reply a prompt that is picked.
-        wins: how often an aligned reply beats one of the base model to the same prompt, ties half.
+        picked: level of the single replies that are picked, one per prompt.
+        wins: win rate of aligned replies against the base model's to the same prompt, a tie counting half.
         random_improves: share of random weights, on the targeted values and at the same nats, of which
             :attr:`improves` would be true; NaN without rising targets.
         random_wins: likewise of :attr:`wins_all`.
@@ -99,7 +99,7 @@ class Delivery:
 
     @property
     def prompts(self) -> int:
-        """How many fresh prompts there are."""
+        """Number of prompts with fresh candidates."""
         return len(self.delivered)
 
     @property
@@ -119,26 +119,31 @@ class Delivery:
 
     @property
     def wins_all(self) -> bool:
-        """Whether an aligned reply beats one of the base model more often than not, on every rising value."""
+        """Whether every value with a rising target has a win rate above 1/2 against the base model."""
         return bool(np.all((self.wins > 0.5)[self.rising]))
 
     def gained(self, levels: np.ndarray) -> float:
-        """Return the gain of some levels over the base on the rising values, in standard deviations."""
+        """Return the gain of (value,) levels over base, summed over rising values, in standard deviations."""
         return float(((levels - self.base) / self.scale)[self.rising].sum())
 
 
 def share_of_way(deliveries: Sequence[Delivery], levels: Sequence[np.ndarray]) -> float:
     """Compute the share of the way from base levels to rising targets that some levels reach, over all palettes.
 
-    Sums over values and palettes, in standard deviations: a target just above the base level counts for as much as
-    its distance. NaN when no target is above.
+    Gains and distances are summed over values and palettes in standard deviations, so that each target counts by its
+    distance from the base level.
+
+    Args:
+        deliveries: the palettes.
+        levels: one (value,) array of levels per palette.
+
+    Returns:
+        The share; NaN where no target is rising.
     """
-    total_way = sum(delivery.gained(delivery.targets) for delivery in deliveries)
-    return (
-        sum(delivery.gained(level) for delivery, level in zip(deliveries, levels, strict=True)) / total_way
-        if total_way
-        else math.nan
-    )
+    total_distance = sum(delivery.gained(delivery.targets) for delivery in deliveries)
+    if not total_distance:
+        return math.nan
+    return sum(delivery.gained(level) for delivery, level in zip(deliveries, levels, strict=True)) / total_distance
 
 
 def split_halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, RewardTable]:
@@ -164,16 +169,16 @@ def deliver(
     """Solve palettes on one table and realise them on another.
 
     Args:
-        solved_on: replies to some prompts; as many a prompt as ``fresh`` has, or more.
-        fresh: new replies to other prompts, scored on the same values, with the weights of these prompts; K is the
-            number of its candidates.
-        palettes: (value,) targets in reward units each, NaN for a free value.
+        solved_on: replies to some prompts, at least K to each.
+        fresh: new replies to other prompts, scored on the same values, with these prompts' weights, and K replies to
+            each.
+        palettes: one (value,) array of targets per palette, in reward units, NaN for a free value.
         level: probability of the interval.
-        seed: of the subsamples and of the picks.
+        seed: seed of the subsamples and of the picks.
 
     Raises:
-        InputError: the tables have other values, ``fresh`` has not one number of candidates for all prompts or a single
-            prompt, or the level is not between 0 and 1.
+        InputError: the tables have different values, ``fresh`` has fewer than two prompts or different numbers of
+            candidates, the level is not between 0 and 1, or no palette near one of ``palettes`` is reachable.
     """
     if solved_on.values != fresh.values:
         raise InputError(
@@ -205,9 +210,9 @@ def deliver(
         elif assessment.nearest is not None:
             solution, targets = assessment.nearest.solution, forecast_oracle.rewards_at(assessment.nearest.targets)
         else:
-            raise InputError("Nothing near a palette is possible; ask for less.")
+            raise InputError("A palette has no reachable palette near it; lower its targets.")
         weights = solution.weights / forecast_oracle.scale
-        # The subsamples of one prompt share its replies: prompts are the sample, not subsamples.
+        # Subsamples of one prompt share replies and are dependent, so they are averaged: prompts are the sample.
         levels = (
             forecast_oracle.by_prompt(solution.weights).levels.reshape(-1, subsamples, len(target_rewards)).mean(axis=1)
         )
@@ -246,36 +251,41 @@ def deliver(
 
 
 def prompt_masses(table: RewardTable) -> np.ndarray:
-    """Return (prompt,) how much each prompt counts, with sum 1."""
+    """Return the prompts' weights scaled to sum 1, (prompt,); equal ones where the table has none."""
     weights = np.ones(len(table.prompts)) if table.prompt_weights is None else table.prompt_weights
     return np.asarray(weights / weights.sum())
 
 
 def with_weights_of(fresh: RewardTable, table: RewardTable) -> RewardTable:
-    """Return new replies with the weights that their prompts, by use case and text, have in the table.
+    """Return ``fresh`` with the table's prompt weights, matched by use case and text of the prompt.
 
     Raises:
-        InputError: the table has weights and lacks one of the prompts.
+        InputError: the table has prompt weights but lacks one of the prompts.
     """
     if not table.weights.size:
         return fresh
     weight = dict(zip(zip(table.use_cases, table.prompts, strict=True), table.weights.tolist(), strict=True))
     keys = list(zip(fresh.use_cases, fresh.prompts, strict=True))
-    if missing := [prompt for use_case, prompt in keys if (use_case, prompt) not in weight]:
-        raise InputError(f"There are fresh replies to {missing[0]!r}, which the table has not in that use case.")
+    missing = [key for key in keys if key not in weight]
+    if missing:
+        use_case, prompt = missing[0]
+        raise InputError(
+            f"There are fresh replies to {prompt!r} of the use case {use_case!r}, which is not in the table; expected "
+            "replies to the table's prompts."
+        )
     return replace(fresh, weights=np.array([weight[key] for key in keys]))
 
 
 def standard_error(levels: np.ndarray, strata: np.ndarray, mass: np.ndarray | None = None) -> np.ndarray:
     """Compute the standard error of a mean over prompts that are a stratified sample.
 
-    e^2 = sum over strata of (n_s / n)^2 var_s / n_s, with var_s the variance within a stratum; where prompts count
-    differently, n_s / (n_s - 1) times the sum of (mass_i (level_i - mean_s))^2 over the prompts of each stratum
+    e^2 = sum over strata of (n_s / n)^2 var_s / n_s, with var_s the variance within a stratum; with prompt weights,
+    the sum over strata of n_s / (n_s - 1) times the sum of (mass_i (level_i - mean_s))^2 over the stratum's prompts.
 
     Args:
         levels: (prompt, value).
         strata: (prompt,) whole numbers from 0, each at least twice.
-        mass: (prompt,) how much each prompt counts, with sum 1; the same by default.
+        mass: (prompt,) weight of each prompt, with sum 1; equal by default.
 
     Returns:
         (value,) errors, in the unit of the levels.
@@ -284,17 +294,18 @@ def standard_error(levels: np.ndarray, strata: np.ndarray, mass: np.ndarray | No
     """
     counts = np.bincount(strata)
     mass = np.full(len(levels), 1.0 / len(levels)) if mass is None else mass
-    share = np.eye(len(counts))[strata] * mass[:, None]
+    membership = np.eye(len(counts))[strata]
+    share = membership * mass[:, None]
     centred = levels - (share.T @ levels / share.sum(axis=0)[:, None])[strata]
-    squares = np.eye(len(counts))[strata].T @ (mass[:, None] * centred) ** 2
+    squares = membership.T @ (mass[:, None] * centred) ** 2
     return np.asarray(np.sqrt(counts / (counts - 1) @ squares))
 
 
 def strata(*tables: RewardTable) -> np.ndarray:
-    """Return (prompt,) the stratum of each prompt of some tables, one table after the other, as whole numbers from 0.
+    """Return the stratum of each prompt, (prompt,) whole numbers from 0, of the tables one after the other.
 
-    It is the prompt's use case where all tables have the same share of it, as near as whole prompts can be; else all
-    prompts are one stratum. Use cases with a single prompt in a table are one stratum together.
+    Strata are the use cases where every use case has the same share of all tables, up to one prompt; else all prompts
+    are one stratum. Use cases with a single prompt in a table are one stratum together.
     """
     names = list(dict.fromkeys(name for table in tables for name in table.use_cases))
     counts = np.array([[table.use_cases.count(name) for name in names] for table in tables])
@@ -307,13 +318,13 @@ def strata(*tables: RewardTable) -> np.ndarray:
     rare_counts = counts[:, rare].sum(axis=1)
     if unequal.any() or (rare.any() and rare_counts.min() < 2):
         return np.zeros(int(sizes.sum()), dtype=int)
-    number = {name: -1 if rare[i] else i for i, name in enumerate(names)}
-    labels = [number[name] for table in tables for name in table.use_cases]
+    stratum = {name: -1 if rare[i] else i for i, name in enumerate(names)}
+    labels = [stratum[name] for table in tables for name in table.use_cases]
     return np.asarray(np.unique(labels, return_inverse=True)[1])
 
 
 def _picked_level(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray, masses: np.ndarray) -> np.ndarray:
-    """Return (value,) the mean reward of one drawn reply a prompt; the same uniform draws serve all palettes."""
+    """Return the mean reward of one drawn reply per prompt, (value,); all palettes share the uniform draws."""
     rewards = fresh.rewards.reshape(len(fresh.prompts), -1, len(fresh.values))
     mass = np.cumsum(softmax((rewards - rewards.max(axis=1, keepdims=True)) @ weights, axis=1), axis=1)
     chosen = (mass < draws[:, None] * mass[:, -1:]).sum(axis=1)
@@ -323,7 +334,7 @@ def _picked_level(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray, ma
 def _random_shares(
     forecast_oracle: Oracle, fresh_oracle: Oracle, fresh: RewardTable, rising: np.ndarray, *, nats: float, seed: int
 ) -> tuple[float, float]:
-    """Return the shares of random weights at these nats that improve all of these values, by level and by win rate."""
+    """Return the shares of random weights at ``nats`` that improve all rising values, by level and by win rate."""
     if not rising.any() or nats <= 0:
         return math.nan, math.nan
     directions = np.zeros((RANDOM, len(rising)))
@@ -335,7 +346,7 @@ def _random_shares(
 
 
 def _pooled_levels(pooled_oracle: Oracle, fresh_oracle: Oracle, targets: np.ndarray) -> np.ndarray:
-    """Return (value,) the levels of the pooled form's weights when they are used prompt by prompt."""
+    """Return the levels of the pooled form's weights used prompt by prompt, (value,); NaN without convergence."""
     solution = solve(pooled_oracle, pooled_oracle.standardise(targets))
     if solution.status is not Status.CONVERGED:
         return np.full(len(targets), np.nan)

@@ -1,6 +1,6 @@
-"""A whole delivery study of one table, and its file, with the provenance of the replies.
+"""A delivery study of one table, and its JSON file.
 
-Constraint: a file holds numbers to six figures in JSON; NaN is null.
+Constraint: the file holds numbers to six significant digits, and null for NaN.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class DeliveryStudy:
     """Graded and random palettes over many halvings.
 
     Args:
-        made: date, model, engine, sampling, seed, halvings, and "table", the :func:`fingerprint` of what was solved on.
-        percentiles: of each graded palette's targets; None where they differ.
+        made: date, model, engine, sampling, seed, halvings, and "table", the :func:`fingerprint` of the table.
+        percentiles: percentile of each graded palette's targets; None where they differ.
         graded: palettes of one to all values at the 50th to 80th percentile.
         random: random attainable palettes.
     """
@@ -55,21 +55,21 @@ def run_study(
     Args:
         table: replies to all prompts.
         fresh: new replies to the same prompts, K to each.
-        halvings: how many, at least 1.
-        random: random palettes.
-        seed: of palettes, halves, subsamples and picks.
-        report: called with halvings done and all of them, of both kinds of palettes together.
+        halvings: number of halvings, at least 1.
+        random: number of random palettes.
+        seed: seed of palettes, halves, subsamples and picks.
+        report: called with the number of finished halvings and their total, over both kinds of palettes.
 
     Raises:
-        InputError: as :func:`cross_fit_delivery` and :func:`reachable_palettes` say.
+        InputError: as :func:`cross_fit_delivery` and :func:`reachable_palettes` raise.
     """
     candidates = int(fresh.candidates.max())
     graded = graded_palettes(table, candidates, seed=seed)
     random_targets = reachable_palettes(table, table, candidates, random, seed=seed)
     deliveries = []
-    for number, palettes in enumerate((graded, random_targets)):
+    for index, palettes in enumerate((graded, random_targets)):
 
-        def report_progress(done: int, total: int, before: int = number * halvings) -> None:
+        def report_progress(done: int, total: int, before: int = index * halvings) -> None:
             if report is not None:
                 report(before + done, 2 * total)
 
@@ -94,7 +94,7 @@ def run_study(
 
 
 def fingerprint(table: RewardTable) -> str:
-    """Hash a table's prompts, values and rewards, and how prompts count where they count differently."""
+    """Return the SHA-256 of a table's prompts, values, rewards and, where it has them, prompt weights."""
     digest = hashlib.sha256("\0".join((*table.values, *table.prompts)).encode())
     for array in (table.offsets.astype("<i8"), table.rewards.astype("<f8")):
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -132,7 +132,7 @@ def load(path: Path) -> DeliveryStudy:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != FORMAT:
-            raise InputError(f"{path} has format {record['format']}; this version reads {FORMAT}.")
+            raise ValueError(f"it has format {record['format']}, and this version reads {FORMAT}")
         return DeliveryStudy(
             record["made"], tuple(record["percentiles"]), _from_json(record["graded"]), _from_json(record["random"])
         )
@@ -141,14 +141,14 @@ def load(path: Path) -> DeliveryStudy:
 
 
 def _as_json(delivery: CrossFitDelivery) -> dict[str, Any]:
-    """Convert the fields to JSON values."""
+    """Convert the fields to JSON values, arrays to nested lists."""
 
     def rounded(number: float) -> float | None:
         return float(f"{number:.6g}") if np.isfinite(number) else None
 
     def plain(entry: Any) -> Any:
         if isinstance(entry, np.ndarray):
-            return [plain(part) for part in entry] if entry.ndim else rounded(float(entry))
+            return [plain(item) for item in entry] if entry.ndim else rounded(float(entry))
         return rounded(float(entry)) if isinstance(entry, float | np.floating) else entry
 
     return {field.name: plain(getattr(delivery, field.name)) for field in fields(CrossFitDelivery)}

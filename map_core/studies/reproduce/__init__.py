@@ -1,9 +1,9 @@
-"""The published experiments, run on any table.
+"""The experiments of the paper, run on any table.
 
 * :mod:`map_core.studies.reproduce.published_solver`: the published solver.
 * :mod:`map_core.studies.reproduce.study`: the protocol.
-* :mod:`map_core.studies.reproduce.results`: the results.
-* :mod:`map_core.studies.reproduce.paper`: the paper's figures.
+* :mod:`map_core.studies.reproduce.results`: dataclasses of the results.
+* :mod:`map_core.studies.reproduce.paper`: the figures that the paper reports.
 """
 
 from map_core.studies.reproduce.paper import PAPER

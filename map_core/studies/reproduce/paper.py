@@ -1,4 +1,4 @@
-"""The paper's own figures, on its tables and machines, to be printed beside ours.
+"""The figures that the paper reports for its tables and machines, for comparison with ours.
 
 Source: Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198).
 """
@@ -13,14 +13,16 @@ class PaperFigures:
     """The figures that the paper reports.
 
     Args:
-        feasible: share of random palettes of 1, 2, ... values that its solver solves, by absence of overflow.
-        seconds: of one solve, for few and for many values.
+        feasible: share of random palettes of 1, 2, ... values that its solver solves without overflow.
+        seconds: time of one solve, for few and for many values.
         random_improves: share of random weights that improve both helpful and harmless over the base model.
-        map_improves, map_wins: the same share for its own weights, by reward and by win rate.
+        map_improves: the same share for its own weights, by reward.
+        map_wins: the same share for its own weights, by win rate.
         quantile: the target of the sequential experiment, on OPT-1.3B, for humor, helpful, harmless.
-        one_round, five_rounds: quantiles that sequential alignment ends at.
-        ways: how much of the way from base level to target new replies came, for humor, helpful and harmless: a base
-            model and palette each.
+        one_round: quantiles of humor, helpful, harmless after one round of sequential alignment.
+        five_rounds: the same after five rounds.
+        ways: base model and palette, and the share of the way from base level to target that fresh replies reach, for
+            humor, helpful and harmless.
     """
 
     feasible: tuple[float, ...] = (0.968, 0.946, 0.728, 0.688, 0.686, 0.682)

@@ -1,14 +1,15 @@
-"""The published solver as it behaves: 150 Adam steps on the logarithms of the weights, in float32, in reward units.
+"""The published solver, reimplemented: 150 Adam steps on the logarithms of the weights, in float32 and reward units.
 
     minimise over tau   log mean exp(lambda . r) - lambda . c,   lambda = exp(tau),   from tau = 0, learning rate 0.1
 
 It stops after its last step, converged or not, and counts a run as solved unless a weight became infinite or NaN. That
-happens when a mean of exponentials leaves the range of float32 on the way, which depends on the units and the zero of
-the rewards as much as on the targets. Here the steps are computed safely (log-sum-exp), and the range is watched beside
-them: where it holds, weights are the published ones; where it does not, they are what the same steps would have
-given. Palettes are solved in batches. Constraint: torch is imported when the solver is called.
+happens when a mean of exponentials leaves the range of float32 in any step, which depends on the units and the zero of
+the rewards as much as on the targets. Here the steps are computed by log-sum-exp, and the range is checked separately:
+within it the weights are the published ones; outside they are what the same steps give without overflow. Palettes are
+solved in batches. Constraint: torch is imported when the solver is called.
 
-Source: Wang et al., ICLR 2025 (arXiv 2410.19198), and the behaviour of the code published with it; written anew.
+Source: Wang et al., ICLR 2025 (arXiv 2410.19198), and the behaviour of the code published with it, none of which is
+used here.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from map_core.core.types import Form
 
 STEPS = 150
 LEARNING_RATE = 0.1
-#: Logarithms of the largest float32 and of the smallest that is not 0: beyond them exp gives infinity or 0.
+#: Logarithms of the largest and of the smallest positive float32: beyond them exp overflows to infinity or 0.
 LARGEST_LOG, SMALLEST_LOG = math.log(3.4028234663852886e38), math.log(1.401298464324817e-45)
-#: Palettes times replies of one batch.
+#: Most palettes times replies of one batch.
 BATCH_NUMBERS = 300_000
 
 
 @dataclass(frozen=True, eq=False)
 class PublishedSolution:
-    """What the published solver returns.
+    """Results of the published solver.
 
     Args:
         weights: (row, value) lambda after the last step, in nats per reward; 0 for free values.
-        solved: (row,) bool, its success flag: nothing overflowed during the steps.
+        solved: (row,) bool, the published success flag: no overflow in any step.
     """
 
     weights: np.ndarray
@@ -57,13 +58,13 @@ def published_solver(
         rewards: (reply, value) in reward units, ordered by prompt.
         offsets: (prompt + 1,) where each prompt's replies begin.
         targets: (row, value) c in reward units, NaN for a free value.
-        form: the published one is pooled; per prompt runs the same steps on that form's dual.
-        prompt_weights: (prompt,) above 0, how much each prompt counts; all alike by default, as published.
-        steps: Adam steps, at least 1; the last one is computed and not taken, as published.
-        learning_rate: of Adam.
+        form: pooled, as published, or per prompt: the same steps on the dual of that form.
+        prompt_weights: (prompt,) above 0; equal by default, as published.
+        steps: Adam steps, at least 1; the last one is computed but not applied, as published.
+        learning_rate: learning rate of Adam.
 
     Returns:
-        Weights and what counts as solved.
+        Weights and success flags, one row per palette.
     """
     import torch
 
@@ -73,7 +74,8 @@ def published_solver(
     padded = np.zeros((groups, longest, rewards.shape[1]), dtype=np.float32)
     padded[present] = rewards
     table = torch.from_numpy(padded.reshape(groups * longest, -1))
-    # Padding has no part in any sum; pooled, a reply has as much as its prompt counts.
+    # Padded entries have log weight -inf, so that they add 0 to every sum. In the pooled form the log weight of a
+    # reply is that of its prompt.
     log_copies, group_mass = np.zeros(present.shape, dtype=np.float32), None
     if prompt_weights is not None:
         relative = np.asarray(prompt_weights, dtype=np.float64) / np.mean(prompt_weights)

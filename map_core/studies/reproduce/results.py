@@ -1,4 +1,4 @@
-"""Results of the published experiments on one table: plain numbers, a row for each number of values."""
+"""Results of the paper's experiments on one table: plain numbers, one row per number of values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from map_core.core.types import Form
 
-#: A level further below its target than this, in standard deviations, misses it.
+#: A level more than this below its target, in standard deviations, misses it.
 MISS = 0.05
 #: Rounds of sequential alignment, as in the paper.
 ROUNDS = 5
@@ -18,12 +18,12 @@ class ReproductionProtocol:
 
     Args:
         form: per prompt or pooled.
-        values: names that palettes are drawn from.
-        palettes: of each size.
+        values: names of the values that palettes are drawn from.
+        palettes: number of palettes of each size.
         highest: the highest percentile of a target, as a share.
-        seed: of everything that is drawn.
-        prompts: of the table.
-        replies: of the table.
+        seed: seed of all draws.
+        prompts: number of prompts in the table.
+        replies: number of replies in the table.
     """
 
     form: Form
@@ -37,35 +37,38 @@ class ReproductionProtocol:
 
 @dataclass(frozen=True)
 class SizeResult:
-    """Palettes of one number of values; shares are from 0 to 1, NaN where there is nothing to share.
+    """Palettes with one number of values; shares are from 0 to 1, NaN where no palette counts.
 
     Args:
-        values: how many values each palette has.
-        palettes: how many there are.
-        reachable: share that is attainable, proven.
-        by_certificate: how many of them the linear program decided, since no solve did.
-        converged: share of the reachable ones that our solver meets.
-        residual: its largest violation of the optimality conditions on those, in standard deviations.
+        values: number of values of each palette.
+        palettes: number of palettes.
+        reachable: share that is proven attainable.
+        by_certificate: number of palettes that the linear program decided, because no solve did.
+        converged: share of the reachable palettes on which our solver converges.
+        residual: largest violation of the optimality conditions on those, in standard deviations.
         published_solved: share that the published solver calls solved.
-        published_false: share of its solved ones that are not attainable.
-        published_refused: share of the reachable ones that it does not solve.
-        published_missed: share of the reachable ones that it solves on which it misses a target by over ``MISS``.
-        safe_missed: share of all reachable ones that the published steps miss so when nothing can overflow; then every
-            palette counts as solved, also those that are not attainable.
+        published_false: share of these that are not attainable.
+        published_refused: share of the reachable palettes that the published solver does not solve.
+        published_missed: share of the reachable palettes that it solves on which it misses a target by over ``MISS``.
+        safe_missed: share of all reachable palettes on which the published steps, computed without overflow, miss a
+            target by over ``MISS``.
         pooled_missed: the same for weights of the published pooled form used per prompt; ``safe_missed`` when pooled.
-        published_residual: median of the published steps' violation of the optimality conditions on the reachable
-            ones, in standard deviations; levels above their target count, for they cost nats.
+        published_residual: median over reachable palettes of the published steps' violation of the optimality
+            conditions, in standard deviations; a level above its target counts, since it costs nats.
         our_missed: as ``safe_missed``, for our weights.
-        our_ms: median of one solve of ours, in milliseconds, one palette at a time.
-        published_ms: likewise of the published solver.
-        random_meets, random_improves: share of random weights that meet a reachable palette, and that are above the
-            base model in all of its values.
-        our_improves: the latter for our weights.
-        random_wins, our_wins: share of them whose replies beat the base model's in half of the
-            comparisons or more, in all of their values.
-        one_round_missed, rounds_missed: share of the reachable palettes on which sequential alignment misses a target
-            by over ``MISS``, after one round and after ``ROUNDS``.
-        one_round_short, rounds_short: median of the largest lack, in standard deviations.
+        our_ms: median time of one solve of ours, in milliseconds, one palette at a time.
+        published_ms: the same for the published solver.
+        random_meets: share of random weights that meet all targets of a reachable palette.
+        random_improves: share of random weights that are above the base model in all values of a reachable palette.
+        our_improves: the same share for our weights.
+        random_wins: share of random weights that win half of the comparisons with the base model or more, in every
+            value of a reachable palette.
+        our_wins: the same share for our weights.
+        one_round_missed: share of the reachable palettes on which sequential alignment misses a target by over
+            ``MISS`` after one round.
+        rounds_missed: the same after ``ROUNDS`` rounds.
+        one_round_short: median of the largest shortfall after one round, in standard deviations.
+        rounds_short: the same after ``ROUNDS`` rounds.
     """
 
     values: int
@@ -97,12 +100,14 @@ class SizeResult:
 
 @dataclass(frozen=True)
 class SequentialExample:
-    """One palette in sequence, as quantiles of the base model's replies.
+    """Sequential alignment of one palette; levels are quantiles of the base model's replies.
 
     Args:
-        values: names, in their order.
-        quantile: the target of every value: the paper's, or the highest below it in steps of 0.05 that is attainable.
-        one_round, five_rounds, together: the quantile of each value's level.
+        values: names, in the order of the steps.
+        quantile: the target of every value: the paper's, or the highest attainable below it in steps of 0.05.
+        one_round: level of each value after one round.
+        five_rounds: level of each value after ``ROUNDS`` rounds.
+        together: level of each value when all targets are solved for at once.
     """
 
     values: tuple[str, ...]

@@ -1,12 +1,11 @@
-"""The protocol of the published experiments on any table.
+"""The protocol of the paper's experiments on any table.
 
-Palettes: for each number of values m, ``palettes`` random ones; each takes m of the values at random and draws for
-each a target above the base model, uniform in percentiles of the base model's replies, from the base level's
-to ``highest``. They are solved by the published solver and by ours, and the truth is proven: a solve
-that converged has met the targets, one whose dual passes the most that can be spent shows that nothing does, and
-the certificate decides between them. Random weights are drawn for each palette's values, a Dirichlet direction times a
-uniform scale in nats per standard deviation. Sequential alignment goes through each palette's values in the
-table's order. Constraint: everything follows from the seed but the times.
+For each number of values m, ``palettes`` random palettes are drawn: each takes m values at random and a target for
+each, uniform in percentiles of the base model's replies between the base level and ``highest``. They are solved by the
+published solver and by ours. Attainability is proven: a converged solve meets the targets, a dual above log K shows
+that no weights do, and the certificate decides the rest. Random weights for each palette's values are a Dirichlet
+direction times a uniform scale in nats per standard deviation. Sequential alignment goes through each palette's values
+in the table's order. Constraint: all results but the times are determined by the seed.
 
 Source: Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), experiments on
 feasibility, random weights and sequential alignment; the draw of palettes and the units of random weights are ours.
@@ -42,10 +41,10 @@ from map_core.studies.reproduce.results import (
     SizeResult,
 )
 
-#: Palettes of each size that are timed one by one.
+#: Number of palettes of each size that are timed.
 TIMED = 7
 
-#: Progress callback: parts done, of how many, and the next one in words.
+#: Progress callback: number of finished parts, number of parts, and a description of the next part.
 Report = Callable[[int, int, str], None]
 
 
@@ -62,25 +61,25 @@ def random_palettes(
     """Draw targets above the base model, each palette on random values.
 
     Args:
-        table: whose replies the percentiles are of.
-        oracle: base levels.
-        size: how many values each palette has.
-        count: palettes.
-        values: positions to choose from; all by default.
+        table: the replies that percentiles are computed from.
+        oracle: its base levels.
+        size: number of values of each palette.
+        count: number of palettes.
+        values: indices of the values to choose from; all by default.
         highest: the highest percentile, as a share above 0, at most 1.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Returns:
         (count, value) levels in reward units, NaN for free values.
     """
     chosen = np.arange(len(table.values)) if values is None else np.asarray(values)
-    rng, scale = np.random.default_rng(seed), Percentiles(table)
-    base = np.array([scale.percentile_of(j, float(level)) for j, level in enumerate(oracle.base)])
+    rng, percentiles = np.random.default_rng(seed), Percentiles(table)
+    base = np.array([percentiles.percentile_of(j, float(level)) for j, level in enumerate(oracle.base)])
     palettes = np.full((count, len(table.values)), np.nan)
     for row in palettes:
         for j in rng.permutation(chosen)[:size]:
             percentile = base[j] + rng.random() * max(0.0, 100.0 * highest - base[j])
-            row[j] = max(scale.level(int(j), percentile), oracle.base[j])
+            row[j] = max(percentiles.level(int(j), percentile), oracle.base[j])
     return palettes
 
 
@@ -94,19 +93,16 @@ def reproduce(
     seed: int = 0,
     report: Report | None = None,
 ) -> ReproductionStudy:
-    """Run the published protocol; see the module.
+    """Run the protocol that this module describes.
 
     Args:
         table: the rewards.
-        form: the table's own by default.
-        values: positions of the values to draw from, in the order of the sequential example; all by default.
-        palettes: of each number of values, at least 1.
+        form: per prompt or pooled; the table's own by default.
+        values: indices of the values to draw from, in the order of the sequential example; all by default.
+        palettes: number of palettes of each size, at least 1.
         highest: the highest percentile of a target, as a share above 0, at most 1.
-        seed: of everything that is drawn, 0 or above.
+        seed: seed of all draws, 0 or above.
         report: called before each part.
-
-    Returns:
-        The study.
 
     Raises:
         InputError: a setting is outside its range, or a value is unknown or named twice.
@@ -114,13 +110,13 @@ def reproduce(
     chosen = list(range(len(table.values))) if values is None else [int(j) for j in values]
     if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= j < len(table.values) for j in chosen):
         raise InputError(f"values is {chosen}; expected different positions from 0 to {len(table.values) - 1}.")
-    for name, number, fits, expected in (
+    for name, setting, fits, expected in (
         ("palettes", palettes, palettes >= 1, "a whole number from 1"),
         ("highest", highest, 0.0 < highest <= 1.0, "a share above 0, at most 1"),
         ("seed", seed, seed >= 0, "a whole number from 0"),
     ):
         if not fits:
-            raise InputError(f"{name} is {number}; expected {expected}.")
+            raise InputError(f"{name} is {setting}; expected {expected}.")
     table = table.without_held_out()
     oracle = MemoryOracle.of(table, form)
     attainable = AttainableLevels(oracle)
@@ -134,13 +130,13 @@ def reproduce(
         report(len(chosen), len(chosen) + 1, "one palette in sequence")
     names = tuple(table.values[j] for j in chosen)
     protocol = ReproductionProtocol(oracle.form, names, palettes, highest, seed, oracle.prompts, oracle.replies)
-    return ReproductionStudy(protocol, tuple(sizes), _rounds(table, oracle, chosen[:3]))
+    return ReproductionStudy(protocol, tuple(sizes), _sequential_example(table, oracle, chosen[:3]))
 
 
 def _size(
     table: RewardTable, oracle: Oracle, attainable: AttainableLevels, m: int, *, levels: np.ndarray, seed: int
 ) -> SizeResult:
-    """Compute everything about the palettes of one number of values: (row, value) levels in reward units."""
+    """Compute the results of the palettes with m values, whose targets are (row, value) ``levels`` in reward units."""
     d = oracle.standardise(levels)
     solutions = solve_many(oracle, d)
     reachable, open_rows = solutions.converged.copy(), ~solutions.converged & ~solutions.unbounded
@@ -190,7 +186,7 @@ def _size(
 
 
 def _published(table: RewardTable, levels: np.ndarray, form: Form) -> PublishedSolution:
-    """Run the published solver on a table, each prompt by its weight."""
+    """Run the published solver on a table with its prompt weights."""
     return published_solver(table.rewards, table.offsets, levels, form=form, prompt_weights=table.prompt_weights)
 
 
@@ -200,11 +196,11 @@ def _share(holds: np.ndarray) -> float:
 
 
 def _missed(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
-    """Return the share of the rows in which a level is further below its target than ``MISS``."""
+    """Return the share of rows in which a level is more than ``MISS`` below its target."""
     if not len(weights):
         return math.nan
-    lack = np.nan_to_num(d - oracle.batch_moments(weights).levels)
-    return _share(lack.max(axis=1) > MISS)
+    shortfall = np.nan_to_num(d - oracle.batch_moments(weights).levels)
+    return _share(shortfall.max(axis=1) > MISS)
 
 
 def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
@@ -216,13 +212,13 @@ def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
 
 
 def _improves(ours: Solutions, d: np.ndarray, met: np.ndarray) -> float:
-    """Return the share of our met palettes with every value above the base level, or at it without a higher target."""
+    """Return the share of ``met`` rows in which every value with a target above the base level is above it."""
     above = (ours.levels > 0) | np.isnan(d) | (d <= 0)
     return _share(above[met].all(axis=1))
 
 
 def _wins(table: RewardTable, oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
-    """Return the share of the rows in which every targeted value wins half of its comparisons with the base or more."""
+    """Return the share of rows in which every targeted value has a win rate of at least 1/2 against the base model."""
     if not len(weights):
         return math.nan
     rates = win_rates(table, weights, oracle.form)
@@ -230,36 +226,34 @@ def _wins(table: RewardTable, oracle: Oracle, weights: np.ndarray, d: np.ndarray
 
 
 def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
-    """Return the median milliseconds of one solve, ours and the published, with torch on one thread."""
+    """Return the median time of one solve in milliseconds, of our solver and of the published one on one thread."""
     import torch
 
     if not len(d):
         return math.nan, math.nan
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    spent: tuple[list[float], list[float]] = ([], [])
+    our_ms: list[float] = []
+    published_ms: list[float] = []
     try:
         for target, level in zip(d, levels, strict=True):
-            for i, run in enumerate(
-                (
-                    lambda target=target: solve(oracle, target),
-                    lambda level=level: _published(table, level, oracle.form),
-                )
-            ):
-                began = time.perf_counter()
-                run()
-                spent[i].append(1e3 * (time.perf_counter() - began))
+            began = time.perf_counter()
+            solve(oracle, target)
+            solved = time.perf_counter()
+            _published(table, level, oracle.form)
+            our_ms.append(1e3 * (solved - began))
+            published_ms.append(1e3 * (time.perf_counter() - solved))
     finally:
         torch.set_num_threads(threads)
-    return statistics.median(spent[0]), statistics.median(spent[1])
+    return statistics.median(our_ms), statistics.median(published_ms)
 
 
-def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> SequentialExample | None:
-    """Run the paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
-    scale = Percentiles(table, oracle.form)
+def _sequential_example(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> SequentialExample | None:
+    """Run the paper's sequential experiment: the same quantile for each value, in one round, in five and at once."""
+    percentiles = Percentiles(table, oracle.form)
     for quantile in np.arange(PAPER.quantile, 0.5, -0.05).round(2):
         levels = np.full(len(table.values), np.nan)
-        levels[chosen] = [scale.level(j, 100.0 * quantile) for j in chosen]
+        levels[chosen] = [percentiles.level(j, 100.0 * quantile) for j in chosen]
         d = oracle.standardise(levels)
         simultaneous = solve(oracle, d)
         if simultaneous.status is Status.CONVERGED:
@@ -269,14 +263,14 @@ def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> Sequen
     path = sequential_paths(oracle, d, [chosen], rounds=ROUNDS)[0]
 
     def quantiles(standardised: np.ndarray) -> tuple[float, ...]:
-        # A hair below, where rounding would put a level on either side of many equal replies.
-        reached = oracle.rewards_at(standardised - 1e-9)
-        return tuple(scale.percentile_of(j, float(reached[j])) / 100.0 for j in chosen)
+        # 1e-9 lower, since rounding may put a level on either side of many equal replies.
+        rewards = oracle.rewards_at(standardised - 1e-9)
+        return tuple(percentiles.percentile_of(j, float(rewards[j])) / 100.0 for j in chosen)
 
     return SequentialExample(
-        tuple(table.values[j] for j in chosen),
-        float(quantile),
-        quantiles(path.levels[min(len(chosen), path.steps)]),
-        quantiles(path.levels[-1]),
-        quantiles(simultaneous.levels),
+        values=tuple(table.values[j] for j in chosen),
+        quantile=float(quantile),
+        one_round=quantiles(path.levels[min(len(chosen), path.steps)]),
+        five_rounds=quantiles(path.levels[-1]),
+        together=quantiles(simultaneous.levels),
     )
