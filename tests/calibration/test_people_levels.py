@@ -257,7 +257,7 @@ def test_judges_of_one_reply_count_as_their_mean(tmp_path):
     with pytest.raises(InputError, match=r"chance 1\.5"):
         read_labels(path)
     path.write_text('{"prompt_id": "p00", "candidate": 1' + "0" * 400 + ', "labels": {"humor": 1}}')
-    with pytest.raises(InputError, match="is no label"):
+    with pytest.raises(InputError, match="is not a label"):
         read_labels(path)
 
 

@@ -117,8 +117,8 @@ def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
     ("options", "message"),
     [
         (["--no-worse-tail", "wit"], "Unknown value 'wit'"),
-        (["--every-scorer", "humor"], "no NAME=SCORER,SCORER"),
-        (["--worst-mean", "humor"], "is no NAME:SHARE=LEVEL"),
+        (["--every-scorer", "humor"], "expected NAME=SCORER,SCORER"),
+        (["--worst-mean", "humor"], "expected NAME:SHARE=LEVEL"),
         (["--worst-mean", "humor:2=p10"], "above 0 and at most 1"),
         (["--worst-mean", "humor:few=p10"], "expected 0.05 or 5%"),
         (["--any-mix", "-1"], "expected 0 or more"),

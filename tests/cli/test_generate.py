@@ -111,7 +111,11 @@ def test_text_streams_both_replies(arguments: list[str], capsys: pytest.CaptureF
         (["--method", "best", "--exact-within", "0.1", "--most-candidates", "9"], 2, "the method 'resample'"),
         (["--until-ess", "nan", "--most-candidates", "9"], 2, "least_ess is nan"),
         (["--until-ess", "3", "--most-candidates", "2"], 2, "at least the 4"),
-        (["--method", "blocks", "--until-ess", "3", "--most-candidates", "9"], 2, "whole replies only"),
+        (
+            ["--method", "blocks", "--until-ess", "3", "--most-candidates", "9"],
+            2,
+            "for the methods 'resample' and 'best'",
+        ),
         (["--target", "humor=p70", "--weights", "humor=1"], 2, "either targets or weights"),
         (["--target", "wit=p70"], 2, "wit"),
         (["--target", "humor>=p20"], 2, "humor>=p20:0.95"),

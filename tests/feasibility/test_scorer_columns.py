@@ -128,7 +128,7 @@ def test_it_is_kept_in_files_and_addresses_and_said():
     ("written", "message"),
     [
         ({"every_scorer": ["kindness"]}, "expected the values of the table that score each value too"),
-        ({"every_scorer": {"humor": []}}, "no NAME=SCORER"),
+        ({"every_scorer": {"humor": []}}, "expected NAME=SCORER"),
         ({"every_scorer": {"humor": ["humor"]}}, "expected another value"),
         ({"every_scorer": {"humor": ["wit"]}}, "Unknown value 'wit'"),
     ],

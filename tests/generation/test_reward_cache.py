@@ -161,7 +161,7 @@ GOOD = GenerationRequest("Hi")
         ({"most_candidates": 64, "least_ess": math.nan}, "least_ess is nan"),
         ({"most_candidates": 64, "largest_error": 0.0}, "largest_error is 0"),
         ({"most_candidates": 4, "least_ess": 4.0}, "at least the 16 of the first draw"),
-        ({"most_candidates": 64, "least_ess": 4.0, "method": Method.BLOCKS}, "whole replies only"),
+        ({"most_candidates": 64, "least_ess": 4.0, "method": Method.BLOCKS}, "for the methods 'resample' and 'best'"),
     ],
 )
 def test_a_bad_request_is_refused_in_words(changed: dict[str, object], says: str) -> None:

@@ -187,7 +187,7 @@ def test_a_database_that_cannot_be_reached_leaves_the_rest(page, monkeypatch, tm
     monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'file' / 'palettes.sqlite'}")
     page.run()
     assert "Saved palettes cannot be reached now" in page.warning[0].value
-    assert any("cannot be made" in text.value for text in page.text)
+    assert any("cannot be created" in text.value for text in page.text)
     view(page, "presets")
     assert page.button(key="preset_use_0")
     view(page, "blend")

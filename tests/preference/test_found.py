@@ -158,15 +158,15 @@ def test_choices_are_read_as_they_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"answer": "both"}, "is no choice"),
+        ({"answer": "both"}, "is not a choice"),
         ({"first": {"prompt_id": "p99", "candidate": 0}}, "the table lacks"),
         ({"first": {"prompt_id": "p01", "candidate": 99}}, "the table lacks"),
-        ({"first": {"prompt_id": "p01", "candidate": 0.7}}, "is no choice"),
-        ({"first": {"prompt_id": "p01", "candidate": float("inf")}}, "is no choice"),
-        ({"first": {"prompt_id": "p01", "candidate": float("nan")}}, "is no choice"),
+        ({"first": {"prompt_id": "p01", "candidate": 0.7}}, "is not a choice"),
+        ({"first": {"prompt_id": "p01", "candidate": float("inf")}}, "is not a choice"),
+        ({"first": {"prompt_id": "p01", "candidate": float("nan")}}, "is not a choice"),
         ({"first": {"prompt_id": "p02", "candidate": 1}}, "two prompts"),
         ({"first": {"prompt_id": "p01", "candidate": 1}}, "with itself"),
-        ({"first": 3}, "is no choice"),
+        ({"first": 3}, "is not a choice"),
     ],
 )
 def test_what_is_no_choice_is_refused(change, message):

@@ -138,7 +138,7 @@ def test_a_rendered_chat_is_read_back(tiny: Path, turns: int, system: str | None
     ("fields", "says"),
     [
         ({"palette": None}, "Give either a palette or weights"),
-        ({"weights": {"humor": 1}}, "one of them"),
+        ({"weights": {"humor": 1}}, "either a palette or weights"),
         ({"palette": "warm"}, "no palette 'warm' here"),
         ({"palette": None, "weights": {"wit": 1}}, "weights names 'wit'"),
         ({"query": ["x"]}, "Give either query or replies"),

@@ -283,7 +283,7 @@ def test_at_temperature_0_a_palette_is_still_a_palette(server: Running) -> None:
         ({"headroom": -1, "most_candidates": 30}, "headroom is -1"),
         ({"most_candidates": 30}, "needs a goal"),
         ({"least_ess": math.nan, "most_candidates": 30}, "least_ess is nan"),
-        ({"palete": "plain"}, "no field 'palete' here"),
+        ({"palete": "plain"}, "no field 'palete'"),
         ({"\ud800": 1}, "name of a field"),
         ({"metadata": {"a": 1}, "store": 1, "weights": {"\ud800": 1}}, "weights names"),
         ({"tools": [{"type": "function"}]}, "cannot honour tools"),
@@ -302,10 +302,10 @@ def test_bad_fields_are_told_in_words(server: Running, fields: dict[str, Any], s
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"", "no JSON"),
+        (b"", "not JSON"),
         (b"\xff\xfe\x00", "not UTF-8 at byte 1"),
-        (b'{"messages": [', "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b'{"messages": [', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (b"[]", "expected a JSON object"),
         (b'{"model": "tiny"}', "messages is missing"),
     ],

@@ -205,7 +205,7 @@ def test_an_address_that_is_none_is_refused(address):
 
 
 def test_a_driver_that_is_not_here_is_said():
-    with pytest.raises(InputError, match="not here"):
+    with pytest.raises(InputError, match="not installed"):
         open_database("postgresql+nothing://a/b")
 
 
@@ -217,7 +217,7 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be made"):
+    with pytest.raises(InputError, match="cannot be created"):
         open_database(f"sqlite:///{tmp_path / 'file' / 'palettes.sqlite'}")
 
 
