@@ -200,7 +200,7 @@ def read_sums(
     def add(prompt: ReadPrompt) -> None:
         gained = np.concatenate(advantages(prompt.scored, file.slopes, partial)).astype(np.float32)
         rewards = np.array([reply.rewards for reply in prompt.scored])
-        file.sums.add(
+        file.sums = file.sums.add(
             int(folds[file.done]),
             prompt.shifts,
             prompt.states,
@@ -393,7 +393,7 @@ def _kept_sums(
 ) -> Path:
     """Return the file that keeps the sums of these replies for other palettes."""
     facts = {
-        "format": 1,
+        "format": 2,
         "model": files.sha256,
         "table": table_hash,
         "prompts": [example.name for example in examples],

@@ -14,7 +14,9 @@ that terms beyond the second count for little. F is replaced by the Kronecker pr
 and of h (K-FAC); then M is G in the eigenbases of the two, each entry divided by the product of its eigenvalues plus a
 penalty. G is linear in lambda: sums by value, read once, solve every palette. The penalty is the one whose log-ratios
 have the largest correlation with lambda . r on folds of prompts that are left out, and M is scaled to the divergence
-that is asked for. Constraint: numpy only.
+that is asked for. How far a matrix moves the model is not judged by the product but on a sample of tokens, by the mean
+of (u^T M h)^2: the product is good enough for a direction, and off by a factor of several for its length.
+Constraint: numpy only.
 
 Source: Martens and Grosse, Optimizing neural networks with Kronecker-factored approximate curvature, ICML 2015
 (arXiv 1503.05671); Kakade, A natural policy gradient, NeurIPS 2001.
@@ -24,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +34,8 @@ import numpy as np
 
 from map_core.errors import InputError
 
+#: Tokens of each prompt that the sample keeps.
+SAMPLED = 128
 #: Folds of prompts, and penalties that are tried, in products of the mean eigenvalues.
 FOLDS, PENALTIES = 4, tuple(float(penalty) for penalty in np.geomspace(1e-3, 100.0, 11))
 
@@ -47,6 +51,9 @@ class OutputSums:
         tokens: (fold,) of 1, so that the means of the two can be taken.
         replies: (fold,) of 1.
         rewards: (fold, value, value) of the products of the rewards, less their mean over the prompt's replies.
+        sample: (row, 2, hidden) u and h of some tokens of each prompt, float16.
+        sample_folds: (row,) fold of each.
+        sample_weights: (row,) tokens that each stands for.
     """
 
     gradients: np.ndarray
@@ -55,6 +62,9 @@ class OutputSums:
     tokens: np.ndarray
     replies: np.ndarray
     rewards: np.ndarray
+    sample: np.ndarray
+    sample_folds: np.ndarray
+    sample_weights: np.ndarray
 
     @classmethod
     def empty(cls, values: int, hidden: int, folds: int = FOLDS) -> OutputSums:
@@ -67,6 +77,9 @@ class OutputSums:
             np.zeros(folds),
             np.zeros(folds),
             np.zeros((folds, values, values)),
+            np.zeros((0, 2, hidden), dtype=np.float16),
+            np.zeros(0, dtype=np.int64),
+            np.zeros(0),
         )
 
     def add(
@@ -77,8 +90,8 @@ class OutputSums:
         advantages: np.ndarray,
         rewards: np.ndarray,
         weight: float = 1.0,
-    ) -> None:
-        """Add the replies to a prompt.
+    ) -> OutputSums:
+        """Return the sums with the replies to one more prompt; all but the sample are changed in place.
 
         Args:
             fold: of the prompt.
@@ -95,6 +108,26 @@ class OutputSums:
         self.tokens[fold] += weight * len(shifts)
         self.replies[fold] += weight * len(rewards)
         self.rewards[fold] += weight * (rewards.T @ rewards)
+        rows = np.unique(np.linspace(0, len(shifts) - 1, SAMPLED).astype(int))
+        kept = np.stack([shifts[rows], states[rows]], axis=1).astype(np.float16)
+        return replace(
+            self,
+            sample=np.concatenate([self.sample, kept]),
+            sample_folds=np.append(self.sample_folds, np.full(len(rows), fold)),
+            sample_weights=np.append(self.sample_weights, np.full(len(rows), weight * len(shifts) / len(rows))),
+        )
+
+    def moved(self, matrix: np.ndarray, fold: int | None = None) -> float:
+        """Return the sum of (u^T M h)^2 over the tokens, of one fold or of all; twice the divergence of their replies.
+
+        Args:
+            matrix: (hidden, hidden) M.
+            fold: None for all.
+        """
+        chosen = slice(None) if fold is None else self.sample_folds == fold
+        shifts, states = np.moveaxis(self.sample[chosen].astype(np.float32), 1, 0)
+        ratios = ((shifts @ matrix.astype(np.float32)) * states).sum(axis=1, dtype=np.float64)
+        return float(self.sample_weights[chosen] @ ratios**2)
 
     def save(self, file: IO[bytes]) -> None:
         """Write the sums to a file of numpy."""
@@ -156,7 +189,7 @@ def solve(sums: OutputSums, lam: np.ndarray, nats: float, penalties: Sequence[fl
             left = tokens - sums.tokens[fold] if len(used) > 1 else tokens
             change = others / left / (curvature + penalty * unit)
             gained += float((gradients[fold] * change).sum())
-            spent += float((curvature * change**2).sum() * sums.tokens[fold])
+            spent += sums.moved(word_basis @ change @ state_basis.T, fold)
         correlation = gained / math.sqrt(max(spent * variance, 1e-300))
         if best is None or correlation > best[0]:
             best = (correlation, penalty)
@@ -168,10 +201,10 @@ def solve(sums: OutputSums, lam: np.ndarray, nats: float, penalties: Sequence[fl
             "layer cannot be solved. Build a table with more prompts and replies, or tune by --method pairs."
         )
     change = gradients.sum(axis=0) / tokens / (curvature + penalty * unit)
+    matrix = word_basis @ change @ state_basis.T
     # A reply's divergence: half the variance of its log-ratio, summed over its tokens.
-    own = 0.5 * float((curvature * change**2).sum()) * tokens / replies
-    matrix = word_basis @ (change * math.sqrt(nats / own)) @ state_basis.T
-    return OutputChange(matrix, penalty, correlation, nats)
+    own = 0.5 * sums.moved(matrix) / replies
+    return OutputChange(matrix * math.sqrt(nats / own), penalty, correlation, nats)
 
 
 def low_rank(sums: OutputSums, matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
