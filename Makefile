@@ -13,7 +13,7 @@ PORT   ?= 8501
 
 MINUTES ?= 30
 
-.PHONY: run setup models test test-external lint check format docs bench soak screenshots clean
+.PHONY: run setup models test test-external lint check fast format docs bench soak screenshots clean
 .DELETE_ON_ERROR:
 
 run: setup models
@@ -64,8 +64,11 @@ lint: $(VENV)/.testing
 	$(BIN)/mypy
 	$(BIN)/oxlint --deny-warnings assets
 
-# What to run before each commit: no browser, no model, no other program.
-check: lint
+# What to run before each commit: no browser, no model, no other program. Types are checked while the tests run.
+check: $(VENV)/.testing
+	@$(MAKE) --no-print-directory --jobs 2 lint fast
+
+fast: $(VENV)/.testing
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m fast
 
 format: $(VENV)/.testing

@@ -19,7 +19,7 @@ from map_core.generation.request import GenerationRequest
 from map_core.service.service import GenerationService
 from tests.tiny_model import make_tiny_model
 
-REQUESTS = int(os.environ.get("REPEATED", "8"))
+REQUESTS = int(os.environ.get("REPEATED", "4"))
 
 
 @pytest.fixture(scope="module")
