@@ -96,17 +96,6 @@ def cost_sentence(report: Report) -> str:
     return sentences.distance(report.solution.kl, report.oracle.log_candidates, report.wording)
 
 
-def nats_text(report: Report) -> str:
-    """Format the KL divergence in nats, with its interval where there is one."""
-    if report.solution is None:
-        return "–"
-    kl = amounts.fixed(report.solution.kl, 3)
-    interval = None if report.confidence is None else report.confidence.kl
-    if interval is None:
-        return f"{kl} nats"
-    return f"{kl} nats ({amounts.fixed(float(interval.low), 3)} to {amounts.fixed(float(interval.high), 3)})"
-
-
 def drafts_text(report: Report) -> str:
     """Return the N of best-of-N with the same KL divergence, as text."""
     return amounts.best_of_count(report.solution.kl if report.solution is not None else 0.0)

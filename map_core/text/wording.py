@@ -20,8 +20,6 @@ from map_core.core import amounts
 EFFORTS = ((0.3, "very small"), (0.7, "small"), (1.5, "medium"), (math.inf, "large"))
 #: Words for how far targets miss, each with its largest gap in standard deviations.
 GAPS = ((0.1, "just"), (0.4, "well"), (math.inf, "far"))
-#: Efforts closer than this, in nats, are the same.
-SAME_NATS = 5e-3
 #: Levels and budgets in texts with numbers.
 _LEVEL, _BUDGET = re.compile(r"\bp(\d{1,3}(?:\.\d+)?)\b"), re.compile(r"\bat (\d+(?:\.\d+)?) nats\b")
 
