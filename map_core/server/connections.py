@@ -1,8 +1,9 @@
 """Limit the server's connections and shut it down gracefully.
 
-uvicorn waits for the headers of a request without limit. :func:`http_protocol` returns a protocol with a timeout and a
-limit of connections, in which incomplete requests make room for complete ones; :class:`DrainingServer` finishes running
-replies before it ends. Constraint: uvicorn's h11 protocol is extended and not replaced.
+uvicorn waits without limit for the headers of a request, and for a client to read the answer. :func:`http_protocol`
+returns a protocol with timeouts and a limit of connections, in which incomplete requests make room for complete ones;
+:class:`DrainingServer` finishes running replies before it ends. Constraint: uvicorn's h11 protocol is extended and not
+replaced.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from map_core.service.service import GenerationService
 
 #: Seconds within which the headers of a request must arrive.
 HEADER_SECONDS = 10.0
+#: Seconds within which a client must read what was sent to it.
+READING_SECONDS = 60.0
 #: Share of the file descriptors that connections may take, and the most connections on any system.
 SHARE_OF_DESCRIPTORS, MOST_CONNECTIONS = 0.5, 2000
 #: Most connections that wait to be accepted.
@@ -37,22 +40,27 @@ def most_connections() -> int:
     return MOST_CONNECTIONS if soft < 0 else max(16, min(MOST_CONNECTIONS, int(SHARE_OF_DESCRIPTORS * soft)))
 
 
-def http_protocol(header_seconds: float = HEADER_SECONDS, most: int | None = None) -> type[H11Protocol]:
+def http_protocol(
+    header_seconds: float = HEADER_SECONDS, most: int | None = None, reading_seconds: float = READING_SECONDS
+) -> type[H11Protocol]:
     """Return a protocol for one server.
 
     Args:
         header_seconds: within which the headers of a request must arrive.
         most: connections; beyond it the one that has waited longest for its headers is closed or, if all have sent
             theirs, the new one.
+        reading_seconds: within which a client must read what was sent to it.
     """
     limit = most_connections() if most is None else most
     waiting: dict[TimedProtocol, None] = {}  # connections that wait for headers, the oldest first
 
     class TimedProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
+        _reading_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            transport.set_write_buffer_limits(high=0)  # whatever the system does not accept at once counts as unread
             if len(self.connections) > limit:
                 oldest = next(iter(waiting), self)
                 oldest._stop_timer()  # also takes it out of ``waiting``, so that the next connection closes another
@@ -69,7 +77,21 @@ def http_protocol(header_seconds: float = HEADER_SECONDS, most: int | None = Non
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
+            self._stop_reading_timer()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._reading_timer = self.loop.call_later(reading_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._stop_reading_timer()
+            super().resume_writing()
+
+        def _stop_reading_timer(self) -> None:
+            if self._reading_timer is not None:
+                self._reading_timer.cancel()
+                self._reading_timer = None
 
         def _start_timer(self) -> None:
             if self._timer is None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -13,6 +19,74 @@ from tests.app_server import SECONDS
 from tests.visits import keyed, settle
 
 pytestmark = pytest.mark.browser
+
+
+#: Headers that hold between two ends of a connection; a proxy of before there were web sockets takes all of them off.
+OF_ONE_HOP = ("connection", "upgrade", "keep-alive", "transfer-encoding")
+
+
+@contextmanager
+def without_web_sockets(address: str) -> Iterator[str]:
+    """A proxy before the app that passes requests on, and no web socket."""
+    place = urlsplit(address).netloc
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            behind = http.client.HTTPConnection(place, timeout=60)
+            kept = {name: text for name, text in self.headers.items() if name.lower() not in OF_ONE_HOP}
+            behind.request("GET", self.path, headers=kept)
+            answer = behind.getresponse()
+            body = answer.read()
+            self.send_response(answer.status)
+            for name, text in answer.getheaders():
+                if name.lower() not in (*OF_ONE_HOP, "content-length"):
+                    self.send_header(name, text)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            behind.close()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    thread = threading.Thread(target=proxy.serve_forever)
+    thread.start()
+    try:
+        yield f"http://localhost:{proxy.server_port}"
+    finally:
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
+
+
+#: Lets the 12 seconds pass at once; whether there were any to wait for.
+NO_WAITING = """() => {
+    const waits = document.querySelector(".vp-waiting").getAnimations();
+    const delays = waits.map((one) => one.effect.getTiming().delay);
+    waits.forEach((one) => one.finish());
+    return delays;
+}"""
+
+
+def test_a_proxy_that_strips_web_sockets_is_said(context, address):
+    page = context.new_page()
+    sentence = page.locator(".vp-waiting")
+    with without_web_sockets(address) as proxy:
+        page.goto(proxy)
+        page.wait_for_function("document.querySelector('[data-test-connection-state]')")
+        expect(sentence).to_be_hidden()  # a connection takes a moment
+        page.wait_for_function("document.querySelector('.vp-waiting').getAnimations().length == 1")
+        assert page.evaluate(NO_WAITING) == [12_000]
+        expect(sentence).to_be_visible()
+        expect(sentence).to_contain_text("does not let web sockets through")
+        expect(sentence).to_contain_text("docs/operations.md")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto(address)
+    expect(keyed(page, "verdict").locator("h2").first).to_be_visible(timeout=60 * SECONDS)
+    assert page.evaluate(NO_WAITING) == []
+    expect(sentence).to_be_hidden()
+    page.close()
 
 
 def test_a_lost_connection_is_said_until_it_is_back(context, address):
@@ -38,6 +112,7 @@ def test_a_lost_connection_is_said_until_it_is_back(context, address):
     sockets[-1].close()
     expect(banner).to_contain_text("The connection to the app is lost", timeout=60 * SECONDS)
     expect(banner).to_contain_text("nothing of it is lost")
+    assert page.evaluate(NO_WAITING) == [], "what is said of a page that was never drawn is not said of this one"
     assert "not current" in headline.evaluate(mark)
 
     page.unroute("**/_stcore/health")

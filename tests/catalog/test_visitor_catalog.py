@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,14 @@ def test_a_table_and_its_build(other: Visitor, visibility: Visibility):
     mine.delete("Mine")
     assert access_of("Mine").owner == ""
     assert names(mine) == []
+
+
+def test_every_action_is_in_the_matrix():
+    tuned = ROOT / "tests" / "pages" / "test_tune.py"
+    written = Path(__file__).read_text(encoding="utf-8") + tuned.read_text(encoding="utf-8")
+    actions = [name for name in vars(VisitorCatalog) if not name.startswith("_")]
+    assert {"path_of", "delete_tuned"} <= set(actions)
+    assert [name for name in actions if f".{name}(" not in written] == []
 
 
 def test_a_table_shared_by_link():

@@ -12,7 +12,7 @@ from tests import ROOT
 from tests.environments import LIMIT, python_environment
 
 HASHED = ROOT / "deploy" / "requirements-hashed.txt"
-#: Packages that are not in both: torch has no hash in the file, and setuptools is what torch asks for.
+#: Packages that are not in both: torch has its hashes in the container file, and setuptools is what torch asks for.
 APART = {"torch", "setuptools"}
 
 
@@ -30,7 +30,11 @@ def test_the_container_has_the_versions_that_are_tested():
         name: version for name, version in tested.items() if name not in APART
     }
     assert "torch" not in hashed
-    assert f'ARG TORCH="torch=={tested["torch"]}+cpu"' in (ROOT / "deploy" / "Containerfile").read_text()
+    container = (ROOT / "deploy" / "Containerfile").read_text()
+    assert re.search(
+        rf'^ARG TORCH="torch=={tested["torch"]}\+cpu( --hash=sha256:[0-9a-f]{{64}})+"$', container, re.MULTILINE
+    )
+    assert "--require-hashes --index-url" in container
 
 
 def test_every_package_has_a_hash():

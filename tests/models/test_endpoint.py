@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from map_core.cli import main
+from map_core.cli import COMMANDS, main
 from map_core.core.types import Reply
 from map_core.data import table_format
 from map_core.engines.factory import open_engine
@@ -64,24 +65,57 @@ OTHERS = (
     "build --extend {table} --values politeness",
     "build --rescore {table} --out {out} --values politeness",
     "generate {table} --prompt Hello --target diversity=p55",
-    "solve {table} --target diversity=p55",
     "report {table} --target diversity=p55 --out {out}",
     "import {table} --out {out}",
+    "choose {table} --json",
+    "frontier {table}",
+    "groups {table} --target diversity=p55 --use-cases",
+    "people {table} --target diversity=p55",
+    "preferences {table} --target diversity=p55 --out {out}",
+    "reproduce {table} --palettes 1 --quiet",
+    "train politeness --labels {labels} --table {table} --out {out}",
+    "tune {table} --target diversity=p55 --out {out} --estimate",
+    "values {table}",
+    "backup {out}",
+    "restore {out}",
+    *(
+        f"{name} {{table}} --target diversity=p55"
+        for name in ["baselines", "certify", "compare", "confidence", "nearest", "sensitivity", "sequence", "solve"]
+    ),
 )
+#: ``app`` opens the app, whose pages have their own tests; ``models`` brings the models that it is told to.
+NOT_OF_A_TABLE = {"app", "models"}
 
 
 def run(command: str, folder: Path, table: Path) -> int:
     """Run a command as a shell would."""
-    prompts = folder / "prompts.jsonl"
+    prompts, labels = folder / "prompts.jsonl", folder / "labels.jsonl"
     prompts.write_text(json.dumps({"prompt": "Why is the sky blue?"}) + "\n", encoding="utf-8")
-    places = {"table": table, "prompts": prompts, "out": folder / "out"}
+    labels.write_text(
+        json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {"politeness": 1}}) + "\n", encoding="utf-8"
+    )
+    places = {"table": table, "prompts": prompts, "labels": labels, "out": folder / "out"}
     return main([part.format(**places) for part in command.split()])
+
+
+def test_every_command_is_tried() -> None:
+    assert {command.split()[0] for command in (*DRAWS, *OTHERS)} == set(COMMANDS) - NOT_OF_A_TABLE
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every address that this process has opened a connection to."""
+    found: list[object] = []
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, lambda _, address: found.append(address) or pytest.fail(str(address)))
+    return found
 
 
 @pytest.mark.parametrize("judged", [False, True])
 @pytest.mark.parametrize("command", [*DRAWS, *OTHERS])
 def test_no_command_calls_a_server_that_only_a_table_names(
     catcher: ChatServer,
+    connected: list[object],
     command: str,
     judged: bool,
     tmp_path: Path,
@@ -92,7 +126,7 @@ def test_no_command_calls_a_server_that_only_a_table_names(
     monkeypatch.setenv("VALUE_PALETTE_CACHE", str(tmp_path / "no models"))
     code = run(command, tmp_path, table_of(catcher, tmp_path, judged))
     output = "".join(capsys.readouterr())
-    assert catcher.requests == []
+    assert (catcher.requests, connected) == ([], [])
     assert SECRET not in output
     if command in DRAWS and not judged:
         assert code == 1

@@ -13,7 +13,7 @@ from pages.view.shell.packed import Packed
 
 SCRIPT = b"export const a = 1;\n" * 500
 SHEET = b"@font-face{font-family:Source Sans;src:url(a.woff2)}" + b"p{color:red}" * 200
-PAGE = b'<head><link\n rel="preload"\n href="./static/media/SourceSansVF.woff2" as="font"></head>'
+PAGE = b'<head><link\n rel="preload"\n href="./static/media/SourceSansVF.woff2" as="font"></head><body>app</body>'
 ANSWERS = {
     "/static/js/a.js": (SCRIPT, "text/javascript"),
     "/sub/static/js/a.js": (SCRIPT, "text/javascript"),
@@ -94,9 +94,17 @@ def test_what_is_not_there_is_not_kept(app, asked):
 
 def test_the_page_is_told_where_the_server_is(app):
     _, told, page = get(app, "/", accept="text/html")
-    script = page.removeprefix(b"<head><script>").removesuffix(b"</script></head>")
+    script = page.removeprefix(b"<head><script>").partition(b"</script></head>")[0]
     # Relative as the page's scripts are: it holds at /sub/tradeoffs, and behind a proxy that takes /sub off.
     assert script == b'window.__streamlit = { BACKEND_BASE_URL: new URL(".", location.href).href };'
+    assert told["content-length"] == str(len(page))
+
+
+def test_the_page_says_itself_why_it_may_stay_empty(app):
+    _, told, page = get(app, "/", accept="text/html")
+    sentence = page.partition(b"<body>app")[2].removesuffix(b"</body>")
+    assert b"does not let web sockets through" in sentence
+    assert b"<script" not in sentence, "a content policy may forbid scripts within the page"
     assert told["content-length"] == str(len(page))
 
 

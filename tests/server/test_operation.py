@@ -17,6 +17,10 @@ from typing import Any
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from map_core.errors import InputError
 from map_core.server import keys
@@ -26,6 +30,7 @@ from map_core.server.errors import Refusal
 from map_core.server.keys import KeyRing, ServerKey, read_keys
 from tests.server.inline import asking, parser_of
 from tests.server.server_process import HELLO, Running, serving, until
+from tests.server_thread import ServerThread
 
 ANN, BOB = ServerKey("ann", "key-of-ann-0123456789", 40), ServerKey("bob", "key-of-bob-0123456789")
 CHAT = {"messages": HELLO, "max_tokens": 8, "candidates": 4, "weights": {"diversity": 1.0}}
@@ -178,6 +183,29 @@ def test_few_descriptors_go_to_whole_requests(tiny: Path) -> None:
                 assert get(server, "/health")[0] == 200
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_does_not_read_an_answer_keeps_its_connection_for_a_moment_only() -> None:
+    """A closed connection with something unsent would else stay open for as long as the other side is there."""
+    answer = b"x" * 8_000_000
+
+    async def app(request: Request) -> Response:
+        return Response(answer)
+
+    routes = Starlette(routes=[Route("/", app)])
+    with ServerThread(routes, http=http_protocol(reading_seconds=0.5), timeout_keep_alive=1) as server:
+        place = ("127.0.0.1", int(server.origin.rpartition(":")[2]))
+        for connection in ("keep-alive", "close"):
+            with socket.socket() as line:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                line.connect(place)
+                line.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n".encode())
+                until(lambda: server.connections == 1, 10)
+                until(lambda: not server.connections, 10)  # the client has read nothing, and is still there
+        slow = http.client.HTTPConnection(*place, timeout=20)
+        slow.request("GET", "/")
+        assert slow.getresponse().read() == answer, "whoever reads gets all of it"
+        slow.close()
 
 
 def test_a_short_request_is_answered_beside_the_largest(running: Running) -> None:

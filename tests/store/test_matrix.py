@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from map_core.errors import AccessError, InputError
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.scoring.definition import Definition
 from map_core.scoring.pairwise import PairAnswer
-from map_core.store import Database, custom_values, meetings, open_database, palettes, votes
+from map_core.store import Database, custom_values, labels, meetings, open_database, palettes, votes
 from map_core.store.votes import Preference
 
 ANN = Visitor("https://id|ann", "Ann", Role.MEMBER)
@@ -50,6 +51,22 @@ def kept(tmp_path, monkeypatch):
 
 def lines(kept: Kept) -> list[dict[str, str]]:
     return [json.loads(line) for line in kept.audit.read_text().splitlines()]
+
+
+def test_every_action_is_in_the_matrix():
+    """Meetings are left out: who has the code takes part, and who opened one is known by a secret of the browser."""
+    written = "".join((Path(__file__).parent / name).read_text() for name in ("test_matrix.py", "test_labels.py"))
+    for module in (palettes, custom_values, votes, labels):
+        kind = module.__name__.rpartition(".")[2]
+        actions = [
+            name
+            for name, function in inspect.getmembers(module, inspect.isfunction)
+            if function.__module__ == module.__name__
+            and not name.startswith("_")
+            and next(iter(inspect.signature(function).parameters), "") == "database"
+        ]
+        assert actions
+        assert [name for name in actions if f"{kind}.{name}(" not in written] == []
 
 
 @pytest.mark.parametrize("visibility", Visibility)

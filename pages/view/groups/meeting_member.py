@@ -157,13 +157,13 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
                     key=ASKED.of(name).name,
                     on_change=_on_asked,
                     args=(name,),
-                    help=scene.cards[j],
+                    help=shell_markup.plain(scene.cards[j].replace("**", "")),
                 )
                 wish_text = group_text.wish_text(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
                 st.html(shell_markup.readout(wish_text, ""), width="content")
             if wish.asked:
                 st.slider(
-                    f"{title}: better than so many of 100 of the model's own replies",
+                    f"{shell_markup.plain(title)}: better than so many of 100 of the model's own replies",
                     low,
                     high,
                     WISHED.of(name).show(wish.percentile),

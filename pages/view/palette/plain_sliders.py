@@ -31,8 +31,9 @@ def draw_sliders(live: LiveAnswer) -> None:
                 _draw_toggles(name, scene.names[j], target)
             place = palette_state.slider_place(scene, j, target)
             st.slider(
-                f"{title}: {live.wording.pick('target in percentiles of', 'target, better than so many of 100 of')} "
-                "the base model's replies",
+                f"{markup.plain(title)}: "
+                + live.wording.pick("target in percentiles of", "target, better than so many of 100 of")
+                + " the base model's replies",
                 low,
                 high,
                 place,

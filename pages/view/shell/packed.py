@@ -3,8 +3,9 @@
 Streamlit sends them as they are, because it would compress them anew for each request. Their names hold a hash of what
 is in them, so a compressed copy is good for as long as the process lives. Streamlit also has every browser load its own
 font, which the theme does not use: its page and style sheet are sent without that; and its page looks for the server
-below the address of each page first (``/tradeoffs/_stcore/health``), until it is told where the server is. Constraint:
-whoever is not admitted does not get here, see :mod:`pages.view.shell.gate`.
+below the address of each page first (``/tradeoffs/_stcore/health``), until it is told where the server is; and it stays
+empty for as long as no web socket gets through, so it is given a sentence that says so (``assets/waiting.html``).
+Constraint: whoever is not admitted does not get here, see :mod:`pages.view.shell.gate`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from map_core.core.assets import asset
 
 #: What is compressed, by its path, and its types.
 _STATIC = re.compile(r"/static/(js|css)/[^/]+$")
@@ -27,6 +30,9 @@ _FACE = re.compile(rb"@font-face\{font-family:Source Sans;[^}]*\}")
 #: browser that may not run this looks for the server by trying, as before.
 _HEAD = b"<head>"
 _WHERE = b'<script>window.__streamlit = { BACKEND_BASE_URL: new URL(".", location.href).href };</script>'
+#: What says that there is no connection; styles alone show it, so that a content policy without scripts lets it.
+_END = b"</body>"
+_WAITING = asset("waiting.html").read_bytes()
 #: Requests that ask for a part, or whether something has changed.
 _CONDITIONS = ("range", "if-none-match", "if-modified-since")
 #: Bytes that are worth it, and of all copies together.
@@ -105,7 +111,7 @@ def _is_page(headers: Headers) -> bool:
 
 
 def _changed_page(send: Send) -> Send:
-    """Pass on an answer; Streamlit's page without the line that asks for its font, and with where the server is."""
+    """Pass on an answer; Streamlit's page without its font, with where the server is and with why it may stay empty."""
     waiting: list[Message] = []
     body = bytearray()
 
@@ -119,7 +125,7 @@ def _changed_page(send: Send) -> Send:
             body.extend(message.get("body", b""))
             if message.get("more_body"):
                 return
-            page = _FONT.sub(b"", bytes(body)).replace(_HEAD, _HEAD + _WHERE, 1)
+            page = _FONT.sub(b"", bytes(body)).replace(_HEAD, _HEAD + _WHERE, 1).replace(_END, _WAITING + _END, 1)
             start = waiting.pop()
             changed = MutableHeaders(raw=list(start["headers"]))
             changed["content-length"] = str(len(page))

@@ -57,7 +57,7 @@ def draw_sequence(query: SequenceQuery, job: Job) -> None:
         whole.after(query.rounds), query.solution, query.scene.units(), query.scene.theme
     )
     with st.container(key="sequence_said"):
-        st.header(sequence_text.largest_loss_sentence(figure_data))
+        st.header(markup.plain(sequence_text.largest_loss_sentence(figure_data)))
         for sentence in (
             sequence_text.ending_sentence(figure_data),
             sequence_text.stop_sentence(figure_data),

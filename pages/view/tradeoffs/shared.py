@@ -194,7 +194,7 @@ def pick_values(label: str, today: CurrentPalette, first: list[int], key: str, m
         persist_state="session",
         wrap=True,
     )
-    return sorted(int(j) for j in chosen)
+    return sorted({int(j) for j in chosen})  # values of one title are one choice
 
 
 def read_budgets(key: str, several: bool = False) -> None:
