@@ -24,6 +24,8 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):  # pytest asks every object of a module whether it is a test, a fixture or a mock
+            raise AttributeError(attribute)
         return getattr(import_module(self._name), attribute)
 
 

@@ -10,21 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("trl", reason="needs requirements-tune.txt")
-pytest.importorskip("peft", reason="needs requirements-tune.txt")
-
 from map_core.core.types import Reply
 from map_core.errors import InputError
 from map_core.scoring import Card, Scorer
-from map_core.tuning.advantage import token_terms
 from map_core.tuning.beginnings import ScoredReply, advantages, centred_scores, score_beginnings, slopes
-from map_core.tuning.natural import ReplyReader, SumsFile, put_into_adapter, read_sums, word_shifts
 from map_core.tuning.output_layer import OutputSums, low_rank, solve
 from map_core.tuning.policy import Policy
 from map_core.tuning.settings import TuningMethod, TuningSettings
+from tests.lazy import LazyModule, needs
 from tests.tuning.toy_policy import BASE, END, REWARDS, examples, toy_policy
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
+advantage, natural = LazyModule("map_core.tuning.advantage"), LazyModule("map_core.tuning.natural")
 
 RNG_SEED = 7
 
@@ -41,7 +38,7 @@ def test_shifts_are_the_gradient_of_the_log_probability_of_what_was_drawn():
     states, weight, words = tokens_at_random(300, np.random.default_rng(0))
     targets, stops = words.clone(), (3, 8)
     targets[::7] = -1  # the end of a turn
-    shifts, log_probs = word_shifts(states, weight, targets, stops, 0.7)
+    shifts, log_probs = natural.word_shifts(states, weight, targets, stops, 0.7)
     states.requires_grad_()
     logits = (states @ weight.T / 0.7).log_softmax(-1)
     drawn = logits.gather(-1, targets.clamp(min=0)[:, None])[:, 0]
@@ -61,12 +58,12 @@ def test_sums_are_gradient_and_curvature_of_the_loss_of_advantages():
     gained = torch.tensor(rng.normal(size=4000)).float()
 
     def loss(matrix: torch.Tensor) -> torch.Tensor:
-        ratios, divergences = token_terms(states @ matrix.T, states, weight, words, (0,), 0.7)
+        ratios, divergences = advantage.token_terms(states @ matrix.T, states, weight, words, (0,), 0.7)
         return (divergences - gained * ratios).sum()
 
     matrix = torch.zeros(5, 5, requires_grad=True)
     (gradient,) = torch.autograd.grad(loss(matrix), matrix)
-    shifts, _ = word_shifts(states, weight, words, (0,), 0.7)
+    shifts, _ = natural.word_shifts(states, weight, words, (0,), 0.7)
     sums = OutputSums.empty(1, 5)
     sums = sums.add(0, shifts.numpy(), states.numpy(), gained.numpy()[:, None], np.ones((8, 1)))
     assert sums.gradients[0, 0] == pytest.approx(-gradient.numpy(), abs=0.05)
@@ -198,8 +195,8 @@ def adapted(model: torch.nn.Module, rank: int) -> Policy:
 
 def reading(tmp_path: Path, given, stop_after: int | None = None, prompts: int = 10) -> OutputSums:
     policy = adapted(toy_policy(BASE), 4)
-    reader = ReplyReader(policy, [None, None], str, 4, 64, bfloat16=False)
-    file = SumsFile(tmp_path / "sums.npz", 2, policy.output_weight().shape[1])
+    reader = natural.ReplyReader(policy, [None, None], str, 4, 64, bfloat16=False)
+    file = natural.SumsFile(tmp_path / "sums.npz", 2, policy.output_weight().shape[1])
     named = [replace(given, name=f"p{number}") for number in range(prompts)]
 
     def report(done: int, seconds: float) -> None:
@@ -207,7 +204,7 @@ def reading(tmp_path: Path, given, stop_after: int | None = None, prompts: int =
             file.keep()
             raise KeyboardInterrupt
 
-    return read_sums(reader, named, [False, False], file, seed=0, report=report)
+    return natural.read_sums(reader, named, [False, False], file, seed=0, report=report)
 
 
 def test_the_adapter_changes_log_ratios_as_the_solution_says(tmp_path: Path):
@@ -215,7 +212,7 @@ def test_the_adapter_changes_log_ratios_as_the_solution_says(tmp_path: Path):
     sums = reading(tmp_path, given)
     change = solve(sums, np.array([1.0, 0.0]), nats=1e-4, penalties=(1e-3,))
     policy = adapted(toy_policy(BASE), 4)
-    put_into_adapter(policy, sums, change.matrix, 4)
+    natural.put_into_adapter(policy, sums, change.matrix, 4)
     ratios = policy.log_ratios(given)
     assert 0.5 * ratios.var() == pytest.approx(1e-4, rel=0.1)
     assert np.corrcoef(ratios, given.gains)[0, 1] > 0.8
