@@ -48,11 +48,11 @@ class ChatTokenizer:
         named = self._template.literals if self._template.source else ""
         # Added tokens that are spaces or line breaks are ordinary text in every template.
         self._control = {
-            number: token.content
-            for number, token in added.items()
+            token_id: token.content
+            for token_id, token in added.items()
             if token.special or (token.content in named and not token.content.isspace())
         }
-        self._ids = {content: number for number, content in self._control.items()}
+        self._ids = {content: token_id for token_id, content in self._control.items()}
         self._unknown = self._ids.get(self._names.get("unk_token", ""))
         self.stop_tokens = self._stops(folder)
 
@@ -136,7 +136,7 @@ class ChatTokenizer:
     @property
     def control_texts(self) -> tuple[str, ...]:
         """The control tokens as text, without the token for unknown text."""
-        return tuple(content for number, content in self._control.items() if number != self._unknown)
+        return tuple(content for token_id, content in self._control.items() if token_id != self._unknown)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Decode token ids as text, special tokens left out."""
@@ -170,20 +170,20 @@ class ChatTokenizer:
             return list(encoding.ids)  # no message became a control token
         pieces: list[str] = []
         end = 0
-        for number, span in own:
+        for token_id, span in own:
             start, stop = _stripped(text, *span)
-            pieces += [text[end:start], _placeholder(number)]
+            pieces += [text[end:start], _placeholder(token_id)]
             end = stop
         return self._plain_ids([*pieces, text[end:]])
 
     def _controls(self, encoding: Encoding, text: str) -> list[tuple[int, tuple[int, int]]]:
         """Return the control tokens of an encoding: id and span, including spaces that the token absorbs."""
         return [
-            (number, (start, stop))
-            for number, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True)
-            if number in self._control
+            (token_id, (start, stop))
+            for token_id, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True)
+            if token_id in self._control
             # The token for unknown text also encodes anything that has no token of its own.
-            and (number != self._unknown or text[start:stop].strip() == self._control[number])
+            and (token_id != self._unknown or text[start:stop].strip() == self._control[token_id])
         ]
 
     @cached_property
@@ -191,16 +191,16 @@ class ChatTokenizer:
         """A copy of the tokenizer for which control tokens are ordinary text, and their placeholders control tokens."""
         plain = Tokenizer.from_str(self._tokenizer.to_str())
         tokens = self._tokenizer.get_added_tokens_decoder()
-        controls = [tokens[number] for number in self._control]
+        controls = [tokens[token_id] for token_id in self._control]
         for token in controls:
             token.special = True
         plain.add_special_tokens(controls)
         plain.encode_special_tokens = True
-        for number, token in zip(self._control, controls, strict=True):
-            token.content, token.special = _placeholder(number), False
+        for token_id, token in zip(self._control, controls, strict=True):
+            token.content, token.special = _placeholder(token_id), False
         plain.add_tokens(controls)
-        ids = {token.content: number for number, token in plain.get_added_tokens_decoder().items()}
-        return plain, {ids[_placeholder(number)]: number for number in self._control}
+        ids = {token.content: token_id for token_id, token in plain.get_added_tokens_decoder().items()}
+        return plain, {ids[_placeholder(token_id)]: token_id for token_id in self._control}
 
     def _plain_ids(self, pieces: Sequence[str]) -> list[int]:
         """Encode texts and placeholders of control tokens, which alternate."""
@@ -214,12 +214,12 @@ class ChatTokenizer:
                 f"The text contains {self._control[min(forbidden)]!r}, which this model's tokenizer cannot read as "
                 "plain text; take it out of the text."
             )
-        return [control.get(number, number) for number in ids]
+        return [control.get(token_id, token_id) for token_id in ids]
 
 
-def _placeholder(number: int) -> str:
+def _placeholder(token_id: int) -> str:
     """Return the placeholder of a control token, without letters or spaces."""
-    digits = "".join(chr(0x10F000 + int(digit)) for digit in str(number))
+    digits = "".join(chr(0x10F000 + int(digit)) for digit in str(token_id))
     return f"{_PLACEHOLDER}{digits}{_PLACEHOLDER}"
 
 

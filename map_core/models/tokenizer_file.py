@@ -110,7 +110,7 @@ def _read(path: Path, folder: Path, roles: Mapping[str, str] = MappingProxyType(
     decoder = config.get("added_tokens_decoder")
     if isinstance(decoder, Mapping):
         stated = {repr(token) for token in tokenizer.get_added_tokens_decoder().values()}
-        tokens = [_added_token(decoder[number]) for number in sorted(decoder, key=int)]
+        tokens = [_added_token(decoder[token_id]) for token_id in sorted(decoder, key=int)]
         different = [token for token in tokens if token is not None and repr(token) not in stated]
         if different:
             tokenizer.add_tokens(different)

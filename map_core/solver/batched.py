@@ -132,7 +132,7 @@ def solve_many(
     tolerance = oracle.resolution if tolerance is None else tolerance
 
     status = np.array([Status.STEP_LIMIT] * rows, dtype=object)
-    at = _Evaluated(oracle, rows, size)
+    evaluated = _Evaluated(oracle, rows, size)
     live = np.arange(rows)
     candidate, scale, tries = x.copy(), np.ones(rows), np.zeros(rows, dtype=int)
     step, slope, value = np.zeros((rows, size)), np.zeros(rows), np.zeros(rows)
@@ -149,10 +149,12 @@ def solve_many(
         dual = np.sum(y * d[live], axis=1) - batch.log_normaliser - 0.5 * np.sum(penalty[live] * y**2, axis=1)
         better = (dual >= least_value(value[live], scale[live], slope[live])) | ~started[live]
         accepted, rejected = live[better], live[~better]
-        at.take(accepted, batch, better)
+        evaluated.take(accepted, batch, better)
         x[accepted], value[accepted], tries[accepted] = candidate[accepted], dual[better], 0
         started[accepted] = True
-        gradient = _gradient(d[accepted], at.levels[accepted], penalty[accepted], x[accepted], targeted[accepted])
+        gradient = _gradient(
+            d[accepted], evaluated.levels[accepted], penalty[accepted], x[accepted], targeted[accepted]
+        )
         residual = residuals(x[accepted], gradient)
         done = np.zeros(rows, dtype=bool)
         for reason, holds in (
@@ -169,7 +171,7 @@ def solve_many(
         going = ~done[accepted]
         moving = accepted[going]
         if len(moving):
-            hessian = at.covariance[moving] + penalty[moving][:, :, None] * np.eye(size)
+            hessian = evaluated.covariance[moving] + penalty[moving][:, :, None] * np.eye(size)
             step[moving] = newton_steps(hessian, gradient[going], x[moving], targeted[moving])
             slope[moving] = np.sum(gradient[going] * step[moving], axis=1)
             length = np.abs(step[moving]).max(axis=1)
@@ -187,16 +189,27 @@ def solve_many(
             multiplicity=multiplicity,
             fixed=fixed,
             x=x,
-            at=at,
+            evaluated=evaluated,
             status=status,
             redundant=redundant,
             tolerance=tolerance,
         )
-    gradient = _gradient(d, at.levels, penalty, x, targeted)
+    gradient = _gradient(d, evaluated.levels, penalty, x, targeted)
     residual = residuals(x, gradient)
     status[(status == Status.STEP_LIMIT) & (residual <= max(ROUNDING, tolerance))] = Status.CONVERGED
-    kl = np.maximum(0.0, np.sum((fixed + x) * at.levels, axis=1) - at.log_normaliser)
-    return Solutions(status, x, at.levels, at.covariance, kl, residual, at.ess, at.pooled_ess, redundant, passes)
+    kl = np.maximum(0.0, np.sum((fixed + x) * evaluated.levels, axis=1) - evaluated.log_normaliser)
+    return Solutions(
+        status,
+        x,
+        evaluated.levels,
+        evaluated.covariance,
+        kl,
+        residual,
+        evaluated.ess,
+        evaluated.pooled_ess,
+        redundant,
+        passes,
+    )
 
 
 class _Evaluated:
@@ -303,7 +316,7 @@ def _use_least_norm(
     multiplicity: np.ndarray | None,
     fixed: np.ndarray,
     x: np.ndarray,
-    at: _Evaluated,
+    evaluated: _Evaluated,
     status: np.ndarray,
     redundant: np.ndarray,
     tolerance: float,
@@ -317,7 +330,7 @@ def _use_least_norm(
         multiplicity: (batch, prompt) or None.
         fixed: (batch, value) the tilt.
         x: (batch, value) weights; changed in place.
-        at: moments at x; changed in place.
+        evaluated: moments at x; changed in place.
         status: (batch,) how each row ended.
         redundant: (batch,) bool, set where the weights are not unique.
         tolerance: largest residual that the replacement may leave.
@@ -330,7 +343,7 @@ def _use_least_norm(
         j = np.flatnonzero(targeted[row])
         redundant[row] = is_redundant(oracle, j)
         if redundant[row] and status[row] is Status.CONVERGED:
-            tight = j[d[row, j] - at.levels[row, j] > -1e-7]
+            tight = j[d[row, j] - evaluated.levels[row, j] > -1e-7]
             shared[row] = 0.0
             shared[row, tight] = least_norm(oracle, tight, x[row, tight])
     moved = np.flatnonzero(redundant & (status == Status.CONVERGED))
@@ -342,5 +355,5 @@ def _use_least_norm(
     # Nearly redundant values may still matter to a few replies: then the weights stay as they were.
     kept = residuals(shared[moved], gradient) <= max(ROUNDING, tolerance)
     x[moved[kept]] = shared[moved[kept]]
-    at.take(moved[kept], batch, kept)
+    evaluated.take(moved[kept], batch, kept)
     return 1

@@ -100,8 +100,8 @@ def solve_rays(
 class _RayFunction(Protocol):
     """KL and u at lengths along rays, and their values at t = 0: what the root finder needs.
 
-    ``kl`` (ray,) is KL(0), infinite where floors cannot be met, ``levels`` (ray, value) are those at t = 0 and ``held``
-    (ray, value) the weights there; ``variance`` (ray,) is B''(0) and ``w`` (ray, value) are the directions.
+    ``kl`` (ray,) is KL(0), infinite where floors cannot be met; ``levels`` and ``floor_weights`` (ray, value) are the
+    levels and weights at t = 0; ``variance`` (ray,) is B''(0), and ``w`` (ray, value) are the directions.
     """
 
     oracle: Oracle
@@ -109,7 +109,7 @@ class _RayFunction(Protocol):
     w: np.ndarray
     kl: np.ndarray
     levels: np.ndarray
-    held: np.ndarray
+    floor_weights: np.ndarray
     variance: np.ndarray
     passes: int
     rows: int
@@ -128,15 +128,15 @@ class _FreeRays:
 
     def __init__(self, oracle: Oracle, w: np.ndarray) -> None:
         self.oracle, self.w = oracle, w
-        self.kl, self.levels, self.held = np.zeros(len(w)), np.zeros(w.shape), np.zeros(w.shape)
+        self.kl, self.levels, self.floor_weights = np.zeros(len(w)), np.zeros(w.shape), np.zeros(w.shape)
         self.variance = np.maximum(np.einsum("ri,ij,rj->r", w, oracle.base_moments.covariance, w), 0.0)
         self.passes = self.rows = 0
 
     def evaluate(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         x = t[:, None] * self.w[ray]
-        at = self.oracle.batch_moments(x)
+        moments = self.oracle.batch_moments(x)
         self.passes, self.rows = self.passes + 1, self.rows + len(x)
-        return x, at.levels, at.kl(x)
+        return x, moments.levels, moments.kl(x)
 
 
 class _FlooredRays:
@@ -156,24 +156,24 @@ class _FlooredRays:
         distinct, which = np.unique(floors, axis=0, return_inverse=True, equal_nan=True)
         which = which.reshape(-1)
         base = solve_many(oracle, distinct)
-        self.levels, self.held = base.levels[which], base.weights[which]
+        self.levels, self.floor_weights = base.levels[which], base.weights[which]
         met = base.converged[which] & np.all(np.where(kept, self.levels >= floors - 1e-6, True), axis=1)
         self.kl = np.where(met, base.kl[which], np.inf)
-        slope, self.variance = self._slopes(w, base.covariance[which], self.held)
+        slope, self.variance = self._slopes(w, base.covariance[which], self.floor_weights)
         self.passes, self.rows = base.steps, base.steps * len(distinct)
         self._t = np.zeros(shape)
-        self._nu = np.repeat(self.held[:, None], shape[1], axis=1)
+        self._nu = np.repeat(self.floor_weights[:, None], shape[1], axis=1)
         self._slope = np.repeat(slope[:, None], shape[1], axis=1)
 
     def evaluate(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        w, here = self.w[ray], (ray, budget)
-        start = self._nu[here] + (t - self._t[here])[:, None] * self._slope[here]
+        w, index = self.w[ray], (ray, budget)
+        start = self._nu[index] + (t - self._t[index])[:, None] * self._slope[index]
         solution = solve_many(self.oracle, self._floors[ray], tilt=t[:, None] * w, start=np.maximum(start, 0.0))
         self.passes, self.rows = self.passes + solution.steps, self.rows + solution.steps * len(t)
         slope = self._slopes(w, solution.covariance, solution.weights)[0]
         solved = solution.converged
-        here = (ray[solved], budget[solved])
-        self._t[here], self._nu[here], self._slope[here] = t[solved], solution.weights[solved], slope[solved]
+        index = (ray[solved], budget[solved])
+        self._t[index], self._nu[index], self._slope[index] = t[solved], solution.weights[solved], slope[solved]
         return t[:, None] * w + solution.weights, solution.levels, np.where(solved, solution.kl, np.inf)
 
     @staticmethod
@@ -203,7 +203,10 @@ def _roots(along: _RayFunction, nats: np.ndarray) -> RaySolutions:
     affordable = nats >= along.kl[:, None] - 1e-12
     kl_at_zero = np.where(np.isfinite(along.kl), along.kl, 0.0)[:, None]
     goal = np.sqrt(np.maximum(nats - kl_at_zero, 0.0))
-    weights, levels = np.repeat(along.held[:, None], budgets, axis=1), np.repeat(along.levels[:, None], budgets, axis=1)
+    weights, levels = (
+        np.repeat(along.floor_weights[:, None], budgets, axis=1),
+        np.repeat(along.levels[:, None], budgets, axis=1),
+    )
     kl, saturated = np.repeat(kl_at_zero, budgets, axis=1), np.zeros(nats.shape, dtype=bool)
     # Lengths in nats per standard deviation of the direction: there KL grows as t^2 / 2 at first.
     unit = np.where(moves, unit, 1.0)
@@ -218,17 +221,17 @@ def _roots(along: _RayFunction, nats: np.ndarray) -> RaySolutions:
     nodes[2] = (np.sqrt(2.0) * unit)[:, None]
     error, failures = np.full(nats.shape, np.inf), np.zeros(nats.shape, dtype=int)
     for _ in range(MAX_PASSES):
-        ray, budget = here = np.nonzero(live)
+        ray, budget = pending = np.nonzero(live)
         if not len(ray):
             break
-        x, level, nats_here = along.evaluate(ray, budget, t[here])
+        x, level, nats_here = along.evaluate(ray, budget, t[pending])
         solved = np.isfinite(nats_here)
         unsolved = (ray[~solved], budget[~solved])
         failures[unsolved] += 1
         high[unsolved] = np.minimum(high[unsolved], t[unsolved])
         live[unsolved] = False
-        at = (ray[solved], budget[solved])
-        weights[at], levels[at], kl[at] = x[solved], level[solved], nats_here[solved]
+        evaluated = (ray[solved], budget[solved])
+        weights[evaluated], levels[evaluated], kl[evaluated] = x[solved], level[solved], nats_here[solved]
         s = np.sqrt(np.maximum(kl - kl_at_zero, 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             new = np.where(live & (s > 0), [s, np.einsum("rbi,ri->rb", levels, along.w), 2.0 * s / t], np.nan)
@@ -247,18 +250,18 @@ def _roots(along: _RayFunction, nats: np.ndarray) -> RaySolutions:
         live[unsolved], converged[unsolved] = True, False
         saturated |= live & ((failures > MAX_FAILURES) | ((failures > 0) & (high <= 1.01 * low)))
         live &= ~converged & ~saturated
-        ray, budget = here = np.nonzero(live)
+        ray, budget = pending = np.nonzero(live)
         if not len(ray):
             break
-        s_goal = goal[here]
+        s_goal = goal[pending]
         slope = _slope_at(nodes[:, ray], s_goal)
         with np.errstate(divide="ignore", invalid="ignore"):
             guess = np.where(slope > 0, 2.0 * s_goal / slope, np.inf)
-        a, b = low[here], np.minimum(high[here], longest[ray])
-        bounded = np.isfinite(high[here])
+        a, b = low[pending], np.minimum(high[pending], longest[ray])
+        bounded = np.isfinite(high[pending])
         middle = np.where(bounded, np.sqrt(np.maximum(a, 0.01 * b) * b), np.minimum(16.0 * a, b))
-        safe = improves[here] & (guess > a) & np.where(bounded, guess < b, guess <= middle)
-        t[here] = np.where(safe, guess, middle)
+        safe = improves[pending] & (guess > a) & np.where(bounded, guess < b, guess <= middle)
+        t[pending] = np.where(safe, guess, middle)
     saturated |= affordable & (kl < nats * (1.0 - 1e-6) - 1e-9)  # a plateau whose end is hidden by rounding
     return RaySolutions(weights, levels, kl, saturated, affordable, along.passes, along.rows)
 
@@ -277,10 +280,10 @@ def _slope_at(nodes: np.ndarray, s: np.ndarray) -> np.ndarray:
     near = np.take_along_axis(nodes, order[None], axis=2)
     # Of nearly coincident nodes only the nearest counts: differences of the others would be rounding.
     gaps = np.abs(near[0][:, :, None] - near[0][:, None, :])
-    apart = ~np.any(np.tril(gaps < CLOSE * s[:, None, None], -1), axis=2)
-    order = np.argsort(~apart, axis=1, kind="stable")[:, :NEIGHBOURS]
-    at, u, slope = np.take_along_axis(np.where(apart, near, np.nan), order[None], axis=2)
-    x = np.repeat(at, 2, axis=1)
+    distinct = ~np.any(np.tril(gaps < CLOSE * s[:, None, None], -1), axis=2)
+    order = np.argsort(~distinct, axis=1, kind="stable")[:, :NEIGHBOURS]
+    node_s, u, slope = np.take_along_axis(np.where(distinct, near, np.nan), order[None], axis=2)
+    x = np.repeat(node_s, 2, axis=1)
     # Divided differences with every node twice: the first ones of equal nodes are slopes.
     size = x.shape[1]
     table = np.repeat(u, 2, axis=1)

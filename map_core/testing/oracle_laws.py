@@ -57,32 +57,32 @@ def rewards_and_standard_units_are_inverse(oracle: Oracle, table: PlainTable) ->
 
 def base_levels_are_zero(oracle: Oracle, table: PlainTable) -> None:
     """Check that at weights 0 the log-normaliser and the levels are 0."""
-    at = oracle.base_moments
-    assert_close(at.log_normaliser, 0.0, oracle)
-    assert_close(at.levels, np.zeros(len(table.values)), oracle)
-    assert_close(at.covariance, table.moments(np.zeros(len(table.values)))[2], oracle)
+    moments = oracle.base_moments
+    assert_close(moments.log_normaliser, 0.0, oracle)
+    assert_close(moments.levels, np.zeros(len(table.values)), oracle)
+    assert_close(moments.covariance, table.moments(np.zeros(len(table.values)))[2], oracle)
 
 
 def moments_are_those_of_the_definition(oracle: Oracle, table: PlainTable) -> None:
     """Check that A, its gradient and its Hessian equal the sums written out prompt by prompt."""
     for x in weights_for(table):
         a, levels, covariance = table.moments(x)
-        at = oracle.moments(x)
-        assert_close(at.log_normaliser, a, oracle)
-        assert_close(at.levels, levels, oracle)
-        assert_close(at.covariance, covariance, oracle)
-        assert_close(at.covariance, at.covariance.T, oracle, 1e-3)
+        moments = oracle.moments(x)
+        assert_close(moments.log_normaliser, a, oracle)
+        assert_close(moments.levels, levels, oracle)
+        assert_close(moments.covariance, covariance, oracle)
+        assert_close(moments.covariance, moments.covariance.T, oracle, 1e-3)
 
 
 def gradient_is_the_finite_difference(oracle: Oracle, table: PlainTable) -> None:
     """Check that levels and covariance are central differences of A and of the levels."""
     x, h = weights_for(table)[2], 1e-4 if oracle.resolution < 1e-8 else 1e-2
-    at = oracle.moments(x)
+    moments = oracle.moments(x)
     for j, unit in enumerate(np.eye(len(x))):
         above, below = oracle.moments(x + h * unit), oracle.moments(x - h * unit)
         slope = (above.log_normaliser - below.log_normaliser) / (2 * h)
-        assert slope == pytest.approx(at.levels[j], abs=50 * h**2)
-        np.testing.assert_allclose((above.levels - below.levels) / (2 * h), at.covariance[j], atol=100 * h**2)
+        assert slope == pytest.approx(moments.levels[j], abs=50 * h**2)
+        np.testing.assert_allclose((above.levels - below.levels) / (2 * h), moments.covariance[j], atol=100 * h**2)
 
 
 def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
@@ -93,13 +93,13 @@ def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
     assert batch.covariance is not None
     assert_close(oracle.batch_moments(weights).levels, batch.levels, oracle, 1.0)
     for row, x in enumerate(weights):
-        alone, at = oracle.batch_moments(x[None], covariance=True), oracle.moments(x)
+        alone, moments = oracle.batch_moments(x[None], covariance=True), oracle.moments(x)
         assert alone.covariance is not None
-        for batched in (alone.log_normaliser[0], at.log_normaliser):
+        for batched in (alone.log_normaliser[0], moments.log_normaliser):
             assert_close(batch.log_normaliser[row], batched, oracle)
-        for levels in (alone.levels[0], at.levels):
+        for levels in (alone.levels[0], moments.levels):
             assert_close(batch.levels[row], levels, oracle)
-        for covariance in (alone.covariance[0], at.covariance):
+        for covariance in (alone.covariance[0], moments.covariance):
             assert_close(batch.covariance[row], covariance, oracle)
         assert_close(batch.ess[row], alone.ess[0], oracle)
         assert_close(batch.concentration[row], alone.concentration[0], oracle)
@@ -194,14 +194,22 @@ def sample_sizes_are_those_of_the_definition(oracle: Oracle, table: PlainTable) 
 def huge_weights_stay_finite(oracle: Oracle, table: PlainTable) -> None:
     """Check that at weights of 1e7 nothing overflows, and that h - log K <= A <= h."""
     x = 1e7 * weights_for(table)[-1]
-    at, batch, each = oracle.moments(x), oracle.batch_moments(x[None], covariance=True), oracle.by_prompt(x)
+    moments, batch, each = oracle.moments(x), oracle.batch_moments(x[None], covariance=True), oracle.by_prompt(x)
     assert batch.covariance is not None
-    for array in (at.levels, at.covariance, batch.levels, batch.covariance, batch.ess, each.levels, each.mass):
+    for array in (
+        moments.levels,
+        moments.covariance,
+        batch.levels,
+        batch.covariance,
+        batch.ess,
+        each.levels,
+        each.mass,
+    ):
         assert np.all(np.isfinite(array))
-    assert np.isfinite(at.log_normaliser)
+    assert np.isfinite(moments.log_normaliser)
     h = x @ oracle.best(x)
-    assert at.log_normaliser <= h + 10 * oracle.resolution * np.abs(x).sum()
-    assert at.log_normaliser >= h - oracle.log_candidates - 10 * oracle.resolution * np.abs(x).sum()
+    assert moments.log_normaliser <= h + 10 * oracle.resolution * np.abs(x).sum()
+    assert moments.log_normaliser >= h - oracle.log_candidates - 10 * oracle.resolution * np.abs(x).sum()
 
 
 def never_changes(oracle: Oracle, table: PlainTable) -> None:
