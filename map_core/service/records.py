@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from map_core.core import safe_csv
+from map_core.core import amounts, safe_csv
 from map_core.generation.choice import Choice
 from map_core.generation.events import Finished
 from map_core.generation.request import GenerationRequest
@@ -34,10 +33,10 @@ def outcome_record(request: GenerationRequest, finished: Finished) -> dict[str, 
     candidates = [
         {
             "reply": reply.text,
-            "rewards": {name: _plain(rewards[k]) for name, rewards in finished.rewards.items()},
+            "rewards": {name: amounts.json_safe(rewards[k]) for name, rewards in finished.rewards.items()},
             "probability": finished.choice.probabilities[k],
             "tokens": len(reply.tokens) or len(reply.log_probs) or (None if reply.text else 0),
-            "log_prob": _plain(log_prob(reply)),
+            "log_prob": amounts.json_safe(log_prob(reply)),
             "finished": reply.finished,
         }
         for k, reply in enumerate(finished.replies)
@@ -211,8 +210,3 @@ def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
 def _number(value: float | None) -> float | str:
     """Return a number for a cell; "" for None."""
     return "" if value is None else value
-
-
-def _plain(value: float) -> float | None:
-    """Return a number for JSON; None for one that is not finite."""
-    return value if math.isfinite(value) else None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
+from map_core.core import amounts
 from map_core.core.softmax import softmax
 from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
@@ -157,8 +158,8 @@ class TunedCheck:
             "replies": self.log_ratios.shape[1],
             "level": self.level,
             "values": values,
-            "share_of_way": _number(self.share_of_way(self.tuned)),
-            "share_of_way_interval": [_number(end) for end in self.share_interval(self.tuned)],
+            "share_of_way": amounts.json_safe(self.share_of_way(self.tuned)),
+            "share_of_way_interval": [amounts.json_safe(end) for end in self.share_interval(self.tuned)],
             "kl": float(kl.mean()),
             "kl_error": float(self.half_width(kl)),
             "kl_forecast": float(self.kl_forecast.mean()),
@@ -167,8 +168,8 @@ class TunedCheck:
                 name: [
                     {
                         "candidates": row.candidates,
-                        "share_of_way": _number(self.share_of_way(row.levels)),
-                        "share_of_way_interval": [_number(end) for end in self.share_interval(row.levels)],
+                        "share_of_way": amounts.json_safe(self.share_of_way(row.levels)),
+                        "share_of_way_interval": [amounts.json_safe(end) for end in self.share_interval(row.levels)],
                         "ess": row.ess,
                     }
                     for row in rows
@@ -327,7 +328,3 @@ def _choosing(
 
 def _mean_length(table: RewardTable) -> float:
     return float(np.mean([len(tokens) for tokens in table.tokens])) if table.tokens else math.nan
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
