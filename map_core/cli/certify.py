@@ -114,5 +114,5 @@ def _as_text(found: Certificate, oracle: Oracle) -> Iterator[str]:
     }
     table = {title: by_name(oracle, oracle.rewards_at(row)) for title, row in shown.items()}
     table["weight"] = by_name(oracle, found.weights / oracle.scale)
-    yield from columns(oracle.values, table, missing="free" if found.outcome is not Outcome.NOTHING else "")
+    yield from columns(oracle.values, table, missing="no target" if found.outcome is not Outcome.NOTHING else "")
     yield f"Distance from the base model {amounts.nats(found.kl, 3)} at these weights."

@@ -46,7 +46,7 @@ def print_json(result: Any) -> None:
     click.echo(json.dumps(result, allow_nan=False))
 
 
-def columns(rows: Iterable[str], shown: Mapping[str, Mapping[str, float]], missing: str = "free") -> Iterator[str]:
+def columns(rows: Iterable[str], shown: Mapping[str, Mapping[str, float]], missing: str = "no target") -> Iterator[str]:
     """Yield the lines of a table for people: a row a name, a titled column of numbers each."""
     names = list(rows)
     width = max(map(len, names), default=0)

@@ -22,7 +22,7 @@ def levels_alt(data: GroupFigureData) -> str:
     rows = [data.units.names[j] for j in data.asked]
     return (
         f"Targets of {amounts.counted(len(data.agreement.groups), 'group')} for {', '.join(rows) or 'no value'}, "
-        f"{data.units.wording.pick('in percentiles', 'as places out of 100')} of "
+        f"{data.units.wording.pick('in percentiles', 'out of 100')} of "
         "the base model's replies, with the level of each common palette. The same is in the table and in words."
     )
 

@@ -22,7 +22,7 @@ EVIDENCE = {
     Evidence.LESS: "rather less",
 }
 #: The header of the table of :func:`value_rows`.
-COLUMNS = ("Value", "Your choices say", "Today", "With these targets", "Could be")
+COLUMNS = ("Value", "Your choices say", "Base model", "With these targets", "Could be")
 
 
 def headline(palette: FoundPalette, names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from map_core.core import amounts
 from map_core.text import sentences
 
 #: The header of the table of :func:`level_rows`.
-COLUMNS = ("Value", "Today", "With your palette", "Labels")
+COLUMNS = ("Value", "Base model", "With your palette", "Labels")
 #: Half-width of an interval, in replies of 100, that is precise enough.
 CLOSE = 3
 #: The header of the table of :func:`reach_rows`.

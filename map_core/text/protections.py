@@ -34,23 +34,23 @@ Names = Callable[[str], str]
 
 
 def threshold_text(written: str) -> str:
-    """Describe a threshold by the part of today's replies below it, or by the score.
+    """Describe a threshold by the part of the base model's replies below it, or by the score.
 
     Example:
         >>> threshold_text("p20"), threshold_text("p17"), threshold_text("0.25")
-        ("today's weakest fifth", "today's weakest 17 of 100", 'a score of 0.25')
+        ("the base model's weakest fifth", "the base model's weakest 17 of 100", 'a score of 0.25')
         >>> threshold_text("-0.5sd")
-        "a score 0.5 standard deviations below today's average"
+        "a score 0.5 standard deviations below the base model's average"
     """
     if written in PARTS:
-        return f"today's {PARTS[written]}"
+        return f"the base model's {PARTS[written]}"
     if written[:1] == "p" and written[1:].replace(".", "", 1).isdigit():
-        return f"today's weakest {written[1:]} of 100"
+        return f"the base model's weakest {written[1:]} of 100"
     if not written.endswith("sd"):
         return f"a score of {written}"
     distance = written.removesuffix("sd").lstrip("+-")
     unit = "standard deviation" if distance == "1" else "standard deviations"
-    return f"a score {distance} {unit} {'below' if written.startswith('-') else 'above'} today's average"
+    return f"a score {distance} {unit} {'below' if written.startswith('-') else 'above'} the base model's average"
 
 
 def cohort_text(cohort: Cohort | None) -> str:
@@ -78,7 +78,7 @@ def column_name(parts: ColumnName | DerivedColumn, name: str, threshold_written:
 
     Example:
         >>> column_name(parse_name("kindness>=p20@Stories", ["kindness"]), "kindness")
-        "kindness above today's weakest fifth, in Stories"
+        "kindness above the base model's weakest fifth, in Stories"
     """
     where = cohort_text(parts.cohort)
     if isinstance(parts, DerivedColumn) and parts.scorer_of:
@@ -101,12 +101,12 @@ def target_sentence(parts: ColumnName, share: float, name: str) -> str:
 
     Example:
         >>> target_sentence(parse_name("kindness>=p20@*", ["kindness"]), 95.0, "kindness")
-        "At least 95 of 100 replies no worse on kindness than today's weakest fifth, in every use case."
+        "At least 95 of 100 replies no worse on kindness than the base model's weakest fifth, in every use case."
     """
     where, number = cohort_text(parts.cohort), amounts.significant(share, 3)
     if parts.kind is ColumnKind.SHARE:
         level = threshold_text(parts.threshold)
-        # Replies must be above a part of today's replies, but they must reach a score.
+        # Replies must be above a part of the base model's replies, but they must reach a score.
         than = f"no worse on {name} than {level}" if "weak" in level else f"with {level} or more on {name}"
         return f"At least {number} of 100 replies {than}{', ' if where else ''}{where}."
     return f"{name[:1].upper()}{name[1:]} {where} better than at least {number} of 100 replies."
@@ -154,7 +154,7 @@ def _mean(level: str) -> str:
     """Describe the level that the mean of the worst replies must reach."""
     percentile = level.removeprefix("p")
     if level[:1] == "p" and percentile.replace(".", "", 1).isdigit():
-        return f"a reply better than {percentile} of 100 today"
+        return f"a reply better than {percentile} of 100 of the base model's"
     return threshold_text(level)
 
 

@@ -133,7 +133,7 @@ def level_rows(
             words.title(name),
             words.level(name, row["base"]),
             words.level(name, row["tuned"]),
-            words.level(name, asked[name]) if name in asked else "free",
+            words.level(name, asked[name]) if name in asked else "no target",
             words.level(name, row["forecast"]),
         ]
         for name, row in sorted(levels.items(), key=lambda item: item[0] not in asked)
@@ -222,7 +222,7 @@ def scale_sentence(words: LevelWords) -> str:
         return "Levels are scores, each on its value's own scale."
     return words.wording.pick(
         "Levels are percentiles of the base model's replies.",
-        "Levels: better than so many of 100 replies of the base model.",
+        "Levels are out of 100: 60 means better than 60 of 100 replies of the base model.",
     )
 
 

@@ -249,7 +249,7 @@ def _lines(
         if errors is not None:
             low, high = _ends(j, solution, errors, percentile)
             text += f" ± {amounts.fixed((high - low) / 2)}" if high - low >= 1 else " ± under 1"
-        meaning = "so many of 100 replies" if share else sentences.better_than(level)
+        meaning = "of the replies" if share else sentences.better_than(level)
         lines.append(LevelText(j, text, meaning))
     return tuple(lines)
 

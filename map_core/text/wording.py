@@ -45,7 +45,7 @@ class Wording:
     @property
     def scale(self) -> str:
         """The title of an axis of levels."""
-        return "percentile of the model's own replies" if self.numbers else "better than so many of 100 replies"
+        return "percentile of the model's own replies" if self.numbers else "better than this many of 100 replies"
 
     @property
     def effort_name(self) -> str:

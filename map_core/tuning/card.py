@@ -55,7 +55,9 @@ def card_text(record: Mapping[str, Any]) -> str:
     asked = record["palette"].get("asked", {})
     for name in record["values"]:
         columns = (record.get("base", {}), asked, record.get("forecast", {}), record["weights"])
-        cells = [_number(column.get(name)) if column is not asked or name in asked else "free" for column in columns]
+        cells = [
+            _number(column.get(name)) if column is not asked or name in asked else "no target" for column in columns
+        ]
         cells[-1] = cells[-1] if name in record["weights"] else "0"
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "## Evidence", ""]

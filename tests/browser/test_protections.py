@@ -13,8 +13,8 @@ from tests.visits import keyed
 
 pytestmark = pytest.mark.browser
 
-SENTENCE = "At least 95 of 100 replies no worse on humor than today's weakest fifth, in every use case."
-TITLE = "Humor above today's weakest fifth, in every use case"
+SENTENCE = "At least 95 of 100 replies no worse on humor than the base model's weakest fifth, in every use case."
+TITLE = "Humor above the base model's weakest fifth, in every use case"
 
 
 def chosen(page: Page, key: str, option: str) -> None:
@@ -37,7 +37,7 @@ def test_so_many_replies_no_worse_than_todays_weakest_fifth_in_every_use_case(co
     expect(fader).to_have_attribute("aria-valuenow", "95")
     status = keyed(page, "verdict").get_by_role("status")
     lines = keyed(page, "verdict")
-    expect(lines).to_contain_text("Humor above today's weakest fifth, in ")  # the use case that has the least
+    expect(lines).to_contain_text("Humor above the base model's weakest fifth, in ")  # the use case that has the least
     expect(lines).to_contain_text(re.compile(r"→ 9[5-9](%| of 100)"))
     assert "humor>=p20@*:0.95" in unquote_plus(page.url)
     # A share that no mix of replies gives beside the others, live: the answer names the target once.

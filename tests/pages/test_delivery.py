@@ -84,7 +84,7 @@ def test_what_is_asked_beyond_averages_is_promised_too(place):
     assert "16 new prompts" in words
     assert "replies chosen among 16 " in words
     for use_case in sorted(set(table.use_cases)):
-        assert f"Humor above today's weakest fifth, in {use_case}" in words.replace("&#x27;", "'")
+        assert f"Humor above the base model's weakest fifth, in {use_case}" in words.replace("&#x27;", "'")
 
 
 def test_promises_that_a_server_keeps_beside_the_table_are_shown(place):

@@ -55,7 +55,8 @@ def test_a_moved_share_is_a_share_of_the_palette_and_anything_else_changes_nothi
     scene = scene_of(palette)
     moved, said = faders.apply_changes(scene, palette, {EVERY: {"percentile": 95}})
     assert moved.columns == {EVERY: 0.95}
-    assert said == "At least 95 of 100 replies no worse on positivity than today's weakest fifth, in every use case."
+    weakest = "the base model's weakest fifth"
+    assert said == f"At least 95 of 100 replies no worse on positivity than {weakest}, in every use case."
     for told in ({"percentile": 90}, {"percentile": 101}, {"percentile": None}, {"free": True}, {"locked": True}):
         assert faders.apply_changes(scene, palette, {EVERY: told}) == (palette, "")
     assert faders.apply_changes(scene, palette, {"positivity>=p30": {"percentile": 95}}) == (palette, "")

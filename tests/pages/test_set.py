@@ -124,7 +124,7 @@ def test_targets_beyond_averages_are_counted_said_and_kept(table):
     app.query_params["palette"] = "humor:p60;humor>=p20:0.95;humor@No<b>where:p50"
     app.run()
     assert not app.exception
-    assert "At least 95 of 100 replies no worse on humor than today's weakest fifth." in said(app)
+    assert "At least 95 of 100 replies no worse on humor than the base model's weakest fifth." in said(app)
     assert "Not counted here: No prompt has 'No&lt;b&gt;where'" in said(app).replace("&#x27;", "'"), "escaped"
     assert "humor>=p20:0.95;humor@No<b>where:p50" in "".join(app.query_params["palette"])
     app.button(key="protection_remove_0").click().run()

@@ -350,7 +350,8 @@ def test_what_is_asked_beyond_averages_is_a_section_with_its_figures(table):
     assert [row["value"] for row in rows["values"]] == list(table.values)
     asked = rows["beyond_averages"]["asked"]
     assert (
-        asked[0] == "At least 90 of 100 replies no worse on positivity than today's weakest fifth, in every use case."
+        asked[0]
+        == "At least 90 of 100 replies no worse on positivity than the base model's weakest fifth, in every use case."
     )
     assert asked[2:] == ["Never at the cost of the worst replies on humor.", "No use case below its original level."]
     shares = [one for one in rows["beyond_averages"]["columns"] if one["name"].startswith("positivity>=p20@")]

@@ -46,6 +46,8 @@ PHRASES = {
     r"\b(model|palette|reply) (of|as it is) today\b|\b[Tt]oday's palette\b": "original, or current",
     r"\b[Bb]eing computed\b": "calculating",
     r"\b[Oo]riginal model\b": "base model",
+    r"^Today$|\btoday's (weakest|average)\b": "base model",
+    r"\bso many of 100\b": "this many of 100 replies",
 }
 #: Texts in which a model, not the product, speaks.
 SPOKEN = ("map_core/scoring/embedding_examples.py",)

@@ -12,7 +12,7 @@ from map_core.palettes.palette import Palette, Target
 from map_core.text import protections
 from tests.tables import USE_CASES, make_table
 
-NO_WORSE = "replies no worse on kindness than today's weakest"
+NO_WORSE = "replies no worse on kindness than the base model's weakest"
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,17 @@ def test_all_that_a_palette_asks_for_and_the_names_of_its_columns():
     found = aim(table, MemoryOracle.of(table), palette)
     said = protections.asked_sentences(found, palette, str)
     assert said == [
-        "At least 90 of 100 replies no worse on positivity than today's weakest fifth, in every use case.",
+        "At least 90 of 100 replies no worse on positivity than the base model's weakest fifth, in every use case.",
         "Never at the cost of the worst replies on humor.",
-        "The worst 5% of replies on humor are on average no worse than a reply better than 10 of 100 today.",
+        "The worst 5% of replies on humor are on average no worse than a reply better than 10 of 100 of the base "
+        "model's.",
         "No use case below its original level.",
         "Kept under each mix of prompts within 0.2 nats.",
     ]
     names = protections.with_column_names(found, table.values)
     assert len(names) == len(found.table.values)
-    assert f"positivity above today's weakest fifth, in {USE_CASES[0]}" in names
+    assert f"positivity above the base model's weakest fifth, in {USE_CASES[0]}" in names
     assert f"humor in {USE_CASES[0]}" in names
     groups = protections.group_names(found, table.values)
-    assert set(groups.values()) == {"positivity above today's weakest fifth, in every use case"}
+    assert set(groups.values()) == {"positivity above the base model's weakest fifth, in every use case"}
     assert len(groups) == len(USE_CASES)

@@ -71,7 +71,7 @@ def test_values_that_were_asked_for_come_first_and_the_others_are_there_too():
     levels = {name: {"base": 0.5, "tuned": 0.6, "forecast": 0.7} for name in ("humor", "kindness")}
     header, rows = level_rows(levels, {"kindness": 0.65}, LevelWords({}, GRIDS, PLAIN))
     assert len(header) == 5
-    assert rows == [["kindness", "0.5", "0.6", "0.65", "0.7"], ["humor", "50", "60", "free", "70"]]
+    assert rows == [["kindness", "0.5", "0.6", "0.65", "0.7"], ["humor", "50", "60", "no target", "70"]]
 
 
 def test_each_value_that_was_asked_for_has_its_outcome_with_an_interval():

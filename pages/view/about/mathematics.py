@@ -139,7 +139,7 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
             (r"\max_p\; w \cdot \mu \quad \text{subject to} \quad \mathrm{KL} \le b",),
         ),
         FormulaSection(
-            "What one step more costs",
+            "What asking for a little more costs",
             "The weight of a value is its price: nats for one more unit of it. The same derivatives say how the other "
             "levels "
             "move.",

@@ -29,7 +29,7 @@ METHODS = {
         "Each candidate is written to its end; one is drawn by its probability. Levels come out as forecast.",
     ),
     Method.BEST: (
-        "Best of K",
+        "Always the highest score",
         "The candidate with the highest weighted reward is always taken: pushes harder than the forecast, "
         "and leaves the base model further behind.",
     ),
@@ -286,9 +286,9 @@ def draw_number_inputs(scene: Scene) -> None:
     )
 
 
-def _method_title(method: Method) -> str:
-    plain = method is Method.BEST and not wordings.current().numbers
-    return "Always the highest score" if plain else METHODS[method][0]
+def _method_caption(method: Method) -> str:
+    best = method is Method.BEST and wordings.current().numbers
+    return METHODS[method][1] + (" This is best of K." if best else "")
 
 
 def draw_method() -> None:
@@ -302,8 +302,9 @@ def _draw_method() -> None:
     method = st.radio(
         "Method",
         list(METHODS),
-        format_func=_method_title,
-        captions=[caption for _, caption in METHODS.values()],
+        # Labels stay as they are with numbers: a choice whose label changes is none any more.
+        format_func=lambda method: METHODS[method][0],
+        captions=[_method_caption(method) for method in METHODS],
         key=METHOD.name,
         persist_state="session",
     )

@@ -198,7 +198,7 @@ def _draw_rewards(view: ComparisonView) -> None:
         st.html(
             markup.levels_table(
                 [
-                    wordings.current().pick("Reward", "Score (place out of 100)"),
+                    wordings.current().pick("Reward", "Score (out of 100)"),
                     "Base model",
                     *(column.name for column in view.columns),
                 ],

@@ -177,8 +177,8 @@ def _bars_title(view: ComparisonView) -> str:
     if view.choices[0] is None:
         return ""
     return (
-        f"Average of these {len(view.shown.candidates)} candidates → with your palette: better than so many of 100 "
-        "replies of the model. The mark is your target, which is an average over many prompts."
+        f"Average of these {len(view.shown.candidates)} candidates → with your palette. 60 means: better than 60 of "
+        "100 replies of the base model. The mark is your target, which is an average over many prompts."
     )
 
 

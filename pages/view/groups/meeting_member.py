@@ -163,7 +163,7 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
                 st.html(shell_markup.readout(wish_text, ""), width="content")
             if wish.asked:
                 st.slider(
-                    f"{shell_markup.plain(title)}: better than so many of 100 of the model's own replies",
+                    f"{shell_markup.plain(title)}: better than this many of 100 replies of the base model",
                     low,
                     high,
                     WISHED.of(name).show(wish.percentile),

@@ -69,7 +69,7 @@ def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:
         "decimals": 1 if live.wording.numbers else 0,
         "place": live.wording.pick(
             "target as a percentile of the base model's replies",
-            "target, better than so many of 100 of the model's replies",
+            "target: better than this many of 100 replies of the base model",
         ),
     }
 

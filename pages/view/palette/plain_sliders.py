@@ -32,8 +32,8 @@ def draw_sliders(live: LiveAnswer) -> None:
             place = palette_state.slider_place(scene, j, target)
             st.slider(
                 f"{markup.plain(title)}: "
-                + live.wording.pick("target in percentiles of", "target, better than so many of 100 of")
-                + " the base model's replies",
+                + live.wording.pick("target in percentiles of the", "target: better than this many of 100")
+                + " replies of the base model",
                 low,
                 high,
                 place,

@@ -115,7 +115,7 @@ def _draw_ranges(scene: Scene, job: Job) -> None:
     st.html(markup.levels_table(("Value", "base model", "reliable", "possible"), rows, wide=True))
     st.html(
         markup.note(
-            wordings.current().pick("In percentiles", "As places out of 100")
+            wordings.current().pick("In percentiles", "Out of 100")
             + " of the base model's own replies. Reliable: enough replies carry the weight. Possible: "
             "every prompt answered with its best reply."
         )
