@@ -74,8 +74,10 @@ def certify(
     """
     targets, weights = oracle.deviations(targets), np.asarray(weights, dtype=np.float64)
     targeted = np.flatnonzero(~np.isnan(targets))
-    if not len(targeted) or not 0.0 < level < 1.0:
-        raise InputError(f"There are {len(targeted)} targets and the level is {level}; expected one, and 0 to 1.")
+    if not len(targeted):
+        raise InputError("No value has a target, so there is nothing to promise. Give one a target.")
+    if not 0.0 < level < 1.0:
+        raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.95.")
     ray = RayEvidence(seen, new, weights, targets, targeted, 1.0 - level, over_base, strict, seed, any_mix)
     first = ray.best_factor
     factor, lowered = first, math.nan

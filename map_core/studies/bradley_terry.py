@@ -87,11 +87,12 @@ def rank(votes: Sequence[PairVote], level: float = 0.95) -> tuple[Ranking, ...]:
     Raises:
         InputError: no vote, a vote on one contender alone, or a level outside 0 and 1.
     """
-    if not votes or any(vote.first == vote.second for vote in votes) or not 0.0 < level < 1.0:
-        raise InputError(
-            f"There are {len(votes)} votes, and the level is {level}; expected one vote or more, each between two "
-            "contenders, and a level between 0 and 1."
-        )
+    if not votes:
+        raise InputError("There are no votes; expected one or more, each between two contenders.")
+    if alone := [vote.first for vote in votes if vote.first == vote.second]:
+        raise InputError(f"A vote is between {alone[0]!r} and itself; expected two contenders. Take it out.")
+    if not 0.0 < level < 1.0:
+        raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.95.")
     names = tuple(dict.fromkeys(name for vote in votes for name in (vote.first, vote.second)))
     index = {name: i for i, name in enumerate(names)}
     won, tied = np.zeros((2, len(names), len(names)))
@@ -119,7 +120,7 @@ def rank(votes: Sequence[PairVote], level: float = 0.95) -> tuple[Ranking, ...]:
             contrasts[:, member_names.index(reference)] -= 1.0
         strengths = contrasts @ s
         error = np.sqrt(np.maximum(np.diag(contrasts @ covariance @ contrasts.T), 0.0))
-        if clusters < 2 and len(members) > 1:
+        if clusters < 2:  # votes on one prompt, or on a contender of which they say nothing
             error = np.full(len(members), np.inf)
         order = np.argsort(-strengths, kind="stable")
         interval = t_interval(strengths, error, max(1, clusters - 1), level)

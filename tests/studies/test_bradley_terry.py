@@ -99,5 +99,16 @@ def test_files_of_votes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     pairs.write_text('{"first": "a", "second": "b", "preferred": "maybe", "prompt": "p"}')
     with pytest.raises(InputError, match="is no vote"):
         read_votes(pairs)
-    with pytest.raises(InputError, match="one vote or more"):
+    with pytest.raises(InputError, match="There are no votes; expected one or more"):
         rank([])
+    with pytest.raises(InputError, match="between 'a' and itself"):
+        rank(votes("a", "a", [1]))
+    with pytest.raises(InputError, match=r"The level is 1\.0"):
+        rank(votes("a", "b", [1, 0]), 1.0)
+
+
+def test_of_a_contender_that_votes_do_not_place_nothing_is_known():
+    for found in rank(votes("a", "b", [1])):
+        assert len(found.names) == 1
+        assert math.isinf(found.low[0])
+        assert math.isinf(found.high[0])
