@@ -15,6 +15,7 @@ from map_core.solver.newton import Status
 from pages.view.session import empty_states, header, palette_state
 from pages.view.shell import background
 from pages.view.studies import baselines
+from pages.view.studies.tuned_mixtures import draw_mixtures
 
 DRAWS = (100, 400, 1000, 2000)
 #: What the others may cost, as a multiple of the palette.
@@ -92,3 +93,6 @@ def work(job: Job) -> tuple[Baseline, ...]:
 
 key = (scene.key, targets.tobytes(), count, times, seed, assessment.verdict is Verdict.OUT_OF_REACH)
 background.poll(background.job("baselines", key, work), partial(baselines.draw_baselines, query))
+if solution is not None:
+    with st.container(key="baselines_tuned"):
+        draw_mixtures(scene, targets, solution)

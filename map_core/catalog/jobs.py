@@ -22,6 +22,8 @@ from map_core.models.tuned import tuned_folder
 
 #: The kind of work that makes a tuned model, in a folder, and no table.
 TUNE = "tune"
+#: The kind of work that has tuned models read replies and keeps what they make of them; it makes no table.
+MIX = "mix"
 #: Lines of what a process said that are shown when it ended badly.
 LOG_LINES = 12
 
@@ -43,7 +45,7 @@ class TableJob:
 
     Args:
         name: of the table or the model.
-        kind: "build", "import", "extend" or :data:`TUNE`.
+        kind: "build", "import", "extend", :data:`TUNE` or :data:`MIX`.
         about: what was asked for, plain values to show.
         state: see :class:`TableJobState`.
         stage: "starting", "reading", "sampling", "scoring" or "writing"; of a tuning "tuning" or "checking".

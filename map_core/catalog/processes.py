@@ -79,7 +79,7 @@ def start(
 
     Args:
         name: of the table or the model; no other may have it.
-        kind: "build", "import", "extend" or :data:`TUNE`.
+        kind: "build", "import", "extend", :data:`TUNE` or :data:`~map_core.catalog.jobs.MIX`.
         arguments: of ``python -m map_core``; {out} and {progress} stand for the result and the progress file, and
             {folder}/ begins the name of a file in the work's own folder.
         about: what was asked for, plain values.

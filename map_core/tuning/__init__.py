@@ -20,6 +20,8 @@ folder       whose a folder is, and what it was made of
 card         the folder's card
 check        the tuned model's own replies to held-out prompts
 side_by_side three replies to a held-out prompt
+mixtures     models that are tuned to one value each, mixed for a palette
+soup         log-ratios under adapters, and under averages of them
 rounds       weights solved again on the tuned model's own replies, until the targets hold
 
 Nothing is imported here: torch, transformers, peft and trl load when a model is tuned.

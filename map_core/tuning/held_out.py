@@ -31,7 +31,7 @@ class HeldOutLevels:
         kl_forecast: (prompt,) nats that the tilt spends.
         ess: (prompt,) effective sample size of the weights from the tuned model.
         noise: (prompt,) variance of u = l - lambda . r over the replies; 0 at the tilt.
-        replies: of a prompt, the most.
+        log_ratios: (reply,) log q - log p0, a prompt.
     """
 
     values: tuple[str, ...]
@@ -43,7 +43,12 @@ class HeldOutLevels:
     kl_forecast: np.ndarray
     ess: np.ndarray
     noise: np.ndarray
-    replies: int
+    log_ratios: tuple[np.ndarray, ...]
+
+    @property
+    def replies(self) -> int:
+        """Replies to a prompt that were looked at, the most."""
+        return max(map(len, self.log_ratios))
 
     @property
     def share_of_way(self) -> float:
@@ -114,5 +119,5 @@ def held_out_levels(
         kl_forecast=np.array([weights.kl for weights in tilt]),
         ess=np.array([weights.effective_sample_size for weights in tuned]),
         noise=np.array([np.var(ratios - row) for ratios, row in zip(log_ratios, gains, strict=True)]),
-        replies=max(map(len, log_ratios)),
+        log_ratios=tuple(log_ratios),
     )

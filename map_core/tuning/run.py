@@ -35,7 +35,16 @@ from map_core.tuning.examples import (
     make_examples,
     with_weighted_columns,
 )
-from map_core.tuning.folder import CHECKPOINTS, MERGED, check_plan, read_record, set_sampling, write_record
+from map_core.tuning.folder import (
+    CHECKPOINTS,
+    MERGED,
+    RATIOS,
+    check_plan,
+    keep_ratios,
+    read_record,
+    set_sampling,
+    write_record,
+)
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
 from map_core.tuning.losses import loss_of_base
 from map_core.tuning.request import EVIDENCE_REPLIES, TuningRequest, check_model, plan, require_libraries
@@ -347,7 +356,13 @@ class _Run:
         return self._held_out_levels(_LOOK_REPLIES, lambda progress: None).as_dict()
 
     def _evidence(self) -> HeldOutLevels | None:
-        return self._held_out_levels(EVIDENCE_REPLIES, self.report) if len(self.held_out) > 1 else None
+        """Return what the tuned model does on held-out prompts, and keep how it differs there from the base model."""
+        if len(self.held_out) < 2:
+            return None
+        levels = self._held_out_levels(EVIDENCE_REPLIES, self.report)
+        names = [example.name for example in self.held_out]
+        keep_ratios(self.request.out / RATIOS, dict(zip(names, levels.log_ratios, strict=True)))
+        return levels
 
     def _held_out_levels(self, replies: int, report: Reporter) -> HeldOutLevels:
         chosen = [range(min(replies, len(example.replies))) for example in self.held_out]

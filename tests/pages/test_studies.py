@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
+from map_core import catalog
 from map_core.analysis.order_effects import compare_orders
 from map_core.analysis.sequential import sequential_path
+from map_core.catalog import VisitorCatalog
+from map_core.catalog.jobs import MIX
+from map_core.cli.baselines import baselines as baselines_options
+from map_core.data import table_format
 from map_core.figures import sequence as drawn
 from map_core.figures import sequence_text as told
+from map_core.models.tuned import RECORD, tuned_folder
+from map_core.tuning.folder import RATIOS, keep_ratios, read_ratios
+from map_core.tuning.mixtures import SingleTuned, soup_path
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
@@ -215,3 +226,71 @@ def test_the_order_by_mouse_by_finger_and_by_keyboard(browser, address):
     expect(names).to_have_text(["Humor", "Harmlessness", "Helpfulness"])
     expect(rows.nth(2).locator(".down")).to_be_focused()
     context.close()
+
+
+@pytest.fixture
+def single_models(table, tmp_path, monkeypatch):
+    """Models that are tuned to helpfulness and to humor alone, with what they make of held-out replies."""
+    monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
+    made = {"model": {"name": "tiny", "sha256": "aa"}}
+    table_format.save(replace(table, metadata=made), tmp_path / "table.parquet")
+    held_out = table.prompt_ids[::4]
+
+    def make(name: str, value: str) -> None:
+        folder = tuned_folder(name)
+        folder.mkdir(parents=True)
+        record = {"format": 1, "weights": {value: 1.0}, "values": list(table.values), "held_out": held_out, **made}
+        (folder / RECORD).write_text(json.dumps(record))
+        (folder / "adapter_config.json").write_text("{}")
+        (folder / "adapter_model.safetensors").write_bytes(name.encode())
+        rows = {one: table.rewards[table.rows(table.prompt_ids.index(one))] for one in held_out}
+        keep_ratios(folder / RATIOS, {one: of[:, table.index(value)] for one, of in rows.items()})
+
+    return make
+
+
+def test_tuned_models_are_mixed_where_each_value_has_one(single_models):
+    palette = "helpfulness:p60;humor:p60"
+    app = opened("baselines", palette)
+    assert "For helpfulness and humor there is none yet" in said(app)
+    single_models("Helps", "helpfulness")
+    assert "Helpfulness has one. For humor there is none yet" in said(opened("baselines", palette))
+    single_models("Funny", "humor")
+    app = opened("baselines", palette)
+    assert not app.exception
+    words = said(app)
+    # They are the exact tilts of one value each, so that their mixture comes all the way.
+    assert "100%" in words.partition("Tuned models, mixed")[2].partition("</tr>")[0]
+    assert "4 prompts" in words
+    (command,) = [code.value for code in app.code]
+    assert command.endswith("--tuned=Helps --tuned=Funny")
+    # What the command keeps of the average is shown.
+    read = {one: ratios * 0.4 for one, ratios in read_ratios(tuned_folder("Helps") / RATIOS).items()}
+    models = [SingleTuned(name, "", tuned_folder(name), frozenset(), {}) for name in ("Helps", "Funny")]
+    for share in range(1, 100):
+        keep_ratios(soup_path(models, {"Helps": share / 100, "Funny": round(1 - share / 100, 2)}), read)
+    app = opened("baselines", palette)
+    assert "Tuned models, averaged" in said(app)
+    assert not app.code
+
+
+def test_the_average_is_computed_by_a_process_of_its_own(single_models, monkeypatch):
+    started = []
+    monkeypatch.setattr(VisitorCatalog, "start", lambda self, *given, **more: started.append(given))
+    for name, value in (("Helps", "helpfulness"), ("Funny", "humor")):
+        single_models(name, value)
+    app = opened("baselines", "helpfulness:p60;humor:p60")
+    app.button(key="mixtures_go").click()
+    app = settled(app)
+    assert not app.exception
+    ((name, kind, arguments, about),) = started
+    assert kind == MIX
+    assert arguments[0] == "baselines"
+    assert {argument.partition("=")[0] for argument in arguments if argument.startswith("--")} <= {
+        name for option in baselines_options.params for name in option.opts
+    }
+    assert about == {"models": ["Helps", "Funny"]}
+
+
+def test_a_palette_of_one_value_has_nothing_to_mix(single_models):
+    assert "nothing to mix" in said(opened("baselines", "humor:p60"))

@@ -41,7 +41,7 @@ def draw_progress() -> None:
 def _cards() -> WorkCards:
     return WorkCards(
         "Tables that are being made",
-        lambda job: job.kind != jobs.TUNE,
+        lambda job: job.kind not in (jobs.TUNE, jobs.MIX),
         _draw_card,
         RERUN,
         table_markup.set_message,
