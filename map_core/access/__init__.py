@@ -1,9 +1,9 @@
-"""Who asks, and what they may do: visitors with a role, things with an owner, and the one function that decides.
+"""Access control: visitors with a role, things with an owner, and the one function that decides.
 
 visitor    a visitor and a role; the visitor of an app without a login
-rules      what may be done, by whom, with what: :func:`may` and :func:`require`
-settings   the environment variables that say who is who and which hosts and proxies are believed
-audit      the log of who did what, and when
+rules      permissions: :func:`may` and :func:`require`
+settings   the environment variables for roles, allowed hosts and trusted proxies
+audit      the audit log
 """
 
 from map_core.access.rules import Action, Kind, Thing, Visibility, may, require

@@ -1,7 +1,7 @@
-"""What may be done, by whom and with what; the one place that decides.
+"""Decide what a visitor may do with a thing.
 
-Whoever made a thing may do everything with it, and says who else sees it. A thing without an owner, such as all that
-was kept before there was a login, belongs to everybody: members may change it. An operator may do everything.
+The owner of a thing may do everything with it, and decides who else sees it. A thing without an owner, such as those
+made before there was a login, belongs to everybody: members may change it. An operator may do everything.
 
 | action | owner | a member, not the owner | a guest |
 | --- | --- | --- | --- |
@@ -9,7 +9,7 @@ was kept before there was a login, belongs to everybody: members may change it. 
 | create | | what the settings allow; see :data:`CREATES` | votes and generations |
 | change, delete, share, stop | yes | only what has no owner | no |
 
-Constraint: pages, store, catalog and service ask here, and nobody compares owners elsewhere.
+Constraint: pages, store, catalog and service use these functions; owners are compared nowhere else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from map_core.errors import AccessError
 
 
 class Visibility(StrEnum):
-    """Who else sees a thing than its owner."""
+    """Who sees a thing besides its owner."""
 
     PRIVATE = "private"
     LINK = "link"
@@ -31,7 +31,7 @@ class Visibility(StrEnum):
 
 
 class Action(StrEnum):
-    """What is done with a thing; to stop is also to go on with work and to steer it."""
+    """What is done with a thing; STOP includes resuming and answering questions of work."""
 
     SEE = "see"
     CREATE = "create"
@@ -42,7 +42,7 @@ class Action(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a thing is, as a sentence has it."""
+    """The kind of a thing; the value is its noun in sentences."""
 
     PALETTE = "palette"
     VALUE = "value"
@@ -59,11 +59,11 @@ class Thing:
     """Something that can belong to somebody.
 
     Args:
-        kind: what it is.
-        owner: the id of who made it; "" where it belongs to everybody.
+        kind: its kind.
+        owner: the id of its owner; "" if it belongs to everybody.
         visibility: who else sees it.
-        linked: whoever asks came by its link.
-        link: by which it is shared; who came with it sees it (see :class:`Visitor`).
+        linked: whether the visitor came by its link.
+        link: the secret of its link; visitors who have it see the thing (see :class:`Visitor`).
     """
 
     kind: Kind
@@ -73,9 +73,9 @@ class Thing:
     link: str = ""
 
 
-#: Environment variables that say from which role on something may be started, and the role without one.
+#: Environment variables with the lowest role that may start builds and name models.
 MAY_BUILD, MAY_NAME_MODELS = "VALUE_PALETTE_MAY_BUILD", "VALUE_PALETTE_MAY_NAME_MODELS"
-#: From which role on a kind may be made: a role, or the setting that names it with its default.
+#: The lowest role that may create a kind: a role, or an environment variable and its default.
 CREATES: dict[Kind, Role | tuple[str, Role]] = {
     Kind.PALETTE: Role.MEMBER,
     Kind.VALUE: Role.MEMBER,
@@ -107,15 +107,15 @@ def may(visitor: Visitor, action: Action, thing: Thing) -> bool:
             or thing.visibility is Visibility.EVERYONE
             or (thing.visibility is Visibility.LINK and (thing.linked or thing.link in visitor.links))
         )
-    if action is Action.SHARE:  # what belongs to everybody is seen by everybody
+    if action is Action.SHARE:  # a thing without an owner is visible to everybody
         return False
     return not thing.owner and visitor.role.rank >= role_that_creates(thing.kind).rank
 
 
 def role_that_creates(kind: Kind) -> Role:
-    """Return from which role on a kind may be made."""
-    wanted = CREATES[kind]
-    return wanted if isinstance(wanted, Role) else role_setting(*wanted)
+    """Return the lowest role that may create a kind."""
+    rule = CREATES[kind]
+    return rule if isinstance(rule, Role) else role_setting(*rule)
 
 
 def require(visitor: Visitor, action: Action, thing: Thing) -> None:
@@ -127,10 +127,10 @@ def require(visitor: Visitor, action: Action, thing: Thing) -> None:
     if may(visitor, action, thing):
         return
     if action is Action.CREATE:
-        wanted = role_that_creates(thing.kind)
-        who = "an operator" if wanted is Role.OPERATOR else f"a {wanted.value}"
-        whom = "A guest" if visitor.role is Role.GUEST else "A member"
-        raise AccessError(f"{whom} of this app cannot add a {thing.kind.value}; that takes {who}. {ASK}")
+        required = role_that_creates(thing.kind)
+        required_role = "an operator" if required is Role.OPERATOR else f"a {required.value}"
+        own_role = "A guest" if visitor.role is Role.GUEST else "A member"
+        raise AccessError(f"{own_role} of this app cannot add a {thing.kind.value}; that takes {required_role}. {ASK}")
     if action is Action.SEE:
         raise AccessError(f"There is no such {thing.kind.value}, or it is not shared with you.")
     whose = "somebody else's" if thing.owner else "everybody's, and guests only look at it"

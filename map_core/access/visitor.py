@@ -1,6 +1,6 @@
 """A visitor: an id that stays the same, a name for people, and a role.
 
-Constraint: nothing here knows how somebody was recognised; the app does (``pages/view/shell/identity.py``).
+Constraint: independent of how visitors are authenticated, which is up to the app (``pages/view/shell/identity.py``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What somebody is to this app; each may do what the one before may."""
+    """The role of a visitor; each role has the permissions of the previous ones."""
 
     GUEST = "guest"
     MEMBER = "member"
@@ -18,7 +18,7 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The place in that order, from 0."""
+        """The position in this order, from 0."""
         return list(Role).index(self)
 
 
@@ -27,10 +27,10 @@ class Visitor:
     """Somebody who uses the app.
 
     Args:
-        id: by which what is theirs is found again, at most 200 characters; "" for who is not known by name.
-        name: as people read it; "" likewise.
+        id: the id that their things are stored with, at most 200 characters; "" for an anonymous visitor.
+        name: the displayed name; "" likewise.
         role: see :class:`Role`.
-        links: of what is shared by link, those that they came with.
+        links: the secrets of the links by which they came.
     """
 
     id: str
@@ -40,9 +40,9 @@ class Visitor:
 
     @property
     def is_known(self) -> bool:
-        """Whether it is known who this is, so that something can belong to them."""
+        """Whether the visitor is identified, so that things can belong to them."""
         return bool(self.id)
 
 
-#: Whoever uses an app without a login: it belongs to them, and what is kept belongs to everybody who has it.
+#: The visitor of an app without a login; what they make belongs to everybody who has access to the app.
 LOCAL = Visitor("", "", Role.MEMBER)

@@ -1,7 +1,7 @@
-"""Solve the weights that a generator with K candidates uses for a palette, and report what happened as plain facts.
+"""Solve the weights that a generator with K candidates uses for a palette, and return the facts behind them.
 
 A generator that draws fewer candidates than the table holds can reach less, so the weights are solved on a subsample
-of K replies a prompt; where the palette is not possible of that subsample, the nearest reachable one replaces it.
+of K replies per prompt; where that subsample cannot reach the palette, the nearest reachable one replaces it.
 :mod:`map_core.text.generation_weights` words the facts.
 
 Constraint: a table in, frozen results out; may be called from several threads.
@@ -42,18 +42,18 @@ class WeightsSource(StrEnum):
 
 @dataclass(frozen=True)
 class WeightsFacts:
-    """Facts about the weights in force, for sentences to be made from.
+    """Facts about the weights in force; :mod:`map_core.text.generation_weights` words them.
 
     Args:
-        verdict: on the palette, for so many candidates.
+        verdict: on the palette, for this number of candidates.
         candidates: K that the weights were solved for.
         source: the palette itself, the nearest reachable one, or none.
-        given_up: values of which the nearest palette gives up some.
+        given_up: values whose targets the nearest palette lowers.
         weighted: some value has a weight, with a scorer or without one.
         unscored: values that have a weight but no scorer, so that new replies cannot be steered by them.
         pooled: the weights are those of the pooled form.
         table_verdict: on the palette with all candidates of the table; None where it was not assessed.
-        left_out: cohorts whose weights are not used, as the prompts are not said to be theirs.
+        left_out: cohorts whose weights are not used, as it is not known whether the prompt is theirs.
     """
 
     verdict: Verdict
@@ -86,7 +86,7 @@ class GenerationWeights:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict on the palette, for so many candidates."""
+        """The verdict on the palette, for this number of candidates."""
         return self.facts.verdict
 
 
@@ -109,12 +109,12 @@ class GenerationWeightsSolver:
         self._solved: OrderedDict[tuple[bytes, int, frozenset[Cohort]], GenerationWeights] = OrderedDict()
 
     def solve(self, levels: np.ndarray, candidates: int, cohorts: Collection[Cohort] = ()) -> GenerationWeights:
-        """Solve a palette for so many candidates, or return the cached result.
+        """Solve a palette for a number of candidates, or return the cached result.
 
         Args:
             levels: (value,) targets in reward units, NaN for a free value.
-            candidates: K, from 1; from as many as the table holds on, the table is taken as it is.
-            cohorts: those of the prompts that will be answered; without them the overall weights are returned.
+            candidates: K, from 1; the whole table is used where it holds no more candidates than this.
+            cohorts: of the prompts that will be answered; without them the overall weights are returned.
 
         Raises:
             InputError: a level is infinite, or K is below 1.
@@ -122,7 +122,7 @@ class GenerationWeightsSolver:
         if candidates < 1:
             raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
         key = (np.asarray(levels, dtype=np.float64).tobytes(), min(candidates, self._most), frozenset(cohorts))
-        with self._lock:  # one solve at a time: they would only slow each other down
+        with self._lock:  # solves in parallel would only slow each other down
             if key not in self._solved:
                 self._solved[key] = self._solve(np.asarray(levels, dtype=np.float64), candidates, cohorts)
                 while len(self._solved) > CACHED_PALETTES:
@@ -145,7 +145,7 @@ class GenerationWeightsSolver:
         return GenerationWeights(target_levels, targets, weights, facts)
 
     def _subsample(self, candidates: int) -> tuple[Oracle, AttainableLevels]:
-        """Return the oracle of a table with at most so many candidates a prompt, and its attainable levels."""
+        """Return the oracle of the table cut to ``candidates`` per prompt, and its attainable levels."""
         smaller = self.oracle.form is Form.PER_PROMPT and candidates < self._most
         key = candidates if smaller else self._most
         if key not in self._subsamples:
@@ -179,7 +179,7 @@ def scored_weights(
 
     Args:
         assessment: of the palette, with ``oracle``.
-        oracle: of the table, or of its subsample of so many candidates.
+        oracle: of the table, or of its subsample.
         candidates: K that the weights are for.
         scored: the values that new replies can be scored on.
         table_verdict: on the palette with all candidates of the table, where it was assessed.
@@ -213,7 +213,7 @@ def of_prompt(
     facts: WeightsFacts,
     cohorts: Collection[Cohort] = (),
 ) -> tuple[dict[str, float], WeightsFacts]:
-    """Return the weights that a generator uses on one prompt's replies, and the facts with what is left out.
+    """Return the weights that a generator uses on one prompt's replies, and the facts with the cohorts left out.
 
     Args:
         columns: as for :func:`reply_weights`.
@@ -226,7 +226,7 @@ def of_prompt(
         for column in columns
         if column.cohort is not None and column.cohort not in cohorts and column.name in weights
     }
-    # One cohort of several was named: the others' weights are left out as they should be.
+    # Where the prompt's cohorts are known, leaving out the others is right and not worth reporting.
     facts = facts if cohorts else replace(facts, left_out=tuple(left_out))
     return reply_weights(columns, weights, cohorts), facts
 
@@ -248,7 +248,7 @@ def reply_weights(
     Args:
         columns: the derived columns of the table that the weights were solved on.
         weights: lambda by the name of a value or column.
-        cohorts: of the prompt; none where they are not known, and then the overall weights are left.
+        cohorts: of the prompt; none where they are not known, and then only the overall weights are used.
 
     Returns:
         Lambda by value, or by :attr:`~map_core.data.derived_columns.DerivedColumn.reply_name`.
@@ -259,8 +259,8 @@ def reply_weights(
         column = derived.get(name)
         if column is not None and column.cohort is not None and column.cohort not in cohorts:
             continue
-        of_reply = name if column is None else column.reply_name
-        by_name[of_reply] = by_name.get(of_reply, 0.0) + (weight if column is None else weight / column.share)
+        reply_name = name if column is None else column.reply_name
+        by_name[reply_name] = by_name.get(reply_name, 0.0) + (weight if column is None else weight / column.share)
     return by_name
 
 

@@ -2,9 +2,9 @@
 
     d(t) = (1 - t) a + t b        in standard deviations above base, 0 <= t <= 1
 
-A value that only one of the two targets is a target of the other as well, at the level that it realises, so that a
-mixture moves every level evenly; at the ends themselves the palettes are as they are. The attainable
-set is convex and so is the cost: a mixture of two attainable palettes is attainable, for at most the mixture of both,
+Where only one palette has a target for a value, the other one's realised level stands in as its target, so that a
+mixture moves every level evenly; at t = 0 and t = 1 the palettes are unchanged. The attainable set and the cost are
+convex: a mixture of two attainable palettes is attainable, and costs at most the mixture of their costs,
 KL(d(t)) <= (1 - t) KL(a) + t KL(b).
 
 Constraint: numbers in, frozen results out; one table, so both palettes are of the same use case.
@@ -60,7 +60,7 @@ class Interpolation:
     Args:
         shares: (point,) of the second palette, rising from 0 to 1.
         targets: (point, value) in standard deviations above base, NaN for free values.
-        verdicts: one a point.
+        verdicts: one per point.
         levels: (point, value) realised, NaN where the mixture is out of reach.
         kl: (point,) nats, NaN where it is out of reach.
     """
@@ -84,7 +84,7 @@ def interpolate(
     Args:
         oracle: the table.
         ends: both palettes.
-        assess: the verdict on (value,) targets.
+        assess: returns the assessment of (value,) targets.
         points: mixtures, both ends among them.
         check: called between two of them; may raise to stop.
 

@@ -1,6 +1,6 @@
 """The effect of the order in sequential alignment: the same targets in several orders.
 
-Constraint: a loss is against a converged simultaneous solution; where there is none, paths stand without losses.
+Constraint: losses are measured against a converged simultaneous solution; where there is none, paths have no losses.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def path_loss(path: SequentialPath, simultaneous: Solution, step: int = -1) -> P
         simultaneous.levels - path.levels[step],
         simultaneous.weights - path.weights[step],
         float(path.shortfall[step].max()),
-        # At the optimum every weight is 0 or its target tight, so g is what is spent.
+        # At the optimum every weight is 0 or its target is tight, so the dual g equals the cost in nats.
         simultaneous.kl - float(path.dual[step]),
         float(path.kl[step]) - simultaneous.kl,
     )
@@ -57,9 +57,9 @@ class OrderComparison:
     """The same targets aligned in several orders.
 
     Args:
-        paths: a path an order.
-        simultaneous: all values at once.
-        losses: a loss a path; empty where the targets are not attainable together.
+        paths: one per order.
+        simultaneous: the solution for all values at once.
+        losses: one per path; empty where the targets are not attainable together.
     """
 
     paths: tuple[SequentialPath, ...]
@@ -95,7 +95,7 @@ def compare_orders(
         orders: the orders to compare; by default all, or ``limit`` random ones where there are more.
         rounds: see :func:`map_core.analysis.sequential.sequential_path`.
         grow_only: likewise.
-        limit: most orders that are drawn, at least 1.
+        limit: largest number of orders that are drawn, at least 1.
         seed: of the draw.
 
     Returns:

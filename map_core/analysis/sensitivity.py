@@ -28,7 +28,7 @@ from map_core.solver.newton import Solution, Status, solve
 
 #: A weight above this, in nats per standard deviation, makes its target active.
 ACTIVE = 1e-8
-#: A covariance of active values with a smaller eigenvalue than this share of the largest has a redundant direction.
+#: A direction whose eigenvalue in the covariance of active values is below this share of the largest is redundant.
 SINGULAR = 1e-12
 #: Tolerance of a switch, in standard deviations of the swept value; a Newton step shorter than CLOSE is the last.
 EXACT, CLOSE = 1e-11, 3e-7
@@ -37,7 +37,7 @@ MAX_ROUNDS = 60
 
 @dataclass(frozen=True, eq=False)
 class LocalSensitivity:
-    """First- and second-order answers at a solution, in standardised units.
+    """First- and second-order sensitivities at a solution, in standardised units.
 
     Args:
         active: (value,) bool, the targets that bind.
@@ -96,9 +96,9 @@ def local_sensitivity(solution: Solution) -> LocalSensitivity:
 
 
 def _derivatives(covariance: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return d x_i / d d_j and d level_i / d d_j, (value, value), where these targets bind, (value,).
+    """Return d x_i / d d_j and d level_i / d d_j, (value, value), for the active targets, (value,) bool.
 
-    Redundant values share the change: that of least norm.
+    Where active values are redundant the change of the weights is not unique; the one of least norm is returned.
     """
     active_covariance = np.where(active[:, None] & active, covariance, 0.0)
     weights = np.linalg.pinv(active_covariance, rcond=SINGULAR, hermitian=True)
@@ -199,7 +199,7 @@ class _SweepPoint:
 
     Args:
         level: of the swept value.
-        solution: there.
+        solution: at this level.
         binds: (value,) bool.
         psi: (value,) 0 for free values.
         slope: (value,) d psi / d level.
@@ -247,7 +247,7 @@ class _SweepPath:
         """Return where targets start or stop to bind along points in order, ascending."""
         steps: list[tuple[_SweepPoint, _SweepPoint]] = []
         for left, right in pairwise(points):
-            # A value on the same side of both points may be on the other side between them: its cubic tells.
+            # A value on the same side at both points may change sides twice between them: its cubic shows where.
             turns = {_turning(left, right, int(j)) for j in np.flatnonzero(left.binds == right.binds)} - {0.0}
             between = [left, *(self.at(left.level + turn, left) for turn in sorted(turns)), right]
             steps += pairwise(between)
@@ -281,16 +281,19 @@ class _SweepPath:
 
 
 def _turning(left: _SweepPoint, right: _SweepPoint, j: int) -> float:
-    """Return how far from the left the cubic through psi_j of two points turns on the far side of 0; 0 for nowhere."""
+    """Return the distance from the left point at which psi_j may have crossed 0 and turned back; 0 for nowhere.
+
+    It is a turning point of the cubic that matches psi_j and its slope at both points.
+    """
     step = right.level - left.level
     start, end = float(left.psi[j]), float(right.psi[j])
     s, t = step * float(left.slope[j]), step * float(right.slope[j])
     if start * s >= 0 or end * t <= 0:
-        return 0.0  # it does not approach 0 and return
+        return 0.0  # psi_j does not move towards 0 and back
     a, b = 2 * (start - end) + s + t, 3 * (end - start) - 2 * s - t
     root = math.sqrt(max(b * b - 3 * a * s, 0.0))
     for q in (-b - root, root - b):
-        where = s / q if q else 0.0
-        if 0 < where < 1 and (start + where * (s + where * (b + where * a))) * start < 0:
-            return step * where
+        fraction = s / q if q else 0.0
+        if 0 < fraction < 1 and (start + fraction * (s + fraction * (b + fraction * a))) * start < 0:
+            return step * fraction
     return 0.0

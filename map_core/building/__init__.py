@@ -1,21 +1,21 @@
-"""Build reward tables, so that nothing made is lost: contents.
+"""Build reward tables so that an interrupted build resumes where it stopped: contents.
 
-plan                    what is asked of a build, and what came of it
+plan                    settings and results of a build
 build                   a new table: sample, score, write
 extend                  more values, prompts or candidates for a finished table
-existing_table          a finished table as what a build continues from
-job                     one build at work
+existing_table          a finished table that a build continues from
+job                     one build: what exists, what is missing, and the finished table
 sampling                replies to one prompt
-fault_tolerant_scoring  scores of replies, those on which a scorer fails marked
-scorer_host             scorers in this process or in one of their own
-scorer_process          that other process
-workers, ray_workers    who draws and scores: this machine, or a Ray cluster
+fault_tolerant_scoring  scores of replies, with the replies marked on which a scorer fails
+scorer_host             scorers in this process or in a child process
+scorer_process          the child process of a scorer host
+workers, ray_workers    drawing and scoring on this machine, or on a Ray cluster
 model_spec              how a worker opens its model
-retry                   waits between requests to a busy server
+retry                   repeated requests to a busy server
 checkpoints             replies and rewards on disk, by prompt
-writer                  the finished table
-progress                how far a build is
-estimate                what a build will take, from its first prompts
+writer                  writing the finished table
+progress                progress reports and the progress file
+estimate                duration and size of a build, measured on its first prompts
 batch_answers           many prompts answered into one file of JSON lines
 """
 

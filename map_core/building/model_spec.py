@@ -1,6 +1,6 @@
-"""How a crew elsewhere opens its model: plain data that travels.
+"""Describe how workers open their model, as plain data that can be sent to another machine.
 
-Constraint: nothing is opened here.
+Constraint: the model is opened only by :meth:`ModelSpec.open`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from map_core.engines.factory import open_engine
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model and how it is opened, as :func:`map_core.engines.factory.open_engine` takes them.
+    """A model and the arguments with which :func:`map_core.engines.factory.open_engine` opens it.
 
-    ``trusted`` is for a machine of a cluster, which has no list of its own of the servers that may be called.
+    ``trusted`` is for a machine of a cluster, which has no list of the servers that may be called.
     """
 
     model: str
@@ -29,7 +29,7 @@ class ModelSpec:
     timeout: float | None = None
 
     def open(self) -> Engine:
-        """Open it."""
+        """Open the model."""
         return open_engine(
             self.model,
             self.engine,

@@ -1,6 +1,6 @@
-"""What is asked of a build: prompts, how many replies each, and how they are drawn.
+"""Settings and results of a build, and the hashes that identify it.
 
-Constraint: plain data; nothing is opened or computed here.
+Constraint: plain data; no engine or scorer is used here.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 
-#: How replies are drawn unless something else is asked for.
+#: Sampling settings of a build where none are given.
 DEFAULT_SETTINGS = SamplingSettings(temperature=0.8, top_k=0, top_p=0.95, max_new_tokens=64)
 
-#: Why a reply that a server's content filter ended is left out.
+#: The reason for leaving out a reply that a server's content filter ended.
 FILTERED = "the server's content filter ended it"
 
-#: Of the parts; one more whenever they hold something else.
+#: Version of the format of the parts.
 CHECKPOINT_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class BuildPolicy:
-    """What to do with files that are there, and with what fails.
+    """What to do with existing files and with unusable prompts.
 
     Args:
-        force: replace a table that is there already.
-        fresh: throw away what another build left unfinished in ``OUT.parts``.
-        keep_parts: leave ``OUT.parts`` in place, so that values can be added later without sampling again.
-        skip_unusable: go on without prompts that the model cannot take, and say which; else they are refused.
+        force: replace an existing table.
+        fresh: discard what another build left unfinished in ``OUT.parts``.
+        keep_parts: keep ``OUT.parts``, so that values can be added later without sampling again.
+        skip_unusable: leave out prompts that the model does not accept, and report them; else they are an error.
     """
 
     force: bool = False
@@ -52,8 +52,8 @@ class SamplingSpec:
     """How replies are drawn.
 
     Args:
-        settings: temperature and so on.
-        seed: a whole number; each prompt has its own seed by this one and its text.
+        settings: temperature, truncation and length limit.
+        seed: a whole number; a prompt's own seed is derived from it and the prompt's text.
         system: a system message before every prompt, or None for the model's own default.
         request_extra: further fields of every request to a server, see :mod:`map_core.models.request_extra`.
     """
@@ -71,8 +71,8 @@ class FailedScore:
     Args:
         prompt: the id of its prompt.
         candidate: its number among the prompt's replies.
-        value: whose scorer failed.
-        reason: in words.
+        value: the value whose scorer failed.
+        reason: the message of the failure.
     """
 
     prompt: str
@@ -88,12 +88,13 @@ class BuildResult:
     Args:
         out: the table's file.
         values: its values.
-        prompts, replies: how many it holds.
-        sampled, scored: replies drawn, and rewards computed, in this run.
+        prompts, replies: their numbers in the table.
+        sampled, scored: numbers of replies drawn and rewards computed in this run.
         marked: replies that are left out because a scorer failed on them.
-        skipped: ids of prompts that are left out, as all their replies are or as the model cannot take them.
-        reading: sentences on how the file that was added to or scored again was read, where that took decisions.
-        remarks: what else a person should know of its replies, a sentence each.
+        skipped: ids of prompts that are left out because all their replies are, or because the model does not accept
+            them.
+        reading: sentences about decisions that reading the extended or rescored file took.
+        remarks: further sentences for the user about the replies.
     """
 
     out: Path
@@ -108,12 +109,12 @@ class BuildResult:
     remarks: tuple[str, ...] = ()
 
     def load(self) -> RewardTable:
-        """Read the table itself."""
+        """Read the table."""
         return table_format.load(self.out)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should read about it, a sentence each."""
+        """Sentences for the user about the build."""
         notes = [*self.reading]
         filtered = {(mark.prompt, mark.candidate) for mark in self.marked if mark.reason == FILTERED}
         if filtered:
@@ -137,16 +138,16 @@ class BuildResult:
 
 
 def prompt_seed(seed: int, prompt: str) -> int:
-    """Return the seed of one prompt's replies, which depends on the build's seed and on the prompt's text alone.
+    """Return the seed of one prompt's replies, which depends only on the build's seed and the prompt's text.
 
-    So a prompt gets the same replies whichever prompts stand beside it in the file.
+    A prompt therefore gets the same replies whichever other prompts are in the file.
     """
     text = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
     return int.from_bytes(text[:4], "big")
 
 
 def prompts_fingerprint(prompts: Sequence[Prompt]) -> str:
-    """Return one hash of all prompts, their ids and use cases, in order, and of weights where there are any."""
+    """Return a hash of all prompts in order: texts, ids, use cases, and weights and held-out marks if they are set."""
     lines = "\n".join(
         f"{p.id}\t{p.use_case}\t{p.text}"
         + ("" if (p.weight, p.held_out) == (1.0, False) else f"\t{p.weight}\t{p.held_out}")
@@ -156,24 +157,24 @@ def prompts_fingerprint(prompts: Sequence[Prompt]) -> str:
 
 
 def sampling_plan(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plan of a table that is made from nothing: all of its metadata that decides its replies."""
-    decisive = {key: metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
+    """Return the plan of a new table: all entries of its metadata that determine its replies."""
+    determining = {key: metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
     if metadata.get("request_extra"):
-        decisive["request_extra"] = metadata["request_extra"]
-    return {"format": CHECKPOINT_FORMAT} | decisive
+        determining["request_extra"] = metadata["request_extra"]
+    return {"format": CHECKPOINT_FORMAT} | determining
 
 
 def build_digest(plan: dict[str, Any], prompts: Sequence[Prompt], candidates: int, values: Sequence[ScoreKey]) -> str:
-    """Return one hash of all that decides a table: the same again gives the same table."""
-    whole = [plan, prompts_fingerprint(prompts), candidates, [list(value) for value in values]]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    """Return a hash of everything that determines a table: builds with equal hashes give equal tables."""
+    content = [plan, prompts_fingerprint(prompts), candidates, [list(value) for value in values]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def refuse_overwrite(out: Path, force: bool) -> None:
-    """Refuse a place where no new table can be written; one that this program built may be the very one that is asked.
+    """Refuse an output path where no new table can be written.
 
     Raises:
-        InputError: ``out`` is there and ``force`` is off, it is a folder, or its folder is missing.
+        InputError: ``out`` exists and ``force`` is off, it is a folder, or its folder does not exist.
     """
     check_output_path(out)
     if out.exists() and not force:
@@ -184,7 +185,7 @@ def refuse_overwrite(out: Path, force: bool) -> None:
 
 
 def build_digest_of(out: Path) -> str | None:
-    """Return the digest of the build that wrote ``out``; None where there is no table or it records none."""
+    """Return the digest of the build that wrote ``out``; None where there is no table or no recorded digest."""
     try:
         recorded = table_format.load_metadata(out).get("build") if out.is_file() else None
     except InputError:

@@ -1,6 +1,6 @@
-"""Asking a server again that did not answer: longer and longer waits, then a clear end.
+"""Repeat failed requests to a server with exponential backoff.
 
-Constraint: only what the same request may mend is asked again (:class:`TryAgainError`).
+Constraint: only errors that the same request may not meet again are retried (:class:`TryAgainError`).
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from map_core.errors import TryAgainError
 
 T = TypeVar("T")
 
-#: How often a request is made in all, and the seconds of the first and of the longest wait between two.
+#: Total number of attempts, and the first and the longest wait between two attempts in seconds.
 ATTEMPTS, FIRST_WAIT, LONGEST_WAIT = 6, 1.0, 60.0
 
 
 def call_with_retries(ask: Callable[[], T], say: Callable[[str], None] | None = None) -> T:
-    """Ask up to :data:`ATTEMPTS` times, and return the answer.
+    """Make a request up to :data:`ATTEMPTS` times, and return its result.
 
-    The waits double, with some chance in them so that many do not ask at the same moment.
+    The waits double, with random jitter so that many clients do not retry at the same moment.
 
     Args:
-        ask: may raise :class:`TryAgainError`, which asks again, or anything else, which ends it.
-        say: told before each wait what went wrong and when it is asked again; None for nobody.
+        ask: the request; :class:`TryAgainError` is retried, any other exception is raised.
+        say: called before each wait with a sentence about the error and the wait; None for no messages.
 
     Raises:
-        TryAgainError: the last one, when none was answered.
+        TryAgainError: the last attempt's, when all have failed.
     """
 
     def announce(state: tenacity.RetryCallState) -> None:

@@ -1,7 +1,7 @@
 """Score replies for a parent process: the process that :class:`map_core.building.scorer_host.ScorerSubprocess` starts.
 
-The first message in holds the pickled scorers, each further one a batch of replies to one prompt; each batch is
-answered by its rewards or by the pickled error (:class:`map_core.core.child_process.ParentPipe`).
+The first message contains the pickled scorers, each further one a batch of replies to one prompt; the answer to a batch
+is its rewards or the pickled error (:class:`map_core.core.child_process.ParentPipe`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from map_core.scoring.base import Scorer, ScorerError
 
 
 def main() -> None:
-    """Answer until the parent is gone."""
+    """Answer messages until the parent ends."""
     parent = ParentPipe()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     scorers: list[Scorer] = pickle.loads(base64.b64decode(parent.receive()["scorers"]))
@@ -35,13 +35,13 @@ def main() -> None:
 
 
 def _pickled(error: Exception) -> bytes:
-    """Return an error as another process can read it, whatever it holds."""
+    """Pickle an error; one that cannot be pickled is replaced by an error of the project with the same message."""
     try:
         content = pickle.dumps(error)
         pickle.loads(content)
     except Exception:  # noqa: BLE001  # an error of a scorer may raise anything while it is pickled and read back
-        kind = ScorerError if isinstance(error, ScorerError | InputError) else EngineError
-        return pickle.dumps(kind(str(error)))
+        replacement = ScorerError if isinstance(error, ScorerError | InputError) else EngineError
+        return pickle.dumps(replacement(str(error)))
     return content
 
 

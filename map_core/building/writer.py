@@ -1,6 +1,6 @@
-"""Putting a table together from what is kept: a row group at a time, in its place by one rename.
+"""Write the finished table, one row group at a time, and rename it into place.
 
-Constraint: never more than one row group of replies is held as Python objects.
+Constraint: at most one row group of replies is held as Python objects.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class TableRow:
     Args:
         candidate: its number among the replies to its prompt.
         reply: the reply.
-        log_prob: of the whole reply, in nats; NaN where it is not known.
-        rewards: one a value.
+        log_prob: log-probability of the whole reply, in nats; NaN where unknown.
+        rewards: one per value.
     """
 
     candidate: int
@@ -52,18 +52,18 @@ def write_table(
     Args:
         out: the Parquet file.
         prompts: in the table's order; those without rows are left out.
-        rows: the replies of one prompt, by its place.
+        rows: returns the replies of one prompt, by its index.
         values: names of the rewards.
         metadata: plain JSON values.
 
     Returns:
-        How many replies were written.
+        The number of replies written.
 
     Raises:
         InputError: the disc is full or the folder cannot be written.
     """
-    counted = any((prompt.weight, prompt.held_out) != (1.0, False) for prompt in prompts)
-    schema = table_schema(values, metadata, counted)
+    has_weights = any((prompt.weight, prompt.held_out) != (1.0, False) for prompt in prompts)
+    schema = table_schema(values, metadata, has_weights)
     count = 0
     with open_durable(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(prompts, rows):
@@ -76,8 +76,8 @@ def _groups(
     prompts: Sequence[Prompt], rows: Callable[[int], Sequence[TableRow]]
 ) -> Iterable[list[tuple[Prompt, TableRow]]]:
     group: list[tuple[Prompt, TableRow]] = []
-    for number, prompt in enumerate(prompts):
-        group += [(prompt, row) for row in rows(number)]
+    for index, prompt in enumerate(prompts):
+        group += [(prompt, row) for row in rows(index)]
         if len(group) >= ROW_GROUP_SIZE:
             yield group
             group = []
@@ -99,6 +99,6 @@ def _columns(group: Sequence[tuple[Prompt, TableRow]], schema: pa.Schema, values
     if "weight" in schema.names:
         columns["weight"] = [prompt.weight for prompt in prompts]
         columns["held_out"] = [prompt.held_out for prompt in prompts]
-    columns |= {name: [row.rewards[place] for row in rows] for place, name in enumerate(values)}
+    columns |= {name: [row.rewards[column] for row in rows] for column, name in enumerate(values)}
     assert all(math.isfinite(reward) for row in rows for reward in row.rewards)
     return pa.table(columns, schema=schema)

@@ -1,11 +1,12 @@
 """Levels in people's units: of 100 replies, how many would people say yes to?
 
-labels       what people said of a table's replies, value by value
+labels       people's labels of a table's replies, by value
 calibrate    P(a person says yes) as a monotone function of the reward
-delivered    the share of yes under weights, with an interval that counts the scorer's error
+delivered    the share of yes under weights, with an interval that includes the scorer's error
 next_labels  which replies to label next, and how many
 judges       agreement of two or more judges
-reach        how many labels stand behind a promised level, and where hardly any do
+reach        how well labels cover the replies that a palette picks
+described    levels in people's units as JSON values
 
 Constraint: numpy and a table; no model library.
 

@@ -1,4 +1,4 @@
-"""Levels in people's units as plain JSON values: of the command and of the library."""
+"""Describe levels in people's units as plain JSON values, for the command line and the library."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from map_core.scoring.validation import Label
 def described(
     table: RewardTable, oracle: Oracle, labels: Sequence[Label], weights: np.ndarray
 ) -> dict[str, dict[str, Any]]:
-    """Return each labelled value's level as people judge it, today and with weights.
+    """Return each labelled value's level in people's units, for the base model and under weights.
 
     Args:
-        table: whose replies were labelled.
-        oracle: its moments.
-        labels: of its prompts.
+        table: the table whose replies were labelled.
+        oracle: the table's oracle.
+        labels: labels of its replies.
         weights: (value,) x, in nats per standard deviation.
     """
     levels, _ = people_levels(table, oracle, labels, weights)
     reaches = label_reach(table, oracle, labels, weights, levels)
-    found = {}
-    for name, (base, now) in levels.items():
+    by_value = {}
+    for name, (base, palette) in levels.items():
         content = {
-            key: asdict(level) | {"narrower": level.narrower} for key, level in (("base", base), ("palette", now))
+            key: asdict(level) | {"narrower": level.narrower} for key, level in (("base", base), ("palette", palette))
         }
-        content["labels_needed"] = {"within_3": labels_needed(now, 0.03)}
+        content["labels_needed"] = {"within_3": labels_needed(palette, 0.03)}
         content["reach"] = asdict(reaches[name]) | {"few": reaches[name].few}
-        found[name] = content
+        by_value[name] = content
         try:
             agreement = asdict(judge_agreement(labels, name))
-        except InputError:  # one judge
+        except InputError:  # no reply was judged twice, so there is no agreement to report
             continue
         content["judges"] = {
             key: None if isinstance(number, float) and math.isnan(number) else number
             for key, number in agreement.items()
         }
-    return found
+    return by_value

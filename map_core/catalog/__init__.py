@@ -1,10 +1,10 @@
-"""Tables that the app keeps: a folder of Parquet files, each under a name, and the processes that fill it.
+"""The tables that the app keeps: a folder of named Parquet files, and the processes that make them.
 
-folder      where tables are; lists and deletes them
-processes   builds, imports and tunings as child processes
-jobs        what their folders say of them
-waiting     the order in which they wait for their turn
-visitor_catalog   all of it in the name of a visitor
+folder           the folder of tables; lists and deletes them
+processes        builds, imports and tunings as child processes
+jobs             the state of such work, read from its folder
+waiting          the queue of work that waits for its turn
+visitor_catalog  all of these with the permissions of a visitor
 """
 
 from map_core.catalog.folder import (

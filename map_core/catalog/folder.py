@@ -1,8 +1,8 @@
-"""Where the app keeps tables, what they are called, and what a list of them says.
+"""The folder in which the app keeps tables: their names, descriptions and deletion.
 
-One folder, a Parquet file a table: NAME.parquet. A name comes from people and from addresses, so it is letters,
-digits, spaces, - and _ only; it can never lead out of the folder. Constraint: a table of this project is described from
-its file's footer and one column; that of another program is counted once as loading it would.
+Each table is a Parquet file in one folder: NAME.parquet. Names come from people and from URLs, so they consist only of
+letters, digits, spaces, - and _ and cannot lead out of the folder. Constraint: a table of this project is described
+from its file's footer and one column; a table of another program is read once.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from map_core.data import table_file
 from map_core.data.table_format import load_metadata
 from map_core.errors import InputError
 
-#: The longest name.
+#: Maximum number of characters of a name.
 MAX_TABLE_NAME = 60
-#: Bytes of memory that a table takes in the app for each byte of its columns: its texts one by one, and its numbers.
+#: Bytes of memory that a table takes in the app for each byte of its columns, as each text is an object of its own.
 #: Measured on 670,000 replies of 350 letters.
 MEMORY_FACTOR = 4
 _NAME = re.compile(rf"\w[\w \-]{{0,{MAX_TABLE_NAME - 1}}}")
@@ -33,18 +33,18 @@ _NAME = re.compile(rf"\w[\w \-]{{0,{MAX_TABLE_NAME - 1}}}")
 
 @dataclass(frozen=True)
 class TableEntry:
-    """What a list says of a table.
+    """The description of a table in a list.
 
     Args:
-        name: as people read it.
+        name: its name.
         path: its file.
-        prompts, replies: how many; 0 where the file cannot be read.
-        values: their names.
-        model: the base model, or "" where the table does not say.
+        prompts, replies: their numbers; 0 if the file cannot be read.
+        values: names of the values.
+        model: the base model, or "" if the table does not record it.
         source: the file that it was imported from, or "".
-        bytes: of the file.
-        changed: when the file was written, in UTC.
-        fault: why it cannot be looked at, in words; "" where it can.
+        bytes: size of the file.
+        changed: time at which the file was written, in UTC.
+        fault: the reason why it cannot be read; "" if it can.
     """
 
     name: str
@@ -60,12 +60,12 @@ class TableEntry:
 
 
 def folder() -> Path:
-    """Return the folder in force, which is made on first use.
+    """Return the folder of tables, created on first use.
 
-    It is ``VALUE_PALETTE_TABLES``, or ``tables`` in this person's data folder.
+    It is ``VALUE_PALETTE_TABLES``, or ``tables`` in the user's data folder.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it cannot be created.
     """
     path = kept_folder()
     try:
@@ -76,7 +76,7 @@ def folder() -> Path:
 
 
 def clean_name(name: str) -> str:
-    """Return a name as it is kept: without spaces at its ends, several spaces as one.
+    """Return a name in its stored form: without spaces at its ends, and with single spaces.
 
     Raises:
         InputError: it is empty, too long, or has other characters than letters, digits, spaces, - and _.
@@ -91,7 +91,7 @@ def clean_name(name: str) -> str:
 
 
 def path_of(name: str) -> Path:
-    """Return the file of a table, whether it is there or not.
+    """Return the path of a table's file, which need not exist.
 
     Raises:
         InputError: see :func:`clean_name`.
@@ -106,7 +106,7 @@ def list_tables() -> tuple[TableEntry, ...]:
 
 
 def describe(path: Path) -> TableEntry:
-    """Return what a list says of one file; a file that cannot be read says so in words."""
+    """Describe one file; a file that cannot be read is described with its fault."""
     try:
         status = path.stat()
     except OSError as error:
@@ -118,7 +118,7 @@ def describe(path: Path) -> TableEntry:
 
 @lru_cache(maxsize=256)
 def _described(path: Path, size: int, changed: datetime) -> TableEntry:
-    """Return what a list says of a file that is there, read once as long as it stays as it is."""
+    """Describe an existing file; the cache is keyed by its size and time of change."""
     try:
         metadata = load_metadata(path)
         counts = table_file.count(path)
@@ -138,14 +138,14 @@ def _described(path: Path, size: int, changed: datetime) -> TableEntry:
 
 
 def check_memory(path: Path, free: int | None = None) -> None:
-    """Refuse a table that is too large for a page, before the machine's memory runs out.
+    """Refuse a table that is too large for the free memory.
 
     Args:
-        path: its file; one that cannot be read is left to whoever loads it.
-        free: bytes that may be taken; what the machine has free by default.
+        path: its file; nothing is checked if it cannot be read.
+        free: available memory in bytes; the machine's free memory by default.
 
     Raises:
-        InputError: it needs more than is free.
+        InputError: the table needs more memory than is free.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -162,7 +162,7 @@ def check_memory(path: Path, free: int | None = None) -> None:
 
 
 def delete(name: str) -> None:
-    """Delete a table from the disk; whoever looks at it keeps it until they look anew.
+    """Delete a table from the disk; pages that have loaded it keep it until they are reloaded.
 
     Raises:
         InputError: there is no such table, or its file cannot be removed.
@@ -177,7 +177,7 @@ def delete(name: str) -> None:
 
 
 def _without_path(error: InputError, path: Path) -> str:
-    """Return an error's text without the folder, as nobody needs to know where a server keeps its files."""
+    """Return an error's text without the folder, since the server's paths must not be shown to visitors."""
     return str(error).replace(str(path), path.name)
 
 

@@ -1,7 +1,7 @@
-"""The order in which work waits for its turn: a small file in the folder of each piece that waits.
+"""The queue of waiting jobs: a small ticket file in the folder of each of them.
 
-Tickets are numbers that grow; no clock is read, so that a step of it changes no order. Constraint: whoever writes here
-holds :func:`order_lock`.
+Tickets are increasing numbers; no clock is used, so that a change of the clock does not change the order. Constraint:
+callers that write hold :func:`order_lock`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import filelock
 
 from map_core.errors import InputError
 
-#: The file that says that work waits, and with which number.
+#: The file that marks a waiting job and holds its number.
 TICKET = "waiting.json"
-#: Seconds that another process may hold the order.
+#: Seconds to wait for another process that holds the lock.
 BUSY_SECONDS = 10
 
 
 @contextmanager
 def order_lock(root: Path) -> Iterator[None]:
-    """Hold the lock on the order of a folder of work, and on whose names are; one thread may take it twice.
+    """Lock the queue and the names of a folder of jobs; reentrant within a thread.
 
     Raises:
-        InputError: another one holds it for :data:`BUSY_SECONDS`, or the folder cannot be written.
+        InputError: another process holds it for :data:`BUSY_SECONDS`, or the folder cannot be written.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -43,20 +43,20 @@ def order_lock(root: Path) -> Iterator[None]:
 
 
 def in_order(root: Path) -> list[Path]:
-    """Return the folders of the work that waits, the first of them first."""
+    """Return the folders of the waiting jobs in the order of the queue."""
     homes = [path.parent for path in root.glob(f"*/{TICKET}")]
     return sorted(homes, key=lambda home: (_number(home), home.name))
 
 
 def enter(home: Path) -> None:
-    """Let a piece of work wait behind all others; one that waits keeps its place."""
+    """Add a job to the end of the queue; one that already waits keeps its position."""
     if not (home / TICKET).exists():
         last = max((_number(other) for other in in_order(home.parent)), default=0)
         (home / TICKET).write_text(json.dumps({"ticket": last + 1}), encoding="utf-8")
 
 
 def leave(home: Path) -> bool:
-    """Take a piece of work out of the order; return whether it was in it."""
+    """Remove a job from the queue; return whether it was in it."""
     try:
         (home / TICKET).unlink()
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def leave(home: Path) -> bool:
 
 
 def place(home: Path) -> int:
-    """Return how many pieces of work start no later than this one, itself among them; 0 where it does not wait."""
+    """Return the position of a job in the queue, from 1; 0 if it does not wait."""
     if not (home / TICKET).exists():
         return 0
     homes = in_order(home.parent)

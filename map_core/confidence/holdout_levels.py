@@ -1,6 +1,6 @@
-"""The levels that weights give on the prompts that the table holds out.
+"""Measure the levels of weights on the prompts that the table holds out.
 
-Constraint: the units are those of the prompts that were solved on, so a target is the same on both.
+Constraint: the units are those of the prompts solved on, so that targets are comparable.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class HoldoutLevels:
     """Levels of weights on held-out prompts, in standard deviations above base.
 
     Args:
-        prompts: how many are held out.
-        levels: (value,) with their interval.
-        missed: (value,) bool, below its target.
-        surely: (value,) bool, below by more than the interval allows for.
+        prompts: number of held-out prompts.
+        levels: (value,) levels with their interval.
+        missed: (value,) bool, below the target.
+        surely: (value,) bool, missed, with the whole interval below the target.
     """
 
     prompts: int
@@ -45,12 +45,12 @@ def holdout_levels(
     """Measure weights on the prompts that they were not solved on.
 
     Args:
-        oracle: the table, with the held-out prompts in it at weight 0.
+        oracle: the oracle of the table, including the held-out prompts at weight 0.
         held_out: (prompt,) bool.
-        weights: (value,) x, solved on the others.
+        weights: (value,) x, solved on the other prompts.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        counted: (prompt,) how often each prompt occurs; once each by default.
-        level: of the interval, between 0 and 1.
+        counted: (prompt,) how often each prompt occurs; once by default.
+        level: probability of the interval, between 0 and 1.
 
     Raises:
         InputError: fewer than two prompts are held out, or the form is pooled, which chooses among prompts.

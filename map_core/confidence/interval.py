@@ -1,6 +1,6 @@
 """Confidence intervals: Student's t, and bias-corrected percentiles.
 
-Constraint: arrays in and out, of numbers or of (value,) entries alike.
+Constraint: arrays in and out, either scalars or (value,).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from scipy.special import ndtr, ndtri, stdtrit
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """An estimate and its two ends; numbers or (value,) arrays.
+    """An estimate and the two ends of its interval; scalars or (value,) arrays.
 
     Args:
         estimate: from the whole table.
-        low: lower end; minus infinity where the draws give none. Ends are corrected for bias, so the estimate need not
-            lie in their middle.
+        low: lower end; minus infinity where the draws give none. Ends are corrected for bias, so the interval need not
+            be centred at the estimate.
         high: upper end; plus infinity likewise.
     """
 
@@ -44,8 +44,8 @@ def t_interval(
         estimate: a number or an array.
         error: its standard error.
         freedom: degrees of freedom, at least 1.
-        level: probability that the interval holds the truth, between 0 and 1.
-        bias: how much too high the estimate is on average.
+        level: probability that the interval contains the true value, between 0 and 1.
+        bias: expected excess of the estimate over the true value.
     """
     half_width = stdtrit(freedom, (1 + level) / 2) * np.asarray(error)
     centre = np.asarray(estimate) - bias
@@ -57,14 +57,14 @@ def percentile_interval(draws: np.ndarray, estimate: np.ndarray, freedom: int, l
 
     With G the distribution of the draws and z0 = probit of G(estimate), the ends are the percentiles
     Phi(2 z0 -+ z) where uncorrected ones would be Phi(-+ z); z is the quantile of Student's distribution, times the
-    root of n / (n - 1), since draws vary less than samples do. Entries whose estimate is 0, the least that a weight
-    can be, keep the uncorrected ones: their draws pile up at 0.
+    root of n / (n - 1), since draws vary less than samples do. Entries whose estimate is 0, the smallest possible
+    weight, are not corrected, since their draws have a point mass at 0.
 
     Args:
-        draws: (draw, value), none below 0; infinite where a draw has no answer.
+        draws: (draw, value), none below 0; infinite where a draw has no solution.
         estimate: (value,).
         freedom: degrees of freedom, n - 1.
-        level: probability that the interval holds the truth, between 0 and 1.
+        level: probability that the interval contains the true value, between 0 and 1.
 
     Source: Efron, "Nonparametric standard errors and confidence intervals", 1981, section 10; the small-sample
     widening in Hesterberg, "What teachers should know about the bootstrap", 2015, section 5.3.
@@ -76,5 +76,5 @@ def percentile_interval(draws: np.ndarray, estimate: np.ndarray, freedom: int, l
     last = len(draws) - 1
     low = np.floor(ndtr(2 * offset - tail) * last).astype(int)
     high = np.ceil(ndtr(2 * offset + tail) * last).astype(int)
-    every = np.arange(draws.shape[1])
-    return Interval(estimate, np.where(estimate > 0, ranked[low, every], 0.0), ranked[high, every])
+    columns = np.arange(draws.shape[1])
+    return Interval(estimate, np.where(estimate > 0, ranked[low, columns], 0.0), ranked[high, columns])

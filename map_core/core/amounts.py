@@ -1,9 +1,9 @@
-"""Format numbers as text and as JSON: every number that somebody reads is written here.
+"""Format numbers as text and as JSON: every number that people read is formatted here.
 
-Each function takes any float, None for an unknown number included, and always returns: what is not finite is written as
-:data:`UNKNOWN`, what rounds to 0 has no sign, what is too long to read is written with a power of ten, and what counts
-beyond :data:`LARGEST_BEST_OF` is written as more than that. A test reads the modules that write text and holds them to
-this: no format of a float stands anywhere else. Constraint: no import of the project, so that every module may use it.
+Each function takes any float, or None for an unknown number, and never raises: a number that is not finite is written
+as :data:`UNKNOWN`, one that rounds to 0 has no sign, one that is too long to read has a power of ten, and a count above
+:data:`LARGEST_BEST_OF` is written as more than that. A test checks that no module that writes text formats a float
+itself. Constraint: no import of the project, so that every module may use it.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ def fixed(
         decimals: digits after the point, 0 or more.
         signed: write the plus sign of a positive number.
         grouped: separate thousands with commas.
-        unknown: written for what is not finite; "" in a column that a program reads.
+        unknown: written for a number that is not finite; "" in a column that a program reads.
 
     Example:
         >>> fixed(2.345, 1), fixed(-0.04, 1), fixed(0.5, 2, signed=True), fixed(1234.5, grouped=True), fixed(math.nan)
         ('2.3', '0.0', '+0.50', '1,234', '–')
     """
-    number = _finite(value)
-    if number is None:
+    finite = _finite(value)
+    if finite is None:
         return unknown
     sign, group = "+" if signed else "", "," if grouped else ""
-    if abs(number) >= LONG:
-        return f"{number:{sign}.1e}"
-    rounded = f"{number:{sign}{group}.{decimals}f}"
-    # What rounds to 0 is 0: no "-0", and no sign that means nothing.
+    if abs(finite) >= LONG:
+        return f"{finite:{sign}.1e}"
+    rounded = f"{finite:{sign}{group}.{decimals}f}"
+    # A number that rounds to 0 has no meaningful sign: no "-0" and no "+0".
     return rounded if rounded.strip("+-0.") else rounded.lstrip("+-")
 
 
 def significant(value: Number, figures: int = 6, *, unknown: str = UNKNOWN) -> str:
-    """Format a number with at most so many significant figures, without trailing zeros.
+    """Format a number with at most ``figures`` significant figures, without trailing zeros.
 
     Args:
         value: any number.
@@ -64,12 +64,12 @@ def significant(value: Number, figures: int = 6, *, unknown: str = UNKNOWN) -> s
         >>> significant(0.25), significant(1234.5678, 3), significant(4.0), significant(math.inf)
         ('0.25', '1.23e+03', '4', '–')
     """
-    number = _finite(value)
-    return unknown if number is None else f"{number + 0.0:.{figures}g}"
+    finite = _finite(value)
+    return unknown if finite is None else f"{finite + 0.0:.{figures}g}"
 
 
 def number(value: Number, figures: int = 3) -> str:
-    """Format a number with so many significant figures for people: a true minus sign, grouped thousands.
+    """Format a number with ``figures`` significant figures for people: a true minus sign, grouped thousands.
 
     Example:
         >>> number(0.2468), number(-12.34), number(1234.5)
@@ -128,8 +128,8 @@ def percentile(value: Number, decimals: int = 0, toward: Literal["nearest", "dow
     if finite is None:
         return UNKNOWN
     if toward != "nearest" and abs(finite) < LONG:
-        whole = math.floor if toward == "down" else math.ceil
-        finite = whole(finite * 10**decimals) / 10**decimals
+        round_to_whole = math.floor if toward == "down" else math.ceil
+        finite = round_to_whole(finite * 10**decimals) / 10**decimals
     return f"p{fixed(finite, decimals)}"
 
 
@@ -151,7 +151,7 @@ def percent(share: Number, decimals: int = 0, *, sign: bool = True) -> str:
 
 
 def chance(probability: Number) -> str:
-    """Format a probability in percent, kept off 0% and 100%.
+    """Format a probability in percent; only an exact 0 or 1 is written as 0% or 100%.
 
     Example:
         >>> chance(0.234), chance(0.004), chance(0.9999)
@@ -247,7 +247,7 @@ def log_best_of(kl: Number) -> float:
         return math.nan
     if spent <= 0:
         return 0.0
-    # Beyond this 1/n is below the rounding of log n.
+    # Above 40 nats 1/n is below the rounding error of log n.
     if spent > 40:
         return spent + 1.0
     from scipy.optimize import brentq
@@ -256,13 +256,13 @@ def log_best_of(kl: Number) -> float:
 
 
 def best_of(kl: Number) -> float:
-    """Return the n whose best-of-n sampling spends as many nats: log n - (n - 1)/n = kl.
+    """Return the n whose best-of-n sampling has this KL divergence: log n - (n - 1)/n = kl.
 
     Args:
         kl: nats.
 
     Returns:
-        n, at least 1; infinity where no float is as large, NaN where the KL is unknown.
+        n, at least 1; infinity where it exceeds the floats, NaN where the KL is unknown.
 
     Source: KL divergence of best-of-n sampling, Stiennon et al., "Learning to summarize from human feedback", 2020.
     """
@@ -321,10 +321,10 @@ def _float(value: Number) -> float:
         return math.nan
     try:
         return float(value)
-    except OverflowError:  # a whole number beyond the floats
+    except OverflowError:  # an integer beyond the floats
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
 
 
 def _finite(value: Number) -> float | None:
-    number = _float(value)
-    return number if math.isfinite(number) else None
+    result = _float(value)
+    return result if math.isfinite(result) else None

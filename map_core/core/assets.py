@@ -1,7 +1,7 @@
-"""Find the files that the product ships beside its code: the embedded table, presets, labels, fonts, pages.
+"""Find the files that are shipped beside the code: the embedded table, presets, labels, fonts, pages.
 
-In a checkout they lie beside ``map_core``; in an installed wheel in ``value_palette_app``, also beside it.
-Constraint: standard library only; nothing else in the project works out where it lies.
+In a checkout they are beside ``map_core``; in an installed wheel they are in ``value_palette_app``, also beside it.
+Constraint: standard library only; no other module computes where the project is installed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from map_core.errors import InputError
 
-#: The folder of an installed wheel that holds what is no package: ``app.py``, ``pages``, ``assets``.
+#: The folder of an installed wheel with the files outside ``map_core``: ``app.py``, ``pages``, ``assets``.
 INSTALLED = "value_palette_app"
 #: The folder that holds ``map_core``: the checkout, or site-packages.
 CODE_FOLDER = Path(__file__).resolve().parents[2]
@@ -26,11 +26,11 @@ def app_folder(root: Path = CODE_FOLDER) -> Path:
     return root if (root / "app.py").is_file() and (root / "assets").is_dir() else root / INSTALLED
 
 
-#: The shipped files; whether one is there is looked at when it is used.
+#: The folder of the shipped files; :func:`asset` checks that a file exists.
 ASSETS = app_folder() / "assets"
-#: Names a folder with a default of one's own in place of the embedded one: these four files, as they lie in ``assets``.
+#: Environment variable: a folder whose four files, named as in ``assets``, replace the embedded default.
 DEFAULTS_SETTING = "VALUE_PALETTE_DEFAULTS"
-#: The folder of the default table, its presets, its labels and its study of delivery.
+#: The folder of the default table, its presets, its labels and its delivery study.
 DEFAULTS = Path(os.environ.get(DEFAULTS_SETTING) or ASSETS)
 
 
@@ -39,7 +39,7 @@ def asset(*names: str, folder: Path = ASSETS) -> Path:
 
     Args:
         names: its path below ``assets``, such as ``"fonts", "newsreader-latin.woff2"``.
-        folder: where they lie.
+        folder: the folder of the shipped files.
 
     Raises:
         InputError: there is no such file.

@@ -1,7 +1,7 @@
-"""Keep what a long run has made so far in small files, so that a run that was killed resumes where it stopped.
+"""Keep the partial results of a long run in small files, so that an interrupted run resumes where it stopped.
 
-Each file is written durably under another name and renamed, so a file that is there is whole, whenever the run ends.
-What a file holds, and which of them a run needs, is up to the caller, who also locks the result that is being made.
+Each file is written durably under a temporary name and renamed, so every file in the folder is complete. The caller
+decides what the files hold and which of them a run needs, and locks the result that is being made.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from map_core.errors import InputError
 
 
 class CheckpointFolder:
-    """A folder of checkpoints, beside the result that they are for.
+    """A folder of checkpoints beside the result that they belong to.
 
     Args:
-        path: of the folder; :meth:`create` makes it.
+        path: the folder; :meth:`create` makes it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def create(self) -> None:
-        """Make the folder, unless it is there.
+        """Create the folder unless it exists.
 
         Raises:
             InputError: the disk is full or the folder cannot be written.
@@ -36,7 +36,7 @@ class CheckpointFolder:
             raise write_error(self.path, error) from error
 
     def names(self) -> Iterator[str]:
-        """Yield the names of all files, in no order."""
+        """Yield the names of all files, in no particular order."""
         return (path.name for path in self.path.iterdir())
 
     def __contains__(self, name: str) -> bool:
@@ -46,7 +46,7 @@ class CheckpointFolder:
         """Return the content of a file.
 
         Raises:
-            InputError: it is not there or cannot be read.
+            InputError: it does not exist or cannot be read.
         """
         try:
             return (self.path / name).read_bytes()
@@ -54,7 +54,7 @@ class CheckpointFolder:
             raise self.damaged(name, error) from error
 
     def size(self, name: str) -> int:
-        """Return the bytes of a file that is there."""
+        """Return the size of an existing file in bytes."""
         return (self.path / name).stat().st_size
 
     def write(self, name: str, content: bytes) -> None:
@@ -78,5 +78,5 @@ class CheckpointFolder:
                 (self.path / name).unlink()
 
     def remove(self) -> None:
-        """Delete the folder and all that is in it."""
+        """Delete the folder and its content."""
         shutil.rmtree(self.path, ignore_errors=True)

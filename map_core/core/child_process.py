@@ -1,15 +1,15 @@
-"""Child processes that run a module of this project: start them, talk to them, recognise them later, end them.
+"""Start, exchange messages with, recognise and end child processes that run a module of this project.
 
 A plain ``python -m MODULE`` with pipes, rather than ``multiprocessing``:
 
-* ``multiprocessing`` imports the parent's ``__main__`` again in the child, and under Streamlit that is the page's
-  script, which would then run once more without a browser.
+* ``multiprocessing`` imports the parent's ``__main__`` again in the child; under Streamlit that is the page's script,
+  which would then run once more without a browser.
 * It pickles classes by name, which fails once Streamlit has reloaded an edited module; plain JSON has no classes.
-* There is no port, no file and no key that another program could get at.
-* The child's standard input ends when the parent does, however it ended, on every system; the child leaves then.
+* There is no port, file or key that another program could use.
+* On every system the child's standard input closes when the parent ends, for whatever reason; the child then exits.
 
 :class:`ChildProcess` is the parent's end of a pipe, :class:`ParentPipe` the child's. :func:`start_detached` starts a
-process that outlives its parent; :class:`ProcessIdentity` is what is written down to find it again.
+process that outlives its parent; :class:`ProcessIdentity` is stored to find that process again.
 
 Constraint: standard library only, and psutil where a process is looked up by its id.
 """
@@ -36,20 +36,20 @@ from map_core.core.assets import CODE_FOLDER
 
 _log = logging.getLogger(__name__)
 
-#: Environment variable that tells a child its parent's process id.
+#: Environment variable with the process id of a child's parent.
 PARENT = "VALUE_PALETTE_PARENT_PID"
-#: Start times by the wall clock that differ by fewer seconds are taken for the same one.
+#: Wall-clock start times that differ by fewer seconds are considered equal.
 _CLOCK_TOLERANCE = 2.0
-#: Seconds between two looks at whether the parent is still there.
+#: Seconds between two checks that the parent is running.
 _PARENT_INTERVAL = 1.0
-#: Seconds that the threads of a child that has ended may take to read what it left in its pipes.
+#: Seconds that the reader threads get to drain the pipes of a child that has ended.
 _DRAIN_SECONDS = 2.0
 
 
 def python_command(module: str, arguments: Sequence[str] = ()) -> list[str]:
     """Return the command that runs a module with this interpreter.
 
-    ``-P`` keeps the working directory out of the search path: a file there may have the name of a library.
+    ``-P`` keeps the working directory out of the module search path: a file there may have the name of a library.
     """
     return [sys.executable, "-P", "-m", module, *arguments]
 
@@ -62,24 +62,24 @@ def python_environment(paths: Sequence[str] = (), **variables: str) -> dict[str,
         variables: environment variables to add or to replace.
     """
     inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    # An installation is found without; named here it would come before the standard library.
+    # An installed package is found anyway; on PYTHONPATH site-packages would come before the standard library.
     code = [] if str(CODE_FOLDER) == sysconfig.get_path("purelib") else [str(CODE_FOLDER)]
     folders = dict.fromkeys(filter(None, [*code, *paths, *inherited]))
     return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), **variables}
 
 
 class ChildProcess:
-    """A running module that exchanges JSON objects with this process, one a line.
+    """A running module that exchanges JSON objects with this process, one per line.
 
     Numbers that are not finite are written as Python's ``json`` does (``NaN``, ``Infinity``).
 
     Args:
-        module: what ``python -m`` runs; it uses :class:`ParentPipe`.
+        module: the module for ``python -m``; it uses :class:`ParentPipe`.
         arguments: its command line.
         paths: see :func:`python_environment`.
-        on_log: called in a thread with each line that the child writes to standard error; None leaves that stream
-            with this process's own.
-        variables: environment variables beside this process's own.
+        on_log: called in a thread with each line that the child writes to standard error; with None the child inherits
+            this process's stream.
+        variables: environment variables in addition to this process's own.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class ChildProcess:
         return self._process.poll()
 
     def send(self, message: Mapping[str, Any]) -> bool:
-        """Send a message; return False when the process is no longer there."""
+        """Send a message; return False when the process has ended."""
         line = json.dumps(message).encode() + b"\n"
         try:
             with self._write_lock:
@@ -138,20 +138,20 @@ class ChildProcess:
             timeout: seconds to wait; None waits until there is one.
 
         Raises:
-            TimeoutError: none came in this time.
-            EOFError: the process has closed its output, and all messages were received.
+            TimeoutError: none arrived within ``timeout``.
+            EOFError: the process has closed its output and all messages were received.
         """
         try:
             message = self._messages.get(timeout=timeout)
         except queue.Empty as error:
             raise TimeoutError(f"No message of process {self.pid} within {timeout} seconds.") from error
         if message is None:
-            self._messages.put(None)  # for whoever asks again
+            self._messages.put(None)  # for the next call
             raise EOFError(f"Process {self.pid} has closed its output.")
         return message
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until the process has ended by itself and its pipes are read; return its exit code.
+        """Wait until the process has ended by itself and its pipes are drained; return its exit code.
 
         Raises:
             subprocess.TimeoutExpired: it has not ended within ``timeout`` seconds.
@@ -196,7 +196,7 @@ class ChildProcess:
                     message = None
                 if isinstance(message, dict):
                     self._messages.put(message)
-                else:  # a library wrote to standard output before the child set it apart
+                else:  # a library wrote to standard output before the child redirected it
                     _log.debug("process %d: %s", self.pid, line.decode(errors="replace").rstrip())
         self._messages.put(None)
 
@@ -210,8 +210,9 @@ class ChildProcess:
 class ParentPipe:
     """The child's end of a pipe: receives and sends JSON objects, and ends this process with its parent.
 
-    Whatever a library prints, Python's or C++'s, goes to standard error from now on, and reading standard input gives
-    nothing. Ctrl-C is the parent's to answer. Constraint: made once, in the main thread, before models load.
+    From its creation on, whatever Python or C++ libraries print goes to standard error, standard input is empty, and
+    SIGINT is ignored, since the parent handles Ctrl-C. Constraint: create it once, in the main thread, before models
+    load.
     """
 
     def __init__(self) -> None:
@@ -223,16 +224,16 @@ class ParentPipe:
         self._write_lock = threading.Lock()
         self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(commands,), daemon=True).start()
-        if sys.platform != "win32":  # something else may hold the other end of standard input open
+        if sys.platform != "win32":  # another process may hold the other end of standard input open
             parent = int(os.environ.pop(PARENT, 0)) or os.getppid()
             threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
 
     def receive(self) -> dict[str, Any]:
-        """Wait for the next message; the process ends here when the parent does."""
+        """Wait for the next message; this process ends meanwhile if the parent does."""
         return self._messages.get()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message; the process ends here when the parent is gone."""
+        """Send a message; end this process if the parent has ended."""
         line = json.dumps(message).encode() + b"\n"
         try:
             with self._write_lock:
@@ -248,7 +249,7 @@ class ParentPipe:
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
-    """Yield the lines of a pipe, without a buffered reader: a fork in the middle of a read would lock that for ever."""
+    """Yield the lines of a pipe without a buffered reader, whose lock a fork in the middle of a read would keep."""
     rest = b""
     while content := os.read(descriptor, 65536):
         *lines, rest = (rest + content).split(b"\n")
@@ -263,14 +264,14 @@ def _leave_with_parent(parent: int) -> None:
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process and the time of its start, which tells it from a later one that has the same id.
+    """A process id and the start time that distinguishes the process from a later one with the same id.
 
     Args:
         pid: process id.
-        started: when it started, in seconds since 1970 by the wall clock.
-        ticks: when it started, by a clock that nobody sets: the id of this boot of the machine and clock ticks since
-            then, "BOOT:TICKS"; "" where the system does not tell. Where it is known ``started`` does not count, which
-            a step of the wall clock would falsify.
+        started: start time in seconds since 1970, by the wall clock.
+        ticks: start time by a clock that nobody sets: the id of this boot of the machine and the clock ticks since
+            then, "BOOT:TICKS"; "" where the system does not report it. Where it is known, ``started`` is ignored, as
+            a change of the wall clock would falsify it.
     """
 
     pid: int
@@ -279,7 +280,7 @@ class ProcessIdentity:
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity:
-        """Return the identity of a process that runs, or of a child that was not waited for."""
+        """Return the identity of a running process, or of a child that was not waited for."""
         import psutil
 
         try:
@@ -304,7 +305,7 @@ class ProcessIdentity:
 
     @property
     def running(self) -> bool:
-        """Whether this very process is there and has not ended."""
+        """Whether this process, and not a later one with the same id, is running."""
         import psutil
 
         _reap()
@@ -319,7 +320,7 @@ class ProcessIdentity:
             return False
 
     def terminate(self) -> None:
-        """Ask the process to stop, where it is still this very one."""
+        """Send SIGTERM to the process if it is running."""
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
@@ -329,13 +330,13 @@ def start_detached(module: str, arguments: Sequence[str], log: Path, niceness: i
     """Start a module as a process that outlives this one.
 
     Args:
-        module: what ``python -m`` runs.
+        module: the module for ``python -m``.
         arguments: its command line.
         log: file that receives its standard output and standard error.
-        niceness: how much lower its priority is than normal, 0 to 19.
+        niceness: added to the process's nice value, 0 to 19.
 
     Raises:
-        OSError: the log cannot be written, or no process can be started.
+        OSError: the log cannot be written or the process cannot be started.
     """
     import psutil
 
@@ -355,14 +356,14 @@ def start_detached(module: str, arguments: Sequence[str], log: Path, niceness: i
     return ProcessIdentity.of(process.pid)
 
 
-#: Detached processes that this one has started; waited for when they have ended, so that no zombie is left over.
+#: Detached processes that this one has started; reaped once they have ended, so that no zombie remains.
 _detached: list[subprocess.Popen[bytes]] = []
 
 
 def _reap() -> None:
     for process in list(_detached):
         if process.poll() is not None:
-            with contextlib.suppress(ValueError):  # another thread was faster
+            with contextlib.suppress(ValueError):  # another thread has removed it
                 _detached.remove(process)
 
 
@@ -370,7 +371,7 @@ def _ticks_and_state(pid: int) -> tuple[str, str]:
     """Return a process's start as "BOOT:TICKS" and its state as one letter; ("", "") where there is no Linux /proc."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # The name of the program, in parentheses, may hold anything. Source: proc_pid_stat(5), fields 3 and 22.
+        # The program's name, in parentheses, may contain any character. Source: proc_pid_stat(5), fields 3 and 22.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         return f"{boot}:{fields[19]}", fields[0]
     except (OSError, IndexError):

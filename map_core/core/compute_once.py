@@ -1,4 +1,4 @@
-"""Compute a result once for all threads that ask for it, and keep the results used last."""
+"""Compute a result once for all threads that ask for it, and keep the most recently used results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ V = TypeVar("V")
 class ComputeOnce(Generic[V]):
     """A bounded cache of results by key; threads that ask for a key while it is computed wait for that computation.
 
-    A computation that fails or is stopped is forgotten: its error goes to the thread that computed, and the threads
-    that waited compute the result themselves, one after the other. Nothing is locked while something is computed.
+    A computation that fails or is stopped is discarded: its error is raised in the thread that computed, and the
+    threads that waited compute the result themselves, one after the other. No lock is held during a computation.
 
     Args:
-        size: how many results are kept; the one used longest ago goes first.
+        size: maximum number of results; the least recently used one is evicted first.
     """
 
     def __init__(self, size: int) -> None:
@@ -36,17 +36,17 @@ class ComputeOnce(Generic[V]):
             with self._lock:
                 future = self._futures.get(key)
                 if future is None:
-                    mine = self._futures[key] = Future()
+                    own_future = self._futures[key] = Future()
                 self._futures.move_to_end(key)
                 while len(self._futures) > self._size:
                     self._futures.popitem(last=False)
             if future is None:
-                return self._compute(key, mine, compute)
+                return self._compute(key, own_future, compute)
             if future.exception() is None:
                 return future.result()
 
     def peek(self, key: Hashable) -> V | None:
-        """Return the result of a key without computing or waiting; None while there is none."""
+        """Return the result of a key without computing it or waiting; None while there is none."""
         with self._lock:
             future = self._futures.get(key)
             if future is None or not future.done() or future.exception() is not None:

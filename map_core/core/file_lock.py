@@ -1,6 +1,6 @@
 """Lock a file against other writers.
 
-Constraint: messages are for the person who started the writing command.
+Constraint: error messages address the person who started the writing command.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def check_output_path(out: Path, example: str = "table.parquet") -> None:
         example: a file name to suggest where ``out`` is a folder.
 
     Raises:
-        InputError: ``out`` is a folder, or its folder is missing.
+        InputError: ``out`` is a folder, or its parent folder does not exist.
     """
     if out.is_dir():
         raise InputError(f"{out} is a folder; give the name of a file, for example {out / example}.")
@@ -38,12 +38,12 @@ def check_output_path(out: Path, example: str = "table.parquet") -> None:
 
 @contextmanager
 def lock(out: Path, who: str = "build", option: str = "--out") -> Iterator[None]:
-    """Hold an exclusive lock beside a file; it ends with the process at the latest.
+    """Hold an exclusive lock file beside a file; the lock ends with the process at the latest.
 
     Args:
         out: the file to write.
-        who: what such a writer is called in the message.
-        option: by which a writer is given another file.
+        who: the noun for such a writer in the error message.
+        option: the option that names the file, for the error message.
 
     Raises:
         InputError: another process holds the lock, or it cannot be written.
@@ -65,12 +65,12 @@ def lock(out: Path, who: str = "build", option: str = "--out") -> Iterator[None]
         yield
     finally:
         with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)  # before the release, so that no waiting process keeps a stale file
+            path.unlink(missing_ok=True)  # before the release, so that no waiting process locks a deleted file
         file_lock.release()
 
 
 def _holder(path: Path) -> str:
-    """Return who holds the lock, for a message; "" where the file does not say."""
+    """Return the holder of the lock, for a message; "" where the file cannot be read."""
     try:
         holder = json.loads(path.read_text())
         since = time.strftime("%H:%M", time.localtime(holder["since"]))

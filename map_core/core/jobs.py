@@ -1,9 +1,9 @@
-"""Run background jobs: one registry a process, one job a key, so that a page never blocks and a reload reattaches.
+"""Run background jobs, one registry per process and one job per key: a page never blocks, and a reload reattaches.
 
 A job is keyed by its content (table, use case, targets, ...): equal requests share a job, and a computed result is
-returned at once. A caller that moves on says so through its ``slot``: work without a caller is cancelled.
-Constraint: no browser and no model here; the work is a function that calls ``job.check()`` now and then, and its
-result is never changed afterwards.
+returned at once. A caller that no longer needs a result releases its ``slot``: work without a caller is cancelled.
+Constraint: no browser and no model here; the work is a function that calls ``job.check()`` regularly, and its result
+is not modified afterwards.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Job:
     Attributes:
         key: what is computed.
         status: see :class:`JobStatus`.
-        partial: the last partial result that the work reported; None before.
+        partial: the last partial result that the work reported, or None.
         result: the result, once the status is "done".
         error: the error message, once the status is "failed".
     """
@@ -104,8 +104,8 @@ class Jobs:
     """A registry of jobs and the threads that run them.
 
     Args:
-        workers: threads; each job keeps a core busy, so one fewer than there are cores is plenty.
-        capacity: jobs that are kept; the least recently used one is evicted first, never one that still runs.
+        workers: threads; each job keeps a core busy, so one fewer than the number of cores is enough.
+        capacity: maximum number of jobs kept; the least recently used one is evicted first, never a running one.
 
     Raises:
         InputError: workers or capacity below 1.
@@ -123,22 +123,20 @@ class Jobs:
         self._capacity = capacity
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="palette-job")
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
-        # A caller that is collected as garbage releases its slots, in whatever thread collects, in here too.
+        # Reentrant: a caller that is garbage-collected releases its slots in whichever thread collects, even in here.
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def submit(self, key: Hashable, work: Callable[[Job], Any], slot: Hashable | None = None) -> Job:
-        """Return the job of a key: a known one, or a new one.
-
-        A job that failed or was cancelled is run again.
+        """Return the job of a key, created if there is none or if the last one failed or was cancelled.
 
         Args:
             key: what is computed; equal keys must mean equal results.
             work: called in a thread with the job.
             slot: the caller, for example (session, figure). A slot holds one job at a time: the one it held before
-                is cancelled unless another slot holds it too. Without a slot the job is never cancelled this way.
+                is cancelled unless another slot holds it too. A job without a slot is never cancelled this way.
 
         Returns:
             The job; it may have ended already.
@@ -170,12 +168,12 @@ class Jobs:
                     job.cancel()
 
     def get(self, key: Hashable) -> Job | None:
-        """Return the job of a key, or None where it is not kept."""
+        """Return the job of a key, or None if there is none."""
         with self._lock:
             return self._jobs.get(key)
 
     def close(self) -> None:
-        """Cancel every job and shut the threads down."""
+        """Cancel every job and shut down the threads."""
         with self._lock:
             for job in self._jobs.values():
                 job.cancel()
@@ -188,7 +186,7 @@ class Jobs:
             del self._jobs[key]
 
 
-#: The slot of callers without one, whose job nobody else may cancel.
+#: The slot of callers that give none; it is never released, so their jobs are not cancelled.
 _NO_SLOT = object()
 
 

@@ -1,6 +1,6 @@
-"""The folder in which the app keeps what it makes: tables, and models that were tuned.
+"""Find the folder in which the app keeps the tables and tuned models that it makes.
 
-Constraint: standard library, and platformdirs where no setting names the folder; nothing is made here.
+Constraint: standard library, and platformdirs where no setting names the folder; nothing is created here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ SETTING = "VALUE_PALETTE_TABLES"
 
 
 def kept_folder() -> Path:
-    """Return the folder in force: ``VALUE_PALETTE_TABLES``, or ``tables`` in this person's data folder."""
+    """Return the folder: ``VALUE_PALETTE_TABLES`` if set, else ``tables`` in the user's data folder."""
     if chosen := os.environ.get(SETTING):
         return Path(chosen)
     import platformdirs

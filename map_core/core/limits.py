@@ -1,7 +1,7 @@
-"""Every limit of the product that an operator can set: its variable, its default, and what it bounds.
+"""Every limit that an operator can set: its environment variable, its default and its meaning.
 
-A limit is read from the environment each time it is asked for. ``docs/configuration.md`` lists them; a test holds the
-two together. Constraint: standard library only.
+A limit is read from the environment at each use. ``docs/configuration.md`` lists them; a test compares the two.
+Constraint: standard library only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Limit:
 
     Args:
         variable: the environment variable.
-        default: in force where the variable is not set.
-        unit: of the number.
-        meaning: what it bounds, as documents say it.
+        default: used where the variable is not set.
+        unit: the unit of the number.
+        meaning: what it bounds, as the documentation says it.
     """
 
     variable: str
@@ -87,7 +87,7 @@ MEETING_SEATS = Limit(
     "VALUE_PALETTE_MEETING_SEATS", 10, "seats", "seats of one meeting that are taken from one network address"
 )
 
-#: All of them, in the order of the documents.
+#: All limits, in the order of the documentation.
 LIMITS = (
     *(READING_MEMORY, READING_SECONDS, IMPORT_MEMORY, IMPORT_SECONDS),
     *(BUILDS, BUILDS_WAITING, BUILDS_OF_VISIT),

@@ -1,9 +1,9 @@
-"""Bound what this process may take, so that a file that expands without end ends a child and not the machine.
+"""Bound the memory and time of this process, so that a file that expands without end kills a child, not the machine.
 
-Two bounds, since each leaves a gap: the kernel refuses an allocation beyond the limit at once (``RLIMIT_DATA``, Linux),
-and a thread measures the resident memory and the time, and ends the process, where the limit is not counted by the
-kernel or a library waits for ever. Constraint: standard library and psutil; where the kernel has no such limit the
-thread alone holds it.
+Two mechanisms, since neither suffices alone: the kernel refuses an allocation beyond the limit at once
+(``RLIMIT_DATA``, Linux), and a thread that measures resident memory and time ends the process in the cases that the
+kernel does not count or in which a library waits for ever. Constraint: standard library and psutil; where the kernel
+has no such limit the thread works alone.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-#: Bytes of a megabyte as limits count them.
+#: Bytes per megabyte of a limit.
 MEGABYTE = 10**6
 #: Seconds between two measurements.
 INTERVAL = 0.05
-#: Exit codes of a process that ended itself at a limit.
+#: Exit codes of a process that has ended itself at a limit.
 OUT_OF_MEMORY, OUT_OF_TIME = 86, 87
 
 
 def resident_bytes(pid: int | None = None) -> int:
-    """Return the resident memory of a process, this one by default; 0 where it is gone."""
+    """Return the resident memory of a process in bytes, of this one by default; 0 if it has ended."""
     import psutil
 
     try:
@@ -39,11 +39,11 @@ def limit_this_process(
 ) -> None:
     """Bound this process's memory and time from now on; call it once libraries are loaded.
 
-    An allocation beyond the limit raises ``MemoryError``; what is not stopped by that ends the process.
+    An allocation beyond the limit raises ``MemoryError``; a process that exceeds a bound otherwise is ended.
 
     Args:
-        megabytes: of resident memory in all, 10^6 bytes each; None for no bound.
-        seconds: from now on; None for no bound.
+        megabytes: total resident memory, 10^6 bytes each; None for no bound.
+        seconds: time from now on; None for no bound.
         on_reached: called with :data:`OUT_OF_MEMORY` or :data:`OUT_OF_TIME` before the process ends with it.
     """
     bytes_allowed = None if megabytes is None else int(megabytes * MEGABYTE)
@@ -70,7 +70,7 @@ def limit_this_process(
 
 
 def ran_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether an allocation that failed is the error, or what it came from."""
+    """Return whether the error is, or was caused by, a failed allocation."""
     while error is not None:
         if isinstance(error, MemoryError):
             return True
@@ -79,7 +79,7 @@ def ran_out_of_memory(error: BaseException | None) -> bool:
 
 
 def _limit_kernel(bytes_allowed: int | None) -> None:
-    """Let the kernel refuse allocations beyond the limit, and write no core file when a library aborts."""
+    """Make the kernel refuse allocations beyond the limit, and write no core file when a library aborts."""
     if not sys.platform.startswith("linux"):
         return
     import resource
@@ -87,13 +87,13 @@ def _limit_kernel(bytes_allowed: int | None) -> None:
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if bytes_allowed is not None:
-            # What is mapped and not touched yet (stacks of threads, arenas) counts for the kernel and not as resident.
+            # Mapped but untouched memory (thread stacks, arenas) counts for the kernel but is not resident.
             reserved = _data_bytes()
             room = max(0, bytes_allowed - resident_bytes())
             resource.setrlimit(resource.RLIMIT_DATA, (reserved + room, reserved + room))
 
 
 def _data_bytes() -> int:
-    """Return what the kernel counts against ``RLIMIT_DATA`` by now. Source: proc_pid_status(5), VmData."""
+    """Return the bytes that the kernel currently counts against ``RLIMIT_DATA``. Source: proc_pid_status(5), VmData."""
     with Path("/proc/self/status").open(encoding="ascii") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData:"))

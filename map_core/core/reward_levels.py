@@ -1,7 +1,8 @@
-"""Levels that know that they are in reward units, so that no function takes them for standard deviations.
+"""An array type for levels in reward units, so that no function takes them for standard deviations.
 
-Above the oracle targets are in standard deviations above the base level, and people write rewards: a bare array cannot
-say which it is. Constraint: the unit holds for the array as it was read; whatever is computed from it is a plain array.
+Above the oracle, targets are in standard deviations above the base level, whereas people write rewards; a plain array
+does not say which it holds. Constraint: the unit belongs to the array as it was read; results of computations with it
+are plain arrays.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class RewardLevels(np.ndarray):
 
     @classmethod
     def of(cls, levels: Any) -> RewardLevels:
-        """Return numbers as levels in reward units."""
+        """Return a float64 copy of numbers as levels in reward units."""
         return np.array(levels, dtype=np.float64).view(cls)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Write CSV whose text no spreadsheet runs as a formula.
+"""Write CSV whose text no spreadsheet evaluates as a formula.
 
-A spreadsheet runs a cell that begins with = + - or @ as a formula, and what people write, what models reply and what
-columns of files are called may begin so. Constraint: standard library only; every CSV export goes through here.
+A spreadsheet evaluates a cell that begins with = + - or @ as a formula, and prompts, replies and column names may begin
+with these. Constraint: standard library only; every CSV export uses this module.
 
 Source: OWASP, "CSV Injection".
 """
@@ -43,7 +43,7 @@ def cell(content: Any) -> Any:
 
 
 class Writer:
-    """A ``csv.writer`` whose cells no spreadsheet runs.
+    """A ``csv.writer`` whose cells no spreadsheet evaluates.
 
     Args:
         out: a text file opened for writing.

@@ -1,8 +1,8 @@
-"""Softmax over the candidates of one prompt: the exponential tilt at its smallest.
+"""Compute the softmax over the candidates of one prompt.
 
     p_k = exp(score_k) / sum_l exp(score_l)
 
-Constraint: one prompt, arrays in and a frozen result out; sums over many prompts are the oracle's.
+Constraint: one prompt, arrays in and a frozen result out; :mod:`map_core.oracle` computes sums over many prompts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Softmax:
         scores: (candidate,) lambda . r up to a constant, in nats; finite.
         probabilities: (candidate,) softmax of the scores.
         log_mean: log( mean_k exp(score_k) ), the estimate of the log-normaliser, in nats.
-        effective_sample_size: 1 / sum_k p_k^2, from 1 (one candidate carries all) to K.
+        effective_sample_size: 1 / sum_k p_k^2, from 1 (one candidate has all the probability) to K.
     """
 
     scores: np.ndarray
@@ -32,7 +32,7 @@ class Softmax:
 
     @property
     def order(self) -> np.ndarray:
-        """(candidate,) positions, the most probable first and equals in their order."""
+        """(candidate,) positions, the most probable first, equal ones in their original order."""
         return np.argsort(-self.probabilities, kind="stable")
 
     @cached_property
@@ -41,15 +41,15 @@ class Softmax:
         return min(max(self.expectation(self.scores) - self.log_mean, 0.0), math.log(len(self.scores)))
 
     def expectation(self, numbers: np.ndarray) -> float:
-        """Return the expectation of (candidate,) numbers; candidates of probability 0 do not count."""
-        carried = self.probabilities > 0.0
-        return float((self.probabilities[carried] * numbers[carried]).sum())
+        """Return the expectation of (candidate,) numbers; candidates of probability 0 do not count, whatever theirs."""
+        support = self.probabilities > 0.0
+        return float((self.probabilities[support] * numbers[support]).sum())
 
     def standard_error(self, numbers: np.ndarray) -> float:
         """Return the standard error of :meth:`expectation` by the delta method, (sum_k p_k^2 (x_k - mean)^2)^(1/2)."""
-        carried = self.probabilities > 0.0
-        deviations = numbers[carried] - self.expectation(numbers)
-        return math.sqrt(float((self.probabilities[carried] ** 2 * deviations**2).sum()))
+        support = self.probabilities > 0.0
+        deviations = numbers[support] - self.expectation(numbers)
+        return math.sqrt(float((self.probabilities[support] ** 2 * deviations**2).sum()))
 
 
 def softmax(scores: np.ndarray) -> Softmax:
@@ -69,6 +69,6 @@ def softmax(scores: np.ndarray) -> Softmax:
         scores=scores,
         probabilities=scaled / total,
         log_mean=highest + math.log(total) - math.log(len(scores)),
-        # Before the division, so that equal candidates count exactly.
+        # From the undivided weights, so that it is exactly K for equal candidates.
         effective_sample_size=total**2 / float((scaled**2).sum()),
     )

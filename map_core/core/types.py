@@ -16,9 +16,9 @@ from map_core.errors import InputError
 class Form(StrEnum):
     """Form of the log-normaliser A(lambda).
 
-    ``PER_PROMPT``: a softmax over each prompt's replies, averaged over prompts; the exact dual, and what a generator
-    does. ``POOLED``: one softmax over all replies, which also re-weights prompts; the only form for tables with one
-    reply a prompt.
+    ``PER_PROMPT``: a softmax over each prompt's replies, averaged over prompts; the exact dual, and the form that a
+    generator realises. ``POOLED``: one softmax over all replies, which also re-weights prompts; the only form for
+    tables with one reply per prompt.
     """
 
     PER_PROMPT = "per-prompt"
@@ -28,7 +28,7 @@ class Form(StrEnum):
 class Verdict(StrEnum):
     """Whether a palette is reachable.
 
-    ``ON_PAPER``: some weights meet the targets, but too few replies carry them to be trusted.
+    ``ON_PAPER``: some weights meet the targets, but the effective sample size is too small for a reliable forecast.
     """
 
     REACHABLE = "reachable"
@@ -56,28 +56,28 @@ class SamplingSettings:
     max_new_tokens: int = 64
 
     def __post_init__(self) -> None:
-        for name, ok, expected in (
+        for name, valid, expected in (
             ("temperature", 1e-30 <= self.temperature <= 10.0, "a number above 0 (1e-30 or more), at most 10"),
             ("top_k", self.top_k >= 0, "a whole number, 0 for off"),
             ("top_p", 0.0 < self.top_p <= 1.0, "a number above 0, at most 1 (1 for off)"),
             ("max_new_tokens", self.max_new_tokens >= 1, "a whole number from 1"),
         ):
-            if not ok:
+            if not valid:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected {expected}.")
 
     def as_dict(self) -> dict[str, float | int]:
-        """Return the settings as plain numbers, for a table's metadata."""
+        """Return the settings by name, for a table's metadata."""
         return asdict(self)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> SamplingSettings:
-        """Return the settings recorded in a table's metadata, defaults for missing and unknown ones."""
+        """Return the settings recorded in a table's metadata, with defaults for missing and unknown ones."""
         sampling = metadata.get("sampling") or {}
         known = {name: sampling.get(name) for name in cls.__dataclass_fields__}
         return cls(**{name: setting for name, setting in known.items() if setting not in (None, "unknown")})
 
 
-#: Tokens of the longest reply where neither a request nor a table says: most replies end by themselves before.
+#: Length limit of replies in tokens where neither a request nor a table sets one; most replies end before it.
 DEFAULT_REPLY_LENGTH = 160
 
 
@@ -97,8 +97,8 @@ class Reply:
         tokens: token ids, without the end-of-turn token; empty where the engine returns none.
         log_probs: natural logarithm of each token's probability under the base model at temperature 1 without
             truncation, one per token.
-        finished: it ended with its end-of-turn token, not at the length limit.
-        filtered: a server's content filter ended it: the text is a part of what the model said, or nothing.
+        finished: whether it ended with its end-of-turn token rather than at the length limit.
+        filtered: whether a server's content filter ended it; the text is then incomplete or empty.
     """
 
     text: str
@@ -113,9 +113,9 @@ class Turn:
     """An earlier exchange of a chat.
 
     Args:
-        prompt: the person's.
-        reply: the model's.
-        cut: the reply's length limit ended it, and not the model; readers are shown that it goes on.
+        prompt: what the person wrote.
+        reply: what the model answered.
+        cut: whether the reply was cut by its length limit; the interface then marks it as incomplete.
     """
 
     prompt: str

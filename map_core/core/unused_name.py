@@ -1,4 +1,4 @@
-"""Names that have to be unique among others: a number is added to one that is taken."""
+"""Make names unique among others by adding a number to a taken name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 
 def unused_name(name: str, is_taken: Callable[[str], bool], longest: int | None = None) -> str:
-    """Return a name, with the first number from 2 that is free where it is taken.
+    """Return a name, followed by the first free number from 2 if it is taken.
 
     Args:
-        name: as it is wanted.
+        name: the wanted name.
         is_taken: whether something else has a name.
-        longest: characters that a name may have; the end of a longer one is cut off to make room for the number.
+        longest: maximum number of characters; a longer name is cut at its end to make room for the number.
 
     Example:
         >>> unused_name("Cold", ["Warm"].__contains__), unused_name("Warm", ["Warm", "Warm (2)"].__contains__)

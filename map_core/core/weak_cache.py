@@ -1,4 +1,4 @@
-"""Cache what is computed of an object for as long as the object lives."""
+"""Cache a function's results for the lifetime of its first argument."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ R = TypeVar("R")
 def cached_weakly(function: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """Cache a function's results by its first argument, which the cache does not keep alive, and by the others.
 
-    Constraint: the first argument is compared by identity and never changed, the others are hashable, and a result does
-    not refer to the first argument. Threads that ask at once may compute the same result twice.
+    Constraint: the first argument is compared by identity and never modified, the others are hashable, and a result
+    does not refer to the first argument. Concurrent threads may compute the same result twice.
     """
     cache: WeakKeyDictionary[Any, dict[Any, R]] = WeakKeyDictionary()
 

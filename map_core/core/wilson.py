@@ -1,7 +1,7 @@
 """Wilson's confidence interval for a share.
 
-Constraint: plain floats in closed form, since a count may hold halves (ties), which ``scipy.stats.binomtest`` does not
-take; tests hold it against scipy for whole counts.
+Constraint: plain floats in closed form, since a count may contain halves (ties), which ``scipy.stats.binomtest`` does
+not accept; tests compare it with scipy for whole counts.
 """
 
 from __future__ import annotations

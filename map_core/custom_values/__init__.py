@@ -1,14 +1,14 @@
-"""Values that people defined in words, on the replies of a table: scored once, kept, and added as columns.
+"""Values that people define in words, on the replies of a table: scored once, cached, and added as columns.
 
-score_cache      where scores are kept, and reading them
-embedding_cache  sentence embeddings kept on disk
-score_table      scoring all replies of a table, in a process of its own (``python -m map_core.custom_values``)
-jobs             starting and following that process, which also trains heads on judged pairs
-add_column       a table with such values beside its own
-agreement        what kept judgements say of a value's scorer
-active           which values a table offers as targets
+score_cache      scores cached on disk
+embedding_cache  sentence embeddings cached on disk
+score_table      scoring all replies of a table, in a child process (``python -m map_core.custom_values``)
+jobs             background jobs that run this process, which also trains heads on judged pairs
+add_column       a table with such values added
+agreement        agreement of a value's scorer with stored judgements
+active           the values that a table offers as targets
 
-Constraint: no model library is imported here but in that process.
+Constraint: model libraries are imported only in the child process.
 """
 
 from map_core.custom_values.add_column import add_columns

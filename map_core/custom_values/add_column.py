@@ -1,7 +1,7 @@
-"""A table with values of one's own beside those that it came with.
+"""Add custom values to a table as columns.
 
-Constraint: a column is added and nothing else changes; the added table keeps the key of the one beneath, so that what
-people saved, voted and met on stays with it.
+Constraint: nothing else changes, and the new table keeps the key of the original one, so that saved palettes, votes and
+meetings still belong to it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from map_core.store.keys import BENEATH, table_key
 
 
 def add_columns(table: RewardTable, added: Sequence[ValueScores]) -> RewardTable:
-    """Return the table with a column for each of these scores, in their order, and their scorers in its metadata.
+    """Return the table with a column for each of these scores, in this order, and their scorers in its metadata.
 
     Raises:
-        InputError: a value has the name of another one, or scores are not one a reply.
+        InputError: a value has the name of another one, or there is not one score per reply.
     """
     if not added:
         return table

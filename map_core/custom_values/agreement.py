@@ -1,6 +1,6 @@
-"""What the judgements that are kept say of a value's scorer on a table, and in which words.
+"""Measure the agreement of a value's scorer with stored judgements on a table, and word it.
 
-Constraint: judgements are kept by prompt and candidate and not by row, so they are looked up in the table anew.
+Constraint: judgements are stored by prompt and candidate, not by row, so their rows are looked up in the table.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def kept_judgements(database: Database, table: RewardTable, id: int, version: in
 
 
 def replies_of(table: RewardTable, question: PairQuestion) -> tuple[ReplyId, ReplyId]:
-    """Return both replies as judgements name them."""
+    """Return the ids of both replies of a question, as judgements store them."""
     first, second = (_reply(table, row) for row in (question.first, question.second))
     return first, second
 
@@ -43,13 +43,13 @@ def _reply(table: RewardTable, row: int) -> ReplyId:
 
 
 def judgement_rows(table: RewardTable, judgements: Sequence[KeptJudgement]) -> list[PairJudgement]:
-    """Return judgements by row of the table; those on replies that it does not have are left out."""
-    places = {name: number for number, name in enumerate(table.prompt_ids)}
+    """Return judgements with rows of the table; those on replies that the table lacks are left out."""
+    prompt_indices = {name: index for index, name in enumerate(table.prompt_ids)}
     table_rows = []
     for judgement in judgements:
         rows = []
         for name, candidate in (judgement.first, judgement.second):
-            prompt = places.get(name)
+            prompt = prompt_indices.get(name)
             if prompt is not None and (row := table.row_of(prompt, candidate)) is not None:
                 rows.append(row)
         if len(rows) == 2:
@@ -65,32 +65,33 @@ def scorer_agreement(table: RewardTable, rewards: np.ndarray, judgements: Sequen
 def value_agreement(
     table: RewardTable, rewards: np.ndarray, judgements: Sequence[KeptJudgement], definition: Definition
 ) -> Agreement | None:
-    """Return how well a version of a value agrees with whoever judged; None while nothing is known.
+    """Return how well a version of a value agrees with the judgements; None while there are none.
 
-    A version that was trained on judgements rests on its cross-validated figure until it has enough of its own.
+    For a version that was trained on judgements it is the cross-validated agreement, until there are enough judgements
+    of the version itself.
     """
     judged = scorer_agreement(table, rewards, judgements)
     evidence = None if definition.head is None else definition.head.evidence
     if evidence is None or evidence.judged != "pairs" or (judged is not None and judged.enough):
         return judged
-    shown = evidence.overall
-    return Agreement(shown.head * shown.pairs, shown.pairs, 0, shown.low, shown.high, cross_validated=True)
+    overall = evidence.overall
+    return Agreement(overall.head * overall.pairs, overall.pairs, 0, overall.low, overall.high, cross_validated=True)
 
 
 def training_pairs(database: Database, table: RewardTable, value: StoredValue) -> list[tuple[int, int]]:
-    """Return the decided pairs of all versions of a value with the newest one's words, by row, the one with more first.
+    """Return the decided pairs, by row and the reply with more first, of all versions with the newest version's words.
 
-    A pair that was judged twice counts as it was judged last.
+    If a pair was judged twice, the last judgement counts.
     """
     words = value.definition.words.key
-    kept = [
+    judgements = [
         judgement
         for version in value.versions
         if version.definition.words.key == words
         for judgement in kept_judgements(database, table, value.id, version.number)
     ]
     decided: dict[frozenset[int], tuple[int, int]] = {}
-    for judgement in judgement_rows(table, sorted(kept, key=lambda judgement: (judgement.when, judgement.id))):
+    for judgement in judgement_rows(table, sorted(judgements, key=lambda judgement: (judgement.when, judgement.id))):
         pair = frozenset((judgement.first, judgement.second))
         decided.pop(pair, None)
         if judgement.answer is not PairAnswer.NEITHER:
@@ -100,11 +101,11 @@ def training_pairs(database: Database, table: RewardTable, value: StoredValue) -
 
 
 def basis_sentence(measured: Agreement | None, numbers: bool = True) -> str:
-    """Return what the word rests on, in one sentence.
+    """Return a sentence about the evidence for a scorer's trust level.
 
     Args:
-        measured: on judged pairs; None while no pair was decided.
-        numbers: as an AUC; else as times in 100.
+        measured: the agreement on judged pairs; None while no pair was decided.
+        numbers: whether to give it as an AUC; else as times in 100.
 
     Example:
         >>> basis_sentence(Agreement(13, 15, 0, 0.62, 0.96))
@@ -125,7 +126,7 @@ def basis_sentence(measured: Agreement | None, numbers: bool = True) -> str:
 
 
 def trust_sentence(measured: Agreement | None, numbers: bool = True) -> str:
-    """Return the word and what it rests on."""
+    """Return the trust level and its evidence in one sentence."""
     basis = basis_sentence(measured, numbers)
     if measured is None or measured.trust_level is None:
         return basis

@@ -1,7 +1,7 @@
-"""Where the scores of a defined value on a table's replies are kept: a Parquet file of one column.
+"""Cache the scores of a defined value on a table's replies on disk, in Parquet files of one column.
 
-A file is named by what its scores follow from, the replies and the scorer's version, so it is written once and never
-changes. Constraint: no model library is imported here.
+The name of a file is derived from the replies and the scorer's version, which determine the scores, so it is written
+once and never changes. Constraint: no model library is imported here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ValueScores:
 
     Args:
         rewards: (reply,) float64, finite.
-        entry: what a table's metadata says of the scorer.
+        entry: the scorer's entry for a table's metadata.
     """
 
     rewards: np.ndarray
@@ -44,7 +44,7 @@ class ValueScores:
 def scores_folder() -> Path:
     """Return the folder of all scores.
 
-    It is ``scores`` beside the database where that is a file, else in the data folder.
+    It is ``scores`` beside the database if that is a file, else in the user's data folder.
     """
     url = make_url(setting())
     if url.get_backend_name() == "sqlite" and url.database:
@@ -54,10 +54,10 @@ def scores_folder() -> Path:
 
 @lru_cache(maxsize=8)
 def replies_key(table: RewardTable) -> str:
-    """Return a key of a table's replies, 16 hexadecimal digits, whatever values they are scored on.
+    """Return a hash of a table's replies, 16 hexadecimal digits, which does not depend on its values.
 
     Args:
-        table: the whole table; tables are remembered by identity.
+        table: the whole table; results are cached by identity.
     """
     digest = hashlib.sha256(json.dumps([table.prompt_ids, table.prompts]).encode())
     digest.update(table.offsets.astype("<i8").tobytes())
@@ -67,7 +67,7 @@ def replies_key(table: RewardTable) -> str:
 
 
 def score_path(replies: str, definition: Definition) -> Path:
-    """Return the file of the scores of a definition on some replies, whether it is there or not."""
+    """Return the path of the scores of a definition on a table's replies, which need not exist."""
     return _path(replies, _scorer(definition))
 
 
@@ -81,16 +81,16 @@ def _path(replies: str, scorer: Scorer) -> Path:
 
 
 def read_scores(replies: str, definition: Definition) -> ValueScores | None:
-    """Read the scores of a definition on some replies; None where they were not made yet.
+    """Read the scores of a definition on a table's replies; None if there are none yet.
 
     Raises:
-        InputError: the file is there and cannot be read.
+        InputError: the file exists and cannot be read.
     """
     scorer = _scorer(definition)
     path = _path(replies, scorer)
     if not path.is_file():
         return None
-    # The scores follow from the words alone; how the value is called may have changed since.
+    # The entry is made anew, as the value may have been renamed; its scores depend only on the definition's words.
     return ValueScores(_column(str(path)), scorer.entry())
 
 
@@ -105,7 +105,7 @@ def _column(path: str) -> np.ndarray:
 
 
 def write_scores(path: Path, rewards: np.ndarray, details: dict[str, Any]) -> None:
-    """Write scores; a file that is there is complete.
+    """Write scores atomically.
 
     Raises:
         InputError: the folder cannot be written.

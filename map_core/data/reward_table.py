@@ -1,6 +1,6 @@
-"""The reward table: prompts, their replies and one reward a value, validated.
+"""The reward table: prompts, their replies and one reward per value, validated.
 
-The mathematics sees ``rewards`` (reply, value) and ``offsets`` (where each prompt's replies begin) alone. Files of such
+The mathematics uses only ``rewards`` (reply, value) and ``offsets`` (where each prompt's replies begin). Files of such
 tables are read and written by :mod:`map_core.data.table_format`. Constraint: no model library is imported here.
 """
 
@@ -18,13 +18,13 @@ from map_core.core.types import Form
 from map_core.data.derived_columns import USE_CASE, DerivedColumn, column_of
 from map_core.errors import InputError
 
-#: Metadata key of a table in memory: names of values that were added to it and that its file does not hold.
+#: Metadata key of a table in memory: names of values that were added to it and are not in its file.
 ADDED_VALUES = "added"
 #: Metadata key of an uploaded table of this format: its file name. Such metadata is untrusted.
 UPLOADED = "handed_in"
-#: Metadata key: sentences on how the file was read, where that took decisions.
+#: Metadata key: sentences about decisions that reading the file took.
 READING = "reading"
-#: Key of a table's metadata with the ids of prompts whose replies are never shown as examples.
+#: Metadata key: ids of prompts whose replies are never shown as examples.
 HIDDEN = "hidden"
 #: Largest absolute reward: the square of a larger one may overflow.
 LARGEST_REWARD = 1e100
@@ -43,7 +43,7 @@ class RewardTable:
         tokens: token ids of each reply, or empty when the table has none.
         log_probs: (reply,) natural log-probability of each reply under the base model; NaN where unknown.
         metadata: model, sampling settings, seed, scorers, date; plain JSON values.
-        weights: (prompt,) how often each prompt occurs in use, above 0; empty when all count alike.
+        weights: (prompt,) how often each prompt occurs in use, above 0; empty when all count equally.
         held_out: (prompt,) bool, prompts kept for checking and never solved on; empty when there are none.
         labels: (prompt,) texts by name, such as a language or a segment: further columns of the file.
         derived: the values that are computed from the rewards of others, see :meth:`with_columns`.
@@ -51,7 +51,7 @@ class RewardTable:
             empty where they are 0, 1, 2 and so on. A reply that was left out of the table leaves a gap.
 
     Raises:
-        InputError: shapes do not fit together, or a reward is missing or not finite.
+        InputError: shapes are inconsistent, or a reward is missing or not finite.
     """
 
     values: tuple[str, ...]
@@ -77,12 +77,12 @@ class RewardTable:
 
     @property
     def candidates(self) -> np.ndarray:
-        """Number of replies of each prompt, (prompt,) int."""
+        """(prompt,) int, the number of replies of each prompt."""
         return np.diff(self.offsets)
 
     @cached_property
     def prompt_weights(self) -> np.ndarray | None:
-        """Weight of each prompt in a solve, (prompt,): 0 when held out; None when all count alike."""
+        """(prompt,) weight of each prompt in a solve, 0 when held out; None when all count equally."""
         if not self.weights.size and not self.held_out.any():
             return None
         weights = self.weights if self.weights.size else np.ones(len(self.prompts))
@@ -91,18 +91,18 @@ class RewardTable:
 
     @property
     def counted(self) -> np.ndarray:
-        """Whether a solve counts each prompt, (prompt,) bool: held-out ones it does not."""
+        """(prompt,) bool, the prompts that are solved on: those that are not held out."""
         return ~self.held_out if self.held_out.size else np.ones(len(self.prompts), dtype=bool)
 
     @property
     def shown(self) -> np.ndarray:
-        """Whether each prompt's replies may be shown as examples, (prompt,) bool: held-out and hidden ones may not."""
+        """(prompt,) bool, the prompts whose replies may be shown as examples: neither held out nor hidden."""
         hidden = self.metadata.get(HIDDEN)
         ids = set(map(str, hidden)) if isinstance(hidden, list | tuple) else set()
         return self.counted & np.array([prompt_id not in ids for prompt_id in self.prompt_ids], dtype=bool)
 
     def without_held_out(self) -> RewardTable:
-        """Return the table of the prompts that are not held out; the table itself where none is."""
+        """Return the table of the prompts that are not held out; the table itself if none is."""
         return self.take(np.flatnonzero(self.counted).tolist()) if self.held_out.any() else self
 
     @property
@@ -110,7 +110,7 @@ class RewardTable:
         """The default form: pooled when most prompts, each by its weight, have one reply, else per prompt."""
         weights = np.ones(len(self.prompts)) if self.prompt_weights is None else self.prompt_weights
         share = weights[self.candidates == 1].sum() / weights.sum()
-        # Half of the weight is not most of it, however its sum is rounded.
+        # Exactly half of the weight is not most of it; the tolerance absorbs rounding of the sum.
         return Form.POOLED if share > 0.5 + 1e-9 else Form.PER_PROMPT
 
     @cached_property
@@ -120,7 +120,7 @@ class RewardTable:
 
     @property
     def reading(self) -> tuple[str, ...]:
-        """Sentences on how the table's file was read; none where it is in the format to the letter."""
+        """Sentences about decisions that reading the table's file took; none for a file in the exact format."""
         notes = self.metadata.get(READING)
         return tuple(map(str, notes)) if isinstance(notes, list | tuple) else ()
 
@@ -146,11 +146,11 @@ class RewardTable:
             ) from error
 
     def rows(self, prompt: int) -> slice:
-        """Return the rows of the replies to prompt number ``prompt``."""
+        """Return the rows of the replies to the prompt with this index."""
         return slice(int(self.offsets[prompt]), int(self.offsets[prompt + 1]))
 
     def prompt_of(self, row: int) -> int:
-        """Return the number of the prompt that the reply in ``row`` answers."""
+        """Return the index of the prompt of the reply in ``row``."""
         return int(np.searchsorted(self.offsets, row, side="right")) - 1
 
     def candidate_of(self, row: int) -> int:
@@ -166,7 +166,7 @@ class RewardTable:
         return row if row < rows.stop and self.numbers[row] == candidate else None
 
     def select(self, use_case: str | None) -> RewardTable:
-        """Return the part of the table that belongs to one use case; the table itself for ``None``.
+        """Return the table of the prompts of one use case; the table itself for ``None``.
 
         Raises:
             InputError: the table has no such use case.
@@ -181,7 +181,7 @@ class RewardTable:
         return self.take(chosen)
 
     def take(self, chosen: Sequence[int]) -> RewardTable:
-        """Return the table of these prompts, by number and in this order; at least one."""
+        """Return the table of the prompts with these indices, at least one, in this order."""
         if self.derived:
             columns = tuple(column.at_prompts(chosen) for column in self.derived)
             return self.without_columns().take(chosen).with_columns(columns, self.form)
@@ -204,7 +204,7 @@ class RewardTable:
         )
 
     def reordered(self, values: Sequence[str]) -> RewardTable:
-        """Return the table with these of its values, in this order.
+        """Return the table with only these values, in this order.
 
         Raises:
             InputError: the table lacks one of them.
@@ -217,7 +217,7 @@ class RewardTable:
         )
 
     def labels_of(self, label: str) -> tuple[str, ...]:
-        """Return (prompt,) entries of a label; ``use_case`` is one.
+        """Return the (prompt,) entries of a label, which may be ``use_case``.
 
         Raises:
             InputError: the table has no such label.
@@ -233,8 +233,8 @@ class RewardTable:
         """Return the table with derived columns as further values.
 
         Args:
-            columns: to be computed; their P(G) is set here.
-            form: in whose means a cohort's share is counted; the table's own by default.
+            columns: the columns to compute; their P(G) is set here.
+            form: the form that defines a cohort's share; the table's own by default.
         """
         counts = self.candidates
         masses = np.ones(len(counts)) if self.prompt_weights is None else self.prompt_weights
@@ -257,7 +257,7 @@ class RewardTable:
         )
 
     def without_columns(self) -> RewardTable:
-        """Return the table without its derived columns; the table itself where it has none."""
+        """Return the table without its derived columns; the table itself if it has none."""
         names = {column.name for column in self.derived}
         return self.reordered([name for name in self.values if name not in names]) if names else self
 
@@ -269,7 +269,7 @@ def table_notes(
 
     Args:
         values: names of the values.
-        constant: (value,) bool, which are the same for every reply.
+        constant: (value,) bool, values that are the same for every reply.
         repeated: number of prompts that repeat another prompt's text.
         single: number of prompts with one reply.
         prompts: number of prompts.
@@ -288,7 +288,11 @@ def table_notes(
 
 
 def _validate(table: RewardTable) -> None:
-    """Refuse a table with inconsistent shapes or unusable rewards; the message says what to do."""
+    """Refuse a table with inconsistent shapes or unusable rewards.
+
+    Raises:
+        InputError: the table is invalid; the message says what to do.
+    """
     rewards, offsets = table.rewards, table.offsets
     if rewards.ndim != 2 or rewards.shape[1] != len(table.values) or not table.values:
         raise InputError(
@@ -325,7 +329,11 @@ def _validate(table: RewardTable) -> None:
 
 
 def refuse_unusable(rewards: np.ndarray, values: Sequence[str]) -> None:
-    """Refuse rewards, (row, value), that are missing or not finite; the message has the first one's row."""
+    """Refuse rewards, (row, value), that are missing or not finite.
+
+    Raises:
+        InputError: there are such rewards; the message has the row of the first one.
+    """
     unusable = ~(np.abs(rewards) <= LARGEST_REWARD)
     if unusable.any():
         first = np.argwhere(unusable)[0]

@@ -1,7 +1,7 @@
-"""The replies of a table as people read them: those that the length limit has cut bear a mark.
+"""Return the replies of a table as people read them, with a mark on those that were cut by the length limit.
 
-Constraint: a reply is called cut only where the table says so, by the length limit that it was drawn with and its
-tokens; files that were imported without either bear no marks.
+Constraint: a reply counts as cut only if the table's length limit and the reply's tokens prove it; replies of imported
+files without either have no marks.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from map_core.data.reward_table import RewardTable
 
 
 def is_cut(table: RewardTable, row: int) -> bool:
-    """Return whether the length limit has cut a reply: it has as many tokens as were allowed, and so no end of its own.
+    """Return whether a reply was cut by the length limit: it has as many tokens as the limit allows.
 
     Args:
-        table: the replies.
-        row: of the reply.
+        table: the table.
+        row: the reply's row.
     """
     limit = recorded_length(table.metadata)
     return limit is not None and bool(table.tokens) and len(table.tokens[row]) >= limit
 
 
 def shown_reply(table: RewardTable, row: int) -> str:
-    """Return a reply as people read it."""
+    """Return a reply as people read it, with the mark if it was cut."""
     return with_mark(table.replies[row], is_cut(table, row))

@@ -1,9 +1,9 @@
-"""The table of a generator that draws fewer candidates than the table holds, made of random subsets of replies.
+"""Make the table of a generator that draws fewer candidates than the table holds, from random subsets of replies.
 
-A generator that draws K candidates for a prompt chooses among K, so its forecast is that of a table with K replies a
-prompt. Each prompt's replies are shuffled and cut into disjoint subsets of K, and shuffled again when they run out;
-every subset is a prompt of the new table. Sampling without replacement keeps base levels and adds less noise than
-drawing each subset anew. Constraint: levels and targets are in reward units, which both tables share.
+A generator that draws K candidates for a prompt chooses among K, so its forecast is that of a table with K replies per
+prompt. Each prompt's replies are shuffled and split into disjoint subsets of K, and shuffled again when they are used
+up; every subset is a prompt of the new table. Sampling without replacement preserves base levels and adds less noise
+than drawing each subset independently. Constraint: levels and targets are in reward units, which both tables share.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ def subsample_candidates(table: RewardTable, candidates: int, *, subsets: int = 
     """Return the table of a generator that draws K candidates for a prompt.
 
     Args:
-        table: replies of the base model; a prompt with no more replies than ``candidates`` is one subset, every time.
+        table: replies of the base model; for a prompt with at most K replies every subset has all of them.
         candidates: K, at least 1.
-        subsets: how many subsets to take of each prompt, at least 1; equally many, so that prompts count the same.
+        subsets: number of subsets per prompt, at least 1; the same for all, so that prompts keep their weights.
         seed: of the shuffling.
 
     Returns:
@@ -58,7 +58,7 @@ def subsample_candidates(table: RewardTable, candidates: int, *, subsets: int = 
         values=table.values,
         rewards=table.rewards[np.concatenate(rows)],
         offsets=np.concatenate([[0], np.cumsum(sizes)]),
-        prompt_ids=tuple(f"{table.prompt_ids[i]}/{number % subsets + 1}" for number, i in enumerate(prompts)),
+        prompt_ids=tuple(f"{table.prompt_ids[i]}/{k % subsets + 1}" for k, i in enumerate(prompts)),
         prompts=tuple(table.prompts[i] for i in prompts),
         use_cases=tuple(table.use_cases[i] for i in prompts),
         metadata=table.metadata,

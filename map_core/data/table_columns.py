@@ -1,4 +1,4 @@
-"""The columns of a table's file: which belong to the format and of which type, which number rows, which are values."""
+"""Classify the columns of a table's file: those of the format, with their types, and those that number rows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pyarrow as pa
 
 REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")
 REQUIRED_COLUMNS = ("prompt", "reply")
-#: Columns of numbers that are not rewards unless they are chosen by name: numbers of rows, of models, of runs and of
-#: moments, right answers that are numbers, and what pandas calls the index columns that it has written, "Unnamed: 0",
-#: "Unnamed: 0.1" and "__index_level_0__" among them.
+#: Names of numeric columns that are not rewards unless chosen by name: numbers of rows, models and runs, times, correct
+#: answers, and index columns written by pandas, such as "Unnamed: 0", "Unnamed: 0.1" and "__index_level_0__".
 COUNTERS = re.compile(
     r"|(.*_)?(id|idx|uuid)|index|(prompt|reply|row|sample)_index|row|row_number|seed|rank|step|epoch|iteration"
     r"|model|model_name|generator|(.*_)?(timestamp|tstamp)|date|datetime|(created|updated|modified)(_at)?"
@@ -26,12 +25,12 @@ def normalised(name: str) -> str:
 
 
 def is_counter(name: str) -> bool:
-    """Return whether a column of this name numbers the rows."""
+    """Return whether a column of this name numbers rows or otherwise holds no rewards, see :data:`COUNTERS`."""
     return COUNTERS.fullmatch(normalised(name)) is not None
 
 
 def index_columns(schema: pa.Schema) -> tuple[str, ...]:
-    """Return the columns in which pandas has kept the index of its rows, as its metadata name them."""
+    """Return the columns in which pandas has stored the index, according to its metadata."""
     try:
         written = (schema.pandas_metadata or {}).get("index_columns", ())
     except ValueError:  # metadata that another program has changed
@@ -52,7 +51,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def departure(column: pa.Field) -> str:
-    """Return how a column of the format differs from it, as the end of a sentence; "" where it does not."""
+    """Return how a column's type differs from the format, as the end of a sentence; "" where it does not."""
     fits, expected = _EXPECTED.get(column.name, (lambda kind: True, ""))
     return "" if fits(column.type) else f"{column.name!r} holds {column.type} and not {expected}"
 

@@ -1,8 +1,8 @@
-"""Load a table file that anybody has made: one of this project as it is, any other by the checks of an import.
+"""Load a table file from any source: one of this project directly, any other with the checks of an import.
 
-A Parquet file that this project did not write is read as it stands only where it keeps the format of
-:mod:`map_core.data.table_format` to the letter; otherwise it goes through :mod:`map_core.data.importing`, and what that
-decided (which column is what, what is left out) stands in :attr:`RewardTable.reading` as sentences.
+A Parquet file that this project did not write is loaded directly only if it follows the format of
+:mod:`map_core.data.table_format` exactly; otherwise it is imported by :mod:`map_core.data.importing`, whose decisions
+(the roles of columns, and what is left out) are sentences in :attr:`RewardTable.reading`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     """Load a table from a Parquet file.
 
     Raises:
-        InputError: no such file, no Parquet, or a cell that an import refuses.
+        InputError: no such file, not Parquet, or a cell that an import refuses.
 
     Example:
         >>> load("assets/default.parquet").values  # doctest: +SKIP
@@ -56,11 +56,11 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
 
 @dataclass(frozen=True)
 class TableCounts:
-    """What a table holds.
+    """The size of a table.
 
     Args:
-        prompts, replies: how many.
-        values: their names.
+        prompts, replies: their numbers.
+        values: the names of the values.
     """
 
     prompts: int
@@ -69,7 +69,7 @@ class TableCounts:
 
 
 def count(path: Path) -> TableCounts:
-    """Return what :func:`load` would make of a file, without its replies in memory.
+    """Return the size of the table that :func:`load` would return, without loading its replies.
 
     Raises:
         InputError: it cannot be loaded.
@@ -95,10 +95,10 @@ def count(path: Path) -> TableCounts:
 
 
 def departures(path: Path) -> list[str]:
-    """Return what keeps a file from being read as it stands, as the ends of sentences.
+    """Return the reasons why a file cannot be loaded directly, as the ends of sentences.
 
-    None for a table of this project, and for what :func:`map_core.data.table_format.load` refuses anyway: no Parquet,
-    or one without the required columns.
+    The list is empty for a table of this project, and for files that :func:`map_core.data.table_format.load` refuses
+    anyway: those that are not Parquet or lack the required columns.
     """
     try:
         file = pq.ParquetFile(path)
@@ -125,7 +125,7 @@ def departures(path: Path) -> list[str]:
 
 
 def _doubtful_prompts(columns: pa.Table, roles: ColumnRoles) -> list[str]:
-    """Return what makes the prompts of a file that keeps to the format others than its rows say at first sight."""
+    """Return the reasons why the prompts of a file that follows the format are ambiguous."""
     reasons, names = [], columns.column_names
     identity = [name for name in ("prompt_id", "prompt") if name in names]
     ids = len(pc.unique(columns[identity[0]]))
@@ -147,18 +147,18 @@ def _doubtful_prompts(columns: pa.Table, roles: ColumnRoles) -> list[str]:
 
 
 def _holds_numbers(column: pa.ChunkedArray) -> bool:
-    """Return whether an import would take a column that is not of numbers for one of rewards."""
+    """Return whether an import would treat a column of another type as one of rewards."""
     numbers = NumberColumn("")
     numbers.add(column.to_pylist(), range(len(column)))
     return numbers.holds_numbers
 
 
 def _departure(column: pa.Field, numbering: bool) -> str:
-    """Return how a column differs from what the format or a value's rewards are; "" where it does not.
+    """Return how a column differs from the format or from a column of rewards; "" where it does not.
 
     Args:
-        column: of the file.
-        numbering: pandas keeps the index of its rows in it.
+        column: the column.
+        numbering: whether pandas stores the index in it.
     """
     if column.name in REPLY_COLUMNS:
         return departure(column)

@@ -1,9 +1,9 @@
 """The contract of an engine: many candidate replies of one prompt, streamed, seeded, cancelled at any token.
 
-An :class:`Engine` samples replies, and where it can it continues given beginnings of replies. One
-that holds its model itself is a :class:`LocalEngine` and supplies two methods, :meth:`LocalEngine._decode` and
-:meth:`LocalEngine._score`; everything else follows from them here. Constraint: no torch and no OpenVINO at import time;
-:func:`map_core.engines.factory.open_engine` loads the one that is asked for. An engine belongs to one thread.
+An :class:`Engine` samples replies, and some engines continue given beginnings of replies. An engine that holds its
+model itself is a :class:`LocalEngine` and implements :meth:`LocalEngine._decode`, :meth:`LocalEngine._score` and
+:meth:`LocalEngine._logits_of`; everything else is derived from them here. Constraint: no torch and no OpenVINO at
+import time; :func:`map_core.engines.factory.open_engine` loads the requested one. An engine belongs to one thread.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class EngineInfo:
         name: "torch", "openvino" or "remote".
         model: the model's name.
         model_hash: sha256 of the weights that were converted or loaded.
-        dtype: what the weights are multiplied in, for example "bfloat16".
+        dtype: number format of the multiplications, for example "bfloat16".
         device: "cpu", "cuda" and so on.
-        preamble: what the chat template writes before a prompt when no system message is given.
+        preamble: the chat template's text before a prompt when no system message is given.
     """
 
     name: str
@@ -45,7 +45,7 @@ class EngineInfo:
     preamble: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Return the same as plain text, for a table's metadata."""
+        """Return the fields by name, for a table's metadata."""
         return asdict(self)
 
 
@@ -62,11 +62,11 @@ class SampledToken:
 
 @dataclass(frozen=True)
 class ReplyScore:
-    """How likely a whole reply is.
+    """The log-probability of a whole reply.
 
     Args:
-        log_prob: of the reply at the settings that it is drawn with, its end included, in nats.
-        token_log_probs: of each token at temperature 1 with nothing cut, as :class:`Reply` has them.
+        log_prob: log-probability of the reply, including its end, at the given sampling settings, in nats.
+        token_log_probs: log-probability of each token at temperature 1 without truncation, as in :class:`Reply`.
     """
 
     log_prob: float
@@ -74,28 +74,28 @@ class ReplyScore:
 
 
 class Engine(ABC):
-    """A base model that candidates are drawn from."""
+    """A base model from which candidates are drawn."""
 
-    #: The engine continues given beginnings of replies, see :meth:`extend`.
+    #: Whether the engine can continue given beginnings of replies, see :meth:`extend`.
     extends: bool = False
-    #: Most candidates that are drawn in one go, so that other requests get their turn in between; None: any number.
+    #: Maximum number of candidates per call, so that other requests get their turn in between; None for no limit.
     at_once: int | None = None
 
     @property
     @abstractmethod
     def info(self) -> EngineInfo:
-        """Which model and library draw the replies."""
+        """The model and the library that draw the replies."""
 
     @abstractmethod
     def sample(self, request: DrawRequest) -> TokenStream:
-        """Draw K replies side by side, token by token.
+        """Draw K replies in parallel, token by token.
 
         Args:
-            request: what is drawn.
+            request: the request.
 
         Returns:
-            A generator; each item holds the tokens of one decoding step, at most one a candidate. It may be empty: the
-            engine lets other calls that are under way go first. Closing it stops the work within one token and leaves
+            A generator; each item holds the tokens of one decoding step, at most one per candidate. An item may be
+            empty, which lets concurrent calls proceed. Closing the generator stops the work within one token and leaves
             the engine ready for the next call.
 
         Raises:
@@ -107,54 +107,54 @@ class Engine(ABC):
 
         Args:
             request: prompt, chat and settings; ``max_new_tokens`` counts the tokens after the beginning. Its
-                ``candidates``, ``seed`` and ``first`` are not read.
-            beginnings: token ids of each reply so far, all of one length.
-            seeds: one a beginning, whole numbers below 2^32 (:func:`map_core.engines.draw_request.candidate_seed`).
+                ``candidates``, ``seed`` and ``first`` are ignored.
+            beginnings: token ids of each reply so far, all of the same length.
+            seeds: one per beginning, whole numbers below 2^32 (:func:`map_core.engines.draw_request.candidate_seed`).
 
         Returns:
-            A generator of new tokens; ``candidate`` is the place among the beginnings.
+            A generator of new tokens; ``candidate`` is the index among the beginnings.
 
         Raises:
-            InputError: this engine cannot (:attr:`extends` says so), or as :meth:`sample`.
+            InputError: this engine cannot continue replies (see :attr:`extends`), or as :meth:`sample`.
         """
         raise InputError(
             f"The engine {self.info.name!r} cannot continue from the beginning of a reply; choose among whole replies."
         )
 
     def reply_scores(self, request: DrawRequest, replies: Sequence[Reply]) -> list[ReplyScore]:
-        """Compute how likely whole replies are with the request's settings; see :meth:`LocalEngine.reply_scores`.
+        """Compute log-probabilities of whole replies at the request's settings; see :meth:`LocalEngine.reply_scores`.
 
         Raises:
-            InputError: this engine cannot.
+            InputError: this engine cannot score replies.
         """
         raise InputError(f"The engine {self.info.name!r} cannot tell the probability of a given reply.")
 
     def check(self, request: DrawRequest) -> None:  # noqa: B027 (optional)
-        """Refuse a request before any work where the engine can tell beforehand.
+        """Refuse a request before any work, if the engine can detect the problem in advance.
 
         Raises:
             InputError: the prompt leaves no room for the reply.
         """
 
     def probe(self, settings: SamplingSettings, system: str | None = None) -> SamplingProbe:
-        """Return what can be told of replies with these settings before any counts; a server is asked for a few words.
+        """Find out what replies with these settings will have; a server is asked for a few tokens.
 
         Raises:
-            InputError: the server refuses the settings or has not got the model.
+            InputError: the server refuses the settings or does not have the model.
             EngineError: it does not answer.
         """
         return SamplingProbe()
 
     def prompt_tokens(self, request: DrawRequest) -> int | None:
-        """Return how many tokens the prompt of a request has; None where the engine has not counted them.
+        """Return the number of tokens of a request's prompt; None if the engine has not counted them.
 
         Args:
-            request: one that was drawn from; an engine on a server knows no sooner.
+            request: a request that was sampled; an engine on a server does not know the number earlier.
         """
         return None
 
     def complete(self, request: DrawRequest) -> list[Reply]:
-        """Draw K whole replies; as :meth:`sample`, in one piece."""
+        """Draw K replies as :meth:`sample` does, and return them when they are complete."""
         tokens: list[list[Token]] = [[] for _ in range(request.candidates)]
         for step in self.sample(request):
             for token in step:
@@ -166,9 +166,9 @@ class LocalEngine(Engine):
     """An engine that holds its model: it draws token by token and computes log-probabilities of given replies.
 
     Args:
-        files: where the model's files are.
+        files: the model's files.
         tokenizer: the model's tokenizer and chat template.
-        context_length: the most tokens that a prompt and its reply may have together.
+        context_length: maximum number of tokens of a prompt and its reply together.
     """
 
     extends = True
@@ -183,14 +183,14 @@ class LocalEngine(Engine):
     def _decode(
         self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
     ) -> Iterator[list[SampledToken]]:
-        """Continue the beginnings (all of one length), a list of tokens a decoding step; closing it cancels."""
+        """Continue the beginnings, all of one length; yield the tokens of each decoding step. Closing cancels."""
 
     @abstractmethod
     def _score(self, prompt: list[int], replies: list[list[int]]) -> list[np.ndarray]:
-        """Compute the model's log-probability of each token of the replies (none of them empty)."""
+        """Compute the model's log-probability of each token of the replies, none of which is empty."""
 
     def sample(self, request: DrawRequest) -> TokenStream:
-        """Draw K replies side by side, see :meth:`Engine.sample`."""
+        """Draw K replies in parallel, see :meth:`Engine.sample`."""
         return self.extend(request, [()] * request.candidates, request.seeds)
 
     def extend(self, request: DrawRequest, beginnings: Sequence[Sequence[int]], seeds: Sequence[int]) -> TokenStream:
@@ -215,7 +215,7 @@ class LocalEngine(Engine):
         seeds: list[int],
         written: Sequence[int] = (),
     ) -> TokenStream:
-        """Add each sampled token's text, as it reads after what is written before every beginning."""
+        """Yield the sampled tokens with their texts, decoded after the tokens before them."""
         texts = [TextStream(self.tokenizer, [*written, *beginning]) for beginning in beginnings]
         steps = self._decode(prompt, beginnings, settings, seeds)
         try:
@@ -239,7 +239,7 @@ class LocalEngine(Engine):
         self._prompt_ids(request, request.settings.max_new_tokens)
 
     def prompt_tokens(self, request: DrawRequest) -> int:
-        """Return how many tokens the prompt of a request has, see :meth:`Engine.prompt_tokens`."""
+        """Return the number of tokens of a request's prompt, see :meth:`Engine.prompt_tokens`."""
         return len(prompt_ids(self.tokenizer, request))
 
     def log_probs(
@@ -250,12 +250,12 @@ class LocalEngine(Engine):
         system: str | None = None,
         history: Sequence[Turn] = (),
     ) -> list[np.ndarray]:
-        """Compute log p(token | prompt, tokens before it) of given replies, at temperature 1 with nothing cut.
+        """Compute log p(token | prompt, tokens before it) of given replies, at temperature 1 without truncation.
 
         Args:
             prompt: the user's text.
-            replies: token ids; the end-of-turn token may be among them.
-            system: the system message; None leaves it to the model's template.
+            replies: token ids, which may include the end-of-turn token.
+            system: the system message; None for the template's default.
             history: the exchanges before this prompt.
 
         Returns:
@@ -273,19 +273,19 @@ class LocalEngine(Engine):
 
     @abstractmethod
     def _logits_of(self, prompt: list[int], replies: list[list[int]]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield each reply's number and the logits (token + 1, word) of its tokens and of what follows them."""
+        """Yield each reply's index and the logits, (token + 1, word), of its tokens and of the token after them."""
 
     def reply_scores(self, request: DrawRequest, replies: Sequence[Reply]) -> list[ReplyScore]:
-        """Compute how likely whole replies are under this model with the request's settings, and their tokens.
+        """Compute log-probabilities of whole replies and of their tokens under this model at the request's settings.
 
-        A reply is its tokens and how it ended: by any of the tokens that end a turn, or at the length limit.
+        A reply consists of its tokens and its end: any of the tokens that end a turn, or the length limit.
 
         Args:
-            request: prompt, chat and settings, at top-p 1 and top-k 0.
-            replies: with token ids.
+            request: prompt, chat and settings, with top-p 1 and top-k 0.
+            replies: replies with token ids.
 
         Raises:
-            InputError: the settings cut words, a reply has no token ids, or they are of another model.
+            InputError: the settings truncate the distribution, a reply has no token ids, or they are of another model.
         """
         settings = request.settings
         if settings.top_p < 1.0 or settings.top_k:
@@ -304,11 +304,11 @@ class LocalEngine(Engine):
         return scores
 
     def render(self, prompt: str, system: str | None = None, history: Sequence[Turn] = ()) -> list[int]:
-        """Return the token ids of a prompt in the model's chat template, up to where the reply begins."""
+        """Return the token ids of a prompt in the model's chat template, up to the beginning of the reply."""
         return self.tokenizer.render(DrawRequest(prompt, system=system, history=tuple(history)).messages)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Return token ids as text, special tokens left out."""
+        """Return token ids as text, without special tokens."""
         return self.tokenizer.decode(tokens)
 
     def _check_tokens(self, replies: Sequence[Sequence[int]]) -> None:
@@ -318,7 +318,7 @@ class LocalEngine(Engine):
                 raise InputError(f"A reply holds a token id outside 0 to {size - 1}; it is of another model.")
 
     def _prompt_ids(self, request: DrawRequest, room: int) -> list[int]:
-        """Render the chat, which must leave room for so many tokens of reply."""
+        """Render the chat, which must leave room for ``room`` tokens of the reply."""
         ids = prompt_ids(self.tokenizer, request)
         if len(ids) + room > self.context_length:
             earlier = ", the turns before it included," if request.history else ""
@@ -334,14 +334,14 @@ def _score_of(logits: np.ndarray, tokens: list[int], ends: list[int], temperatur
 
     Args:
         logits: (token + 1, word) float32.
-        tokens: of the reply.
-        ends: tokens any of which ended it; none where it was cut.
-        temperature: that it is drawn at.
+        tokens: token ids of the reply.
+        ends: the tokens that may have ended it; none if it was cut.
+        temperature: the sampling temperature.
     """
     steps = np.arange(len(tokens))
     shifted = logits - logits.max(axis=-1, keepdims=True)
     chosen = shifted[steps, tokens].astype(np.float64)
-    # Exponentials in float32, which is faster, and sums in float64: 1e-7 nats a token.
+    # Exponentials in float32 for speed and sums in float64: an error of 1e-7 nats per token.
     plain = chosen - np.log(np.exp(shifted[:-1]).sum(axis=-1, dtype=np.float64))
     log_sums = np.log(np.exp(shifted / np.float32(temperature)).sum(axis=-1, dtype=np.float64))
     total = float((chosen / temperature - log_sums[:-1]).sum())
@@ -351,7 +351,7 @@ def _score_of(logits: np.ndarray, tokens: list[int], ends: list[int], temperatur
 
 
 def prompt_ids(tokenizer: ChatTokenizer, request: DrawRequest) -> list[int]:
-    """Return the token ids that a model reads before the first token that it draws.
+    """Return the token ids that a model reads before the first token of a reply.
 
     Raises:
         InputError: the model's template or tokenizer refuses the chat.

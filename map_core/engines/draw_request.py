@@ -1,6 +1,6 @@
-"""The request that every engine takes: which replies are drawn, from which prompt, how and with which seed.
+"""The request that every engine takes: the prompt, the number of replies, the settings and the seed.
 
-Constraint: numpy and the standard library only, so that a request can be stated without loading a tokenizer.
+Constraint: numpy and the standard library only, so that a request can be made without loading a tokenizer.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ import numpy as np
 from map_core.core.types import SamplingSettings, Turn
 from map_core.errors import InputError
 
-#: Candidates of one request that an engine on this machine draws side by side; more keep others waiting.
+#: Maximum number of candidates that a local engine draws in parallel, since more would keep other requests waiting.
 DRAWN_AT_ONCE = 128
 _SEED_STEP = 0x9E3779B1  # odd, so that the seeds of 2^32 candidates are all different
 
 
 @dataclass(frozen=True)
 class DrawRequest:
-    """K replies of one prompt to be drawn.
+    """A request for K replies to one prompt.
 
     Args:
         prompt: the user's text; never empty.
         candidates: K, from 1.
-        settings: temperature, cut-offs and length.
-        seed: a whole number from 0; candidate k's random stream depends on (seed, k) alone.
-        first: the number of the first candidate; later ones follow, so that more can be drawn to those there are.
-        system: the system message; None leaves it to the model's template.
+        settings: temperature, truncation and length limit.
+        seed: a whole number from 0; candidate k's random stream depends only on (seed, k).
+        first: the number of the first candidate, so that further candidates can be drawn later.
+        system: the system message; None for the template's default.
         history: the exchanges before this prompt, the earliest first; an empty prompt among them is left out, so that a
             chat may begin with the assistant.
-        beginning: how every reply begins; what is drawn goes on from there.
-        verbatim: the prompt is all that the model reads, without its chat template; there is no system message, history
-            or beginning then.
+        beginning: the beginning of every reply, which is continued.
+        verbatim: whether the model reads the prompt alone, without the chat template, system message, history and
+            beginning.
 
     Raises:
         InputError: an empty prompt, a K below 1 or a negative seed.
@@ -58,7 +58,7 @@ class DrawRequest:
 
     @property
     def messages(self) -> list[Mapping[str, str]]:
-        """The chat: the system message where there is one, the exchanges before, the prompt, how the reply begins."""
+        """The chat: the system message, the earlier exchanges, the prompt, and the beginning of the reply, if any."""
         messages: list[Mapping[str, str]] = [] if self.system is None else [{"role": "system", "content": self.system}]
         for turn in self.history:
             messages += [{"role": "user", "content": turn.prompt}] if turn.prompt else []
@@ -74,7 +74,7 @@ class DrawRequest:
 
 
 def candidate_seed(seed: int, candidate: int) -> int:
-    """Return the seed (32 bits) of one candidate's random stream; different for every candidate of a request.
+    """Return the 32-bit seed of one candidate's random stream, which differs for every candidate of a request.
 
     Args:
         seed: the request's seed, a whole number from 0.

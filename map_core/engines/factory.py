@@ -23,24 +23,24 @@ def open_engine(
     timeout: float | None = None,
     trusted: bool = False,
 ) -> Engine:
-    """Load a model into the engine that suits this machine, or reach it on its server.
+    """Load a model into the engine that suits this machine, or connect to it on its server.
 
     Args:
-        model: a name from ``models list``, a folder, a name on a model hub that is on this machine, or NAME@URL for
-            a model on an OpenAI-compatible server, see :mod:`map_core.engines.remote_engine`.
-        engine: "torch", "openvino", "remote", or "auto": remote for NAME@URL, torch where there is a CUDA device,
-            else OpenVINO where it is installed and knows the model, else torch.
-        dtype: "float32" or "bfloat16"; None takes the engine's default.
-        device: "cpu", "cuda", "cuda:1" or "auto" (shared out over all GPUs) for torch, which it asks for by itself;
-            None takes what suits the machine.
+        model: a name from ``models list``, a folder, the name of a hub model that is on this machine, or NAME@URL for a
+            model on an OpenAI-compatible server, see :mod:`map_core.engines.remote_engine`.
+        engine: "torch", "openvino", "remote", or "auto": remote for NAME@URL, torch if there is a CUDA device, else
+            OpenVINO if it is installed and supports the model, else torch.
+        dtype: "float32" or "bfloat16"; None for the engine's default.
+        device: "cpu", "cuda", "cuda:1" or "auto" (distributed over all GPUs), which implies the engine torch; None for
+            the default of the machine.
         request_extra: further fields of every request to a server, such as ``chat_template_kwargs``.
-        timeout: seconds to wait for the next piece of a server's answer; None takes the default.
-        trusted: whoever runs this program named this model for this call, so its server may be called; else only a
-            server that is listed is, see :mod:`map_core.models.endpoint`.
+        timeout: seconds to wait for the next piece of a server's answer; None for the default.
+        trusted: whether the user who runs this program named the model for this call, so that its server may be called;
+            else only listed servers are called, see :mod:`map_core.models.endpoint`.
 
     Raises:
-        InputError: a server that is not listed, an unknown engine, a model that the engine asked for by name cannot
-            take, a dtype or a device for a server, or a device that is not there.
+        InputError: a server that is not listed, an unknown engine, a model that the requested engine does not support,
+            a dtype or a device for a server, or a device that does not exist.
         MissingModelError: the weights are not on this machine.
         EngineError: the files are damaged, the engine is not installed, or the server cannot be reached.
     """
@@ -92,8 +92,8 @@ def _suited(files: ModelFiles) -> str:
 
 
 def _cuda_is_likely() -> bool:
-    """Whether asking torch is worth its seconds of loading: a driver's device file or library is there."""
+    """Return whether there is a driver's device file or library, so that loading torch to check is worth the time."""
     import ctypes.util
     from pathlib import Path
 
-    return Path("/dev/nvidia0").exists() or any(ctypes.util.find_library(n) for n in ("cuda", "nvcuda"))
+    return Path("/dev/nvidia0").exists() or any(ctypes.util.find_library(name) for name in ("cuda", "nvcuda"))

@@ -1,15 +1,14 @@
-"""The engine for the CPU: OpenVINO GenAI's continuous batching, one request a candidate.
+"""The engine for the CPU: OpenVINO GenAI's continuous batching, one request per candidate.
 
-Constraint: no torch. Three things were measured and shape this file:
+Constraint: no torch. Three measurements determine the implementation:
 
 * The log-probabilities that the pipeline reports are the model's own, before temperature, top-k and top-p (equal to
-  transformers in float32 within 0.002 nats a token under each of these settings).
-* Candidates of a new prompt that all start in one step each compute the prompt, and their tokens then differ
-  between a first and a second call. Started after the first candidate's prompt is in the prefix cache, they share
-  it, and the same call gives the same tokens and log-probabilities, bit for bit, whatever prompts came before it.
-  Only after a cancelled call of the same prompt do the first candidate's log-probabilities differ, by rounding
-  (3e-5).
-* Reading a GGUF file takes 8 to 10 s, the graph that OpenVINO saves from it 3 s; so that graph is what is kept.
+  transformers in float32 within 0.002 nats per token under each of these settings).
+* If all candidates of a new prompt start in the same step, each of them computes the prompt, and their tokens differ
+  between a first and a second call. If the others start after the first candidate's prompt is in the prefix cache, they
+  share it, and the same call gives bit-identical tokens and log-probabilities, whatever prompts came before. Only after
+  a cancelled call with the same prompt the first candidate's log-probabilities differ, by rounding (3e-5).
+* Reading a GGUF file takes 8 to 10 s, reading the graph that OpenVINO saves from it 3 s, so the graph is cached.
 """
 
 from __future__ import annotations
@@ -38,16 +37,16 @@ from map_core.models.packaged import Progress
 telemetry.disable()
 
 _GRAPH = "openvino_model.xml"
-_SCORED_AT_ONCE = 1024  # tokens a pass when scoring: their logits over 50,000 words take 200 MB
+_SCORED_AT_ONCE = 1024  # tokens per pass when scoring: their logits over 50,000 words take 200 MB
 
 
 def prepare(files: ModelFiles, progress: Progress | None = None, again: bool = False) -> Path:
-    """Return the folder with a model's OpenVINO graph, made from its weights when it is not there or damaged.
+    """Return the folder with a model's OpenVINO graph, which is made from its weights if it is missing or damaged.
 
     Args:
         files: the model.
-        progress: called with a line of text before the work, which takes some ten seconds.
-        again: check the hashes of what is there, not only the sizes.
+        progress: called with a line of text before the conversion, which takes about ten seconds.
+        again: check the hashes of an existing graph, not only the sizes.
 
     Raises:
         InputError: OpenVINO cannot run this model.
@@ -120,8 +119,8 @@ class OpenVinoEngine(LocalEngine):
 
     Args:
         files: the model; its graph is prepared at the first use.
-        dtype: "float32" or "bfloat16"; None takes bfloat16 where the processor multiplies in it, else float32.
-        cache_gigabytes: memory for keys and values; prompts and replies of a call should fit.
+        dtype: "float32" or "bfloat16"; None for bfloat16 if the processor supports it, else float32.
+        cache_gigabytes: size of the KV cache, which should hold the prompts and replies of a call.
 
     Raises:
         InputError: OpenVINO cannot run this model, or the dtype is unknown.
@@ -139,8 +138,8 @@ class OpenVinoEngine(LocalEngine):
         config = read_config(files.folder)
         super().__init__(files, ChatTokenizer(files.folder), int(config["max_position_embeddings"]))
         if dtype is None:
-            able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-            dtype = "bfloat16" if "BF16" in able else "float32"
+            capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            dtype = "bfloat16" if "BF16" in capabilities else "float32"
         self._info = EngineInfo("openvino", files.name, files.sha256, dtype, "cpu", self.tokenizer.preamble())
         precision = {"float32": "f32", "bfloat16": "bf16"}[dtype]
         self._properties = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision}
@@ -191,11 +190,11 @@ class OpenVinoEngine(LocalEngine):
             for candidate in range(candidates if beginnings[0] else 1):
                 start(candidate)
             if busy:
-                # Other calls are under way: another that begins now shares the next step, which reads all prompts.
+                # Other calls are running: a further call that starts now can share the next step, with all prompts.
                 yield []
             while unfinished:
                 step = []
-                # One token of each: while another call is under way its steps bring tokens here too.
+                # Read before stepping, since the steps of concurrent calls also produce tokens of this one.
                 for candidate, handle in enumerate(handles):
                     if not handle.can_read():
                         continue
@@ -220,13 +219,13 @@ class OpenVinoEngine(LocalEngine):
         finally:
             for handle in handles:
                 handle.cancel()
-            # Cancelled requests leave the scheduler in its next step, which computes nothing.
+            # The next step, which computes nothing, removes cancelled requests from the scheduler.
             if self._pipeline.has_non_finished_requests():
                 self._pipeline.step()
 
     @cached_property
     def _scorer(self) -> Any:
-        """The same graph compiled for whole replies; the pipeline reports only tokens that it draws itself."""
+        """The same graph compiled to score whole replies, since the pipeline reports only tokens that it draws."""
         import openvino
 
         return openvino.Core().compile_model(str(self._graph / _GRAPH), "CPU", self._properties)
@@ -275,7 +274,7 @@ class OpenVinoEngine(LocalEngine):
 
 
 def _inputs(tokens: np.ndarray, before: int, beams: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the graph's inputs for tokens (row, position) that follow ``before`` cached ones of the rows ``beams``."""
+    """Return the graph's inputs for tokens (row, position) after ``before`` cached tokens of the rows ``beams``."""
     rows, length = tokens.shape
     return {
         "input_ids": tokens.astype(np.int64),

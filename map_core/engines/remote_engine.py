@@ -1,22 +1,21 @@
 """The engine for a model on a server with OpenAI's chat completions, such as vLLM, SGLang or llama.cpp.
 
-A model is named NAME@URL, for example ``Qwen/Qwen3-8B@http://gpu-box:8000/v1``. The key, where the server wants one,
-comes from the environment alone (:mod:`map_core.models.endpoint`).
+A model is named NAME@URL, for example ``Qwen/Qwen3-8B@http://gpu-box:8000/v1``. The key, if the server requires one,
+comes only from the environment (:mod:`map_core.models.endpoint`).
 
-* Each candidate is a request of its own with its own seed, so all come side by side and each can be cancelled. One
-  event loop a call reads them; it runs while the caller waits for the next item and ends with the call.
-* Whether a server honours seeds cannot be seen from here. vLLM and llama.cpp do, up to the rounding of their batches;
-  SGLang with ``--enable-deterministic-inference``; transformers serve has one random stream for all its requests.
-* Token ids are not reported, so replies cannot be continued. Log-probabilities are taken where the server reports the
-  model's own: vLLM and llama.cpp do, SGLang divides by the temperature first. Where they are not reported, a token
-  here is whatever piece of text the server sends at once; where fewer are told than the server counts tokens, those
-  of the reply are unknown.
-* Servers cut by settings of their own (llama.cpp: top_k 40, min_p 0.05; vLLM and SGLang: what the model's
-  generation_config says), gateways before them included. Each is told not to; what a server refuses of a request is
-  left out from then on (:class:`map_core.models.refused_fields.RefusedFields`), and its own cuts then are unknown.
+* Each candidate is a separate request with its own seed, so all are drawn in parallel and each can be cancelled. One
+  event loop per call reads them; it runs while the caller waits for the next item and ends with the call.
+* Whether a server honours seeds cannot be detected. vLLM and llama.cpp do, up to the rounding of their batches; SGLang
+  does with ``--enable-deterministic-inference``; transformers serve has one random stream for all requests.
+* Token ids are not reported, so replies cannot be continued. Log-probabilities are used if the server reports the
+  model's own: vLLM and llama.cpp do, SGLang divides by the temperature first. Without them, a token is any piece of
+  text that the server sends; if fewer are reported than the server counts tokens, those of the reply are unknown.
+* Servers, and gateways before them, truncate by settings of their own (llama.cpp: top_k 40, min_p 0.05; vLLM and
+  SGLang: the model's generation_config). Requests switch this off; a field that a server refuses is omitted from then
+  on (:class:`map_core.models.refused_fields.RefusedFields`), and the server's truncation is then unknown.
 
-Constraint: nothing is imported from openai before an engine is opened; not to be called from inside a running event
-loop. Repeating what failed at its start, and time limits, are the openai client's.
+Constraint: openai is imported only when an engine is opened; engines must not be called inside a running event loop.
+Retries of requests that fail at their start, and time limits, are those of the openai client.
 """
 
 from __future__ import annotations
@@ -45,13 +44,13 @@ TIMEOUT = 600.0
 _CONNECT_SECONDS = 5.0
 _PROBE_TOKENS = 8
 _LIST_SECONDS = 30.0
-#: Prompts whose tokens are remembered; a request asks for those of its own as soon as it ends.
+#: Maximum number of prompts whose token counts are cached; a request reads its own as soon as it ends.
 _PROMPTS_COUNTED = 1024
-#: Fields that switch off the cuts that a server makes by settings of its own.
+#: Fields that switch off a server's own truncation and repetition penalty.
 UNCUT = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-#: Hosts of servers that make no cuts of their own and know no such fields: OpenAI's, and Azure's of the same models.
+#: Hosts that do not truncate by default and do not accept these fields: OpenAI, and Azure with the same models.
 _UNCUT_HOSTS = ("api.openai.com", ".openai.azure.com")
-#: What a server may refuse, the most valuable first.
+#: Fields that a server may refuse, the most valuable ones first.
 _OPTIONAL = (
     OptionalField("max_tokens", (renamed("max_completion_tokens"),)),
     OptionalField("top_k"),
@@ -68,16 +67,16 @@ class RemoteEngine(Engine):
 
     Args:
         model: NAME@URL.
-        together: ask for all candidates in one request (n = K) with the first one's seed. That is for servers that
-            charge or count by request; a candidate then depends on how many there are.
-        retries: how often the client repeats a request that failed before its first token.
+        together: draw all candidates in one request (n = K) with the first one's seed. This is for servers that charge
+            or limit requests; a candidate then depends on the number of candidates.
+        retries: number of times that the client repeats a request that failed before its first token.
         timeout: seconds to wait for the next piece of an answer.
         extra: further fields of every request, see :func:`map_core.models.request_extra.check_request_extra`.
-        trusted: whoever runs this program named this server, see :func:`map_core.models.endpoint.connection`.
+        trusted: whether the user who runs this program named this server, see
+            :func:`map_core.models.endpoint.connection`.
 
     Raises:
-        InputError: ``model`` names no model on a server, or a server that may not be called, or ``extra`` sets what is
-            set here.
+        InputError: ``model`` is not NAME@URL, its server may not be called, or ``extra`` sets a field that is set here.
         EngineError: the server cannot be reached or refuses the key, or openai is not installed.
     """
 
@@ -112,11 +111,11 @@ class RemoteEngine(Engine):
             "max_retries": retries,
             "timeout": openai.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
         }
-        # Read once and not for each call: it takes as long as the first token of a reply.
+        # Read only once, since it takes as long as the first token of a reply.
         self._certificates = httpx2.create_ssl_context()
         self._prompt_tokens: dict[str, int] = {}
         self._offered = self._list_models()
-        # The server reports neither the weights' hash nor their number format.
+        # Servers report neither the hash of the weights nor their number format.
         self._info = EngineInfo("remote", str(address), "unknown", "unknown", "remote")
 
     @property
@@ -127,13 +126,12 @@ class RemoteEngine(Engine):
     def sample(self, request: DrawRequest) -> TokenStream:
         """Draw K replies side by side, see :meth:`Engine.sample`.
 
-        An item holds what has come since the last one, at most one token a candidate; a slow candidate does not hold
-        the others up. The generator raises what only the server can tell.
+        An item holds the tokens that arrived since the last one, at most one per candidate, so that a slow candidate
+        does not delay the others. Errors of the server are raised by the generator.
 
         Raises:
-            InputError: the server refuses the request: an unknown model, no room in the context, a setting that it does
-                not know.
-            EngineError: the server cannot be reached, refuses the key, has too much to do, or a stream broke off.
+            InputError: the server refuses the request: an unknown model, no room in the context, an unknown setting.
+            EngineError: the server cannot be reached, refuses the key, is overloaded, or a stream was interrupted.
         """
         body = {"messages": request.messages} | self._drawing(request.settings)
         seeds, count = request.seeds, request.candidates
@@ -143,7 +141,7 @@ class RemoteEngine(Engine):
         return self._stream([(body | {"seed": s}, [c]) for s, c in zip(seeds, candidates, strict=True)])
 
     def probe(self, settings: SamplingSettings, system: str | None = None) -> SamplingProbe:
-        """Ask for a few words, see :meth:`Engine.probe`."""
+        """Draw a few tokens, see :meth:`Engine.probe`."""
         few = replace(settings, max_new_tokens=min(settings.max_new_tokens, _PROBE_TOKENS))
         request = DrawRequest("Hello.", 1, few, system=system)
         body = {"messages": request.messages} | self._drawing(few) | {"seed": request.seeds[0]}
@@ -157,7 +155,7 @@ class RemoteEngine(Engine):
         return SamplingProbe(log_probs, unknown, tuple(notes))
 
     async def _tells_log_probs(self, body: dict[str, Any]) -> bool:
-        """Read one answer to its end; return whether log-probabilities came with it."""
+        """Read one answer to its end; return whether it had log-probabilities."""
         import openai
 
         tells, opened, answered = False, False, False
@@ -176,8 +174,8 @@ class RemoteEngine(Engine):
         return tells
 
     def _drawing(self, settings: SamplingSettings) -> dict[str, Any]:
-        """Return the part of a request that says how to draw."""
-        # llama.cpp answers under any name, listed or not.
+        """Return the part of a request with the model and the sampling settings."""
+        # llama.cpp answers under any model name, listed or not.
         owner = self._offered.get(self._address.name) or next(iter(self._offered.values()), "")
         uncut = {} if self._never_cuts else UNCUT
         return {
@@ -187,7 +185,7 @@ class RemoteEngine(Engine):
             "max_tokens": settings.max_new_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
-            # SGLang reports them after the temperature: they are the model's own only at temperature 1.
+            # SGLang reports them after dividing by the temperature, so they are the model's own only at temperature 1.
             **({"logprobs": True} if owner != "sglang" or settings.temperature == 1.0 else {}),
             **uncut,
             **({"top_k": settings.top_k} if settings.top_k else {}),
@@ -200,7 +198,7 @@ class RemoteEngine(Engine):
         return any(host == name or (name.startswith(".") and host.endswith(name)) for name in _UNCUT_HOSTS)
 
     def _stream(self, requests: list[tuple[dict[str, Any], list[RemoteCandidate]]]) -> TokenStream:
-        # Leaving the runner cancels what is still being read and closes its connections, however this is left.
+        # Leaving the runner, for whatever reason, cancels the reading task and closes its connections.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             news = asyncio.Event()
             reading = runner.get_loop().create_task(self._read_all(requests, news))
@@ -230,7 +228,7 @@ class RemoteEngine(Engine):
         news: asyncio.Event,
         settling: asyncio.Lock,
     ) -> None:
-        """Send one request and read its tokens into the candidates that it draws."""
+        """Send one request and read its tokens into its candidates."""
         import openai
 
         opened, counted = False, None
@@ -239,7 +237,7 @@ class RemoteEngine(Engine):
                 opened = True
                 async for chunk in chunks:
                     if all(candidate.ended for candidate in candidates) and any(map(_speaks, chunk.choices)):
-                        break  # a server that does not stop at the length that was asked for
+                        break  # the server does not stop at the requested length
                     counted = _counted(chunk) or counted
                     self._remember_prompt(request["messages"], chunk)
                     for choice in chunk.choices:
@@ -280,14 +278,14 @@ class RemoteEngine(Engine):
         )
 
     def _no_reply(self) -> EngineError:
-        """Return the error for an answer with nothing in it."""
+        """Return the error for an empty answer."""
         return EngineError(
             f"The server {self._address.url} answered without a reply; expected a stream of chat completions. "
             "Check the address, which mostly ends in /v1."
         )
 
     async def _open(self, client: Any, request: dict[str, Any], settling: asyncio.Lock) -> Any:
-        """Send a request in the fullest form that the server takes."""
+        """Send a request with all fields that the server accepts."""
 
         async def create(form: dict[str, Any]) -> Any:
             fields = {name: value for name, value in form.items() if name not in ("model", "messages", "stream")}
@@ -298,12 +296,12 @@ class RemoteEngine(Engine):
         async def discard(stream: Any) -> None:
             await stream.close()
 
-        # A cut that was asked for is not dropped as the one that only switches the server's own off.
+        # A requested top_k must not be dropped, unlike the one that only switches the server's truncation off.
         required = ("top_k",) if request.get("top_k") != UNCUT["top_k"] else ()
         return await self._fields.send_async(request, create, discard, settling, required)
 
     def prompt_tokens(self, request: DrawRequest) -> int | None:
-        """Return how many tokens the server has counted in a prompt, see :meth:`Engine.prompt_tokens`."""
+        """Return the server's count of a prompt's tokens, see :meth:`Engine.prompt_tokens`."""
         return self._prompt_tokens.get(json.dumps(request.messages))
 
     def _remember_prompt(self, messages: Any, chunk: Any) -> None:
@@ -315,11 +313,11 @@ class RemoteEngine(Engine):
 
     @property
     def _counts(self) -> bool:
-        """Whether the server is asked to count its tokens and has not refused."""
+        """Whether the server is asked to count tokens and has not refused."""
         return "stream_options" not in self._fields.refused
 
     def _list_models(self) -> dict[str, str]:
-        """Return the models that the server offers and who owns them; empty where it does not list them."""
+        """Return the models that the server offers, with their owners; empty if it does not list them."""
         import openai
 
         try:
@@ -331,17 +329,17 @@ class RemoteEngine(Engine):
         except (openai.APIConnectionError, openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise self._errors.in_words(error, opened=False) from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError):
-            return {}  # transformers serve fails here without a hub cache; the first reply shows what is wrong
+            return {}  # transformers serve fails here without a hub cache; a real problem shows at the first reply
 
 
 async def _next_step(
     candidates: list[RemoteCandidate], reading: asyncio.Task[None], news: asyncio.Event
 ) -> list[Token]:
-    """Return one token of each candidate that has one, as soon as any has; empty when all is read."""
+    """Return one token of each candidate that has one, as soon as any has; empty when all tokens are read."""
     while not any(candidate.waiting for candidate in candidates) and not reading.done():
         news.clear()
         await news.wait()
-        await asyncio.sleep(0)  # tokens that came in the same moment on other connections go along
+        await asyncio.sleep(0)  # so that tokens that arrived at the same time on other connections are included
     step = [candidate.waiting.popleft() for candidate in candidates if candidate.waiting]
     if not step:
         reading.result()
@@ -349,10 +347,10 @@ async def _next_step(
 
 
 def _speaks(choice: Any) -> bool:
-    """Return whether a chunk's part of a reply holds any of it."""
+    """Return whether a chunk contains text of a reply."""
     return bool(choice.delta.content)
 
 
 def _counted(chunk: Any) -> int | None:
-    """Return the tokens of all replies to a request, as the server counts them; None where a chunk does not say."""
+    """Return the server's count of tokens of all replies to a request; None for a chunk without it."""
     return getattr(getattr(chunk, "usage", None), "completion_tokens", None)

@@ -1,6 +1,6 @@
-"""What goes wrong between here and a server, in words; the key stands in none of them.
+"""Convert errors of the openai client to errors with messages for the user, which never contain the key.
 
-Constraint: openai is imported when there is something to word, as the client that raised it is loaded then.
+Constraint: openai is imported only for a conversion, when the client that raised the error is loaded anyway.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from map_core.models.server_reasons import redacted, server_reason
 
 
 class RemoteErrors:
-    """Words what the openai client raises.
+    """Converts errors of the openai client.
 
     Args:
-        address: of the model.
-        server: URL and key with which it is called.
-        attempts: how often the client asks in all.
+        address: the model's address.
+        server: URL and key of its server.
+        attempts: total number of the client's attempts.
     """
 
     def __init__(self, address: Address, server: Connection, attempts: int) -> None:
         self._address, self._server, self._attempts = address, server, attempts
 
     def in_words(self, error: Exception, opened: bool, offered: Iterable[str] = ()) -> PaletteError:
-        """Word an error.
+        """Return the error of this project for an error of the client.
 
         Args:
-            error: what the client raised.
-            opened: the answer had begun.
+            error: the client's error.
+            opened: whether the answer had begun.
             offered: the models that the server lists.
         """
         import openai
@@ -69,10 +69,10 @@ class RemoteErrors:
         return TryAgainError(f"The server {url} cannot be reached{reason}. Start it, or check the address.")
 
     def _detail(self, body: object) -> str:
-        """Return the server's reason for a failure as the rest of a sentence; empty where there is none."""
+        """Return the server's reason for a failure as the end of a sentence; empty if there is none."""
         reason = server_reason(body, self._server)
         return f": {reason}" if reason else ""
 
     def redacted(self, text: str) -> str:
-        """Return a text of the server's as one line without the key."""
+        """Return a server's text as one line without the key."""
         return redacted(text, self._server)

@@ -1,4 +1,4 @@
-"""What can be told of a model's draws before the first one counts.
+"""The result of probing a model before replies are drawn.
 
 Constraint: standard library only.
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SamplingProbe:
-    """How a model's replies come.
+    """Properties of a model's replies.
 
     Args:
-        log_probs: with the log-probabilities of their tokens, under the model itself.
-        unknown: sampling settings of a server that cannot be known, as it takes no field that sets them.
-        notes: what a person should know beside that, a sentence each.
+        log_probs: whether they have the tokens' log-probabilities under the model itself.
+        unknown: sampling settings of a server that are unknown, since it accepts no field for them.
+        notes: further sentences for the user.
     """
 
     log_probs: bool = True

@@ -1,6 +1,6 @@
-"""Tokens as engines stream them, and the replies that they add up to.
+"""Tokens as engines stream them, and replies joined from them.
 
-Constraint: standard library only, so that whoever reads a stream loads no tokenizer.
+Constraint: standard library only, so that reading a stream loads no tokenizer.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ class Token:
     """One token of one candidate, as it is drawn.
 
     Args:
-        candidate: which of the K replies, from 0.
-        token: its id; :data:`UNKNOWN_TOKEN` where the engine does not report it.
-        text: the text that this token makes certain; empty inside a character and for the end of the turn.
-        log_prob: natural logarithm of its probability under the model (temperature 1, nothing cut off); NaN where the
-            engine does not report it.
-        last: no token of this candidate follows.
-        finished: it is the end-of-turn token, so the reply ended by itself; implies ``last``.
-        filtered: the server's content filter ended the reply here; implies ``last``.
-        drawn: it is a token of the model's; False for one that only says that the reply is cut or filtered.
+        candidate: index of the reply, from 0 to K - 1.
+        token: its id; :data:`UNKNOWN_TOKEN` if the engine does not report it.
+        text: the text that this token completes; empty inside a character and for the end of the turn.
+        log_prob: natural logarithm of its probability under the model (temperature 1, no truncation); NaN if the engine
+            does not report it.
+        last: whether it is the last token of the candidate.
+        finished: whether it is the end-of-turn token, so that the reply ended by itself; implies ``last``.
+        filtered: whether the server's content filter ended the reply here; implies ``last``.
+        drawn: whether the model drew it; False for one that only marks a reply as cut or filtered.
     """
 
     candidate: int
@@ -46,16 +46,16 @@ TokenStream = Generator[list[Token], None, None]
 
 
 def reply_of(tokens: Sequence[Token]) -> Reply:
-    """Join one candidate's tokens, so far or to the end, into a reply (the end-of-turn token left out).
+    """Join the tokens of one candidate, complete or not, to a reply without the end-of-turn token.
 
-    Token ids and log-probabilities are left out as a whole where the engine does not report every one of them.
+    Token ids and log-probabilities are empty if the engine has not reported every one of them.
     """
-    kept = [t for t in tokens if t.drawn and not t.finished]
-    ids, log_probs = tuple(t.token for t in kept), tuple(t.log_prob for t in kept)
+    drawn = [token for token in tokens if token.drawn and not token.finished]
+    ids, log_probs = tuple(token.token for token in drawn), tuple(token.log_prob for token in drawn)
     return Reply(
-        text="".join(t.text for t in tokens),
+        text="".join(token.text for token in tokens),
         tokens=() if UNKNOWN_TOKEN in ids else ids,
         log_probs=() if any(math.isnan(log_prob) for log_prob in log_probs) else log_probs,
-        finished=any(t.finished for t in tokens),
-        filtered=any(t.filtered for t in tokens),
+        finished=any(token.finished for token in tokens),
+        filtered=any(token.filtered for token in tokens),
     )

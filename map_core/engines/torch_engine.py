@@ -1,9 +1,9 @@
 """The engine on transformers and torch: any model, GPU or CPU, all candidates in one batch.
 
-The prompt's cache is computed once and repeated over the candidates; then a plain loop, a token a candidate a step.
-The cache of a finished call is kept for the next one, which may continue its replies (block by block).
-Each candidate has its own stream of uniform numbers, drawn beforehand, and takes the token at which the
-cumulative probability passes the step's number. Constraint: imported only when this engine is asked for.
+The prompt's KV cache is computed once and repeated for the candidates; then each step of a loop draws one token per
+candidate. The cache of a finished call is kept for the next one, which may continue its replies (block by block). Each
+candidate has its own stream of uniform numbers, drawn in advance, and takes the token at which the cumulative
+probability exceeds the step's number. Constraint: imported only when this engine is used.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from map_core.engines.base import EngineInfo, LocalEngine, SampledToken
 from map_core.models.files import ModelFiles
 from map_core.models.language_model import LanguageModel, repeated_cache
 
-# Ended candidates are dropped from the batch when they are this share of it: moving the cache costs about a step.
+# Ended candidates are removed from the batch when they exceed this share of it: moving the cache costs about a step.
 _DROP_SHARE = 0.125
-_NUCLEUS = 1024  # words that are sorted first for top-p
+_NUCLEUS = 1024  # number of words that are sorted first for top-p
 
 
 class TorchEngine(LocalEngine):
@@ -30,8 +30,8 @@ class TorchEngine(LocalEngine):
 
     Args:
         files: the model.
-        dtype: "float32" or "bfloat16"; None takes what suits the device, see :class:`LanguageModel`.
-        device: "cpu", "cuda" or "auto"; None takes what suits the machine, see :class:`LanguageModel`.
+        dtype: "float32" or "bfloat16"; None for the default of the device, see :class:`LanguageModel`.
+        device: "cpu", "cuda" or "auto"; None for the default of the machine, see :class:`LanguageModel`.
 
     Raises:
         InputError: an unknown dtype or device.
@@ -69,7 +69,7 @@ class TorchEngine(LocalEngine):
         cache: Any = None
         tokens = torch.zeros(0)
         for position in range(settings.max_new_tokens):
-            # Inference mode is left before each yield: it would reach into the caller's own torch code.
+            # Inference mode is left before each yield, since it would otherwise apply to the caller's torch code.
             with torch.inference_mode():
                 if cache is None:
                     cache, logits = self._begin(prompt, beginnings, last_call)
@@ -77,12 +77,14 @@ class TorchEngine(LocalEngine):
                 else:
                     unfinished = [row for row, candidate in enumerate(alive) if candidate >= 0]
                     if len(alive) - len(unfinished) > _DROP_SHARE * len(alive):
-                        # Indices in the processor's memory fit layers on any GPU.
+                        # Indices in CPU memory work for layers on any GPU.
                         cache.batch_select_indices(torch.tensor(unfinished))
                         tokens = tokens[unfinished]
                         alive = [alive[row] for row in unfinished]
                     logits = self._logits(tokens[:, None], cache)
-                step_uniform = torch.from_numpy(uniform[[max(c, 0) for c in alive], position]).to(device)
+                step_uniform = torch.from_numpy(uniform[[max(candidate, 0) for candidate in alive], position]).to(
+                    device
+                )
                 tokens, log_probs = draw(logits, settings, step_uniform)
             step = []
             last = position + 1 == settings.max_new_tokens
@@ -102,7 +104,7 @@ class TorchEngine(LocalEngine):
     def _begin(
         self, prompt: list[int], beginnings: list[list[int]], last_call: _LastCall | None
     ) -> tuple[Any, torch.Tensor]:
-        """Return a cache with one row per beginning, and the logits (row, word) of what follows each."""
+        """Return a cache with one row per beginning, and the logits (row, word) of the token after each."""
         if not beginnings[0]:
             prefix, logits = self._model.prefill(prompt)
             return repeated_cache(prefix, len(beginnings)), logits.expand(len(beginnings), -1)
@@ -116,7 +118,7 @@ class TorchEngine(LocalEngine):
         return cache, self._logits(torch.tensor(beginnings, device=self._model.device), cache)
 
     def _logits(self, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
-        """Return float32 logits (row, word) of what follows tokens (row, position), and add those to the cache."""
+        """Return float32 logits (row, word) after tokens (row, position), and add these tokens to the cache."""
         output = self._model.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
         return output.logits[:, -1].float()
 
@@ -125,7 +127,7 @@ class TorchEngine(LocalEngine):
 class _LastCall:
     """The cache of the last call, with the tokens and the row of each reply that has not ended.
 
-    The cache holds all of a reply's tokens but the last.
+    The cache contains all tokens of a reply except the last.
     """
 
     prompt: tuple[int, ...]
@@ -138,11 +140,11 @@ def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor
 
     Args:
         logits: (row, word) float32.
-        settings: how to draw.
+        settings: sampling settings.
         uniform: (row,) float64 numbers in [0, 1).
 
     Returns:
-        Token ids (row,) and their float64 log-probabilities under the model itself (temperature 1, nothing cut).
+        Token ids (row,) and their float64 log-probabilities under the model itself (temperature 1, no truncation).
 
     Source: Holtzman et al., The Curious Case of Neural Text Degeneration, ICLR 2020 (top-p)
     """
@@ -155,16 +157,16 @@ def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor
     else:
         probabilities = torch.softmax(scaled, dim=-1, dtype=torch.float64)
         if settings.top_p < 1.0:
-            # Sorting all words costs as much as the model's own work; mostly the first thousand hold enough.
-            few, words = probabilities.topk(min(_NUCLEUS, size), dim=-1)
-            if few.sum(dim=-1).min() < settings.top_p:
-                few, words = probabilities.sort(dim=-1, descending=True, stable=True)
-            probabilities = few
+            # Sorting all words takes as long as the model itself; usually the likeliest thousand suffice.
+            likeliest, words = probabilities.topk(min(_NUCLEUS, size), dim=-1)
+            if likeliest.sum(dim=-1).min() < settings.top_p:
+                likeliest, words = probabilities.sort(dim=-1, descending=True, stable=True)
+            probabilities = likeliest
     if settings.top_p < 1.0:
         before = probabilities.cumsum(dim=-1) - probabilities
         probabilities = probabilities.masked_fill(before >= settings.top_p, 0.0)
     cumulative = probabilities.cumsum(dim=-1)
-    # Strictly above: a word of probability zero is never taken, not even at u = 0.
+    # Strictly above the target, so that a word of probability zero is never drawn, not even at u = 0.
     target = (uniform * cumulative[:, -1])[:, None].contiguous()
     index = torch.searchsorted(cumulative, target, right=True).clamp(max=cumulative.shape[-1] - 1)
     chosen = index if words is None else words.gather(-1, index)

@@ -28,9 +28,10 @@ class Assessment:
         verdict: reachable, on paper or out of reach.
         margin: the margin and its certificate.
         solution: weights and levels; None when out of reach.
-        ess: replies that carry the weight; None when out of reach.
-        nearest: the closest palette that can be trusted and is within the budget; None when this one is, or nothing is.
-        over_budget: the palette is attainable and costs more nats than the budget allows.
+        ess: effective sample size; None when out of reach.
+        nearest: the closest palette that is trusted and within the budget; None when this one is, or when there is
+            none.
+        over_budget: whether the palette is attainable but costs more nats than the budget.
     """
 
     targets: np.ndarray
@@ -57,17 +58,17 @@ def assess(
     Args:
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        solution: what :func:`map_core.solver.newton.solve` gave for these targets, where it is known already.
+        solution: the result of :func:`map_core.solver.newton.solve` for these targets, if already computed.
         attainable: corners to start the linear program from.
-        budget: most nats that the palette, or the nearest one in its place, may cost.
-        locked: (value,) bool, targets that the nearest palette keeps as they are; it is None where that cannot be.
-        closest: look for the nearest palette where it is needed; without it an answer takes half the time.
+        budget: maximum number of nats for the palette, or for the nearest one.
+        locked: (value,) bool, targets that the nearest palette must keep; it is None where that is not possible.
+        closest: whether to compute the nearest palette where it is needed, which doubles the time.
 
     Returns:
         The assessment.
 
     Raises:
-        InputError: a target is infinite, there is not one entry a value, or the budget is not a number above 0.
+        InputError: a target is infinite, there is not one entry per value, or the budget is not a number above 0.
     """
     targets = checked_targets(oracle, targets)
     if budget is not None and not budget > 0:

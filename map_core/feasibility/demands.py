@@ -1,4 +1,4 @@
-"""What a palette asks for beside its targets, as data; :mod:`map_core.feasibility.cuts` makes columns of it."""
+"""What a palette asks for beside its targets, as data; :mod:`map_core.feasibility.cuts` turns it into columns."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WorstMean:
-    """The mean of the worst replies of a value is at least a level (a floor under CVaR).
+    """A lower bound on the mean of a value's worst replies (CVaR).
 
     Args:
         value: its name.
-        share: of the replies that are the worst, above 0 and at most 1.
-        level: in reward units.
+        share: the share of replies that count as the worst, above 0 and at most 1.
+        level: the bound, in reward units.
     """
 
     value: str
@@ -25,11 +25,11 @@ class Demands:
     """What a palette asks for beside its targets.
 
     Args:
-        tails: values whose tail shall be no worse than the base model's.
-        worst: floors under means of the worst replies.
-        scorers: values whose targets hold for further values of the table too, with these.
-        mix: nats; every target that is not of a cohort holds under each mix of prompts that is no further than this
-            from the table's. 0 for the table's alone.
+        tails: values whose tail must be no worse than the base model's.
+        worst: lower bounds on means of the worst replies.
+        mix: nats; every target without a cohort must hold under each mix of prompts within this distance of the
+            table's. 0 for the table's mix alone.
+        scorers: values whose targets must also hold for further values of the table, with the names of these.
     """
 
     tails: tuple[str, ...] = ()

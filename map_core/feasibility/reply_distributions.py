@@ -1,4 +1,4 @@
-"""Replies with probabilities: their worst share, their tail against the base model's, and the worst mix of prompts."""
+"""Statistics of re-weighted replies: worst mean, tail compared with the base model's, and the worst mix of prompts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def reply_probabilities(table: RewardTable, oracle: Oracle, weights: np.ndarray)
     """Return the probability of each reply of a table at weights x, (reply,) with sum 1; 0 for held-out prompts.
 
     Args:
-        table: the replies.
-        oracle: of the table, in its form.
+        table: the table.
+        oracle: the table's oracle, whose form applies.
         weights: (value,) in nats per standard deviation.
     """
     logits = np.where(oracle.constant, 0.0, oracle.standardise(table.rewards)) @ weights
@@ -42,7 +42,7 @@ def tail_excess(rewards: np.ndarray, masses: np.ndarray, base: np.ndarray) -> tu
     max over t of  E_p (t - r)+ - E_p0 (t - r)+, which is piecewise linear in t with corners at rewards.
 
     Args:
-        rewards: (reply,) of a value.
+        rewards: (reply,) rewards of one value.
         masses: (reply,) probabilities p, with sum 1.
         base: (reply,) probabilities p0, with sum 1.
 
@@ -61,13 +61,14 @@ def tail_excess(rewards: np.ndarray, masses: np.ndarray, base: np.ndarray) -> tu
 
 
 def worst_mix(levels: np.ndarray, masses: np.ndarray, rho: float) -> tuple[np.ndarray, float]:
-    """Return the mix of prompts within a distance that gives the lowest level, and that level.
+    """Return the mix of prompts within a KL divergence that gives the lowest level, and that level.
 
-    min over v >= 0 with E v = 1 and E v log v <= rho of E v m: v proportional to exp(-theta m), or on the lowest alone.
+    min over v >= 0 with E v = 1 and E v log v <= rho of E v m; the solution is v proportional to exp(-theta m), or
+    concentrated on the prompts with the lowest level.
 
     Args:
         levels: (prompt,) m.
-        masses: (prompt,) of the prompts, with sum 1; those of 0 do not count.
+        masses: (prompt,) probabilities of the prompts, with sum 1; those with 0 are ignored.
         rho: nats, 0 or more.
 
     Returns:
@@ -105,10 +106,10 @@ def worst_mix(levels: np.ndarray, masses: np.ndarray, rho: float) -> tuple[np.nd
 
 
 def quantile(rewards: np.ndarray, masses: np.ndarray, share: float) -> float:
-    """Return the least reward that is reached from below by at least this share of the probability."""
+    """Return the ``share`` quantile: the smallest reward such that at least this probability is at or below it."""
     order = np.argsort(rewards, kind="stable")
-    place = int(np.searchsorted(np.cumsum(masses[order]), share * (1 - 1e-12)))
-    return float(rewards[order[min(place, len(rewards) - 1)]])
+    position = int(np.searchsorted(np.cumsum(masses[order]), share * (1 - 1e-12)))
+    return float(rewards[order[min(position, len(rewards) - 1)]])
 
 
 def worst_mean(rewards: np.ndarray, masses: np.ndarray, share: float) -> float:

@@ -23,14 +23,14 @@ def scorer_columns(
 ) -> tuple[DerivedColumn, ...]:
     """Return a column for each target of a value and each further scorer of it.
 
-    The scorer's level lies as many of its own standard deviations above its base level as the value's does; a share is
-    the same share, above a threshold that corresponds in this way.
+    The scorer's level is as many of its own standard deviations above its base level as the value's target is above the
+    value's; a share is the same share, above a threshold that is converted in the same way.
 
     Args:
-        table: the replies, with the derived columns of the targets.
-        oracle: of the table.
+        table: the table, with the derived columns of the targets.
+        oracle: the table's oracle.
         levels: (value,) targets in reward units, NaN for free values.
-        scorers: values, each with the values of the table that score it too.
+        scorers: values, each with the table's values that are further scorers of it.
 
     Raises:
         InputError: a value or a scorer that the table lacks, or a value as its own scorer.

@@ -1,6 +1,6 @@
-"""The range of each value of a table by itself: with trusted weights, and at the limit.
+"""The highest level of each value by itself: with trusted weights, and without a limit on weights.
 
-Constraint: a range is of one value with all others free; together they reach less, see
+Constraint: each range is that of one value with all others free; several values together reach less, see
 :mod:`map_core.feasibility.ranges`.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from map_core.feasibility.trust import trust
 from map_core.oracle import Oracle
 
-#: Weights that are tried along each value, in nats per standard deviation.
+#: Weights tried for each value, in nats per standard deviation.
 STEPS = np.geomspace(0.02, 60.0, 64)
 
 
@@ -22,8 +22,8 @@ class TrustedRanges:
     """The highest level of each value by itself, (value,) in standard deviations above base.
 
     Args:
-        trusted: with weights whose effective sample size is trusted.
-        furthest: when every prompt answers with its best reply.
+        trusted: the highest with weights whose effective sample size is trusted.
+        furthest: the level when every prompt is answered with its best reply.
     """
 
     trusted: np.ndarray

@@ -1,7 +1,7 @@
-"""The cloud of the base model's replies behind a figure of two values, each reply as large as it counts.
+"""The scatter of the base model's replies behind a figure of two values, each point's area by its weight.
 
-Constraint: the points depend on how rewards are distributed and not on how often the table repeats a reply, so that a
-table with weights and one with copies are drawn alike; and not on chance, so that every drawing shows the same cloud.
+Constraint: the points depend only on the distribution of rewards, so that a table with weights and one with repeated
+replies are drawn alike; and they are not random, so that every drawing shows the same points.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from map_core.data.distribution import reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.text.units import Units
 
-#: Replies drawn behind the contours; more are only slower to draw.
+#: Largest number of points; more would only be slower to draw.
 MAX_REPLIES = 1200
-#: Diameter, in pixels, of a point that counts as much as points do on average, and of those that count least and most.
+#: Diameters, in pixels: of a point of average weight, the smallest, and the largest.
 SIZE, LEAST_SIZE, MOST_SIZE = 4.0, 2.0, 14.0
 
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """Points of a cloud.
+    """The points to draw.
 
     Args:
         x, y: (point,) in the unit of the axes.
-        size: (point,) diameters in pixels; their squares go with how much a point counts.
+        size: (point,) diameters in pixels, proportional to the square root of the weight.
     """
 
     x: np.ndarray
@@ -35,30 +35,30 @@ class Cloud:
 
 
 def cloud(table: RewardTable, units: Units, pair: tuple[int, int]) -> Cloud:
-    """Choose and place the points.
+    """Choose the points and compute their coordinates and sizes.
 
-    Replies with the same two rewards are one point. Where there are more points than :data:`MAX_REPLIES`, so many are
-    taken at equal steps of what counts before each of them, in order of the rewards.
+    Replies with the same two rewards are one point. Where there are more points than :data:`MAX_REPLIES`, a
+    systematic sample is drawn: in order of the rewards, at equal steps of the cumulative weight.
 
     Args:
-        table: whose replies are drawn; held-out ones are not.
+        table: its replies are drawn, without held-out ones.
         units: of both axes.
         pair: positions of the value across and the value upwards.
     """
     masses = reply_masses(table, units.oracle.form)
     counted = np.arange(len(table.rewards)) if masses is None else np.flatnonzero(masses)
-    of_reply = np.full(len(counted), 1.0 / len(counted)) if masses is None else masses[counted]
-    at = table.rewards[counted][:, list(pair)]
-    order = np.lexsort((at[:, 1], at[:, 0]))
-    at = at[order]
-    begins = np.flatnonzero(np.concatenate([[True], np.any(at[1:] != at[:-1], axis=1)]))
-    mass = np.add.reduceat(of_reply[order], begins)
-    rows = counted[order][begins]
-    copies = mass * len(rows)
+    reply_weights = np.full(len(counted), 1.0 / len(counted)) if masses is None else masses[counted]
+    rewards = table.rewards[counted][:, list(pair)]
+    order = np.lexsort((rewards[:, 1], rewards[:, 0]))
+    rewards = rewards[order]
+    starts = np.flatnonzero(np.concatenate([[True], np.any(rewards[1:] != rewards[:-1], axis=1)]))
+    weight = np.add.reduceat(reply_weights[order], starts)
+    rows = counted[order][starts]
+    relative_weight = weight * len(rows)
     if len(rows) > MAX_REPLIES:
         steps = (np.arange(MAX_REPLIES) + 0.5) / MAX_REPLIES
-        places = np.minimum(np.searchsorted(np.cumsum(mass), steps), len(rows) - 1)
-        places, copies = np.unique(places, return_counts=True)
-        rows = rows[places]
-    size = np.clip(SIZE * np.sqrt(copies), LEAST_SIZE, MOST_SIZE)
+        sample = np.minimum(np.searchsorted(np.cumsum(weight), steps), len(rows) - 1)
+        sample, relative_weight = np.unique(sample, return_counts=True)
+        rows = rows[sample]
+    size = np.clip(SIZE * np.sqrt(relative_weight), LEAST_SIZE, MOST_SIZE)
     return Cloud(units.cloud(table, pair[0], rows), units.cloud(table, pair[1], rows), size)

@@ -1,6 +1,6 @@
-"""Where the names of points go, so that none covers another or leaves the figure on a narrow screen.
+"""Positions of the labels of points, so that none covers another or leaves the figure on a narrow screen.
 
-Constraint: places are estimated for the narrowest screen; a wider one has more room for the same places.
+Constraint: sizes are estimated for the narrowest screen; a wider one has more room at the same positions.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-#: Of the plot on the narrowest screen, in pixels.
+#: Width of the plot on the narrowest screen, in pixels.
 PLOT_WIDTH = 270.0
-#: A letter's mean width and a line's height, in pixels, at the size of labels; from the point to its label.
+#: Mean width of a letter, height of a line, and distance from a point to its label, in pixels.
 LETTER, LINE, GAP = 7.0, 15.0, 7.0
-#: Where a label may stand, the ones that are liked best first: Plotly's name, and the label's middle from the point in
-#: halves of its own width and height.
+#: Positions of a label in order of preference: Plotly's name, and the offset of the label's centre from the point in
+#: half widths and half heights.
 POSITIONS = {
     "bottom right": (1, 1),
     "top right": (1, -1),
@@ -39,15 +39,16 @@ def positions(
     Args:
         x: (point,) in the units of its axis.
         y: likewise.
-        texts: (point,) as they are read.
+        texts: (point,) labels.
         ranges: of both axes, low and high.
         height: of the plot in pixels.
-        drawn: (other point, 2) points of curves, which have no labels and are not to be covered either.
-        width: of the plot in pixels, at which nothing is to be covered; none leaves the narrowest one, at which labels
-            do not cover each other in any case.
+        drawn: (other point, 2) unlabelled points of curves, which labels should not cover either.
+        width: of the plot in pixels for which overlaps are measured; overlaps between labels are also measured for
+            the narrowest plot.
 
     Returns:
-        The place of each label that covers least of the earlier labels, of all points, and of what is outside.
+        For each label the position with the least overlap: with earlier labels, with all points, and with the area
+        outside the plot.
     """
     (left, right), (low, high) = ranges
 
@@ -68,7 +69,7 @@ def positions(
         half = (LETTER * len(text) / 2, LINE / 2)
         others = [*taken, *curves, *(box for n, box in enumerate(points) if n != k)]
         best = None
-        for place, (aside, below) in POSITIONS.items():
+        for position, (aside, below) in POSITIONS.items():
             middle_x = across[k] + aside * (half[0] + GAP / 2)
             middle_y = down[k] + below * (half[1] + GAP)
             box = (middle_x - half[0], middle_y - half[1], middle_x + half[0], middle_y + half[1])
@@ -79,7 +80,7 @@ def positions(
             covered = sum(_overlap(box, other) for other in others) + outside * LINE
             covered += sum(_overlap(narrow_box, other) for other in taken_narrow)
             if best is None or covered < best[0] - 1e-9:
-                best = (covered, place, box, narrow_box)
+                best = (covered, position, box, narrow_box)
         assert best is not None
         chosen.append(best[1])
         taken.append(best[2])

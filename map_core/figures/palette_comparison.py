@@ -1,6 +1,6 @@
-"""Several palettes side by side: one row per value, one mark per palette, and what was asked for behind what is given.
+"""Several palettes side by side: one row per value, with a mark per palette at its level.
 
-The colour is the value's, as everywhere; a palette is identified by the shape of its mark.
+The colour is that of the value, as in every figure; a palette is identified by the shape of its mark.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ ROW, AROUND = 54, 90
 
 @dataclass(frozen=True, eq=False)
 class PaletteSnapshot:
-    """A palette as it is drawn.
+    """The data of one palette.
 
     Args:
-        name: as people gave it.
-        verdict: on what it asks for.
-        targets: (value,) percentiles asked for, NaN for free values.
-        levels: (value,) percentiles that it gives, NaN when it is out of reach.
+        name: chosen by its owner.
+        verdict: on its targets.
+        targets: (value,) percentiles, NaN for free values.
+        levels: (value,) realised percentiles, NaN when it is out of reach.
         weights: (value,) lambda, 1/reward, NaN when it is out of reach.
         kl: nats, NaN when it is out of reach.
     """
@@ -58,7 +58,7 @@ def snapshots(
     """
     values = len(units.names)
     figure = go.Figure()
-    # The first palette lies a little higher in its row, the last one lower, so that equal levels are all seen.
+    # Palettes are spread over the height of a row, so that equal levels do not cover each other.
     shift = np.linspace(-0.2, 0.2, len(palettes)) if len(palettes) > 1 else np.zeros(1)
     for j in range(values):
         figure.add_shape(
@@ -77,7 +77,7 @@ def snapshots(
             + (f", asked for {units.wording.level(snapshot.targets[j])}" if has_target[j] else ", no target")
             for j in range(values)
         ]
-        # Out of reach there is no level: what was asked for stands there, open.
+        # A palette out of reach has no levels; its targets are drawn instead, as open marks.
         missing = np.isnan(snapshot.levels)
         figure.add_scatter(
             x=np.where(missing, snapshot.targets, snapshot.levels),
@@ -133,7 +133,7 @@ def summary(palettes: Sequence[PaletteSnapshot], units: Units) -> list[str]:
 
 
 def snapshots_csv(palettes: Sequence[PaletteSnapshot], values: Sequence[str]) -> str:
-    """Return CSV, one row per palette and value: percentiles asked for and given, and the weight; empty for none."""
+    """Return CSV, one row per palette and value: target and realised percentiles and the weight; empty where none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(

@@ -1,6 +1,6 @@
-"""One prompt's replies by their probability: as the base model gives them, and as weights do.
+"""Probabilities of one prompt's replies, under the aligned model and under the base model.
 
-Constraint: results in, figure out; no reply's text is on the figure.
+Constraint: reply texts never enter the figure.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout
 
 def bars(distribution: Softmax) -> go.Figure:
     """Draw one bar per reply, the likeliest first, with the base model's share as a line."""
-    places, base = np.arange(1, len(distribution.probabilities) + 1), 1 / len(distribution.probabilities)
+    ranks, base = np.arange(1, len(distribution.probabilities) + 1), 1 / len(distribution.probabilities)
     percent = 100 * distribution.probabilities[distribution.order]
     figure = go.Figure(
         go.Bar(
-            x=places,
+            x=ranks,
             y=percent,
             marker={"color": NEUTRAL},
             hovertemplate="Reply %{x} of the likeliest<br>%{y:.1f}%<extra></extra>",
@@ -37,11 +37,11 @@ def bars(distribution: Softmax) -> go.Figure:
 
 
 def choice_csv(distribution: Softmax) -> str:
-    """Return CSV, one row per bar: place, position of the reply in the table, probability, the base model's."""
+    """Return CSV, one row per bar: rank, position among the prompt's replies, probability, the base model's."""
     base, out = 1 / len(distribution.probabilities), io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["place", "reply", "probability", "base"])
-    for place, k in enumerate(distribution.order, start=1):
+    for rank, k in enumerate(distribution.order, start=1):
         shares = (distribution.probabilities[k], base)
-        writer.writerow([place, k, *(amounts.significant(share, 9, unknown="") for share in shares)])
+        writer.writerow([rank, k, *(amounts.significant(share, 9, unknown="") for share in shares)])
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""The published experiments on one table, in four panels: what can be reached, what is missed, times, and order.
+"""The published experiments on one table, in four panels: reachable palettes, missed targets, solve times, and rounds.
 
 Every line is a field of :class:`map_core.studies.reproduce.SizeResult`; the paper's own figures are dotted. Each panel
 has its own legend beside it.
@@ -18,7 +18,7 @@ from map_core.studies.reproduce import PAPER, ReproductionStudy
 
 HEIGHT = 720
 OURS, PUBLISHED, RANDOM, ROUND, ROUNDS, POOLED = COLOURS[:6]
-#: Each panel: row, column, title, and its lines as name, field of Size, colour, dash.
+#: Each panel: row, column, title, and its lines as name, field of SizeResult, colour, dash.
 PANELS = (
     (
         (1, 1, "Share of random palettes"),
@@ -52,10 +52,10 @@ def study_figure(study: ReproductionStudy) -> go.Figure:
     """Draw all four panels.
 
     Args:
-        study: what :func:`map_core.studies.reproduce.reproduce` gave.
+        study: the result of :func:`map_core.studies.reproduce.reproduce`.
 
     Returns:
-        The figure; a share of nothing leaves a gap in its line.
+        The figure; a NaN share leaves a gap in its line.
     """
     per_prompt = study.protocol.form is Form.PER_PROMPT
     titles = [title for (_, _, title), _ in PANELS]
@@ -110,6 +110,7 @@ def study_figure(study: ReproductionStudy) -> go.Figure:
 
 
 def _legend(number: int) -> str:
+    """Return Plotly's name of the legend of a panel, numbered from 1."""
     return "legend" if number == 1 else f"legend{number}"
 
 

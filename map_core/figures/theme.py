@@ -1,7 +1,7 @@
-"""What all figures share: one colour a value, the units of an axis, the look.
+"""Colours, line styles and layout that all figures share.
 
-Colours are from the set of Okabe and Ito, chosen to be distinct for people with any colour vision and readable on
-white as on black; dashes repeat what they say. Source: Okabe and Ito, "Color Universal Design", 2008.
+The colours extend the set of Okabe and Ito, which people with any colour vision can distinguish; all are readable on
+white and on black. Dashes identify values without their colours. Source: Okabe and Ito, "Color Universal Design", 2008.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from map_core.core import amounts
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6FC0", "#9A7B4F", "#7D8C1F", "#B5446E")
 DASHES = ("solid", "dash", "dot")
-#: Reads on white and on black alike.
+#: Readable on white and on black.
 NEUTRAL = "#808A94"
-#: What is the viewer's own: apart from every value's colour, from those that people can choose, and from the contours.
+#: Marks the user's own palette; distinct from the colours of values, those that people can choose, and the contours.
 ACCENT = "#782DFF"
 
 
@@ -41,7 +41,7 @@ class Theme:
         return self.chosen.get(value) or COLOURS[value % len(COLOURS)]
 
 
-#: Where nobody chose a colour.
+#: Used where nobody chose a colour.
 DEFAULT_THEME = Theme()
 
 
@@ -51,7 +51,7 @@ def dash(position: int) -> str:
 
 
 def without_fading(figure: go.Figure) -> go.Figure:
-    """Turn off the fading of traces when a point is chosen; to be called once all traces are there."""
+    """Turn off the fading of other points when one is selected; call it after all traces are added."""
 
     def keep(trace: go.Scatter) -> None:
         opacity = 1.0 if trace.marker.opacity is None else trace.marker.opacity
@@ -61,18 +61,18 @@ def without_fading(figure: go.Figure) -> go.Figure:
 
 
 def translucent(tint: str, opacity: float) -> str:
-    """Return a colour, #rrggbb, as a translucent one."""
-    red, green, blue = (int(tint[at : at + 2], 16) for at in (1, 3, 5))
+    """Return a colour, #rrggbb, with an opacity from 0 to 1 as Plotly takes it."""
+    red, green, blue = (int(tint[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{amounts.significant(opacity)})"
 
 
 def escape_label(text: str) -> str:
-    """Escape a name that a user gave, for a figure's labels, which read some markup."""
+    """Escape user text for a figure's labels, in which Plotly reads some markup."""
     return escape(text, quote=False)
 
 
 def apply_layout(figure: go.Figure, height: int) -> go.Figure:
-    """Apply the layout that every figure has; text and background are left to the theme around it."""
+    """Apply the common layout; the colours of text and background are left to the surrounding theme."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 12, "t": 34, "b": 8},
@@ -87,14 +87,14 @@ def apply_layout(figure: go.Figure, height: int) -> go.Figure:
         automargin=True,
         showline=True,
         linecolor="rgba(128,138,148,0.5)",
-        # Labels without room lean to the left: to the right the last one would leave the figure, and be left out.
+        # Negative angles: labels turned the other way would run out of the figure on the right and be dropped.
         autotickangles=[0, -35, -90],
     )
     figure.update_yaxes(gridcolor=grid, zeroline=False, automargin=True)
     return figure
 
 
-#: For st.plotly_chart and write_html alike: no buttons over the figure but the picture's download.
+#: For st.plotly_chart and write_html: of the buttons above a figure only the download is kept.
 CONFIG = {
     "displaylogo": False,
     "responsive": True,

@@ -1,8 +1,8 @@
-"""The points of a three-value surface laid out flat: a triangle whose corners are the values, to point at.
+"""The points of a three-value surface in a flat triangle whose corners are the values, so that they can be clicked.
 
-A point's place says how a budget is divided: at a corner all of it goes to one value, in the middle all three have a
-share. The darker a point, the more the value gains that gains least. Constraint: a surface in space hides what lies
-behind and cannot be clicked; this figure can, and fits a narrow screen.
+The position of a point shows how the budget is divided: at a corner all of it goes to one value, in the middle all
+three have a share. A point is darker where the least gain of the three values is larger. Constraint: fits a narrow
+screen, and hides no points as the surface in space does.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def triangle(units: Units, surface: Surface, contour: Contour, theme: Theme = DE
     """Draw one sheet.
 
     Args:
-        units: of the text of a point.
+        units: of the levels in hover texts.
         surface: the surface.
         contour: one of its sheets.
         theme: colours of the values.
 
     Returns:
-        A figure; each point carries its number on the sheet.
+        A figure; each point carries its position on the sheet.
     """
     x, y = triangle_positions(len(contour.levels))
     least = contour.levels[:, list(surface.triple)].min(axis=1)
@@ -46,7 +46,7 @@ def triangle(units: Units, surface: Surface, contour: Contour, theme: Theme = DE
             "colorscale": SHADES,
         },
         selected={"marker": {"size": 22, "color": ACCENT, "opacity": 1}},
-        customdata=[[n] for n in range(len(x))],
+        customdata=[[point] for point in range(len(x))],
         hovertext=[
             hover(units, surface.triple, level, kl, contour.budget)
             for level, kl in zip(contour.levels, contour.kl, strict=True)
@@ -73,12 +73,12 @@ def triangle(units: Units, surface: Surface, contour: Contour, theme: Theme = DE
 
 
 def triangle_positions(points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of a sheet in a triangle with sides of 1, in the order of ``frontier.surface``.
+    """Return x and y of the points of a sheet in a triangle with sides of 1, in the order of ``frontier.surface``.
 
-    The first value's corner is above, the second's to the right, the third's to the left.
+    The corner of the first value is at the top, of the second on the right, of the third on the left.
 
     Args:
-        points: of the sheet, n (n + 1) / 2.
+        points: their number, n (n + 1) / 2 for n points per edge.
     """
     side = round((math.sqrt(8 * points + 1) - 1) / 2)
     grid = np.array([(i, j) for i in range(side) for j in range(side - i)], dtype=float).reshape(-1, 2)

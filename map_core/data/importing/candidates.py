@@ -1,4 +1,4 @@
-"""The numbers of replies among those to their prompt, which order them in the table."""
+"""Read candidate numbers, which order the replies to a prompt in the table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LARGEST_KEPT = 2**31 - 1
 
 
 class CandidateNumbers:
-    """A column of numbers of replies, read in chunks; what is no such column leaves the file's order.
+    """A column of candidate numbers, read in chunks; an unusable column leaves the order of the file.
 
     Args:
-        name: of the column.
+        name: the column's name.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,13 +37,13 @@ class CandidateNumbers:
             self._numbers.append(number)
 
     def of_rows(self, prompt_of: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Return the number of each row among the replies to its prompt, and notes for a person.
+        """Return the number of each row among the replies to its prompt, and notes for the user.
 
-        They are those of the file, so that a label of its candidate 3 is of that reply whatever was left out before it;
-        their order alone, from 0, where one is below 0 or too large.
+        They are the numbers of the file, so that a label of candidate 3 still refers to that reply where earlier ones
+        were left out; ranks from 0 where a number is below 0 or too large.
 
         Args:
-            prompt_of: (row,) the number of each row's prompt.
+            prompt_of: (row,) the index of each row's prompt.
 
         Returns:
             (row,) int32; empty where they are 0, 1, 2 and so on in the order of the file.

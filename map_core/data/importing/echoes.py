@@ -1,8 +1,9 @@
-"""Prompts that are repeated at the beginning of their replies, as text-generation scripts leave them.
+"""Remove prompts that are repeated at the beginning of their replies, as text-generation scripts often leave them.
 
-A repeated prompt ends at a word: "Hippos are not here" does not repeat "Hi". Whitespace is ignored in the comparison,
-since tokenizers move it. Constraint: a genuine reply may begin with the words of its prompt ("Hi! How are you?" to
-"Hi"), so prompts are removed unasked only where most rows of a file repeat their prompt, and most of those a long one.
+A repeated prompt ends at a word boundary: "Hippos are not here" does not repeat "Hi". Whitespace is ignored in the
+comparison, since tokenizers change it. Constraint: a genuine reply may begin with the words of its prompt ("Hi! How are
+you?" to "Hi"), so by default prompts are removed only if most rows of a file repeat their prompt, and most of these
+prompts are long.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import unicodedata
 
 from map_core.data.importing.cells import LISTED, rows_of
 
-#: Share of the rows that must repeat their prompt for it to be removed unasked.
+#: Share of the rows above which repeated prompts are removed by default.
 MOST = 0.5
-#: Characters from which a prompt is hardly ever the beginning of a genuine reply.
+#: Minimum length of a long prompt, which is rarely the beginning of a genuine reply, in characters.
 LONG_PROMPT = 10
 _JOINS_WORDS = frozenset("'’-_")
 
 
 def without_prompt(prompt: str, reply: str) -> str | None:
-    """Return a reply without the prompt that it begins with; None where it does not begin with it as whole words."""
+    """Return a reply without the prompt at its beginning; None where it does not begin with the whole prompt."""
     end = _end_of_prompt(prompt, reply)
     return reply[end:].strip() if end is not None and _is_boundary(prompt, reply, end) else None
 
@@ -43,15 +44,15 @@ class EchoCount:
 
     @property
     def removable(self) -> bool:
-        """Whether prompts are removed unasked: most rows repeat their prompt, and most of them a long one."""
+        """Whether prompts are removed by default: most rows repeat their prompt, and most of these are long."""
         return self.echoes > MOST * self.rows and 2 * self.long_echoes > self.echoes
 
     def removed(self, answer: str | None) -> bool:
-        """Return whether prompts are removed, given a person's answer, "remove", "keep" or None."""
+        """Return whether prompts are removed, given the user's choice, "remove", "keep" or None."""
         return bool(self.echoes) and (answer == "remove" or (answer is None and self.removable))
 
     def notes(self, answer: str | None) -> list[str]:
-        """Return sentences about what is removed and what is kept."""
+        """Return sentences about removed and kept prompts."""
         if not self.echoes:
             return []
         if not self.removed(answer):
@@ -68,23 +69,23 @@ class EchoCount:
 
 
 def _end_of_prompt(prompt: str, reply: str) -> int | None:
-    """Return where the prompt ends in a reply that begins with it, whitespace ignored; None where it does not."""
+    """Return the index after the prompt in a reply that begins with it up to whitespace; None for other replies."""
     if reply.startswith(prompt):
         return len(prompt)
     if reply.lstrip()[:1] != prompt[:1]:
         return None
-    at = 0
+    end = 0
     for letter in "".join(prompt.split()):
-        while at < len(reply) and reply[at].isspace():
-            at += 1
-        if at == len(reply) or reply[at] != letter:
+        while end < len(reply) and reply[end].isspace():
+            end += 1
+        if end == len(reply) or reply[end] != letter:
             return None
-        at += 1
-    return at
+        end += 1
+    return end
 
 
 def _is_boundary(prompt: str, reply: str, end: int) -> bool:
-    """Return whether a word ends at this place of a reply."""
+    """Return whether a word of a reply ends at this index."""
     rest = reply[end : end + 2]
     if not rest:
         return True

@@ -1,7 +1,7 @@
-"""Questions that a file leaves open: what was found, and what each answer would make of it.
+"""Questions about ambiguities of a file, with the consequence of each answer.
 
-A guess that could change a count or a value is none: the app asks, and the command line refuses until an option says
-which. Constraint: the answer to a question is the value of one option of ``import``.
+An ambiguity that would change a count or a value is never resolved by a guess: the app asks, and the command line
+refuses until an option decides. Constraint: the answer to a question is the value of one option of ``import``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Answer:
     """One answer.
 
     Args:
-        value: of the option.
-        gives: what the file becomes by it, with the number that changes, such as "2 prompts where they are kept apart".
+        value: the value of the option.
+        gives: the result, with the number that changes, such as "2 prompts where they are kept apart".
     """
 
     value: str
@@ -29,11 +29,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """What a file leaves open.
+    """One ambiguity of a file.
 
     Args:
-        found: what stands in the file and can be read in several ways, a sentence without its full stop.
-        option: of ``import`` that answers it, such as ``--lookalikes``.
+        found: a sentence, without its full stop, about the ambiguous content.
+        option: the option of ``import`` that answers it, such as ``--lookalikes``.
         answers: at least two.
     """
 
@@ -47,18 +47,18 @@ class Question:
         return {"found": self.found, "option": self.option, "answers": answers}
 
     def refusal(self) -> str:
-        """Return the words in which a command that cannot ask refuses."""
+        """Return the error message of a command that cannot ask."""
         gives = " or ".join(answer.gives for answer in self.answers)
         options = " or ".join(f"{self.option} {shlex.quote(answer.value)}" for answer in self.answers)
         return f"{self.found}: {gives}. Say which: {options}."
 
 
 class UnansweredError(InputError):
-    """A file leaves something open that changes a count or a value.
+    """A file has ambiguities that change a count or a value.
 
     Args:
         where: the file, as the message names it.
-        questions: what it leaves open, at least one.
+        questions: the ambiguities, at least one.
     """
 
     def __init__(self, where: str, questions: Sequence[Question]) -> None:

@@ -1,6 +1,7 @@
-"""Chats as prompts: the turns before a reply, as one text that keeps who said what.
+"""Convert the turns of a chat before a reply to the text of a prompt.
 
-One turn of a user is its text alone. Constraint: a table holds a prompt as text, so roles are words before each turn.
+A single turn of a user becomes its text alone. Constraint: a table stores a prompt as text, so each of several turns
+begins with its role.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def turns_of(chat: Sequence[Any]) -> list[Turn]:
 
 
 def as_prompt(turns: Sequence[Turn]) -> str:
-    r"""Return turns as the text of a prompt.
+    r"""Convert turns to the text of a prompt.
 
     Example:
         >>> as_prompt([("system", "Be brief."), ("user", "Name a fruit.")])

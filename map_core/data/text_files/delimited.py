@@ -1,9 +1,9 @@
 r"""Read CSV: detect the delimiter and the header, and yield rows that have a cell for every column.
 
-The delimiter is that of a first line ``sep=;``, else whichever of comma, semicolon and tab splits the header and fits
-most rows below it. A header of one column has no delimiter, so commas in the lines below it are text. Spaces around a
-column's name do not count. Constraint: a row with more or fewer cells than the header is refused, never cut or filled;
-blank lines and rows of empty cells are skipped.
+The delimiter is that of a first line ``sep=;``, else the one of comma, semicolon and tab that splits the header and
+fits most rows below it. A header of one column has no delimiter, so commas in the lines below it are text. Spaces
+around a column's name are ignored. Constraint: a row with more or fewer cells than the header is an error, never cut or
+filled; blank lines and rows of empty cells are skipped.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any, TextIO
 from map_core.data.text_files.excerpts import first_twice
 from map_core.errors import InputError
 
-#: Most characters of a cell: an unclosed quote would make one cell of all that follows.
+#: Maximum number of characters of a cell; an unclosed quote would turn the rest of the file into one cell.
 LONGEST_CELL = 2**26
 DELIMITERS = (",", ";", "\t")
-#: Rows below the header that a delimiter is tried on.
+#: Number of rows below the header on which a delimiter is tried.
 SAMPLE_ROWS = 100
-#: Stands for the delimiter of a file with one column: it separates units in ASCII and occurs in no text.
+#: Delimiter of a file with one column: ASCII's unit separator, which occurs in no text.
 ONE_COLUMN = "\x1f"
 _HINT = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 
@@ -34,10 +34,10 @@ class Header:
     """The beginning of a CSV file.
 
     Args:
-        delimiter: between cells; :data:`ONE_COLUMN` where there is one column.
-        names: of the columns, in the file's order.
-        hint: the file begins with a line such as ``sep=;``.
-        quoted: quotation marks enclose cells; else they are text, as in tab files that were written without quoting.
+        delimiter: delimiter between cells; :data:`ONE_COLUMN` where there is one column.
+        names: names of the columns, in the file's order.
+        hint: whether the file begins with a line such as ``sep=;``.
+        quoted: whether quotation marks enclose cells; else they are text, as in tab files written without quoting.
     """
 
     delimiter: str
@@ -47,10 +47,10 @@ class Header:
 
 
 def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: object) -> Header:
-    """Detect the delimiter, and read the names of the columns.
+    """Detect the delimiter and read the names of the columns.
 
     Args:
-        opened: opens the text at its beginning, with its line ends unchanged.
+        opened: opens the text at its beginning, with unchanged line ends.
         where: the file, as an error names it.
 
     Raises:
@@ -73,7 +73,7 @@ def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: obj
         raise InputError(f"{where} has no header that can be read{why}; expected column names.") from fault
     delimiter = max(headers, key=lambda name: (len(headers[name][1]) > 1, headers[name][0], len(headers[name][1])))
     names = [name.strip() for name in headers[delimiter][1]]
-    if names.count("") > 1:  # columns that a spreadsheet has left empty
+    if names.count("") > 1:  # empty columns at the end, as spreadsheets write them
         while names and not names[-1]:
             names.pop()
     if len(set(names)) < len(names):
@@ -83,8 +83,8 @@ def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: obj
 
 
 def _marks_are_text(opened: Callable[[], AbstractContextManager[TextIO]], hint: bool) -> bool:
-    """Return whether a tab file was written without quoting: each line is a row, and some cell has one mark alone."""
-    alone, cells = False, 0
+    """Return whether a tab file was written without quoting: each line is a row, and some cell has a single mark."""
+    single_mark, cells = False, 0
     with opened() as file:
         if hint:
             file.readline()
@@ -95,9 +95,9 @@ def _marks_are_text(opened: Callable[[], AbstractContextManager[TextIO]], hint: 
             cells = cells or row.count("\t")
             if row.count("\t") != cells:
                 return False
-            if '"' in row and not alone:
-                alone = any(cell.count('"') == 1 and cell[:1] == '"' for cell in row.split("\t"))
-    return alone
+            if '"' in row and not single_mark:
+                single_mark = any(cell.count('"') == 1 and cell[:1] == '"' for cell in row.split("\t"))
+    return single_mark
 
 
 def _fit(reader: Any) -> tuple[float, list[str]]:
@@ -113,7 +113,7 @@ def _fit(reader: Any) -> tuple[float, list[str]]:
             rows += any(row)
             fitting += any(row) and len(row) == len(names)
     except csv.Error:
-        pass  # said with its line when the rows are read
+        pass  # csv_rows reports it with its line
     return (fitting / rows if rows else 1.0), names
 
 
@@ -123,13 +123,12 @@ def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int,
     Rows are counted as a spreadsheet counts them: the header is row 1, and blank lines are rows.
 
     Args:
-        file: at its beginning.
-        header: of this file.
+        file: the text at its beginning.
+        header: the file's header.
         where: the file, as an error names it.
 
     Raises:
-        InputError: a row has more or fewer cells than the header, or quotes that do not match; the message has its
-            line.
+        InputError: a row has more or fewer cells than the header, or unmatched quotes; the message has its line.
     """
     skipped = 1 if header.hint else 0
     if header.hint:
@@ -148,7 +147,7 @@ def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int,
         for row in reader:
             begins, line = line, reader.line_num + 1
             number += 1
-            if not any(map(str.strip, row)):  # a blank line, or a row that a spreadsheet has left empty
+            if not any(map(str.strip, row)):  # a blank line, or a row of empty cells
                 continue
             cells = row if any(map(str.strip, row[len(header.names) :])) else row[: len(header.names)]
             if begun and len(cells) != len(header.names):
@@ -164,7 +163,7 @@ def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int,
 
 
 def _cells(row: Sequence[str], names: Sequence[str]) -> str:
-    """Say how many cells a row has, and which column has none or what stands beyond the last one."""
+    """Describe the number of cells of a row, and the first missing or surplus cell."""
     if len(row) < len(names):
         return f"{len(row)} cells and none for the column {names[len(row)]!r}"
     return f"{len(row)} cells; beyond the last column, {names[-1]!r}, stands {row[len(names)]!r:.60}"

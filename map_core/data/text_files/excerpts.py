@@ -1,4 +1,4 @@
-"""Quote what stands in a file, shortened for a message."""
+"""Quote content of a file, shortened for a message."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def short(cell: Any, longest: int = 60) -> str:
 
 
 def first_twice(names: Iterable[str]) -> str:
-    """Return the first name that is repeated."""
+    """Return the first name that occurs more than once; there must be one."""
     listed = list(names)
     return next(name for name in listed if listed.count(name) > 1)

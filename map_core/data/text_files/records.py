@@ -1,4 +1,4 @@
-"""Read the records of a small text file: JSON lines or a JSON list, each with the place that an error names."""
+"""Read the records of a small text file, JSON lines or a JSON list, each with its location for error messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_text(path: Path) -> str:
     """Read a text file, see :func:`map_core.data.text_files.encoding.decode_text`.
 
     Raises:
-        InputError: it cannot be read, or is in no encoding that is read.
+        InputError: it cannot be read or decoded.
     """
     try:
         content = path.read_bytes()
@@ -27,15 +27,15 @@ def read_text(path: Path) -> str:
 
 
 def json_records(text: str, name: object, expected: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the place and the fields of each object of JSON lines, or of a JSON list of objects.
+    """Return the location and the fields of each object of JSON lines, or of a JSON list of objects.
 
     Args:
-        text: of the file.
+        text: the file's text.
         name: the file, as an error names it.
-        expected: what an object is, as an error says it.
+        expected: the end of the error message: what an object represents.
 
     Raises:
-        InputError: a line or an entry is no object, or has a key twice.
+        InputError: a line or an entry is not an object, or has a key twice.
     """
     file = io.StringIO(text, newline="")
     if text.lstrip()[:1] == "[":
@@ -44,13 +44,12 @@ def json_records(text: str, name: object, expected: str) -> list[tuple[str, Mapp
 
 
 def known_fields(record: Mapping[str, Any], known: Collection[str], where: str) -> dict[str, Any]:
-    """Return a record with its known fields under their own names; any other is left as it is.
+    """Return a record with its known fields under their standard names; other fields are unchanged.
 
-    A name that differs in letter case, spaces, dashes or underscores alone is the known one.
+    A name that differs from a known one only in letter case, spaces, dashes or underscores is the known one.
 
     Raises:
-        InputError: a name is nearly a known one, so that passing over it could change what the file says, or a field
-            comes twice.
+        InputError: a name is similar to a known one, so that ignoring it could lose content, or a field occurs twice.
     """
     plain = {_plain(name): name for name in known}
     fields: dict[str, Any] = {}

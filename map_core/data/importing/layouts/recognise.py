@@ -1,6 +1,6 @@
 """Recognise the layout of a file by its first rows.
 
-Constraint: a file with one row per reply, its prompt and its reply as texts, has no layout and is read as it stands.
+Constraint: a file with one row per reply, and with prompt and reply as texts, has no layout and is read directly.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from map_core.data.importing.layouts.advice import refusal
 from map_core.data.importing.layouts.layout import Layout, Row, column
 from map_core.data.table_columns import normalised
 
-#: Rows that a layout is recognised by.
+#: Number of rows by which a layout is recognised.
 SAMPLE_ROWS = 100
 
 
 def find_layout(rows: Sequence[Row], path: Path) -> Layout | None:
-    """Return the layout of a file; None where its rows are one reply each already.
+    """Return the layout of a file; None where each row is already one reply.
 
     Args:
-        rows: the first ones of the file.
-        path: of the file, for messages.
+        rows: the first rows of the file.
+        path: the file, for messages.
 
     Raises:
-        InputError: it is a layout that is not read; the message has the lines that make rows of it.
+        InputError: the layout is not supported; the message has lines of code that convert the file.
     """
     sample = rows[:SAMPLE_ROWS]
     columns = list(dict.fromkeys(name for row in sample for name in row))
