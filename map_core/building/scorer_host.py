@@ -1,10 +1,9 @@
-"""Where scorers run: in this process, or in one of their own that can be ended.
+"""Run scorers in this process, or in a child process that can be killed.
 
-A scorer that hangs cannot be stopped from inside its own process, and one that eats all memory takes its process along.
-So scorers run in a child process (:mod:`map_core.building.scorer_process`), which is killed when a batch takes
-longer than its limit, and started again. It is a plain process and none of ``multiprocessing``'s, which would run
-the caller's own script once more in it. Constraint: the child holds nothing that is not made again from what it was
-started with.
+A scorer that hangs cannot be stopped from inside its own process, and one that exhausts the memory ends its process.
+Scorers therefore run in a child process (:mod:`map_core.building.scorer_process`), which is killed when a batch takes
+longer than its limit, and started again. It is a plain process and not one of ``multiprocessing``, which would run the
+caller's own script again. Constraint: the child has no state that cannot be restored from its first message.
 """
 
 from __future__ import annotations
@@ -30,37 +29,37 @@ from map_core.scoring.base import Scorer, ScorerError
 
 #: Seconds that a scorer may take to load its models and to score one short reply.
 FIRST_REPLY_SECONDS = 900.0
-#: The share of the limit that a batch has at least, however few of the prompt's replies are in it.
+#: Minimum share of the time limit for a batch, however few of the prompt's replies are in it.
 MIN_LIMIT_SHARE = 0.125
 _WARM_UP = Reply("Hello there.", finished=True)
 
 
 class ScorerHost(Protocol):
-    """Somewhere scorers run."""
+    """An environment in which scorers run."""
 
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
-        """Return the rewards of replies to one prompt, one a reply, which may hold NaN.
+        """Return the rewards of replies to one prompt, (reply,), which may contain NaN.
 
         Args:
-            scorer: its place among the scorers.
-            prompt: what the person asked.
+            scorer: its index among the scorers.
+            prompt: the prompt.
             replies: some of the prompt's replies.
-            share: which part of the prompt's replies these are, above 0 and at most 1; their time goes by it.
+            share: their share of the prompt's replies, above 0 and at most 1; the time limit is proportional to it.
 
         Raises:
-            ScorerError: it raised, took too long or took its process along.
+            ScorerError: it raised, took too long or ended its process.
             MemoryError: there was not enough memory.
-            PaletteError: what has nothing to do with these replies, such as a model that is not there.
+            PaletteError: an error that is unrelated to these replies, such as a missing model.
         """
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the rewards so far should know, see :attr:`Scorer.notes`."""
+        """Sentences for readers of the rewards so far, see :attr:`Scorer.notes`."""
         ...
 
     def close(self) -> None:
-        """End what runs."""
+        """End the scorers' process, if any."""
         ...
 
 
@@ -88,16 +87,16 @@ class InProcessScorers:
 
 
 class ScorerSubprocess:
-    """Scorers in a process of their own, killed and started again when one takes too long or too much.
+    """Scorers in a child process, which is killed and started again when one takes too much time or memory.
 
     Args:
         scorers: the values; they must be picklable.
-        limit: seconds for all of a prompt's replies; fewer replies have less, down to :data:`MIN_LIMIT_SHARE` of it.
-        start: seconds for a scorer's first, short reply, in which it loads its models.
+        limit: seconds for all of a prompt's replies; fewer replies get less, down to :data:`MIN_LIMIT_SHARE` of it.
+        start: seconds for a scorer's first, short reply, during which it loads its models.
 
     Raises:
         InputError: the limit is not above 0, or a scorer cannot be sent to another process: it cannot be pickled, or
-            is defined in the script that is run.
+            is defined in the running script.
     """
 
     def __init__(self, scorers: Sequence[Scorer], limit: float, start: float = FIRST_REPLY_SECONDS) -> None:
@@ -125,7 +124,7 @@ class ScorerSubprocess:
         if self._process is None:
             self._begin()
         if scorer not in self._warm:
-            # What comes of it does not matter: the time that models take to load is no reply's fault.
+            # The outcome does not matter: this keeps the loading time of models out of the limit of real replies.
             with contextlib.suppress(ScorerError, MemoryError, InputError):
                 self._ask(scorer, prompt, [_WARM_UP], self._start, warm_up=True)
             if self._process is None:
@@ -137,23 +136,23 @@ class ScorerSubprocess:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """See :attr:`ScorerHost.notes`; a process that was started again counts anew."""
+        """See :attr:`ScorerHost.notes`; a restarted process starts from none."""
         return tuple(note for _, notes in sorted(self._notes.items()) for note in notes)
 
     @property
     def pid(self) -> int | None:
-        """The process, while there is one."""
+        """The id of the child process; None while there is none."""
         return None if self._process is None else self._process.pid
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the child process."""
         process, self._process = self._process, None
         self._warm.clear()
         if process is not None:
             process.end()
 
     def _begin(self) -> None:
-        # Modules are found where this process finds them.
+        # The child has this process's module search path.
         paths = [path or str(Path.cwd()) for path in sys.path]
         self._process = ChildProcess("map_core.building.scorer_process", paths=paths)
         self._process.send({"scorers": base64.b64encode(self._sent).decode()})
@@ -190,7 +189,7 @@ def reply_as_json(reply: Reply) -> list[Any]:
 
 
 def reply_from_json(fields: Sequence[Any]) -> Reply:
-    """Return the reply whose values :func:`reply_as_json` returned."""
+    """Return the reply that :func:`reply_as_json` has converted."""
     text, tokens, log_probs, finished = fields
     return Reply(text, tuple(tokens), tuple(log_probs), finished)
 
@@ -198,7 +197,7 @@ def reply_from_json(fields: Sequence[Any]) -> Reply:
 def call_scorer(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
     """Return a scorer's rewards before they are checked against its contract.
 
-    Errors are raised as :meth:`ScorerHost.score` says.
+    Raises the errors of :meth:`ScorerHost.score`.
     """
     try:
         return np.asarray(scorer.score(prompt, replies), dtype=np.float64)
@@ -206,13 +205,13 @@ def call_scorer(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.nda
         raise
     except Exception as error:
         if "out of memory" in str(error).lower():
-            _free()
+            _free_memory()
             raise MemoryError(f"there was not enough memory ({str(error)[:200]})") from error
         raise ScorerError(f"it raised {type(error).__name__}: {str(error)[:300]}") from error
 
 
-def _free() -> None:
-    """Give back what a batch that was too large still holds."""
+def _free_memory() -> None:
+    """Release the memory that a failed batch still holds."""
     gc.collect()
     if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

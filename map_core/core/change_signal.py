@@ -1,7 +1,7 @@
-"""A signal that something has changed: whoever listens is called, and looks at the new state when it suits them.
+"""Notify subscribers that something has changed.
 
-Constraint: standard library only. Listeners are called in the thread that made the change, perhaps while it holds a
-lock, so they return at once and look at nothing: they wake whoever looks.
+Constraint: standard library only. Listeners are called in the thread that made the change, possibly while it holds a
+lock, so they return at once and do not read the new state: they wake the thread that reads it.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from collections.abc import Callable
 
 
 class ChangeSignal:
-    """Listeners of one thing that changes; thread-safe."""
+    """The listeners of one source of changes; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._numbers = itertools.count()
+        self._keys = itertools.count()
         self._listeners: dict[int, Callable[[], None]] = {}
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call a listener at every change from now on; returns what ends that."""
+        """Call a listener at every change from now on; return the function that unsubscribes it."""
         with self._lock:
-            number = next(self._numbers)
-            self._listeners[number] = listener
+            key = next(self._keys)
+            self._listeners[key] = listener
 
         def unsubscribe() -> None:
             with self._lock:
-                self._listeners.pop(number, None)
+                self._listeners.pop(key, None)
 
         return unsubscribe
 
     @property
     def listeners(self) -> int:
-        """How many listen."""
+        """The number of subscribed listeners."""
         return len(self._listeners)
 
     def notify(self) -> None:
-        """Tell every listener that something has changed."""
+        """Call every listener."""
         with self._lock:
             listeners = tuple(self._listeners.values())
         for listener in listeners:

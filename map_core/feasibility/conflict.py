@@ -1,8 +1,9 @@
-"""Which targets conflict: the smallest set that is not attainable.
+"""Find the smallest set of targets that is not attainable.
 
-Every conflict has a member outside each set of targets that are attainable together. So of the sets that hit all such
-complements found so far, a smallest one is the conflict sought as soon as it is not attainable itself; while it is, it
-gives another complement. Constraint: each step is a margin with its certificate; the answer says whether it is proven.
+Every conflict has a member outside each set of targets that are attainable together, so it hits the complements of all
+such sets. The algorithm computes a minimum hitting set of the complements known so far: if it is not attainable it is a
+smallest conflict, otherwise it gives another complement. Constraint: each step is a margin with its certificate; the
+result says whether it is proven smallest.
 
 Source: Ignatiev, Previti, Liffiton and Marques-Silva, "Smallest MUS extraction with minimal hitting set dualization",
 2015; deletion filter in Chinneck and Dravnieks, "Locating minimal infeasible constraint sets in linear programs", 1991.
@@ -17,20 +18,20 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked_targets
 
-#: Margins that the search for the smallest conflict may take; then it settles for an irreducible one.
+#: Maximum number of margins that the search computes; then it returns an irreducible conflict.
 MAX_CHECKS = 400
 
 
 @dataclass(frozen=True, eq=False)
 class Conflict:
-    """Targets that are not attainable together, while all of them but any one are.
+    """Targets that are not attainable together, though they are without any one of them.
 
     Args:
         members: positions of the values.
-        highest: (value,) the level that each member can have when the other members keep their targets, in standard
+        highest: (value,) the highest level of each member when the other members keep their targets, in standard
             deviations above base; NaN for values outside the conflict.
-        resolves: (value,) bool: the whole palette is attainable once this target alone is lowered far enough.
-        smallest: no fewer targets conflict, which is proven; else only that none of these can be left out.
+        resolves: (value,) bool, whether the whole palette becomes attainable when this target alone is lowered.
+        smallest: whether it is proven that no fewer targets conflict; else only that no member can be left out.
     """
 
     members: tuple[int, ...]
@@ -42,18 +43,18 @@ class Conflict:
 def smallest_conflict(
     attainable: AttainableLevels, targets: np.ndarray, max_checks: int = MAX_CHECKS
 ) -> Conflict | None:
-    """Find the smallest set of targets that are not attainable together, and what relaxing each of them gives.
+    """Find the smallest set of targets that are not attainable together, and the effect of relaxing each of them.
 
     Args:
         attainable: the attainable levels of the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        max_checks: most margins for the search; beyond them the conflict is irreducible, and not proven smallest.
+        max_checks: maximum number of margins; if they do not suffice the conflict is irreducible, not proven smallest.
 
     Returns:
         The conflict; None when the palette is attainable.
 
     Raises:
-        InputError: a target is infinite, or there is not one entry a value.
+        InputError: a target is infinite, or there is not one entry per value.
     """
     targets = checked_targets(attainable.oracle, targets)
     margin = attainable.margin(targets)
@@ -74,7 +75,7 @@ class _Search:
     """The search for a smallest conflict among targets that are not attainable together."""
 
     def __init__(self, attainable: AttainableLevels, targets: np.ndarray, max_checks: int) -> None:
-        self._attainable, self._targets, self._left = attainable, targets, max_checks
+        self._attainable, self._targets, self._checks_left = attainable, targets, max_checks
         self._targeted = ~np.isnan(targets)
         self._each = np.eye(len(targets), dtype=bool)
 
@@ -86,7 +87,7 @@ class _Search:
             candidate = _hitting_set(self._targeted, complements)
             if candidate.sum() == members.sum():
                 break
-            if self._left <= 0:
+            if self._checks_left <= 0:
                 return members, False
             candidate_margin = self._margin(candidate)
             if not candidate_margin.attainable:
@@ -95,7 +96,7 @@ class _Search:
         return members, True
 
     def _margin(self, chosen: np.ndarray) -> Margin:
-        self._left -= 1
+        self._checks_left -= 1
         return self._attainable.margin(np.where(chosen, self._targets, np.nan))
 
     def _irreducible(self, margin: Margin) -> np.ndarray:
@@ -108,12 +109,12 @@ class _Search:
         return members
 
     def _maximal_attainable(self, chosen: np.ndarray, margin: Margin) -> np.ndarray:
-        """Add targets to these one after another while all of them are attainable together."""
+        """Extend an attainable set of targets to a maximal one by adding targets one after another."""
         met = chosen
         for j in np.flatnonzero(self._targeted):
-            # Targets that the last mix of replies meets as well need no program of their own.
+            # Targets that the last mix of replies already meets need no further linear program.
             met = met | (self._targeted & (margin.levels >= self._targets - MARGIN_TOLERANCE / 2))
-            if not met[j] and self._left > 0:
+            if not met[j] and self._checks_left > 0:
                 larger = self._margin(met | self._each[j])
                 if larger.attainable:
                     met, margin = met | self._each[j], larger
@@ -121,7 +122,7 @@ class _Search:
 
 
 def _hitting_set(candidates: np.ndarray, sets: list[np.ndarray]) -> np.ndarray:
-    """Return (value,) bool, a minimum hitting set: the fewest of these values of which each set has one."""
+    """Return (value,) bool, a minimum hitting set: the fewest candidates such that each set contains one of them."""
     solution = milp(
         np.ones(len(candidates)),
         integrality=np.ones(len(candidates), dtype=int),
