@@ -94,7 +94,7 @@ def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, a
         socket.connect_to_server()
 
     page.route_web_socket(re.compile("/live/desk"), connect)
-    ask(page, address, candidates=16, tokens=128)
+    ask(page, address, candidates=16, tokens=192)
     expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
     expect(column(page, "base").locator(".vp-reply")).to_have_text(re.compile(r"\w+ \w+ \w+"))
     sockets[-1].close()
@@ -120,7 +120,7 @@ def test_without_the_channel_the_page_draws_as_before(page, address):
 
 def test_a_socket_that_brings_nothing_is_no_channel(page, address):
     page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.on_message(lambda message: None))
-    ask(page, address, candidates=16, tokens=128)
+    ask(page, address, candidates=16, tokens=192)
     expect(status(page)).to_contain_text("Done: 16 candidates", timeout=240 * SECONDS)
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
