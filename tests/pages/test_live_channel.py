@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import math
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target
@@ -122,6 +123,21 @@ def test_what_cannot_be_read_changes_nothing(socket, text):
 def test_a_page_of_another_site_is_turned_away():
     with pytest.raises(WebSocketDisconnect), connected("http://other.example"):
         pass
+
+
+def test_a_connection_that_was_cut_is_no_error(monkeypatch):
+    """A proxy ends its side without a word; what is sent then cannot be delivered."""
+    monkeypatch.setattr(live_channel, "admit", lambda _: True)
+    heard = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006}])
+
+    async def receive():
+        return next(heard)
+
+    async def send(message):
+        if message["type"] == "websocket.close":
+            raise OSError
+
+    asyncio.run(live_channel._serve(WebSocket({"type": "websocket"}, receive, send)))
 
 
 def test_an_answer_that_fails_is_said_with_the_reference_of_the_log_and_the_next_one_follows(socket, caplog):

@@ -158,7 +158,7 @@ async def _serve(socket: WebSocket) -> None:
         reader.close()
         for task in speaking:
             task.cancel()
-        with contextlib.suppress(RuntimeError):  # closed already
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # cut, or closed already
             await socket.close()
 
 
