@@ -9,11 +9,13 @@ import http.client
 import re
 import ssl
 import uuid
+from collections.abc import Mapping
 from http.cookies import SimpleCookie
 from types import TracebackType
 from urllib.parse import urlsplit
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import UploadedFileInfo
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
@@ -76,18 +78,46 @@ class AppClient:
         sent = self._rerun(page, self.query, states | {self.widgets[button]: None}, timeout)
         return [message.SerializeToString().decode(errors="replace") for message in sent]
 
-    def _rerun(self, page: str, query: str, states: dict[str, str | None], timeout: float) -> list[ForwardMsg]:
-        """Run a page with widgets in these states: a text, or None for a button that is pressed."""
+    def give(self, page: str, uploader: str, content: bytes, name: str, timeout: float = 60.0) -> list[ForwardMsg]:
+        """Upload a file to an uploader of the page that was run last, by its key; return what the page sends then."""
+        id = str(uuid.uuid4())
+        status, text = self.upload(content, name, id)
+        assert status == 204, text
+        file = UploadedFileInfo(name=name, size=len(content), file_id=id)
+        return self._rerun(page, self.query, {self.widgets[uploader]: file}, timeout)
+
+    def ask(
+        self, page: str, query: str = "", states: Mapping[str, str | UploadedFileInfo | None] | None = None
+    ) -> None:
+        """Ask for a run of a page, and read nothing of it.
+
+        Args:
+            page: its name.
+            query: of its address.
+            states: of widgets, by their ids: a text, a file, or None for a button that is pressed.
+        """
         self.query, message = query, BackMsg()
         message.rerun_script.query_string = query
         message.rerun_script.page_name = page
-        for id, text in states.items():
+        for id, what in (states or {}).items():
             state = message.rerun_script.widget_states.widgets.add(id=id)
-            if text is None:
+            if what is None:
                 state.trigger_value = True
+            elif isinstance(what, str):
+                state.string_value = what
             else:
-                state.string_value = text
+                state.file_uploader_state_value.uploaded_file_info.append(what)
         self.socket.send(message.SerializeToString())
+
+    def _rerun(
+        self, page: str, query: str, states: Mapping[str, str | UploadedFileInfo | None], timeout: float
+    ) -> list[ForwardMsg]:
+        """Run a page with widgets in these states; return what it sends, to its end."""
+        self.ask(page, query, states)
+        return self.read(timeout)
+
+    def read(self, timeout: float = 60.0) -> list[ForwardMsg]:
+        """Read what is sent, to the end of a run."""
         sent = []
         while True:
             answer = ForwardMsg.FromString(self.socket.recv(timeout=timeout))  # type: ignore[arg-type]
@@ -99,7 +129,7 @@ class AppClient:
             if answer.WhichOneof("type") == "script_finished":
                 return sent
 
-    def upload(self, content: bytes, name: str = "a.csv") -> tuple[int, str]:
+    def upload(self, content: bytes, name: str = "a.csv", id: str = "") -> tuple[int, str]:
         """Upload a file as a page's uploader does; return the status and the text of the answer."""
         edge = uuid.uuid4().hex
         head = (
@@ -114,7 +144,7 @@ class AppClient:
             "X-Xsrftoken": self.cookie,
         }
         try:
-            connection.request("PUT", f"/_stcore/upload_file/{self.session}/{uuid.uuid4()}", body, headers)
+            connection.request("PUT", f"/_stcore/upload_file/{self.session}/{id or uuid.uuid4()}", body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         except (BrokenPipeError, ConnectionResetError):  # refused before all was sent

@@ -35,17 +35,18 @@ class Watched:
 
 
 @contextmanager
-def watching() -> Iterator[Watched]:
-    """Measure every 10 ms; a measurement that comes late is a pause of this process."""
-    process, watched, over = psutil.Process(), Watched(), threading.Event()
-    before = process.memory_info().rss
+def watching(process: psutil.Process | None = None) -> Iterator[Watched]:
+    """Measure a process, this one unless another is named, every 10 ms; what comes late is a pause of this one."""
+    process, watched, over = process or psutil.Process(), Watched(), threading.Event()
+    before, others, itself = process.memory_info().rss, set(process.children()), process.cmdline()
 
     def look() -> None:
         last = time.monotonic()
         while not over.wait(0.01):
-            for child in process.children():
+            for child in set(process.children()) - others:
                 with suppress(psutil.Error):
-                    watched.outside = max(watched.outside, child.memory_info().rss)
+                    if child.cmdline() != itself:  # before it becomes another program it has this one's memory
+                        watched.outside = max(watched.outside, child.memory_info().rss)
             watched.inside = max(watched.inside, process.memory_info().rss - before)
             watched.pause, last = max(watched.pause, time.monotonic() - last), time.monotonic()
 

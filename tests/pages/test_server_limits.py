@@ -9,7 +9,7 @@ import socket as sockets
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 
@@ -210,6 +210,8 @@ def test_a_tooltip_of_a_card_is_text():
 
 
 FRAMES = int(os.environ.get("FRAMES", "2000"))
+#: Visitors who read nothing; DEAF=40 has as many.
+DEAF = int(os.environ.get("DEAF", "3"))
 
 
 def test_malformed_frames_end_their_socket_without_a_traceback(caplog: pytest.LogCaptureFixture):
@@ -263,6 +265,40 @@ def test_malformed_frames_end_their_socket_without_a_traceback(caplog: pytest.Lo
             assert closed.value.code == (server_limits.WRONG_KIND if number % 2 else server_limits.NOT_PARSED)
     assert heard == []
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_visitors_who_read_nothing_keep_nobody_waiting(tmp_path: Path):
+    """Tabs that are suspended, or mean ill: they ask for pages, and what is sent to them is never read."""
+    with running(tmp_path) as server, ExitStack() as opened:
+        process = psutil.Process(server.pid)
+        other = opened.enter_context(AppClient(server.address))
+        deaf = [AppClient(server.address) for _ in range(DEAF)]
+        for visitor in deaf:
+            visitor.run("tradeoffs")
+            opened.callback(end, visitor)
+            visitor.socket.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+        before, waits = process.memory_info().rss, []
+        for number in range(4):
+            for visitor in deaf:
+                visitor.ask("tradeoffs", f"palette=helpfulness:p{50 + number}")
+            began = time.monotonic()
+            assert other.run("values")
+            waits.append(time.monotonic() - began)
+        grown = process.memory_info().rss - before
+        print(f"{DEAF} read nothing: {grown / MEGABYTE:+.0f} MB, another page {max(waits):.1f} s at most")
+        assert grown < 20 * MEGABYTE * DEAF
+        assert max(waits) < 5 * DEAF
+        with AppClient(server.address) as again:
+            assert again.run("tradeoffs", "palette=helpfulness:p53"), "whoever comes back has the page of the address"
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def end(visitor: AppClient) -> None:
+    """Cut a connection without a word."""
+    with suppress(OSError):  # it was cut already, as it answered no ping
+        visitor.socket.socket.shutdown(sockets.SHUT_RDWR)
 
 
 def exhaust(visitor: AppClient) -> None:

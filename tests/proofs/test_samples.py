@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.proofs import boundary, frames, kills
+from tests.data.bombs import repeated_text
+from tests.proofs import bombs, boundary, frames, kills
 
 
 @pytest.mark.slow
@@ -23,6 +24,14 @@ def test_malformed_frames_change_nothing(server):
     assert len(tally.sent) == 9, "of every kind"
 
 
+@pytest.mark.process
+def test_an_uploaded_bomb_is_refused_while_others_look_at_pages(server, tmp_path):
+    one = bombs.upload(server, repeated_text, tmp_path)
+    assert one.holds, one
+    assert "this app gives one file" in one.sentence
+    assert one.inside < 50 * bombs.MEGABYTE
+
+
 @pytest.mark.slow
 @pytest.mark.process
 def test_a_kill_of_a_writer_and_of_a_build_loses_nothing(tmp_path):
@@ -30,3 +39,14 @@ def test_a_kill_of_a_writer_and_of_a_build_loses_nothing(tmp_path):
     assert [row.kills for row in rows] == [1, 1]
     assert all(row.acknowledged or "build" in row.what for row in rows)
     assert not any(row.lost or row.doubled or row.faults for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.external
+@pytest.mark.timeout(2 * 3600)
+def test_a_hundred_kills_lose_and_double_nothing(tmp_path):
+    rows = list(kills.rows(1, tmp_path))
+    left_out = [row.what for row in rows if "not possible here" in row.what]
+    assert sum(row.kills for row in rows) == 100 or left_out
+    assert [row for row in rows if row.lost or row.doubled or row.faults] == []

@@ -1,0 +1,119 @@
+"""Files that expand, uploaded to a running app while somebody else looks at its pages.
+
+    python -m tests.proofs.bombs
+
+Each of the files of ``tests.data.bombs`` comes through the page's own uploader. Counted are the seconds to the sentence
+that refuses it, the memory of the process that looks into it, how much the app itself grows, and how long another
+visitor waits for a page meanwhile. It fails where a file is taken, or refused later than 10 s or above 500 MB.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.app_client import AppClient
+from tests.app_server import Server, running
+from tests.data.bombs import BOMBS, MEGABYTE
+from tests.data.test_bombs import watching
+
+#: The page that the other visitor looks at, and what is allowed.
+OTHER_PAGE, MOST_SECONDS, MOST_MEMORY = "values", 10.0, 500 * MEGABYTE
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What came of one file: seconds, bytes outside and inside the app, the other visitor's longest wait, what is said.
+
+    Args:
+        size: of the file in bytes.
+        sentence: that refuses it; "" where it was taken.
+    """
+
+    name: str
+    size: int
+    seconds: float
+    outside: int
+    inside: int
+    wait: float
+    sentence: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was refused in time and within the memory."""
+        return bool(self.sentence) and self.seconds < MOST_SECONDS and self.outside < MOST_MEMORY
+
+
+def look(address: str, over: threading.Event, waits: list[float]) -> None:
+    """Look at a page again and again, and note how long each time took."""
+    with AppClient(address) as visitor:
+        while not over.is_set():
+            began = time.monotonic()
+            visitor.run(OTHER_PAGE)
+            waits.append(time.monotonic() - began)
+            over.wait(0.1)
+
+
+def upload(server: Server, bomb: Callable[[Path], Path], folder: Path) -> Refused:
+    """Upload one file, and watch."""
+    path = bomb(folder)
+    over, waits = threading.Event(), list[float]()
+    other = threading.Thread(target=look, args=(server.address, over, waits))
+    with AppClient(server.address) as visitor:
+        visitor.run("tables", "view=file")
+        other.start()
+        while len(waits) < 2:
+            time.sleep(0.01)
+        waits.clear()
+        with watching(psutil.Process(server.pid)) as watched:
+            began = time.monotonic()
+            sent = visitor.give("tables", "tables_file_0", path.read_bytes(), path.name)
+            seconds = time.monotonic() - began
+        over.set()
+        other.join()
+    drawn = [message.delta.new_element for message in sent if message.WhichOneof("type") == "delta"]
+    said = [element.text.body for element in drawn if element.WhichOneof("type") == "text"]
+    taken = any(element.WhichOneof("type") == "arrow_data_frame" for element in drawn)
+    return Refused(
+        bomb.__name__,
+        path.stat().st_size,
+        seconds,
+        watched.outside,
+        watched.inside,
+        max(waits),
+        "" if taken or not said else said[-1],
+    )
+
+
+def main() -> None:
+    """Upload all, and print a line each."""
+    done: list[Refused] = []
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
+        for bomb in BOMBS:
+            one = upload(server, bomb, Path(folder))
+            done.append(one)
+            print(
+                f"{one.name}: {one.size / 1000:,.0f} kB, {one.seconds:.1f} s, {one.outside / MEGABYTE:.0f} MB outside, "
+                f"{one.inside / MEGABYTE:+.0f} MB inside, another page {one.wait:.2f} s: {one.sentence or 'TAKEN'}",
+                flush=True,
+            )
+    seconds, wait = max(one.seconds for one in done), max(one.wait for one in done)
+    outside, inside = (
+        max(sizes) / MEGABYTE for sizes in zip(*((one.outside, one.inside) for one in done), strict=True)
+    )
+    print(
+        f"{sum(one.holds for one in done)} of {len(done)} refused; at most {seconds:.1f} s, {outside:.0f} MB outside "
+        f"and {inside:.0f} MB inside the app; another page {wait:.2f} s"
+    )
+    sys.exit(not all(one.holds for one in done))
+
+
+if __name__ == "__main__":
+    main()
