@@ -1,7 +1,7 @@
 # The commands of the project; the same ones at the desk, in the README and in CI.
-# make run    set up, bring the models, open the app on its embedded table
-# make test   set up and pass the tests, a real browser's among them
-# make test-external    real servers, clients and a trainer of others, each installed in an environment of its own
+# make run    set up, fetch the models, open the app on its embedded table
+# make test   set up and run the tests, with a real browser
+# make test-external    third-party servers, clients and a trainer, each installed in its own environment
 # make check  lint, types, and the tests that take no browser, model or server
 # make docs   the documents as a site, into site/; a broken link fails
 # make soak MINUTES=30   twenty viewers that come and go; memory, descriptors and log of the app, written to soak.txt
@@ -23,7 +23,7 @@ setup: $(VENV)/.running
 
 models: setup
 	@$(BIN)/python -m map_core models get || \
-	  echo "The models could not be had now; the app starts without the page that generates. Later: make models"
+	  echo "The models could not be fetched now; the app starts without replies from a model. Later: make models"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.x")'
@@ -41,7 +41,7 @@ $(VENV)/.docs: docs/requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement docs/requirements.txt
 	@touch $@
 
-# Byte code of what is installed: by every core, which pip would make by one.
+# Byte code of the installed packages, compiled on all cores; pip would use one.
 $(VENV)/.compiled: $(VENV)/.testing
 	-$(BIN)/python -m compileall -qq -j 0 -x '/tests?/|/testing/' $(VENV)/lib
 	@touch $@
@@ -50,7 +50,7 @@ $(VENV)/.browser: | $(VENV)/.testing
 	$(BIN)/python -m tests.browser_setup
 	@touch $@
 
-# Two processes, a file of tests to each in turn: on two cores one computes while the other waits for a server or browser.
+# Three processes, a file of tests to each in turn: on two cores some compute while others wait for a server or browser.
 test: $(VENV)/.testing
 	@$(MAKE) --no-print-directory --jobs 3 $(VENV)/.compiled $(VENV)/.browser models
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not external"

@@ -253,7 +253,7 @@ def test_so_do_counts_of_replies(pair: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", OF_EVEN_TABLES)
 @pytest.mark.parametrize("pair", POOLED_PAIRS)
-def test_so_do_studies(pair: str, name: str) -> None:
+def test_studies_count_a_weight_as_so_many_copies(pair: str, name: str) -> None:
     check(OF_EVEN_TABLES[name], PAIRS[pair], Form.PER_PROMPT)
 
 

@@ -17,7 +17,7 @@ def _new_writers():
     audit.close()
 
 
-def test_a_line(tmp_path, monkeypatch):
+def test_a_line_keeps_what_it_is_given_and_cuts_long_text(tmp_path, monkeypatch):
     monkeypatch.setenv(audit.SETTING, str(tmp_path / "deep" / "audit.jsonl"))
     audit.record("ann\nwho", "delete", "palette", "x" * 300)
     (line,) = (tmp_path / "deep" / "audit.jsonl").read_text().splitlines()
@@ -38,7 +38,7 @@ def test_it_begins_anew_when_it_is_full(tmp_path, monkeypatch):
     assert json.loads(last)["what"] == "99"
 
 
-def test_off_writes_nothing(tmp_path, monkeypatch):
+def test_no_file_is_written_when_the_log_is_off(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv(audit.SETTING, "off")
     audit.record("ann", "save")

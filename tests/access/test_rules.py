@@ -51,7 +51,7 @@ def test_what_has_no_owner_is_seen_by_all_and_changed_by_members(kind: Kind):
         assert not may(ANN, Action.SHARE, thing)
 
 
-def test_who_creates_what():
+def test_each_role_creates_only_its_kinds_of_things():
     creates = {
         kind: [role.value for role in Role if may(Visitor("x", "X", role), Action.CREATE, Thing(kind))] for kind in Kind
     }

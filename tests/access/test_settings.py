@@ -32,7 +32,7 @@ ANN = {"email": "Ann@Example.com", "email_verified": True, "sub": "1", "groups":
         ("email=", "", {"sub": "1"}, Role.MEMBER),
     ],
 )
-def test_roles(monkeypatch, operators: str, members: str, claims: dict, role: Role):
+def test_the_settings_decide_the_role_of_a_login(monkeypatch, operators: str, members: str, claims: dict, role: Role):
     monkeypatch.setenv(settings.OPERATORS, operators)
     monkeypatch.setenv(settings.MEMBERS, members)
     assert settings.role_of(claims) is role
@@ -47,7 +47,7 @@ def test_an_entry_that_means_nobody_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "role"), [("", None), ("0", None), ("1", Role.GUEST), ("guest", Role.GUEST), ("Member", Role.MEMBER)]
 )
-def test_open(monkeypatch, text: str, role: Role | None):
+def test_the_setting_decides_the_role_without_a_login(monkeypatch, text: str, role: Role | None):
     monkeypatch.setenv(settings.OPEN, text)
     assert settings.open_role() is role
 
@@ -59,7 +59,7 @@ def test_nobody_is_an_operator_for_coming_by(monkeypatch, text: str):
         settings.open_role()
 
 
-def test_proxies(monkeypatch):
+def test_trusted_proxies_are_addresses_and_networks(monkeypatch):
     monkeypatch.setenv(settings.PROXIES, "10.0.0.7, 172.16.0.0/12,::1")
     assert ipaddress.ip_address("172.20.1.1") in settings.trusted_proxies()[1]
     assert ipaddress.ip_address("10.0.0.8") not in settings.trusted_proxies()[0]
@@ -69,13 +69,13 @@ def test_proxies(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "1e9", "long"])
-def test_hours_that_are_none(monkeypatch, text: str):
+def test_login_hours_that_are_no_number_are_refused(monkeypatch, text: str):
     monkeypatch.setenv(settings.LOGIN_HOURS, text)
     with pytest.raises(InputError, match="expected a number of hours"):
         settings.login_hours()
 
 
-def test_hours(monkeypatch):
+def test_a_login_lasts_twelve_hours_unless_set(monkeypatch):
     assert settings.login_hours() == 12
     monkeypatch.setenv(settings.LOGIN_HOURS, "0.5")
     assert settings.login_hours() == 0.5

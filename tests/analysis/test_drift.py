@@ -28,7 +28,7 @@ def two_prompts(first: float, second: float, names: tuple[str, str] = ("a", "b")
     return RewardTable(("v",), rewards, np.array([0, 2, 4]), names, names, ("all", "all"))
 
 
-def test_errors_by_hand():
+def test_the_same_prompts_are_compared_pairwise():
     """Levels of prompts 0 and 2 become 1 and 3. Prompt by prompt that is sure; else the error is sqrt 2."""
     same = drift(two_prompts(0, 2), two_prompts(1, 3), np.array([1.5]))
     assert same.same_prompts
@@ -130,7 +130,7 @@ def test_out_of_reach_and_one_prompt():
     assert drift(before, make_table(prompts=9, candidates=1), np.full(4, NAN)).form is Form.POOLED
 
 
-def test_bad_input():
+def test_tables_without_a_common_value_and_too_few_targets_are_refused():
     table = make_table(prompts=4)
     with pytest.raises(InputError, match=r"no value in common: helpfulness.* and x"):
         drift(table, make_table(values=("x",)), np.zeros(4))
@@ -145,7 +145,7 @@ def strict(line: str) -> dict:
     return json.loads(line, parse_constant=refuse)
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_compares_two_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     before = make_table(prompts=20, candidates=16)
     save(before, tmp_path / "a.parquet")
     save(replace(before, rewards=before.rewards - [0, 0, 1.0, 0]), tmp_path / "b.parquet")

@@ -80,7 +80,7 @@ def test_where_it_is_out_of_reach_there_are_no_levels():
     assert all(before[2] == after[1] for before, after in pairwise(sections))
 
 
-def test_bad_input():
+def test_shares_outside_0_to_1_and_a_single_point_are_refused():
     mixtures = ends([0.2, NAN, NAN, NAN], [0.3, NAN, NAN, NAN])
     for share in (-0.1, 1.1, NAN):
         with pytest.raises(InputError, match="share of the second palette"):

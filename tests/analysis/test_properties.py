@@ -68,7 +68,7 @@ def furthest(odd: Odd, groups: list[Group]) -> float:
 
 @check(25)
 @given(odd_tables(most_values=6), BUDGETS)
-def test_common_palettes(odd: Odd, budget: float):
+def test_common_palettes_stay_within_the_budget(odd: Odd, budget: float):
     groups = people(odd, odd.rng)
     equal = [Group(group.name, group.targets) for group in groups]
     fairest, bargain = max_min(odd.oracle, groups, budget), nash(odd.oracle, groups, budget)
@@ -112,7 +112,7 @@ def test_drift_between_any_two_tables(before: Odd, after: Odd):
 
 @check(90)
 @given(odd_tables(most_values=6), st.integers(1, 40), st.booleans())
-def test_paths(odd: Odd, rounds: int, grow_only: bool):
+def test_sequential_paths_are_finite_and_their_dual_rises(odd: Odd, rounds: int, grow_only: bool):
     targets = odd.targets(1)[0]
     wanted = ~np.isnan(targets) & ~odd.oracle.constant
     if not (~np.isnan(targets)).any():
@@ -134,7 +134,7 @@ def test_paths(odd: Odd, rounds: int, grow_only: bool):
 
 @check(60)
 @given(odd_tables(most_values=4))
-def test_error_bars(odd: Odd):
+def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: Odd):
     targets = odd.targets(1)[0]
     try:
         result = confidence(odd.oracle, targets, draws=20, folds=2, seed=1)
@@ -152,7 +152,7 @@ def test_error_bars(odd: Odd):
 
 @check(150)
 @given(odd_tables(), st.sampled_from([0.0, 1e-9, 0.3, 50.0]))
-def test_baselines(odd: Odd, budget: float):
+def test_baselines_stay_within_the_budget(odd: Odd, budget: float):
     directions = random_weights(5, len(odd.table.values), seed=1)
     weights = solve_rays(odd.oracle, directions, budget).weights[:, 0]
     judged = evaluate_weights(odd.oracle, weights, odd.targets(1)[0])
@@ -164,7 +164,7 @@ def test_baselines(odd: Odd, budget: float):
 
 @check(120)
 @given(odd_tables(most_values=6), st.booleans())
-def test_frontiers(odd: Odd, floored: bool):
+def test_frontiers_stay_within_the_budget_and_are_optimal(odd: Odd, floored: bool):
     """Contours spend no more than their budget, and no weights of that cost give more of the pair."""
     size = len(odd.table.values)
     if size < 2:
@@ -196,7 +196,7 @@ def test_frontiers(odd: Odd, floored: bool):
 
 @check(80)
 @given(odd_tables(most_values=4))
-def test_sweeps(odd: Odd):
+def test_sweeps_rise_and_meet_their_targets(odd: Odd):
     """A curve's cost and weights never fall along it, and every point meets its targets."""
     targets, value = odd.targets(1)[0], int(odd.rng.integers(len(odd.table.values)))
     others = np.where(np.arange(len(targets)) == value, np.nan, targets)
@@ -218,7 +218,7 @@ def test_sweeps(odd: Odd):
 
 @check(150)
 @given(odd_tables(most_values=6))
-def test_prices(odd: Odd):
+def test_prices_are_finite_and_shares_sum_to_one(odd: Odd):
     solution = solve(odd.oracle, odd.targets(1)[0])
     if solution.status is not Status.CONVERGED:
         return

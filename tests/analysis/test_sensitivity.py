@@ -32,7 +32,7 @@ def pulled(request: pytest.FixtureRequest) -> MemoryOracle:
     return MemoryOracle.of(make_table(prompts=20, candidates=32, correlation=0.6), request.param)
 
 
-def test_one_value_by_hand():
+def test_the_price_and_its_change_for_one_value_by_hand():
     # Replies 0 and 1: at the level q the weight is log(q / (1 - q)), which moves by 1 / (q (1 - q)).
     oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
     q, s = 0.8, float(oracle.scale[0])
@@ -220,7 +220,7 @@ def test_the_highest_level_is_the_edge(oracle: MemoryOracle):
 
 
 @pytest.mark.parametrize(("value", "points"), [(7, 10), (0, 1)])
-def test_bad_input(oracle: MemoryOracle, value: int, points: int):
+def test_curves_with_impossible_points_are_refused(oracle: MemoryOracle, value: int, points: int):
     with pytest.raises(InputError, match="A curve needs"):
         sensitivity_curve(oracle, TARGETS, value, points=points)
 

@@ -225,7 +225,7 @@ def test_bad_input_says_what_is_wrong(targets, order, rounds, message):
         sequential_path(ORACLES[Form.PER_PROMPT], targets, order, rounds=rounds)
 
 
-def test_no_orders_at_all():
+def test_missing_orders_and_rows_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="no order"):
         sequential_paths(ORACLES[Form.PER_PROMPT], TARGETS, [])
     with pytest.raises(InputError, match="2 rows of targets do not fit 3 orders"):
@@ -308,7 +308,9 @@ def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], ext
     share=st.floats(-1.0, 3.0),
     seed=st.integers(0, 1000),
 )
-def test_odd_tables(prompts: int, candidates: int, values: int, exponent: int, digits: int, share: float, seed: int):
+def test_paths_on_odd_tables_are_finite_and_never_end_in_a_wrong_verdict(
+    prompts: int, candidates: int, values: int, exponent: int, digits: int, share: float, seed: int
+):
     """Ties, constant values, any scale, targets within and out of reach: finite, rising, and never a wrong verdict."""
     rng = np.random.default_rng(seed)
     rewards = np.round(rng.normal(size=(prompts * candidates, values)), digits) * 10.0**exponent

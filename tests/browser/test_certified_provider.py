@@ -46,7 +46,7 @@ def address(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("person", "role"), [("ann", "a member"), ("chief", "an operator of this app")])
-def test_in_and_out(address: str, browser, person: str, role: str):
+def test_a_person_logs_in_and_out_again(address: str, browser, person: str, role: str):
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"{address}/tables")

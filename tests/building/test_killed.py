@@ -84,7 +84,9 @@ def test_killed_before_each_of_a_run_of_files(undisturbed: tuple[Path, int], tmp
 
 
 @pytest.mark.parametrize("place", [2, 5, 8])
-def test_killed_once(undisturbed: tuple[Path, int], tmp_path: Path, place: int) -> None:
+def test_a_build_killed_once_is_continued_with_the_same_result(
+    undisturbed: tuple[Path, int], tmp_path: Path, place: int
+) -> None:
     out = tmp_path / "t.parquet"
     assert run(out, place).returncode == -signal.SIGKILL
     assert not out.exists()

@@ -32,7 +32,7 @@ def test_cohens_table_by_hand():
     assert agreement.agrees == pytest.approx({"judge 0": 0.7, "judge 1": 0.7})
 
 
-def test_fleiss_by_hand():
+def test_the_kappa_of_fleiss_by_hand():
     # Pairs agree 1, 1, 1/3, 1/3; half of all answers are yes.
     agreement = judge_agreement(labels("yyy", "nnn", "yyn", "ynn"), "kind")
     assert agreement.observed == pytest.approx(2 / 3)

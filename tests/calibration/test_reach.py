@@ -30,7 +30,7 @@ def reach(rows, weights: np.ndarray):
     return label_reach(TABLE, ORACLE, labels_of(rows), weights, ["humor"])["humor"]
 
 
-def test_two_bins_by_hand():
+def test_effective_labels_of_two_bins_by_hand():
     # One prompt, replies 0 to 11 of equal probability; six judged below the middle and two above it.
     table = RewardTable(("kind",), np.arange(12.0)[:, None], np.array([0, 12]), ("p",), ("prompt",), ("use",))
     labels = [Label("p", candidate, {"kind": 1}) for candidate in (0, 1, 2, 3, 4, 5, 8, 9)]
@@ -66,7 +66,7 @@ def test_pressure_leaves_the_labels_behind():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 640), st.floats(-2.0, 2.0), st.integers(0, 9))
-def test_laws(count: int, weight: float, seed: int):
+def test_effective_labels_and_shares_stay_within_their_bounds(count: int, weight: float, seed: int):
     rows = np.random.default_rng(seed).choice(640, count, replace=False)
     found = reach(rows, np.array([0.0, 0.0, weight, 0.0]))
     assert 0 < found.effective <= count * (1 + 1e-9)

@@ -30,7 +30,7 @@ def solved(table: Path, capsys: pytest.CaptureFixture[str], *options: str) -> di
     return strict(capsys.readouterr().out)
 
 
-def test_no_worse_tail(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_no_worse_tail_costs_more_and_caps_the_tail(table: Path, capsys: pytest.CaptureFixture[str]):
     plain = solved(table, capsys)
     kept = solved(table, capsys, "--no-worse-tail", "harmlessness")
     assert plain["beside"] is None
@@ -39,7 +39,7 @@ def test_no_worse_tail(table: Path, capsys: pytest.CaptureFixture[str]):
     assert all(column["kind"] == "capped" for column in kept["columns"].values())
 
 
-def test_worst_mean(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_worst_mean_lifts_the_mean_of_the_worst_replies(table: Path, capsys: pytest.CaptureFixture[str]):
     kept = solved(table, capsys, "--worst-mean", "harmlessness:20%=p15")
     assert kept["beside"]["worst"]["harmlessness:0.2"] >= np.percentile(TABLE.rewards[:, 1], 15) - 1e-6
 
@@ -56,7 +56,7 @@ def test_every_scorer_of_a_value(table: Path, capsys: pytest.CaptureFixture[str]
     assert kept["kl"] > free["kl"]
 
 
-def test_any_mix(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_any_mix_reaches_the_target_under_every_mix(table: Path, capsys: pytest.CaptureFixture[str]):
     plain, kept = solved(table, capsys), solved(table, capsys, "--any-mix", "0.1")
     assert kept["beside"]["mix"]["helpfulness"] == pytest.approx(plain["targets"]["helpfulness"], abs=1e-5)
     assert kept["levels"]["helpfulness"] > plain["levels"]["helpfulness"]
@@ -98,13 +98,13 @@ def test_the_same_in_a_targets_file(table: Path, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("command", ["nearest", "confidence", "sensitivity"])
-def test_other_commands(command: str, table: Path, capsys: pytest.CaptureFixture[str]):
+def test_other_commands_know_the_same_demands(command: str, table: Path, capsys: pytest.CaptureFixture[str]):
     options = ["--target", "helpfulness=+0.3sd", "--no-worse-tail", "harmlessness", "--no-cohort-below-base", "--json"]
     assert main([command, str(table), *options]) == 0
     assert f"helpfulness@{USE_CASES[0]}" in strict(capsys.readouterr().out)["targets"]
 
 
-def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_demands_are_explained_in_sentences(table: Path, capsys: pytest.CaptureFixture[str]):
     options = ["--no-worse-tail", "harmlessness", "--worst-mean", "humor:10%=p2", "--any-mix", "0.05"]
     assert main(["solve", str(table), "--target", "helpfulness=+0.3sd", *options]) == 0
     text = capsys.readouterr().out

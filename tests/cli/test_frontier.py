@@ -98,7 +98,9 @@ def test_a_triple_is_a_surface(table: str, capsys: pytest.CaptureFixture[str]):
         (["--directions", "1"], "directions"),
     ],
 )
-def test_frontier_usage(table: str, capsys: pytest.CaptureFixture[str], options: list[str], message: str):
+def test_wrong_options_of_frontier_are_refused(
+    table: str, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+):
     assert main(["frontier", table, *options]) == 2
     assert message in capsys.readouterr().err
 
@@ -126,7 +128,7 @@ def test_prices_and_derivatives_in_reward_units(table: str, capsys: pytest.Captu
     assert result["curves"] == []
 
 
-def test_sweeps(table: str, capsys: pytest.CaptureFixture[str]):
+def test_each_swept_value_has_a_curve(table: str, capsys: pytest.CaptureFixture[str]):
     result = printed(
         capsys, "sensitivity", table, *ASKED, "--sweep", "humor", "--sweep", "helpfulness", "--points", "5"
     )
@@ -156,7 +158,7 @@ def test_a_palette_out_of_reach_has_no_price(table: str, capsys: pytest.CaptureF
     assert "nothing can be swept" in text
 
 
-def test_sensitivity_usage(table: str, capsys: pytest.CaptureFixture[str]):
+def test_wrong_options_of_sensitivity_are_refused(table: str, capsys: pytest.CaptureFixture[str]):
     assert main(["sensitivity", table]) == 2
     assert main(["sensitivity", table, *ASKED, "--sweep", "wit"]) == 2
     assert "Unknown value 'wit'" in capsys.readouterr().err

@@ -93,7 +93,7 @@ def test_any_float_has_a_text(value):
         *((1e15, 2, "1.0e+15"), (-1e300, 0, "-1.0e+300"), (math.nan, 2, "–"), (math.inf, 0, "–"), (10**400, 0, "–")),
     ],
 )
-def test_fixed(value, decimals, message):
+def test_fixed_rounds_to_the_decimals(value, decimals, message):
     assert amounts.fixed(value, decimals) == message
 
 
@@ -122,11 +122,11 @@ def test_significant_figures():
         *((-0.2, "nearest", "p0"), (0.0, "down", "p0"), (math.nan, "down", "–"), (math.inf, "up", "–")),
     ],
 )
-def test_percentiles(value, toward, message):
+def test_percentiles_are_rounded_toward_the_asked_side(value, toward, message):
     assert amounts.percentile(value, toward=toward) == message
 
 
-def test_shares():
+def test_percents_and_chances_are_rounded_for_reading():
     assert [amounts.percent(x) for x in (0.0, 0.234, 1.0, -0.0, math.nan)] == ["0%", "23%", "100%", "0%", "–"]
     assert amounts.percent(0.005, 1) == "0.5%"
     assert amounts.percent(0.52, sign=False) == "52"

@@ -25,7 +25,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[RewardTable, RewardTable]:
     return PAIRS[request.param]
 
 
-def test_by_hand():
+def test_percentiles_count_each_prompt_by_its_weight():
     """A prompt of weight 9 with 0 and 1, one of weight 1 with 10 and 11: nine zeros and ones, a ten and an eleven."""
     table = replace(of_counts([2, 2]), rewards=np.array([[0.0], [1], [10], [11]]), values=("humor",))
     table = replace(table, weights=np.array([9.0, 1.0]))

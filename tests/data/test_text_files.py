@@ -34,7 +34,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
         ('prompt,reply\n"two\nlines",b\n', [{"prompt": "two\nlines", "reply": "b"}]),
     ],
 )
-def test_what_csv_says(text: str, rows: list[dict[str, str]]):
+def test_rows_of_csv_text_are_read(text: str, rows: list[dict[str, str]]):
     assert rows_of(text) == rows
 
 

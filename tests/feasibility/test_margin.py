@@ -99,7 +99,7 @@ def test_margin_is_the_full_linear_program(form: Form, seed: int):
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_both_proofs_hold(form: Form):
+def test_the_certificate_gives_the_margin_and_its_levels_are_attainable(form: Form):
     oracle = eight_values(form)
     rng = np.random.default_rng(0)
     for share in (0.4, 0.8, 1.6):
@@ -362,7 +362,7 @@ def test_values_that_differ_between_prompts_only(form: Form):
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_single_precision(form: Form):
+def test_rewards_in_single_precision_give_the_same_margin(form: Form):
     table = make_table(prompts=12, candidates=10)
     single = MemoryOracle(table.rewards.astype(np.float32), table.offsets, table.values, form)
     for d in np.random.default_rng(0).uniform(0, 1.2, (5, 4)):
@@ -374,7 +374,7 @@ def test_single_precision(form: Form):
 @pytest.mark.slow
 @settings(max_examples=250, deadline=None, derandomize=True, database=None)
 @given(odd_tables())
-def test_odd_tables(odd: Odd):
+def test_the_margin_on_odd_tables_is_that_of_a_linear_program(odd: Odd):
     attainable = AttainableLevels(odd.oracle)
     for d in odd.targets(2):
         result, expected = attainable.margin(d), odd.most(d)

@@ -188,7 +188,7 @@ def test_importance_only_counts_against_each_other():
     np.testing.assert_allclose(once.targets, often.targets, atol=1e-8)
 
 
-def test_nothing_asked():
+def test_without_targets_nothing_is_given_up():
     oracle = MemoryOracle.of(make_table())
     closest = nearest(oracle, np.full(4, np.nan))
     assert np.isnan(closest.targets).all()
@@ -219,7 +219,7 @@ def test_corners_found_before_change_nothing():
         ({"locked": np.array([0, 1])}, "expected 2 of True and False"),
     ],
 )
-def test_bad_input(options: dict, message: str):
+def test_bad_budgets_importances_and_locks_are_refused(options: dict, message: str):
     with pytest.raises(InputError, match=message):
         nearest(three_replies(), np.array([2.0, 2.0]), **options)
 
@@ -231,7 +231,9 @@ def test_targets_that_are_no_targets():
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(odd_tables(), st.sampled_from([None, 1e-9, 0.1, 1.0, 50.0]), st.booleans(), st.booleans())
-def test_odd_tables(odd: Odd, budget: float | None, locks: bool, weighs: bool):
+def test_the_nearest_targets_on_odd_tables_keep_locks_and_budget(
+    odd: Odd, budget: float | None, locks: bool, weighs: bool
+):
     d, size = odd.targets(1)[0], len(odd.table.values)
     locked = odd.rng.random(size) < 0.2 if locks else None
     importance = 10.0 ** odd.rng.uniform(-3, 3, size) if weighs else None

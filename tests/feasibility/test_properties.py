@@ -87,7 +87,7 @@ def test_verdicts_and_nearest_palettes(odd: Odd):
 
 @check(160)
 @given(odd_tables(most_values=6), st.sampled_from([0.0, 1e-12, 1e-3, 0.3, 50.0]))
-def test_budgets(odd: Odd, budget: float):
+def test_a_budget_ends_a_solve_only_where_targets_cost_more(odd: Odd, budget: float):
     """A budget ends a solve early only where the targets cost more; one beyond log K never does."""
     rows = odd.targets(3)
     free, bound = solve_many(odd.oracle, rows), solve_many(odd.oracle, rows, budget=budget)
@@ -107,7 +107,7 @@ def test_budgets(odd: Odd, budget: float):
 @pytest.mark.slow
 @check(100)
 @given(odd_tables(), st.sampled_from([0.0, 1e-300, 1.0, 1e4, 1e8, 1e150]))
-def test_huge_weights(odd: Odd, size: float):
+def test_moments_of_huge_weights_stay_finite_and_within_the_replies(odd: Odd, size: float):
     """Moments stay finite and within the replies, however large the weights."""
     oracle, z = odd.oracle, odd.z
     weights = odd.rng.normal(size=(3, z.shape[1])) * size

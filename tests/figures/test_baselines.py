@@ -100,7 +100,7 @@ def test_every_draw_is_a_dot(data: drawn.BaselineFigureData):
     assert len(drawn.plane(data, (0, 3)).layout.shapes) == 1
 
 
-def test_value_by_value(data: drawn.BaselineFigureData):
+def test_each_value_has_a_strip_of_dots(data: drawn.BaselineFigureData):
     figure = drawn.strips(data)
     assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Harmlessness", "Humor"]
     dots, way = trace(figure, "random at the same cost"), data.way("random at the same cost")
@@ -116,7 +116,7 @@ def test_no_more_dots_than_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, da
     assert trace(drawn.shares(data), "interval").error_x.array[1] > 0  # of all 60
 
 
-def test_the_same_in_words(data: drawn.BaselineFigureData):
+def test_the_summary_says_what_the_figure_shows(data: drawn.BaselineFigureData):
     lines = told.summary(data)
     assert len(lines) == len(data.found)
     met, improved, rows = drawn.counts(data.way("random"))
@@ -161,7 +161,7 @@ def test_out_of_reach_leaves_the_palette_out():
     assert not [t for t in drawn.strips(far).data if t.name == "palette"]
 
 
-def test_tables(data: drawn.BaselineFigureData):
+def test_tables_have_a_cell_for_each_column(data: drawn.BaselineFigureData):
     for header, rows in (told.table(data), told.wins(data)):
         assert all(len(cells) == len(header) for _, cells in rows)
         assert rows[0][1][0] == "Your palette"

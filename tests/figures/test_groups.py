@@ -194,7 +194,7 @@ def test_what_everybody_shares():
     assert free == "Nobody sets a target for humor and positivity."
 
 
-def test_nothing_and_no_way():
+def test_headlines_without_demands_and_without_a_budget():
     keeps = agreement(
         AgreementCache(ORACLE), [Group("a", np.full(4, NAN)), Group("b", np.array([NAN, -0.1, NAN, NAN]))], 1.0
     )

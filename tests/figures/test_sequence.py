@@ -125,7 +125,7 @@ def test_a_title_says_what_the_sentences_say(data: drawn.SequenceFigureData):
         assert any(title.startswith(f"{data.name(j)}: {reached} at the end") for title in titles)
 
 
-def test_where_it_ends(data: drawn.SequenceFigureData):
+def test_the_sentence_says_which_targets_are_missed_at_the_end(data: drawn.SequenceFigureData):
     first_round = replace(data, path=data.path.after(1))
     assert told.ending_sentence(first_round).startswith("After 1 round ")
     assert (

@@ -36,7 +36,7 @@ def test_two_replies_by_hand():
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
-def test_one_block(law: Law, name: str):
+def test_the_laws_hold_in_one_block(law: Law, name: str):
     law(oracle_of(CASES[name]), CASES[name])
 
 
@@ -44,7 +44,7 @@ def test_one_block(law: Law, name: str):
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_many_blocks(law: Law, name: str, threads: int, monkeypatch: pytest.MonkeyPatch):
+def test_the_laws_hold_over_many_blocks_and_threads(law: Law, name: str, threads: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 128)
     monkeypatch.setattr("map_core.oracle.block.SMALL", 0)
     monkeypatch.setattr("map_core.oracle.block.TILTED", 100)
@@ -53,7 +53,7 @@ def test_many_blocks(law: Law, name: str, threads: int, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", [name for name in CASES if "any size" not in name])
-def test_float32(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
+def test_the_laws_hold_in_single_precision(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 200)
     table = replace(CASES[name], rewards=CASES[name].rewards.astype(np.float32))
     oracle = oracle_of(table, threads=1)

@@ -23,7 +23,7 @@ def oracle_of(table: PlainTable, **settings: object) -> TorchOracle:
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
-def test_float64(law: Law, name: str):
+def test_the_laws_hold_in_double_precision(law: Law, name: str):
     law(oracle_of(CASES[name], precision=torch.float64), CASES[name])
 
 
@@ -42,7 +42,7 @@ def test_float32_in_many_chunks(law: Law, name: str, monkeypatch: pytest.MonkeyP
 @without_gpu
 @pytest.mark.parametrize("name", ORDINARY)
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
-def test_on_a_gpu(name: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+def test_the_laws_hold_on_a_gpu(name: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(torch_oracle.BLOCK, "cuda", 300)
     table = PlainTable(CASES[name].rewards.astype(np.float32), CASES[name].offsets, CASES[name].form)
     for law in LAWS:
@@ -56,7 +56,7 @@ def test_a_tensor_will_do_for_an_array():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_the_device():
+def test_a_missing_device_is_named():
     with pytest.raises(InputError, match="no device 'cuda'"):
         oracle_of(CASES["even"], device="cuda")
 

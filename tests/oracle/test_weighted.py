@@ -311,7 +311,9 @@ HOMES: dict[str, Callable[[PlainTable, Path], Oracle]] = {
 
 @pytest.mark.parametrize("name", WEIGHTED)
 @pytest.mark.parametrize("home", HOMES)
-def test_laws(name: str, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_laws_hold_with_weights_in_every_storage(
+    name: str, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Weights are applied alike in every storage."""
     table = WEIGHTED[name]
     if "float32" in home:

@@ -86,7 +86,8 @@ def test_a_slow_reader_gets_the_latest_state_and_nothing_piles_up(feed, socket):
     assert socket.receive_json()["frame"] == 1
     for number in range(1, 500):
         feed.count(number)
-    time.sleep(0.2)
+    say(socket, stop=feed.name)
+    until(lambda: feed.stopped, "the message that follows the changes has not arrived")
     assert feed.frames == 1, "nothing is made for a reader that has not drawn the last frame"
     say(socket, got=1)
     assert socket.receive_json()["replies"] == {"number": 499, "before": 0}

@@ -84,7 +84,7 @@ def run(command: list[str], folder: Path, **environment: str) -> str:
     return answer.stdout
 
 
-def test_curl(served: Served, tmp_path: Path):
+def test_curl_gets_the_palettes_replies(served: Served, tmp_path: Path):
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed.")
     replies = []
@@ -119,7 +119,7 @@ const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries
 """
 
 
-def test_openai_for_node(served: Served, tmp_path: Path):
+def test_the_node_client_gets_the_palettes_replies(served: Served, tmp_path: Path):
     folder = node_environment("openai", "openai@6.49.0")
     (tmp_path / "ask.cjs").write_text(NODE, encoding="utf-8")
     models = [served.palette(name) for name in ("familiar", "plain")]
@@ -133,7 +133,7 @@ def test_openai_for_node(served: Served, tmp_path: Path):
     assert "nobody" in answers["refused"][2]
 
 
-def test_llm(served: Served, tmp_path: Path):
+def test_the_llm_command_gets_the_palettes_replies(served: Served, tmp_path: Path):
     programs = python_environment("llm", "llm==0.36")
     entries = [
         {"model_id": name, "model_name": served.palette(name), "api_base": served.url, "api_key_name": "palette"}

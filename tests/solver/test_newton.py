@@ -91,7 +91,7 @@ def test_an_independent_solver_agrees(oracle: MemoryOracle, seed: int):
     np.testing.assert_allclose(solve(oracle, targets).weights[wanted], other.x, atol=2e-5)
 
 
-def test_weak_duality(oracle: MemoryOracle):
+def test_the_dual_never_exceeds_the_smallest_cost(oracle: MemoryOracle):
     # g(x) <= KL* at every x, with equality at the solution.
     targets = targets_inside(oracle, 3)
     targets = np.where(np.isnan(targets), -10.0, targets)
@@ -140,7 +140,7 @@ def test_prompts_of_unequal_numbers_of_replies_weigh_the_same():
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(1e-9, 1e9), st.floats(-1e6, 1e6), st.integers(0, 1000))
-def test_units(scale: float, shift: float, seed: int):
+def test_scaling_a_reward_divides_its_weight_and_a_shift_moves_its_level(scale: float, shift: float, seed: int):
     # Scaling a reward divides its weight; a constant shifts its level alone.
     table = make_table(prompts=6, candidates=12, seed=seed % 7)
     rewards = table.rewards.copy()

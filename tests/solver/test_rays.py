@@ -140,7 +140,9 @@ def test_floors_that_cost_too_much_or_cannot_be_met_are_told(oracle: MemoryOracl
         ([[1.0, 0, 0, 0]], 1.0, [0.1, math.nan, math.nan, math.nan], "has a floor"),
     ],
 )
-def test_bad_input(oracle: MemoryOracle, directions: list, budget: float, floors: list | None, match: str):
+def test_directions_and_budgets_out_of_range_are_refused(
+    oracle: MemoryOracle, directions: list, budget: float, floors: list | None, match: str
+):
     with pytest.raises(InputError, match=match):
         solve_rays(oracle, np.array(directions), budget, floors=None if floors is None else np.array(floors))
 

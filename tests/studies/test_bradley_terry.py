@@ -77,7 +77,7 @@ def test_votes_on_one_prompt_count_as_one():
     assert math.isinf(rank(votes("a", "b", [1, 0, 1], "one"))[0].high[0])
 
 
-def test_files_of_votes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_votes_are_read_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     pairs = tmp_path / "votes.jsonl"
     rows = [
         {"first": "warm", "second": "calm", "preferred": how, "prompt": f"p{n}"}

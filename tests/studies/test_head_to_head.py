@@ -29,7 +29,7 @@ def contender(name: str, rewards: list[list[float]], probabilities: list[list[fl
     )
 
 
-def test_by_hand():
+def test_wins_and_ties_of_two_contenders_by_hand():
     # First prompt: 0 or 1 evenly against 1: never better, equal half the time. Second: 2 against 0 or 2 evenly.
     a = contender("a", [[0, 1], [2]], [[0.5, 0.5], [1.0]])
     b = contender("b", [[1], [0, 2]], [[1.0], [0.5, 0.5]])
@@ -71,7 +71,7 @@ def test_chances_are_those_of_all_pairs_of_replies():
     assert found.ties == pytest.approx([same])
 
 
-def test_laws():
+def test_swapping_two_contenders_swaps_wins_and_the_same_one_ties():
     table = make_table(prompts=20, candidates=8)
     base = table_contender(table, "base", np.zeros(4))
     kind = table_contender(table, "kind", np.array([1.0, 0.0, 0.5, 0.0]))

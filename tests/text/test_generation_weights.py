@@ -94,11 +94,11 @@ def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
         ),
     ],
 )
-def test_note_on_a_page(facts: WeightsFacts, note: str):
+def test_the_note_on_a_page_follows_from_the_facts(facts: WeightsFacts, note: str):
     assert page_note(facts) == note
 
 
-def test_facts_of_a_solve():
+def test_targets_out_of_reach_use_the_nearest_weights():
     table = make_table()
     oracle = MemoryOracle.of(table)
     targets = np.full(len(table.values), np.nan)

@@ -29,7 +29,7 @@ TAGS = {"p", "br", "hr", "ul", "ol", "li", "blockquote", "pre", "code", "strong"
         ("", ""),
     ],
 )
-def test_what_markdown_means(text: str, html: str):
+def test_markdown_becomes_its_html(text: str, html: str):
     assert reply_html(text) == html
 
 

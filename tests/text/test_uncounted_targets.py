@@ -5,7 +5,7 @@ from __future__ import annotations
 from map_core.text.uncounted_targets import uncounted_targets
 
 
-def test_one_and_several():
+def test_one_and_several_uncounted_targets_are_joined_into_a_sentence():
     start = "This page counts levels alone, and not what your palette also asks for: "
     assert uncounted_targets(["No use case below its original level."]) == (
         f"{start}no use case below its original level."
