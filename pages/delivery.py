@@ -82,7 +82,7 @@ with st.container(key="evidence_palette"):
     number = int(
         st.selectbox(
             "Palette",
-            range(len(shown.found.asked)),
+            range(len(shown.delivery.asked)),
             format_func=shown.title,
             index=found.first,
             key="evidence_number",

@@ -1,8 +1,8 @@
-"""The audit log: who did what, and when, as JSON lines in a file that is begun anew when it is full.
+"""Write the audit log: who did what, and when, as JSON lines in a file that is rotated when it is full.
 
-A line has ``when`` (UTC), ``who`` (the visitor's id; "" for who is not known by name), ``action``, and where there is
-one ``kind`` and ``what`` (the name or number of the thing). Constraint: never a prompt, a reply, a key or a token; a
-file that cannot be written is said once in the app's log, and the app goes on.
+A line has ``when`` (UTC), ``who`` (the visitor's id; "" for an anonymous visitor), ``action``, and optionally ``kind``
+and ``what`` (the name or number of the thing). Constraint: never a prompt, a reply, a key or a token; a file that
+cannot be written is reported once in the app's log, and the app continues.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pathlib import Path
 import platformdirs
 
 SETTING = "VALUE_PALETTE_AUDIT_LOG"
-#: Bytes of one file, and how many files that are full are kept beside it.
+#: Maximum size of a file in bytes, and number of full files that are kept.
 MAX_BYTES, KEPT_FILES = 10_000_000, 10
-#: The longest name of a thing, in characters.
+#: Maximum number of characters of a thing's name.
 MAX_WHAT = 200
 
 _log = logging.getLogger("value_palette")
 
 
 def path() -> Path | None:
-    """Return the file in force: ``VALUE_PALETTE_AUDIT_LOG``, or ``audit.jsonl`` in this person's data folder.
+    """Return the log file: ``VALUE_PALETTE_AUDIT_LOG``, or ``audit.jsonl`` in the user's data folder.
 
-    None where the setting is ``off``.
+    None if the setting is ``off``.
     """
     chosen = os.environ.get(SETTING, "").strip()
     if chosen.lower() == "off":
@@ -42,17 +42,17 @@ def record(who: str, action: str, kind: str = "", what: object = "") -> None:
 
     Args:
         who: the id of the visitor.
-        action: what was done, a word or two.
-        kind: of the thing.
-        what: its name or number; never what somebody wrote into it.
+        action: one or two words for the action.
+        kind: the kind of the thing.
+        what: its name or number; never its content.
     """
-    place = path()
-    if place is None:
+    file = path()
+    if file is None:
         return
     line = {"when": datetime.now(UTC).isoformat(timespec="milliseconds"), "who": who, "action": action}
     line |= {name: text for name, text in (("kind", kind), ("what", str(what)[:MAX_WHAT])) if text}
     with _lock:
-        handler = _opened(place)
+        handler = _opened(file)
         if handler is not None:
             handler.handle(logging.makeLogRecord({"msg": json.dumps(line), "levelno": logging.INFO}))
 
@@ -66,23 +66,23 @@ def close() -> None:
         _handlers.clear()
 
 
-#: The file that is open, at most one; None for one that cannot be written.
+#: The open log file, at most one; None for one that cannot be written.
 _handlers: dict[Path, RotatingFileHandler | None] = {}
 _lock = threading.RLock()
 
 
-def _opened(place: Path) -> RotatingFileHandler | None:
-    """Return what appends to a file; None, said once, where it cannot be written."""
-    if place not in _handlers:
+def _opened(file: Path) -> RotatingFileHandler | None:
+    """Return the handler that appends to a file; None, logged once, if it cannot be written."""
+    if file not in _handlers:
         close()
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            handler = RotatingFileHandler(place, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
-            place.chmod(0o600)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handler = RotatingFileHandler(file, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+            file.chmod(0o600)
         except OSError as error:
-            _log.error("The audit log %s cannot be written (%s); set %s.", place, error, SETTING)
-            _handlers[place] = None
+            _log.error("The audit log %s cannot be written (%s); set %s.", file, error, SETTING)
+            _handlers[file] = None
         else:
             handler.setFormatter(logging.Formatter("%(message)s"))
-            _handlers[place] = handler
-    return _handlers[place]
+            _handlers[file] = handler
+    return _handlers[file]

@@ -1,7 +1,7 @@
-"""Settings of who is who: roles, the hosts that the app answers to, proxies that are believed.
+"""Access settings: roles, the hosts that the app answers to, and trusted proxies.
 
-All are environment variables, read when they are needed; ``docs/configuration.md`` lists them. Constraint: what cannot
-be read closes the app and opens nothing.
+All are environment variables, read at each use; ``docs/configuration.md`` lists them. Constraint: a setting that cannot
+be parsed closes the app; it never opens it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def role_setting(name: str, default: Role) -> Role:
 
 
 def open_role() -> Role | None:
-    """Return the role of who is not known by name; None where the app lets no such visitor in.
+    """Return the role of anonymous visitors; None if they have no access.
 
     Raises:
         InputError: the setting cannot be read.
@@ -65,10 +65,10 @@ def role_of(claims: Mapping[str, Any]) -> Role:
     """Return the role of somebody who logged in.
 
     Args:
-        claims: what the provider says of them; a mail address counts only where it says that it is verified.
+        claims: the identity provider's claims; a mail address counts only if it is claimed to be verified.
 
     Raises:
-        InputError: a setting cannot be read.
+        InputError: a setting cannot be parsed.
     """
     if _matches(OPERATORS, claims):
         return Role.OPERATOR
@@ -76,16 +76,15 @@ def role_of(claims: Mapping[str, Any]) -> Role:
 
 
 def _matches(name: str, claims: Mapping[str, Any]) -> bool:
-    """Whether one entry of a setting means somebody: a mail address, all those of a domain, or CLAIM=VALUE."""
+    """Return whether an entry of a setting matches: a mail address, all those of a domain, or CLAIM=VALUE."""
     email = str(claims.get("email") or "").casefold()
     verified = claims.get("email_verified") in (True, "true") and email.count("@") == 1
     for entry in listed(name):
         claim, equals, value = entry.partition("=")
         if equals:
-            held = claims.get(claim.strip())
-            if value.strip() in {
-                str(item) for item in (held if isinstance(held, list) else [held]) if item is not None
-            }:
+            claimed = claims.get(claim.strip())
+            items = claimed if isinstance(claimed, list) else [claimed]
+            if value.strip() in {str(item) for item in items if item is not None}:
                 return True
         elif "@" not in entry:
             raise InputError(f"{name} has the entry {entry!r}; expected a mail address, *@DOMAIN, or CLAIM=VALUE.")
@@ -95,15 +94,15 @@ def _matches(name: str, claims: Mapping[str, Any]) -> bool:
 
 
 def proxy_header() -> str:
-    """Return the name of the header in which a proxy says who asks; "" for none."""
+    """Return the name of the header in which a proxy sends the visitor's address; "" for none."""
     return os.environ.get(PROXY_HEADER, "").strip().lower()
 
 
 def trusted_proxies() -> tuple[Network, ...]:
-    """Return the addresses whose header is believed.
+    """Return the addresses of the proxies whose header is trusted.
 
     Raises:
-        InputError: an entry is no address and no network.
+        InputError: an entry is neither an address nor a network.
     """
     return _networks(listed(PROXIES))
 
@@ -117,10 +116,10 @@ def _networks(entries: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 def login_hours() -> float:
-    """Return after how many hours somebody has to log in again.
+    """Return the number of hours after which visitors have to log in again.
 
     Raises:
-        InputError: the setting is no number above 0, or more than 720.
+        InputError: the setting is not a number above 0, or is more than 720.
     """
     text = os.environ.get(LOGIN_HOURS, "").strip()
     try:

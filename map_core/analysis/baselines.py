@@ -35,10 +35,10 @@ def random_weights(count: int, values: int, *, largest: float = LARGEST, seed: i
     """Draw weights of random direction and size: w ~ Dirichlet(1, ..., 1), u ~ Uniform(0, largest), weights u w.
 
     Args:
-        count: how many, at least 1.
+        count: number of weight vectors, at least 1.
         values: number of values, at least 1.
-        largest: the largest total of the weights, above 0. As x it is in nats per standard deviation; to draw in
-            nats per reward, as the paper does, multiply the weights by ``oracle.scale``.
+        largest: the largest total of the weights, above 0, in nats per standard deviation. To draw in nats per
+            reward, as the paper does, multiply the weights by ``oracle.scale``.
         seed: of the draw.
 
     Returns:
@@ -49,7 +49,7 @@ def random_weights(count: int, values: int, *, largest: float = LARGEST, seed: i
     """
     if count < 1 or values < 1 or not (math.isfinite(largest) and largest > 0):
         raise InputError(
-            f"Random weights were asked for with count {count}, {values} values and largest {largest}; "
+            f"The count is {count}, the number of values {values} and the largest total {largest}; "
             "expected whole numbers from 1 and a finite number above 0."
         )
     rng = np.random.default_rng(seed)
@@ -57,20 +57,19 @@ def random_weights(count: int, values: int, *, largest: float = LARGEST, seed: i
 
 
 def single_weights(values: int) -> np.ndarray:
-    """Return (values, values) one weight of 1 a row."""
+    """Return (values, values) weights: row j is 1 for value j and 0 otherwise."""
     return np.eye(values)
 
 
 def equal_weights(values: int) -> np.ndarray:
-    """Return (1, values) the same weight for every value, 1 in all: alike in standard deviations."""
+    """Return (1, values) the same weight for every value, in nats per standard deviation; they sum to 1."""
     return np.full((1, values), 1.0 / values)
 
 
 def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
     """Return (reply, value) the share of the base model's replies to the same prompt that a reply beats, ties half.
 
-    When pooled, of the replies to any prompt, each as often as its prompt counts: that form has one group of replies,
-    not one a prompt.
+    In the pooled form a reply is compared with the replies to all prompts, each weighted like its prompt.
     """
     if (form or table.form) is Form.POOLED and table.prompt_weights is not None:
         return _weighted_ranks(table.rewards, np.repeat(table.prompt_weights, table.candidates))
@@ -81,18 +80,18 @@ def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
 
     columns = []
     for column in table.rewards.T:
-        # A reply's rank in the table, prompts one above the other, less the replies of the prompts below its own.
+        # Each prompt's dense ranks are shifted above those of earlier prompts, so one ranking ranks within all prompts.
         rank = rankdata(rankdata(column, method="dense") + group * len(column)) - groups[group]
         columns.append((rank - 0.5) / counts[group])
     return np.column_stack(columns)
 
 
-def _weighted_ranks(rewards: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Return (reply, value) the share of the replies, each counted so often, that a reply beats, ties half."""
+def _weighted_ranks(rewards: np.ndarray, reply_weights: np.ndarray) -> np.ndarray:
+    """Return (reply, value) the weighted share of the replies that a reply beats, ties half."""
     columns = []
     for column in rewards.T:
         level = np.unique(column, return_inverse=True)[1]
-        mass = np.bincount(level, counted)
+        mass = np.bincount(level, reply_weights)
         columns.append(((np.cumsum(mass) - mass / 2) / mass.sum())[level])
     return np.column_stack(columns)
 
@@ -137,10 +136,10 @@ class WeightsEvaluation:
         weights: (row, value) x.
         levels: (row, value) in standard deviations above base.
         kl: (row,) nats.
-        ess: (row,) replies a prompt that carry the weight; of the whole table when pooled.
+        ess: (row,) effective number of replies per prompt; of the whole table when pooled.
         meets: (row, value) bool, the level is at its target or above; true where there is no target.
         improves: (row, value) bool, the level is above the base model's.
-        asked: (row, value) bool, the values that count: those with a target, or all where none has one.
+        compared: (row, value) bool, the values that count: those with a target, or all where none has one.
     """
 
     weights: np.ndarray
@@ -149,17 +148,27 @@ class WeightsEvaluation:
     ess: np.ndarray
     meets: np.ndarray
     improves: np.ndarray
-    asked: np.ndarray
+    compared: np.ndarray
+
+    @property
+    def row_meets(self) -> np.ndarray:
+        """(row,) bool, every target is met."""
+        return np.asarray(self.meets.all(axis=1))
+
+    @property
+    def row_improves(self) -> np.ndarray:
+        """(row,) bool, every value that counts is above the base model."""
+        return np.asarray((self.improves | ~self.compared).all(axis=1))
 
     @property
     def meets_all(self) -> float:
         """Share of the rows that meet every target."""
-        return float(self.meets.all(axis=1).mean())
+        return float(self.row_meets.mean())
 
     @property
     def improves_all(self) -> float:
         """Share of the rows in which every value that counts is above the base model."""
-        return float((self.improves | ~self.asked).all(axis=1).mean())
+        return float(self.row_improves.mean())
 
 
 def evaluate_weights(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | None = None) -> WeightsEvaluation:
@@ -195,7 +204,7 @@ class Baseline:
     """One way to pick weights: a name, the evaluation of its weights, and their win rates, (row, value)."""
 
     name: str
-    judged: WeightsEvaluation
+    evaluation: WeightsEvaluation
     wins: np.ndarray
 
 
@@ -211,8 +220,8 @@ def compare_baselines(
 ) -> tuple[Baseline, ...]:
     """Compare a solved palette with weights that are picked without solving.
 
-    Weights lie on the targeted values alone. But for the plain random ones, all spend as many nats as the palette, so
-    that the comparison is one of direction and not of size.
+    Only targeted values have weights. All but the plain random weights are scaled to spend as many nats as the palette,
+    so that directions are compared and not sizes.
 
     Args:
         table: the rewards.

@@ -11,8 +11,7 @@ with e_ij = n m_i (l_ij - mu_j) from each prompt's own levels l_i and its mass m
 units, the only ones that two tables share.
 
 Source: influence of a prompt on a (weighted) mean over prompts, Hampel, "The Influence Curve and Its Role in Robust
-Estimation", 1974; Student's t for few prompts,
-Bonferroni's correction for looking at every value.
+Estimation", 1974; Student's t for few prompts, Bonferroni's correction for testing every value.
 """
 
 from __future__ import annotations
@@ -63,17 +62,17 @@ class Drift:
     Args:
         values: the values that both tables have, in the first one's order.
         only_before, only_after: values that only one of them has.
-        form: in which both were solved.
+        form: the form in which both were solved.
         same_prompts: the tables have the same prompts, so that changes were taken prompt by prompt.
         targets: NaN for free values.
         base: levels of the base models.
         scale_before, scale_after: standard deviations under the base models.
         before, after: the assessments; the first with every target, the second with those that the new table has.
         weights_before, weights_after: lambda; None when out of reach.
-        held: what the first table's weights give on both; None when they do not exist.
+        held: levels on both tables under the first table's weights; None when there are no such weights.
         held_kl: nats that these weights spend on the second table.
-        missed: bool, targets that these weights met and miss now, by more than chance.
-        short: how far below its target they leave each level on the second table, 0 where met.
+        missed: bool, targets that these weights miss on the second table by more than chance.
+        short: how far each level is below its target on the second table under these weights, 0 where met.
     """
 
     values: tuple[str, ...]
@@ -118,21 +117,25 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
         )
     targets = np.asarray(targets, dtype=float)
     if targets.shape != (len(before.values),):
-        raise InputError(f"There are {targets.size} targets; expected {len(before.values)}, one a value.")
+        raise InputError(f"There are {targets.size} targets; expected {len(before.values)}, one per value.")
     form = form or (before.form if before.form is after.form else Form.POOLED)
     old, new = MemoryOracle.of(before, form), MemoryOracle.of(after, form)
     in_before = np.array([before.index(name) for name in values])
     in_after = np.array([after.index(name) for name in values])
 
-    wanted = np.full(len(after.values), np.nan)
-    wanted[in_after] = targets[in_before]
-    first, second = assess(old, old.standardise(targets)), assess(new, new.standardise(wanted))
+    def on_second_table(by_value: np.ndarray, absent: float) -> np.ndarray:
+        """Reorder (value of the first table,) numbers for the second one, whose other values get ``absent``."""
+        reordered = np.full(len(after.values), absent)
+        reordered[in_after] = by_value[in_before]
+        return reordered
+
+    first = assess(old, old.standardise(targets))
+    second = assess(new, new.standardise(on_second_table(targets, np.nan)))
     match, fewest = _matching(before, after), min(old.prompts, new.prompts)
 
     def change(weights: np.ndarray) -> LevelDrift:
-        moved = np.zeros(len(after.values))
-        moved[in_after] = weights[in_before]
-        left, right = _levels(old, weights * old.scale), _levels(new, moved * new.scale)
+        left = _levels(old, weights * old.scale)
+        right = _levels(new, on_second_table(weights, 0.0) * new.scale)
         influence_before, influence_after = left.influence[:, in_before], right.influence[:, in_after]
         if match is not None:
             error = np.sqrt(_squared_error(influence_after[match] - influence_before))
@@ -152,10 +155,8 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
     if held is not None and weights is not None:
         short = np.nan_to_num(np.maximum(0.0, targets[in_before] - held.after))
         missed = (short > 0) & _significant(short, held.error, old.scale[in_before], fewest)
-        moved = np.zeros(len(after.values))
-        moved[in_after] = weights[in_before]
-        moments = new.moments(moved * new.scale)
-        held_kl = moments.kl(moved * new.scale)
+        x = on_second_table(weights, 0.0) * new.scale
+        held_kl = new.moments(x).kl(x)
     return Drift(
         values=values,
         only_before=tuple(name for name in before.values if name not in values),
@@ -186,6 +187,7 @@ class _Levels:
 
 
 def _levels(oracle: Oracle, x: np.ndarray) -> _Levels:
+    """Return the levels at weights x, in nats per standard deviation, with each prompt's influence."""
     prompts = oracle.by_prompt(x)
     mean = prompts.mass @ prompts.levels
     influence = len(prompts.mass) * prompts.mass[:, None] * (prompts.levels - mean)
@@ -193,12 +195,15 @@ def _levels(oracle: Oracle, x: np.ndarray) -> _Levels:
 
 
 def _matching(before: RewardTable, after: RewardTable) -> np.ndarray | None:
-    """Return (prompt,) the position of each first-table prompt in the second table; None unless both have the same."""
-    keys = [list(zip(table.use_cases, table.prompts, strict=True)) for table in (before, after)]
-    position = {key: number for number, key in enumerate(keys[1])}
-    if len(keys[0]) != len(keys[1]) or len(position) < len(keys[1]) or set(keys[0]) != set(position):
+    """Return (prompt,) the position of each first-table prompt in the second table.
+
+    None where the prompts differ, or where one occurs twice, so that they cannot be paired.
+    """
+    first, second = (list(zip(table.use_cases, table.prompts, strict=True)) for table in (before, after))
+    position = {key: index for index, key in enumerate(second)}
+    if len(first) != len(second) or len(position) < len(second) or set(first) != set(position):
         return None
-    return np.array([position[key] for key in keys[0]])
+    return np.array([position[key] for key in first])
 
 
 def _squared_error(influence: np.ndarray) -> np.ndarray:
@@ -210,6 +215,6 @@ def _squared_error(influence: np.ndarray) -> np.ndarray:
 
 
 def _significant(change: np.ndarray, error: np.ndarray, scale: np.ndarray, prompts: int) -> np.ndarray:
-    """Return whether changes exceed chance, from so many prompts; those of rounding size never do."""
+    """Return (value,) whether changes are significant by Student's t over this many prompts, and above rounding."""
     quantile = stdtrit(max(1, prompts - 1), 1.0 - 0.5 * FALSE_ALARMS / len(change))
     return np.asarray(np.abs(change) > np.maximum(quantile * error, SOLVE_TOLERANCE * scale))

@@ -56,7 +56,7 @@ class ReplyExample:
 
 
 def example_prompts(table: RewardTable) -> tuple[int, ...]:
-    """Return the positions of the prompts whose replies may be shown; all that count where a table hides those."""
+    """Return the positions of the prompts whose replies may be shown; all counted prompts where the table hides all."""
     shown = table.shown
     return tuple(map(int, np.flatnonzero(shown if shown.any() else table.counted)))
 
@@ -74,14 +74,14 @@ def reply_example(table: RewardTable, oracle: Oracle, weights: np.ndarray, promp
         InputError: there is no such prompt, or the table has no texts of replies.
     """
     if not 0 <= prompt < len(table.prompts):
-        raise InputError(f"The prompt is number {prompt}; expected 0 to {len(table.prompts) - 1}.")
+        raise InputError(f"The prompt's position is {prompt}; expected 0 to {len(table.prompts) - 1}.")
     if not table.replies:
-        raise InputError("This table has rewards and no replies, so there is nothing to read.")
+        raise InputError("This table has rewards but no texts of replies; open a table with a column of replies.")
     rows = slice(int(table.offsets[prompt]), int(table.offsets[prompt + 1]))
     levels = oracle.standardise(table.rewards[rows])
     shares = softmax(levels @ weights).probabilities
     typical = int(np.argmin(np.sum((levels - levels.mean(axis=0)) ** 2, axis=1)))
-    # Where nothing is asked for, every reply is as likely as the typical one.
+    # Without weights all replies are equally likely, so the typical one is shown for both models.
     likeliest = int(np.argmax(shares)) if np.any(weights) else typical
     replies = table.replies[rows]
     return ReplyExample(

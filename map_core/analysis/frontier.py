@@ -21,7 +21,7 @@ import numpy as np
 from map_core.errors import InputError
 from map_core.feasibility import MARGIN_TOLERANCE, AttainableLevels
 from map_core.feasibility.cutting_planes import Corners
-from map_core.feasibility.margin import HEAVIEST
+from map_core.feasibility.margin import MAX_WEIGHT
 from map_core.oracle import Oracle
 from map_core.solver.rays import LONGEST, RaySolutions, solve_rays
 
@@ -38,8 +38,8 @@ class Contour:
         weights: (direction, value) x; at the limit the bare direction, with the floors' weights in proportion.
         levels: (direction, value) in standard deviations above base.
         kl: (direction,) nats spent; NaN at the limit with floors, which many mixes of replies reach.
-        saturated: (direction,) bool: the limit in this direction costs less than the budget; weights cut off at a
-            great length stand for it.
+        saturated: (direction,) bool, the limit in this direction costs less than the budget; the weights are then
+            the longest that are tried.
     """
 
     budget: float
@@ -51,7 +51,7 @@ class Contour:
 
 @dataclass(frozen=True, eq=False)
 class Frontier:
-    """Contours of a pair of values, a budget each; empty where the floors alone cost more than the budget."""
+    """Contours of a pair of values, one per budget; a contour is empty where the floors alone cost more than that."""
 
     pair: tuple[int, int]
     floors: np.ndarray
@@ -60,7 +60,7 @@ class Frontier:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Sheets of three values, a budget each; empty where the floors alone cost more than the budget.
+    """Sheets of three values, one per budget; a sheet is empty where the floors alone cost more than that.
 
     Args:
         triple: positions of the values.
@@ -104,14 +104,14 @@ def frontiers(
         budgets: nats, each above 0.
         pairs: positions of two different values each; all pairs by default.
         floors: (value,) levels in standard deviations above base that the other values must keep, NaN for free.
-        directions: points a contour, from all weight on the second value to all on the first; at least 2.
+        directions: points per contour, from all weight on the second value to all on the first; at least 2.
         limit: add the limit contour.
 
     Returns:
-        A frontier a pair, its contours cheapest first.
+        One frontier per pair, its contours cheapest first.
 
     Raises:
-        InputError: a pair is no pair, a budget is not above 0, or there are too few directions.
+        InputError: a pair does not name two different values, a budget is not above 0, or there are too few directions.
 
     Example:
         >>> for frontier in frontiers(oracle, [0.5, 1.0]):  # doctest: +SKIP
@@ -119,7 +119,7 @@ def frontiers(
     """
     chosen = list(combinations(range(len(oracle.values)), 2)) if pairs is None else list(pairs)
     if directions < 2:
-        raise InputError(f"A contour of {directions} directions was asked for; expected 2 or more.")
+        raise InputError(f"directions is {directions}; expected 2 or more points per contour.")
     angles = np.linspace(0.0, math.pi / 2, directions)
     corners = np.maximum(np.column_stack([np.sin(angles), np.cos(angles)]), TRACE)
     results = _contours(oracle, chosen, corners, budgets, floors=floors, limit=limit)
@@ -153,10 +153,11 @@ def surface(
         The sheets, cheapest first; each has directions (directions + 1) / 2 points.
 
     Raises:
-        InputError: the triple is none, a budget is not above 0, or there are too few directions.
+        InputError: the triple does not name three different values, a budget is not above 0, or there are too few
+            directions.
     """
     if directions < 2:
-        raise InputError(f"A surface with {directions} points an edge was asked for; expected 2 or more.")
+        raise InputError(f"directions is {directions}; expected 2 or more points per edge.")
     steps = directions - 1
     grid = np.array([(i, j, steps - i - j) for i in range(directions) for j in range(directions - i)])
     corners = np.maximum(np.sin(grid / steps * (math.pi / 2)), TRACE)
@@ -204,9 +205,9 @@ def _contours(
     unique_budgets = np.unique(np.asarray(budgets, dtype=float))
     w = np.zeros((len(groups), len(corners), size))
     kept = np.tile(requested_floors, (len(groups), 1))
-    for number, group in enumerate(groups):
-        w[number][:, list(group)] = corners
-        kept[number, list(group)] = np.nan
+    for index, group in enumerate(groups):
+        w[index][:, list(group)] = corners
+        kept[index, list(group)] = np.nan
     rays, ray_floors = w.reshape(-1, size), np.repeat(kept, len(corners), axis=0)
     reached = solve_rays(oracle, rays, unique_budgets, floors=ray_floors)
     limits: list[Contour | None] = [None] * len(groups)
@@ -215,15 +216,15 @@ def _contours(
     elif limit:
         limits = _floored_limits(oracle, w, kept)
     results = []
-    for number, row in enumerate(kept):
-        part = slice(number * len(corners), (number + 1) * len(corners))
-        # What floors cost is the same in all directions.
+    for index, group_floors in enumerate(kept):
+        part = slice(index * len(corners), (index + 1) * len(corners))
+        # The floors cost the same in all directions, so the first direction says whether they are affordable.
         contours = [
             _contour(reached, part if reached.affordable[part.start, column] else slice(0), column, float(b))
             for column, b in enumerate(unique_budgets)
         ]
-        limit_contour = limits[number]
-        results.append((row, tuple(contours) if limit_contour is None else (*contours, limit_contour)))
+        limit_contour = limits[index]
+        results.append((group_floors, tuple(contours) if limit_contour is None else (*contours, limit_contour)))
     return results
 
 
@@ -234,7 +235,7 @@ def _contour(reached: RaySolutions, part: slice, column: int, budget: float) -> 
 
 
 def _split(contour: Contour, count: int) -> list[Contour | None]:
-    """Split a contour into equal ones."""
+    """Split a contour into ``count`` contours of equal length."""
     columns = (np.split(array, count) for array in (contour.weights, contour.levels, contour.kl, contour.saturated))
     return [Contour(contour.budget, *arrays) for arrays in zip(*columns, strict=True)]
 
@@ -256,7 +257,7 @@ def _floored_limits(oracle: Oracle, w: np.ndarray, floors: np.ndarray) -> list[C
         floors: (group, value).
 
     Returns:
-        A contour a group; None where the floors cannot be met.
+        One contour per group; None where the floors cannot be met.
     """
     attainable, corners = AttainableLevels(oracle), Corners(oracle)
     results: list[Contour | None] = []
@@ -265,12 +266,10 @@ def _floored_limits(oracle: Oracle, w: np.ndarray, floors: np.ndarray) -> list[C
             results.append(None)
             continue
         kept = ~np.isnan(d) & ~oracle.constant
-        cost, slack = np.where(kept, -np.nan_to_num(d), 0.0), np.where(kept, HEAVIEST, 0.0)
+        cost, slack = np.where(kept, -np.nan_to_num(d), 0.0), np.where(kept, MAX_WEIGHT, 0.0)
         optima = [corners.minimise(cost, x, x + slack, mix=False, tolerance=MARGIN_TOLERANCE) for x in directions]
-        weights, levels = (
-            np.array([optimum.weights for optimum in optima]),
-            np.array([optimum.levels for optimum in optima]),
-        )
+        weights = np.array([optimum.weights for optimum in optima])
+        levels = np.array([optimum.levels for optimum in optima])
         results.append(
             Contour(math.inf, weights, levels, np.full(len(optima), math.nan), np.ones(len(optima), dtype=bool))
         )

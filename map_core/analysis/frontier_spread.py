@@ -1,8 +1,7 @@
 """Well spread palettes on the frontier of several values: directions far apart, each followed to a budget.
 
-Every palette lies on the frontier of the chosen values, so none of them is dominated by another one at the
-same cost, and together they show what a budget leaves to choose. Constraint: deterministic;
-standardised units.
+Every palette lies on the frontier of the chosen values, so none is dominated by another at the same cost; together
+they show which trade-offs a budget allows. Constraint: deterministic; standardised units.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class FrontierSpread:
         weights: (line, value) x.
         levels: (line, value) in standard deviations above base.
         kl: (line,) nats that it spends.
-        trusted: (line,) bool, enough replies carry it.
+        trusted: (line,) bool, the effective number of replies is large enough.
     """
 
     values: tuple[int, ...]
@@ -58,7 +57,7 @@ def spread_frontier(
         oracle: the table.
         values: positions of two or more different values to weigh.
         budgets: nats, each above 0.
-        lines: directions a budget, at least as many as there are values.
+        lines: directions per budget, at least as many as there are values.
         floors: (value,) levels that the other values must keep, in standard deviations above base, NaN for free.
 
     Returns:
@@ -76,7 +75,7 @@ def spread_frontier(
     if len(chosen) < 2 or len(set(chosen)) < len(chosen) or not all(0 <= j < size for j in chosen):
         raise InputError(f"The values are {list(values)}; expected 2 or more different positions from 0 to {size - 1}.")
     if lines < len(chosen):
-        raise InputError(f"{lines} lines were asked for; expected {len(chosen)} or more, one a value.")
+        raise InputError(f"lines is {lines}; expected {len(chosen)} or more, one per value.")
     unique_budgets = np.unique(np.asarray(budgets, dtype=float))
     if not len(unique_budgets) or not np.all(np.isfinite(unique_budgets) & (unique_budgets > 0)):
         raise InputError(f"The budgets are {list(budgets)}; expected nats above 0.")
@@ -85,6 +84,7 @@ def spread_frontier(
     ray_floors = np.full(size, np.nan) if floors is None else oracle.deviations(floors).copy()
     ray_floors[list(chosen)] = np.nan
     solutions = solve_rays(oracle, rays, unique_budgets, floors=ray_floors)
+    # Transposed, so that the palettes are ordered by budget and then by direction.
     row, column = np.nonzero(solutions.affordable.T)[::-1]
     weights = solutions.weights[row, column]
     batch = oracle.batch_moments(weights)
@@ -96,9 +96,9 @@ def spread_frontier(
 
 
 def spread_directions(size: int, count: int) -> np.ndarray:
-    """Return nonnegative directions of so many values, as far apart as possible, the values themselves first.
+    """Return nonnegative directions that are far apart, the axes of the values first.
 
-    Each further one is the candidate whose closest neighbour is farthest away.
+    Each further direction is the candidate whose closest neighbour is farthest away.
 
     Args:
         size: number of values, 1 or more.
@@ -112,7 +112,7 @@ def spread_directions(size: int, count: int) -> np.ndarray:
     from scipy.stats.qmc import Sobol
 
     points = Sobol(size, scramble=False).random_base2(CANDIDATES)[1:]
-    # Angles as even as on a quarter circle: the sine of a share of the right angle.
+    # The sine spaces angles evenly, as on the quarter circle of a pair.
     candidates = np.vstack([np.ones(size), np.sin(0.5 * math.pi * points)])
     candidates /= np.linalg.norm(candidates, axis=1)[:, None]
     directions = list(np.eye(size)[:count])

@@ -1,4 +1,4 @@
-"""How far above the mean a candidate counts when drawing goes on until no further one could be picked.
+"""The headroom of a race: how far above the mean a candidate's gain is counted when candidates are drawn until the end.
 
 A generator that draws until no further candidate can win (:func:`map_core.generation.choice.race`) caps weights at
 exp(mean + headroom). The capped tilt differs from the tilt itself, in total variation on a prompt, by at most
@@ -24,21 +24,21 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.generation.weighted_rewards import scored_values, weighted_rewards
 
-#: The least headroom, in nats: where all replies weigh nearly alike the first one may be taken.
+#: The smallest headroom, in nats: with nearly equal weights the first reply may be taken.
 LEAST = 1e-3
-#: A number of candidates beyond e to this is given as that.
+#: Log of the largest number of candidates that is returned, so that the exponential does not overflow.
 LARGEST_LOG = 700.0
 FIXED_POINT_STEPS = 30
 
 
 @dataclass(frozen=True)
 class Headroom:
-    """How far above the mean candidates count, and what that comes to on a table.
+    """A headroom and its consequences on a table.
 
     Args:
         nats: the headroom.
-        within: share of the replies, at most, that would be others under the exact tilt; on average over prompts.
-        candidates: that a draw takes, about, on average over prompts.
+        within: largest share of the replies that differ from the exact tilt's, on average over prompts.
+        candidates: estimated number of candidates that a race draws, on average over prompts.
     """
 
     nats: float
@@ -47,10 +47,10 @@ class Headroom:
 
 
 def headroom_for(table: RewardTable, weights: Mapping[str, float], within: float) -> Headroom:
-    """Return the least headroom at which a pick is that of the exact tilt but for a share of the replies.
+    """Return the smallest headroom at which picks differ from those of the exact tilt for a given share of the replies.
 
     Args:
-        table: replies of the base model, several a prompt; held-out prompts do not count.
+        table: replies of the base model, several per prompt; held-out prompts do not count.
         weights: lambda by value, or by a share or tail of one, 1/reward.
         within: the share, between 0 and 1, on average over prompts.
 
@@ -81,9 +81,9 @@ def headroom_for(table: RewardTable, weights: Mapping[str, float], within: float
 
 
 def share_lost(table: RewardTable, weights: Mapping[str, float], nats: float) -> float:
-    """Return what share of the replies, at most, would be others under the exact tilt: delta(h).
+    """Return delta(h), the largest share of the replies that would differ under the exact tilt.
 
-    A race may have been drawn with the headroom of other weights than those in force, as where a fader has moved since.
+    The headroom may belong to other weights than those in force, as after a fader has moved.
 
     Args:
         table: as for :func:`headroom_for`.
@@ -103,7 +103,15 @@ def share_lost(table: RewardTable, weights: Mapping[str, float], nats: float) ->
 
 @dataclass(frozen=True, eq=False)
 class _Gains:
-    """lambda . r of a table's replies: above each prompt's mean, the best of each prompt, and what they weigh."""
+    """The gains g = lambda . r of a table's replies.
+
+    Args:
+        above: (reply,) g less the mean of its prompt, in nats.
+        best: (prompt,) the largest ``above``.
+        starts: (prompt,) position of the first reply.
+        replies: (prompt,) their number.
+        prompt_weights: (prompt,) summing to 1.
+    """
 
     above: np.ndarray
     best: np.ndarray
@@ -116,7 +124,7 @@ class _Gains:
         table = table.without_held_out()
         if table.candidates.min() < 2:
             raise InputError(
-                "A prompt of the table has one reply; expected several, as they say how far replies differ."
+                "A prompt of the table has one reply; expected several per prompt, to measure how far replies differ."
             )
         unknown = [name for name in scored_values(tuple(weights)) if name not in table.values]
         if unknown:

@@ -50,7 +50,7 @@ class LocalStep:
         targets: (value,) of the new palette, NaN for free values.
         solution: its weights, levels and cost.
         nats: how much more it costs than the palette before; below 0 when it costs less.
-        trusted: enough replies carry its weights.
+        trusted: the effective number of replies is large enough at its weights.
     """
 
     value: int
@@ -99,7 +99,7 @@ def local_step(
     """
     targets = checked_targets(oracle, targets)
     if not 0 <= value < len(targets) or math.isnan(targets[value]):
-        raise InputError(f"A step moves a value that has a target; number {value} has none.")
+        raise InputError(f"A step moves a value that has a target; the value at position {value} has none.")
     if not (math.isfinite(size) and size != 0):
         raise InputError(f"The step is {size} standard deviations; expected a number other than 0.")
     now = now or solve(oracle, targets)
@@ -117,8 +117,8 @@ def local_step(
         closest = nearest(oracle, moved, budget=max(now.kl, KL_TOLERANCE), locked=locked & ~np.isnan(targets))
         moved_to = None if closest is None else (closest.targets, closest.solution)
     else:
-        edge = (attainable or AttainableLevels(oracle)).margin(moved)
-        solution = solve(oracle, moved, start=now.weights) if edge.attainable else None
+        margin = (attainable or AttainableLevels(oracle)).margin(moved)
+        solution = solve(oracle, moved, start=now.weights) if margin.attainable else None
         moved_to = None if solution is None else (moved, solution)
     if moved_to is None:
         return None
@@ -148,9 +148,9 @@ def _raise_others(
         if abs(surplus) <= KL_TOLERANCE or high - low <= RISE_TOLERANCE:
             break
         slope = float(solution.weights[others].sum()) if converged else 0.0
-        following = t - surplus / slope if slope > 1e-12 else math.inf
-        if not low < following < high:
-            following = (low + high) / 2 if math.isfinite(high) else 2 * low + 0.1
-        t = following
+        next_t = t - surplus / slope if slope > 1e-12 else math.inf
+        if not low < next_t < high:
+            next_t = (low + high) / 2 if math.isfinite(high) else 2 * low + 0.1
+        t = next_t
     assert best is not None  # at t = 0 only a target was lowered, which never costs more
     return best

@@ -5,9 +5,9 @@ Aligning value j from the model with weights x maximises the dual in that one co
     x_j <- argmax over x_j >= 0 of  g(x) = x . d - A(x),   the root of  level_j(x) = d_j  or 0,
 
 so one round meets each target in turn and mostly undoes earlier ones, and repeated rounds are coordinate ascent on
-the dual of the simultaneous problem: they converge to its weights. A strict reading, in which every step only
-adds to the last model (weights never shrink), is an option; it keeps what it overspent and need not
-converge. Constraint: standardised units; a bounded number of rounds, and a target out of reach is a status.
+the dual of the simultaneous problem: they converge to its weights. Optionally every step only adds to the last model
+(weights never shrink); such a path never takes back what it overspent and need not converge. Constraint: standardised
+units; a bounded number of rounds; a target out of reach is a status and not an error.
 
 Source: Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), sequential alignment;
 coordinate ascent in Bertsekas, "Nonlinear Programming", 1999, section 2.7.
@@ -37,8 +37,8 @@ class SequentialPath:
     Args:
         order: positions of the values, as they are aligned in each round.
         targets: (value,) d, NaN for free values.
-        status: converged: the simultaneous weights; unbounded: the targets are proven out of reach, and the path
-            stops where that showed; step limit: the rounds ended before, as one round mostly does.
+        status: converged: the path ends at the simultaneous weights; unbounded: the targets are proven out of reach,
+            and the path stops there; step limit: neither was so after the last round.
         weights: (step + 1, value) x.
         levels: (step + 1, value) in standard deviations above base.
         kl: (step + 1,) distance from the base model, in nats.
@@ -77,9 +77,9 @@ class SequentialPath:
 
     @property
     def undone(self) -> np.ndarray:
-        """(step, value) what a step takes from values that were aligned before, in standard deviations.
+        """(step, value) how much a step adds to the shortfall of values aligned before, in standard deviations.
 
-        The growth of their shortfall; 0 for the values that are not aligned yet.
+        0 for the values that are not aligned yet.
         """
         aligned = self.aligned
         first = np.array([np.argmax(aligned == j) if j in aligned else self.steps for j in range(len(self.targets))])
@@ -87,7 +87,7 @@ class SequentialPath:
         return np.where(was_aligned, np.maximum(0.0, np.diff(self.shortfall, axis=0)), 0.0)
 
     def after(self, rounds: int) -> SequentialPath:
-        """Return the path truncated to so many rounds; the whole path where it is no longer."""
+        """Return the path truncated to this number of rounds; the whole path where it has no more."""
         end = rounds * len(self.order) + 1
         if end >= len(self.kl):
             return self
@@ -125,8 +125,8 @@ def sequential_path(
         oracle: the table.
         targets: (value,) d, in standard deviations above base; NaN for a free value.
         order: positions of every targeted value, each once; the table's order by default.
-        rounds: most passes through the order; a path that has converged stops.
-        grow_only: steps only add weight, as when each starts from the last model as it is.
+        rounds: largest number of passes through the order; a path that has converged stops earlier.
+        grow_only: steps only add weight; by default a step may also lower the weight of its value.
 
     Returns:
         The path.
@@ -152,12 +152,12 @@ def sequential_paths(
     rounds: int = 1,
     grow_only: bool = False,
 ) -> tuple[SequentialPath, ...]:
-    """Compute several paths side by side, one pass over the table a Newton step; see :func:`sequential_path` for one.
+    """Compute several paths side by side, with one pass over the table per Newton step; see :func:`sequential_path`.
 
     Args:
         oracle: the table.
-        targets: (value,) d of every path, or (row, value) with as many targets in each row.
-        orders: an order a path; the table's order by default.
+        targets: (value,) d of every path, or (row, value) with the same number of targets in each row.
+        orders: one per path; the table's order by default.
         rounds: of every path.
         grow_only: of every path.
 
@@ -171,9 +171,9 @@ def sequential_paths(
     targets = np.atleast_2d(oracle.deviations(targets))
     if orders is not None:
         if not len(orders):
-            raise InputError("There is no order to align in; give at least one, or leave orders out.")
+            raise InputError("The list of orders is empty; give at least one order, or leave the orders out.")
         if len(targets) not in (1, len(orders)):
-            raise InputError(f"{len(targets)} rows of targets do not fit {len(orders)} orders; give one order a row.")
+            raise InputError(f"{len(targets)} rows of targets do not fit {len(orders)} orders; give one order per row.")
         positions, targets = (np.broadcast_to(a, (len(orders), a.shape[1])) for a in (positions, targets))
     turns = np.array(
         [_order(oracle, *pair) for pair in zip(positions, positions if orders is None else orders, strict=True)]
@@ -185,32 +185,32 @@ def sequential_paths(
     x, levels = np.zeros((count, size)), np.zeros((count, size))
     status = np.full(count, Status.STEP_LIMIT, dtype=object)
     paths = [[(x[row].copy(), levels[row].copy(), 0.0, 0.0)] for row in rows]
-    live = rows
+    active = rows
     for turn in range(rounds * turns.shape[1]):
-        j = turns[live, turn % turns.shape[1]]
-        beyond = targets[live, j] > highest[j] + BEYOND
-        status[live[beyond]] = Status.UNBOUNDED
-        live, j = live[~beyond], j[~beyond]
-        if not len(live):
+        j = turns[active, turn % turns.shape[1]]
+        beyond = targets[active, j] > highest[j] + BEYOND
+        status[active[beyond]] = Status.UNBOUNDED
+        active, j = active[~beyond], j[~beyond]
+        if not len(active):
             break
-        turn_targets = np.full((len(live), size), np.nan)
-        turn_targets[np.arange(len(live)), j] = targets[live, j]
+        turn_targets = np.full((len(active), size), np.nan)
+        turn_targets[np.arange(len(active)), j] = targets[active, j]
         turning = ~np.isnan(turn_targets)
-        tilt = x[live] if grow_only else np.where(turning, 0.0, x[live])
-        start = np.where(turning & ~grow_only, x[live], 0.0)
+        tilt = x[active] if grow_only else np.where(turning, 0.0, x[active])
+        start = np.where(turning & ~grow_only, x[active], 0.0)
         # A hundredth of the resolution, so that the errors of the other values' steps do not add up to it.
         solutions = solve_many(oracle, turn_targets, tilt=tilt, start=start, tolerance=0.01 * oracle.resolution)
-        x[live], levels[live] = tilt + solutions.weights, solutions.levels
-        dual = solutions.kl - np.sum(x[live, :] * (solutions.levels - np.nan_to_num(targets[live])), axis=1)
-        for row, kl, g in zip(live, solutions.kl, dual, strict=True):
-            paths[row].append((x[row].copy(), levels[row].copy(), float(kl), float(g)))
-        # Weak duality, as in the solver: attainable targets never have g above what can be spent.
+        x[active], levels[active] = tilt + solutions.weights, solutions.levels
+        dual = solutions.kl - np.sum(x[active, :] * (solutions.levels - np.nan_to_num(targets[active])), axis=1)
+        for row, kl, dual_value in zip(active, solutions.kl, dual, strict=True):
+            paths[row].append((x[row].copy(), levels[row].copy(), float(kl), float(dual_value)))
+        # Weak duality, as in the solver: for attainable targets g never exceeds the largest possible KL.
         unbounded = dual > oracle.log_candidates + 1e-6
-        status[live[unbounded]] = Status.UNBOUNDED
-        settled = ~unbounded & (_residuals(x[live], levels[live], targets[live]) <= oracle.resolution)
-        status[live[settled]] = Status.CONVERGED
-        live = live[~unbounded & ~settled]
-        if not len(live):
+        status[active[unbounded]] = Status.UNBOUNDED
+        settled = ~unbounded & (_residuals(x[active], levels[active], targets[active]) <= oracle.resolution)
+        status[active[settled]] = Status.CONVERGED
+        active = active[~unbounded & ~settled]
+        if not len(active):
             break
     residual = _residuals(x, levels, targets)
     results = []
@@ -239,7 +239,7 @@ def _residuals(x: np.ndarray, levels: np.ndarray, targets: np.ndarray) -> np.nda
 
 
 def targeted_positions(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.ndarray:
-    """Return (row, turn) positions of the targeted values of each row, or raise where nothing is to be aligned."""
+    """Return (row, turn) positions of the targeted values of each row; raise InputError where there are none."""
     targets = oracle.deviations(targets)
     if targets.ndim not in (1, 2) or targets.shape[-1:] != oracle.base.shape or np.any(np.isinf(targets)):
         raise InputError(
@@ -252,7 +252,7 @@ def targeted_positions(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.n
     if not len(counts) or np.any(counts == 0):
         raise InputError("No value has a target, so there is nothing to align. Give at least one target.")
     if np.any(counts != counts[0]):
-        raise InputError(f"Rows have {counts.min()} to {counts.max()} targets; expected as many in each row.")
+        raise InputError(f"Rows have {counts.min()} to {counts.max()} targets; expected the same number in each row.")
     return np.nonzero(targeted)[1].reshape(len(counts), -1)
 
 

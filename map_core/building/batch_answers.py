@@ -1,9 +1,8 @@
-"""Many prompts answered into one file of JSON lines, so that nothing written is lost.
+"""Answer many prompts into one file of JSON lines that an interrupted run resumes.
 
 Each line is one prompt's record (:mod:`map_core.service.records`), written whole and flushed, in the order of the
-prompts. A run that was killed at any moment is gone on with: a last line that was cut off is taken away, the others
-must be what the same request would have given. Constraint: no model library is imported here; engine and scorers are
-handed in.
+prompts. To resume, a last line that was cut off is removed; all others must be answers to the same request.
+Constraint: no model library is imported here; the caller passes engine and scorers.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from map_core.service.records import json_line, outcome_record
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
 
-#: Weights that are solved again may differ in their last figures.
+#: Significant figures in which requests are compared: weights that are solved again may differ in their last figures.
 _FIGURES = 9
 
 
@@ -43,13 +42,13 @@ class AnswerFile:
 
     Args:
         out: JSON lines.
-        prompts: what is answered, in the order of the lines.
-        request: what is asked of every prompt; its own prompt and seed stand for the prompt's.
+        prompts: the prompts to answer, in the order of the lines.
+        request: the request for every prompt; its prompt and seed are replaced for each.
         more: further plain entries of every line.
-        fresh: start anew and replace what is there.
+        fresh: replace an existing file.
 
     Raises:
-        InputError: ``out`` cannot be written, is in use, or holds the answers to another request.
+        InputError: ``out`` is a folder, or its folder does not exist.
     """
 
     def __init__(
@@ -65,18 +64,22 @@ class AnswerFile:
         check_output_path(out, "replies.jsonl")
 
     def request(self, number: int) -> GenerationRequest:
-        """Return the request of one prompt; its seed depends on the request's and on the prompt's text alone."""
+        """Return the request of one prompt; its seed depends only on the request's seed and the prompt's text."""
         text = self.prompts[number].text
         return replace(self._request, prompt=text, seed=prompt_seed(self._request.seed, text))
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the file against a second run, and yield how many prompts are answered in it already."""
+        """Lock the file against a second run, and yield the number of prompts that it already answers.
+
+        Raises:
+            InputError: the file is in use, cannot be read, or holds the answers to another request.
+        """
         with lock(self.out, "run"):
             yield self._repaired()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Add one line, whole, and have it on the disk before anything else is done.
+        """Append one line and sync it to the disk.
 
         Raises:
             InputError: the disk is full or the file cannot be written.
@@ -92,10 +95,10 @@ class AnswerFile:
 
     def record(self, number: int, request: GenerationRequest, finished: Finished) -> dict[str, Any]:
         """Return one line of the file."""
-        return self._same(number) | outcome_record(request, finished) | timing_record(finished) | self._more
+        return self._determined(number) | outcome_record(request, finished) | timing_record(finished) | self._more
 
-    def _same(self, number: int) -> dict[str, Any]:
-        """Return the part of a line that the prompt and the request decide."""
+    def _determined(self, number: int) -> dict[str, Any]:
+        """Return the part of a line that is determined by the prompt and the request."""
         request, prompt = self.request(number), self.prompts[number]
         return {
             "id": prompt.id,
@@ -118,7 +121,7 @@ class AnswerFile:
         } | self._more
 
     def _repaired(self) -> int:
-        """Remove a line that was cut off, and return how many lines there are."""
+        """Remove a last line that was cut off, and return the number of lines."""
         try:
             if self._fresh:
                 self.out.unlink(missing_ok=True)
@@ -129,7 +132,7 @@ class AnswerFile:
         for number, line in enumerate(lines):
             self._check(number, line)
         if rest and not lines and not rest.startswith(b'{"id": '):
-            raise self._foreign("something else than answers")
+            raise self._foreign("something other than answers")
         if rest:
             with self.out.open("r+b") as file:
                 file.truncate(len(content) - len(rest))
@@ -143,17 +146,17 @@ class AnswerFile:
         except ValueError:
             record = None
         if not isinstance(record, dict):
-            raise self._foreign(f"in line {number + 1} something else than an answer")
-        expected = _rounded(self._same(number))
-        others = [name for name, value in expected.items() if _rounded(record.get(name)) != value]
-        if others:
+            raise self._foreign(f"in line {number + 1} something other than an answer")
+        expected = _rounded(self._determined(number))
+        differing = [name for name, value in expected.items() if _rounded(record.get(name)) != value]
+        if differing:
             raise self._foreign(
-                f"in line {number + 1} the answer to another request (other {', '.join(sorted(others))})"
+                f"in line {number + 1} the answer to another request (other {', '.join(sorted(differing))})"
             )
 
-    def _foreign(self, what: str) -> InputError:
+    def _foreign(self, content: str) -> InputError:
         return InputError(
-            f"{self.out} holds {what}. Finish that one with its own command, give this one another --out, or add "
+            f"{self.out} holds {content}. Finish that one with its own command, give this one another --out, or add "
             "--fresh to replace it."
         )
 
@@ -167,17 +170,17 @@ def answer_prompts(
     """Answer every prompt that is not answered yet.
 
     Args:
-        answers: the file and what is asked.
+        answers: the file, its prompts and its request.
         engine: the base model.
         scorers: by name; at least those of the request.
         report: called before the first prompt and after each.
 
     Returns:
-        How many prompts were answered now; the others were answered already.
+        The number of prompts that were answered by this call.
 
     Raises:
         InputError: a prompt that the engine refuses (raised before any work), or a file of another request.
-        ScorerError, EngineError: what is written stays, and the same call goes on from there.
+        ScorerError, EngineError: the file is kept, and the same call resumes from there.
     """
     count = len(answers.prompts)
     with answers.locked() as resumed:
@@ -190,11 +193,11 @@ def answer_prompts(
         costs, cache = ScoringCosts(), RewardCache()
         began = time.perf_counter()
 
-        def tell(done: int) -> None:
+        def report_progress(done: int) -> None:
             if report is not None:
                 report(Progress("answering", done, count, resumed, time.perf_counter() - began))
 
-        tell(resumed)
+        report_progress(resumed)
         for number in range(resumed, count):
             request = answers.request(number)
             started, first = time.perf_counter(), None
@@ -205,14 +208,14 @@ def answer_prompts(
                     seconds = time.perf_counter() - started
                     timing = {"seconds": seconds, "first_token_seconds": seconds if first is None else first}
                     answers.write(answers.record(number, request, event) | timing)
-            tell(number + 1)
+            report_progress(number + 1)
     return count - resumed
 
 
 def timing_record(finished: Finished) -> dict[str, Any]:
-    """Return what a record has beside those of :func:`map_core.service.records.outcome_record`.
+    """Return the entries that a record has in addition to :func:`map_core.service.records.outcome_record`.
 
-    These are log K in nats, notes and times in seconds.
+    These are log K in nats, notes, and times in seconds.
     """
     return {
         "log_k": math.log(len(finished.replies)),
@@ -223,7 +226,7 @@ def timing_record(finished: Finished) -> dict[str, Any]:
 
 
 def _rounded(value: Any) -> Any:
-    """Round plain JSON values to so few figures that the same request gives the same ones again."""
+    """Round the numbers among plain JSON values to :data:`_FIGURES` significant figures, for comparison."""
     if isinstance(value, float | int) and not isinstance(value, bool):
         return float(f"{value:.{_FIGURES}g}")
     if isinstance(value, Mapping):

@@ -1,9 +1,9 @@
-"""Making a reward table: sample replies to prompts, score them, and lose nothing on the way.
+"""Build a reward table: sample replies to prompts and score them, with checkpoints.
 
-Everything that is made goes at once into small files beside the table, ``OUT.parts/``, each written under another
-name and then renamed; so a build that is killed at any moment resumes where it stopped and ends in the table that it
-would have given undisturbed. The table itself appears by one rename at the end. Constraint: no model library is
-imported here; engine and scorers are handed in.
+Replies and rewards are written at once to small files in ``OUT.parts/`` beside the table, each under a temporary name
+and then renamed. A build that is killed at any moment therefore resumes where it stopped, and gives the table that an
+uninterrupted build would have given. The table itself is renamed into place at the end. Constraint: no model library
+is imported here; the caller passes engine and scorers.
 """
 
 from __future__ import annotations
@@ -55,61 +55,62 @@ def build(
     settings: SamplingSettings,
     seed: int,
     system: str | None = None,
-    keeping: BuildPolicy | None = None,
+    policy: BuildPolicy | None = None,
     limit: float | None = None,
     report: Reporter | None = None,
 ) -> BuildResult:
     """Sample and score a table and save it.
 
     Args:
-        prompts: what to reply to.
-        out: the Parquet file to write; ``OUT.parts`` beside it holds what is made on the way.
+        prompts: the prompts.
+        out: the Parquet file to write; ``OUT.parts`` beside it holds the checkpoints.
         engine: the base model.
         scorers: the values, in the order of the table's columns.
         candidates: K, replies per prompt.
-        settings: how replies are drawn.
+        settings: sampling settings.
         seed: a whole number; the same build with the same seed on the same machine gives the same table.
         system: a system message before every prompt, or None for the model's own default.
-        keeping: what to do with files that are there; by default nothing is replaced or thrown away.
-        limit: seconds that a scorer may take for all replies to a prompt, in a process of its own that is ended when
-            it takes longer; None lets scorers run in this process for as long as they like.
+        policy: what to do with existing files; by default nothing is replaced or discarded.
+        limit: seconds that a scorer may take for all replies to a prompt, in a child process that is killed when it
+            takes longer; None runs scorers in this process without a time limit.
         report: called after each prompt.
 
     Returns:
-        What was built. A reply on which a scorer failed is left out and reported.
+        The result. A reply on which a scorer failed is left out and reported.
 
     Raises:
         InputError: ``out`` exists and may not be replaced, or ``OUT.parts`` holds another build's replies, or the disc
             is full.
-        ScorerError: a scorer failed on everything; what is built so far is kept.
-        EngineError: the model stopped or its server stays silent; what is built so far is kept.
+        ScorerError: a scorer failed on everything; the checkpoints are kept.
+        EngineError: the model stopped or its server does not respond; the checkpoints are kept.
     """
-    drawing = SamplingSpec(settings, seed, system)
-    with closing(LocalWorkers(engine, drawing, scorers, limit)) as crew:
-        return build_with_workers(crew, prompts, out, scorers, drawing, candidates, keeping, report)
+    sampling = SamplingSpec(settings, seed, system)
+    with closing(LocalWorkers(engine, sampling, scorers, limit)) as workers:
+        return build_with_workers(workers, prompts, out, scorers, sampling, candidates, policy, report)
 
 
 def build_with_workers(
-    crew: Workers,
+    workers: Workers,
     prompts: Sequence[Prompt],
     out: Path,
     scorers: Sequence[Scorer],
-    drawing: SamplingSpec,
+    sampling: SamplingSpec,
     candidates: int,
-    keeping: BuildPolicy | None = None,
+    policy: BuildPolicy | None = None,
     report: Reporter | None = None,
 ) -> BuildResult:
-    """Build as :func:`build` does, with a crew that was hired for this drawing and these scorers."""
-    keeping = keeping or BuildPolicy()
+    """Build as :func:`build` does, with workers that were made for this sampling and these scorers."""
+    policy = policy or BuildPolicy()
     check_values(scorers)
     if candidates < 1:
         raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
-    used = crew.usable_prompts(prompts, keeping.skip_unusable)
-    probe = crew.probe()
+    usable = workers.usable_prompts(prompts, policy.skip_unusable)
+    probe = workers.probe()
     check_log_probs(probe, [scorer.name for scorer in scorers])
-    job, plan = _new_table(used, out, crew.info, scorers, drawing, candidates, probe)
-    there = {prompt.id for prompt in used}
-    built = run_job(job, plan, keeping, crew, report, tuple(p.id for p in prompts if p.id not in there))
+    job, plan = _new_table(usable, out, workers.info, scorers, sampling, candidates, probe)
+    usable_ids = {prompt.id for prompt in usable}
+    skipped = tuple(prompt.id for prompt in prompts if prompt.id not in usable_ids)
+    built = run_job(job, plan, policy, workers, report, skipped)
     return replace(built, remarks=(*built.remarks, *probe.notes))
 
 
@@ -118,25 +119,25 @@ def _new_table(
     out: Path,
     engine: EngineInfo,
     scorers: Sequence[Scorer],
-    drawing: SamplingSpec,
+    sampling: SamplingSpec,
     candidates: int,
     probe: SamplingProbe,
 ) -> tuple[BuildJob, dict[str, Any]]:
-    """Return the job of a table that is made from nothing, and the plan that decides its replies."""
-    columns = tuple(ValueColumn((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
+    """Return the job of a new table, and the plan that determines its replies."""
+    columns = tuple(ValueColumn((scorer.name, scorer.version), index) for index, scorer in enumerate(scorers))
     metadata: dict[str, Any] = {
         "model": {"name": engine.model, "sha256": engine.model_hash},
         "engine": engine.as_dict(),
-        "sampling": recorded_sampling(drawing.settings.as_dict(), probe.unknown),
-        "seed": drawing.seed,
+        "sampling": recorded_sampling(sampling.settings.as_dict(), probe.unknown),
+        "seed": sampling.seed,
         "candidates": candidates,
-        "system": drawing.system,
+        "system": sampling.system,
         "prompts_sha256": prompts_fingerprint(prompts),
     }
     if hidden := [prompt.id for prompt in prompts if prompt.hidden]:
         metadata[HIDDEN] = hidden
-    if drawing.request_extra:
-        metadata["request_extra"] = dict(drawing.request_extra)
+    if sampling.request_extra:
+        metadata["request_extra"] = dict(sampling.request_extra)
     plan = sampling_plan(metadata)
     metadata["build"] = build_digest(plan, prompts, candidates, [column.key for column in columns])
     return BuildJob(out, tuple(prompts), candidates, columns, tuple(scorers), metadata=metadata), plan
@@ -147,76 +148,76 @@ def rescore(
     out: Path,
     scorers: Sequence[Scorer],
     *,
-    keeping: BuildPolicy | None = None,
+    policy: BuildPolicy | None = None,
     limit: float | None = None,
     report: Reporter | None = None,
-    crew: Workers | None = None,
+    workers: Workers | None = None,
 ) -> BuildResult:
     """Score the replies of a table again, on other values or with newer scorers, without sampling.
 
-    A table holds the log-probability of each reply as a sum; it is spread evenly over the reply's tokens, which
-    changes no scorer that reads only the sum. ``crew`` scores in place of this process; other arguments and errors as
-    in :func:`build`.
+    A table holds the log-probability of each reply as a sum; it is spread evenly over the reply's tokens, which does
+    not affect scorers that read only the sum. With ``workers`` these score instead of this process; other arguments
+    and errors are those of :func:`build`.
     """
     check_values(scorers)
     base = ExistingTable.of(table) if isinstance(table, RewardTable) else ExistingTable.read(table)
     if not base.has_replies:
         raise InputError("This table has no replies to score; give one that was made by build.")
-    columns = tuple(ValueColumn((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
+    columns = tuple(ValueColumn((scorer.name, scorer.version), index) for index, scorer in enumerate(scorers))
     plan = {"format": CHECKPOINT_FORMAT, "rescored": base.fingerprint}
     metadata = {key: entry for key, entry in base.metadata.items() if key not in ("scorers", "values")}
     metadata["build"] = build_digest(plan, base.prompts, base.candidates, [column.key for column in columns])
     job = BuildJob(out, base.prompts, base.candidates, columns, tuple(scorers), base, metadata)
-    with closing(crew or LocalWorkers(None, SamplingSpec(), scorers, limit)) as hired:
-        built = run_job(job, plan, keeping or BuildPolicy(), hired, report)
+    with closing(workers or LocalWorkers(None, SamplingSpec(), scorers, limit)) as opened:
+        built = run_job(job, plan, policy or BuildPolicy(), opened, report)
     return replace(built, reading=base.reading)
 
 
 def run_job(
     job: BuildJob,
     plan: dict[str, Any],
-    keeping: BuildPolicy,
-    crew: Workers,
+    policy: BuildPolicy,
+    workers: Workers,
     report: Reporter | None,
     skipped: tuple[str, ...] = (),
     check: Callable[[], None] | None = None,
 ) -> BuildResult:
-    """Do a job, or find that it is done already; ``check`` may refuse it once the table's file is held."""
-    if not keeping.force and build_digest_of(job.out) == job.metadata["build"]:
-        return existing_result(job.out, keeping)
-    refuse_overwrite(job.out, keeping.force)
-    parts = BuildCheckpoints(job.out, plan, job.candidates, keeping.fresh)
+    """Run a job unless its table already exists; ``check`` is called once the table's file is locked, and may raise."""
+    if not policy.force and build_digest_of(job.out) == job.metadata["build"]:
+        return existing_result(job.out, policy)
+    refuse_overwrite(job.out, policy.force)
+    parts = BuildCheckpoints(job.out, plan, job.candidates, policy.fresh)
     with parts.locked():
         if check is not None:
             check()
-        work = BuildRun(job, parts, report)
+        run = BuildRun(job, parts, report)
         if report is not None:
-            report_estimate(work, crew, keeping.skip_unusable, report)
-        work.sample(crew, keeping.skip_unusable)
-        work.score(crew)
-        built = work.write()
-        if not keeping.keep_parts:
+            report_estimate(run, workers, policy.skip_unusable, report)
+        run.sample(workers, policy.skip_unusable)
+        run.score(workers)
+        built = run.write()
+        if not policy.keep_parts:
             parts.remove()
     unknown = unknown_sampling_note(job.metadata)
-    remarks = (*crew.notes, *built.remarks, *((unknown,) if unknown else ()))
+    remarks = (*workers.notes, *built.remarks, *((unknown,) if unknown else ()))
     return replace(built, skipped=(*skipped, *built.skipped), remarks=remarks)
 
 
-def existing_result(out: Path, keeping: BuildPolicy) -> BuildResult:
-    """Return a table that is there as it is asked for; nothing is made, and what a kill left beside it is removed."""
+def existing_result(out: Path, policy: BuildPolicy) -> BuildResult:
+    """Return the result for an existing table that needs no work, and remove checkpoints that a killed run left."""
     base = ExistingTable.read(out)
-    if checkpoint_path(out).is_dir() and not keeping.keep_parts:
+    if checkpoint_path(out).is_dir() and not policy.keep_parts:
         with lock(out):
             CheckpointFolder(checkpoint_path(out)).remove()
-    rows = sum(len(base.numbers(place)) for place in range(len(base.prompts)))
+    rows = sum(len(base.numbers(prompt)) for prompt in range(len(base.prompts)))
     return BuildResult(out, base.values, len(base.prompts), rows)
 
 
 def check_values(scorers: Sequence[Scorer]) -> None:
-    """Check that there are values, each once, and none named like a column of every table.
+    """Check that there is at least one value, that names are unique, and that none is the name of a standard column.
 
     Raises:
-        InputError: there is no value, one is named twice, or one has the name of such a column.
+        InputError: they are not.
     """
     names = [scorer.name for scorer in scorers]
     if not names or len(set(names)) < len(names):

@@ -1,8 +1,8 @@
-"""What a build has made so far, in small Parquet files beside the table: replies and rewards, by prompt.
+"""Store the replies and rewards of an unfinished build in small Parquet files beside the table, by prompt.
 
-A part is written under another name, flushed to the disk and renamed, so that a part that is there is whole,
-whenever the build is killed. A prompt's parts are found by its text alone, so a build that is given more prompts,
-more candidates or more values goes on from what there is. Constraint: no model library is imported here.
+Each file, called a part, is written under a temporary name, synced to the disk and renamed, so that every part is
+complete whenever the build is killed. A prompt's parts are keyed by its text alone, so a build with more prompts, more
+candidates or more values continues from the existing parts. Constraint: no model library is imported here.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ _PLAN = "plan.json"
 
 @dataclass
 class PromptScores:
-    """The rewards of one prompt's replies, as far as there are any.
+    """The rewards of one prompt's replies that exist so far.
 
     Args:
-        rewards: of each value and version, the reward of each candidate by its number; NaN where the scorer failed.
-        reasons: why it failed, in words.
+        rewards: for each value and version, the reward by candidate number; NaN where the scorer failed.
+        reasons: likewise, the messages of the failures.
     """
 
     rewards: dict[ScoreKey, dict[int, float]] = field(default_factory=dict)
     reasons: dict[ScoreKey, dict[int, str]] = field(default_factory=dict)
 
     def add(self, key: ScoreKey, rewards: Mapping[int, float], reasons: Mapping[int, str]) -> None:
-        """Take in rewards of further candidates."""
+        """Add the rewards of further candidates."""
         self.rewards.setdefault(key, {}).update(rewards)
         self.reasons.setdefault(key, {}).update(reasons)
 
@@ -64,10 +64,10 @@ class BuildCheckpoints:
 
     Args:
         out: the table that is being built.
-        plan: what decides a reply beside its prompt and its number, as plain JSON values; parts of another plan are
-            refused.
+        plan: the settings that, with its prompt and its number, determine a reply, as plain JSON values; parts of
+            another plan are refused.
         candidates: K; parts with more candidates are refused.
-        fresh: throw away the parts of another plan.
+        fresh: discard the parts of another plan.
 
     Raises:
         InputError: the folder holds the parts of another plan, cannot be written, or another build is using it.
@@ -80,7 +80,7 @@ class BuildCheckpoints:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the table against a second build, and check that the folder belongs to this one's plan."""
+        """Lock the table against a second build, and check that the folder belongs to this build's plan."""
         with lock(self._out):
             self.folder.create()
             self._check_plan()
@@ -107,26 +107,26 @@ class BuildCheckpoints:
         self.folder.write(_PLAN, json.dumps(wanted_plan).encode())
 
     def _differing(self, kept_plan: Mapping[str, Any]) -> set[str]:
-        """Return the keys in which another plan differs; fewer candidates there do not count, as more can be drawn."""
+        """Return the keys in which another plan differs, ignoring fewer candidates, as more can be drawn."""
         differs = {key for key in self._plan.keys() | kept_plan.keys() if self._plan.get(key) != kept_plan.get(key)}
         if kept_plan.get("candidates", 0) <= self._candidates:
             differs.discard("candidates")
         return differs
 
     def drawn(self, key: str) -> int:
-        """Return the number after the last candidate of a prompt that is there; 0 where none is."""
+        """Return the number after a prompt's last stored candidate; 0 where none is stored."""
         return self._ranges[key][-1][1] if key in self._ranges else 0
 
     def numbers(self, key: str) -> list[int]:
-        """Return the numbers of a prompt's candidates that are there."""
+        """Return the numbers of a prompt's stored candidates."""
         return [number for first, end in self._ranges.get(key, ()) for number in range(first, end)]
 
     def replies(self, key: str) -> dict[int, Reply]:
-        """Return a prompt's replies that are there, by candidate number."""
+        """Return a prompt's stored replies by candidate number."""
         by_number: dict[int, Reply] = {}
         for first, end in self._ranges.get(key, ()):
             data = self._read(_replies_name(key, first, end))
-            # Parts of earlier versions do not tell of filters.
+            # Parts of earlier versions have no column "filtered".
             columns = [
                 data[name].to_pylist() if name in data.column_names else [False] * data.num_rows
                 for name in _REPLIES.names
@@ -141,7 +141,7 @@ class BuildCheckpoints:
         return sum(self.folder.size(name) for name in (*names, _scores_name(key)) if name in self.folder)
 
     def write_replies(self, key: str, first: int, replies: Sequence[Reply]) -> None:
-        """Keep replies to a prompt; the first of them is candidate number ``first``."""
+        """Store replies to a prompt; the first of them is candidate number ``first``."""
         end = first + len(replies)
         columns = {
             "text": [reply.text for reply in replies],
@@ -154,7 +154,7 @@ class BuildCheckpoints:
         self._ranges.setdefault(key, []).append((first, end))
 
     def scores(self, key: str) -> PromptScores:
-        """Return the rewards of a prompt that are there."""
+        """Return the stored rewards of a prompt."""
         name = _scores_name(key)
         if name not in self.folder:
             return PromptScores()
@@ -166,11 +166,12 @@ class BuildCheckpoints:
             value, _, version = name.partition("\t")
             column = zip(numbers, data[name].to_pylist(), strict=True)
             reasons = {int(number): reason for number, reason in reasons_json.get(name, {}).items()}
-            scores.add((value, version), {n: reward for n, reward in column if reward is not None}, reasons)
+            rewards = {number: reward for number, reward in column if reward is not None}
+            scores.add((value, version), rewards, reasons)
         return scores
 
     def write_scores(self, key: str, scores: PromptScores) -> None:
-        """Keep the rewards of a prompt."""
+        """Store the rewards of a prompt."""
         numbers = sorted({number for rewards in scores.rewards.values() for number in rewards})
         columns: dict[str, pa.Array] = {"candidate": pa.array(numbers, pa.int32())}
         for (name, version), rewards in scores.rewards.items():
@@ -186,7 +187,7 @@ class BuildCheckpoints:
         self.folder.remove()
 
     def _kept_plan(self) -> dict[str, Any] | None:
-        """Return the plan of the folder; None when it is not there or not whole."""
+        """Return the plan stored in the folder; None when it is missing or damaged."""
         try:
             plan = json.loads(self.folder.read(_PLAN))
         except (InputError, ValueError):
@@ -214,11 +215,11 @@ def _scores_name(key: str) -> str:
 
 
 def checkpoint_key(prompt: str, occurrence: int = 0) -> str:
-    """Return the key of a prompt's parts, made of its text and of how often the same text came before it."""
+    """Return the key of a prompt's parts, made of its text and of the number of earlier prompts with the same text."""
     digest = hashlib.sha256(prompt.encode()).hexdigest()[:24]
     return f"{digest}-{occurrence}" if occurrence else digest
 
 
 def checkpoint_path(out: Path) -> Path:
-    """Return where the parts of a table are kept while it is built."""
+    """Return the folder of a table's parts while it is built."""
     return out.with_name(out.name + ".parts")

@@ -1,8 +1,8 @@
-"""What a build will take, measured on its own first prompts.
+"""Estimate the duration and size of a build, measured on its own first prompts.
 
-A few prompts, spread over all that are left, are drawn and scored as the build would do it anyway; what the others
-will take is extrapolated from them. Nothing is done twice: what is made for the estimate is part of the build.
-Constraint: the figures hold for this model, these settings and this machine as they were in that time.
+A few prompts, spread over all unfinished ones, are drawn and scored as in the build itself, and the rest is
+extrapolated from them. Nothing is done twice: the measured prompts are part of the build. Constraint: the estimate
+holds for this model, these settings and this machine under the load during the measurement.
 """
 
 from __future__ import annotations
@@ -15,34 +15,33 @@ from map_core.building.progress import BuildEstimate, Progress, Reporter
 from map_core.building.sampling import EQUAL_PROMPTS
 from map_core.building.workers import Workers
 
-#: Prompts that are measured, or one a worker where there are more workers: as many as show whether a server draws at
-#: all.
+#: Prompts that are measured, or one per worker where there are more workers: enough for the test of greedy decoding.
 MEASURED_PROMPTS = EQUAL_PROMPTS
 
 
-def measure(run: BuildRun, crew: Workers, skip: bool) -> BuildEstimate | None:
-    """Do a part of a build and estimate what the rest will take.
+def measure(run: BuildRun, workers: Workers, skip: bool) -> BuildEstimate | None:
+    """Do a part of a build and estimate the rest.
 
     Args:
         run: the build.
-        crew: who draws and scores.
-        skip: go on without prompts that the model does not take.
+        workers: draw and score.
+        skip: leave out prompts that the model does not accept.
 
     Returns:
-        The estimate; None where no more prompts are left than are measured.
+        The estimate; None where no more prompts are unfinished than would be measured.
 
     Raises:
         InputError, ScorerError, EngineError: as :meth:`BuildRun.sample` and :meth:`BuildRun.score`.
     """
     unfinished = run.unfinished()
-    count = max(MEASURED_PROMPTS, crew.parallel)
+    count = max(MEASURED_PROMPTS, workers.parallel)
     if len(unfinished) <= count:
         return None
     measured = spread(unfinished, count)
     began = time.perf_counter()
-    run.sample(crew, skip, measured)
+    run.sample(workers, skip, measured)
     drawn = time.perf_counter()
-    run.score(crew, measured)
+    run.score(workers, measured)
     scored = time.perf_counter()
     left = len(unfinished) - len(measured)
     rest = left / len(measured)
@@ -59,19 +58,19 @@ def measure(run: BuildRun, crew: Workers, skip: bool) -> BuildEstimate | None:
     )
 
 
-def spread(places: Sequence[int], count: int) -> list[int]:
-    """Return ``count`` of the places, evenly spread over all of them.
+def spread(indices: Sequence[int], count: int) -> list[int]:
+    """Return ``count`` of the indices, evenly spread over all of them.
 
     Example:
         >>> spread(range(10), 3)
         [1, 5, 8]
     """
-    return [places[(2 * number + 1) * len(places) // (2 * count)] for number in range(count)]
+    return [indices[(2 * k + 1) * len(indices) // (2 * count)] for k in range(count)]
 
 
-def report_estimate(run: BuildRun, crew: Workers, skip: bool, report: Reporter) -> None:
-    """Measure, and report the estimate beside how far the build is; see :func:`measure`."""
-    estimate = measure(run, crew, skip)
+def report_estimate(run: BuildRun, workers: Workers, skip: bool, report: Reporter) -> None:
+    """Measure, and report the estimate together with the progress; see :func:`measure`."""
+    estimate = measure(run, workers, skip)
     if estimate is not None:
         done = run.prompts - estimate.prompts
         report(Progress("sampling", done, run.prompts, done, 0.0, estimate))

@@ -1,7 +1,7 @@
-"""A table that is there already, as what a build goes on from: its replies by prompt and candidate number.
+"""Access the replies and rewards of a finished table by prompt and candidate number, for a build that continues it.
 
-Constraint: the columns stay in Arrow, a few bytes a token; a prompt's replies become Python objects only while they
-are looked at.
+Constraint: the columns stay in Arrow, a few bytes per token; a prompt's replies become Python objects only when they
+are used.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ class ExistingTable:
 
     Args:
         data: its columns.
-        metadata: what it records of itself.
+        metadata: its metadata.
         values: its values.
-        fingerprint: changes with its content.
-        reading: sentences on how its file was read, where that took decisions; no part of what is made from it.
+        fingerprint: a hash of its content.
+
+    Attributes:
+        reading: sentences about decisions that reading its file took; not copied to tables made from it.
     """
 
     def __init__(self, data: pa.Table, metadata: Mapping[str, Any], values: tuple[str, ...], fingerprint: str) -> None:
@@ -41,7 +43,7 @@ class ExistingTable:
         self.reading = tuple(map(str, self.metadata.pop(READING, ())))
         ids = data["prompt_id"] if "prompt_id" in data.column_names else data["prompt"]
         codes = ids.combine_chunks().dictionary_encode().indices.to_numpy()
-        numbers = data["candidate"].to_numpy() if "candidate" in data.column_names else _counted(codes)
+        numbers = data["candidate"].to_numpy() if "candidate" in data.column_names else _occurrence_numbers(codes)
         order = np.lexsort((numbers, codes))
         if not np.array_equal(order, np.arange(len(order))):
             data, codes, numbers = data.take(pa.array(order)), codes[order], numbers[order]
@@ -53,7 +55,7 @@ class ExistingTable:
         """Read a table's file.
 
         Raises:
-            InputError: no such file, or no table.
+            InputError: the file does not exist or is not a table.
         """
         metadata = table_format.load_metadata(path) if path.is_file() else {}
         values = metadata.get("values")
@@ -70,7 +72,7 @@ class ExistingTable:
 
     @classmethod
     def of(cls, table: RewardTable) -> ExistingTable:
-        """Return the base for a table in memory."""
+        """Wrap a table in memory."""
         texts = "\0".join((*table.prompts, *table.replies)).encode()
         fingerprint = hashlib.sha256(texts + table.rewards.tobytes()).hexdigest()
         return cls(table_format.as_arrow(table), table.metadata, table.values, fingerprint)
@@ -94,12 +96,12 @@ class ExistingTable:
 
     @cached_property
     def candidates(self) -> int:
-        """K: the number after the last candidate that was drawn for any prompt, those left out included."""
+        """K: the number after the last candidate that was drawn for any prompt, including those that were left out."""
         return max(int(self._numbers.max()) + 1, int(self.metadata.get("candidates") or 0))
 
     @property
     def has_replies(self) -> bool:
-        """Whether there is any text to score."""
+        """Whether any reply has text to score."""
         return any(text.as_py() for text in self._data["reply"])
 
     def numbers(self, prompt: int) -> list[int]:
@@ -123,35 +125,37 @@ class ExistingTable:
         ):
             ids = tuple(stored or ())
             known = ids and total is not None and math.isfinite(total)
-            spread = (total / len(ids),) * len(ids) if known else ()
-            by_number[number] = Reply(text or "", ids, spread, finished=len(ids) < longest)
+            log_probs = (total / len(ids),) * len(ids) if known else ()
+            by_number[number] = Reply(text or "", ids, log_probs, finished=len(ids) < longest)
         return by_number
 
     def rewards(self, prompt: int, value: str) -> dict[int, float]:
-        """Return a prompt's rewards of one of the values, by candidate number."""
+        """Return a prompt's rewards for one of the values, by candidate number."""
         rows = self._rows(prompt)
         column = self._data[value].slice(rows.start, rows.stop - rows.start).to_pylist()
-        return {n: float(reward) for n, reward in zip(self.numbers(prompt), column, strict=True) if reward is not None}
+        by_number = zip(self.numbers(prompt), column, strict=True)
+        return {number: float(reward) for number, reward in by_number if reward is not None}
 
     def log_probs(self, prompt: int) -> dict[int, float]:
-        """Return the log-probability of each of a prompt's replies, by candidate number; NaN where it is not known."""
+        """Return the log-probabilities of a prompt's replies in nats, by candidate number; NaN where unknown."""
         rows = self._rows(prompt)
         if "log_prob" not in self._data.column_names:
             return dict.fromkeys(self.numbers(prompt), math.nan)
         column = self._data["log_prob"].slice(rows.start, rows.stop - rows.start).to_pylist()
         return {
-            n: math.nan if log_prob is None else log_prob
-            for n, log_prob in zip(self.numbers(prompt), column, strict=True)
+            number: math.nan if log_prob is None else log_prob
+            for number, log_prob in zip(self.numbers(prompt), column, strict=True)
         }
 
     def _rows(self, prompt: int) -> slice:
         return slice(int(self._offsets[prompt]), int(self._offsets[prompt + 1]))
 
 
-def _counted(codes: np.ndarray) -> np.ndarray:
-    """Return the number of each row among those of its prompt."""
-    seen: dict[int, int] = {}
+def _occurrence_numbers(codes: np.ndarray) -> np.ndarray:
+    """Return each row's number, from 0, among the rows with the same code."""
+    counts: dict[int, int] = {}
     numbers = np.zeros(len(codes), dtype=np.int64)
     for row, code in enumerate(codes.tolist()):
-        numbers[row] = seen[code] = seen.get(code, -1) + 1
+        count = counts.get(code, 0)
+        numbers[row], counts[code] = count, count + 1
     return numbers

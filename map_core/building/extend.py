@@ -1,7 +1,7 @@
-"""Adding to a finished table: more values, more prompts, more candidates; only what is new is made.
+"""Add values, prompts or candidates to a finished table without redoing what it has.
 
-What is added is what a build of the whole would have made: a prompt's seed depends on its text alone, and a
-candidate's random stream on its number. Constraint: replies of two models never get into one table.
+The additions are those that a build of the whole table would have made: a prompt's seed depends only on its text, and
+a candidate's random stream on its number. Constraint: replies of two models are never mixed in one table.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from map_core.models.request_extra import recorded_request_extra
 from map_core.scoring.base import Scorer
 
 ResolveScorers = Callable[[Sequence[str]], list[Scorer]]
-"""Names of values to their scorers."""
+"""Maps names of values to their scorers."""
 
 
-def open_scoring_workers(model: str | None, drawing: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
-    """Return a crew that only scores, in this process.
+def open_scoring_workers(model: str | None, sampling: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
+    """Return workers that only score, in this process.
 
     Raises:
-        InputError: replies are to be drawn.
+        InputError: a model is given, as replies are to be drawn.
     """
     if model is not None:
         raise InputError(f"To add prompts or candidates the model {model!r} is needed, and none was opened.")
-    return LocalWorkers(None, drawing, scorers)
+    return LocalWorkers(None, sampling, scorers)
 
 
 def extend(
@@ -58,33 +58,33 @@ def extend(
     values: Sequence[str] = (),
     prompts: Sequence[Prompt] = (),
     candidates: int | None = None,
-    hire: OpenWorkers = open_scoring_workers,
-    keeping: BuildPolicy | None = None,
+    open_workers: OpenWorkers = open_scoring_workers,
+    policy: BuildPolicy | None = None,
     report: Reporter | None = None,
 ) -> BuildResult:
     """Add to a table, and save it in its place or elsewhere.
 
     Args:
-        table: a table that :func:`build` made; to one from elsewhere only values can be added.
+        table: a table that :func:`build` made; only values can be added to others.
         out: where the result goes; the same file is replaced once the new one is complete.
-        resolve: gives scorers by name; asked for the new values, and for those of the table when replies are drawn.
-        values: names of values to add; those that the table has already are left as they are.
-        prompts: prompts to add; those whose text the table has already are left as they are.
-        candidates: K from now on; the table's own by default.
-        hire: gives the crew; it is given the model that the table names when replies are missing. By default scorers
-            alone, in this process.
-        keeping: as in :func:`build`.
+        resolve: returns scorers by name; called with the new values, and with all values when replies are drawn.
+        values: names of values to add; those that the table already has are ignored.
+        prompts: prompts to add; those whose text the table already has are ignored.
+        candidates: the new K; the table's own by default.
+        open_workers: returns the workers; its first argument is the table's model when replies are to be drawn, else
+            None. By default workers that only score, in this process.
+        policy: as in :func:`build`.
         report: as in :func:`build`.
 
     Returns:
-        What was built. Where nothing is missing the table is left as it is.
+        The result. Where nothing is missing the table is left unchanged.
 
     Raises:
-        InputError: fewer candidates than there are, or the table does not record how its replies were drawn, or
+        InputError: fewer candidates than the table has, or the table does not record how its replies were drawn, or
             another model than the table's would be used.
         ScorerError, EngineError: as in :func:`build`.
     """
-    keeping = keeping or BuildPolicy()
+    policy = policy or BuildPolicy()
     base = ExistingTable.read(table)
     wanted = base.candidates if candidates is None else candidates
     if wanted < base.candidates:
@@ -92,39 +92,39 @@ def extend(
             f"{table} has {base.candidates} candidates a prompt and {wanted} are asked for; nothing is taken out of a "
             "table. Ask for more, or build another one."
         )
-    there = {prompt.text for prompt in base.prompts}
-    fresh = [prompt for prompt in prompts if prompt.text not in there]
+    known_texts = {prompt.text for prompt in base.prompts}
+    fresh = [prompt for prompt in prompts if prompt.text not in known_texts]
     added = [name for name in dict.fromkeys(values) if name not in base.values]
     draws = bool(fresh) or wanted > base.candidates
     same = out.resolve() == table.resolve()
     if same and not draws and not added:
-        return existing_result(out, keeping)
+        return existing_result(out, policy)
     if not base.has_replies:
         raise InputError(f"{table} holds no texts of replies to score; give a table that was made by build.")
-    drawing = _drawing(base, table) if draws else SamplingSpec()
+    sampling = _recorded_sampling(base, table) if draws else SamplingSpec()
     names = [*base.values, *added] if draws else added
     scorers = resolve(names) if names else []
     if scorers:
         check_values(scorers)
     model = str(base.metadata["model"]["name"]) if draws else None
-    with closing(hire(model, drawing, scorers)) as crew:
+    with closing(open_workers(model, sampling, scorers)) as workers:
         engine: dict[str, str] = {}
         if draws:
-            _same_model(crew.info, base, table)
-            fresh, engine = crew.usable_prompts(fresh, keeping.skip_unusable), crew.info.as_dict()
-            check_log_probs(crew.probe(), names)
+            _check_same_model(workers.info, base, table)
+            fresh, engine = workers.usable_prompts(fresh, policy.skip_unusable), workers.info.as_dict()
+            check_log_probs(workers.probe(), names)
         job, plan = _job(base, out, scorers, added, fresh, wanted, engine)
         if same:
-            # A table that is added to in its place is replaced by itself and more, which needs no leave.
-            keeping = replace(keeping, force=True)
-        built = run_job(job, plan, keeping, crew, report, check=lambda: _unchanged(base, table))
+            # Nothing is lost when a table is replaced by an extension of itself, so this needs no --force.
+            policy = replace(policy, force=True)
+        built = run_job(job, plan, policy, workers, report, check=lambda: _check_unchanged(base, table))
     return replace(built, reading=base.reading)
 
 
-def _unchanged(base: ExistingTable, table: Path) -> None:
-    """Refuse to go on from what another build has added to in the meantime."""
+def _check_unchanged(base: ExistingTable, table: Path) -> None:
+    """Refuse to extend a table that another build has changed since it was read."""
     if ExistingTable.read(table).fingerprint != base.fingerprint:
-        raise InputError(f"{table} was changed by another build just now. Start the same again.")
+        raise InputError(f"{table} was changed by another build in the meantime. Run the same command again.")
 
 
 def _job(
@@ -137,21 +137,23 @@ def _job(
     engine: dict[str, str],
 ) -> tuple[BuildJob, dict[str, Any]]:
     """Return the job, and the plan that its parts belong to; ``engine`` is empty where nothing is drawn."""
-    place = {scorer.name: number for number, scorer in enumerate(scorers)}
+    scorer_indices = {scorer.name: index for index, scorer in enumerate(scorers)}
     versions = {str(entry.get("name")): str(entry.get("version")) for entry in base.metadata.get("scorers") or ()}
     columns = []
     for name in (*base.values, *added):
-        number = place.get(name)
-        version = versions.get(name, "") if number is None else scorers[number].version
-        # A scorer that has changed since scores the whole column again: two of its versions cannot be compared.
-        kept = name in base.values and (number is None or versions.get(name) == version)
-        columns.append(ValueColumn((name, version), number, kept))
+        index = scorer_indices.get(name)
+        version = versions.get(name, "") if index is None else scorers[index].version
+        # Rewards of two versions of a scorer cannot be compared, so a changed scorer scores the whole column again.
+        kept = name in base.values and (index is None or versions.get(name) == version)
+        columns.append(ValueColumn((name, version), index, kept))
     ids = {prompt.id for prompt in base.prompts}
     prompts = [*base.prompts]
     for prompt in fresh:
-        free = next(n for n in (prompt.id, *(f"{prompt.id}-{k}" for k in range(2, len(ids) + 3))) if n not in ids)
-        ids.add(free)
-        prompts.append(replace(prompt, id=free))
+        unique, suffix = prompt.id, 2
+        while unique in ids:
+            unique, suffix = f"{prompt.id}-{suffix}", suffix + 1
+        ids.add(unique)
+        prompts.append(replace(prompt, id=unique))
     plan = {"format": CHECKPOINT_FORMAT, "base": base.fingerprint, "engine": engine}
     metadata = {key: entry for key, entry in base.metadata.items() if key != "values"}
     metadata["build"] = build_digest(
@@ -166,8 +168,12 @@ def _job(
     return BuildJob(out, tuple(prompts), candidates, tuple(columns), tuple(scorers), base, metadata), plan
 
 
-def _drawing(base: ExistingTable, table: Path) -> SamplingSpec:
-    """Return how the table's replies were drawn, from its metadata."""
+def _recorded_sampling(base: ExistingTable, table: Path) -> SamplingSpec:
+    """Return how the table's replies were drawn, from its metadata.
+
+    Raises:
+        InputError: its metadata does not record it.
+    """
     metadata = base.metadata
     if (
         not metadata.get("sampling")
@@ -175,7 +181,7 @@ def _drawing(base: ExistingTable, table: Path) -> SamplingSpec:
         or not (metadata.get("model") or {}).get("name")
     ):
         raise InputError(
-            f"{table} does not tell how its replies were drawn, so no replies like them can be added. Add values "
+            f"{table} does not record how its replies were drawn, so no replies like them can be added. Add values "
             "alone, or build a table."
         )
     return SamplingSpec(
@@ -186,8 +192,8 @@ def _drawing(base: ExistingTable, table: Path) -> SamplingSpec:
     )
 
 
-def _same_model(engine: EngineInfo, base: ExistingTable, table: Path) -> None:
-    """Refuse another model than the table's, or another way to put a prompt to it."""
+def _check_same_model(engine: EngineInfo, base: ExistingTable, table: Path) -> None:
+    """Refuse another model than the table's, or another preamble before its prompts."""
     expected, recorded = base.metadata["model"], base.metadata.get("engine") or {}
     name, weights = str(expected.get("name")), str(expected.get("sha256"))
     same = weights == engine.model_hash and (weights != "unknown" or name == engine.model)

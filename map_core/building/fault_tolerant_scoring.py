@@ -1,7 +1,7 @@
-"""Scoring that outlives its scorers: a reply on which one fails is marked, the others are not lost by it.
+"""Score replies although a scorer may fail on some of them: these are marked, and the others keep their rewards.
 
-A batch that fails is cut in halves until the reply that it fails on stands alone. A scorer that fails on everything is
-no matter of single replies: it ends the build, in words. Constraint: how a batch is scored is handed in.
+A batch that fails is halved until the failing reply is alone. A scorer that fails on every reply ends the build with
+an error. Constraint: the caller passes the function that scores a batch.
 """
 
 from __future__ import annotations
@@ -17,58 +17,63 @@ from map_core.data.reward_table import LARGEST_REWARD
 from map_core.errors import InputError
 from map_core.scoring.base import ScorerError
 
-#: So many prompts in a row on which a scorer fails for every reply end the build.
+#: A scorer that fails on every reply of this many prompts in a row ends the build.
 MAX_FAILED_PROMPTS = 3
 
 ScoreBatch = Callable[[Sequence[Reply]], np.ndarray]
-"""Replies in, rewards out, one a reply, NaN where there is none; raises when it cannot."""
+"""Returns one reward per reply, NaN where there is none; may raise."""
 
 ScoredPrompt = tuple[ScoreKey, dict[int, float], dict[int, str]]
-"""A value's rewards of one prompt's replies by candidate number, and why there are none."""
+"""A value's rewards of one prompt's replies by candidate number, and the reasons of missing ones."""
 
 
-def score_each(ask: ScoreBatch, replies: Sequence[Reply]) -> tuple[np.ndarray, dict[int, str]]:
-    """Score replies, whatever happens on some of them.
+def score_each(score_batch: ScoreBatch, replies: Sequence[Reply]) -> tuple[np.ndarray, dict[int, str]]:
+    """Score replies, isolating those on which the scorer fails.
 
     Args:
-        ask: scores some of them; it may raise :class:`ScorerError`, :class:`InputError` or :class:`MemoryError`.
+        score_batch: scores some of the replies; it may raise :class:`ScorerError`, :class:`InputError` or
+            :class:`MemoryError`.
         replies: K replies.
 
     Returns:
-        (K,) rewards, NaN where the scorer failed, and why, by place.
+        (K,) rewards, NaN where the scorer failed, and the reasons of the failures by index.
     """
     rewards, reasons = np.full(len(replies), np.nan), {}
 
-    def solve(places: Sequence[int]) -> None:
+    def score(indices: Sequence[int]) -> None:
         try:
-            scores = np.asarray(ask([replies[place] for place in places]), dtype=np.float64)
-            if scores.shape != (len(places),):
-                raise ScorerError(f"it gave rewards of shape {scores.shape} for {len(places)} replies")
+            scores = np.asarray(score_batch([replies[index] for index in indices]), dtype=np.float64)
+            if scores.shape != (len(indices),):
+                raise ScorerError(f"it gave rewards of shape {scores.shape} for {len(indices)} replies")
         except (ScorerError, InputError, MemoryError) as error:
-            if len(places) == 1:
-                reasons[places[0]] = str(error) or type(error).__name__
+            if len(indices) == 1:
+                reasons[indices[0]] = str(error) or type(error).__name__
                 return
-            half = len(places) // 2
-            solve(places[:half])
-            solve(places[half:])
+            half = len(indices) // 2
+            score(indices[:half])
+            score(indices[half:])
             return
-        for place, reward in zip(places, scores, strict=True):
+        for index, reward in zip(indices, scores, strict=True):
             if abs(reward) <= LARGEST_REWARD:
-                rewards[place] = reward
+                rewards[index] = reward
             else:
-                reasons[place] = f"it gave {reward}, expected a finite number"
+                reasons[index] = f"it gave {reward}, expected a finite number"
 
     if replies:
-        solve(range(len(replies)))
+        score(range(len(replies)))
     return rewards, reasons
 
 
 @dataclass
 class FailureTracker:
-    """Keeps account of prompts on which a scorer failed for every reply, and gives up on it in time.
+    """Tracks prompts on which a scorer failed for every reply, and stops the build if it never works.
 
-    Their results are held back until the scorer is seen to work on another prompt: a scorer that is broken
-    leaves nothing behind, so that the same command, once it is mended, scores everything.
+    Results of such prompts are held back until the scorer works on another prompt. A broken scorer therefore leaves no
+    marks behind, and the same command scores everything once it is fixed.
+
+    Args:
+        worked: scorers that have scored some reply.
+        held: for each scorer, the results that are held back, with the index of their prompt.
     """
 
     worked: set[ScoreKey] = field(default_factory=set)
@@ -87,12 +92,12 @@ class FailureTracker:
             raise self._given_up(key)
 
     def succeeded(self, key: ScoreKey) -> list[tuple[int, ScoredPrompt]]:
-        """Record that some reply could be scored; return the prompts before it, and what of them can now be kept."""
+        """Record that some reply was scored; return the results held back before, with their prompts' indices."""
         self.worked.add(key)
         return self.held.pop(key, [])
 
     def end(self) -> list[tuple[int, ScoredPrompt]]:
-        """Return the prompts that are left, and what of them can be kept.
+        """Return the results that are still held back, with their prompts' indices.
 
         Raises:
             ScorerError: a scorer failed on everything.
@@ -108,5 +113,6 @@ class FailureTracker:
         prompts = "prompt" if len(held) == 1 else f"{len(held)} prompts in a row"
         return ScorerError(
             f"The scorer of {key[0]!r} failed on every reply to {'a ' if len(held) == 1 else ''}{prompts} "
-            f"({reason}). Mend the scorer or leave this value out, and start the same again; what is made is kept."
+            f"({reason}). Mend the scorer or leave this value out, and run the same command again; what was made is "
+            "kept."
         )

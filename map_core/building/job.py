@@ -1,15 +1,15 @@
-"""One build at work: what is there, what is missing, and the table that comes of it.
+"""Run one build: find what is missing, draw and score it, and write the table.
 
-A candidate comes from the table that is added to or from the parts; a reward from that table, where the value is kept,
-or from the parts. Everything else is missing and is made. Constraint: whatever is made is kept before the next
-thing is begun.
+A reply is taken from the base table or from the checkpoints; a reward from the base table, where the value is kept, or
+from the checkpoints. Everything else is missing and is made. Constraint: each result is stored before the next task is
+started.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,20 +28,20 @@ from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError, log_prob
 
-#: Marks that a table's metadata tell one by one.
+#: Maximum number of failed scores that a table's metadata lists.
 MAX_LISTED_FAILURES = 1000
-#: The least share of the replies that a table must keep: one that lost most of them is no sample of the model's.
+#: Minimum share of the replies that a table must keep: with fewer it is no longer a sample of the model's replies.
 MIN_SHARE_LEFT = 0.5
 
 
 @dataclass(frozen=True)
 class ValueColumn:
-    """One value of the table that is made.
+    """One value of the new table.
 
     Args:
         key: its name and its scorer's version.
-        scorer: the scorer's place among the scorers; None where no reply lacks a reward.
-        kept: the rewards of the table that is added to are kept.
+        scorer: the scorer's index among the scorers; None where no reply lacks a reward.
+        kept: whether the rewards of the base table are kept.
     """
 
     key: ScoreKey
@@ -51,16 +51,16 @@ class ValueColumn:
 
 @dataclass(frozen=True)
 class BuildJob:
-    """What is to be made.
+    """The table to build.
 
     Args:
         out: the table's file.
         prompts: in the table's order.
-        candidates: K, replies a prompt.
+        candidates: K, replies per prompt.
         columns: the values in their order.
-        scorers: what scores them.
-        base: the table that is added to, or None; its prompts are the first of these, in their order.
-        metadata: what the table will tell of itself beside its values and marks.
+        scorers: the scorers.
+        base: the table that is extended, or None; its prompts are the first of ``prompts``, in the same order.
+        metadata: the table's metadata except its values and failed scores.
     """
 
     out: Path
@@ -71,18 +71,18 @@ class BuildJob:
     base: ExistingTable | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def base_of(self, number: int) -> ExistingTable | None:
-        """Return the table that is added to, where it has this prompt; else None."""
-        return self.base if self.base is not None and number < len(self.base.prompts) else None
+    def base_of(self, index: int) -> ExistingTable | None:
+        """Return the base table if it has this prompt, else None."""
+        return self.base if self.base is not None and index < len(self.base.prompts) else None
 
 
 class BuildRun:
-    """A job with its parts; the parts are locked by the caller.
+    """A job with its checkpoints, which the caller has locked.
 
     Args:
-        job: what is to be made.
-        parts: what is made so far.
-        report: called with how far it is.
+        job: the table to build.
+        parts: the checkpoints.
+        report: called with progress reports.
     """
 
     def __init__(self, job: BuildJob, parts: BuildCheckpoints, report: Reporter | None) -> None:
@@ -93,170 +93,175 @@ class BuildRun:
             self._keys.append(checkpoint_key(prompt.text, occurrences.setdefault(prompt.text, 0)))
             occurrences[prompt.text] += 1
         self._scored = 0
-        #: Replies drawn in this run, and their tokens as far as the model tells them.
+        #: Numbers of replies drawn in this run, and of their tokens as far as the model reports them.
         self.sampled = self.tokens = 0
 
     @property
     def prompts(self) -> int:
-        """How many prompts the table will have."""
+        """The number of prompts of the job."""
         return len(self._keys)
 
-    def sample(self, crew: Workers, skip: bool = False, only: Collection[int] | None = None) -> None:
-        """Draw what is missing.
+    def sample(self, workers: Workers, skip: bool = False, only: Collection[int] | None = None) -> None:
+        """Draw the missing replies.
 
         Args:
-            crew: who draws.
-            skip: go on without prompts that the model does not take.
-            only: the places of the prompts that are looked at; None for all.
+            workers: draw the replies.
+            skip: leave out prompts that the model does not accept.
+            only: indices of the prompts to draw for; None for all.
 
         Raises:
-            InputError: the model does not take a prompt and ``skip`` is off, or it takes none.
+            InputError: the model does not accept a prompt and ``skip`` is off, or it accepts none.
         """
-        lacking, refused = list(self._lacking()), 0
-        steps = StageProgress("sampling", len(self._keys) - len(lacking), len(self._keys), self._report)
+        tasks, refused = list(self._sampling_tasks()), 0
+        steps = StageProgress("sampling", len(self._keys) - len(tasks), len(self._keys), self._report)
         guard = RepetitionGuard(SamplingSettings.from_metadata(self._job.metadata))
-        for lack, replies in crew.draw(task for task in lacking if only is None or task.number in only):
+        for task, replies in workers.draw(task for task in tasks if only is None or task.prompt_index in only):
             if isinstance(replies, InputError):
                 refused += 1
                 if skip and refused < len(self._keys):
-                    steps.one()
+                    steps.advance()
                     continue
-                prompt = self._job.prompts[lack.number].id
+                prompt = self._job.prompts[task.prompt_index].id
                 raise InputError(f"The prompt {prompt!r} cannot be used. {replies}") from replies
-            for key, first, kept in guard.pass_on(self._keys[lack.number], lack.first, replies):
+            for key, first, kept in guard.admit(self._keys[task.prompt_index], task.first, replies):
                 self._parts.write_replies(key, first, kept)
             self.sampled += len(replies)
             self.tokens += sum(len(reply.tokens) or len(reply.log_probs) for reply in replies)
-            steps.one()
-        for key, first, kept in guard.rest():
+            steps.advance()
+        for key, first, kept in guard.release():
             self._parts.write_replies(key, first, kept)
 
-    def _lacking(self) -> Iterator[SamplingTask]:
-        for number, key in enumerate(self._keys):
-            base = self._job.base_of(number)
+    def _sampling_tasks(self) -> Iterator[SamplingTask]:
+        for index, key in enumerate(self._keys):
+            base = self._job.base_of(index)
             first = max(0 if base is None else base.candidates, self._parts.drawn(key))
             if first < self._job.candidates:
-                yield SamplingTask(number, self._job.prompts[number].text, first, self._job.candidates - first)
+                yield SamplingTask(index, self._job.prompts[index].text, first, self._job.candidates - first)
 
-    def score(self, crew: Workers, only: Collection[int] | None = None) -> None:
-        """Score what is missing.
+    def score(self, workers: Workers, only: Collection[int] | None = None) -> None:
+        """Compute the missing rewards.
 
         Args:
-            crew: who scores.
-            only: the places of the prompts that are looked at, without a report of progress; None for all.
+            workers: compute the rewards.
+            only: indices of the prompts to score, without progress reports; None for all.
 
         Raises:
-            ScorerError: a scorer fails on everything.
+            ScorerError: a scorer fails on every reply.
         """
         self._mark_filtered()
-        numbers = range(len(self._keys)) if only is None else sorted(only)
-        waiting = {number: count for number in numbers if (count := len(self._wanted(number)))}
-        faults = FailureTracker()
-        if len(waiting) < len(numbers):
-            faults.worked.update(column.key for column in self._job.columns)
+        indices = range(len(self._keys)) if only is None else sorted(only)
+        waiting = {index: count for index in indices if (count := len(self._missing_scores(index)))}
+        failures = FailureTracker()
+        if len(waiting) < len(indices):
+            failures.worked.update(column.key for column in self._job.columns)
         report = self._report if only is None else None
         steps = StageProgress("scoring", len(self._keys) - len(waiting), len(self._keys), report)
-        ready: dict[int, list[ScoredPrompt]] = {}
+        scored: dict[int, list[ScoredPrompt]] = {}
         try:
-            for batch, (given, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
-                key = self._job.columns[batch.column].key
-                rewards = dict(zip(batch.candidates, given.tolist(), strict=True))
-                scored = key, rewards, {batch.candidates[place]: reason for place, reason in why.items()}
-                if len(why) == len(rewards):
-                    faults.failed(batch.number, scored)
+            for task, (scores, reasons) in workers.score(
+                task for index in waiting for task in self._scoring_tasks(index)
+            ):
+                key, prompt = self._job.columns[task.column].key, task.prompt_index
+                rewards = dict(zip(task.candidates, scores.tolist(), strict=True))
+                result = key, rewards, {task.candidates[position]: reason for position, reason in reasons.items()}
+                if len(reasons) == len(rewards):
+                    failures.failed(prompt, result)
                 else:
-                    for number, earlier in faults.succeeded(key):
-                        self._keep_scores(number, [earlier])
-                    ready.setdefault(batch.number, []).append(scored)
-                waiting[batch.number] -= 1
-                if not waiting[batch.number]:
-                    self._keep_scores(batch.number, ready.pop(batch.number, []))
-                    steps.one()
+                    for index, held_back in failures.succeeded(key):
+                        self._store_scores(index, [held_back])
+                    scored.setdefault(prompt, []).append(result)
+                waiting[prompt] -= 1
+                if not waiting[prompt]:
+                    self._store_scores(prompt, scored.pop(prompt, []))
+                    steps.advance()
         finally:
-            # A file a prompt, not one a value; a stop in the middle of a prompt keeps what it has.
-            for number, some in ready.items():
-                self._keep_scores(number, some)
-        for number, earlier in faults.end():
-            self._keep_scores(number, [earlier])
+            # Scores are stored in one file per prompt; an interruption within a prompt stores those it has.
+            for index, results in scored.items():
+                self._store_scores(index, results)
+        for index, held_back in failures.end():
+            self._store_scores(index, [held_back])
 
     @property
     def _on_server(self) -> bool:
         return bool((self._job.metadata.get("engine") or {}).get("name") == "remote")
 
     def _mark_filtered(self) -> None:
-        """Leave out replies that a server's content filter ended: nobody knows what the model would have said."""
+        """Mark replies that a content filter ended as failed, since they are not replies of the model alone."""
         if not self._on_server:
             return
-        for number, key in enumerate(self._keys):
-            wanted = self._wanted(number)
-            filtered = {n for n, reply in self._parts.replies(key).items() if reply.filtered} if wanted else set()
-            marked: list[ScoredPrompt] = []
-            for _, column, lacking in wanted:
-                lost = sorted(filtered.intersection(lacking))
-                marked += [(column.key, dict.fromkeys(lost, math.nan), dict.fromkeys(lost, FILTERED))] if lost else []
-            self._keep_scores(number, marked)
+        for index, key in enumerate(self._keys):
+            missing = self._missing_scores(index)
+            if not missing:
+                continue
+            filtered = {candidate for candidate, reply in self._parts.replies(key).items() if reply.filtered}
+            results: list[ScoredPrompt] = []
+            for _, column, candidates in missing:
+                failed = sorted(filtered.intersection(candidates))
+                if failed:
+                    results.append((column.key, dict.fromkeys(failed, math.nan), dict.fromkeys(failed, FILTERED)))
+            self._store_scores(index, results)
 
     def unfinished(self) -> list[int]:
-        """Return the places of the prompts that lack replies or rewards."""
-        undrawn = {task.number for task in self._lacking()}
-        return [number for number in range(len(self._keys)) if number in undrawn or self._wanted(number)]
+        """Return the indices of the prompts that lack replies or rewards."""
+        undrawn = {task.prompt_index for task in self._sampling_tasks()}
+        return [index for index in range(len(self._keys)) if index in undrawn or self._missing_scores(index)]
 
-    def checkpoint_bytes(self, numbers: Iterable[int]) -> int:
-        """Return the size on disk of what is kept of some prompts."""
-        return sum(self._parts.size(self._keys[number]) for number in numbers)
+    def checkpoint_bytes(self, indices: Iterable[int]) -> int:
+        """Return the size of some prompts' checkpoints in bytes."""
+        return sum(self._parts.size(self._keys[index]) for index in indices)
 
-    def table_bytes(self, numbers: Sequence[int]) -> int:
-        """Return the size on disk of some prompts' rows in a table, without its metadata."""
-        prompts = [self._job.prompts[number] for number in numbers]
+    def table_bytes(self, indices: Sequence[int]) -> int:
+        """Return the size of some prompts' rows in a table's file in bytes, without the table's metadata."""
+        prompts = [self._job.prompts[index] for index in indices]
         names = [column.key[0] for column in self._job.columns]
         with TemporaryDirectory() as folder:
             out = Path(folder) / "rows.parquet"
-            write_table(out, prompts, lambda place: self._rows(numbers[place]), names, {})
+            write_table(out, prompts, lambda row: self._rows(indices[row]), names, {})
             return out.stat().st_size
 
-    def _wanted(self, number: int) -> list[tuple[int, ValueColumn, list[int]]]:
-        """Return the values that lack rewards on a prompt, and the candidates that lack them."""
-        scores = self._parts.scores(self._keys[number])
-        numbers, kept = self._numbers(number), set(self._kept_numbers(number))
-        wanted = []
-        for place, column in enumerate(self._job.columns):
-            there = scores.rewards.get(column.key, {})
-            lacking = [n for n in numbers if n not in there and not (column.kept and n in kept)]
-            if lacking and column.scorer is not None:
-                wanted.append((place, column, lacking))
-        return wanted
+    def _missing_scores(self, index: int) -> list[tuple[int, ValueColumn, list[int]]]:
+        """Return the values that lack rewards on a prompt: index, column, and the candidates without a reward."""
+        scores = self._parts.scores(self._keys[index])
+        numbers, kept = self._numbers(index), set(self._kept_numbers(index))
+        missing = []
+        for column_index, column in enumerate(self._job.columns):
+            scored = scores.rewards.get(column.key, {}).keys() | (kept if column.kept else set())
+            candidates = [number for number in numbers if number not in scored]
+            if candidates and column.scorer is not None:
+                missing.append((column_index, column, candidates))
+        return missing
 
-    def _batches(self, number: int) -> Iterator[ScoringTask]:
-        replies, text = self._replies(number), self._job.prompts[number].text
-        for place, column, lacking in self._wanted(number):
+    def _scoring_tasks(self, index: int) -> Iterator[ScoringTask]:
+        replies, text = self._replies(index), self._job.prompts[index].text
+        for column_index, column, candidates in self._missing_scores(index):
             assert column.scorer is not None
-            some = tuple(replies[n] for n in lacking)
-            yield ScoringTask(number, text, place, column.scorer, tuple(lacking), some)
+            batch = tuple(replies[candidate] for candidate in candidates)
+            yield ScoringTask(index, text, column_index, column.scorer, tuple(candidates), batch)
 
-    def _keep_scores(self, number: int, scored_values: Sequence[ScoredPrompt]) -> None:
-        if not scored_values:
+    def _store_scores(self, index: int, results: Sequence[ScoredPrompt]) -> None:
+        if not results:
             return
-        scores = self._parts.scores(self._keys[number])
-        for key, rewards, reasons in scored_values:
+        scores = self._parts.scores(self._keys[index])
+        for key, rewards, reasons in results:
             scores.add(key, rewards, reasons)
             self._scored += len(rewards) - len(reasons)
-        self._parts.write_scores(self._keys[number], scores)
+        self._parts.write_scores(self._keys[index], scores)
 
     def write(self) -> BuildResult:
-        """Put the table together.
+        """Write the table.
 
         Raises:
-            ScorerError: no reply is left, as a scorer failed on each.
+            ScorerError: scorers failed on most of the replies, or on all.
             InputError: the disc is full.
         """
         job = self._job
         names = [column.key[0] for column in job.columns]
         marks: list[FailedScore] = []
         empty, replies, drawn = [], 0, 0
-        for number, prompt in enumerate(job.prompts):
-            marked = self._marked(number)
+        for index, prompt in enumerate(job.prompts):
+            marked = self._marked(index)
             marks += marked
-            count = len(self._numbers(number))
+            count = len(self._numbers(index))
             left = count - len({mark.candidate for mark in marked})
             replies, drawn = replies + left, drawn + count
             if not left:
@@ -270,13 +275,13 @@ class BuildRun:
                 f"{drawn - replies:,} of {drawn:,} replies would be left out, so that the table would say nothing of "
                 f"the model: {marks[0].value} of candidate {marks[0].candidate} of the prompt {marks[0].prompt!r}: "
                 f"{marks[0].reason}. No table was written; the replies are kept. Mend the scorer or leave the value "
-                "out, and start the same again."
+                "out, and run the same command again."
             )
         unknown_log_probs = 0
 
-        def rows(number: int) -> list[TableRow]:
+        def rows(index: int) -> list[TableRow]:
             nonlocal unknown_log_probs
-            rows = self._rows(number)
+            rows = self._rows(index)
             unknown_log_probs += sum(math.isnan(row.log_prob) for row in rows)
             return rows
 
@@ -294,7 +299,7 @@ class BuildRun:
         )
 
     def _forget_failures(self) -> None:
-        """Forget which replies scorers failed on, so that mended ones are asked again."""
+        """Remove the failed scores from the checkpoints, so that fixed scorers are called again."""
         for key in self._keys:
             scores = self._parts.scores(key)
             failed = {value: reasons for value, reasons in scores.reasons.items() if reasons}
@@ -311,55 +316,51 @@ class BuildRun:
         for column in job.columns:
             if column.scorer is not None and not (column.kept and column.key[0] in entries):
                 entries[column.key[0]] = job.scorers[column.scorer].entry()
-        before = job.metadata.get("left_out") or {}
-        scorer_entries = [
-            {"prompt": mark.prompt, "candidate": mark.candidate, "value": mark.value, "reason": mark.reason}
-            for mark in marks
-        ]
-        count = len({(mark.prompt, mark.candidate) for mark in marks}) + int(before.get("replies", 0))
+        earlier = job.metadata.get("left_out") or {}
+        count = len({(mark.prompt, mark.candidate) for mark in marks}) + int(earlier.get("replies", 0))
         metadata = {key: entry for key, entry in job.metadata.items() if key != "left_out"}
         if count or empty:
-            marked = [*before.get("marks", ()), *scorer_entries][:MAX_LISTED_FAILURES]
-            metadata["left_out"] = {"replies": count, "prompts": list(empty), "marks": marked}
+            listed = [*earlier.get("marks", ()), *map(asdict, marks)][:MAX_LISTED_FAILURES]
+            metadata["left_out"] = {"replies": count, "prompts": list(empty), "marks": listed}
         return metadata | {
             "values": [column.key[0] for column in job.columns],
             "scorers": [entries[column.key[0]] for column in job.columns if column.key[0] in entries],
             "created": datetime.now(UTC).date().isoformat(),
         }
 
-    def _numbers(self, number: int) -> list[int]:
-        return [*self._kept_numbers(number), *self._parts.numbers(self._keys[number])]
+    def _numbers(self, index: int) -> list[int]:
+        return [*self._kept_numbers(index), *self._parts.numbers(self._keys[index])]
 
-    def _kept_numbers(self, number: int) -> list[int]:
-        base = self._job.base_of(number)
-        return [] if base is None else base.numbers(number)
+    def _kept_numbers(self, index: int) -> list[int]:
+        base = self._job.base_of(index)
+        return [] if base is None else base.numbers(index)
 
-    def _replies(self, number: int) -> dict[int, Reply]:
-        base = self._job.base_of(number)
-        there = {} if base is None else base.replies(number)
-        return there | self._parts.replies(self._keys[number])
+    def _replies(self, index: int) -> dict[int, Reply]:
+        base = self._job.base_of(index)
+        kept = {} if base is None else base.replies(index)
+        return kept | self._parts.replies(self._keys[index])
 
-    def _all_scores(self, number: int) -> PromptScores:
-        """Return the rewards of a prompt for every value, those that are kept included."""
-        scores, base = self._parts.scores(self._keys[number]), self._job.base_of(number)
+    def _all_scores(self, index: int) -> PromptScores:
+        """Return the rewards of a prompt for every value, including those kept from the base table."""
+        scores, base = self._parts.scores(self._keys[index]), self._job.base_of(index)
         if base is not None:
             for column in self._job.columns:
                 if column.kept:
-                    scores.add(column.key, base.rewards(number, column.key[0]), {})
+                    scores.add(column.key, base.rewards(index, column.key[0]), {})
         return scores
 
-    def _marked(self, number: int) -> list[FailedScore]:
-        """Return the marks of a prompt's replies."""
-        scores, prompt = self._parts.scores(self._keys[number]), self._job.prompts[number].id
+    def _marked(self, index: int) -> list[FailedScore]:
+        """Return the failed scores of a prompt's replies."""
+        scores, prompt = self._parts.scores(self._keys[index]), self._job.prompts[index].id
         return [
             FailedScore(prompt, candidate, column.key[0], reason)
             for column in self._job.columns
             for candidate, reason in sorted(scores.reasons.get(column.key, {}).items())
         ]
 
-    def _rows(self, number: int) -> list[TableRow]:
-        scores, replies, base = self._all_scores(number), self._replies(number), self._job.base_of(number)
-        log_probs = {} if base is None else base.log_probs(number)
+    def _rows(self, index: int) -> list[TableRow]:
+        scores, replies, base = self._all_scores(index), self._replies(index), self._job.base_of(index)
+        log_probs = {} if base is None else base.log_probs(index)
         rows = []
         for candidate, reply in replies.items():
             rewards = [scores.rewards.get(column.key, {}).get(candidate, math.nan) for column in self._job.columns]
@@ -370,7 +371,7 @@ class BuildRun:
 
 
 def _log_prob_remarks(unknown: int, replies: int) -> tuple[str, ...]:
-    """Return what a person should know of log-probabilities that lack in some replies, though not in all."""
+    """Return a sentence for the user where some replies, but not all, lack a log-probability."""
     if not unknown or unknown == replies:
         return ()
     are = "reply has" if unknown == 1 else "replies have"

@@ -1,7 +1,7 @@
-"""How far a build is: in numbers for whoever called, and in a small file for whoever watches from another process.
+"""Progress of a build: reports to the caller, and a small file for a watching process.
 
-The file is replaced as a whole each time, so a reader never sees half of it. It says in words how a build ended; a
-build whose process is gone and that says "running" was killed. Constraint: standard library and psutil only.
+The file is replaced atomically, so a reader never sees an incomplete one. It records how a build ended; a build whose
+state is "running" and whose process is gone was killed. Constraint: standard library and psutil only.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Any
 from map_core.core.atomic_files import atomic_write
 from map_core.core.child_process import ProcessIdentity
 
-#: Seconds between two writings of the file while nothing but numbers changes.
+#: Minimum number of seconds between two writes of the file while only the numbers change.
 WRITE_INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
 class BuildEstimate:
-    """What is left of a build, extrapolated from prompts that it has just made.
+    """The rest of a build, extrapolated from prompts that it has just made.
 
     Args:
-        measured: how many prompts it rests on.
-        prompts: how many are left.
-        replies: how many are left to draw.
-        tokens: of these replies; None where the model does not tell.
-        tokens_per_second: how quickly tokens were drawn; None where the model does not tell.
-        sampling_seconds, scoring_seconds: for what is left.
-        checkpoint_bytes: of everything that is kept until the table is complete, what is there included.
-        table_bytes: of the table's rows.
+        measured: number of prompts that were measured.
+        prompts: number of prompts left.
+        replies: number of replies left to draw.
+        tokens: number of tokens of these replies; None where the model does not report tokens.
+        tokens_per_second: measured sampling rate; None where the model does not report tokens.
+        sampling_seconds, scoring_seconds: time for the rest.
+        checkpoint_bytes: size of all checkpoints until the table is complete, including the existing ones.
+        table_bytes: size of the table's rows.
     """
 
     measured: int
@@ -50,17 +50,17 @@ class BuildEstimate:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a build is.
+    """The progress of a build.
 
     Args:
         stage: "sampling", "scoring" or "writing".
-        done, total: prompts of this stage that are ready, and all of them.
-        resumed: how many of ``done`` an earlier run had made.
+        done, total: prompts of this stage that are done, and all of them.
+        resumed: how many of ``done`` were made by an earlier run.
         seconds: time spent on this stage in this run.
-        estimate: what is left of the build; in one report only, as soon as it can be told.
+        estimate: the rest of the build; only in the one report in which it becomes available.
         unit: what is counted, in the plural.
-        figures: further plain JSON values that are known by now, such as a tuning's losses; those of a later report
-            replace these, name by name.
+        figures: further plain JSON values known so far, such as a tuning's losses; a later report replaces them by
+            name.
     """
 
     stage: str
@@ -74,13 +74,13 @@ class Progress:
 
     @property
     def rate(self) -> float | None:
-        """Prompts a minute in this run; None before the first is ready."""
+        """Prompts per minute in this run; None before the first is done."""
         new = self.done - self.resumed
         return 60.0 * new / self.seconds if new and self.seconds > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left in this stage at the rate so far; None before the first prompt is ready."""
+        """Seconds left in this stage at the rate so far; None before the first prompt is done."""
         new = self.done - self.resumed
         return (self.total - self.done) * self.seconds / new if new else None
 
@@ -89,26 +89,26 @@ Reporter = Callable[[Progress], None]
 
 
 class StageProgress:
-    """Reports of one stage: one at its start and one after each prompt.
+    """Reports the progress of one stage at its start and after each prompt.
 
     Args:
         stage: its name.
-        ready: how many prompts an earlier run had made.
-        total: all prompts.
-        report: called with each report; None for nobody.
+        ready: number of prompts made by an earlier run.
+        total: number of all prompts.
+        report: called with each report; None for no reports.
     """
 
     def __init__(self, stage: str, ready: int, total: int, report: Reporter | None) -> None:
         self._stage, self._resumed, self._total, self._report = stage, ready, total, report
         self._done, self._began = ready, time.perf_counter()
-        self._tell()
+        self._send()
 
-    def one(self) -> None:
-        """Count one more prompt as ready."""
+    def advance(self) -> None:
+        """Count one more prompt as done."""
         self._done += 1
-        self._tell()
+        self._send()
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         if self._report is not None:
             seconds = time.perf_counter() - self._began
             self._report(Progress(self._stage, self._done, self._total, self._resumed, seconds))
@@ -116,19 +116,20 @@ class StageProgress:
 
 @dataclass
 class ProgressFile:
-    """The file that a build writes while it works, for a page or a script that watches.
+    """The progress file that a build writes for a watching page or script.
 
-    JSON, replaced as a whole: ``state`` ("running", "done", "stopped", "failed"), ``stage`` ("starting", "sampling",
-    "scoring", "writing"), ``done``, ``total`` and ``resumed`` in ``unit`` ("prompts"), ``rate`` a minute and
-    ``seconds_left`` of this stage (null while unknown), ``pid``, ``pid_started`` and ``pid_ticks`` (the process
-    and when it began, see :class:`map_core.core.child_process.ProcessIdentity`),
-    ``began``, ``updated`` and ``ended`` (all times in seconds since 1970), ``out``, ``estimate`` (the fields of
-    :class:`BuildEstimate`, null until it is known), ``error`` (in words, null unless
-    failed), ``notes`` (sentences that a person should read), ``questions`` (what has to be decided first, see
-    :class:`map_core.data.importing.questions.Question`), ``figures`` (see :class:`Progress`) and what ``more`` says.
+    A JSON object that is replaced atomically: ``state`` ("running", "done", "stopped", "failed"), ``stage``
+    ("starting", "sampling", "scoring", "writing"), ``done``, ``total`` and ``resumed`` in ``unit`` ("prompts"),
+    ``rate`` per minute and ``seconds_left`` of this stage (null while unknown), ``pid``, ``pid_started`` and
+    ``pid_ticks`` (the process and its start, see :class:`map_core.core.child_process.ProcessIdentity`), ``began``,
+    ``updated`` and ``ended`` (times in seconds since 1970), ``out``, ``estimate`` (the fields of
+    :class:`BuildEstimate`, null until it is known), ``error`` (a message, null unless failed), ``notes`` (sentences
+    for the user), ``questions`` (decisions that are needed first, see
+    :class:`map_core.data.importing.questions.Question`), ``figures`` (see :class:`Progress`) and the entries of
+    ``more``.
 
     Args:
-        path: the file; its folder must be there.
+        path: the file; its folder must exist.
         out: the table that is built.
         more: further plain entries, such as the names of the values.
     """
@@ -151,22 +152,22 @@ class ProgressFile:
         """Take a report; write it at each stage's start and end, and at most every :data:`WRITE_INTERVAL` seconds."""
         self._estimate = progress.estimate or self._estimate
         self._figures |= progress.figures
-        turned = progress.estimate or progress.stage != self._last.stage or progress.done == progress.total
+        stage_changed = progress.estimate or progress.stage != self._last.stage or progress.done == progress.total
         self._last = progress
-        if turned or time.monotonic() - self._written >= WRITE_INTERVAL:
+        if stage_changed or time.monotonic() - self._written >= WRITE_INTERVAL:
             self._write("running")
 
     def note(self, notes: Sequence[str]) -> None:
-        """Show these sentences beside the numbers, in place of earlier ones."""
+        """Replace the notes by these sentences."""
         self._notes = tuple(notes)
         self._write("running")
 
     def ask(self, questions: Sequence[Mapping[str, Any]]) -> None:
-        """Keep what has to be decided before the work can be done, as plain values."""
+        """Record the questions that must be answered before the work can be done, as plain values."""
         self._questions = list(questions)
 
     def end(self, state: str, error: str | None = None) -> None:
-        """Write the last report: "done", "stopped" or "failed" with the reason in words."""
+        """Write the last report: "done", "stopped", or "failed" with a message."""
         self._write(state, error)
 
     def _write(self, state: str, error: str | None = None) -> None:
@@ -193,6 +194,6 @@ class ProgressFile:
             **self.more,
         }
         self._written = time.monotonic()
-        # A watcher that sees nothing new is no reason to lose a build: a full disc shows in the build itself.
+        # A build does not fail because its progress cannot be written; a full disc is an error of the build itself.
         with contextlib.suppress(OSError), atomic_write(self.path) as partial:
             partial.write_text(json.dumps(content, indent=1), encoding="utf-8")

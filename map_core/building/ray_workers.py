@@ -1,8 +1,8 @@
-"""The crew on a Ray cluster: workers that draw and score, a GPU to each where there are any.
+"""Draw and score on the workers of a Ray cluster, each with a GPU of its own where the cluster has GPUs.
 
-A worker that dies is started again and does anew what it was at; as every piece of work is decided by what was asked
-alone, the table is the one that would have come undisturbed. What comes back is written here, as parts, so the
-machines need no common disc. Constraint: ray loads when a cluster is asked for.
+A worker that dies is restarted and repeats its task; as the result of a task depends only on its inputs, the table is
+the same as without failures. Results are written as parts on this machine, so the machines need no shared disk.
+Constraint: ray is imported only when a cluster is used.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from map_core.scoring.base import Scorer
 
 T = TypeVar("T", SamplingTask, ScoringTask)
 
-#: Pieces of work that each worker has before it, so that none waits for the next one.
+#: Tasks that each worker has queued, so that none waits for the next one.
 TASKS_PER_WORKER = 2
-#: How often a worker is started again, and one piece of work is tried again, when the worker dies on it.
+#: How often a worker is restarted, and a task retried, when the worker dies.
 RESTARTS, RETRIES = 100, 3
 
 
@@ -36,12 +36,12 @@ class RayWorkers:
     """Workers on a Ray cluster.
 
     Args:
-        address: "local" starts one on this machine; "auto" or an address joins one that runs.
-        opening: the base model; None where nothing is drawn.
-        drawing: how it draws.
+        address: "local" starts a cluster on this machine; "auto" or an address joins a running one.
+        model_spec: the base model; None where nothing is drawn.
+        sampling: how replies are drawn.
         scorers: the values; they must be picklable.
         limit: as for :class:`LocalWorkers`.
-        workers: how many; by default as many as the cluster's GPUs, or its cores without any.
+        workers: their number; by default that of the cluster's GPUs, or of its cores if it has none.
 
     Raises:
         InputError: ray is not installed, the cluster cannot be reached, or it has too few cores.
@@ -50,19 +50,19 @@ class RayWorkers:
     def __init__(
         self,
         address: str,
-        opening: ModelSpec | None,
-        drawing: SamplingSpec,
+        model_spec: ModelSpec | None,
+        sampling: SamplingSpec,
         scorers: Sequence[Scorer],
         limit: float | None = None,
         workers: int | None = None,
     ) -> None:
         self._ray = load_ray()
-        self._workers: list[Any] = []
+        self._actors: list[Any] = []
         self._started = not self._ray.is_initialized()
         if self._started:
             self._join(address)
-        there = self._ray.cluster_resources()
-        gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 1))
+        resources = self._ray.cluster_resources()
+        gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         count = workers if workers is not None else gpus or cpus
         if count < 1 or count > cpus or (gpus and count > gpus):
             self.close()
@@ -72,14 +72,14 @@ class RayWorkers:
             )
         options = {"num_cpus": max(1, cpus // count), "max_restarts": RESTARTS, "max_task_retries": RETRIES}
         actor = self._ray.remote(**options, num_gpus=1 if gpus else 0)(RayWorker)
-        self._workers = [actor.remote(opening, drawing, list(scorers), limit) for _ in range(count)]
+        self._actors = [actor.remote(model_spec, sampling, list(scorers), limit) for _ in range(count)]
 
     def _join(self, address: str) -> None:
         settings: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
         if address != "local":
             import map_core
 
-            # Machines of a cluster have the libraries; the project itself travels.
+            # The machines of a cluster have the libraries; the project itself is sent to them.
             settings["runtime_env"] = {"py_modules": [str(Path(map_core.__file__).parent)]}
         try:
             self._ray.init(address=address, log_to_driver=False, logging_level="error", **settings)
@@ -91,109 +91,109 @@ class RayWorkers:
 
     @cached_property
     def info(self) -> EngineInfo:
-        """The model that draws, as the first worker has it."""
-        info: EngineInfo = self._answer(self._workers[0].info.remote(), "opening the model")
+        """The model that draws, as the first worker reports it."""
+        info: EngineInfo = self._result(self._actors[0].info.remote(), "opening the model")
         return info
 
     @property
     def parallel(self) -> int:
-        """See :attr:`map_core.building.workers.Workers.parallel`: a prompt a worker."""
-        return len(self._workers)
+        """See :attr:`map_core.building.workers.Workers.parallel`: one prompt per worker."""
+        return len(self._actors)
 
     @property
     def workers(self) -> list[Any]:
-        """The workers, for whoever watches them."""
-        return list(self._workers)
+        """The workers' actor handles."""
+        return list(self._actors)
 
     def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
         """See :meth:`map_core.building.workers.Workers.usable_prompts`."""
-        usable: list[Prompt] = self._answer(
-            self._workers[0].usable_prompts.remote(list(prompts), skip), "looking at the prompts"
+        usable: list[Prompt] = self._result(
+            self._actors[0].usable_prompts.remote(list(prompts), skip), "looking at the prompts"
         )
         return usable
 
     def probe(self) -> SamplingProbe:
         """See :meth:`map_core.building.workers.Workers.probe`."""
-        probe: SamplingProbe = self._answer(self._workers[0].probe.remote(), "looking at the model")
+        probe: SamplingProbe = self._result(self._actors[0].probe.remote(), "looking at the model")
         return probe
 
-    def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
+    def draw(self, tasks: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
         """See :meth:`map_core.building.workers.Workers.draw`."""
-        return self._spread("draw", lacking)
+        return self._distribute("draw", tasks)
 
-    def score(self, batches: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
+    def score(self, tasks: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
         """See :meth:`map_core.building.workers.Workers.score`."""
-        return self._spread("score", batches)
+        return self._distribute("score", tasks)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """None: what the workers' scorers count stays with them."""
+        """None: the notes of the workers' scorers are not collected."""
         return ()
 
     def close(self) -> None:
-        """End the workers, and the cluster where it was started here."""
-        for worker in self._workers:
+        """End the workers, and the cluster if it was started here."""
+        for worker in self._actors:
             with contextlib.suppress(Exception):
                 self._ray.kill(worker)
         if self._started:
             self._ray.shutdown()
 
-    def _spread(self, method: str, work: Iterable[T]) -> Iterator[tuple[T, Any]]:
-        """Yield each piece of work and its answer, in the order of the answers."""
-        idle, coming = deque(self._workers * TASKS_PER_WORKER), iter(work)
+    def _distribute(self, method: str, tasks: Iterable[T]) -> Iterator[tuple[T, Any]]:
+        """Yield each task and its result, in the order in which they finish."""
+        idle, remaining = deque(self._actors * TASKS_PER_WORKER), iter(tasks)
         pending: dict[Any, tuple[T, Any]] = {}
         while True:
-            while idle and (piece := next(coming, None)) is not None:
+            while idle and (task := next(remaining, None)) is not None:
                 worker = idle.popleft()
-                pending[getattr(worker, method).remote(piece)] = piece, worker
+                pending[getattr(worker, method).remote(task)] = task, worker
             if not pending:
                 return
             (reference,), _ = self._ray.wait(list(pending), num_returns=1)
-            piece, worker = pending.pop(reference)
+            task, worker = pending.pop(reference)
             idle.append(worker)
-            yield piece, self._answer(reference, f"the prompt {piece.prompt[:60]!r}")
+            yield task, self._result(reference, f"the prompt {task.prompt[:60]!r}")
 
-    def _answer(self, reference: Any, what: str) -> Any:
+    def _result(self, reference: Any, activity: str) -> Any:
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, PaletteError):
                 raise error.cause from error
-            raise EngineError(f"A worker of the cluster failed on {what} ({error.cause or error}).") from error
+            raise EngineError(f"A worker of the cluster failed on {activity} ({error.cause or error}).") from error
         except self._ray.exceptions.RayError as error:
             raise EngineError(
-                f"A worker of the cluster stopped {RETRIES + 1} times on {what} ({str(error).splitlines()[0]}). What "
-                "is made is kept; start the same again, with fewer candidates if memory ran out."
+                f"A worker of the cluster stopped {RETRIES + 1} times on {activity} ({str(error).splitlines()[0]}). "
+                "What was made is kept; run the same command again, with fewer candidates if memory ran out."
             ) from error
 
 
 class RayWorker:
-    """One worker: its model opens with the first prompt, its scorers load with the first score."""
+    """One worker, which opens its model with the first prompt and loads its scorers with the first batch."""
 
     def __init__(
-        self, opening: ModelSpec | None, drawing: SamplingSpec, scorers: Sequence[Scorer], limit: float | None
+        self, model_spec: ModelSpec | None, sampling: SamplingSpec, scorers: Sequence[Scorer], limit: float | None
     ) -> None:
-        self._crew = LocalWorkers(None if opening is None else opening.open, drawing, scorers, limit)
+        self._local = LocalWorkers(None if model_spec is None else model_spec.open, sampling, scorers, limit)
 
     def info(self) -> EngineInfo:
         """Return the model that draws."""
-        return self._crew.info
+        return self._local.info
 
     def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-        """Return the prompts that the model can take."""
-        return self._crew.usable_prompts(prompts, skip)
+        """See :meth:`map_core.building.workers.Workers.usable_prompts`."""
+        return self._local.usable_prompts(prompts, skip)
 
     def probe(self) -> SamplingProbe:
-        """Return what can be told of the replies."""
-        return self._crew.probe()
+        """See :meth:`map_core.building.workers.Workers.probe`."""
+        return self._local.probe()
 
-    def draw(self, lack: SamplingTask) -> SamplingOutcome:
-        """Draw the replies that one prompt lacks."""
-        return self._crew.replies(lack)
+    def draw(self, task: SamplingTask) -> SamplingOutcome:
+        """Draw the missing replies of one prompt."""
+        return self._local.replies(task)
 
-    def score(self, batch: ScoringTask) -> ScoringOutcome:
-        """Return the rewards of one batch."""
-        return self._crew.rewards(batch)
+    def score(self, task: ScoringTask) -> ScoringOutcome:
+        """Return the rewards of one task."""
+        return self._local.rewards(task)
 
     def pid(self) -> int:
         """Return the id of the worker's process."""

@@ -1,6 +1,6 @@
-"""Drawing replies to one prompt, and looking beforehand which prompts the model can take.
+"""Draw replies to one prompt, and check beforehand which prompts the model accepts.
 
-Constraint: a reply is decided by the build's seed, its prompt's text and its number alone.
+Constraint: a reply is determined by the build's seed, its prompt's text and its number alone.
 """
 
 from __future__ import annotations
@@ -16,52 +16,57 @@ from map_core.engines.sampling_probe import SamplingProbe
 from map_core.errors import EngineError, InputError
 from map_core.scoring import READ_LIKELIHOOD
 
-#: Replies to one prompt that must be equal, and prompts in a row from the first, for a server to be called greedy.
+#: A server is considered greedy if each of the first EQUAL_PROMPTS prompts gets EQUAL_REPLIES or more equal replies.
 EQUAL_REPLIES, EQUAL_PROMPTS = 4, 3
 
 
-def sample_candidates(engine: Engine, drawing: SamplingSpec, prompt: str, first: int, count: int) -> list[Reply]:
-    """Draw the candidates ``first`` to ``first + count - 1`` of a prompt, whole."""
-    seed = prompt_seed(drawing.seed, prompt)
-    return engine.complete(DrawRequest(prompt, count, drawing.settings, seed, first, drawing.system))
+def sample_candidates(engine: Engine, sampling: SamplingSpec, prompt: str, first: int, count: int) -> list[Reply]:
+    """Draw the candidates ``first`` to ``first + count - 1`` of a prompt."""
+    seed = prompt_seed(sampling.seed, prompt)
+    return engine.complete(DrawRequest(prompt, count, sampling.settings, seed, first, sampling.system))
 
 
 def check_log_probs(probe: SamplingProbe, values: Sequence[str]) -> None:
-    """Refuse values that read log-probabilities where the model's replies come without them.
+    """Refuse values that read log-probabilities where the model's replies have none.
 
     Raises:
         InputError: there are such values.
     """
-    reading = [name for name in values if name in READ_LIKELIHOOD]
-    if reading and not probe.log_probs:
-        rest = ",".join(name for name in values if name not in READ_LIKELIHOOD)
+    likelihood_values = [name for name in values if name in READ_LIKELIHOOD]
+    if likelihood_values and not probe.log_probs:
+        others = ",".join(name for name in values if name not in READ_LIKELIHOOD)
         raise InputError(
-            f"{' and '.join(reading)} need the log-probabilities of each reply's tokens, and this server tells none "
-            "with these settings. Nothing was drawn. Leave them out"
-            f"{f' (--values {rest})' if rest else ''}, or draw with a model on this machine or on a server that tells "
-            "them (vLLM, llama.cpp, SGLang at temperature 1)."
+            f"{' and '.join(likelihood_values)} need the log-probabilities of each reply's tokens, and this server "
+            "tells none with these settings. Nothing was drawn. Leave them out"
+            f"{f' (--values {others})' if others else ''}, or draw with a model on this machine or on a server that "
+            "tells them (vLLM, llama.cpp, SGLang at temperature 1)."
         )
 
 
 class RepetitionGuard:
-    """Holds the replies to the first prompts back until a model has shown that it draws different ones.
+    """Holds back the replies to the first prompts until the model has drawn different replies to one prompt.
 
-    Some servers draw greedily without saying so (transformers serve, unless the model's ``generation_config`` says
-    ``do_sample``): all replies to a prompt are then one, no weights can move anything, and no error says why.
+    Some servers decode greedily without reporting it (transformers serve, unless the model's ``generation_config`` sets
+    ``do_sample``): all replies to a prompt are then equal, no weights change any level, and there is no error.
 
     Args:
-        settings: how replies are drawn; at temperature 0 and top_k 1 equal replies are what was asked for.
+        settings: sampling settings; at temperature 0 or top_k 1 equal replies are expected, and nothing is held back.
     """
 
     def __init__(self, settings: SamplingSettings) -> None:
         self._on = settings.temperature > 0 and settings.top_k != 1
         self._held: list[tuple[str, int, Sequence[Reply]]] = []
 
-    def pass_on(self, key: str, first: int, replies: Sequence[Reply]) -> list[tuple[str, int, Sequence[Reply]]]:
-        """Return the replies that may be kept now, those held back before included.
+    def admit(self, key: str, first: int, replies: Sequence[Reply]) -> list[tuple[str, int, Sequence[Reply]]]:
+        """Take the replies to one prompt, and return those that may be stored now, including ones held back before.
+
+        Args:
+            key: the prompt's key.
+            first: number of the first reply.
+            replies: the replies.
 
         Raises:
-            EngineError: each of the first :data:`EQUAL_PROMPTS` prompts got one reply many times over.
+            EngineError: each of the first :data:`EQUAL_PROMPTS` prompts got equal replies only.
         """
         self._held.append((key, first, replies))
         texts = [reply.text for reply in replies if not reply.filtered]
@@ -75,30 +80,30 @@ class RepetitionGuard:
                 "overrides the temperature."
             )
         self._on = False
-        return self.rest()
+        return self.release()
 
-    def rest(self) -> list[tuple[str, int, Sequence[Reply]]]:
-        """Return the replies that are still held back: there were too few prompts to judge by."""
+    def release(self) -> list[tuple[str, int, Sequence[Reply]]]:
+        """Return and clear the replies that are held back, also when there were too few prompts for the test."""
         held, self._held = self._held, []
         return held
 
 
-def usable_prompts(engine: Engine, drawing: SamplingSpec, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-    """Return the prompts that the model can take, checked before the first token is drawn.
+def usable_prompts(engine: Engine, sampling: SamplingSpec, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
+    """Return the prompts that the model accepts, checked before the first token is drawn.
 
     Args:
         engine: the base model.
-        drawing: how it will draw.
-        prompts: what is asked.
-        skip: leave out those that it cannot take.
+        sampling: how replies will be drawn.
+        prompts: the prompts to check.
+        skip: leave out those that it does not accept.
 
     Raises:
-        InputError: it cannot take one and ``skip`` is off, or it can take none; nothing is ever cut to fit.
+        InputError: it does not accept one and ``skip`` is off, or it accepts none; prompts are never truncated.
     """
     kept, refused = [], []
     for prompt in prompts:
         try:
-            engine.check(DrawRequest(prompt.text, settings=drawing.settings, system=drawing.system))
+            engine.check(DrawRequest(prompt.text, settings=sampling.settings, system=sampling.system))
         except InputError as error:
             refused.append((prompt, error))
         else:

@@ -1,6 +1,6 @@
-"""Who does the work of a build: something that draws replies and scores them, here or on a cluster.
+"""Workers that draw and score the replies of a build: the protocol, and the implementation on this machine.
 
-Constraint: work comes back in any order, and every piece of it is decided by what was asked alone.
+Constraint: results are yielded in any order, and the result of a task depends only on the task.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from map_core.scoring.base import Scorer
 
 @dataclass(frozen=True)
 class SamplingTask:
-    """Replies that a prompt lacks.
+    """Missing replies of a prompt.
 
     Args:
-        number: the prompt's place in the table.
+        prompt_index: the prompt's index in the table.
         prompt: its text.
-        first, count: the number of the first candidate, and how many.
+        first, count: the number of the first missing candidate, and how many are missing.
     """
 
-    number: int
+    prompt_index: int
     prompt: str
     first: int
     count: int
@@ -45,15 +45,15 @@ class ScoringTask:
     """Replies to one prompt that lack a value's reward.
 
     Args:
-        number: the prompt's place in the table.
+        prompt_index: the prompt's index in the table.
         prompt: its text.
-        column: the value's place in the table.
-        scorer: the scorer's place among the scorers.
-        candidates: the numbers of the replies.
+        column: the value's index in the table.
+        scorer: the scorer's index among the scorers.
+        candidates: the candidate numbers of the replies.
         replies: the replies.
     """
 
-    number: int
+    prompt_index: int
     prompt: str
     column: int
     scorer: int
@@ -62,14 +62,14 @@ class ScoringTask:
 
 
 SamplingOutcome = list[Reply] | InputError
-"""A prompt's replies, or why a server, which alone can tell, does not take the prompt."""
+"""A prompt's replies, or the error of a server that does not accept the prompt, which shows only when it is asked."""
 
 ScoringOutcome = tuple[np.ndarray, dict[int, str]]
-"""(K,) rewards, NaN where the scorer failed, and why, by place."""
+"""(K,) rewards, NaN where the scorer failed, and the reasons of the failures by index."""
 
 
 class Workers(Protocol):
-    """What draws and scores."""
+    """Draw and score the replies of a build."""
 
     @property
     def info(self) -> EngineInfo:
@@ -78,60 +78,60 @@ class Workers(Protocol):
 
     @property
     def parallel(self) -> int:
-        """How many prompts are worked on at a time."""
+        """The number of prompts that are worked on at a time."""
         ...
 
     def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-        """Return the prompts that the model can take, see :func:`map_core.building.sampling.usable_prompts`."""
+        """Return the prompts that the model accepts, see :func:`map_core.building.sampling.usable_prompts`."""
         ...
 
     def probe(self) -> SamplingProbe:
-        """Return what can be told of the replies before the first one counts, see :meth:`Engine.probe`."""
+        """Return what is known about the replies before any is drawn, see :meth:`Engine.probe`."""
         ...
 
-    def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
-        """Yield the replies, as they are ready."""
+    def draw(self, tasks: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
+        """Yield each task with its replies, as they are ready."""
         ...
 
-    def score(self, batches: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
-        """Yield the rewards, as they are ready."""
+    def score(self, tasks: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
+        """Yield each task with its rewards, as they are ready."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the rewards so far should know, a sentence each, as far as the scorers here tell."""
+        """Sentences for readers of the rewards so far, from the scorers on this machine."""
         ...
 
     def close(self) -> None:
-        """End what runs."""
+        """End the workers' processes."""
         ...
 
 
 OpenWorkers = Callable[[str | None, SamplingSpec, Sequence[Scorer]], Workers]
-"""A crew for a model by name (None where nothing is drawn), how it draws, and the values."""
+"""Returns workers for a model's name (None where nothing is drawn), the sampling, and the scorers."""
 
 
 class LocalWorkers:
-    """One engine and one process of scorers on this machine, a prompt after another.
+    """One engine and one scorer host on this machine, which take the prompts one after another.
 
     Args:
-        engine: the base model, or what opens it when it is first needed; None where nothing is drawn.
-        drawing: how it draws.
+        engine: the base model, or a function that opens it when it is first needed; None where nothing is drawn.
+        sampling: how replies are drawn.
         scorers: the values.
-        limit: seconds that a scorer may take for all replies to a prompt, in a process of its own; None lets scorers
-            run in this process for as long as they like.
-        say: told when a server is asked again, in a sentence; None for nobody.
+        limit: seconds that a scorer may take for all replies to a prompt, in a child process; None runs scorers in
+            this process without a time limit.
+        say: called with a sentence before a request to a server is repeated; None for no messages.
     """
 
     def __init__(
         self,
         engine: Engine | Callable[[], Engine] | None,
-        drawing: SamplingSpec,
+        sampling: SamplingSpec,
         scorers: Sequence[Scorer],
         limit: float | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        self._engine, self._drawing, self._say = engine, drawing, say
+        self._engine, self._sampling, self._say = engine, sampling, say
         self._host: ScorerHost = InProcessScorers(scorers) if limit is None else ScorerSubprocess(scorers, limit)
 
     @property
@@ -141,48 +141,48 @@ class LocalWorkers:
 
     @property
     def parallel(self) -> int:
-        """See :attr:`Workers.parallel`: one prompt, with all its replies at once."""
+        """See :attr:`Workers.parallel`: one prompt."""
         return 1
 
     def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
         """See :meth:`Workers.usable_prompts`."""
-        return usable_prompts(self._model(), self._drawing, prompts, skip)
+        return usable_prompts(self._model(), self._sampling, prompts, skip)
 
     def probe(self) -> SamplingProbe:
         """See :meth:`Workers.probe`."""
-        engine, drawing = self._model(), self._drawing
-        return call_with_retries(lambda: engine.probe(drawing.settings, drawing.system), self._say)
+        engine, sampling = self._model(), self._sampling
+        return call_with_retries(lambda: engine.probe(sampling.settings, sampling.system), self._say)
 
-    def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
-        """See :meth:`Workers.draw`; what a server does not answer is asked again."""
-        for lack in lacking:
-            yield lack, self.replies(lack)
+    def draw(self, tasks: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
+        """See :meth:`Workers.draw`; failed requests to a server are repeated."""
+        for task in tasks:
+            yield task, self.replies(task)
 
-    def replies(self, lack: SamplingTask) -> SamplingOutcome:
-        """Draw the replies that one prompt lacks."""
+    def replies(self, task: SamplingTask) -> SamplingOutcome:
+        """Draw the missing replies of one prompt."""
         engine = self._model()
         try:
             return call_with_retries(
-                lambda: sample_candidates(engine, self._drawing, lack.prompt, lack.first, lack.count), self._say
+                lambda: sample_candidates(engine, self._sampling, task.prompt, task.first, task.count), self._say
             )
         except InputError as error:
             return error
 
-    def score(self, batches: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
+    def score(self, tasks: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
         """See :meth:`Workers.score`."""
-        for batch in batches:
-            yield batch, self.rewards(batch)
+        for task in tasks:
+            yield task, self.rewards(task)
 
-    def rewards(self, batch: ScoringTask) -> ScoringOutcome:
-        """Return the rewards of one batch."""
-        whole = len(batch.replies)
+    def rewards(self, task: ScoringTask) -> ScoringOutcome:
+        """Return the rewards of one task."""
+        count = len(task.replies)
 
-        def ask(some: Sequence[Reply]) -> np.ndarray:
+        def score_batch(batch: Sequence[Reply]) -> np.ndarray:
             return call_with_retries(
-                lambda: self._host.score(batch.scorer, batch.prompt, some, len(some) / whole), self._say
+                lambda: self._host.score(task.scorer, task.prompt, batch, len(batch) / count), self._say
             )
 
-        return score_each(ask, batch.replies)
+        return score_each(score_batch, task.replies)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -190,12 +190,12 @@ class LocalWorkers:
         return self._host.notes
 
     def close(self) -> None:
-        """End the process of the scorers."""
+        """End the scorers' process."""
         self._host.close()
 
     def _model(self) -> Engine:
         if self._engine is None:
-            raise InputError("No model was opened, and replies are to be drawn.")
+            raise InputError("Replies are to be drawn, but no model was given.")
         if not isinstance(self._engine, Engine):
             self._engine = self._engine()
         return self._engine

@@ -2,9 +2,9 @@
 
     g(r) = sigma( a + b z ),    b >= 0,    z = (r - base) / scale
 
-A logistic function has two parameters, so few labels settle it; b >= 0 keeps the scorer's order. Its interval is by the
-sandwich over prompts, since labels of one prompt's replies are not independent. Constraint: arrays in, a frozen result
-out.
+A logistic function has two parameters, so few labels suffice to fit it; b >= 0 keeps the scorer's order. Its interval
+uses the sandwich estimator over prompts, since labels of one prompt's replies are not independent. Constraint: arrays
+in, a frozen result out.
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999; docs/judgement.md.
 """
@@ -22,11 +22,11 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 
-#: Of the name of a calibrated value.
+#: Name of a calibrated value.
 PEOPLE = "{}_people"
-#: A normal prior of a and b, in log-odds: it keeps the fit finite where labels are separated.
+#: Standard deviations of a normal prior on a and b, in log-odds: it keeps the fit finite where labels are separated.
 _PRIOR_A, _PRIOR_B = 5.0, 5.0
-#: Of a 90% interval.
+#: Normal quantile of a two-sided 90% interval.
 _Z90 = 1.6448536
 
 
@@ -36,9 +36,9 @@ class Calibration:
 
     Args:
         intercept, slope: a and b, in log-odds and log-odds per standard deviation.
-        covariance: (2, 2) of both, by the sandwich over prompts.
-        labels: labelled replies.
-        prompts: prompts that they answer.
+        covariance: (2, 2) of both, by the sandwich estimator over prompts.
+        labels: number of labelled replies.
+        prompts: number of their prompts.
     """
 
     intercept: float
@@ -48,11 +48,11 @@ class Calibration:
     prompts: int
 
     def probability(self, standardised: np.ndarray) -> np.ndarray:
-        """Return g of rewards in standard deviations above base, any shape."""
+        """Return g of rewards in standard deviations above base, of any shape."""
         return np.asarray(expit(self.intercept + self.slope * np.asarray(standardised, dtype=np.float64)))
 
     def interval(self, standardised: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ends of the 90% interval of g, any shape."""
+        """Return the ends of the 90% interval of g, of any shape."""
         z = np.asarray(standardised, dtype=np.float64)
         v = self.covariance
         half = _Z90 * np.sqrt(np.maximum(v[0, 0] + 2 * z * v[0, 1] + z * z * v[1, 1], 0.0))
@@ -61,12 +61,12 @@ class Calibration:
 
 
 def calibrate(standardised: np.ndarray, shares: np.ndarray, prompts: np.ndarray) -> Calibration:
-    """Learn g from labels.
+    """Fit g to labels.
 
     Args:
         standardised: (label,) rewards of the labelled replies, in standard deviations above base.
         shares: (label,) share of yes, 0 to 1.
-        prompts: (label,) number of the prompt of each.
+        prompts: (label,) index of each label's prompt.
 
     Raises:
         InputError: there are fewer than two labels, or lengths differ.
@@ -76,21 +76,21 @@ def calibrate(standardised: np.ndarray, shares: np.ndarray, prompts: np.ndarray)
         raise InputError(f"There are {z.size} rewards and {y.size} labels; expected as many of each, two at the least.")
     design = np.column_stack([np.ones(len(z)), z])
     beta = _maximum(design, y)
-    if beta[1] < 0:  # the labels speak against the scorer's order: a monotone function is then constant
+    if beta[1] < 0:  # the labels contradict the scorer's order: the best monotone fit is then constant
         beta = np.array([_maximum(design[:, :1], y)[0], 0.0])
-    said = expit(design @ beta)
-    hessian = (design * (said * (1 - said))[:, None]).T @ design + np.diag([_PRIOR_A**-2, _PRIOR_B**-2])
+    predicted = expit(design @ beta)
+    hessian = (design * (predicted * (1 - predicted))[:, None]).T @ design + np.diag([_PRIOR_A**-2, _PRIOR_B**-2])
     inverse = np.linalg.inv(hessian)
     _, group = np.unique(prompts, return_inverse=True)
     scores = np.zeros((int(group.max()) + 1, 2))
-    np.add.at(scores, group, design * (y - said)[:, None])
+    np.add.at(scores, group, design * (y - predicted)[:, None])
     count = len(scores)
     spread = scores.T @ scores * count / max(count - 1, 1)
     return Calibration(float(beta[0]), float(beta[1]), inverse @ spread @ inverse, len(z), count)
 
 
 def _maximum(design: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the maximum of the penalised likelihood by Newton steps, halved while they do not improve it."""
+    """Maximise the penalised likelihood by Newton steps, halved until they improve it."""
     precision = np.array([_PRIOR_A**-2, _PRIOR_B**-2])[: design.shape[1]]
 
     def value(beta: np.ndarray) -> float:
@@ -99,11 +99,11 @@ def _maximum(design: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     beta = np.zeros(design.shape[1])
     for _ in range(100):
-        said = expit(design @ beta)
-        gradient = design.T @ (y - said) - precision * beta
+        predicted = expit(design @ beta)
+        gradient = design.T @ (y - predicted) - precision * beta
         if np.abs(gradient).max() < 1e-10:
             break
-        hessian = (design * (said * (1 - said))[:, None]).T @ design + np.diag(precision)
+        hessian = (design * (predicted * (1 - predicted))[:, None]).T @ design + np.diag(precision)
         step = np.linalg.solve(hessian, gradient)
         while value(beta + step) < value(beta) - 1e-12 and np.abs(step).max() > 1e-12:
             step = step / 2
@@ -112,7 +112,7 @@ def _maximum(design: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def calibration_of(table: RewardTable, oracle: Oracle, labels: ValueLabels) -> Calibration:
-    """Learn the calibration of one value of a table."""
+    """Fit the calibration of one value of a table."""
     j = table.index(labels.value)
     standardised = (table.rewards[labels.rows, j] - oracle.base[j]) / oracle.scale[j]
     return calibrate(standardised, labels.shares, labels.prompts)
@@ -121,14 +121,14 @@ def calibration_of(table: RewardTable, oracle: Oracle, labels: ValueLabels) -> C
 def with_people_columns(table: RewardTable, oracle: Oracle, labels: Sequence[ValueLabels]) -> RewardTable:
     """Return the table with the calibrated probability of each labelled value as a further value.
 
-    Such a value's level is the share of replies that people would say yes to, as far as its scorer tells.
+    Such a value's level is the scorer's estimate of the share of replies that people would say yes to.
     """
     columns, names = [table.rewards], [*table.values]
-    for of_value in labels:
-        name, j = PEOPLE.format(of_value.value), table.index(of_value.value)
+    for value_labels in labels:
+        name, j = PEOPLE.format(value_labels.value), table.index(value_labels.value)
         if name in names:
-            raise InputError(f"The table has a value {name!r} already; give the table that it was made from.")
+            raise InputError(f"The table already has a value {name!r}; give the table that it was made from.")
         standardised = (table.rewards[:, j] - oracle.base[j]) / oracle.scale[j]
-        columns.append(calibration_of(table, oracle, of_value).probability(standardised)[:, None])
+        columns.append(calibration_of(table, oracle, value_labels).probability(standardised)[:, None])
         names.append(name)
     return replace(table, values=tuple(names), rewards=np.hstack(columns))

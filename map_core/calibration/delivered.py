@@ -1,15 +1,15 @@
-"""The share of replies that people would say yes to under weights, with an interval that counts the scorer's error.
+"""The share of replies that people would say yes to under weights, with an interval that includes the scorer's error.
 
-With tilt probabilities P_k of a prompt's replies, H what people say, g the calibrated scorer and pi the chance with
-which a reply was chosen to be judged,
+With tilt probabilities P_k of a prompt's replies, people's labels H, the calibrated scorer g and the probability pi
+with which a reply was chosen to be judged,
 
     theta_H = sum_x sum_i (P_i / pi_i) H_i / sum_x sum_i (P_i / pi_i)      labels alone
     theta   = theta_H + omega ( mean_x sum_k P_k g_k - theta_g )           prediction-powered
 
-theta_g is theta_H with g for H. The labels correct whatever the scorer gets wrong, on the tilted distribution and not
-on the base model's; the scorer's view of every reply takes out most of the luck in which replies were labelled. g is
-cross-fit by prompt; omega is the one with the least variance. The standard error is of each prompt's influence, so it
-counts that labels of one prompt are not independent, and that the prompts are a sample.
+theta_g is theta_H with g for H. The labels correct the scorer's errors on the tilted distribution, not on the base
+model's; the scorer's rewards of all replies remove most of the variance that comes from which replies were labelled. g
+is cross-fitted by prompt; omega minimises the variance. The standard error is that of the prompts' influences, so it
+accounts for dependent labels within a prompt and for the prompts being a sample.
 
 Source: Angelopoulos et al., "Prediction-powered inference", 2023 (arXiv 2301.09633) and "PPI++", 2023 (2311.01453);
 Zrnic and Candes, "Cross-prediction-powered inference", 2024.
@@ -32,11 +32,13 @@ from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.scoring.validation import Label
 
-#: Parts into which labelled prompts are split, so that no reply is judged by a calibration that has seen its prompt.
+#: Folds into which labelled prompts are split, so that the calibration used for a reply has not seen its prompt.
 FOLDS = 5
-#: Labelled prompts below which nothing is said, the effective number of them under weights, and the probability of
-#: intervals. One label that carries nearly all of the weight would be a level with an interval of no width.
-MIN_PROMPTS, MIN_EFFECTIVE, LEVEL = 8, 4.0, 0.9
+#: Minimum number of labelled prompts, and minimum effective number under weights: if one label had nearly all the
+#: weight, the interval would have no width.
+MIN_PROMPTS, MIN_EFFECTIVE = 8, 4.0
+#: Probability of intervals.
+LEVEL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +49,12 @@ class PeopleLevel:
         value: its name.
         share: of the replies that people would say yes to, 0 to 1.
         low, high: 90% interval.
-        labels_alone: the same from labels alone.
+        labels_alone: the estimate from labels alone, theta_H.
         labels_low, labels_high: its 90% interval.
         scorer: the mean of the calibrated scorer, without the correction by labels.
-        labels: labelled replies.
+        labels: number of labelled replies.
         effective: effective number of labels under the weights.
-        prompts: labelled prompts.
+        prompts: number of labelled prompts.
     """
 
     value: str
@@ -81,12 +83,12 @@ def tilt_probabilities(table: RewardTable, oracle: Oracle, weights: np.ndarray) 
 
 
 def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weights: np.ndarray) -> PeopleLevel:
-    """Measure a level in people's units.
+    """Estimate a level in people's units.
 
     Args:
-        table: with the labelled replies; held-out prompts count here, as they are prompts of the same kind.
-        oracle: its base level and scale.
-        labels: of the value.
+        table: the table of the labelled replies; held-out prompts count too, as they are prompts of the same kind.
+        oracle: the table's oracle, for base levels and scales.
+        labels: the labels of the value.
         weights: (value,) x, in nats per standard deviation; 0 for the base model.
 
     Raises:
@@ -94,7 +96,7 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
             weight, or the table is pooled.
     """
     if oracle.form is Form.POOLED:
-        raise InputError("People's units need several replies a prompt; most prompts of this table have one.")
+        raise InputError("People's units need several replies per prompt; most prompts of this table have one.")
     judged_prompts, group = np.unique(labels.prompts, return_inverse=True)
     if len(judged_prompts) < MIN_PROMPTS:
         raise InputError(
@@ -104,8 +106,8 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
     probabilities = tilt_probabilities(table, oracle, weights)
     j = table.index(labels.value)
     standardised = (table.rewards[:, j] - oracle.base[j]) / oracle.scale[j]
-    said, everywhere = _cross_fit(standardised, labels, group)
-    by_prompt = np.add.reduceat(probabilities * everywhere, table.offsets[:-1])
+    predicted, all_predicted = _cross_fit(standardised, labels, group)
+    by_prompt = np.add.reduceat(probabilities * all_predicted, table.offsets[:-1])
     counts = np.ones(len(table.prompts)) if not table.weights.size else table.weights
     w = counts[labels.prompts] * probabilities[labels.rows] / labels.chances
     mass = np.bincount(group, w / (w.max() or 1.0))
@@ -116,14 +118,13 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
             f"{effective_prompts:.1f} prompts, and {MIN_EFFECTIVE:g} are needed. Label replies that it picks."
         )
 
-    def ratio(of: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return sum w of / sum w, and each labelled prompt's influence on it."""
-        mass = np.bincount(group, w)
-        theta = float(w @ of / w.sum())
-        return theta, (np.bincount(group, w * of) - theta * mass) / w.sum()
+    def ratio(numbers: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the mean of (label,) numbers weighted by w, and each labelled prompt's influence on it."""
+        theta = float(w @ numbers / w.sum())
+        return theta, (np.bincount(group, w * numbers) - theta * np.bincount(group, w)) / w.sum()
 
     theta_h, influence_h = ratio(labels.shares)
-    theta_g, influence_g = ratio(said)
+    theta_g, influence_g = ratio(predicted)
     scorer = float(counts @ by_prompt / counts.sum())
     labelled = np.zeros(len(table.prompts))
     labelled[judged_prompts] = influence_h
@@ -134,7 +135,8 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
     share = theta_h + power * (scorer - theta_g)
     count = len(judged_prompts)
     width = stdtrit(count - 1, (1 + LEVEL) / 2) * np.sqrt(count / (count - 1))
-    half, half_labels = (float(width * np.linalg.norm(i)) for i in (labelled + power * control, labelled))
+    half = float(width * np.linalg.norm(labelled + power * control))
+    half_labels = float(width * np.linalg.norm(labelled))
     return PeopleLevel(
         value=labels.value,
         share=_inside(share),
@@ -153,26 +155,27 @@ def people_level(table: RewardTable, oracle: Oracle, labels: ValueLabels, weight
 def people_levels(
     table: RewardTable, oracle: Oracle, labels: Sequence[Label], weights: np.ndarray, only: str = ""
 ) -> tuple[dict[str, tuple[PeopleLevel, PeopleLevel]], dict[str, str]]:
-    """Measure every value that is labelled, under the base model and under weights.
+    """Estimate the level of every labelled value, under the base model and under weights.
 
     Args:
-        table: a table, or a part of one; labels of other prompts do not count.
-        oracle: its base level and scale.
-        labels: of the whole table's replies.
+        table: a table, or a part of one; labels of other prompts are ignored.
+        oracle: the table's oracle, for base levels and scales.
+        labels: labels of the whole table's replies.
         weights: (value,) x, in nats per standard deviation.
-        only: one value; every value that is labelled by default.
+        only: one value; by default every labelled value.
 
     Returns:
-        By value, the base model's level and that under the weights; and by value that is labelled, why there is none.
+        By value, the base model's level and the level under the weights; and by value, the reason where a labelled
+        value has no estimate.
     """
-    given = labels_of_prompts(table, labels)
+    table_labels = labels_of_prompts(table, labels)
     levels, problems = {}, {}
     for value in (only,) if only else table.values:
-        if any(value in label.labels for label in given):
+        if any(value in label.labels for label in table_labels):
             try:
-                of_value = value_labels(table, given, value)
-                base = people_level(table, oracle, of_value, np.zeros(len(table.values)))
-                levels[value] = (base, people_level(table, oracle, of_value, weights))
+                collected = value_labels(table, table_labels, value)
+                base = people_level(table, oracle, collected, np.zeros(len(table.values)))
+                levels[value] = (base, people_level(table, oracle, collected, weights))
             except InputError as error:
                 problems[value] = str(error)
     return levels, problems
@@ -183,12 +186,12 @@ def _inside(share: float) -> float:
 
 
 def _cross_fit(standardised: np.ndarray, labels: ValueLabels, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return g of labelled replies by fits that have not seen their prompt, and the mean of these fits everywhere."""
+    """Return (label,) g by fits that have not seen the label's prompt, and (reply,) g as the mean of these fits."""
     folds = group % FOLDS
-    said, everywhere = np.zeros(len(labels.rows)), np.zeros(len(standardised))
+    predicted, all_predicted = np.zeros(len(labels.rows)), np.zeros(len(standardised))
     for fold in range(FOLDS):
-        out = folds == fold
-        fitted = calibrate(standardised[labels.rows[~out]], labels.shares[~out], labels.prompts[~out])
-        said[out] = fitted.probability(standardised[labels.rows[out]])
-        everywhere += fitted.probability(standardised) / FOLDS
-    return said, everywhere
+        held_out = folds == fold
+        fitted = calibrate(standardised[labels.rows[~held_out]], labels.shares[~held_out], labels.prompts[~held_out])
+        predicted[held_out] = fitted.probability(standardised[labels.rows[held_out]])
+        all_predicted += fitted.probability(standardised) / FOLDS
+    return predicted, all_predicted

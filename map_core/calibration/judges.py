@@ -1,4 +1,4 @@
-"""Agreement of two or more judges on the same replies: Cohen's kappa of two, Fleiss' of more.
+"""Agreement of judges on the same replies: Cohen's kappa for two judges, Fleiss' kappa for more.
 
     kappa = (observed - expected) / (1 - expected)
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 
 import numpy as np
 from scipy.special import stdtrit
@@ -30,12 +31,13 @@ class JudgeAgreement:
 
     Args:
         value: its name.
-        kappa: 1 for judges who always agree, 0 for agreement by chance; NaN where all give one answer throughout.
-        low, high: 90% interval; NaN where fewer than two prompts are shared, or without one all give one answer.
+        kappa: 1 for judges who always agree, 0 for agreement by chance; NaN where all answers are equal.
+        low, high: 90% interval; NaN where fewer than two prompts are shared, or where all answers are equal once one
+            prompt is left out.
         observed: share of pairs of judges who agree, 0 to 1.
-        replies: replies with two judges or more.
-        judges: share of yes by judge, on all that each of them judged.
-        agrees: share of shared judgements in which each judge agrees with the others.
+        replies: number of replies with two or more judges.
+        judges: share of yes by judge, over all replies of the judge.
+        agrees: share of agreement of each judge with the others, over the replies that they share.
     """
 
     value: str
@@ -48,8 +50,8 @@ class JudgeAgreement:
     agrees: Mapping[str, float] = field(default_factory=dict)
 
 
-#: By reply, what each judge said.
-_Said = Mapping[tuple[str, int], Mapping[str, int]]
+#: The answers by reply, and within it by judge.
+_Answers = Mapping[tuple[str, int], Mapping[str, int]]
 
 
 def judge_agreement(labels: Sequence[Label], value: str) -> JudgeAgreement:
@@ -58,52 +60,45 @@ def judge_agreement(labels: Sequence[Label], value: str) -> JudgeAgreement:
     Raises:
         InputError: fewer than two judges judged the same reply.
     """
-    given: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
+    by_reply: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
     for label in labels:
         if value in label.labels:
-            given[label.prompt_id, label.candidate][label.judge] = label.labels[value]
-    shared = {reply: said for reply, said in given.items() if len(said) > 1}
+            by_reply[label.prompt_id, label.candidate][label.judge] = label.labels[value]
+    shared = {reply: answers for reply, answers in by_reply.items() if len(answers) > 1}
     if not shared:
         raise InputError(f"No reply was judged on {value!r} by two judges. Name the judge of each label, and overlap.")
     kappa, observed = _kappa(shared)
     prompts = sorted({prompt for prompt, _ in shared})
     low = high = float("nan")
     if len(prompts) > 1:
-        left_out = np.array(
-            [_kappa({reply: said for reply, said in shared.items() if reply[0] != out})[0] for out in prompts]
-        )
-        spread = np.sqrt((len(prompts) - 1) / len(prompts) * np.sum((left_out - left_out.mean()) ** 2))
+        kappas = [_kappa({reply: shared[reply] for reply in shared if reply[0] != left_out})[0] for left_out in prompts]
+        spread = np.sqrt((len(prompts) - 1) / len(prompts) * np.sum((np.array(kappas) - np.mean(kappas)) ** 2))
         half = float(stdtrit(len(prompts) - 1, (1 + LEVEL) / 2) * spread)
         if np.isfinite(half):
             low, high = max(-1.0, kappa - half), min(1.0, kappa + half)
-    judges = sorted({judge for said in given.values() for judge in said})
-    yes = {judge: float(np.mean([said[judge] for said in given.values() if judge in said])) for judge in judges}
-    agrees = {
-        judge: float(np.mean(with_others))
-        for judge in judges
-        if (
-            with_others := [
-                float(answer == said[judge])
-                for said in shared.values()
-                if judge in said
-                for other, answer in said.items()
-                if other != judge
-            ]
-        )
-    }
+    answers_by_judge: dict[str, list[int]] = defaultdict(list)
+    for answers in by_reply.values():
+        for judge, answer in answers.items():
+            answers_by_judge[judge].append(answer)
+    agreements: dict[str, list[bool]] = defaultdict(list)
+    for answers in shared.values():
+        for judge, other in permutations(answers, 2):
+            agreements[judge].append(answers[judge] == answers[other])
+    yes = {judge: float(np.mean(given)) for judge, given in sorted(answers_by_judge.items())}
+    agrees = {judge: float(np.mean(agreed)) for judge, agreed in sorted(agreements.items())}
     return JudgeAgreement(value, kappa, low, high, observed, len(shared), yes, agrees)
 
 
-def _kappa(shared: _Said) -> tuple[float, float]:
+def _kappa(shared: _Answers) -> tuple[float, float]:
     """Return kappa and the observed agreement."""
     if not shared:
         return float("nan"), float("nan")
-    judges = {judge for said in shared.values() for judge in said}
-    counts = np.array([(len(said), sum(said.values())) for said in shared.values()], dtype=np.float64)
+    judges = {judge for answers in shared.values() for judge in answers}
+    counts = np.array([(len(answers), sum(answers.values())) for answers in shared.values()], dtype=np.float64)
     raters, yes = counts.T
     observed = float(np.mean((yes * (yes - 1) + (raters - yes) * (raters - yes - 1)) / (raters * (raters - 1))))
     if len(judges) == 2:
-        first, second = (np.array([said[judge] for said in shared.values()]).mean() for judge in sorted(judges))
+        first, second = (np.array([answers[judge] for answers in shared.values()]).mean() for judge in sorted(judges))
         expected = float(first * second + (1 - first) * (1 - second))
     else:
         share = float(yes.sum() / raters.sum())

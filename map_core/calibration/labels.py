@@ -1,6 +1,6 @@
-"""What people said of a table's replies, value by value.
+"""Find and collect people's labels of a table's replies, by value.
 
-Constraint: several judges of one reply count as their mean; a value that a label leaves out was not judged.
+Constraint: the labels of several judges of one reply are averaged; a value that a label omits was not judged.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from map_core.scoring.validation import Label, label_rows, read_labels
 
 
 def labels_path(table: Path) -> Path:
-    """Return where the labels of a table's replies are: TABLE.labels.jsonl beside TABLE.parquet."""
+    """Return the path of the labels of a table's replies: TABLE.labels.jsonl beside TABLE.parquet."""
     embedded = table.resolve() == DEFAULT_TABLE.resolve()
     return table.with_name("labels.jsonl") if embedded else table.with_suffix(".labels.jsonl")
 
 
 def labels_beside(table: Path) -> tuple[Label, ...]:
-    """Return the labels of a table's replies that lie beside it; none without a file.
+    """Return the labels in the file beside a table; none if there is no such file.
 
     Raises:
-        InputError: a line of the file is no label.
+        InputError: a line of the file is not a label.
     """
     path = labels_path(table)
     return read_labels(path) if path.is_file() else ()
 
 
 def labels_of_prompts(table: RewardTable, labels: Sequence[Label]) -> tuple[Label, ...]:
-    """Return the labels of replies to the prompts of a part of the table."""
+    """Return the labels of replies to the prompts of a table, which may be a part of the labelled one."""
     known = set(table.prompt_ids)
     return tuple(label for label in labels if label.prompt_id in known)
 
@@ -47,9 +47,9 @@ class ValueLabels:
     Args:
         value: its name.
         rows: (reply,) rows of the table that were judged, ascending.
-        shares: (reply,) share of the judges who say yes, 0 to 1.
-        prompts: (reply,) number of the prompt that each answers.
-        chances: (reply,) chance with which each reply was chosen to be judged among those of its prompt, above 0.
+        shares: (reply,) share of the judges who said yes, 0 to 1.
+        prompts: (reply,) index of each reply's prompt.
+        chances: (reply,) probability with which each reply was chosen for judging among its prompt's, above 0.
     """
 
     value: str
@@ -68,17 +68,17 @@ def value_labels(table: RewardTable, labels: Sequence[Label], value: str) -> Val
         InputError: the table lacks the value or a reply, no label names the value, or all labels are equal.
     """
     table.index(value)
-    given: dict[int, list[int]] = defaultdict(list)
-    chosen: dict[int, float] = {}
+    answers: dict[int, list[int]] = defaultdict(list)
+    known_chances: dict[int, float] = {}
     for row, label in zip(label_rows(table, labels), labels, strict=True):
         if value in label.labels:
-            given[row].append(label.labels[value])
+            answers[row].append(label.labels[value])
             if label.chance is not None:
-                chosen[row] = label.chance
-    if not given:
-        raise InputError(f"No label says anything of {value!r}. Label some replies of this table with it.")
-    rows = np.array(sorted(given), dtype=np.int64)
-    shares = np.array([float(np.mean(given[int(row)])) for row in rows])
+                known_chances[row] = label.chance
+    if not answers:
+        raise InputError(f"No label judges {value!r}. Label some replies of this table for it.")
+    rows = np.array(sorted(answers), dtype=np.int64)
+    shares = np.array([float(np.mean(answers[int(row)])) for row in rows])
     if np.ptp(shares) == 0:
         raise InputError(
             f"All {len(rows)} labels of {value!r} are {shares[0]:g}, so nothing tells which rewards people say yes to. "
@@ -86,6 +86,6 @@ def value_labels(table: RewardTable, labels: Sequence[Label], value: str) -> Val
         )
     prompts = np.searchsorted(table.offsets, rows, side="right") - 1
     judged = np.bincount(prompts, minlength=len(table.prompts))
-    plain = judged[prompts] / table.candidates[prompts]
-    chances = np.array([chosen.get(int(row), share) for row, share in zip(rows, plain, strict=True)])
+    sampling_rates = judged[prompts] / table.candidates[prompts]
+    chances = np.array([known_chances.get(int(row), rate) for row, rate in zip(rows, sampling_rates, strict=True)])
     return ValueLabels(value, rows, shares, prompts, chances)

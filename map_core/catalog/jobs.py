@@ -1,6 +1,6 @@
-"""What a folder of work says, ``.making/NAME`` beside the tables: what was asked for, and how far it is.
+"""Read the state of work from its folder, ``.making/NAME`` beside the tables: the request and its progress.
 
-Constraint: everything is read from the folder, so that an app that was killed knows on its next start what is still
+Constraint: the whole state is in the folder, so that an app that was killed knows on its next start what is still
 running and what was interrupted.
 """
 
@@ -20,16 +20,16 @@ from map_core.catalog.folder import clean_name, folder, path_of
 from map_core.core.child_process import ProcessIdentity
 from map_core.models.tuned import tuned_folder
 
-#: The kind of work that makes a tuned model, in a folder, and no table.
+#: The kind of work that makes a folder with a tuned model instead of a table.
 TUNE = "tune"
-#: The kind of work that has tuned models read replies and keeps what they make of them; it makes no table.
+#: The kind of work in which tuned models read replies and store a mixture; it makes no table.
 MIX = "mix"
-#: Lines of what a process said that are shown when it ended badly.
+#: Number of lines of a process's log that are shown after a failure.
 LOG_LINES = 12
 
 
 class TableJobState(StrEnum):
-    """Where a piece of work is; "interrupted" when its process is gone without a word."""
+    """State of work; "interrupted" if its process has ended without reporting a final state."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -44,22 +44,22 @@ class TableJob:
     """A table that is being made, or a model that is being tuned.
 
     Args:
-        name: of the table or the model.
+        name: name of the table or the model.
         kind: "build", "import", "extend", :data:`TUNE` or :data:`MIX`.
-        about: what was asked for, plain values to show.
+        about: description of the request, plain values to show.
         state: see :class:`TableJobState`.
-        stage: "starting", "reading", "sampling", "scoring" or "writing"; of a tuning "tuning" or "checking".
-        done, total: of this stage; both 0 while unknown.
+        stage: "starting", "reading", "sampling", "scoring" or "writing"; for a tuning "tuning" or "checking".
+        done, total: progress of this stage; both 0 while unknown.
         unit: "prompts", "steps" or "%".
-        rate: units a minute; None while unknown.
-        seconds_left: of this stage; None while unknown.
-        notes: sentences that a person should read.
-        estimate: what a build will take, measured on its first prompts; None until then.
-        error: what went wrong, in words; "" where nothing did.
-        questions: what has to be decided before it can be done, as plain values, see
+        rate: units per minute; None while unknown.
+        seconds_left: time left in this stage; None while unknown.
+        notes: sentences for the user.
+        estimate: estimate of a build, measured on its first prompts; None until then.
+        error: the error message; "" if there is none.
+        questions: questions that must be answered first, as plain values, see
             :class:`map_core.data.importing.questions.Question`.
-        place: in the order of those that wait, from 1; 0 where it does not wait.
-        figures: what is known by now besides, see :class:`map_core.building.progress.Progress`.
+        place: position in the queue, from 1; 0 if it does not wait.
+        figures: further results so far, see :class:`map_core.building.progress.Progress`.
         options: the options and arguments of its command.
     """
 
@@ -83,33 +83,33 @@ class TableJob:
 
     @property
     def going_on(self) -> bool:
-        """Whether it runs or waits for its turn, so that looking again is worth it."""
+        """Whether it runs or waits, so that its state can still change."""
         return self.state in (TableJobState.RUNNING, TableJobState.WAITING)
 
 
 def job_folder(name: str) -> Path:
-    """Return the folder of a piece of work."""
+    """Return the folder of a job."""
     return folder() / ".making" / clean_name(name)
 
 
 def out_of(name: str, kind: str) -> Path:
-    """Return what a piece of work makes: a table's file, or a tuned model's folder."""
+    """Return the output of a job: a table's file, or a tuned model's folder."""
     return tuned_folder(clean_name(name)) if kind == TUNE else path_of(name)
 
 
 def job_folders() -> list[Path]:
-    """Return the folders of all work."""
+    """Return the folders of all jobs."""
     return [home for home in (folder() / ".making").glob("*") if (home / "request.json").exists()]
 
 
 def is_running(home: Path) -> bool:
-    """Whether the process of a piece of work is there, whatever it says."""
+    """Return whether the process of a job is running, whatever its progress file says."""
     identity = identity_of(home)
     return identity is not None and identity.running
 
 
 def status(name: str) -> TableJob:
-    """Return how far a piece of work is."""
+    """Return the state of a job."""
     home = job_folder(name)
     request = read_record(home / "request.json") or {}
     # In the order in which these come about: work that begins or ends in between is seen where it came from, or whole.
@@ -134,7 +134,7 @@ def status(name: str) -> TableJob:
         seconds_left=progress.get("seconds_left"),
         notes=tuple(str(note) for note in progress.get("notes", ())),
         estimate=BuildEstimate(**progress["estimate"]) if progress.get("estimate") else None,
-        error=_without_places(error, request, name),
+        error=_without_paths(error, request, name),
         questions=tuple(progress.get("questions", ())),
         place=place,
         figures=progress.get("figures") or {},
@@ -142,8 +142,8 @@ def status(name: str) -> TableJob:
     )
 
 
-def _without_places(text: str, request: Mapping[str, Any], name: str) -> str:
-    """Return a message with the names that a person knows in place of where files lie here."""
+def _without_paths(text: str, request: Mapping[str, Any], name: str) -> str:
+    """Return a message with the server's paths replaced by the names that the user knows."""
     home, about = job_folder(name), request.get("about", {})
     if request.get("kind") == "import" and "file" in about and len(request["arguments"]) > 1:
         text = text.replace(filled(str(request["arguments"][1]), {}, home), str(about["file"]))
@@ -159,25 +159,25 @@ def _state(progress: Mapping[str, Any], running: bool) -> TableJobState:
 
 
 def identity_of(home: Path) -> ProcessIdentity | None:
-    """Return the process that was started last on a piece of work; None where there was none."""
+    """Return the last process of a job; None if none was started."""
     return ProcessIdentity.from_dict(read_record(home / "process.json") or {})
 
 
-def filled(argument: str, places: Mapping[str, str], home: Path) -> str:
-    """Return an argument with its place filled in; what merely holds braces is left as it is."""
+def filled(argument: str, paths: Mapping[str, str], home: Path) -> str:
+    """Return an argument with its placeholder replaced; other arguments, even with braces, are unchanged."""
     if argument.startswith("{folder}/"):
         return str(home / argument.removeprefix("{folder}/"))
-    return places.get(argument, argument)
+    return paths.get(argument, argument)
 
 
 def _tail(path: Path) -> str:
-    """Return the last lines that a process wrote."""
+    """Return the last lines of a log."""
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "\n".join(lines[-LOG_LINES:])
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file; None where there is none that can be read."""
+    """Return the JSON object in a file; None if there is none that can be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

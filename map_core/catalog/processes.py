@@ -1,9 +1,9 @@
-"""Builds, imports and tunings as processes of their own: begun, watched, stopped and resumed, by any viewer.
+"""Run builds, imports and tunings as detached processes: start, stop and resume them from any session.
 
-A folder a piece of work, ``.making/NAME`` beside the tables: the command, what was handed in, what the process says,
-and its progress file; :mod:`map_core.catalog.jobs` reads it. Constraint: a process is ended by its id, and only when
-the time of its start shows that it is the same one. So many run side by side as ``BUILDS`` says; the others wait in
-turn (:mod:`map_core.catalog.waiting`), and start whenever the app looks, which it does by itself while some wait.
+Each job has a folder, ``.making/NAME`` beside the tables, with the command, the input files, the process's log and its
+progress file; :mod:`map_core.catalog.jobs` reads it. At most ``BUILDS`` jobs run at a time; the others wait in a queue
+(:mod:`map_core.catalog.waiting`), which a thread advances while there are any. Constraint: a process is ended by its
+id, and only if the time of its start shows that it is the same one.
 """
 
 from __future__ import annotations
@@ -40,29 +40,31 @@ from map_core.core.limits import BUILDS, BUILDS_OF_VISIT, BUILDS_WAITING
 from map_core.errors import InputError
 from map_core.models.tuned import is_finished, tuned_folder
 
-#: Seconds between two looks at whether work that waits can start.
-LOOK_SECONDS = 1.0
-#: How much lower the priority of a build is than that of the app, so that pages answer and replies are written.
+#: Seconds between two attempts to start waiting jobs.
+CHECK_SECONDS = 1.0
+#: Nice value of a job's process, so that pages and replies take precedence.
 NICENESS = 15
 
 
 def free_name(stem: str) -> str:
-    """Return a name that no table and no tuned model has and no work is on: the stem, or the stem with a number.
+    """Return a name that no table, tuned model or job has: the stem, or the stem with a number.
 
     Raises:
-        InputError: the stem can be no name.
+        InputError: the stem is not a valid name.
     """
-    names = (stem, *(f"{stem} {n}" for n in range(2, 1000)))
-    return next(name for name in names if not is_taken(name) and not job_folder(name).exists())
+    name, number = stem, 2
+    while is_taken(name) or job_folder(name).exists():
+        name, number = f"{stem} {number}", number + 1
+    return name
 
 
 def is_taken(name: str) -> bool:
-    """Whether there is a table or a tuned model of this name; whose one is, so is the other."""
+    """Return whether there is a table or a tuned model of this name; both have the same owner."""
     return path_of(name).exists() or tuned_folder(clean_name(name)).exists()
 
 
 def is_worked_on(name: str) -> bool:
-    """Whether there is work of this name; a folder that a killed app left before anything was asked for is none."""
+    """Return whether there is a job of this name; a folder without a request, left by a killed app, does not count."""
     return (job_folder(name) / "request.json").exists()
 
 
@@ -75,32 +77,33 @@ def start(
     extends: bool = False,
     visitor: str = "",
 ) -> None:
-    """Start to make a table or to tune a model, or let it wait for its turn.
+    """Start a job that makes a table or tunes a model, or queue it.
 
     Args:
-        name: of the table or the model; no other may have it.
+        name: name of the table or the model, which must be free.
         kind: "build", "import", "extend", :data:`TUNE` or :data:`~map_core.catalog.jobs.MIX`.
-        arguments: of ``python -m map_core``; {out} and {progress} stand for the result and the progress file, and
-            {folder}/ begins the name of a file in the work's own folder.
-        about: what was asked for, plain values.
-        inputs: files that the work needs, by name: their content, or a file that is moved there.
-        extends: the table is there and is added to.
-        visitor: who asks; "" for somebody whose work is not counted.
+        arguments: arguments of ``python -m map_core``; {out} and {progress} are replaced by the result and the
+            progress file, and {folder}/ is the prefix of a file in the job's own folder.
+        about: description of the request, plain values.
+        inputs: input files of the job, by name: their content, or a file that is moved there.
+        extends: whether the table exists and is extended.
+        visitor: the id of the visitor; "" for one whose jobs are not counted.
 
     Raises:
-        InputError: the name is taken, by a table or by other work, too much waits already, or the disk cannot be
-            written.
+        InputError: the name is taken by a table or another job, too many jobs wait, or the disk cannot be written.
     """
     home = job_folder(name)
-    with waiting.order_lock(home.parent):  # of two who ask for one name at a time, one is refused
+    with waiting.order_lock(home.parent):  # so that only one of two concurrent requests gets the name
         if is_taken(name) and not extends:
-            what = "table" if path_of(name).exists() else "tuned model"
-            raise InputError(f"There is a {what} {clean_name(name)!r} already. Choose another name.")
-        if is_worked_on(name) and ((job := status(name)).state is not TableJobState.DONE or job.kind == TUNE):
-            what = "model" if job.kind == TUNE else "table"
-            raise InputError(
-                f"A {what} {clean_name(name)!r} is being made already. Look at it below, or choose another name."
-            )
+            noun = "table" if path_of(name).exists() else "tuned model"
+            raise InputError(f"There is a {noun} {clean_name(name)!r} already. Choose another name.")
+        if is_worked_on(name):
+            job = status(name)
+            if job.state is not TableJobState.DONE or job.kind == TUNE:
+                noun = "model" if job.kind == TUNE else "table"
+                raise InputError(
+                    f"A {noun} {clean_name(name)!r} is being made already. Look at it below, or choose another name."
+                )
         _refuse_too_many(visitor)
         shutil.rmtree(home, ignore_errors=True)
         try:
@@ -121,10 +124,10 @@ def start(
 
 
 def _refuse_too_many(visitor: str) -> None:
-    """Refuse further work where too much waits, or too much of one visitor is not done.
+    """Refuse a further job if too many wait, or if too many of this visitor are not finished.
 
     Raises:
-        InputError: so it is; the message says how many.
+        InputError: there are too many; the message says how many.
     """
     going_on = [home for home in job_folders() if status(home.name).going_on]
     if sum(waiting.place(home) > 0 for home in going_on) >= BUILDS_WAITING.value:
@@ -140,10 +143,10 @@ def _refuse_too_many(visitor: str) -> None:
 
 
 def resume(name: str) -> None:
-    """Run the command of a piece of work, from where it stopped, in its turn; do nothing where it is running or waits.
+    """Queue a job, which then resumes where it stopped; do nothing if it is running or waiting.
 
     Raises:
-        InputError: there is no such work.
+        InputError: there is no such job.
     """
     home = job_folder(name)
     if read_record(home / "request.json") is None:
@@ -158,7 +161,7 @@ def resume(name: str) -> None:
 
 
 def advance() -> None:
-    """Start what waits, in turn, as far as there is room; look again later while something waits."""
+    """Start waiting jobs in order, as many as may run; try again later while some wait."""
     root = folder() / ".making"
     if not waiting.in_order(root):
         return
@@ -166,77 +169,77 @@ def advance() -> None:
         running = sum(is_running(home) for home in job_folders())
         for home in waiting.in_order(root):
             if running >= BUILDS.value:
-                _look_again()
+                _advance_later()
                 return
             try:
-                _begin(home)
-            except OSError:  # a full disk: it waits for room
-                _look_again()
+                _launch(home)
+            except OSError:  # the disk is full: the job waits until there is room
+                _advance_later()
                 return
             waiting.leave(home)
             running += 1
 
 
-def _begin(home: Path) -> None:
-    """Start the process of a piece of work."""
+def _launch(home: Path) -> None:
+    """Start the process of a job."""
     request = read_record(home / "request.json")
     if request is None:
         return
     out = out_of(home.name, str(request["kind"]))
     if request["kind"] == TUNE:
         out.parent.mkdir(parents=True, exist_ok=True)
-    places = {"{out}": str(out), "{progress}": str(home / "progress.json")}
-    arguments = [filled(argument, places, home) for argument in request["arguments"]]
+    paths = {"{out}": str(out), "{progress}": str(home / "progress.json")}
+    arguments = [filled(argument, paths, home) for argument in request["arguments"]]
     identity = start_detached("map_core", arguments, home / "log.txt", NICENESS)
     try:
         with atomic_write(home / "process.json") as partial:
             partial.write_text(json.dumps(identity.as_dict()), encoding="utf-8")
     except OSError:
-        identity.terminate()  # nobody could stop it
+        identity.terminate()  # without a record of its identity it could not be stopped later
         raise
 
 
-_looking = threading.Lock()
+_advancing = threading.Lock()
 
 
-def _look_again() -> None:
-    """Look every now and then, in one thread of this process, until nothing waits any more."""
+def _advance_later() -> None:
+    """Call :func:`advance` repeatedly in one thread of this process until no job waits."""
 
-    def look() -> None:
-        with _looking:
+    def advance_repeatedly() -> None:
+        with _advancing:
             while waiting.in_order(folder() / ".making"):
-                time.sleep(LOOK_SECONDS)
+                time.sleep(CHECK_SECONDS)
                 with contextlib.suppress(InputError, OSError):
                     advance()
 
-    if not _looking.locked():
-        threading.Thread(target=look, name="tables that wait", daemon=True).start()
+    if not _advancing.locked():
+        threading.Thread(target=advance_repeatedly, name="waiting jobs", daemon=True).start()
 
 
 def answer(name: str, answers: Mapping[str, str | None]) -> None:
-    """Answer the questions that ended a piece of work, and run its command again.
+    """Answer the questions that ended a job, and run its command again.
 
     Args:
-        name: of the table.
-        answers: values of the options that answer them, by option; None takes an option back.
+        name: name of the table.
+        answers: values of the options that answer them, by option; None removes an option.
 
     Raises:
-        InputError: there is no such work.
+        InputError: there is no such job.
     """
-    place = job_folder(name) / "request.json"
-    request = read_record(place)
+    request_path = job_folder(name) / "request.json"
+    request = read_record(request_path)
     if request is None:
         raise InputError(f"There is no work on a table {name!r} any more. Look at the list again.")
-    kept = [argument for argument in request["arguments"] if argument.partition("=")[0] not in answers]
-    given = [f"{option}={value}" for option, value in answers.items() if value is not None]
-    request["arguments"] = [*kept, *given]
-    with atomic_write(place) as partial:
+    others = [argument for argument in request["arguments"] if argument.partition("=")[0] not in answers]
+    answered = [f"{option}={value}" for option, value in answers.items() if value is not None]
+    request["arguments"] = [*others, *answered]
+    with atomic_write(request_path) as partial:
         partial.write_text(json.dumps(request), encoding="utf-8")
     resume(name)
 
 
 def stop(name: str) -> None:
-    """Ask the process to stop, where it is running; what it has made is kept. What waits does not start."""
+    """Stop a running job, keeping its partial results, or remove a waiting one from the queue."""
     home = job_folder(name)
     with waiting.order_lock(home.parent):
         if waiting.leave(home):
@@ -247,7 +250,7 @@ def stop(name: str) -> None:
 
 
 def discard(name: str) -> None:
-    """Forget a piece of work that is not running, and all that it has made so far; what is finished stays.
+    """Delete a job that is not running, with its partial results; a finished table or model is kept.
 
     Raises:
         InputError: it is running.
@@ -268,15 +271,15 @@ def discard(name: str) -> None:
 
 
 def list_jobs() -> tuple[TableJob, ...]:
-    """Return all work that is going on or was not brought to an end, the latest first; start what can be started."""
-    with contextlib.suppress(InputError):  # others are at it
+    """Return all jobs, the latest first, after starting those that can be started."""
+    with contextlib.suppress(InputError):  # another process holds the lock and starts them
         advance()
-    homes = sorted(job_folders(), key=_asked, reverse=True)
+    homes = sorted(job_folders(), key=_request_time, reverse=True)
     return tuple(status(home.name) for home in homes)
 
 
-def _asked(home: Path) -> float:
-    """Return when a piece of work was asked for, or was answered; 0.0 where it was discarded meanwhile."""
+def _request_time(home: Path) -> float:
+    """Return the time at which a job was requested or answered; 0.0 if it was discarded in the meantime."""
     try:
         return (home / "request.json").stat().st_mtime
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""The command line, a file a command.
+"""The command line; each command is a module of its own.
 
-Errors are one clear message on stderr, without a traceback: exit code 2 for usage, 1 for the rest.
+Errors are one message on stderr without a traceback: exit code 2 for usage errors, 1 for all others.
 Constraint: a command's module is imported only when that command is called, so that ``--help`` is instant.
 """
 
@@ -16,7 +16,7 @@ import click
 from map_core import __version__
 from map_core.errors import PaletteError
 
-#: Each command, its module, and the line that ``--help`` shows.
+#: Each command, which is also the name of its module, and its line in ``--help``.
 COMMANDS = {
     "app": "Open the app in the browser.",
     "solve": "Find the weights that reach a palette, or why nothing does.",
@@ -49,7 +49,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Commands that are imported when they are called, listed without importing any."""
+    """Import a command only when it is called, so that listing the commands imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -88,8 +88,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m map_c
     """Run one command and return its exit code.
 
     Args:
-        arguments: of the command line; None for those of this process.
-        program: how help and errors call it.
+        arguments: command-line arguments; None for those of this process.
+        program: the program's name in help and error messages.
     """
     try:
         result = command_line.main(

@@ -1,4 +1,4 @@
-"""``value-palette app``: the app in the browser, from a checkout or an installed wheel, in any folder."""
+"""``value-palette app``: open the app in the browser, from a checkout or an installed wheel, in any folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import click
 
 from map_core.core.assets import app_folder
 
-#: Settings that name files or folders, which are given relative to the folder that the command was called in.
-PLACES = ("VALUE_PALETTE_TABLE", "VALUE_PALETTE_TABLES", "VALUE_PALETTE_INBOX", "VALUE_PALETTE_CACHE")
+#: Environment variables that name files or folders, relative to the folder in which the command was called.
+PATH_SETTINGS = ("VALUE_PALETTE_TABLE", "VALUE_PALETTE_TABLES", "VALUE_PALETTE_INBOX", "VALUE_PALETTE_CACHE")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -29,10 +29,10 @@ def app(table: Path | None, port: int, streamlit_options: tuple[str, ...]) -> No
         raise click.ClickException("The app needs streamlit. Run: pip install 'value-palette[app]'")
     if table is not None:
         os.environ["VALUE_PALETTE_TABLE"] = str(table)
-    for name in PLACES:
+    for name in PATH_SETTINGS:
         if os.environ.get(name):
             os.environ[name] = str(Path(os.environ[name]).expanduser().absolute())
     # Streamlit reads its configuration from the working directory when it is imported.
     os.chdir(app_folder())
     arguments = ["-m", "streamlit", "run", "app.py", f"--server.port={port}", *streamlit_options]
-    os.execv(sys.executable, [sys.executable, *arguments])  # signals and Ctrl-C reach the app itself
+    os.execv(sys.executable, [sys.executable, *arguments])  # replaces this process, so signals reach the app itself

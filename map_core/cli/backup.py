@@ -1,4 +1,4 @@
-"""``python -m map_core backup``: the database, the tables and the tuned models, while the app runs."""
+"""``python -m map_core backup``: copy the database, the tables and the tuned models while the app runs."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def backup(out: Path, without_tables: bool) -> None:
     from map_core.store.backup import back_up
     from map_core.store.database import setting
 
-    made = back_up(setting(), None if without_tables else catalog.folder(), out)
-    click.echo(f"{amounts.counted(len(made.files), 'file')} in {out}, made {made.made}.")
+    manifest = back_up(setting(), None if without_tables else catalog.folder(), out)
+    click.echo(f"{amounts.counted(len(manifest.files), 'file')} in {out}, made {manifest.made}.")

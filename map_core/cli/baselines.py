@@ -1,4 +1,4 @@
-"""``python -m map_core baselines``: a solved palette beside weights that are picked without solving."""
+"""``python -m map_core baselines``: compare a solved palette with weights that are picked without solving."""
 
 from __future__ import annotations
 
@@ -108,20 +108,20 @@ def _tuned(
     """Return what the mixtures come to; None where the palette is not possible."""
     if solved.name != "solved":
         return None
-    lam = solved.judged.weights[0] / opened.oracle.scale
+    lam = solved.evaluation.weights[0] / opened.oracle.scale
     weights = reply_weights(opened.table.derived, by_name(opened.oracle, np.where(lam > 0, lam, np.nan)))
     return compare_tuned(models, opened.table.without_columns(), weights, replies, report)
 
 
 def describe(way: Baseline, opened: LoadedTable) -> dict[str, Any]:
-    """Return one way to pick weights as plain JSON values: shares over its rows, means by value in reward units."""
-    levels = opened.oracle.rewards_at(way.judged.levels)
+    """Return one baseline as plain JSON values: shares over its weights, means by value in reward units."""
+    levels = opened.oracle.rewards_at(way.evaluation.levels)
     return {
         "rows": len(levels),
-        "meets_all": way.judged.meets_all,
-        "improves_all": way.judged.improves_all,
-        "kl": float(way.judged.kl.mean()),
-        "ess": float(way.judged.ess.mean()),
+        "meets_all": way.evaluation.meets_all,
+        "improves_all": way.evaluation.improves_all,
+        "kl": float(way.evaluation.kl.mean()),
+        "ess": float(way.evaluation.ess.mean()),
         "levels": by_name(opened.oracle, levels.mean(axis=0)),
         "win_rates": by_name(opened.oracle, way.wins.mean(axis=0)),
     }

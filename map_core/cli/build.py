@@ -1,4 +1,4 @@
-"""``python -m map_core build``: replies sampled from a model and scored, as a table for the palette."""
+"""``python -m map_core build``: sample replies from a model, score them, and write a reward table."""
 
 from __future__ import annotations
 
@@ -126,14 +126,14 @@ scorer fails is left out, and the end says how many there are.
     metavar="FILE",
     help="Write progress to this JSON file.",
 )
-def build(**given: Any) -> None:
+def build(**options: Any) -> None:
     """Build a reward table: sample replies to prompts, and score them on the values.
 
     What is made is kept in OUT.parts until the table is complete.
     """
-    command = _Asked(given)
-    with watch_progress(command.out, given["quiet"], given["progress_file"]) as report:
-        report.only_estimate = given["estimate"]
+    command = _BuildCommand(options)
+    with watch_progress(command.out, options["quiet"], options["progress_file"]) as report:
+        report.only_estimate = options["estimate"]
         try:
             built = command.build(report)
         except EstimateReached as reached:
@@ -149,118 +149,128 @@ def _summary(built: BuildResult) -> str:
     return f"{built.out}: {built.prompts} prompts, {built.replies} replies, {', '.join(built.values)}.{nothing_new}"
 
 
-class _Asked:
-    """What the command line asks for.
+class _BuildCommand:
+    """The command with its options.
 
     Args:
-        given: its options.
+        options: by parameter name.
 
     Raises:
-        UsageError: they do not go together.
+        UsageError: options that exclude each other, or a missing one.
     """
 
-    def __init__(self, given: dict[str, Any]) -> None:
-        self._given = given
-        extend, rescore, prompts = given["extend"], given["rescore"], given["prompts"]
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        extend, rescore, prompts = options["extend"], options["rescore"], options["prompts"]
         if (extend is None and (prompts is None) == (rescore is None)) or (extend is not None and rescore is not None):
             raise click.UsageError(
                 "Give either --prompts FILE, to sample replies, or --rescore TABLE, or --extend TABLE, to add to one."
             )
-        if given["out"] is None and extend is None:
+        if options["out"] is None and extend is None:
             raise click.UsageError("Missing option '--out'.")
-        self.out: Path = given["out"] or extend
-        drawing = ("seed", "temperature", "top_k", "top_p", "max_new_tokens", "system", "request_extra")
-        if extend is not None and (clash := [name for name in drawing if given[name] is not None]):
-            option = "--" + clash[0].replace("_", "-")
+        self.out: Path = options["out"] or extend
+        sampling_options = ("seed", "temperature", "top_k", "top_p", "max_new_tokens", "system", "request_extra")
+        conflicting = [name for name in sampling_options if options[name] is not None]
+        if extend is not None and conflicting:
+            option = "--" + conflicting[0].replace("_", "-")
             raise click.UsageError(f"{option} cannot be given with --extend: the table says how its replies are drawn.")
-        if given["ray"] is None and given["workers"] is not None:
+        if options["ray"] is None and options["workers"] is not None:
             raise click.UsageError("--workers goes with --ray ADDRESS.")
-        if given["estimate"] and given["progress_file"] is not None:
+        if options["estimate"] and options["progress_file"] is not None:
             raise click.UsageError("--progress-file says how a build ends; it cannot be given with --estimate.")
-        self._keeping = builder.BuildPolicy(
-            force=given["force"],
-            fresh=given["fresh"],
-            keep_parts=given["keep_parts"],
-            skip_unusable=given["skip_unusable"],
+        self._policy = builder.BuildPolicy(
+            force=options["force"],
+            fresh=options["fresh"],
+            keep_parts=options["keep_parts"],
+            skip_unusable=options["skip_unusable"],
         )
         self._say: Callable[[str], None] | None = None
-        self._limit: float | None = given["score_limit"] or None
+        self._limit: float | None = options["score_limit"] or None
 
     def build(self, report: ProgressReporter) -> BuildResult:
         """Build, extend or rescore the table that the command line asks for."""
-        given, self._say = self._given, report.say
-        if given["extend"] is not None:
+        options, self._say = self._options, report.say
+        if options["extend"] is not None:
             return self._extend(report)
         if not builder.build_digest_of(self.out):
-            builder.refuse_overwrite(self.out, given["force"])
-        own = self._own({})
+            builder.refuse_overwrite(self.out, options["force"])
+        own = self._own_values({})
         scorers = self._scorers(self._names(), own)
-        if given["rescore"] is not None:
-            crew = self._hire(None, SamplingSpec(), scorers)
-            return builder.rescore(given["rescore"], self.out, scorers, keeping=self._keeping, crew=crew, report=report)
-        extra = {} if given["request_extra"] is None else parse_request_extra(given["request_extra"])
+        if options["rescore"] is not None:
+            return builder.rescore(
+                options["rescore"],
+                self.out,
+                scorers,
+                policy=self._policy,
+                workers=self._open_workers(None, SamplingSpec(), scorers),
+                report=report,
+            )
+        extra = {} if options["request_extra"] is None else parse_request_extra(options["request_extra"])
         names = ("temperature", "top_k", "top_p", "max_new_tokens")
-        changed = {name: given[name] for name in names if given[name] is not None}
-        drawing = SamplingSpec(replace(builder.DEFAULT_SETTINGS, **changed), given["seed"] or 0, given["system"], extra)
-        candidates = 64 if given["candidates"] is None else given["candidates"]
+        changed = {name: options[name] for name in names if options[name] is not None}
+        settings = replace(builder.DEFAULT_SETTINGS, **changed)
+        sampling = SamplingSpec(settings, options["seed"] or 0, options["system"], extra)
+        candidates = 64 if options["candidates"] is None else options["candidates"]
         prompts = self._prompts()
-        with closing(self._hire(given["model"] or DEFAULT_MODEL, drawing, scorers)) as crew:
+        with closing(self._open_workers(options["model"] or DEFAULT_MODEL, sampling, scorers)) as workers:
             return builder.build_with_workers(
-                crew, prompts, self.out, scorers, drawing, candidates, self._keeping, report
+                workers, prompts, self.out, scorers, sampling, candidates, self._policy, report
             )
 
     def _scorers(self, names: Sequence[str] | None, own: Mapping[str, Specification]) -> list[Scorer]:
-        """Return the scorers, after a look at what they need where they run on this machine."""
+        """Return the scorers; check that their models and servers are available where they run on this machine."""
         scorers = resolve(names, own)
-        if self._given["ray"] is None:
+        if self._options["ray"] is None:
             check_scorers(scorers)
         return scorers
 
     def _extend(self, report: ProgressReporter) -> BuildResult:
-        given = self._given
-        own = self._own(table_format.load_metadata(given["extend"]))
+        options = self._options
+        own = self._own_values(table_format.load_metadata(options["extend"]))
         return builder.extend(
-            given["extend"],
+            options["extend"],
             self.out,
             lambda names: self._scorers(names, own),
-            values=self._names() or (tuple(own) if given["values_file"] else ()),
-            prompts=self._prompts() if given["prompts"] else (),
-            candidates=given["candidates"],
-            hire=self._hire,
-            keeping=self._keeping,
+            values=self._names() or (tuple(own) if options["values_file"] else ()),
+            prompts=self._prompts() if options["prompts"] else (),
+            candidates=options["candidates"],
+            open_workers=self._open_workers,
+            policy=self._policy,
             report=report,
         )
 
-    def _hire(self, model: str | None, drawing: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
-        """Return what draws replies and scores them: this machine, or a cluster."""
-        given, opening = self._given, None
+    def _open_workers(self, model: str | None, sampling: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
+        """Return the workers that draw and score replies: on this machine, or on a cluster."""
+        options = self._options
+        model_spec = None
         if model is not None:
-            model = approved_model(given["model"], model)
-            opening = ModelSpec(
+            model = approved_model(options["model"], model)
+            model_spec = ModelSpec(
                 model,
-                given["engine"],
-                given["dtype"],
-                given["device"],
+                options["engine"],
+                options["dtype"],
+                options["device"],
                 trusted=True,
-                request_extra=drawing.request_extra,
-                timeout=given["timeout"],
+                request_extra=sampling.request_extra,
+                timeout=options["timeout"],
             )
-        if given["ray"] is not None:
+        if options["ray"] is not None:
             from map_core.building.ray_workers import RayWorkers
 
-            return RayWorkers(given["ray"], opening, drawing, scorers, self._limit, given["workers"])
-        return LocalWorkers(None if opening is None else opening.open(), drawing, scorers, self._limit, self._say)
+            return RayWorkers(options["ray"], model_spec, sampling, scorers, self._limit, options["workers"])
+        engine = None if model_spec is None else model_spec.open()
+        return LocalWorkers(engine, sampling, scorers, self._limit, self._say)
 
     def _names(self) -> tuple[str, ...] | None:
-        names = self._given["values"]
+        names = self._options["values"]
         return None if names is None else split_names(names)
 
-    def _own(self, metadata: Mapping[str, Any]) -> dict[str, Specification]:
-        """Return the user's own values: those of the table that is extended, and those of the values file."""
-        named = read_values_file(self._given["values_file"]) if self._given["values_file"] is not None else {}
+    def _own_values(self, metadata: Mapping[str, Any]) -> dict[str, Specification]:
+        """Return the user's own values: those that the extended table records, and those of the values file."""
+        named = read_values_file(self._options["values_file"]) if self._options["values_file"] is not None else {}
         return from_metadata(metadata) | named
 
     def _prompts(self) -> tuple[Prompt, ...]:
-        given = self._given
-        prompts = read_prompts(given["prompts"], given["use_cases"], count_repeats=given["count_repeats"])
-        return hold_out(prompts, given["hold_out"])
+        options = self._options
+        prompts = read_prompts(options["prompts"], options["use_cases"], count_repeats=options["count_repeats"])
+        return hold_out(prompts, options["hold_out"])

@@ -1,4 +1,4 @@
-"""``python -m map_core certify``: a palette as a promise, shown on prompts that it was not solved on."""
+"""``python -m map_core certify``: test on prompts that a palette was not solved on whether it keeps its targets."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def certify(
     if fresh is not None:
         plain = opened.table.without_columns()
         new = with_weights_of(load_with_notes(fresh).reordered(plain.values), plain)
-    oracle, seen, others = table_samples(opened.table, new, candidates)
+    oracle, seen, fresh_sample = table_samples(opened.table, new, candidates)
     for palette in palettes:
-        found = certify_targets(
+        certificate = certify_targets(
             oracle,
             seen,
-            others,
+            fresh_sample,
             palette.levels,
             level=level,
             over_base=over_base,
@@ -98,21 +98,25 @@ def certify(
             any_mix=palette.demands.mix,
             seed=seed,
         )
-        result = found.described(oracle) | {"asked": by_name(oracle, palette.levels), "strict": strict, "seed": seed}
-        result["columns"] = describe_columns(opened.table.derived)
-        print_json(result) if as_json else click.echo("\n".join(_as_text(found, oracle)) + "\n")
+        result = certificate.described(oracle) | {
+            "asked": by_name(oracle, palette.levels),
+            "strict": strict,
+            "seed": seed,
+            "columns": describe_columns(opened.table.derived),
+        }
+        print_json(result) if as_json else click.echo("\n".join(_as_text(certificate, oracle)) + "\n")
 
 
-def _as_text(found: Certificate, oracle: Oracle) -> Iterator[str]:
-    yield f"{certificate_headline(found)}."
-    yield from certificate_sentences(found, names=oracle.values)
-    shown: Mapping[str, np.ndarray] = {
-        "target": found.targets,
-        "promised": found.promised,
-        "new prompts": found.measured,
-        "forecast": found.forecast,
+def _as_text(certificate: Certificate, oracle: Oracle) -> Iterator[str]:
+    yield f"{certificate_headline(certificate)}."
+    yield from certificate_sentences(certificate, names=oracle.values)
+    levels: Mapping[str, np.ndarray] = {
+        "target": certificate.targets,
+        "promised": certificate.promised,
+        "new prompts": certificate.measured,
+        "forecast": certificate.forecast,
     }
-    table = {title: by_name(oracle, oracle.rewards_at(row)) for title, row in shown.items()}
-    table["weight"] = by_name(oracle, found.weights / oracle.scale)
-    yield from columns(oracle.values, table, missing="no target" if found.outcome is not Outcome.NOTHING else "")
-    yield f"Distance from the base model {amounts.nats(found.kl, 3)} at these weights."
+    table = {title: by_name(oracle, oracle.rewards_at(row)) for title, row in levels.items()}
+    table["weight"] = by_name(oracle, certificate.weights / oracle.scale)
+    yield from columns(oracle.values, table, missing="no target" if certificate.outcome is not Outcome.NOTHING else "")
+    yield f"Distance from the base model {amounts.nats(certificate.kl, 3)} at these weights."

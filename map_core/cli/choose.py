@@ -1,4 +1,4 @@
-"""``python -m map_core choose``: a palette found by choosing between replies."""
+"""``python -m map_core choose``: find a palette by choosing between replies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ANSWERS = {"1": PairAnswer.FIRST, "2": PairAnswer.SECOND, "0": PairAnswer.NEITH
 @use_case_option()
 @click.option(
     "--choices",
-    "kept",
+    "choices_path",
     type=click.Path(dir_okay=False, path_type=Path),
     help="JSON lines of choices: read first, and written as you choose.",
 )
@@ -53,7 +53,7 @@ _ANSWERS = {"1": PairAnswer.FIRST, "2": PairAnswer.SECOND, "0": PairAnswer.NEITH
 )
 @seed_option("Which pairs are looked at.")
 @json_option("Ask nothing; the palette of --choices and the next pair as JSON in full precision.")
-def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, seed: int, as_json: bool) -> None:
+def choose(table: Path, use_case: str | None, choices_path: Path | None, pairs: int, seed: int, as_json: bool) -> None:
     """Find a palette by saying which of two replies you would rather send.
 
     TABLE is a reward table (Parquet) with replies; the embedded one when left out. Answer 1, 2, or 0 where you cannot
@@ -67,12 +67,14 @@ def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, see
       {"first": {"prompt_id": "work-03", "candidate": 5}, "second": {"prompt_id": "work-03", "candidate": 9},
        "answer": "first"}                 # or "second", "neither"
     """  # noqa: D301
-    if kept is not None:
-        check_output_path(kept, "choices.jsonl")  # before anybody answers
+    if choices_path is not None:
+        check_output_path(choices_path, "choices.jsonl")  # before anybody answers
     opened = open_table(table, use_case, None)
-    choices = list(read_choices(opened.table, kept)) if kept is not None and kept.is_file() else []
+    choices: list[PairChoice] = []
+    if choices_path is not None and choices_path.is_file():
+        choices.extend(read_choices(opened.table, choices_path))
     if not as_json and len(choices) < pairs:
-        _ask(opened, choices, pairs, kept, seed)
+        _ask(opened, choices, pairs, choices_path, seed)
     if as_json:
         print_json(described(opened.table, opened.oracle, choices, seed))
         return
@@ -95,8 +97,8 @@ def choose(table: Path, use_case: str | None, kept: Path | None, pairs: int, see
         click.echo(f"python -m map_core solve {of_table}{of_use_case}{options}")
 
 
-def _ask(opened: LoadedTable, choices: list[PairChoice], pairs: int, kept: Path | None, seed: int) -> None:
-    """Ask until there are so many choices or the person stops; kept after each one."""
+def _ask(opened: LoadedTable, choices: list[PairChoice], pairs: int, choices_path: Path | None, seed: int) -> None:
+    """Ask until there are ``pairs`` choices or the person stops; save the choices after each one."""
     table = opened.table
     pool = pair_pool(table, opened.oracle)
     while len(choices) < pairs:
@@ -106,17 +108,17 @@ def _ask(opened: LoadedTable, choices: list[PairChoice], pairs: int, kept: Path 
         click.echo(f"\n{len(choices) + 1} of {pairs}. {table.prompts[table.prompt_of(pair[0])]}")
         for number, row in enumerate(pair, 1):
             click.echo(f"\n[{number}] {shown_reply(table, row)}")
-        said = click.prompt(
+        answer = click.prompt(
             "\nWhich would you rather send? 1, 2, 0, b, q",
             type=click.Choice([*_ANSWERS, "b", "q"]),
             show_choices=False,
         )
-        if said == "q":
+        if answer == "q":
             break
-        if said == "b":
+        if answer == "b":
             choices[-1:] = []
         else:
-            choices.append(PairChoice(*pair, _ANSWERS[said]))
-        if kept is not None:
+            choices.append(PairChoice(*pair, _ANSWERS[answer]))
+        if choices_path is not None:
             lines = "".join(json.dumps(reply_ids(table, choice)) + "\n" for choice in choices)
-            write_durable(kept, lines.encode())
+            write_durable(choices_path, lines.encode())

@@ -1,4 +1,4 @@
-"""``python -m map_core compare``: palettes or models against each other on the same prompts, and a ranking by votes."""
+"""``python -m map_core compare``: compare palettes or models on the same prompts, and rank them by votes."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def compare(
 def _palettes(
     opened: LoadedTable, pairs: tuple[str, ...], targets_file: Path | None, candidates: int | None
 ) -> list[Contender]:
-    """Return the palettes, solved for K candidates, and the base model, on prompts that were held out if there are any.
+    """Return the palettes, solved for K candidates, and the base model, on held-out prompts if there are any.
 
     Raises:
         InputError: nothing near a palette is possible.
@@ -149,23 +149,22 @@ def describe(pair: PairedComparison) -> dict[str, Any]:
 
 
 def describe_ranking(ranking: Ranking) -> dict[str, Any]:
-    """Return a ranking as plain JSON values; an end that is not known is null."""
+    """Return a ranking as plain JSON values; an unknown end of an interval is null."""
     rows = zip(ranking.names, ranking.strengths, ranking.low, ranking.high, strict=True)
-    together = zip(ranking.names, ranking.votes, ranking.ties, strict=True)
+    votes: dict[str, dict[str, dict[str, float]]] = {}
+    for name, won, tied in zip(ranking.names, ranking.votes, ranking.ties, strict=True):
+        votes[name] = {
+            other: {"votes": float(won[j]), "ties": int(tied[j])}
+            for j, other in enumerate(ranking.names)
+            if other != name
+        }
     return {
         "against": ranking.reference or "mean",
         "ranking": [
-            {"name": name, "strength": float(s), "low": _finite(low), "high": _finite(high)}
-            for name, s, low, high in rows
+            {"name": name, "strength": float(strength), "low": _finite(low), "high": _finite(high)}
+            for name, strength, low, high in rows
         ],
-        "votes": {
-            name: {
-                other: {"votes": float(won[j]), "ties": int(tied[j])}
-                for j, other in enumerate(ranking.names)
-                if other != name
-            }
-            for name, won, tied in together
-        },
+        "votes": votes,
     }
 
 
@@ -178,8 +177,8 @@ def _finite(number: float) -> float | None:
 
 
 def _as_text(pair: PairedComparison, level: float) -> Iterator[str]:
-    sure = amounts.percent(level)
-    yield f"{pair.first} against {pair.second} on {pair.prompts} prompts; intervals hold the truth with {sure}."
+    confidence = amounts.percent(level)
+    yield f"{pair.first} against {pair.second} on {pair.prompts} prompts; intervals hold the truth with {confidence}."
     width = max(map(len, pair.values))
     yield f"{'':<{width}}  {'better in':>9}  {'from':>5} {'to':>5}  {'equal':>5}  {'gain':>8}  {'from':>8} {'to':>8}"
     for j, value in enumerate(pair.values):

@@ -1,4 +1,4 @@
-"""What becomes of a palette on another table, as JSON and in words: ``groups --compare``."""
+"""Compare a palette's outcome on two tables, as JSON and as text: ``groups --compare``."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def compare_tables(
     palettes: Iterable[PaletteTargets],
     as_json: bool,
 ) -> None:
-    """Print what becomes of each palette on another table."""
+    """Print how the outcome of each palette changes on another table."""
     after = load_with_notes(other).select(use_case)
     after = after.with_columns(opened.table.derived) if opened.table.derived else after
     for number, palette in enumerate(palettes, start=1):
         level_drift = drift(opened.table, after, palette.levels, Form(form) if form else None)
         name = str(palette.record.get("name", f"palette {number}"))
         result = {"name": name} | _described(level_drift)
-        print_json(result) if as_json else click.echo("\n".join((*_lines(level_drift, result), "")))
+        print_json(result) if as_json else click.echo("\n".join((*_as_text(level_drift, result), "")))
 
 
 def _described(level_drift: Drift) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _described(level_drift: Drift) -> dict[str, Any]:
     def named(row: np.ndarray | None) -> dict[str, float] | None:
         if row is None:
             return None
-        return {n: float(x) for n, x in zip(level_drift.values, row, strict=True) if math.isfinite(x)}
+        return {name: float(x) for name, x in zip(level_drift.values, row, strict=True) if math.isfinite(x)}
 
     def change(part: LevelDrift | None) -> dict[str, Any] | None:
         if part is None:
@@ -77,7 +77,7 @@ def _described(level_drift: Drift) -> dict[str, Any]:
     }
 
 
-def _lines(level_drift: Drift, result: dict[str, Any]) -> Iterator[str]:
+def _as_text(level_drift: Drift, result: dict[str, Any]) -> Iterator[str]:
     verdicts = result["verdict"]
     yield f"{result['name']}: {VERDICTS[verdicts['before']]} before, {VERDICTS[verdicts['after']]} after."
     for names, which in ((level_drift.only_before, "first"), (level_drift.only_after, "second")):
@@ -86,15 +86,15 @@ def _lines(level_drift: Drift, result: dict[str, Any]) -> Iterator[str]:
     how = "the same prompts" if level_drift.same_prompts else "other prompts"
     moved = ", ".join(result["base"]["drifted"]) or "none by more than chance explains"
     yield f"Base levels that drifted ({how}): {moved}."
-    shown = {"base before": result["base"]["before"], "base after": result["base"]["after"]}
+    table = {"base before": result["base"]["before"], "base after": result["base"]["after"]}
     if level_drift.held is not None:
         missed = ", ".join(result["missed"])
         yield (
             f"The old weights now miss {missed}." if missed else "The old weights miss no target by more than chance."
         )
-        shown |= {"target": result["targets"], "old, before": result["old_weights"]["before"]}
-        shown |= {"old, after": result["old_weights"]["after"], "± error": result["old_weights"]["error"]}
-        shown |= {"old weight": result["weights"]["before"]}
+        table |= {"target": result["targets"], "old, before": result["old_weights"]["before"]}
+        table |= {"old, after": result["old_weights"]["after"], "± error": result["old_weights"]["error"]}
+        table |= {"old weight": result["weights"]["before"]}
     if result["weights"]["after"] is not None:
-        shown |= {"new weight": result["weights"]["after"]}
-    yield from columns(level_drift.values, shown, missing="")
+        table |= {"new weight": result["weights"]["after"]}
+    yield from columns(level_drift.values, table, missing="")

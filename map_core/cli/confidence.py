@@ -1,4 +1,4 @@
-"""``python -m map_core confidence``: a palette with its error bars, and how sure its verdict is."""
+"""``python -m map_core confidence``: the error bars of a palette and the probability of its verdict."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def confidence(
             )
         except InputError as error:
             raise click.UsageError(str(error)) from error
-        result = describe(bars, oracle) | {"seed": seed, "kept_apart": _kept_apart(opened, palette.targets, bars)}
+        held_out = _held_out_measurement(opened, palette.targets, bars)
+        result = describe(bars, oracle) | {"seed": seed, "kept_apart": held_out}
         print_json(result) if as_json else click.echo("\n".join(_as_text(result, oracle)) + "\n")
 
 
@@ -86,8 +87,8 @@ def describe(bars: Confidence, oracle: Oracle) -> dict[str, Any]:
     """Return a palette's confidence as plain JSON values, in reward units and full precision.
 
     Args:
-        bars: in standardised units.
-        oracle: its table.
+        bars: the confidence, in standardised units.
+        oracle: the palette's oracle.
     """
     in_rewards = bars.in_reward_units(oracle)
     held = in_rewards.held_out
@@ -117,7 +118,7 @@ def describe(bars: Confidence, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def _kept_apart(opened: LoadedTable, targets: np.ndarray, bars: Confidence) -> dict[str, Any] | None:
+def _held_out_measurement(opened: LoadedTable, targets: np.ndarray, bars: Confidence) -> dict[str, Any] | None:
     """Return the weights measured on the table's held-out prompts; None where there are fewer than two."""
     table, oracle = opened.table, opened.oracle
     if bars.weights is None or oracle.form is Form.POOLED or int(table.held_out.sum()) < 2:
@@ -134,7 +135,7 @@ def _kept_apart(opened: LoadedTable, targets: np.ndarray, bars: Confidence) -> d
 
 
 def _ends(interval: Interval | None) -> dict[str, float | None] | None:
-    """Return the estimate and both ends; null where there is no end."""
+    """Return the estimate and both ends of an interval; null for an infinite end."""
     if interval is None:
         return None
     return {
@@ -164,15 +165,14 @@ def _as_text(result: Mapping[str, Any], oracle: Oracle) -> Iterator[str]:
     if result["weights"]:
         yield ""
         yield from columns(result["targets"], _ranges("weight", result["weights"]), missing="no end")
-        shown = {"target": result["targets"]} | _ranges("new prompts", result["levels"])
         yield ""
-        yield from columns(oracle.values, shown)
-    if (apart := result.get("kept_apart")) is not None:
+        yield from columns(oracle.values, {"target": result["targets"]} | _ranges("new prompts", result["levels"]))
+    if (measured := result.get("kept_apart")) is not None:
         yield ""
-        yield f"On the {apart['prompts']} prompts that the table holds out, which nothing was solved on:"
-        yield from columns(oracle.values, {"target": result["targets"]} | _ranges("level", apart["levels"]))
-        if apart["missed"]:
-            yield f"Missed there: {', '.join(apart['missed'])}."
+        yield f"On the {measured['prompts']} prompts that the table holds out, which nothing was solved on:"
+        yield from columns(oracle.values, {"target": result["targets"]} | _ranges("level", measured["levels"]))
+        if measured["missed"]:
+            yield f"Missed there: {', '.join(measured['missed'])}."
     held = result["held_out"]
     yield ""
     if held["levels"] is None:
@@ -203,7 +203,7 @@ def _settled(result: Mapping[str, Any]) -> str:
 
 
 def _chance(p: float) -> str:
-    """Format a probability that was estimated from draws, so that it is never exactly 0 or 1."""
+    """Format a probability estimated from draws, for which even an exact 0 or 1 is only an estimate."""
     return "under 1%" if p < 0.01 else "over 99%" if p > 0.99 else amounts.percent(p)
 
 
@@ -216,6 +216,6 @@ def _between(ends: Mapping[str, float | None], signed: bool = False) -> str:
 def _ranges(title: str, ends: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
     """Return three columns: estimates, lower and upper ends."""
     return {
-        shown: {name: row[key] for name, row in ends.items() if row[key] is not None}  # type: ignore[misc]
-        for shown, key in ((title, "estimate"), ("from", "low"), ("to", "high"))
+        heading: {name: row[key] for name, row in ends.items() if row[key] is not None}  # type: ignore[misc]
+        for heading, key in ((title, "estimate"), ("from", "low"), ("to", "high"))
     }

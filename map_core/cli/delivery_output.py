@@ -1,6 +1,6 @@
-"""What was promised and what was delivered, as JSON values and as lines of text.
+"""Format forecast and delivery of palettes as JSON values and as lines of text.
 
-Constraint: text and plain values out; everything in them was measured in :mod:`map_core.studies.delivery`.
+Constraint: formatting only; everything is measured in :mod:`map_core.studies.delivery`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def describe_delivery(delivery: Delivery, oracle: Oracle) -> dict[str, Any]:
 
 def describe_crossed(crossed: CrossFitDelivery, number: int, oracle: Oracle) -> dict[str, Any]:
     """Return one palette's forecast and delivery over many halvings as plain JSON values, levels in reward units."""
-    low, high = (crossed.forecast[number] + sign * crossed.error[number] for sign in (-1, 1))
+    low = crossed.forecast[number] - crossed.error[number]
+    high = crossed.forecast[number] + crossed.error[number]
     realised = crossed.realised[number]
     levels = {name: by_name(oracle, getattr(crossed, name)[number]) for name in ("forecast", "realised", "picked")}
     return {
@@ -56,9 +57,12 @@ def describe_crossed(crossed: CrossFitDelivery, number: int, oracle: Oracle) -> 
         "reachable": float(crossed.reachable[number]),
         "base": by_name(oracle, crossed.base),
         **levels,
-        "interval": {name: [float(a), float(b)] for name, a, b in zip(crossed.values, low, high, strict=True)},
+        "interval": {
+            name: [float(lower), float(upper)] for name, lower, upper in zip(crossed.values, low, high, strict=True)
+        },
         "inside": {
-            name: bool(a <= level <= b) for name, level, a, b in zip(crossed.values, realised, low, high, strict=True)
+            name: bool(inside)
+            for name, inside in zip(crossed.values, (low <= realised) & (realised <= high), strict=True)
         },
         "win_rates": by_name(oracle, crossed.wins[number]),
         "improves": {"reward": bool(crossed.improved[number]), "win_rate": bool(crossed.won[number])},
@@ -93,7 +97,7 @@ def delivery_text(delivery: Delivery, oracle: Oracle) -> str:
     if delivery.verdict is Verdict.OUT_OF_REACH:
         note = f" Not possible with {delivery.candidates} candidates: the nearest palette stands in."
     rows = [name for name, target in zip(oracle.values, delivery.targets, strict=True) if not math.isnan(target)]
-    shown = {
+    table = {
         "base": by_name(oracle, delivery.base),
         "target": by_name(oracle, delivery.targets),
         "forecast": by_name(oracle, delivery.forecast),
@@ -109,13 +113,13 @@ def delivery_text(delivery: Delivery, oracle: Oracle) -> str:
         else "No target is above the base level"
     )
     beside = f", {amounts.percent(pooled)} with pooled weights" if math.isfinite(pooled) else ""
-    return "\n".join([f"{verdict_line}{beside}.{note}", *columns(rows, shown, missing=""), ""])
+    return "\n".join([f"{verdict_line}{beside}.{note}", *columns(rows, table, missing=""), ""])
 
 
 def delivery_summary(deliveries: tuple[Delivery, ...]) -> str:
-    """Return the summary of all palettes, in a line or two."""
-    had = [delivery for delivery in deliveries if delivery.verdict is not Verdict.OUT_OF_REACH]
-    ways = [share_of_way(had, [getattr(delivery, name) for delivery in had]) for name in ("realised", "pooled")]
+    """Return the summary of all palettes, in one or two lines."""
+    possible = [delivery for delivery in deliveries if delivery.verdict is not Verdict.OUT_OF_REACH]
+    ways = [share_of_way(possible, [getattr(item, name) for item in possible]) for name in ("realised", "pooled")]
     inside = np.concatenate([delivery.inside[~np.isnan(delivery.targets)] for delivery in deliveries])
     line = f"{len(deliveries)} palettes on {deliveries[0].prompts} fresh prompts, "
     line += f"{deliveries[0].candidates} candidates each."
@@ -124,10 +128,10 @@ def delivery_summary(deliveries: tuple[Delivery, ...]) -> str:
     if math.isfinite(ways[0]):
         line += f" Of the way to the targets that are possible: {amounts.percent(ways[0])}"
         line += f", with pooled weights {amounts.percent(ways[1])}." if math.isfinite(ways[1]) else "."
-    asking = [delivery for delivery in had if math.isfinite(delivery.random_improves)]
-    if asking:
+    rising = [delivery for delivery in possible if math.isfinite(delivery.random_improves)]
+    if rising:
         names = ("improves", "wins_all", "random_improves", "random_wins")
-        shares = [amounts.percent(np.mean([getattr(delivery, name) for delivery in asking])) for name in names]
+        shares = [amounts.percent(np.mean([getattr(delivery, name) for delivery in rising])) for name in names]
         line += "\nEvery value asked to rise does, by reward and by win rate: "
         line += f"{shares[0]} and {shares[1]} of palettes; under random weights at the same cost "
         line += f"{shares[2]} and {shares[3]}."
@@ -137,7 +141,7 @@ def delivery_summary(deliveries: tuple[Delivery, ...]) -> str:
 def crossed_text(crossed: CrossFitDelivery, number: int, oracle: Oracle) -> str:
     """Return one palette's forecast and delivery over many halvings as a table for people."""
     rows = [name for name, target in zip(oracle.values, crossed.asked[number], strict=True) if not math.isnan(target)]
-    shown = {
+    table = {
         "base": by_name(oracle, crossed.base),
         "target": by_name(oracle, crossed.targets[number]),
         "forecast": by_name(oracle, crossed.forecast[number]),
@@ -149,14 +153,19 @@ def crossed_text(crossed: CrossFitDelivery, number: int, oracle: Oracle) -> str:
     return "\n".join(
         [
             f"Possible on {amounts.percent(crossed.reachable[number])} of the halves.",
-            *columns(rows, shown, missing=""),
+            *columns(rows, table, missing=""),
             "",
         ]
     )
 
 
+def _mean_with_interval(shares: np.ndarray, level: float) -> str:
+    mean, low, high = bootstrap_mean(shares, level)
+    return f"{amounts.percent(mean)} ({amounts.percent(low)} to {amounts.percent(high)})"
+
+
 def crossed_summary(crossed: CrossFitDelivery, name: str) -> list[str]:
-    """Word the results of palettes over many halvings, a line a result."""
+    """Word the results of palettes over many halvings, one line per result."""
     reachable = int(crossed.mostly_reachable.sum())
     lines = [
         f"{len(crossed.asked)} {name}, {reachable} of which are possible on most halves; "
@@ -171,27 +180,22 @@ def crossed_summary(crossed: CrossFitDelivery, name: str) -> list[str]:
             f"{amounts.percent(crossed.way_error)}), {amounts.percent(capped)} if nothing beyond a target counts; of "
             f"the replies picked {amounts.percent(picked)}, with pooled weights {amounts.percent(pooled)}."
         )
-    share, low, high = bootstrap_mean(crossed.inside, crossed.level)
-    lines.append(
-        f"Realised levels of a half inside their 90% intervals: {amounts.percent(share)} ({amounts.percent(low)} to "
-        f"{amounts.percent(high)})."
-    )
-    asking = crossed.mostly_reachable & crossed.rising.any(axis=1)
+    inside = _mean_with_interval(crossed.inside, crossed.level)
+    lines.append(f"Realised levels of a half inside their 90% intervals: {inside}.")
+    rising = crossed.mostly_reachable & crossed.rising.any(axis=1)
     for label, overall, ours, random in (
         ("reward", crossed.improved, crossed.improves, crossed.random_improves),
         ("win rate", crossed.won, crossed.wins_all, crossed.random_wins),
     ):
-        count = int(overall[asking].sum())
-        low, high = wilson_interval(count, int(asking.sum()), crossed.level)
-        a, a_low, a_high = bootstrap_mean(ours[asking], crossed.level)
-        b, b_low, b_high = bootstrap_mean(random[asking], crossed.level)
+        count = int(overall[rising].sum())
+        low, high = wilson_interval(count, int(rising.sum()), crossed.level)
         lines.append(
-            f"Every value asked to rise does, by {label}: over all prompts on {count} of {asking.sum()} palettes "
-            f"({amounts.percent(low)} to {amounts.percent(high)}); on one half {amounts.percent(a)} "
-            f"({amounts.percent(a_low)} to {amounts.percent(a_high)}), under random weights at the same cost "
-            f"{amounts.percent(b)} ({amounts.percent(b_low)} to {amounts.percent(b_high)})."
+            f"Every value asked to rise does, by {label}: over all prompts on {count} of {rising.sum()} palettes "
+            f"({amounts.percent(low)} to {amounts.percent(high)}); on one half "
+            f"{_mean_with_interval(ours[rising], crossed.level)}, under random weights at the same cost "
+            f"{_mean_with_interval(random[rising], crossed.level)}."
         )
-    whole = bootstrap_mean(crossed.improves_whole[asking], crossed.level)[0]
+    whole = bootstrap_mean(crossed.improves_whole[rising], crossed.level)[0]
     lines.append(
         "The same by reward on one half, with the targets that the half solved on meets unasked: "
         f"{amounts.percent(whole)}."

@@ -1,4 +1,4 @@
-"""What a palette asks for beside its targets, as options.
+"""Options for what a palette asks for beyond its targets.
 
 Constraint: text in, :class:`map_core.palettes.beside.Beside` out; nothing is solved here.
 """
@@ -19,12 +19,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def demand_options(command: Command) -> Command:
-    """Add the options that ask for more than targets, passed together as ``beside``."""
+    """Add the options that ask for more than targets, passed together as one argument ``beside``."""
 
     @wraps(command)
-    def with_demands(**given: Any) -> Any:
-        own = {field.name: given.pop(field.name) for field in fields(Beside)}
-        return command(beside=Beside(**own), **given)
+    def with_demands(**arguments: Any) -> Any:
+        demands = {field.name: arguments.pop(field.name) for field in fields(Beside)}
+        return command(beside=Beside(**demands), **arguments)
 
     for decorate in (
         click.option(

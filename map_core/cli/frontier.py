@@ -1,4 +1,4 @@
-"""``python -m map_core frontier``: what pairs and triples of values can give together at each budget."""
+"""``python -m map_core frontier``: the Pareto frontier of pairs and triples of values at each budget."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.palettes.column_names import parse_name
 
+#: Budgets in nats where none is given.
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
-
-
-#: Pairs that are drawn when none is named.
+#: Largest number of pairs that are traced where none is named.
 MAX_PAIRS = 120
 
 
@@ -70,36 +69,38 @@ def frontier(
       python -m map_core frontier --pair humor,kindness --floor coherence=+0.2sd --json
       python -m map_core frontier --triple helpfulness,humor,kindness --json
     """  # noqa: D301
-    opened = open_table(table, use_case, form)
-    plain, (opened, kept) = opened, _with_floors(opened, floors, (*pairs, *triples))
-    groups = [_members(opened, "--pair", pair, 2) for pair in pairs]
-    threes = [_members(opened, "--triple", triple, 3) for triple in triples]
-    if not groups and not threes:
+    plain = open_table(table, use_case, form)
+    opened, floor_levels = _with_floors(plain, floors, (*pairs, *triples))
+    pair_members = [_members(opened, "--pair", pair, 2) for pair in pairs]
+    triple_members = [_members(opened, "--triple", triple, 3) for triple in triples]
+    if not pair_members and not triple_members:
         count = len(plain.table.values)
-        groups = list(combinations(range(count), 2))
-        if not groups:
+        pair_members = list(combinations(range(count), 2))
+        if not pair_members:
             raise click.UsageError("This table has one value; a frontier needs two.")
-        if len(groups) > MAX_PAIRS:
+        if len(pair_members) > MAX_PAIRS:
             raise click.UsageError(
-                f"This table has {count} values, which are {len(groups):,} pairs; up to {MAX_PAIRS} are drawn unasked. "
-                "Name those that you want with --pair A,B, as often as you like."
+                f"This table has {count} values, which are {len(pair_members):,} pairs; up to {MAX_PAIRS} are drawn "
+                "unasked. Name those that you want with --pair A,B, as often as you like."
             )
-    # The usual budgets stop where choosing among the candidates does; those asked for are taken as they are.
-    nats = list(budgets) or [b for b in BUDGETS if b < opened.oracle.log_candidates]
+    # Default budgets beyond the KL divergence of picking one candidate are dropped; given ones are used as they are.
+    nats = list(budgets) or [budget for budget in BUDGETS if budget < opened.oracle.log_candidates]
+    resolution = {"directions": directions} if directions else {}
     try:
         results: list[Frontier | Surface] = []
-        if groups:
-            lines = {"directions": directions} if directions else {}
-            results += frontiers(opened.oracle, nats, pairs=groups, floors=kept, limit=limit, **lines)
-        for three in threes:
-            edges = {"directions": directions} if directions else {}
-            results.append(surface_of(opened.oracle, three, nats, floors=kept, limit=limit, **edges))
+        if pair_members:
+            results += frontiers(
+                opened.oracle, nats, pairs=pair_members, floors=floor_levels, limit=limit, **resolution
+            )
+        for triple in triple_members:
+            results.append(surface_of(opened.oracle, triple, nats, floors=floor_levels, limit=limit, **resolution))
     except InputError as error:
         raise click.UsageError(str(error)) from error
     if as_json:
-        print_json({"form": opened.oracle.form.value, "frontiers": [describe(f, opened.oracle) for f in results]})
+        described = [describe(result, opened.oracle) for result in results]
+        print_json({"form": opened.oracle.form.value, "frontiers": described})
     else:
-        click.echo("\n".join(line for f in results for line in _as_text(f, opened.oracle)))
+        click.echo("\n".join(line for result in results for line in _as_text(result, opened.oracle)))
 
 
 def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[Any, ...]:
@@ -112,12 +113,12 @@ def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[A
 
 
 def _with_floors(opened: LoadedTable, floors: Sequence[str], members: Sequence[str]) -> tuple[LoadedTable, np.ndarray]:
-    """Return the table with the columns of shares and cohorts that floors and members name, and the floors.
+    """Add the columns of shares and cohorts that floors and members name.
 
     Returns:
-        The table, and (value,) floors in standard deviations above base, NaN for free values.
+        The table with these columns, and (value,) floors in standard deviations above base, NaN for free values.
     """
-    drawn = {
+    derived_members = {
         name: "+0sd"
         for text in members
         for name in split_known(text, opened.table.values)
@@ -125,7 +126,8 @@ def _with_floors(opened: LoadedTable, floors: Sequence[str], members: Sequence[s
     }
     try:
         named = read_pairs("--floor", floors)
-        wider, (levels, _) = with_columns(opened, [named, {n: base for n, base in drawn.items() if n not in named}])
+        unfloored = {name: level for name, level in derived_members.items() if name not in named}
+        wider, (levels, _) = with_columns(opened, [named, unfloored])
     except InputError as error:
         raise click.UsageError(f"--floor: {error}" if floors else str(error)) from error
     return wider, wider.oracle.standardise(levels)
@@ -158,7 +160,7 @@ def _contour(contour: Contour, oracle: Oracle) -> dict[str, Any]:
         "points": [
             {
                 "levels": by_name(oracle, oracle.rewards_at(levels)),
-                # At the limit only the proportions of the weights count: they are infinite.
+                # At the limit the weights are infinite, so only their proportions are meaningful.
                 "weights": None if limit else by_name(oracle, x / oracle.scale),
                 "direction": by_name(oracle, x / oracle.scale) if limit else None,
                 "kl": None if math.isnan(kl) else float(kl),
@@ -170,11 +172,11 @@ def _contour(contour: Contour, oracle: Oracle) -> dict[str, Any]:
 
 
 def _as_text(result: Frontier | Surface, oracle: Oracle) -> Iterator[str]:
-    """Yield a few points of every contour as text, a table a frontier."""
+    """Yield a few points of every contour as text, one table per frontier."""
     members = _positions(result)
     names = [oracle.values[j] for j in members]
     yield f"Frontier of {', '.join(names)}"
-    shown: dict[str, dict[str, float]] = {name: {} for name in names}
+    table: dict[str, dict[str, float]] = {name: {} for name in names}
     rows = []
     for contour in result.contours:
         budget = "the limit" if math.isinf(contour.budget) else f"{amounts.significant(contour.budget)} nats"
@@ -183,16 +185,16 @@ def _as_text(result: Frontier | Surface, oracle: Oracle) -> Iterator[str]:
         if not len(contour.levels):
             yield f"  {budget}: the floors alone cost more, or cannot be met"
             continue
-        at = oracle.rewards_at(contour.levels)[:, list(members)]
+        rewards = oracle.rewards_at(contour.levels)[:, list(members)]
         ends = [int(np.argmax(contour.levels[:, j])) for j in members]
-        # Between them: the point that gives the least favoured value most.
+        # The point between them maximises the smallest share of a value's largest level.
         gained = contour.levels[:, list(members)] / np.maximum(contour.levels[ends, list(members)], 1e-12)
         for title, row in [
             *((f"{budget}, most {name}", end) for name, end in zip(names, ends, strict=True)),
             (f"{budget}, between", int(np.argmax(gained.min(axis=1)))),
         ]:
             rows.append(title)
-            for name, level in zip(names, at[row], strict=True):
-                shown[name][title] = float(level)
-    yield from columns(rows, shown)
+            for name, level in zip(names, rewards[row], strict=True):
+                table[name][title] = float(level)
+    yield from columns(rows, table)
     yield ""

@@ -1,4 +1,4 @@
-"""``generate``: prompts answered by the base model and by the aligned model, from the same K candidates."""
+"""``generate``: answer prompts as the base model and as the aligned model, from the same K candidates."""
 
 from __future__ import annotations
 
@@ -200,9 +200,9 @@ def generate(
     if cohorts and not targets:
         raise click.UsageError("--cohort says whose weights are used, and there are none without --target.")
     most = most_candidates or candidates
-    opened_table = functools.cache(lambda: open_table(table, None, None))  # read once, where anything needs it
+    opened_table = functools.cache(lambda: open_table(table, None, None))  # read at most once, and only if needed
     aim = _aim(opened_table, targets, most, scoring.scorable_values(own), cohorts) if targets else None
-    kept = _floors(opened_table, floors)
+    floor_levels = _floors(opened_table, floors)
     headroom = None
     if exact_within is not None:
         headroom = _headroom(opened_table, dict(aim.weights) if aim else by_value, exact_within)
@@ -229,11 +229,11 @@ def generate(
             least_ess=until_ess,
             headroom=None if headroom is None else headroom.nats,
             most_candidates=most_candidates,
-            floors=kept,
+            floors=floor_levels,
         )
-        # Scorers first: an unknown value is told before seconds are spent on loading the model.
-        chosen = scoring.check_scorers(scoring.resolve(request.scored, own)) if request.scored else ()
-        scorers = {scorer.name: scorer for scorer in chosen}
+        # Scorers first, so that an unknown value is reported before seconds are spent on loading the model.
+        resolved = scoring.check_scorers(scoring.resolve(request.scored, own)) if request.scored else ()
+        scorers = {scorer.name: scorer for scorer in resolved}
         for entry in batch:
             try:
                 replace(request, prompt=entry.text)
@@ -297,18 +297,17 @@ def _aim(
     scored: tuple[str, ...],
     cohorts: tuple[str, ...],
 ) -> GenerationWeights:
-    """Return a palette's weights for so many candidates, of the values that new replies can be scored on."""
+    """Return a palette's weights for ``candidates`` candidates, over the values that new replies can be scored on."""
     from map_core.analysis.generation_weights import GenerationWeightsSolver
     from map_core.cli.inputs import read_cohorts, read_palettes
 
     opened, (palette,) = read_palettes(opened_table(), targets, None)
-    known = read_cohorts(opened.table, cohorts)
     solver = GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scored)
-    return solver.solve(palette.levels, candidates, known)
+    return solver.solve(palette.levels, candidates, read_cohorts(opened.table, cohorts))
 
 
 def _headroom(opened_table: Callable[[], LoadedTable], weights: Mapping[str, float], within: float) -> Headroom:
-    """Return how far above the mean candidates of these weights count, judged on the table."""
+    """Return how far above the mean a candidate's score can lie with these weights, measured on the table."""
     from map_core.analysis.headroom import headroom_for
 
     try:
@@ -318,14 +317,14 @@ def _headroom(opened_table: Callable[[], LoadedTable], weights: Mapping[str, flo
 
 
 def _floors(opened_table: Callable[[], LoadedTable], pairs: tuple[str, ...]) -> dict[str, float]:
-    """Return the floors of every reply in reward units; percentiles and deviations are those of the table."""
+    """Return the floors for every reply in reward units; percentiles and deviations refer to the table."""
     from map_core.cli.inputs import read_pairs
     from map_core.palettes.targets import resolve
 
     written: Mapping[str, str] = read_pairs("--floor", pairs)
     try:
         return {name: float(level) for name, level in written.items()}
-    except ValueError:  # a level of the table
+    except ValueError:  # a percentile or a deviation, which the table resolves
         pass
     opened = opened_table()
     try:
@@ -336,17 +335,17 @@ def _floors(opened_table: Callable[[], LoadedTable], pairs: tuple[str, ...]) -> 
 
 
 def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], quiet: bool) -> None:
-    """Answer a file of prompts; an error that stops it says how to continue."""
+    """Answer a file of prompts; the message of an error that stops it says how to continue."""
     from map_core.building.batch_answers import answer_prompts
 
-    kept = f"What is answered is kept in {answers.out}; the same command resumes where it stopped."
+    how_to_resume = f"What is answered is kept in {answers.out}; the same command resumes where it stopped."
     try:
-        summary = answer_prompts(answers, engine, scorers, None if quiet else ProgressLines())
+        count = answer_prompts(answers, engine, scorers, None if quiet else ProgressLines())
     except KeyboardInterrupt:
-        click.echo(f"\nStopped. {kept}", err=True)
+        click.echo(f"\nStopped. {how_to_resume}", err=True)
         sys.exit(130)
     except InputError:
         raise
     except PaletteError as error:
-        raise EngineError(f"{error} {kept}") from error
-    click.echo(f"{answers.out}: {len(answers.prompts)} prompts, {summary} of them answered now.", err=True)
+        raise EngineError(f"{error} {how_to_resume}") from error
+    click.echo(f"{answers.out}: {len(answers.prompts)} prompts, {count} of them answered now.", err=True)

@@ -1,4 +1,4 @@
-"""Weights and sampling settings as command lines give them."""
+"""Read weights and sampling settings from the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from map_core.core.types import SamplingSettings
 from map_core.data import table_format
 
-#: A comma between weights: none that is within min(kindness,0.25).
+#: A comma between weights, but not one inside parentheses as in min(kindness,0.25).
 _COMMA = re.compile(r",(?![^(]*\))")
 
 
@@ -23,8 +23,9 @@ def read_weights(words: tuple[str, ...]) -> dict[str, float]:
         click.UsageError: a word is not NAME=W, W is no finite number, or a value is named twice.
     """
     weights: dict[str, float] = {}
-    for part in (part for word in words for part in _COMMA.split(word)):
-        name, equals, number = part.rpartition("=")  # the name of a share has an = in it
+    parts = [part for word in words for part in _COMMA.split(word)]
+    for part in parts:
+        name, equals, number = part.rpartition("=")  # the last one, as the name of a share contains an =
         name = name.strip()
         try:
             weight = float(number)
@@ -41,11 +42,11 @@ def read_weights(words: tuple[str, ...]) -> dict[str, float]:
 def sampling_settings(
     options: Mapping[str, float | int | None], metadata: Mapping[str, Any] | None = None
 ) -> SamplingSettings:
-    """Return the settings of the table that the weights belong to, replaced by those asked for.
+    """Return the sampling settings of the table that the weights belong to, overridden by given options.
 
     Args:
-        options: by name; None for those that are not.
-        metadata: the table's; None for the embedded table's.
+        options: settings by name; None for those that are not given.
+        metadata: the table's metadata; None for the embedded table's.
     """
     if metadata is None:
         metadata = (

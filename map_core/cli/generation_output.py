@@ -1,4 +1,4 @@
-"""What ``generate`` prints: the base reply as it grows, then the aligned one with its certificate."""
+"""Print the output of ``generate``: the base reply as it is drawn, then the aligned one with its certificate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from map_core.generation.request import GenerationRequest, Method
 
 
 def watch(events: Iterable[Event], candidates: int, how: str, stream: bool) -> tuple[Finished, dict[str, float]]:
-    """Read a generation's events to the end, printing the base reply as it grows; return the outcome and its times."""
+    """Read a generation's events to the end and print the base reply as it is drawn.
+
+    Returns:
+        The outcome, and times in seconds by name.
+    """
     began = time.perf_counter()
     first: float | None = None
     base = 0
@@ -56,12 +60,12 @@ def _floors_as_text(check: FloorCheck) -> str:
 
 
 def print_outcome(request: GenerationRequest, finished: Finished, seconds: float) -> None:
-    """Print the aligned reply, what it was chosen by, and what that cost.
+    """Print the aligned reply, the rewards and weights it was chosen by, and its cost.
 
     Args:
-        request: what was generated.
+        request: the request.
         finished: its outcome.
-        seconds: of all of it.
+        seconds: total time.
     """
     choice = finished.choice
     probability = choice.probabilities[choice.picked]

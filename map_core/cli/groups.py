@@ -1,4 +1,4 @@
-"""``python -m map_core groups``: a common palette for several groups, or a palette on two tables."""
+"""``python -m map_core groups``: find a common palette for several groups, or compare a palette on two tables."""
 
 from __future__ import annotations
 
@@ -83,28 +83,28 @@ def groups(
         return
     oracle = opened.oracle
     try:
-        people = [_group(number, palette) for number, palette in enumerate(palettes, start=1)]
+        group_list = [_group(number, palette) for number, palette in enumerate(palettes, start=1)]
         budget = default_budget(oracle) if budget is None else budget
         attainable = AttainableLevels(oracle)
-        fairest = max_min(oracle, people, budget)
-        bargain = nash(oracle, people, budget) if with_nash else None
+        fairest = max_min(oracle, group_list, budget)
+        bargain = nash(oracle, group_list, budget) if with_nash else None
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    by_themselves = satisfaction_alone(oracle, people, budget)
-    judged = [assess(oracle, group.targets, attainable=attainable) for group in people]
+    alone = satisfaction_alone(oracle, group_list, budget)
+    judged = [assess(oracle, group.targets, attainable=attainable) for group in group_list]
     result: dict[str, Any] = {
         "form": oracle.form.value,
         "budget": min(budget, oracle.log_candidates),
         "base": by_name(oracle, oracle.base),
-        "groups": [_alone(oracle, group, assessment) for group, assessment in zip(people, judged, strict=True)],
-        "common": _described(oracle, people, fairest, by_themselves, attainable),
-        "nash": _described(oracle, people, bargain, by_themselves, attainable) if bargain else None,
-        "pairs": [_pair(oracle, people, pair) for pair in clashes(oracle, people, budget, attainable)],
+        "groups": [_alone(oracle, group, assessment) for group, assessment in zip(group_list, judged, strict=True)],
+        "common": _described(oracle, group_list, fairest, alone, attainable),
+        "nash": _described(oracle, group_list, bargain, alone, attainable) if bargain else None,
+        "pairs": [_pair(oracle, group_list, pair) for pair in clashes(oracle, group_list, budget, attainable)],
     }
     if use_cases:
         shared = bargain or fairest
         result["use_cases"] = [
-            _case(oracle, people, case) for case in use_case_verdicts(opened.table, oracle, people, shared)
+            _case(oracle, group_list, case) for case in use_case_verdicts(opened.table, oracle, group_list, shared)
         ]
     print_json(result) if as_json else click.echo("\n".join(_lines(oracle, result)))
 
@@ -122,13 +122,13 @@ def _group(number: int, palette: PaletteTargets) -> Group:
 
 def _alone(oracle: Oracle, group: Group, assessment: Assessment) -> dict[str, Any]:
     """Return a group's own palette as plain JSON values."""
-    solution, edge = assessment.solution, assessment.margin
+    solution, margin = assessment.solution, assessment.margin
     return {
         "name": group.name,
         "importance": group.importance,
         "targets": by_name(oracle, oracle.rewards_at(group.targets)),
         "verdict": assessment.verdict.value,
-        "margin": edge.value if math.isfinite(edge.value) else None,
+        "margin": margin.value if math.isfinite(margin.value) else None,
         "weights": by_name(oracle, solution.weights / oracle.scale) if solution else None,
         "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution else None,
         "kl": solution.kl if solution else None,
@@ -137,9 +137,9 @@ def _alone(oracle: Oracle, group: Group, assessment: Assessment) -> dict[str, An
 
 def _described(
     oracle: Oracle,
-    people: Sequence[Group],
+    group_list: Sequence[Group],
     common: CommonPalette,
-    by_themselves: np.ndarray,
+    alone: np.ndarray,
     attainable: AttainableLevels,
 ) -> dict[str, Any]:
     """Return a common palette as plain JSON values."""
@@ -147,14 +147,14 @@ def _described(
     solution = common.solution
     ess = oracle.effective_sample_size(solution.weights)
 
-    def given(group: Group, part: Concession) -> dict[str, Any]:
+    def describe_concession(group: Group, concession: Concession) -> dict[str, Any]:
         return {
             "name": group.name,
-            "satisfaction": part.common,
-            "alone": part.alone,
-            "gives_up": part.lost,
-            "short_sd": by_name(oracle, part.short),
-            "short": by_name(oracle, part.short * oracle.scale),
+            "satisfaction": concession.common,
+            "alone": concession.alone,
+            "gives_up": concession.lost,
+            "short_sd": by_name(oracle, concession.short),
+            "short": by_name(oracle, concession.short * oracle.scale),
         }
 
     return {
@@ -167,33 +167,34 @@ def _described(
         "limit": common.limit.value,
         "gap": common.gap if math.isfinite(common.gap) else None,
         "groups": [
-            given(group, part) for group, part in zip(people, concessions(people, common, by_themselves), strict=True)
+            describe_concession(group, concession)
+            for group, concession in zip(group_list, concessions(group_list, common, alone), strict=True)
         ],
     }
 
 
-def _pair(oracle: Oracle, people: Sequence[Group], pair: Clash) -> dict[str, Any]:
-    edge = pair.margin
+def _pair(oracle: Oracle, group_list: Sequence[Group], pair: Clash) -> dict[str, Any]:
+    margin = pair.margin
     return {
-        "groups": [people[pair.first].name, people[pair.second].name],
+        "groups": [group_list[pair.first].name, group_list[pair.second].name],
         "relation": pair.relation.value,
         "kl": None if math.isnan(pair.kl) else pair.kl,
-        "margin": edge.value if edge is not None and math.isfinite(edge.value) else None,
+        "margin": margin.value if margin is not None and math.isfinite(margin.value) else None,
         "values": [
-            {"value": oracle.values[j], "asked_by": people[g].name, "share": float(edge.certificate[j])}
+            {"value": oracle.values[j], "asked_by": group_list[g].name, "share": float(margin.certificate[j])}
             for j, g in zip(pair.values, pair.asked_by, strict=True)
-            if edge is not None
+            if margin is not None
         ],
     }
 
 
-def _case(oracle: Oracle, people: Sequence[Group], case: CaseVerdict) -> dict[str, Any]:
+def _case(oracle: Oracle, group_list: Sequence[Group], case: CaseVerdict) -> dict[str, Any]:
     return {
         "use_case": case.use_case,
         "prompts": case.prompts,
         "groups": {
             group.name: assessment.verdict.value if assessment else None
-            for group, assessment in zip(people, case.groups, strict=True)
+            for group, assessment in zip(group_list, case.groups, strict=True)
         },
         "common": case.common.verdict.value if case.common else None,
         "levels": by_name(oracle, case.levels),
@@ -209,7 +210,7 @@ _LIMITS = {
 
 
 def _lines(oracle: Oracle, result: dict[str, Any]) -> Iterator[str]:
-    """Yield the answer as lines of text for people."""
+    """Yield the result as lines of text for people."""
     for key, title in (("common", "Most equal"), ("nash", "Best overall compromise (Nash)")):
         common = result[key]
         if common is None:
@@ -224,9 +225,10 @@ def _lines(oracle: Oracle, result: dict[str, Any]) -> Iterator[str]:
             },
         )
         yield "Levels, and how far below its target each group stays (reward units; blank where the target is met):"
-        shown = {"base": result["base"], "realised": common["levels"], "weight": common["weights"]}
-        shown |= {g["name"][:13]: {name: -x for name, x in g["short"].items() if x > 0} for g in common["groups"]}
-        yield from columns(oracle.values, shown, missing="")
+        table = {"base": result["base"], "realised": common["levels"], "weight": common["weights"]}
+        for group in common["groups"]:
+            table[group["name"][:13]] = {name: -short for name, short in group["short"].items() if short > 0}
+        yield from columns(oracle.values, table, missing="")
         yield ""
     for pair in result["pairs"]:
         yield _pair_line(pair)

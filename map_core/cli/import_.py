@@ -1,4 +1,4 @@
-"""``python -m map_core import``: a file of scored replies as a reward table."""
+"""``python -m map_core import``: make a reward table of a file of scored replies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from map_core.errors import InputError
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The Parquet file to write.")
 @values_option("The columns of rewards; every column of numbers by default.")
-@click.option("--value", "one_by_one", multiple=True, metavar="NAME", help="One column of rewards; can be repeated.")
+@click.option("--value", "single_values", multiple=True, metavar="NAME", help="One column of rewards; can be repeated.")
 @click.option("--prompt-column", metavar="NAME", help="Column of the prompts; guessed by name by default.")
 @click.option("--reply-column", metavar="NAME", help="Column of the replies; a prompt that they repeat is removed.")
 @click.option("--use-case-column", metavar="NAME", help='Column of the use cases, if there are any; "" for none.')
@@ -75,7 +75,7 @@ def import_(
     file: Path,
     out: Path,
     values: str | None,
-    one_by_one: tuple[str, ...],
+    single_values: tuple[str, ...],
     prompt_column: str | None,
     reply_column: str | None,
     use_case_column: str | None,
@@ -110,41 +110,39 @@ def import_(
         raise click.UsageError("--out is the file itself. Give another name.")
     if out.exists() and not force:
         raise click.UsageError(f"{out} is there already. Give --force to replace it, or another name.")
-    if values is not None and one_by_one:
+    if values is not None and single_values:
         raise click.UsageError("Give --values or --value, not both.")
     listed = None if values is None else split_names(values)
-    chosen = ColumnChoice(
-        one_by_one or listed,
-        prompt_column,
-        reply_column,
-        use_case_column,
-        weight_column,
-        held_out_column,
-        context_column,
-        decimal,
-        echoes,
-        prompt_id_column,
-        system_column,
-        lookalikes,
+    columns = ColumnChoice(
+        values=single_values or listed,
+        prompt=prompt_column,
+        reply=reply_column,
+        use_case=use_case_column,
+        weight=weight_column,
+        held_out=held_out_column,
+        context=context_column,
+        decimal=decimal,
+        echoes=echoes,
+        prompt_id=prompt_id_column,
+        system=system_column,
+        lookalikes=lookalikes,
     )
     with watch_progress(out, True, progress_file, unit="%") as watcher:
 
         def reached(limit: int) -> None:
-            too_much = (
-                too_large(file, most_memory or 0) if limit == OUT_OF_MEMORY else too_slow(file, most_seconds or 0)
-            )
-            watcher.fail(too_much)
-            click.echo(f"Error: {too_much}", err=True)
+            message = too_large(file, most_memory or 0) if limit == OUT_OF_MEMORY else too_slow(file, most_seconds or 0)
+            watcher.fail(message)
+            click.echo(f"Error: {message}", err=True)
 
         limit_this_process(most_memory, most_seconds, reached)
         try:
-            done = import_file(
+            imported = import_file(
                 file,
                 out,
-                chosen,
+                columns,
                 date=datetime.now(UTC).isoformat(timespec="seconds"),
                 name=name,
-                report=Hundredths(watcher),
+                report=PercentReporter(watcher),
                 on_layout=lambda mapping: click.echo(mapping, err=True),
             )
         except UnansweredError as error:
@@ -154,21 +152,21 @@ def import_(
             if most_memory is not None and ran_out_of_memory(error):
                 raise InputError(too_large(file, most_memory)) from error
             raise
-        watcher.note(*done.notes, done.counts)
+        watcher.note(*imported.notes, imported.counts)
 
 
-class Hundredths:
-    """Tells a watcher how far an import is, in hundredths of the file.
+class PercentReporter:
+    """Reports the progress of an import in percent of the file.
 
     Args:
-        tell: takes each report.
+        report: called with each report.
     """
 
-    def __init__(self, tell: Callable[[Progress], None]) -> None:
-        self._tell, self._stage, self._began = tell, "", time.perf_counter()
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self._report, self._stage, self._began = report, "", time.perf_counter()
 
     def __call__(self, stage: str, share: float) -> None:
-        """Print one progress report."""
+        """Report that this share of a stage, 0 to 1, is done."""
         if stage != self._stage:
             self._stage, self._began = stage, time.perf_counter()
-        self._tell(Progress(stage, int(100 * share), 100, 0, time.perf_counter() - self._began))
+        self._report(Progress(stage, int(100 * share), 100, 0, time.perf_counter() - self._began))

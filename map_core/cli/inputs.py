@@ -1,4 +1,4 @@
-"""Read what several commands are given: a table, palettes, and the names of values.
+"""Read the inputs that several commands share: a table, palettes and the names of values.
 
 Constraint: text in, plain values out; :mod:`map_core.palettes.targets` parses levels.
 """
@@ -36,14 +36,14 @@ _SHARE = re.compile(r">=|<")
 
 @dataclass(frozen=True, eq=False)
 class LoadedTable:
-    """A table as a command works on it."""
+    """A table and its oracle."""
 
     table: RewardTable
     oracle: Oracle
 
 
 def load_with_notes(path: Path) -> RewardTable:
-    """Load a table, and say on standard error how its file was read where that took decisions.
+    """Load a table, and print the decisions that reading its file took to standard error.
 
     Raises:
         InputError: the table cannot be read.
@@ -66,12 +66,12 @@ def open_table(table: Path, use_case: str | None, form: str | None) -> LoadedTab
 
 @dataclass(frozen=True, eq=False)
 class PaletteTargets:
-    """Targets as they were read.
+    """The targets of a palette.
 
     Args:
         levels: (value,) in reward units, NaN for free values.
         targets: (value,) in standard deviations above base, NaN for free values.
-        record: the whole JSON object of a line of --targets-file; empty for --target.
+        record: the whole JSON object of a line of --targets-file; only the targets for --target.
         cuts: (value,) bool, columns of tails and worst means, which must not be relaxed.
         demands: what is asked for beside targets.
     """
@@ -89,49 +89,55 @@ def read_palettes(
     """Read the palettes of --target or --targets-file, all of them before any is solved.
 
     Returns:
-        The table, with the columns of shares and cohorts that the targets name as further values, and of what is asked
-        for beside them, and the palettes.
+        The table, with further values for the shares and cohorts that the targets name and for what is asked beside
+        targets; and the palettes.
 
     Raises:
         click.UsageError: neither or both are given, a line is no palette, or a level cannot be read.
     """
     if bool(pairs) == (targets_file is not None):
         raise click.UsageError("Give targets either by --target NAME=LEVEL (as often as needed) or by --targets-file.")
-    written = _lines(targets_file) if targets_file else [("", {"targets": read_pairs("--target", pairs)})]
+    records = _palette_records(targets_file) if targets_file else [("", {"targets": read_pairs("--target", pairs)})]
     plain, options = opened, beside or Beside()
-    demands, asked = [], []
-    for source, record in written:
-        try:  # each by itself first, so that a message has its place
-            of_line = Beside.from_dict(record).with_more(options)
+    demands, targets_by_palette = [], []
+    for location, record in records:
+        try:  # each palette alone first, so that an error names its line
+            palette_options = Beside.from_dict(record).with_more(options)
             targets = checked_names(record["targets"])
-            asked.append(with_cohort_floors(targets, of_line.no_cohort_below_base, opened.table))
-            with_columns(opened, asked[-1:])
-            demands.append(read_demands(of_line, opened.table, opened.oracle))
+            targets = with_cohort_floors(targets, palette_options.no_cohort_below_base, opened.table)
+            with_columns(opened, [targets])
+            targets_by_palette.append(targets)
+            demands.append(read_demands(palette_options, opened.table, opened.oracle))
         except InputError as error:
-            raise click.UsageError(f"{source}{error}") from error
-    opened, levels = with_columns(opened, asked)
+            raise click.UsageError(f"{location}{error}") from error
+    opened, levels_by_palette = with_columns(opened, targets_by_palette)
     size = len(opened.table.values)
-    cuts: list[tuple[DerivedColumn, ...]] = []
-    for number, (row, demand) in enumerate(zip(levels, demands, strict=True), start=1):
+    cuts_by_palette: list[tuple[DerivedColumn, ...]] = []
+    for number, ((location, _), levels, demand) in enumerate(
+        zip(records, levels_by_palette, demands, strict=True), start=1
+    ):
         try:
-            columns = with_demands(opened.table, opened.oracle, row, demand).columns if demand else ()
+            cuts = with_demands(opened.table, opened.oracle, levels, demand).columns if demand else ()
         except InputError as error:
-            raise click.UsageError(f"{written[number - 1][0]}{error}") from error
-        several = len(written) > 1
-        cuts.append(tuple(replace(cut, name=f"{cut.name} [{number}]") if several else cut for cut in columns))
-    if any(cuts):
-        table = opened.table.with_columns([cut for of_palette in cuts for cut in of_palette], opened.oracle.form)
+            raise click.UsageError(f"{location}{error}") from error
+        if len(records) > 1:
+            cuts = tuple(replace(cut, name=f"{cut.name} [{number}]") for cut in cuts)
+        cuts_by_palette.append(tuple(cuts))
+    if any(cuts_by_palette):
+        all_cuts = [cut for cuts in cuts_by_palette for cut in cuts]
+        table = opened.table.with_columns(all_cuts, opened.oracle.form)
         opened = LoadedTable(table, MemoryOracle.of(table, opened.oracle.form))
     palettes, first = [], size
-    for row, own, demand, (_, record) in zip(levels, cuts, demands, written, strict=True):
-        whole = np.full(len(opened.table.values), np.nan)
-        whole[:size] = row
-        whole[first : first + len(own)] = [cut.centre for cut in own]
-        locked = np.zeros(len(whole), dtype=bool)
-        locked[first : first + len(own)] = [not cut.gives_way for cut in own]
-        first += len(own)
-        of_rewards = RewardLevels.of(whole)
-        palettes.append(PaletteTargets(of_rewards, opened.oracle.standardise(of_rewards), record, locked, demand))
+    for levels, cuts, demand, (_, record) in zip(levels_by_palette, cuts_by_palette, demands, records, strict=True):
+        own_columns = slice(first, first + len(cuts))
+        first += len(cuts)
+        padded = np.full(len(opened.table.values), np.nan)
+        padded[:size] = levels
+        padded[own_columns] = [cut.centre for cut in cuts]
+        locked = np.zeros(len(padded), dtype=bool)
+        locked[own_columns] = [not cut.gives_way for cut in cuts]
+        in_rewards = RewardLevels.of(padded)
+        palettes.append(PaletteTargets(in_rewards, opened.oracle.standardise(in_rewards), record, locked, demand))
     return (plain if opened.table is plain.table else opened), palettes
 
 
@@ -141,7 +147,8 @@ def with_columns(opened: LoadedTable, palettes: Sequence[Any]) -> tuple[LoadedTa
     Raises:
         InputError: a target that cannot be read.
     """
-    table, oracle, named = with_target_columns(opened.table, opened.oracle, [checked_names(t) for t in palettes])
+    checked = [checked_names(targets) for targets in palettes]
+    table, oracle, named = with_target_columns(opened.table, opened.oracle, checked)
     levels = [resolve(targets, table, oracle) for targets in named]
     return (opened if table is opened.table else LoadedTable(table, oracle)), levels
 
@@ -159,10 +166,10 @@ def read_cohorts(table: RewardTable, written: Iterable[str]) -> tuple[Cohort, ..
 
 
 def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
-    """Read every NAME=LEVEL that is given into a mapping.
+    """Read the NAME=LEVEL pairs of an option.
 
     Raises:
-        click.UsageError: one is no NAME=LEVEL, or a name comes twice.
+        click.UsageError: a pair is not NAME=LEVEL, or a name is given twice.
     """
     named: dict[str, str] = {}
     for pair in pairs:
@@ -177,9 +184,9 @@ def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
 
 
 def _name_and_level(pair: str) -> tuple[str, str]:
-    """Return a pair's name and level, "" where it lacks one.
+    """Return a pair's name and level, "" for a missing one.
 
-    A value's name may have an = in it and a level has none; a share comes after a colon or an = behind its threshold.
+    A value's name may contain an = and a level does not; a share follows a colon or an = after its threshold.
     """
     if sign := _SHARE.search(pair):
         rest = pair[sign.end() :]
@@ -190,7 +197,7 @@ def _name_and_level(pair: str) -> tuple[str, str]:
 
 
 def split_known(text: str, known: Collection[str]) -> tuple[str, ...]:
-    """Split names at commas, but for the commas in names that are known.
+    """Split names at commas, except for commas within known names.
 
     Example:
         >>> split_known("acc,none,humor", ("acc,none", "humor"))
@@ -217,12 +224,12 @@ def value_positions(opened: LoadedTable, option: str, names: Iterable[str]) -> l
         raise click.UsageError(f"{option}: {error}") from error
 
 
-#: What a line of a targets file may say that changes what comes of it.
+#: The fields of a line of a targets file.
 _PALETTE_FIELDS = ("targets", "name", "use_case", "importance", "palette", "note", "colour", *FIELDS)
 
 
-def _lines(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the place of each palette in a file, and its JSON object."""
+def _palette_records(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return each palette's location in a file, as error messages begin with it, and its JSON object."""
     expected = 'an object such as {"targets": {"humor": 1.2}}'
     try:
         records = json_records(read_text(path), path, expected)

@@ -1,6 +1,6 @@
-"""``python -m map_core models``: bring models to this machine and list them.
+"""``python -m map_core models``: download models to this machine and list them.
 
-Constraint: with everything in place ``models get`` takes well under a second, so that ``make run`` may always call it.
+Constraint: ``models get`` takes well under a second once all files are present, since ``make run`` always calls it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def get(names: tuple[str, ...], verify: bool, quiet: bool) -> None:
     """Download models; those that are here and complete are left alone.
 
     Without NAME: the base model and the sentence-embedding model that the embedded table was made with. A NAME is one
-    of these, a folder with config.json and *.safetensors, or a model hub's owner/model. Damaged or half-brought files
-    are found and fetched again.
+    of these, a folder with config.json and *.safetensors, or a model hub's owner/model. Damaged or incomplete files
+    are detected and downloaded again.
     """
 
     def say(line: str) -> None:
@@ -53,7 +53,7 @@ def get(names: tuple[str, ...], verify: bool, quiet: bool) -> None:
 
 
 def _prepare(files: ModelFiles, say: registry.Progress, verify: bool) -> None:
-    """Prepare OpenVINO's form of a language model too, so that its first use is not slow."""
+    """Convert a language model to OpenVINO too, so that its first use is not slow."""
     if files.name == DEFAULT_EMBEDDER:
         return
     if cache_fault(registry.graph_folder(files), files.sha256, verify) is None:

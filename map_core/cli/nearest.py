@@ -1,4 +1,4 @@
-"""``python -m map_core nearest``: the closest palette to the one asked for that can be reached."""
+"""``python -m map_core nearest``: find the possible palette closest to the one asked for."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def nearest(
             nearest_palette = tied(opened.table, opened.oracle, nearest_palette, importance)
         result = _describe(nearest_palette, opened, palette) | {"status": "found"}
         if nearest_palette is None:
-            kept = attainable.margin(np.where(locked_targets, palette.targets, np.nan))
-            result["status"] = "locked_over_budget" if kept.attainable else "locked_out_of_reach"
+            locked_margin = attainable.margin(np.where(locked_targets, palette.targets, np.nan))
+            result["status"] = "locked_over_budget" if locked_margin.attainable else "locked_out_of_reach"
         print_json(result) if as_json else click.echo(_as_text(result, opened))
 
 
@@ -140,7 +140,7 @@ _NONE = {
 
 def _as_text(result: Mapping[str, Any], opened: LoadedTable) -> str:
     nearest_palette = result["nearest"]
-    shown = {"base": result["base"], "target": result["targets"]}
+    table = {"base": result["base"], "target": result["targets"]}
     if nearest_palette is None:
         lines = [_NONE[result["status"]]]
     else:
@@ -148,9 +148,9 @@ def _as_text(result: Mapping[str, Any], opened: LoadedTable) -> str:
             f"Nearest palette, {amounts.fixed(nearest_palette['distance'], 3)} standard deviations away, for "
             f"{amounts.nats(nearest_palette['kl'], 3)} of {amounts.fixed(nearest_palette['budget'], 3)}."
         ]
-        shown |= {
+        table |= {
             "nearest": nearest_palette["targets"],
             "given up": nearest_palette["given_up"],
             "weight": nearest_palette["weights"],
         }
-    return "\n".join([*lines, *columns(opened.table.values, shown)]) + "\n"
+    return "\n".join([*lines, *columns(opened.table.values, table)]) + "\n"

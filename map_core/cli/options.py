@@ -1,7 +1,7 @@
-"""Options that several commands take, as decorators.
+"""Options that several commands share, as decorators.
 
-An option that more than one command takes is defined here once; its help text is an argument where commands mean
-different things by it. Constraint: nothing heavy is imported, so that ``--help`` is instant.
+The help text is an argument where commands use an option differently. Constraint: nothing heavy is imported, so that
+``--help`` is instant.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def palettes_file_option(name: str, text: str) -> Decorator:
 
 
 def target_option(name: str, text: str) -> Decorator:
-    """Return the option --target NAME=LEVEL, as often as needed, passed under a name."""
+    """Return the repeatable option --target NAME=LEVEL, passed as the parameter ``name``."""
     return click.option("--target", name, multiple=True, metavar="NAME=LEVEL", help=text)
 
 
@@ -91,7 +91,7 @@ def seed_option(text: str, default: int = 0) -> Decorator:
 
 
 def lock_option(text: str) -> Decorator:
-    """Return the option --lock, as often as needed, passed as ``locked``."""
+    """Return the repeatable option --lock, passed as ``locked``."""
     return click.option("--lock", "locked", multiple=True, metavar="NAME", help=text)
 
 

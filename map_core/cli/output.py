@@ -1,4 +1,4 @@
-"""Print what several commands print: JSON values by name, and tables of numbers for people."""
+"""Print JSON values by name and tables of numbers, for several commands."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from map_core.oracle import Oracle
 
 
 def by_name(oracle: Oracle, row: np.ndarray) -> dict[str, float]:
-    """Return a (value,) array as plain numbers by name, without its NaN."""
+    """Return a (value,) array as plain numbers by name, without the NaN entries."""
     return {
         name: float(number) for name, number in zip(oracle.values, row, strict=True) if not math.isnan(float(number))
     }
 
 
 def describe_columns(derived: Iterable[DerivedColumn]) -> dict[str, dict[str, Any]]:
-    """Return what the shares and cohorts among the values are, by name; thresholds in reward units.
+    """Return the definition of each derived value by name, thresholds in reward units.
 
-    ``reply`` is how ``generate --weights`` takes the weight of a column; a cohort's is divided by ``prompts``, its part
-    of all prompts.
+    ``reply`` is the name under which ``generate --weights`` takes the weight of a column; a cohort's weight is divided
+    by ``prompts``, its share of all prompts.
     """
     return {
         column.name: {
@@ -46,13 +46,19 @@ def print_json(result: Any) -> None:
     click.echo(json.dumps(result, allow_nan=False))
 
 
-def columns(rows: Iterable[str], shown: Mapping[str, Mapping[str, float]], missing: str = "no target") -> Iterator[str]:
-    """Yield the lines of a table for people: a row a name, a titled column of numbers each."""
+def columns(rows: Iterable[str], table: Mapping[str, Mapping[str, float]], missing: str = "no target") -> Iterator[str]:
+    """Yield the lines of a text table.
+
+    Args:
+        rows: the names of the rows.
+        table: each column's title, and its numbers by row.
+        missing: the text of a cell without a number.
+    """
     names = list(rows)
     width = max(map(len, names), default=0)
-    yield " " * width + "".join(f"{title:>14}" for title in shown)
+    yield " " * width + "".join(f"{title:>14}" for title in table)
     for name in names:
         cells = (
-            f"{amounts.fixed(column[name], 4):>14}" if name in column else f"{missing:>14}" for column in shown.values()
+            f"{amounts.fixed(column[name], 4):>14}" if name in column else f"{missing:>14}" for column in table.values()
         )
         yield f"{name:<{width}}" + "".join(cells)

@@ -1,4 +1,4 @@
-"""``python -m map_core people``: levels in people's units, from labels and the scorers together."""
+"""``python -m map_core people``: estimate levels in people's units from labels and scorers together."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def people(
         if out.exists() and not force:
             raise click.UsageError(f"{out} is there already. Name another file, or give --force.")
     opened = open_table(table, use_case, form)
-    given = labels_of_prompts(opened.table, read_labels(path) if path.is_file() else ())
-    if not given and wanted is None:
+    table_labels = labels_of_prompts(opened.table, read_labels(path) if path.is_file() else ())
+    if not table_labels and wanted is None:
         raise click.UsageError(f"No label of {path} is of a prompt of this table.")
     if out is not None:
-        labelled = [value for value in opened.table.values if any(value in label.labels for label in given)]
+        labelled = [value for value in opened.table.values if any(value in label.labels for label in table_labels)]
         if not labelled:
             raise InputError(f"{path} labels none of the values of {table}.")
-        chosen = [value_labels(opened.table, given, value) for value in labelled]
+        chosen = [value_labels(opened.table, table_labels, value) for value in labelled]
         table_format.save(with_people_columns(opened.table, opened.oracle, chosen), out)
         click.echo(f"{out}: {', '.join(f'{value}_people' for value in labelled)}", err=True)
         return
@@ -108,11 +108,11 @@ def people(
         weights = assessment.solution.weights
     if wanted is not None:
         opened.table.index(wanted)
-        label_rows(opened.table, given)
+        label_rows(opened.table, table_labels)
         of_value: ValueLabels | str = wanted
         with suppress(InputError):  # none yet, or all alike
-            of_value = value_labels(opened.table, given, wanted)
-        judged = {label.prompt_id for label in given if wanted in label.labels}
+            of_value = value_labels(opened.table, table_labels, wanted)
+        judged = {label.prompt_id for label in table_labels if wanted in label.labels}
         among = np.array([prompt_id not in judged for prompt_id in opened.table.prompt_ids])
         for request in next_labels(opened.table, opened.oracle, of_value, weights, prompts, among=among):
             prompt = opened.table.prompt_ids.index(request.prompt_id)
@@ -121,12 +121,12 @@ def people(
             texts_of = {} if reply is None else {"prompt": opened.table.prompts[prompt], "reply": reply}
             click.echo(json.dumps(asdict(request) | {"labels": {wanted: None}} | texts_of))
         return
-    levels, problems = people_levels(opened.table, opened.oracle, given, weights)
+    levels, problems = people_levels(opened.table, opened.oracle, table_labels, weights)
     if not levels:
         raise InputError("\n".join(problems.values()) or f"{path} labels none of the values of {table}.")
-    reaches = label_reach(opened.table, opened.oracle, given, weights, levels)
+    reaches = label_reach(opened.table, opened.oracle, table_labels, weights, levels)
     if as_json:
-        print_json(described(opened.table, opened.oracle, given, weights))
+        print_json(described(opened.table, opened.oracle, table_labels, weights))
     else:
         _print(opened.table.values, levels)
         for line in map(texts.few_labels_sentence, reaches.values(), reaches):

@@ -1,4 +1,4 @@
-"""``python -m map_core preferences``: a palette as preference data."""
+"""``python -m map_core preferences``: write a palette as preference data."""
 
 from __future__ import annotations
 

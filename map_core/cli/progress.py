@@ -1,6 +1,7 @@
-"""What a long command shows while it works: lines on stderr, a progress file, and a clean end whatever stops it.
+"""Report the progress of a long command: lines on stderr, a progress file, and a clean end whatever stops it.
 
-Constraint: Ctrl-C and SIGTERM end alike, with what is made kept; a second signal is not waited for.
+Constraint: Ctrl-C and SIGTERM end a command in the same way and keep its partial results; a second SIGTERM ends the
+process at once.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ STOPPED = "Stopped. What is made is kept; the same command resumes where it stop
 
 
 class EstimateReached(Exception):
-    """End a build that was begun for its estimate only."""
+    """Raised to end a build that was started only for its estimate."""
 
     def __init__(self, estimate: BuildEstimate) -> None:
         super().__init__(estimate_sentence(estimate))
 
 
 class ProgressReporter:
-    """Takes the reports of a build and shows them where they were asked for.
+    """Passes the progress reports of a build to stderr and to the progress file.
 
     Args:
-        quiet: nothing on stderr.
+        quiet: write no progress to stderr.
         file: the progress file, or None.
     """
 
@@ -47,7 +48,11 @@ class ProgressReporter:
         self.only_estimate = False
 
     def __call__(self, progress: Progress) -> None:
-        """Show one report."""
+        """Pass on one report.
+
+        Raises:
+            EstimateReached: it has the estimate, and only the estimate is wanted.
+        """
         if self._lines is not None:
             self._lines(progress)
         if self._file is not None:
@@ -58,24 +63,24 @@ class ProgressReporter:
             self.say(estimate_sentence(progress.estimate))
 
     def say(self, text: str) -> None:
-        """Write what is going on to stderr, unless nothing is to be written."""
+        """Write a sentence to stderr unless quiet."""
         if self._lines is not None:
             click.echo(text, err=True)
 
     def note(self, *notes: str) -> None:
-        """Write a note for the user to stderr, and keep it in the progress file from now on."""
+        """Write notes for the user to stderr, and to the progress file in place of earlier ones."""
         for text in notes:
             click.echo(text, err=True)
         if self._file is not None:
             self._file.note(notes)
 
     def fail(self, why: str) -> None:
-        """Keep in the progress file why this process is ended from within."""
+        """Record in the progress file why the process is about to end itself."""
         if self._file is not None:
             self._file.end("failed", why)
 
     def ask(self, *questions: Mapping[str, Any]) -> None:
-        """Keep questions in the progress file, for a page that asks them."""
+        """Record questions in the progress file, for a page to ask."""
         if self._file is not None:
             self._file.ask(questions)
 
@@ -86,12 +91,12 @@ def watch_progress(out: Path, quiet: bool, path: Path | None, **more: Any) -> It
 
     Args:
         out: the table that is built.
-        quiet: nothing on stderr.
+        quiet: write no progress to stderr.
         path: the progress file, or None.
         more: further plain entries of the progress file.
 
     Raises:
-        InputError: the progress file's folder is not there.
+        InputError: the progress file's folder does not exist.
         SystemExit: 130 after Ctrl-C and 143 after SIGTERM, with a message.
     """
     if path is not None and not path.parent.is_dir():
@@ -122,7 +127,7 @@ def watch_progress(out: Path, quiet: bool, path: Path | None, **more: Any) -> It
 
 
 class _Terminated(KeyboardInterrupt):
-    """End on SIGTERM as on Ctrl-C."""
+    """Raised on SIGTERM, as KeyboardInterrupt is on Ctrl-C."""
 
 
 @contextmanager
@@ -145,7 +150,7 @@ def _stops_on_sigterm() -> Iterator[None]:
 
 
 class ProgressLines:
-    """Prints how far a build is on stderr: in place on a terminal, else a line now and then."""
+    """Prints progress on stderr: in place on a terminal, else a line every ``every_seconds`` seconds."""
 
     def __init__(self, every_seconds: float = 10.0) -> None:
         self._every = every_seconds
@@ -153,7 +158,7 @@ class ProgressLines:
         self._on_terminal = sys.stderr.isatty()
 
     def __call__(self, progress: Progress) -> None:
-        """Show one report."""
+        """Print one report."""
         last = progress.done == progress.total
         now = time.monotonic()
         if not last and not self._on_terminal and now - self._printed < self._every:
@@ -164,7 +169,7 @@ class ProgressLines:
 
 
 def progress_text(progress: Progress) -> str:
-    """Return progress on one line: the stage, how far it is, its rate and the time left."""
+    """Return progress as one line: the stage, the prompts done, the rate and the time left."""
     text = f"{progress.stage}: {progress.done} of {progress.total} {progress.unit}"
     if progress.done == progress.total:
         return f"{text}, {amounts.fixed(progress.seconds)} s"

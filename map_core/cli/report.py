@@ -1,4 +1,4 @@
-"""``python -m map_core report``: a palette as a document that can be taken away."""
+"""``python -m map_core report``: write a palette as a self-contained document."""
 
 from __future__ import annotations
 
@@ -95,17 +95,17 @@ def report(
     opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file, beside)
     plain = opened.table.without_columns()
     alone = LoadedTable(plain, MemoryOracle.of(plain, opened.oracle.form))
-    kept = {plain.values[j] for j in value_positions(alone, "--lock", locked)}
+    locked_values = {plain.values[j] for j in value_positions(alone, "--lock", locked)}
     whole = table_file.load(table) if use_case else plain
     chosen = [] if choices is None else [reply_ids(whole, choice) for choice in read_choices(whole, choices)]
     for number, palette in enumerate(palettes, start=1):
-        asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(palette.targets))}
-        if kept - asked_for:
-            raise click.UsageError(f"--lock names {', '.join(sorted(kept - asked_for))}, which has no target to keep.")
+        targeted = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(palette.targets))}
+        if untargeted := sorted(locked_values - targeted):
+            raise click.UsageError(f"--lock names {', '.join(untargeted)}, which has no target to keep.")
         try:
             document = compute_report(
                 whole,
-                _palette(alone, palette, use_case, kept, beside),
+                _palette(alone, palette, use_case, locked_values, beside),
                 date=datetime.now(UTC),
                 name=str(palette.record.get("name") or name),
                 shown_table="" if table == table_format.DEFAULT_TABLE else str(table),
@@ -126,16 +126,16 @@ def report(
 
 
 def _palette(
-    alone: LoadedTable, asked: PaletteTargets, use_case: str | None, kept: set[str], beside: Beside
+    alone: LoadedTable, asked: PaletteTargets, use_case: str | None, locked: set[str], beside: Beside
 ) -> Palette:
-    """Return the palette of exact levels, and of what it asks for beyond averages as it was written."""
+    """Return the palette with exact levels, and with shares and cohorts as they were written."""
     table, known = alone.table, percentiles(alone.table, alone.oracle.form)
     targets = {}
     for j, value in enumerate(table.values):
         free = bool(np.isnan(asked.levels[j]))
         level = None if free else float(asked.levels[j])
-        place = 50.0 if level is None else known.percentile_of(j, level)
-        targets[value] = Target(place, level, free=free, locked=value in kept)
+        percentile = 50.0 if level is None else known.percentile_of(j, level)
+        targets[value] = Target(percentile, level, free=free, locked=value in locked)
     columns = {
         name: level for name, level in asked.record["targets"].items() if parse_name(name, table.values) is not None
     }
@@ -147,7 +147,7 @@ def _numbered(path: Path, number: int, of: int) -> Path:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file and say so on standard error.
+    """Write a file and report its size on standard error.
 
     Raises:
         InputError: it cannot be written.

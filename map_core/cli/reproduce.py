@@ -1,4 +1,4 @@
-"""``python -m map_core reproduce``: the published experiments on a table, beside the paper's figures."""
+"""``python -m map_core reproduce``: run the published experiments on a table, beside the paper's results."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def reproduce(
 
 
 def _without_nan(value: Any) -> Any:
-    """Return JSON values with null for NaN: a share of nothing."""
+    """Return JSON values with null for NaN, which is a share of no palettes."""
     if isinstance(value, dict):
         return {name: _without_nan(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -178,9 +178,9 @@ def _rounds(study: ReproductionStudy) -> Iterator[str]:
     yield f"Quantiles reached in sequence, all targets at {quantile}: {', '.join(rounds.values)}"
     paper = f"   the paper (OPT-1.3B; humor, helpful, harmless at {amounts.fixed(PAPER.quantile, 2)}): "
 
-    def shown(reached: tuple[float, ...]) -> str:
-        return " ".join(amounts.fixed(quantile, 3) for quantile in reached)
+    def joined(quantiles: tuple[float, ...]) -> str:
+        return " ".join(amounts.fixed(quantile, 3) for quantile in quantiles)
 
-    yield f"  one round    {shown(rounds.one_round)}{paper}{shown(PAPER.one_round)}"
-    yield f"  five rounds  {shown(rounds.five_rounds)}{paper}{shown(PAPER.five_rounds)}"
-    yield f"  all at once  {shown(rounds.together)}"
+    yield f"  one round    {joined(rounds.one_round)}{paper}{joined(PAPER.one_round)}"
+    yield f"  five rounds  {joined(rounds.five_rounds)}{paper}{joined(PAPER.five_rounds)}"
+    yield f"  all at once  {joined(rounds.together)}"

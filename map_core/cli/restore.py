@@ -1,4 +1,4 @@
-"""``python -m map_core restore``: a backup in the place of the database, the tables and the tuned models."""
+"""``python -m map_core restore``: restore the database, the tables and the tuned models from a backup."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def restore(source: Path, without_tables: bool, replace: bool) -> None:
     from map_core.store.backup import restore as restore_backup
     from map_core.store.database import setting
 
-    made = restore_backup(source, setting(), None if without_tables else catalog.folder(), replace)
-    click.echo(f"{amounts.counted(len(made.files), 'file')} of {made.made} restored.")
+    manifest = restore_backup(source, setting(), None if without_tables else catalog.folder(), replace)
+    click.echo(f"{amounts.counted(len(manifest.files), 'file')} of {manifest.made} restored.")

@@ -1,4 +1,4 @@
-"""``python -m map_core sensitivity``: what each target of a palette costs, and what moves when it is moved."""
+"""``python -m map_core sensitivity``: the cost of each target of a palette, and the effects of moving it."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def describe(palette: PaletteTargets, solution: Solution | None, oracle: Oracle)
 
     Args:
         palette: the targets.
-        solution: its weights, None when not possible.
-        oracle: its table.
+        solution: its solution; None where the targets are not possible.
+        oracle: its oracle.
     """
     local = local_sensitivity(solution) if solution is not None else None
     return {
@@ -103,7 +103,7 @@ def _prices(local: LocalSensitivity | None, oracle: Oracle) -> dict[str, Any]:
         "elasticity": by_name(oracle, local.elasticity),
         "bottleneck": None if local.bottleneck is None else oracle.values[local.bottleneck],
     } | {
-        # By the target that is moved: what moves, in reward units (weights in 1 / reward).
+        # Keyed by the moved target, then by the value that responds, in reward units (weights in 1 / reward).
         key: {oracle.values[j]: by_name(oracle, matrix[:, j]) for j in np.flatnonzero(active)}
         for key, matrix in moves.items()
     }
@@ -114,7 +114,7 @@ def describe_curve(curve: SensitivityCurve, oracle: Oracle) -> dict[str, Any]:
 
     Args:
         curve: the curve.
-        oracle: its table.
+        oracle: its oracle.
     """
     rows = zip(curve.targets, curve.weights, curve.levels, curve.kl, strict=True)
     return {
@@ -170,14 +170,8 @@ def _as_text(result: dict[str, Any], oracle: Oracle) -> Iterator[str]:
     )
     if result["active"]:
         yield "\nLevel of the row when the target of the column is raised by one reward unit:"
-        moves = {name[:13]: _settled(column) for name, column in result["levels_by_target"].items()}
-        yield from columns(oracle.values, moves)
+        yield from columns(oracle.values, {name[:13]: column for name, column in result["levels_by_target"].items()})
     yield ""
-
-
-def _settled(column: dict[str, float]) -> dict[str, float]:
-    """Return a number without the rounding error that would print as -0.0000."""
-    return {name: round(number, 9) + 0.0 for name, number in column.items()}
 
 
 def _curve_text(curve: SensitivityCurve, oracle: Oracle) -> Iterator[str]:
@@ -187,14 +181,17 @@ def _curve_text(curve: SensitivityCurve, oracle: Oracle) -> Iterator[str]:
         return
     yield f"The target of {name}, up to {amounts.significant(_reward(oracle, curve.value, curve.highest), 4)}:"
     for switch in curve.switches:
-        does = "begins" if switch.active else "stops"
-        place = amounts.significant(_reward(oracle, curve.value, switch.target))
-        yield f"  from {place} {oracle.values[switch.value]} {does} to cost"
+        verb = "begins" if switch.active else "stops"
+        target = amounts.significant(_reward(oracle, curve.value, switch.target))
+        yield f"  from {target} {oracle.values[switch.value]} {verb} to cost"
     points = len(curve.targets)
     rows = [int(row) for row in np.unique(np.linspace(0, points - 1, min(9, points)).round())]
     titles = [amounts.significant(_reward(oracle, curve.value, curve.targets[row]), 4) for row in rows]
-    shown = {"nats": curve.kl, **{v[:13]: oracle.rewards_at(curve.levels)[:, j] for j, v in enumerate(oracle.values)}}
-    yield from columns(
-        titles, {k: {t: float(a[row]) for t, row in zip(titles, rows, strict=True)} for k, a in shown.items()}
-    )
+    series = {"nats": curve.kl}
+    series |= {name[:13]: levels for name, levels in zip(oracle.values, oracle.rewards_at(curve.levels).T, strict=True)}
+    table = {
+        heading: {title: float(numbers[row]) for title, row in zip(titles, rows, strict=True)}
+        for heading, numbers in series.items()
+    }
+    yield from columns(titles, table)
     yield ""

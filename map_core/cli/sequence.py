@@ -1,4 +1,4 @@
-"""``python -m map_core sequence``: one value after another, beside all at once."""
+"""``python -m map_core sequence``: align one value after another, and compare with all at once."""
 
 from __future__ import annotations
 
@@ -136,13 +136,13 @@ _ENDS = {
 
 def _as_text(result: Mapping[str, Any], opened: LoadedTable) -> str:
     together, paths = result["simultaneous"], result["orders"]
-    shown = {"base": result["base"], "target": result["targets"]}
+    table = {"base": result["base"], "target": result["targets"]}
     lines = []
     if len(paths) > 1:
         lines.append(f"{len(paths)} orders, by what they lose against all at once:")
         ranked = sorted(paths, key=lambda path: path["loss"]["dual"]) if together and paths[0]["loss"] else paths
-        for path in ranked[:5] + (["..."] if len(ranked) > 8 else []) + ranked[max(5, len(ranked) - 3) :]:
-            lines.append(path if isinstance(path, str) else f"  {', '.join(path['order'])}: {_lost(path)}")
+        ranking = [f"  {', '.join(path['order'])}: {_lost(path)}" for path in ranked]
+        lines += ranking if len(ranking) <= 8 else [*ranking[:5], "...", *ranking[-3:]]
         lines.append("")
         titles = {"best order": ranked[0], "worst order": ranked[-1]}
     else:
@@ -152,15 +152,15 @@ def _as_text(result: Mapping[str, Any], opened: LoadedTable) -> str:
         )
         lines += _steps(path)
         titles = {"in sequence": path}
-    shown |= {title: path["levels"] for title, path in titles.items()}
+    table |= {title: path["levels"] for title, path in titles.items()}
     if together:
-        shown |= {"all at once": together["levels"]}
-    lines += columns(opened.table.values, shown)
+        table |= {"all at once": together["levels"]}
+    lines += columns(opened.table.values, table)
     return "\n".join(lines) + "\n"
 
 
 def _lost(path: Mapping[str, Any]) -> str:
-    """Word what a path's end falls short of."""
+    """Word by how much the end of a path falls short of all at once."""
     if path["loss"] is None:
         return f"{amounts.nats(path['kl'], 3)} spent."
     return (
@@ -170,7 +170,7 @@ def _lost(path: Mapping[str, Any]) -> str:
 
 
 def _steps(path: Mapping[str, Any], most: int = 24) -> list[str]:
-    """Return a line a step: its value, the distance so far, and what it took from earlier values."""
+    """Return one line per step: its value, the distance so far, and by how much it lowered earlier values."""
     lines = []
     for step in path["steps"][:most]:
         undone = ", ".join(

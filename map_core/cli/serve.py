@@ -1,4 +1,4 @@
-"""``python -m map_core serve``: the aligned generator for programs, by OpenAI's interfaces over HTTP."""
+"""``python -m map_core serve``: serve the aligned generator to programs by OpenAI's HTTP interfaces."""
 
 from __future__ import annotations
 
@@ -212,9 +212,9 @@ def serve(
         click.get_current_context().with_resource(lock(promises_file, "server", "--promises"))
     heap.keep_few_arenas()
     opened = open_table(table, use_case, form)
-    opened, known = _named(opened, palettes)
-    made_with = recorded_model(opened.table.metadata)
-    name = approved_model(model, made_with)
+    opened, palette_levels = _read_named_palettes(opened, palettes)
+    table_model = recorded_model(opened.table.metadata)
+    name = approved_model(model, table_model)
     address = address_of(name)
     files = None if address else locate(name)
     if tuned is not None:
@@ -234,14 +234,14 @@ def serve(
         raise click.UsageError(f"--candidates is {candidates}; expected at most the {most_candidates} of one request.")
     own = from_metadata(opened.table.metadata)
     scorable = scorable_values(own)
-    foreign = foreign_note(name, files.sha256 if files else None, opened.table.metadata)
+    other_model_note = foreign_note(name, files.sha256 if files else None, opened.table.metadata)
     parser = RequestParser(
         Steering(
-            _told(name, address),
+            _client_name(name, address),
             GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scorable),
-            known,
+            palette_levels,
             own,
-            foreign,
+            other_model_note,
         ),
         sampling_settings({}, opened.table.metadata),
         opened.table.metadata.get("system"),
@@ -254,16 +254,16 @@ def serve(
     keys = read_keys(keys_file) if keys_file else ()
     origins = tuple(map(check_origin, origins))
     listening = _listen(host, port)
-    place = f"[{host}]" if ":" in host else host
+    shown_host = f"[{host}]" if ":" in host else host
 
     def ready() -> None:
         click.echo(
-            f"Serving {parser.steering.model} at http://{place}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).",
+            f"Serving {parser.steering.model} at http://{shown_host}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).",
             err=True,
         )
-        click.echo(f"Palettes: {', '.join(known) or 'none; give some with --palettes'}.", err=True)
-        if known and foreign:
-            click.echo(foreign, err=True)
+        click.echo(f"Palettes: {', '.join(palette_levels) or 'none; give some with --palettes'}.", err=True)
+        if palette_levels and other_model_note:
+            click.echo(other_model_note, err=True)
         if not loopback and not api_key and not keys:
             click.echo("Other machines can reach it without a key; set one: --api-key.", err=True)
 
@@ -274,14 +274,13 @@ def serve(
         at_once=at_once,
         most_waiting=most_waiting,
         most_of_viewer=max(1, most_waiting // 2) if keys else most_waiting,
-        request_extra=recorded_request_extra(opened.table.metadata) if name == made_with else None,
+        request_extra=recorded_request_extra(opened.table.metadata) if name == table_model else None,
         tuned=tuned,
     )
-    wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
-    targeted = scored_values(
-        [value for value, is_wanted in zip(opened.table.values, wanted, strict=True) if is_wanted], scorable
-    )
-    warmed = [value for value in targeted if value in scorable]
+    levels = np.array([*palette_levels.values()]).reshape(-1, len(opened.table.values))
+    has_target = ~np.isnan(levels).all(axis=0)
+    targeted = [value for value, targets in zip(opened.table.values, has_target, strict=True) if targets]
+    warmed = [value for value in scored_values(targeted, scorable) if value in scorable]
     access = Access(api_key or None, loopback, keys)
     app = create_app(
         parser,
@@ -291,7 +290,7 @@ def serve(
         values=warmed,
         ready=ready,
         draining=lambda: server.draining,
-        promises=PromiseWatch(opened.table, tuple(known), promises_file, only_base=tuned is None),
+        promises=PromiseWatch(opened.table, tuple(palette_levels), promises_file, only_base=tuned is None),
     )
     server = DrainingServer(uvicorn.Config(app, **uvicorn_settings()), service, drain_seconds)
     try:
@@ -303,15 +302,15 @@ def serve(
         listening.close()
 
 
-def _named(opened: LoadedTable, path: Path | None) -> tuple[LoadedTable, dict[str, np.ndarray]]:
-    """Return the table with the columns that the palettes name, and their levels, (value,), by name.
+def _read_named_palettes(opened: LoadedTable, path: Path | None) -> tuple[LoadedTable, dict[str, np.ndarray]]:
+    """Return the table with the columns that the palettes name, and the palettes' levels, (value,), by name.
 
     Raises:
-        InputError: a name is no text, or comes twice.
+        InputError: a name is not text, or is used twice.
     """
     palettes: dict[str, np.ndarray] = {}
-    opened, read = read_palettes(opened, (), path) if path else (opened, [])
-    for number, palette in enumerate(read, start=1):
+    opened, targets = read_palettes(opened, (), path) if path else (opened, [])
+    for number, palette in enumerate(targets, start=1):
         name = palette.record.get("name", f"palette-{number}")
         if not isinstance(name, str) or not name.strip():
             raise InputError(f"The name of palette {number} is {name!r}; expected text.")
@@ -322,23 +321,25 @@ def _named(opened: LoadedTable, path: Path | None) -> tuple[LoadedTable, dict[st
 
 
 def foreign_note(model: str, sha256: str | None, metadata: Mapping[str, Any]) -> str | None:
-    """Return a sentence where the base model is not the one whose replies a table holds; None where it is.
+    """Return a note where the base model is not the one that drew a table's replies; None where it is.
 
     Args:
         model: the base model's name.
-        sha256: of its weights; None for a model on a server, which is known by its name alone.
-        metadata: of the table.
+        sha256: hash of its weights; None for a model on a server, which is identified by its name alone.
+        metadata: the table's metadata.
     """
     from map_core.models.files import recorded_model
 
-    made_with = recorded_model(metadata)
+    table_model = recorded_model(metadata)
     recorded = (metadata.get("model") or {}).get("sha256")
-    if (sha256 == recorded) if sha256 and recorded and recorded != "unknown" else model == made_with:
+    hashes_known = sha256 and recorded and recorded != "unknown"
+    same = sha256 == recorded if hashes_known else model == table_model
+    if same:
         return None
-    return f"The palettes are solved on replies of {made_with}; this is another model, so the forecast need not hold."
+    return f"The palettes are solved on replies of {table_model}; this is another model, so the forecast need not hold."
 
 
-def _told(model: str, address: Address | None) -> str:
+def _client_name(model: str, address: Address | None) -> str:
     """Return the model's name as clients know it: without its folder or its server."""
     if address is not None:
         return address.name
@@ -346,7 +347,7 @@ def _told(model: str, address: Address | None) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket, opened before a model is loaded.
+    """Return a listening socket, so that an unavailable address is reported before a model is loaded.
 
     Raises:
         EngineError: the address is not available.

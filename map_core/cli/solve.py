@@ -1,4 +1,4 @@
-"""``python -m map_core solve``: palettes in, weights or certificates out."""
+"""``python -m map_core solve``: find the weights of palettes, or certificates that there are none."""
 
 from __future__ import annotations
 
@@ -117,14 +117,15 @@ def solve(
 
 
 def _reaches(table: Path, opened: LoadedTable, targets: np.ndarray, reached: Solution | None) -> dict[str, LabelReach]:
-    """Return how far the labels beside a table reach, by promised value; empty without labels, or weights."""
+    """Return how well the labels beside a table cover a solution, by promised value; empty without either."""
+    if reached is None:
+        return {}
     try:
-        given = labels_beside(table) if reached else ()
-        if not given or reached is None:
+        labels = labels_beside(table)
+        if not labels:
             return {}
-        asked = promised_values(opened.table, targets)
-        return label_reach(opened.table, opened.oracle, given, reached.weights, asked)
-    except InputError as error:  # a palette is solved without labels as well
+        return label_reach(opened.table, opened.oracle, labels, reached.weights, promised_values(opened.table, targets))
+    except InputError as error:  # the palette is solved anyway, as labels are optional
         click.echo(f"The labels beside the table cannot be used: {error}", err=True)
         return {}
 
@@ -145,8 +146,8 @@ def describe(assessment: Assessment, conflict: Conflict | None, oracle: Oracle, 
 
     Args:
         assessment: the assessment.
-        conflict: the smallest set of targets that cannot be met together, when not possible.
-        oracle: its table.
+        conflict: the smallest set of targets that cannot be met together; None for a possible palette.
+        oracle: its oracle.
         levels: (value,) the targets in reward units, NaN for free values.
     """
     solution, closest = assessment.solution, assessment.nearest
@@ -184,7 +185,7 @@ _VERDICTS = {
 }
 
 
-#: Where the levels lie on the edge, the number of replies is not what makes them doubtful.
+#: For levels on the boundary of the attainable set, which more replies would not make more reliable.
 _AT_EDGE = "Possible, but not reliable: the targets are on the very edge of what this model's replies give"
 
 
@@ -204,18 +205,18 @@ def _as_text(result: Mapping[str, Any], table: RewardTable, reaches: Mapping[str
     lines += [text for name, reach in reaches.items() if (text := few_labels_sentence(reach, name))]
     if result["conflict"] is not None:
         lines += _conflict_as_text(result["conflict"])
-    shown = {"base": result["base"], "target": result["targets"]}
+    rows = {"base": result["base"], "target": result["targets"]}
     if result["weights"] is not None:
-        shown |= {"realised": result["levels"], "weight": result["weights"]}
+        rows |= {"realised": result["levels"], "weight": result["weights"]}
     if result["certificate"] is not None:
-        shown |= {"certificate": result["certificate"]}
+        rows |= {"certificate": result["certificate"]}
     if result["nearest"] is not None:
-        shown |= {"nearest": result["nearest"]["targets"]}
+        rows |= {"nearest": result["nearest"]["targets"]}
     if "ranges" in result:
-        shown |= {"lowest": {name: low for name, (low, _) in result["ranges"].items()}}
-        shown |= {"highest": {name: high for name, (_, high) in result["ranges"].items()}}
+        rows |= {"lowest": {name: low for name, (low, _) in result["ranges"].items()}}
+        rows |= {"highest": {name: high for name, (_, high) in result["ranges"].items()}}
     lines += _beside_as_text(result["beside"] or {})
-    lines += columns(table.values, shown)
+    lines += columns(table.values, rows)
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""``python -m map_core train``: a value learnt from replies that people labelled, as a values file."""
+"""``python -m map_core train``: train a value on labelled replies, and write it as a values file."""
 
 from __future__ import annotations
 
@@ -75,11 +75,12 @@ def train(
     if value_name in cards():
         raise InputError(f"{value_name!r} is a built-in value; give the trained one another name: --called NAME.")
     loaded = load_with_notes(table or DEFAULTS / "default.parquet")
-    read = [label for label in read_labels(labels) if name in label.labels]
-    if not read:
+    value_labels = [label for label in read_labels(labels) if name in label.labels]
+    if not value_labels:
         raise InputError(f"{labels} has no label of {name!r}. Label replies for it, or name another value.")
     setting = None if prior is None else _prior_setting(prior, loaded, values_file)
-    trained = _trained(loaded, name, label_rows(loaded, read), [label.labels[name] for label in read], setting, quiet)
+    rows, targets = label_rows(loaded, value_labels), [label.labels[name] for label in value_labels]
+    trained = _trained(loaded, name, rows, targets, setting, quiet)
     evidence = trained.head.evidence
     assert evidence is not None
     entry = {"family": HEAD, "title": title_from(value_name), **trained.head.as_dict()}
@@ -100,16 +101,16 @@ def train(
 def _trained(
     table: RewardTable, name: str, rows: list[int], labels: list[int], prior: str | dict[str, Any] | None, quiet: bool
 ) -> TrainedHead:
-    def report(what: str, done: int, total: int) -> None:
+    def report(stage: str, done: int, total: int) -> None:
         if not quiet and (done == total or done % 10 == 0):
-            click.echo(f"{what}: {done} of {total}", err=True)
+            click.echo(f"{stage}: {done} of {total}", err=True)
 
     models = ScoringModels()
     scorer = make_prior(name, prior, models) if isinstance(prior, dict) else None
     features, prompts, scores = judged_replies(
         table, rows, models, scorer, lambda done, total: report("Prompts read", done, total)
     )
-    if isinstance(prior, str):  # as the table has it: some built-in values read log-probabilities, which it lacks
+    if isinstance(prior, str):  # the table's column, since some built-in values need log-probabilities, which it lacks
         scores = table.rewards[rows, table.index(prior)]
     column = table.rewards[rows, table.index(name)] if name in table.values else None
     return train_head(
@@ -121,10 +122,10 @@ def _trained(
 
 
 def _prior_setting(prior: str, table: RewardTable, values_file: Path | None) -> str | dict[str, Any]:
-    """Return the prior as a head's settings have it.
+    """Return the prior in the form that a head's settings store.
 
     Raises:
-        InputError: it is no value, is not defined in words, or is not a column of the table in its present version.
+        InputError: it is not a value, is not defined in words, or is not a column of the table in its current version.
     """
     own = {} if values_file is None else read_values_file(values_file)
     if prior in own:

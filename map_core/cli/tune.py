@@ -1,4 +1,4 @@
-"""``python -m map_core tune``: a palette written into a model's weights."""
+"""``python -m map_core tune``: tune a model's weights on a palette."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def tune(
 def _in_rounds(
     request: TuningRequest, rounds: int, progress: ProgressReporter, say: Callable[[str], None] | None
 ) -> dict[str, Any]:
-    """Tune in rounds; the replies of each round's model are kept in its folder."""
+    """Tune in rounds; the replies of each round's model are saved in its folder."""
     from map_core.tuning import rounds as tuning_rounds
 
     def answer(folder: Path, record: Mapping[str, Any], prompts: RewardTable) -> RewardTable:
@@ -323,7 +323,7 @@ def with_held_out(table: RewardTable, seed: int) -> RewardTable:
 
 
 def summary(record: Mapping[str, Any]) -> str:
-    """Return what a tuning came to on held-out prompts, in lines."""
+    """Return the result of a tuning on held-out prompts, as lines of text."""
     evidence = record["evidence"]
     if evidence is None and record.get("rounds"):
         last = record["rounds"][record["round"] - 1]
@@ -355,7 +355,7 @@ def palette_weights(
     weights: tuple[str, ...],
     nearest: bool,
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return lambda by value, solved on the prompts that are not held out, and what it belongs to."""
+    """Return lambda by value, solved on the prompts that are not held out, and the palette's description."""
     from map_core.analysis.generation_weights import GenerationWeightsSolver
 
     if weights:

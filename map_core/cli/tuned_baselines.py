@@ -72,7 +72,7 @@ def looked_at(
         chosen = [example for example in examples if example.name in lacking[model.name]]
         for prompt_id, ratios in adapters.log_ratios(model.name, chosen, replies):
             keep_ratios(model.folder / RATIOS, {prompt_id: ratios})
-            steps.one()
+            steps.advance()
     return tuple(replace(model, ratios=read_ratios(model.folder / RATIOS)) for model in models)
 
 
@@ -90,7 +90,7 @@ def soup_ratios(
         steps = StageProgress("averaging", 0, len(examples), report)
         for prompt_id, ratios in adapters.log_ratios("soup", examples, replies):
             keep_ratios(path, {prompt_id: ratios})
-            steps.one()
+            steps.advance()
         kept = read_ratios(path)
     return {name: kept[name] for name in mixed.prompts}
 

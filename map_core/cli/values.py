@@ -1,4 +1,4 @@
-"""``python -m map_core values``: what each value measures and misses, and how well it does."""
+"""``python -m map_core values``: show what each value measures and misses, and how well it does."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def values(
         fault = None
         try:
             check_scorers(chosen)
-        except PaletteError as error:  # said below what can be shown
+        except PaletteError as error:  # raised after the cards are shown
             fault = error
         for scorer in chosen:
             _show(scorer.name, scorer.entry(), None, None, as_json)

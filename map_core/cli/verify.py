@@ -1,4 +1,4 @@
-"""``python -m map_core verify``: what palettes promise, held against fresh replies to other prompts."""
+"""``python -m map_core verify``: compare the forecast of palettes with fresh replies to other prompts."""
 
 from __future__ import annotations
 
@@ -142,33 +142,33 @@ def verify(
     if study is not None and not study.absolute().parent.is_dir():
         raise click.UsageError(f"--study: there is no folder {study.absolute().parent}.")
     opened = open_table(table, use_case, None)
-    mine: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
     if not random and not study:
         opened, palettes = read_palettes(opened, pairs, targets_file)
-        mine = [palette.levels for palette in palettes]
+        targets = [palette.levels for palette in palettes]
     count = halvings or (studies.HALVINGS if study else 1)
     whole = opened.table.without_held_out()
-    kept_apart = set(opened.table.prompts) - set(whole.prompts)
+    held_out_prompts = set(opened.table.prompts) - set(whole.prompts)
     solved_on, others = split_halves(whole, seed) if count == 1 and not study else (whole, whole)
     if most is not None and most < len(others.prompts):
         others = others.take(np.linspace(0, len(others.prompts) - 1, most).astype(int).tolist())
     try:
         plain = others.without_columns()
-        new = fresh_replies(plain, candidates, max_new_tokens, seed, engine, fresh, kept_apart)
+        new = fresh_replies(plain, candidates, max_new_tokens, seed, engine, fresh, held_out_prompts)
     except KeyboardInterrupt:
         kept = " What is made is kept; the same command resumes where it stopped." if fresh else ""
         click.echo(f"\nStopped.{kept}", err=True)
         sys.exit(130)
     new = with_weights_of(new, whole)
     new = new.with_columns(others.derived) if others.derived else new
-    # Over many halvings all prompts are solved on in turn, those left out by --prompts apart.
+    # Over many halvings all prompts are solved on in turn, except those that --prompts leaves out.
     solved_on = others if solved_on is whole else solved_on
     if random:
         drawn = reachable_palettes(whole, solved_on, int(new.candidates.max()), random, seed=seed)
-        mine = [palette.targets for palette in drawn]
+        targets = [palette.targets for palette in drawn]
     if study is not None:
-        studied = opened.table if solved_on is whole else solved_on  # by whose fingerprint it is found again
-        new_study = studies.run_study(studied, new, halvings=count, seed=seed, report=_tell)
+        studied = opened.table if solved_on is whole else solved_on  # the study is looked up by its fingerprint
+        new_study = studies.run_study(studied, new, halvings=count, seed=seed, report=_report_halvings)
         studies.save(new_study, study)
         _show(
             {"graded palettes": new_study.graded, "random palettes": new_study.random},
@@ -177,10 +177,10 @@ def verify(
             short=True,
         )
     elif count > 1:
-        crossed = cross_fit_delivery(solved_on, new, mine, halvings=count, seed=seed, report=_tell)
+        crossed = cross_fit_delivery(solved_on, new, targets, halvings=count, seed=seed, report=_report_halvings)
         _show({"palettes": crossed}, opened.oracle, as_json)
     else:
-        deliveries = deliver(solved_on, new, mine, seed=seed)
+        deliveries = deliver(solved_on, new, targets, seed=seed)
         for delivery in deliveries:
             print_json(describe_delivery(delivery, opened.oracle)) if as_json else click.echo(
                 delivery_text(delivery, opened.oracle)
@@ -189,12 +189,12 @@ def verify(
             click.echo(delivery_summary(deliveries))
 
 
-def _tell(done: int, total: int) -> None:
+def _report_halvings(done: int, total: int) -> None:
     click.echo(f"{done} of {total} halvings done", err=True)
 
 
 def _show(parts: Mapping[str, CrossFitDelivery], oracle: Oracle, as_json: bool, short: bool = False) -> None:
-    """Print palettes over many halvings; in short form, only their summary."""
+    """Print the results of palettes over many halvings; only their summary if ``short``."""
     for name, part in parts.items():
         for number in range(len(part.asked)):
             if as_json:
@@ -212,15 +212,25 @@ def fresh_replies(
     seed: int,
     engine: str,
     fresh: Path | None,
-    kept_apart: Collection[str] = (),
+    held_out_prompts: Collection[str] = (),
 ) -> RewardTable:
-    """Return new replies to these prompts with the model and settings of their table, scored on its values.
+    """Return new replies to these prompts, drawn with the model and settings of their table and scored on its values.
 
-    Replies in the file ``fresh`` to prompts that are kept apart are left out.
+    Args:
+        others: the table of the prompts.
+        candidates: K, replies to each prompt.
+        max_new_tokens: length limit; None for the table's.
+        seed: of the replies.
+        engine: the engine that the model opens in.
+        fresh: the file of the replies; an existing one is read instead of drawing. None keeps no file.
+        held_out_prompts: prompts whose replies in an existing file are ignored.
+
+    Raises:
+        InputError: the file has replies to other prompts.
     """
     if fresh is not None and fresh.is_file():
         table = load_with_notes(fresh)
-        wanted = [number for number, prompt in enumerate(table.prompts) if prompt not in kept_apart]
+        wanted = [i for i, prompt in enumerate(table.prompts) if prompt not in held_out_prompts]
         table = table.take(wanted) if 0 < len(wanted) < len(table.prompts) else table
         if not set(table.prompts) <= set(others.prompts):
             raise InputError(

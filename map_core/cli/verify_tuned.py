@@ -1,4 +1,4 @@
-"""What ``verify --model FOLDER`` does: tuned models' own replies to prompts that they were not tuned on."""
+"""``verify --model FOLDER``: check tuned models' own replies to prompts that they were not tuned on."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def verify_tuned(
     fresh: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw tuned models' replies to their held-out prompts, print what they come to and put it into their cards.
+    """Draw tuned models' replies to their held-out prompts, print the results and store them in the model cards.
 
     Args:
-        folders: of the tunings, each another one.
+        folders: the folders of different tuned models.
         table_path: the table that they were tuned on.
-        most: held-out prompts at most; None for all.
-        replies: a prompt.
+        most: maximum number of held-out prompts; None for all.
+        replies: replies per prompt.
         seed: of the replies.
-        engine: that the models open in.
-        fresh: keeps the replies of a single model; one that is there is used again.
-        as_json: print one JSON object a model, and one of the set.
+        engine: the engine in which the models open.
+        fresh: file that keeps the replies of a single model; those in an existing one are used again.
+        as_json: print one JSON object per model, and one for the set.
 
     Raises:
-        InputError: a folder is no tuning, or the table is another one than it was tuned on.
+        InputError: a folder holds no tuned model, or a model was tuned on another table.
     """
     if fresh is not None and len(folders) > 1:
         raise InputError("--fresh keeps the replies of one model. Give one --model, or leave --fresh out.")
@@ -66,7 +66,7 @@ def verify_tuned(
     table, checks = load_with_notes(table_path), []
     for folder, record in zip(folders, records, strict=True):
         check = check_folder(
-            folder, table, most=most, replies=replies, seed=seed, engine=engine, fresh=fresh, report=_tell_answered
+            folder, table, most=most, replies=replies, seed=seed, engine=engine, fresh=fresh, report=_report_answered
         )
         checks.append(check)
         if as_json:
@@ -78,15 +78,16 @@ def verify_tuned(
 
 
 def _print_set(checks: Sequence[TunedCheck], as_json: bool) -> None:
-    """Print what palettes come to as a set, or why that cannot be told."""
+    """Print the scores of the palettes as a set, or why there are none."""
     if len({check.values for check in checks}) > 1:
-        click.echo("The models are of other shares or tails each, so they make no set.", err=True)
+        click.echo("The models have different shares or tails, so they cannot be scored as a set.", err=True)
         return
     gains = [check.gains() for check in checks]
-    levels = {way: np.array([of[way] for of in gains]) for way in gains[0] if all(way in of for of in gains)}
+    common = [way for way in gains[0] if all(way in model_gains for model_gains in gains)]
+    levels = {way: np.array([model_gains[way] for model_gains in gains]) for way in common}
     try:
         scores = score_ways(np.array([check.lam * check.spread for check in checks]), levels)
-    except EngineError as error:  # each model's check is printed and kept
+    except EngineError as error:  # the checks of the single models are already printed and stored
         click.echo(str(error), err=True)
         return
     if as_json:
@@ -111,12 +112,12 @@ def check_folder(
     fresh: Path | None,
     report: Reporter,
 ) -> TunedCheck:
-    """Draw a tuned model's replies to its held-out prompts, and put what they come to into its card and record.
+    """Draw a tuned model's replies to its held-out prompts, and store the check in its card and record.
 
     The arguments are those of :func:`verify_tuned`; ``report`` is called after each prompt.
 
     Raises:
-        InputError: the folder is no tuning, or no prompt was held out.
+        InputError: the folder holds no tuned model, or no prompt was held out.
     """
     record = read_record(folder)
     table = held_out_prompts(table, record, most)
@@ -130,7 +131,7 @@ def check_folder(
     return check
 
 
-def _tell_answered(progress: Progress) -> None:
+def _report_answered(progress: Progress) -> None:
     done, total = progress.done - progress.resumed, progress.total - progress.resumed
     if done and (done == total or done % 4 == 0):
         click.echo(f"{done} of {total} prompts answered", err=True)
@@ -142,14 +143,14 @@ def held_out_prompts(table: RewardTable, record: Mapping[str, Any], most: int | 
     Raises:
         InputError: there are none.
     """
-    names = set(record["held_out"])
-    numbers = [i for i, prompt_id in enumerate(table.prompt_ids) if prompt_id in names]
-    if not numbers:
+    held_out_ids = set(record["held_out"])
+    rows = [i for i, prompt_id in enumerate(table.prompt_ids) if prompt_id in held_out_ids]
+    if not rows:
         raise InputError("The model was tuned on every prompt of the table, so none is left to check it on.")
-    if most is not None and most < len(numbers):
-        numbers = [numbers[place] for place in np.linspace(0, len(numbers) - 1, most).astype(int)]
-    # Held out of the solve: here they are what is looked at, and all count alike.
-    return replace(table, held_out=np.empty(0, dtype=bool), weights=np.empty(0)).take(numbers)
+    if most is not None and most < len(rows):
+        rows = [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
+    # The held-out marks and weights belong to the solve; here every prompt is used and counts equally.
+    return replace(table, held_out=np.empty(0, dtype=bool), weights=np.empty(0)).take(rows)
 
 
 def drawn_replies(
@@ -163,10 +164,10 @@ def drawn_replies(
     fresh: Path | None,
     report: Reporter,
 ) -> RewardTable:
-    """Return the tuned model's replies; what ``fresh`` holds is not drawn again, and it grows by a prompt a time.
+    """Return the tuned model's replies; those in ``fresh`` are used again, and new ones are saved after each prompt.
 
     Raises:
-        InputError: ``fresh`` holds replies of another model, seed or number.
+        InputError: ``fresh`` holds replies of another model, with another seed, or another number per prompt.
     """
     drawn = load_with_notes(fresh) if fresh is not None and fresh.is_file() else None
     if drawn is not None:
@@ -182,7 +183,7 @@ def drawn_replies(
         from map_core.engines.factory import open_engine
 
         scorers = resolve(table.values, from_metadata(table.metadata))
-        # In float32: log q - log p0 is a small difference of two large sums.
+        # float32, since log q - log p0 is a small difference of two large sums.
         base, tuned = (open_engine(name, engine, "float32") for name in (record["model"]["name"], str(folder)))
         steps = StageProgress("checking", len(table.prompts) - len(missing), len(table.prompts), report)
         for number in missing:
@@ -190,13 +191,13 @@ def drawn_replies(
             drawn = joined(drawn, part)
             if fresh is not None:
                 table_format.save(drawn, fresh)
-            steps.one()
+            steps.advance()
     assert drawn is not None, "a table has prompts"
     return of_prompts(drawn, table.prompt_ids)
 
 
 def check_text(check: TunedCheck) -> str:
-    """Return a check in lines for people."""
+    """Return a check as lines of text."""
     facts = check.as_dict()
     width = max(map(len, check.values)) + 2
     heads = ("base", "tuned", "+-", "forecast", "of the way", "")
@@ -206,9 +207,9 @@ def check_text(check: TunedCheck) -> str:
         f"{'value':{width}}" + "".join(f"{head:>12}" for head in heads).rstrip(),
     ]
     for name, value in facts["values"].items():
-        numbers = "".join(f"{amounts.fixed(value[key], 3):>12}" for key in ("base", "tuned", "tuned_error", "forecast"))
+        cells = "".join(f"{amounts.fixed(value[key], 3):>12}" for key in ("base", "tuned", "tuned_error", "forecast"))
         share = "" if value["share_of_way"] is None else _percent(value["share_of_way"])
-        lines.append(f"{name:{width}}{numbers}{share:>12}  {value['outcome'] or ''}".rstrip())
+        lines.append(f"{name:{width}}{cells}{share:>12}  {value['outcome'] or ''}".rstrip())
     lines.append(
         f"In lambda . r {_percent(facts['share_of_way'])} of the way ({_interval(facts['share_of_way_interval'])}), "
         f"{amounts.nats(facts['kl'])} +- {amounts.fixed(facts['kl_error'], 2)} from the base model; lambda's own "

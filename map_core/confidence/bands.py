@@ -1,8 +1,8 @@
 """Error bands along a sensitivity curve: an interval at every point of the sweep.
 
 Each point is a solution of its own, with the standard errors of :mod:`map_core.confidence.sandwich` and the quantiles
-of Student's distribution. Constraint: the intervals are point by point, not of the curve as a whole; weights have the
-symmetric error of large samples, cut off at 0, where :mod:`map_core.confidence.summary` spends a bootstrap.
+of Student's distribution. Constraint: the intervals are pointwise, not simultaneous over the curve; weights have the
+symmetric large-sample error, cut off at 0, for which :mod:`map_core.confidence.summary` uses a bootstrap.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Bands:
     """The error bands of a curve, in standardised units.
 
     Args:
-        level: probability that each interval holds the truth.
-        prompts: that the intervals rest on.
-        levels: (point, value), of what the weights there give on new prompts.
-        weights: (point, value) of x, from 0; as narrow as the weight itself where it is 0.
-        kl: (point,) nats, from 0 to the most that can be spent.
+        level: probability that each interval contains the true value.
+        prompts: number of prompts that the intervals rest on.
+        levels: (point, value) levels of the weights on new prompts.
+        weights: (point, value) x, at least 0; an interval of width 0 where the weight is 0.
+        kl: (point,) nats, from 0 to log K.
     """
 
     level: float
@@ -50,7 +50,7 @@ def bands(oracle: Oracle, curve: SensitivityCurve, *, level: float = 0.9) -> Ban
     """Compute intervals at each point of a curve.
 
     Args:
-        oracle: the table that was swept; its prompts are a sample of those to come.
+        oracle: the oracle of the sweep; its prompts are a sample of future ones.
         curve: the sweep.
         level: probability, between 0 and 1.
 
@@ -58,16 +58,16 @@ def bands(oracle: Oracle, curve: SensitivityCurve, *, level: float = 0.9) -> Ban
         The bands, empty where the curve is.
 
     Raises:
-        InputError: the level is no probability between 0 and 1, or the table has a single prompt.
+        InputError: the level is not between 0 and 1, or the table has a single prompt.
     """
     if not 0.0 < level < 1.0:
         raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
     if oracle.counted_prompts < 2:
         raise InputError("The table has 1 prompt; error bands need 2 or more. Build it with more prompts.")
     points, size = curve.weights.shape
-    ends = [Band(np.empty((points, size)), np.empty((points, size))) for _ in range(2)]
+    level_band = Band(np.empty((points, size)), np.empty((points, size)))
+    weight_band = Band(np.empty((points, size)), np.empty((points, size)))
     kl = Band(np.empty(points), np.empty(points))
-    level_band, weight_band = ends
     freedom = oracle.counted_prompts - 1
     for i, (weights, levels, nats) in enumerate(zip(curve.weights, curve.levels, curve.kl, strict=True)):
         covariance = oracle.moments(weights).covariance

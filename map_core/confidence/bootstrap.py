@@ -1,9 +1,9 @@
-"""The palette solved on bootstrap samples of the prompts: the spread of weights, cost and verdict.
+"""Solve a palette on bootstrap samples of the prompts, for the distribution of weights, cost and verdict.
 
-A draw takes as many prompts as the table solves on, with replacement, all replies of a prompt together: replies to one
-prompt are no sample of prompts. All draws are one batched solve that starts from the table's own weights. A draw
-whose solve converges proves its targets attainable, and one whose dual passes log K proves them out of reach.
-Constraint: draws are worked through a few at a time, so memory stays within CHUNK numbers an array.
+A draw takes as many prompts as the table solves on, with replacement, and all replies of a prompt together, since
+replies to one prompt are not independent. All draws are one batched solve that starts from the table's own weights. A
+draw whose solve converges proves its targets attainable, and one whose dual exceeds log K proves them out of reach.
+Constraint: draws are solved in chunks, so that no array exceeds CHUNK numbers.
 
 Source: Efron, "Bootstrap methods: another look at the jackknife", 1979.
 """
@@ -24,9 +24,9 @@ from map_core.oracle.threads import one_blas_thread
 from map_core.solver.batched import solve_many
 from map_core.solver.newton import Solution, Status
 
-#: Numbers in the (draw, prompt) array that is worked on at a time, 32 MB.
+#: Maximum size of the (draw, prompt) array of a chunk, 32 MB.
 CHUNK = 4_194_304
-FEWEST_DRAWS = 20
+MIN_DRAWS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +34,14 @@ class Draws:
     """One palette on many draws of the prompts, in the standardised units of the whole table.
 
     Args:
-        attainable: (draw,) bool, the targets can be met.
-        trust: (draw,) log of how many times over enough replies carry the weight; minus infinity without weights.
-        weights: (draw, value) x; 0 for free values, infinite where no weights exist or they were not found.
+        attainable: (draw,) bool, whether the targets can be met.
+        trust: (draw,) log ratio of the effective sample size to its threshold; minus infinity without weights.
+        weights: (draw, value) x; 0 for free values, infinite where no weights exist or were found.
         kl: (draw,) nats; infinite likewise.
-        margins: (draw,) t*; None when pooled, where the best reply of a table is no average over prompts.
-        margin_bias: how much too low the margin of a sample is on average, 0 or less; 0 when pooled.
-        undecided: draws without a proof either way, which go by their margin, or as on paper when pooled.
+        margins: (draw,) t*; None when pooled, where the best reply of a table is not an average over prompts.
+        margin_bias: bias of a sample's margin, 0 or below; 0 when pooled.
+        undecided: number of draws without a proof either way, which are decided by their margin, or counted as on
+            paper when pooled.
     """
 
     attainable: np.ndarray
@@ -71,7 +72,7 @@ def bootstrap(
     targets: np.ndarray,
     *,
     solution: Solution,
-    edge: Margin,
+    margin: Margin,
     draws: int = 1000,
     seed: int = 0,
 ) -> Draws:
@@ -81,29 +82,29 @@ def bootstrap(
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
         solution: the palette on the whole table, converged or not.
-        edge: its margin.
-        draws: how many, at least 20.
+        margin: its margin on the whole table.
+        draws: number of draws, at least 20.
         seed: of the draws.
 
     Raises:
         InputError: too few draws, or a single prompt.
     """
-    if draws < FEWEST_DRAWS:
-        raise InputError(f"{draws} draws were asked for; expected {FEWEST_DRAWS} or more, 1000 for steady figures.")
+    if draws < MIN_DRAWS:
+        raise InputError(f"{draws} draws were asked for; expected {MIN_DRAWS} or more, 1000 for stable results.")
     if oracle.counted_prompts < 2:
         raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
     targets, rng = oracle.deviations(targets), np.random.default_rng(seed)
-    # Held-out prompts are no part of the sample.
+    # Held-out prompts do not belong to the sample.
     counted, prompts = np.flatnonzero(oracle.counted), oracle.counted_prompts
     step = max(1, CHUNK // oracle.prompts)
     parts = []
-    # Many small products: the oracle spreads a large batch over the cores itself, and more threads would only wait.
+    # The oracle parallelises a large batch itself; BLAS threads would only slow down its many small products.
     with one_blas_thread():
         for first in range(0, draws, step):
             drawn = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), min(step, draws - first))
             multiplicity = np.zeros((len(drawn), oracle.prompts))
             multiplicity[:, counted] = drawn
-            parts.append(_solve(oracle, targets, solution, edge, multiplicity))
+            parts.append(_solve(oracle, targets, solution, margin, multiplicity))
     margins = [part.margins for part in parts if part.margins is not None]
     return Draws(
         attainable=np.concatenate([part.attainable for part in parts]),
@@ -116,14 +117,14 @@ def bootstrap(
     )
 
 
-def _solve(oracle: Oracle, targets: np.ndarray, solution: Solution, edge: Margin, multiplicity: np.ndarray) -> Draws:
+def _solve(oracle: Oracle, targets: np.ndarray, solution: Solution, margin: Margin, multiplicity: np.ndarray) -> Draws:
     start = solution.weights if solution.status is Status.CONVERGED else None
     solutions = solve_many(oracle, targets, start=start, multiplicity=multiplicity)
     margins, bias = None, 0.0
     if oracle.form is Form.PER_PROMPT:
-        margins, gains = margins_of(oracle, targets, edge, multiplicity)
+        margins, gains = margins_of(oracle, targets, margin, multiplicity)
         bias = -float(gains.mean())
-    # A constant value is no part of a solve: its target is met on every draw, or on none.
+    # A constant value is left out of the solve: its target is met on every draw, or on none.
     constants_met = not np.any(oracle.constant & (targets > MARGIN_TOLERANCE))
     converged = solutions.converged & constants_met
     undecided = ~solutions.converged & ~solutions.unbounded & constants_met

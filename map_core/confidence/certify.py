@@ -1,20 +1,20 @@
-"""A promise with a number: the smallest weights at which new prompts show that every target holds, with an error alpha.
+"""Certify a palette: find the smallest weights at which new prompts show that every target holds, with error alpha.
 
-For weights s x on the ray through the solution x, let L(s) be the levels that a generator with K candidates gives on
-all prompts. One prompt's Y_i(s), the mean of its candidates' rewards under their probabilities, has exactly the mean
-L(s): the candidates are drawn anew for each prompt, and no expectation over them is estimated. Each value is a betting
-test (:mod:`map_core.confidence.betting`). A point is shown where every value's capital has reached 1 / alpha: if some
-target is missed at this point, its own test alone errs with probability alpha at most.
+For weights s x on the ray through the solution x, let L(s) be the levels of a generator with K candidates on all
+prompts. One prompt's Y_i(s), the mean of its candidates' rewards under their probabilities, has exactly the mean L(s):
+the candidates are drawn anew for each prompt, and no expectation over them is estimated. Each value has a betting test
+(:mod:`map_core.confidence.betting`). A point is shown if every value's capital has reached 1 / alpha: if some target is
+missed at this point, its own test errs with probability at most alpha.
 
-The points are tested in an order that the solved-on prompts alone decide, and the walk ends at the first that is not
-shown, so that the probability of any false statement on the way is alpha at most:
+The points are tested in a sequence that only the solved-on prompts determine, and testing stops at the first point that
+is not shown, so that the probability of any false conclusion is at most alpha (fixed-sequence testing):
 
-    at the factor where the forecast clears its targets best: targets lowered by up to 1 standard deviation, then less,
-        so that those that are lowered lie below their forecasts by as many standard errors
-    then the whole targets with smaller factors, down to the base model
+    at the factor where the forecast exceeds its targets most: targets lowered by 1 standard deviation, then by less,
+        such that all lowered targets are equally many standard errors below their forecasts
+    then the full targets with smaller factors, down to the base model
 
-Constraint: what is shown holds for K candidates, for prompts like these, and for levels clipped at the lowest that the
-solved-on prompts have (or, ``strict``, for rewards clipped at the lowest of their replies).
+Constraint: the conclusion holds for K candidates, for prompts from the same distribution, and for levels clipped at the
+lowest level of the solved-on prompts (with ``strict``, for rewards clipped at the lowest of their replies).
 
 Source: docs/promises.md; Maurer, Hothorn and Lehmacher, "Multiple comparisons in drug clinical trials and preclinical
 assays: a-priori ordered hypotheses", 1995; Berger, "Multiparameter hypothesis testing and acceptance sampling",
@@ -37,7 +37,7 @@ from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.oracle import Oracle
 
-#: Standard deviations by which the targets are lowered, from the easiest promise to the whole.
+#: Standard deviations by which the targets are lowered, from the easiest test to the full targets.
 LOWERED = np.round(np.arange(1.0, -0.0001, -0.02), 2)
 
 
@@ -54,20 +54,20 @@ def certify(
     any_mix: float = 0.0,
     seed: int = 0,
 ) -> Certificate:
-    """Walk along the ray of weights and return what new prompts show.
+    """Run the sequence of tests along the ray of weights.
 
     Args:
-        oracle: of the prompts solved on, for K candidates; with ``seen`` and ``new`` from
+        oracle: the oracle of the prompts solved on, for K candidates; with ``seen`` and ``new`` from
             :func:`map_core.confidence.prompt_samples.table_samples`.
         seen: the prompts solved on.
-        new: the others.
-        weights: (value,) x that reach the targets on the former.
+        new: the other prompts.
+        weights: (value,) x that reach the targets on the prompts solved on.
         targets: (value,) d in standard deviations above base, NaN for a free value; at least one.
         level: 1 - alpha.
-        over_base: promise gains over the base model on the same prompts, which vary far less from prompt to prompt.
-        strict: clip at the lowest reward of a reply and not at the lowest level of a prompt.
-        any_mix: nats; promise every target that is of no cohort under each mix of prompts that is no further.
-        seed: of the order in which the new prompts are looked at.
+        over_base: promise gains over the base model on the same prompts, which vary far less between prompts.
+        strict: clip at the lowest reward of a reply instead of the lowest level of a prompt.
+        any_mix: nats; promise every target without a cohort under each mix of prompts within this distance.
+        seed: of the order in which the new prompts are tested.
 
     Raises:
         InputError: no target, or a level that is not between 0 and 1.
@@ -81,13 +81,15 @@ def certify(
     ray = RayEvidence(seen, new, weights, targets, targeted, 1.0 - level, over_base, strict, seed, any_mix)
     first = ray.best_factor
     factor, lowered = first, math.nan
-    for point in [(first, d) for d in LOWERED] + [(f, 0.0) for f in FACTORS[first > FACTORS][::-1]]:
+    lowered_points = [(first, lowering) for lowering in LOWERED]
+    smaller_factors = [(smaller, 0.0) for smaller in FACTORS[first > FACTORS][::-1]]
+    for point in lowered_points + smaller_factors:
         if not ray.shown(*point):
             break
         factor, lowered = point
     outcome = Outcome.NOTHING if math.isnan(lowered) else Outcome.LOWERED if lowered > 0 else Outcome.CERTIFIED
-    full = np.full(len(targets), np.nan)
-    evidence, promised, needed = full.copy(), full.copy(), ray.prompts_needed(first)
+    evidence, promised = np.full(len(targets), np.nan), np.full(len(targets), np.nan)
+    needed = ray.prompts_needed(first)
     promised[targeted] = ray.lowered(lowered)
     evidence[targeted] = ray.log_evidence(factor, 0.0 if math.isnan(lowered) else lowered)
     x = factor * weights
@@ -129,15 +131,15 @@ def certify_targets(
     """Solve a palette, or the nearest one where it is not possible, and certify it.
 
     Args:
-        oracle: as for :func:`certify`, and so are the others.
-        seen: the prompts solved on.
-        new: the others.
-        targets: (value,) for :meth:`Oracle.deviations`.
-        level: 1 - alpha.
-        over_base: promise gains.
-        strict: clip at the lowest reward.
-        any_mix: nats; promise under other mixes of prompts.
-        seed: of the order.
+        oracle: as for :func:`certify`.
+        seen: likewise.
+        new: likewise.
+        targets: (value,) targets as :meth:`Oracle.deviations` takes them.
+        level: as for :func:`certify`.
+        over_base: likewise.
+        strict: likewise.
+        any_mix: likewise.
+        seed: likewise.
 
     Raises:
         InputError: see :func:`certify`, or nothing near the palette is possible.
@@ -150,7 +152,7 @@ def certify_targets(
         solution, wanted = assessment.nearest.solution, assessment.nearest.targets
     wanted = wanted.copy()
     wanted[list(seen.planes)] = np.nan
-    found = certify(
+    certificate = certify(
         oracle,
         seen,
         new,
@@ -162,7 +164,7 @@ def certify_targets(
         any_mix=any_mix,
         seed=seed,
     )
-    return replace(found, nearest_instead=assessment.solution is None)
+    return replace(certificate, nearest_instead=assessment.solution is None)
 
 
 def certify_held_out(
@@ -171,17 +173,18 @@ def certify_held_out(
     """Certify a palette on the prompts that its table holds out, in the units of the table.
 
     Args:
-        table: with its held-out prompts.
-        oracle: of the table.
+        table: the table with its held-out prompts.
+        oracle: the table's oracle.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        over_base: promise gains.
-        any_mix: nats; promise under other mixes of prompts.
+        over_base: as for :func:`certify`.
+        any_mix: likewise.
 
     Returns:
-        The certificate; None without a target, and where the table has nothing to certify on.
+        The certificate; None without a target, and where the table does not hold out enough prompts.
     """
     if np.isnan(targets).all() or not can_certify(table, oracle.form):
         return None
-    own, seen, new = table_samples(table)
-    asked = RewardLevels.of(oracle.rewards_at(targets))
-    return certify_targets(own, seen, new, asked, over_base=over_base, any_mix=any_mix).in_units_of(own, oracle)
+    solved, seen, new = table_samples(table)
+    levels = RewardLevels.of(oracle.rewards_at(targets))
+    certificate = certify_targets(solved, seen, new, levels, over_base=over_base, any_mix=any_mix)
+    return certificate.in_units_of(solved, oracle)

@@ -1,9 +1,9 @@
-"""Cross-fitting: weights solved on some prompts, levels realised on the others.
+"""Cross-fitting: solve weights on some prompts, and measure their levels on the others.
 
-Prompts are split into folds, each use case evenly; the weights of a fold's prompts come from all other folds. The
-levels of all prompts under weights that never saw them are compared with those on the prompts that were seen. A fold
-counts as its prompts do, so that on either side each prompt counts by its own weight. Held-out prompts are in no fold.
-Constraint: the units are those of the whole table in every fold, so a target is the same everywhere.
+Prompts are split into folds, each use case evenly; the weights for a fold's prompts are solved on all other folds. The
+levels of all prompts under weights that were not solved on them are compared with the levels on the prompts solved on.
+A fold has the weight of its prompts, so that on either side each prompt counts by its own weight. Held-out prompts are
+in no fold. Constraint: every fold uses the units of the whole table, so a target is the same everywhere.
 
 Source: Stone, "Cross-validatory choice and assessment of statistical predictions", 1974.
 """
@@ -24,7 +24,7 @@ from map_core.solver.batched import solve_many
 
 #: A level this close to its target, in standard deviations, meets it.
 MET = 1e-6
-MOST_FOLDS = 50
+MAX_FOLDS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +32,13 @@ class CrossFit:
     """Levels on prompts that the weights were not solved on, in standard deviations above base.
 
     Args:
-        folds: how many parts the prompts were split into.
-        solved: folds for which the other prompts can meet the targets at all.
-        in_sample: (value,) levels on the prompts that were solved on, mean over folds as these prompts count; None
-            unless all were solved.
-        levels: (value,) on the prompts that were held out, with their interval; None likewise.
+        folds: number of folds.
+        solved: number of folds whose other prompts can meet the targets.
+        in_sample: (value,) levels on the prompts solved on, as a weighted mean over folds; None unless all folds were
+            solved.
+        levels: (value,) levels on the prompts that were left out, with their interval; None likewise.
         missed: (value,) bool, met in sample and missed out of sample.
-        surely: (value,) bool, missed by more than the interval allows for.
+        surely: (value,) bool, missed, with the whole interval below the target.
     """
 
     folds: int
@@ -64,20 +64,20 @@ def cross_fit(
     Args:
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        folds: parts, from 2 to the number of prompts that count, at most 50.
-        level: of the interval, between 0 and 1.
+        folds: number of folds, from 2 to the number of prompts that count, at most 50.
+        level: probability of the interval, between 0 and 1.
         seed: of the split.
-        strata: one label a prompt, such as its use case; every fold gets an even share of each.
+        strata: one label per prompt, such as its use case; every fold gets an even share of each.
         start: (value,) weights to start from.
 
     Raises:
-        InputError: too few folds or too many, or labels that do not fit the prompts.
+        InputError: too few folds or too many, or another number of labels than of prompts.
     """
     n = oracle.counted_prompts
-    if not 2 <= folds <= min(n, MOST_FOLDS):
-        raise InputError(f"{folds} folds were asked for on {n} prompts; expected 2 to {min(n, MOST_FOLDS)}.")
+    if not 2 <= folds <= min(n, MAX_FOLDS):
+        raise InputError(f"{folds} folds were asked for on {n} prompts; expected 2 to {min(n, MAX_FOLDS)}.")
     if strata is not None and len(strata) != oracle.prompts:
-        raise InputError(f"There are {len(strata)} labels for {oracle.prompts} prompts; expected one a prompt.")
+        raise InputError(f"There are {len(strata)} labels for {oracle.prompts} prompts; expected one per prompt.")
     counted = np.flatnonzero(oracle.counted)
     labels = None if strata is None else [strata[prompt] for prompt in counted.tolist()]
     fold = np.full(oracle.prompts, -1)
@@ -93,8 +93,8 @@ def cross_fit_folds(
     Args:
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        fold: (prompt,) the number of its fold, from 0, each of them with a prompt that counts; -1 for no fold.
-        level: of the interval, between 0 and 1.
+        fold: (prompt,) index of each prompt's fold, -1 for none; every fold has a prompt that counts.
+        level: probability of the interval, between 0 and 1.
         start: (value,) weights to start from.
     """
     targets = oracle.deviations(targets)
@@ -104,8 +104,8 @@ def cross_fit_folds(
     constants_met = not np.any(oracle.constant & (targets > MARGIN_TOLERANCE))
     solved = int(solutions.converged.sum()) if constants_met else 0
     if solved < folds:
-        nothing = np.zeros(len(targets), dtype=bool)
-        return CrossFit(folds, solved, None, None, nothing, nothing)
+        none_missed = np.zeros(len(targets), dtype=bool)
+        return CrossFit(folds, solved, None, None, none_missed, none_missed)
     share = _fold_shares(oracle, fold, folds)
     levels, score = np.zeros(len(targets)), np.zeros((oracle.prompts, len(targets)))
     for k, weights in enumerate(solutions.weights):
@@ -118,14 +118,14 @@ def cross_fit_folds(
     freedom = max(1, n - folds)
     error = np.sqrt(np.sum(score**2, axis=0) / freedom / n)
     interval = t_interval(levels, error, freedom, level)
-    # Solved on what lies outside of a fold: over all folds each prompt counts by its weight here too.
+    # Each fold's weights were solved on the prompts outside it; the mean over folds weights each prompt as above.
     in_sample = (1 - share) / (folds - 1) @ solutions.levels
     missed = (in_sample >= targets - MET) & (levels < targets - MET)
     return CrossFit(folds, solved, in_sample, interval, missed, missed & (interval.high < targets))
 
 
 def _fold_shares(oracle: Oracle, fold: np.ndarray, folds: int) -> np.ndarray:
-    """Return (fold,) the share of the base model's distribution that lies in each fold."""
+    """Return (fold,) the share of each fold in the base model's distribution over prompts."""
     if oracle.form is Form.PER_PROMPT and oracle.prompt_weights is None:
         counts = np.bincount(fold[fold >= 0], minlength=folds)
         return counts / counts.sum()
@@ -136,12 +136,12 @@ def _fold_shares(oracle: Oracle, fold: np.ndarray, folds: int) -> np.ndarray:
 def split_folds(
     prompts: int, folds: int, rng: np.random.Generator, strata: Sequence[Hashable] | None = None
 ) -> np.ndarray:
-    """Split prompts into folds, (prompt,): sizes differ by at most one, within each label by at most one as well."""
+    """Split prompts into folds, (prompt,) fold indices; sizes differ by at most one, also within each label."""
     order = rng.permutation(prompts)
     if strata is not None:
-        number = {label: i for i, label in enumerate(dict.fromkeys(strata))}
-        label = np.array([number[name] for name in strata])
-        order = order[np.argsort(label[order], kind="stable")]
+        codes = {label: code for code, label in enumerate(dict.fromkeys(strata))}
+        code_of_prompt = np.array([codes[label] for label in strata])
+        order = order[np.argsort(code_of_prompt[order], kind="stable")]
     fold = np.empty(prompts, dtype=int)
     fold[order] = np.arange(prompts) % folds
     return fold

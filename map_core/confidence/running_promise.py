@@ -1,14 +1,13 @@
-"""A promise that is watched while it is used: kept, in doubt or broken, whenever one looks.
+"""Test a promise continuously while requests come in: it is kept, in doubt or broken.
 
-Two sorts of betting tests run on the levels of the requests as they come: one a value that its mean is above the
-target, and one on all values together that some mean is below it. Each may be looked at after every request, for as
-long as one likes; a verdict that was reached is wrong with probability alpha at most, where requests are like a sample
-of one kind.
+Two kinds of betting tests run on the levels of the requests: one per value that its mean is above the target, and one
+over all values that some mean is below it. The result may be read after every request, for any length of time; a
+verdict is wrong with probability at most alpha, provided that the requests are a sample of one distribution.
 
     kept      every value's own capital has reached 1 / alpha
-    broken    the mean over values of the capitals that bet against has: it is one test of "all targets hold"
+    broken    the mean over values of the capitals that bet against has reached it: one test of "all targets hold"
 
-Constraint: targets and ends are fixed before the first request; levels beyond an end count as that end.
+Constraint: targets and ends are fixed before the first request; levels beyond an end are clipped to it.
 
 Source: docs/promises.md; Waudby-Smith and Ramdas, arXiv 2010.09686; the mean of e-values: Vovk and Wang, "E-values:
 calibration, combination and applications", Annals of Statistics 2021.
@@ -27,14 +26,14 @@ import numpy as np
 from map_core.confidence.betting import MOST_STAKED
 from map_core.errors import InputError
 
-#: Bets side by side, as nobody knows by how much a level will lie off, in units of one over its standard deviation; and
-#: the share of the first capital that is put on each. The best bet on a gap of g deviations is about g.
+#: Several bets, since the gap is not known in advance, in units of one over the standard deviation; and the share of
+#: the initial capital on each. The best bet on a gap of g standard deviations is about g.
 BETS, SHARES = np.array([0.8, 0.2, 0.05]), np.array([0.4, 0.4, 0.2])
 ALPHA = 0.05
 
 
 class Standing(StrEnum):
-    """How a promise stands."""
+    """The verdict on a promise so far."""
 
     KEPT = "kept"
     IN_DOUBT = "in doubt"
@@ -43,13 +42,13 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class WatchedTargets:
-    """What is promised, by value; fixed for as long as it is watched.
+    """The promised levels, fixed before the first request.
 
     Args:
         values: names.
-        promised: (value,) the levels that are to be kept, in reward units.
-        low, high: (value,) ends, below and above them.
-        deviation: (value,) standard deviation of a request's level, above 0, as far as it is known before.
+        promised: (value,) the promised levels, in reward units.
+        low, high: (value,) ends at which levels are clipped, below and above the promised ones.
+        deviation: (value,) prior estimate of the standard deviation of a request's level, above 0.
     """
 
     values: tuple[str, ...]
@@ -60,7 +59,10 @@ class WatchedTargets:
 
     def __post_init__(self) -> None:
         if not (np.all(self.low < self.promised) and np.all(self.promised < self.high)):
-            raise InputError(f"The ends {self.low} and {self.high} do not lie around {self.promised}.")
+            raise InputError(
+                f"The ends are {self.low} and {self.high}; expected numbers below and above the promised levels "
+                f"{self.promised}."
+            )
         if not np.all(self.deviation > 0):
             raise InputError(f"The standard deviations are {self.deviation}; expected numbers above 0.")
 
@@ -72,15 +74,15 @@ class WatchedTargets:
 
 @dataclass(eq=False)
 class RunningPromise:
-    """The capitals of one promise so far. Constraint: one thread at a time.
+    """The capitals of the tests of one promise. Constraint: not thread-safe.
 
     Args:
-        targets: what is watched.
-        requests: how many levels were added.
+        targets: the promised levels.
+        requests: number of requests so far.
         total: (value,) their sum.
         above, below: (bet, value) log capital of each bet for and against.
-        most_above: (value,) the largest log capital that a value has had.
-        most_below: the largest of the mean against.
+        most_above: (value,) the largest log capital of each value so far.
+        most_below: the largest log of the mean capital against so far.
     """
 
     targets: WatchedTargets
@@ -98,35 +100,33 @@ class RunningPromise:
             self.above, self.below = np.zeros((len(BETS), size)), np.zeros((len(BETS), size))
 
     def add(self, levels: np.ndarray) -> None:
-        """Count the levels of one request, (value,) in reward units.
+        """Add the levels of one request, (value,) in reward units.
 
         Raises:
-            InputError: one is not finite, or there is not one a value; nothing is counted.
+            InputError: a level is not finite, or the number of levels is wrong; nothing is added.
         """
         if np.shape(levels) != self.total.shape or not np.isfinite(levels).all():
-            raise InputError(f"The levels are {levels}; expected {self.total.size} finite numbers, one a value.")
+            raise InputError(f"The levels are {levels}; expected {self.total.size} finite numbers, one per value.")
         self.requests += 1
         self.total = self.total + levels
-        targets, wanted = self.targets, BETS[:, None] / self.targets.deviation
+        targets, bets = self.targets, BETS[:, None] / self.targets.deviation
         gaps = np.clip(levels, targets.low, targets.high) - targets.promised
-        up, down = (
-            np.minimum(wanted, MOST_STAKED / room)
-            for room in (targets.promised - targets.low, targets.high - targets.promised)
-        )
-        self.above = self.above + np.log1p(up * gaps)
-        self.below = self.below + np.log1p(-down * gaps)
+        bets_above = np.minimum(bets, MOST_STAKED / (targets.promised - targets.low))
+        bets_below = np.minimum(bets, MOST_STAKED / (targets.high - targets.promised))
+        self.above = self.above + np.log1p(bets_above * gaps)
+        self.below = self.below + np.log1p(-bets_below * gaps)
         self.most_above = np.maximum(self.most_above, _log_capital(self.above))
         self.most_below = max(self.most_below, _log_mean(_log_capital(self.below)))
 
     @property
     def standing(self) -> Standing:
-        """How it stands; a promise that was broken once stays so."""
+        """The verdict so far; a promise that was broken once stays broken."""
         if self.most_below >= -math.log(ALPHA):
             return Standing.BROKEN
         return Standing.KEPT if bool(np.all(self.most_above >= -math.log(ALPHA))) else Standing.IN_DOUBT
 
     def described(self) -> dict[str, Any]:
-        """Return how it stands as plain JSON values, in reward units."""
+        """Return the verdict, means and evidence as plain JSON values, in reward units."""
         means = self.total / self.requests if self.requests else np.full(len(self.total), np.nan)
         columns = zip(self.targets.values, self.targets.promised, means, self.most_above, strict=True)
         return {
@@ -145,7 +145,7 @@ class RunningPromise:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain JSON values, for :meth:`restored`."""
+        """Return the whole state as plain JSON values, for :meth:`restored`."""
         return {
             "targets": self.targets.as_dict(),
             "requests": self.requests,
@@ -157,18 +157,20 @@ class RunningPromise:
         }
 
     @classmethod
-    def restored(cls, targets: WatchedTargets, kept: Mapping[str, Any] | None) -> RunningPromise:
-        """Return what was kept of the same targets; a new one where they have changed or it cannot be gone on with."""
+    def restored(cls, targets: WatchedTargets, state: Mapping[str, Any] | None) -> RunningPromise:
+        """Restore the state of :meth:`as_dict`; start anew where the targets have changed or the state is invalid."""
         new = cls(targets)
-        if not isinstance(kept, Mapping) or kept.get("targets") != targets.as_dict():
+        if not isinstance(state, Mapping) or state.get("targets") != targets.as_dict():
             return new
         try:
-            arrays = {name: np.array(kept[name], dtype=float) for name in ("total", "above", "below", "most_above")}
-            requests, most_below = int(kept["requests"]), float(kept["most_below"])
+            arrays = {name: np.array(state[name], dtype=float) for name in ("total", "above", "below", "most_above")}
+            requests, most_below = int(state["requests"]), float(state["most_below"])
         except (KeyError, TypeError, ValueError, OverflowError):
             return new
-        whole = all(array.shape == getattr(new, name).shape for name, array in arrays.items())
-        if not (whole and math.isfinite(most_below) and all(np.isfinite(array).all() for array in arrays.values())):
+        valid = all(
+            array.shape == getattr(new, name).shape and np.isfinite(array).all() for name, array in arrays.items()
+        )
+        if not (valid and math.isfinite(most_below)):
             return new
         return cls(targets, requests, **arrays, most_below=most_below)
 

@@ -5,12 +5,12 @@ prompt i on the levels and H the covariance of A,
 
     x_F - truth ~ -(H_FF)^-1 mean(psi_F)         so   cov(x_F) = H_FF^-1 S_FF H_FF^-1 / n,  S the covariance of psi
     KL  = max over x of x . d - A(x)             so   var(KL) = var_i(A_i) / n, by the envelope theorem
-    levels that x will give on new prompts       :    var(mu_j) = S_jj / n, active or slack
+    levels of x on new prompts                   :    var(mu_j) = S_jj / n, active or slack
 
-KL is the maximum of a noisy function and so too high on average, by tr(H_FF^-1 S_FF) / 2n; the variance of that term,
+KL is the maximum of a noisy function and therefore biased upwards by tr(H_FF^-1 S_FF) / 2n; the variance of that term,
 tr((H_FF^-1 S_FF)^2) / 2 n^2, is added to its own. Per prompt, psi_i = mu_i - mu. Pooled, prompts count by their
-share of the tilted weight, psi_i = n mass_i (mu_i - mu), and log M too is biased, by -var / 2n. Constraint: targets
-are constants in reward units, so base and scale of the sample are mere units and have no error of their own.
+share of the tilted weight, psi_i = n mass_i (mu_i - mu), and log M is biased too, by -var / 2n. Constraint: targets
+are constants in reward units, so base and scale of the sample only define units and have no error of their own.
 
 Source: Huber, "The behavior of maximum likelihood estimates under nonstandard conditions", 1967; bias of an optimal
 value in Shapiro, Dentcheva and Ruszczynski, "Lectures on Stochastic Programming", 2009, section 5.1.
@@ -37,10 +37,10 @@ class Sandwich:
     """Standard errors of a solution, in standardised units.
 
     Args:
-        weights: (value,) of x; 0 for values without weight, about which a first-order error says nothing.
-        levels: (value,) of the levels that these weights give on new prompts.
+        weights: (value,) of x; 0 for values without weight, for which a first-order error is not defined.
+        levels: (value,) of the levels of these weights on new prompts.
         kl: of the nats spent.
-        kl_bias: how much too high the nats are on average.
+        kl_bias: expected excess of the nats over their true value.
         covariance: (value, value) of the weights.
     """
 
@@ -51,11 +51,30 @@ class Sandwich:
     covariance: np.ndarray
 
 
+def margin_error(oracle: Oracle, certificate: np.ndarray) -> float:
+    """Compute the standard error of a margin from each prompt's support value at its certificate (envelope theorem).
+
+    Args:
+        oracle: the table's oracle.
+        certificate: (value,) the minimising mix of the margin.
+
+    Returns:
+        The standard error, in standard deviations; NaN for a single prompt.
+    """
+    prompts = oracle.counted_prompts
+    if prompts < 2:
+        return math.nan
+    support = oracle.best_by_prompt(certificate) @ certificate
+    mass = oracle.by_prompt(np.zeros(len(certificate))).mass
+    influence = mass * (support - mass @ support)
+    return float(np.linalg.norm(influence)) * math.sqrt(prompts / (prompts - 1))
+
+
 def sandwich(oracle: Oracle, solution: Solution) -> Sandwich:
     """Compute the standard errors of converged weights.
 
     Args:
-        oracle: the table; its prompts are a sample of those to come.
+        oracle: the table's oracle; its prompts are a sample of future ones.
         solution: converged weights.
 
     Raises:

@@ -1,18 +1,18 @@
 """Error bars, verdict probabilities and the cross-fitted levels of a palette, in one result.
 
-The method of each interval was chosen by simulation (tests/benchmarks/bench_confidence.py): near 90%
-of 90% intervals hold the truth, for tables of 64 to 500 prompts, well inside and near the boundary.
+The method of each interval was chosen by simulation (tests/benchmarks/bench_confidence.py): about 90% of the 90%
+intervals contain the true value, for tables of 64 to 500 prompts, well inside and near the boundary.
 
     weights    bias-corrected percentiles of the bootstrap: a weight near 0 has no symmetric error
-    KL         sandwich, with the optimal value's bias taken off
-    levels     sandwich: what these weights give on new prompts
-    margin     each prompt's support value at the certificate (envelope theorem), the bootstrap's bias taken off;
-               none when pooled, where the highest reply of a sample has no such error
+    KL         sandwich, minus the optimal value's bias
+    levels     sandwich: the levels of these weights on new prompts
+    margin     each prompt's support value at the certificate (envelope theorem), minus the bootstrap's bias; none when
+               pooled, where the highest reply of a sample has no such error
 
 Where the probability of "out of reach" exceeds an interval's tail, weights have no upper end, and KL ends at log K.
 
-Constraint: targets are constants in reward units; weights are judged as lambda = x / scale, so every unit here is
-that of the table.
+Constraint: targets are constants in reward units; weights are judged as lambda = x / scale, so all units here are
+those of the table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from map_core.confidence.bootstrap import Draws, bootstrap
 from map_core.confidence.cross_fit import CrossFit, cross_fit
 from map_core.confidence.interval import Interval, percentile_interval, t_interval
-from map_core.confidence.sandwich import sandwich
+from map_core.confidence.sandwich import margin_error, sandwich
 from map_core.confidence.verdict import probabilities, prompts_needed
 from map_core.core.types import Verdict
 from map_core.errors import InputError
@@ -41,20 +41,22 @@ class Confidence:
     """One palette with its error bars, in standardised units unless converted by :meth:`in_reward_units`.
 
     Args:
-        level: probability that each interval holds the truth.
+        level: probability that each interval contains the true value.
         targets: (value,) NaN for free values.
-        verdict: of the whole table.
-        probability: of each verdict on the population that the prompts come from.
-        shares: of the draws with each verdict, uncorrected.
+        verdict: the verdict on the whole table.
+        probability: of each verdict, for the population that the prompts are drawn from.
+        shares: uncorrected share of the draws with each verdict.
         margin: t*, in standard deviations; None without targets, and when pooled.
-        weights: (value,) of x, or lambda; None where the table gives no weights.
+        weights: (value,) x, or lambda; None where the table gives no weights.
         kl: in nats; None likewise.
-        levels: (value,) that these weights give on new prompts; None likewise.
+        levels: (value,) levels of these weights on new prompts; None likewise.
         held_out: cross-fitted levels.
-        prompts: that the table solves on; held-out ones are none of them, and one that occurs often is one.
-        prompts_needed: that would make the verdict 95% sure, if all else stays as it is; infinite on the boundary.
-        draws: of the bootstrap.
-        undecided: draws without a proof of their verdict.
+        prompts: number of prompts that the table solves on; without held-out ones, and each once however often it
+            occurs.
+        prompts_needed: number of prompts with which the verdict would have a probability of 95%, all else being equal;
+            infinite on the boundary.
+        draws: number of bootstrap draws.
+        undecided: number of draws without a proof of their verdict.
     """
 
     level: float
@@ -73,12 +75,12 @@ class Confidence:
     undecided: int
 
     def in_reward_units(self, oracle: Oracle) -> Confidence:
-        """Return targets and levels in reward units, weights as lambda; nats and the margin as they are."""
+        """Convert targets and levels to reward units and weights to lambda; nats and the margin are unchanged."""
         base, scale = oracle.base, oracle.scale
         cross_fitted = self.held_out
         if cross_fitted.levels is not None and cross_fitted.in_sample is not None:
-            seen = oracle.rewards_at(cross_fitted.in_sample)
-            cross_fitted = replace(cross_fitted, in_sample=seen, levels=cross_fitted.levels.scaled(scale, base))
+            in_sample = oracle.rewards_at(cross_fitted.in_sample)
+            cross_fitted = replace(cross_fitted, in_sample=in_sample, levels=cross_fitted.levels.scaled(scale, base))
         return replace(
             self,
             targets=oracle.rewards_at(self.targets),
@@ -104,11 +106,11 @@ def confidence(
     Args:
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        level: probability that each interval is to hold the truth, between 0 and 1.
-        draws: of the bootstrap, at least 20.
-        folds: of the held-out check, from 2 to the number of prompts, at most 50.
+        level: probability that each interval contains the true value, between 0 and 1.
+        draws: number of bootstrap draws, at least 20.
+        folds: number of folds of the held-out check, from 2 to the number of prompts, at most 50.
         seed: of the draws and of the folds.
-        strata: one label a prompt, such as its use case, for folds with an even share of each.
+        strata: one label per prompt, such as its use case, for folds with an even share of each.
         attainable: corners to start the linear program from.
 
     Raises:
@@ -126,7 +128,7 @@ def confidence(
     solution = solve(oracle, targets)
     converged = solution.status is Status.CONVERGED and margin.attainable
     log_trust = trust(oracle, oracle.effective_sample_size(solution.weights)) if converged else -math.inf
-    bootstrap_draws = bootstrap(oracle, targets, solution=solution, edge=margin, draws=draws, seed=seed)
+    bootstrap_draws = bootstrap(oracle, targets, solution=solution, margin=margin, draws=draws, seed=seed)
     start = solution.weights if converged else None
     cross_fitted = cross_fit(oracle, targets, folds=folds, level=level, seed=seed, strata=strata, start=start)
     probability = probabilities(bootstrap_draws, margin.value, log_trust)
@@ -140,7 +142,7 @@ def confidence(
         verdict=_verdict(margin, log_trust),
         probability=probability,
         shares=bootstrap_draws.shares,
-        margin=_margin_interval(oracle, targets, margin, bootstrap_draws, level),
+        margin=_margin_interval(oracle, margin, bootstrap_draws, level),
         weights=weights,
         kl=kl,
         levels=levels,
@@ -166,11 +168,11 @@ def _weight_intervals(
     freedom = oracle.counted_prompts - 1
     kl = t_interval(solution.kl, error.kl, freedom, level, bias=error.kl_bias)
     if not np.any(solution.weights > 0):
-        # No target binds on this table, so nothing varies to first order; on a draw one may.
+        # No target binds on this table, so KL has no first-order error; on a draw a target may bind.
         kl = Interval(kl.estimate, kl.low, np.quantile(draws.kl, (1 + level) / 2, method="higher"))
     weights = percentile_interval(draws.weights, solution.weights, freedom, level)
     if doubtful:
-        # Towards the boundary weights grow without end, and nats to the most that can be spent.
+        # At the boundary the weights are unbounded, and KL reaches its maximum log K.
         kl = Interval(kl.estimate, kl.low, np.asarray(oracle.log_candidates))
         weights = Interval(weights.estimate, weights.low, np.where(solution.weights > 0, np.inf, weights.high))
     return (
@@ -180,19 +182,14 @@ def _weight_intervals(
     )
 
 
-def _margin_interval(
-    oracle: Oracle, targets: np.ndarray, margin: Margin, draws: Draws, level: float
-) -> Interval | None:
+def _margin_interval(oracle: Oracle, margin: Margin, draws: Draws, level: float) -> Interval | None:
     """Compute the interval of the margin; None where it has none."""
     if draws.margins is None or not math.isfinite(margin.value):
         return None
-    support = oracle.best_by_prompt(margin.certificate) @ margin.certificate
-    mass = oracle.by_prompt(np.zeros(len(margin.certificate))).mass
-    influence = mass * (support - mass @ support)
-    error = float(np.linalg.norm(influence)) * math.sqrt(oracle.counted_prompts / (oracle.counted_prompts - 1))
+    error = margin_error(oracle, margin.certificate)
     interval = t_interval(margin.value, error, oracle.counted_prompts - 1, level, bias=draws.margin_bias)
-    # The bias is that of a smooth margin. Where every prompt's best reply is the same, as with shares, there is none,
-    # and an interval without width would leave its own estimate.
+    # The bias is that of the smoothed margin. Where every prompt has the same support value, as with shares, the margin
+    # has no error and no bias, and the corrected interval of width 0 would not contain its estimate.
     return replace(
         interval,
         low=np.minimum(interval.low, interval.estimate),

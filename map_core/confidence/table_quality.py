@@ -1,18 +1,17 @@
-"""The quality of a table for a palette: whether more candidates or more prompts would help more.
+"""Advise whether more candidates or more prompts would improve a palette's forecast more.
 
-Twice the candidates and twice the prompts cost the same, so these are compared. What is forecast for each:
+Twice the candidates and twice the prompts cost the same, so these are compared. The forecasts for each:
 
-    error bars      standard errors go with 1 / sqrt(prompts). Candidates take off only the part that comes from
-                    choosing among K: of a level's variance between prompts V the share W, the mean of
-                    sum_k P_ik^2 (z_ik - mu_i)^2, halves; so twice the candidates leave sqrt((V - W / 2) / V)
-    trust           replies that carry the weight, a prompt: at the same weights it grows by the same factor as from
-                    K / 2 to K, both measured, K / 2 on subsamples of the table
-    reach           the margin grows with log K, slower and slower: its growth from K / 2 to K, times the ratio of that
-                    growth to the one from K / 4 to K / 2, all three measured; prompts only make it surer
+    error bars      standard errors scale with 1 / sqrt(prompts). More candidates reduce only the part that comes from
+                    choosing among K: of a level's variance between prompts V, the part W, the mean of
+                    sum_k P_ik^2 (z_ik - mu_i)^2, is halved, so twice the candidates leave sqrt((V - W / 2) / V)
+    trust           the effective sample size per prompt at the same weights grows by the same factor as from K / 2 to
+                    K, both measured, K / 2 on subsamples of the table
+    reach           the margin grows ever more slowly with log K: its growth from K / 2 to K, times the ratio of that
+                    growth to the growth from K / 4 to K / 2, all three measured; prompts only reduce its error
 
-Constraint: figures of the table itself are measured; the others are marked as forecasts.
-tests/confidence/test_table_quality.py compares the forecasts with tables that really have twice as many of
-either.
+Constraint: the figures of the table itself are measured; all others are labelled as forecasts.
+tests/confidence/test_table_quality.py compares the forecasts with tables that have twice as many of either.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from map_core.confidence.sandwich import sandwich
+from map_core.confidence.sandwich import margin_error, sandwich
 from map_core.core.types import Form
 from map_core.data.distribution import typical_candidates
 from map_core.data.reward_table import RewardTable
@@ -35,12 +34,13 @@ from map_core.oracle import MemoryOracle, Oracle
 from map_core.oracle.ragged import Groups
 from map_core.solver.newton import Status, solve
 
-#: Error bar, in standard deviations, that is narrow enough: about two percentiles.
+#: Error bars up to this, in standard deviations, are narrow enough: about two percentiles.
 NARROW = 0.05
-#: A margin that grows by less than this, in standard deviations, is not worth twice the candidates.
+#: Growth of the margin, in standard deviations, below which twice the candidates are not worth their cost.
 WORTH = 0.02
-#: Most replies that are subsampled; of larger tables some prompts are taken.
+#: Maximum number of replies that are subsampled; larger tables are reduced to a sample of their prompts.
 MAX_REPLIES = 200_000
+#: Probability of intervals.
 LEVEL = 0.9
 
 
@@ -71,12 +71,12 @@ class Outlook:
     """Precision and reach of a palette on a table.
 
     Args:
-        error: half of the widest 90% interval of a targeted level, in standard deviations; NaN where there are no
-            weights.
-        carrying: replies that carry the weight, a prompt; NaN likewise.
-        carrying_all: in all; NaN likewise.
+        error: half-width of the widest 90% interval of a targeted level, in standard deviations; NaN where there are
+            no weights.
+        carrying: effective sample size per prompt; NaN likewise.
+        carrying_all: effective sample size of the whole table; NaN likewise.
         margin: distance to the boundary of the attainable levels, in standard deviations; NaN when pooled.
-        attainable: the probability that it is attainable, given the margin's standard error; NaN when pooled.
+        attainable: probability that the palette is attainable, given the margin's standard error; NaN when pooled.
     """
 
     error: float = math.nan
@@ -92,11 +92,11 @@ class Advice:
 
     Args:
         help: what would help most.
-        reason: why.
+        reason: the reason for it.
         now: measured on this table.
         candidates: forecast for twice the candidates.
         prompts: forecast for twice the prompts.
-        factor: by how much to multiply what helps; NaN where unknown, 1 where nothing is needed.
+        factor: by which candidates or prompts should be multiplied; NaN where unknown, 1 where nothing is needed.
     """
 
     help: Help
@@ -119,13 +119,13 @@ def advise(
 
     Args:
         table: the table, of one use case or all.
-        oracle: its moments.
+        oracle: the table's oracle.
         targets: (value,) d in standard deviations above base, NaN for a free value.
         attainable: corners to start the linear program from.
         seed: of the subsamples.
 
     Raises:
-        InputError: a target is infinite, or there is not one entry a value.
+        InputError: a target is infinite, or there is not one entry per value.
 
     Example:
         >>> advise(table, oracle, targets).help  # doctest: +SKIP
@@ -137,8 +137,8 @@ def advise(
     margin = (attainable or AttainableLevels(oracle)).margin(targets)
     if np.isnan(targets).all():
         return Advice(Help.NEITHER, Reason.NO_TARGETS, Outlook(), Outlook(), Outlook(), 1.0)
-    margin_error = _margin_error(oracle, margin.certificate)
-    now = Outlook(margin=margin.value, attainable=_probability(margin.value, margin_error))
+    error_of_margin = margin_error(oracle, margin.certificate)
+    now = Outlook(margin=margin.value, attainable=_probability(margin.value, error_of_margin))
     ess_growth, error_share, weights = 2.0, 1.0, None
     solution = solve(oracle, targets)
     if margin.attainable and solution.status is Status.CONVERGED:
@@ -152,7 +152,7 @@ def advise(
         now.carrying * ess_growth,
         now.carrying_all * ess_growth,
         forecast_margin,
-        _probability(forecast_margin, margin_error),
+        _probability(forecast_margin, error_of_margin),
     )
     root_two = math.sqrt(2)
     prompts = Outlook(
@@ -160,20 +160,20 @@ def advise(
         now.carrying,
         2 * now.carrying_all,
         now.margin,
-        _probability(now.margin, margin_error / root_two),
+        _probability(now.margin, error_of_margin / root_two),
     )
     return _complete(Advice(Help.NEITHER, Reason.ENOUGH, now, candidates, prompts, 1.0), trust_threshold(oracle))
 
 
 def _complete(advice: Advice, threshold: float) -> Advice:
-    """Complete an advice with what helps, why, and the factor."""
+    """Set the help, the reason and the factor of an advice."""
     now, candidates = advice.now, advice.candidates
     if now.margin < 0:
         growth_of_margin = candidates.margin - now.margin
         if not growth_of_margin > WORTH:
             return replace(advice, help=Help.NEITHER, reason=Reason.BEYOND, factor=math.nan)
         doublings = -now.margin / growth_of_margin
-        # Growth slows down, so more than one doubling is not forecast.
+        # Since the growth slows down, it is not extrapolated beyond one doubling.
         factor = 2**doublings if doublings <= 1 else math.nan
         return replace(advice, help=Help.CANDIDATES, reason=Reason.OUT_OF_REACH, factor=factor)
     if math.isnan(now.carrying):
@@ -192,7 +192,7 @@ def _complete(advice: Advice, threshold: float) -> Advice:
 def _level_error(
     table: RewardTable, oracle: Oracle, targets: np.ndarray, weights: np.ndarray, errors: np.ndarray
 ) -> tuple[float, float]:
-    """Return half of the widest interval of a targeted level, and the share of it left with twice the candidates."""
+    """Return the half-width of the widest interval of a targeted level, and its factor for twice the candidates."""
     targeted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
     if not len(targeted) or oracle.counted_prompts < 2:
         return math.nan, 1.0
@@ -205,14 +205,14 @@ def _level_error(
 
 
 def _quantile(prompts: int) -> float:
-    """Return Student's quantile for half of an interval from so many prompts; NaN for one."""
+    """Return Student's quantile of a two-sided interval from this number of prompts; NaN for one."""
     return float(stdtrit(prompts - 1, (1 + LEVEL) / 2)) if prompts > 1 else math.nan
 
 
 def choosing_variance(table: RewardTable, oracle: Oracle, weights: np.ndarray) -> np.ndarray:
     """Compute W, (value,), the part of a level's variance between prompts that comes from choosing among K replies.
 
-    The delta method for a ratio of means: mean over prompts, as each counts, of sum_k P_ik^2 (z_ik - mu_i)^2.
+    By the delta method for a ratio of means, it is the weighted mean over prompts of sum_k P_ik^2 (z_ik - mu_i)^2.
     """
     z = np.where(oracle.constant, 0.0, oracle.standardise(table.rewards)).T
     by_prompt, replies = oracle.by_prompt(weights), Groups(table.candidates, transposed=False)
@@ -229,7 +229,7 @@ def _forecast_candidates(
     current: float,
     seed: int,
 ) -> tuple[float, float]:
-    """Forecast the margin for twice the candidates, and the growth of the effective sample size a prompt."""
+    """Forecast the margin for twice the candidates, and the growth of the effective sample size per prompt."""
     largest = typical_candidates(table)
     if largest < 4:
         return math.nan, math.nan
@@ -246,10 +246,10 @@ def _forecast_candidates(
         margins.append(margin(subsampled, subsampled.standardise(levels)).value)
         if weights is not None:
             sample_sizes.append(subsampled.effective_sample_size(weights * subsampled.scale / oracle.scale).per_prompt)
-    last, before = margins[0] - margins[1], margins[1] - margins[2]
-    slowing = float(np.clip(last / before, 0.0, 1.0)) if before > 0 else 0.0
-    growth = sample_sizes[0] / sample_sizes[1] if sample_sizes else math.nan
-    return current + max(0.0, last) * slowing, float(np.clip(growth, 1.0, 2.0)) if sample_sizes else math.nan
+    last_growth, earlier_growth = margins[0] - margins[1], margins[1] - margins[2]
+    slowing = float(np.clip(last_growth / earlier_growth, 0.0, 1.0)) if earlier_growth > 0 else 0.0
+    ess_growth = float(np.clip(sample_sizes[0] / sample_sizes[1], 1.0, 2.0)) if sample_sizes else math.nan
+    return current + max(0.0, last_growth) * slowing, ess_growth
 
 
 def _prompt_sample(table: RewardTable, seed: int) -> RewardTable:
@@ -259,16 +259,6 @@ def _prompt_sample(table: RewardTable, seed: int) -> RewardTable:
     count = max(2, MAX_REPLIES * len(table.prompts) // len(table.rewards))
     chosen = np.random.default_rng(seed).choice(len(table.prompts), count, replace=False)
     return table.take(sorted(int(row) for row in chosen))
-
-
-def _margin_error(oracle: Oracle, certificate: np.ndarray) -> float:
-    """Return the standard error of a margin, from each prompt's support value at the certificate (envelope theorem)."""
-    if oracle.counted_prompts < 2:
-        return math.nan
-    mass = oracle.by_prompt(np.zeros(len(certificate))).mass
-    support = oracle.best_by_prompt(certificate) @ certificate
-    prompts = oracle.counted_prompts
-    return float(np.linalg.norm(mass * (support - mass @ support)) * math.sqrt(prompts / (prompts - 1)))
 
 
 def _probability(margin: float, error: float) -> float:

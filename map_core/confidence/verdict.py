@@ -1,15 +1,15 @@
-"""The probability of a verdict, and the number of prompts that would settle it.
+"""The probability of a verdict, and the number of prompts that would make it certain enough.
 
-A verdict is two comparisons: the margin with 0, and the log of how many times over enough replies carry the weight
-(the trust) with 0. Each is a number with a bootstrap distribution. With G the share of draws below 0 and z0 the probit
-of the share of draws below the table's own number, the probability that the truth lies below 0 is
+A verdict is two comparisons with 0: of the margin, and of the log ratio of the effective sample size to its threshold
+(the trust). Each number has a bootstrap distribution. With G the share of draws below 0 and z0 the probit of the share
+of draws below the table's own number, the probability that the true number is below 0 is
 
     Phi( probit(G) - 2 z0 )
 
-the level at which a bias-corrected percentile interval would end at 0. A minimum over mixes comes out too low on a
-sample, and lower still on a draw of it: the plain share of draws would count that bias twice. Pooled, draws have no
-margins to tell the bias by and their plain share is taken; a draw lacks a third of the prompts, and so of the best
-replies, so near the edge it errs towards "out of reach".
+the level at which a bias-corrected percentile interval would end at 0. A minimum over mixes is biased downwards on a
+sample, and more so on a draw of it: the plain share of draws would count that bias twice. Pooled, draws have no margins
+from which to estimate the bias, and the plain share is used; a draw lacks a third of the prompts, and with them of the
+best replies, so near the boundary the share errs towards "out of reach".
 
 Source: Efron, "Nonparametric standard errors and confidence intervals", 1981, section 10.
 """
@@ -26,8 +26,8 @@ from map_core.core.types import Verdict
 
 #: Probability from which a verdict counts as sure.
 SURE = 0.95
-#: More prompts than this many times those of the table are reported as infinite.
-MOST_TIMES = 1e6
+#: If more prompts are needed than this many times the table's, their number is reported as infinite.
+MAX_FACTOR = 1e6
 
 
 def probabilities(draws: Draws, margin: float, trust: float) -> dict[Verdict, float]:
@@ -36,10 +36,10 @@ def probabilities(draws: Draws, margin: float, trust: float) -> dict[Verdict, fl
     Args:
         draws: the palette on draws of the prompts.
         margin: the table's own margin.
-        trust: the table's own trust, minus infinity out of reach.
+        trust: the table's own trust; minus infinity out of reach.
 
     Returns:
-        Three numbers that sum to 1.
+        Three probabilities that sum to 1.
     """
     shares = draws.shares
     out = shares[Verdict.OUT_OF_REACH]
@@ -53,21 +53,21 @@ def probabilities(draws: Draws, margin: float, trust: float) -> dict[Verdict, fl
 
 
 def prompts_needed(prompts: int, draws: Draws, margin: float, trust: float, sure: float = SURE) -> float:
-    """Compute how many prompts in all would make a verdict sure, if all else stays as it is.
+    """Compute the total number of prompts that would make a verdict sure, all else being equal.
 
-    Standard errors shrink with the root of the number of prompts. A comparison that now lies z standard errors
-    from 0 needs n (probit(sure) / z)^2 prompts; the closest of those that the verdict rests on decides.
+    Standard errors shrink with the root of the number of prompts. A number that is now z standard errors from 0 needs
+    n (probit(sure) / z)^2 prompts; the comparison closest to 0 decides.
 
     Args:
         prompts: n, of the table.
         draws: the palette on draws of the prompts.
         margin: the table's own margin.
-        trust: the table's own trust, minus infinity out of reach.
+        trust: the table's own trust; minus infinity out of reach.
         sure: the required probability.
 
     Returns:
-        A number of prompts, at most ``prompts`` where the verdict is sure already; infinite on the boundary, where no
-        number of prompts settles it.
+        A number of prompts, at most ``prompts`` where the verdict is already sure; infinite on the boundary, where no
+        number of prompts suffices.
     """
     scores = []
     if draws.margins is not None:
@@ -79,12 +79,12 @@ def prompts_needed(prompts: int, draws: Draws, margin: float, trust: float, sure
     closest = min(scores, default=math.inf)
     if closest == math.inf:
         return 2.0
-    times = (float(ndtri(sure)) / closest) ** 2 if closest > 0 else math.inf
-    return math.ceil(max(2.0, times * prompts)) if times <= MOST_TIMES else math.inf
+    factor = (float(ndtri(sure)) / closest) ** 2 if closest > 0 else math.inf
+    return math.ceil(max(2.0, factor * prompts)) if factor <= MAX_FACTOR else math.inf
 
 
 def _below_zero(share: float, draws: np.ndarray, estimate: float) -> float:
-    """Return the probability that the truth is below 0, from the share of draws that are."""
+    """Return the probability that the true number is below 0, from the share of draws below 0."""
     if not 0.0 < share < 1.0:
         return share
     below = np.clip(np.mean(draws < estimate), 0.5 / len(draws), 1 - 0.5 / len(draws))
@@ -92,7 +92,7 @@ def _below_zero(share: float, draws: np.ndarray, estimate: float) -> float:
 
 
 def _score(draws: np.ndarray, estimate: float) -> float:
-    """Return how many standard errors from 0 an estimate lies, with its bias taken off."""
+    """Return how many standard errors from 0 an estimate is, after subtracting its bias."""
     if len(draws) < 2 or not math.isfinite(estimate):
         return math.inf
     error = float(draws.std(ddof=1))

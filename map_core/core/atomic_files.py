@@ -21,8 +21,8 @@ def atomic_write(path: Path, partial: Path | None = None) -> Iterator[Path]:
 
     Args:
         path: the file to replace.
-        partial: the temporary file, in the same folder, where nobody else writes; one named after this process when
-            None.
+        partial: the temporary file, in the same folder, which no other process writes; None for one that is named
+            after this process.
 
     Raises:
         OSError: it cannot be renamed or removed.
@@ -39,7 +39,7 @@ def atomic_write(path: Path, partial: Path | None = None) -> Iterator[Path]:
 def open_durable(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing that atomically replaces ``path`` once it is synced to the disk.
 
-    The temporary file has the same name in every run, so the next run overwrites what a killed one left.
+    The temporary file has the same name in every run, so the next run overwrites the one that a killed run left.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
@@ -63,6 +63,7 @@ def write_error(path: Path, error: OSError, option: str = "--out") -> InputError
     """Return the error for a file that cannot be written, with what to do: another one by ``option``."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(
-            f"The disc is full: {path} cannot be written. Make room and start the same again; what is made is kept."
+            f"The disc is full: {path} cannot be written. Make room and run the same command again; what was made is "
+            "kept."
         )
     return InputError(f"{path} cannot be written ({error}). Choose another {option}.")

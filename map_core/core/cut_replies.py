@@ -1,19 +1,19 @@
-"""A reply that its length limit has cut, the same wherever a reply is read: its mark, and its complete sentences."""
+"""Mark replies that were cut by their length limit, and shorten them to complete sentences."""
 
 from __future__ import annotations
 
 import re
 
-#: An ellipsis that stays with the last word: a space that no line breaks at, and so never alone on a line.
+#: An ellipsis after a no-break space, so that it is never alone on a line.
 MARK = "\u00a0…"
-#: The end of a sentence: its stop, what closes behind it, and then a space or a new line.
+#: The end of a sentence: its punctuation, closing quotes and brackets, then white space.
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*(?=\s)")
-#: Less than this share of a text is never all that is left of it.
+#: A text is shortened only if at least this share of it remains.
 _LEAST_SHARE = 0.4
 
 
 def with_mark(text: str, cut: bool) -> str:
-    """Return what people read of a reply: its text, with the mark where it was cut.
+    """Return a reply's text as people read it, with the mark if it was cut.
 
     Example:
         >>> with_mark("One two ", True).split(), with_mark("One two.", False)
@@ -22,11 +22,11 @@ def with_mark(text: str, cut: bool) -> str:
     return f"{text.rstrip()}{MARK}" if cut else text
 
 
-def shorter(shown: str) -> str | None:
-    """Return a reply that people read, when it was cut, up to its last complete sentence; None where all is shown.
+def shorter(marked: str) -> str | None:
+    """Shorten a cut reply to its last complete sentence; None where it was not cut or cannot be shortened.
 
     Args:
-        shown: as :func:`with_mark` made it.
+        marked: a reply as :func:`with_mark` returns it.
 
     Example:
         >>> shorter(with_mark("It rains. Take a coat. And then you sho", True)).split()[-2:]
@@ -34,17 +34,17 @@ def shorter(shown: str) -> str | None:
         >>> shorter("It rains. And"), shorter(with_mark("It rains and rains", True))
         (None, None)
     """
-    if not shown.endswith(MARK):
+    if not marked.endswith(MARK):
         return None
-    text = shown.removesuffix(MARK)
+    text = marked.removesuffix(MARK)
     kept = complete_sentences(text)
     return None if kept == text else with_mark(kept, True)
 
 
 def complete_sentences(text: str) -> str:
-    """Return a text that was cut without the sentence that it breaks off in; all of it where little would be left.
+    """Return a cut text without its incomplete last sentence; the whole text where little would remain.
 
-    A number before a full stop ("1.") ends no sentence: it begins an entry of a list.
+    A number before a full stop ("1.") does not end a sentence: it begins an entry of a list.
 
     Example:
         >>> complete_sentences("It rains. Take a coat. And then you sho")

@@ -1,9 +1,9 @@
 """Score a table's replies on one definition, or train a head: the process of :mod:`map_core.custom_values.jobs`.
 
-``python -m map_core.custom_values TABLE OUT`` scores; the first message in is the definition. With TABLE alone it
-trains; the message in is {"definition": {...}, "pairs": [[3, 5], ...]}, in rows, and the last one out {"head": {...}}.
-Messages out are {"done": 8, "total": 128} and {"error": "..."} (:class:`map_core.core.child_process.ParentPipe`).
-Constraint: the only part of this package that loads a model.
+``python -m map_core.custom_values TABLE OUT`` scores; the message that it receives is the definition. With TABLE alone
+it trains; the message that it receives is {"definition": {...}, "pairs": [[3, 5], ...]}, in rows, and the last one that
+it sends is {"head": {...}}. It also sends {"done": 8, "total": 128} and {"error": "..."}
+(:class:`map_core.core.child_process.ParentPipe`). Constraint: the only part of this package that loads a model.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from map_core.scoring.head_training import OUTER_FOLDS, pair_examples, train
 from map_core.scoring.judged_replies import judged_replies
 from map_core.scoring.shared_models import Embedder
 
-#: Beyond so many replies their embeddings are not kept: a million of them take 3 GB.
-_MOST_REMEMBERED = 50_000
+#: Maximum number of replies whose embeddings are cached; those of a million replies take 3 GB.
+_MAX_CACHED_REPLIES = 50_000
 
 
-def _opened() -> Embedder:
+def _open_embedder() -> Embedder:
     from map_core.models.embedder import open_embedder
 
     return open_embedder(DEFAULT_EMBEDDER)
 
 
 def _models(replies: int, folder: Path) -> ScoringModels:
-    if replies > _MOST_REMEMBERED:
+    if replies > _MAX_CACHED_REPLIES:
         return ScoringModels()
-    return ScoringModels(embedder=CachedEmbedder(DEFAULT_EMBEDDER, folder, _opened))
+    return ScoringModels(embedder=CachedEmbedder(DEFAULT_EMBEDDER, folder, _open_embedder))
 
 
 def _score(parent: ParentPipe, table: str, out: Path) -> None:
@@ -53,7 +53,7 @@ def _train(parent: ParentPipe, table: str) -> None:
     rows, pairs = np.unique(np.array(message["pairs"], dtype=np.int64), return_inverse=True)
     models = ScoringModels()
     prior = make_scorer(Specification.of(definition), models)
-    # Prompts that are read, then folds of the cross-validation, on one count.
+    # Progress counts the prompts that are read, and then the folds of the cross-validation.
     features, prompts, scores = judged_replies(
         table_format.load(table),
         rows.tolist(),
@@ -61,11 +61,11 @@ def _train(parent: ParentPipe, table: str) -> None:
         prior,
         lambda done, total: parent.send({"done": done, "total": total + OUTER_FOLDS}),
     )
-    read = len(np.unique(prompts))
+    prompt_count = len(np.unique(prompts))
     trained = train(
         pair_examples(features, pairs.reshape(-1, 2), prompts, scores),
         models.embedder_name,
-        report=lambda done, total: parent.send({"done": read + done, "total": read + total}),
+        report=lambda done, total: parent.send({"done": prompt_count + done, "total": prompt_count + total}),
     )
     parent.send({"head": trained.head.as_dict()})
 

@@ -1,7 +1,7 @@
-"""The values of one's own that a table offers as targets: in use, scored on its replies, and with a name of their own.
+"""The custom values that a table offers as targets: in use, scored on its replies, and with a unique name.
 
-Asked for at every move of a hand, so what the database says is remembered for a moment; whoever changes it here says
-so with :func:`clear_cache`, and what another process changes is seen a moment later.
+The list is needed at every interaction, so it is cached for :data:`REMEMBERED_SECONDS`; code that changes custom values
+in this process calls :func:`clear_cache`, and changes of other processes are seen when the cache expires.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ REMEMBERED_SECONDS = 1.0
 log = logging.getLogger("value_palette")
 
 _lock = threading.Lock()
-#: By table and visitor: when it was looked up, and what was found.
-_known: WeakKeyDictionary[RewardTable, dict[Visitor, tuple[float, tuple[OfferedValue, ...]]]] = WeakKeyDictionary()
-#: Visitors that are remembered for a table.
+#: By table and visitor: the time of the lookup and its result.
+_cache: WeakKeyDictionary[RewardTable, dict[Visitor, tuple[float, tuple[OfferedValue, ...]]]] = WeakKeyDictionary()
+#: Maximum number of cached visitors per table.
 _MAX_VISITORS = 256
 
 
@@ -35,10 +35,10 @@ class OfferedValue:
     """A value that can have a target.
 
     Args:
-        definition: what it means.
-        trust: how far its scorer is to be trusted, in a sentence.
-        unusable: the judgements say that it is not to be used.
-        link: by which it is shared; "" where it is not shared by link.
+        definition: its definition.
+        trust: a sentence about the reliability of its scorer.
+        unusable: whether the judgements show that it should not be used.
+        link: the secret of the link by which it is shared; "" if it is not shared by link.
     """
 
     definition: Definition
@@ -48,24 +48,24 @@ class OfferedValue:
 
 
 def offered_values(table: RewardTable, visitor: Visitor = LOCAL) -> tuple[OfferedValue, ...]:
-    """Return what is offered beside the values of a table, in the order in which it was defined.
+    """Return the custom values that are offered in addition to a table's values, in the order of their definition.
 
     Args:
-        table: the whole table as its file has it; tables are distinguished by identity.
-        visitor: to whom: their own values, those that everybody sees, and those whose link they came by. Of two values
-            of a name it is their own.
+        table: the whole table as in its file; tables are distinguished by identity.
+        visitor: the visitor, who is offered their own values, those that everybody sees, and those whose link they came
+            by. Of two values with the same name it is their own.
     """
     with _lock:
-        of_table = _known.setdefault(table, {})
-        cached = of_table.get(visitor)
+        by_visitor = _cache.setdefault(table, {})
+        cached = by_visitor.get(visitor)
         if cached is None or time.monotonic() - cached[0] >= REMEMBERED_SECONDS:
-            if len(of_table) >= _MAX_VISITORS:
-                of_table.clear()
-            cached = of_table[visitor] = (time.monotonic(), _look(table, visitor))
+            if len(by_visitor) >= _MAX_VISITORS:
+                by_visitor.clear()
+            cached = by_visitor[visitor] = (time.monotonic(), _look_up(table, visitor))
         return cached[1]
 
 
-def _look(table: RewardTable, visitor: Visitor) -> tuple[OfferedValue, ...]:
+def _look_up(table: RewardTable, visitor: Visitor) -> tuple[OfferedValue, ...]:
     used_names, offered = {*table.values, *cards()}, []
     try:
         opened = database().as_visitor(visitor)
@@ -82,11 +82,11 @@ def _look(table: RewardTable, visitor: Visitor) -> tuple[OfferedValue, ...]:
                 trust = agreement.trust_sentence(measured, numbers=False)
                 offered.append(OfferedValue(definition, trust, unusable, stored.link))
     except PaletteError as error:
-        log.warning("Values of one's own are left out: %s", error)
+        log.warning("Custom values are left out: %s", error)
     return tuple(offered)
 
 
 def clear_cache() -> None:
-    """Forget what was read, so that the database is looked at again the next time."""
+    """Clear the cache, so that the database is read again at the next call."""
     with _lock:
-        _known.clear()
+        _cache.clear()

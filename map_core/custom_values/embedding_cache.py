@@ -1,7 +1,7 @@
-"""Sentence embeddings that are kept on disk: a table's replies are embedded for the first value, and never again.
+"""Cache sentence embeddings on disk, so that a table's replies are embedded only once for all values.
 
-A list of texts is a file, so that the same list gives the same numbers to the last bit. Constraint: the model loads
-only for a list that is not there.
+Each list of texts has a file, so that the same list gives bit-identical vectors. Constraint: the model is loaded only
+for a list that is not cached.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from map_core.scoring.shared_models import Embedder
 
 
 class CachedEmbedder:
-    """An embedder in front of another one, which is opened when it is first needed.
+    """An embedder that caches the vectors of another one, which is opened when it is first needed.
 
     Args:
-        name: of the model; another model's embeddings are never taken for its own.
-        folder: where embeddings are kept, 8 bytes a number.
-        opened: gives the model.
+        name: the model's name, which is part of the cache key.
+        folder: the folder of cached vectors, 8 bytes per number.
+        open_model: returns the model.
     """
 
-    def __init__(self, name: str, folder: Path, opened: Callable[[], Embedder]) -> None:
-        self._name, self._folder, self._opened = name, folder, opened
+    def __init__(self, name: str, folder: Path, open_model: Callable[[], Embedder]) -> None:
+        self._name, self._folder, self._open_model = name, folder, open_model
         self._model: Embedder | None = None
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -38,15 +38,15 @@ class CachedEmbedder:
         try:
             vectors: np.ndarray = np.load(path, allow_pickle=False)
             return vectors
-        except (OSError, ValueError, EOFError):  # not there, or a disc that was full
+        except (OSError, ValueError, EOFError):  # not cached, or incomplete since the disk was full
             pass
-        self._model = self._model or self._opened()
+        self._model = self._model or self._open_model()
         vectors = np.asarray(self._model.embed(texts), dtype=np.float64)
-        self._keep(path, vectors)
+        self._save(path, vectors)
         return vectors
 
-    def _keep(self, path: Path, vectors: np.ndarray) -> None:
-        with suppress(OSError):  # it is only faster with it
+    def _save(self, path: Path, vectors: np.ndarray) -> None:
+        with suppress(OSError):  # the cache is optional
             self._folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as partial, partial.open("wb") as file:
                 np.save(file, vectors)

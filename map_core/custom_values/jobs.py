@@ -1,7 +1,8 @@
-"""Scoring and training in the background: a job starts a process, follows it, and ends it when it is stopped.
+"""Score and train in the background: a job runs a child process, and ends it when the job is cancelled.
 
-One at a time, in a registry of its own, so that what pages compute never waits behind it. What was scored before a
-stop is kept, and the next job of the same key goes on from there. Constraint: no model library in this process.
+One job runs at a time, in a separate registry, so that computations of pages do not wait for it. Scores that exist when
+a job is cancelled are kept, and the next job with the same key resumes from them. Constraint: no model library is
+imported in this process.
 """
 
 from __future__ import annotations
@@ -18,40 +19,40 @@ from map_core.errors import PaletteError
 from map_core.scoring import Definition
 from map_core.scoring.head_weights import HeadWeights
 
-#: Seconds between two looks at whether the job was cancelled.
+#: Seconds between two checks whether the job was cancelled.
 _CHECK_SECONDS = 0.2
-#: Seconds that the process has to leave by itself when the job ends.
+#: Seconds for the process to end by itself when the job ends.
 _GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class ScoringProgress:
-    """How far the scoring is, in prompts; how far a training is, in prompts that are read and folds."""
+    """Progress in prompts; for a training, in prompts that are read and folds."""
 
     done: int
     total: int
 
 
 class ScoringProcessError(PaletteError):
-    """The scoring process ended with an error, in its words."""
+    """The scoring process ended with an error; the message is the process's own."""
 
 
-#: By the file that a job makes, or by what a head is trained on.
+#: Jobs keyed by their output file, or by the training data of a head.
 _JOBS = Jobs(workers=1)
 
 
 def start(table: Path, replies: str, definition: Definition) -> Job:
-    """Start the job that scores a table on a definition, or return the one that runs.
+    """Start the job that scores a table on a definition, or return the existing one.
 
     Its ``partial`` is a :class:`ScoringProgress`; ``cancel()`` stops it.
 
     Args:
         table: the file of the whole table.
-        replies: its key, see :func:`map_core.custom_values.replies_key`.
-        definition: of the value.
+        replies: the key of its replies, see :func:`map_core.custom_values.replies_key`.
+        definition: the value's definition.
     """
     out = score_cache.score_path(replies, definition)
-    return _JOBS.submit(out, lambda job: _follow(job, table, out, definition))
+    return _JOBS.submit(out, lambda job: _score(job, table, out, definition))
 
 
 def find_job(replies: str, definition: Definition) -> Job | None:
@@ -60,7 +61,7 @@ def find_job(replies: str, definition: Definition) -> Job | None:
 
 
 def start_training(table: Path, replies: str, definition: Definition, pairs: Sequence[tuple[int, int]]) -> Job:
-    """Start the job that trains a head on judged pairs, or return the one that runs or has ended.
+    """Start the job that trains a head on judged pairs, or return the existing one.
 
     Its ``partial`` is a :class:`ScoringProgress`, its ``result`` the :class:`HeadWeights`.
 
@@ -75,11 +76,11 @@ def start_training(table: Path, replies: str, definition: Definition, pairs: Seq
         heads: list[HeadWeights] = []
         message = {"definition": definition.words.as_dict(), "pairs": [list(pair) for pair in pairs]}
 
-        def hear(answer: Mapping[str, Any]) -> None:
+        def on_answer(answer: Mapping[str, Any]) -> None:
             if "head" in answer:
                 heads.append(HeadWeights.from_dict(answer["head"]))
 
-        _run_process(job, [str(table)], message, hear)
+        _run_process(job, [str(table)], message, on_answer)
         return heads[0]
 
     return _JOBS.submit(_training_key(replies, definition, pairs), train)
@@ -94,7 +95,7 @@ def _training_key(replies: str, definition: Definition, pairs: Sequence[tuple[in
     return ("head", replies, definition.words.key, tuple(sorted(pairs)))
 
 
-def _follow(job: Job, table: Path, out: Path, definition: Definition) -> None:
+def _score(job: Job, table: Path, out: Path, definition: Definition) -> None:
     _run_process(job, [str(table), str(out)], definition.as_dict())
 
 
@@ -102,9 +103,9 @@ def _run_process(
     job: Job,
     arguments: Sequence[str],
     message: Mapping[str, Any],
-    hear: Callable[[Mapping[str, Any]], None] = lambda answer: None,
+    on_answer: Callable[[Mapping[str, Any]], None] = lambda answer: None,
 ) -> None:
-    """Start the process, send it a message, and hear what it says until it ends."""
+    """Run the process: send it a message, and pass on its answers until it ends."""
     process = ChildProcess("map_core.custom_values", list(arguments), variables={"TOKENIZERS_PARALLELISM": "false"})
     try:
         process.send(message)
@@ -118,7 +119,7 @@ def _run_process(
             except EOFError:
                 break
             error = answer.get("error", error)
-            hear(answer)
+            on_answer(answer)
             if "done" in answer:
                 job.report(ScoringProgress(answer["done"], answer["total"]))
         if code := process.wait():

@@ -1,8 +1,7 @@
-"""Scoring all replies of a table on one value, so that nothing made is lost when it is stopped or killed.
+"""Score all replies of a table on one value, with checkpoints from which an interrupted run resumes.
 
-Every few prompts a part is written beside the result and renamed; whoever begins again goes on after the parts that
-are there. Two processes that want the same scores do not do the work twice: the second waits. Constraint: what loads
-a model is the scorer that is handed in.
+After every few prompts a checkpoint is written beside the result. If two processes want the same scores, the second one
+waits for the first. Constraint: only the given scorer loads a model.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.scoring import Scorer, score_checked
 
-#: Prompts between two parts.
+#: Prompts per checkpoint.
 PROMPTS = 4
 
-#: Called with the prompts that are scored, and all of them.
+#: Called with the number of scored prompts and the number of all prompts.
 Reporter = Callable[[int, int], None]
 
 
 def score_table(table: RewardTable, scorer: Scorer, out: Path, report: Reporter) -> None:
-    """Score a table's replies on one value and write them to ``out``, unless that is there.
+    """Score a table's replies on one value and write the scores to ``out``, unless it exists.
 
     Args:
         table: the whole table, with its replies.
-        scorer: of the value.
-        out: as :func:`map_core.custom_values.score_cache.score_path` names it.
-        report: called before the first prompt and after every few.
+        scorer: the value's scorer.
+        out: the path that :func:`map_core.custom_values.score_cache.score_path` returns.
+        report: called before the first prompt and after each checkpoint.
 
     Raises:
         InputError: the table has no texts of replies, or the folder cannot be written.
-        ScorerError: the scorer failed on a reply; the parts stay.
+        ScorerError: the scorer failed on a reply; the checkpoints are kept.
     """
     if not table.replies:
         raise InputError("This table has no texts of replies, so nothing can be scored on it.")
@@ -85,7 +84,7 @@ def _write(checkpoints: CheckpointFolder, name: str, rewards: np.ndarray) -> Non
         checkpoints.write(name, content.getvalue())
     except InputError as error:
         raise InputError(
-            f"Scores cannot be written to {checkpoints.path} ({error.__cause__}). What is made so far is kept."
+            f"Scores cannot be written to {checkpoints.path} ({error.__cause__}). What was made so far is kept."
         ) from error
 
 

@@ -2,9 +2,10 @@
 
     f = c + v (phi(r) - c)        phi: r, 1{r >= t} or min(r, t);  v: mass of the prompt, mean 1;  c: the target
 
-The mean of f reaches c exactly when that of phi under the mass does, so a floor under f is the target, and it is linear
-in the distribution. With c written in this holds on every sample of prompts, on which the mass of a cohort varies.
-Constraint: arrays in, arrays out; a column is data, so that a generator can compute it for a new reply.
+The mean of f reaches c exactly when the mean of phi under the mass does, so the target is a lower bound on the mean of
+f, which is linear in the distribution. Since f contains c, this holds on every sample of prompts, although the mass of
+a cohort varies between samples. Constraint: arrays in, arrays out; a column is data, so that a generator can compute it
+for a new reply.
 
 Source: docs/beyond_averages.md.
 """
@@ -35,7 +36,7 @@ class Cohort:
 
     Args:
         label: :data:`USE_CASE`, or a column of text of the table.
-        entry: what it says for these prompts.
+        entry: its content for these prompts.
     """
 
     label: str
@@ -50,16 +51,16 @@ class DerivedColumn:
     """One derived column.
 
     Args:
-        name: of the column, as targets name it.
-        value: whose reward is transformed.
+        name: the column's name in targets.
+        value: the value whose reward is transformed.
         kind: the transform.
-        threshold: t, in reward units; of no matter for a level.
+        threshold: t, in reward units; ignored for a level.
         cohort: the prompts that count; None for all.
         centre: c, the target's own level or share.
-        share: P(G), the part of all prompts that the cohort is; 1 without a cohort. Set by the table.
+        share: P(G), the cohort's share of all prompts; 1 without a cohort. Set by the table.
+        mix: (prompt,) v of a table's prompts, with mean 1, instead of a cohort; empty for none.
         scorer_of: the value that ``value`` is a further scorer of, whose target holds for both; "" for none.
         follows: the name of that target; "" for none.
-        mix: (prompt,) v of a table's prompts, with mean 1, in place of a cohort; empty for none.
     """
 
     name: str
@@ -75,7 +76,7 @@ class DerivedColumn:
 
     @property
     def gives_way(self) -> bool:
-        """Whether the nearest palette may lower it, as it may the target that it follows."""
+        """Whether the nearest palette may lower the column's target, because it follows from another target."""
         return bool(self.mix or self.scorer_of)
 
     def transform(self, rewards: np.ndarray) -> np.ndarray:
@@ -86,12 +87,12 @@ class DerivedColumn:
 
     @property
     def reply_name(self) -> str:
-        """What a generator calls the transform, with the threshold in reward units in full precision."""
+        """The generator's name of the transform, with the threshold in reward units in full precision."""
         return reply_name(self.value, self.kind, self.threshold)
 
-    def at_prompts(self, numbers: Sequence[int] | np.ndarray) -> DerivedColumn:
-        """Return the column of a table of these prompts of the present one."""
-        return replace(self, mix=tuple(self.mix[i] for i in numbers)) if self.mix else self
+    def at_prompts(self, prompts: Sequence[int] | np.ndarray) -> DerivedColumn:
+        """Return the column for the table of these prompts, given by their indices."""
+        return replace(self, mix=tuple(self.mix[i] for i in prompts)) if self.mix else self
 
 
 def reply_name(value: str, kind: ColumnKind, threshold: float) -> str:
@@ -107,14 +108,14 @@ def column_of(
     """Compute a column of a table.
 
     Args:
-        column: which one.
-        rewards: (reply,) of its value.
+        column: its definition.
+        rewards: (reply,) rewards of its value.
         labels: (prompt,) entries of the cohort's label; empty without a cohort.
-        counts: (prompt,) replies of each prompt.
-        masses: (prompt,) how much each prompt counts, 0 when held out.
+        counts: (prompt,) number of replies.
+        masses: (prompt,) weight of each prompt, 0 when held out.
 
     Returns:
-        (reply,) the column, constant where no prompt of the cohort counts; and the column with its P(G).
+        (reply,) the column, constant where no prompt of the cohort counts; and its definition with P(G).
     """
     transformed = column.transform(rewards)
     if column.mix:

@@ -37,8 +37,8 @@ class Prompt:
         use_case: the group of prompts that it belongs to.
         text: what the person asks.
         weight: how often it occurs in use, relative to the others; above 0.
-        held_out: it is kept for checking and never solved on.
-        hidden: it is solved on, and its replies are never shown as examples.
+        held_out: whether it is kept for checking and never solved on.
+        hidden: whether its replies are never shown as examples, although it is solved on.
     """
 
     id: str
@@ -63,8 +63,8 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
         count_repeats: a repeated prompt adds its weight to the first one, for logs of use; else it is refused.
 
     Raises:
-        InputError: no such file, a line that is no JSON object, no column with prompts, an empty prompt, a repeated
-            prompt or id, a weight that is no number above 0, an unknown use case, or no prompts at all.
+        InputError: no such file, a line that is not a JSON object, no column with prompts, an empty prompt, a repeated
+            prompt or id, a weight that is not a number above 0, an unknown use case, or no prompts at all.
     """
     text = read_text(path)
     prompts: dict[str, Prompt] = {}
@@ -103,7 +103,9 @@ def hold_out(prompts: Sequence[Prompt], share: float) -> tuple[Prompt, ...]:
         raise InputError(f"The share of prompts to hold out is {share:g}; expected a share from 0 to below 1.")
     held_texts: set[str] = set()
     for use_case in {prompt.use_case for prompt in prompts}:
-        ranked = sorted((p for p in prompts if p.use_case == use_case), key=lambda p: _hash(p.text))
+        ranked = sorted(
+            (prompt for prompt in prompts if prompt.use_case == use_case), key=lambda prompt: _hash(prompt.text)
+        )
         held_texts |= {prompt.text for prompt in ranked[: round(share * len(ranked))]}
     return tuple(replace(prompt, held_out=prompt.held_out or prompt.text in held_texts) for prompt in prompts)
 
@@ -118,7 +120,7 @@ def _entries(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if kind in (".csv", ".tsv"):
         yield from _rows(text, path)
     elif kind == ".txt":
-        # Not splitlines: a prompt may hold separators that are line breaks to Unicode and not to people.
+        # Not splitlines, which also splits at other Unicode line separators that a prompt may contain.
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 yield number, {"prompt": line}
@@ -141,16 +143,17 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
     where = f"Line {number} of {path}"
-    if isinstance(body := entry.get("body"), Mapping) and "messages" in body:  # a request of OpenAI's batches
+    body = entry.get("body")
+    if isinstance(body, Mapping) and "messages" in body:  # a request of OpenAI's batch format
         entry = {"id": entry.get("custom_id", f"line-{number}"), **entry, "messages": body["messages"]}
     if isinstance(entry.get("prompt"), list):
         entry = {**entry, "messages": entry["prompt"]}
     if chat := next((name for name in _CHATS if name in entry), None):
         entry = {**entry, "prompt": _only_turn(entry[chat], chat, where)}
-    given = entry.get("id", f"line-{number}")
+    prompt_id = entry.get("id", f"line-{number}")
     fields = {
         "prompt": entry.get("prompt"),
-        "id": str(given) if isinstance(given, int) and not isinstance(given, bool) else given,
+        "id": str(prompt_id) if isinstance(prompt_id, int) and not isinstance(prompt_id, bool) else prompt_id,
         "use_case": entry.get("use_case", DEFAULT_USE_CASE),
     }
     for name, value in fields.items():
@@ -162,7 +165,11 @@ def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
 
 
 def _only_turn(turns: Any, field: str, where: str) -> str:
-    """Return the text of a chat of one turn of a user; a file of prompts holds no longer ones."""
+    """Return the text of a chat that is a single turn of a user.
+
+    Raises:
+        InputError: the chat has other turns, which a file of prompts does not support.
+    """
     turns = turns if isinstance(turns, list) else []
     texts = [turn.get("content") if isinstance(turn, Mapping) else turn for turn in turns]
     roles = [str(turn.get("role", "user")) if isinstance(turn, Mapping) else "user" for turn in turns]

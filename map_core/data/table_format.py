@@ -1,7 +1,7 @@
 """The file format of reward tables: load, save, schema and metadata.
 
 The format is Parquet: one row per reply, one column per value, the provenance in the metadata. A file that another
-program wrote is loaded by :mod:`map_core.data.table_file`, which imports it where it departs from this format.
+program wrote is loaded by :mod:`map_core.data.table_file`, which imports it if it departs from this format.
 Constraint: no model library is imported here.
 """
 
@@ -25,11 +25,11 @@ from map_core.data.reward_table import READING, RewardTable, refuse_unusable
 from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, is_counter, is_number, is_text
 from map_core.errors import InputError
 
-#: The embedded table, opened where no other is named.
+#: The embedded table, which is opened by default.
 DEFAULT_TABLE = DEFAULTS / "default.parquet"
-#: Key of the file's metadata that holds the table's.
+#: Key of the table's metadata in the file's metadata.
 METADATA_KEY = b"value_palette"
-#: Number of this format; files of a later one are refused.
+#: Version of this format; files of a later one are refused.
 FORMAT = 1
 
 
@@ -43,8 +43,8 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
         path: a Parquet file in the format of this module.
 
     Raises:
-        InputError: no such file, no Parquet, a column is missing, a reward is not a finite number,
-            or one candidate of a prompt appears twice.
+        InputError: no such file, not Parquet, a column is missing, a reward is not a finite number, or one candidate of
+            a prompt appears twice.
 
     Example:
         >>> load("assets/default.parquet").values  # doctest: +SKIP
@@ -66,7 +66,7 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     if data.num_rows == 0:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")
     metadata = _metadata(data.schema, path)
-    for name in REPLY_COLUMNS[:-1]:  # held_out: see below
+    for name in REPLY_COLUMNS[:-1]:  # _weights_and_flags checks the type of held_out
         if name in data.column_names and (reason := departure(data.schema.field(name))):
             raise InputError(f"{path} cannot be read: {reason}. Save the column with that type, or import the file.")
     labels = _labels(data)
@@ -74,7 +74,7 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     if added:
         metadata = {**metadata, READING: [*metadata.get(READING, ()), *added]}
     rewards = np.column_stack([_numbers(data, name) for name in values])
-    refuse_unusable(rewards, values)  # before rows are sorted, so that the row is that of the file
+    refuse_unusable(rewards, values)  # before rows are sorted, so that the message has the row of the file
 
     for name in ("prompt", "reply", "use_case", "prompt_id"):
         if name in data.column_names and (empty := data[name].null_count):
@@ -86,25 +86,25 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     candidate = data["candidate"].to_numpy() if "candidate" in data.column_names else np.zeros(data.num_rows)
     if "candidate" in data.column_names and len(set(zip(ids, candidate.tolist(), strict=True))) < len(ids):
         raise InputError(f"{path} holds one candidate of a prompt twice. Each (prompt_id, candidate) may appear once.")
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(ids))}
-    number = np.fromiter((numbers[name] for name in ids), dtype=np.int64, count=len(ids))
-    order = np.lexsort((candidate, number))
+    prompt_indices = {name: index for index, name in enumerate(dict.fromkeys(ids))}
+    prompt_of = np.fromiter((prompt_indices[name] for name in ids), dtype=np.int64, count=len(ids))
+    order = np.lexsort((candidate, prompt_of))
     if prompts is not ids:
         _refuse_two_texts(ids, prompts, path)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(number))])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(prompt_of))])
     first = order[offsets[:-1]]
 
     def column(name: str, default: Any) -> list[Any]:
         return data[name].to_pylist() if name in data.column_names else [default] * data.num_rows
 
-    weights, held_out = _counted(data, values, number, first, path)
+    weights, held_out = _weights_and_flags(data, values, prompt_of, first, path)
     use_cases, replies = column("use_case", "All prompts"), data["reply"].to_pylist()
     tokens = column("tokens", ())
     return RewardTable(
         values=values,
         rewards=rewards[order],
         offsets=offsets,
-        prompt_ids=tuple(numbers),
+        prompt_ids=tuple(prompt_indices),
         prompts=tuple(prompts[i] for i in first),
         use_cases=tuple(str(use_cases[i]) for i in first),
         replies=tuple(str(replies[i]) for i in order),
@@ -126,21 +126,21 @@ def _with_gaps(candidate: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _labels(data: pa.Table) -> tuple[str, ...]:
-    """Return the further columns of text that say one thing a prompt, such as its language or segment."""
+    """Return the further columns of text with one entry per prompt, such as its language or segment."""
     key = "prompt_id" if "prompt_id" in data.column_names else "prompt"
     texts = [name for name in data.column_names if is_text(data.schema.field(name).type)]
     prompts = len(data[key].unique())
 
-    def tells_prompts_apart(name: str) -> bool:
+    def is_label(name: str) -> bool:
         pairs = pa.table({"prompt": data[key], "label": data[name].cast(pa.string())})
         one_each = pairs.group_by(["prompt", "label"]).aggregate([]).num_rows == prompts
         return one_each and not data[name].null_count and len(data[name].unique()) > 1
 
-    return tuple(name for name in texts if name not in REPLY_COLUMNS and tells_prompts_apart(name))
+    return tuple(name for name in texts if name not in REPLY_COLUMNS and is_label(name))
 
 
 def _refuse_two_texts(ids: Sequence[str], prompts: Sequence[str], path: Path) -> None:
-    """Refuse an id that comes with two prompts, as in files put together of two."""
+    """Refuse an id with two prompts, as in files that were concatenated."""
     text_of: dict[str, tuple[str, int]] = {}
     for row, (name, text) in enumerate(zip(ids, prompts, strict=True), start=1):
         first, before = text_of.setdefault(name, (text, row))
@@ -152,7 +152,7 @@ def _refuse_two_texts(ids: Sequence[str], prompts: Sequence[str], path: Path) ->
 
 
 def _refuse_differing(differs: np.ndarray, name: str, path: Path) -> None:
-    """Refuse a column that says one thing a prompt and differs between its replies, (row,) bool."""
+    """Refuse a column with one entry per prompt in which some rows, (row,) bool, differ from the prompt's first row."""
     if differs.any():
         raise InputError(
             f"{path}: row {int(np.argmax(differs)) + 1} has another {name} than an earlier reply to the same prompt. "
@@ -160,23 +160,23 @@ def _refuse_differing(differs: np.ndarray, name: str, path: Path) -> None:
         )
 
 
-def _counted(
-    data: pa.Table, values: Sequence[str], number: np.ndarray, first: np.ndarray, path: Path
+def _weights_and_flags(
+    data: pa.Table, values: Sequence[str], prompt_of: np.ndarray, first: np.ndarray, path: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and held-out flags, (prompt,) each; empty where all count alike.
+    """Return weights and held-out flags, (prompt,) each; empty where all prompts count equally.
 
     Args:
         data: the rows.
         values: names of the values.
-        number: (row,) the prompt of each row.
+        prompt_of: (row,) the index of each row's prompt.
         first: (prompt,) the first row of each prompt.
-        path: of the file, for messages.
+        path: the file, for messages.
     """
     weights, held_out = np.empty(0), np.empty(0, dtype=bool)
     if "weight" in data.column_names and "weight" not in values:
-        of_rows = _numbers(data, "weight")
-        weights = of_rows[first]
-        _refuse_differing(of_rows != weights[number], "weight", path)
+        row_weights = _numbers(data, "weight")
+        weights = row_weights[first]
+        _refuse_differing(row_weights != weights[prompt_of], "weight", path)
         if np.all(weights == 1.0):
             weights = np.empty(0)
     if "held_out" in data.column_names and "held_out" not in values:
@@ -184,7 +184,7 @@ def _counted(
             raise InputError(f"The column 'held_out' of {path} holds no true or false. Save it as booleans.")
         flags = data["held_out"].fill_null(False).to_numpy()
         held_out = flags[first]
-        _refuse_differing(flags != held_out[number], "held_out", path)
+        _refuse_differing(flags != held_out[prompt_of], "held_out", path)
         if not held_out.any():
             held_out = np.empty(0, dtype=bool)
     return weights, held_out
@@ -196,7 +196,7 @@ def table_schema(values: Sequence[str], metadata: Mapping[str, Any], weighted: b
     Args:
         values: names of the values.
         metadata: plain JSON values.
-        weighted: prompts have weights, or some are held out.
+        weighted: whether prompts have weights or some are held out.
     """
     fields = {
         "prompt_id": pa.string(),
@@ -215,7 +215,7 @@ def table_schema(values: Sequence[str], metadata: Mapping[str, Any], weighted: b
 
 
 def as_arrow(table: RewardTable) -> pa.Table:
-    """Return the table in the columns of its file, with the metadata."""
+    """Return the table as its file stores it, with the metadata."""
     counts = table.candidates
     repeat = np.repeat(np.arange(len(counts)), counts)
     rows = len(repeat)
@@ -259,7 +259,7 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a table's metadata without its rows.
 
     Raises:
-        InputError: no such file, or no Parquet.
+        InputError: no such file, or not Parquet.
     """
     try:
         return _metadata(pq.read_schema(path), Path(path))
@@ -283,16 +283,16 @@ def _metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
 def value_columns(
     schema: pa.Schema, metadata: Mapping[str, Any], path: Path, labels: Collection[str] = ()
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns of values, and sentences on columns that the metadata do not name.
+    """Return the columns of values, and sentences about columns that the metadata do not name.
 
     Args:
-        schema: of the file.
-        metadata: of the table.
-        path: of the file, for messages.
-        labels: columns of text that prompts are told apart by.
+        schema: the file's schema.
+        metadata: the table's metadata.
+        path: the file, for messages.
+        labels: columns of text with one entry per prompt.
 
     Raises:
-        InputError: there are none, or the file lacks one that the metadata name.
+        InputError: there are no values, or the file lacks one that the metadata name.
     """
     named: Sequence[str] = metadata.get("values", ())
     if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):

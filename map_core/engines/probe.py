@@ -1,7 +1,7 @@
-"""Check a model that a person names, a folder, a name or NAME@URL, before any work begins.
+"""Check a model that the user names, a folder, a name or NAME@URL, before any work begins.
 
-Constraint: it takes seconds at most: weights are neither hashed nor loaded, and a server is asked for a few tokens,
-which only a model that is there can give.
+Constraint: a check takes seconds at most: weights are neither hashed nor loaded, and a server is asked for a few
+tokens, which proves that it has the model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from map_core.errors import InputError
 from map_core.models import files
 from map_core.models.endpoint import Address, address_of
 
-#: Parts of the names of architectures that generate text, as config.json has them.
+#: Parts of the names of architectures in config.json that generate text.
 GENERATIVE = ("CausalLM", "LMHead", "DoubleHeads", "ConditionalGeneration")
 #: Seconds to wait for a server; it may have to load the model.
 SECONDS = 30.0
@@ -24,12 +24,12 @@ SECONDS = 30.0
 
 @dataclass(frozen=True)
 class ProbedModel:
-    """A model that replies can be drawn from.
+    """A model from which replies can be drawn.
 
     Args:
-        model: as commands take it; a folder by its whole path.
-        description: what was found, as a sentence.
-        log_probs: replies come with their log-probabilities.
+        model: its name for commands; the absolute path of a folder.
+        description: a sentence about it.
+        log_probs: whether replies have log-probabilities.
     """
 
     model: str
@@ -38,19 +38,19 @@ class ProbedModel:
 
 
 def probe_model(model: str, seconds: float = SECONDS) -> ProbedModel:
-    """Check that a model is there.
+    """Check that a model exists and generates text.
 
-    Only for a name that a person who may name any model typed: its server is called.
+    Only for a name that was entered by a user who may name any model, since its server is called.
 
     Args:
         model: a folder with config.json and safetensors, a name from ``models list`` or of a hub model on this
-            machine, or NAME@URL for one on a server that speaks OpenAI's chat completions.
-        seconds: to wait for a server.
+            machine, or NAME@URL for one on a server with OpenAI's chat completions.
+        seconds: time limit for a server.
 
     Raises:
-        InputError: nothing is named, a folder or a name that is no model that writes, or a server that has not got it.
+        InputError: no name, a model that does not generate text, or a server that does not have the model.
         MissingModelError: it is not on this machine.
-        EngineError: the server cannot be reached, wants a key, or does not answer.
+        EngineError: the server cannot be reached, requires a key, or does not answer.
     """
     model = model.strip()
     if not model:
@@ -65,10 +65,10 @@ def probe_model(model: str, seconds: float = SECONDS) -> ProbedModel:
 
 
 def _writer(model: str, folder: Path) -> str:
-    """Describe what a model folder holds.
+    """Describe the model in a folder.
 
     Raises:
-        InputError: its config.json cannot be read, or names only architectures that write nothing.
+        InputError: its config.json cannot be read, or names no architecture that generates text.
     """
     try:
         architectures = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
@@ -90,7 +90,7 @@ def _on_server(address: Address, seconds: float) -> ProbedModel:
     probe = engine.probe(SamplingSettings())
     how = "tells how likely its words are" if probe.log_probs else "does not tell how likely its words are"
     cuts = (
-        f" It refuses to be told {', '.join(probe.unknown)}, so whether it leaves out unlikely words is not known."
+        f" It does not accept {', '.join(probe.unknown)}, so whether it leaves out unlikely words is not known."
         if probe.unknown
         else ""
     )

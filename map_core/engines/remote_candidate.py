@@ -1,4 +1,4 @@
-"""Reads the stream of one reply that a server draws: its tokens, what ends it, and whether all tokens were told.
+"""Read the stream of one reply that a server draws: its tokens, its end, and whether all tokens were reported.
 
 Constraint: standard library only; the chunks are those of the openai client.
 """
@@ -14,9 +14,9 @@ from typing import Any
 from map_core.engines.tokens import UNKNOWN_TOKEN, Token
 from map_core.errors import EngineError
 
-#: Fields of an answer in which servers put what a model thinks before it speaks (vLLM, llama.cpp; OpenRouter, Ollama).
+#: Fields of an answer in which servers return a model's reasoning (vLLM, llama.cpp; OpenRouter, Ollama).
 THINKING = ("reasoning_content", "reasoning")
-#: Tokens around hidden thoughts that a server counts and may not tell: the marks before and after them, a line's end.
+#: Number of tokens around hidden reasoning that a server counts but may not report: its delimiters and a line end.
 _UNTOLD_AROUND_THOUGHTS = 3
 
 
@@ -25,16 +25,16 @@ class RemoteCandidate:
     """A candidate that is being read.
 
     Args:
-        candidate: its place in the call.
-        most: the most tokens that it may have.
-        drawn: tokens so far; pieces of text where the server does not report tokens.
-        told: log-probabilities that the server has told so far, those of thoughts and of the end included.
-        thoughts: pieces of hidden thinking so far, which are no part of the reply.
-        half: the first half of a character whose second one is to come.
-        said: whether any text of the reply has come.
-        ended: nothing more of the reply is to come.
-        untold: tokens that the server may count and not tell.
-        waiting: tokens that nobody has taken yet.
+        candidate: its index in the call.
+        most: its maximum number of tokens.
+        drawn: number of tokens so far; pieces of text if the server does not report tokens.
+        told: number of log-probabilities reported so far, including those of reasoning and of the end.
+        thoughts: number of pieces of hidden reasoning so far, which do not belong to the reply.
+        half: the first surrogate of a character whose second one is still missing.
+        said: whether any text of the reply has arrived.
+        ended: whether the reply is complete.
+        untold: number of tokens that the server may count without reporting them.
+        waiting: tokens that were not taken yet.
         held: the last token, until :meth:`close`.
     """
 
@@ -53,21 +53,21 @@ class RemoteCandidate:
     def take(self, choice: Any) -> None:
         """Read a chunk's part of this candidate.
 
-        A chunk of several tokens has one text: it belongs to the last of them. The end may come with the last token
-        (vLLM) or in a chunk of its own (llama.cpp, transformers).
+        The text of a chunk with several tokens is assigned to the last of them. The end may come with the last token
+        (vLLM) or in a separate chunk (llama.cpp, transformers).
 
         Raises:
-            EngineError: the server ended the reply for another reason than its end, its length or its filter.
+            EngineError: the server ended the reply for a reason other than its end, the length limit or its filter.
         """
         if self.ended:
             return
         reason = choice.finish_reason or None
         text = self._whole_characters(choice.delta.content or "", reason is not None)
-        reason = "stop" if reason == "eos_token" else reason  # text-generation-inference's word for it
+        reason = "stop" if reason == "eos_token" else reason  # the name in text-generation-inference
         reported = told_log_probs(choice)
         self.told += len(reported)
         if any(getattr(choice.delta, name, None) for name in THINKING):
-            # The log-probabilities of thoughts, alone or mixed with the reply's, are not the reply's.
+            # Log-probabilities of reasoning, alone or mixed with the reply's, are not those of the reply.
             self.thoughts += max(1, len(reported))
             reported = []
         self.said |= bool(text)
@@ -90,7 +90,7 @@ class RemoteCandidate:
         elif reason == "length" and self.told and not text and not reported:
             end = [self._no_token()]
         if reason == "stop" and reported and not (reported[-1][0] and text.endswith(reported[-1][0])):
-            # The last reported token is the end-of-turn token: its text is not the reply's.
+            # The last reported token is the end-of-turn token, since the reply does not end with its text.
             end = [replace(end[0], log_prob=reported.pop()[1])]
             self.untold = 0
         log_probs = [log_prob for _, log_prob in reported] or (
@@ -102,7 +102,7 @@ class RemoteCandidate:
         if tokens:
             tokens[-1] = replace(tokens[-1], text=text)
         self.drawn += len(tokens)
-        # Where tokens are reported, the last one is known when it comes: an end in a later chunk brings none.
+        # If tokens are reported, the last one is recognised by their number: a later chunk with the end has none.
         self.ended = bool(reason) or (bool(reported) and self.drawn >= self.most)
         tokens += end
         if self.ended:
@@ -110,15 +110,15 @@ class RemoteCandidate:
         self.waiting.extend(tokens)
 
     def close(self, missing: int = 0) -> None:
-        """Let the last token go, after so many that the server has counted and not told."""
+        """Release the last token, after ``missing`` tokens that the server has counted but not reported."""
         untold = Token(self.candidate, UNKNOWN_TOKEN, "", math.nan, last=False, finished=False)
         self.waiting.extend([*[untold] * missing, *self.held])
         self.held = []
 
     def _whole_characters(self, text: str, at_end: bool) -> str:
-        """Return text whose characters can be written: halves of one (surrogates) joined, or replaced by U+FFFD.
+        """Join surrogates that arrive in separate chunks, and replace unpaired ones by U+FFFD.
 
-        Servers that cut text by UTF-16 send an emoji in two chunks.
+        Servers that split text by UTF-16 units send an emoji in two chunks.
         """
         text, self.half = self.half + text, ""
         if not at_end and "\ud800" <= text[-1:] <= "\udbff":
@@ -126,38 +126,39 @@ class RemoteCandidate:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _no_token(self, filtered: bool = False) -> Token:
-        """Return what says that a reply is at its end without a token of the model's."""
+        """Return a token that marks the end of a reply without being drawn by the model."""
         return Token(
             self.candidate, UNKNOWN_TOKEN, "", math.nan, last=True, finished=False, filtered=filtered, drawn=False
         )
 
     @property
     def most_counted(self) -> int:
-        """The most tokens that the server can have counted if it told all those of the reply."""
+        """The maximum number of tokens that the server has counted if it reported all tokens of the reply."""
         return self.told + self.untold + (_UNTOLD_AROUND_THOUGHTS if self.thoughts else 0)
 
 
 def told_log_probs(choice: Any) -> list[tuple[str, float]]:
-    """Return the tokens that a chunk tells with their log-probabilities."""
-    return [(str(t.token), float(t.logprob)) for t in (choice.logprobs and choice.logprobs.content) or ()]
+    """Return the tokens that a chunk reports, with their log-probabilities."""
+    content = (choice.logprobs and choice.logprobs.content) or ()
+    return [(str(entry.token), float(entry.logprob)) for entry in content]
 
 
 def close_all(candidates: Sequence[RemoteCandidate], counted: int | None) -> None:
-    """Let the last tokens of the replies to one request go.
+    """Release the last tokens of the replies to one request.
 
-    A server may tell fewer log-probabilities than it has drawn tokens: llama.cpp tells one where several tokens make a
-    character. Such a reply gets the tokens that it lacks, without log-probabilities, so that those of the whole reply
+    A server may report fewer log-probabilities than it has drawn tokens: llama.cpp reports one where several tokens
+    form a character. Such a reply gets the missing tokens without log-probabilities, so that those of the whole reply
     count as unknown (:func:`map_core.engines.tokens.reply_of`).
 
     Args:
         candidates: the replies, all ended.
-        counted: the tokens of all of them as the server counts them; None where it does not.
+        counted: the server's count of tokens of all of them; None if it does not count.
     """
     tells = any(candidate.told for candidate in candidates)
     if tells and counted is None and any(c.drawn < c.most and not c.held[0].drawn for c in candidates):
-        # Cut before the length that was asked for, and nobody counts: tokens may lack.
+        # A reply was cut before its length limit and the server does not count, so tokens may be missing.
         counted = sum(candidate.most_counted for candidate in candidates) + 1
     missing = max(0, (counted or 0) - sum(candidate.most_counted for candidate in candidates)) if tells else 0
     for candidate in candidates:
-        # Which of several replies lacks tokens is not known.
+        # With several replies it is not known which of them lacks tokens.
         candidate.close(missing if len(candidates) == 1 else min(missing, 1))

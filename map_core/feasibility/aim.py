@@ -1,7 +1,7 @@
-"""A palette with all that it asks for as targets of one table: shares, cohorts, tails and mixes of prompts as columns.
+"""Turn everything that a palette asks for into targets of one table, with shares, cohorts, tails and mixes as columns.
 
-Constraint: the columns are those of :mod:`map_core.palettes.target_columns` and :mod:`map_core.feasibility.cuts`; what
-solves, certifies or repairs a palette sees further values and nothing else.
+Constraint: the columns are those of :mod:`map_core.palettes.target_columns` and :mod:`map_core.feasibility.cuts`; the
+code that solves, certifies or repairs a palette treats them as further values.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from map_core.palettes.target_columns import (
 )
 from map_core.palettes.targets import parse_level, percentiles, resolve
 
-#: Targets that differ by less, in standard deviations, are the same.
+#: Targets that differ by less, in standard deviations, are equal.
 SAME = 1e-9
 
 
 @dataclass(frozen=True)
 class AskedColumn:
-    """A target of shares or cohorts as a palette has it: one, or one for each cohort.
+    """A palette's target of a share or a cohort, which has one column, or one for each cohort of a label.
 
     Args:
-        name: in :attr:`map_core.palettes.palette.Palette.columns`.
-        parts: of that name.
+        name: its key in :attr:`map_core.palettes.palette.Palette.columns`.
+        parts: the parsed name.
         members: positions of its columns in the aimed table.
     """
 
@@ -57,14 +57,14 @@ class Aim:
     """A table with the columns that a palette asks for.
 
     Args:
-        table: with the columns behind the values.
-        oracle: of it.
-        plain: how many values the table itself has.
+        table: the table, with the columns after its values.
+        oracle: the oracle of ``table``.
+        plain: number of values of the table itself.
         asked: the palette's targets of shares and cohorts.
-        levels: (column,) floors of the columns in reward units, as they were when the columns were made.
-        fixed: (value,) bool, columns that must not give way: those of :class:`~map_core.palettes.beside.Beside`.
-        made_for: the palette's columns then.
-        settled: what is asked for beside targets was met within the rounds that there are.
+        levels: (column,) floors of the columns in reward units, at the time the columns were made.
+        fixed: (value,) bool, columns that must not be relaxed: those of :class:`~map_core.palettes.beside.Beside`.
+        made_for: the palette's columns at the time the columns were made.
+        settled: whether the demands beside targets were met within the maximum number of rounds.
     """
 
     table: RewardTable
@@ -78,14 +78,14 @@ class Aim:
 
     @cached_property
     def percentiles(self) -> Percentiles:
-        """Between levels and percentiles of replies; a share is so many of 100."""
+        """Conversion between levels and percentiles of replies; for a share, replies of 100."""
         return percentiles(self.table, self.oracle.form)
 
     def standardised(self, palette: Palette) -> np.ndarray:
         """Return (value,) targets in standard deviations above base, NaN for free values.
 
         Args:
-            palette: with the columns that this was made for, whose levels may have changed since.
+            palette: a palette with the columns that this was made for, whose levels may have changed since.
         """
         targets = standardised(palette, self.table.values, self.oracle, self.percentiles)
         if self.plain == len(self.table.values):
@@ -94,15 +94,15 @@ class Aim:
         for asked in self.asked:
             written = palette.columns.get(asked.name)
             if written is not None and written != self.made_for.get(asked.name):
-                for place in (j - self.plain for j in asked.members):
-                    column = self.table.derived[place]
-                    levels[place] = column_level(column, asked.parts, written, self.table, self.oracle)
+                for k in (j - self.plain for j in asked.members):
+                    column = self.table.derived[k]
+                    levels[k] = column_level(column, asked.parts, written, self.table, self.oracle)
         base, scale = self.oracle.base[self.plain :], self.oracle.scale[self.plain :]
         targets[self.plain :] = (levels - base) / scale
         return targets
 
     def count(self, palette: Palette) -> int:
-        """Return how many targets people set: of values, of shares and cohorts, and what is asked for beside them."""
+        """Count the targets that people set: of values, of shares and cohorts, and the demands beside targets."""
         beside = palette.beside
         of_values = sum(not target.free for target in palette.targets.values())
         switches = (
@@ -114,11 +114,11 @@ class Aim:
         return of_values + len(self.asked) + switches
 
     def with_place(self, palette: Palette, name: str, percentile: float) -> Palette:
-        """Return a palette with one of its targets moved.
+        """Return the palette with one of its column targets changed.
 
         Args:
-            palette: to be changed.
-            name: of the target, in the palette's columns.
+            palette: the palette.
+            name: the target's key in the palette's columns.
             percentile: replies of 100 for a share, a percentile of the base model's replies for a level.
         """
         (parts,) = (asked.parts for asked in self.asked if asked.name == name)
@@ -129,10 +129,10 @@ class Aim:
         return replace(palette, columns={**palette.columns, name: level})
 
     def with_level(self, palette: Palette, column: int, level: float | str) -> Palette:
-        """Return a palette with another target of one column; one of several cohorts gets a target of its own.
+        """Return the palette with another target for one column; one of several cohorts gets a target of its own.
 
         Args:
-            palette: to be changed.
+            palette: the palette.
             column: position in the aimed table.
             level: a share, or a level in reward units or as ``p60``.
         """
@@ -143,16 +143,16 @@ class Aim:
                     level = 1.0 - float(level)
                 columns = {**palette.columns, name: level}
                 if len(asked.members) > 1 and all(self.table.values[j] in columns for j in asked.members):
-                    del columns[asked.name]  # each cohort has a target of its own now
+                    del columns[asked.name]  # now each cohort has a target of its own
                 return replace(palette, columns=columns)
         return palette
 
     def with_levels(self, palette: Palette, targets: np.ndarray) -> Palette:
-        """Return a palette with exact targets of its columns, where they differ from those in force.
+        """Return the palette with these exact targets for its columns, where they differ from its own.
 
         Args:
-            palette: to be changed.
-            targets: (value,) in standard deviations above base; NaN leaves a target as it is.
+            palette: the palette.
+            targets: (value,) in standard deviations above base; NaN leaves a target unchanged.
         """
         before = self.standardised(palette)
         for asked in self.asked:
@@ -163,42 +163,42 @@ class Aim:
         return palette
 
     def with_scorers(self, targets: np.ndarray) -> np.ndarray:
-        """Return targets of which each is no higher than what its further scorers are left with.
+        """Lower each target to the lowest level that the targets of its further scorers correspond to.
 
         Args:
-            targets: (value,) of the nearest palette, in standard deviations above base; NaN for what stays.
+            targets: (value,) of the nearest palette, in standard deviations above base; NaN for unchanged targets.
         """
         return lowered_with_scorers(self.table, self.oracle, targets)
 
-    def of_targets(self, found: Repairs) -> Repairs:
-        """Return repairs of what people set: one of a further scorer lowers the target that it follows."""
+    def of_targets(self, repairs: Repairs) -> Repairs:
+        """Convert repairs to targets that people set: lowering a scorer's column lowers the target it follows."""
         tied = [k for k, _ in followers(self.table)]
         if not tied:
-            return found
-        ways: dict[tuple[int, ...], Repair] = {}
-        for way in found.ways:
-            targets = self.with_scorers(way.targets)
+            return repairs
+        by_values: dict[tuple[int, ...], Repair] = {}
+        for repair in repairs.ways:
+            targets = self.with_scorers(repair.targets)
             targets[tied] = np.nan
-            values = [j for j in way.values if j not in tied]
+            values = [j for j in repair.values if j not in tied]
             values += [int(j) for j in np.flatnonzero(~np.isnan(targets)) if j not in values]
-            of_targets = Repair(tuple(values), targets, way.given_up)
-            same = ways.setdefault(of_targets.values, of_targets)
-            if np.nansum(targets) > np.nansum(same.targets):  # of two ways of the same targets the one that asks more
-                ways[of_targets.values] = of_targets
-        return replace(found, ways=tuple(ways.values()))
+            converted = Repair(tuple(values), targets, repair.given_up)
+            same = by_values.setdefault(converted.values, converted)
+            if np.nansum(targets) > np.nansum(same.targets):  # of two repairs of the same targets, the higher one
+                by_values[converted.values] = converted
+        return replace(repairs, ways=tuple(by_values.values()))
 
     def locked(self, palette: Palette) -> np.ndarray:
-        """Return which targets must not be relaxed, (value,) bool; the further scorers of a locked one neither."""
+        """Return (value,) bool, the targets that must not be relaxed, with the further scorers of locked ones."""
         return with_followers(self.table, locked(palette, self.table.values)) | self.fixed
 
 
 def aim(table: RewardTable, oracle: Oracle, palette: Palette) -> Aim:
-    """Return a table with the columns that a palette asks for.
+    """Add the columns that a palette asks for to a table.
 
     Args:
-        table: of the palette's use case.
-        oracle: of the table.
-        palette: its columns name values of the table.
+        table: the table, of the palette's use case.
+        oracle: the table's oracle.
+        palette: the palette; its columns name values of the table.
 
     Raises:
         InputError: a share, a threshold, a cohort or a distance that cannot be used on this table.
@@ -223,11 +223,12 @@ def aim(table: RewardTable, oracle: Oracle, palette: Palette) -> Aim:
         cut = with_demands(wider, wide, levels, demands)
         wider, wide, levels, settled = cut.table, cut.oracle, cut.levels, cut.settled
         fixed = np.append(fixed, [not column.gives_way for column in cut.columns]).astype(bool)
+    asked = [_asked_column(name, palette.columns, wider, size) for name in palette.columns]
     return Aim(
         wider,
         wide,
         size,
-        tuple(asked for name in palette.columns if (asked := _asked(name, palette.columns, wider, size)).members),
+        tuple(column for column in asked if column.members),
         np.asarray(levels, dtype=float)[size:],
         fixed,
         dict(palette.columns),
@@ -235,30 +236,31 @@ def aim(table: RewardTable, oracle: Oracle, palette: Palette) -> Aim:
     )
 
 
-def _asked(name: str, columns: Mapping[str, float | str], table: RewardTable, plain: int) -> AskedColumn:
-    """Return which columns a target of a palette came to."""
+def _asked_column(name: str, columns: Mapping[str, float | str], table: RewardTable, plain: int) -> AskedColumn:
+    """Find the columns of one of a palette's targets of shares or cohorts."""
     values = table.values[:plain]
     parts = parse_name(name, values)
     assert parts is not None, "with_target_columns() has read it"
     if parts.cohort is None or parts.cohort.entry != EVERY:
         return AskedColumn(name, parts, (table.index(parts.name),))
-    own = {other.name for text in columns if (other := parse_name(text, values)) is not None}
-    each = (replace(parts, cohort=cohort).name for cohort in cohorts_of(table, parts.cohort.label))
-    return AskedColumn(name, parts, tuple(table.index(column) for column in each if column not in own))
+    # A cohort with a target of its own is not covered by the target of every cohort.
+    named = {other.name for text in columns if (other := parse_name(text, values)) is not None}
+    each = [replace(parts, cohort=cohort).name for cohort in cohorts_of(table, parts.cohort.label)]
+    return AskedColumn(name, parts, tuple(table.index(column) for column in each if column not in named))
 
 
 def labels_that_divide(table: RewardTable) -> tuple[str, ...]:
-    """Return the labels of a table that have several cohorts to solve on, the use case first."""
+    """Return the labels of a table with more than one cohort among the prompts solved on, the use case first."""
     return tuple(label for label in (USE_CASE, *table.labels) if len(cohorts_of(table, label)) > 1)
 
 
 def all_cohorts(table: RewardTable) -> tuple[Cohort, ...]:
-    """Return the cohorts of every label that divides a table."""
+    """Return the cohorts of every label of :func:`labels_that_divide`."""
     return tuple(cohort for label in labels_that_divide(table) for cohort in cohorts_of(table, label))
 
 
 def read_demands(beside: Beside, table: RewardTable, oracle: Oracle) -> Demands:
-    """Read what a palette asks for beside targets.
+    """Parse what a palette asks for beside targets.
 
     Raises:
         InputError: an unknown value, or a share or a level that cannot be read.

@@ -1,12 +1,12 @@
-"""Targets that are families of linear ones, met by cutting planes: tails, worst means, other mixes of prompts.
+"""Meet demands that are families of linear targets by cutting planes: tails, worst means, other mixes of prompts.
 
-    tail    E_p min(r, t) >= E_p0 min(r, t) for all t      dominance of the second order over the base model
+    tail    E_p min(r, t) >= E_p0 min(r, t) for all t      second-order dominance over the base model
     mix     E_v E_p phi >= c for all v with KL(v | 1) <= rho
     worst   the mean of the worst share a is at least c: for some t, E_p min(r, t) >= t - a (t - c)
 
-Each round solves with the columns so far and adds those that are violated most. Each cut is a consequence of what was
-asked, so a certificate against the cuts is one against the palette. Constraint: tail and mix are convex; a worst mean
-is not, its t is searched, and the least cost is that of the t that were tried; none is left out before *not possible*.
+Each round solves with the columns so far and adds the most violated ones. Each cut is implied by the demands, so a
+certificate against the cuts is one against the palette. Constraint: tail and mix are convex; a worst mean is not, so
+its t is searched: the cost is the least over the t that were tried, but *not possible* means that every t is excluded.
 
 Source: Dentcheva and Ruszczynski, "Optimization with stochastic dominance constraints", 2003; Rudolf and Ruszczynski,
 2008; Rockafellar and Uryasev, 2000; Hu and Hong, 2013. See docs/beyond_averages.md.
@@ -32,23 +32,24 @@ from map_core.feasibility.scorer_columns import scorer_columns
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.solver.newton import Solution, Status, solve
 
-#: Largest violation that counts as met, in standard deviations of the value, and most rounds.
+#: Largest violation that counts as met, in standard deviations of the value, and the maximum number of rounds.
 TOLERANCE, MAX_ROUNDS = 1e-6, 60
-#: Thresholds at which the search for that of a worst mean starts, and most steps from each.
+#: Number of start points of the search for a worst mean's threshold, and the maximum number of steps from each.
 STARTS, MAX_STEPS = 8, 20
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A palette with the columns that its demands came to.
+    """A palette with the columns that its demands require.
 
     Args:
-        table: with the columns.
-        oracle: of it.
-        levels: (value,) targets in reward units, those of the columns included.
-        columns: the columns that were added.
-        rounds: solves that it took.
-        settled: the palette, or the nearest one in its place, meets every demand; else some rounds were too few.
+        table: the table with the columns.
+        oracle: the oracle of ``table``.
+        levels: (value,) targets in reward units, including those of the columns.
+        columns: the added columns.
+        rounds: number of solves.
+        settled: whether the palette, or the nearest one in its place, meets every demand; else there were too few
+            rounds.
     """
 
     table: RewardTable
@@ -60,13 +61,13 @@ class Cut:
 
 
 def with_demands(table: RewardTable, oracle: Oracle, levels: np.ndarray, demands: Demands) -> Cut:
-    """Add the columns that a palette's demands come to.
+    """Add the columns that a palette's demands require.
 
     Args:
-        table: the replies, with the derived columns of the targets.
-        oracle: of the table.
+        table: the table, with the derived columns of the targets.
+        oracle: the table's oracle.
         levels: (value,) targets in reward units, NaN for free values.
-        demands: beside the targets.
+        demands: the demands beside the targets.
 
     Raises:
         InputError: an unknown value, a share or a distance out of range, or mixes of prompts in the pooled form.
@@ -80,35 +81,35 @@ def with_demands(table: RewardTable, oracle: Oracle, levels: np.ndarray, demands
         levels = np.append(levels, [column.centre for column in scorers])
     if not (demands.tails or demands.worst or demands.mix):
         return Cut(table, oracle, levels, scorers, 0, True)
-    problem = _Cutting(table, oracle, levels, demands)
-    # Twice: what the first of several thresholds is best beside depends on the others.
+    problem = _CuttingPlanes(table, oracle, levels, demands)
+    # Two sweeps, since the best of several thresholds depends on the others.
     for _ in range(min(len(demands.worst), 2)):
-        for number in range(len(demands.worst)):
-            problem.search_threshold(number)
+        for index in range(len(demands.worst)):
+            problem.search_threshold(index)
     settled = problem.run()
     return Cut(problem.table, problem.oracle, problem.levels, (*scorers, *problem.columns), problem.rounds, settled)
 
 
-class _Cutting:
-    """The columns found so far and the solve with them."""
+class _CuttingPlanes:
+    """The columns so far, and the solves with them."""
 
     def __init__(self, table: RewardTable, oracle: Oracle, levels: np.ndarray, demands: Demands) -> None:
         self._plain, self._form, self._demands = table, oracle.form, demands
-        self._asked, self._scale, self._values = levels, oracle.scale, table.values
+        self._target_levels, self._scale, self._values = levels, oracle.scale, table.values
         self.columns: list[DerivedColumn] = []
         self._thresholds: dict[int, DerivedColumn] = {}
         self.rounds = 0
         self.table, self.oracle, self.levels = table, oracle, levels
         self._solution: Solution | None = None
-        self._plain_oracle, self._own = oracle, True
+        self._plain_oracle, self._palette_solved = oracle, True
 
     def run(self) -> bool:
-        """Add violated cuts until there are none; return whether that came about."""
+        """Add violated cuts until there are none; return False if the rounds did not suffice."""
         self._use([*self._thresholds.values()])
         while self.rounds < MAX_ROUNDS:
             solution = self._solve()
             if solution is None:
-                return True  # the locked cuts and nothing: there is no distribution to hold against them
+                return True  # not even the locked cuts are attainable, so there is no distribution to check
             cuts = self._violated(solution)
             if not cuts:
                 self._drop_slack(solution)
@@ -116,31 +117,31 @@ class _Cutting:
             self._use([*self.columns, *cuts])
         return False
 
-    def search_threshold(self, number: int) -> None:
-        """Choose the threshold of one worst mean at which the palette costs least, beside those of the others.
+    def search_threshold(self, index: int) -> None:
+        """Choose the threshold of one worst mean at which the palette costs least, given those of the others.
 
-        Where none that is tried first is attainable, every other one is ruled out or found.
+        If no start point is attainable, all other thresholds are searched by branch and bound.
         """
-        worst = self._demands.worst[number]
-        others = [column for other, column in self._thresholds.items() if other != number]
+        worst = self._demands.worst[index]
+        others = [column for other, column in self._thresholds.items() if other != index]
         rewards = self._plain.rewards[:, self._plain.index(worst.value)]
         above = np.unique(rewards[rewards >= worst.level])
-        # With a share of 1 the worst mean is the mean, and any threshold above all rewards says so.
+        # With no reward at the level or above, any threshold expresses that the mean cannot reach it.
         starts = np.unique(np.quantile(above, np.linspace(0.0, 1.0, STARTS))) if len(above) else [worst.level]
-        best, least = min((self._descend(worst, others, float(t)) for t in starts), key=lambda found: found[1])
+        best, least = min((self._descend(worst, others, float(t)) for t in starts), key=lambda candidate: candidate[1])
         if math.isinf(least):
             threshold = self._attainable_threshold(worst, others, above)
             if threshold is None:
                 best = max(
-                    (self._capped(worst, float(t)) for t in starts), key=lambda column: self._edge(others, column)
+                    (self._capped(worst, float(t)) for t in starts), key=lambda column: self._margin(others, column)
                 )
             else:
                 best, _ = self._descend(worst, others, threshold)
-        self._thresholds[number] = best
+        self._thresholds[index] = best
         self.rounds = 0
 
     def _descend(self, worst: WorstMean, others: list[DerivedColumn], threshold: float) -> tuple[DerivedColumn, float]:
-        """Return the cheapest column of a worst mean from a threshold on, and its nats; infinite if it is no start."""
+        """Return the cheapest column of a worst mean by descent from a threshold, and its nats; infinite if none."""
         rewards = self._plain.rewards[:, self._plain.index(worst.value)]
         best, least = self._capped(worst, threshold), math.inf
         for _ in range(MAX_STEPS):
@@ -151,34 +152,33 @@ class _Cutting:
                 break
             if solution.kl < least:
                 best, least = column, solution.kl
-            # The quantile of what was found is the threshold at which its worst mean is measured.
+            # The worst mean of the solution is attained at its own quantile, the next threshold.
             masses = reply_probabilities(self.table, self.oracle, solution.weights)
-            following = max(quantile(rewards, masses, worst.share), worst.level)
-            if following == threshold:
+            next_threshold = max(quantile(rewards, masses, worst.share), worst.level)
+            if next_threshold == threshold:
                 break
-            threshold = following
+            threshold = next_threshold
         return best, least
 
     def _attainable_threshold(self, worst: WorstMean, others: list[DerivedColumn], above: np.ndarray) -> float | None:
-        """Return a threshold of these, (threshold,) ascending, at which the palette is attainable; None for none.
+        """Return one of these ascending thresholds at which the palette is attainable; None if there is none.
 
-        Branch and bound: between t and u the column asks for no less than the mean of min(r, u) at the floor of t.
+        Branch and bound: for every threshold between t and u, the column implies that the mean of min(r, u) is at least
+        the floor of t; if that is not attainable, the whole span is excluded.
         """
         spans = [(0, len(above))] if len(above) else []
         while spans:
             first, end = spans.pop()
             lowest, middle, highest = float(above[first]), (first + end) // 2, float(above[end - 1])
-            if (
-                self._edge(others, replace(self._capped(worst, highest), centre=_floor(worst, lowest)))
-                < -MARGIN_TOLERANCE
-            ):
+            relaxed = replace(self._capped(worst, highest), centre=_floor(worst, lowest))
+            if self._margin(others, relaxed) < -MARGIN_TOLERANCE:
                 continue
-            if self._edge(others, self._capped(worst, float(above[middle]))) >= -MARGIN_TOLERANCE:
+            if self._margin(others, self._capped(worst, float(above[middle]))) >= -MARGIN_TOLERANCE:
                 return float(above[middle])
             spans += [span for span in ((first, middle), (middle + 1, end)) if span[0] < span[1]]
         return None
 
-    def _edge(self, others: list[DerivedColumn], column: DerivedColumn) -> float:
+    def _margin(self, others: list[DerivedColumn], column: DerivedColumn) -> float:
         """Return the margin of the palette with these columns."""
         self._use([*others, column])
         return AttainableLevels(self.oracle).margin(self.oracle.standardise(self.levels)).value
@@ -198,22 +198,22 @@ class _Cutting:
             return
         self.table = self._plain.with_columns(columns, self._form)
         self.oracle = MemoryOracle.of(self.table, self._form)
-        self.levels = np.append(self._asked, [column.centre for column in columns])
+        self.levels = np.append(self._target_levels, [column.centre for column in columns])
 
     def _solve(self) -> Solution | None:
-        """Return the solution, or that of the nearest palette which keeps every cut; None where there is neither."""
+        """Return the solution, or that of the nearest palette that keeps every cut; None if there is neither."""
         targets = self.oracle.standardise(self.levels)
         start = np.zeros(len(targets))
         if self._solution is not None:
             start[: min(len(start), len(self._solution.weights))] = self._solution.weights[: len(start)]
         solution = solve(self.oracle, targets, start=start)
         self.rounds += 1
-        # A constant column is no part of a solve: its target is met, or out of reach whatever the weights.
+        # A constant column is left out of the solve: its target is met, or out of reach, whatever the weights.
         met = not np.any(self.oracle.constant & (targets > MARGIN_TOLERANCE))
-        self._own = met and solution.status is Status.CONVERGED
-        if not self._own:
+        self._palette_solved = met and solution.status is Status.CONVERGED
+        if not self._palette_solved:
             attainable = AttainableLevels(self.oracle)
-            locked = np.array([False] * len(self._asked) + [not column.mix for column in self.columns])
+            locked = np.array([False] * len(self._target_levels) + [not column.mix for column in self.columns])
             instead = nearest(self.oracle, targets, locked=locked, attainable=attainable)
             if instead is None:
                 return None
@@ -222,17 +222,17 @@ class _Cutting:
         return solution
 
     def _drop_slack(self, solution: Solution) -> None:
-        """Leave out cuts that have no weight in a solution of the palette itself: it is the same without them."""
-        if self._own:
-            weights = solution.weights[len(self._asked) :]
+        """Drop cuts without weight if the palette itself was solved, as its solution is the same without them."""
+        if self._palette_solved:
+            weights = solution.weights[len(self._target_levels) :]
             kept = [column for column, weight in zip(self.columns, weights, strict=True) if weight > 0]
-            self.table, self.oracle, self.levels = self._plain, self._plain_oracle, self._asked
+            self.table, self.oracle, self.levels = self._plain, self._plain_oracle, self._target_levels
             self._use(kept)
 
     def _violated(self, solution: Solution) -> list[DerivedColumn]:
         masses = reply_probabilities(self.table, self.oracle, solution.weights)
         cuts = [cut for value in self._demands.tails if (cut := self._tail_cut(value, masses)) is not None]
-        if self._demands.mix and self._own:  # the nearest palette has other levels than those asked for
+        if self._demands.mix and self._palette_solved:  # the nearest palette has other levels than the requested ones
             cuts += self._mix_cuts(solution)
         known = {column.name for column in self.columns}
         return [cut for cut in cuts if cut.name not in known]
@@ -248,27 +248,27 @@ class _Cutting:
         return DerivedColumn(f"tail of {value} at {threshold!r}", value, ColumnKind.CAPPED, threshold, centre=floor)
 
     def _mix_cuts(self, solution: Solution) -> list[DerivedColumn]:
-        """Return a column for each target that the worst mix of prompts misses, of the levels that were reached."""
+        """Return a column for each target that the solution's levels miss under the worst mix of prompts."""
         by_prompt = self.oracle.by_prompt(solution.weights)
         derived = {column.name: column for column in self._plain.derived}
         cuts = []
-        for j in np.flatnonzero(~np.isnan(self._asked)):
+        for j in np.flatnonzero(~np.isnan(self._target_levels)):
             column = derived.get(self._values[j])
             if column is not None and column.cohort is not None:
                 continue
             levels = self.oracle.base[j] + by_prompt.levels[:, j] * self.oracle.scale[j]
             mix, worst = worst_mix(levels, by_prompt.mass, self._demands.mix)
-            if worst >= self._asked[j] - TOLERANCE * self.oracle.scale[j]:
+            if worst >= self._target_levels[j] - TOLERANCE * self.oracle.scale[j]:
                 continue
             plain = column or DerivedColumn(self._values[j], self._values[j])
             number = 1 + sum(bool(other.mix) and other.value == plain.value for other in self.columns)
             name = f"{self._values[j]} (mix {number})"
-            cuts.append(replace(plain, name=name, centre=float(self._asked[j]), mix=tuple(mix.tolist())))
+            cuts.append(replace(plain, name=name, centre=float(self._target_levels[j]), mix=tuple(mix.tolist())))
         return cuts
 
 
 def _floor(worst: WorstMean, threshold: float) -> float:
-    """Return the floor under the mean of min(r, t) at which the worst mean reaches its level: t - a (t - c)."""
+    """Return the lower bound on the mean of min(r, t) that is equivalent to the demand: t - a (t - c)."""
     return threshold - worst.share * (threshold - worst.level)
 
 
@@ -291,19 +291,19 @@ def _check(table: RewardTable, oracle: Oracle, demands: Demands) -> None:
 def measured(
     demands: Demands, table: RewardTable, oracle: Oracle, levels: np.ndarray, weights: np.ndarray
 ) -> dict[str, dict[str, float]]:
-    """Return what weights give of the demands, in reward units.
+    """Measure the demands under given weights, in reward units.
 
     Args:
-        demands: of the palette.
-        table: the replies, with the columns of the targets.
-        oracle: of the table.
-        levels: (value,) targets, NaN for free values; the worst mix is that of each of these.
+        demands: the palette's demands.
+        table: the table, with the columns of the targets.
+        oracle: the table's oracle.
+        levels: (value,) targets, NaN for free values; mixes are measured for the values with targets.
         weights: (value,) in nats per standard deviation.
 
     Returns:
-        ``tails``: the largest excess of the shortfall over the base model's, by value, 0 where the tail is no worse;
-        ``worst``: the means of the worst replies, by value and share; ``mix``: the level under the worst mix of
-        prompts.
+        ``tails``: the largest excess of the expected shortfall over the base model's, by value, 0 where the tail is no
+        worse; ``worst``: the means of the worst replies, by value and share; ``mix``: the level under the worst mix of
+        prompts, by value.
     """
     masses = reply_probabilities(table, oracle, weights)
     base = reply_probabilities(table, oracle, np.zeros(len(weights)))

@@ -1,18 +1,18 @@
-"""Linear programs over the attainable levels by cutting planes, warm-started from the corners found so far.
+"""Solve linear programs over the attainable levels by cutting planes, warm-started from the corners known so far.
 
-With h(w) the highest w-weighted level, every question here is of one kind:
+With h(w) the highest w-weighted level, every problem here has the form
 
     minimise  h(w) + w . cost   over  lower <= w <= upper   [ and sum w = 1 ]
 
 h is a sum over groups of neighbouring prompts, h(w) = sum_g share_g max_v w . v, and each pass over the table at one w
-gives a corner v of every group: a cut from below, for all w. The master program over the cuts proposes the next w,
-and its multipliers mix the corners into attainable levels, which bound the minimum from below; the pass bounds
-it from above. Cuts a group, where cutting planes usually have one in all, save nine passes of ten. Constraint: corners
-only speed a program up; both bounds of its answer are exact whatever they are.
+gives a corner v of every group: a cut that bounds h from below for all w. The master program over the cuts proposes the
+next w, and its multipliers mix the corners into attainable levels, which bound the minimum from below; the pass bounds
+it from above. One cut per group instead of one in all saves nine of ten passes. Constraint: known corners only
+accelerate a program; both bounds of its result are exact in any case.
 
-Source: Kelley, "The cutting-plane method for solving convex programs", 1960; one cut a group as in Birge and Louveaux,
-"A multicut algorithm for two-stage stochastic linear programs", 1988; the box around the start is the boxstep method
-of Marsten, Hogan and Blankenship, 1975.
+Source: Kelley, "The cutting-plane method for solving convex programs", 1960; one cut per group as in Birge and
+Louveaux, "A multicut algorithm for two-stage stochastic linear programs", 1988; the box around the start is the boxstep
+method of Marsten, Hogan and Blankenship, 1975.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ import numpy as np
 from map_core.core.types import Form
 from map_core.oracle import Oracle
 
-#: More groups need fewer passes and larger linear programs; with so many these take a few milliseconds.
+#: More groups need fewer passes but larger linear programs; with this many they take a few milliseconds.
 MAX_GROUPS = 256
-#: Corners a group beyond this are dropped between programs, those with a multiplier in the last solution excepted.
+#: Corners per group beyond which old ones are dropped between programs, unless their last multiplier was positive.
 MAX_CORNERS_PER_GROUP = 4
-#: Numbers that one pass may return, 256 MB; above, a pass returns one corner in all.
+#: Maximum size of the result of one pass, 256 MB; for larger tables a pass returns a single corner.
 MAX_NUMBERS = 2**25
 MAX_PASSES = 500
-#: A bound that a mix of corners keeps but for this much, in standard deviations, is kept.
+#: Violation of a bound by a mix of corners, in standard deviations, that is attributed to rounding.
 SLACK = 2e-10
 
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """The minimum of h(w) + w . cost and both of its proofs.
+    """The minimum of h(w) + w . cost with proofs from above and below.
 
     Args:
-        value: what the minimiser gives: the minimum is not above.
+        value: upper bound on the minimum, the value at ``weights``.
         weights: (value,) the minimiser w.
-        bound: what the levels give: the minimum is not below; minus infinity when nothing was proven.
-        levels: (value,) a mix of replies that gives the bound.
-        passes: over the table.
+        bound: lower bound on the minimum, from ``levels``; minus infinity if there is none.
+        levels: (value,) levels of a mix of replies that proves the bound.
+        passes: number of passes over the table.
     """
 
     value: float
@@ -57,16 +57,16 @@ class Optimum:
 
 
 class Corners:
-    """The corners of a table found so far, as rows of a linear program that is kept between solves.
+    """The known corners of a table, as rows of a linear program that is kept between solves.
 
     Args:
-        oracle: the table.
+        oracle: the table's oracle.
     """
 
     def __init__(self, oracle: Oracle) -> None:
         self.oracle = oracle
         size, prompts = len(oracle.values), oracle.prompts
-        # Where prompts count differently, the oracle itself averages over them.
+        # If prompts have different weights, the oracle itself averages over them.
         whole = oracle.form is Form.POOLED or prompts * size > MAX_NUMBERS or oracle.prompt_weights is not None
         groups = 1 if whole else min(prompts, MAX_GROUPS)
         self._starts = None if whole else np.linspace(0, prompts, groups + 1).astype(int)[:-1]
@@ -96,16 +96,16 @@ class Corners:
             cost: (value,).
             lower: (value,) lower bounds on w.
             upper: (value,) upper bounds on w.
-            mix: w sums to 1.
+            mix: whether w sums to 1.
             tolerance: largest difference between the two bounds.
-            start: (value,) w to look from where no corners are known.
-            radius: how far from the best w to look at first, where the start is a good one.
+            start: (value,) the first w where no corners are known.
+            radius: initial half-width of the box around the best w, for a good start.
         """
         size = len(cost)
-        every = np.arange(size, dtype=np.int32)
+        columns = np.arange(size, dtype=np.int32)
         row = (1.0, 1.0) if mix else (-math.inf, math.inf)
         self._program.changeRowBounds(0, *row)
-        self._program.changeColsCost(size, every, cost)
+        self._program.changeColsCost(size, columns, cost)
         best, weights = math.inf, lower.astype(float)
         bound, levels = -math.inf, np.zeros(size)
         passes = 0
@@ -126,7 +126,7 @@ class Corners:
             self._drop_corners()
         while passes < MAX_PASSES:
             box = (np.maximum(lower, weights - radius), np.minimum(upper, weights + radius))
-            self._program.changeColsBounds(size, every, *(box if passes else (lower, upper)))
+            self._program.changeColsBounds(size, columns, *(box if passes else (lower, upper)))
             master = self._solve_master()
             if master is None:
                 if not passes:
@@ -141,11 +141,11 @@ class Corners:
             w = np.clip(w, lower, upper)
             w = w / w.sum() if mix else w
             if math.isfinite(radius) and best - float(self._highest(w) @ self._share + w @ cost) <= tolerance:
-                radius = _wider(radius)  # the best of its box: the minimum lies outside, or the proof does
+                radius = _wider(radius)  # optimal within its box: the minimum, or its proof, lies outside
                 continue
             if not evaluate(w):
                 if not math.isfinite(radius):
-                    break  # both bounds are as close as rounding lets them be
+                    break  # rounding allows no closer bounds
                 radius = _wider(radius)
             if best - bound <= tolerance:
                 break
@@ -162,13 +162,13 @@ class Corners:
         return sums / self._counts[:, None]
 
     def _highest(self, w: np.ndarray) -> np.ndarray:
-        """Return (group,) h(w) of each group on the corners that are known."""
+        """Return (group,) each group's h(w) over the known corners."""
         highest = np.full(len(self._share), -np.inf)
         np.maximum.at(highest, self._group, self._vectors @ w)
         return highest
 
     def _add_corners(self, w: np.ndarray, corners: np.ndarray) -> bool:
-        """Add the corners that reach higher at w than those that are known; return whether there were any."""
+        """Add the corners that are higher at w than the known ones; return whether there were any."""
         known, reached = self._highest(w), corners @ w
         new = np.flatnonzero(reached > known + 1e-14 * np.abs(corners) @ np.abs(w))
         if not len(new):
@@ -191,7 +191,7 @@ class Corners:
         return True
 
     def _drop_corners(self) -> None:
-        """Drop old corners when there are too many, those with a multiplier in the last solution excepted."""
+        """Drop old corners when there are too many, except those with a multiplier in the last solution."""
         if len(self) <= MAX_CORNERS_PER_GROUP * len(self._share):
             return
         kept = np.zeros(len(self), dtype=bool)
@@ -206,12 +206,12 @@ class Corners:
 
     def _solve_master(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Solve the master program; return w, (value,), and the levels, (value,), that its multipliers mix."""
-        for presolve in ("off", "off", "on"):  # presolve cannot use the last basis
+        for presolve in ("off", "off", "on"):  # off first, as presolve discards the last basis
             self._program.setOptionValue("presolve", presolve)
             self._program.run()
             if self._program.getModelStatus() == highspy.HighsModelStatus.kOptimal:
                 break
-            self._program.clearSolver()  # once more, from scratch
+            self._program.clearSolver()  # the next attempt starts without a basis
         else:
             return None
         solution = self._program.getSolution()
@@ -219,19 +219,19 @@ class Corners:
         total = np.bincount(self._group, share, len(self._share))
         if np.any(total <= 0):
             return None
-        # By group the multipliers sum to its share but for rounding; exactly, so that the mix is attainable.
+        # A group's multipliers sum to its share up to rounding; they are rescaled so that the mix is attainable.
         share *= (self._share / total)[self._group]
         self._multipliers = share
         return np.array(solution.col_value[: self._vectors.shape[1]]), share @ self._vectors
 
 
 def _wider(radius: float) -> float:
-    """Return a larger radius; infinite once the box holds every mix."""
+    """Return a larger radius; infinite once the box contains every mix."""
     return 4.0 * radius if radius < 1.0 else math.inf
 
 
 def _bound(levels: np.ndarray, cost: np.ndarray, lower: np.ndarray, upper: np.ndarray, mix: bool) -> float:
-    """Return min w . (levels + cost) over the bounds on w, a lower bound of the minimum of h(w) + w . cost."""
+    """Return min w . (levels + cost) over the bounds on w, a lower bound on the minimum of h(w) + w . cost."""
     surplus = levels + cost
     if mix:
         return float(surplus[upper > 0].min())
@@ -242,7 +242,7 @@ def _bound(levels: np.ndarray, cost: np.ndarray, lower: np.ndarray, upper: np.nd
 
 
 class _Program(highspy.Highs):
-    """HiGHS without the line that it prints on construction, before an option can silence it."""
+    """HiGHS without the line that it prints in its constructor, before the option that silences it can be set."""
 
     def enableCallbacks(self) -> None:
         self.setOptionValue("output_flag", False)
@@ -251,11 +251,8 @@ class _Program(highspy.Highs):
 def _empty_program(size: int, share: np.ndarray) -> highspy.Highs:
     """Build the program: minimise w . cost + share . t over w (value,) and t (group,); the first row is sum w = 1."""
     program = _Program()  # type: ignore[no-untyped-call]  # the library has no types
-    for option, setting in (
-        ("primal_feasibility_tolerance", 1e-10),
-        ("dual_feasibility_tolerance", 1e-10),
-    ):
-        program.setOptionValue(option, setting)
+    program.setOptionValue("primal_feasibility_tolerance", 1e-10)
+    program.setOptionValue("dual_feasibility_tolerance", 1e-10)
     groups = len(share)
     free = np.full(groups, math.inf)
     program.addVars(size + groups, np.append(np.zeros(size), -free), np.append(np.ones(size), free))

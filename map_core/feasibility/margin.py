@@ -4,10 +4,10 @@ With h(w) = w . best(w) the highest w-weighted level that choosing replies can g
 
     margin t* = min over { w >= 0, sum w = 1 } of  h(w) - w . d
 
-in standardised units. The targets d are attainable exactly when t* >= 0; otherwise the minimiser w is a
-certificate: no re-weighting reaches even that mix of them. Constraint: these answers rest on linear programs with
-both of their proofs alone (the certificate w from above, levels of a mix of replies from below), never on a solver's
-failure to converge.
+in standardised units. The targets d are attainable exactly when t* >= 0; otherwise the minimiser w is a certificate: no
+re-weighting reaches even the w-weighted mean of the targets. Constraint: the result rests only on linear programs with
+both of their proofs (the certificate w from above, levels of a mix of replies from below), never on a solver's failure
+to converge.
 
 Source: linear-programming duality; the programs themselves are in :mod:`map_core.feasibility.cutting_planes`.
 """
@@ -27,10 +27,10 @@ from map_core.oracle import Oracle
 
 #: A margin this close to 0, in standard deviations, is on the boundary.
 MARGIN_TOLERANCE = 1e-9
-#: A program on a table of so many prompts starts from the answer on a part of them, which is this share.
+#: The program for a table with at least this many prompts starts from the solution on this share of them.
 LARGE, SHARE = 4096, 1 / 16
-#: Weights of targets in :meth:`AttainableLevels.highest` beyond this only occur at the very edge.
-HEAVIEST = 1e7
+#: Upper bound on the weights of targets in :meth:`AttainableLevels.highest`; larger ones occur only on the boundary.
+MAX_WEIGHT = 1e7
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +38,11 @@ class Margin:
     """How far inside (positive) or outside (negative) the attainable levels a palette lies.
 
     Args:
-        value: t*, in standard deviations on every targeted value at once; infinite when nothing is targeted.
+        value: t*, in standard deviations on every targeted value at once; infinite without targets.
         certificate: (value,) the minimising mix w, summing to 1; 0 for free values.
-        gap: what is left between the bounds on t* from above and below.
-        passes: passes over the table.
-        levels: (value,) what the best mix of replies gives: no target is missed by more than -value + gap.
+        gap: difference of the upper and the lower bound on t*.
+        passes: number of passes over the table.
+        levels: (value,) levels of the best mix of replies, which misses no target by more than -value + gap.
     """
 
     value: float
@@ -53,26 +53,26 @@ class Margin:
 
     @property
     def attainable(self) -> bool:
-        """The targets can be met, on the boundary at the least."""
+        """Whether the targets can be met, possibly on the boundary."""
         return self.value >= -MARGIN_TOLERANCE
 
 
 class AttainableLevels:
-    """The set of levels that choosing among the replies can give, as the corners found so far.
+    """The set of levels that choosing among the replies can give, represented by the corners known so far.
 
-    Each query adds the corners that it finds, and later ones start from them: a palette that is moved a little costs a
-    few passes. Corners only speed a query up; threads may share them.
+    Each query adds the corners that it finds, and later ones start from them, so a query for a slightly changed palette
+    takes few passes. Corners only accelerate queries. Thread-safe.
 
     Args:
-        oracle: the table.
+        oracle: the table's oracle.
     """
 
     def __init__(self, oracle: Oracle) -> None:
         self.oracle = oracle
         self._corners = Corners(oracle)
         self._lock = threading.RLock()
-        #: No level lies further from base, since the mean square of a value over its replies is 1: per prompt the root
-        #: of the mean of K at most, pooled the root of how often the reply that counts least is contained in all.
+        #: Bound on the distance of a level from base, since the mean square of a value over the replies is 1: per
+        #: prompt the root of the mean of K, pooled the root of the inverse of the smallest reply mass.
         pooled = oracle.form is Form.POOLED
         self._reach = 1.01 * (math.exp(oracle.log_candidates / 2) if pooled else math.sqrt(oracle.replies))
 
@@ -87,14 +87,14 @@ class AttainableLevels:
             The margin; its sign is the answer.
 
         Raises:
-            InputError: a target is infinite, or there is not one entry a value.
+            InputError: a target is infinite, or there is not one entry per value.
         """
         targets = checked_targets(self.oracle, targets)
-        # A constant value whose target is met constrains nothing; above it, the target is out of reach by that much.
+        # A constant value whose target is met imposes no constraint; a higher target is missed by the difference.
         wanted = ~np.isnan(targets) & ~(self.oracle.constant & (targets <= MARGIN_TOLERANCE))
         if not wanted.any():
             return Margin(math.inf, np.zeros(len(targets)), 0.0, 0, np.zeros(len(targets)))
-        # Targets so far below the highest never bind, wherever they are; near 0 they lose no digits.
+        # Targets this far below the highest never bind, so they are raised, which avoids a loss of digits.
         top = float(targets[wanted].max())
         cost = np.where(wanted, top - np.maximum(np.where(wanted, targets, 0.0), top - 2 * self._reach), 0.0)
         with self._lock:
@@ -127,12 +127,12 @@ class AttainableLevels:
         others = checked_targets(self.oracle, targets).copy()
         others[value] = np.nan
         margin = self.margin(others)
-        return self._furthest(others, value, 1.0, margin.levels) if margin.attainable else math.nan
+        return self._extreme(others, value, 1.0, margin.levels) if margin.attainable else math.nan
 
     def ranges(self, targets: np.ndarray) -> np.ndarray:
         """Compute the lowest and highest level of each value over all mixes of replies that keep the other targets.
 
-        A target below the lowest comes for free whatever the weights; one above the highest is out of reach.
+        A target below the lowest is always met; one above the highest is out of reach.
 
         Args:
             targets: (value,) d in standard deviations above base, NaN for a free value.
@@ -150,15 +150,15 @@ class AttainableLevels:
                 others[j] = np.nan
                 if not margin.attainable:
                     if margin.certificate[j] == 0:
-                        continue  # the certificate is of the others alone
+                        continue  # the certificate does not use this value, so the others alone are not attainable
                     base = self.margin(others)
                     if not base.attainable:
                         continue
-                ends[j] = [self._furthest(others, j, sign, base.levels) for sign in (-1.0, 1.0)]
+                ends[j] = [self._extreme(others, j, sign, base.levels) for sign in (-1.0, 1.0)]
         return ends
 
     def _start(self, targets: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the start of the first program, and the radius of its box."""
+        """Return the first w of a program, and the radius of its box."""
         uniform = wanted / wanted.sum()
         if len(self._corners) or self.oracle.prompts < LARGE or self.oracle.form is Form.POOLED:
             return uniform, math.inf
@@ -167,14 +167,14 @@ class AttainableLevels:
             return uniform, math.inf
         return AttainableLevels(sample).margin(targets, 1e-5).certificate, 0.5 / math.sqrt(sample.prompts)
 
-    def _furthest(self, others: np.ndarray, value: int, sign: float, known: np.ndarray) -> float:
-        """Return the highest (sign 1) or lowest (sign -1) level of a value; ``known`` meets the others' targets."""
+    def _extreme(self, others: np.ndarray, value: int, sign: float, known: np.ndarray) -> float:
+        """Return the highest (sign 1) or lowest (sign -1) level of a value; the levels ``known`` meet the others."""
         if self.oracle.constant[value]:
             return 0.0
         kept = ~np.isnan(others) & ~self.oracle.constant
-        # On the boundary the others are only met but for a rounding, and are held to what they can have.
+        # On the boundary the others are met only up to rounding, so their targets are lowered to the known levels.
         d = np.maximum(np.minimum(np.where(kept, others, 0.0), np.where(kept, known, 0.0)), -self._reach)
-        lower, upper = np.zeros(len(others)), np.where(kept, HEAVIEST, 0.0)
+        lower, upper = np.zeros(len(others)), np.where(kept, MAX_WEIGHT, 0.0)
         lower[value] = upper[value] = sign
         with self._lock:
             optimum = self._corners.minimise(-d, lower, upper, mix=False, tolerance=MARGIN_TOLERANCE)
@@ -187,10 +187,10 @@ def margin(oracle: Oracle, targets: np.ndarray) -> Margin:
 
 
 def checked_targets(oracle: Oracle, targets: np.ndarray) -> np.ndarray:
-    """Check targets and return them as (value,) floats.
+    """Check targets and return them as (value,) floats in standard deviations.
 
     Raises:
-        InputError: a target is infinite, or there is not one entry a value.
+        InputError: a target is infinite, or there is not one entry per value.
     """
     targets = oracle.deviations(targets)
     if targets.shape != oracle.base.shape or np.any(np.isinf(targets)):

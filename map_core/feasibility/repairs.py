@@ -1,8 +1,8 @@
-"""Repairs of a palette that is out of reach: up to three, each of them a set of new targets.
+"""Propose repairs of a palette that is out of reach: up to three, each of them a set of new targets.
 
-Two repairs lower one target alone: the nearest palette with all the others locked, for each member of the
-smallest conflict whose lowering alone helps, the smallest change first; where none helps alone, one target
-is lowered far more readily than the others. The third shares the change evenly: the nearest palette of all.
+Up to two repairs lower a single target: the nearest palette with all other targets locked, for each member of the
+smallest conflict for which that suffices, the smallest change first. If no single target suffices, one target gets a
+much lower importance than the others instead. The last repair distributes the change: the nearest palette itself.
 Constraint: a locked target is never lowered, and every repair is attainable.
 """
 
@@ -18,10 +18,10 @@ from map_core.feasibility.conflict import Conflict, smallest_conflict
 from map_core.feasibility.margin import AttainableLevels
 from map_core.feasibility.nearest import NearestPalette, nearest
 
-#: Most repairs that lower one target alone.
+#: Maximum number of repairs that lower a single target.
 MAX_SINGLE_TARGET = 2
-#: Importance of a target that is lowered most readily; that of the others is 1.
-READILY_LOWERED = 0.02
+#: Importance of the target that is to be lowered most; that of the others is 1.
+LOW_IMPORTANCE = 0.02
 #: Smallest change that counts, in standard deviations.
 SMALLEST_CHANGE = 1e-9
 
@@ -32,8 +32,8 @@ class Repair:
 
     Args:
         values: positions of the values that are lowered, the largest change first.
-        targets: (value,) the targets to take, in standard deviations above base; NaN where nothing changes.
-        given_up: root of the sum of squared changes, in standard deviations.
+        targets: (value,) the new targets, in standard deviations above base; NaN for unchanged ones.
+        given_up: square root of the sum of squared changes, in standard deviations.
     """
 
     values: tuple[int, ...]
@@ -43,11 +43,11 @@ class Repair:
 
 @dataclass(frozen=True, eq=False)
 class Repairs:
-    """Why a palette is not attainable, and the repairs.
+    """The conflict of a palette that is not attainable or not trusted, and the repairs.
 
     Args:
-        conflict: the smallest set of targets that are not attainable together; None on paper.
-        ways: the repairs, those of one value first, the even one last.
+        conflict: the smallest set of targets that are not attainable together; None for a palette on paper.
+        ways: the repairs, those of a single target first, the nearest palette last.
     """
 
     conflict: Conflict | None
@@ -59,11 +59,11 @@ def repairs(attainable: AttainableLevels, assessment: Assessment, locked: np.nda
 
     Args:
         attainable: the attainable levels of the table.
-        assessment: of the palette.
+        assessment: the assessment of the palette.
         locked: (value,) bool, the targets that must not be lowered.
 
     Returns:
-        The repairs; none where the palette is reachable, or only locked targets conflict.
+        The repairs; none where the palette is reachable, or where only locked targets conflict.
     """
     targets, oracle = assessment.targets, attainable.oracle
     if assessment.verdict is Verdict.REACHABLE:
@@ -78,13 +78,13 @@ def repairs(attainable: AttainableLevels, assessment: Assessment, locked: np.nda
         if palette is not None and palette.given_up[j] > SMALLEST_CHANGE:
             single.append(_repair(palette))
     if not single and conflict is not None:
-        # No target helps alone: one is lowered most readily, and the others as little as necessary.
+        # No single target suffices: one is lowered most, and the others as little as necessary.
         for j in np.flatnonzero(movable & (np.isin(np.arange(len(targets)), conflict.members))):
-            importance = np.where(np.arange(len(targets)) == j, READILY_LOWERED, 1.0)
+            importance = np.where(np.arange(len(targets)) == j, LOW_IMPORTANCE, 1.0)
             palette = nearest(oracle, targets, locked=locked, importance=importance, attainable=attainable)
             if palette is not None:
                 single.append(_repair(palette))
-    # On the boundary the nearest palette may be the palette itself: then nothing changes, and it is no repair.
+    # On the boundary the nearest palette may be the palette itself; without a change it is not a repair.
     ways = sorted((way for way in single if way.values), key=lambda way: way.given_up)[:MAX_SINGLE_TARGET]
     if assessment.nearest is not None:
         even = _repair(assessment.nearest)

@@ -1,7 +1,7 @@
 """A solved palette beside weights that are picked without targets: every draw as a dot, and shares with intervals.
 
-Constraint: nothing is drawn at random or solved here; what was drawn is another sample next time, so shares of random
-weights carry the interval of :func:`map_core.studies.delivery.proportion`.
+Constraint: nothing is drawn at random or solved here. Random weights are a sample, so their shares carry Wilson
+intervals.
 """
 
 from __future__ import annotations
@@ -21,45 +21,45 @@ from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout
 from map_core.text import sentences
 from map_core.text.units import Units
 
-#: Of each kind of random weights at most so many are drawn; shares are of all.
+#: Largest number of dots for each kind of random weights; shares are of all of them.
 MAX_DOTS = 400
-#: The level of the intervals.
+#: Confidence level of the intervals.
 LEVEL = 0.9
 PICKED = "#3B7FC4"
 SOLVED, RANDOM, SAME, EQUAL = "solved", "random", "random at the same cost", "equal"
-#: Height of a bar, of a value's row in the figure of strips, and of the plane.
+#: Heights in pixels: of a bar, of a value's row in the figure of strips, and of the plane.
 BAR, STRIP, PLANE = 38, 92, 520
-#: Of the plane, in pixels, outside of its axes.
+#: Height of the plane's margins and titles, in pixels.
 AROUND_PLANE = 100
 
 
 @dataclass(frozen=True, eq=False)
 class BaselineFigureData:
-    """What is drawn.
+    """The data of the figures and texts.
 
     Args:
-        found: the ways to pick weights, as :func:`map_core.analysis.baselines.compare_baselines` gave them.
+        ways: the ways to pick weights, as :func:`map_core.analysis.baselines.compare_baselines` returns them.
         targets: (value,) in standard deviations above base, NaN for free values.
         units: percentiles of the base model's replies.
-        times: what all but the plain random weights cost, as a multiple of the palette.
+        times: cost of all but the plain random weights, as a multiple of the palette's.
     """
 
-    found: tuple[Baseline, ...]
+    ways: tuple[Baseline, ...]
     targets: np.ndarray
     units: Units
     times: float = 1.0
 
     @property
-    def wanted(self) -> list[int]:
+    def targeted(self) -> list[int]:
         """Positions of the values with a target."""
         return [int(j) for j in np.flatnonzero(~np.isnan(self.targets))]
 
     def way(self, name: str) -> Baseline | None:
         """Return a way by its name; None where there is none."""
-        return next((way for way in self.found if way.name == name), None)
+        return next((way for way in self.ways if way.name == name), None)
 
     def cost(self) -> str:
-        """Word what the other ways cost."""
+        """Word the cost of all ways but the plain random one."""
         if self.way(SOLVED) is None:
             return "at half of what can be spent"
         return "at the same cost" if self.times == 1 else f"at {amounts.significant(self.times)} times the cost"
@@ -80,13 +80,12 @@ class BaselineFigureData:
 
 def counts(way: Baseline) -> tuple[int, int, int]:
     """Count a way's rows: those that meet every target, those that improve every targeted value, and all."""
-    judged = way.judged
-    improves = (judged.improves | ~judged.asked).all(axis=1)
-    return int(judged.meets.all(axis=1).sum()), int(improves.sum()), len(judged.kl)
+    evaluation = way.evaluation
+    return int(evaluation.row_meets.sum()), int(evaluation.row_improves.sum()), len(evaluation.kl)
 
 
 def share_text(part: float) -> str:
-    """Format a share in percent, with a decimal where it is near 0 or 1 without being it."""
+    """Format a share in percent, with a decimal where it is near 0 or 1 but not equal to it."""
     if part == 0.0:
         return "none"
     if part == 1.0 or 0.0095 <= part <= 0.9905:
@@ -104,17 +103,19 @@ def shares(data: BaselineFigureData, improved: bool = False) -> go.Figure:
     Returns:
         A figure with a trace of bars; a way of one row is a plain yes or no.
     """
-    ways = data.found[::-1]
+    ways = data.ways[::-1]  # Plotly draws the first bar at the bottom
     names, parts, labels, above, below = [], [], [], [], []
     for way in ways:
-        of, rows = counts(way)[int(improved)], counts(way)[2]
-        low, high = wilson_interval(of, rows, LEVEL) if rows > 1 else (of / rows, of / rows)
+        met, better, rows = counts(way)
+        successes = better if improved else met
+        part = successes / rows
+        low, high = wilson_interval(successes, rows, LEVEL) if rows > 1 else (part, part)
         names.append(escape(data.title(way)))
-        parts.append(of / rows)
-        above.append(max(high - of / rows, 0.0))
-        below.append(max(of / rows - low, 0.0))
-        labels.append(share_text(of / rows) if rows > 1 else ("yes" if of else "no"))
-    shades = [ACCENT if way.name == SOLVED else PICKED if len(way.judged.kl) > 1 else NEUTRAL for way in ways]
+        parts.append(part)
+        above.append(max(high - part, 0.0))
+        below.append(max(part - low, 0.0))
+        labels.append(share_text(part) if rows > 1 else ("yes" if successes else "no"))
+    shades = [ACCENT if way.name == SOLVED else PICKED if len(way.evaluation.kl) > 1 else NEUTRAL for way in ways]
     figure = go.Figure()
     figure.add_bar(
         x=parts,
@@ -125,12 +126,12 @@ def shares(data: BaselineFigureData, improved: bool = False) -> go.Figure:
         hoverinfo="skip",
         name="improve all" if improved else "meet all",
     )
-    drawn = [n for n, way in enumerate(ways) if len(way.judged.kl) > 1]
-    ends = {"array": np.array(above)[drawn], "arrayminus": np.array(below)[drawn]}
+    random = [index for index, way in enumerate(ways) if len(way.evaluation.kl) > 1]
+    errors = {"array": np.array(above)[random], "arrayminus": np.array(below)[random]}
     figure.add_scatter(
-        x=np.array(parts)[drawn],
-        y=np.array(names)[drawn],
-        error_x={**ends, "thickness": 1.6, "width": 4, "color": NEUTRAL},
+        x=np.array(parts)[random],
+        y=np.array(names)[random],
+        error_x={**errors, "thickness": 1.6, "width": 4, "color": NEUTRAL},
         mode="markers",
         marker={"size": 0.1, "color": NEUTRAL},
         hoverinfo="skip",
@@ -153,13 +154,18 @@ def shares(data: BaselineFigureData, improved: bool = False) -> go.Figure:
 
 
 def _rows(way: Baseline) -> np.ndarray:
-    """Return the rows that are drawn: the first ones, which are as random as any, up to a limit."""
-    return np.arange(min(len(way.judged.kl), MAX_DOTS))
+    """Return the positions of the rows that are drawn: the first :data:`MAX_DOTS`, since their order is random."""
+    return np.arange(min(len(way.evaluation.kl), MAX_DOTS))
 
 
-def _dots(way: Baseline, times: int = 1) -> dict[str, Any]:
-    """Return the look of the dots of random weights, repeated; another symbol and size where they meet every target."""
-    meets = np.tile(_meets(way), times)
+def _dots(way: Baseline, repeats: int = 1) -> dict[str, Any]:
+    """Return the marker of the dots of random weights; those that meet every target have another symbol and size.
+
+    Args:
+        way: the kind of random weights.
+        repeats: number of times that the rows are drawn one after another.
+    """
+    meets = np.tile(_meets(way), repeats)
     same = way.name == SAME
     return {
         "symbol": np.where(meets, "star", "circle" if same else "circle-open"),
@@ -171,11 +177,11 @@ def _dots(way: Baseline, times: int = 1) -> dict[str, Any]:
 
 def _meets(way: Baseline) -> np.ndarray:
     """Return whether each drawn row meets every target, (row,)."""
-    return np.asarray(way.judged.meets[_rows(way)].all(axis=1))
+    return way.evaluation.row_meets[_rows(way)]
 
 
 def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
-    """Draw every draw in the plane of two values, with the palette, the other ways, the targets and the base model.
+    """Plot random weights in the plane of two values, with the palette, the other ways, the targets and the base model.
 
     Returns:
         A figure; a trace is named after each way, and "base model".
@@ -186,10 +192,12 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     effort = units.wording.pick("%{customdata[0]:.2f} nats", "effort %{customdata[0]:.0f}% of the most")
     for value, add in ((across, figure.add_vline), (upwards, figure.add_hline)):
         if not np.isnan(data.targets[value]):
-            at = float(units.of(value, np.array(data.targets[value])))
-            line = {"color": ACCENT, "width": 1.2, "dash": "dash"}
-            where = {"text": "target", "font": {"size": 12}, "bgcolor": "rgba(0,0,0,0)"}
-            add(at, line=line, annotation=where, annotation_position="top right" if value == across else "bottom right")
+            add(
+                float(units.of(value, np.array(data.targets[value]))),
+                line={"color": ACCENT, "width": 1.2, "dash": "dash"},
+                annotation={"text": "target", "font": {"size": 12}, "bgcolor": "rgba(0,0,0,0)"},
+                annotation_position="top right" if value == across else "bottom right",
+            )
     for name in (RANDOM, SAME):
         way = data.way(name)
         if way is None:
@@ -197,45 +205,45 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
         rows = _rows(way)
         verdict_notes = ["meets every target" if meets else "" for meets in _meets(way)]
         figure.add_scatter(
-            x=units.of(across, way.judged.levels[rows, across]),
-            y=units.of(upwards, way.judged.levels[rows, upwards]),
+            x=units.of(across, way.evaluation.levels[rows, across]),
+            y=units.of(upwards, way.evaluation.levels[rows, upwards]),
             mode="markers",
             marker=_dots(way),
-            customdata=list(zip(units.efforts(way.judged.kl[rows]), verdict_notes, strict=True)),
+            customdata=list(zip(units.efforts(way.evaluation.kl[rows]), verdict_notes, strict=True)),
             hovertemplate=f"{mark}%{{x:.0f}}, {mark}%{{y:.0f}}, {effort}<br>%{{customdata[1]}}"
             f"<extra>{escape(data.title(way))}</extra>",
             name=name,
         )
-    singles = [way for way in data.found if way.name not in (RANDOM, SAME)]
+    singles = [way for way in data.ways if way.name not in (RANDOM, SAME)]
     # The palette's label is placed first, and the others find room beside it.
     singles.sort(key=lambda way: way.name != SOLVED)
-    drawn = [np.zeros(len(units.names)), *(way.judged.levels[0] for way in singles)]
+    drawn = [np.zeros(len(units.names)), *(way.evaluation.levels[0] for way in singles)]
     x, y = (np.array([float(units.of(v, np.array(level[v]))) for level in drawn]) for v in pair)
-    ends = [
-        np.concatenate([at, *(np.ravel(trace[axis]) for trace in figure.data)]) for axis, at in (("x", x), ("y", y))
+    coordinates = [
+        np.concatenate([own, *(np.ravel(trace[axis]) for trace in figure.data)]) for axis, own in (("x", x), ("y", y))
     ]
-    edges = tuple((float(np.nanmin(along)), float(np.nanmax(along))) for along in ends)
-    base_place, *other_places = label_places.positions(
-        x, y, ["Base", *(data.title(way) for way in singles)], edges, PLANE - AROUND_PLANE
+    ranges = tuple((float(np.nanmin(along)), float(np.nanmax(along))) for along in coordinates)
+    base_position, *other_positions = label_places.positions(
+        x, y, ["Base", *(data.title(way) for way in singles)], ranges, PLANE - AROUND_PLANE
     )
     figure.add_scatter(
         x=[units.of(across, np.array(0.0))],
         y=[units.of(upwards, np.array(0.0))],
         mode="markers+text",
         text=["<b>Base</b>"],
-        textposition=base_place,
+        textposition=base_position,
         marker={"size": 11, "color": NEUTRAL, "line": {"width": 2, "color": "white"}},
         hovertemplate="Base model<extra></extra>",
         name="base model",
     )
-    for way, place in zip(singles, other_places, strict=True):
-        level = way.judged.levels[0]
+    for way, position in zip(singles, other_positions, strict=True):
+        level = way.evaluation.levels[0]
         figure.add_scatter(
             x=[units.of(across, np.array(level[across]))],
             y=[units.of(upwards, np.array(level[upwards]))],
             mode="markers+text",
             text=[f"<b>{escape(data.title(way))}</b>"],
-            textposition=place,
+            textposition=position,
             textfont={"size": 13 if way.name == SOLVED else 12},
             marker={
                 "symbol": "diamond" if way.name == SOLVED else "square" if way.name == EQUAL else "cross",
@@ -253,25 +261,25 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
 
 
 def strips(data: BaselineFigureData) -> go.Figure:
-    """Draw one row per targeted value: every draw along its levels, with the palette, the target and the base model.
+    """Draw one row per targeted value: the levels of random weights, with the palette, the target and the base model.
 
     Returns:
         A figure; a trace is named after each kind of random weights, and "palette", "target" and "base model".
     """
-    units, wanted, figure = data.units, data.wanted, go.Figure()
-    heights = {j: len(wanted) - 1 - place for place, j in enumerate(wanted)}
+    units, targeted, figure = data.units, data.targeted, go.Figure()
+    heights = {j: len(targeted) - 1 - row for row, j in enumerate(targeted)}
     for name, middle in ((RANDOM, 0.2), (SAME, -0.2)):
         way = data.way(name)
         if way is None:
             continue
         rows = _rows(way)
-        # Spread by the golden ratio: even, and the same each time.
+        # Jitter by the golden ratio: evenly spread, and the same in every drawing.
         spread = ((np.arange(len(rows)) * 0.6180339887) % 1.0 - 0.5) * 0.3
         figure.add_scatter(
-            x=np.concatenate([units.of(j, way.judged.levels[rows, j]) for j in wanted]),
-            y=np.concatenate([heights[j] + middle + spread for j in wanted]),
+            x=np.concatenate([units.of(j, way.evaluation.levels[rows, j]) for j in targeted]),
+            y=np.concatenate([heights[j] + middle + spread for j in targeted]),
             mode="markers",
-            marker=_dots(way, len(wanted)),
+            marker=_dots(way, len(targeted)),
             hovertemplate=f"{units.wording.mark}%{{x:.0f}}<extra>" + escape(data.title(way)) + "</extra>",
             name=name,
         )
@@ -280,21 +288,21 @@ def strips(data: BaselineFigureData) -> go.Figure:
     for name, levels, marker in (
         ("base model", np.zeros(len(data.targets)), {**ticks, "line": {"width": 2.5, "color": NEUTRAL}}),
         ("target", data.targets, {**ticks, "size": 46, "line": {"width": 2.5, "color": ACCENT}}),
-        ("palette", None if solved is None else solved.judged.levels[0], {"symbol": "diamond", "size": 14}),
+        ("palette", None if solved is None else solved.evaluation.levels[0], {"symbol": "diamond", "size": 14}),
     ):
         if levels is None:
             continue
         shade = {"color": ACCENT, "line": {"width": 1.5, "color": "white"}} if name == "palette" else {}
         figure.add_scatter(
-            x=[float(units.of(j, np.array(levels[j]))) for j in wanted],
-            y=[heights[j] for j in wanted],
+            x=[float(units.of(j, np.array(levels[j]))) for j in targeted],
+            y=[heights[j] for j in targeted],
             mode="markers",
             marker={**marker, **shade},
             hovertemplate=f"{name}: {units.wording.mark}%{{x:.0f}}<extra></extra>",
             name=name,
         )
-    figure = apply_layout(figure, STRIP * len(wanted) + 70)
+    figure = apply_layout(figure, STRIP * len(targeted) + 70)
     figure.update_xaxes(title=f"Level ({units.wording.scale})")
-    names = [escape(sentences.capitalised(units.names[j])) for j in wanted]
-    figure.update_yaxes(tickvals=[heights[j] for j in wanted], ticktext=names, range=[-0.6, len(wanted) - 0.4])
+    names = [escape(sentences.capitalised(units.names[j])) for j in targeted]
+    figure.update_yaxes(tickvals=[heights[j] for j in targeted], ticktext=names, range=[-0.6, len(targeted) - 0.4])
     return figure.update_layout(hovermode="closest")

@@ -1,4 +1,4 @@
-"""Picked weights beside a palette, without the figures: in sentences, as tables, and as a file.
+"""The comparison of a palette with weights picked without targets, as sentences, tables and a file.
 
 Constraint: a share of random weights is never shown without its interval.
 """
@@ -17,18 +17,19 @@ from map_core.text import sentences
 from map_core.text.wording import effort
 
 
-def share(of: int, rows: int) -> str:
+def share(successes: int, rows: int) -> str:
     """Word a share of random weights with its interval.
 
     Example:
         >>> share(24, 400)
         '6% (4 to 8%)'
     """
-    return f"{share_text(of / rows)} ({_ends(of, rows)})"
+    return f"{share_text(successes / rows)} ({_interval(successes, rows)})"
 
 
-def _ends(of: int, rows: int) -> str:
-    low, high = (100 * end for end in wilson_interval(of, rows, LEVEL))
+def _interval(successes: int, rows: int) -> str:
+    """Word the Wilson interval of a share, in percent."""
+    low, high = (100 * end for end in wilson_interval(successes, rows, LEVEL))
     digits = 0 if high - low >= 1 else 1
     return f"{amounts.fixed(max(low, 0.0), digits)} to {amounts.fixed(min(high, 100.0), digits)}%".replace(
         "0.0 to", "0 to"
@@ -44,43 +45,53 @@ def headline(data: BaselineFigureData) -> str:
 
 
 def _targets(data: BaselineFigureData) -> str:
-    size = len(data.wanted)
+    size = len(data.targeted)
     return "the target" if size == 1 else "both targets" if size == 2 else f"all {size} targets"
 
 
 def facts(data: BaselineFigureData) -> list[tuple[str, str, str]]:
-    """Return the main facts of the comparison: label, figure, and what it means."""
-    solved, lines = data.way(SOLVED), []
-    paid = None if solved is None else float(solved.judged.kl[0])
-    if paid is not None:
-        lines.append(("Your palette", _effort(data, paid), f"meets {_targets(data)}."))
+    """Return the main facts of the comparison as (label, figure, explanation)."""
+    lines = []
+    palette_kl = _palette_kl(data)
+    if palette_kl is not None:
+        lines.append(("Your palette", _effort(data, palette_kl), f"meets {_targets(data)}."))
     for name in (RANDOM, SAME):
         way = data.way(name)
         if way is None:
             continue
         met, _, rows = counts(way)
-        meaning = f"of {rows:,} meet {_targets(data)} ({_ends(met, rows)})"
-        if met and paid and name == RANDOM:
-            hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
-            meaning += f"; those cost {sentences.number(hit / paid, 2)} times the palette"
+        meaning = f"of {rows:,} meet {_targets(data)} ({_interval(met, rows)})"
+        if met and palette_kl and name == RANDOM:
+            meaning += f"; those cost {sentences.number(_kl_where_met(way) / palette_kl, 2)} times the palette"
         if name == SAME and cheapest(data):
             meaning += "; your palette is the cheapest way to them"
         lines.append((data.title(way), share_text(met / rows), f"{meaning}."))
     way = data.way(SAME)
     if way is not None:
         _, improved, rows = counts(way)
-        meaning = f"of random weights {data.cost()} ({_ends(improved, rows)})."
+        meaning = f"of random weights {data.cost()} ({_interval(improved, rows)})."
         lines.append((_improves(data), share_text(improved / rows), meaning))
     return lines
 
 
+def _palette_kl(data: BaselineFigureData) -> float | None:
+    """Return the cost of the palette in nats; None where its targets are out of reach."""
+    solved = data.way(SOLVED)
+    return None if solved is None else float(solved.evaluation.kl[0])
+
+
+def _kl_where_met(way: Baseline) -> float:
+    """Return the mean cost in nats of the rows that meet every target."""
+    return float(way.evaluation.kl[way.evaluation.row_meets].mean())
+
+
 def _effort(data: BaselineFigureData, kl: float) -> str:
-    """Word a distance, with three figures where it is shown in nats."""
+    """Word a cost: in nats with three figures, or in everyday words."""
     return f"{sentences.number(kl)} nats" if data.units.wording.numbers else data.units.wording.distance(kl)
 
 
 def _improves(data: BaselineFigureData) -> str:
-    return "Improve the targeted value" if len(data.wanted) == 1 else "Improve every targeted value"
+    return "Improve the targeted value" if len(data.targeted) == 1 else "Improve every targeted value"
 
 
 def cheapest(data: BaselineFigureData) -> bool:
@@ -90,26 +101,25 @@ def cheapest(data: BaselineFigureData) -> bool:
 
 
 def summary(data: BaselineFigureData) -> list[str]:
-    """Word what each way gives, a sentence or two each."""
+    """Describe the results of each way in a sentence or two."""
     parts = []
-    solved = data.way(SOLVED)
-    paid = None if solved is None else float(solved.judged.kl[0])
-    every = "the targeted value" if len(data.wanted) == 1 else "every targeted value"
-    for way in data.found:
+    palette_kl = _palette_kl(data)
+    every = "the targeted value" if len(data.targeted) == 1 else "every targeted value"
+    for way in data.ways:
         met, improved, rows = counts(way)
         if way.name == SOLVED:
-            parts.append(f"Your palette meets {_targets(data)} {_with(data, paid or 0.0)}.")
+            parts.append(f"Your palette meets {_targets(data)} {_at_cost(data, palette_kl or 0.0)}.")
         elif way.name == RANDOM:
             sentence = (
                 f"Of {rows:,} random weights at any cost, {share(met, rows)} meet {_targets(data)} and "
                 f"{share(improved, rows)} improve {every} over the base model; a typical one "
-                f"costs {_effort(data, float(np.median(way.judged.kl)))}."
+                f"costs {_effort(data, float(np.median(way.evaluation.kl)))}."
             )
-            if met and paid:
-                hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
+            if met and palette_kl:
+                kl = _kl_where_met(way)
                 sentence += (
-                    f" Those that meet {_targets(data)} cost {_effort(data, hit)}, "
-                    f"{sentences.number(hit / paid, 2)} times the palette."
+                    f" Those that meet {_targets(data)} cost {_effort(data, kl)}, "
+                    f"{sentences.number(kl / palette_kl, 2)} times the palette."
                 )
             parts.append(sentence)
         elif way.name == SAME:
@@ -123,61 +133,63 @@ def summary(data: BaselineFigureData) -> list[str]:
                 )
             parts.append(sentence)
         else:
-            parts.append(_alone(data, way))
+            parts.append(_single_sentence(data, way))
     return parts
 
 
-def _with(data: BaselineFigureData, kl: float) -> str:
+def _at_cost(data: BaselineFigureData, kl: float) -> str:
     wording = data.units.wording
     return f"for {_effort(data, kl)}" if wording.numbers else f"with {wording.price(kl)}"
 
 
-def _alone(data: BaselineFigureData, way: Baseline) -> str:
-    """Word what one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
-    judged, units = way.judged, data.units
-    levels = sentences.listed([f"{units.names[j]} {units.level_text(j, judged.levels[0, j])}" for j in data.wanted])
-    missed = [units.names[j] for j in data.wanted if not judged.meets[0, j]]
-    lowered = [units.names[j] for j in data.wanted if not judged.improves[0, j]]
+def _single_sentence(data: BaselineFigureData, way: Baseline) -> str:
+    """Word the results of a single vector of weights: its levels, and the values that it misses or does not improve."""
+    evaluation, units = way.evaluation, data.units
+    row = evaluation.levels[0]
+    levels = sentences.listed([f"{units.names[j]} {units.level_text(j, row[j])}" for j in data.targeted])
+    missed = [units.names[j] for j in data.targeted if not evaluation.meets[0, j]]
+    lowered = [units.names[j] for j in data.targeted if not evaluation.improves[0, j]]
     text = f"{data.title(way)} {data.cost()}: {levels}"
     if not missed:
         return f"{text}; {_targets(data)} met."
-    fall = f", and leaves {sentences.listed(lowered)} no better than the base model" if lowered else ""
-    return f"{text}; misses {sentences.listed(missed)}{fall}."
+    not_improved = f", and leaves {sentences.listed(lowered)} no better than the base model" if lowered else ""
+    return f"{text}; misses {sentences.listed(missed)}{not_improved}."
 
 
 def table(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return one row per way: shares, nats, and the level of each targeted value; of random weights the median."""
+    """Return the header and one row per way: shares, nats, levels of targeted values; medians for random weights."""
     header = ["Weights", "Meet all", "Improve all", data.units.wording.pick("Nats", "Effort")]
-    header += [sentences.capitalised(data.units.names[j]) for j in data.wanted]
+    header += [sentences.capitalised(data.units.names[j]) for j in data.targeted]
     rows = []
-    for way in data.found:
-        met, improved, count = counts(way)
-        shares = [share_text(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
-        middle = np.median(way.judged.levels, axis=0)
-        levels = [data.units.level_text(j, middle[j]) for j in data.wanted]
+    for way in data.ways:
+        met, improved, size = counts(way)
+        shares = [share_text(count / size) if size > 1 else ("yes" if count else "no") for count in (met, improved)]
+        medians = np.median(way.evaluation.levels, axis=0)
+        levels = [data.units.level_text(j, medians[j]) for j in data.targeted]
         rows.append((-1, [data.title(way), *shares, _median_effort(data, way), *levels]))
     return header, rows
 
 
 def _median_effort(data: BaselineFigureData, way: Baseline) -> str:
-    kl = float(np.median(way.judged.kl))
+    kl = float(np.median(way.evaluation.kl))
     return sentences.number(kl) if data.units.wording.numbers else effort(kl)
 
 
 def wins(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return one row per way: how often its replies beat the base model's, by value; of random weights the mean."""
-    header = ["Weights", *(sentences.capitalised(data.units.names[j]) for j in data.wanted)]
+    """Return the header and one row per way: its win rates by targeted value; means for random weights."""
+    header = ["Weights", *(sentences.capitalised(data.units.names[j]) for j in data.targeted)]
     rows = [
-        (-1, [data.title(way), *(amounts.percent(way.wins[:, j].mean()) for j in data.wanted)]) for way in data.found
+        (-1, [data.title(way), *(amounts.percent(way.wins[:, j].mean()) for j in data.targeted)]) for way in data.ways
     ]
     return header, rows
 
 
 def alt(data: BaselineFigureData) -> str:
-    """Describe the figures of draws in a sentence."""
-    names = sentences.listed([data.units.names[j] for j in data.wanted])
-    return f"Levels of {names} that random weights give, beside your palette, the targets and the base model. " + (
-        headline(data)
+    """Describe the figures of random weights in a sentence."""
+    names = sentences.listed([data.units.names[j] for j in data.targeted])
+    return (
+        f"Levels of {names} that random weights give, beside your palette, the targets and the base model. "
+        f"{headline(data)}"
     )
 
 
@@ -188,15 +200,16 @@ def baselines_csv(data: BaselineFigureData) -> str:
     values = oracle.values
     columns = [f"{kind}_{value}" for kind in ("level", "weight", "win_rate") for value in values]
     writer.writerow(["way", "number", "kl_nats", "meets_all", "improves_all", *columns])
-    for way in data.found:
-        judged = way.judged
-        improves = (judged.improves | ~judged.asked).all(axis=1)
-        for row in range(len(judged.kl)):
+    for way in data.ways:
+        evaluation = way.evaluation
+        meets, improves = evaluation.row_meets, evaluation.row_improves
+        for row in range(len(evaluation.kl)):
             numbers = [
-                *oracle.rewards_at(judged.levels[row]),
-                *(judged.weights[row] / oracle.scale),
+                *oracle.rewards_at(evaluation.levels[row]),
+                *(evaluation.weights[row] / oracle.scale),
                 *way.wins[row],
             ]
-            flags = [int(judged.meets[row].all()), int(improves[row])]
-            writer.writerow([way.name, row + 1, float(judged.kl[row]), *flags, *(float(n) for n in numbers)])
+            flags = [int(meets[row]), int(improves[row])]
+            cells = [float(number) for number in numbers]
+            writer.writerow([way.name, row + 1, float(evaluation.kl[row]), *flags, *cells])
     return out.getvalue()

@@ -1,8 +1,8 @@
-"""The candidates as a field: a dot each at its rewards of two values, with an area that is its probability.
+"""A scatter of the candidates of one prompt: a dot at its rewards of two values, with area by its probability.
 
-It is drawn while replies are being written, so it is given as plain numbers to a drawing that moves its dots and never
-starts anew; axes are percentiles of the base model's replies, from 0 to 100, and so stay fixed. Constraint: the texts
-of replies never enter it.
+It is drawn while replies are being written, so the browser gets plain numbers and moves existing dots instead of
+drawing anew. The axes are percentiles of the base model's replies, from 0 to 100, so that they stay fixed. Constraint:
+the texts of replies never enter it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Dot:
         candidate: its number, from 0.
         across, upwards: percentiles of its two rewards.
         probability: of being the aligned reply, by the first palette.
-        base: it represents the base model.
-        partial: its reply is not complete, so that all this is provisional.
-        labels: what it leads in or was picked for, and whether it is the base reply.
+        base: it is the base reply.
+        partial: its reply is not complete, so that the other fields are provisional.
+        labels: the palettes that it leads or was picked for, and "Base model" for the base reply.
     """
 
     candidate: int
@@ -52,16 +52,16 @@ def dots(
     """Return the dots of the candidates that have both rewards.
 
     Args:
-        rewards: of each candidate by value.
-        probabilities: of each candidate.
-        partial: of each candidate, whether more of it is to come.
-        base: the candidate that represents the base model.
-        labels: by candidate, the palettes that it leads in or was picked for.
+        rewards: (candidate,) rewards by value.
+        probabilities: (candidate,).
+        partial: (candidate,) whether the reply is still being written.
+        base: position of the base reply.
+        labels: by candidate, the palettes that it leads or was picked for.
         units: percentiles of the table's replies.
         pair: positions of the value across and the value upwards.
     """
     names = [units.oracle.values[value] for value in pair]
-    placed = []
+    scored_dots = []
     for k, reward in enumerate(rewards):
         if not all(name in reward for name in names):
             continue
@@ -70,12 +70,12 @@ def dots(
             for value, name in zip(pair, names, strict=True)
         )
         notes = (*labels.get(k, ()), *(("Base model",) if k == base else ()))
-        placed.append(Dot(k, across, upwards, float(probabilities[k]), k == base, partial[k], notes))
-    return tuple(placed)
+        scored_dots.append(Dot(k, across, upwards, float(probabilities[k]), k == base, partial[k], notes))
+    return tuple(scored_dots)
 
 
 def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: np.ndarray) -> dict[str, Any]:
-    """Return all that the drawing needs, as plain JSON values.
+    """Return the drawing's data as plain JSON values.
 
     Args:
         drawn: the dots.
@@ -84,11 +84,11 @@ def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: 
         targets: (value,) in standard deviations above base, NaN for free values.
     """
     across, upwards = pair
-    at = [None if math.isnan(targets[value]) else float(units.of(value, np.array(targets[value]))) for value in pair]
+    goals = [None if math.isnan(targets[value]) else float(units.of(value, np.array(targets[value]))) for value in pair]
     return {
         "title": f"Candidates by {units.names[across]} and {units.names[upwards]}",
-        "across": {"title": units.axis(across), "target": at[0]},
-        "upwards": {"title": units.axis(upwards), "target": at[1]},
+        "across": {"title": units.axis(across), "target": goals[0]},
+        "upwards": {"title": units.axis(upwards), "target": goals[1]},
         "dots": [
             {
                 "k": dot.candidate,
@@ -98,14 +98,15 @@ def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: 
                 "base": dot.base,
                 "partial": dot.partial,
                 "labels": list(dot.labels),
-                "said": _said(dot, units, pair),
+                "said": _description(dot, units, pair),
             }
             for dot in drawn
         ],
     }
 
 
-def _said(dot: Dot, units: Units, pair: tuple[int, int]) -> str:
+def _description(dot: Dot, units: Units, pair: tuple[int, int]) -> str:
+    """Describe a dot in words."""
     first, second = (units.names[value] for value in pair)
     text = f"Candidate {dot.candidate + 1}: probability {sentences.chance(dot.probability)}"
     text += f", {first} {units.wording.level(dot.across)}, {second} {units.wording.level(dot.upwards)}"
@@ -115,6 +116,7 @@ def _said(dot: Dot, units: Units, pair: tuple[int, int]) -> str:
 
 
 def summary(drawn: Sequence[Dot], units: Units, pair: tuple[int, int]) -> list[str]:
-    """Describe the field in words: the candidates that matter, the likeliest first."""
+    """Describe the labelled candidates in words, or at least five; labelled ones first, then by probability."""
     order = sorted(drawn, key=lambda dot: (not dot.labels, -dot.probability))
-    return [_said(dot, units, pair) + "." for dot in order[: max(5, sum(bool(dot.labels) for dot in drawn))]]
+    labelled = sum(bool(dot.labels) for dot in drawn)
+    return [f"{_description(dot, units, pair)}." for dot in order[: max(5, labelled)]]

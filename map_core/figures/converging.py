@@ -1,7 +1,7 @@
-"""Realised levels as prompts are answered: they converge, within a band, on what was forecast.
+"""Realised levels as prompts are answered, converging to their forecast; one figure per value.
 
-A prompt's level is the expected reward over its candidates, which has far less noise than the one reply that is
-picked; the band is that of the mean over prompts, by Student's distribution. One figure per value.
+A prompt's level is the expected reward over its candidates, which has far less noise than the reward of the picked
+reply; the band is a Student interval of the mean over prompts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import plotly.graph_objects as go
 from scipy.special import stdtrit
 
 from map_core.core import amounts, safe_csv
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, translucent
+from map_core.text import sentences
 from map_core.text.units import Units
 
 HEIGHT = 270
@@ -24,14 +25,14 @@ LEVEL = 0.9
 
 @dataclass(frozen=True, eq=False)
 class ConvergenceData:
-    """What was realised so far, and what was promised; all in reward units.
+    """Realised levels so far and their forecast, in reward units.
 
     Args:
-        realised: (prompt, value) expected levels of the prompts that are done, in the order in which they were asked.
+        realised: (prompt, value) expected levels of the finished prompts, in the order of asking.
         base: (prompt, value) levels of the base model on the same candidates.
-        forecast: (value,) levels that the weights were forecast to give.
+        forecast: (value,) levels forecast for the weights.
         targets: (value,) NaN for free values.
-        prompts: how many there will be, for a fixed axis.
+        prompts: number of prompts at the end, for a fixed axis.
     """
 
     realised: np.ndarray
@@ -42,13 +43,13 @@ class ConvergenceData:
 
 
 def running_means(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of the first n levels and half the width of its interval, for n from 1 on.
+    """Return the mean of the first n levels and the half-width of its interval, for every n.
 
     Args:
         levels: (prompt, value).
 
     Returns:
-        (prompt, value) each; the half width is NaN for one prompt.
+        Means and half-widths, (prompt, value) each; the half-width is NaN for one prompt.
 
     Example:
         >>> mean, half = running_means(np.array([[1.0], [3.0]]))
@@ -77,21 +78,21 @@ def converging(convergence: ConvergenceData, value: int, units: Units, theme: Th
     base, _ = running_means(convergence.base[:, [value]])
     shade = theme.colour(value)
     figure = go.Figure()
-    wide = across >= 2
-    low, high = (_in(units, value, (mean + sign * half)[wide, 0]) for sign in (-1, 1))
+    with_band = across >= 2
+    low, high = (_in_units(units, value, (mean + sign * half)[with_band, 0]) for sign in (-1, 1))
     figure.add_scatter(
-        x=np.concatenate([across[wide], across[wide][::-1]]),
+        x=np.concatenate([across[with_band], across[with_band][::-1]]),
         y=np.concatenate([high, low[::-1]]),
         fill="toself",
         mode="lines",
         line={"width": 0},
-        fillcolor=_faint(shade),
+        fillcolor=translucent(shade, 0.18),
         hoverinfo="skip",
         name="90% band",
     )
     figure.add_scatter(
         x=across,
-        y=_in(units, value, base[:, 0]),
+        y=_in_units(units, value, base[:, 0]),
         mode="lines",
         line={"color": NEUTRAL, "width": 1.5},
         hovertemplate="%{y:.3g}<extra>base model</extra>",
@@ -99,24 +100,24 @@ def converging(convergence: ConvergenceData, value: int, units: Units, theme: Th
     )
     figure.add_scatter(
         x=across,
-        y=_in(units, value, mean[:, 0]),
+        y=_in_units(units, value, mean[:, 0]),
         mode="lines+markers",
         line={"color": shade, "width": 2.5},
         marker={"size": 5},
         hovertemplate="%{y:.3g}<extra>realised</extra>",
         name="realised",
     )
-    promised = float(_in(units, value, convergence.forecast[[value]])[0])
-    target = float(_in(units, value, convergence.targets[[value]])[0])
-    lines = [(promised, shade, "dash", "forecast")]
+    forecast = float(_in_units(units, value, convergence.forecast[[value]])[0])
+    target = float(_in_units(units, value, convergence.targets[[value]])[0])
+    lines = [(forecast, shade, "dash", "forecast")]
     if np.isfinite(target):
         lines.append((target, ACCENT, "dot", "target"))
-    if len(lines) == 2 and abs(target - promised) < (1.0 if units.unit == "percentile" else 0.02 * abs(promised)):
+    if len(lines) == 2 and abs(target - forecast) < (1.0 if units.unit == "percentile" else 0.02 * abs(forecast)):
         lines = [(target, ACCENT, "dot", "target and forecast")]
-    for level, shade_of, dash, label in lines:
+    for level, line_shade, dash, label in lines:
         figure.add_hline(
             y=level,
-            line={"color": shade_of, "width": 1.5, "dash": dash},
+            line={"color": line_shade, "width": 1.5, "dash": dash},
             annotation={"text": label, "font": {"size": 12}},
             annotation_position="top right" if label != "forecast" else "bottom right",
         )
@@ -125,10 +126,9 @@ def converging(convergence: ConvergenceData, value: int, units: Units, theme: Th
     if units.unit == "percentile":
         figure.update_yaxes(range=[0, 102])
     figure = apply_layout(figure, HEIGHT)
-    name = units.names[value]
     return figure.update_layout(
         title={
-            "text": name[:1].upper() + name[1:],
+            "text": sentences.capitalised(units.names[value]),
             "font": {"size": 14},
             "x": 0,
             "xref": "paper",
@@ -140,35 +140,30 @@ def converging(convergence: ConvergenceData, value: int, units: Units, theme: Th
     )
 
 
-def _in(units: Units, value: int, rewards: np.ndarray) -> np.ndarray:
-    """Return the rewards of one value in the units that people read."""
+def _in_units(units: Units, value: int, rewards: np.ndarray) -> np.ndarray:
+    """Convert rewards of one value to the units of the axis."""
     return units.of(value, (rewards - units.oracle.base[value]) / units.oracle.scale[value])
 
 
-def _faint(shade: str) -> str:
-    red, green, blue = (int(shade[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.18)"
-
-
 def summary(convergence: ConvergenceData, values: Sequence[int], units: Units) -> list[str]:
-    """Describe the figures in words: realised level, its band, forecast, and whether they agree."""
+    """Describe the figures in words: realised level, its band, forecast, and whether the band contains the forecast."""
     count = len(convergence.realised)
     mean, half = running_means(convergence.realised)
     parts = []
     for value in values:
 
-        def shown(reward: float, value: int = value) -> str:
+        def level_text(reward: float, value: int = value) -> str:
             return units.level_text(value, (reward - units.oracle.base[value]) / units.oracle.scale[value])
 
-        now, width, promised = float(mean[-1, value]), float(half[-1, value]), float(convergence.forecast[value])
-        name = units.names[value][:1].upper() + units.names[value][1:]
-        sentence = f"{name}: {shown(now)} over {amounts.counted(count, 'prompt')}"
+        level, width, forecast = float(mean[-1, value]), float(half[-1, value]), float(convergence.forecast[value])
+        name = sentences.capitalised(units.names[value])
+        sentence = f"{name}: {level_text(level)} over {amounts.counted(count, 'prompt')}"
         if count > 1:
-            inside = abs(now - promised) <= width
-            sentence += f", 90% band {shown(now - width)} to {shown(now + width)}"
-            sentence += f"; the forecast of {shown(promised)} lies {'inside' if inside else 'outside'}."
+            inside = abs(level - forecast) <= width
+            sentence += f", 90% band {level_text(level - width)} to {level_text(level + width)}"
+            sentence += f"; the forecast of {level_text(forecast)} lies {'inside' if inside else 'outside'}."
         else:
-            sentence += f"; the forecast is {shown(promised)}."
+            sentence += f"; the forecast is {level_text(forecast)}."
         parts.append(sentence)
     return parts
 

@@ -1,6 +1,6 @@
 """The figures of several groups as text: in a sentence, as a table, and as a file.
 
-Constraint: names of groups are a user's text; they are passed on as text.
+Constraint: names of groups are user text and returned unescaped; the caller escapes them for HTML.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from map_core.text.sentences import capitalised
 
 
 def levels_alt(data: GroupFigureData) -> str:
-    """Describe the figure of levels in a sentence, for those who do not see it."""
-    rows = [data.units.names[j] for j in data.asked]
+    """Describe the figure of levels in a sentence, for people who cannot see it."""
+    names = [data.units.names[j] for j in data.targeted]
     return (
-        f"Targets of {amounts.counted(len(data.agreement.groups), 'group')} for {', '.join(rows) or 'no value'}, "
+        f"Targets of {amounts.counted(len(data.agreement.groups), 'group')} for {', '.join(names) or 'no value'}, "
         f"{data.units.wording.pick('in percentiles', 'out of 100')} of "
         "the base model's replies, with the level of each common palette. The same is in the table and in words."
     )
 
 
 def shares_alt(data: GroupFigureData) -> str:
-    """Describe the figure of shares in a sentence, for those who do not see it."""
+    """Describe the figure of shares in a sentence, for people who cannot see it."""
     common = data.agreement.common.get(Rule.WORST_OFF)
     if common is None:
         return "How far the common palette brings each group: calculating."
@@ -41,13 +41,13 @@ def shares_alt(data: GroupFigureData) -> str:
 
 
 def table(data: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return levels in percentiles: the header, and (position, cells) a value; one column per group and rule."""
+    """Return levels in percentiles: the header, and (position, cells) per value; one column per group and rule."""
     agreement = data.agreement
     header = ["Value", "Base", *(group.name for group in agreement.groups), *(RULES[rule] for rule in agreement.common)]
     rows = []
     for j, name in enumerate(data.units.names):
         cells = [capitalised(name), data.units.level_text(j, 0.0)]
-        cells += ["–" if math.isnan(place) else data.units.wording.level(place) for place in data.percentiles(j)]
+        cells += ["–" if math.isnan(target) else data.units.wording.level(target) for target in data.percentiles(j)]
         cells += [data.units.level_text(j, float(common.solution.levels[j])) for common in agreement.common.values()]
         rows.append((j, cells))
     return header, rows

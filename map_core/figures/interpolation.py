@@ -1,4 +1,4 @@
-"""The way from one palette to another: every level and the cost, with what cannot be reached along it shaded."""
+"""Figure of the mixtures of two palettes: every level and the cost, with unreliable and unreachable parts shaded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def blend(
         interpolation: the mixtures.
         units: in percentiles.
         values: positions of the values that are drawn.
-        share: of the mixture that is looked at, 0 to 1.
+        share: share of the second palette in the selected mixture, 0 to 1.
         theme: colours of the values.
     """
     across = 100 * interpolation.shares
@@ -118,7 +118,7 @@ def summary(interpolation: Interpolation, units: Units, values: Sequence[int], n
     for j in values:
         solved = np.flatnonzero(np.isfinite(interpolation.levels[:, j]))
         if len(solved):
-            first, last = (units.level_text(j, float(interpolation.levels[at, j])) for at in (solved[0], solved[-1]))
+            first, last = (units.level_text(j, float(interpolation.levels[point, j])) for point in solved[[0, -1]])
             moves = f"stays at {first}" if first == last else f"goes from {first} to {last}"
             parts.append(f"{sentences.capitalised(units.names[j])} {moves}.")
     return parts

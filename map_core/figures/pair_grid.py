@@ -1,7 +1,7 @@
-"""Every pair of some values as a small multiple: one cell a pair, all on one scale, so that they can be compared.
+"""Small multiples of the frontiers of pairs of values: one cell per pair, all on one scale, so that they compare.
 
-Constraint: percentiles throughout, the scale that all values share, and each axis is named in words. Behind the
-contours lies a grid of marks that nobody sees, so that a click anywhere in a cell opens its pair.
+Constraint: percentiles throughout, the scale that all values share, and each axis is named in words. A grid of
+invisible marks behind the contours catches clicks anywhere in a cell, which open its pair.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from map_core.oracle import Oracle
 from map_core.text import sentences
 from map_core.text.units import Units
 
-#: Of a cell, by the number of cells beside it.
+#: Height of a cell in pixels, by the number of cells in a row.
 HEIGHTS = {1: 320, 2: 256, 3: 214}
 LEAST_HEIGHT = 200
-#: Marks a side that catch a click.
+#: Invisible marks per side of a cell.
 GRID = 11
 
 
 def shared_range(units: Units, frontiers: Sequence[Frontier], palette: PalettePosition) -> tuple[float, float]:
-    """Return the range of percentiles that all cells share: what there is to show, in tens."""
+    """Return the range of percentiles that all cells share, from below the lowest level drawn, rounded down to tens."""
     lowest = [float(units.of(j, np.array(0.0))) for j in range(len(units.names))]
     for frontier in frontiers:
         for contour in frontier.contours:
@@ -79,15 +79,15 @@ def pair_cell(
         name="open",
     )
     drawn = [contour for contour in frontier.contours if len(contour.levels)]
-    for number, contour in enumerate(drawn):
-        place = min(2 * number + 1, len(CONTOUR_COLOURS) - 1)  # neither faint on white nor lost on black
+    for index, contour in enumerate(drawn):
+        shade = CONTOUR_COLOURS[min(2 * index + 1, len(CONTOUR_COLOURS) - 1)]  # visible on white and on black
         figure.add_scatter(
             x=units.of(across, contour.levels[:, across]),
             y=units.of(upwards, contour.levels[:, upwards]),
             mode="lines",
-            line={"color": CONTOUR_COLOURS[place], "width": 2},
+            line={"color": shade, "width": 2},
             hoverinfo="skip",
-            name=f"contour {number}",
+            name=f"contour {index}",
         )
     _add_mark(figure, units, pair, np.zeros(len(palette.targets)), "base", NEUTRAL, "circle", 7)
     _add_mark(figure, units, pair, palette.targets, "target", ACCENT, "diamond-open", 11)
@@ -112,11 +112,11 @@ def _add_mark(
     symbol: str,
     size: int,
 ) -> None:
-    place = [float(units.of(v, np.array(levels[v]))) for v in pair]
-    if any(math.isnan(coordinate) for coordinate in place):
+    x, y = (float(units.of(v, np.array(levels[v]))) for v in pair)
+    if math.isnan(x) or math.isnan(y):
         return
     marker = {"symbol": symbol, "size": size, "color": tint, "line": {"width": 2, "color": tint}}
-    figure.add_scatter(x=[place[0]], y=[place[1]], mode="markers", marker=marker, hoverinfo="skip", name=name)
+    figure.add_scatter(x=[x], y=[y], mode="markers", marker=marker, hoverinfo="skip", name=name)
 
 
 def joint_share(contour: Contour, pair: tuple[int, int]) -> float:
@@ -128,12 +128,12 @@ def joint_share(contour: Contour, pair: tuple[int, int]) -> float:
 
     Returns:
         max over points of min(level_1 / highest_1, level_2 / highest_2): 1 when they go together, about 0.7 when they
-        have nothing to do with each other, less when they conflict; NaN where one of them gains nothing at all.
+        are unrelated, less when they conflict; NaN where one of them gains nothing.
     """
-    at = contour.levels[:, list(pair)]
-    if not len(at) or np.any(at.max(axis=0) <= 1e-9):
+    levels = contour.levels[:, list(pair)]
+    if not len(levels) or np.any(levels.max(axis=0) <= 1e-9):
         return math.nan
-    return float((at / at.max(axis=0)).min(axis=1).max())
+    return float((levels / levels.max(axis=0)).min(axis=1).max())
 
 
 def joint_share_text(share: float) -> str:
@@ -145,8 +145,8 @@ def joint_share_text(share: float) -> str:
     """
     if math.isnan(share):
         return "one of them cannot be moved"
-    how = "go together" if share >= 0.85 else "share the budget" if share >= 0.6 else "pull apart"
-    return f"{how}: {amounts.percent(share)} of each at once"
+    relation = "go together" if share >= 0.85 else "share the budget" if share >= 0.6 else "pull apart"
+    return f"{relation}: {amounts.percent(share)} of each at once"
 
 
 def summary(frontiers: Mapping[tuple[int, int], Frontier], units: Units) -> list[str]:
@@ -156,9 +156,9 @@ def summary(frontiers: Mapping[tuple[int, int], Frontier], units: Units) -> list
         contours = [contour for contour in frontier.contours if len(contour.levels)]
         if contours:
             shares.append((joint_share(contours[-1], pair), pair, contours[-1].budget))
-    shares.sort(key=lambda frontier: (math.isnan(frontier[0]), frontier[0]))
+    shares.sort(key=lambda entry: (math.isnan(entry[0]), entry[0]))
     return [
-        f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {joint_share_text(share)}, "
+        f"{sentences.capitalised(units.names[a])} and {units.names[b]} {joint_share_text(share)}, "
         f"{units.wording.at_budget(budget, start=False)}."
         for share, (a, b), budget in shares
     ]

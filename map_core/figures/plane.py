@@ -1,7 +1,7 @@
 """The plane of two values: the cloud of replies, what can be reached at each budget, base, target and realised level.
 
-Contours are scatter traces whose points carry (contour, direction), so that a click can be traced back to the
-weights of a point. Constraint: reply texts never enter a figure, whose labels a browser would read as markup.
+Contours are scatter traces whose points carry (contour, direction), so that a click identifies the weights of a
+point. Constraint: reply texts never enter a figure, as a browser reads labels as markup.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from map_core.figures import label_places
 from map_core.figures.cloud import cloud
 from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
+from map_core.text import sentences
 from map_core.text.changes import price_text
 from map_core.text.units import Units
 
 #: Of the figure, and of what is around the plot, in pixels.
 HEIGHT, AROUND = 520, 80
-#: Of the plot on a desk.
+#: Width of the plot on a wide screen, in pixels.
 WIDTH = 640.0
 CONTOUR_COLOURS = ("#8CB8E0", "#5B9BD5", "#3B7FC4", "#2E6BAE", "#25578F")
 
@@ -50,7 +51,7 @@ def plane(
     """Draw a pair of values.
 
     Args:
-        table: whose replies are the cloud.
+        table: its replies are drawn behind the contours.
         units: of both axes.
         pair: positions of the value across and the value upwards.
         frontier: the contours, or None while they are being computed.
@@ -70,8 +71,9 @@ def plane(
         hoverinfo="skip",
         name="replies of the base model",
     )
-    for number, contour in enumerate(frontier.contours if frontier else ()):
-        _add_contour(figure, number, contour, units, pair, len(frontier.contours) if frontier else 0)
+    contours = frontier.contours if frontier else ()
+    for index, contour in enumerate(contours):
+        _add_contour(figure, index, contour, units, pair, len(contours))
     zero = np.array(0.0)
     figure.add_scatter(
         x=[units.of(across, zero)],
@@ -90,10 +92,11 @@ def plane(
     else:
         for axis, value in ((figure.update_xaxes, across), (figure.update_yaxes, upwards)):
             low, high = (units.percentiles.level(value, percent) for percent in (1, 99.5))
-            most = max((float(np.nanmax(units.of(value, c.levels[:, value]))) for c in _drawn(frontier)), default=high)
-            room = 0.04 * (max(high, most) - low)
-            axis(range=[low - room, max(high, most) + room])
-    curves = [np.stack([units.of(v, c.levels[:, v]) for v in pair], axis=1) for c in _drawn(frontier)]
+            for contour in _nonempty(frontier):
+                high = max(high, float(np.nanmax(units.of(value, contour.levels[:, value]))))
+            padding = 0.04 * (high - low)
+            axis(range=[low - padding, high + padding])
+    curves = [np.stack([units.of(v, c.levels[:, v]) for v in pair], axis=1) for c in _nonempty(frontier)]
     _add_target(figure, units, pair, palette)
     _place_labels(figure, np.concatenate([np.empty((0, 2)), *curves]))
     without_fading(figure)
@@ -101,19 +104,22 @@ def plane(
     return figure.update_layout(clickmode="event+select", hovermode="closest")
 
 
-def _drawn(frontier: Frontier | None) -> list[Contour]:
+def _nonempty(frontier: Frontier | None) -> list[Contour]:
+    """Return the contours with at least one point."""
     return [contour for contour in (frontier.contours if frontier else ()) if len(contour.levels)]
 
 
 def _add_contour(
-    figure: go.Figure, number: int, contour: Contour, units: Units, pair: tuple[int, int], of: int
+    figure: go.Figure, index: int, contour: Contour, units: Units, pair: tuple[int, int], count: int
 ) -> None:
+    """Add the contour at this index of ``count`` contours; an empty one is not drawn."""
     if not len(contour.levels):
         return
     across, upwards = pair
     limit = math.isinf(contour.budget)
     x, y = units.of(across, contour.levels[:, across]), units.of(upwards, contour.levels[:, upwards])
-    line = NEUTRAL if limit else CONTOUR_COLOURS[min(number * len(CONTOUR_COLOURS) // max(of, 1), 4)]
+    shade_index = min(index * len(CONTOUR_COLOURS) // count, len(CONTOUR_COLOURS) - 1)
+    line = NEUTRAL if limit else CONTOUR_COLOURS[shade_index]
     title = "limit" if limit else units.wording.budget(contour.budget)
     figure.add_scatter(
         x=x,
@@ -122,12 +128,12 @@ def _add_contour(
         line={"color": line, "width": 2, "dash": "dash" if limit else "solid", "shape": "linear"},
         marker={"size": 8, "color": line},
         selected={"marker": {"size": 15, "color": ACCENT, "opacity": 1}},
-        customdata=[[number, i] for i in range(len(x))],
+        customdata=[[index, direction] for direction in range(len(x))],
         hovertext=[
             hover(units, pair, level, kl, contour.budget) for level, kl in zip(contour.levels, contour.kl, strict=True)
         ],
         hovertemplate="%{hovertext}<br>Click to look at it<extra></extra>",
-        name=f"contour {number}",
+        name=f"contour {index}",
     )
     figure.add_annotation(
         x=float(x[0]), y=float(y[0]), text=title, showarrow=False, xanchor="right", xshift=-8, font={"size": 12}
@@ -135,33 +141,34 @@ def _add_contour(
 
 
 def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, budget: float) -> str:
-    """Describe a point in words: the level of each of these values, and what it costs."""
+    """Describe a point in words: the level of each of these values, and the cost."""
     lines = [f"<b>{escape_label(units.names[v])}</b> {units.level_meaning(v, float(level[v]))}" for v in values]
     if math.isinf(budget):
         lines.append("The best reply to every prompt, the most that choosing gives")
+    elif units.wording.numbers:
+        lines.append(f"Costs {price_text(kl)}")
     else:
-        lines.append(
-            f"Takes {price_text(kl, units.wording)}" if not units.wording.numbers else f"Costs {price_text(kl)}"
-        )
-    return "<br>".join(line[:1].upper() + line[1:] for line in lines)
+        lines.append(f"Takes {price_text(kl, units.wording)}")
+    return "<br>".join(sentences.capitalised(line) for line in lines)
 
 
 def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette: PalettePosition) -> None:
+    """Add the lines and the mark of the target, and the mark of the realised level."""
     across, upwards = pair
-    goal = palette.targets[across], palette.targets[upwards]
-    place = [float(units.of(v, np.array(t))) for v, t in zip(pair, goal, strict=True)]
+    targets = palette.targets[across], palette.targets[upwards]
+    x, y = (float(units.of(v, np.array(target))) for v, target in zip(pair, targets, strict=True))
     style = {"color": ACCENT, "width": 1, "dash": "dot"}
-    if not math.isnan(goal[0]):
-        figure.add_vline(x=place[0], line=style)
-    if not math.isnan(goal[1]):
-        figure.add_hline(y=place[1], line=style)
+    if not math.isnan(targets[0]):
+        figure.add_vline(x=x, line=style)
+    if not math.isnan(targets[1]):
+        figure.add_hline(y=y, line=style)
     met = palette.realised is not None and not any(
-        abs(float(palette.realised[v]) - t) > 0.05 for v, t in zip(pair, goal, strict=True)
+        abs(float(palette.realised[v]) - target) > 0.05 for v, target in zip(pair, targets, strict=True)
     )
-    if not (math.isnan(goal[0]) or math.isnan(goal[1])):
+    if not (math.isnan(targets[0]) or math.isnan(targets[1])):
         figure.add_scatter(
-            x=place[:1],
-            y=place[1:],
+            x=[x],
+            y=[y],
             mode="markers+text",
             text=["Target, met" if met else "Target"],
             marker={"symbol": "diamond-open", "size": 15, "color": ACCENT, "line": {"width": 2.5}},
@@ -181,15 +188,15 @@ def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette:
 
 
 def _place_labels(figure: go.Figure, curves: np.ndarray) -> None:
-    """Set where the names of base model, target and realised level stand, off each other and off the curves."""
-    # The base model's comes last: it lies within the curves, where there is most room.
+    """Position the labels of base model, target and realised level clear of each other and of the curves."""
+    # The base model's label is placed last: its point lies within the curves, where there is most room.
     labelled = [trace for trace in reversed(figure.data) if trace.mode == "markers+text" and trace.text[0]]
     x, y = (np.array([float(trace[axis][0]) for trace in labelled]) for axis in "xy")
     ranges = figure.layout.xaxis.range, figure.layout.yaxis.range
     texts = [trace.text[0] for trace in labelled]
-    places = label_places.positions(x, y, texts, ranges, HEIGHT - AROUND, curves, WIDTH)
-    for trace, place in zip(labelled, places, strict=True):
-        trace.textposition = place
+    positions = label_places.positions(x, y, texts, ranges, HEIGHT - AROUND, curves, WIDTH)
+    for trace, position in zip(labelled, positions, strict=True):
+        trace.textposition = position
 
 
 def clicked_point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:
@@ -198,27 +205,27 @@ def clicked_point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contou
 
 
 def targets_at_point(targets: np.ndarray, levels: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """Return the targets after a point is taken: its levels for these values; other targets that it misses are lowered.
+    """Return the targets at a chosen point: its levels for these values; other targets that it misses are lowered.
 
     Args:
-        targets: (value,) as they were, in standard deviations above base, NaN for free values.
+        targets: (value,) before, in standard deviations above base, NaN for free values.
         levels: (value,) of the point.
-        values: positions of those that the figure is of.
+        values: positions of the values on the figure's axes.
 
     Returns:
         (value,) targets that the point's own weights meet.
     """
-    # A target that the point misses by no more than a solver's rounding is kept as it was.
+    # A target that the point misses by no more than the solver's rounding is kept.
     new = np.where(levels < targets - 1e-6, levels, targets)
     new[list(values)] = levels[list(values)]
     return new
 
 
 def summary(frontier: Frontier, units: Units) -> list[str]:
-    """Describe the figure in words: what each budget buys for either value, and for both together."""
+    """Describe the figure in words: by budget, the highest level of either value and the levels of both together."""
     across, upwards = frontier.pair
     parts = []
-    for contour in _drawn(frontier):
+    for contour in _nonempty(frontier):
         middle = contour.levels[len(contour.levels) // 2]
         budget = (
             "With the best reply to every prompt"

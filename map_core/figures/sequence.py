@@ -1,4 +1,4 @@
-"""One value after another: the level of each value step by step, what later steps undo, beside all values at once.
+"""Sequential alignment: the level of each value step by step, and what later steps undo, beside all values at once.
 
 Constraint: nothing is solved here; a change under :data:`NEAR` is not marked.
 """
@@ -21,23 +21,23 @@ from map_core.solver.newton import Solution
 from map_core.text import sentences
 from map_core.text.units import Units
 
-#: Levels so close, in standard deviations, are the same to a reader.
+#: Levels closer than this, in standard deviations, are equal to a reader.
 NEAR = 0.01
-#: Height of one value's panel, and of what is around the panels.
+#: Heights in pixels: of one value's panel, and of the margins around the panels.
 PANEL, AROUND = 104, 96
-#: Steps are named on the axis, and falls labelled, up to so many of them.
+#: Largest number of steps that are named on the axis and whose falls are labelled.
 MAX_NAMED_STEPS = 9
-#: The least height of a panel in percentiles, so that a small change does not look large.
+#: Smallest range of a panel in percentiles, so that a small change does not look large.
 LEAST_SPAN = 8.0
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceFigureData:
-    """What is drawn.
+    """The data of the figure and texts.
 
     Args:
-        path: of as many rounds as are looked at.
-        together: all values at once; None where the targets are out of reach.
+        path: cut to the rounds to be shown.
+        together: the solution for all values at once; None where the targets are out of reach.
         units: percentiles of the base model's replies.
         theme: colours of the values.
     """
@@ -48,36 +48,37 @@ class SequenceFigureData:
     theme: Theme = DEFAULT_THEME
 
     def name(self, value: int) -> str:
-        """Return a value's name as it begins a line."""
+        """Return a value's name with a capital letter."""
         return sentences.capitalised(self.units.names[value])
 
     def at(self, value: int, levels: np.ndarray) -> np.ndarray:
-        """Return the levels of one value in the units of the axis, (step + 1,)."""
+        """Return (step + 1,) levels of one value in the units of the axis."""
         return self.units.of(value, levels)
 
     def level(self, value: int, level: float) -> str:
-        """Word a level of one value, everywhere with the same digits: as many as tell what is said of it apart."""
+        """Word a level of one value, with as many digits as it takes to distinguish the levels that are mentioned."""
         return self.units.wording.level(float(self.at(value, np.array(level))), self._digits[value])
 
     def change(self, step: int, value: int) -> tuple[str, str]:
-        """Word the levels of one value before and after a step, numbered from 0."""
+        """Word the levels of one value before and after a step; steps are numbered from 0."""
         before, after = self.path.levels[step : step + 2, value]
         return self.level(value, before), self.level(value, after)
 
     @cached_property
     def _digits(self) -> dict[int, int]:
+        """Decimals of each value's levels: 1 where two mentioned levels differ by less than one unit, else 0."""
         digits = {}
         for j in self.path.order:
-            levels, goal = self.at(j, self.path.levels[:, j]), float(self.at(j, np.array(self.path.targets[j])))
-            named = (self.path.aligned == j) | (self.path.undone[:, j] >= NEAR)
-            missed = [goal - levels[-1]] if self.path.shortfall[-1][j] >= NEAR else []
-            apart = np.abs([*np.diff(levels)[named], *missed])
-            digits[j] = int(((apart >= 0.05) & (apart < 1)).any())
+            levels, target = self.at(j, self.path.levels[:, j]), float(self.at(j, np.array(self.path.targets[j])))
+            mentioned = (self.path.aligned == j) | (self.path.undone[:, j] >= NEAR)
+            missed = [target - levels[-1]] if self.path.shortfall[-1][j] >= NEAR else []
+            differences = np.abs([*np.diff(levels)[mentioned], *missed])
+            digits[j] = int(((differences >= 0.05) & (differences < 1)).any())
         return digits
 
 
 def path(data: SequenceFigureData) -> go.Figure:
-    """Draw one panel per value, in their order, and one of the distance; steps run across.
+    """Draw one panel per value, in the order of alignment, and one of the distance, over the steps.
 
     Returns:
         A figure; in the panel of each value its level is named after it, what other steps took from it
@@ -85,25 +86,23 @@ def path(data: SequenceFigureData) -> go.Figure:
     """
     sequential, order = data.path, data.path.order
     rows = len(order) + 1
-    titles = [_title(data, j) for j in order] + [_distance(data)]
+    titles = [_title(data, j) for j in order] + [_distance_title(data)]
     figure = make_subplots(
         rows, 1, shared_xaxes=True, vertical_spacing=34 / (PANEL * rows), subplot_titles=[escape(t) for t in titles]
     )
     end = sequential.steps + (1 if sequential.steps < 6 else max(1, round(0.12 * sequential.steps)))
-    levels = {j: data.at(j, sequential.levels[:, j]) for j in order}
-    goals = {j: float(data.at(j, np.array(sequential.targets[j]))) for j in order}
-    ends = {
-        j: math.nan if data.together is None else float(data.at(j, np.array(data.together.levels[j]))) for j in order
-    }
-    spans = {j: (np.nanmin([*levels[j], goals[j], ends[j]]), np.nanmax([*levels[j], goals[j], ends[j]])) for j in order}
+
     for row, j in enumerate(order, start=1):
-        _panel(figure, data, row, j, levels[j], goals[j], ends[j], end)
-        middle, span = sum(spans[j]) / 2, max(LEAST_SPAN, spans[j][1] - spans[j][0])
+        levels, target = data.at(j, sequential.levels[:, j]), float(data.at(j, np.array(sequential.targets[j])))
+        together = math.nan if data.together is None else float(data.at(j, np.array(data.together.levels[j])))
+        _add_panel(figure, data, row, j, levels, target, together, end)
+        low, high = np.nanmin([*levels, target, together]), np.nanmax([*levels, target, together])
+        middle, span = (low + high) / 2, max(LEAST_SPAN, high - low)
         figure.update_yaxes(
             range=[middle - 0.66 * span, middle + 0.66 * span], tickprefix=data.units.wording.mark, nticks=4, row=row
         )
-    _nats(figure, data, rows, end)
-    _across(figure, data, rows, end)
+    _add_distance(figure, data, rows, end)
+    _label_steps(figure, data, rows, end)
     figure = apply_layout(figure, PANEL * rows + AROUND)
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})
     return figure.update_layout(hovermode="closest", margin={"l": 8, "r": 30, "t": 30, "b": 8})
@@ -115,7 +114,7 @@ def _title(data: SequenceFigureData, value: int) -> str:
     return f"{data.name(value)}: {reached} at the end{beside}"
 
 
-def _distance(data: SequenceFigureData) -> str:
+def _distance_title(data: SequenceFigureData) -> str:
     wording = data.units.wording
     if not wording.numbers:
         beside = "" if data.together is None else f", all at once {wording.distance(data.together.kl)}"
@@ -124,21 +123,32 @@ def _distance(data: SequenceFigureData) -> str:
     return f"Distance: {sentences.number(float(data.path.kl[-1]))} nats at the end{beside}"
 
 
-def _panel(
+def _add_panel(
     figure: go.Figure,
     data: SequenceFigureData,
     row: int,
     value: int,
     levels: np.ndarray,
-    goal: float,
+    target: float,
     together: float,
     end: int,
 ) -> None:
+    """Add the traces of one value to its panel.
+
+    Args:
+        figure: with a panel in each row.
+        data: the path.
+        row: of the panel, from 1.
+        value: position of the value.
+        levels: (step + 1,) in the units of the axis.
+        target: likewise.
+        together: the simultaneous level, likewise; NaN for none.
+        end: x of the simultaneous level.
+    """
     sequential, shade, name = data.path, data.theme.colour(value), data.units.names[value]
-    at = np.arange(sequential.steps + 1)
     figure.add_scatter(
         x=[0, end],
-        y=[goal, goal],
+        y=[target, target],
         mode="lines",
         line={"color": NEUTRAL, "width": 1.5, "dash": "dot"},
         hovertemplate=f"target {data.units.hover}<extra></extra>",
@@ -146,25 +156,25 @@ def _panel(
         row=row,
         col=1,
     )
-    mine = sequential.aligned == value
+    aligns_value = sequential.aligned == value
     figure.add_scatter(
-        x=at,
+        x=np.arange(sequential.steps + 1),
         y=levels,
         mode="lines+markers",
         line={"color": shade, "width": 2.5, "dash": dash(value), "shape": "hv"},
-        marker={"size": np.where([False, *mine], 10, 4), "color": shade, "opacity": 1.0},
+        marker={"size": np.where([False, *aligns_value], 10, 4), "color": shade, "opacity": 1.0},
         customdata=["base model", *(f"step {n}, {escape(data.units.names[j])}" for n, j in numbered_steps(sequential))],
         hovertemplate=f"%{{customdata}}: {data.units.wording.mark}%{{y:.1f}}<extra></extra>",
         name=name,
         row=row,
         col=1,
     )
-    fell = np.flatnonzero(sequential.undone[:, value] >= NEAR) + 1
-    if len(fell):
-        # A fall is a thick line down to an arrow: told by shape, and by its label where there is room.
+    falls = np.flatnonzero(sequential.undone[:, value] >= NEAR) + 1
+    if len(falls):
+        # A fall is drawn as a thick line down to an arrow, so that it is recognised by shape and not only by colour.
         figure.add_scatter(
-            x=[place for step in fell for place in (step, step, None)],
-            y=[level for step in fell for level in (levels[step - 1], levels[step], None)],
+            x=[x for step in falls for x in (step, step, None)],
+            y=[y for step in falls for y in (levels[step - 1], levels[step], None)],
             mode="lines",
             line={"color": ACCENT, "width": 4},
             hoverinfo="skip",
@@ -172,15 +182,15 @@ def _panel(
             row=row,
             col=1,
         )
-        by = [float(levels[step - 1] - levels[step]) for step in fell]
+        sizes = [float(levels[step - 1] - levels[step]) for step in falls]
         figure.add_scatter(
-            x=fell,
-            y=levels[fell],
+            x=falls,
+            y=levels[falls],
             mode="markers+text",
             marker={"symbol": "triangle-down", "size": 12, "color": ACCENT, "line": {"width": 0}},
             text=[
                 f"−{amounts.fixed(size, 0 if size >= 1 else 1)}" if sequential.steps <= MAX_NAMED_STEPS else ""
-                for size in by
+                for size in sizes
             ],
             textposition="bottom right",
             textfont={"size": 12},
@@ -207,7 +217,8 @@ def numbered_steps(sequential: SequentialPath) -> list[tuple[int, int]]:
     return [(number, int(j)) for number, j in enumerate(sequential.aligned, start=1)]
 
 
-def _nats(figure: go.Figure, data: SequenceFigureData, row: int, end: int) -> None:
+def _add_distance(figure: go.Figure, data: SequenceFigureData, row: int, end: int) -> None:
+    """Add the panel of the distance from the base model."""
     sequential = data.path
     effort = data.units.wording.pick("%{y:.3f} nats", "%{y:.0f}% of the most")
     figure.add_scatter(
@@ -237,21 +248,20 @@ def _nats(figure: go.Figure, data: SequenceFigureData, row: int, end: int) -> No
     figure.update_yaxes(rangemode="tozero", nticks=4, row=row)
 
 
-def _across(figure: go.Figure, data: SequenceFigureData, rows: int, end: int) -> None:
+def _label_steps(figure: go.Figure, data: SequenceFigureData, rows: int, end: int) -> None:
     """Label steps by name where there is room, by round otherwise, and draw a line where a round ends."""
     sequential, size = data.path, len(data.path.order)
-    places, texts = [0], ["Base"]
+    ticks, texts = [0], ["Base"]
     if sequential.steps <= MAX_NAMED_STEPS:
-        places += [number for number, _ in numbered_steps(sequential)]
+        ticks += [number for number, _ in numbered_steps(sequential)]
         texts += [escape(data.name(j)) for _, j in numbered_steps(sequential)]
     else:
-        ends = [min(size * number, sequential.steps) for number in range(1, sequential.rounds + 1)]
-        places += ends
+        ticks += [min(size * number, sequential.steps) for number in range(1, sequential.rounds + 1)]
         texts += [f"Round {number}" if number == 1 else str(number) for number in range(1, sequential.rounds + 1)]
     if data.together is not None:
-        places, texts = [*places, end], [*texts, "All at once"]
-    # All at once: added one by one, Plotly goes through every panel anew for each.
-    ends_of_rounds = [
+        ticks, texts = [*ticks, end], [*texts, "All at once"]
+    # Added in one call: Plotly's add_vline would update every panel for every line.
+    round_lines = [
         {
             "type": "line",
             "xref": "x",
@@ -264,8 +274,8 @@ def _across(figure: go.Figure, data: SequenceFigureData, rows: int, end: int) ->
         }
         for number in range(1, sequential.rounds)
     ]
-    figure.update_layout(shapes=ends_of_rounds)
-    room = 0.02 * end
+    figure.update_layout(shapes=round_lines)
+    padding = 0.02 * end
     last = end if data.together is not None else sequential.steps
-    figure.update_xaxes(range=[-room, last + max(2 * room, 0.2)], tickvals=places, ticktext=texts)
+    figure.update_xaxes(range=[-padding, last + max(2 * padding, 0.2)], tickvals=ticks, ticktext=texts)
     figure.update_xaxes(showticklabels=True, row=rows)

@@ -1,6 +1,6 @@
-"""One value after another, without the figure: in sentences, as a table, and as a file.
+"""Sequential alignment as text: in sentences, as a table, and as a file.
 
-Constraint: a change under :data:`map_core.figures.sequence.NEAR` is left unsaid.
+Constraint: a change under :data:`map_core.figures.sequence.NEAR` is not mentioned.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class SequenceStep:
     """One step of a path, in words.
 
     Args:
-        number, round: from 1.
+        number, round: counted from 1.
         value: position of the value that is aligned.
-        before, after: its level.
-        undone: (position, before, after) of each value that was aligned before and fell below its target by this.
+        before, after: its levels in words.
+        undone: (position, before, after) of each value that was aligned before and falls below its target.
         nats: distance from the base model after the step.
     """
 
@@ -43,17 +43,19 @@ def sequence_steps(data: SequenceFigureData) -> tuple[SequenceStep, ...]:
     """Return every step of the path."""
     path, steps = data.path, []
     undone = path.undone
-    for at, value in enumerate(path.aligned):
+    for step, value in enumerate(path.aligned):
         j = int(value)
-        fell = [int(i) for i in np.flatnonzero(undone[at] >= NEAR)]
+        fell = [int(i) for i in np.flatnonzero(undone[step] >= NEAR)]
+        before, after = data.change(step, j)
         steps.append(
             SequenceStep(
-                at + 1,
-                at // len(path.order) + 1,
-                j,
-                *data.change(at, j),
-                tuple((i, *data.change(at, i)) for i in fell),
-                float(path.kl[at + 1]),
+                number=step + 1,
+                round=step // len(path.order) + 1,
+                value=j,
+                before=before,
+                after=after,
+                undone=tuple((i, *data.change(step, i)) for i in fell),
+                nats=float(path.kl[step + 1]),
             )
         )
     return tuple(steps)
@@ -79,14 +81,14 @@ def largest_loss_sentence(data: SequenceFigureData) -> str:
         return "Not one step can be taken."
     if lost.max() < NEAR:
         return "No step takes back what an earlier one gave."
-    at, i = (int(place) for place in np.unravel_index(np.argmax(lost), lost.shape))
-    before, after = data.change(at, i)
-    name, by = data.units.names[i], data.units.names[int(data.path.aligned[at])]
-    return f"Aligning {by} took {name} from {before} to {after}."
+    step, i = (int(position) for position in np.unravel_index(np.argmax(lost), lost.shape))
+    before, after = data.change(step, i)
+    name, aligned = data.units.names[i], data.units.names[int(data.path.aligned[step])]
+    return f"Aligning {aligned} took {name} from {before} to {after}."
 
 
 def missed_targets(data: SequenceFigureData) -> list[str]:
-    """Word where each value ends that is below its target, the furthest below first."""
+    """Word the final level of each value that ends below its target, the largest shortfall first."""
     sequential, missed = data.path, []
     for j in np.argsort(-sequential.shortfall[-1]):
         if sequential.shortfall[-1][j] >= NEAR:
@@ -96,19 +98,17 @@ def missed_targets(data: SequenceFigureData) -> list[str]:
 
 
 def ending_sentence(data: SequenceFigureData) -> str:
-    """Word where the path ends, against the targets and against all at once."""
+    """Compare the end of the path with the targets and with the solution for all values at once."""
     sequential, together = data.path, data.together
     after = f"After {amounts.counted(sequential.rounds, 'round')}"
     misses = sentences.listed(missed_targets(data))
     wording, spent = data.units.wording, float(sequential.kl[-1])
     nats = wording.pick(f"{sentences.number(spent)} nats", wording.price(spent))
     if together is None:
-        where = f": {misses}" if misses else ""
-        return (
-            f"{after}{where}, {wording.pick('at', 'with')} {nats}; no number of rounds meets all targets."
-            if sequential.steps
-            else ""
-        )
+        if not sequential.steps:
+            return ""
+        levels = f": {misses}" if misses else ""
+        return f"{after}{levels}, {wording.pick('at', 'with')} {nats}; no number of rounds meets all targets."
     beside = "all at once meets every target with " + wording.pick(
         sentences.number(together.kl), wording.price(together.kl)
     )
@@ -121,8 +121,8 @@ def rounds_needed_sentence(rounds: int | None, searched: int, wording: Wording =
     """Word how many rounds it takes until the path is the simultaneous solution.
 
     Args:
-        rounds: as :meth:`map_core.analysis.sequential.SequentialPath.rounds_to` found it; None where they were too few.
-        searched: rounds that were gone through.
+        rounds: as :meth:`map_core.analysis.sequential.SequentialPath.rounds_to` returns it.
+        searched: rounds of the path.
         wording: with numbers, or in everyday words.
     """
     same = wording.pick(f"within {NEAR:g} standard deviations of all at once", "as good as with all at once")
@@ -137,7 +137,7 @@ def table(data: SequenceFigureData) -> tuple[list[str], list[tuple[int, list[str
     """Return one row per step: the header, and (position of the aligned value, cells)."""
     rows = []
     for step in sequence_steps(data):
-        # No break within a change: it is read as one.
+        # Non-breaking spaces keep a change on one line.
         undone = [f"{data.units.names[i]} {before}\u00a0→\u00a0{after}" for i, before, after in step.undone]
         change = step.after if step.before == step.after else f"{step.before}\u00a0→\u00a0{step.after}"
         cells = [f"{step.number}. {data.name(step.value)}", change]
@@ -203,7 +203,7 @@ def stop_sentence(data: SequenceFigureData) -> str:
     sequential = data.path
     if sequential.status is not Status.UNBOUNDED:
         return ""
-    following = sequential.order[sequential.steps % len(sequential.order)]
+    next_value = sequential.order[sequential.steps % len(sequential.order)]
     if not sequential.steps:
-        return f"The path stops before its first step: {data.units.names[following]} alone cannot reach its target."
+        return f"The path stops before its first step: {data.units.names[next_value]} alone cannot reach its target."
     return f"The path stops after step {sequential.steps}: that shows that no weights reach these targets together."

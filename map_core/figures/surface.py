@@ -1,6 +1,6 @@
-"""The space of three values: what can be reached at each budget as a surface, base, target and realised level.
+"""The frontier of three values: a surface for each budget in space, with base, target and realised level.
 
-Constraint: a figure of three dimensions hides what lies behind; words and data of the same surfaces are beside it.
+Constraint: a figure of three dimensions hides what lies behind, so pages show it with its summary and data.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier import Contour, Surface
 from map_core.figures.plane import CONTOUR_COLOURS, PalettePosition, hover
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label
+from map_core.text import sentences
 from map_core.text.units import Units
 
 HEIGHT = 440
@@ -33,20 +34,21 @@ def space(
         units: of all axes.
         surface: the surfaces.
         palette: the user's.
-        chosen: (value,) levels of a point that is looked at, in standard deviations above base.
+        chosen: (value,) levels of the selected point, in standard deviations above base.
         theme: colours of the values.
 
     Returns:
         A figure; its meshes are named ``contour <number>``, and their points are the surface's own in order.
     """
     figure = go.Figure()
-    for number, contour in enumerate(surface.contours):
+    for index, contour in enumerate(surface.contours):
         if len(contour.levels):
-            figure.add_trace(_mesh(number, contour, surface, units))
+            figure.add_trace(_mesh(index, contour, surface, units))
     _add_point(figure, units, surface.triple, np.zeros(len(palette.targets)), "Base", NEUTRAL, "circle")
-    goal = palette.targets[list(surface.triple)]
-    met = palette.realised is not None and bool(np.all(np.abs(palette.realised[list(surface.triple)] - goal) <= 0.05))
-    if not np.isnan(goal).any():
+    triple = list(surface.triple)
+    targets = palette.targets[triple]
+    met = palette.realised is not None and bool(np.all(np.abs(palette.realised[triple] - targets) <= 0.05))
+    if not np.isnan(targets).any():
         label = "Target, met" if met else "Target"
         _add_point(figure, units, surface.triple, palette.targets, "Target", ACCENT, "diamond-open", label)
     if palette.realised is not None:
@@ -61,9 +63,9 @@ def space(
         for axis, value in zip(axes, surface.triple, strict=True)
     }
     figure = apply_layout(figure, HEIGHT)
-    # Seen from the corner where all three are high, a little from above, with room for the titles on a narrow screen.
+    # Viewed from the corner where all three are high, slightly from above, with room for titles on a narrow screen.
     camera = {"eye": {"x": 1.75, "y": 1.75, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.1}}
-    # The title of the upright axis falls outside of the picture: its name stands in the corner.
+    # The title of the vertical axis would lie outside of the figure, so it is written in the corner.
     upright = surface.triple[2]
     figure.add_annotation(
         text=f"↑ {_title(units, upright)}",
@@ -75,14 +77,14 @@ def space(
 
 
 def _title(units: Units, value: int) -> str:
-    """Return a title short enough for a narrow screen."""
-    return escape_label(units.names[value][:1].upper() + units.names[value][1:])
+    """Return the title of an axis: the name alone, to be short enough for a narrow screen."""
+    return escape_label(sentences.capitalised(units.names[value]))
 
 
-def _mesh(number: int, contour: Contour, surface: Surface, units: Units) -> go.Mesh3d:
+def _mesh(index: int, contour: Contour, surface: Surface, units: Units) -> go.Mesh3d:
     limit = math.isinf(contour.budget)
-    place = (number + 1) * len(CONTOUR_COLOURS) // (len(surface.contours) + 1)
-    tint = CONTOUR_COLOURS[min(place, len(CONTOUR_COLOURS) - 1)]
+    shade_index = (index + 1) * len(CONTOUR_COLOURS) // (len(surface.contours) + 1)
+    tint = CONTOUR_COLOURS[min(shade_index, len(CONTOUR_COLOURS) - 1)]
     x, y, z = (units.of(value, contour.levels[:, value]) for value in surface.triple)
     i, j, k = surface.triangles.T
     return go.Mesh3d(
@@ -100,12 +102,12 @@ def _mesh(number: int, contour: Contour, surface: Surface, units: Units) -> go.M
             for level, kl in zip(contour.levels, contour.kl, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
-        name=f"contour {number}",
+        name=f"contour {index}",
     )
 
 
 def _shades(contour: Contour, surface: Surface) -> dict[str, Any]:
-    """Return the shades of the points: the darker, the more the value gains that gains least, as in the triangle."""
+    """Return the mesh's colours: darker where the least gain of the three values is larger, as in the triangle."""
     least = contour.levels[:, list(surface.triple)].min(axis=1)
     return {"intensity": least, "colorscale": SHADES, "showscale": False}
 
@@ -135,18 +137,22 @@ def _add_point(
 
 
 def summary(surface: Surface, units: Units) -> list[str]:
-    """Describe the figure in words: what each budget buys for each value, and for all three together."""
+    """Describe the figure in words: by budget, the highest level of each value and the levels of all three together."""
     parts = []
     for contour in surface.contours:
         if not len(contour.levels):
             continue
-        at = contour.levels[:, list(surface.triple)]
-        # Together: where the value that gains least of its own highest gain still gains most.
-        middle = at[np.argmax((at / np.maximum(at.max(axis=0), 1e-12)).min(axis=1))]
+        levels = contour.levels[:, list(surface.triple)]
+        highest = levels.max(axis=0)
+        # The balanced point has the largest minimum over the values of level / highest level.
+        balanced = levels[np.argmax((levels / np.maximum(highest, 1e-12)).min(axis=1))]
         most = ", ".join(
-            f"{units.names[v]} up to {units.level_text(v, at[:, n].max())}" for n, v in enumerate(surface.triple)
+            f"{units.names[v]} up to {units.level_text(v, level)}"
+            for v, level in zip(surface.triple, highest, strict=True)
         )
-        together = ", ".join(f"{units.names[v]} {units.level_text(v, middle[n])}" for n, v in enumerate(surface.triple))
+        together = ", ".join(
+            f"{units.names[v]} {units.level_text(v, level)}" for v, level in zip(surface.triple, balanced, strict=True)
+        )
         budget = (
             "With the best reply to every prompt"
             if math.isinf(contour.budget)

@@ -1,7 +1,7 @@
-"""What happens as one target is moved: every realised level, the weights and the distance, over the swept level.
+"""A sweep of one target: every realised level, the weights and the distance, over the swept level.
 
-Three figures with one across axis and one legend, which the page draws beside them. Constraint: a value that is not
-shown keeps its colour for others, and its numbers are in the data.
+Three figures share the x axis and one legend, which the page draws beside them. Constraint: colours do not depend on
+which values are shown, and the data file has all of them.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from map_core.oracle import Oracle
 from map_core.text.units import Units
 
 HEIGHT, TALL = 300, 420
-#: Breakpoints closer than this share of the axis have their words at different ends of the line.
+#: The labels of breakpoints closer than this share of the axis are written at opposite ends of their lines.
 CROWDED = 0.06
 
 
 @dataclass(frozen=True, eq=False)
 class SweepData:
-    """A curve and what is needed to draw it.
+    """A curve with the settings of its figures.
 
     Args:
         curve: the sweep, with at least two points.
         units: of the swept value's axis, and of the levels.
-        current: where the user's own target is, in standard deviations above base; NaN when free.
-        bands: error bands of the curve, where there are any.
+        current: the user's own target, in standard deviations above base; NaN when free.
+        bands: error bands of the curve; None for none.
         shown: positions of the values whose lines are drawn; all of them by default.
         theme: colours of the values.
     """
@@ -60,7 +60,7 @@ def levels(sweep: SweepData) -> go.Figure:
     curve, units, bands = sweep.curve, sweep.units, sweep.bands
     shared = replace(units, unit="percentile")
     figure = go.Figure()
-    drawn = [j for j in _by_importance(curve) if sweep.draws(j)]
+    drawn = [j for j in _swept_last(curve) if sweep.draws(j)]
     for j in drawn if bands else ():
         assert bands is not None
         _add_band(figure, sweep, shared.of(j, bands.levels.low[:, j]), shared.of(j, bands.levels.high[:, j]), j)
@@ -83,7 +83,7 @@ def weights(sweep: SweepData) -> go.Figure:
         _add_band(figure, sweep, bands.weights.low[:, j], bands.weights.high[:, j], j)
     for j in drawn:
         _add_line(figure, sweep, curve.weights[:, j], j, "%{y:.3g}")
-    # Towards the highest level weights grow without bound; the last points would flatten all the rest.
+    # Weights grow without bound towards the highest level; with the last points on the axis the rest would look flat.
     top = float(np.quantile(curve.weights.max(axis=1), 0.9)) if len(curve.weights) else 1.0
     figure.update_yaxes(range=[0, 1.25 * max(top, 1e-3)])
     return _finish(figure, sweep, sweep.units.wording.pick("Weight (nats per standard deviation)", "Weight"))
@@ -108,7 +108,7 @@ def kl(sweep: SweepData) -> go.Figure:
     return _finish(figure, sweep, sweep.units.wording.effort_name)
 
 
-def _by_importance(curve: SensitivityCurve) -> list[int]:
+def _swept_last(curve: SensitivityCurve) -> list[int]:
     """Return the values with the swept one last, so that its line lies on top."""
     others = [j for j in range(curve.levels.shape[1]) if j != curve.value]
     return [*others, curve.value]
@@ -131,7 +131,7 @@ def _add_line(figure: go.Figure, sweep: SweepData, y: np.ndarray, value: int, la
 
 
 def _add_band(figure: go.Figure, sweep: SweepData, low: np.ndarray, high: np.ndarray, value: int | None) -> None:
-    """Add the area between two ends, in the colour of a value or of none."""
+    """Add the area between two curves, in the colour of a value; neutral where ``value`` is None."""
     figure.add_scatter(
         x=np.concatenate([sweep.across, sweep.across[::-1]]),
         y=np.concatenate([high, low[::-1]]),
@@ -162,30 +162,30 @@ def _finish(figure: go.Figure, sweep: SweepData, title: str, height: int = HEIGH
     )
 
 
-def switch_text(sweep: SweepData, number: int) -> str:
-    """Word what happens at a switch, short enough to fit beside its line."""
-    switch = sweep.curve.switches[number]
+def switch_text(sweep: SweepData, index: int) -> str:
+    """Describe a switch of the curve, short enough to fit beside its line."""
+    switch = sweep.curve.switches[index]
     name = sweep.units.names[switch.value]
     return f"{name} begins to cost" if switch.active else f"{name} comes for free"
 
 
 def _name_switches(figure: go.Figure, sweep: SweepData) -> None:
-    """Label the breakpoints along their lines; a label too close to the one before goes to the foot."""
+    """Label the switches along their lines; a label too close to the previous one is written at the bottom."""
     across = sweep.across
     if not len(across):
         return
-    span, before, foot = float(across[-1] - across[0]) or 1.0, -np.inf, False
-    for number, switch in enumerate(sweep.curve.switches):
+    span, previous_x, at_bottom = float(across[-1] - across[0]) or 1.0, -np.inf, False
+    for index, switch in enumerate(sweep.curve.switches):
         x = float(sweep.units.of(sweep.curve.value, np.array(switch.target)))
-        foot = not foot if x - before < CROWDED * span else False
-        before = x
+        at_bottom = not at_bottom if x - previous_x < CROWDED * span else False
+        previous_x = x
         figure.add_annotation(
             x=x,
-            y=0.02 if foot else 0.98,
+            y=0.02 if at_bottom else 0.98,
             yref="paper",
-            yanchor="bottom" if foot else "top",
+            yanchor="bottom" if at_bottom else "top",
             xanchor="right",
-            text=escape_label(switch_text(sweep, number)),
+            text=escape_label(switch_text(sweep, index)),
             textangle=-90,
             showarrow=False,
             font={"size": 11},
@@ -197,38 +197,38 @@ def summary(sweep: SweepData) -> list[str]:
     """Describe the figures in words: every drawn level, cost and band at the ends, middle and current target."""
     curve, units = sweep.curve, sweep.units
     last = len(curve.targets) - 1
-    places = [0, last // 2, last]
+    points = {0, last // 2, last}
     if not np.isnan(sweep.current) and curve.targets[0] <= sweep.current <= curve.targets[-1]:
-        places.append(int(np.argmin(np.abs(curve.targets - sweep.current))))
+        points.add(int(np.argmin(np.abs(curve.targets - sweep.current))))
     parts = []
-    for i in sorted(set(places)):
-        at = [
-            f"{units.names[j]} {units.level_text(j, curve.levels[i, j])}"
-            for j in _by_importance(curve)
-            if sweep.draws(j)
-        ]
-        target = units.level_text(curve.value, curve.targets[i])
-        name = units.names[curve.value]
-        parts.append(f"With {name} at {target}: {', '.join(at[:-1] or at)}. {_cost(sweep, i)}")
+    for point in sorted(points):
+        drawn = [j for j in _swept_last(curve) if sweep.draws(j)]
+        levels = [f"{units.names[j]} {units.level_text(j, curve.levels[point, j])}" for j in drawn]
+        # The swept value, the last one, is named first in the sentence.
+        beside = ", ".join(levels[:-1] or levels)
+        target = units.level_text(curve.value, curve.targets[point])
+        parts.append(f"With {units.names[curve.value]} at {target}: {beside}. {_cost_sentence(sweep, point)}")
     return parts
 
 
-def _cost(sweep: SweepData, place: int) -> str:
-    """Word what the sweep costs at one of its points, in a sentence."""
-    kl, bands = float(sweep.curve.kl[place]), sweep.bands
+def _cost_sentence(sweep: SweepData, point: int) -> str:
+    """Word the cost at one point of the sweep, with its band where there is one."""
+    kl, bands = float(sweep.curve.kl[point]), sweep.bands
     if not sweep.units.wording.numbers:
         return f"It takes {sweep.units.wording.price(kl)}."
-    ends = () if bands is None else (amounts.fixed(bands.kl.low[place], 2), amounts.fixed(bands.kl.high[place], 2))
-    return f"It costs {amounts.nats(kl)}{f' ({ends[0]} to {ends[1]})' if ends else ''}."
+    if bands is None:
+        return f"It costs {amounts.nats(kl)}."
+    low, high = amounts.fixed(bands.kl.low[point], 2), amounts.fixed(bands.kl.high[point], 2)
+    return f"It costs {amounts.nats(kl)} ({low} to {high})."
 
 
 def sweep_csv(curve: SensitivityCurve, oracle: Oracle, bands: Bands | None = None) -> str:
-    """Return CSV, one row per point of a curve: target, nats, levels, weights (1/reward), their ends, in reward units.
+    """Return CSV, one row per point of a curve: target and levels (reward units), nats, weights (1/reward), bands.
 
     Args:
         curve: the sweep.
-        oracle: base level and scale.
-        bands: error bands, two columns more for each number.
+        oracle: its base level and scale convert the units.
+        bands: error bands; they add two columns for each number.
     """
     out = io.StringIO()
     writer = safe_csv.Writer(out)

@@ -1,4 +1,4 @@
-"""How a palette changed: every level and the cost, step by step; gaps where a step was out of reach."""
+"""The history of a palette: every level and the cost, step by step; levels have gaps where a step was out of reach."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from map_core.text import sentences
 from map_core.text.wording import NUMBERS, Wording, effort
 
 HEIGHT = 420
-#: Where the vertical axis names the effort, in nats.
+#: Ticks of the vertical axis where it shows the effort in words, in nats.
 EFFORT_TICKS = (0.25, 0.6, 1.2, 2.0)
 _MARKS = {Verdict.REACHABLE: "circle", Verdict.ON_PAPER: "triangle-up", Verdict.OUT_OF_REACH: "x"}
 
@@ -29,9 +29,9 @@ class TimelineStep:
 
     Args:
         what: the change in words, with numbers.
-        when: in the reader's time.
-        verdict: on the palette after it.
-        levels: (value,) percentiles that it gives, NaN when it is out of reach.
+        when: in the reader's time zone.
+        verdict: on the palette after the step.
+        levels: (value,) realised percentiles, NaN when it is out of reach.
         kl: nats, NaN when it is out of reach.
     """
 
@@ -43,33 +43,34 @@ class TimelineStep:
 
 
 def timeline(
-    moments: Sequence[TimelineStep],
+    steps: Sequence[TimelineStep],
     names: Sequence[str],
     values: Sequence[int],
-    place: int,
+    current: int,
     theme: Theme = DEFAULT_THEME,
     wording: Wording = NUMBERS,
 ) -> go.Figure:
     """Draw levels above and nats below, over the steps.
 
     Args:
-        moments: the steps, the first one first.
+        steps: in order of time.
         names: of the values.
         values: positions of the values that are drawn.
-        place: of the step that is in force.
+        current: position of the step in force.
         theme: colours of the values.
-        wording: with numbers, or in everyday words: then the lower part shows the effort as it is called.
+        wording: with numbers, or in everyday words; then the lower axis names efforts.
     """
-    # A step lasts until the next one; the last one is drawn half a step long.
-    across = [*range(1, len(moments) + 1), len(moments) + 0.4]
-    drawn = [*moments, moments[-1]]
-    labels = [escape_label(wording.reworded(moment.what)) for moment in drawn]
-    small, large = ([*[size] * len(moments), 0] for size in (6, 11))
+    # A step is drawn until the next one begins, and the last one for 0.4 of a step.
+    across = [*range(1, len(steps) + 1), len(steps) + 0.4]
+    drawn = [*steps, steps[-1]]
+    labels = [escape_label(wording.reworded(step.what)) for step in drawn]
+    # The repeated last point only extends the line, so it has no marker.
+    small, large = ([*[size] * len(steps), 0] for size in (6, 11))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
     for j in values:
         figure.add_scatter(
             x=across,
-            y=[float(moment.levels[j]) for moment in drawn],
+            y=[float(step.levels[j]) for step in drawn],
             mode="lines+markers",
             line={"color": theme.colour(j), "dash": dash(j), "width": 2.2, "shape": "hv"},
             marker={"size": small, "color": theme.colour(j)},
@@ -82,39 +83,39 @@ def timeline(
         )
     figure.add_scatter(
         x=across,
-        y=[0.0 if np.isnan(moment.kl) else moment.kl for moment in drawn],
+        y=[0.0 if np.isnan(step.kl) else step.kl for step in drawn],
         mode="lines+markers",
         line={"color": NEUTRAL, "width": 2, "shape": "hv"},
-        marker={"size": large, "color": NEUTRAL, "symbol": [_MARKS[moment.verdict] for moment in drawn]},
+        marker={"size": large, "color": NEUTRAL, "symbol": [_MARKS[step.verdict] for step in drawn]},
         text=[
-            f"{label}<br><b>{sentences.HEADLINES[moment.verdict]}</b>"
-            + ("" if np.isnan(moment.kl) else f", {wording.distance(moment.kl)}")
-            for label, moment in zip(labels, drawn, strict=True)
+            f"{label}<br><b>{sentences.HEADLINES[step.verdict]}</b>"
+            + ("" if np.isnan(step.kl) else f", {wording.distance(step.kl)}")
+            for label, step in zip(labels, drawn, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
         name=wording.pick("nats", "effort"),
         row=2,
         col=1,
     )
-    figure.add_vline(x=place + 1, line={"color": ACCENT, "width": 2})
+    figure.add_vline(x=current + 1, line={"color": ACCENT, "width": 2})
     figure = apply_layout(figure, HEIGHT)
-    few = {"tickvals": across[:-1]} if len(moments) <= 12 else {}
-    figure.update_xaxes(range=[0.6, len(moments) + 0.4], fixedrange=True, **few)
+    ticks = {"tickvals": across[:-1]} if len(steps) <= 12 else {}
+    figure.update_xaxes(range=[0.6, len(steps) + 0.4], fixedrange=True, **ticks)
     figure.update_xaxes(title="Step", row=2, col=1)
     figure.update_yaxes(title=wording.pick("Percentile", "Out of 100"), fixedrange=True, row=1, col=1)
-    named = {} if wording.numbers else {"tickvals": EFFORT_TICKS, "ticktext": [effort(kl) for kl in EFFORT_TICKS]}
+    efforts = {} if wording.numbers else {"tickvals": EFFORT_TICKS, "ticktext": [effort(kl) for kl in EFFORT_TICKS]}
     title = wording.pick("Nats", "Effort")
-    figure.update_yaxes(title=title, fixedrange=True, rangemode="tozero", **named, row=2, col=1)
+    figure.update_yaxes(title=title, fixedrange=True, rangemode="tozero", **efforts, row=2, col=1)
     return figure.update_layout(hovermode="closest")
 
 
-def timeline_csv(moments: Sequence[TimelineStep], values: Sequence[str]) -> str:
-    """Return CSV, one row per step: number, time, what changed, verdict, nats and level percentiles; empty for none."""
+def timeline_csv(steps: Sequence[TimelineStep], values: Sequence[str]) -> str:
+    """Return CSV, one row per step: number, time, change, verdict, nats and level percentiles; empty where none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["step", "when", "what", "verdict", "kl_nats", *(f"level_percentile_{v}" for v in values)])
-    for number, moment in enumerate(moments, start=1):
-        numbers = ["" if np.isnan(n) else float(n) for n in (moment.kl, *moment.levels)]
-        when = moment.when.isoformat(timespec="seconds")
-        writer.writerow([number, when, moment.what, moment.verdict.value, *numbers])
+    for number, step in enumerate(steps, start=1):
+        numbers = ["" if np.isnan(n) else float(n) for n in (step.kl, *step.levels)]
+        when = step.when.isoformat(timespec="seconds")
+        writer.writerow([number, when, step.what, step.verdict.value, *numbers])
     return out.getvalue()

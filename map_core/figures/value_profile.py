@@ -1,6 +1,6 @@
-"""How a value is spread over the replies of a table, and what it goes with: figure, words and data.
+"""The distribution of a value over the replies of a table, and its correlations: figure, words and data.
 
-Constraint: results in, figure out; no reply's text is on the figure.
+Constraint: reply texts never enter the figure.
 """
 
 from __future__ import annotations
@@ -61,46 +61,46 @@ def length_sentence(profile: ValueProfile, wording: Wording = NUMBERS) -> str:
     if size < 0.2:
         return f"Hardly depends on the length of the reply{wording.correlation(_signed(profile.length))}."
     kind = "longer" if profile.length > 0 else "shorter"
-    much = " strongly" if size > 0.5 else ""
-    return f"Favours {kind} replies{much}{wording.correlation(_signed(profile.length))}."
+    strongly = " strongly" if size > 0.5 else ""
+    return f"Favours {kind} replies{strongly}{wording.correlation(_signed(profile.length))}."
 
 
 def duplicate_warnings(profile: ValueProfile, names: Mapping[str, str], wording: Wording = NUMBERS) -> list[str]:
     """Return a warning for each value that is almost the same as this one, or its opposite."""
     return [
-        f"Nearly {'the same as' if size > 0 else 'the opposite of'} {names.get(name, name)}"
-        + wording.pick(f": their rank correlation is {_signed(size)}, beyond {STRONG_CORRELATION:g}. ", ". ")
-        + ("A target for both asks for the same twice." if size > 0 else "What raises one lowers the other.")
-        for name, size in profile.twins
+        f"Nearly {'the same as' if correlation > 0 else 'the opposite of'} {names.get(name, name)}"
+        + wording.pick(f": their rank correlation is {_signed(correlation)}, beyond {STRONG_CORRELATION:g}. ", ". ")
+        + ("A target for both asks for the same twice." if correlation > 0 else "What raises one lowers the other.")
+        for name, correlation in profile.twins
     ]
 
 
-def correlation_text(size: float) -> str:
+def correlation_text(correlation: float) -> str:
     """Word a correlation.
 
     Example:
         >>> correlation_text(0.85), correlation_text(-0.4), correlation_text(0.1)
         ('nearly the same', 'pull apart', 'hardly related')
     """
-    if abs(size) > STRONG_CORRELATION:
-        return "nearly the same" if size > 0 else "nearly opposites"
-    if abs(size) >= 0.5:
-        return "go together strongly" if size > 0 else "pull apart strongly"
-    if abs(size) >= 0.2:
-        return "go together" if size > 0 else "pull apart"
+    if abs(correlation) > STRONG_CORRELATION:
+        return "nearly the same" if correlation > 0 else "nearly opposites"
+    if abs(correlation) >= 0.5:
+        return "go together strongly" if correlation > 0 else "pull apart strongly"
+    if abs(correlation) >= 0.2:
+        return "go together" if correlation > 0 else "pull apart"
     return "hardly related"
 
 
-def portrait_csv(profile: ValueProfile) -> str:
-    """Return CSV of bars and correlations: what it is, from, to or with, and the number."""
+def profile_csv(profile: ValueProfile) -> str:
+    """Return CSV of bars and rank correlations: kind, the ends of a bar, the other value, and the number."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["kind", "from_sd", "to_sd", "with", "number"])
     for low, high, share in zip(profile.edges[:-1], profile.edges[1:], profile.shares, strict=True):
         begin, end, part = (amounts.significant(bound, unknown="") for bound in (low, high, share))
         writer.writerow(["share", begin, end, "", part])
-    for name, size in (*profile.correlations, ("length of the reply", profile.length)):
-        writer.writerow(["rank_correlation", "", "", name, amounts.significant(size, unknown="")])
+    for name, correlation in (*profile.correlations, ("length of the reply", profile.length)):
+        writer.writerow(["rank_correlation", "", "", name, amounts.significant(correlation, unknown="")])
     return out.getvalue()
 
 

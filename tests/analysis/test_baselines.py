@@ -91,7 +91,7 @@ def test_judging_is_met_and_improved():
     assert judged.meets[:, 3].all()
     # Without targets every value counts, and there is nothing to miss.
     free = baselines.evaluate_weights(ORACLE, solved)
-    assert free.asked.all()
+    assert free.compared.all()
     assert free.meets_all == 1.0
 
 
@@ -101,16 +101,16 @@ def test_a_solved_palette_beside_what_one_would_pick():
         *("solved", "random", "random at the same cost", "equal"),
         *("only helpfulness", "only harmlessness", "only humor"),
     ]
-    solved = rows["solved"].judged
+    solved = rows["solved"].evaluation
     assert solved.meets_all == solved.improves_all == 1.0
     for name, row in rows.items():
-        assert np.all(row.judged.weights[:, 3] == 0)
+        assert np.all(row.evaluation.weights[:, 3] == 0)
         if name != "random":
-            assert row.judged.kl == pytest.approx(np.full(len(row.wins), solved.kl[0]), abs=1e-8)
+            assert row.evaluation.kl == pytest.approx(np.full(len(row.wins), solved.kl[0]), abs=1e-8)
         if name.startswith(("only", "equal", "random at")):
             # At the palette's own cost nothing else meets its targets: it is the one of least cost.
-            assert row.judged.meets_all == 0.0
-    assert rows["random"].judged.improves_all < 0.9
+            assert row.evaluation.meets_all == 0.0
+    assert rows["random"].evaluation.improves_all < 0.9
     assert rows["random"].wins.shape == (300, 4)
     again = baselines.compare_baselines(TABLE, TARGETS, count=300, seed=5)
     assert np.array_equal(rows["random"].wins, again[1].wins)
@@ -119,7 +119,7 @@ def test_a_solved_palette_beside_what_one_would_pick():
 def test_out_of_reach_has_no_solved_row():
     rows = baselines.compare_baselines(TABLE, np.array([3.0, 3.0, math.nan, math.nan]), count=5)
     assert rows[0].name == "random"
-    assert rows[1].judged.kl == pytest.approx(np.full(5, 0.5 * ORACLE.log_candidates), abs=1e-6)
+    assert rows[1].evaluation.kl == pytest.approx(np.full(5, 0.5 * ORACLE.log_candidates), abs=1e-6)
 
 
 def test_one_reply_a_prompt_is_compared_with_the_whole_table():
@@ -155,7 +155,7 @@ def test_the_command_prints_what_the_comparison_says(tmp_path: Path, capsys: pyt
     targets = np.array([0.3, math.nan, 0.25, math.nan])
     expected = baselines.compare_baselines(TABLE, targets, count=50)
     assert list(ways) == [way.name for way in expected]
-    assert ways["random"]["meets_all"] == expected[1].judged.meets_all
+    assert ways["random"]["meets_all"] == expected[1].evaluation.meets_all
     assert ways["solved"]["meets_all"] == 1.0
     assert ways["solved"]["win_rates"]["humor"] == pytest.approx(expected[0].wins[0, 2])
     assert main(options) == 0

@@ -52,7 +52,7 @@ def test_what_is_not_there_is_said():
     oracle = MemoryOracle.of(table)
     with pytest.raises(InputError, match="number 1; expected 0 to 0"):
         reply_example(table, oracle, np.zeros(2), 1)
-    with pytest.raises(InputError, match="nothing to read"):
+    with pytest.raises(InputError, match="no texts of replies"):
         reply_example(replace(table, replies=()), oracle, np.zeros(2), 0)
 
 

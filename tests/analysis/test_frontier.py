@@ -215,7 +215,7 @@ def test_more_bad_input(oracle: MemoryOracle):
         surface(oracle, (0, 1, 1), [1.0])
     with pytest.raises(InputError, match="directions"):
         frontier(oracle, (0, 1), [1.0], directions=1)
-    with pytest.raises(InputError, match="points an edge"):
+    with pytest.raises(InputError, match="points per edge"):
         surface(oracle, (0, 1, 2), [1.0], directions=1)
     with pytest.raises(InputError, match="floors"):
         frontier(oracle, (0, 1), [1.0], floors=np.array([1.0]))

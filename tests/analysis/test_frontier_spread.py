@@ -79,7 +79,7 @@ def test_trust_is_that_of_the_weights():
         ((0,), [1.0], 4, "2 or more different positions"),
         ((0, 0), [1.0], 4, "2 or more different positions"),
         ((0, 9), [1.0], 4, "2 or more different positions"),
-        ((0, 1, 2), [1.0], 2, "one a value"),
+        ((0, 1, 2), [1.0], 2, "one per value"),
         ((0, 1), [], 4, "nats above 0"),
         ((0, 1), [-1.0], 4, "nats above 0"),
         ((0, 1), [math.inf], 4, "nats above 0"),

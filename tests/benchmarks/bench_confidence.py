@@ -113,7 +113,7 @@ def bootstraps() -> list[dict[str, Any]]:
             oracle.batch_moments(np.tile(solution.weights, (1000, 1)), multiplicity=drawn, covariance=True)
             passes.append(time.perf_counter() - began)
             began = time.perf_counter()
-            found = bootstrap(oracle, d, solution=solution, edge=edge, draws=1000)
+            found = bootstrap(oracle, d, solution=solution, margin=edge, draws=1000)
             times.append(time.perf_counter() - began)
         took, one = float(np.median(times)), float(np.median(passes))
         shares = {verdict.value: share for verdict, share in found.shares.items()}

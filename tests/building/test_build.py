@@ -224,7 +224,7 @@ def test_parts_of_another_build_are_refused(engine: Engine, tmp_path: Path) -> N
         make(engine, out, [Broken()])
     with pytest.raises(InputError, match=r"another build \(other seed\)"):
         make(engine, out, seed=8)
-    make(engine, out, seed=8, keeping=BuildPolicy(fresh=True))
+    make(engine, out, seed=8, policy=BuildPolicy(fresh=True))
     make(engine, tmp_path / "plain.parquet", seed=8)
     assert contents(out) == contents(tmp_path / "plain.parquet")
 
@@ -244,13 +244,13 @@ def test_two_builds_of_one_table_do_not_mix(engine: Engine, tmp_path: Path) -> N
 
 def test_values_are_added_without_sampling(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     direct = make(engine, tmp_path / "direct.parquet", scoring.scorers(["plain_language", "familiarity"]))
-    first = make(engine, tmp_path / "first.parquet", keeping=BuildPolicy(keep_parts=True))
+    first = make(engine, tmp_path / "first.parquet", policy=BuildPolicy(keep_parts=True))
     monkeypatch.setattr(type(engine), "_decode", lambda *_: pytest.fail("sampled again"))
     kept = make(
         engine,
         tmp_path / "first.parquet",
         scoring.scorers(["plain_language", "familiarity"]),
-        keeping=BuildPolicy(force=True, keep_parts=True),
+        policy=BuildPolicy(force=True, keep_parts=True),
     )
     np.testing.assert_array_equal(kept.rewards, direct.rewards)
     again = rescore(first, tmp_path / "again.parquet", scoring.scorers(["plain_language", "familiarity"])).load()

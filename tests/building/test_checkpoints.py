@@ -146,7 +146,7 @@ def test_a_full_disc_ends_it_clearly_and_nothing_is_lost(
     out = tmp_path / "t.parquet"
     disc = Filling(room)
     monkeypatch.setattr(Path, "open", lambda path, *how, **named: disc.open(path, *how, **named))
-    with pytest.raises(InputError, match=r"The disc is full: .* Make room and start the same again"):
+    with pytest.raises(InputError, match=r"The disc is full: .* Make room and run the same command again"):
         make(out)
     assert not out.exists()
     assert not list(checkpoint_path(out).glob("*.part"))

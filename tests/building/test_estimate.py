@@ -56,7 +56,7 @@ class Watched(LocalWorkers):
 
     def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
         for task in lacking:
-            self.asked.append(task.number)
+            self.asked.append(task.prompt_index)
             yield task, self.replies(task)
 
 
@@ -174,7 +174,7 @@ def test_more_candidates_are_estimated_by_what_is_lacking(engine: Engine, tmp_pa
         tmp_path / "table.parquet",
         scoring.scorers,
         candidates=10,
-        hire=lambda model, drawing, scorers: LocalWorkers(engine, drawing, scorers),
+        open_workers=lambda model, drawing, scorers: LocalWorkers(engine, drawing, scorers),
         report=seen.append,
     )
     assert only_estimate(seen).replies == 8 * 6

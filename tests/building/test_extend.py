@@ -46,7 +46,7 @@ class Counting(LocalWorkers):
         return super().replies(lack)
 
     def rewards(self, batch: ScoringTask):
-        self.scored.append((batch.number, batch.scorer, len(batch.replies)))
+        self.scored.append((batch.prompt_index, batch.scorer, len(batch.replies)))
         return super().rewards(batch)
 
 
@@ -60,11 +60,11 @@ def make(
 def added(table: Path, **more: object) -> tuple[BuildResult, Counting | None]:
     hired: list[Counting] = []
 
-    def hire(model: str | None, drawing: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
+    def open_workers(model: str | None, drawing: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
         hired.append(Counting(None if model is None else ToyEngine(), drawing, scorers))
         return hired[0]
 
-    options: dict[str, object] = {"out": table, "resolve": scoring.scorers, "hire": hire} | more
+    options: dict[str, object] = {"out": table, "resolve": scoring.scorers, "open_workers": open_workers} | more
     return extend(table, **options), hired[0] if hired else None  # type: ignore[arg-type]
 
 
@@ -124,7 +124,7 @@ def test_nothing_missing_leaves_the_table_as_it_is(tmp_path: Path) -> None:
 def test_killed_between_the_rename_and_the_cleaning_it_is_done(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
     make(out)
-    added(out, candidates=6, keeping=BuildPolicy(keep_parts=True))
+    added(out, candidates=6, policy=BuildPolicy(keep_parts=True))
     assert checkpoint_path(out).exists()
     built, crew = added(out, candidates=6)
     assert (crew, built.replies) == (None, 18)
@@ -178,14 +178,14 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has 4 candidates a prompt and 2 are asked for"):
         added(out, candidates=2)
     with pytest.raises(InputError, match="Replies of two models do not go into one table"):
-        added(out, candidates=5, hire=lambda model, *arguments: LocalWorkers(Other(), *arguments))
+        added(out, candidates=5, open_workers=lambda model, *arguments: LocalWorkers(Other(), *arguments))
     with pytest.raises(InputError, match="the model 'toy' is needed, and none was opened"):
         extend(out, out, scoring.scorers, candidates=5)
     with pytest.raises(InputError, match="Unknown value 'tact'"):
         added(out, values=["tact"])
     foreign = tmp_path / "foreign.parquet"
     table_format.save(replace(table, metadata={}), foreign)
-    with pytest.raises(InputError, match="does not tell how its replies were drawn"):
+    with pytest.raises(InputError, match="does not record how its replies were drawn"):
         added(foreign, candidates=9)
     assert added(foreign, values=["plain_language"])[0].values == (*NAMES, "plain_language")
     with pytest.raises(InputError, match="There is no table at"):
@@ -196,12 +196,12 @@ def test_a_table_that_changes_meanwhile_is_not_overwritten(tmp_path: Path) -> No
     out = tmp_path / "t.parquet"
     make(out)
 
-    def hire(model: str | None, *arguments: object) -> Workers:
+    def open_workers(model: str | None, *arguments: object) -> Workers:
         added(out, values=["plain_language"])  # another build comes first
         return LocalWorkers(ToyEngine(), *arguments)  # type: ignore[arg-type]
 
-    with pytest.raises(InputError, match="was changed by another build just now"):
-        added(out, candidates=5, hire=hire)
+    with pytest.raises(InputError, match="was changed by another build in the meantime"):
+        added(out, candidates=5, open_workers=open_workers)
     assert table_format.load(out).values == (*NAMES, "plain_language")
 
 

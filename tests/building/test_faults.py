@@ -257,7 +257,9 @@ def test_candidate_numbers_stay_when_more_are_drawn(whole: RewardTable, tmp_path
     out, bad = tmp_path / "t.parquet", rare(whole)
     make(out, [Odd(Fault.RAISES, [bad])])
     engine, scorer = ToyEngine(), Odd(Fault.RAISES, [bad])
-    extend(out, out, lambda names: [scorer], candidates=9, hire=lambda model, *args: LocalWorkers(engine, *args))
+    extend(
+        out, out, lambda names: [scorer], candidates=9, open_workers=lambda model, *args: LocalWorkers(engine, *args)
+    )
     direct = make(tmp_path / "direct.parquet", [Odd(Fault.RAISES, [bad])], candidates=9).load()
     extended = table_format.load(out)
     assert extended.replies == direct.replies

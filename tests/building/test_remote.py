@@ -135,7 +135,7 @@ def test_a_prompt_that_only_the_server_refuses(local: LocalEngine, tmp_path: Pat
     with ChatServer(answer, key=SECRET) as server:
         with pytest.raises(InputError, match=r"The prompt 'p2' cannot be used\. .*maximum context length"):
             make(server, tmp_path / "t.parquet")
-        built = make(server, tmp_path / "t.parquet", keeping=BuildPolicy(skip_unusable=True))
+        built = make(server, tmp_path / "t.parquet", policy=BuildPolicy(skip_unusable=True))
     assert built.skipped == ("p2",)
     assert built.load().prompt_ids == ("p0", "p1", "p3")
 

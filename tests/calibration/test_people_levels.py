@@ -299,7 +299,7 @@ def test_labels_lie_beside_their_table(tmp_path, monkeypatch):
 
 def test_bad_labels_are_refused_with_a_sentence():
     labels = labelled(people(), np.random.default_rng(0))
-    with pytest.raises(InputError, match="No label says anything of 'positivity'"):
+    with pytest.raises(InputError, match="No label judges 'positivity'"):
         value_labels(TABLE, as_labels(labels), "positivity")
     with pytest.raises(InputError, match="nothing tells which rewards"):
         value_labels(TABLE, [Label("p00", 0, {"humor": 1}), Label("p01", 0, {"humor": 1})], "humor")
@@ -307,5 +307,5 @@ def test_bad_labels_are_refused_with_a_sentence():
         value_labels(TABLE, [Label("p00", 0, {"humor": 1})], "humor")
     with pytest.raises(InputError, match="two at the least"):
         calibrate(np.zeros(1), np.zeros(1), np.zeros(1))
-    with pytest.raises(InputError, match="several replies a prompt"):
+    with pytest.raises(InputError, match="several replies per prompt"):
         people_level(TABLE, MemoryOracle.of(TABLE, Form.POOLED), labels, WEIGHTS)

@@ -232,7 +232,7 @@ def test_more_than_may_wait_are_refused(waits: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_work_that_waited_when_the_app_was_killed_starts_when_it_is_back(waits: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(processes, "_look_again", lambda: None)  # the thread that was killed
+    monkeypatch.setattr(processes, "_advance_later", lambda: None)  # the thread that was killed
     for name in ("One", "Two", "Three"):
         processes.start(name, "build", ("{out}", "{progress}"), {})
     waits.touch()
@@ -278,7 +278,7 @@ def test_on_a_full_disk_work_waits_for_room(waits: Path, monkeypatch: pytest.Mon
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(processes, "CHECK_SECONDS", 0.05)
     with monkeypatch.context() as patched:
         patched.setattr(processes, "start_detached", full)
         processes.start("Mine", "build", ("{out}", "{progress}"), {})

@@ -217,7 +217,7 @@ def test_certified_implies_held():
 
 def test_what_cannot_be_certified_says_why():
     table = held_out()
-    with pytest.raises(InputError, match="holds no prompts out"):
+    with pytest.raises(InputError, match="holds out no prompts"):
         table_samples(make_table())
     with pytest.raises(InputError, match="were solved on"):
         table_samples(table, make_table(prompts=40))

@@ -121,7 +121,7 @@ def test_draws_are_solves_of_drawn_tables(form: Form):
     oracle = MemoryOracle.of(table, form)
     d = np.array([0.35, 0.3, FREE, 0.1])
     solution, edge = solve(oracle, d), margin(oracle, d)
-    outcome = bootstrap(oracle, d, solution=solution, edge=edge, draws=25, seed=5)
+    outcome = bootstrap(oracle, d, solution=solution, margin=edge, draws=25, seed=5)
     drawn = np.random.default_rng(5).multinomial(30, np.full(30, 1 / 30), 25)
     wanted = oracle.rewards_at(d)
     for number, counts in enumerate(drawn):

@@ -68,7 +68,7 @@ def test_what_was_kept_goes_on_and_other_targets_begin_anew():
 
 
 def test_ends_lie_around_the_promise():
-    with pytest.raises(InputError, match="do not lie around"):
+    with pytest.raises(InputError, match="below and above the promised levels"):
         WatchedTargets(("humor",), np.array([1.0]), np.array([-1.0]), np.array([1.0]), np.array([0.4]))
     with pytest.raises(InputError, match="expected numbers above 0"):
         replace(TARGETS, deviation=np.zeros(2))

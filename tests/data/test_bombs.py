@@ -107,7 +107,7 @@ def test_limits_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_files_wait_for_each_other(tmp_path: Path):
     path = tmp_path / "honest.csv"
     path.write_text("prompt,reply,humor\nhow?,so,1.5\n")
-    with preview_process._room, preview_process._room, pytest.raises(InputError, match="other files are"):
+    with preview_process._slots, preview_process._slots, pytest.raises(InputError, match="other files are"):
         preview_apart(path, seconds=0.2)
     assert preview_apart(path).columns == ("prompt", "reply", "humor")
 

@@ -157,11 +157,11 @@ def test_a_prompt_that_is_too_long_is_refused_or_left_out_and_never_cut(tmp_path
     scorers, out = scoring.scorers(["diversity"]), tmp_path / "t.parquet"
     with pytest.raises(InputError, match=r"'long' cannot be used\. The prompt has \d{5} tokens .* holds 256"):
         build(prompts, out, engine, scorers, **common)
-    built = build(prompts, out, engine, scorers, **common, keeping=BuildPolicy(skip_unusable=True))
+    built = build(prompts, out, engine, scorers, **common, policy=BuildPolicy(skip_unusable=True))
     assert (built.skipped, built.load().prompt_ids) == (("long",), ("short",))
     assert built.notes == ("1 prompt is left out: 'long'.",)
     with pytest.raises(InputError, match="'long' cannot be used"):
-        build(prompts[1:], tmp_path / "u.parquet", engine, scorers, **common, keeping=BuildPolicy(skip_unusable=True))
+        build(prompts[1:], tmp_path / "u.parquet", engine, scorers, **common, policy=BuildPolicy(skip_unusable=True))
 
 
 @pytest.mark.parametrize(

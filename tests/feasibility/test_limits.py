@@ -83,5 +83,5 @@ def test_a_constant_value_stays_where_it_is():
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match="one a value"):
+    with pytest.raises(InputError, match="one per value"):
         limits(MemoryOracle.of(make_table()), np.array([0.1]))

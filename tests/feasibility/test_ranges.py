@@ -70,5 +70,5 @@ def test_a_constant_value_stays_where_it_is():
 
 
 def test_one_target_a_value():
-    with pytest.raises(InputError, match=r"expected one a value, \(2,\)"):
+    with pytest.raises(InputError, match=r"expected one per value, \(2,\)"):
         smoothed_ranges(three_replies(), np.array([0.1]))

@@ -28,7 +28,7 @@ TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
 def compared(targets: np.ndarray = TARGETS, count: int = 60, times: float = 1.0) -> drawn.BaselineFigureData:
     ways = baselines.compare_baselines(TABLE, targets, count=count, budget=None)
     if times != 1.0:
-        ways = baselines.compare_baselines(TABLE, targets, count=count, budget=times * float(ways[0].judged.kl[0]))
+        ways = baselines.compare_baselines(TABLE, targets, count=count, budget=times * float(ways[0].evaluation.kl[0]))
     return drawn.BaselineFigureData(ways, targets, UNITS, times)
 
 
@@ -72,7 +72,7 @@ def test_bars_are_the_shares_and_only_random_ones_have_an_interval(data: drawn.B
     for improved in (False, True):
         figure = drawn.shares(data, improved)
         bars = trace(figure, "improve all" if improved else "meet all")
-        ways = data.found[::-1]
+        ways = data.ways[::-1]
         parts = [drawn.counts(way)[improved] / drawn.counts(way)[2] for way in ways]
         assert np.array(bars.x) == pytest.approx(parts)
         interval = trace(figure, "interval")
@@ -88,12 +88,12 @@ def test_every_draw_is_a_dot(data: drawn.BaselineFigureData):
     figure = drawn.plane(data, (0, 2))
     way = data.way("random")
     dots = trace(figure, "random")
-    assert np.array(dots.x) == pytest.approx(UNITS.of(0, way.judged.levels[:, 0]))
-    assert np.array(dots.y) == pytest.approx(UNITS.of(2, way.judged.levels[:, 2]))
-    meets = way.judged.meets.all(axis=1)
+    assert np.array(dots.x) == pytest.approx(UNITS.of(0, way.evaluation.levels[:, 0]))
+    assert np.array(dots.y) == pytest.approx(UNITS.of(2, way.evaluation.levels[:, 2]))
+    meets = way.evaluation.meets.all(axis=1)
     assert [symbol == "star" for symbol in dots.marker.symbol] == meets.tolist()
     solved = trace(figure, "solved")
-    assert solved.x[0] == pytest.approx(float(UNITS.of(0, data.found[0].judged.levels[0, 0])))
+    assert solved.x[0] == pytest.approx(float(UNITS.of(0, data.ways[0].evaluation.levels[0, 0])))
     assert {"equal", "only humor", "base model"} <= {t.name for t in figure.data}
     # A line a target; a value without one has none.
     assert len(figure.layout.shapes) == 2
@@ -104,7 +104,7 @@ def test_each_value_has_a_strip_of_dots(data: drawn.BaselineFigureData):
     figure = drawn.strips(data)
     assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Harmlessness", "Humor"]
     dots, way = trace(figure, "random at the same cost"), data.way("random at the same cost")
-    assert np.array(dots.x[60:120]) == pytest.approx(UNITS.of(1, way.judged.levels[:, 1]))
+    assert np.array(dots.x[60:120]) == pytest.approx(UNITS.of(1, way.evaluation.levels[:, 1]))
     assert all(0.5 < y < 1.5 for y in dots.y[60:120])
     aims = [float(UNITS.of(j, np.array(TARGETS[j]))) for j in range(3)]
     assert list(trace(figure, "target").x) == pytest.approx(aims)
@@ -118,7 +118,7 @@ def test_no_more_dots_than_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, da
 
 def test_the_summary_says_what_the_figure_shows(data: drawn.BaselineFigureData):
     lines = told.summary(data)
-    assert len(lines) == len(data.found)
+    assert len(lines) == len(data.ways)
     met, improved, rows = drawn.counts(data.way("random"))
     assert told.headline(data) == f"Of 60 random weights, {told.share(met, rows)} meet all 3 targets."
     assert f"{told.share(improved, rows)} improve every targeted value" in lines[1]
@@ -138,7 +138,7 @@ def test_the_summary_says_what_the_figure_shows(data: drawn.BaselineFigureData):
 
 def test_at_twice_the_cost(data: drawn.BaselineFigureData):
     twice = compared(times=2.0)
-    assert twice.way("equal").judged.kl[0] == pytest.approx(2 * data.way("solved").judged.kl[0], rel=1e-6)
+    assert twice.way("equal").evaluation.kl[0] == pytest.approx(2 * data.way("solved").evaluation.kl[0], rel=1e-6)
     assert twice.cost() == "at 2 times the cost"
     assert not told.cheapest(twice)
     assert twice.title(twice.way("random at the same cost")) == "Random, 2 times the cost"
@@ -171,7 +171,7 @@ def test_tables_have_a_cell_for_each_column(data: drawn.BaselineFigureData):
 def test_the_data_are_all_weights(data: drawn.BaselineFigureData):
     rows = list(csv.DictReader(io.StringIO(told.baselines_csv(data))))
     assert len(rows) == 1 + 60 + 60 + 1 + 3
-    palette = data.found[0].judged
+    palette = data.ways[0].evaluation
     assert [float(rows[0][f"level_{v}"]) for v in VALUES] == pytest.approx(list(ORACLE.rewards_at(palette.levels[0])))
     assert [float(rows[0][f"weight_{v}"]) for v in VALUES] == pytest.approx(list(palette.weights[0] / ORACLE.scale))
     met = [row for row in rows if row["way"] == "random" and row["meets_all"] == "1"]

@@ -42,7 +42,7 @@ def test_a_palette_has_a_title(data: delivery.DeliveryFigureData):
 
 
 def test_all_palettes_stand_in_the_overview(data: delivery.DeliveryFigureData):
-    figure, delivered = delivery.overview(data), data.found
+    figure, delivered = delivery.overview(data), data.delivery
     humor = trace(figure, "humor")
     above = (delivered.realised[:, 2] - delivered.base[2]) / delivered.scale[2]
     assert np.array(humor.y) == pytest.approx(above)
@@ -54,7 +54,7 @@ def test_all_palettes_stand_in_the_overview(data: delivery.DeliveryFigureData):
 
 
 def test_one_palette_a_row_a_value(data: delivery.DeliveryFigureData):
-    figure, delivered = delivery.palette(data, 0), data.found
+    figure, delivered = delivery.palette(data, 0), data.delivery
     rows = [0, 2]
     for name, levels in (
         ("target", delivered.targets),
@@ -69,11 +69,13 @@ def test_one_palette_a_row_a_value(data: delivery.DeliveryFigureData):
 
 def test_what_was_done_and_found_in_words(data: delivery.DeliveryFigureData):
     made_by = {"date": "2026-01-02", "model": {"name": "tiny"}}
-    study = DeliveryStudy(made_by, data.percentiles, data.found, data.found)
+    study = DeliveryStudy(made_by, data.percentiles, data.delivery, data.delivery)
     assert "3 graded and 3 random palettes were solved on one half of 24 prompts" in delivery.method_sentence(study)
     assert delivery.method_sentence(study).endswith("8 to each prompt, by tiny on 2026-01-02.")
     # On 24 prompts the interval of the way is too wide for a plain yes.
-    exact = replace(data.found, way_error=0.05, realised=data.found.targets, inside=np.ones_like(data.found.inside))
+    exact = replace(
+        data.delivery, way_error=0.05, realised=data.delivery.targets, inside=np.ones_like(data.delivery.inside)
+    )
     answer = delivery.answer_sentence(replace(study, graded=exact))
     assert answer == (
         "Yes: new replies to other prompts came 100% of the way to the targets, and in 100 of 100 cases the level was "
@@ -83,14 +85,14 @@ def test_what_was_done_and_found_in_words(data: delivery.DeliveryFigureData):
     assert unsure.startswith("For the most part: ")
     assert delivery.answer_sentence(replace(study, graded=replace(exact, reachable=0 * exact.reachable))) == ""
     labels = [(label, figure) for label, figure, _ in delivery.facts(study)]
-    assert labels[0] == ("Of the way to the targets", f"{data.found.way(data.found.realised):.0%}")
-    assert labels[2] == ("All that was asked improved", f"{data.found.improved[:2].sum()} of 2")
+    assert labels[0] == ("Of the way to the targets", f"{data.delivery.way(data.delivery.realised):.0%}")
+    assert labels[2] == ("All that was asked improved", f"{data.delivery.improved[:2].sum()} of 2")
     header, rows = delivery.by_value(data)
     assert len(header) == len(rows[0][1]) == 4
     assert rows[0] == (3, ["Helpfulness", *rows[0][1][1:]])
     assert delivery.not_improved_sentence(study) == ""
     # Where nothing rises, the sentence says how much was asked for.
-    fallen = replace(data.found, realised=data.found.realised - 10 * data.found.scale)
+    fallen = replace(data.delivery, realised=data.delivery.realised - 10 * data.delivery.scale)
     assert delivery.answer_sentence(replace(study, graded=fallen)).startswith("Only in part: new replies")
     most = ((fallen.asked - fallen.start) / fallen.scale)[:2]
     lines = delivery.not_improved_sentence(replace(study, random=fallen))
@@ -101,9 +103,9 @@ def test_what_was_done_and_found_in_words(data: delivery.DeliveryFigureData):
 def test_the_same_in_words_and_as_data(data: delivery.DeliveryFigureData):
     lines = delivery.summary(data, 0)
     assert [sentence.split(":")[0] for sentence in lines] == ["Helpfulness", "Humor"]
-    inside = abs(data.found.realised[0, 0] - data.found.forecast[0, 0]) <= data.found.error[0, 0]
+    inside = abs(data.delivery.realised[0, 0] - data.delivery.forecast[0, 0]) <= data.delivery.error[0, 0]
     assert ("inside its interval" in lines[0]) is bool(inside)
     rows = list(csv.DictReader(io.StringIO(delivery.delivery_csv(data))))
     assert [row["value"] for row in rows] == ["helpfulness", "humor", *VALUES, "humor"]
-    assert float(rows[1]["realised"]) == pytest.approx(data.found.realised[0, 2])
+    assert float(rows[1]["realised"]) == pytest.approx(data.delivery.realised[0, 2])
     assert float(rows[-1]["asked"]) == FAR

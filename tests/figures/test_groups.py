@@ -209,7 +209,7 @@ def test_levels_are_drawn_where_they_are():
     agreed = meeting()
     data = drawn.GroupFigureData(agreed, UNITS)
     figure = drawn.levels(data)
-    assert data.asked == [0, 1, 2, 3]
+    assert data.targeted == [0, 1, 2, 3]
     (humor,) = [trace for trace in figure.data if trace.name == "humor"]
     assert list(humor.text) == ["C"]
     assert humor.x[0] == pytest.approx(float(UNITS.of(2, np.array(0.3))))

@@ -163,7 +163,7 @@ def test_lines_in_words_and_as_data(spread):
     low, high = (UNITS.level_text(0, level) for level in (spread.levels[:5, 0].min(), spread.levels[:5, 0].max()))
     assert said[0].startswith(f"5 palettes at 0.25 nats: helpfulness from {low} to {high}, harmlessness from")
     assert parallel_coordinates.summary(spread, [], UNITS) == []
-    data = rows(parallel_coordinates.fan_csv(spread, ORACLE))
+    data = rows(parallel_coordinates.spread_csv(spread, ORACLE))
     assert len(data) == 10
     assert float(data[9]["weight_harmlessness"]) == pytest.approx((spread.weights / ORACLE.scale)[9, 1])
 

@@ -115,7 +115,7 @@ def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "gateway.parquet"))
     app = opened()
     assert not app.exception
-    assert "refuses to be told top_k, min_p, so it may leave out unlikely words" in said(app)
+    assert "does not accept top_k, min_p, so it may leave out unlikely words" in said(app)
 
 
 def test_targets_beyond_averages_are_counted_said_and_kept(table):

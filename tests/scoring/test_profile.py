@@ -89,13 +89,13 @@ def test_the_figure_says_what_the_words_and_the_data_say():
     drawn = figures.spread(profile, "Humor <b>", "#112233")
     assert sum(drawn.data[0].y) == pytest.approx(100.0)
     assert "&lt;b&gt;" in drawn.data[0].name
-    rows = figures.portrait_csv(profile).splitlines()
+    rows = figures.profile_csv(profile).splitlines()
     assert len(rows) == 1 + len(profile.shares) + len(TABLE.values) - 1 + 1
     assert "Half of all replies lie between" in figures.spread_sentence(profile)
 
 
 def test_names_are_no_formulas_in_the_data():
-    text = figures.portrait_csv(value_profile(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
+    text = figures.profile_csv(value_profile(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
     assert '"\'=cmd|""x"""' in text
 
 

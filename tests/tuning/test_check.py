@@ -197,4 +197,4 @@ def test_palettes_of_several_models_are_scored_as_a_set(capsys):
     assert "hypervolume" in capsys.readouterr().out
     other = check_tuned({"weights": {"humor": 1.0}}, table([[0.0, 1.0]] * 2), table([[1.0, 0.0]] * 2, [0.0] * 4))
     _print_set([checks[0], other], as_json=False)
-    assert "make no set" in capsys.readouterr().err
+    assert "cannot be scored as a set" in capsys.readouterr().err

@@ -1,8 +1,8 @@
 """Parse the cells of a file as numbers and texts; errors name the row and the column.
 
-A file is read in chunks, so the state of a column is accumulated: :class:`NumberColumn` for one of rewards,
-:func:`text_cells` for one of text. Constraint: no number is invented; an empty cell, a text or a number that is not
-finite is an error that says where it stands.
+A file is read in chunks, so the state of a column of rewards is accumulated in a :class:`NumberColumn`;
+:func:`text_cells` parses a column of text. Constraint: no number is invented; an empty cell, a text or a number that is
+not finite is an error with its row and column.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from map_core.data.reward_table import LARGEST_REWARD as LARGEST
 from map_core.data.text_files.excerpts import short
 from map_core.errors import InputError
 
-#: A column with at least this share of numbers is one of rewards, so its other cells are errors.
+#: A column with at least this share of numbers is considered one of rewards, so its other cells are errors.
 NUMERIC_SHARE = 0.5
-#: Most rows that an error lists.
+#: Maximum number of rows that an error lists.
 LISTED = 5
 
-
+#: The option that answers the question about decimal marks, and its values.
 DECIMAL, POINT, COMMA = "--decimal", "point", "comma"
-#: Texts that are two numbers, by what the mark is; numbers with a decimal point alone; numbers of either style.
+#: Texts that are different numbers with a decimal point and with a decimal comma; numbers that have a decimal point in
+#: any case; texts that look like numbers of either style.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")
 _POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 _NUMBER_LIKE = re.compile(r"[+-]?\d[\d.,' \u00a0\u202f]*%?")
 
 
 def _in_mark(cell: Any, mark: str) -> Any:
-    """Return a text of a number as Python writes it, read with this decimal mark; any other cell as it is."""
+    """Return a number's text with this decimal mark in Python's notation; any other cell unchanged."""
     if not isinstance(cell, str):
         return cell
     separator, decimal = (",", ".") if mark == POINT else (".", ",")
@@ -51,23 +52,22 @@ class NumberColumn:
     """A column that may hold rewards, read in chunks.
 
     Args:
-        name: of the column.
-        delimiter: between the cells of the file, "" where it has none.
-        decimal: the mark in numbers, "point" or "comma", where a person says so.
+        name: the column's name.
+        delimiter: the delimiter between the cells of the file, "" where it has none.
+        decimal: the decimal mark, "point" or "comma", if the user has chosen it.
 
     Attributes:
-        has_text: some cells are text.
-        decides: some cells show what the decimal mark is.
+        has_text: whether some cells are text.
+        decides: whether some cells determine the decimal mark.
     """
 
     def __init__(self, name: str, delimiter: str = "", decimal: str | None = None) -> None:
         self.name = name
-        # In files with semicolons a point may separate thousands, and in those with semicolons or tabs a comma may be
-        # the decimal mark.
+        # In files with semicolons a point may separate thousands; in files with semicolons or tabs a comma may be the
+        # decimal mark.
         self._decimal, self._points_in_doubt = decimal, delimiter == ";"
         commas = self._may_have_commas = delimiter in (";", "\t")
-        #: The first cell that is one number with a decimal point and another with a decimal comma, and its row; and
-        #: whether another cell says which of them it is.
+        #: The first cell that is a different number with a decimal point and with a decimal comma, and its row.
         self._ambiguous: tuple[str, int] | None = None
         self.decides = False
         self.has_text = False
@@ -76,8 +76,8 @@ class NumberColumn:
         self._commas, self._has_comma = commas and decimal is None, False
         self._number_like = 0
 
-    def add(self, cells: Sequence[Any] | np.ndarray, places: Sequence[int]) -> None:
-        """Add the cells of a chunk, whose rows stand at these places of the file, counted from 0."""
+    def add(self, cells: Sequence[Any] | np.ndarray, positions: Sequence[int]) -> None:
+        """Add the cells of a chunk, whose rows are at these positions of the file, counted from 0."""
         if self._decimal is not None and isinstance(cells, list):
             cells = [_in_mark(cell, self._decimal) for cell in cells]
         if not self._points_in_doubt and (numbers := _floats(cells)) is not None:
@@ -87,7 +87,7 @@ class NumberColumn:
             self._numeric += len(numbers)
             self.has_text |= isinstance(cells, list) and any(isinstance(cell, str) for cell in cells[:1])
             return
-        for row, cell in zip(places, cells, strict=True):
+        for row, cell in zip(positions, cells, strict=True):
             self.has_text |= isinstance(cell, str)
             self._has_booleans |= isinstance(cell, bool)
             self._nonempty += not is_empty(cell)
@@ -99,19 +99,19 @@ class NumberColumn:
             else:
                 self._booleans += 1
             if self._may_have_commas and isinstance(cell, str):
-                self._look_at_marks(cell.strip(), row)
+                self._check_marks(cell.strip(), row)
             if self._may_have_commas and self._decimal is None:
-                point = _in_mark(cell, COMMA)
-                number = isinstance(cell, str) and reads_as_number(point) and not _POINT.fullmatch(cell.strip())
-                self._commas &= number or is_empty(cell)
-                self._has_comma |= number and not reads_as_number(cell)
-                if number:
-                    self._comma_faults.check(point, row)
+                with_point = _in_mark(cell, COMMA)
+                is_number = isinstance(cell, str) and reads_as_number(with_point) and not _POINT.fullmatch(cell.strip())
+                self._commas &= is_number or is_empty(cell)
+                self._has_comma |= is_number and not reads_as_number(cell)
+                if is_number:
+                    self._comma_faults.check(with_point, row)
                 else:
                     self._comma_faults.record(cell, row)
 
-    def _look_at_marks(self, cell: str, row: int) -> None:
-        """Keep the first cell such as 1,200 or 1.200 in mind, and whether another one shows what the mark is."""
+    def _check_marks(self, cell: str, row: int) -> None:
+        """Record the first ambiguous cell, such as 1,200 or 1.200, and whether a cell determines the decimal mark."""
         if _THOUSANDS.fullmatch(cell) and ("," in cell or self._points_in_doubt):
             if self._ambiguous is None:
                 self._ambiguous = cell, row
@@ -120,14 +120,14 @@ class NumberColumn:
 
     @property
     def holds_numbers(self) -> bool:
-        """Whether the column holds rewards: most cells are numbers, as such or as text."""
+        """Whether the column holds rewards: most cells are numbers or texts of numbers."""
         if self.decimal_commas or self.all_booleans:
             return True
         return self._nonempty > 0 and self._numeric >= NUMERIC_SHARE * self._nonempty
 
     @property
     def all_booleans(self) -> bool:
-        """Whether every cell that is not empty is true or false, as such or as text."""
+        """Whether every cell that is not empty is true or false, as a boolean or as text."""
         return self._booleans > 0 and self._booleans == self._nonempty
 
     @property
@@ -146,11 +146,11 @@ class NumberColumn:
 
     @property
     def decimal_commas(self) -> bool:
-        """Whether every cell is a number with a decimal comma, and not every one without."""
+        """Whether every cell is a number if commas are decimal marks, but not every one otherwise."""
         return self._commas and self._has_comma
 
     def question(self) -> Question | None:
-        """Return what has to be asked where a number has two readings and no cell of the column decides."""
+        """Return the question about the decimal mark if a cell is ambiguous and no other cell of the column decides."""
         if self._decimal is not None or self._ambiguous is None or self.decides:
             return None
         cell, row = self._ambiguous
@@ -168,10 +168,10 @@ class NumberColumn:
 
         Args:
             where: the file, as the error names it.
-            others: columns of rewards that have no such cell, which the error advises to take alone.
+            others: columns of rewards without such a cell, which the error suggests to import alone.
 
         Raises:
-            InputError: a cell is empty, no number, or not finite; the message has its row and column.
+            InputError: a cell is empty, not a number, or not finite; the message has its row and column.
         """
         faults = self._faults
         if self.all_booleans:
@@ -181,7 +181,7 @@ class NumberColumn:
             raise InputError(faults.message(where, self.name) + alone)
 
     def refuse_number_like(self, where: str) -> None:
-        """Raise if most cells would be numbers without their separators of thousands.
+        """Raise if most cells would be numbers without thousands separators or percent signs.
 
         Raises:
             InputError: with the first such cell.
@@ -191,7 +191,7 @@ class NumberColumn:
 
     @property
     def _faults(self) -> _NumberFaults:
-        """The unusable cells; where most cells are numbers with a decimal comma, those that are none."""
+        """The unusable cells: with decimal commas if the column has them or has fewer faults with them."""
         commas = self.decimal_commas or (self._has_comma and self._comma_faults.count < self._point_faults.count)
         return self._comma_faults if commas else self._point_faults
 
@@ -208,7 +208,7 @@ class NumberColumn:
 
 
 class CellFaults:
-    """The unusable cells of a column: their number, the first cell, and the rows of some; and how many are empty."""
+    """The unusable cells of a column: their number, the number of empty ones, the first cell, and the first rows."""
 
     def __init__(self) -> None:
         self.count = self.empty = 0
@@ -227,12 +227,12 @@ class CellFaults:
     def describe(self, where: str, column: str, why: str) -> str:
         """Return a message with the first cell, what is wrong with it, and how many more there are."""
         others = rows_of(self.rows[1:], self.count - 1)
-        # Empty cells and others are faults of two kinds, and both are said.
-        what = "no number" if is_empty(self.first) else "empty"
-        unlike = self.count - self.empty if is_empty(self.first) else self.empty
-        kind = f"more, {unlike} of them {what}" if unlike else "more like it"
-        if unlike == self.count - 1:
-            kind = f"more, which {'is' if unlike == 1 else 'are'} {what}"
+        # Empty cells and cells that are not numbers are reported separately.
+        other_kind = "no number" if is_empty(self.first) else "empty"
+        others_count = self.count - self.empty if is_empty(self.first) else self.empty
+        kind = f"more, {others_count} of them {other_kind}" if others_count else "more like it"
+        if others_count == self.count - 1:
+            kind = f"more, which {'is' if others_count == 1 else 'are'} {other_kind}"
         rows = "row" if self.count == 2 else "rows"
         more = f" (and {self.count - 1} {kind}, in {rows} {others})" if self.count > 1 else ""
         return f"{where}: row {self.rows[0] + 1}, column {column!r} {why}{more}"
@@ -266,7 +266,7 @@ class _NumberFaults(CellFaults):
 
 
 def _floats(cells: Sequence[Any] | np.ndarray) -> np.ndarray | None:
-    """Convert all cells to float64 at once; None where one is not a plain finite number, so each must be checked."""
+    """Convert all cells to float64 at once; None where a cell is not a plain finite number and needs its own check."""
     if isinstance(cells, np.ndarray):
         numbers = cells.astype(np.float64)
     else:
@@ -281,24 +281,24 @@ def _floats(cells: Sequence[Any] | np.ndarray) -> np.ndarray | None:
 
 
 def text_cells(
-    cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: bool, places: Sequence[int] | None = None
+    cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: bool, positions: Sequence[int] | None = None
 ) -> list[str]:
-    """Parse the cells of a column of text; numbers are written out.
+    """Parse the cells of a column of text; numbers are converted to text.
 
     Args:
-        cells: of a chunk.
-        name: of the column.
+        cells: the cells of a chunk.
+        name: the column's name.
         where: the file, as the error names it.
-        empty: a text may be empty.
-        places: of the rows in the file, counted from 0; one after another by default.
+        empty: whether a text may be empty.
+        positions: positions of the rows in the file, counted from 0; consecutive by default.
 
     Raises:
-        InputError: a cell is missing, empty where it may not be, or no text.
+        InputError: a cell is missing, empty where that is not allowed, or not text.
     """
     texts = []
     listed = cells.tolist() if isinstance(cells, np.ndarray) else cells
-    for place, cell in zip(range(len(listed)) if places is None else places, listed, strict=True):
-        row = place + 1
+    for position, cell in zip(range(len(listed)) if positions is None else positions, listed, strict=True):
+        row = position + 1
         if _is_nothing(cell) or (not empty and isinstance(cell, str) and not cell.strip()):
             raise InputError(f"{where}: row {row}, column {name!r} is empty; expected text. Remove the row or fill it.")
         if not isinstance(cell, str | int | float):
@@ -314,7 +314,7 @@ def text_cells(
 def reads_as_number(cell: Any) -> bool:
     """Return whether a cell is a number or the text of one; NaN and infinity are numbers here."""
     if isinstance(cell, bytes | bytearray) or (isinstance(cell, str) and "_" in cell):
-        return False  # Python reads 1_000 as a number; people who write that mean a name.
+        return False  # Python parses 1_000 as a number, but in a file it is a name
     try:
         float(cell)
     except (TypeError, ValueError, OverflowError):
@@ -323,7 +323,7 @@ def reads_as_number(cell: Any) -> bool:
 
 
 def as_boolean(cell: Any) -> bool | None:
-    """Return a cell that is true or false, as such or as text in any case; None for any other."""
+    """Return a cell that is true or false, as a boolean or as text in any case; None for any other."""
     if isinstance(cell, bool):
         return cell
     word = cell.strip().lower() if isinstance(cell, str) else ""
@@ -331,22 +331,22 @@ def as_boolean(cell: Any) -> bool | None:
 
 
 def _is_nothing(cell: Any) -> bool:
-    """Return whether a cell stands for no text: none at all, or not a number."""
+    """Return whether a cell is None or NaN."""
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
 def is_missing(cell: Any) -> bool:
-    """Return whether a cell holds no text: blank, none at all, or not a number."""
+    """Return whether a cell holds no text: blank, None or NaN."""
     return is_empty(cell) or _is_nothing(cell)
 
 
 def is_empty(cell: Any) -> bool:
-    """Return whether a cell is missing or blank."""
+    """Return whether a cell is None or blank."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def column_list(names: Sequence[str]) -> str:
-    """Join the names of columns; those without a name come last, counted."""
+    """Join the names of columns; those without a name are counted at the end."""
     unnamed = sum(not name.strip() for name in names)
     named = [name for name in names if name.strip()]
     if unnamed:
@@ -355,6 +355,6 @@ def column_list(names: Sequence[str]) -> str:
 
 
 def rows_of(rows: Sequence[int], count: int | None = None) -> str:
-    """Format the first of these rows, counted from 1; ``count`` is their number where not all are given."""
+    """Format the numbers of the first rows, counted from 1; ``count`` is the total where not all rows are given."""
     more = (len(rows) if count is None else count) > LISTED
     return ", ".join(str(row + 1) for row in rows[:LISTED]) + (", ..." if more else "")

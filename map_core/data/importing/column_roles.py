@@ -1,6 +1,6 @@
 """Assign roles to the columns of a file: prompts, replies, use cases, weights, held-out prompts, ids, rewards.
 
-Constraint: a person's choice goes before what a name suggests, and each column has one role.
+Constraint: the user's choice takes precedence over a column's name, and each column has one role.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from map_core.data.table_columns import REPLY_COLUMNS, is_counter, normalised
 from map_core.data.text_files.excerpts import first_twice
 from map_core.errors import InputError
 
-#: Usual names of a column, the likelier first; compared in lower case with _ for spaces and dashes.
+#: Usual names of a column, the likelier ones first; compared in lower case with _ for spaces and dashes.
 PROMPT_NAMES = ("prompt", "question", "instruction", "query", "input", "user", "prompts", "user_prompt", "prompt_text")
 REPLY_NAMES = (
     *("reply", "response", "generated", "completion", "output", "prediction", "model_output", "model_response"),
@@ -22,14 +22,14 @@ REPLY_NAMES = (
 )
 USE_CASE_NAMES = ("use_case", "usecase")
 HELD_OUT_NAMES = ("held_out", "heldout", "hold_out", "holdout", "split")
-#: Texts that belong to an instruction: what it is about.
+#: Texts that an instruction refers to.
 CONTEXT_NAMES = ("input", "context")
-#: What a model was told before each prompt.
+#: System messages.
 SYSTEM_NAMES = ("system", "system_prompt", "system_message")
-#: Names of a prompt's column beside which such texts are looked for.
+#: Names of a prompt's column for which contexts and system messages are searched.
 _WITH_CONTEXT = ("prompt", "question", "instruction", "query")
-#: Names of columns that may be part of a prompt; where one is left out, prompts that differ in it alone are merged.
-#: "user" is none: beside a prompt it says who asked or judged.
+#: Names of columns that may be part of a prompt; if one is left out, prompts that differ only in it are merged.
+#: "user" is not one of them: beside a prompt it says who asked or judged.
 PROMPT_PARTS = frozenset(
     {*PROMPT_NAMES, *CONTEXT_NAMES, *SYSTEM_NAMES}
     | {"document", "passage", "article", "history", "conversation", "dialogue", "scenario", "persona"}
@@ -40,19 +40,19 @@ _REQUIRED = ("prompt", "reply")
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """A person's choice of columns; None where the role is guessed from names.
+    """The user's choice of columns; None where the role is guessed from names.
 
     Args:
         values: the columns of rewards, in this order; every column of numbers by default.
         prompt, reply, use_case: columns of texts; "" for no use cases.
-        weight: column of how often a prompt occurs in use, one number a prompt; "" for none.
+        weight: column of how often a prompt occurs in use, one number per prompt; "" for none.
         held_out: column that says whether a prompt is kept for checking; "" for none.
         context: column of texts that belong to the prompt, such as an instruction's input; "" for none.
-        decimal: mark in numbers, "point" or "comma"; the other one separates thousands.
-        echoes: "remove" takes prompts off the replies that repeat them, "keep" leaves replies whole.
-        prompt_id: column of ids, which tell prompts with the same text apart; "" for none.
-        system: column of what the model was told before each prompt, which becomes a turn of its own; "" for none.
-        lookalikes: "merge" makes one prompt of those that look alike, "apart" keeps each.
+        decimal: the decimal mark, "point" or "comma"; the other one separates thousands.
+        echoes: "remove" removes prompts from the replies that repeat them, "keep" leaves replies unchanged.
+        prompt_id: column of ids, which distinguish prompts with the same text; "" for none.
+        system: column of system messages, each of which becomes a turn of its own; "" for none.
+        lookalikes: "merge" merges prompts that look alike, "apart" keeps each.
     """
 
     values: tuple[str, ...] | None = None
@@ -70,7 +70,7 @@ class ColumnChoice:
 
     @property
     def names_columns(self) -> frozenset[str]:
-        """The columns that are named, whatever their role."""
+        """The names of all chosen columns."""
         roles = (self.prompt, self.reply, self.use_case, self.weight, self.held_out, self.context, self.prompt_id)
         return frozenset(name for name in (*roles, self.system, *(self.values or ())) if name)
 
@@ -82,14 +82,14 @@ class ColumnRoles:
     Args:
         prompt, reply: columns of texts.
         use_case, weight, held_out: None where there is no such column.
-        values: chosen columns of rewards, or candidates, which are searched for numbers.
-        chosen: the values were chosen by name.
-        split: the column of held-out prompts was guessed by a name that may mean something else.
+        values: chosen columns of rewards, or columns that may hold rewards.
+        chosen: whether the values were chosen by name.
+        split: whether the column of held-out prompts was guessed by a name that may mean something else.
         context, system: columns of texts that are part of each prompt.
-        prompt_id, candidate: columns of ids, and of the numbers of replies among those to their prompt.
-        guessed: roles that a name alone has given, "weight", "candidate" or "prompt_id" among them.
-        left_out_parts: columns that are left out though by their names they may be part of a prompt; none where a
-            person has chosen the column of contexts.
+        prompt_id, candidate: columns of ids and of candidate numbers.
+        guessed: those of the roles "weight", "candidate" and "prompt_id" that were assigned by name.
+        left_out_parts: columns that are left out although their names suggest that they are part of a prompt; none if
+            the user has chosen the column of contexts.
         decimal, echoes, lookalikes: as in :class:`ColumnChoice`.
     """
 
@@ -124,19 +124,24 @@ def assign_roles(
     """Assign a role to each column.
 
     Args:
-        columns: of the file.
+        columns: the columns of the file.
         where: the file, as an error names it.
-        choice: a person's choice.
-        numbering: columns that number the rows, so that they are values only where they are chosen.
+        choice: the user's choice.
+        numbering: columns that number the rows, which are values only if chosen.
 
     Raises:
         InputError: a column is missing, has two roles, or no column is known to hold prompts or replies.
     """
-    chosen = {choice.use_case, choice.weight, choice.held_out, choice.prompt_id, choice.system}
+    other_choices = {choice.use_case, choice.weight, choice.held_out, choice.prompt_id, choice.system}
     prompt = _column(
-        columns, where, "prompt", PROMPT_NAMES, choice=choice.prompt, taken={choice.reply, *chosen} - {choice.prompt}
+        columns,
+        where,
+        "prompt",
+        PROMPT_NAMES,
+        choice=choice.prompt,
+        taken={choice.reply, *other_choices} - {choice.prompt},
     )
-    reply = _column(columns, where, "reply", REPLY_NAMES, choice=choice.reply, taken={prompt, *chosen})
+    reply = _column(columns, where, "reply", REPLY_NAMES, choice=choice.reply, taken={prompt, *other_choices})
     assert prompt is not None
     assert reply is not None
     taken: list[str] = [prompt, reply]
@@ -150,7 +155,7 @@ def assign_roles(
         return column
 
     def of_format(name: str, choice_of_role: str | None) -> str | None:
-        """Return the choice, else the column that bears the name of the table's format, where it is free."""
+        """Return the choice, or the column with this name of the table's format if it has no role yet."""
         free = name in columns and name not in (*taken, *(choice.values or ()))
         return name if choice_of_role is None and free else choice_of_role
 
@@ -167,23 +172,23 @@ def assign_roles(
     left_out = [name for name in columns if name not in (*taken, *(choice.values or ()))]
     parts = tuple(name for name in left_out if normalised(name) in PROMPT_PARTS)
     roles = ColumnRoles(
-        prompt,
-        reply,
-        use_case,
-        weight,
-        held_out,
-        (),
-        False,
-        split,
-        context,
-        system,
-        prompt_id,
-        candidate,
-        frozenset(role for role, chosen_column in by_name.items() if chosen_column is None),
-        () if context is not None or choice.context is not None else parts,
-        choice.decimal,
-        choice.echoes,
-        choice.lookalikes,
+        prompt=prompt,
+        reply=reply,
+        use_case=use_case,
+        weight=weight,
+        held_out=held_out,
+        values=(),
+        chosen=False,
+        split=split,
+        context=context,
+        system=system,
+        prompt_id=prompt_id,
+        candidate=candidate,
+        guessed=frozenset(role for role, chosen_column in by_name.items() if chosen_column is None),
+        left_out_parts=() if context is not None or choice.context is not None else parts,
+        decimal=choice.decimal,
+        echoes=choice.echoes,
+        lookalikes=choice.lookalikes,
     )
     texts = roles.texts
     if choice.values is None:
@@ -198,16 +203,17 @@ def assign_roles(
         )
     if len(set(choice.values)) < len(choice.values):
         raise InputError(f"The value {first_twice(choice.values)!r} is named twice.")
-    if clash := next((name for name in choice.values if name in texts), None):
-        raise InputError(f"The column {clash!r} holds text of the table, so it cannot be a value.")
+    for name in choice.values:
+        if name in texts:
+            raise InputError(f"The column {name!r} holds text of the table, so it cannot be a value.")
     return replace(roles, values=choice.values, chosen=True)
 
 
 def guess_roles(columns: Sequence[str], numeric: Collection[str], numbering: Collection[str] = ()) -> ColumnChoice:
-    """Guess roles from the names of columns, for a person to check; "" where none fits.
+    """Guess roles from the names of columns, for the user to check; "" where none fits.
 
     Args:
-        columns: of the file.
+        columns: the columns of the file.
         numeric: columns that hold numbers in the rows that were read.
         numbering: columns that number the rows.
     """
@@ -229,7 +235,7 @@ def guess_roles(columns: Sequence[str], numeric: Collection[str], numbering: Col
 
 
 def value_names(columns: Sequence[str], where: str) -> dict[str, str]:
-    """Return the value name of each column of rewards: its own, prefixed where the table format has that name.
+    """Return the value name of each column of rewards: its own, with a prefix if the table format uses that name.
 
     Raises:
         InputError: two values would have one name.
@@ -258,7 +264,7 @@ def _column(
     free = [name for name in columns if name not in taken]
     if choice is not None:
         if choice in taken:
-            raise InputError(f"The column {choice!r} is taken already; it cannot hold the {role} too.")
+            raise InputError(f"The column {choice!r} already has another role; it cannot hold the {role} too.")
         if choice not in free:
             raise InputError(f"{where} has no column {choice!r} for the {role}; it has {column_list(columns)}.")
         return choice
@@ -272,6 +278,9 @@ def _column(
 
 
 def column_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    """Return the column with the likeliest of these names; None where none has one."""
-    plain = {column: normalised(column) for column in columns}
-    return next((column for name in names for column in columns if plain[column] == name), None)
+    """Return the column with the first of these names that occurs; None where none occurs."""
+    for name in names:
+        for column in columns:
+            if normalised(column) == name:
+                return column
+    return None

@@ -1,6 +1,6 @@
 """Parse cells that say whether a prompt is held out: true and false, or the name of a split.
 
-Constraint: an unknown word is an error; an empty cell is no.
+Constraint: an unknown word is an error; an empty cell means no.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from map_core.data.importing.cells import CellFaults, is_empty
 from map_core.data.text_files.excerpts import short
 from map_core.errors import InputError
 
-#: In lower case, with spaces for _ and dashes.
+#: Words in lower case, with spaces for _ and dashes.
 YES = frozenset({"true", "yes", "y", "1", "1.0", "test", "held out", "heldout", "holdout", "hold out", "eval"}) | {
     *("validation", "valid", "val", "dev")
 }
@@ -25,7 +25,7 @@ class FlagColumn:
     """A column that says which prompts are held out, read in chunks.
 
     Args:
-        name: of the column.
+        name: the column's name.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,10 +37,10 @@ class FlagColumn:
         """Whether every cell so far was a yes or a no."""
         return self._faults.count == 0
 
-    def read(self, cells: Sequence[Any] | np.ndarray, places: Sequence[int]) -> list[bool]:
-        """Parse the cells of a chunk, whose rows stand at these places; record those that are neither yes nor no."""
+    def read(self, cells: Sequence[Any] | np.ndarray, positions: Sequence[int]) -> list[bool]:
+        """Parse the cells of a chunk, whose rows are at these positions; record those that are neither yes nor no."""
         flags = []
-        for row, cell in zip(places, cells.tolist() if isinstance(cells, np.ndarray) else cells, strict=True):
+        for row, cell in zip(positions, cells.tolist() if isinstance(cells, np.ndarray) else cells, strict=True):
             word = "" if is_empty(cell) else " ".join(str(cell).lower().replace("_", " ").replace("-", " ").split())
             flags.append(word in YES)
             if word not in YES and word not in NO:
@@ -54,7 +54,7 @@ class FlagColumn:
             where: the file, as the error names it.
 
         Raises:
-            InputError: one is; the message has its row.
+            InputError: there is such a cell; the message has its row.
         """
         if self.valid:
             return

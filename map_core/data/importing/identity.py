@@ -1,4 +1,4 @@
-"""What a prompt is in a file: its text in its use case, and its id where the file has ids."""
+"""What identifies a prompt in a file: its text, its use case, and its id where the file has ids."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from map_core.data.importing.questions import Answer, Question
 
 
 def prompt_hash(use_case: str, prompt: str, name: str = "") -> bytes:
-    """Return the key of a prompt: one text in two use cases or under two ids is two prompts.
+    """Return the key of a prompt: the same text in two use cases or with two ids is two prompts.
 
     Args:
-        use_case: of the prompt.
+        use_case: its use case.
         prompt: its text.
         name: its id; "" where the file has none.
     """
@@ -23,10 +23,10 @@ def prompt_hash(use_case: str, prompt: str, name: str = "") -> bytes:
 
 
 class PromptIds:
-    """The ids of a file's prompts: whether each has one of its own, and whether one text has several.
+    """Checks the ids of a file's prompts: whether they are unique, and whether one text has several.
 
     Attributes:
-        unique: every prompt has an id that no other one has.
+        unique: whether every prompt has an id that no other prompt has.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class PromptIds:
         self._prompts = self._without = 0
 
     def add(self, name: str, use_case: str, prompt: str) -> None:
-        """Add a prompt that differs from all before it; ``name`` is its id, "" where it has none."""
+        """Add a prompt that differs from all earlier ones; ``name`` is its id, "" where it has none."""
         key = hashlib.sha256(name.encode()).digest()[:16]
         self.unique &= bool(name) and key not in self._ids
         self._ids.add(key)
@@ -45,7 +45,7 @@ class PromptIds:
         self._without += not name
 
     def notes(self, column: str) -> list[str]:
-        """Return sentences on what the ids of this column decide."""
+        """Return sentences about the effect of the ids in this column."""
         notes = []
         if self._prompts > len(self._texts):
             notes.append(
@@ -61,37 +61,38 @@ class PromptIds:
 
 
 class PartOfPrompt:
-    """A column that is left out and may be part of the prompt: whether prompts differ in it alone.
+    """Checks whether a column that is left out distinguishes prompts, so that it may be part of them.
 
     Args:
-        name: of the column.
+        name: the column's name.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._with: set[bytes] = set()
+        self._keys_with_part: set[bytes] = set()
         self._is_text = True
 
     def add(self, keys: Sequence[bytes], cells: Iterable[Any]) -> None:
-        """Add the cells of a chunk, beside the keys of their prompts."""
+        """Add the cells of a chunk, with the keys of their prompts."""
         for key, cell in zip(keys, cells, strict=True):
             self._is_text &= cell is None or isinstance(cell, str)
             if self._is_text:
-                self._with.add(hashlib.sha256(key + (cell or "").strip().encode(errors="replace")).digest()[:16])
+                part = (cell or "").strip().encode(errors="replace")
+                self._keys_with_part.add(hashlib.sha256(key + part).digest()[:16])
 
     def question(self, prompts: int) -> Question | None:
-        """Return what has to be asked; None where prompts do not differ in this column alone.
+        """Return the question whether the column is part of the prompt; None if no prompts differ only in it.
 
         Args:
-            prompts: how many there are without it.
+            prompts: number of prompts without the column.
         """
-        if not self._is_text or len(self._with) <= prompts:
+        if not self._is_text or len(self._keys_with_part) <= prompts:
             return None
         return Question(
             f"the column {self.name!r} is in no prompt, and rows with the same prompt differ in it",
             "--context-column",
             (
-                Answer(self.name, f"{counted(len(self._with), 'prompt')} with it"),
+                Answer(self.name, f"{counted(len(self._keys_with_part), 'prompt')} with it"),
                 Answer("", f"{counted(prompts, 'prompt')} without it"),
             ),
         )

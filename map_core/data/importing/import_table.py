@@ -2,7 +2,7 @@
 
 A row is one reply: the prompt, the reply and one number per value, higher is better. Replies to the same prompt text
 are grouped; a prompt repeated at the beginning of its reply is removed. Constraint: every guess is reported, and no
-reward is invented: a cell that is no finite number is refused by row and column.
+reward is invented: a cell that is not a finite number is an error with its row and column.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ PREVIEW_ROWS = 20
 
 @dataclass(frozen=True, eq=False)
 class ImportedTable:
-    """An imported table and what was made of the file's columns.
+    """An imported table and notes about the import.
 
     Args:
-        table: the validated table; its metadata hold the provenance.
-        notes: sentences for a person: which column is what, what was left out, stripped or repeated.
+        table: the validated table; its metadata record the provenance.
+        notes: sentences for the user: the roles of the columns, and what was left out, stripped or repeated.
     """
 
     table: RewardTable
@@ -51,12 +51,12 @@ class Preview:
 
     Args:
         kind: "Parquet", "CSV", "JSON lines" or "JSON list".
-        columns: their names; of JSON, those of the first rows.
-        rows: the first rows, cells as the file holds them.
+        columns: their names; for JSON, those of the first rows.
+        rows: the first rows, with the cells as in the file.
         guess: roles guessed from names; "" where none fits.
         numeric: columns that hold numbers in the first rows.
-        ours: the file is a table of this project, which needs no choice of columns.
-        mapping: how nested fields became these columns, as a sentence; "" where the file has one row per reply.
+        ours: whether the file is a table of this project, which needs no choice of columns.
+        mapping: a sentence about how nested fields became these columns; "" where the file has one row per reply.
     """
 
     kind: str
@@ -83,14 +83,14 @@ def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
     numeric = []
     for name in columns:
         numbers = NumberColumn(name, source.delimiter)
-        numbers.add(chunk.columns[name], chunk.places)
+        numbers.add(chunk.columns[name], chunk.positions)
         if numbers.holds_numbers:
             numeric.append(name)
     first_rows = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
     guess = guess_roles(columns, numeric, source.index_columns)
     if guess.held_out:
         flags = FlagColumn(guess.held_out)
-        held_out = flags.read(chunk.columns[guess.held_out], chunk.places)
+        held_out = flags.read(chunk.columns[guess.held_out], chunk.positions)
         guess = guess if flags.valid and not all(held_out) else replace(guess, held_out="")
     return Preview(source.kind, columns, first_rows, guess, tuple(numeric), _is_ours(source), mapping)
 
@@ -107,21 +107,21 @@ def import_file(
 ) -> ImportResult:
     """Convert a file of scored replies into a reward table, streamed in chunks.
 
-    A table of this project is copied as it is unless columns are chosen. A file whose rows are not one reply each is
-    read by its layout unless a column is chosen that only the file itself has.
+    A table of this project is copied unchanged unless columns are chosen. A file whose rows are not one reply each is
+    read by its layout, unless the choice names prompts and replies among the file's own columns.
 
     Args:
         path: Parquet, CSV (commas, semicolons or tabs), JSON lines or a JSON list of objects; detected by content.
         out: the Parquet file to write.
-        choice: which column is what; guessed by name by default.
-        date: of the import, for the metadata.
-        name: of the file, for the metadata; that of ``path`` by default.
+        choice: the roles of columns; guessed by name by default.
+        date: date of the import, for the metadata.
+        name: name of the file, for the metadata; that of ``path`` by default.
         report: called with the stage and its share, 0 to 1.
-        on_layout: called with a sentence on which nested fields become which columns, before the file is read.
+        on_layout: called with a sentence about how nested fields become columns, before the file is read.
 
     Raises:
         InputError: the file cannot be read, a column is missing, a cell is unusable, or ``out`` cannot be written.
-        UnansweredError: the file leaves something open that changes a count or a value.
+        UnansweredError: the file is ambiguous in a way that changes a count or a value.
 
     Example:
         >>> choice = ColumnChoice(values=("humor",))
@@ -147,42 +147,42 @@ def import_file(
     values = [column.name for column in scan.rewards]
     names = value_names(values, str(path))
     roles = scan.roles
-    kept_whole = () if scan.strips else source.whole_replies
-    left_out = [column for column in columns if column not in (*roles.texts, *values, *kept_whole)]
+    passed_on = () if scan.strips else source.whole_replies
+    left_out = [column for column in columns if column not in (*roles.texts, *values, *passed_on)]
     left_out += source.layout.left_out if source.layout else ()
+    optional = {role: getattr(roles, role) for role in ("weight", "held_out", "context", "system", "prompt_id")}
     provenance = {
         "file": name or path.name,
         "sha256": _sha256(path),
         "format": source.kind,
         "imported": date,
         "columns": {"prompt": roles.prompt, "reply": roles.reply, "use_case": roles.use_case}
-        | ({"weight": roles.weight} if roles.weight else {})
-        | ({"held_out": roles.held_out} if roles.held_out else {})
-        | ({"context": roles.context} if roles.context else {})
-        | ({"system": roles.system} if roles.system else {})
-        | ({"prompt_id": roles.prompt_id} if roles.prompt_id else {})
+        | {role: column for role, column in optional.items() if column}
         | {"values": {value: column for column, value in names.items()}},
         "left_out": left_out,
     }
     result = write(source, scan, names, out, metadata={"source": provenance}, report=report)
-    cases = f", {roles.use_case!r} the use cases" if roles.use_case else ""
-    cases += f", {roles.context!r} what belongs to each prompt, after a blank line" if roles.context else ""
-    cases += f", {roles.system!r} the system message before each prompt" if roles.system else ""
-    cases += f", {roles.prompt_id!r} the prompts' ids" if roles.prompt_id else ""
-    cases += f", {roles.weight!r} how often prompts occur" if roles.weight else ""
-    cases += f", {roles.held_out!r} which of them are held out" if roles.held_out else ""
-    first = [
+    meanings = {
+        roles.use_case: "the use cases",
+        roles.context: "what belongs to each prompt, after a blank line",
+        roles.system: "the system message before each prompt",
+        roles.prompt_id: "the prompts' ids",
+        roles.weight: "how often prompts occur",
+        roles.held_out: "which of them are held out",
+    }
+    others = "".join(f", {column!r} {meaning}" for column, meaning in meanings.items() if column)
+    summary = [
         *([source.layout.described] if source.layout else []),
-        f"{roles.prompt!r} holds the prompts, {roles.reply!r} the replies{cases}; values: {', '.join(result.values)}.",
+        f"{roles.prompt!r} holds the prompts, {roles.reply!r} the replies{others}; values: {', '.join(result.values)}.",
         f"Left out: {column_list(left_out)}." if left_out else "Nothing is left out.",
         f"Read as {_how_read(source, scan)}.",
     ]
     renamed = [
-        f"The column {column!r} bears a name of the table's own, so the value is called {value!r}."
+        f"The column {column!r} has a name that the table's format uses, so the value is called {value!r}."
         for column, value in names.items()
         if column != value
     ]
-    return replace(result, notes=(*first, *scan.notes, *renamed, *result.notes), rows=scan.read, empty=scan.empty)
+    return replace(result, notes=(*summary, *scan.notes, *renamed, *result.notes), rows=scan.read, empty=scan.empty)
 
 
 def import_table(
@@ -204,14 +204,13 @@ def import_table(
         >>> import_table(Path("scored.csv"), values=["humor", "tact"]).table.values  # doctest: +SKIP
         ('humor', 'tact')
     """
-    chosen = None if values is None else tuple(values)
     choice = ColumnChoice(
-        chosen,
-        prompt_column,
-        reply_column,
-        use_case_column,
-        weight_column,
-        held_out_column,
+        values=None if values is None else tuple(values),
+        prompt=prompt_column,
+        reply=reply_column,
+        use_case=use_case_column,
+        weight=weight_column,
+        held_out=held_out_column,
         prompt_id=prompt_id_column,
         lookalikes=lookalikes,
     )
@@ -222,7 +221,7 @@ def import_table(
 
 
 def _how_read(source: SourceFile, scan: FileScan) -> str:
-    """Return what was detected of a file: its kind, encoding, delimiter and decimal mark."""
+    """Describe what was detected in a file: its kind, encoding, delimiter and decimal marks."""
     if source.kind == "Parquet":
         return "Parquet"
     marks = {",": "commas", ";": "semicolons", "\t": "tabs"}

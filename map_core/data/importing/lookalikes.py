@@ -1,9 +1,9 @@
-r"""Prompts that differ only in what nobody sees: two spellings of one prompt, or two prompts.
+r"""Find prompts that differ only in invisible characters, and may be two spellings of one prompt or two prompts.
 
-What is not seen: spaces at the ends of lines, the kind of a space (no-break, thin), zero-width and other characters
-without a shape, line ends (\r\n, \r, \n), and whether an accented letter is one character or two. Letter case, tabs,
-the number of spaces and joiners inside words of other scripts are seen. Constraint: prompts come one at a time, and a
-hash and a few bytes are kept of each.
+Invisible differences are spaces at the ends of lines, the kind of a space (no-break, thin), zero-width and other
+characters without a shape, line ends (\r\n, \r, \n), and whether an accented letter is one character or two. Letter
+case, tabs, the number of spaces and joiners inside words of other scripts are visible. Constraint: prompts are added
+one at a time, and only a hash and a few bytes are kept of each.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from map_core.data.importing.questions import Answer, Question
 
 OPTION, MERGE, APART = "--lookalikes", "merge", "apart"
 
-#: Without a shape: soft hyphen, grapheme joiner, zero-width space and word joiner, marks of direction, byte order mark,
-#: and control characters that are no white space; and joiners that have nothing to join on one side.
+#: Characters without a shape: soft hyphen, grapheme joiner, zero-width space and word joiner, direction marks, byte
+#: order mark, and control characters that are not white space; and joiners without a letter to join on one side.
 _SHAPELESS = re.compile(
     "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
     "|[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]"
@@ -41,19 +41,22 @@ _KINDS = (
 
 
 def visible(prompt: str) -> tuple[str, int]:
-    """Return what is seen of a prompt, and which kinds of unseen differences it holds, as bits.
+    """Return the visible text of a prompt, and the kinds of invisible differences that it has, as bits.
 
     Example:
         >>> visible("How are you?\u00a0")
         ('How are you?', 20)
     """
-    text, kinds = _without_unseen(prompt)
-    while text != (again := _without_unseen(text))[0]:  # what was left out stood between what belongs together
-        text, kinds = again[0], kinds | again[1]
-    return text, kinds
+    text, kinds = prompt, 0
+    while True:
+        shorter, more_kinds = _without_invisible(text)
+        kinds |= more_kinds
+        if shorter == text:
+            return text, kinds
+        text = shorter  # once more, as the removed characters may have separated others that belong together
 
 
-def _without_unseen(prompt: str) -> tuple[str, int]:
+def _without_invisible(prompt: str) -> tuple[str, int]:
     if prompt.isascii() and prompt.isprintable() and prompt == prompt.strip():
         return prompt, 0
     kinds, text = 0, prompt
@@ -70,9 +73,9 @@ def _without_unseen(prompt: str) -> tuple[str, int]:
 class Lookalikes:
     """Finds the prompts of a file that look alike.
 
-    Args:
-        count: how many prompts there are.
-        merged: how many there are when those that look alike are one.
+    Attributes:
+        count: number of prompts.
+        merged: number of prompts after merging those that look alike.
     """
 
     def __init__(self) -> None:
@@ -83,7 +86,7 @@ class Lookalikes:
         self._example: tuple[int, int] | None = None
 
     def add(self, use_case: str, prompt: str, name: str) -> None:
-        """Add a prompt that differs from all before it; ``name`` is its id, "" where it has none."""
+        """Add a prompt that differs from all earlier ones; ``name`` is its id, "" where it has none."""
         text, kinds = visible(prompt)
         first = self._first_of.setdefault(prompt_hash(use_case, text, name), self.count)
         self._alike.append(first)
@@ -97,20 +100,19 @@ class Lookalikes:
 
     @property
     def first_alike(self) -> np.ndarray:
-        """(prompt,) the number of the first prompt that looks like each."""
+        """(prompt,) the index of the first prompt that looks like each."""
         return np.frombuffer(self._alike, dtype=np.int32)
 
     def question(self, row_of: Callable[[int], int]) -> Question | None:
-        """Return what has to be asked; None where all prompts look different.
+        """Return the question whether to merge lookalikes; None where all prompts look different.
 
         Args:
-            row_of: from the number of a prompt to its first row, counted from 1.
+            row_of: maps the index of a prompt to its first row, counted from 1.
         """
         if self._example is None:
             return None
         kinds = " and ".join(name for kind, name in _KINDS if self._differences & kind)
-        rows = [row_of(number) for number in self._example]
-        # As many prompts as share their look with another one.
+        rows = [row_of(prompt) for prompt in self._example]
         alike = int(np.sum(np.bincount(self.first_alike, minlength=self.count)[self.first_alike] > 1))
         return Question(
             f"{alike} prompts look like another one and differ only in {kinds}, as in rows {rows[0]} and {rows[1]}",
@@ -122,7 +124,7 @@ class Lookalikes:
         )
 
     def note(self, answer: str) -> str:
-        """Return what was done, as a sentence."""
+        """Return a sentence about what was done."""
         if answer == MERGE:
             return f"{counted(self.count, 'prompt')} are {self.merged}, since those that look alike are merged."
         later = self.count - self.merged

@@ -1,8 +1,8 @@
-"""Look into a file that somebody has uploaded, in a process of its own whose memory and time are bounded.
+"""Preview an uploaded file in a child process with bounded memory and time.
 
-A small file can hold a large amount: a Parquet file of 11 kB may expand to gigabytes, and its footer may say otherwise.
-So the app never opens such a file itself. :func:`preview_apart` is the app's side; ``python -m`` of this module is the
-other. Constraint: what comes back is plain JSON of bounded size; cells come as text that is cut.
+A small file can contain a large amount of data: a Parquet file of 11 kB may expand to gigabytes, and its footer may
+claim otherwise. The app therefore never opens such a file itself. :func:`preview_apart` is the app's side; ``python
+-m`` of this module is the child. Constraint: the result is plain JSON of bounded size; texts of cells are cut.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from map_core.data.importing.column_roles import ColumnChoice
 from map_core.data.importing.import_table import Preview, preview
 from map_core.errors import InputError
 
-#: Most columns of a file that is uploaded, and most characters of a column's name.
+#: Maximum number of columns of an uploaded file, and of characters of a column's name.
 MOST_COLUMNS, LONGEST_NAME = 1000, 500
-#: Characters of a cell, and of an error, that come back.
+#: Maximum number of characters of a cell, and of an error message, in the result.
 CELL_LENGTH, LONGEST_ERROR = 200, 2000
-#: Seconds between two looks at the child's memory.
-LOOK_SECONDS = 0.05
-#: Files that are looked at side by side; each may take the whole memory of one.
+#: Seconds between two measurements of the child's memory.
+CHECK_SECONDS = 0.05
+#: Maximum number of previews at a time; each may use the full memory limit.
 AT_ONCE = 2
-_room = threading.BoundedSemaphore(AT_ONCE)
-#: Threads and arenas of libraries would each reserve memory.
+_slots = threading.BoundedSemaphore(AT_ONCE)
+#: One thread per library and few arenas, since each would reserve memory.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -40,39 +40,39 @@ _ENVIRONMENT = {
 
 
 def preview_apart(path: Path, megabytes: float | None = None, seconds: float | None = None) -> Preview:
-    """Return what :func:`map_core.data.importing.preview` does, found by another process within limits.
+    """Run :func:`map_core.data.importing.preview` in a child process with limits.
 
     Args:
         path: the file.
-        megabytes: of memory that the process may take; :data:`READING_MEMORY` by default.
-        seconds: that it may take, its start included; :data:`READING_SECONDS` by default.
+        megabytes: memory limit of the process; :data:`READING_MEMORY` by default.
+        seconds: time limit, including the start of the process; :data:`READING_SECONDS` by default.
 
     Returns:
         The preview; cells are texts, numbers or None, texts cut after :data:`CELL_LENGTH` characters.
 
     Raises:
-        InputError: the file cannot be read, has no rows, or takes more memory or time than it may.
+        InputError: the file cannot be read, has no rows, or exceeds a limit.
     """
     megabytes = READING_MEMORY.value if megabytes is None else megabytes
     seconds = READING_SECONDS.value if seconds is None else seconds
     deadline = time.monotonic() + seconds
-    if not _room.acquire(timeout=seconds):
-        raise InputError(f"{path} cannot be looked at now: other files are. Try again in a moment.")
+    if not _slots.acquire(timeout=seconds):
+        raise InputError(f"{path} cannot be read now, because other files are being read. Try again in a moment.")
     try:
-        return _looked_at(path, megabytes, seconds, deadline)
+        return _run_child(path, megabytes, seconds, deadline)
     finally:
-        _room.release()
+        _slots.release()
 
 
-def _looked_at(path: Path, megabytes: float, seconds: float, deadline: float) -> Preview:
-    """Run the process, and end it at a limit."""
+def _run_child(path: Path, megabytes: float, seconds: float, deadline: float) -> Preview:
+    """Run the child process, and kill it at a limit."""
     child = ChildProcess(
         __name__, [str(path), str(megabytes), str(seconds)], on_log=lambda line: None, variables=_ENVIRONMENT
     )
     try:
         while True:
             try:
-                answer = child.receive(LOOK_SECONDS)
+                answer = child.receive(CHECK_SECONDS)
                 break
             except TimeoutError:
                 if resident_bytes(child.pid) > megabytes * MEGABYTE:
@@ -92,7 +92,7 @@ def _looked_at(path: Path, megabytes: float, seconds: float, deadline: float) ->
 
 
 def too_large(path: Path, megabytes: float) -> str:
-    """Return the sentence for a file that takes more memory than may be taken."""
+    """Return the error message for a file that takes too much memory to read."""
     return (
         f"{path} takes more than {megabytes:g} MB of memory to read, more than this app gives one file. Make smaller "
         f"files of it, or ask whoever runs the app to raise the limit."
@@ -100,7 +100,7 @@ def too_large(path: Path, megabytes: float) -> str:
 
 
 def too_slow(path: Path, seconds: float) -> str:
-    """Return the sentence for a file that takes longer than it may."""
+    """Return the error message for a file that takes too long to read."""
     return (
         f"{path} takes longer than {seconds:g} s to read, longer than this app gives one file. Make smaller files of "
         "it, or ask whoever runs the app to raise the limit."
@@ -132,25 +132,25 @@ def _as_json(preview: Preview) -> dict[str, Any]:
         raise InputError(
             f"The file has {len(preview.columns):,} columns; expected at most {MOST_COLUMNS:,}. Leave some out."
         )
-    if long := [name for name in preview.columns if len(name) > LONGEST_NAME]:
-        raise InputError(
-            f"The name of a column has {len(long[0]):,} characters ({long[0][:40]!r}...); expected at most "
-            f"{LONGEST_NAME}. Rename it."
-        )
-    short = replace(preview, rows=())
+    for name in preview.columns:
+        if len(name) > LONGEST_NAME:
+            raise InputError(
+                f"The name of a column has {len(name):,} characters ({name[:40]!r}...); expected at most "
+                f"{LONGEST_NAME}. Rename it."
+            )
     rows = [[_cell(row[name]) for name in preview.columns] for row in preview.rows]
-    return asdict(short) | {"rows": rows}
+    return asdict(replace(preview, rows=())) | {"rows": rows}
 
 
 def _cell(cell: Any) -> Any:
-    """Return a cell as JSON holds it."""
+    """Return a cell as a plain JSON value."""
     if cell is None or isinstance(cell, bool | int | float):
         return cell
     return str(cell)[: CELL_LENGTH + 1]
 
 
 def main() -> None:
-    """Look into the file that the command line names, and send what is there or why it cannot be read."""
+    """Preview the file that the command line names, and send the preview or the error message to the parent."""
     path, megabytes, seconds = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     parent = ParentPipe()
     limit_this_process(megabytes, seconds)

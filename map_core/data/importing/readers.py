@@ -1,6 +1,7 @@
-"""Read a file of any supported kind in chunks of rows; its kind is detected by content, errors say where it fails.
+"""Read a file of any supported kind in chunks of rows; its kind is detected by content.
 
-One chunk at a time is in memory. Constraint: cells are not interpreted here; a cell of CSV is a text.
+One chunk at a time is in memory, and errors say where reading failed. Constraint: cells are not interpreted here; a
+cell of CSV is a text.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from map_core.data.text_files.excerpts import first_twice
 from map_core.data.text_files.json_stream import json_lines, json_list, load_json
 from map_core.errors import InputError
 
-#: Most rows and characters of a chunk.
+#: Maximum number of rows and of characters of a chunk.
 ROWS, CHARACTERS = 4096, 2**23
-#: Bytes that are read to detect the kind of a file.
+#: Number of bytes by which the kind of a file is detected.
 BLOCK = 2**20
 DELIMITED = (".csv", ".tsv")
-#: Largest file of one JSON object that is looked into for its rows.
+#: Largest file of one JSON object that is searched for rows, in bytes.
 LARGEST_DOCUMENT = 2**26
-#: Columns of the table's format that say more of a reply that is kept whole.
+#: Columns of the table's format that are valid only for unchanged replies.
 WHOLE = ("tokens", "log_prob")
 
 
@@ -42,14 +43,14 @@ class RowChunk:
     """Consecutive rows.
 
     Args:
-        first: number of the first row, counted from 0.
-        rows: how many rows.
+        first: index of the first row.
+        rows: number of rows.
         columns: the cells of each column; numbers without gaps may be an array.
-        share: share of the file that is read up to here, 0 to 1.
-        read: how many rows of the file they come from.
-        empty: how many of those hold no reply.
-        own_places: where each row stands in the file as its editor counts, from 0 (in CSV the header is row 0 and
-            blank lines are rows, in JSON lines each line is one); () where rows stand one after another.
+        share: share of the file that has been read after this chunk, 0 to 1.
+        read: number of rows of the file from which they come.
+        empty: number of those that hold no reply.
+        own_positions: each row's position in the file as an editor counts, from 0 (in CSV the header is row 0 and blank
+            lines are rows, in JSON lines each line is a row); () where rows are consecutive.
     """
 
     first: int
@@ -58,12 +59,12 @@ class RowChunk:
     share: float
     read: int
     empty: int = 0
-    own_places: Sequence[int] = ()
+    own_positions: Sequence[int] = ()
 
     @property
-    def places(self) -> Sequence[int]:
-        """Where each row stands in the file, (row,) counted from 0."""
-        return self.own_places or range(self.first, self.first + self.rows)
+    def positions(self) -> Sequence[int]:
+        """(row,) position of each row in the file, counted from 0."""
+        return self.own_positions or range(self.first, self.first + self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +72,14 @@ class SourceFile:
     """A file with one row per reply.
 
     Args:
-        path: of the file.
+        path: the file.
         kind: "Parquet", "CSV", "JSON lines" or "JSON list".
-        encoding: of its text; "" for Parquet.
+        encoding: encoding of its text; "" for Parquet.
         header: the columns named at its beginning; () for JSON, where each row names its own.
         csv: its header, with the delimiter; None for other kinds.
-        layout: how its rows become rows of one reply each; None where they are that.
+        layout: how its rows become rows of one reply each; None where they already are.
         index_columns: columns in which pandas keeps the index of its rows.
-        whole_replies: columns of token ids and log-probabilities in the table's own types.
+        whole_replies: columns of token ids and log-probabilities that have the types of the table's format.
     """
 
     path: Path
@@ -156,15 +157,15 @@ class SourceFile:
 
 
 def open_source(path: Path, layouts: bool = True) -> SourceFile:
-    """Detect the kind of a file, and how its rows become rows of one reply each where they are not.
+    """Detect the kind and the layout of a file.
 
     Args:
-        path: of the file.
-        layouts: look for such a layout; else rows are taken as they are.
+        path: the file.
+        layouts: whether to detect a layout; else rows are read unchanged.
 
     Raises:
-        InputError: there is no such file, it cannot be read, is empty, or its header cannot be read; or it is in a
-            layout that is not read.
+        InputError: there is no such file, it cannot be read, is empty, its header cannot be read, or its layout is not
+            supported.
     """
     source = _detect(path)
     if not layouts:
@@ -213,10 +214,10 @@ def _detect(path: Path) -> SourceFile:
 
 
 def _refuse_document(path: Path, encoding: str) -> None:
-    """Refuse a file that is one JSON object over several lines.
+    """Refuse a file that is a single JSON object with rows inside.
 
     Raises:
-        InputError: it is one; the message says how its rows are got out where they can be told.
+        InputError: it is one; the message says how to extract its rows.
     """
     if path.stat().st_size > LARGEST_DOCUMENT:
         return
@@ -245,31 +246,37 @@ def _chunks(
     share: Callable[[], float],
     columns: Collection[str] | None,
 ) -> Iterator[RowChunk]:
-    """Group rows into chunks of columns; each item of ``rows`` is a place in the file, if known, and what it gives."""
+    """Group rows into chunks of columns.
+
+    Args:
+        rows: pairs of a row's position in the file, if known, and the replies that it gives.
+        share: returns the share of the file that has been read.
+        columns: the columns to keep; all by default.
+    """
     first = read = empty = characters = 0
     pending: list[Mapping[str, Any]] = []
-    places: list[int] = []
+    positions: list[int] = []
 
     def chunk() -> RowChunk:
         names = dict.fromkeys(name for row in pending for name in row) if columns is None else columns
         cells = {name: [row.get(name) for row in pending] for name in names}
-        return RowChunk(first, len(pending), cells, share(), read, empty, places)
+        return RowChunk(first, len(pending), cells, share(), read, empty, positions)
 
-    for place, replies in rows:
+    for position, replies in rows:
         pending += replies
-        places += [] if place is None else [place] * len(replies)
+        positions += [] if position is None else [position] * len(replies)
         read += 1
         empty += not replies
         characters += sum(len(cell) for row in replies for cell in row.values() if isinstance(cell, str))
         if len(pending) >= ROWS or characters > CHARACTERS:
             yield chunk()
-            first, pending, places, characters, read, empty = first + len(pending), [], [], 0, 0, 0
+            first, pending, positions, characters, read, empty = first + len(pending), [], [], 0, 0, 0
     if pending or empty:
         yield chunk()
 
 
 class ParquetRows:
-    """The rows of a Parquet file, one at a time, and how far they are read."""
+    """The rows of a Parquet file, one at a time, and the share that has been read."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._read, self._total = path, 0, 1
@@ -291,7 +298,7 @@ class ParquetRows:
                 raise InputError(f"{self._path} is damaged after row {self._read} ({error}).") from error
 
     def share(self) -> float:
-        """Return the share of the file that is read."""
+        """Return the share of the file that has been read, 0 to 1."""
         return self._read / self._total
 
 

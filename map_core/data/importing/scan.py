@@ -1,7 +1,7 @@
 """First pass over a file: find the columns of rewards and the prompts, and check every cell.
 
 Only a few numbers per row and one hash per prompt are kept in memory. Constraint: after a scan the second pass cannot
-fail, unless the file is changed meanwhile.
+fail unless the file is changed in between.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class FileScan:
     """Result of the first pass.
 
     Args:
-        roles: of the columns.
+        roles: the roles of the columns.
         rewards: the columns of rewards, in the order of the table's values.
-        prompt_of: (row,) int32, the number of each row's prompt, in the order of first appearance.
-        counts: (prompt,) how many replies each has.
-        weights: (prompt,) how often each occurs in use; empty where nothing says so.
-        held_out: (prompt,) bool, which are kept for checking; empty where none is.
-        strips: replies repeat their prompt, which is removed.
-        notes: sentences for a person.
-        own_ids: the table keeps the ids of the file.
-        candidates: (row,) the number of each among the replies to its prompt; empty for the file's order.
-        spellings: prompts that come in several spellings that look alike, of which the first is kept.
-        read: how many rows of the file were read.
-        empty: how many of those hold no reply.
+        prompt_of: (row,) int32, the index of each row's prompt, in the order of first appearance.
+        counts: (prompt,) number of replies.
+        weights: (prompt,) how often each occurs in use; empty without such a column.
+        held_out: (prompt,) bool, prompts kept for checking; empty where there are none.
+        strips: whether prompts are removed from the replies that repeat them.
+        notes: sentences for the user.
+        own_ids: whether the table keeps the ids of the file.
+        candidates: (row,) number of each among the replies to its prompt; empty for the file's order.
+        spellings: indices of merged prompts with several spellings, of which the first is kept.
+        read: number of rows of the file that were read.
+        empty: number of those that hold no reply.
     """
 
     roles: ColumnRoles
@@ -68,7 +68,7 @@ class FileScan:
 
     @property
     def in_order(self) -> bool:
-        """Whether the rows stand in the order of the table."""
+        """Whether the rows are in the order of the table."""
         return not len(self.candidates) and bool(np.all(np.diff(self.prompt_of) >= 0))
 
 
@@ -77,7 +77,7 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
 
     Raises:
         InputError: it cannot be read to its end, has no rows or no rewards, or a cell is unusable.
-        UnansweredError: it leaves something open that changes a count or a value.
+        UnansweredError: it is ambiguous in a way that changes a count or a value.
     """
     where = source.where
     scan = _Scan(source, roles)
@@ -101,7 +101,7 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
             column.refuse(where, usable)
     if scan.fault is not None and not questions:
         raise scan.fault
-    questions = [*questions[:1], *scan.questions()]  # one mark for all columns
+    questions = [*questions[:1], *scan.questions()]  # one decimal mark applies to all columns
     if questions:
         raise UnansweredError(where, questions)
     scan.merge_lookalikes(where)
@@ -118,42 +118,42 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
     strips = scan.echoes.removed(roles.echoes)
     notes += scan.echoes.notes(roles.echoes)
     return FileScan(
-        scan.roles,
-        chosen,
-        scan.numbers_of_prompts,
-        np.bincount(scan.numbers_of_prompts),
-        weights,
-        held_out,
-        strips,
-        tuple(notes),
-        scan.own_ids,
-        candidates,
-        scan.spellings,
-        scan.read,
-        scan.empty,
+        roles=scan.roles,
+        rewards=chosen,
+        prompt_of=scan.prompts_of_rows,
+        counts=np.bincount(scan.prompts_of_rows),
+        weights=weights,
+        held_out=held_out,
+        strips=strips,
+        notes=tuple(notes),
+        own_ids=scan.own_ids,
+        candidates=candidates,
+        spellings=scan.spellings,
+        read=scan.read,
+        empty=scan.empty,
     )
 
 
-class RowPlaces:
-    """Where the rows of a file stand in it: kept as the rows from which on as many more lines have been passed over."""
+class RowPositions:
+    """The positions of rows in a file, stored as the rows at which the number of skipped lines changes."""
 
     def __init__(self) -> None:
         self._count = 0
         self._from: list[int] = []
-        self._ahead: list[int] = []
+        self._skipped: list[int] = []
 
-    def add(self, places: Sequence[int]) -> None:
-        """Add the places of the next rows, counted from 0."""
-        for place in places if not isinstance(places, range) else places[:1]:
-            if not self._ahead or place - self._count != self._ahead[-1]:
+    def add(self, positions: Sequence[int]) -> None:
+        """Add the positions of the next rows, counted from 0."""
+        for position in positions if not isinstance(positions, range) else positions[:1]:
+            if not self._skipped or position - self._count != self._skipped[-1]:
                 self._from.append(self._count)
-                self._ahead.append(place - self._count)
+                self._skipped.append(position - self._count)
             self._count += 1
-        self._count += max(0, len(places) - 1) if isinstance(places, range) else 0
+        self._count += max(0, len(positions) - 1) if isinstance(positions, range) else 0
 
     def of(self, row: int) -> int:
-        """Return the place of a row that was added, both counted from 0."""
-        return row + self._ahead[bisect_right(self._from, row) - 1]
+        """Return the position of an added row, both counted from 0."""
+        return row + self._skipped[bisect_right(self._from, row) - 1]
 
 
 @dataclass(eq=False)
@@ -167,7 +167,7 @@ class _Scan:
     empty: int = 0
     echoes: EchoCount = field(default_factory=EchoCount)
     lookalikes: Lookalikes = field(default_factory=Lookalikes)
-    places: RowPlaces = field(default_factory=RowPlaces)
+    positions: RowPositions = field(default_factory=RowPositions)
     fault: InputError | None = None
     spellings: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
@@ -189,7 +189,7 @@ class _Scan:
     def add(self, chunk: RowChunk) -> None:
         """Add the rows of a chunk."""
         for name, numbers in self.numbers.items():
-            numbers.add(chunk.columns[name], chunk.places)
+            numbers.add(chunk.columns[name], chunk.positions)
         self.rows += chunk.rows
         self.read += chunk.read
         self.empty += chunk.empty
@@ -198,54 +198,54 @@ class _Scan:
         try:
             content = texts(chunk, self.roles, self.source.where)
         except InputError as error:
-            self.fault = error  # raised only when no column of rewards is at fault
+            self.fault = error  # raised later, as faults in columns of rewards are reported first
             return
         weights: Sequence[Any] | np.ndarray = chunk.columns[self.roles.weight] if self.roles.weight else ()
         if self._weight is not None:
-            self._weight.add(weights, chunk.places)
+            self._weight.add(weights, chunk.positions)
         if self._candidates is not None:
             self._candidates.add(chunk.columns[self._candidates.name])
-        flags = self._flags.read(chunk.columns[self._flags.name], chunk.places) if self._flags else []
-        places = chunk.places
-        self.places.add(places)
+        flags = self._flags.read(chunk.columns[self._flags.name], chunk.positions) if self._flags else []
+        positions = chunk.positions
+        self.positions.add(positions)
         keys = content.keys()
         for part in self._parts.values():
             part.add(keys, chunk.columns[part.name])
-        for row, (key, prompt, reply) in enumerate(zip(keys, content.prompts, content.replies, strict=True)):
-            number = self._prompts.setdefault(key, len(self._prompts))
-            self.prompt_of.append(number)
-            if number == self.lookalikes.count:
-                self.lookalikes.add(content.use_cases[row], prompt, content.ids[row])
+        for row, (key, text, reply) in enumerate(zip(keys, content.prompts, content.replies, strict=True)):
+            prompt = self._prompts.setdefault(key, len(self._prompts))
+            self.prompt_of.append(prompt)
+            if prompt == self.lookalikes.count:
+                self.lookalikes.add(content.use_cases[row], text, content.ids[row])
                 if self._ids is not None:
-                    self._ids.add(content.ids[row], content.use_cases[row], prompt)
+                    self._ids.add(content.ids[row], content.use_cases[row], text)
             if self._weight is not None:
-                if number == len(self._weights):
+                if prompt == len(self._weights):
                     self._weights.append(weights[row])
-                elif self._weights[number] != weights[row] and self._differing_weight is None:
-                    self._differing_weight = places[row]
+                elif self._weights[prompt] != weights[row] and self._differing_weight is None:
+                    self._differing_weight = positions[row]
             if flags:
-                if number == len(self._held_out):
+                if prompt == len(self._held_out):
                     self._held_out.append(flags[row])
-                elif self._held_out[number] != flags[row] and self._differing_held_out is None:
-                    self._differing_held_out = places[row]
-            self.echoes.add(prompt.strip(), reply, places[row])
+                elif self._held_out[prompt] != flags[row] and self._differing_held_out is None:
+                    self._differing_held_out = positions[row]
+            self.echoes.add(text.strip(), reply, positions[row])
 
     def _row_of(self, prompt: int) -> int:
-        """Return the first row of a prompt as the file's editor counts, from 1."""
-        return self.places.of(self.prompt_of.index(prompt)) + 1
+        """Return the first row of a prompt as an editor counts, from 1."""
+        return self.positions.of(self.prompt_of.index(prompt)) + 1
 
     @property
-    def numbers_of_prompts(self) -> np.ndarray:
-        """(row,) int32, the number of each row's prompt."""
+    def prompts_of_rows(self) -> np.ndarray:
+        """(row,) int32, the index of each row's prompt."""
         return np.frombuffer(self.prompt_of, dtype=np.int32)
 
     @property
     def own_ids(self) -> bool:
-        """Whether the ids of the file tell its prompts apart, so that the table keeps them."""
+        """Whether the ids of the file are unique, so that the table keeps them."""
         return self._ids is not None and self._ids.unique
 
     def questions(self) -> list[Question]:
-        """Return what the file leaves open of its prompts."""
+        """Return the questions about the prompts."""
         if self.fault is not None:
             return []
         questions = [part.question(len(self._prompts)) for part in self._parts.values()]
@@ -254,14 +254,14 @@ class _Scan:
         return [question for question in questions if question is not None]
 
     def identity_notes(self) -> list[str]:
-        """Return sentences on what made rows replies to one prompt."""
+        """Return sentences about how rows were grouped by prompt."""
         notes = [] if self._ids is None else self._ids.notes(str(self.roles.prompt_id))
         if self.roles.lookalikes is not None and self.lookalikes.merged < self.lookalikes.count:
             notes.append(self.lookalikes.note(self.roles.lookalikes))
         return notes
 
     def merge_lookalikes(self, where: str) -> None:
-        """Make one prompt of those that look alike, where that was the answer.
+        """Merge prompts that look alike, if that was the answer.
 
         Raises:
             InputError: a weight or a held-out flag differs between them.
@@ -275,23 +275,23 @@ class _Scan:
                     f"{where}: row {self._row_of(differing[0])}, column {column!r} differs from that of "
                     "an earlier prompt that looks the same. Make them equal, or keep such prompts apart."
                 )
-        kept, numbers = np.unique(first, return_inverse=True)
-        self.spellings = np.flatnonzero(np.bincount(numbers) > 1).astype(np.int32)
-        self.prompt_of = array("i", numbers.astype(np.int32)[self.numbers_of_prompts].tobytes())
+        kept, merged = np.unique(first, return_inverse=True)
+        self.spellings = np.flatnonzero(np.bincount(merged) > 1).astype(np.int32)
+        self.prompt_of = array("i", merged.astype(np.int32)[self.prompts_of_rows].tobytes())
         self._weights = [self._weights[k] for k in kept] if self._weights else []
         self._held_out = [self._held_out[k] for k in kept] if self._held_out else []
 
     def candidate_numbers(self) -> tuple[np.ndarray, list[str]]:
-        """Return the number of each row among the replies to its prompt, (row,) int32, empty for the file's order."""
+        """Return (row,) int32 numbers of rows among their prompt's replies, empty for the file's order, and notes."""
         if self._candidates is None:
             return np.empty(0, dtype=np.int32), []
-        return self._candidates.of_rows(self.numbers_of_prompts)
+        return self._candidates.of_rows(self.prompts_of_rows)
 
     def weights(self, where: str) -> tuple[np.ndarray, list[str]]:
-        """Return how often each prompt occurs, (prompt,), empty where no column says so, and notes for a person.
+        """Return (prompt,) how often each prompt occurs, empty without such a column, and notes for the user.
 
         Raises:
-            InputError: a weight is no number above 0, or differs between replies to one prompt.
+            InputError: a weight is not a number above 0, or differs between replies to one prompt.
         """
         if self._weight is None:
             return np.empty(0), []
@@ -309,15 +309,15 @@ class _Scan:
             )
         weights = self._weight.read(self._weights)
         if np.any(weights <= 0):
-            number = int(np.argmax(weights <= 0))
+            prompt = int(np.argmax(weights <= 0))
             raise InputError(
-                f"{where}: row {self._row_of(number)}, column {self._weight.name!r} is {weights[number]:g}; expected a "
+                f"{where}: row {self._row_of(prompt)}, column {self._weight.name!r} is {weights[prompt]:g}; expected a "
                 f"weight above 0. Remove the prompts that do not count.{leave_out}"
             )
         return weights, []
 
     def held_out(self, where: str) -> tuple[np.ndarray, list[str]]:
-        """Return which prompts are held out, (prompt,) bool, empty where none is, and notes for a person.
+        """Return (prompt,) bool the held-out prompts, empty where there are none, and notes for the user.
 
         Raises:
             InputError: a cell is neither yes nor no, replies to one prompt differ, or every prompt is held out.
@@ -354,8 +354,8 @@ class RowTexts:
     """The texts of a chunk's rows.
 
     Args:
-        prompts, replies, use_cases: one text per row; a prompt has its context and its system message in it.
-        ids: of the prompts; "" where there is none.
+        prompts, replies, use_cases: one text per row; a prompt includes its context and its system message.
+        ids: one id per row; "" where there is none.
     """
 
     prompts: list[str]
@@ -372,18 +372,18 @@ def texts(chunk: RowChunk, roles: ColumnRoles, where: str) -> RowTexts:
     """Return the prompts, replies, use cases and ids of a chunk.
 
     Raises:
-        InputError: one is missing or no text.
+        InputError: a prompt, reply or use case is missing or not text.
     """
-    prompts = text_cells(chunk.columns[roles.prompt], roles.prompt, where, False, chunk.places)
-    replies = text_cells(chunk.columns[roles.reply], roles.reply, where, True, chunk.places)
+    prompts = text_cells(chunk.columns[roles.prompt], roles.prompt, where, False, chunk.positions)
+    replies = text_cells(chunk.columns[roles.reply], roles.reply, where, True, chunk.positions)
     use_cases, ids = [DEFAULT_USE_CASE] * chunk.rows, [""] * chunk.rows
     if roles.use_case is not None:
-        use_cases = text_cells(chunk.columns[roles.use_case], roles.use_case, where, False, chunk.places)
+        use_cases = text_cells(chunk.columns[roles.use_case], roles.use_case, where, False, chunk.positions)
     if roles.prompt_id is not None:
         ids_of_rows = chunk.columns[roles.prompt_id]
         listed = ids_of_rows.tolist() if isinstance(ids_of_rows, np.ndarray) else ids_of_rows
         cells = ["" if is_missing(cell) else cell for cell in listed]
-        ids = text_cells(cells, roles.prompt_id, where, True, chunk.places)
+        ids = text_cells(cells, roles.prompt_id, where, True, chunk.positions)
     if roles.context is not None:
         for row, context in enumerate(_optional_texts(chunk.columns[roles.context])):
             prompts[row] = f"{prompts[row].strip()}\n\n{context}" if context else prompts[row]

@@ -1,8 +1,8 @@
 """Second pass over a file: write its rows as a reward table, grouped by prompt.
 
-Where the replies to a prompt are not consecutive, rows are partitioned by prompt into files on the disk first, and each
-partition is sorted by itself (an external bucket sort). Constraint: one partition or a few chunks are in memory at a
-time, and the table is renamed into place at the end.
+If the replies to a prompt are not consecutive, rows are first partitioned by prompt into files on the disk, and each
+partition is sorted separately (an external bucket sort). Constraint: at most one partition or a few chunks are in
+memory, and the table is renamed into place at the end.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from map_core.data.reward_table import table_notes
 from map_core.data.table_format import table_schema
 from map_core.errors import InputError
 
-#: Rows of a row group, and most partitions that are open at once.
+#: Rows of a row group, and maximum number of partitions that are open at once.
 GROUP, PARTITIONS = 2**15, 64
-#: Rows of a partition, unless that made too many partitions.
+#: Rows of a partition; more if there would be too many partitions.
 PARTITION = 2**17
 
 
@@ -42,12 +42,12 @@ class ImportResult:
     """Summary of an import.
 
     Args:
-        prompts, replies: how many.
+        prompts, replies: their numbers.
         values: names of the values.
-        form: of the table, pooled when most prompts have one reply.
-        notes: sentences for a person.
-        rows: how many rows of the file were read.
-        empty: how many of those hold no reply, and are left out.
+        form: the table's form, pooled when most prompts have one reply.
+        notes: sentences for the user.
+        rows: number of rows of the file that were read.
+        empty: number of those that hold no reply and are left out.
     """
 
     prompts: int
@@ -60,7 +60,7 @@ class ImportResult:
 
     @property
     def counts(self) -> str:
-        """What went in and what came out, as a sentence."""
+        """A sentence about the rows read and the table's size."""
         prompts, replies = counted(self.prompts, "prompt"), counted(self.replies, "reply", "replies")
         values = counted(len(self.values), "value")
         left_out = f"{self.empty} left out, which hold no reply" if self.empty else "none left out"
@@ -83,7 +83,7 @@ def write(
         scan: result of its first pass.
         names: value names by column of rewards.
         out: the Parquet file, atomically replaced.
-        metadata: of the table, plain JSON values.
+        metadata: the table's metadata, plain JSON values.
         report: called with the stage and its share.
 
     Raises:
@@ -108,7 +108,7 @@ def write(
 
 @dataclass(eq=False)
 class _Rows:
-    """Converts the rows of the file to those of the table."""
+    """Converts the rows of the file to rows of the table."""
 
     source: SourceFile
     scan: FileScan
@@ -121,7 +121,7 @@ class _Rows:
         self.low, self.high = np.full(size, np.inf), np.full(size, -np.inf)
         self._offsets = np.concatenate([[0], np.cumsum(self.scan.counts)])
         self._next = np.zeros(len(self.scan.counts), dtype=np.int32)
-        #: The first spelling of prompts that come in several, once it is read.
+        #: The first spelling of prompts that have several; "" until it is read.
         self._spelling: dict[int, str] = dict.fromkeys(self.scan.spellings.tolist(), "")
         self._texts, self._wholes = np.zeros(count, dtype=np.uint64), np.zeros(count, dtype=np.uint64)
 
@@ -133,7 +133,7 @@ class _Rows:
             rows += chunk.rows
             if rows > len(self.scan.prompt_of):
                 break
-            if chunk.rows:  # the last rows of a file may hold no reply
+            if chunk.rows:  # a chunk is empty if the last rows of a file hold no reply
                 yield self._table(chunk)
             if self.report is not None:
                 self.report("writing", chunk.share)
@@ -147,12 +147,12 @@ class _Rows:
         with tempfile.TemporaryDirectory(prefix=".import-", dir=folder) as scratch, ExitStack() as open_files:
             writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
             for table in self.in_order():
-                numbers = table["number"].to_numpy()
-                for partition in np.unique(partition_of[numbers]):
+                prompts = table["number"].to_numpy()
+                for partition in np.unique(partition_of[prompts]):
                     if partition not in writers:
                         path = f"{scratch}/{partition}.arrow"
                         writers[partition] = open_files.enter_context(pa.ipc.new_file(path, table.schema))
-                    writers[partition].write_table(table.filter(pa.array(partition_of[numbers] == partition)))
+                    writers[partition].write_table(table.filter(pa.array(partition_of[prompts] == partition)))
             open_files.close()
             for partition in sorted(writers):
                 with pa.memory_map(f"{scratch}/{partition}.arrow") as file:
@@ -165,29 +165,29 @@ class _Rows:
         content = texts(chunk, roles, self.source.where)
         prompts, replies, use_cases = content.prompts, content.replies, content.use_cases
         rows = slice(chunk.first, chunk.first + chunk.rows)
-        numbers = self.scan.prompt_of[rows]
+        prompt_of = self.scan.prompt_of[rows]
         rewards = np.column_stack([column.read(chunk.columns[column.name]) for column in self.scan.rewards])
         self.low, self.high = np.minimum(self.low, rewards.min(axis=0)), np.maximum(self.high, rewards.max(axis=0))
         if self.scan.strips:
             stripped = map(without_prompt, map(str.strip, prompts), replies)
             replies = [reply if text is None else text for text, reply in zip(stripped, replies, strict=True)]
-        for row, number in enumerate(numbers):
-            if number in self._spelling:
-                spelling = self._spelling[number] = self._spelling[number] or prompts[row]
-                prompts[row] = spelling
+        for row, prompt in enumerate(prompt_of):
+            if prompt in self._spelling:
+                self._spelling[prompt] = self._spelling[prompt] or prompts[row]
+                prompts[row] = self._spelling[prompt]
         keys = content.keys()
-        for at, (key, reply, row) in enumerate(zip(keys, replies, rewards, strict=True), start=chunk.first):
+        for row, (key, reply, numbers) in enumerate(zip(keys, replies, rewards, strict=True), start=chunk.first):
             digest = hashlib.blake2b(key + reply.encode(), digest_size=8)
-            self._texts[at] = int.from_bytes(digest.digest())
-            digest.update(row.tobytes())
-            self._wholes[at] = int.from_bytes(digest.digest())
+            self._texts[row] = int.from_bytes(digest.digest())
+            digest.update(numbers.tobytes())
+            self._wholes[row] = int.from_bytes(digest.digest())
         if len(self.scan.candidates):
             candidate = self.scan.candidates[rows]
         else:
             candidate = np.empty(chunk.rows, dtype=np.int32)
-            for row, number in enumerate(numbers):
-                candidate[row] = self._next[number]
-                self._next[number] += 1
+            for row, prompt in enumerate(prompt_of):
+                candidate[row] = self._next[prompt]
+                self._next[prompt] += 1
         columns: dict[str, Any] = {
             "prompt_id": content.ids if self.scan.own_ids else [key.hex()[:16] for key in keys],
             "prompt": prompts,
@@ -201,13 +201,13 @@ class _Rows:
             count = len(self.scan.counts)
             weights = self.scan.weights if len(self.scan.weights) else np.ones(count)
             held_out = self.scan.held_out if len(self.scan.held_out) else np.zeros(count, dtype=bool)
-            columns |= {"weight": weights[numbers], "held_out": held_out[numbers]}
+            columns |= {"weight": weights[prompt_of], "held_out": held_out[prompt_of]}
         schema = pa.schema([*self.schema, pa.field("number", pa.int32())])
-        return pa.Table.from_pydict(columns | {"number": numbers}, schema)
+        return pa.Table.from_pydict(columns | {"number": prompt_of}, schema)
 
     @property
     def passed(self) -> tuple[str, ...]:
-        """Columns that the table takes over as they are: token ids and log-probabilities of replies kept whole."""
+        """Columns that the table takes over: token ids and log-probabilities, if replies are unchanged."""
         return () if self.scan.strips else self.source.whole_replies
 
     def _lists(self, chunk: RowChunk, name: str) -> list[Any]:
@@ -219,20 +219,20 @@ class _Rows:
         return [math.nan if cell is None else float(cell) for cell in chunk.columns[name]]
 
     def notes(self) -> list[str]:
-        """Return notes on repeated rows, once all have been read."""
+        """Return notes on repeated rows, once all rows have been read."""
         notes = []
-        whole, unlike = len(np.unique(self._wholes)), len(np.unique(self._texts))
-        if repeated := len(self._wholes) - whole:
+        distinct_rows, distinct_texts = len(np.unique(self._wholes)), len(np.unique(self._texts))
+        if repeated := len(self._wholes) - distinct_rows:
             rows = "1 row repeats" if repeated == 1 else f"{repeated} rows repeat"
             notes.append(f"{rows} another row, prompt, reply and rewards; each counts.")
-        if again := whole - unlike:
-            replies = "1 reply comes" if again == 1 else f"{again} replies come"
+        if repeated := distinct_rows - distinct_texts:
+            replies = "1 reply comes" if repeated == 1 else f"{repeated} replies come"
             notes.append(f"{replies} again with other rewards for the same prompt; each counts.")
         return notes
 
 
 def _row_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Merge tables into row groups and drop the prompts' numbers."""
+    """Merge tables into row groups and drop the column of prompt indices."""
     pending: list[pa.Table] = []
     rows = size = 0
     for table in tables:

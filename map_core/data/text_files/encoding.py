@@ -1,6 +1,7 @@
 """Detect the encoding of a text file, decode it, and locate its first undecodable byte.
 
-Constraint: UTF-8 or UTF-16 (and 32) with a byte order mark; nothing else is guessed, because a wrong guess is silent.
+Constraint: UTF-8, or UTF-16 or UTF-32 with a byte order mark; other encodings are not guessed, since a wrong guess
+would go unnoticed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-#: Bytes around the first undecodable one that are shown as they would read in a Windows encoding.
+#: Number of bytes before and after the first undecodable one that are shown decoded as Windows-1252.
 _AROUND = 12
 
 
@@ -32,14 +33,14 @@ def encoding_of(head: bytes) -> str:
 
 
 def decode_text(content: bytes, name: object) -> str:
-    """Decode a whole file; its line ends stay as they are.
+    """Decode a whole file, with unchanged line ends.
 
     Args:
         content: its bytes.
         name: the file, as an error names it.
 
     Raises:
-        InputError: it is in no encoding that is read, or holds NUL characters; the message has the first such byte.
+        InputError: it cannot be decoded, or holds NUL characters.
     """
     encoding = encoding_of(content)
     try:
@@ -53,7 +54,7 @@ def decode_text(content: bytes, name: object) -> str:
 
 @contextmanager
 def open_text(path: Path, encoding: str) -> Iterator[TextIO]:
-    """Open a file's text with its line ends unchanged.
+    """Open a text file with unchanged line ends.
 
     Raises:
         InputError: it cannot be read, or is not in this encoding; the message has the first invalid byte.
@@ -68,7 +69,7 @@ def open_text(path: Path, encoding: str) -> Iterator[TextIO]:
 
 
 def check_text(head: bytes, encoding: str, path: Path) -> str:
-    """Return the beginning of a text, leading whitespace stripped.
+    """Return the beginning of a text without leading whitespace.
 
     Raises:
         InputError: it is empty or holds NUL characters.
@@ -85,11 +86,11 @@ def check_text(head: bytes, encoding: str, path: Path) -> str:
 
 
 def undecodable(blocks: Iterable[bytes], encoding: str, name: object) -> InputError:
-    """Return the error for a file that is not in its encoding.
+    """Return the error for a file that cannot be decoded.
 
     Args:
         blocks: its bytes in order.
-        encoding: in which it cannot be decoded.
+        encoding: the encoding that was expected.
         name: the file, as the error names it.
 
     Returns:
@@ -102,9 +103,9 @@ def undecodable(blocks: Iterable[bytes], encoding: str, name: object) -> InputEr
         try:
             decoder.decode(block)
         except UnicodeDecodeError as error:
-            at = error.start
-            where = f"byte 0x{error.object[at]:02x} at position {read - len(pending) + at}"
-            likely = _likely(error.object, at) if encoding == "utf-8-sig" else ""
+            start = error.start
+            where = f"byte 0x{error.object[start]:02x} at position {read - len(pending) + start}"
+            likely = _likely(error.object, start) if encoding == "utf-8-sig" else ""
             break
         read += len(block)
     called = encoding.upper().removesuffix("-SIG")
@@ -113,18 +114,18 @@ def undecodable(blocks: Iterable[bytes], encoding: str, name: object) -> InputEr
     )
 
 
-def _likely(content: bytes, at: int) -> str:
-    """Say how bytes that are not UTF-8 read in the usual encoding of Windows programs."""
-    around = content[max(0, at - _AROUND) : at + _AROUND]
+def _likely(content: bytes, start: int) -> str:
+    """Return a sentence with the bytes around an invalid one, decoded as Windows-1252."""
+    around = content[max(0, start - _AROUND) : start + _AROUND]
     try:
-        read = " ".join(around.decode("cp1252").split())
+        text = " ".join(around.decode("cp1252").split())
     except UnicodeDecodeError:
         return " It is likely in an older encoding of Windows."
-    return f" It is likely in a Windows encoding; in Windows-1252 that place reads {short(read)}."
+    return f" It is likely in a Windows encoding; in Windows-1252 that place reads {short(text)}."
 
 
 def _nul(text: str, encoding: str) -> str:
-    """Say that a text holds NUL characters, and what that makes likely."""
+    """Return the description of a text with NUL characters, and the likely cause."""
     utf16 = encoding == "utf-8-sig" and text.count("\x00") * 4 > len(text)
     return "it has NUL bytes" + (": likely UTF-16 without a byte order mark" if utf16 else "")
 

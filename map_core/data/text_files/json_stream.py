@@ -1,9 +1,9 @@
 """Stream the objects of JSON lines and of a JSON list with bounded memory.
 
-Constraint: a key that is repeated within an object is refused, since one of its values would be lost. The standard
-library's decoder is used and not ijson (measured with 3.6.0): ijson refuses NaN and integers beyond 64 bits, which are
-reported by row and column; its errors do not quote what stands in place of the next entry; and with repeated keys
-refused it takes the same time (1.04 s against 1.06 s for 100 MB).
+Constraint: a key that is repeated within an object is an error, since one of its values would be lost. The standard
+library's decoder is used instead of ijson (measured with 3.6.0): ijson refuses NaN and integers beyond 64 bits, which
+are reported here by row and column; its errors do not quote the unexpected content; and with the check for repeated
+keys it takes the same time (1.04 s against 1.06 s for 100 MB).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from map_core.data.text_files.excerpts import first_twice, short
 from map_core.errors import InputError
 
-#: Characters that are read at once, and the most that one line or one object may have.
+#: Number of characters that are read at once, and the maximum of one line or one object.
 BLOCK, LONGEST = 2**20, 2**26
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -25,15 +25,15 @@ def json_lines(file: TextIO, path: object, expected: str = "one per reply") -> I
     """Yield the number of each line that is not blank, counted from 1, and its object.
 
     Args:
-        file: at its beginning.
+        file: the text at its beginning.
         path: the file, as an error names it.
-        expected: what an object stands for, as an error says it.
+        expected: the end of the error message: what an object represents.
 
     Raises:
-        InputError: a line is no object; the message has its number.
+        InputError: a line is not an object; the message has its number.
     """
     number = 0
-    # Not the file's own lines: JSON texts may hold other Unicode line separators.
+    # Not the file's own line iteration: JSON strings may contain other Unicode line separators.
     for line in _lines(file):
         number += 1
         if not line.strip():
@@ -65,17 +65,17 @@ def json_list(file: TextIO, path: object, expected: str = "one per reply") -> It
     """Yield the number of each entry of a list, counted from 1, and the entry, as they are parsed.
 
     Args:
-        file: at its beginning.
+        file: the text at its beginning.
         path: the file, as an error names it.
-        expected: what an object stands for, as an error says it.
+        expected: the end of the error message: what an object represents.
 
     Raises:
-        InputError: it is no list of objects; the message has the entry's number.
+        InputError: it is not a list of objects; the message has the entry's number.
     """
     decode = json.JSONDecoder(object_pairs_hook=_unique_keys).raw_decode
     buffer, at, number, state = file.read(BLOCK), 0, 0, "start"
 
-    def more() -> bool:
+    def read_more() -> bool:
         nonlocal buffer, at
         block = file.read(BLOCK) if len(buffer) - at <= LONGEST else ""
         buffer, at = buffer[at:] + block, 0
@@ -87,7 +87,7 @@ def json_list(file: TextIO, path: object, expected: str = "one per reply") -> It
     while True:
         at = _SPACE.match(buffer, at).end()  # type: ignore[union-attr]
         if at == len(buffer):
-            if more():
+            if read_more():
                 continue
             if state == "end":
                 return
@@ -109,11 +109,11 @@ def json_list(file: TextIO, path: object, expected: str = "one per reply") -> It
             except RecursionError as error:
                 raise refused(error) from error
             except ValueError as error:
-                if more():
+                if read_more():
                     continue
                 raise refused(error) from error
-            if end == len(buffer) and more():
-                continue  # a number may go on
+            if end == len(buffer) and read_more():
+                continue  # a number may continue in the next block
             number += 1
             if not isinstance(row, dict):
                 raise InputError(f"Entry {number} of {path} is {short(row)}; expected an object, {expected}.")
@@ -125,12 +125,12 @@ def load_json(text: str) -> Any:
     """Parse one JSON document.
 
     Raises:
-        ValueError: it is no JSON, or an object has a key twice.
+        ValueError: it is not JSON, or an object has a key twice.
     """
     try:
         return json.loads(text, object_pairs_hook=_unique_keys)
     except _RepeatedKeyError as error:
-        raise ValueError(f"the key {str(error)!r} stands twice") from error
+        raise ValueError(f"the key {str(error)!r} occurs twice") from error
 
 
 class _RepeatedKeyError(Exception):

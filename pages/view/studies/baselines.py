@@ -81,7 +81,7 @@ def draw_baselines(query: BaselineQuery, job: Job) -> None:
 
 def _draws(query: BaselineQuery, figure_data: drawn.BaselineFigureData) -> None:
     """Draw the draws, value by value or in the plane of two."""
-    names, wanted = query.scene.names, figure_data.wanted
+    names, wanted = query.scene.names, figure_data.targeted
     pairs = len(names) > 1
     titles = [sentences.capitalised(name) for name in names]
     across, upwards = (wanted + [j for j in range(len(names)) if j not in wanted])[:2] if pairs else (0, 0)
@@ -116,7 +116,7 @@ def _draws(query: BaselineQuery, figure_data: drawn.BaselineFigureData) -> None:
         return
     figure = drawn.plane(figure_data, (across, upwards)) if view == "plane" else drawn.strips(figure_data)
     st.plotly_chart(figure, key=f"baselines_{view}", config=theme.CONFIG, alt=baselines_text.alt(figure_data))
-    count = max(len(way.judged.kl) for way in figure_data.found)
+    count = max(len(way.evaluation.kl) for way in figure_data.ways)
     most = f", the first {drawn.MAX_DOTS} of each kind" if count > drawn.MAX_DOTS else ""
     st.html(
         markup.note(

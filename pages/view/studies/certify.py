@@ -14,7 +14,7 @@ from map_core.analysis.generation_weights import effective_solution
 from map_core.calibration import label_reach, promised_values
 from map_core.confidence.certificate import Certificate, Outcome
 from map_core.confidence.certify import certify_held_out
-from map_core.confidence.prompt_samples import LEAST_PROMPTS, can_certify
+from map_core.confidence.prompt_samples import MIN_PROMPTS, can_certify
 from map_core.core.jobs import Job
 from map_core.palettes.palette import Palette
 from map_core.text import people, promise
@@ -123,7 +123,7 @@ def draw_standing(table: Path) -> None:
 
 def _why_not(count: int) -> str:
     return (
-        f"A promise needs {LEAST_PROMPTS} or more prompts that the palette was not set on, with several replies each; "
+        f"A promise needs {MIN_PROMPTS} or more prompts that the palette was not set on, with several replies each; "
         f"this table holds {count} out. The command certify takes new replies from a file."
     )
 

@@ -141,4 +141,4 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
         what_if.draw_panel(today, "lines", point, HOW)
     what_if.draw_replies(today, "lines", point)
     draw_words(parallel_coordinates.summary(spread, numbers, units))
-    draw_download(parallel_coordinates.fan_csv(spread, scene.oracle), "palettes-at-budgets", "lines_csv")
+    draw_download(parallel_coordinates.spread_csv(spread, scene.oracle), "palettes-at-budgets", "lines_csv")

@@ -198,7 +198,7 @@ def _draw_spread(seen: ValuesView, name: str, profile: ValueProfile) -> None:
     st.html(markup.note(figures.spread_sentence(profile, wording.current())))
     st.download_button(
         "Data (CSV)",
-        figures.portrait_csv(profile),
+        figures.profile_csv(profile),
         f"{name}.csv",
         "text/csv",
         icon=":material/download:",

@@ -1,6 +1,6 @@
-"""Layouts that are not read as they are: why, and the lines of pandas that give that very file one row per reply.
+"""Refuse layouts that are not supported, with the reason and lines of pandas that convert the file.
 
-Constraint: at most two lines, which run as they stand in the file's folder once pandas is imported as pd.
+Constraint: at most two lines, which run unchanged in the file's folder once pandas is imported as pd.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from map_core.data.importing.layouts.layout import Row, at, decoded
 from map_core.data.table_columns import normalised
 from map_core.errors import InputError
 
-#: Words on how replies without scores get some.
+#: Advice for replies without scores.
 SCORING = (
     "Replies without scores can be scored here: import them with a column of zeros, then "
     "python -m map_core build --rescore TABLE --out SCORED --values helpfulness."
@@ -25,12 +25,12 @@ SCORING = (
 
 @dataclass(frozen=True)
 class UnreadLayout:
-    """A layout that is not read.
+    """A layout that is not supported.
 
     Args:
-        known_by: fields of the first row, each as a path of keys, that only such files have together.
-        what: what the file holds and why it is not read, as a sentence.
-        lines: of Python; {file} stands for the file's name and {flat} for that of the new one, quoted.
+        known_by: fields of the first row, as dotted paths of keys, whose combination identifies such files.
+        what: a sentence about the content of the file and the reason for refusing it.
+        lines: lines of Python; {file} is replaced by the file's name and {flat} by the new file's name, both quoted.
     """
 
     known_by: tuple[str, ...]
@@ -86,12 +86,12 @@ ADVICE = (
 
 
 def refusal(rows: Sequence[Row], columns: Sequence[str], path: Path) -> InputError | None:
-    """Return the error for a file in a layout that is not read; None for any other.
+    """Return the error for a file in a layout that is not supported; None for any other.
 
     Args:
-        rows: the first ones of the file.
+        rows: the first rows of the file.
         columns: their fields.
-        path: of the file.
+        path: the file.
     """
     if not rows:
         return None
@@ -106,10 +106,10 @@ def refusal(rows: Sequence[Row], columns: Sequence[str], path: Path) -> InputErr
 
 
 def document_refusal(document: Mapping[str, Any], path: Path) -> InputError | None:
-    """Return the error for a file that is one JSON object with the rows somewhere in it; None where it has none."""
-    read = _pandas_orientation(document)
-    if read is not None:
-        what, line = read
+    """Return the error for a file that is one JSON object with rows somewhere inside; None where it has no rows."""
+    orientation = _pandas_orientation(document)
+    if orientation is not None:
+        what, line = orientation
         return _error(path, what, (line + _WRITE,))
     keys = _rows_in(document, ())
     if keys is None:
@@ -120,17 +120,17 @@ def document_refusal(document: Mapping[str, Any], path: Path) -> InputError | No
     for column, known in (("prompt", PROMPT_NAMES), ("reply", REPLY_NAMES)):
         if column not in names and (name := _field_for(names, rows[0], known, renamed)):
             renamed[name] = column
-    place = "".join(f"[{key!r}]" for key in keys)
+    subscripts = "".join(f"[{key!r}]" for key in keys)
     rename = f".rename(columns={renamed!r})".replace("{", "{{").replace("}", "}}") if renamed else ""
     return _error(
         path,
         f"It is one JSON object with its rows in {'.'.join(keys)!r}.",
-        (f'pd.json_normalize(pd.read_json({{file}}, typ="series"){place}){rename}{_WRITE}',),
+        (f'pd.json_normalize(pd.read_json({{file}}, typ="series"){subscripts}){rename}{_WRITE}',),
     )
 
 
 def _pandas_orientation(document: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return what a table that pandas wrote as one object is, and the code that reads it."""
+    """Describe a table that pandas wrote as one object, and return the code that reads it; None for other objects."""
     if set(document) == {"schema", "data"} and isinstance(document["data"], list):
         return 'pandas wrote it as a table (orient="table").', 'pd.read_json({file}, orient="table")'
     if set(document) >= {"columns", "data"} and set(document) <= {"columns", "data", "index"}:
@@ -146,17 +146,17 @@ def _pandas_orientation(document: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _rows_in(content: Any, keys: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the keys that lead to the longest list of objects, the one with the most keys in its first where equal."""
+    """Return the path of keys to the longest list of objects; of equally long ones, that with the most fields."""
     candidates: list[tuple[int, int, tuple[str, ...]]] = []
 
-    def look(part: Any, place: tuple[str, ...]) -> None:
-        if isinstance(part, Mapping) and len(place) < 6:
+    def search(part: Any, path: tuple[str, ...]) -> None:
+        if isinstance(part, Mapping) and len(path) < 6:
             for key, inner in part.items():
-                look(inner, (*place, str(key)))
+                search(inner, (*path, str(key)))
         elif isinstance(part, list) and part and all(isinstance(row, Mapping) for row in part):
-            candidates.append((len(part), len(_flat_names(part[0])), place))
+            candidates.append((len(part), len(_flat_names(part[0])), path))
 
-    look(content, keys)
+    search(content, keys)
     return max(candidates)[2] if candidates else None
 
 
@@ -170,21 +170,23 @@ def _flat_names(row: Mapping[str, Any], before: str = "") -> list[str]:
 
 
 def _field_for(names: Sequence[str], row: Row, known: Sequence[str], taken: Mapping[str, str]) -> str | None:
-    """Return the flat column whose last key is one of these names, else the only variable of a prompt's template."""
-    last = {name: normalised(name.rpartition(".")[2]) for name in names if name not in taken}
-    texts = {name for name in last if isinstance(at(row, tuple(name.split("."))), str)}
-    by_name = next((name for wanted in known for name, key in last.items() if key == wanted and name in texts), None)
+    """Return the flat column whose last key is one of these names, else the only variable of a prompt template."""
+    texts = [name for name in names if name not in taken and isinstance(at(row, tuple(name.split("."))), str)]
+    for wanted in known:
+        for name in texts:
+            if normalised(name.rpartition(".")[2]) == wanted:
+                return name
     variables = [name for name in texts if name.startswith("vars.")]
-    return by_name or (variables[0] if known is PROMPT_NAMES and len(variables) == 1 else None)
+    return variables[0] if known is PROMPT_NAMES and len(variables) == 1 else None
 
 
 def without_numbers(path: Path, where: str, columns: Sequence[str]) -> str:
     """Return the message for a file that has no column of numbers.
 
     Args:
-        path: of the file.
+        path: the file.
         where: the file, as the message names it.
-        columns: those that were looked at.
+        columns: the columns that were examined.
     """
     message = (
         f"{where} has no column of numbers that could be a value's rewards; it has {', '.join(columns)}. Name columns "
@@ -208,6 +210,6 @@ def _error(path: Path, what: str, lines: Sequence[str]) -> InputError:
 
 
 def _code(path: Path, lines: Sequence[str]) -> str:
-    """Return lines of Python with the names of the file and of the new one in them."""
-    places = {"file": repr(str(path)), "flat": repr(str(path.with_name(f"{path.stem}-flat.jsonl")))}
-    return "\n".join(f"    {line.format(**places)}" for line in lines)
+    """Return lines of Python with the names of the file and of the new file inserted."""
+    names = {"file": repr(str(path)), "flat": repr(str(path.with_name(f"{path.stem}-flat.jsonl")))}
+    return "\n".join(f"    {line.format(**names)}" for line in lines)

@@ -1,4 +1,4 @@
-"""Rows of one reply in which prompts or replies are chats, or scores stand in an object of their own."""
+"""The layout of rows with one reply in which prompts or replies are chats, or scores are in a nested object."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MARK = re.compile(r"(?:^|\n\n)(Human|Assistant|User|System): ?")
 
 
 def dialogue(text: Any) -> list[Turn] | None:
-    """Return the turns of a dialogue in one text with "Human:" and "Assistant:" before each; None for other texts."""
+    """Return the turns of a text dialogue with "Human:" and "Assistant:" before each turn; None for other texts."""
     if not isinstance(text, str) or "\n\nAssistant:" not in text or not _MARK.match(text.lstrip("\n")):
         return None
     _, *parts = _MARK.split(text.lstrip("\n"))
@@ -39,7 +39,7 @@ def dialogue(text: Any) -> list[Turn] | None:
 
 
 def chat_of(cell: Any) -> list[Turn] | None:
-    """Return the turns of a cell that is a chat or a dialogue in one text; None for any other."""
+    """Return the turns of a cell that is a chat or a text dialogue; None for any other."""
     content = decoded(cell)
     return turns_of(content) if is_chat(content) else dialogue(cell)
 
@@ -48,23 +48,23 @@ def prompt_and_reply(cell: Any, where: str) -> tuple[str, str]:
     """Return the prompt and the reply of a chat that ends with the assistant's turn.
 
     Raises:
-        ValueError: the cell is no such chat.
+        ValueError: the cell is not such a chat.
     """
     turns = chat_of(cell)
-    both = None if turns is None else split_reply(turns)
-    if both is None:
+    parts = None if turns is None else split_reply(turns)
+    if parts is None:
         raise ValueError(f"{where!r} holds no chat that ends with a reply of the assistant")
-    return both
+    return parts
 
 
 def prompt_text(cell: Any) -> Any:
-    """Return a prompt as its text: that of the turns of a chat, or the cell itself."""
+    """Return a prompt as text: the text of a chat's turns, or the cell itself."""
     content = decoded(cell)
     return as_prompt(turns_of(content)) if is_chat(content) else cell
 
 
 def reply_text(cell: Any) -> Any:
-    """Return a reply as its text: that of the only turn of a chat, or the cell itself."""
+    """Return a reply as text: the text of a chat's only turn, or the cell itself."""
     content = decoded(cell)
     if is_chat(content):
         turns = turns_of(content)
@@ -75,7 +75,7 @@ def reply_text(cell: Any) -> Any:
 
 def find(rows: Sequence[Row], columns: Sequence[str]) -> Layout | None:
     """Return the layout of rows with one chat per row, or with scores in an object; None for other rows."""
-    prompt, reply = column_named(columns, PROMPT_NAMES), None
+    prompt = column_named(columns, PROMPT_NAMES)
     reply = column_named([name for name in columns if name != prompt], REPLY_NAMES)
     whole = next((name for name in columns if normalised(name) in CHAT_NAMES and _all_chats(rows, name)), None)
     scores = {
@@ -105,14 +105,14 @@ def _flat(
     whole: str | None,
     scores: dict[str, dict[str, Path]],
 ) -> Layout:
-    """Return the layout in which a row stays a row, its prompt, reply and scores as columns of their own."""
+    """Return the layout that keeps one row per row, with prompt, reply and scores as separate columns."""
     used = {name for name in (prompt, reply, whole, *scores) if name}
     kept = [name for name in columns if name not in used]
     fields: dict[str, tuple[str, Path]] = {}
     for source, paths in scores.items():
         for name, path in paths.items():
-            own = name if name not in kept and name not in fields else dotted(path, f"{source}.")
-            fields[own] = source, path
+            column_name = name if name not in kept and name not in fields else dotted(path, f"{source}.")
+            fields[column_name] = source, path
 
     def flatten(row: Row) -> list[dict[str, Any]]:
         if whole:

@@ -1,4 +1,4 @@
-"""What a layout is: which fields of a row become which columns; and the numbers in nested fields."""
+"""The definition of a layout, by which the fields of a row become columns; and the numbers in nested fields."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Row = Mapping[str, Any]
 SCORE_FIELDS = frozenset(
     ("scores", "score", "ratings", "rating", "rewards", "reward", "annotations", "metrics", "namedscores")
 ) | {"named_scores", "evaluation", "evaluations", "labels", "attributes"}
-#: Names of a score's number within the field that names what is scored.
+#: Keys of a score's number within the field that has the value's name.
 _PLAIN_LEAVES = frozenset(("rating", "score", "value", "reward"))
-#: Share of the cells of a field that must be numbers.
+#: Minimum share of numbers among the cells of a numeric field.
 _MOSTLY = 0.5
 
 
@@ -29,10 +29,10 @@ class Layout:
     """How the rows of a file become rows of one reply each.
 
     Args:
-        described: which field became what, as a sentence.
-        flatten: gives the replies of a row, as rows with the columns "prompt" and "reply" among others; it raises
-            ValueError, with the end of a sentence, where a row has another shape than the first ones.
-        left_out: fields that no column comes from.
+        described: a sentence about which field becomes which column.
+        flatten: returns the replies of a row, as rows with the columns "prompt", "reply" and others; it raises
+            ValueError, whose message ends a sentence, where a row differs in structure from the first ones.
+        left_out: fields from which no column is made.
     """
 
     described: str
@@ -45,26 +45,26 @@ Path = tuple[str, ...]
 
 
 def dotted(path: Path, before: str = "") -> str:
-    """Return a path as it is written in a sentence."""
+    """Return a path as text for a sentence."""
     return before + ".".join(path)
 
 
 def at(content: Any, path: Path) -> Any:
-    """Return the field at a path; None where there is none."""
+    """Return the content of the field at a path; None where there is none."""
     for key in path:
         content = content.get(key) if isinstance(content, Mapping) else None
     return content
 
 
 def number_fields(objects: Sequence[Row], without: Iterable[str] = ()) -> dict[str, Path]:
-    """Return the fields of these objects, nested ones among them, that hold numbers; by a short name.
+    """Return the paths of these objects' fields, including nested ones, that hold numbers; by a short name.
 
-    A field is called by its last key, or by the one before it where the last one is a word such as "rating"; by the
-    whole path where that would give two fields one name. Fields that number or time rows are none.
+    A field's name is its last key, or the key before it if the last one is a word such as "rating"; it is the whole
+    path if two fields would have the same name. Fields that number rows or hold times are excluded.
 
     Args:
-        objects: some of the file.
-        without: keys that are no scores.
+        objects: some objects of the file.
+        without: keys that are not scores.
     """
     excluded = set(without)
     cells: dict[Path, list[Any]] = {}
@@ -72,16 +72,15 @@ def number_fields(objects: Sequence[Row], without: Iterable[str] = ()) -> dict[s
         for path, cell in _leaves({key: cell for key, cell in record.items() if key not in excluded}):
             cells.setdefault(path, []).append(cell)
     paths = [path for path, field in cells.items() if _holds_numbers(field) and not is_counter(path[-1])]
-    short = [path[-2] if len(path) > 1 and normalised(path[-1]) in _PLAIN_LEAVES else path[-1] for path in paths]
-    taken = {PROMPT, REPLY}
+    names = [path[-2] if len(path) > 1 and normalised(path[-1]) in _PLAIN_LEAVES else path[-1] for path in paths]
     return {
-        name if short.count(name) == 1 and name not in taken else dotted(path): path
-        for name, path in zip(short, paths, strict=True)
+        name if names.count(name) == 1 and name not in (PROMPT, REPLY) else dotted(path): path
+        for name, path in zip(names, paths, strict=True)
     }
 
 
 def decoded(cell: Any) -> Any:
-    """Return the list or the object that a text is written as, in JSON or as Python writes it; any other cell as is."""
+    """Parse a text that is a list or an object in JSON or Python notation; return any other cell unchanged."""
     if not isinstance(cell, str) or cell.strip()[:1] not in ("[", "{"):
         return cell
     for parse in (json.loads, ast.literal_eval):
@@ -107,16 +106,13 @@ def _leaves(content: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def _holds_numbers(cells: Sequence[Any]) -> bool:
-    given = [cell for cell in cells if not is_missing(cell)]
-    numbers = [
-        cell
-        for cell in given
-        if (reads_as_number(cell) and not isinstance(cell, list | Mapping) and math.isfinite(float(cell)))
-        or as_boolean(cell) is not None
-    ]
-    return bool(given) and len(numbers) >= _MOSTLY * len(given)
+    present = [cell for cell in cells if not is_missing(cell)]
+    numbers = sum(
+        as_boolean(cell) is not None or (reads_as_number(cell) and math.isfinite(float(cell))) for cell in present
+    )
+    return bool(present) and numbers >= _MOSTLY * len(present)
 
 
 def named_values(fields: Mapping[str, str]) -> str:
-    """Return which value comes from which field, as the end of a sentence."""
+    """List which value comes from which field, as the end of a sentence."""
     return ", ".join(name if name == field else f"{name} from {field}" for name, field in fields.items())

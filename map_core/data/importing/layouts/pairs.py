@@ -1,4 +1,4 @@
-"""Rows with several replies in columns of their own: chosen and rejected, or response_0, response_1 and so on."""
+"""The layout of rows with several replies in separate columns: chosen and rejected, or response_0, response_1 etc."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def find(rows: Sequence[Row], columns: Sequence[str]) -> Layout | None:
     if all(side in plain and _are_replies(rows, plain[side]) for side in _SIDES):
         return _chosen(rows, columns, [plain[side] for side in _SIDES])
     numbered: dict[str, dict[str, str]] = {}
-    for name, own in plain.items():
-        if (parts := _NUMBERED.fullmatch(name)) and _are_replies(rows, own):
-            numbered.setdefault(parts[1], {})[parts[2]] = own
+    for name, column_name in plain.items():
+        if (parts := _NUMBERED.fullmatch(name)) and _are_replies(rows, column_name):
+            numbered.setdefault(parts[1], {})[parts[2]] = column_name
     stem = next((stem for stem in REPLY_NAMES if len(numbered.get(stem, ())) > 1 and stem not in plain), None)
     return None if stem is None else _numbered(rows, columns, stem, numbered[stem])
 
 
 def _are_replies(rows: Sequence[Row], name: str) -> bool:
-    """Return whether a column holds texts or chats that are not all numbers."""
+    """Return whether a column holds only texts or chats, which are not all numbers."""
     cells = [row.get(name) for row in rows]
     texts = all(isinstance(cell, str) or chat_of(cell) is not None for cell in cells)
     return texts and not all(reads_as_number(cell) for cell in cells)
@@ -44,7 +44,7 @@ def _chosen(rows: Sequence[Row], columns: Sequence[str], sides: Sequence[str]) -
     prompt = None if whole else PromptSource.find(rows, [name for name in columns if name not in sides])
     if prompt is None and not whole:
         return None
-    scores = _scores_of_sides(rows, columns, {_SIDES[k]: _SIDES[k] for k in range(2)})
+    scores = _scores_of_sides(rows, columns, {side: side for side in _SIDES})
     used = [*sides, *(name for fields in scores.values() for name in fields.values())]
     used += [] if prompt is None else [prompt.column]
     kept = kept_fields(columns, used)
@@ -74,17 +74,17 @@ def _chosen(rows: Sequence[Row], columns: Sequence[str], sides: Sequence[str]) -
 
 
 def _numbered(rows: Sequence[Row], columns: Sequence[str], stem: str, replies: dict[str, str]) -> Layout | None:
-    """Return the layout of numbered replies, each with scores that bear its number, or with the number of the best."""
+    """Return the layout of numbered replies, with numbered scores for each, or with the number of the best."""
     prompt = PromptSource.find(rows, [name for name in columns if name not in replies.values()])
     if prompt is None:
         return None
     scores = _scores_of_sides(rows, columns, {side: normalised(name) for side, name in replies.items()})
     used = [*replies.values(), prompt.column, *(name for fields in scores.values() for name in fields.values())]
-    picks = {
-        normalised(name).removesuffix("_id").removesuffix("_index").removesuffix(f"_{stem}").strip("_"): name
-        for name in columns
-        if name not in used and stem in normalised(name) and _picks(column(rows, name), replies)
-    }
+    picks: dict[str, str] = {}
+    for name in columns:
+        if name not in used and stem in normalised(name) and _picks(column(rows, name), replies):
+            value = normalised(name).removesuffix("_id").removesuffix("_index").removesuffix(f"_{stem}").strip("_")
+            picks[value] = name
     if not scores and not picks:
         return None
     used += picks.values()
@@ -113,7 +113,7 @@ def _numbered(rows: Sequence[Row], columns: Sequence[str], stem: str, replies: d
 
 
 def _scores_of_sides(rows: Sequence[Row], columns: Sequence[str], sides: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Return the columns of numbers that name a side, by what they are called without it, for each side."""
+    """Return the numeric columns whose names contain a side: by the name without the side, the column of each side."""
     fields_by_name: dict[str, dict[str, str]] = {}
     for name in columns:
         words = normalised(name)
@@ -128,15 +128,13 @@ def _scores_of_sides(rows: Sequence[Row], columns: Sequence[str], sides: dict[st
 
 
 def _around(words: str, mark: str) -> re.Match[str] | None:
-    """Return what stands before and after a mark in a name of words with _ between them."""
+    """Match a name whose words, separated by _, include a mark; the groups are the words before and after it."""
     return re.fullmatch(rf"(?:(.*)_)?{re.escape(mark)}(?:_(.*))?", words)
 
 
 def _numbers(cells: Sequence[Any]) -> bool:
-    given = [cell for cell in cells if not is_missing(cell)]
-    return bool(given) and all(
-        as_boolean(cell) is not None or (reads_as_number(cell) and not isinstance(cell, list | dict)) for cell in given
-    )
+    present = [cell for cell in cells if not is_missing(cell)]
+    return bool(present) and all(as_boolean(cell) is not None or reads_as_number(cell) for cell in present)
 
 
 def _picks(cells: Sequence[Any], replies: dict[str, str]) -> bool:

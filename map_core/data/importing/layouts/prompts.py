@@ -1,4 +1,4 @@
-"""Where the prompt stands in rows of several replies, and which other fields such rows keep."""
+"""Find the prompt of rows with several replies, and the other fields that such rows keep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from map_core.data.importing.layouts.chats import CHAT_NAMES, chat_of, prompt_te
 from map_core.data.importing.layouts.layout import Row
 from map_core.data.table_columns import normalised
 
-#: Fields that say something of a prompt, and are kept beside each of its replies.
+#: Fields that describe a prompt, and are kept with each of its replies.
 _KEPT = frozenset((*USE_CASE_NAMES, *HELD_OUT_NAMES, *CONTEXT_NAMES, *SYSTEM_NAMES, "prompt_id", "weight"))
 
 
@@ -38,20 +38,15 @@ class PromptSource:
         text = column_named(columns, PROMPT_NAMES)
         if text is not None:
             return cls(text)
-        chats = (*CHAT_NAMES, *CONTEXT_NAMES)
-        chat = next(
-            (
-                name
-                for name in columns
-                if normalised(name) in chats and rows and all(chat_of(row.get(name)) for row in rows)
-            ),
-            None,
-        )
-        return None if chat is None else cls(chat)
+        for name in columns:
+            may_be_chat = normalised(name) in (*CHAT_NAMES, *CONTEXT_NAMES)
+            if may_be_chat and rows and all(chat_of(row.get(name)) for row in rows):
+                return cls(name)
+        return None
 
     @property
     def described(self) -> str:
-        """What it is, as the middle of a sentence."""
+        """A description, for the middle of a sentence."""
         return f"{self.column!r} is the prompt"
 
     def text(self, row: Row) -> Any:
@@ -60,10 +55,10 @@ class PromptSource:
 
 
 def kept_fields(columns: Sequence[str], used: Collection[str]) -> list[str]:
-    """Return the fields that say something of a prompt, such as its use case."""
+    """Return the unused fields that describe a prompt, such as its use case."""
     return [name for name in columns if name not in used and normalised(name) in _KEPT]
 
 
 def left_out(columns: Sequence[str], used: Collection[str], kept: Collection[str]) -> tuple[str, ...]:
-    """Return the fields that no column comes from."""
+    """Return the fields that are neither used nor kept."""
     return tuple(name for name in columns if name not in used and name not in kept)

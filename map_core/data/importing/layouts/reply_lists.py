@@ -1,4 +1,4 @@
-"""Rows with several replies in a list: objects with a text and scores, or texts beside lists of as many scores."""
+"""The layout of rows with a list of replies: objects with a text and scores, or texts with lists of scores."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def find(rows: Sequence[Row], columns: Sequence[str]) -> Layout | None:
 
 
 def _objects(cells: Sequence[list[Any]], columns: Sequence[str], name: str, prompt: PromptSource) -> Layout | None:
-    """Return the layout of a list of objects, each a reply with its scores."""
+    """Return the layout of a list of objects, each a reply with scores; None if they have no text."""
     entries = [entry for cell in cells for entry in cell]
     text = column_named(list(entries[0]), REPLY_NAMES)
     if text is None or "role" in entries[0]:
@@ -75,7 +75,7 @@ def _objects(cells: Sequence[list[Any]], columns: Sequence[str], name: str, prom
 
 
 def _texts(rows: Sequence[Row], columns: Sequence[str], name: str, prompt: PromptSource) -> Layout:
-    """Return the layout of a list of texts, beside columns with a score, or a list of scores, for each of them."""
+    """Return the layout of a list of texts, with further columns that hold one score, or several, for each text."""
     replies = column(rows, name)
     scores: dict[str, tuple[str, int | str | None]] = {}
     for other in columns:
@@ -83,12 +83,12 @@ def _texts(rows: Sequence[Row], columns: Sequence[str], name: str, prompt: Promp
         if other in (name, prompt.column) or is_counter(other) or not _as_long(lists, replies):
             continue
         entries = [entry for cell in lists for entry in cell]
-        if all(reads_as_number(entry) and not isinstance(entry, list | dict) for entry in entries):
+        if all(reads_as_number(entry) for entry in entries):
             scores[other] = other, None
         elif all(isinstance(entry, dict) for entry in entries):
             scores |= {key: (other, key) for key, path in number_fields(entries).items() if len(path) == 1}
         elif _rows_of_numbers(entries):
-            scores |= {f"{other}_{place + 1}": (other, place) for place in range(len(entries[0]))}
+            scores |= {f"{other}_{index + 1}": (other, index) for index in range(len(entries[0]))}
     kept = [field for field in kept_fields(columns, (name, prompt.column)) if field not in scores]
 
     def flatten(row: Row) -> list[dict[str, Any]]:
@@ -96,16 +96,17 @@ def _texts(rows: Sequence[Row], columns: Sequence[str], name: str, prompt: Promp
         if not isinstance(texts, list):
             raise ValueError(f"{name!r} holds no list of replies")
         lists = {source: decoded(row.get(source)) for source, _ in scores.values()}
-        if odd := next((key for key, cell in lists.items() if not _as_long([cell], [texts])), None):
-            raise ValueError(f"{odd!r} holds no list with an entry for each of {name!r}")
+        for key, cell in lists.items():
+            if not _as_long([cell], [texts]):
+                raise ValueError(f"{key!r} holds no list with an entry for each of {name!r}")
         before = {PROMPT: prompt.text(row)} | {other: row.get(other) for other in kept}
         flat = []
-        for number, text in enumerate(texts):
-            values = {value: _part(lists[source][number], part) for value, (source, part) in scores.items()}
+        for index, text in enumerate(texts):
+            values = {value: _part(lists[source][index], part) for value, (source, part) in scores.items()}
             flat.append(before | {REPLY: text} | values)
         return flat
 
-    named = {value: _place(source, part) for value, (source, part) in scores.items()}
+    named = {value: _part_name(source, part) for value, (source, part) in scores.items()}
     return Layout(
         f"Each entry of {name!r} is a row: {prompt.described} and {f'{name}[]'!r} the reply; "
         f"{named_values(named) or 'no scores'}.",
@@ -115,7 +116,7 @@ def _texts(rows: Sequence[Row], columns: Sequence[str], name: str, prompt: Promp
 
 
 def _rows_of_numbers(entries: Sequence[Any]) -> bool:
-    """Return whether each entry is a list of as many numbers."""
+    """Return whether all entries are lists of numbers of the same length."""
     lists = all(isinstance(entry, list) and len(entry) == len(entries[0]) for entry in entries)
     return lists and all(reads_as_number(number) for entry in entries for number in entry)
 
@@ -136,7 +137,7 @@ def _part(entry: Any, part: int | str | None) -> Any:
     return entry[part] if isinstance(entry, list) and part < len(entry) else None
 
 
-def _place(source: str, part: int | str | None) -> str:
+def _part_name(source: str, part: int | str | None) -> str:
     if part is None:
         return f"{source}[]"
     return f"{source}[].{part}" if isinstance(part, str) else f"number {part + 1} of {source}[]"
