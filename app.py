@@ -1,4 +1,4 @@
-"""The server: Streamlit with the pages' script, and what a browser asks for beside it."""
+"""The ASGI application: Streamlit with the pages, the live channel, the fonts, and the middleware around them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from map_core.core import heap
 from pages.view.shell import errors, fonts, gate, live_channel, operator, packed, server_limits, settings_check
 
-# Each answer is small, and its large sums are shared out by map_core itself: threads that wait for work in the linear
-# algebra library would only take the cores from the browser.
+# Each answer is small, and map_core splits its large sums over threads itself: the linear algebra library's own threads
+# would only take cores from the browser while they wait for work.
 threadpool_limits(limits=1, user_api="blas")
 heap.keep_few_arenas()
 
@@ -22,7 +22,7 @@ server_limits.allow_large_answers()
 app = st.App(
     "pages/navigation.py",
     routes=[live_channel.ROUTE, fonts.ROUTE],
-    # The gate is outermost: what is counted and limited is known.
+    # The gate is outermost, so that limits are counted by visitor.
     middleware=[Middleware(gate.Gate), Middleware(server_limits.ServerLimits), Middleware(packed.Packed)],
     on_script_error=errors.handle_script_error,
 )

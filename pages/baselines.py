@@ -1,4 +1,4 @@
-"""Weights that are picked without targets, random, equal or on one value, beside the palette."""
+"""Baselines: random, equal and single-value weights, compared with those solved for the palette."""
 
 from __future__ import annotations
 
@@ -25,15 +25,13 @@ scene, palette = palette_state.current()
 assessment = palette_state.current_assessment(scene, palette)
 targets, solution = assessment.targets, assessment.solution
 if solution is not None and solution.status is not Status.CONVERGED:
-    solution = None  # on the very edge: there is no cost to hold others against
+    solution = None  # on the edge of what is possible there is no finite cost to compare with
 
-header.draw_header("Baselines", "What weights chosen without targets give, next to the weights solved for yours.")
+header.draw_header("Baselines", "What weights chosen without targets give, compared with the weights solved for yours.")
 header.draw_palette_line(scene, assessment)
 palette_state.draw_undo_line()
 if np.isnan(targets).all():
-    empty_states.draw_too_few(
-        "Without a target there is nothing that weights could miss. Give at least one value a target."
-    )
+    empty_states.draw_too_few("Without a target there is nothing to compare. Give at least one value a target.")
     st.stop()
 if solution is not None and solution.kl < amounts.FREE_NATS:
     empty_states.draw_too_few(
@@ -43,7 +41,7 @@ if solution is not None and solution.kl < amounts.FREE_NATS:
 empty_states.draw_out_of_reach(
     scene,
     assessment,
-    "No weights meet these targets, chosen or solved. Below you see how near they come and what they improve.",
+    "No weights, chosen or solved, meet these targets. Below you see how close they come and what they improve.",
 )
 
 with st.container(horizontal=True, vertical_alignment="bottom", key="baselines_controls"):
@@ -79,7 +77,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="baselines_c
             key="baselines_seed",
             persist_state="session",
             width=150,
-            help="Another seed draws other random weights; the same seed draws the same ones again.",
+            help="A different seed draws different random weights; the same seed draws the same ones again.",
         )
     )
 budget = None if solution is None else min(times * solution.kl, 0.98 * scene.oracle.log_candidates)

@@ -1,6 +1,6 @@
-"""Find targets by choosing: pairs of real replies, and the palette that the choices give.
+"""Find targets by choosing between pairs of real replies.
 
-Reached from Set; and from a meeting on a phone, whose address names it: then the targets become its wishes.
+The page is opened from Set, or from a meeting that the address names; the targets then become the member's wishes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import streamlit as st
 from map_core.errors import InputError
 from map_core.preference import FoundPalette
 from map_core.preference.pairs import FIRST_CHOICES
-from map_core.store import meetings, table_key
+from map_core.store import meetings
 from pages.view.choose import question, result, state
-from pages.view.groups import meeting_member
+from pages.view.groups import meeting_member, meeting_result
 from pages.view.session import header, kept, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
@@ -21,19 +21,19 @@ from pages.view.shell.account import database
 
 
 def _meeting() -> meetings.Meeting | None:
-    """Return the open meeting that the address names, of this table; None for none."""
+    """Return the open meeting on this table that the address names; None where there is none."""
     code = st.query_params.get("meeting", "")
     meeting = meetings.meeting(database(), code) if code else None
-    return meeting if meeting is not None and meeting.table_key == table_key(scenes.load().table) else None
+    return meeting if meeting is not None and meeting_result.is_about_open_table(meeting) else None
 
 
-def _take(found: FoundPalette) -> None:
-    """Make what was found this viewer's targets, or wishes in the meeting, and go back there."""
+def _use(inferred: FoundPalette) -> None:
+    """Set the targets inferred from the choices on Set, or as wishes in the meeting, and return to that page."""
     if (meeting := _meeting()) is not None:
-        meeting_member.take_wishes(_scene(meeting), found.targets)
+        meeting_member.take_wishes(_scene(meeting), inferred.targets)
         st.switch_page("join.py", query_params={"meeting": meeting.code})
     scene, palette = palette_state.current()
-    palette_state.apply(result.found_targets(scene, palette, found), "Set the targets found by choosing.")
+    palette_state.apply(result.with_inferred_targets(scene, palette, inferred), "Set the targets found by choosing.")
     st.switch_page("palette.py")
 
 
@@ -43,7 +43,7 @@ def _scene(meeting: meetings.Meeting | None) -> Scene:
 
 @st.fragment
 def draw_choosing() -> None:
-    """Draw a pair, or what the choices say: one piece, so that a click draws no more than it."""
+    """Draw the next pair, or what the choices say, as a fragment: a click redraws nothing else."""
     meeting = _meeting()
     scene = _scene(meeting)
     kept.draw()
@@ -54,11 +54,11 @@ def draw_choosing() -> None:
         return
     if asked.pair is None:
         if meeting is not None:
-            result.draw_result(scene, asked, "Take them as my wishes", _take)
+            result.draw_result(scene, asked, "Use them as my wishes", _use)
         else:
             beyond = palette_state.current()[1].asks_beyond_averages
-            stays = "What you ask for beyond averages stays." if beyond else ""
-            result.draw_result(scene, asked, "Set these targets", _take, stays)
+            stays = "What you ask for beyond averages stays as it is." if beyond else ""
+            result.draw_result(scene, asked, "Set these targets", _use, stays)
     else:
         question.draw_question(scene, asked)
 

@@ -30,7 +30,7 @@ generation = generator.current(scene)
 prompt_form.restore(generation)
 batch.restore(scene)
 running = generation is not None and not generation.ended
-interval = reply_feed.looks(scene, running)
+interval = reply_feed.poll_interval(scene, running)
 
 header.draw_header("Listen", "The base model and your palette answer the same prompt.", heading="Listen and compare")
 first_prompt = chat.PROMPT.get() or scene.table.prompts[scene.examples[0]]
@@ -40,7 +40,7 @@ pinned.draw_palettes(scene, assessment, steered, prompt_cohort.in_force(scene, p
 
 
 def one_prompt() -> None:
-    """Draw replies and what can be done with them; as a fragment again and again where the channel is not there."""
+    """Draw the replies and their controls, as a fragment that polls where the live channel is not available."""
     if generation is None:
         reply_feed.draw_empty(scene, assessment, steered, blind_vote.is_blind())
         return
@@ -62,13 +62,13 @@ def one_prompt() -> None:
         replies.draw_figures(view)
         with st.container(key="candidates"):
             candidate_field.draw_candidates(view)
-    if reply_feed.looks(scene, running) != interval or generator.GENERATION.get() != generation.id:
+    if reply_feed.poll_interval(scene, running) != interval or generator.GENERATION.get() != generation.id:
         st.rerun()
 
 
 if missing is not None:
     st.warning(
-        "Nothing can be generated here at the moment. Everything else works without it.",
+        "Replies cannot be generated here at the moment. Everything else still works.",
         icon=":material/download:",
     )
     st.text(missing.reason)
@@ -76,7 +76,7 @@ if missing is not None:
         st.code(missing.command, language=None, wrap_lines=True)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="compare_how"):
     several = batch.draw_mode_switch(default=generation is None and batch.current_batch() is not None)
-    # A menu needs room below it, which the end of the page has not.
+    # Not at the end of the page, where a popover has no room below it.
     with st.container(horizontal=True, vertical_alignment="center", width="content", key="compare_also"):
         pinned.draw_pin_control()
         blind_vote.draw_blind_switch()
@@ -91,8 +91,8 @@ with left, st.expander("Adjust targets", icon=":material/tune:", key="steer"):
     pinned.draw_faders(scene, palette)
     st.html(
         markup.note(
-            "Moving a target changes leader, probabilities and pick at once, among the candidates already drawn; "
-            "nothing is generated again."
+            "Moving a target changes at once which candidate leads, the probabilities and the pick, among the "
+            "candidates already drawn; nothing is generated again."
         )
     )
 if several:

@@ -1,4 +1,4 @@
-"""What was promised and what was delivered, on prompts that the weights were not solved on."""
+"""Evidence: forecasts compared with what was delivered on prompts that the weights were not solved on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from map_core.text import sentences
 from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import glossary, markup
+from pages.view.shell.download import draw_download
 from pages.view.studies.certify import draw_promise, draw_reach, draw_standing
 from pages.view.studies.evidence import DeliveryEvidence, find_evidence
 from pages.view.studies.tuned import draw_tuned
@@ -16,7 +17,7 @@ from pages.view.studies.tuned import draw_tuned
 scene, mine = palette_state.current_counted()
 header.draw_header(
     "Evidence",
-    "Do replies keep what the faders promise? Forecasts, held against new replies to other prompts.",
+    "Do replies keep what the faders promise? Forecasts, compared with new replies to other prompts.",
     use_case=False,
 )
 palette_state.draw_undo_line()
@@ -24,37 +25,39 @@ with st.container(key="evidence_promise"):
     draw_promise(scene, palette_state.standardised(scene, mine), mine.beside.any_mix or 0.0)
     draw_reach(scene, mine)
     draw_standing(scenes.table_path())
-found: DeliveryEvidence | None = find_evidence(scene)
-if found is None:
-    st.html(markup.note("There is no study to show. Make one, which takes as long as the model needs for the replies:"))
+evidence: DeliveryEvidence | None = find_evidence(scene)
+if evidence is None:
+    st.html(
+        markup.note("There is no study to show yet. This makes one, and takes as long as the model needs to reply:")
+    )
     st.code("python -m map_core verify --study assets/delivery.json", language=None, wrap_lines=True)
     draw_tuned()
     st.stop()
-if not found.of_this_table:
+if not evidence.of_this_table:
     st.warning(
-        "This study is of another table than the one that is open. It shows what the method delivers, not what your "
-        "own table will. To study yours, run:",
+        "This study was made on another table than the one that is open. It shows what the method delivers, not what "
+        "your own table will. To study yours, run:",
         icon=":material/info:",
     )
-    st.code(found.command, language=None, wrap_lines=True)
-shown = found.graded
+    st.code(evidence.command, language=None, wrap_lines=True)
+shown = evidence.graded
 with st.container(key="evidence"):
     st.header("What other palettes delivered")
-    if answer := delivery.answer_sentence(found.study, found.comparisons):
+    if answer := delivery.answer_sentence(evidence.study, evidence.comparisons):
         st.html(markup.lead(answer))
-    st.html(markup.facts(delivery.facts(found.study, shown.wording)))
-    st.html(markup.note(delivery.method_sentence(found.study)))
-    if comparisons := delivery.comparisons_sentence(found.comparisons):
+    st.html(markup.facts(delivery.facts(evidence.study, shown.wording)))
+    st.html(markup.note(delivery.method_sentence(evidence.study)))
+    if comparisons := delivery.comparisons_sentence(evidence.comparisons):
         st.html(markup.note(comparisons))
-    if not_improved := delivery.not_improved_sentence(found.study, shown.wording):
+    if not_improved := delivery.not_improved_sentence(evidence.study, shown.wording):
         st.html(markup.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")
     with left:
         st.header("Forecast and delivery", help=glossary.help_text("forecast", "delivery", "held-out"))
         st.html(
             markup.note(
-                "A mark is one value of one palette, with the interval that its level should lie in 90% of the time: "
-                "on the dashed line the replies gave what was forecast. Grey crosses are "
+                "Each mark is one value of one palette and the interval that should hold its level 90% of the time. "
+                "On the dashed line the replies gave what was forecast. Grey crosses are "
                 + shown.wording.pick(
                     "the published pooled weights.", "the paper's weights, solved on all prompts together."
                 )
@@ -84,7 +87,7 @@ with st.container(key="evidence_palette"):
             "Palette",
             range(len(shown.delivery.asked)),
             format_func=shown.title,
-            index=found.first,
+            index=evidence.first,
             key="evidence_number",
             persist_state="session",
         )
@@ -99,13 +102,5 @@ with st.container(key="evidence_palette"):
         st.text(sentences.capitalised(f"{shown.axis}, averaged over all halvings."))
         for sentence in delivery.summary(shown, number):
             st.text(sentence)
-    st.download_button(
-        "Data (CSV)",
-        delivery.delivery_csv(shown),
-        "delivery.csv",
-        "text/csv",
-        icon=":material/download:",
-        type="tertiary",
-        key="delivery_csv",
-    )
+    draw_download(delivery.delivery_csv(shown), "delivery", "delivery_csv")
 draw_tuned()

@@ -1,4 +1,4 @@
-"""Several groups at one table: what each asks for, where they conflict, a common palette; the way to a meeting."""
+"""Agree: what several groups ask for, where they conflict, their common palette, and opening a meeting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if meeting_host.is_open():
 header.draw_header(
     "Agree",
     "Different people want different things of one model. Bring their palettes together here, see where they conflict, "
-    "and take a common palette that gives each as much as possible.",
+    "and find a common palette that gives each as much as possible.",
     heading="Agree on a palette",
 )
 header.draw_beyond_averages(counted=False)
@@ -30,8 +30,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="group_ways"
     with st.popover("Open a meeting", icon=":material/qr_code_2:", type="primary", key="open_meeting"):
         meeting_host.draw_open_form(scene)
 
-everyone = roster.seated_groups()
-if not everyone:
+seated = roster.seated_groups()
+if not seated:
     with st.container(border=True, key="no_groups"):
         st.header("No groups yet", anchor=False)
         st.html(
@@ -51,10 +51,10 @@ if not everyone:
 
 with st.container(key="group_list"):
     roster.draw_roster(scene)
-groups = roster.to_groups(scene, everyone)
+groups = roster.to_groups(scene, seated)
 with st.container(key="group_budget"):
-    spend = results.draw_budget(scene)
-job = background.job("groups", results.job_key(scene, groups, spend), results.agreement_work(scene, groups, spend))
+    budget = results.draw_budget(scene)
+job = background.job("groups", results.job_key(scene, groups, budget), results.agreement_work(scene, groups, budget))
 background.poll(
     job, lambda job: results.draw_agreement(scene, groups, results.partial_agreement(job, groups), job.error)
 )

@@ -1,4 +1,4 @@
-"""How it works: in plain words, then on one prompt of the table that is open, then in mathematics, and all words."""
+"""How it works: in plain words, on one prompt of the open table, in mathematics, and the glossary."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pages.view.shell import glossary, markup
 from pages.view.shell import wording as wordings
 
 scene, palette = palette_state.current()
-seen = live_answer.current_answer(scene, palette)
+live = live_answer.current_answer(scene, palette)
 header.draw_header(
     "How it works",
     "You state the levels; the weights that give them follow, or a proof that none do. First in plain words, then on "
     "one prompt of the table that is open" + wordings.current().pick(", then in mathematics.", "."),
 )
-header.draw_palette_line(scene, seen.assessment)
+header.draw_palette_line(scene, live.assessment)
 
 with st.container(key="how_words"):
     st.header("In plain words")
     st.html(markup.steps(walkthrough.method_steps(scene)))
-    if st.button("Take the tour on the desk", key="how_tour", icon=":material/tour:"):
+    if st.button("Take the tour", key="how_tour", icon=":material/tour:"):
         tour.start()
         st.switch_page("palette.py")
 with st.container(key="how_example"):
@@ -30,15 +30,15 @@ with st.container(key="how_example"):
         "One prompt, and how your weights choose",
         help=glossary.help_text("candidate", "weights", "effective sample size"),
     )
-    walkthrough.draw_walkthrough(seen)
+    walkthrough.draw_walkthrough(live)
 with st.container(key="how_mathematics"):
-    st.header("The mathematics, for those who ask")
+    st.header("The mathematics")
     if wordings.current().numbers:
-        mathematics.draw_sections(seen)
+        mathematics.draw_sections(live)
     else:
         st.html(markup.note("Turn on Show numbers, above, to read each formula with its figures for your palette."))
 with st.container(key="how_glossary"):
-    st.header("All words")
+    st.header("Glossary")
     glossary.draw_glossary()
 with st.container(key="how_source"):
     st.header("Source")

@@ -1,10 +1,10 @@
-"""Join a meeting by phone: say what matters, send it, and see it join the picture. Reached by a link or a QR code."""
+"""The page on which a member joins a meeting by phone and sends wishes; opened by a link or a QR code."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from map_core.store import meetings, table_key
+from map_core.store import meetings
 from pages.view.groups import markup, meeting_member, meeting_result
 from pages.view.session import scene as scenes
 from pages.view.session import speaker_line
@@ -29,23 +29,22 @@ with st.container(key="join"):
         if problem := meeting_member.PROBLEM.pop():
             st.text(problem)
         st.stop()
-    whole = scenes.load(scenes.ALL).table
-    if meeting.table_key != table_key(whole) or meeting.use_case not in (scenes.ALL, *whole.use_case_names):
+    if not meeting_result.is_about_open_table(meeting):
         st.html(markup.title(meeting.name, "This meeting is about another table than the one that is open here."))
         st.stop()
     scene = scenes.load(meeting.use_case)
-    me = meeting_member.member_id()
-    sent = next((entry for entry in meetings.entries(database(), meeting.code) if entry.member == me), None)
-    st.html(markup.title(meeting.name, "Say what matters to you. The others see it join the picture on the screen."))
+    member = meeting_member.member_id()
+    sent = next((entry for entry in meetings.entries(database(), meeting.code) if entry.member == member), None)
+    st.html(markup.title(meeting.name, "Say what matters to you. It then appears on the shared screen for everybody."))
     st.html(markup.anchor())
-    meeting_member.draw_picture(scene, meeting.code, me)
+    meeting_member.draw_picture(scene, meeting.code, member)
     meeting_member.NAME.get_or_set(sent.name if sent else "")
     st.text_input(
         "You, or the group that you speak for", key=meeting_member.NAME.name, max_chars=40, persist_state="session"
     )
     st.page_link(
         "choose.py",
-        label="No wish in mind? Find it by choosing",
+        label="Not sure what to ask for? Find out by choosing",
         icon=":material/compare_arrows:",
         query_params={"meeting": meeting.code},
     )
@@ -54,7 +53,7 @@ with st.container(key="join"):
     mine = meeting_member.wished_palette(scene, meeting.use_case, wishes)
     with st.container(key="join_verdict"):
         meeting_member.draw_verdict(scene, mine)
-    meeting_member.draw_send(scene, meeting.code, me, mine, sent)
+    meeting_member.draw_send(scene, meeting.code, member, mine, sent)
     speaker_line.draw_speaker_line(change=False)
     st.html(
         shell_markup.note(

@@ -1,4 +1,4 @@
-"""What this cannot do: what each scorer misses, what a level is not, and who should decide."""
+"""Limits: what the app cannot tell, what each scorer misses, and who should decide."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pages.view.about.limits import product_limits
 from pages.view.session import palette_state, scorer_cards, speaker_line
 from pages.view.session import scene as scenes
 from pages.view.shell import glossary, markup
+from pages.view.shell.download import draw_download
 
 palette_state.current()
-scene = scenes.load()  # limits are those of the whole table
+scene = scenes.load()  # the limits of the whole table, whichever use case is chosen
 st.title("Limits")
 speaker_line.draw_speaker_line()
 st.html(
@@ -25,7 +26,7 @@ with st.container(key="limits"):
         with st.container(border=True, key=f"limit_{number}", gap="small"):
             st.header(limit.title, anchor=False)
             st.text(limit.why)
-            st.html(markup.note(limit.then))
+            st.html(markup.note(limit.advice))
 
 quality = scorer_cards.scorer_quality()
 with st.container(key="scorers"):
@@ -48,13 +49,5 @@ with st.container(key="scorers"):
             st.html(markup.chips([(j, sentences.capitalised(scene.names[j]))], scene.theme))
             st.text(scene.cards[j].replace("**", "").replace("\n\n", "\n"))
             st.text(f"{scorer_cards.agreement_sentence(quality, name)} {scorer_cards.length_sentence(quality, name)}")
-    st.download_button(
-        "Data (CSV)",
-        scorer_cards.scorers_csv(quality, scene.table),
-        "scorers.csv",
-        "text/csv",
-        icon=":material/download:",
-        type="tertiary",
-        key="scorers_csv",
-    )
+    draw_download(scorer_cards.scorers_csv(quality, scene.table), "scorers", "scorers_csv")
 st.page_link("how.py", label="How it works", icon=":material/functions:")

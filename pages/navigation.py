@@ -44,7 +44,7 @@ PAGES = {
 
 
 def page(name: str, title: str, icon: str) -> st.Page:
-    """Return a page at its own address; the palette's is the first."""
+    """Return a page at its own address; *Set* is the first page and has none."""
     first = name == "palette"
     return st.Page(
         f"{name}.py", title=title, icon=f":material/{icon}:", default=first, url_path=None if first else name
@@ -57,13 +57,13 @@ account.admit()
 browser_back.install()
 connection.install()
 bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
-# A phone's side of a meeting, and a vote, are reached by their links only.
+# Meetings on phones and votes are opened by their links only.
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
 bar[""].append(st.Page("vote.py", title="Vote", url_path="vote", visibility="hidden"))
-# Reached from the page Set.
+# Opened from the page Set.
 bar[""].append(st.Page("choose.py", title="Choose", url_path="choose", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
-# The pages Set and Choose do so in their own fragments, and a phone has nothing to keep.
+# Set and Choose draw it in their own fragments; the pages for phones have nothing to keep.
 if chosen.url_path not in ("", "choose", "join", "vote"):
     kept.draw()
 account.draw()

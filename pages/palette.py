@@ -1,4 +1,4 @@
-"""Set the levels, see at once whether they can be had: the desk, the verdict and what it sounds like."""
+"""Set: the faders, the verdict on the targets, and an example reply."""
 
 from __future__ import annotations
 
@@ -42,49 +42,49 @@ welcome.draw_welcome()
 
 
 def _draw_numbers(live: LiveAnswer) -> None:
-    """Draw the numbers, for those who open them, and the other kind of slider."""
+    """Draw the expander with levels and weights, where numbers are shown, and the switch to plain sliders."""
     if live.wording.numbers:
-        box = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
-        if box.open:
-            with box:
+        expander = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
+        if expander.open:
+            with expander:
                 numbers.draw_numbers(live)
     st.toggle(
         "Plain sliders",
         key=plain_sliders.PLAIN_DESK.name,
         persist_state="session",
-        help="Sliders that answer when they are let go, instead of the live desk.",
+        help="Sliders that update when you release them, instead of while you drag them.",
     )
 
 
 @st.fragment
 def draw_desk() -> None:
-    """Faders, verdict and example: one piece, drawn when a hand rests; while it moves, the channel serves them."""
+    """Draw faders, verdict and example as one fragment; while a fader is dragged the live channel updates them."""
     moving = not faders.is_settled()
     scene, palette = palette_state.current_counted(address=not moving)
-    seen = live_answer.current_answer(scene, palette, moving=moving)
-    faders.look_up_limits(seen)
-    drag_session.register(seen)
+    live = live_answer.current_answer(scene, palette, moving=moving)
+    faders.look_up_limits(live)
+    drag_session.register(live)
     kept.draw()
-    tour.draw_tour(seen)
+    tour.draw_tour(live)
     with st.container(key="desk"):
         left, right = st.columns([1.22, 1], gap="large")
         with left:
-            st.html(markup.strip(seen.assessment.verdict, seen.answer.headline))
+            st.html(markup.strip(live.assessment.verdict, live.answer.headline))
             if plain_sliders.PLAIN_DESK.get():
-                plain_sliders.draw_sliders(seen)
+                plain_sliders.draw_sliders(live)
             else:
-                st.html(faders.legend(seen.wording))
-                faders.draw_faders(seen)
+                st.html(faders.legend(live.wording))
+                faders.draw_faders(live)
                 st.html(faders.hint())
-            protect.draw_protections(seen)
-            example.draw_example(seen)
+            protect.draw_protections(live)
+            example.draw_example(live)
         with right:
             with st.container(key="verdict"):
-                verdict.draw_verdict(seen)
-            share.draw_share_bar(scene, palette, seen.assessment, first=save_form.draw_save_popover)
-            people.draw_people(seen)
+                verdict.draw_verdict(live)
+            share.draw_share_bar(scene, palette, live.assessment, first=save_form.draw_save_popover)
+            people.draw_people(live)
             st.page_link("delivery.py", label="Can it be promised?", icon=":material/verified:")
-            _draw_numbers(seen)
+            _draw_numbers(live)
 
 
 draw_desk()

@@ -1,4 +1,4 @@
-"""What was saved, pinned, blended and done: palettes kept under a name, side by side, between each other, over time."""
+"""Library: saved palettes, presets, palettes side by side, blends of two, and the timeline."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ counted = aimed_scene.counted(scene, palette)
 own = palette_cache.AssessedPalette(scene, palette, palette_state.current_assessment(counted, palette))
 header.draw_header(
     "Library",
-    "Keep a palette under a name, begin from another, hold several side by side, and see how yours changed.",
+    "Save a palette under a name, start from another, compare several side by side, and see how yours changed.",
     heading="Library of palettes",
 )
 header.draw_palette_line(counted, own.assessment)
 palette_state.draw_undo_line()
 view = tabs.choose_view("palettes", VIEWS)
-kept = save_form.open_store() if view in ("saved", "blend") else None
-stored = save_form.saved_palettes(kept) if kept is not None else ()
+database = save_form.open_store() if view in ("saved", "blend") else None
+stored = save_form.saved_palettes(database) if database is not None else ()
 with st.container(key=f"palettes_{view}"):
     if view == "saved":
-        if kept is not None:
+        if database is not None:
             left, right = st.columns([1, 1.5], gap="large")
             with left:
-                save_form.draw_save_form(kept)
+                save_form.draw_save_form(database)
             with right:
-                saved.draw_saved(kept, stored)
+                saved.draw_saved(database, stored)
         left, right = st.columns([1, 1.5], gap="large")
         with left:
             import_export.draw_link()
             vote_link.draw_link(share.address_query(palette))
         with right:
-            if kept is not None:
-                import_export.draw_files(kept, stored)
+            if database is not None:
+                import_export.draw_files(database, stored)
     elif view == "presets":
         presets.draw_presets(scene, palette.use_case)
     elif view == "beside":

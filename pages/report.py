@@ -1,4 +1,4 @@
-"""The report of this viewer's palette: looked at here, taken away from here."""
+"""Report: a preview of this viewer's palette as a document, and its downloads."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ with left:
     )
 with right:
     share.draw_share_bar(scene, palette, assessment, name)
-make, reading = share.report_factory(scene, palette, name), wording.current()
+make, shown_wording = share.report_factory(scene, palette, name), wording.current()
 
 
 def draw_report(job: Job) -> None:
-    """Draw the document once it is made; before, what is being computed."""
+    """Draw the document once it is made; until then, what is being computed."""
     if job.error:
         st.html(markup.note(f"The report could not be made: {job.error}"))
     elif job.result is None:
@@ -43,10 +43,10 @@ def draw_report(job: Job) -> None:
 
 
 def work(job: Job) -> str:
-    """Compute the report in the background, which touches nothing of Streamlit."""
-    return reports.html(make(tell=job.report), reading)
+    """Render the report in a background thread, without any call of Streamlit."""
+    return reports.html(make(tell=job.report), shown_wording)
 
 
 background.poll(
-    background.job("report", (scene.key, repr(palette), name, share.app_address(), reading), work), draw_report
+    background.job("report", (scene.key, repr(palette), name, share.app_address(), shown_wording), work), draw_report
 )

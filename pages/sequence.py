@@ -1,4 +1,4 @@
-"""One value aligned after another, in an order that the person drags, beside all values at once."""
+"""Sequence: values aligned one after another in a chosen order, compared with all values at once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pages.view.shell import background
 from pages.view.studies import order_list
 from pages.view.studies import sequence as sequence_view
 
-#: Rounds that a person can look at, and rounds that are gone through to see when the path has come to its end.
+#: Rounds that can be looked at, and rounds that are computed at most to see when the path has converged.
 MOST_ROUNDS, SEARCHED = 10, 60
-#: Orders that are compared: all of up to four values, and so many drawn ones of more.
+#: Orders that are compared at most: all of them for up to four values, a random sample for more.
 MOST_ORDERS = 60
 
 scene, palette = palette_state.current()
@@ -38,10 +38,9 @@ if len(wanted) < 2:
     empty_states.draw_too_few("A sequence needs at least two targets: with one value there is no other to undo.")
     st.stop()
 empty_states.draw_out_of_reach(
-    scene, assessment, "One value after another, each step takes back what the last one gave, as shown below."
+    scene, assessment, "One value after another, each step undoes what the last one gave, as shown below."
 )
 chosen = order_list.current_order(scene, wanted)
-
 
 left, right = st.columns([1, 2.1], gap="large")
 with left, st.container(key="sequence_order_column"):
@@ -71,8 +70,8 @@ with left, st.container(key="sequence_order_column"):
 query = sequence_view.SequenceQuery(scene, targets, solution, chosen, rounds, grows)
 
 
-def walk(job: Job) -> SequentialPath:
-    """Compute one round, then all that can be looked at, then as many as it takes; each is shown once it is there."""
+def find_path(job: Job) -> SequentialPath:
+    """Compute one round, then all that can be looked at, then as many as convergence takes; report each path."""
     for count in (1, MOST_ROUNDS, SEARCHED):
         sequential = sequential_path(scene.oracle, targets, chosen, rounds=count, grow_only=grows)
         job.report(sequential)
@@ -88,10 +87,10 @@ def compare(job: Job) -> OrderComparison:
     return compare_orders(scene.oracle, targets, rounds=rounds, grow_only=grows, limit=MOST_ORDERS)
 
 
-what = (scene.key, targets.tobytes(), grows)
+key = (scene.key, targets.tobytes(), grows)
 with right:
-    background.poll(background.job("sequence", (*what, chosen), walk), partial(sequence_view.draw_sequence, query))
+    background.poll(background.job("sequence", (*key, chosen), find_path), partial(sequence_view.draw_sequence, query))
 if solution is not None:
     with st.container(key="sequence_orders"):
         st.header("Does the order matter?")
-        background.poll(background.job("orders", (*what, rounds), compare), partial(sequence_view.draw_orders, query))
+        background.poll(background.job("orders", (*key, rounds), compare), partial(sequence_view.draw_orders, query))

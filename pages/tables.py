@@ -1,4 +1,4 @@
-"""Tables: the one that is open, one's own from a file or from a model, and how good the open one is."""
+"""Tables: choose one, import one from a file, build one with a model, and see how good the open one is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VIEWS = {
 header.draw_header(
     "Tables",
     "A table holds prompts, replies to each of them, and a score of every reply for each value. Everything this "
-    "app says rests on one. Choose one, bring your own, or have one made.",
+    "app says is based on one. Choose one, bring your own, or have one made.",
     use_case=False,
 )
 view = tabs.choose_view("tables", {name: title for name, (title, _) in VIEWS.items()})

@@ -48,7 +48,7 @@ header.draw_palette_line(now.scene, now.assessment)
 palette_state.draw_undo_line()
 view = choose(now)
 figures = st.container(key=f"view_{view}")
-# Asked for first: steps are there in a moment, and would otherwise wait behind a figure that takes seconds.
+# Submitted first: steps take a moment and would otherwise wait for a figure that takes seconds.
 with st.container(key="steps"):
     local_steps.draw_local_steps(now)
 with figures:

@@ -1,4 +1,4 @@
-"""A palette written into a model's weights: what it will take, how far it is, and what came of it."""
+"""Tune: fine-tune a model to a palette, with what that takes, its progress, and the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values: what each one hears and how far to trust it, and new ones defined in words."""
+"""Values: what each one measures, how far to trust it, and new ones defined in words."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pages.view.values.state import ValuesView
 palette_state.current()
 header.draw_header(
     "Values",
-    "What each slider stands for, and how far to trust what it hears. Define a value of your own in words, judge a few "
-    "pairs of replies, and it has a slider too.",
+    "What each slider stands for, and how far to trust its scores. Define a value of your own in words, judge a few "
+    "pairs of replies, and it gets a slider too.",
     use_case=False,
 )
 
 
-def _choose(seen: ValuesView) -> str:
-    """Return the value that is looked at: the one chosen here, or the one that the address names."""
-    if state.SHOWN.get() not in seen.names:
+def _choose(view: ValuesView) -> str:
+    """Return the value that is shown: the one chosen here, or the one that the address names."""
+    if state.SHOWN.get() not in view.names:
         requested = st.query_params.get("value")
-        state.SHOWN.set(requested if requested in seen.names else seen.names[0])
+        state.SHOWN.set(requested if requested in view.names else view.names[0])
     chosen = st.pills(
         "Value",
-        seen.names,
-        format_func=lambda name: markup.plain(seen.title(name)),
+        view.names,
+        format_func=lambda name: markup.plain(view.title(name)),
         required=True,
         key=state.SHOWN.name,
         label_visibility="collapsed",
@@ -39,18 +39,18 @@ def _choose(seen: ValuesView) -> str:
     return str(chosen)
 
 
-def _page(seen: ValuesView) -> None:
-    if (judged := judge.judged_value(seen)) is not None:
+def _page(view: ValuesView) -> None:
+    if (judged := judge.judged_value(view)) is not None:
         judge.draw_judging(judged.key)
         return
-    if (value := judge_replies.JUDGED.get()) in seen.table.values:
-        judge_replies.draw_judging(value, seen.title(value), card.measures(seen, value))
+    if (value := judge_replies.JUDGED.get()) in view.table.values:
+        judge_replies.draw_judging(value, view.title(value), card.measures(view, value))
         return
     if define.is_open():
-        define.draw_form(seen)
+        define.draw_form(view)
         return
     with st.container(horizontal=True, vertical_alignment="center", key="values_bar"):
-        chosen = _choose(seen)
+        chosen = _choose(view)
         st.button(
             "Define a value",
             key="values_new",
@@ -64,16 +64,16 @@ def _page(seen: ValuesView) -> None:
     if failure := workflow.FAILED.pop():
         st.warning("This could not be done.", icon=":material/error:")
         st.text(failure)
-    card.draw_card_title(seen, chosen)
-    if (own := seen.own_named(chosen)) is not None:
-        workflow.draw_workflow(seen, own)
-    card.draw_card(seen, chosen)
+    card.draw_card_title(view, chosen)
+    if (own := view.own_named(chosen)) is not None:
+        workflow.draw_workflow(view, own)
+    card.draw_card(view, chosen)
 
 
 try:
-    _seen = state.load_values(database())
+    _view = state.load_values(database())
 except PaletteError as error:
     st.warning("Values of your own cannot be kept or shown now.", icon=":material/error:")
     st.text(str(error))
 else:
-    _page(_seen)
+    _page(_view)

@@ -1,4 +1,4 @@
-"""Vote blind on pairs of replies, without the rest of the app. Reached by a link that holds the palette."""
+"""Vote blind on pairs of replies, without the rest of the app; opened by a link that holds the palette."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_a_lost_connection_is_said_until_it_is_back(context, address):
     page.route("**/_stcore/health", lambda route: route.abort())
     sockets[-1].close()
     expect(banner).to_contain_text("The connection to the app is lost", timeout=60 * SECONDS)
-    expect(banner).to_contain_text("nothing of it is lost")
+    expect(banner).to_contain_text("so it is not lost")
     assert page.evaluate(NO_WAITING) == [], "what is said of a page that was never drawn is not said of this one"
     assert "not current" in headline.evaluate(mark)
 

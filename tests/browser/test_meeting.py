@@ -122,7 +122,7 @@ def test_four_phones_join_by_the_machines_address_in_the_network(browser, tmp_pa
             if n < 3:
                 expect(phone.get_by_text("You are in the picture")).to_be_visible()
             else:
-                expect(phone.get_by_text("From this network address nobody more can join.")).to_be_visible()
+                expect(phone.get_by_text("No more people can join from this network address.")).to_be_visible()
         expect(wall.get_by_text("3 people have joined")).to_be_visible(timeout=20 * SECONDS)
         # A phone comes back as itself, and its link is nobody's.
         phones[0].reload()

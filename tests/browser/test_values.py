@@ -72,7 +72,7 @@ def test_a_value_from_words_to_a_slider(browser, own_address):
     narrow(page)
     page.get_by_role("button", name="Use it as a target").click()
     sure = page.get_by_role("button", name="Use it all the same")
-    away = page.get_by_role("button", name="Take the slider away")
+    away = page.get_by_role("button", name="Remove the slider")
     expect(sure.or_(away)).to_be_visible()
     if sure.is_visible():
         sure.click()

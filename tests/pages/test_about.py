@@ -95,9 +95,9 @@ def test_the_tour_moves_the_palette_and_its_text_follows_the_verdict(app, table)
     while True:
         assert not app.exception
         tour = app.session_state["tour"]
-        stop = tour.stops[tour.place]
+        stop = tour.stops[tour.position]
         assert app.session_state["history"].now == stop.palette
-        assert f"{tour.place + 1} of {len(tour.stops)}" in said(app)
+        assert f"{tour.position + 1} of {len(tour.stops)}" in said(app)
         found = verdict(app, table)
         seen.append((stop.kind, found))
         if stop.kind not in (StopKind.HEAR, StopKind.NEXT):
@@ -137,12 +137,12 @@ def test_back_and_end_and_undo(app):
 
 def test_the_text_follows_a_hand_on_the_tour(app):
     app.button(key="tour_start").click().run()
-    assert "You have moved on by yourself" not in said(app)
+    assert "You have moved a fader yourself" not in said(app)
     moved = tour_stops.find_stops(scenes.load())[1].palette
     history = app.session_state["history"]
     app.session_state["history"] = history.with_step(replace(history.steps[-1], palette=moved))
     app.run()
-    assert "You have moved on by yourself. The verdict: not possible together." in said(app)
+    assert "You have moved a fader yourself. The verdict: not possible together." in said(app)
 
 
 def odd(values=("helpfulness", "harmlessness", "humor", "positivity"), **changes):
@@ -201,7 +201,7 @@ def test_the_mathematics_of_how_it_works_are_those_of_the_palette(app, table):
         oracle := MemoryOracle.of(table),
         standardised(app.session_state["history"].now, table.values, oracle, percentiles(table)),
     ).solution
-    assert f"Here the summit is {solution.kl:.4f} nats" in said(app)
+    assert f"Here the maximum is {solution.kl:.4f} nats" in said(app)
     assert f"model that it belongs to is {solution.kl:.4f}" in said(app)
 
 
@@ -211,7 +211,7 @@ def test_out_of_reach_is_said_with_its_proof_on_how_it_works(app):
     app.session_state["tour"] = None
     app.switch_page("how.py").run()
     assert not app.exception
-    assert "This palette is not possible, where the hill has no summit." in said(app)
+    assert "This palette is not possible, so the function has no maximum." in said(app)
     assert "and the proof is the mix" in said(app)
 
 
@@ -221,7 +221,7 @@ def test_a_word_can_be_looked_for(app):
     assert "**Frontier**" in said(app)
     assert "**Percentile**" not in said(app)
     app.text_input(key="glossary_search").set_value("zzz").run()
-    assert "No word matches." in said(app)
+    assert "No term matches." in said(app)
 
 
 def test_every_formula_is_in_parts_that_close(app, table):

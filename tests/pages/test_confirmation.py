@@ -40,6 +40,6 @@ def test_it_stays_while_the_page_is_drawn_again_and_not_for_ever(monkeypatch):
     app.button(key="here").click().run()
     app.run()
     assert len(said(app)) == 4
-    monkeypatch.setattr(confirmation, "SAID_SECONDS", 0.0)
+    monkeypatch.setattr(confirmation, "SHOWN_SECONDS", 0.0)
     app.run()
     assert len(said(app)) == 3

@@ -41,11 +41,11 @@ def page() -> AppTest:
 def test_the_shipped_study_says_when_it_is_of_another_table(place):
     app = page()
     assert not app.exception
-    assert "of another table" in app.warning[0].value
+    assert "on another table" in app.warning[0].value
     assert app.code[0].value.endswith("table.delivery.json")
     assert "of 128 prompts" in said(app)
     assert "The paper" in said(app)
-    assert "this table holds 0 out" in said(app)
+    assert "this table holds out 0" in said(app)
 
 
 def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
@@ -172,7 +172,7 @@ def test_the_study_of_the_embedded_table_is_a_figure_and_a_table(place, monkeypa
     monkeypatch.delenv("VALUE_PALETTE_TABLE", raising=False)
     monkeypatch.setenv(catalog.SETTING, str(place / "kept"))
     monkeypatch.setattr(tuning_study, "SHIPPED", place / "tuning_study.json")
-    assert "Over a set of palettes nothing was measured yet" in said(page())
+    assert "Nothing has been measured over a set of palettes yet" in said(page())
     tuning_study.keep_study(study(), place / "tuning_study.json", sha256_of(DEFAULT_TABLE))
     app = page()
     assert not app.exception

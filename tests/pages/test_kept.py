@@ -52,7 +52,7 @@ def resumed() -> None:
     st.json(
         {
             "what": [step.what for step in held.steps],
-            "place": held.place,
+            "place": held.position,
             "now": held.now.to_query(),
             "pinned": [(pin.name, pin.palette.to_query()) for pin in pinned.pinned_palettes()],
             "groups": [(group.name, group.importance) for group in roster.seated_groups()],

@@ -29,7 +29,7 @@ def test_a_slider_that_was_moved_is_not_put_back(page):
 def test_a_slider_follows_what_happened_elsewhere(page):
     page.slider(key="target_humor").set_value(72).run()
     history = page.session_state["history"]
-    page.session_state["history"] = replace(history, place=0)  # as undo does
+    page.session_state["history"] = replace(history, position=0)  # as undo does
     slider = page.run().slider(key="target_humor")
     assert (slider.value, slider.proto.value, slider.proto.set_value) == (60, [60.0], True)
 

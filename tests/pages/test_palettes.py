@@ -115,7 +115,7 @@ def test_a_name_that_is_taken_is_asked_about(page):
     save(page, "Warm")
     put(page, WARM, "Set humor.")
     save(page, " warm ", "For the board.")
-    assert "There is a saved palette called Warm already. Nothing is saved yet." in said(page)
+    assert "There is already a saved palette called Warm. Nothing is saved yet." in said(page)
     assert len(palettes.list_palettes(database())) == 1
     press(page, "save_over")
     (one,) = palettes.list_palettes(database())
@@ -158,7 +158,7 @@ def test_a_further_change_is_saved_as_a_version(page):
     page.slider(key="target_humor").set_value(52).run()
     page.switch_page("palettes.py").run()
     press(page, "save_version")
-    assert "Support has a version 2 now" in said(page)
+    assert "Support now has version 2" in said(page)
     first, second = palettes.versions(database(), one.id)
     assert second.palette.targets["humor"].percentile == 52
     assert second.what == "Set humor to p52."

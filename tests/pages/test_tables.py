@@ -78,7 +78,7 @@ def test_a_file_becomes_a_table_that_every_page_looks_at(page, tmp_path):
     press(page, "work_look_My scores")
     assert page.session_state["table"] == "My scores"
     assert page.query_params["view"] in ("kept", ["kept"])
-    assert "You look at “My scores” now" in " ".join(text.value for text in page.text)
+    assert "Every page now shows “My scores”" in " ".join(text.value for text in page.text)
     assert processes.list_jobs() == ()
     page.switch_page("tradeoffs.py").run()
     assert page.query_params["table"] in ("My scores", ["My scores"])

@@ -180,12 +180,12 @@ def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_
     app.run()
     app.switch_page("tradeoffs.py")
     settled(app)
-    assert "take a lock off" in said(app)
+    assert "unlock a value" in said(app)
     click(app, "two", "frontier", 2, 25)
     assert not app.exception
     assert "compared with the base model" in said(app)
     assert "instead of nothing." in told(app)
-    assert "You asked that helpfulness and harmlessness be held." in told(app)
+    assert "You asked not to lower helpfulness and harmlessness." in told(app)
 
 
 def test_a_palette_without_targets_still_has_every_view(table):

@@ -1,8 +1,8 @@
 """The documents of ``docs/`` as the app shows them.
 
-They are written for the repository and for the site that ``make docs`` builds; here their headings go one rank down,
+They are written for the repository and for the site that ``make docs`` builds; here their headings are one level lower,
 links between them lead to this page, and their pictures come from ``assets/``. Constraint: the texts are the project's
-own; nothing that a visitor wrote comes here.
+own; nothing that a visitor wrote is drawn here.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def title(name: str) -> str:
 
 
 def adapted(markdown: str) -> str:
-    r"""Rewrite a document for the page: headings one rank lower, links to other documents to this page.
+    r"""Rewrite a document for the page: headings one level lower, links to other documents to this page.
 
     Example:
         >>> adapted("# Server\n\nSee [Method](method.md#solver).")

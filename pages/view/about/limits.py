@@ -1,4 +1,4 @@
-"""What the product cannot do, in words and with the figures of the table that is open.
+"""What the product cannot do, in words and with the figures of the open table.
 
 Constraint: each limit says what follows from it for whoever decides; figures are computed.
 """
@@ -22,11 +22,15 @@ class ProductLimit:
 
     title: str
     why: str
-    then: str
+    advice: str
 
 
 def product_limits(scene: Scene) -> list[ProductLimit]:
-    """Return the limits for the table that is open; the scene of all use cases."""
+    """Return the limits for the open table.
+
+    Args:
+        scene: of all use cases.
+    """
     return [_scorers(), _average(scene), _replies(scene), _candidates(scene), _form(scene), _sure(scene), *_people()]
 
 
@@ -34,8 +38,7 @@ def _scorers() -> ProductLimit:
     return ProductLimit(
         "Scorers hear words and tone, not truth",
         "A high level says that replies score high. A wrong answer in a kind tone is kind to a scorer, and whoever "
-        "pushes a "
-        "value hard finds what its scorer overlooks.",
+        "pushes a value hard finds what its scorer overlooks.",
         "Read the card of a value before it becomes policy, read replies on Listen, and have people vote on them.",
     )
 
@@ -47,9 +50,8 @@ def _average(scene: Scene) -> ProductLimit:
     return ProductLimit(
         "A level is an average over prompts",
         f"This table has {len(table.prompts):,} prompts{where}. A palette that is met on average is not met by every "
-        "reply, "
-        "and prompts of another kind, or another language, may go another way.",
-        "Never take a level for a guarantee about one reply. Bring a table of your own prompts.",
+        "reply, and prompts of another kind, or in another language, may give other levels.",
+        "Never read a level as a guarantee about one reply. Bring a table of your own prompts.",
     )
 
 
@@ -66,9 +68,8 @@ def _replies(scene: Scene) -> ProductLimit:
     )
     return ProductLimit(
         "It is about one model and its settings",
-        f"All replies are{by}{drawn}. What another model, a newer version or other settings would give, the table "
-        "does not "
-        "know; nor can any weights bring out what the model never says.",
+        f"All replies are{by}{drawn}. The table does not know what another model, a newer version or other settings "
+        "would give, and no weights can bring out what the model never says.",
         "Build a table again when the model changes"
         + wording.current().pick(": python -m map_core build --help.", ", on the page Tables."),
     )
@@ -80,8 +81,8 @@ def _candidates(scene: Scene) -> ProductLimit:
         return ProductLimit(
             "Few candidates reach less far",
             wording.current().pick("Choosing among K candidates spends log K nats at the most, and this", "This")
-            + " table, with one reply a prompt, says nothing of what several of them would give.",
-            "Build a table with several replies a prompt before you rely on a level.",
+            + " table, with one reply a prompt, says nothing about what several of them would give.",
+            "Build a table with several replies per prompt before you rely on a level.",
         )
     replies = math.exp(oracle.log_candidates)
     return ProductLimit(
@@ -103,14 +104,13 @@ def _form(scene: Scene) -> ProductLimit:
             "Each prompt is answered from its own replies, as a generator must. The pooled form of the published work "
             "also prefers easy prompts and promises more than is delivered; it is here for tables with one reply a "
             "prompt.",
-            "Hold promises made in the pooled form against fresh replies: the page Evidence does.",
+            "Check promises made in the pooled form against new replies, as the page Evidence does.",
         )
     return ProductLimit(
         wording.current().pick("The form is pooled", "Forecasts are made over all prompts together"),
         "This table has one reply for most prompts, so weights also prefer prompts. A generator that answers the "
-        "prompt at "
-        "hand may fall short of these levels, and the certificate has no error bar.",
-        "Build a table with several replies a prompt.",
+        "prompt at hand may fall short of these levels, and the certificate has no error bar.",
+        "Build a table with several replies per prompt.",
     )
 
 
@@ -123,11 +123,9 @@ def _sure(scene: Scene) -> ProductLimit:
     )
     return ProductLimit(
         "Error bars hold for prompts like these",
-        f"They come from how much {oracle.counted_prompts:,} prompts differ, and say nothing of scorers that are wrong "
-        "or of prompts "
-        f"of another kind. That {least} must carry the forecast before it is trusted is a convention. Near the edge "
-        "of "
-        "what is possible the probability of a verdict errs towards *not possible*.",
+        f"They come from how much {oracle.counted_prompts:,} prompts differ, and say nothing about scorers that are "
+        f"wrong or prompts of another kind. That {least} must carry the forecast before it is trusted is a convention. "
+        "Near the edge of what is possible the probability of a verdict errs towards *not possible*.",
         "Look at Evidence"
         + wording.current().pick(
             ", and repeat it for your table: python -m map_core verify --help.",
@@ -140,20 +138,19 @@ def _people() -> tuple[ProductLimit, ...]:
     return (
         ProductLimit(
             "It carries the biases of what it is made of",
-            "The base model, the example sentences of the scorers and the labels are of their makers, mostly in "
-            "English, and "
-            "few labels of some kinds. What reads as kind or plain differs between people and places.",
-            "Let those who are spoken to label replies and vote, and compare the groups.",
+            "The base model, the scorers' example sentences and the labels reflect the people who made them. They are "
+            "mostly in English, and some kinds have few labels. What reads as kind or plain differs between people "
+            "and places.",
+            "Let the people whom the model talks to label replies and vote, and compare the groups.",
         ),
         ProductLimit(
             "It does not say what is right",
             "It says what is possible together and at what price. Which levels are right, who has a say, and what must "
-            "never "
-            "be traded are decisions of people. A common palette is a proposal by a stated rule, not consent.",
-            "Decide with those whom it concerns, write down why, and look again when things change.",
+            "never be traded is for people to decide. A common palette is a proposal by a stated rule, not consent.",
+            "Decide with the people whom it concerns, write down why, and review it when things change.",
         ),
         ProductLimit(
-            "It is no safety system",
+            "It is not a safety system",
             "Values steer tendencies. A re-weighted model can still say what it must not, with a lower probability.",
             "Keep filters, tests and people in the loop where harm is possible.",
         ),

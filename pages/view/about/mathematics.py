@@ -1,6 +1,6 @@
-"""The mathematics of *How it works*: what each piece says in a sentence, its formula, and its figures of today.
+"""The mathematics of *How it works*: for each topic a sentence, its formula, and its figures for the current palette.
 
-Constraint: every figure is computed from the palette in force; a formula says nothing about one table.
+Constraint: every figure is computed from the palette in force; the formulas hold for any table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pages.view.shell import markup
 
 @dataclass(frozen=True)
 class FormulaSection:
-    """One piece.
+    """One topic of the mathematics.
 
     Args:
         title: what it is about.
@@ -39,7 +39,7 @@ class FormulaSection:
 
     @property
     def parts(self) -> list[str]:
-        """The formulas in parts that fit a narrow screen, which stand side by side where there is room."""
+        """The formulas in parts that fit a narrow screen and are set side by side where there is room."""
         return [part.strip().removesuffix(",") for formula in self.formulas for part in re.split(r"\\q?quad", formula)]
 
 
@@ -67,16 +67,14 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         ),
         FormulaSection(
             "Its solution",
-            "The answer has one shape: a reply becomes likelier by the exponential of its weighted rewards. So one "
-            "number a "
-            "value, its weight, says everything, and no other way of weighing values reaches further.",
+            "The solution has one form: a reply becomes likelier by the exponential of its weighted rewards. So one "
+            "number per value, its weight, says everything, and no other way of weighing values reaches further.",
             (r"p_\lambda(y \mid x) \propto p_0(y \mid x)\, e^{\lambda \cdot r(x, y)}, \qquad \lambda \ge 0",),
         ),
         FormulaSection(
             "The dual",
-            "The weights are the highest point of a smooth concave hill with one dimension a value, so there is one "
-            "summit "
-            f"and a Newton method finds it. Form in force: {'per prompt' if per_prompt else 'pooled'}.",
+            "The weights are the maximum of a smooth concave function with one variable per value, so there is one "
+            f"maximum, and Newton's method finds it. Form in force: {'per prompt' if per_prompt else 'pooled'}.",
             (
                 r"\max_{\lambda \ge 0}\;\; g(\lambda) = \lambda \cdot c - A(\lambda), \qquad " + normaliser,
                 r"\nabla A(\lambda) = \mu(\lambda) \;\text{(realised levels)}, \qquad "
@@ -86,9 +84,8 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         ),
         FormulaSection(
             "What holds at the solution",
-            "Every target is met. A value that gets more than it asked for has no weight; a value with a weight gets "
-            "exactly "
-            "its target.",
+            "Every target is met. A value that gets more than its target has no weight; a value with a weight gets "
+            "exactly its target.",
             (r"\lambda_j \ge 0, \qquad \mu_j(\lambda) \ge c_j, \qquad \lambda_j\, \big(\mu_j(\lambda) - c_j\big) = 0",),
             ""
             if solution is None
@@ -97,10 +94,8 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         FormulaSection(
             "Whether it is possible",
             "For any mix w of the values there is a best that replies can give. If some mix of your targets lies "
-            "above that "
-            "best, nothing reaches them, and w is the proof. The smallest distance over all mixes is the margin, "
-            "found by a "
-            "linear program.",
+            "above that best, nothing reaches them, and w is the proof. The smallest distance over all mixes is the "
+            "margin, found by a linear program.",
             (
                 rf"h(w) = {best}, \qquad t^\star = \min_{{w \ge 0,\; w \cdot s = 1}} h(w) - w \cdot c",
                 r"t^\star \ge 0 \iff \text{the targets are possible}",
@@ -134,15 +129,13 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         FormulaSection(
             "The frontier",
             "The most of two values together for a budget of nats. Every point of it is the aligned model of some "
-            "weights, "
-            "so linear weights suffice.",
+            "weights, so linear weights suffice.",
             (r"\max_p\; w \cdot \mu \quad \text{subject to} \quad \mathrm{KL} \le b",),
         ),
         FormulaSection(
             "What asking for a little more costs",
             "The weight of a value is its price: nats for one more unit of it. The same derivatives say how the other "
-            "levels "
-            "move.",
+            "levels move.",
             (
                 r"\frac{\partial\, \mathrm{KL}^\star}{\partial c_j} = \lambda_j, \qquad "
                 r"\frac{\partial \lambda_F}{\partial c_F} = H_{FF}^{-1}, \qquad "
@@ -152,9 +145,8 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         ),
         FormulaSection(
             "How sure it is",
-            "The table is a sample of prompts, so every figure has an error. It comes from how much the prompts "
-            "differ, by a "
-            "formula or by drawing the prompts again, and from a check on prompts that were not solved on.",
+            "The table is a sample of prompts, so every figure has an error. It is estimated from how much the prompts "
+            "differ, by a formula or by drawing the prompts again, and checked on prompts that were not solved on.",
             (
                 r"\mathrm{Var}(\hat\lambda) \approx \frac{1}{n} H^{-1} S H^{-1}, \qquad S = \mathrm{Cov}_i\big(c - "
                 r"\mu_i(\lambda)\big)",
@@ -163,9 +155,8 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         ),
         FormulaSection(
             "Generating",
-            "The base model writes K candidates and one is drawn. That can spend log K nats at the most, and does "
-            "what the "
-            "forecast of a table with K replies a prompt says, up to the sampling of prompts.",
+            "The base model writes K candidates and one is drawn. That can spend log K nats at the most, and gives "
+            "what a table with K replies per prompt forecasts, up to the sampling of prompts.",
             (r"\Pr(k) = \frac{e^{\lambda \cdot r_k}}{\sum_l e^{\lambda \cdot r_l}}, \qquad \mathrm{KL} \le \log K",),
             f"Here log K is {amounts.nats(oracle.log_candidates)} for "
             f"{amounts.fixed(math.exp(oracle.log_candidates))} replies."
@@ -175,9 +166,8 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         FormulaSection(
             "One value after another",
             "Aligning values in turn, each step from the last model, moves one weight at a time. One round depends on "
-            "the "
-            "order and undoes part of what came before; repeated rounds climb the same hill and end at the same "
-            "weights.",
+            "the order and undoes part of what came before; repeated rounds maximise the same function and end at the "
+            "same weights.",
             (
                 r"\lambda_j \leftarrow \arg\max_{\lambda_j \ge 0}\; g(\lambda_1, \ldots, \lambda_m) \quad \text{for } "
                 r"j \text{ in order}",
@@ -186,8 +176,7 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         FormulaSection(
             "Several groups",
             "A common palette raises the share of the way that the group with the least gets, or the product of all "
-            "shares, for a "
-            "budget of nats.",
+            "shares, for a budget of nats.",
             (
                 r"\max_p \min_g \sigma_g \quad \text{or} \quad \max_p \sum_g \log \sigma_g \quad \text{subject to } "
                 r"\mathrm{KL} \le b",
@@ -209,12 +198,12 @@ def _count(live: LiveAnswer) -> int:
 def _dual(live: LiveAnswer) -> str:
     solution = live.assessment.solution
     if solution is None:
-        return "This palette is not possible, where the hill has no summit."
+        return "This palette is not possible, so the function has no maximum."
     targets = np.nan_to_num(live.assessment.targets)
     normaliser = live.scene.oracle.moments(solution.weights).log_normaliser
-    summit = float(solution.weights @ targets) - normaliser
+    maximum = float(solution.weights @ targets) - normaliser
     return (
-        f"Here the summit is {amounts.nats(summit, 4)} after {solution.steps} steps, and the distance of the model "
+        f"Here the maximum is {amounts.nats(maximum, 4)} after {solution.steps} steps, and the distance of the model "
         f"that it belongs to is {amounts.fixed(solution.kl, 4)}: the two agree, as they must."
     )
 
@@ -260,20 +249,19 @@ def _price(live: LiveAnswer) -> str:
     return f"The bottleneck here is {name[:1].lower() + name[1:]}: {share[:1].lower() + share[1:]}"
 
 
-def draw_sections(seen: LiveAnswer) -> None:
-    """Draw every piece: a sentence, its formula, and its figures for the palette that is in force."""
+def draw_sections(live: LiveAnswer) -> None:
+    """Draw every topic: a sentence, its formula, and its figures for the palette in force."""
     st.html(
         markup.note(
-            "Each piece is a sentence, its formula, and its figures for the palette that is in force. Symbols: x a "
-            "prompt, "
-            "y a reply, r its rewards, c the targets, λ the weights, s standard deviations under the base model."
+            "Each topic has a sentence, its formula, and its figures for your palette. Symbols: x a prompt, y a reply, "
+            "r its rewards, c the targets, λ the weights, s standard deviations under the base model."
         )
     )
-    for piece in formula_sections(seen):
-        with st.expander(piece.title):
-            st.html(markup.note(piece.plain))
+    for section in formula_sections(live):
+        with st.expander(section.title):
+            st.html(markup.note(section.plain))
             with st.container(horizontal=True, vertical_alignment="center", gap="large"):
-                for part in piece.parts:
+                for part in section.parts:
                     st.latex(part, width="content")
-            if piece.here:
-                st.text(piece.here)
+            if section.here:
+                st.text(section.here)

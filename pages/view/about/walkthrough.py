@@ -19,6 +19,7 @@ from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 from pages.view.shell import wording as wordings
+from pages.view.shell.download import draw_download
 from pages.view.shell.replies import draw_reply
 
 #: How hard the weights push in the example, at the most, as a multiple of the palette's own.
@@ -55,8 +56,7 @@ def method_steps(scene: Scene) -> list[tuple[str, str]]:
         (
             "A verdict",
             "Replies are made likelier or less likely, as little as possible, until the averages meet your levels. "
-            "There is "
-            "one least change that does, or a proof that none does.",
+            "There is one smallest change that does this, or a proof that none does.",
         ),
         (
             "The reply",
@@ -73,10 +73,10 @@ def draw_walkthrough(live: LiveAnswer) -> None:
     scene, table = live.scene, live.scene.table
     several = [i for i in scene.examples if table.candidates[i] > 1]
     if not several:
-        st.html(markup.note("This table has one reply a prompt, so there is nothing to choose among within a prompt."))
+        st.html(markup.note("This table has one reply per prompt, so there is nothing to choose from within a prompt."))
         return
     with st.container(horizontal=True, vertical_alignment="bottom", key="how_controls"):
-        number = st.selectbox(
+        prompt = st.selectbox(
             "Prompt",
             several,
             format_func=lambda i: table.prompts[i],
@@ -94,7 +94,7 @@ def draw_walkthrough(live: LiveAnswer) -> None:
             persist_state="session",
             help="1: your palette's weights, or the nearest palette's where yours is not possible. 0: the base model.",
         )
-    rows = slice(int(table.offsets[number]), int(table.offsets[number + 1]))
+    rows = slice(int(table.offsets[prompt]), int(table.offsets[prompt + 1]))
     distribution = softmax(scene.oracle.standardise(table.rewards[rows]) @ (push * live.weights))
     if not np.any(live.weights):
         st.html(markup.note("Your palette asks for nothing that the base model lacks, so its weights are 0."))
@@ -102,15 +102,7 @@ def draw_walkthrough(live: LiveAnswer) -> None:
     with left:
         st.plotly_chart(figures.bars(distribution), key="how_bars", config=theme.CONFIG, alt=_sentence(distribution))
         st.text(_sentence(distribution))
-        st.download_button(
-            "Data (CSV)",
-            figures.choice_csv(distribution),
-            "choice.csv",
-            "text/csv",
-            icon=":material/download:",
-            type="tertiary",
-            key="how_csv",
-        )
+        draw_download(figures.choice_csv(distribution), "choice", "how_csv")
     with right:
         shown = range(rows.start, rows.stop) if table.replies else ()
         _draw_replies(distribution, [shown_reply(table, row) for row in shown])
@@ -132,7 +124,7 @@ def _sentence(distribution: Softmax) -> str:
 def _draw_replies(distribution: Softmax, replies: Sequence[str]) -> None:
     """Draw the likeliest replies."""
     if not replies:
-        st.html(markup.note("This table has rewards and no texts of replies."))
+        st.html(markup.note("This table has rewards but no reply texts."))
         return
     for k in distribution.order[:SHOWN_REPLIES]:
         with st.container(border=True, key=f"how_reply_{k}"):

@@ -1,6 +1,6 @@
 """One pair of replies, and which of them you would rather send.
 
-Constraint: replies are shown as text, whole where the table has them whole; nothing tells what a scorer says of them.
+Constraint: replies are shown as text, whole where the table has them whole, and without any score.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHORTCUTS = {PairAnswer.FIRST: "Left", PairAnswer.SECOND: "Right", PairAnswer.N
 
 
 def draw_question(scene: Scene, asked: ChoosingRound) -> None:
-    """Draw a pair with its answers, how many pairs are done, and the ways back and out."""
+    """Draw a pair with its answers, the progress, and the buttons that take a choice back or show the result."""
     assert asked.pair is not None
     done = len(asked.choices)
     with st.container(key="choose_question"):
@@ -55,7 +55,7 @@ def draw_question(scene: Scene, asked: ChoosingRound) -> None:
 
 
 def draw_take_back(scene: Scene, done: int) -> None:
-    """Draw the way back by one choice; nothing before there is one."""
+    """Draw the button that takes back the last choice; nothing before the first one."""
     if done:
         st.button(
             "Take back the last one",

@@ -1,4 +1,4 @@
-"""What the choices say: which values count, the levels that this gives, and the way to make them targets."""
+"""What the choices say: which values count, the levels that this gives, and the button that sets them as targets."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def draw_result(
         scene: the table.
         asked: the choices.
         label: of the button that takes the targets.
-        take: what it does, with the palette that was found.
+        take: called with the inferred palette when it is pressed.
         stays: a sentence on what it leaves as it is; "" for none.
     """
-    found = state.found(scene, asked.choices)
+    inferred = state.inferred_palette(scene, asked.choices)
     with st.container(key="choose_result"):
-        st.html(markup.question(choosing.headline(found, scene.names), f"{len(asked.choices)} choices"))
-        st.html(markup.note(" ".join(choosing.details(found, scene.names))))
-        rows = choosing.value_rows(found, scene.units())
+        st.html(markup.question(choosing.headline(inferred, scene.names), f"{len(asked.choices)} choices"))
+        st.html(markup.note(" ".join(choosing.details(inferred, scene.names))))
+        rows = choosing.value_rows(inferred, scene.units())
         st.html(markup.levels_table(choosing.COLUMNS, rows, wide=True, theme=scene.theme))
         st.html(
             markup.note(
@@ -48,16 +48,16 @@ def draw_result(
                 key="choose_take",
                 type="primary",
                 icon=":material/tune:",
-                disabled=not found.has_targets,
-                help=None if found.has_targets else "Your choices favour no value yet: answer a few more pairs.",
+                disabled=not inferred.has_targets,
+                help=None if inferred.has_targets else "Your choices favour no value yet: answer a few more pairs.",
             ):
-                take(found)
+                take(inferred)
             if len(asked.choices) < MAX_CHOICES:
                 st.button(
                     f"{state.MORE} more pairs",
                     key="choose_more",
                     icon=":material/add:",
-                    on_click=state.go_on,
+                    on_click=state.ask_for_more,
                     args=(len(asked.choices),),
                 )
             question.draw_take_back(scene, len(asked.choices))
@@ -71,9 +71,9 @@ def draw_result(
             )
 
 
-def found_targets(scene: Scene, palette: Palette, found: FoundPalette) -> Palette:
-    """Return a palette with the targets that were found, every other value free."""
-    changed = palette_state.with_levels(scene, palette, found.targets)
-    free = {scene.table.values[j] for j in np.flatnonzero(np.isnan(found.targets))}
+def with_inferred_targets(scene: Scene, palette: Palette, inferred: FoundPalette) -> Palette:
+    """Return a palette with the inferred targets, every other value free."""
+    changed = palette_state.with_levels(scene, palette, inferred.targets)
+    free = {scene.table.values[j] for j in np.flatnonzero(np.isnan(inferred.targets))}
     targets = {name: replace(target, free=name in free, keep=False) for name, target in changed.targets.items()}
     return replace(changed, targets=targets)

@@ -1,6 +1,6 @@
 """The choices of this viewer, and what follows from them; they survive a reload.
 
-Constraint: choices are kept by prompt and candidate and looked up in the table anew; those that it lacks are left out.
+Constraint: choices are kept by prompt and candidate and looked up in the open table; those that it lacks are left out.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from pages.view.shell.kept_keys import KeptKey
 GOAL: KeptKey[int] = KeptKey(
     "choices_goal", FIRST_CHOICES, int, lambda goal: min(max(int(goal), FIRST_CHOICES), MAX_CHOICES)
 )
-#: Whether the result is looked at before as many pairs were answered as were asked for.
+#: Whether this viewer asked for the result before answering all pairs.
 STOPPED: KeptKey[bool] = KeptKey("choices_stopped", False, bool, bool)
-#: Pairs that are asked for beyond the first ones.
+#: Pairs that are added when more are asked for.
 MORE = 5
 
 
 @dataclass(frozen=True, eq=False)
 class ChoosingRound:
-    """What is asked now.
+    """The state of this viewer's choosing.
 
     Args:
         choices: made so far, the first one first.
-        pair: rows of the pair to ask about; None where there is no other, or enough was asked.
-        goal: choices that are asked for.
+        pair: rows of the pair to ask about next; None where there is no other, or enough was asked.
+        goal: number of choices that are asked for.
     """
 
     choices: tuple[PairChoice, ...]
@@ -80,15 +80,15 @@ def _counted(scene: Scene) -> tuple[tuple[int, PairChoice], ...]:
     return numbered_choices(scene.table, RECORDS.get())[:MAX_CHOICES]
 
 
-def found(scene: Scene, choices: tuple[PairChoice, ...]) -> FoundPalette:
-    """Return the palette that choices give."""
+def inferred_palette(scene: Scene, choices: tuple[PairChoice, ...]) -> FoundPalette:
+    """Return the palette that is inferred from choices."""
     return found_palette(scene.table, scene.oracle, choices)
 
 
-def answer(scene: Scene, pair: tuple[int, int], said: PairAnswer) -> None:
-    """Keep a choice; not twice for a pair that was clicked in a hurry."""
-    choice = PairChoice(*pair, said)
-    if {*pair} not in ({held.first, held.second} for held in choices_of(scene)):
+def answer(scene: Scene, pair: tuple[int, int], given: PairAnswer) -> None:
+    """Keep a choice, once for a pair whose button was clicked twice."""
+    choice = PairChoice(*pair, given)
+    if {*pair} not in ({earlier.first, earlier.second} for earlier in choices_of(scene)):
         RECORDS.set([*RECORDS.get(), reply_ids(scene.table, choice)])
 
 
@@ -105,12 +105,12 @@ def _forget(numbers: Iterable[int]) -> None:
 
 
 def stop() -> None:
-    """Look at what the choices say."""
+    """Show the result before all pairs are answered."""
     STOPPED.set(True)
 
 
-def go_on(answered: int) -> None:
-    """Ask for a few more pairs."""
+def ask_for_more(answered: int) -> None:
+    """Ask for :data:`MORE` further pairs."""
     GOAL.set(min(MAX_CHOICES, max(GOAL.get(), answered + MORE)))
     STOPPED.set(False)
 

@@ -1,7 +1,7 @@
 """Many prompts at once: a table that fills in, and realised levels that converge on what was forecast.
 
-The work belongs to the process and not to the page, so that it goes on while another page is looked at, and a reload
-finds it again by its name in the address.
+The work belongs to the process and not to the page, so it continues while another page is open, and a reload finds it
+again by its id in the address.
 """
 
 from __future__ import annotations
@@ -54,13 +54,12 @@ OWN_PROMPTS: KeptKey[str] = KeptKey("many_own", "", str, str, draft=True)
 FILE: Key[UploadedFile | None] = Key("many_file", None)
 COUNT: Key[int] = Key("many_count", PROMPTS)
 
-
-#: Held by the process: what a cache of Streamlit's holds, any client can empty.
+#: Not in a cache of Streamlit, which any client could clear.
 _ALL: OrderedDict[str, PromptBatch] = OrderedDict()
 
 
 def _batches() -> OrderedDict[str, PromptBatch]:
-    """Return those of all viewers, by name."""
+    """Return the batches of all viewers, by id."""
     return _ALL
 
 
@@ -74,7 +73,7 @@ def current_batch() -> PromptBatch | None:
 
 
 def restore(scene: Scene) -> None:
-    """Begin a visit that finds a batch by its address with the prompts and the settings that it answers."""
+    """Set the controls to the prompts and settings of a batch that the address names, at the start of a visit."""
     if BATCH.is_set() or (batch := current_batch()) is None:
         return
     prompts = [request.prompt for request in batch.requests]
@@ -93,7 +92,7 @@ def _prompt_line(prompt: str) -> str:
 
 
 def draw_mode_switch(default: bool) -> bool:
-    """Draw the choice between one prompt and many; whether it is many."""
+    """Draw the choice between one prompt and many, and return whether it is many."""
     chosen = st.segmented_control(
         "How many prompts",
         ["one", "many"],
@@ -108,7 +107,7 @@ def draw_mode_switch(default: bool) -> bool:
 
 
 def stop() -> None:
-    """Stop the batch on this page, if this viewer started it; what is done stays."""
+    """Stop the batch on this page, if this viewer started it; finished prompts stay."""
     batch = current_batch()
     if batch is not None and generator.is_owner(batch):
         batch.stop()
@@ -162,10 +161,11 @@ def start(scene: Scene, assessment: Assessment) -> None:
         prompt_form.remember_refusal(error)
         return
     generator.claim(batch)
-    held = _batches()
-    held[batch.id] = batch
-    for ended in [old_batch.id for old_batch in held.values() if old_batch.ended][: max(0, len(held) - _MAX_BATCHES)]:
-        del held[ended]  # never one that still runs, whoever started it
+    batches = _batches()
+    batches[batch.id] = batch
+    # Never one that still runs, whoever started it.
+    for ended in [old.id for old in batches.values() if old.ended][: max(0, len(batches) - _MAX_BATCHES)]:
+        del batches[ended]
     BATCH.set(batch.id)
 
 
@@ -178,7 +178,7 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
         source = st.segmented_control(
             "Prompts",
             ["table", "own"],
-            format_func={"table": "Of this use case", "own": "My own"}.__getitem__,
+            format_func={"table": "From this use case", "own": "My own"}.__getitem__,
             required=True,
             key=SOURCE.name,
             persist_state="session",
@@ -191,7 +191,7 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
                 persist_state="session",
                 placeholder="One prompt per line",
             )
-            st.file_uploader("Or a file of them (text or JSON lines)", ["txt", "jsonl"], key=FILE.name)
+            st.file_uploader("Or a file with prompts (text or JSON lines)", ["txt", "jsonl"], key=FILE.name)
         with st.container(horizontal=True, vertical_alignment="bottom", key="many_controls"):
             st.number_input("Prompts at most", 1, MAX_PROMPTS, key=COUNT.name, persist_state="session", width=140)
             prompt_form.draw_number_inputs(scene)
@@ -217,7 +217,7 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _PromptResult:
-    """One prompt as it stands, and what each palette makes of it."""
+    """The state of one prompt, and what each palette chooses for it."""
 
     generation: Generation
     shown: GenerationSnapshot
@@ -225,10 +225,10 @@ class _PromptResult:
 
 
 def draw_batch(scene: Scene, assessment: Assessment) -> None:
-    """Draw the table and the figures, drawn again while there is more to come."""
+    """Draw the table and the figures, again and again while the batch runs."""
     batch = current_batch()
     if batch is None:
-        st.html(markup.note("Each prompt gets candidates of its own; the table and the levels fill in as they end."))
+        st.html(markup.note("Each prompt gets its own candidates; the table and the levels fill in as prompts finish."))
         return
     running = not batch.ended
 
@@ -256,7 +256,7 @@ def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
     )
     st.html(f'<div role="status">{markup.note(f"{summary} {waiting}".strip())}</div>')
     if any(answer.shown.restarts for answer in answered):
-        st.html(markup.note("The model process stopped and came back: what it was writing was written again."))
+        st.html(markup.note("The model process stopped and came back: unfinished replies were written again."))
     if batch.error:
         st.error("This ended early.", icon=":material/error:")
         st.text(batch.error)
@@ -281,7 +281,7 @@ def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
 def _draw_table(
     scene: Scene, batch: PromptBatch, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]
 ) -> None:
-    """Draw a prompt a row, those that wait included."""
+    """Draw a row for each prompt, including those that wait."""
     names = [name for name in batch.requests[0].scored if columns[0].weights.by_value.get(name)]
     rows: list[dict[str, Any]] = []
     for number, request in enumerate(batch.requests):
@@ -294,13 +294,13 @@ def _draw_table(
             row[column.name] = None
         if answer is not None:
             row["State"] = answer.shown.error or _STATES[answer.shown.phase]
-            places = [shown_candidate(answer.shown, choice) for choice in answer.choices]
-            for column, place in zip(columns, places, strict=True):
-                row[column.name] = None if place is None else candidates[place].display_text
+            picks = [shown_candidate(answer.shown, choice) for choice in answer.choices]
+            for column, picked in zip(columns, picks, strict=True):
+                row[column.name] = None if picked is None else candidates[picked].display_text
             for name in names:
                 title = sentences.capitalised(generator.value_title(scene, name))
                 row[f"{title}, base"] = candidates[answer.shown.base].rewards.get(name)
-                row[title] = None if places[0] is None else candidates[places[0]].rewards.get(name)
+                row[title] = None if picks[0] is None else candidates[picks[0]].rewards.get(name)
         rows.append(row)
     kinds = st.column_config
     st.dataframe(
@@ -340,8 +340,8 @@ def _draw_levels(
     count = len(scene.table.values)
     realised, base = np.full((len(rows), count), np.nan), np.full((len(rows), count), np.nan)
     positions = [scene.table.values.index(name) for name in names]
-    for row, (its, of_base) in enumerate(rows):
-        realised[row, positions], base[row, positions] = its, of_base
+    for row, (levels, base_levels) in enumerate(rows):
+        realised[row, positions], base[row, positions] = levels, base_levels
     complete = ~np.isnan(realised[:, values]).any(axis=1)
     if not complete.any():
         return
@@ -352,7 +352,7 @@ def _draw_levels(
     st.html(
         markup.note(
             "The thick line is the expected level over the prompts answered so far, with its 90% band; grey is the "
-            "base model on the same prompts. The forecast speaks of the table's prompts; others may come out elsewhere."
+            "base model on the same prompts. The forecast is for the table's prompts; others may give other levels."
         )
     )
     with st.container(horizontal=True, key="many_charts"):

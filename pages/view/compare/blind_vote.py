@@ -1,8 +1,8 @@
-"""Judging: which of two replies is better, with their names in sight or before anybody is told which one is whose.
+"""Judge which of two replies is better, blind or with the models' names in sight.
 
 While the toggle is on, replies are covered until they are judged: names, order, certificates and candidates would all
-tell. Judgements with the names in sight are kept apart, because names sway people.
-Constraint: replies are shown as text; a vote is kept the moment it is given, and the last one can be taken back.
+give away which is whose. Judgements with the names in sight are counted separately, because names bias people.
+Constraint: replies are shown as text; a vote is stored at once, and the last one can be taken back.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class _CastVote:
 
     Args:
         vote: its id.
-        preferred: what it was.
-        viewer: the visit that gave it, an earlier one after a reload; who does not know it cannot take it back.
+        preferred: the answer.
+        viewer: the visit that gave it, an earlier one after a reload; it is needed to take the vote back.
     """
 
     vote: int
@@ -88,10 +88,10 @@ def _dump_votes(cast: dict[str, _CastVote]) -> dict[str, Any]:
     return {name: [cast_vote.vote, cast_vote.preferred.value, cast_vote.viewer] for name, cast_vote in cast.items()}
 
 
-def _read_votes(left: Any) -> dict[str, _CastVote]:
+def _read_votes(dumped: Any) -> dict[str, _CastVote]:
     return {
         str(name): _CastVote(int(vote), Preference(preferred), str(viewer))
-        for name, (vote, preferred, viewer) in left.items()
+        for name, (vote, preferred, viewer) in dumped.items()
     }
 
 
@@ -106,18 +106,18 @@ def vote_question(
     Args:
         generation: what was asked.
         snapshot: its state.
-        choice: what the palette makes of the candidates.
+        choice: of the palette among the candidates.
         drawn: as :func:`pages.view.compare.comparison.shown_candidate` takes it.
     """
-    place = shown_candidate(snapshot, choice, drawn)
-    if snapshot.phase is not Phase.DONE or place is None:
+    picked = shown_candidate(snapshot, choice, drawn)
+    if snapshot.phase is not Phase.DONE or picked is None:
         return None
     # Another palette may pick another reply: that is another pair, in an order of its own.
-    name = f"{generation.id} {place}"
+    name = f"{generation.id} {picked}"
     return VoteQuestion(
         name,
         generation.request.prompt,
-        blind_pair(name, snapshot.base_reply, snapshot.candidates[place].text),
+        blind_pair(name, snapshot.base_reply, snapshot.candidates[picked].text),
         {candidate.text: candidate.display_text for candidate in snapshot.candidates},
     )
 
@@ -154,7 +154,7 @@ def is_covered(questions: Sequence[VoteQuestion], waiting: bool) -> bool:
 
 
 def draw_instead_of_replies(questions: Sequence[VoteQuestion], waiting: bool) -> bool:
-    """Draw what is asked in place of the replies; False when there is nothing to hide any more.
+    """Draw the question in place of the replies, and return whether there is still something to hide.
 
     Args:
         questions: of what has ended.
@@ -162,9 +162,10 @@ def draw_instead_of_replies(questions: Sequence[VoteQuestion], waiting: bool) ->
     """
     if not is_blind():
         return False
-    left = _open_questions(questions)
-    if left:
-        _draw_question(left[0], len([question for question in questions if question.pair is not None]), len(left))
+    remaining = _open_questions(questions)
+    if remaining:
+        total = sum(question.pair is not None for question in questions)
+        _draw_question(remaining[0], total, len(remaining))
         return True
     if waiting:
         st.html(markup.note("The replies are covered until they are complete. Then you are asked which one is better."))
@@ -172,11 +173,11 @@ def draw_instead_of_replies(questions: Sequence[VoteQuestion], waiting: bool) ->
     return False
 
 
-def _draw_question(question: VoteQuestion, of: int, left: int) -> None:
+def _draw_question(question: VoteQuestion, total: int, remaining: int) -> None:
     assert question.pair is not None
     with st.container(key="judge"):
-        if of > 1:
-            st.html(markup.note(f"Judgement {of - left + 1} of {of}"))
+        if total > 1:
+            st.html(markup.note(f"Judgement {total - remaining + 1} of {total}"))
             st.text(question.prompt)
         with st.container(horizontal=True, key="judge_replies"):
             for side, reply in ((Side.A, question.pair.a), (Side.B, question.pair.b)):
@@ -206,7 +207,7 @@ def answer(question: VoteQuestion, side: Side) -> None:
 
 
 def _store(name: str, prompt: str, preferred: Preference, named: bool) -> None:
-    """Store a vote on a pair, the first one of this viewer."""
+    """Store a vote on a pair; nothing where this viewer has voted on it already."""
     REFUSED.pop()
     if name in _cast_votes():
         return
@@ -220,18 +221,18 @@ def _store(name: str, prompt: str, preferred: Preference, named: bool) -> None:
 
 
 def draw_named_vote(view: ComparisonView) -> None:
-    """Ask which of the two replies in sight is better, under them; what was said, once it is."""
-    place = view.place(view.choices[0])
-    if not view.done or place is None or is_blind() or not view.columns[0].weights.by_value:
+    """Ask, below the two replies, which one is better; once answered, draw the answer."""
+    picked = view.shown_index(view.choices[0])
+    if not view.done or picked is None or is_blind() or not view.columns[0].weights.by_value:
         return
-    base, aligned = (view.shown.candidates[k].text for k in (view.base_place, place))
+    base, aligned = (view.shown.candidates[k].text for k in (view.base_index, picked))
     if base.split() == aligned.split():
         st.html(markup.note("Both replies are the same, so there is nothing to judge."))
         return
     cast = _cast_votes()
-    if f"{view.generation.id} {place}" in cast:
+    if f"{view.generation.id} {picked}" in cast:
         return  # judged blind, which is said above
-    name = f"{view.generation.id} {view.base_place} {place} named"
+    name = f"{view.generation.id} {view.base_index} {picked} named"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="better_line"):
         if name in cast:
             st.html(f'<div role="status">{markup.note(_OUTCOMES[cast[name].preferred])}</div>', width="content")
@@ -262,12 +263,12 @@ def _take_back() -> None:
 
 def _draw_refusal() -> None:
     if refusal := REFUSED.get():
-        st.warning("This judgement could not be kept.", icon=":material/error:")
+        st.warning("This judgement could not be saved.", icon=":material/error:")
         st.text(refusal)
 
 
 def draw_outcome(question: VoteQuestion | None) -> None:
-    """Draw what this viewer said of two replies that are now shown with their names, or why nothing was asked."""
+    """Draw this viewer's answer on two replies that are now shown with their names, or why nothing was asked."""
     if question is None:
         return
     if (mine := _cast_votes().get(question.name)) is not None:
@@ -277,7 +278,7 @@ def draw_outcome(question: VoteQuestion | None) -> None:
 
 
 def draw_summary() -> None:
-    """Draw what all judgements on this palette say, and both to take away or take back."""
+    """Draw what all judgements on this palette say, with the download and the button that takes the last one back."""
     with st.container(key="judged"):
         _draw_refusal()
         _draw_tally()
@@ -289,7 +290,7 @@ def _draw_tally() -> None:
         saved_votes = votes.list_votes(database(), palette_key())
         named = votes.count_votes(votes.list_votes(database(), palette_key(named=True)))
     except PaletteError as error:
-        st.html(markup.note(f"Judgements cannot be kept: {error}"))
+        st.html(markup.note(f"Judgements cannot be saved: {error}"))
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="judged_line"):
         blind = "Judged blind: " if named.votes and saved_votes else ""
@@ -315,7 +316,7 @@ def _draw_tally() -> None:
     if saved_votes:
         st.html(
             markup.note(
-                "All judgements on exactly these targets, with a 90% interval that takes them for independent; "
-                "ties are left out of the share."
+                "All judgements on exactly these targets, with a 90% interval that treats them as independent; ties "
+                "are left out of the share."
             )
         )

@@ -1,4 +1,4 @@
-"""The candidates: a live field of dots, the one that is read, all of them as a table, and all of them to take away."""
+"""The candidates of a generation: a live scatter of marks, one of them in full, a table, and downloads."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _mount = component.register(
 
 
 def draw_candidates(view: ComparisonView) -> None:
-    """Draw field, reading, table and files, folded, once they are opened; the table and the files at the end."""
-    box = st.expander("All candidates", icon=":material/scatter_plot:", key="all_candidates", on_change="rerun")
+    """Draw the expander with all candidates; its content only once it is open, tables and files once all is done."""
+    expander = st.expander("All candidates", icon=":material/scatter_plot:", key="all_candidates", on_change="rerun")
     reply_feed.feed().other_pieces = None
-    if not box.open:
+    if not expander.open:
         return
-    with box:
+    with expander:
         replies.draw_reason(view)
         _draw_field(view)
         if view.shown.phase.ended:
@@ -41,7 +41,7 @@ def draw_candidates(view: ComparisonView) -> None:
 
 
 def _on_chosen() -> None:
-    """Read the candidate whose dot was clicked."""
+    """Show the candidate whose mark was clicked."""
     if (chosen := FIELD.get().get("chosen")) is not None:
         generator.READING.set(int(chosen))
 
@@ -97,7 +97,7 @@ def _draw_field(view: ComparisonView) -> None:
 
 
 def _field_piece(view: ComparisonView, pair: tuple[int, int], reading: int | None) -> dict[str, Any]:
-    """Return the field as the channel brings it."""
+    """Return the scatter as the live channel sends it."""
     drawing = candidate_field.drawing(_dots(view, pair), view.scene.units(), pair, view.assessment.targets)
     return {"field": drawing | {"reading": reading}}
 
@@ -107,15 +107,15 @@ def _dots(view: ComparisonView, pair: tuple[int, int]) -> tuple[candidate_field.
     if choice is None:
         return ()
     labels: dict[int, list[str]] = {}
-    for column, its in zip(view.columns, view.choices, strict=True):
-        if (place := view.place(its)) is not None:
-            labels.setdefault(place, []).append(column.name)
+    for column, own_choice in zip(view.columns, view.choices, strict=True):
+        if (picked := view.shown_index(own_choice)) is not None:
+            labels.setdefault(picked, []).append(column.name)
     candidates = view.shown.candidates
     return candidate_field.dots(
         [candidate.rewards for candidate in candidates],
         choice.probabilities,
         [not candidate.ended for candidate in candidates],
-        view.base_place,
+        view.base_index,
         labels,
         view.scene.units(),
         pair,
@@ -127,8 +127,8 @@ def _draw_reading(view: ComparisonView) -> None:
     candidates = view.shown.candidates
     if (generator.READING.get() or 0) >= len(candidates):
         generator.READING.set(None)
-    generator.READING.set(generator.READING.get())
-    place = st.selectbox(
+    generator.READING.set(generator.READING.get())  # Streamlit forgets the entry where the box was not drawn last time
+    selected = st.selectbox(
         "Read a candidate",
         range(len(candidates)),
         index=None,
@@ -137,15 +137,15 @@ def _draw_reading(view: ComparisonView) -> None:
         key=generator.READING.name,
         width=260,
     )
-    if place is None:
+    if selected is None:
         return
     with st.container(border=True, key="reading_reply"):
-        candidate = candidates[place]
-        facts = [f"Candidate {place + 1}", f"{candidate.tokens} token{'s' * (candidate.tokens != 1)}"]
+        candidate = candidates[selected]
+        facts = [f"Candidate {selected + 1}", f"{candidate.tokens} token{'s' * (candidate.tokens != 1)}"]
         for column, choice in zip(view.columns, view.choices, strict=True):
             if choice is not None:
                 whose = "" if len(view.columns) == 1 else f" ({column.name})"
-                facts.append(f"probability {sentences.chance(choice.probabilities[place])}{whose}")
+                facts.append(f"probability {sentences.chance(choice.probabilities[selected])}{whose}")
         st.html(markup.note(", ".join(facts)))
         draw_reply(candidate.display_text)
         table, percentiles = view.scene.table, view.scene.percentiles
@@ -159,16 +159,16 @@ def _draw_reading(view: ComparisonView) -> None:
 
 def _draw_table(view: ComparisonView) -> None:
     snapshot, main = view.shown, view.choices[0]
-    places = [view.place(choice) for choice in view.choices]
+    picks = [view.shown_index(choice) for choice in view.choices]
     titles = {
         name: sentences.capitalised(generator.value_title(view.scene, name)) for name in view.generation.request.scored
     }
     rows: list[dict[str, Any]] = []
     for k, candidate in enumerate(snapshot.candidates):
-        role = ["base"] if view.base_place == k else []
-        if places[0] == k:
+        role = ["base"] if view.base_index == k else []
+        if picks[0] == k:
             role.insert(0, ("picked" if view.drawn else "likeliest") if view.done else "leads")
-        role += [column.name for column, place in zip(view.columns[1:], places[1:], strict=True) if place == k]
+        role += [column.name for column, picked in zip(view.columns[1:], picks[1:], strict=True) if picked == k]
         probability = None if main is None else main.probabilities[k]
         rows.append({"Candidate": k + 1, "Role": ", ".join(role), "Probability": probability})
         for column, choice in zip(view.columns[1:], view.choices[1:], strict=True):
@@ -198,7 +198,7 @@ def _draw_table(view: ComparisonView) -> None:
 
 
 def _draw_downloads(view: ComparisonView) -> None:
-    """Draw everything of this generation, as files."""
+    """Draw the downloads of this generation."""
     record = records.generation_record(
         view.generation,
         view.columns[0].weights.by_value,
@@ -210,7 +210,7 @@ def _draw_downloads(view: ComparisonView) -> None:
 
 
 def draw_downloads(rows: list[dict[str, Any]], name: str) -> None:
-    """Draw records to take away, in both forms; made when they are asked for."""
+    """Draw the downloads of records, as JSON lines and as CSV; each is made on a click."""
     with st.container(horizontal=True, key=f"{name}_files"):
         for label, write, kind, mime in (
             ("All candidates (JSON lines)", records.json_lines, "jsonl", "application/jsonl"),

@@ -1,6 +1,6 @@
-"""A chat of several turns: the earlier ones are kept here and sent with each prompt as the model's own past.
+"""A chat of several turns: the earlier ones are kept here and sent along with each prompt.
 
-Constraint: what was written is shown as text; of a reply its Markdown is drawn.
+Constraint: prompts are shown as text; of a reply its Markdown is drawn.
 """
 
 from __future__ import annotations
@@ -23,35 +23,39 @@ def _dump_turns(turns: tuple[Turn, ...]) -> list[Any]:
     return [generator.GENERATION.get(), [[turn.prompt, turn.reply, turn.cut] for turn in turns]]
 
 
-def _read_turns(left: Any) -> tuple[Turn, ...]:
-    return tuple(Turn(str(prompt), str(reply), bool(cut)) for prompt, reply, cut in _of_what_is_shown(left))
+def _read_turns(dumped: Any) -> tuple[Turn, ...]:
+    return tuple(Turn(str(prompt), str(reply), bool(cut)) for prompt, reply, cut in _content_of_shown(dumped))
 
 
-def _of_what_is_shown(left: Any) -> Any:
-    """Return what was left beside the generation that is shown now.
+def _content_of_shown(dumped: Any) -> Any:
+    """Return the content that was dumped for the generation that is shown now.
 
     Raises:
-        ValueError: it was left beside another one.
+        ValueError: it was dumped for another one.
     """
-    generation, content = left
+    generation, content = dumped
     if generator.GENERATION.is_set() and generator.GENERATION.get() != generation:
-        raise ValueError(f"left beside generation {generation!r}")
+        raise ValueError(f"dumped for generation {generation!r}")
     return content
 
 
 PROMPT: KeptKey[str] = KeptKey(
-    "prompt", "", lambda text: [generator.GENERATION.get(), text], lambda left: str(_of_what_is_shown(left)), draft=True
+    "prompt",
+    "",
+    lambda text: [generator.GENERATION.get(), text],
+    lambda dumped: str(_content_of_shown(dumped)),
+    draft=True,
 )
 TURNS: KeptKey[tuple[Turn, ...]] = KeptKey("chat", (), _dump_turns, _read_turns, draft=True)
 
 
 def earlier_turns(generation: Generation | None) -> tuple[Turn, ...]:
-    """Return the turns before the prompt; those of the generation that a reload has found again."""
+    """Return the turns before the prompt; after a reload, those of the generation on the page."""
     return TURNS.get_or_set(generation.request.history if generation else ())
 
 
 def continue_with(scene: Scene, generation: Generation, reply: Candidate) -> None:
-    """Take a reply as the assistant's turn, and ask for the next prompt."""
+    """Add a reply to the chat as the assistant's turn, and ask for the next prompt."""
     TURNS.set((*generation.request.history, Turn(generation.request.prompt, reply.text, reply.cut)))
     PROMPT.set("")
     generator.forget(scene)
@@ -64,7 +68,7 @@ def start_new(scene: Scene) -> None:
 
 
 def draw_transcript(scene: Scene, generation: Generation | None) -> None:
-    """Draw the earlier turns above the prompt, and a way out of them."""
+    """Draw the earlier turns above the prompt, and the button that starts a new chat."""
     turns = earlier_turns(generation)
     if not turns:
         return

@@ -1,6 +1,6 @@
-"""A generation at one moment and what each palette makes of its candidates: which reply stands in which column.
+"""A generation at one moment, and the candidate that each palette chooses for its column.
 
-Constraint: everything here but :func:`comparison` can be computed outside of a script run, for the channel.
+Constraint: everything here but :func:`comparison` can be computed outside of a script run, for the live channel.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ SHOWN: Key[str] = Key("shown_reply", LIKELIEST)
 
 @dataclass(frozen=True, eq=False)
 class ComparisonView:
-    """A generation at one moment, and what each palette makes of its candidates.
+    """A generation at one moment, and what each palette chooses among its candidates.
 
     Args:
-        scene: the table that is looked at.
-        assessment: the present palette on it.
+        scene: the open table.
+        assessment: of the current palette.
         generation: what is drawn.
         shown: its state.
-        columns: the palettes, the present one first.
-        choices: one a palette; None before any rewards.
-        drawn: in the end replies are drawn by their probabilities; the likeliest ones stand otherwise.
+        columns: the palettes, the current one first.
+        choices: one per palette; None before any rewards.
+        drawn: whether the replies shown in the end are drawn by their probabilities, and not the likeliest ones.
         wording: with numbers, or in everyday words.
     """
 
@@ -52,22 +52,23 @@ class ComparisonView:
 
     @property
     def done(self) -> bool:
-        """Picks are final."""
+        """Whether the choices are final."""
         return self.shown.phase is Phase.DONE
 
-    def place(self, choice: Choice | None) -> int | None:
-        """Return the candidate that a palette shows, see :func:`shown_candidate`."""
+    def shown_index(self, choice: Choice | None) -> int | None:
+        """Return the index of the candidate that a palette shows, see :func:`shown_candidate`."""
         return shown_candidate(self.shown, choice, self.drawn)
 
     @property
-    def base_place(self) -> int:
-        """The base model's candidate: its own draw; in the end another one where the palette shows the same.
+    def base_index(self) -> int:
+        """Index of the base model's candidate: its draw, but once done another one where the palette shows the same.
 
-        Where a tuned model writes the others, there is one alone.
+        Where a tuned model writes the others, the base model has only one.
         """
-        place = self.place(self.choices[0])
-        only = place is None or not self.done or bool(generator.tuned_of(self.generation))
-        return self.shown.base if only or place is None else self.shown.base_beside(place)
+        picked = self.shown_index(self.choices[0])
+        if picked is None or not self.done or generator.tuned_of(self.generation):
+            return self.shown.base
+        return self.shown.base_beside(picked)
 
 
 def is_drawn() -> bool:
@@ -76,10 +77,10 @@ def is_drawn() -> bool:
 
 
 def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> ComparisonView:
-    """Return the state of now; the weights in force follow the palette and the number of candidates."""
+    """Return the current state; a generation of this viewer follows the weights of the current palette."""
     snapshot = generation.snapshot()
     cohorts = prompt_cohort.in_force(scene, generation.request.prompt)
-    candidates = generator.counted(generation.request, len(snapshot.candidates))
+    candidates = generator.most_drawn(generation.request, len(snapshot.candidates))
     candidates = generator.weights_count(scene, generator.tuned_of(generation), candidates)
     columns = pinned.columns(scene, assessment, candidates, cohorts)
     if generator.is_owner(generation):
@@ -92,20 +93,20 @@ def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> 
 def choices(
     generation: Generation, snapshot: GenerationSnapshot, columns: Sequence[PaletteColumn]
 ) -> tuple[Choice | None, ...]:
-    """Return what each palette makes of the candidates that are shown; None before any rewards."""
+    """Return the choice of each palette among the candidates that are shown; None before any rewards."""
     picks = [generation.choice(column.weights.by_value) for column in columns]
-    # Candidates may have been added between the two looks: then there are no choices until the next one.
+    # Candidates may have been added between snapshot and choices: then there are none until the next snapshot.
     return tuple(c if c is not None and len(c.probabilities) == len(snapshot.candidates) else None for c in picks)
 
 
 def shown_candidate(snapshot: GenerationSnapshot, choice: Choice | None, drawn: bool = True) -> int | None:
-    """Return the candidate that a choice shows.
+    """Return the index of the candidate that a choice shows; None before any rewards.
 
     Args:
         snapshot: the generation.
-        choice: what a palette makes of it; None before any rewards.
-        drawn: the draw of the choice when all is done; the likeliest candidate otherwise, as on the way. Where all are
-            equally likely there is no likeliest one, and the draw stands for it.
+        choice: of a palette; None before any rewards.
+        drawn: once done, show the draw of the choice; otherwise the likeliest candidate, as while it runs. Where all
+            are equally likely, the draw is shown in any case.
     """
     if choice is None:
         return None

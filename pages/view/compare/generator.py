@@ -1,4 +1,4 @@
-"""The generator as the page sees it: what can be asked of it for a table, and this viewer's generation.
+"""The generator behind the pages: the service of a table, the weights that steer it, and this viewer's generation.
 
 Constraint: the model runs in a process of its own; no model library is imported on this side.
 """
@@ -39,24 +39,25 @@ from pages.view.shell import account
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
-#: Whose work it is, by the id of the visitor; as long as the work is there.
+#: The id of the visitor who started each piece of work.
 _OWNERS: WeakKeyDictionary[Generation | PromptBatch, str] = WeakKeyDictionary()
 #: The tuned model that writes the candidates of a generation.
 _TUNED: WeakKeyDictionary[Generation, str] = WeakKeyDictionary()
 
 
 class _Begun:
-    """The id of the generation that a click of this visit has just begun, until it is the one that is shown.
+    """The id of the generation that a click of this visit has just begun, until the page shows it.
 
-    Streamlit ends a callback at its next look at the session state where a further click has come. What was handed in
-    by then is written down here without such a look, so that it is neither lost to the page nor left running unseen.
+    Where a further click has come, Streamlit ends a callback at its next access to the session state. The id is kept
+    here, in an object that is reached without such an access, so that the generation is neither lost nor left running
+    unseen.
     """
 
     def __init__(self) -> None:
         self.id = ""
 
 
-#: The one that is shown; a reload on another page finds it again too.
+#: The id of the generation that is shown; a reload on another page finds it again too.
 GENERATION: KeptKey[str] = KeptKey("generation", "", str, str)
 BEGUN: Key[_Begun | None] = Key("generation_begun", None)
 READING: Key[int | None] = Key("reading", None)
@@ -64,7 +65,7 @@ READING: Key[int | None] = Key("reading", None)
 
 @dataclass(frozen=True)
 class MissingModel:
-    """Why nothing can be generated now, and the command that mends it where there is one."""
+    """Why nothing can be generated now, and the command that fixes it where there is one."""
 
     reason: str
     command: str | None
@@ -72,11 +73,11 @@ class MissingModel:
 
 @dataclass(frozen=True, eq=False)
 class SteeringWeights:
-    """What the aligned model is steered by.
+    """The weights that steer the aligned model.
 
     Args:
         by_value: lambda, 1/reward, of the values that have one and a scorer here.
-        note: what a reader should know about them, or empty.
+        note: what a reader should know about them; "" for nothing.
         levels: (value,) the levels that they are forecast to give, in reward units.
     """
 
@@ -91,7 +92,7 @@ def table_model(scene: Scene) -> str:
 
 
 def missing_model(scene: Scene) -> MissingModel | None:
-    """Return what is missing for the generator to run; looked at again every few seconds."""
+    """Return what is missing for the generator to run; checked again every few seconds."""
     if reason := refusal_reason(scene.table.metadata):
         return MissingModel(reason, None)
     return _missing_model(table_model(scene))
@@ -100,7 +101,7 @@ def missing_model(scene: Scene) -> MissingModel | None:
 @st.cache_data(ttl=5.0, show_spinner=False)
 def _missing_model(model: str) -> MissingModel | None:
     for name in (model, DEFAULT_EMBEDDER):
-        # One on a server: whether it answers shows when it is asked. One that was tuned is merged by who opens it.
+        # A server is not called to find out. A tuned model is merged when it is opened.
         if address_of(name) or find_tuned(name):
             continue
         try:
@@ -113,12 +114,12 @@ def _missing_model(model: str) -> MissingModel | None:
 
 
 def service(scene: Scene) -> GenerationService:
-    """Return the one model process of this app."""
+    """Return the service that the whole app shares for the table's model."""
     return shared_service(table_model(scene), request_extra=recorded_request_extra(scene.table.metadata))
 
 
 def service_of(scene: Scene, tuned: str) -> GenerationService:
-    """Return the process that draws candidates of a tuned model; that of the base model where none is named."""
+    """Return the service that draws candidates of a tuned model; that of the base model for ""."""
     return shared_service(table_model(scene), tuned=tuned) if tuned else service(scene)
 
 
@@ -143,7 +144,7 @@ def custom_specifications(scene: Scene) -> tuple[Specification, ...]:
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _scene_of_fewer(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Scene:
-    """Return the scene of a generator that draws so many candidates."""
+    """Return a scene with at most ``candidates`` replies per prompt, as a generator that draws so many sees it."""
     table = subsample_candidates(_scene.table, candidates)
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     return Scene((*key, candidates), table, oracle, _scene.names, _scene.cards, _scene.theme)
@@ -152,9 +153,9 @@ def _scene_of_fewer(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Sce
 def steering_weights(
     scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()
 ) -> SteeringWeights:
-    """Return the weights of the palette for a generator that draws so many candidates.
+    """Return the weights of the palette for a generator that draws ``candidates`` replies.
 
-    Where the palette is out of reach, or is so with this few candidates, they are those of the nearest one that works.
+    Where the palette is out of reach, or is so with that few candidates, they are those of the nearest one that works.
 
     Args:
         scene: the table, with the columns of what is asked beyond averages.
@@ -171,17 +172,17 @@ def of_scored(weights: Mapping[str, float], scored: Collection[str]) -> dict[str
     return {name: weight for name, weight in weights.items() if scored_value(name) in scored or name in scored}
 
 
-def counted(request: GenerationRequest, drawn: int) -> int:
-    """Return for how many candidates the weights of a generation are solved: for those that are drawn.
+def most_drawn(request: GenerationRequest, drawn: int) -> int:
+    """Return the number of candidates that the weights of a generation are solved for.
 
-    A race picks as from all the candidates that it may draw, however few it needs.
+    These are the candidates that are drawn; for a race, all that it may draw, however few it needs.
     """
     return drawn if request.headroom is None else max(request.most_candidates or 0, drawn)
 
 
 @dataclass(frozen=True, eq=False)
 class _WeightsQuery:
-    """What weights are asked for; its content is the key under which they are remembered."""
+    """The arguments of :func:`steering_weights` that the cache does not hash; their content is in its key."""
 
     scene: Scene
     assessment: Assessment
@@ -210,10 +211,10 @@ def tuned_of(generation: Generation) -> str:
 
 
 def weights_count(scene: Scene, tuned: str, candidates: int) -> int:
-    """Return for how many candidates of the base model weights are solved.
+    """Return the number of base-model candidates that weights are solved for.
 
-    For so many as are drawn; where a tuned model writes, for as many as the table has: the choice among its candidates
-    comes to what the weights ask for, and not to what so few of the base model's would allow.
+    As many as are drawn; where a tuned model writes, as many as the table has, because the choice among its candidates
+    reaches what the weights ask for, and not only what so few candidates of the base model allow.
     """
     return int(scene.table.candidates.max()) if tuned else candidates
 
@@ -231,7 +232,7 @@ def submit(scene: Scene, request: GenerationRequest, tuned: str = "") -> Generat
     BEGUN.set(begun)
     generating, viewer = service_of(scene, tuned), account.counted_as()
     generation = generating.submit(request, viewer=viewer)
-    begun.id = generation.id  # before anything that looks at the session state, see _Begun
+    begun.id = generation.id  # before any access to the session state, see _Begun
     if tuned:
         _TUNED[generation] = tuned
     claim(generation)
@@ -267,7 +268,7 @@ def current(scene: Scene) -> Generation | None:
 def is_owner(work: Generation | PromptBatch) -> bool:
     """Return whether this viewer started the work, in this tab or as the same person in another.
 
-    Who only has its address may watch, and neither stop nor steer.
+    Somebody who only has its address may watch, but neither stop nor steer it.
     """
     owner = _OWNERS.get(work)
     return work.viewer == account.counted_as() or (
@@ -276,20 +277,20 @@ def is_owner(work: Generation | PromptBatch) -> bool:
 
 
 def claim(work: Generation | PromptBatch) -> None:
-    """Note that work is this visitor's, where it is known who they are."""
+    """Record this visitor as the owner of work, where it is known who they are."""
     if (who := account.visitor()).is_known:
         _OWNERS[work] = who.id
 
 
 def stop(scene: Scene) -> None:
-    """Stop the generation on this page within one token, if this viewer started it; what is written stays."""
+    """Stop the generation on this page within one token, if this viewer started it; what was written stays."""
     generation = current(scene)
     if generation is not None and not generation.ended and is_owner(generation):
         generation.cancel()
 
 
 def forget(scene: Scene) -> None:
-    """Take the generation off this page; one of this viewer that runs is stopped."""
+    """Remove the generation from this page, and stop it if it runs and is this viewer's."""
     stop(scene)
     GENERATION.pop()
     READING.pop()

@@ -1,4 +1,4 @@
-"""The palettes that speak on Listen: today's, steered here as on its own page, and those pinned beside it."""
+"""The palettes compared on Listen: the current one, which can be changed here, and the pinned ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_PINNED = 3
 
 @dataclass(frozen=True)
 class PinnedPalette:
-    """A palette that was set aside under a name, with the targets of the moment."""
+    """A copy of a palette that was pinned under a name."""
 
     name: str
     palette: Palette
@@ -48,7 +48,7 @@ PINNED: KeptKey[tuple[PinnedPalette, ...]] = KeptKey("pinned", (), _dump, _read)
 
 @dataclass(frozen=True, eq=False)
 class PaletteColumn:
-    """A palette as it speaks: its name, the key of its place, and its weights for the candidates drawn so far."""
+    """A palette's column: its name, the key of its container, and its weights for the candidates drawn so far."""
 
     name: str
     key: str
@@ -63,32 +63,32 @@ def pinned_palettes() -> tuple[PinnedPalette, ...]:
 def columns(
     scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()
 ) -> tuple[PaletteColumn, ...]:
-    """Return today's palette and the pinned ones, with weights for so many candidates and the prompt's cohorts."""
-    beside = pinned_palettes()
-    own_columns = [
+    """Return the current palette and the pinned ones, with weights for these candidates and the prompt's cohorts."""
+    pins = pinned_palettes()
+    all_columns = [
         PaletteColumn(
-            "Your palette" if beside else "Aligned model",
+            "Your palette" if pins else "Aligned model",
             "aligned",
             generator.steering_weights(scene, assessment, candidates, cohorts),
         )
     ]
-    for number, pinned in enumerate(beside, start=1):
-        its_scene = aimed_scene.counted(scenes.load(pinned.palette.use_case), pinned.palette)
-        targets = palette_state.standardised(its_scene, pinned.palette)
-        fixed = np.zeros(len(targets), dtype=bool) if its_scene.aim is None else its_scene.aim.fixed
-        assessed = palette_cache.assess_once(its_scene, targets, fixed)
-        weights = generator.steering_weights(its_scene, assessed, candidates, cohorts)
-        own_columns.append(PaletteColumn(pinned.name, f"pinned_{number}", weights))
-    return tuple(own_columns)
+    for number, pinned in enumerate(pins, start=1):
+        pinned_scene = aimed_scene.counted(scenes.load(pinned.palette.use_case), pinned.palette)
+        targets = palette_state.standardised(pinned_scene, pinned.palette)
+        fixed = np.zeros(len(targets), dtype=bool) if pinned_scene.aim is None else pinned_scene.aim.fixed
+        assessed = palette_cache.assess_once(pinned_scene, targets, fixed)
+        weights = generator.steering_weights(pinned_scene, assessed, candidates, cohorts)
+        all_columns.append(PaletteColumn(pinned.name, f"pinned_{number}", weights))
+    return tuple(all_columns)
 
 
 def pin(name: str, palette: Palette, place: str) -> None:
-    """Set a palette aside under a name, to which a number is added where it is taken; nothing when full.
+    """Pin a palette under a name, to which a number is added where it is taken; nothing when full.
 
     Args:
         name: of the palette.
         palette: as it is now.
-        place: where the page says that it was done.
+        place: of the page, at which it is confirmed.
     """
     used_names = {"Your palette", "Base model", *(pinned.name for pinned in pinned_palettes())}
     if len(pinned_palettes()) < MAX_PINNED:
@@ -98,48 +98,48 @@ def pin(name: str, palette: Palette, place: str) -> None:
 
 
 def _pin() -> None:
-    """Pin today's palette under a name; the faders change another one from here on."""
+    """Pin a copy of the current palette, which the faders no longer change."""
     pin(str(PIN_NAME.get() or "").strip() or next_pin_name(), palette_state.history().now, "pin")
     PIN_NAME.set("")
 
 
 def next_pin_name() -> str:
-    """Return what a palette is called that is pinned without a name."""
+    """Return the name of a palette that is pinned without one."""
     used_names = {pinned.name for pinned in pinned_palettes()}
     return next(name for number in range(1, MAX_PINNED + 2) if (name := f"Palette {number}") not in used_names)
 
 
-def unpin(place: int) -> None:
+def unpin(index: int) -> None:
     """Unpin a palette."""
-    PINNED.set(tuple(pinned for k, pinned in enumerate(pinned_palettes()) if k != place))
+    PINNED.set(tuple(pinned for k, pinned in enumerate(pinned_palettes()) if k != index))
 
 
-def _use(place: int) -> None:
-    """Make a pinned palette today's; the page Set then shows it."""
-    palette_state.apply_with_undo(pinned_palettes()[place].palette, f"{pinned_palettes()[place].name} was taken.")
+def _use(index: int) -> None:
+    """Make a pinned palette the current one."""
+    palette_state.apply_with_undo(pinned_palettes()[index].palette, f"{pinned_palettes()[index].name} was taken.")
 
 
 def draw_palettes(scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()) -> None:
-    """Draw today's palette with its verdict and weights, the pinned ones, and the way to pin."""
+    """Draw the current palette with its verdict and weights, and the pinned ones with their buttons."""
     steering = generator.steering_weights(scene, assessment, candidates, cohorts)
     header.draw_palette_line(scene, assessment, steering.by_value, candidates)
     palette_state.draw_undo_line()
     if steering.note:
         st.html(markup.note(steering.note))
-    for place, pinned in enumerate(pinned_palettes()):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
+    for index, pinned in enumerate(pinned_palettes()):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{index}"):
             st.html(markup.name(pinned.name), width="content")
             st.html(
                 markup.chips(_target_chips(pinned.palette), scene.theme) or markup.note("no value has a target"),
                 width="content",
             )
-            with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):
-                st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
-                st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=unpin, args=(place,))
+            with st.container(horizontal=True, width="content", key=f"pinned_buttons_{index}"):
+                st.button("Use", key=f"use_{index}", type="tertiary", on_click=_use, args=(index,))
+                st.button("Unpin", key=f"unpin_{index}", type="tertiary", on_click=unpin, args=(index,))
 
 
 def draw_pin_control() -> None:
-    """Pin today's palette under a name."""
+    """Draw the popover that pins the current palette under a name."""
     full = len(pinned_palettes()) >= MAX_PINNED
     with st.popover("Pin this palette", icon=":material/keep:", disabled=full, key="pin_popover"):
         st.text_input("Name", key=PIN_NAME.name, max_chars=40, placeholder=next_pin_name())
@@ -159,7 +159,7 @@ def _target_chips(palette: Palette) -> list[tuple[int, str]]:
 
 
 def draw_faders(scene: Scene, palette: Palette) -> None:
-    """Draw the targets of today's palette as on its own page, small; a move re-weights what is being written."""
+    """Draw small sliders for the targets of the current palette; a change re-weights what is being written."""
     values = list(range(scene.plain))
     st.html(markup.value_colours(len(values), scene.theme))
     chosen = STEERED.show([j for j in values if not palette.targets[scene.table.values[j]].free])
@@ -179,13 +179,13 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
             if target.free:
                 continue
             low, high = scene.ranges[j]
-            place = palette_state.slider_place(scene, j, target)
+            percentile = palette_state.slider_place(scene, j, target)
             with st.container(key=f"value_{j}"):
                 st.slider(
                     markup.plain(scene.fader_title(j)),
                     low,
                     high,
-                    place,
+                    percentile,
                     step=1,
                     format=f"{wordings.current().mark}%d",
                     key=palette_state.TARGET.of(name).name,

@@ -1,7 +1,7 @@
-"""Whose prompt it is, where the palette asks something of a use case: chosen, or found by the prompt.
+"""Which use case a prompt belongs to, where the palette has targets for single ones: chosen, or inferred.
 
-A prompt of the table is known at once. Another one is compared with the table's prompts by a process of its own, in the
-background; until it has answered, and where it is not clear, the overall weights stand in and the page says so.
+A prompt of the table is known at once. Another one is compared with the table's prompts by a child process in the
+background; until that has answered, and where the answer is unclear, the overall weights are used and the page says so.
 """
 
 from __future__ import annotations
@@ -22,33 +22,31 @@ CHOICE: Key[Cohort | str] = Key("prompt_cohort", FIND)
 
 
 def chosen() -> tuple[Cohort, ...]:
-    """Return the cohort that was chosen; none where it is to be found or is none of them."""
+    """Return the cohort that was chosen; none where it is to be inferred or is none of them."""
     choice = CHOICE.get()
     return (choice,) if isinstance(choice, Cohort) else ()
 
 
-def asked_of(scene: Scene) -> tuple[Cohort, ...]:
-    """Return the cohorts that the palette asks something of, each once."""
+def targeted_cohorts(scene: Scene) -> tuple[Cohort, ...]:
+    """Return the cohorts that the palette has targets for, each once."""
     cohorts = (column.cohort for column in scene.table.derived)
     return tuple(dict.fromkeys(cohort for cohort in cohorts if cohort is not None))
 
 
 def in_force(scene: Scene, prompt: str) -> tuple[Cohort, ...]:
     """Return the cohorts whose weights are used for a prompt."""
-    if not asked_of(scene) or CHOICE.get() != FIND:
+    if not targeted_cohorts(scene) or CHOICE.get() != FIND:
         return chosen()
-    match = _found(scene, prompt)
+    match = _match(scene, prompt)
     return () if match is None else match.cohorts
 
 
-def _found(scene: Scene, prompt: str) -> PromptCohorts | None:
-    """Return what is known of a prompt; None while it is being compared, or where that failed."""
-    known = prompt_cohorts(scene.table, prompt)
-    if known.known or not prompt.strip():
-        return known
-    job = _job(scene, prompt)
-    found: PromptCohorts | None = job.result
-    return found
+def _match(scene: Scene, prompt: str) -> PromptCohorts | None:
+    """Return the cohorts of a prompt; None while it is being compared, or where that failed."""
+    match: PromptCohorts | None = prompt_cohorts(scene.table, prompt)
+    if match is not None and not match.known and prompt.strip():
+        match = _job(scene, prompt).result
+    return match
 
 
 def _job(scene: Scene, prompt: str) -> Job:
@@ -59,8 +57,8 @@ def _job(scene: Scene, prompt: str) -> Job:
 
 
 def draw_choice(scene: Scene, prompt: str) -> None:
-    """Draw the choice and what was found; nothing where the palette asks nothing of a use case."""
-    cohorts = asked_of(scene)
+    """Draw the choice and the match; nothing where the palette has no target for a use case."""
+    cohorts = targeted_cohorts(scene)
     if not cohorts:
         return
     options: list[Cohort | str] = [FIND, *cohorts, NONE]
@@ -72,28 +70,28 @@ def draw_choice(scene: Scene, prompt: str) -> None:
         format_func=lambda option: option if isinstance(option, str) else sentences.capitalised(str(option)),
         key=CHOICE.name,
         persist_state="session",
-        help="Your palette asks something of single use cases. Their weights are used for their own prompts alone.",
+        help="Your palette has targets for single use cases. Their weights are used only for their own prompts.",
     )
     if CHOICE.get() != FIND:
         return
     known = prompt_cohorts(scene.table, prompt)
     if known.known or not prompt.strip():
-        st.html(markup.note(_said(known)))
+        st.html(markup.note(_sentence(known)))
     else:
-        background.poll(_job(scene, prompt), _draw_found)
+        background.poll(_job(scene, prompt), _draw_match)
 
 
-def _draw_found(job: Job) -> None:
+def _draw_match(job: Job) -> None:
     match: PromptCohorts | None = job.result
     if job.error:
         st.html(markup.note(f"The kind of prompt could not be found out, so the overall weights are used: {job.error}"))
     elif match is None:
         st.html(markup.note("Finding out what kind of prompt it is; until then the overall weights are used."))
     else:
-        st.html(markup.note(_said(match)))
+        st.html(markup.note(_sentence(match)))
 
 
-def _said(match: PromptCohorts) -> str:
+def _sentence(match: PromptCohorts) -> str:
     if not match.cohorts:
         return "It is not clear what kind of prompt this is, so the overall weights are used."
     where = sentences.listed([protections.cohort_text(cohort) for cohort in match.cohorts])

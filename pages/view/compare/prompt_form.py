@@ -1,4 +1,4 @@
-"""What is asked and how it is drawn: the prompt, the number of candidates, the method, and the two buttons."""
+"""The form of Listen: the prompt, Generate and Stop, the number and length of candidates, and the method."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
 CANDIDATES, MAX_CANDIDATES, MAX_DRAWN, MAX_TOKENS = 16, 64, 256, 256
-#: Where no more candidates are drawn than it takes: so many at a time, and the share of replies that may be others.
+#: Adaptive drawing: candidates drawn at a time, and the share of replies that may differ from those of a full draw.
 RACE_BATCH, RACE_WITHIN = 4, 0.02
 METHODS = {
     Method.RESAMPLE: (
         "Whole replies (what the forecast is for)",
-        "Each candidate is written to its end; one is drawn by its probability. Levels come out as forecast.",
+        "Each candidate is written to its end; one is drawn by its probability. Levels are as forecast.",
     ),
     Method.BEST: (
         "Always the highest score",
-        "The candidate with the highest weighted reward is always taken: pushes harder than the forecast, "
-        "and leaves the base model further behind.",
+        "The candidate with the highest weighted reward is always taken: this pushes harder than the forecast, and "
+        "moves further from the base model.",
     ),
     Method.PRUNE: (
         "Stop unpromising ones early",
-        "After some 25 words a quarter of the candidates go on, after some 50 an eighth. Which ones is drawn by what "
-        "their beginnings promise. Useful when you ask for a lot: more candidates in the time that fewer take.",
+        "After some 25 words a quarter of the candidates continue, after some 50 an eighth. Which ones is drawn by "
+        "how promising their beginnings are. Useful when you ask for a lot: more candidates in the same time.",
     ),
     Method.BLOCKS: (
         "Block by block",
-        "Every 16 tokens the promising beginnings are copied and the others dropped, so that more of the candidates "
-        "are promising, and resemble each other. Judging beginnings is a guess, and the forecast is not for this.",
+        "Every 16 tokens the promising beginnings are copied and the others dropped, so more of the candidates are "
+        "promising, but they resemble each other. Judging beginnings is a guess, and the forecast is not for this.",
     ),
 }
 
@@ -63,26 +63,26 @@ def candidate_count() -> int:
 def build_request(
     scene: Scene, assessment: Assessment, prompt: str, seed: int, cohorts: tuple[Cohort, ...] = ()
 ) -> GenerationRequest:
-    """Return a prompt with the controls as they stand.
+    """Return the request for a prompt with the current settings.
 
     Args:
         scene: the table.
         assessment: of the palette.
-        prompt: what is asked.
+        prompt: that the model answers.
         seed: of the replies.
-        cohorts: whose prompt it is; none where that is not known.
+        cohorts: that the prompt belongs to; none where that is not known.
 
     Raises:
-        InputError: it cannot be asked.
+        InputError: a field of the request is not valid.
     """
-    number, method = candidate_count(), Method(METHOD.get())
+    candidates, method = candidate_count(), Method(METHOD.get())
     tuned, settings = writer.chosen(scene), scene.sampling
     if tuned:  # whole replies, drawn at once over the whole vocabulary
         method = method if method is Method.BEST else Method.RESAMPLE
         settings = replace(settings, top_p=1.0, top_k=0)
     race = ADAPTIVE.get() and method is Method.RESAMPLE and not tuned
-    most = max(int(ADAPTIVE_LIMIT.get()), number) if race else None
-    count = generator.weights_count(scene, tuned, most or number)
+    most = max(int(ADAPTIVE_LIMIT.get()), candidates) if race else None
+    count = generator.weights_count(scene, tuned, most or candidates)
     weights = dict(generator.steering_weights(scene, assessment, count, cohorts).by_value)
     tokens = int(LENGTH.get() or scene.reply_length)
     return GenerationRequest(
@@ -91,7 +91,7 @@ def build_request(
         floors=reply_floor.floors(scene),
         values=generator.scored_values(scene),
         own=generator.custom_specifications(scene),
-        candidates=number if most is None else min(number, RACE_BATCH),
+        candidates=candidates if most is None else min(candidates, RACE_BATCH),
         settings=replace(settings, max_new_tokens=min(tokens, MAX_TOKENS)),
         seed=seed,
         method=method,
@@ -101,7 +101,7 @@ def build_request(
 
 
 def remember_refusal(error: PaletteError | None) -> None:
-    """Remember why a request could not be handed in, for :func:`draw_refusal`; None when it could."""
+    """Remember why a request could not be submitted, for :func:`draw_refusal`; None where it was."""
     if error is None:
         REFUSED.pop()
     else:
@@ -109,7 +109,7 @@ def remember_refusal(error: PaletteError | None) -> None:
 
 
 def draw_refusal() -> None:
-    """Draw why the last request could not be handed in, in words."""
+    """Draw why the last request could not be submitted."""
     if refusal := REFUSED.get():
         with st.container(key="refused"):
             st.warning("This could not be generated.", icon=":material/edit:")
@@ -117,14 +117,14 @@ def draw_refusal() -> None:
 
 
 def pick_prompt(scene: Scene) -> None:
-    """Put a prompt of the table into the box, where it can be changed."""
+    """Put a prompt of the table into the prompt box, where it can be edited."""
     chosen = PICKED_PROMPT.get()
     if chosen is not None:
         chat.PROMPT.set(scene.table.prompts[chosen])
 
 
 def generate(scene: Scene, assessment: Assessment) -> None:
-    """Submit the request, or remember in words why it cannot be made."""
+    """Submit a request with the current settings, or remember why it is refused."""
     remember_refusal(None)
     seed = int(SEED.get())
     try:
@@ -138,9 +138,9 @@ def generate(scene: Scene, assessment: Assessment) -> None:
 
 
 def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]) -> None:
-    """Ask for the same candidates, which the same seed gives again, and as many more."""
+    """Submit a request for the same candidates, which the same seed gives again, and as many more."""
     remember_refusal(None)
-    now = len(generation.snapshot().candidates)
+    drawn = len(generation.snapshot().candidates)
     request = generation.request
     try:
         more = generator.submit(
@@ -149,8 +149,8 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
                 request,
                 weights=generator.of_scored(weights, request.scored),
                 values=request.scored,
-                most_candidates=min(2 * now, MAX_DRAWN),
-                least_ess=2.0 * MAX_DRAWN,  # never met: so many are drawn in any case
+                most_candidates=min(2 * drawn, MAX_DRAWN),
+                least_ess=2.0 * MAX_DRAWN,  # never reached, so that all of them are drawn
             ),
         )
         reply_feed.follow(more)
@@ -159,7 +159,7 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
 
 
 def restore(generation: Generation | None) -> None:
-    """Begin a visit that finds a generation with the prompt and the settings that it answers."""
+    """Set the controls to the prompt and settings of a generation that the address names, at the start of a visit."""
     if generation is None or chat.PROMPT.is_set():
         return
     request = generation.request
@@ -169,7 +169,7 @@ def restore(generation: Generation | None) -> None:
 
 
 def take_settings(request: GenerationRequest) -> None:
-    """Set the controls before they are drawn to how a request was answered; the seed is left alone."""
+    """Set the controls to the settings of a request, before they are drawn; the seed stays as it is."""
     CANDIDATE_COUNT.set(min(max(request.candidates, 2), MAX_CANDIDATES))
     LENGTH.set(min(max(request.settings.max_new_tokens, 8), MAX_TOKENS))
     METHOD.set(request.method)
@@ -223,7 +223,7 @@ def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generatio
 
 
 def draw_settings(scene: Scene) -> None:
-    """Draw how many candidates there are, how long they are, and how one is chosen, folded."""
+    """Draw the expander with the number of candidates, their length, and the method."""
     with st.expander("How replies are drawn", icon=":material/settings:", key="how"):
         writer.draw_writer(scene, CANDIDATE_COUNT, CANDIDATES)
         with st.container(horizontal=True, vertical_alignment="bottom", key="numbers"):
@@ -232,29 +232,29 @@ def draw_settings(scene: Scene) -> None:
             st.html(markup.note(note))
         reply_floor.draw_control(scene)
         if writer.chosen(scene):
-            st.html(markup.note("Whole replies of a tuned model are drawn at once, and one is drawn by its chance."))
+            st.html(markup.note("The tuned model writes whole replies, and one of them is drawn by its probability."))
         else:
             _draw_method()
 
 
 def length_note(scene: Scene) -> str:
-    """Return what the length of replies does to the forecast; nothing where they are as long as the table's."""
+    """Return what the reply length means for the forecast; "" where it is the table's."""
     length, recorded = int(LENGTH.get() or scene.reply_length), recorded_length(scene.table.metadata)
     if recorded is None:
         return (
             "The table does not say how long its replies were. The forecast is for replies as long as those; with "
-            "another length levels can come out elsewhere."
+            "another length, levels can differ."
         )
     if length == recorded:
         return ""
     return (
         f"The table's replies were up to {recorded} tokens long. The forecast is for replies like those; with another "
-        "length levels can come out elsewhere."
+        "length, levels can differ."
     )
 
 
 def draw_number_inputs(scene: Scene) -> None:
-    """Draw candidates, longest reply and seed."""
+    """Draw the fields for candidates, longest reply and seed."""
     SEED.get_or_set(1)
     CANDIDATE_COUNT.get_or_set(CANDIDATES)
     LENGTH.get_or_set(min(scene.reply_length, MAX_TOKENS))
@@ -265,7 +265,7 @@ def draw_number_inputs(scene: Scene) -> None:
         key=CANDIDATE_COUNT.name,
         persist_state="session",
         width=130,
-        help="Replies drawn from the base model to choose among. More reach further and take longer.",
+        help="Replies drawn from the base model to choose from. More of them make more possible and take longer.",
     )
     st.number_input(
         "Longest reply (tokens)",
@@ -282,7 +282,7 @@ def draw_number_inputs(scene: Scene) -> None:
         key=SEED.name,
         persist_state="session",
         width=110,
-        help="The same seed gives the same replies; it moves on by one each time.",
+        help="The same seed gives the same replies; it goes up by one each time.",
     )
 
 
@@ -292,13 +292,13 @@ def _method_caption(method: Method) -> str:
 
 
 def draw_method() -> None:
-    """Draw how one reply is chosen, folded."""
+    """Draw the expander with the method."""
     with st.expander("How replies are drawn", key="how"):
         _draw_method()
 
 
 def _draw_method() -> None:
-    """Draw the method, and drawing no more candidates than it takes."""
+    """Draw the choice of the method, and the switch for adaptive drawing."""
     method = st.radio(
         "Method",
         list(METHODS),

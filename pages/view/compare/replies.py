@@ -1,4 +1,4 @@
-"""The figures behind the replies: what each choice rests on and has cost, rewards, and drawing more candidates."""
+"""Below the replies: which one is shown, continuing the chat, more candidates, and the figures of each choice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pages.view.shell import wording as wordings
 
 
 def draw_failure(snapshot: GenerationSnapshot) -> None:
-    """Draw what went wrong and what to do."""
+    """Draw the error of a generation and what to do."""
     if snapshot.error:
         st.error("This did not work.", icon=":material/error:")
         st.text(snapshot.error)
@@ -34,7 +34,7 @@ def draw_failure(snapshot: GenerationSnapshot) -> None:
 
 
 def draw_shown_switch(view: ComparisonView) -> None:
-    """Draw the choice between the likeliest reply and one that is drawn, and what the difference is."""
+    """Draw the choice between the likeliest reply and a drawn one, and explain the difference."""
     if not view.done or view.choices[0] is None or not view.columns[0].weights.by_value:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="shown_line"):
@@ -60,47 +60,47 @@ def draw_shown_switch(view: ComparisonView) -> None:
 
 
 def draw_continue(view: ComparisonView) -> None:
-    """Draw the ways on: the chat with one of the replies, and more candidates where they would help."""
+    """Draw the buttons that continue the chat with one of the replies, and the one that draws more candidates."""
     if not view.done:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="continue_line"):
-        places = [("base", "Base model", view.base_place)]
-        places += [
-            (column.key, column.name, place)
+        shown = [("base", "Base model", view.base_index)]
+        shown += [
+            (column.key, column.name, picked)
             for column, choice in zip(view.columns, view.choices, strict=True)
-            if (place := view.place(choice)) is not None
+            if (picked := view.shown_index(choice)) is not None
         ]
-        for key, name, place in places:
+        for key, name, index in shown:
             st.button(
                 f"Continue the chat: {markup.plain(name)}",
                 key=f"continue_{key}",
                 type="tertiary",
                 icon=":material/reply:",
                 on_click=chat.continue_with,
-                args=(view.scene, view.generation, view.shown.candidates[place]),
+                args=(view.scene, view.generation, view.shown.candidates[index]),
             )
         _draw_more(view)
 
 
 def draw_figures(view: ComparisonView) -> None:
-    """Draw each palette's certificate, weights and rewards, folded, and drawn once they are opened."""
+    """Draw the expander with each palette's figures and rewards; its content only once it is open."""
     if not any(choice is not None for choice in view.choices):
         return
-    box = st.expander("Figures", icon=":material/monitoring:", key="figures", on_change="rerun")
-    if not box.open:
+    expander = st.expander("Figures", icon=":material/monitoring:", key="figures", on_change="rerun")
+    if not expander.open:
         return
-    with box:
+    with expander:
         with st.container(horizontal=True, key="figure_columns"):
             for column, choice in zip(view.columns, view.choices, strict=True):
-                if choice is not None and (place := view.place(choice)) is not None:
+                if choice is not None and (picked := view.shown_index(choice)) is not None:
                     with st.container(key=f"{column.key}_figures"):
-                        _draw_certificate(view, column, choice, place)
+                        _draw_choice(view, column, choice, picked)
         if view.done:
             _draw_rewards(view)
 
 
-def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choice, place: int) -> None:
-    """Draw what this choice rests on and what it has cost; provisional like the choice itself."""
+def _draw_choice(view: ComparisonView, column: PaletteColumn, choice: Choice, picked: int) -> None:
+    """Draw the probability, sample size and cost of a choice, and its rewards once it is final."""
     count = len(choice.probabilities)
     if len(view.columns) > 1:
         st.html(markup.name(column.name))
@@ -110,7 +110,7 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
     tuned = generator.tuned_of(view.generation)
     even = f"among {count} candidates" if tuned else f"{sentences.chance(1 / count)} under the base"
     facts = [
-        ("Probability", sentences.chance(choice.probabilities[place]), even),
+        ("Probability", sentences.chance(choice.probabilities[picked]), even),
         (sample, carry, "candidates carry the choice"),
         (
             wording.pick("Spent", "Effort"),
@@ -127,7 +127,7 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
         st.html(markup.note("More candidates would help: too few carry this choice."))
     if view.done and (note := _race_note(view, column, choice)):
         st.html(markup.note(note))
-    if column.weights.note and column.key != "aligned":  # that of today's palette stands above the prompt
+    if column.weights.note and column.key != "aligned":  # that of the current palette is above the prompt
         st.html(markup.note(column.weights.note))
     if view.generation.request.method is Method.BEST:
         most = math.log(count) - 1 + 1 / count
@@ -140,7 +140,7 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
             )
         )
     if view.done:
-        st.html(markup.levels_table(*_details(view, column, choice, place), theme=view.scene.theme))
+        st.html(markup.levels_table(*_details(view, column, choice, picked), theme=view.scene.theme))
 
 
 def _race_note(view: ComparisonView, column: PaletteColumn, choice: Choice) -> str:
@@ -149,21 +149,21 @@ def _race_note(view: ComparisonView, column: PaletteColumn, choice: Choice) -> s
         return ""
     try:
         lost = share_lost(view.scene.table, column.weights.by_value, headroom)
-    except InputError:  # a value of a person's own, of which the table has no rewards
+    except InputError:  # a custom value that the table has no rewards of
         return ""
     return sentences.race(lost, bool(choice.decided))
 
 
 def _effort(kl: float, count: int, wording: Wording) -> tuple[str, str]:
-    """Return what a choice has spent, and that against the most that it can."""
+    """Return what a choice has spent, and how that compares with the most it can spend."""
     spent = amounts.nats(kl) if wording.numbers else effort(kl)
     return spent, sentences.spent(kl, count, wording)
 
 
 def _details(
-    view: ComparisonView, column: PaletteColumn, choice: Choice, place: int
+    view: ComparisonView, column: PaletteColumn, choice: Choice, picked: int
 ) -> tuple[list[str], list[tuple[int, tuple[str, ...]]]]:
-    """Return, value by value, the weight, the average candidate, the expected and the shown reward."""
+    """Return the header and a row per value: weight, and the average, expected and shown reward."""
     rows = []
     for name in view.generation.request.scored:
         rewards = np.array([candidate.rewards.get(name, math.nan) for candidate in view.shown.candidates])
@@ -173,19 +173,19 @@ def _details(
         shares = np.array(choice.probabilities) * has_reward
         expected = float(shares @ np.where(has_reward, rewards, 0.0) / shares.sum()) if shares.sum() else math.nan
         weight = column.weights.by_value.get(name, 0.0)
-        cells = (weight, float(rewards[has_reward].mean()), expected, float(rewards[place]))
+        cells = (weight, float(rewards[has_reward].mean()), expected, float(rewards[picked]))
         rows.append((_position(view, name), (_title(view, name), *(sentences.number(cell) for cell in cells))))
     return ["Value", "Weight", "Average", "Expected", "This reply"], rows
 
 
 def _draw_rewards(view: ComparisonView) -> None:
-    """Draw the rewards of the replies shown, with their places among the base model's replies."""
-    table, places = view.scene.table, [view.base_place, *(view.place(choice) for choice in view.choices)]
+    """Draw the rewards of the replies shown, with their percentiles among the base model's replies."""
+    table, shown = view.scene.table, [view.base_index, *(view.shown_index(choice) for choice in view.choices)]
     percentiles, rows = view.scene.percentiles, []
     for name in view.generation.request.scored:
         cells = [_title(view, name)]
-        for place in places:
-            reward = None if place is None else view.shown.candidates[place].rewards.get(name)
+        for index in shown:
+            reward = None if index is None else view.shown.candidates[index].rewards.get(name)
             if reward is None:
                 cells.append("–")
             elif name in table.values:
@@ -209,12 +209,12 @@ def _draw_rewards(view: ComparisonView) -> None:
 
 
 def _draw_more(view: ComparisonView) -> None:
-    """Draw as many candidates again, where that can help and there is room."""
-    now = len(view.shown.candidates)
+    """Draw the button that doubles the candidates, where that is possible."""
+    drawn = len(view.shown.candidates)
     tuned = bool(generator.tuned_of(view.generation))
-    if tuned or view.generation.request.method is Method.BLOCKS or now >= prompt_form.MAX_DRAWN:
+    if tuned or view.generation.request.method is Method.BLOCKS or drawn >= prompt_form.MAX_DRAWN:
         return
-    more = min(now, prompt_form.MAX_DRAWN - now)
+    more = min(drawn, prompt_form.MAX_DRAWN - drawn)
     wanted = any(choice is not None and choice.more_would_help for choice in view.choices)
     with st.container(horizontal=True, vertical_alignment="center", key="more"):
         st.button(
@@ -230,9 +230,9 @@ def _draw_more(view: ComparisonView) -> None:
 
 
 def draw_reason(view: ComparisonView) -> None:
-    """Draw why the present palette shows its candidate."""
-    choice, place = view.choices[0], view.place(view.choices[0])
-    if not view.done or choice is None or place is None:
+    """Draw why the current palette shows its candidate."""
+    choice, picked = view.choices[0], view.shown_index(view.choices[0])
+    if not view.done or choice is None or picked is None:
         return
     by_value = generator.of_scored(view.columns[0].weights.by_value, view.generation.request.scored)
     rewards_of = {
@@ -241,11 +241,11 @@ def draw_reason(view: ComparisonView) -> None:
     }
     table, weights = weighted_rewards(rewards_of, by_value, len(view.shown.candidates))
     names = weighted_names(rewards_of, by_value)
-    known_values = [k for k, row in enumerate(table) if not np.isnan(row).any() and k != place]
-    rewards = table[[place, *known_values]]
-    probability = choice.probabilities[place]
+    others = [k for k, row in enumerate(table) if not np.isnan(row).any() and k != picked]
+    rewards = table[[picked, *others]]
+    probability = choice.probabilities[picked]
     st.text(
-        f"Candidate {place + 1} {'was picked' if view.drawn else 'is shown'}. "
+        f"Candidate {picked + 1} {'was picked' if view.drawn else 'is shown'}. "
         + sentences.why_picked(
             rewards,
             np.array(weights),

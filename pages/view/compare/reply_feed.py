@@ -1,9 +1,9 @@
-"""The panel of replies: mounted by the page's script, and while a generation runs fed by the channel without one.
+"""The panel of replies: mounted by the page's script, and updated by the live channel while a generation runs.
 
 A click on *Generate* reaches the service in its callback; from there tokens go to the browser by
 :mod:`pages.view.shell.live_feed`, and no script runs until the generation has ended. Where the channel is lost, the
-browser says so, and a fragment draws again as often as :data:`POLL_SECONDS` says. Constraint: a feed is held by its
-visit alone, under a name that nobody can guess; it shows what that visit's page shows, covered replies not included.
+browser reports it, and a fragment polls every :data:`POLL_SECONDS`. Constraint: only its visit holds a feed, under a
+name that nobody can guess; it sends what that visit's page shows, without covered replies.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from pages.view.shell.session_keys import Key
 
 FEED: Key[ReplyFeed | None] = Key("reply_feed", None)
 PANEL: Key[dict[str, Any]] = Key("reply_panel", {})
-#: When the browser has said that it has no channel, by a clock that only goes on; 0 for not, or not any more.
+#: When the browser reported that it has no channel, on the monotonic clock; 0 while it has one.
 LOST: Key[float] = Key("channel_lost", 0.0)
 
-#: Seconds from one frame to the next, by how many generations are watched: each frame is work for the machine that
-#: writes the replies.
+#: Seconds from one frame to the next, by the number of watched generations at most: each frame takes time from the
+#: machine that writes the replies.
 PAUSE_SECONDS = ((4, 0.2), (math.inf, 0.4))
-#: The same without the channel, where each look is a run of the page's script.
+#: The same without the channel, where each poll is a run of the page's script.
 POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))
-#: The same while somebody's hand is on a fader.
+#: The same while somebody drags a fader.
 PATIENT_SECONDS = 0.6
-#: Before the first tokens are shown.
+#: The same before the first tokens are shown.
 EAGER_SECONDS = 0.02
 
 _mount = component.register(
@@ -55,7 +55,7 @@ _mount = component.register(
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """What the page of a visit shows: set by its script, and the generation by a click as well."""
+    """What the page of a visit shows: set by its script; a click also sets the generation."""
 
     scene: Scene
     assessment: Assessment
@@ -69,7 +69,7 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Sent:
-    """What a reader has: the panel without its replies, each reply's blocks, and what the other pieces rest on."""
+    """What a reader has received: the panel without replies, the replies' blocks, and the basis of the other pieces."""
 
     rest: str
     blocks: dict[str, tuple[str, ...]]
@@ -80,10 +80,10 @@ class ReplyFeed:
     """One visit's panel of replies, for the channel; thread-safe.
 
     Attributes:
-        name: by which it is watched.
-        changes: tells of everything that a frame would show.
+        name: under which it is watched.
+        changes: notifies of everything that a frame would show.
         read_at: when a socket last asked for a frame.
-        other_pieces: what else of the page a frame holds, when the choice has changed.
+        other_pieces: returns the other pieces of the page that a frame updates when the choice has changed.
     """
 
     def __init__(self) -> None:
@@ -101,17 +101,17 @@ class ReplyFeed:
 
     @property
     def is_watched(self) -> bool:
-        """A socket watches it now."""
+        """Whether a socket watches it now."""
         return self.changes.listeners > 0
 
     @property
     def is_running(self) -> bool:
-        """Its generation has more to come."""
+        """Whether its generation has not ended."""
         shown = self._shown
         return shown is not None and shown.generation is not None and not shown.generation.ended
 
     def show(self, shown: _Shown) -> None:
-        """Show this from now on."""
+        """Set what the feed shows from now on."""
         with self._lock:
             before, self._shown = self._shown, shown
             if before is None or before.generation is not shown.generation:
@@ -122,7 +122,7 @@ class ReplyFeed:
         self.changes.notify()
 
     def follow(self, generation: Generation) -> None:
-        """Show another generation of this visit from now on, before the page's script has drawn it."""
+        """Show a new generation of this visit at once, before the page's script has drawn it."""
         if (shown := self._shown) is not None:
             self.show(replace(shown, generation=generation, owned=True))
 
@@ -144,7 +144,7 @@ class ReplyFeed:
         return next(seconds for most, seconds in PAUSE_SECONDS if running <= most)
 
     def frame(self, sent: _Sent | None) -> tuple[dict[str, Any], _Sent] | None:
-        """Return the panel as it is now, of each reply only the blocks that a reader does not have."""
+        """Return the current panel with only those blocks of replies that a reader lacks; None where it has all."""
         self.read_at = time.monotonic()
         if (shown := self._shown) is None or (generation := shown.generation) is None:
             return None
@@ -164,15 +164,15 @@ class ReplyFeed:
         panel = reply_panel.panel_data(view, shown.covered)
         blocks = {slot["key"]: tuple(json.dumps(node) for node in slot["nodes"]) for slot in panel["slots"]}
         rest = {**panel, "n": 0, "slots": [{**slot, "nodes": None} for slot in panel["slots"]]}
-        basis = (snapshot.id, choices, view.base_place, shown, self.other_pieces)
-        made = _Sent(json.dumps(rest), blocks, basis)
-        if sent is not None and (sent.rest, sent.blocks) == (made.rest, made.blocks):
+        basis = (snapshot.id, choices, view.base_index, shown, self.other_pieces)
+        sending = _Sent(json.dumps(rest), blocks, basis)
+        if sent is not None and (sent.rest, sent.blocks) == (sending.rest, sending.blocks):
             return None
         for slot in panel["slots"]:
             known = () if sent is None else sent.blocks.get(slot["key"], ())
             keep = 0
-            for mine, theirs in zip(blocks[slot["key"]], known, strict=False):
-                if mine != theirs:
+            for current, sent_before in zip(blocks[slot["key"]], known, strict=False):
+                if current != sent_before:
                     break
                 keep += 1
             slot["keep"], slot["nodes"] = keep, slot["nodes"][keep:]
@@ -180,7 +180,7 @@ class ReplyFeed:
         visible = choices[0] is not None and not shown.covered
         if self.other_pieces is not None and visible and (sent is None or sent.basis != basis):
             pieces |= self.other_pieces(view)
-        return pieces, made
+        return pieces, sending
 
 
 _feeds: WeakSet[ReplyFeed] = WeakSet()
@@ -188,7 +188,7 @@ _feeds_lock = threading.Lock()
 
 
 def feed() -> ReplyFeed:
-    """Return this visit's feed, made with the first look at the page."""
+    """Return this visit's feed, created at first use."""
     held = FEED.get()
     if held is None:
         held = ReplyFeed()
@@ -197,14 +197,14 @@ def feed() -> ReplyFeed:
 
 
 def follow(generation: Generation) -> None:
-    """Show a generation that this visit has just begun, at once."""
+    """Show a generation that this visit has just begun at once."""
     if (held := FEED.get()) is not None:
         held.follow(generation)
 
 
-def looks(scene: Scene, running: bool) -> float | None:
-    """Return the seconds until the page's script looks again; None where the channel does, or nothing will come."""
-    if feed().read_at > LOST.get():  # a socket that is gone may be listed for a while, but it reads nothing
+def poll_interval(scene: Scene, running: bool) -> float | None:
+    """Return the seconds between polls of the page's script; None where the channel is there or nothing runs."""
+    if feed().read_at > LOST.get():  # a socket that is gone may be listed for a while, but reads nothing
         LOST.pop()
     if not running or not LOST.get():
         return None
@@ -214,14 +214,14 @@ def looks(scene: Scene, running: bool) -> float | None:
 
 
 def draw(view: ComparisonView, covered: bool) -> None:
-    """Mount the panel with a generation, and let the channel go on from there."""
+    """Mount the panel with a generation, which the channel then updates."""
     owned = generator.is_owner(view.generation)
     shown = _Shown(view.scene, view.assessment, view.columns, view.generation, owned, covered, view.drawn, view.wording)
     _draw(reply_panel.panel_data(view, covered), shown)
 
 
 def draw_empty(scene: Scene, assessment: Assessment, candidates: int, covered: bool) -> None:
-    """Mount the panel before anything was asked."""
+    """Mount the panel before the first generation."""
     columns = pinned.columns(scene, assessment, candidates)
     shown = _Shown(scene, assessment, columns, None, True, covered, comparison.is_drawn(), wordings.current())
     _draw(reply_panel.empty_data(columns), shown)
@@ -242,5 +242,5 @@ def _draw(panel: dict[str, Any], shown: _Shown) -> None:
 
 
 def _on_stop() -> None:
-    """Stop by way of the page, where the channel is not there."""
+    """Stop the generation through the page, where there is no channel."""
     feed().stop()

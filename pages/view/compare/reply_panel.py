@@ -1,7 +1,7 @@
-"""What the panel of replies shows of a generation, as data: by the page's script, and by the channel without one.
+"""The data of the panel of replies, for the page's script and for the live channel.
 
-Constraint: computed outside of a script run too, so nothing here asks who looks; replies reach the browser as nodes of
-a few tags with text in them (:mod:`map_core.text.reply_markup`).
+Constraint: computed outside of a script run too, so nothing here reads the session state; replies reach the browser as
+nodes of a few tags with text in them (:mod:`map_core.text.reply_markup`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pages.view.compare import generator, reply_floor
 from pages.view.compare.comparison import ComparisonView
 from pages.view.compare.pinned import PaletteColumn
 
-#: Characters of a reply that the panel shows; longer ones, of other servers, are read among the candidates.
+#: Characters of a reply that the panel shows; longer ones, from other servers, can be read among the candidates.
 MAX_REPLY_LENGTH = 20_000
 #: Characters of the prompt that it repeats.
 MAX_PROMPT_LENGTH = 2_000
-#: States of the panel are numbered as they are made, so that the browser shows the newest, whichever way it came.
+#: Numbers the states of the panel, so that the browser shows the newest one, by whichever way it came.
 _numbers = itertools.count(1)
 
 
@@ -34,8 +34,8 @@ def panel_data(view: ComparisonView, covered: bool = False) -> dict[str, Any]:
     """Return what the panel shows.
 
     Args:
-        view: the generation of now.
-        covered: replies are hidden, because they are to be judged without their names.
+        view: the generation at this moment.
+        covered: replies are hidden, because they are judged blind.
     """
     snapshot, prompt = view.shown, view.generation.request.prompt
     return {
@@ -46,7 +46,7 @@ def panel_data(view: ComparisonView, covered: bool = False) -> dict[str, Any]:
         "status": "" if snapshot.error else status_text(snapshot, view.wording),
         "notes": [
             *_notes(snapshot),
-            *filter(None, [reply_floor.said(view.scene, view.choices[0])] if view.done else []),
+            *filter(None, [reply_floor.outcome_sentence(view.scene, view.choices[0])] if view.done else []),
         ],
         "candidates": len(snapshot.candidates),
         "bars_title": "" if covered else _bars_title(view),
@@ -56,7 +56,7 @@ def panel_data(view: ComparisonView, covered: bool = False) -> dict[str, Any]:
 
 
 def empty_data(columns: tuple[PaletteColumn, ...]) -> dict[str, Any]:
-    """Return what the panel shows before anything was asked."""
+    """Return what the panel shows before the first generation."""
     slots = [_slot("base", "Base model", note="A reply of the base model as it is.")]
     slots += [_slot(column.key, column.name, note="The reply that your palette would choose.") for column in columns]
     return {
@@ -74,7 +74,7 @@ def empty_data(columns: tuple[PaletteColumn, ...]) -> dict[str, Any]:
 
 
 def status_text(snapshot: GenerationSnapshot, wording: Wording = NUMBERS) -> str:
-    """Return where the work is: the queue, what is being written, how it ended."""
+    """Return the state of a generation: its place in the queue, what is being written, how it ended."""
     speed = (
         f", {amounts.fixed(snapshot.tokens / snapshot.sampling_seconds, grouped=True)} tokens/s"
         if snapshot.sampling_seconds
@@ -116,7 +116,7 @@ def _slot(
     candidate: Candidate | None = None,
     note: str = "",
 ) -> dict[str, Any]:
-    """Return a column: a heading, and a reply or a note in its place."""
+    """Return a column: a heading, and a reply or a note."""
     slot: dict[str, Any] = {"key": key, "name": name, "tag": tag, "caption": caption, "note": note}
     text = "" if candidate is None else candidate.text[:MAX_REPLY_LENGTH]
     cut = candidate is not None and (candidate.cut or len(candidate.text) > MAX_REPLY_LENGTH)
@@ -128,22 +128,22 @@ def _slot(
 
 
 def _base_slot(view: ComparisonView) -> dict[str, Any]:
-    place, count = view.base_place, len(view.shown.candidates)
+    index, count = view.base_index, len(view.shown.candidates)
     note = ""
-    if place != view.shown.base:
+    if index != view.shown.base:
         note = (
-            "Both draws fell on the same reply, so this is another one of the base model's."
+            "Both draws picked the same reply, so this is another one of the base model's."
             if view.drawn
             else "Your palette's likeliest reply is the very one that was drawn for the base model, so this is another "
             "one of the base model's."
         )
-    of = (
+    origin = (
         "the one that the base model wrote"
         if generator.tuned_of(view.generation)
         else f"picked at random from the {count}"
     )
-    caption = f"Candidate {place + 1}, {of}"
-    return _slot("base", "Base model", "", caption, view.shown.candidates[place], note)
+    caption = f"Candidate {index + 1}, {origin}"
+    return _slot("base", "Base model", "", caption, view.shown.candidates[index], note)
 
 
 def _palette_slots(view: ComparisonView) -> list[dict[str, Any]]:
@@ -151,26 +151,26 @@ def _palette_slots(view: ComparisonView) -> list[dict[str, Any]]:
 
 
 def _palette_slot(view: ComparisonView, column: PaletteColumn, choice: Choice | None) -> dict[str, Any]:
-    snapshot, place = view.shown, view.place(choice)
+    snapshot, index = view.shown, view.shown_index(choice)
     whose = "this" if column.key != "aligned" else "your"
-    if choice is None or place is None:
+    if choice is None or index is None:
         if view.done:
             return _slot(column.key, column.name, note="No candidate could be scored, so none was picked.")
-        place = (snapshot.base + 1) % len(snapshot.candidates)
+        index = (snapshot.base + 1) % len(snapshot.candidates)
         tag, caption = "provisional", "provisional: nothing is scored yet"
     elif view.done and not column.weights.by_value:
         tag, caption = "not steered", "picked at random: no value that is scored here has a weight"
     elif view.done and view.drawn:
         tag, caption = "picked", f"picked by {whose} palette"
     elif view.done:
-        chance = sentences.chance(choice.probabilities[place])
+        chance = sentences.chance(choice.probabilities[index])
         tag = "likeliest"
         caption = f"the likeliest of {len(snapshot.candidates)} under {whose} palette: {chance}"
     elif snapshot.phase.ended:
         tag, caption = "provisional", "leading when it was stopped"
     else:
         tag, caption = "provisional", "provisional leader: it may change until all are complete"
-    return _slot(column.key, column.name, tag, f"Candidate {place + 1}, {caption}", snapshot.candidates[place])
+    return _slot(column.key, column.name, tag, f"Candidate {index + 1}, {caption}", snapshot.candidates[index])
 
 
 def _bars_title(view: ComparisonView) -> str:

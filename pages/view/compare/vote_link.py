@@ -1,7 +1,7 @@
-"""The page of a vote link: pairs of replies of the table, one after another, judged blind by whoever has the link.
+"""The page of a vote link: pairs of replies from the table, judged blind by whoever has the link.
 
 Votes count with those of Listen on the same palette. The browser remembers how many pairs it has judged, so that a
-reload goes on. Constraint: nothing is generated, and the names are told to nobody.
+reload continues there. Constraint: nothing is generated, and which reply is whose is never shown.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from pages.view.shell.session_keys import Key
 
 #: Pairs that a colleague is asked about.
 PAIRS = 12
-#: The cookie that says how far one is with a palette, with its key after it, and for how long, in seconds.
+#: The cookie that keeps how many pairs were judged, with the palette's key after it, and its lifetime in seconds.
 COOKIE, REMEMBERED = "value_palette_votes", 7 * 24 * 3600
 VOTER: Key[str] = Key("vote_voter", "")
-PLACE: Key[int] = Key("vote_place", -1)
+#: Pairs that this voter has judged; -1 before the cookie is read.
+JUDGED: Key[int] = Key("vote_place", -1)
 
 
 def vote_address(query: str) -> str:
-    """Return the link by which others vote on a palette.
+    """Return the link with which others vote on a palette.
 
     Args:
         query: of the palette, as :func:`share.address_query` writes it.
@@ -38,11 +39,11 @@ def vote_address(query: str) -> str:
 
 
 def questions(live: LiveAnswer, voter: str) -> list[VoteQuestion]:
-    """Return the pairs that are asked about, in the order of the prompts; none where the table has no replies.
+    """Return the pairs to vote on, in the order of the prompts; none where the table has no replies.
 
     Args:
         live: the palette of the link.
-        voter: a random text; which reply is A differs from one voter to the next.
+        voter: a random text, on which the order of the two replies depends.
     """
     table = live.scene.table
     if not table.replies or not live.weights.any():
@@ -59,30 +60,30 @@ def questions(live: LiveAnswer, voter: str) -> list[VoteQuestion]:
 
 
 def draw_votes(live: LiveAnswer) -> None:
-    """Draw the pair that comes next, or the thanks."""
+    """Draw the next pair, or the thanks after the last one."""
     voter = VOTER.get_or_set(secrets.token_urlsafe(12))
     asked = questions(live, voter)
     name = f"{COOKIE}_{blind_vote.palette_key()[:16]}"
-    if PLACE.get() < 0:
-        kept = remember.remembered(name)
-        PLACE.set(int(kept[-4:]) if kept[-4:].isdecimal() else 0)
-    place = PLACE.get()
-    if place:
-        remember.remember(name, f"judged{place:04d}", REMEMBERED)
+    if JUDGED.get() < 0:
+        cookie = remember.remembered(name)
+        JUDGED.set(int(cookie[-4:]) if cookie[-4:].isdecimal() else 0)
+    judged = JUDGED.get()
+    if judged:
+        remember.remember(name, f"judged{judged:04d}", REMEMBERED)
     st.title("Which reply is better?", anchor=False)
     if not asked:
-        st.html(markup.note("This palette changes nothing that can be read, so there is nothing to vote on."))
+        st.html(markup.note("This palette makes no visible difference, so there is nothing to vote on."))
         return
-    if place >= len(asked):
+    if judged >= len(asked):
         st.html(markup.lead("Thank you. That was all."))
         st.html(markup.note("Your answers count with those of the others. You can close this page."))
         return
-    question = asked[place]
+    question = asked[judged]
     assert question.pair is not None
     st.html(
         markup.note(
-            f"Pair {place + 1} of {len(asked)}. Two replies to the same request, in any order. Which would you rather "
-            "get? Nobody is told what you answer."
+            f"Pair {judged + 1} of {len(asked)}. Two replies to the same request, in random order. Which would you "
+            "rather get? Nobody is told what you answer."
         )
     )
     with st.container(key="vote_prompt"):
@@ -94,25 +95,25 @@ def draw_votes(live: LiveAnswer) -> None:
                 draw_reply(reply)
     with st.container(horizontal=True, key="vote_answers"):
         for side, label in blind_vote.ANSWERS.items():
-            st.button(label, key=f"vote_{side.value}_{place}", on_click=_answer, args=(question, side, place))
+            st.button(label, key=f"vote_{side.value}_{judged}", on_click=_answer, args=(question, side, judged))
     if refusal := blind_vote.REFUSED.get():
-        st.warning("This answer could not be kept. Try again.", icon=":material/error:")
+        st.warning("This answer could not be saved. Try again.", icon=":material/error:")
         st.text(refusal)
 
 
-def _answer(question: VoteQuestion, side: Side, place: int) -> None:
+def _answer(question: VoteQuestion, side: Side, judged: int) -> None:
     blind_vote.answer(question, side)
     if not blind_vote.REFUSED.get():
-        PLACE.set(place + 1)
+        JUDGED.set(judged + 1)
 
 
 def draw_link(query: str) -> None:
-    """Draw the link to hand on, and what it does."""
+    """Draw the link to share, and what it does."""
     st.header("Link for a blind vote")
     st.code(vote_address(query), language=None, wrap_lines=True)
     st.html(
         markup.note(
-            f"Colleagues see {PAIRS} pairs of replies without names, and nothing else of the app. What they answer "
-            "counts under Listen, with the votes on exactly these targets."
+            f"Colleagues see {PAIRS} pairs of replies without names, and nothing else of the app. Their answers "
+            "count on the page Listen, with the votes on exactly these targets."
         )
     )

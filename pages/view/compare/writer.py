@@ -1,6 +1,6 @@
-"""Who writes the candidates on Listen: the base model, or one that was tuned on a palette and needs fewer of them.
+"""The model that writes the candidates on Listen: the base model, or a tuned one, which needs fewer of them.
 
-Constraint: whose a tuned model is and who sees it is decided in the catalog; no model library is loaded here.
+Constraint: the catalog decides who owns and who sees a tuned model; no model library is loaded here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pages.view.shell.session_keys import Key
 
 #: The name of the tuned model that writes; "" for the base model.
 WRITER: Key[str] = Key("writer", "")
-#: Candidates to begin with where a tuned model writes: one of them is the base model's.
+#: The usual number of candidates where a tuned model writes: one of them is the base model's.
 TUNED_CANDIDATES = 5
 BASE_MODEL = "The base model"
 
@@ -26,7 +26,7 @@ def chosen(scene: Scene) -> str:
 
 
 def offered(scene: Scene) -> tuple[str, ...]:
-    """Return the tuned models that this visitor sees and that were made of this table's model, the newest first."""
+    """Return the tuned models that this visitor sees and whose base is this table's model, the newest first."""
     return tuple(tuned_models.of_model(scene.table))
 
 
@@ -35,8 +35,8 @@ def draw_writer(scene: Scene, candidates: Key[int], usual: int) -> None:
 
     Args:
         scene: the table.
-        candidates: how many candidates are drawn, which the choice sets.
-        usual: of the base model.
+        candidates: the number of candidates, which the choice sets.
+        usual: that number for the base model.
     """
     names = offered(scene)
     if not names:
@@ -55,9 +55,9 @@ def draw_writer(scene: Scene, candidates: Key[int], usual: int) -> None:
     if WRITER.get():
         st.html(
             markup.note(
-                "One candidate is the base model's, the others are the tuned model's, of which fewer are needed. Each "
-                "counts by what your palette asks for, and for less the more the tuned model prefers it over the base "
-                "model. So the reply is that of your palette, also where the model was tuned to another one."
+                "One candidate comes from the base model, the others from the tuned model, which needs fewer of them. "
+                "Each is weighed by what your palette asks for, and counts less the more the tuned model prefers it "
+                "over the base model. So the reply follows your palette, even if the model was tuned to another one."
             )
         )
 

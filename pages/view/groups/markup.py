@@ -1,4 +1,4 @@
-"""The markup of Agree and of meetings; everything in it that is not ours is escaped."""
+"""The markup of Agree and of meetings; all text that is not constant is escaped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIGNS = {"diamond": "vp-filled", "diamond-open": "vp-open"}
 
 
 def headline(text: str) -> str:
-    """Return what the groups come to, in large type; said again to those who hear the page when it changes."""
+    """Return the agreement of the groups in large type; screen readers announce its changes."""
     return f'<p class="vp-agreed" role="status">{escape(text)}</p>'
 
 
@@ -47,19 +47,19 @@ def _sign(which: Rule) -> str:
 
 
 def sentences(lines: Sequence[str]) -> str:
-    """Return lines of plain text, one below the other; nothing when there are none."""
+    """Return a list of sentences; "" without any."""
     if not lines:
         return ""
     return '<ul class="vp-said">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
 def titled_list(title: str, lines: Sequence[str]) -> str:
-    """Return a small title and its lines; nothing without lines."""
+    """Return a small title and its sentences; "" without any."""
     return f'<h2 class="vp-small-title">{escape(title)}</h2>{sentences(lines)}' if lines else ""
 
 
 def rule(which: Rule, outcome: str, verdict: str) -> str:
-    """Return what one rule gives: its sign and name, how it chooses, and what came of it."""
+    """Return the result of one rule: its sign and name, how it chooses, and what it gives."""
     tag = f'<span class="vp-tag">{escape(verdict)}</span>' if verdict else ""
     title, means = RULES[which], meaning(which, wording.current())
     return (
@@ -69,17 +69,17 @@ def rule(which: Rule, outcome: str, verdict: str) -> str:
 
 
 def title(name: str, note: str) -> str:
-    """Return the name of a meeting and how it stands."""
+    """Return the name of a meeting and a note on it."""
     return f'<div class="vp-meeting-title"><h1>{escape(name)}</h1><p>{escape(note)}</p></div>'
 
 
 def invitation(link: str, number: str, problem: str = "") -> str:
-    """Return how to join: a QR code, which is a picture of the link, the link, and the digits to type.
+    """Return how to join: a QR code of the link, the link, and the digits to type.
 
     Args:
-        link: that opens the phone's page.
-        number: six digits of the meeting.
-        problem: why a phone cannot open the link, and what to do; "" where nothing is known against it.
+        link: to the page for phones.
+        number: the meeting's six digits.
+        problem: why a phone cannot open the link, and what to do; "" where no problem is known.
     """
     picture = segno.make(link, error="m").svg_data_uri(border=2, scale=4, dark="#111", light="#fff")
     short_link = link.removeprefix("http://").removeprefix("https://").split("?")[0]
@@ -93,17 +93,17 @@ def invitation(link: str, number: str, problem: str = "") -> str:
 
 
 def projected() -> str:
-    """Return the mark by which the style sheet leaves out all but the picture."""
+    """Return the marker at which the style sheet hides everything but the picture, for a projector."""
     return '<i class="vp-projected" hidden></i>'
 
 
 def see_picture() -> str:
-    """Return the way from what was sent to the picture."""
+    """Return the link from a sent wish to the picture."""
     return '<a class="vp-see" href="#picture">Sent. See the picture</a>'
 
 
 def anchor() -> str:
-    """Return the place in the page where the picture is."""
+    """Return the anchor of the picture."""
     return '<span id="picture"></span>'
 
 
@@ -113,11 +113,11 @@ def count(text: str) -> str:
 
 
 def common(headline: str, nearness: Sequence[tuple[Rule, float, str]]) -> str:
-    """Return what all members come to, for one of them.
+    """Return the common palettes of a meeting, as one member sees them.
 
     Args:
-        headline: what everybody comes to.
-        nearness: of each common palette, the share of the member's way that it goes, from 0 to 1, and in words.
+        headline: the agreement in a sentence.
+        nearness: for each common palette, its satisfaction of the member from 0 to 1, and the same in words.
     """
     rows = [
         f'<div class="vp-near"><h3>{_sign(rule)}{escape(RULES[rule])}</h3>'
@@ -137,20 +137,20 @@ def strips(
     titles: Sequence[str],
     bases: Sequence[float],
     *,
-    places: Sequence[np.ndarray],
+    wishes: Sequence[np.ndarray],
     mine: int | None,
     notes: Sequence[str],
     common: Mapping[Rule, Sequence[float]],
     descriptions: Sequence[str],
     theme: Theme,
 ) -> str:
-    """Return what everybody asks for, a strip a value, light enough for a phone.
+    """Return what everybody asks for: a strip for each value, light enough for a phone.
 
     Args:
         values: positions of the values, for their colours.
         titles: of the values.
         bases: percentile of the base level of each.
-        places: (member,) percentiles of each value, NaN where it is free.
+        wishes: for each value (member,) percentiles, NaN where it is free.
         mine: position of the member who looks; None for somebody else.
         notes: each strip in words.
         common: percentile of each value in each common palette that is known.
@@ -160,18 +160,17 @@ def strips(
     rows = []
     for k, j in enumerate(values):
         marks = [f'<i class="vp-base" style="left:{amounts.fixed(bases[k], 1)}%"></i>']
-        for g, place in enumerate(places[k]):
-            if not np.isnan(place) and g != mine:
-                marks.append(
-                    f'<i class="vp-one" style="left:{amounts.fixed(place, 1)}%;background:{theme.colour(j)}"></i>'
-                )
-        if mine is not None and not np.isnan(places[k][mine]):
-            left, shade = amounts.fixed(places[k][mine], 1), theme.colour(j)
+        for g, percentile in enumerate(wishes[k]):
+            if not np.isnan(percentile) and g != mine:
+                left = amounts.fixed(percentile, 1)
+                marks.append(f'<i class="vp-one" style="left:{left}%;background:{theme.colour(j)}"></i>')
+        if mine is not None and not np.isnan(wishes[k][mine]):
+            left, shade = amounts.fixed(wishes[k][mine], 1), theme.colour(j)
             marks.append(f'<i class="vp-mine" style="left:{left}%;border-color:{shade}"></i>')
         for rule, levels in common.items():
             shade, symbol, _ = MARKS[rule]
-            place = f"left:{amounts.fixed(levels[k], 1)}%;--shade:{shade}"
-            marks.append(f'<i class="vp-diamond {_SIGNS[symbol]}" style="{place}"></i>')
+            style = f"left:{amounts.fixed(levels[k], 1)}%;--shade:{shade}"
+            marks.append(f'<i class="vp-diamond {_SIGNS[symbol]}" style="{style}"></i>')
         below = f"<small>{escape(descriptions[k])}</small>" if descriptions[k] else ""
         rows.append(
             f'<div class="vp-strip-row"><span>{escape(titles[k])}</span><div>'

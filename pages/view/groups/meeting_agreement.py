@@ -1,7 +1,7 @@
-"""What a meeting comes to, followed by the wall and by every phone that this process serves.
+"""The agreement of a meeting, shared by the host's screen and every phone that this process serves.
 
-One job at a time belongs to a meeting, whoever looks and however many do, so work never piles up and everybody sees
-the same agreement. Constraint: nothing waits here; what is not known yet is the agreement of a moment ago, or nothing.
+A meeting has one job at a time, however many people look, so work does not pile up and everybody sees the same
+agreement. Constraint: nothing waits here; until a job has a result, the previous agreement is returned, or none.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from pages.view.session.scene import Scene
 
 @dataclass(frozen=True, eq=False)
 class KnownAgreement:
-    """What is known now: the newest agreement, and why the last one could not be computed."""
+    """The newest agreement that is known, and why the last one could not be computed."""
 
-    found: GroupAgreement | None
+    agreement: GroupAgreement | None
     error: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class _AgreementJob:
-    """A job of the meeting, and whom it was asked for."""
+    """A job of the meeting, and the groups that it computes for."""
 
     key: Hashable
     job: Job
@@ -37,12 +37,13 @@ class _AgreementJob:
     def is_over(self, key: Hashable) -> bool:
         """Return whether the next job may begin.
 
-        This one has ended, or others are asked for and only its last stage, which nobody waits for, is left.
+        It may once this one has ended. Where other groups are asked for, it also may once only the last stage is left,
+        which nobody waits for; that stage is cancelled.
         """
         if self.key == key:
             return self.job.status is JobStatus.CANCELLED
-        so_far: GroupAgreement | None = self.job.partial
-        if not self.job.ended and so_far is not None and so_far.alone is not None:
+        partial: GroupAgreement | None = self.job.partial
+        if not self.job.ended and partial is not None and partial.alone is not None:
             self.job.cancel()
             return True
         return self.job.ended
@@ -53,34 +54,34 @@ class SharedAgreement:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked: _AgreementJob | None = None
-        self._found: GroupAgreement | None = None
+        self._request: _AgreementJob | None = None
+        self._newest: GroupAgreement | None = None
 
     def look(self, scene: Scene, groups: tuple[Group, ...], spend: float) -> KnownAgreement:
-        """Return what these groups come to as far as it is known, after asking for it where nobody has."""
+        """Return the newest agreement of these groups, submitting the job for it where nobody has."""
         key = results.job_key(scene, groups, spend)
         with self._lock:
-            request = self._asked
+            request = self._request
             if request is None or request.is_over(key):
                 request = _AgreementJob(
                     key, shared_jobs().submit(key, results.agreement_work(scene, groups, spend)), groups
                 )
             elif request.key == key:
                 request = replace(request, groups=groups)  # the same wishes under other names
-            self._asked = request
-            self._found = results.partial_agreement(request.job, request.groups) or self._found
-            return KnownAgreement(self._found, request.job.error)
+            self._request = request
+            self._newest = results.partial_agreement(request.job, request.groups) or self._newest
+            return KnownAgreement(self._newest, request.job.error)
 
 
-#: Held by the process: what a cache of Streamlit's holds, any client can empty.
+#: Not in a cache of Streamlit, which any client could clear.
 _agreements: ComputeOnce[SharedAgreement] = ComputeOnce(256)
 
 
 def shared_agreement(code: str) -> SharedAgreement:
-    """Return what everybody who looks at a meeting shares."""
+    """Return the agreement that all viewers of a meeting share."""
     return _agreements.get(code, SharedAgreement)
 
 
-def meeting_budget(scene: Scene, held: meetings.Meeting) -> float:
-    """Return what the common palette may spend: as the host's screen has said, or the usual."""
-    return results.initial_budget(scene) if held.budget is None else held.budget
+def meeting_budget(scene: Scene, meeting: meetings.Meeting) -> float:
+    """Return the nats that the common palette may spend: as the host has set it, or the usual."""
+    return results.initial_budget(scene) if meeting.budget is None else meeting.budget

@@ -1,9 +1,9 @@
-"""A meeting on the wall: the host opens it, people join by their phones, and the picture follows them.
+"""The host's screen of a meeting: the host opens it, people join with their phones, and the picture follows them.
 
-The database joins host and phones, so they may be served by different processes. The browser that opened the meeting
-keeps a random text, from which the code is made: only it may remove members and close the meeting. The address, which
-everybody in the room reads, has the code alone. Constraint: what members
-call themselves is shown as text; nothing is promised about a phone that cannot reach the app.
+Host and phones share the database, so different processes may serve them. The browser that opened the meeting keeps a
+random secret, from which the code is derived: only it may remove members and close the meeting. The address, which
+everybody in the room can read, has only the code. Constraint: the names of members are shown as text; a phone that
+cannot reach the app is not detected.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ MEETING: Key[str] = Key("meeting", "")
 HOST: Key[str] = Key("meeting_host", "")
 NAME: Key[str] = Key("meeting_name", "")
 CODE: Key[str] = Key("meeting_code", "")
-#: Whether this screen is the wall's: the picture alone.
+#: Whether this screen is in projector mode, which shows the picture alone.
 PROJECTED: Key[bool] = Key("meeting_projected", False)
 BASE_ADDRESS: Key[str] = Key("meeting_base", "")
 
 #: The cookie by which the browser that opened a meeting is known, with the code after it.
 HOST_COOKIE = "value_palette_host"
-#: Seconds between two looks at who has joined.
+#: Seconds between two polls for new members.
 LOOK_SECONDS = 1.5
-#: Seconds for which the wall says what was taken: it is there for everybody, and for a long time.
+#: Seconds for which this screen offers to undo that a palette was taken: everybody sees it, for a long time.
 UNDO_SECONDS = 20.0
-#: How often the end is computed anew because somebody has sent a palette meanwhile.
+#: Attempts at closing a meeting: each palette that is sent meanwhile takes another one.
 CLOSINGS = 5
 #: Of the figures in pixels, so that everything is on one screen of 1440 x 900.
 HEIGHT = 372
 
 
 def is_open() -> bool:
-    """Return whether this viewer looks at a meeting: from the address, or from before another page was visited."""
+    """Return whether this viewer has a meeting open: by the address, or since before another page was visited."""
     if "meeting" in st.query_params:
         MEETING.set(meetings.read_code(st.query_params["meeting"]))
-        if "host" in st.query_params:  # an address of an earlier version: it shows the host's secret no longer
+        if "host" in st.query_params:  # an address of an earlier version, which held the secret
             HOST.set(st.query_params["host"])
             del st.query_params["host"]
     elif code := MEETING.get():
@@ -78,7 +78,7 @@ def _forget() -> None:
 
 
 def draw_open_form(scene: Scene) -> None:
-    """Draw what the host says to open a meeting."""
+    """Draw the form that opens a meeting."""
     if account.draw_refusal(Kind.MEETING):
         _draw_look()
         return
@@ -96,7 +96,7 @@ def draw_open_form(scene: Scene) -> None:
 
 
 def _draw_look() -> None:
-    """Draw the field for the code of a meeting that is open."""
+    """Draw the field that opens a running meeting by its code."""
     st.text_input("Or look at one that is open: its code", key=CODE.name, max_chars=20)
     st.button("Look", key="meeting_look", on_click=_look)
 
@@ -114,7 +114,7 @@ def _open(scene: Scene) -> None:
         return
     MEETING.set(opened.code)
     HOST.set(host)
-    palette_state.TAKEN.pop()  # what was taken before is nothing for the wall
+    palette_state.TAKEN.pop()  # an undo from before the meeting is not offered to the whole room
 
 
 def _look() -> None:
@@ -134,48 +134,47 @@ def _look() -> None:
 
 
 def base_address() -> str:
-    """Return where the app answers, as the host's browser reaches it; without the page."""
+    """Return the address of the app as the host's browser reaches it, without the page."""
     parts = urlsplit(st.context.url or "http://localhost:8501")
     path = parts.path.rstrip("/").removesuffix("/groups")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def draw_meeting() -> None:
-    """Draw the picture of the meeting, one screen."""
+    """Draw the meeting on one screen."""
     code = str(MEETING.get())
-    held = meetings.meeting(database(), code)
-    if held is None:
+    meeting = meetings.meeting(database(), code)
+    if meeting is None:
         meeting_result.draw_closed(code)
         st.button("Back to Agree", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
         return
-    whole = scenes.load(scenes.ALL).table
-    if held.table_key != table_key(whole) or held.use_case not in (scenes.ALL, *whole.use_case_names):
-        st.html(markup.title(held.name, "This meeting is about another table than the one that is open here."))
+    if not meeting_result.is_about_open_table(meeting):
+        st.html(markup.title(meeting.name, "This meeting is about another table than the one that is open here."))
         st.button("Back to Agree", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
         return
-    scene = scenes.load(held.use_case)
-    is_host = _is_host(held.code)
+    scene = scenes.load(meeting.use_case)
+    is_host = _is_host(meeting.code)
     if PROJECTED.get():
         st.html(markup.projected())
         st.button("Leave projector mode", key="projector_off", type="tertiary", on_click=_project, args=(False,))
     with st.container(key="meeting"):
         with st.container(horizontal=True, vertical_alignment="center", key="meeting_bar"):
-            st.html(markup.title(held.name, held.use_case), width="stretch")
-            spend = _draw_budget(scene, held, is_host)
+            st.html(markup.title(meeting.name, meeting.use_case), width="stretch")
+            spend = _draw_budget(scene, meeting, is_host)
             st.button(
                 "Projector", key="projector_on", icon=":material/present_to_all:", on_click=_project, args=(True,)
             )
             with st.popover("Address", icon=":material/link:", key="meeting_address"):
-                link = _draw_address(held.code)
-            _draw_exit(scene, held, is_host)
+                link = _draw_address(meeting.code)
+            _draw_exit(scene, meeting, is_host)
         if problem := roster.PROBLEM.pop():
             st.html(shell_markup.alarm(problem))
-        _draw_live(scene, held, spend, is_host, link)
+        _draw_live(scene, meeting, spend, is_host, link)
         speaker_line.draw_speaker_line(change=False)
 
 
 def _is_host(code: str) -> bool:
-    """Return whether this browser opened the meeting, and let it remember that."""
+    """Return whether this browser opened the meeting; if so, renew its cookie."""
     name = f"{HOST_COOKIE}_{code}"
     host = str(HOST.get() or "") or remember.remembered(name)
     if meetings.code_of(host) != code:
@@ -189,17 +188,17 @@ def _project(wanted: bool) -> None:
     PROJECTED.set(wanted)
 
 
-def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
-    """Draw what the common palette may spend: the host's to choose, the same for everybody."""
-    spend = meeting_budget(scene, held)
+def _draw_budget(scene: Scene, meeting: meetings.Meeting, is_host: bool) -> float:
+    """Draw the budget of the common palette: the host chooses it for everybody."""
+    spend = meeting_budget(scene, meeting)
     if not is_host:
         st.html(shell_markup.note(_budget_text(spend)), width="content")
         return spend
     budget = roster.BUDGET.get_or_set(spend)
     with st.popover(_budget_text(budget), icon=":material/savings:", key="meeting_budget"):
         chosen = results.draw_budget(scene)
-    if chosen != held.budget:
-        meetings.set_budget(database(), held.code, chosen)
+    if chosen != meeting.budget:
+        meetings.set_budget(database(), meeting.code, chosen)
     return chosen
 
 
@@ -208,7 +207,7 @@ def _budget_text(nats: float | None) -> str:
 
 
 def _draw_address(code: str) -> str:
-    """Draw the link that the QR code holds, with the address in front of it to be changed."""
+    """Draw the link of the QR code, with a field to change the address in it."""
     BASE_ADDRESS.get_or_set(reach.network_address(base_address()))
     base = st.text_input("Address that the phones can reach", key=BASE_ADDRESS.name, persist_state="session")
     base = str(base).strip().rstrip("/") or base_address()
@@ -218,41 +217,41 @@ def _draw_address(code: str) -> str:
     st.html(
         shell_markup.alarm(problem)
         if (problem := reach.problem(link))
-        else shell_markup.note("The phones must be in a network from which this address can be reached.")
+        else shell_markup.note("The phones must be in a network that can reach this address.")
     )
     st.code(link, language=None, wrap_lines=True)
     return link
 
 
-def _draw_exit(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
+def _draw_exit(scene: Scene, meeting: meetings.Meeting, is_host: bool) -> None:
     if not is_host:
         st.button("Leave", key="meeting_leave", icon=":material/arrow_back:", on_click=_forget)
         return
     with st.popover("Close", icon=":material/logout:", key="meeting_close"):
         st.html(
             shell_markup.note(
-                "The meeting ends for everybody. Each phone is shown the common palette; names and palettes leave the "
-                "database and stay on your page Agree alone, where they can be saved as files."
+                "The meeting ends for everybody. Each phone shows the common palette. Names and palettes are deleted "
+                "from the database and stay only on your page Agree, where they can be saved as files."
             )
         )
-        st.button("Close the meeting", key="meeting_end", type="primary", on_click=_close, args=(scene, held))
-        st.button("Only go back; it stays open", key="meeting_leave", type="tertiary", on_click=_forget)
+        st.button("Close the meeting", key="meeting_end", type="primary", on_click=_close, args=(scene, meeting))
+        st.button("Go back without closing it", key="meeting_leave", type="tertiary", on_click=_forget)
 
 
-def _close(scene: Scene, held: meetings.Meeting) -> None:
-    """Seat the members on the page Agree, keep what they came to, and end the meeting."""
+def _close(scene: Scene, meeting: meetings.Meeting) -> None:
+    """Add the members to the page Agree, store the result, and close the meeting."""
     for _ in range(CLOSINGS):
-        counted = meetings.entries(database(), held.code)
+        counted = meetings.entries(database(), meeting.code)
         seated = [SeatedGroup(entry.name, entry.palette) for entry in counted]
-        result = meeting_result.final_result(scene, roster.to_groups(scene, seated), meeting_budget(scene, held))
-        # Whoever sends while that is computed is counted in the next round.
-        if meetings.close(database(), held.code, result, counted):
+        result = meeting_result.final_result(scene, roster.to_groups(scene, seated), meeting_budget(scene, meeting))
+        # Palettes that are sent while this is computed are counted in the next round.
+        if meetings.close(database(), meeting.code, result, counted):
             roster.add(seated)
             break
-        if meetings.meeting(database(), held.code) is None:
+        if meetings.meeting(database(), meeting.code) is None:
             break  # closed elsewhere meanwhile
     else:
-        roster.PROBLEM.set("The meeting is still open: somebody sends a palette all the time. Close it once more.")
+        roster.PROBLEM.set("The meeting is still open because people keep sending palettes. Close it again.")
         return
     _forget()
 
@@ -261,41 +260,40 @@ def _remove(code: str, member: str) -> None:
     meetings.leave(database(), code, member)
 
 
-def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool, link: str) -> None:
-    """Draw what follows the phones: who is there, and what they come to."""
+def _draw_live(scene: Scene, meeting: meetings.Meeting, spend: float, is_host: bool, link: str) -> None:
+    """Draw the part that is updated as members join and change their wishes."""
 
     @st.fragment(run_every=LOOK_SECONDS)
-    def piece() -> None:
-        if meetings.meeting(database(), held.code) is None:
+    def live_part() -> None:
+        if meetings.meeting(database(), meeting.code) is None:
             st.rerun()  # closed meanwhile: the whole page says so
-        members = meetings.entries(database(), held.code)
+        members = meetings.entries(database(), meeting.code)
         names = roster.member_names(entry.name for entry in members)
         groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
-        within = spend if is_host else meeting_budget(scene, meetings.meeting(database(), held.code) or held)
-        agreement = shared_agreement(held.code).look(scene, groups, within) if groups else None
-        number = meeting_numbers.number_of(held.code)
+        within = spend if is_host else meeting_budget(scene, meetings.meeting(database(), meeting.code) or meeting)
+        known = shared_agreement(meeting.code).look(scene, groups, within) if groups else None
+        number = meeting_numbers.number_of(meeting.code)
         if not members:
             with st.container(key="meeting_first"):
                 st.html(markup.invitation(link, number, reach.problem(link)))
-                _draw_members(held.code, members, names, is_host)
-                st.html(
-                    shell_markup.note("Waiting for the first palette. Whoever joins says on the phone what matters.")
-                )
+                _draw_members(meeting.code, members, names, is_host)
+                note = "Waiting for the first palette. Members say on their phones what matters to them."
+                st.html(shell_markup.note(note))
             return
         side, picture = st.columns([1, 4.4], gap="medium")
         with side, st.container(key="meeting_side"):
             st.html(markup.invitation(link, number, reach.problem(link)))
-            _draw_members(held.code, members, names, is_host)
-            if agreement is not None and agreement.found is not None:
+            _draw_members(meeting.code, members, names, is_host)
+            if known is not None and known.agreement is not None:
                 results.draw_downloads(
-                    scene, drawn.GroupFigureData(agreement.found, scene.units(), theme=scene.theme), "meeting"
+                    scene, drawn.GroupFigureData(known.agreement, scene.units(), theme=scene.theme), "meeting"
                 )
         with picture, st.container(key="meeting_picture"):
             palette_state.draw_undo_line(UNDO_SECONDS)
-            if agreement is not None:
-                _draw_picture(scene, groups, within, agreement)
+            if known is not None:
+                _draw_picture(scene, groups, within, known)
 
-    piece()
+    live_part()
 
 
 def _draw_members(code: str, members: Sequence[meetings.MeetingEntry], names: Sequence[str], is_host: bool) -> None:
@@ -313,15 +311,15 @@ def _draw_members(code: str, members: Sequence[meetings.MeetingEntry], names: Se
                         on_click=_remove,
                         args=(code, entry.member),
                     )
-            st.html(shell_markup.note("Whoever is removed may come back on the same phone by sending again."))
+            st.html(shell_markup.note("Somebody who is removed can come back on the same phone by sending again."))
 
 
-def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, shared: KnownAgreement) -> None:
-    """Draw where everybody stands now, and the newest agreement that is known."""
-    agreement = shared.found
-    at_all = agreement or GroupAgreement((), spend)
+def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: KnownAgreement) -> None:
+    """Draw what everybody asks for now, and the newest agreement that is known."""
+    agreement = known.agreement
+    base = agreement or GroupAgreement((), spend)
     now = drawn.GroupFigureData(
-        replace(at_all, groups=groups), scene.units(), large=True, height=HEIGHT, theme=scene.theme
+        replace(base, groups=groups), scene.units(), large=True, height=HEIGHT, theme=scene.theme
     )
     st.html(
         markup.headline(
@@ -330,9 +328,7 @@ def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, shared:
     )
     st.html(markup.legend([group.name for group in groups], now.lettered))
     settled = (
-        drawn.GroupFigureData(at_all, scene.units(), large=True, height=HEIGHT, theme=scene.theme)
-        if agreement
-        else None
+        drawn.GroupFigureData(base, scene.units(), large=True, height=HEIGHT, theme=scene.theme) if agreement else None
     )
     results.draw_figures(now, "meeting", settled)
     if settled is None or agreement is None:
@@ -346,5 +342,5 @@ def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, shared:
     ]
     if first_lines := [line for line in lines if line][:2]:
         st.html(markup.sentences(first_lines))
-    if shared.error:
-        st.html(shell_markup.note(f"This could not be computed: {shared.error}"))
+    if known.error:
+        st.html(shell_markup.note(f"This could not be computed: {known.error}"))

@@ -1,8 +1,8 @@
-"""The phone's side of a meeting: a name, a wish for each value that matters, the verdict on them, and the picture.
+"""The member's page of a meeting: a name, a wish for each value that matters, the verdict on them, and the picture.
 
-Who a member is, the phone's browser alone remembers: the same phone comes back as the same member, and who is sent its
-address is somebody else. The common palette
-is the wall's, with how near it comes to this member. Constraint: light enough for a phone: no figure library.
+Only the phone's browser remembers who the member is: the same phone comes back as the same member, and somebody who is
+sent its address is another one. The common palette is that of the host's screen, with how near it comes to this
+member's wishes. Constraint: light enough for a phone, without a figure library.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ PROBLEM: Key[str] = Key("join_problem", "")
 NAME: Key[str] = Key("join_name", "")
 JOINED: Key[bool] = Key("was_in", False)
 
-#: The cookie by which a phone comes back as itself.
+#: The cookie that identifies a phone when it comes back.
 MEMBER_COOKIE = "value_palette_member"
-#: Seconds between two looks at the others.
+#: Seconds between two polls for the other members.
 LOOK_SECONDS = 3.0
-#: Where a wish begins, in percentile points above the base level.
+#: A new wish, in percentile points above the base level.
 FIRST_STEP = 10
 
 
@@ -67,7 +67,7 @@ def join_by_code() -> None:
 
 
 def typed_code(text: str) -> str:
-    """Return the code of the meeting that was typed; "" where there is none, or where too much was tried."""
+    """Return the code of the meeting that was typed; "" where there is none, or after too many wrong attempts."""
     address = remember.network_address()
     if not seats.may_try(address):
         return ""
@@ -78,14 +78,14 @@ def typed_code(text: str) -> str:
 
 
 def no_meeting_text(text: str) -> str:
-    """Say that nothing was found, or that it was not looked for."""
+    """Return the message that there is no such meeting, or that too many numbers were tried."""
     if not seats.may_try(remember.network_address()):
         return "Too many wrong numbers were tried. Wait a minute, or scan the QR code."
     return f"There is no open meeting with the number {text.strip()!r}. It has six digits and is shown on the screen."
 
 
 def member_id() -> str:
-    """Return who this phone is: a random text that its browser remembers and no address shows."""
+    """Return the id of this phone: a random text that its browser remembers and no address shows."""
     if "me" in st.query_params:  # an address of an earlier version
         MEMBER.set(st.query_params["me"][:64])
         del st.query_params["me"]
@@ -96,7 +96,7 @@ def member_id() -> str:
 
 
 def current_wishes(scene: Scene, sent: meetings.MeetingEntry | None) -> dict[str, Wish]:
-    """Return the wishes as they stand on this phone: from before, from what was sent, or none."""
+    """Return the wishes on this phone: those of this visit, else those that were sent, else none."""
     held = WISHES.get()
     if set(held) != set(scene.table.values):
         held = {}
@@ -105,14 +105,14 @@ def current_wishes(scene: Scene, sent: meetings.MeetingEntry | None) -> dict[str
             base = scene.percentile(j, 0.0)
             target = sent.palette.targets.get(name) if sent else None
             wanted = target is not None and not target.free
-            place = target.percentile if target is not None and wanted else base + FIRST_STEP
-            held[name] = Wish(wanted, int(np.clip(round(place), low, high)))
+            percentile = target.percentile if target is not None and wanted else base + FIRST_STEP
+            held[name] = Wish(wanted, int(np.clip(round(percentile), low, high)))
         WISHES.set(held)
     return held
 
 
 def wished_palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Palette:
-    """Return the wishes as a palette; what nothing is asked of is free."""
+    """Return the wishes as a palette; values without a wish are free."""
     return Palette(
         use_case,
         {name: Target(float(held[name].percentile), free=not held[name].asked) for name in scene.table.values},
@@ -131,18 +131,18 @@ def take_wishes(scene: Scene, targets: np.ndarray) -> None:
 
     Args:
         scene: the table.
-        targets: (value,) in standard deviations above base; NaN for what nothing is asked of.
+        targets: (value,) in standard deviations above base, NaN for free values.
     """
     held = dict(current_wishes(scene, None))
     for j, name in enumerate(scene.table.values):
         low, high = scene.ranges[j]
-        place = held[name].percentile if np.isnan(targets[j]) else scene.percentile(j, float(targets[j]))
-        held[name] = Wish(not np.isnan(targets[j]), int(np.clip(np.floor(place), low, high)))
+        percentile = held[name].percentile if np.isnan(targets[j]) else scene.percentile(j, float(targets[j]))
+        held[name] = Wish(not np.isnan(targets[j]), int(np.clip(np.floor(percentile), low, high)))
     WISHES.set(held)
 
 
 def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
-    """Draw a line a value: whether it matters, and how much of it, in three words."""
+    """Draw a row per value: whether it matters, and how much of it is wished."""
     st.html(shell_markup.value_colours(len(scene.names), scene.theme))
     for j, name in enumerate(scene.table.values):
         if scene.oracle.constant[j]:
@@ -189,7 +189,7 @@ def _on_wished(name: str) -> None:
 
 
 def draw_verdict(scene: Scene, mine: Palette) -> None:
-    """Draw whether one's own wishes can be had, and the way to those that can."""
+    """Draw the verdict on the member's own wishes, with a button that lowers them to what is possible."""
     assessment = scene.assess(palette_state.standardised(scene, mine))
     if not np.any(~np.isnan(assessment.targets)):
         st.html(shell_markup.note("Switch on what matters to you. You have no preference for what you leave off."))
@@ -203,30 +203,30 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
             "Lower my wishes to what is possible",
             key="ease",
             icon=":material/my_location:",
-            on_click=_ease,
+            on_click=_lower,
             args=(scene, assessment),
             width="stretch",
         )
 
 
 def _cost(kl: float) -> str:
-    reading = wording.current()
-    return f"{reading.pick('costs', 'takes')} {group_text.price_in_drafts(kl, reading)}"
+    shown = wording.current()
+    return f"{shown.pick('costs', 'takes')} {group_text.price_in_drafts(kl, shown)}"
 
 
-def _ease(scene: Scene, assessment: Assessment) -> None:
-    """Set the nearest wishes that can be had, on whole percentiles below them."""
+def _lower(scene: Scene, assessment: Assessment) -> None:
+    """Set the nearest wishes that are possible, rounded down to whole percentiles."""
     assert assessment.nearest is not None
     held = dict(WISHES.get())
     for j in np.flatnonzero(~np.isnan(assessment.nearest.targets)):
         name, (low, high) = scene.table.values[j], scene.ranges[j]
-        place = scene.percentile(int(j), float(assessment.nearest.targets[j]))
-        held[name] = Wish(True, int(np.clip(np.floor(place), low, high)))
+        percentile = scene.percentile(int(j), float(assessment.nearest.targets[j]))
+        held[name] = Wish(True, int(np.clip(np.floor(percentile), low, high)))
     WISHES.set(held)
 
 
 def draw_send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.MeetingEntry | None) -> None:
-    """Draw the way to send, to send again, and to leave."""
+    """Draw the buttons to send, to update, and to leave."""
     changed = sent is not None and (sent.palette != mine or sent.name != _name())
     with st.container(horizontal=True, vertical_alignment="center", key="join_send"):
         st.button(
@@ -254,9 +254,9 @@ def _name() -> str:
 
 def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
     if not _name():
-        PROBLEM.set("Say first who you are: a name, or the group that you speak for.")
+        PROBLEM.set("First say who you are: a name, or the group that you speak for.")
         return
-    # A fader that was let go in the same moment counts as well.
+    # A slider that was released in the same moment counts as well.
     now = {}
     for name, wish in WISHES.get().items():
         wanted, wished = ASKED.of(name), WISHED.of(name)
@@ -265,7 +265,7 @@ def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
         )
     WISHES.set(now)
     if not seats.take(code, me, remember.network_address()):
-        PROBLEM.set("From this network address nobody more can join. Ask the host, or use another network.")
+        PROBLEM.set("No more people can join from this network address. Ask the host, or use another network.")
         return
     try:
         meetings.join(database(), code, me, _name(), wished_palette(scene, use_case, now))
@@ -278,10 +278,10 @@ def _leave(code: str, me: str) -> None:
 
 
 def draw_picture(scene: Scene, code: str, me: str) -> None:
-    """Draw everybody's wishes, as they come in."""
+    """Draw everybody's wishes, again and again as they change."""
 
     @st.fragment(run_every=LOOK_SECONDS)
-    def piece() -> None:
+    def live_part() -> None:
         held = meetings.meeting(database(), code)
         if held is None:
             st.rerun()  # closed meanwhile: the whole page says so
@@ -303,10 +303,10 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
                 else "You are in the picture, the first one."
             )
         )
-        agreement = shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).found
+        agreement = shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).agreement
         _draw(scene, groups, mine, agreement or GroupAgreement((), 0.0))
 
-    piece()
+    live_part()
 
 
 def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgreement) -> None:
@@ -315,17 +315,17 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgre
     if common:
         nearness = [(rule, *_near(agreement, rule, groups[mine])) for rule in common]
         st.html(markup.common(group_text.headline(agreement, wording.current()), nearness))
-    places = [units.of(j, np.array([group.targets[j] for group in groups])) for j in range(len(scene.names))]
-    asking = [j for j in range(len(places)) if not np.isnan(places[j]).all()]
+    wishes = [units.of(j, np.array([group.targets[j] for group in groups])) for j in range(len(scene.names))]
+    asking = [j for j in range(len(wishes)) if not np.isnan(wishes[j]).all()]
     levels = {rule: member.solution.levels for rule, member in common.items()}
     st.html(
         markup.strips(
             asking,
             [sentences.capitalised(scene.names[j]) for j in asking],
             [scene.percentile(j, 0.0) for j in asking],
-            places=[places[j] for j in asking],
+            wishes=[wishes[j] for j in asking],
             mine=mine,
-            notes=[_in_words(scene.names[j], places[j], mine) for j in asking],
+            notes=[_in_words(scene.names[j], wishes[j], mine) for j in asking],
             common={
                 rule: [units.percentile(j, float(rule_levels[j])) for j in asking]
                 for rule, rule_levels in levels.items()
@@ -341,14 +341,14 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgre
 
 
 def _near(agreement: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, str]:
-    """Return how near a common palette comes to one's own wishes: the share of the way, from 0 to 1, and in words."""
+    """Return how near a common palette comes to this member's wishes: a share from 0 to 1, and the same in words."""
     share = float(satisfaction([mine], agreement.common[rule].solution.levels)[0])
     return min(max(share, 0.0), 1.0), group_member.member_sentence(agreement, rule, mine)
 
 
-def _in_words(name: str, places: np.ndarray, mine: int) -> str:
-    count = int(np.sum(~np.isnan(places)))
+def _in_words(name: str, wishes: np.ndarray, mine: int) -> str:
+    count = int(np.sum(~np.isnan(wishes)))
     level = wording.current().level
-    low, high = level(np.nanmin(places)), level(np.nanmax(places))
-    text = f"{sentences.capitalised(name)}: {count} of {len(places)} ask for it, from {low} to {high}"
-    return text if np.isnan(places[mine]) else f"{text}; you ask for {level(places[mine])}"
+    low, high = level(np.nanmin(wishes)), level(np.nanmax(wishes))
+    text = f"{sentences.capitalised(name)}: {count} of {len(wishes)} ask for it, from {low} to {high}"
+    return text if np.isnan(wishes[mine]) else f"{text}; you ask for {level(wishes[mine])}"

@@ -1,4 +1,4 @@
-"""What a closed meeting came to, for everybody who still has its page open, or opens its link again.
+"""The result of a closed meeting, for everybody who still has its page open or opens its link again.
 
 Constraint: light enough for a phone: no figure library. Names and wishes of others are deleted by then.
 """
@@ -25,12 +25,12 @@ from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
 from pages.view.shell.account import database
 
-#: Seconds that the host waits at the end for a common palette that is still being computed.
+#: Seconds for which closing a meeting waits for a common palette that is still being computed.
 CLOSING_SECONDS = 10.0
 
 
 def final_result(scene: Scene, groups: tuple[Group, ...], spend: float) -> MeetingResult:
-    """Return what the members of a meeting come to at its end.
+    """Return the result of a meeting that is being closed.
 
     Args:
         scene: the table that the meeting is about.
@@ -54,8 +54,14 @@ def final_result(scene: Scene, groups: tuple[Group, ...], spend: float) -> Meeti
     return MeetingResult(len(groups), group_text.headline(agreement, PLAIN), levels, asked)
 
 
+def is_about_open_table(meeting: meetings.Meeting) -> bool:
+    """Return whether a meeting is about the open table and one of its use cases."""
+    whole = scenes.load(scenes.ALL).table
+    return meeting.table_key == table_key(whole) and meeting.use_case in (scenes.ALL, *whole.use_case_names)
+
+
 def draw_closed(code: str, wishes: Palette | None = None) -> None:
-    """Say that a meeting is closed, and draw what it came to as long as that is kept.
+    """Say that a meeting is closed, and draw its result as long as that is kept.
 
     Args:
         code: of the meeting.
@@ -68,11 +74,7 @@ def draw_closed(code: str, wishes: Palette | None = None) -> None:
     members, name = closed.result.members, closed.meeting.name
     took_part = "Nobody took part" if not members else f"{members} {'person' if members == 1 else 'people'} took part"
     st.html(markup.title(name, f"This meeting is closed. {took_part}; names and wishes are deleted."))
-    whole = scenes.load(scenes.ALL).table
-    if closed.meeting.table_key != table_key(whole) or closed.meeting.use_case not in (
-        scenes.ALL,
-        *whole.use_case_names,
-    ):
+    if not is_about_open_table(closed.meeting):
         st.html(shell_markup.note("It was about another table than the one that is open here."))
     elif closed.result.levels:
         with st.container(key="meeting_result"):
@@ -82,7 +84,7 @@ def draw_closed(code: str, wishes: Palette | None = None) -> None:
 
 
 def _draw_result(scene: Scene, closed: ClosedMeeting, wishes: Palette | None) -> None:
-    """Draw the common palettes, how near they come to this member's wishes, and a strip a value that was asked for."""
+    """Draw the common palettes, how near they come to this member's wishes, and a strip for each value asked for."""
     units, values = scene.units(), scene.table.values
     levels = {rule: _levels(closed.result.levels[rule.value], values) for rule in Rule if rule in closed.result.levels}
     known = wishes is not None and set(wishes.targets) == set(values)
@@ -100,7 +102,7 @@ def _draw_result(scene: Scene, closed: ClosedMeeting, wishes: Palette | None) ->
             asking,
             [sentences.capitalised(scene.names[j]) for j in asking],
             [scene.percentile(j, 0.0) for j in asking],
-            places=[np.array([units.percentile(j, float(targets[j]))]) for j in asking],
+            wishes=[np.array([units.percentile(j, float(targets[j]))]) for j in asking],
             mine=0,
             notes=[sentences.capitalised(scene.names[j]) for j in asking],
             common={rule: [units.percentile(j, float(of_rule[j])) for j in asking] for rule, of_rule in levels.items()},

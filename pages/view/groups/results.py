@@ -1,7 +1,7 @@
-"""What several groups come to, as it is found and as it is drawn: on the page Agree, and large in a meeting.
+"""The agreement of several groups, computed and drawn: on the page Agree, and large in a meeting.
 
-The work is a background job named by what the groups ask for and not by what they are called, so that everybody who
-looks at the same table shares it. Constraint: names of groups are shown as text.
+The background job is named by what the groups ask for and not by what they are called, so everybody who asks for the
+same shares it. Constraint: names of groups are shown as text.
 """
 
 from __future__ import annotations
@@ -29,55 +29,55 @@ from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
 from pages.view.shell import wording
 
-#: The least budget and the step of its slider, in nats.
+#: The smallest budget and the step of its slider, in nats.
 MIN_BUDGET, BUDGET_STEP = 0.1, 0.1
-#: Groups for which it is told at once what each gives up.
+#: Up to this many groups, what each gives up is shown unfolded.
 MAX_EXPANDED = 4
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _memory(key: tuple[Any, ...], _scene: Scene) -> AgreementCache:
+def _agreement_cache(key: tuple[Any, ...], _scene: Scene) -> AgreementCache:
     return AgreementCache(_scene.oracle, AttainableLevels(_scene.oracle))
 
 
 def job_key(scene: Scene, groups: Sequence[Group], budget: float) -> tuple[Any, ...]:
-    """Return what the job is named by: the same for the same wishes, whatever the groups are called."""
+    """Return the key of the job: the same for the same wishes, whatever the groups are called."""
     wishes = tuple((group.targets.tobytes(), group.importance) for group in groups)
     return ("groups", scene.key, wishes, budget)
 
 
 def agreement_work(scene: Scene, groups: Sequence[Group], budget: float) -> Any:
     """Return the work of that job; it reports after each stage."""
-    memory = _memory(scene.key, scene)
+    cache = _agreement_cache(scene.key, scene)
     nameless = [replace(group, name=str(g)) for g, group in enumerate(groups)]
-    return lambda job: agreement(memory, nameless, budget, job.report)
+    return lambda job: agreement(cache, nameless, budget, job.report)
 
 
 def partial_agreement(job: Job, groups: Sequence[Group]) -> GroupAgreement | None:
-    """Return what the job has found, with the groups' names; None before its first report."""
+    """Return the newest result of the job with the groups' names; None before its first report."""
     agreement: GroupAgreement | None = job.result or job.partial
     return None if agreement is None else agreement.named([group.name for group in groups])
 
 
 def initial_budget(scene: Scene) -> float:
-    """Return the nats to begin with."""
+    """Return the usual budget, in nats."""
     return round(min(_max_budget(scene), default_budget(scene.oracle)), 1)
 
 
 def _max_budget(scene: Scene) -> float:
-    """Return all that choosing among the table's candidates can spend, on a step of the slider."""
+    """Return the most nats that choosing among the table's candidates can spend, rounded down to the slider's step."""
     return float(np.floor(scene.oracle.log_candidates / BUDGET_STEP) * BUDGET_STEP)
 
 
 def draw_budget(scene: Scene) -> float:
-    """Draw the choice of the budget, with what it means."""
+    """Draw the choice of the budget with its meaning, and return it in nats."""
     most = _max_budget(scene)
     budget = roster.BUDGET.get()
     if budget is None or not MIN_BUDGET <= budget <= most:
         roster.BUDGET.set(initial_budget(scene))
     help_text = (
-        "How far the common palette may take the model from what it is. At most what choosing among the table's "
-        "candidates can spend."
+        "How far the common palette may move the model from what it is. At most what choosing among the table's "
+        "candidates can reach."
     )
     if not wording.current().numbers:
         return _draw_effort(most, help_text)
@@ -96,7 +96,7 @@ def draw_budget(scene: Scene) -> float:
 
 
 def _draw_effort(most: float, help_text: str) -> float:
-    """Draw the budget as efforts: the same choice, in nats, without saying so."""
+    """Draw the budget as an effort, and return it in nats."""
     steps = [round(BUDGET_STEP * k, 1) for k in range(1, max(round(most / BUDGET_STEP), 2) + 1)]
     held = float(roster.BUDGET.get() or steps[0])
     roster.BUDGET.set(min(steps, key=lambda step: abs(step - held)))
@@ -113,7 +113,7 @@ def _draw_effort(most: float, help_text: str) -> float:
 
 
 def draw_agreement(scene: Scene, groups: Sequence[Group], agreement: GroupAgreement | None, error: str | None) -> None:
-    """Draw the page's picture: what they come to, figures, both rules, words, table and files."""
+    """Draw the agreement on the page: the headline, figures, both rules, words, table and files."""
     if error:
         st.html(shell_markup.note(f"This could not be computed: {error}"))
     if agreement is None:
@@ -144,12 +144,12 @@ def draw_figures(figure_data: drawn.GroupFigureData, key: str, settled: drawn.Gr
     """Draw levels and shares side by side.
 
     Args:
-        figure_data: whose levels are drawn.
-        key: of the place.
-        settled: whose shares are drawn, where these are those of an agreement of a moment ago.
+        figure_data: the agreement whose levels are drawn.
+        key: prefix of the widget keys.
+        settled: the agreement whose shares are drawn, where that is the previous one.
     """
     settled = settled or figure_data
-    # On a wall the style sheet gives both the height that the screen leaves.
+    # In a meeting the style sheet gives both the height that the screen leaves.
     height: Any = "stretch" if figure_data.large else "content"
     left, right = st.columns([1.55, 1], gap="medium")
     with left, st.container(key=f"{key}_levels_box", height=height):
@@ -171,7 +171,7 @@ def draw_figures(figure_data: drawn.GroupFigureData, key: str, settled: drawn.Gr
 
 
 def draw_rules(scene: Scene, agreement: GroupAgreement, key: str) -> None:
-    """Draw what each rule gives, and the way to take its palette."""
+    """Draw what each rule gives, with a button that uses its palette."""
     with st.container(horizontal=True, key=f"{key}_rules"):
         for rule in Rule:
             with st.container(key=f"{key}_rule_{rule.value}"):
@@ -190,7 +190,7 @@ def draw_rules(scene: Scene, agreement: GroupAgreement, key: str) -> None:
 
 
 def _use(scene: Scene, agreement: GroupAgreement, rule: Rule) -> None:
-    """Make a common palette today's; what no group asks for has no target."""
+    """Make a common palette the current one; values that no group asks for have no target."""
     now = palette_state.history().now
     targets = {name: replace(target, free=True, keep=False, locked=False) for name, target in now.targets.items()}
     levels = agreement.common[rule].targets
@@ -201,7 +201,7 @@ def _use(scene: Scene, agreement: GroupAgreement, rule: Rule) -> None:
 
 
 def draw_words(figure_data: drawn.GroupFigureData) -> None:
-    """Draw where the groups differ, what cannot be had together, and what they share."""
+    """Draw where the groups differ most, what is not possible together, and what they share."""
     agreement, units = figure_data.agreement, figure_data.units
     joint = group_text.joint_sentence(agreement, units)
     with st.container(horizontal=True, key="group_words"):
@@ -219,7 +219,7 @@ def draw_words(figure_data: drawn.GroupFigureData) -> None:
 
 
 def draw_downloads(scene: Scene, figure_data: drawn.GroupFigureData, key: str) -> None:
-    """Draw everything as files."""
+    """Draw the downloads of the data and of the groups."""
     with st.container(horizontal=True):
         st.download_button(
             "Data (CSV)",

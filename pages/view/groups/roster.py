@@ -1,6 +1,6 @@
-"""The groups at the table: which there are, how they are added, renamed, weighed and taken away.
+"""The groups on the page Agree: how they are listed, added, weighted and removed.
 
-Kept under a key of its own, because Streamlit forgets widgets when the page changes. Constraint: names are somebody's
+Kept under a key of its own, because Streamlit forgets widgets when the page changes. Constraint: names are visitors'
 text and are shown as text.
 """
 
@@ -41,22 +41,22 @@ CHOSEN_SAVED: Key[list[int]] = Key("chosen_saved", [])
 CHOSEN_PRESETS: Key[list[int]] = Key("chosen_presets", [])
 FILE: Key[UploadedFile | None] = Key("groups_file", None)
 
-#: Groups at one table; more would not be told apart.
+#: Groups at most; more could not be told apart in the figures.
 MAX_GROUPS = 60
 MAX_NAME_LENGTH = 40
-#: Nats for the example: little enough that somebody has to give.
+#: Nats for the example: so few that no common palette satisfies every group.
 EXAMPLE_BUDGET = 0.5
 IMPORTANCE = (0.5, 1.0, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
 class SeatedGroup:
-    """A group at the table.
+    """A group on the page Agree.
 
     Args:
         name: as people read it.
         palette: what it asks for.
-        importance: how much it counts beside the others.
+        importance: its weight in the common palette; 1 by default.
     """
 
     name: str
@@ -81,12 +81,12 @@ GROUPS: KeptKey[tuple[SeatedGroup, ...]] = KeptKey("groups", (), _dump, _read)
 
 
 def seated_groups() -> tuple[SeatedGroup, ...]:
-    """Return the groups at this viewer's table."""
+    """Return the groups of this viewer."""
     return GROUPS.get()
 
 
 def member_names(names: Iterable[str]) -> list[str]:
-    """Return the names, each on one line and of a length to be shown, the second of a kind with a number.
+    """Return the names, each on one line and shortened, with a number where a name is there already.
 
     Example:
         >>> member_names(["Ana", "Ben", " Ana "])
@@ -96,19 +96,19 @@ def member_names(names: Iterable[str]) -> list[str]:
 
 
 def add(new: Iterable[SeatedGroup]) -> None:
-    """Seat more groups, as many as there is room for."""
-    everyone = (*seated_groups(), *new)
-    names = member_names(group.name for group in everyone)
-    seated = tuple(replace(group, name=name) for group, name in zip(everyone, names, strict=True))[:MAX_GROUPS]
-    if len(seated) < len(everyone):
-        PROBLEM.set(f"A table has room for {MAX_GROUPS} groups; the others were left out.")
+    """Add groups, up to :data:`MAX_GROUPS` in all."""
+    wanted = (*seated_groups(), *new)
+    names = member_names(group.name for group in wanted)
+    seated = tuple(replace(group, name=name) for group, name in zip(wanted, names, strict=True))[:MAX_GROUPS]
+    if len(seated) < len(wanted):
+        PROBLEM.set(f"At most {MAX_GROUPS} groups can be compared; the others were left out.")
     GROUPS.set(seated)
 
 
-def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...]:
+def to_groups(scene: Scene, all_seated: Sequence[SeatedGroup]) -> tuple[Group, ...]:
     """Return what the groups ask for on this scene, at the same percentiles where a palette is of another use case."""
     groups = []
-    for seated in everyone:
+    for seated in all_seated:
         use_case = scene.use_case
         palette = (
             seated.palette
@@ -116,7 +116,7 @@ def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...
             else palette_state.in_use_case(seated.palette, use_case)
         )
         targets = palette_state.standardised(scene, palette)
-        # What is the same for every reply cannot be raised, so nobody is held to it.
+        # A value that is the same for every reply cannot be raised, so a target above it is dropped.
         targets[scene.oracle.constant & (np.nan_to_num(targets) > 0)] = np.nan
         groups.append(Group(seated.name, targets, seated.importance))
     return tuple(groups)
@@ -172,33 +172,33 @@ def groups_jsonl(scene: Scene, groups: Sequence[Group]) -> str:
 
 
 def draw_roster(scene: Scene) -> None:
-    """Draw a line a group, with what it asks for, how much it counts, and the way out."""
-    for place, group in enumerate(seated_groups()):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"group_{place}"):
+    """Draw a row per group, with what it asks for, how much it counts, and a button that removes it."""
+    for index, group in enumerate(seated_groups()):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"group_{index}"):
             st.html(f"{markup.name(group.name)}", width="content")
             st.html(
                 markup.chips(_target_chips(scene, group), scene.theme) or markup.note("asks for nothing"),
                 width="stretch",
             )
-            counts = IMPORTANCE_OF.of(place).show(min(IMPORTANCE, key=lambda to: abs(to - group.importance)))
+            counts = IMPORTANCE_OF.of(index).show(min(IMPORTANCE, key=lambda to: abs(to - group.importance)))
             st.selectbox(
                 f"How much {markup.plain(group.name)} counts",
                 IMPORTANCE,
                 0 if counts is None else IMPORTANCE.index(counts),
                 format_func=lambda times: f"counts {amounts.significant(times)}×",
-                key=IMPORTANCE_OF.of(place).name,
-                on_change=_weigh,
-                args=(place,),
+                key=IMPORTANCE_OF.of(index).name,
+                on_change=_on_importance_chosen,
+                args=(index,),
                 label_visibility="collapsed",
                 width=130,
             )
             st.button(
                 "Remove",
-                key=f"remove_group_{place}",
+                key=f"remove_group_{index}",
                 icon=":material/close:",
                 type="tertiary",
                 on_click=_remove,
-                args=(place,),
+                args=(index,),
             )
 
 
@@ -210,24 +210,24 @@ def _target_chips(scene: Scene, seated: SeatedGroup) -> list[tuple[int, str]]:
     ]
 
 
-def _weigh(place: int) -> None:
-    chosen = float(IMPORTANCE_OF.of(place).get())
+def _on_importance_chosen(index: int) -> None:
+    chosen = float(IMPORTANCE_OF.of(index).get())
     GROUPS.set(
-        tuple(replace(seated, importance=chosen) if k == place else seated for k, seated in enumerate(seated_groups()))
+        tuple(replace(seated, importance=chosen) if k == index else seated for k, seated in enumerate(seated_groups()))
     )
 
 
-def _remove(place: int) -> None:
-    GROUPS.set(tuple(seated for k, seated in enumerate(seated_groups()) if k != place))
+def _remove(index: int) -> None:
+    GROUPS.set(tuple(seated for k, seated in enumerate(seated_groups()) if k != index))
 
 
 def draw_add_menus(scene: Scene, palette: Palette) -> None:
-    """Draw the ways to seat a group: today's palette, saved ones, presets, a file."""
+    """Draw the menus that add groups: the current palette, saved ones, presets, a file."""
     with st.popover("The current palette", icon=":material/tune:", key="add_today"):
         st.text_input("Whose palette is it?", key=NAME.name, max_chars=MAX_NAME_LENGTH, placeholder="A name")
-        st.button("Add", key="add_group", type="primary", on_click=_add_today, args=(palette,))
+        st.button("Add", key="add_group", type="primary", on_click=_add_current, args=(palette,))
     with st.popover("Saved palettes", icon=":material/bookmark:", key="add_saved"):
-        _saved()
+        _draw_saved()
     with st.popover("Presets", icon=":material/style:", key="add_presets"):
         offered = presets(scene.table.values, scene.names, palette.use_case)
         st.multiselect(
@@ -251,20 +251,20 @@ def draw_problem() -> None:
             st.text(problem)
 
 
-def _add_today(palette: Palette) -> None:
+def _add_current(palette: Palette) -> None:
     name = str(NAME.get() or "").strip() or f"Group {len(seated_groups()) + 1}"
     add([SeatedGroup(name, palette)])
     NAME.set("")
 
 
-def _saved() -> None:
+def _draw_saved() -> None:
     try:
         saved = saved_palettes.list_palettes(database())
     except PaletteError as error:
         st.text(str(error))
         return
     if not saved:
-        st.html(markup.note("Nothing is saved yet. The Library keeps the current palette under a name."))
+        st.html(markup.note("Nothing is saved yet. Save the current palette under a name in the Library."))
         return
     st.multiselect("Saved palettes", range(len(saved)), format_func=lambda k: saved[k].name, key=CHOSEN_SAVED.name)
     st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(saved,))
@@ -281,7 +281,7 @@ def _add_presets(offered: Sequence[Preset]) -> None:
 
 
 def seat_example(scene: Scene, palette: Palette) -> None:
-    """Seat the presets of the use case, so that there is something to look at."""
+    """Add the first presets of the use case as an example."""
     add(
         SeatedGroup(preset.name, preset.palette)
         for preset in presets(scene.table.values, scene.names, palette.use_case)[:3]

@@ -1,6 +1,6 @@
-"""How much of a meeting one visitor can have: seats from one network address, and tries at its number.
+"""Limits of meetings: members from one network address, and wrong attempts at a meeting's number.
 
-Constraint: known to this process alone and forgotten with it; from where somebody joined is never written down.
+Constraint: kept in the memory of this process; the address from which somebody joined is never written down.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 
 from map_core.core import limits
 
-#: Wrong numbers a minute, of one address and of all together, and that minute in seconds.
+#: Wrong numbers per minute, from one address and in all, and that minute in seconds.
 OWN_TRIES, ALL_TRIES, MINUTE = 6, 60, 60.0
 #: Meetings and addresses that are remembered; the oldest are forgotten first.
 MAX_KNOWN = 1000
@@ -22,13 +22,13 @@ _wrong: deque[tuple[float, str]] = deque(maxlen=MAX_KNOWN)
 
 
 def take(code: str, member: str, address: str | None) -> bool:
-    """Take a seat for a member, and return whether the address has one more.
+    """Take a seat for a member, and return whether the address had one left.
 
     Args:
         code: of the meeting.
-        member: who; the same one again takes no further seat.
-        address: of the network from which the request came; None where it is this machine or a proxy on it, which
-            stand for many people, and are not counted.
+        member: their id; the same one again takes no further seat.
+        address: of the network from which the request came; None for this machine or a proxy on it, which many
+            people may share, so they are not counted.
     """
     if address is None:
         return True
@@ -43,7 +43,7 @@ def take(code: str, member: str, address: str | None) -> bool:
 
 
 def may_try(address: str | None) -> bool:
-    """Return whether an address may try one more number: six digits are soon found by who may try them all."""
+    """Return whether an address may try one more number; six digits could be guessed if attempts were unlimited."""
     since = time.monotonic() - MINUTE
     with _lock:
         recent = [who for when, who in _wrong if when > since]
@@ -51,6 +51,6 @@ def may_try(address: str | None) -> bool:
 
 
 def note_wrong(address: str | None) -> None:
-    """Count a number that was no meeting's."""
+    """Record a number that belongs to no meeting."""
     with _lock:
         _wrong.append((time.monotonic(), address or ""))

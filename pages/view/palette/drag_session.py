@@ -1,8 +1,8 @@
-"""One viewer's page while a fader moves: what the desk, the verdict and the example show of each move.
+"""One viewer's page while a fader is dragged: what faders, verdict and example show after each move.
 
 :mod:`pages.view.shell.live_channel` calls it without a script run; :mod:`pages.view.palette.faders` reads the changes
-and :mod:`pages.view.session.live_answer` computes the answer. Constraint: nothing that is kept changes here; the page's
-script hears of the last move when the fader rests.
+and :mod:`pages.view.session.live_answer` computes the answer. Constraint: the viewer's own palette does not change
+here; the page's script applies the last move when the fader rests.
 """
 
 from __future__ import annotations
@@ -24,61 +24,61 @@ DRAG_SESSION: Key[DragSession | None] = Key("drag_session", None)
 
 
 class DragSession:
-    """What answers for one viewer's desk.
+    """The live page of one viewer's faders, as :class:`pages.view.shell.live_channel.LivePage`.
 
     Args:
-        session: the desk's name.
-        answer: what it shows while the hand rests.
-        prompt: that the example is about.
-        viewer: whose background work on the palette that is kept gives way to the hand.
+        session: the name of the page.
+        answer: what it shows while no fader moves.
+        prompt: of the example.
+        viewer: whose background work on the resting palette is released when a fader moves.
     """
 
     def __init__(self, session: str, answer: LiveAnswer, prompt: int, viewer: str) -> None:
         self.session, self.prompt, self.viewer = session, prompt, viewer
-        self._kept = self._seen = answer
+        self._resting = self._latest = answer
         self._number = 0
         self._lock = threading.Lock()
 
     def answer(self, number: int, changes: dict[str, Any]) -> dict[str, Any]:
-        """Return what the pieces of the page show after changes to the palette that is kept."""
-        if self._seen is self._kept:
+        """Return what the pieces of the page show after changes to the resting palette."""
+        if self._latest is self._resting:
             for name in live_answer.JOBS:
                 shared_jobs().release((self.viewer, name))
-        palette, _ = faders.apply_changes(self._kept.scene, self._kept.palette, changes)
-        seen = live_answer.compute_answer(self._kept.scene, palette, self._seen, moving=True)
+        palette, _ = faders.apply_changes(self._resting.scene, self._resting.palette, changes)
+        moved = live_answer.compute_answer(self._resting.scene, palette, self._latest, moving=True)
         with self._lock:
-            # Ranges may have come while the verdict was being found.
-            self._seen = replace(seen, reach=self._seen.reach, when=self._seen.when)
+            # The other thread may have computed new ranges meanwhile.
+            self._latest = replace(moved, reach=self._latest.reach, when=self._latest.when)
             self._number = number
             return self._page_data()
 
     def later(self) -> dict[str, Any] | None:
-        """Return the same with ranges, and the nearest palette, of now, once those that are shown are old enough."""
-        seen = self._seen
-        if not seen.hasty or time.monotonic() - seen.when < live_answer.RANGE_SECONDS:
+        """Return the page with new ranges and nearest palette; None while those that are shown are recent."""
+        latest = self._latest
+        if not latest.hasty or time.monotonic() - latest.when < live_answer.RANGE_SECONDS:
             return None
-        completed = live_answer.with_ranges(seen)
+        completed = live_answer.with_ranges(latest)
         with self._lock:
-            still = self._seen is seen
-            self._seen = completed if still else replace(self._seen, reach=completed.reach, when=completed.when)
+            unmoved = self._latest is latest
+            self._latest = completed if unmoved else replace(self._latest, reach=completed.reach, when=completed.when)
             return self._page_data()
 
     def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:
-        """Return what the answer shows where there is none; the desk goes on showing its guess, and asks again."""
+        """Return what the verdict shows after a failure; the faders keep their estimate and ask again."""
         stamp = {"session": self.session, "ack": number, "settled": False}
         return {"answer": verdict.failure_data(failure) | stamp}
 
     def _page_data(self) -> dict[str, Any]:
         stamp = {"session": self.session, "ack": self._number, "settled": False}
         return {
-            "desk": faders.fader_data(self._seen) | stamp,
-            "answer": verdict.verdict_data(self._seen) | verdict.PENDING | stamp,
-            "example": example.example_data(self._seen, self.prompt),
+            "desk": faders.fader_data(self._latest) | stamp,
+            "answer": verdict.verdict_data(self._latest) | verdict.PENDING | stamp,
+            "example": example.example_data(self._latest, self.prompt),
         }
 
 
 def register(live: LiveAnswer) -> None:
-    """Be ready for a hand on this viewer's desk, which shows what was seen; held by the visit, and gone with it."""
+    """Register this viewer's page, as it is drawn now, with the live channel for as long as the visit lasts."""
     page = DragSession(faders.desk_id(), live, example.prompt_number(), viewer_id())
     DRAG_SESSION.set(page)
     live_channel.register(page.session, page)

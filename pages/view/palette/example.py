@@ -1,6 +1,6 @@
-"""What a level sounds like: for one prompt of the use case, the reply of the base model and of the palette.
+"""The example on Set: for one prompt of the use case, a reply of the base model and one of the palette.
 
-Straight from the table, so that it changes while a fader moves. Constraint: replies are shown as text.
+Both come from the table, so the example changes while a fader moves. Constraint: replies are shown as text.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _mount = component.register(
     '<section class="vp-example" aria-label="Example replies"></section>',
     isolated=False,
 )
-#: A reply whose level differs by less than this from the other's, in percentiles, is not said to differ.
+#: The difference between the two replies' levels from which it is mentioned, in percentiles.
 NOTICED = 5.0
 
 
 def draw_example(live: LiveAnswer) -> None:
-    """Mount the example for the prompt that is looked at."""
+    """Mount the example for the current prompt."""
     if (data := example_data(live, prompt_number())) is not None:
         _mount(key=PANEL.name, data=data, on_turned_change=_on_turned)
 
 
 def prompt_number() -> int:
-    """Return the prompt that this viewer looks at, counted on without an end."""
+    """Return the number of the current prompt, which grows or falls without bound and is taken modulo the prompts."""
     return PROMPT.get()
 
 
@@ -45,18 +45,18 @@ def example_data(live: LiveAnswer, prompt: int) -> dict[str, Any] | None:
     if not table.replies:
         return None
     shown = live.scene.examples
-    place = prompt % len(shown)
-    return _data(live, reply_example(table, live.scene.oracle, live.weights, shown[place]), place, len(shown))
+    index = prompt % len(shown)
+    return _data(live, reply_example(table, live.scene.oracle, live.weights, shown[index]), index, len(shown))
 
 
 def _on_turned() -> None:
-    """Turn to the next or the previous prompt."""
+    """Show the next or the previous prompt."""
     step = PANEL.get().get("turned")
     if isinstance(step, (int, float)):
         PROMPT.set(prompt_number() + (1 if step > 0 else -1))
 
 
-def _data(live: LiveAnswer, example: ReplyExample, place: int, places: int) -> dict[str, Any]:
+def _data(live: LiveAnswer, example: ReplyExample, index: int, count: int) -> dict[str, Any]:
     base_nodes, base_whole = cut_nodes(example.base_shown)
     aligned_nodes, aligned_whole = cut_nodes(example.aligned_shown)
     out = live.assessment.solution is None
@@ -65,14 +65,14 @@ def _data(live: LiveAnswer, example: ReplyExample, place: int, places: int) -> d
     if out and not moved:
         note = "These targets are not possible together, so both are what the base model would say."
     elif not moved:
-        note = "Nothing asks for more than the base model gives, so both are alike."
+        note = "No target asks for more than the base model gives, so both are the same."
     else:
         palette = "the nearest palette" if out else "your palette"
         before = sentences.chance(1 / example.candidates)
         note = f"The likeliest of {example.candidates} under {palette}: {chance}, against {before}."
     return {
         "prompt": example.prompt,
-        "place": f"Prompt {place + 1} of {places}",
+        "place": f"Prompt {index + 1} of {count}",
         "base": example.base_shown,
         "base_nodes": base_nodes,
         "base_whole": base_whole,
@@ -80,7 +80,7 @@ def _data(live: LiveAnswer, example: ReplyExample, place: int, places: int) -> d
         "aligned_nodes": aligned_nodes,
         "aligned_whole": aligned_whole,
         "same": example.base == example.aligned,
-        "base_note": "A typical one of its replies.",
+        "base_note": "One of its typical replies.",
         "aligned_note": note,
         "title": "Nearest palette" if out else "Your palette",
         "marks": _marks(live, example) if moved else [],

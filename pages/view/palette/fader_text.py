@@ -1,4 +1,4 @@
-"""What a fader says: the line below it, what a screen reader adds, the ends of its bars."""
+"""The texts of a fader: its field, the line below it, and what a screen reader adds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bar_ends(ends: list[float] | None) -> list[float | None] | None:
 
 
 def most_text(span: list[float] | None, reliable: float | None, wording: Wording, share: bool = False) -> str:
-    """Return the most that one can have of a value beside the others, "" where it is not known."""
+    """Return the most that is possible of a value with the other targets; "" where it is not known."""
     if span is None:
         return ""
     if reliable is None:  # not computed yet
@@ -59,27 +59,27 @@ def spoken_text(
     return text
 
 
-def number_of(number: Any) -> float | None:
-    """Return a number that a float holds; None for anything else, a whole number beyond the floats too."""
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
+def number_of(value: Any) -> float | None:
+    """Return a finite number as a float; None for anything else, also for an integer too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
-        return float(number) if math.isfinite(number) else None
+        return float(value) if math.isfinite(value) else None
     except OverflowError:
         return None
 
 
-def field_text(place: float, reliable: float | None, span: list[float] | None, wording: Wording) -> str:
-    """Return what stands in a fader's field: a whole place without numbers, and none beyond a most that it is within.
+def field_text(percentile: float, reliable: float | None, span: list[float] | None, wording: Wording) -> str:
+    """Return the text of a fader's field; without numbers it is rounded, but never up beyond a limit that it is within.
 
     Args:
-        place: percentile of the target.
+        percentile: of the target.
         reliable: the most of the value, as :func:`most_text` takes it.
         span: the ends of what is possible, likewise.
         wording: with numbers, or in everyday words.
     """
     if wording.numbers:
-        return f"{wording.mark}{amounts.significant(amounts.rounded(place, 1))}"
-    mosts = [most + 1e-6 for most in (reliable, span[1] if span else None) if most is not None]
-    beyond = any(place <= most < float(amounts.fixed(place)) for most in mosts)
-    return wording.level(place, toward="down" if beyond else "nearest")
+        return f"{wording.mark}{amounts.significant(amounts.rounded(percentile, 1))}"
+    limits = [limit + 1e-6 for limit in (reliable, span[1] if span else None) if limit is not None]
+    beyond = any(percentile <= limit < float(amounts.fixed(percentile)) for limit in limits)
+    return wording.level(percentile, toward="down" if beyond else "nearest")

@@ -1,10 +1,9 @@
-"""The desk: a live component with a fader for each value, which is answered while the fader moves.
+"""The faders: a live component with one fader per value, which is answered while a fader is dragged.
 
-``assets/desk.js`` draws it and sends changes by value since the last message that the page has acknowledged, with the
-number of the message; the answer carries that number back. While a fader moves,
-:mod:`pages.view.palette.drag_session` applies the changes to a copy of the palette; when it rests, :func:`_on_moved`
-applies them to the viewer's own. :mod:`pages.view.session.live_answer` lists the whole way. Constraint: a change that
-cannot be read changes nothing.
+``assets/desk.js`` draws it. It sends the changes since the last acknowledged message, by value, with a message number
+that the answer returns. While a fader is dragged, :mod:`pages.view.palette.drag_session` applies the changes to a copy
+of the palette; when it rests, :func:`_on_moved` applies them to the viewer's own.
+:mod:`pages.view.session.live_answer` lists all steps. Constraint: a change that cannot be read changes nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ ACKNOWLEDGED: Key[int] = Key("desk_heard", 0)
 SETTLED: Key[bool] = Key("desk_settled", True)
 RESTED: Key[bool] = Key("desk_rested", True)
 DESK: Key[dict[str, Any]] = Key("desk_faders", {})
-#: The most of each value that the page shows now, and whether it is still being computed.
+#: The limits of each value that the page shows now, and whether they are still being computed.
 MOST: Key[tuple[Limits | None, bool]] = Key("desk_most", (None, False))
 
 _mount = component.register(
@@ -45,23 +44,23 @@ _FLAGS = ("free", "keep", "locked")
 
 
 def draw_faders(live: LiveAnswer) -> None:
-    """Mount the desk with the answer to the last message."""
+    """Mount the faders with the answer to the last message."""
     _mount(key=DESK.name, data=desk_data(live), on_moved_change=_on_moved)
 
 
 def look_up_limits(live: LiveAnswer) -> None:
-    """Look once, for all parts of the page, whether the most of each value is known: so they say the same numbers."""
+    """Read the limits of each value once per run, so that all parts of the page show the same numbers."""
     job = live_answer.limits_job(live) if is_rested() else None
     MOST.set((None, False) if job is None else (job.result, not job.ended))
 
 
 def desk_data(live: LiveAnswer) -> dict[str, Any]:
-    """Return what this viewer's desk shows, and where it may ask while the hand moves."""
+    """Return the data of this viewer's faders, with the address of the live channel."""
     return fader_data(live, MOST.get()[0]) | stamp() | {"channel": live_channel.ADDRESS}
 
 
 def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:
-    """Return what a desk shows of a palette; ``most`` of each value is known only where the hand rests."""
+    """Return the data of the faders for a palette; the limits ``most`` are known only while no fader moves."""
     return {
         "faders": [_fader(live, j, most) for j in range(live.scene.plain)] + protection_faders.faders(live, most),
         "predict": live_answer.predictions(live),
@@ -75,43 +74,43 @@ def fader_data(live: LiveAnswer, most: Limits | None = None) -> dict[str, Any]:
 
 
 def stamp() -> dict[str, Any]:
-    """Return of which desk an answer is, to which message, and whether the hand rests, by which late ones are known."""
+    """Return the session and message that an answer belongs to, by which the browser recognises late answers."""
     return {"session": desk_id(), "ack": acknowledged(), "settled": is_settled()}
 
 
 def desk_id() -> str:
-    """Return a name for this viewer's count of messages, which begins anew with a new session."""
+    """Return the name of this viewer's sequence of messages, which restarts with a new session."""
     return str(DESK_ID.get_or_set(secrets.token_hex(16)))
 
 
 def acknowledged() -> int:
-    """Return the number of the last message that was heard."""
+    """Return the number of the last message that was applied."""
     return ACKNOWLEDGED.get()
 
 
 def is_settled() -> bool:
-    """Return whether the hand rests."""
+    """Return whether no fader is being dragged."""
     return SETTLED.get()
 
 
 def is_rested() -> bool:
-    """Return whether the hand has rested for a moment, so that what takes long is worth beginning."""
+    """Return whether no fader has moved for a moment, so that long computations are worth starting."""
     return is_settled() and RESTED.get()
 
 
 def on_rested() -> None:
-    """Record that the fader has rested for a moment."""
+    """Record that no fader has moved for a moment."""
     RESTED.set(True)
 
 
 def _on_moved() -> None:
-    """Apply what the desk has sent: the changes of a fader since the last message."""
+    """Apply the changes of a fader since the last acknowledged message."""
     moved = DESK.get().get("moved")
     if not isinstance(moved, dict) or not isinstance(moved.get("changes"), dict):
         return
     number = int(fader_text.number_of(moved.get("seq")) or 0)
     if number <= acknowledged():
-        return  # overtaken by a later message, which had this one's changes too
+        return  # a later message, which had these changes too, was applied before
     ACKNOWLEDGED.set(number)
     SETTLED.set(bool(moved.get("final")))
     RESTED.set(False)
@@ -122,7 +121,7 @@ def _on_moved() -> None:
 
 
 def apply_changes(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tuple[Palette, str]:
-    """Return a palette after what the hand did, and that in words.
+    """Return a palette after changes, and what changed in words.
 
     Args:
         scene: the table.
@@ -143,7 +142,7 @@ def apply_changes(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tu
 
 
 def changed_target(target: Target, change: dict[str, Any]) -> Target:
-    """Return a target after what the hand did; anything that cannot be read is left out.
+    """Return a target after a change; anything that cannot be read is left out.
 
     Args:
         target: before.
@@ -158,7 +157,7 @@ def changed_target(target: Target, change: dict[str, Any]) -> Target:
 
 
 def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str:
-    """Return a change in words, for the history, which is kept with numbers."""
+    """Return a change in words for the history, which keeps numbers."""
     name = scene.names[j]
     if after.free and not before.free:
         return f"No preference for {name}."
@@ -166,9 +165,8 @@ def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str
         return f"{'Locked' if after.locked else 'Unlocked'} {name}."
     if after.keep:
         return f"Keep {name} as it is."
-    word = "let" if after.mode(scene.percentile(j, 0.0)) is Mode.MAY_DROP else "set"
-    place = NUMBERS.target(after.percentile)
-    return f"{word.capitalize()} {name} {'drop ' if word == 'let' else ''}to {place}."
+    drops = after.mode(scene.percentile(j, 0.0)) is Mode.MAY_DROP
+    return f"{f'Let {name} drop' if drops else f'Set {name}'} to {NUMBERS.target(after.percentile)}."
 
 
 def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
@@ -176,7 +174,7 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
     scene, assessment = live.scene, live.assessment
     name, title = scene.table.values[j], scene.fader_title(j)
     target, base = live.palette.targets[name], scene.percentile(j, 0.0)
-    place = base if target.keep else target.percentile
+    percentile = base if target.keep else target.percentile
     level = None if live.levels is None else scene.percentile(j, float(live.levels[j]))
     near = assessment.solution is None
     shown = None if level is None else verdict.shown_percentile(level, near)
@@ -186,15 +184,14 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
     ends = (live.reach if most is None else most).ranges[j]
     reliable = None if most is None else scene.percentile(j, float(most.reliable[j]))
     span = None if np.isnan(ends).any() else [scene.percentile(j, float(end)) for end in ends]
-    ever = list(scene.ranges[j])
     return {
         "name": name,
         "title": title,
         "card": scene.cards[j].replace("**", ""),
         "colour": scene.colour(j),
         "constant": bool(scene.oracle.constant[j]),
-        "percentile": amounts.rounded(place, 4),
-        "shown": fader_text.field_text(place, reliable, span, live.wording),
+        "percentile": amounts.rounded(percentile, 4),
+        "shown": fader_text.field_text(percentile, reliable, span, live.wording),
         "free": target.free,
         "keep": target.keep,
         "locked": target.locked,
@@ -203,7 +200,7 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
         "near": near,
         "error": fader_text.bar_ends(error),
         "range": fader_text.bar_ends(span),
-        "ever": ever,
+        "ever": list(scene.ranges[j]),
         "said": fader_text.caption(live, j, base, shown, fader_text.most_text(span, reliable, live.wording)),
         "spoken": fader_text.spoken_text(
             live.wording, base, shown, near, span, fader_text.most_text(span, reliable, live.wording)
@@ -227,5 +224,5 @@ def hint() -> str:
     """Return how a fader is moved, as markup."""
     return (
         '<p class="vp-note vp-desk-hint">Drag a fader, or use the arrow keys, Page, Home and End, or type a number. '
-        "Double click or Delete takes the target away; L locks it.</p>"
+        "Double-click or Delete removes the target; L locks it.</p>"
     )

@@ -1,4 +1,4 @@
-"""Levels, targets and weights in reward units, for those who want the numbers."""
+"""The table of levels, targets and weights in reward units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pages.view.shell import markup
 
 
 def draw_numbers(live: LiveAnswer) -> None:
-    """Draw the table of numbers; those of the nearest palette when out of reach."""
+    """Draw the table; with the nearest palette's levels and weights where the palette is out of reach."""
     scene, assessment = live.scene, live.assessment
     nearest = assessment.nearest.solution if assessment.nearest else None
     solution = assessment.solution or nearest

@@ -1,6 +1,6 @@
-"""Measured by people: of 100 replies, how many people would say yes to, today and with the palette.
+"""Measured by people: how many of 100 replies people would say yes to, with the base model and with the palette.
 
-Constraint: levels are computed when the box is opened; labels are of the open table and the use case looked at.
+Constraint: levels are computed once the expander is open, from the labels of the open table and use case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pages.view.shell import markup
 
 
 def draw_people(live: LiveAnswer) -> None:
-    """Draw the box; nothing for a table without labels."""
+    """Draw the expander and warnings of too few labels; nothing for a table without labels."""
     scene, given = live.scene, people_labels.given()
     _, problem = scorer_cards.labels_of_file()
     if not given and not problem:
@@ -29,10 +29,10 @@ def draw_people(live: LiveAnswer) -> None:
             st.page_link(
                 "values.py", label="Judge some replies", icon=":material/edit_note:", query_params={"value": value}
             )
-    box = st.expander("Measured by people", key="people_box", on_change="rerun")
-    if not box.open:
+    expander = st.expander("Measured by people", key="people_box", on_change="rerun")
+    if not expander.open:
         return
-    with box:
+    with expander:
         levels, problems = people_levels(scene.table, scene.oracle, given, live.weights)
         if not levels:
             st.html(markup.note(problem or next(iter(problems.values()), "No label is of a prompt of this use case.")))

@@ -1,4 +1,4 @@
-"""The desk as plain sliders, which send on release: for those who want it so, and where the live desk does not run."""
+"""Plain sliders in place of the faders, which send on release: by choice, or where the live component does not run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLAIN_DESK: Key[bool] = Key("plain_desk", False)
 
 
 def draw_sliders(live: LiveAnswer) -> None:
-    """Draw a slider for each value, with base and realised level along it."""
+    """Draw a slider for each value, with its base and realised level below."""
     scene, solution = live.scene, live.assessment.solution
     st.html(markup.value_colours(len(scene.names), scene.theme))
     st.html(markup.rail_key())

@@ -1,7 +1,7 @@
-"""What a palette asks for beyond averages, set in sentences: shares of replies, worst replies, use cases, other mixes.
+"""The controls for what a palette asks for beyond averages: shares of replies, worst replies, use cases, other mixes.
 
-How many of 100 replies are asked for is a fader of the desk as well (:mod:`pages.view.palette.protection_faders`).
-Constraint: each control is one step of the history, so that undo, saved palettes and the address have it.
+How many of 100 replies are asked for is a fader as well (:mod:`pages.view.palette.protection_faders`). Constraint: each
+control makes one step of the history, so that undo, saved palettes and the address have it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TAILS: Key[list[str]] = Key("protect_tails", [])
 NO_LOSER: Key[str | bool | None] = Key("protect_no_loser", None)
 MIX: Key[float] = Key("protect_mix", 0.0)
 
-#: In place of a threshold: the level over the prompts of a use case, and no share.
+#: In place of a threshold: the average level over the prompts of a use case, and not a share.
 AVERAGE = "average"
 NEW = "new"
 
@@ -59,20 +59,20 @@ def draw_protections(live: LiveAnswer) -> None:
                 with st.container(horizontal=True, vertical_alignment="center"):
                     _draw_change(live, column, number, place)
         with st.container(key="protect_add"):
-            # A new key, and so a closed box, once a sentence was added.
-            box = st.popover("Add", icon=":material/add:", key=f"protect_add_{len(asked)}", on_change="rerun")
-        if box.open:
-            with box:
+            # The key changes once a sentence was added, which closes the popover.
+            popover = st.popover("Add", icon=":material/add:", key=f"protect_add_{len(asked)}", on_change="rerun")
+        if popover.open:
+            with popover:
                 _draw_form(live, NEW, None, 95.0)
         _draw_switches(scene, palette.beside)
         several_scorers.draw_scorers(scene, palette.beside.every_scorer)
 
 
 def _draw_change(live: LiveAnswer, asked: AskedColumn, number: int, place: float) -> None:
-    """Draw how one sentence is changed or taken away."""
-    box = st.popover("Change", key=f"protection_change_{number}", type="tertiary", on_change="rerun")
-    if box.open:
-        with box:
+    """Draw the form that changes one sentence, and the button that removes it."""
+    popover = st.popover("Change", key=f"protection_change_{number}", type="tertiary", on_change="rerun")
+    if popover.open:
+        with popover:
             _draw_form(live, str(number), asked, place)
     st.button(
         "Remove",
@@ -84,7 +84,7 @@ def _draw_change(live: LiveAnswer, asked: AskedColumn, number: int, place: float
 
 
 def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: float) -> None:
-    """Draw the controls of one sentence: how many, no worse than what, on which value, where."""
+    """Draw the form of one sentence: how many replies, no worse than what, on which value, for which prompts."""
     scene = live.scene
     values = scene.table.values[: scene.plain]
     parts = None if asked is None else asked.parts
@@ -132,7 +132,7 @@ def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: fl
 
 
 def _draw_switches(scene: Scene, beside: Beside) -> None:
-    """Draw what is one switch a value, one for all cohorts, and the mix of prompts."""
+    """Draw the switch per value for its worst replies, the one for cohorts, and the choice of the mix of prompts."""
     table = scene.table
     kept = [value for value in beside.no_worse_tail if value in table.values]
     st.pills(
@@ -143,7 +143,7 @@ def _draw_switches(scene: Scene, beside: Beside) -> None:
         format_func=lambda value: markup.plain(sentences.capitalised(scene.names[table.index(value)])),
         key=TAILS.name,
         on_change=_on_tails,
-        help="On these values no share of the weakest replies gets weaker than it is today, whichever share that is.",
+        help="On these values no share of the weakest replies gets weaker than with the base model.",
     )
     labels = labels_that_divide(table)
     below = "On every value with a target, each of them stays at least where the base model has it."
@@ -181,13 +181,13 @@ def _draw_switches(scene: Scene, beside: Beside) -> None:
         ),
         key=MIX.name,
         on_change=_on_mix,
-        help="Whatever prompts come more often tomorrow: every target holds under each mix that differs no more. It "
-        "takes a second or two and is counted once a fader rests.",
+        help="Some kinds of prompts may become more frequent: every target then holds under each mix that differs no "
+        "more than this. It takes a second or two and starts when a fader rests.",
     )
 
 
 def _take(part: str, replaced: str | None) -> None:
-    """Make what the form says a target, in place of the one that was changed."""
+    """Set the target that the form describes, in place of the one that was changed."""
     scene, palette = palette_state.current()
     written, cohort, number = PART.of(part).get(), WHERE.of(part).get(), float(SHARE.of(part).get())
     value = VALUE.of(part).get()

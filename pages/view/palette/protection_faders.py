@@ -1,7 +1,7 @@
-"""The faders of what a palette asks for beyond averages: how many of 100 replies, or the level of a use case.
+"""The faders for targets beyond averages: how many of 100 replies, or the level of a use case.
 
-One in every use case has a column for each; its fader shows the lowest of them and moves them all. Constraint: as of
-:mod:`pages.view.palette.faders`, a change that cannot be read changes nothing.
+A target in every use case has a column for each; its fader shows the lowest of them and moves them all. Constraint: as
+in :mod:`pages.view.palette.faders`, a change that cannot be read changes nothing.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from pages.view.session.scene import Scene
 
 
 def faders(live: LiveAnswer, most: Limits | None) -> list[dict[str, Any]]:
-    """Return what these faders show; ``most`` of each column is known only where the hand rests."""
+    """Return the data of these faders; the limits ``most`` are known only while no fader moves."""
     aim = live.scene.aim
     return [] if aim is None else [_fader(live, asked, most) for asked in aim.asked]
 
 
 def moved(scene: Scene, palette: Palette, name: str, change: dict[str, Any]) -> tuple[Palette, str] | None:
-    """Return a palette after what the hand did to one of these faders, and that in words; None for another fader."""
+    """Return a palette after a change of one of these faders, and the change in words; None for another fader."""
     aim = scene.aim
     asked = None if aim is None else next((column for column in aim.asked if column.name == name), None)
     if aim is None or asked is None:
@@ -45,7 +45,7 @@ def moved(scene: Scene, palette: Palette, name: str, change: dict[str, Any]) -> 
 
 
 def place(scene: Scene, palette: Palette, asked: AskedColumn) -> float:
-    """Return where a target stands: replies of 100, or a percentile."""
+    """Return the position of a target's fader: replies of 100, or a percentile."""
     targets = palette_state.standardised(scene, palette)
     j = max(asked.members, key=lambda member: float(targets[member])) if asked.members else None
     return float("nan") if j is None else scene.percentile(j, float(targets[j]))
@@ -57,7 +57,7 @@ def sentence(scene: Scene, asked: AskedColumn, percentile: float) -> str:
 
 
 def title(scene: Scene, asked: AskedColumn) -> str:
-    """Return what stands at a fader."""
+    """Return the title of a fader."""
     value = scene.names[scene.table.index(asked.parts.value)]
     return sentences.capitalised(protections.column_name(asked.parts, value))
 
@@ -76,7 +76,7 @@ Shown = TypeVar("Shown", LevelText, PriceTag)
 
 
 def shown(live: LiveAnswer, texts: Sequence[Shown]) -> list[Shown]:
-    """Return the lines or price tags that people asked for: of a target in every use case that of the lowest alone."""
+    """Return the lines or price tags to show: for a target in every use case only that of the lowest."""
     aim = live.scene.aim
     if aim is None:
         return list(texts)
@@ -133,7 +133,7 @@ def _fader(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> dict[st
 
 
 def _ends(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> tuple[list[float] | None, float | None]:
-    """Return the lowest and the highest place that every column can have, and up to where that is reliable."""
+    """Return the lowest and the highest position that every column can reach, and the highest that is reliable."""
     members, scene = list(asked.members), live.scene
     ends = (live.reach if most is None else most).ranges[members]
     span = None
@@ -146,6 +146,6 @@ def _ends(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> tuple[li
 
 
 def _cohort(scene: Scene, j: int) -> str:
-    """Return the prompts that a column counts, as its title ends."""
+    """Return the name of the prompts that a column counts."""
     column = scene.table.derived[j - scene.plain]
     return "" if column.cohort is None else column.cohort.entry

@@ -1,6 +1,6 @@
-"""Asking the same of several scorers of one value, on the page Set.
+"""The form on Set that sets one target for several scorers of the same value.
 
-Constraint: a palette names the scorers, which are further values of the table; each control is one step of the history.
+Constraint: the scorers are further values of the table; each control makes one step of the history.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCORERS: Key[list[str]] = Key("scorers_chosen", [])
 
 
 def draw_scorers(scene: Scene, asked: tuple[str, ...]) -> None:
-    """Draw what is asked of several scorers, and the form that asks it.
+    """Draw the targets that hold for several scorers, and the form that adds one.
 
     Args:
         scene: of the table.
@@ -34,14 +34,14 @@ def draw_scorers(scene: Scene, asked: tuple[str, ...]) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=f"scorers_{number}"):
             st.text(_sentence(scene, text), width="stretch")
             st.button("Remove", key=f"scorers_remove_{number}", type="tertiary", on_click=_remove, args=(scene, text))
-    box = st.popover("Several scorers of one value", icon=":material/group:", key="scorers_add", on_change="rerun")
-    if not box.open:
+    popover = st.popover("Several scorers of one value", icon=":material/group:", key="scorers_add", on_change="rerun")
+    if not popover.open:
         return
-    with box, st.form("scorers_form", border=False):
+    with popover, st.form("scorers_form", border=False):
         st.html(
             markup.note(
-                "A scorer may be wrong. Where other values of this table hear the same thing, the target can be asked "
-                "of each of them: all rise by as much, each on its own scale."
+                "A scorer may be wrong. Where other values of this table measure the same thing, the target can be "
+                "set for each of them: all rise by the same amount, each on its own scale."
             )
         )
         st.selectbox("What is asked of", values, format_func=lambda value: _name(scene, value), key=VALUE.name)
@@ -69,7 +69,7 @@ def _sentence(scene: Scene, text: str) -> str:
 
 
 def _take(scene: Scene) -> None:
-    """Ask the same of what was chosen, in place of what was asked of that value before."""
+    """Set the target for the chosen scorers, in place of the earlier choice for that value."""
     value, chosen = VALUE.get(), [name for name in SCORERS.get() or [] if name != VALUE.get()]
     SCORERS.pop()
     if not chosen:

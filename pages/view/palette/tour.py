@@ -1,8 +1,7 @@
-"""The tour: a strip above the desk that moves real faders, one stop after another, and says what to look at.
+"""The tour: a box above the faders that moves them, one stop after another, and says what to look at.
 
-Every palette is set by :func:`palette_state.apply`, so that the real solver answers and undo works; every figure in the
-text is taken from what the desk shows. Constraint: drawn in the desk's own fragment, so that the text follows the
-faders.
+Every palette is set by :func:`palette_state.apply`, so that the solver answers and undo works; every figure in the text
+is taken from what the page shows. Constraint: drawn in the fragment of the faders, so that the text follows them.
 """
 
 from __future__ import annotations
@@ -37,22 +36,22 @@ _mount = component.register_script("tour")
 
 @dataclass(frozen=True)
 class Tour:
-    """Where a viewer is on the tour.
+    """The state of a viewer's tour.
 
     Args:
         stops: in order.
-        place: the stop in force; the number of stops once it has ended.
-        own: the viewer's palette from before.
+        position: of the current stop; the number of stops once the tour has ended.
+        own: the viewer's palette from before the tour.
     """
 
     stops: tuple[TourStop, ...]
-    place: int
+    position: int
     own: Palette
 
     @property
     def over(self) -> bool:
-        """Whether it has ended; the palette from before can still be had back."""
-        return self.place >= len(self.stops)
+        """Whether the tour has ended; the palette from before can still be restored."""
+        return self.position >= len(self.stops)
 
 
 def current_tour() -> Tour | None:
@@ -61,7 +60,7 @@ def current_tour() -> Tour | None:
 
 
 def start() -> None:
-    """Begin at the first stop; nothing where the table has nothing to move."""
+    """Start at the first stop; do nothing where no value of the table can be moved."""
     palette = palette_state.history().now
     stops = tour_stops.stops(scenes.load(palette.use_case))
     if stops:
@@ -70,17 +69,17 @@ def start() -> None:
 
 
 def draw_tour(live: LiveAnswer) -> None:
-    """Draw the strip, while there is a tour; its buttons move faders before anything is drawn."""
-    # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
+    """Draw the current stop while there is a tour."""
+    # Always one container, so that the faders below keep their position on the page and are not mounted again.
     with st.container(key="tour_place", gap=None):
         if tour := current_tour():
-            _draw_strip(tour, live)
-            stop = None if tour.over else tour.stops[tour.place]
-            _mount(key="tour_script", data={"stop": str(tour.place), "parts": shown_parts(stop, live)})
+            _draw_stop(tour, live)
+            stop = None if tour.over else tour.stops[tour.position]
+            _mount(key="tour_script", data={"stop": str(tour.position), "parts": shown_parts(stop, live)})
 
 
 def shown_parts(stop: TourStop | None, live: LiveAnswer) -> list[str]:
-    """Return what a stop speaks of, as selectors of parts of the page, the first of them to be looked at first."""
+    """Return CSS selectors of the parts of the page that a stop is about, the most important one first."""
     if stop is None or stop.kind is StopKind.NEXT:
         return []
     if stop.kind is StopKind.HEAR:
@@ -92,20 +91,20 @@ def shown_parts(stop: TourStop | None, live: LiveAnswer) -> list[str]:
     return [".st-key-verdict", *rows] if stop.kind is StopKind.CONFLICT else rows
 
 
-def _draw_strip(tour: Tour, live: LiveAnswer) -> None:
+def _draw_stop(tour: Tour, live: LiveAnswer) -> None:
     with st.container(border=True, key="tour"):
         if tour.over:
             _draw_end()
             return
-        stop = tour.stops[tour.place]
-        progress = f"{tour.place + 1} of {len(tour.stops)}"
+        stop = tour.stops[tour.position]
+        progress = f"{tour.position + 1} of {len(tour.stops)}"
         st.html(
             markup.region(
                 "Tour", tour_text.stop_title(stop, live.scene.names), progress, tour_text.stop_sentences(stop, live)
             )
         )
         with st.container(horizontal=True, vertical_alignment="center", key="tour_buttons"):
-            last = tour.place + 1 == len(tour.stops)
+            last = tour.position + 1 == len(tour.stops)
             st.button(
                 "Finish" if last else "Next",
                 key="tour_next",
@@ -120,7 +119,7 @@ def _draw_strip(tour: Tour, live: LiveAnswer) -> None:
                 icon=":material/arrow_back:",
                 on_click=_go,
                 args=(-1,),
-                disabled=tour.place == 0,
+                disabled=tour.position == 0,
             )
             if not last:
                 st.button("End the tour", key="tour_end", type="tertiary", on_click=_end)
@@ -130,13 +129,13 @@ def _draw_strip(tour: Tour, live: LiveAnswer) -> None:
 
 
 def _draw_end() -> None:
-    """Draw the way back to the palette from before."""
+    """Draw the choice between the palette from before the tour and that of the last stop."""
     st.html(
         markup.region(
             "Tour",
             "The tour has ended",
             "",
-            ["The palette of the last stop is on the desk. The one that you had before can come back."],
+            ["The faders show the palette of the last stop. You can restore the one that you had before."],
         )
     )
     with st.container(horizontal=True, key="tour_buttons"):
@@ -159,12 +158,12 @@ def _go(step: int) -> None:
     tour = current_tour()
     if tour is None:
         return
-    tour = replace(tour, place=min(max(tour.place + step, 0), len(tour.stops)))
+    tour = replace(tour, position=min(max(tour.position + step, 0), len(tour.stops)))
     TOUR.set(tour)
     if tour.over:
         _end()
     else:
-        _apply_stop(tour.stops[tour.place])
+        _apply_stop(tour.stops[tour.position])
 
 
 def _end() -> None:
@@ -174,10 +173,10 @@ def _end() -> None:
     if palette_state.history().now == tour.own:
         TOUR.pop()
     else:
-        TOUR.set(replace(tour, place=len(tour.stops)))
+        TOUR.set(replace(tour, position=len(tour.stops)))
 
 
 def _close(restore: bool) -> None:
     tour = TOUR.pop()
     if restore and tour is not None:
-        palette_state.apply(tour.own, "Brought back the palette from before the tour.")
+        palette_state.apply(tour.own, "Restored the palette from before the tour.")

@@ -1,7 +1,7 @@
-"""The stops of the tour on the table that is open: palettes that the real solver answers, found for this very table.
+"""The stops of the tour: palettes that are computed for the open table, so that the solver's answers fit the text.
 
-Constraint: nothing is drawn and nothing is kept here; a stop that a table cannot show (two values that conflict, where
-there is one value) is left out.
+Constraint: nothing is drawn here; a stop that a table cannot show (two conflicting values, where there is only one
+value) is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from map_core.palettes.palette import Palette, Target
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 
-#: By how many percentiles the first fader goes up, the first of them that can still be had.
+#: Percentiles by which the first fader goes up; the first of these that is still reachable is used.
 STEPS_UP = (10.0, 5.0, 2.0)
 #: How far beyond the first palette that is out of reach the conflict is shown, in percentiles.
 BEYOND = 4
@@ -46,7 +46,7 @@ class TourStop:
         kind: what it shows.
         palette: the palette that is set.
         before: the palette that the stop started from.
-        values: positions of the values that it speaks of.
+        values: positions of the values that it is about.
     """
 
     kind: StopKind
@@ -56,7 +56,7 @@ class TourStop:
 
 
 def stops(scene: Scene) -> tuple[TourStop, ...]:
-    """Return the stops on a table, found once for all viewers; none where nothing on it can be moved."""
+    """Return the stops on a table, computed once for all viewers; none where no value can be moved."""
     return _cached_stops(scene.key, scene)
 
 
@@ -66,7 +66,7 @@ def _cached_stops(key: tuple[Any, ...], _scene: Scene) -> tuple[TourStop, ...]:
 
 
 def find_stops(scene: Scene) -> tuple[TourStop, ...]:
-    """Return the stops on a table, computed."""
+    """Compute the stops on a table; none where no value can be moved."""
     movable = [j for j in range(len(scene.names)) if not scene.oracle.constant[j]]
     if not movable:
         return ()
@@ -99,7 +99,7 @@ def _reachable(scene: Scene, palette: Palette) -> bool:
 
 
 def _up(scene: Scene, start: Palette, movable: list[int]) -> TourStop:
-    """Return the stop that raises one fader a little, where that can be had."""
+    """Return the stop that raises one fader a little, where that is reachable."""
     for j in movable:
         name = scene.table.values[j]
         target = start.targets[name]
@@ -111,7 +111,7 @@ def _up(scene: Scene, start: Palette, movable: list[int]) -> TourStop:
 
 
 def _conflict(scene: Scene, before: Palette, movable: list[int]) -> TourStop | None:
-    """Return the two values that pull hardest against each other, both just too high, and the others free."""
+    """Return the stop with the two most negatively correlated values both just too high, and the others free."""
     covariance = scene.oracle.moments(np.zeros(len(scene.names))).covariance
     spread = np.sqrt(np.maximum(np.diag(covariance), 1e-30))
     pairs = sorted((covariance[a, b] / (spread[a] * spread[b]), a, b) for a in movable for b in movable if a < b)
@@ -135,7 +135,7 @@ def _conflict(scene: Scene, before: Palette, movable: list[int]) -> TourStop | N
 
 
 def _drop(scene: Scene, repaired: Palette, kept_value: int, lowered_value: int) -> TourStop:
-    """Return the stop at which one of the two may drop below the base model and the other takes the room it leaves."""
+    """Return the stop at which one of the two values may drop below the base model, so that the other can rise."""
     name, other = scene.table.values[lowered_value], scene.table.values[kept_value]
     low, base = scene.ranges[lowered_value][0], scene.percentile(lowered_value, 0.0)
     dropped = repaired.with_target(name, Target(float(max(round(base - DROP), low))))

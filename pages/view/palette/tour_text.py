@@ -1,6 +1,6 @@
-"""What the tour says at each stop, with the figures of what is on the desk at that moment.
+"""The texts of the tour's stops, with the figures that the page shows at that moment.
 
-Constraint: every figure is computed from the stop and from the answer that is shown; nothing is typed in.
+Constraint: every figure is computed from the stop and the answer that is shown.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def stop_title(stop: TourStop, names: Sequence[str]) -> str:
 
 
 def stop_sentences(stop: TourStop, live: LiveAnswer) -> list[str]:
-    """Return what to look at, sentence by sentence.
+    """Return the sentences of a stop.
 
     Args:
-        stop: the stop in force.
-        live: what the desk shows now, which is the stop's palette until a hand moves a fader.
+        stop: the current stop.
+        live: the answer that the page shows, which is to the stop's palette until the viewer moves a fader.
     """
     if live.palette != stop.palette and stop.kind not in (StopKind.HEAR, StopKind.NEXT):
-        return [f"You have moved on by yourself. {_now(live)}", "Next continues with the tour's own palette."]
+        return [f"You have moved a fader yourself. {_now(live)}", "Next continues with the tour's own palette."]
     return {
         StopKind.UP: _up,
         StopKind.CONFLICT: _conflict,
@@ -54,7 +54,7 @@ def stop_sentences(stop: TourStop, live: LiveAnswer) -> list[str]:
 
 
 def _now(live: LiveAnswer) -> str:
-    """Return the verdict and the price in one sentence."""
+    """Return the verdict and the price in a sentence each."""
     answer = live.answer
     price = f" The price: {_price(answer.cost)}." if answer.cost else ""
     return f"The verdict: {answer.headline.lower()}.{price}"
@@ -85,7 +85,7 @@ def _up(stop: TourStop, live: LiveAnswer) -> list[str]:
     return [
         moved,
         f"{_now(live)}{was}",
-        "The needles show what each value gets. Move a fader yourself, and read again.",
+        "The needles show what each value gets. Move a fader yourself, and the text follows.",
     ]
 
 
@@ -97,7 +97,7 @@ def _conflict(stop: TourStop, live: LiveAnswer) -> list[str]:
     if answer.verdict is Verdict.OUT_OF_REACH:
         lines.append(
             "This is proved, not guessed: no way of choosing among the replies gets there. The verdict offers ways to "
-            "fix it, a click each."
+            "fix it, each with one click."
         )
     return lines
 
@@ -144,7 +144,7 @@ def _top(scene: Scene, palette: Palette, j: int) -> float:
 def _hear(stop: TourStop, live: LiveAnswer) -> list[str]:
     table = live.scene.table
     if not table.replies:
-        return ["This table has rewards and no texts. Listen asks a model, and shows its replies beside aligned ones."]
+        return ["This table has scores but no replies. Listen asks a model, and shows its replies beside aligned ones."]
     example = reply_example(table, live.scene.oracle, live.weights, live.scene.examples[0])
     now, before = sentences.chance(example.probability), sentences.chance(1 / example.candidates)
     rise = (
@@ -152,12 +152,12 @@ def _hear(stop: TourStop, live: LiveAnswer) -> list[str]:
         f"palette, and {before} under the base model."
     )
     return [
-        "Below the faders a prompt is answered twice: as the model is, and as your palette would have it.",
+        "Below the faders a prompt is answered twice: by the base model and by your palette.",
         rise,
         "Move a fader and the replies change with it. They come from the table; Listen writes new ones.",
     ]
 
 
 def _next(stop: TourStop, live: LiveAnswer) -> list[str]:
-    seen_all = "You have seen whether it is possible, what it costs, what gives and what it sounds like."
+    seen_all = "You have seen whether it is possible, what it costs, what has to be lowered and what it sounds like."
     return [f"{seen_all} {live.answer.sure}".strip(), "From here:"]

@@ -1,4 +1,4 @@
-"""The verdict, always in the same place: what is possible, what it costs, what gives, how sure, and the repairs."""
+"""The panel of the verdict: what is possible, what it costs, what falls, how sure that is, and the repairs."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ _mount = component.register(
     '<div class="vp-answer"></div>',
     isolated=False,
 )
-#: Milliseconds after which what is computed in the background is asked for again.
+#: Milliseconds between polls for results of background jobs.
 POLL_MILLISECONDS = 350
-#: In place of what takes longer, while a hand moves.
+#: In place of the results of background jobs, while a fader moves.
 PENDING: dict[str, Any] = {"why": "", "ways": [], "sure_verdict": "", "again": 0}
 
 
 def draw_verdict(live: LiveAnswer) -> None:
-    """Mount the answer."""
+    """Mount the panel."""
     _mount(key=PANEL.name, data=panel_data(live), on_pressed_change=_on_pressed, on_again_change=faders.on_rested)
 
 
 def panel_data(live: LiveAnswer) -> dict[str, Any]:
-    """Return what this viewer's answer shows, with what takes longer as soon as it is there."""
+    """Return the data of this viewer's panel, with the results of background jobs once they are there."""
     history = palette_state.history()
-    place, steps = history.place, history.steps
+    position, steps = history.position, history.steps
     return (
         verdict_data(live)
         | _background_data(live)
         | faders.stamp()
         | {
-            "undo": f"Undo: {palette_state.step_text(steps[place])}" if place > 0 else "",
-            "redo": f"Redo: {palette_state.step_text(steps[place + 1])}" if place + 1 < len(steps) else "",
-            "last": palette_state.step_text(steps[place]) if place > 0 else "",
+            "undo": f"Undo: {palette_state.step_text(steps[position])}" if position > 0 else "",
+            "redo": f"Redo: {palette_state.step_text(steps[position + 1])}" if position + 1 < len(steps) else "",
+            "last": palette_state.step_text(steps[position]) if position > 0 else "",
         }
     )
 
 
 def verdict_data(live: LiveAnswer) -> dict[str, Any]:
-    """Return what an answer shows of a palette at once."""
+    """Return the data of the panel that is known without background jobs."""
     answer = live.answer
     out = live.assessment.verdict is Verdict.OUT_OF_REACH
     return {
@@ -79,7 +79,7 @@ def verdict_data(live: LiveAnswer) -> dict[str, Any]:
 
 
 def failure_data(failure: errors.Failure) -> dict[str, Any]:
-    """Return what an answer shows where there is none: that something went wrong, and what helps."""
+    """Return the data of the panel after a failure: that something went wrong, and what helps."""
     fault = failure.words or "This is a fault of the app and not of your palette."
     nothing = dict.fromkeys(
         ("cost", "cost_detail", "sure", "bottleneck", "bottleneck_detail", "slack", "lines_title", "unasked", "form"),
@@ -99,7 +99,7 @@ def failure_data(failure: errors.Failure) -> dict[str, Any]:
 
 
 def _background_data(live: LiveAnswer) -> dict[str, Any]:
-    """Return the repairs and how sure the verdict is: computed in the background once the hand has rested."""
+    """Return the repairs and how sure the verdict is, computed in the background once no fader moves."""
     scene = live.scene
     if not faders.is_rested():
         return PENDING | {"again": POLL_MILLISECONDS if faders.is_settled() else 0}
@@ -135,12 +135,12 @@ def _value_label(live: LiveAnswer, value: int) -> dict[str, str]:
 
 
 def _job_state(job: Any) -> tuple[Any, bool]:
-    """Return what a job has come to, and whether it is worth asking again."""
+    """Return the result of a job, and whether it is still running."""
     return (None, False) if job is None else (job.result, not job.ended)
 
 
 def _on_pressed() -> None:
-    """Do what a button of the verdict says: undo, redo, keep a value that falls, or take a repair."""
+    """Handle a button of the panel: undo, redo, keep a value that falls, or apply a repair."""
     pressed = str(PANEL.get().get("pressed") or "").partition("#")[0]
     if pressed == "undo":
         palette_state.undo()
@@ -158,13 +158,13 @@ def _on_pressed() -> None:
         targets, repaired = held
         scene, palette = palette_state.current_counted()
         number = int(pressed.removeprefix("way "))
-        # The palette may have moved since the ways were found: then they are no ways any more.
+        # The palette may have changed since the repairs were computed, which makes them invalid.
         if number >= len(repaired.ways):
             return
         if palette_state.standardised(scene, palette).tobytes() != targets.tobytes():
             return
         way = repaired.ways[number]
-        for j, place in repairs.repaired_percentiles(way, scene.percentile, faders.MOST.get()[0]).items():
-            palette = protection_faders.with_place(scene, palette, j, place)
+        for j, percentile in repairs.repaired_percentiles(way, scene.percentile, faders.MOST.get()[0]).items():
+            palette = protection_faders.with_place(scene, palette, j, percentile)
         names = sentences.listed([scene.names[j] for j in way.values])
         palette_state.apply_with_undo(palette, f"{sentences.capitalised(names)} lowered.")

@@ -1,7 +1,7 @@
-"""The landing above the desk, for those who come for the first time: three sentences, a picture, and the tour.
+"""The welcome box above the faders for first-time visitors: three sentences, a picture, and the tour.
 
-Anyone who opened a link to a palette or has hidden it sees one line in its place; on the tour there is neither.
-Constraint: it lives in the session alone, no cookie, and leaves the desk in sight.
+Anyone who opened a link to a palette, or has hidden the box, sees one line in its place; during the tour there is
+neither. Constraint: it is kept in the session, without a cookie, and leaves the faders in view.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MAX_NAMED = 3
 
 
 def draw_welcome() -> None:
-    """Draw the landing, or the line that brings it back."""
+    """Draw the welcome box, or the line that brings it back."""
     scene, _ = palette_state.current()
-    # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
+    # Always one container, so that the faders below keep their position on the page and are not mounted again.
     with st.container(key="first_visit", gap=None):
         if is_expanded():
             _draw_expanded(scene.names)
@@ -54,7 +54,7 @@ def _draw_choosing_link() -> None:
 
 
 def is_expanded() -> bool:
-    """Return whether the landing stands above the desk."""
+    """Return whether the welcome box is shown in full."""
     opened = palette_state.history().steps[0].what == palette_state.OPENED_FROM_LINK
     expanded = WELCOME.get()
     return tour.current_tour() is None and bool(not opened if expanded is None else expanded)

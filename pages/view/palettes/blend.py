@@ -1,4 +1,4 @@
-"""Between two palettes: a slider from one to the other, what each mixture gives and costs, and the way to take it."""
+"""Blends of two palettes: a slider from one to the other, and what each mixture gives and costs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from map_core.palettes.palette import Palette, Target
 from map_core.palettes.presets import presets
 from map_core.text import sentences
 from pages.view.palettes import markup as marks
-from pages.view.palettes import shared as today
+from pages.view.palettes import shared
 from pages.view.palettes.side_by_side import pinned_of_table
-from pages.view.session import header as verdicts
-from pages.view.session import palette_cache, palette_state
+from pages.view.session import header, palette_cache, palette_state
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup, wording
@@ -42,7 +41,7 @@ class BlendEnd:
 
 
 def blend_ends(own: AssessedPalette, saved: list[BlendEnd]) -> dict[str, BlendEnd]:
-    """Return all palettes to blend, by what the choice calls them: the current, the pinned, the saved, the presets."""
+    """Return the palettes that can be blended, by label: the current, the pinned, the saved ones, and the presets."""
     offered = [(OWN, BlendEnd(OWN, own.palette))]
     offered += [(f"{palette.name} (pinned)", BlendEnd(palette.name, palette.palette)) for palette in pinned_of_table()]
     offered += [(f"{palette.name} (saved)", palette) for palette in saved]
@@ -61,7 +60,7 @@ def blend_ends(own: AssessedPalette, saved: list[BlendEnd]) -> dict[str, BlendEn
 
 
 def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
-    """Draw the two choices, the slider, what the mixture gives, and the chart of the way."""
+    """Draw the two choices, the slider, what the mixture gives, and the chart of all mixtures."""
     st.header("Between two palettes")
     offered = blend_ends(own, saved)
     labels = list(offered)
@@ -79,11 +78,11 @@ def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
         return
     a, b = (offered[str(label)] for label in (first, second))
     scene = own.scene
-    palettes = [_here(end.palette, own.palette.use_case) for end in (a, b)]
+    palettes = [_levels_in(end.palette, own.palette.use_case) for end in (a, b)]
     if any(end.palette.asks_beyond_averages for end in (a, b)):
         st.html(markup.note("Only levels are blended, not what a palette asks for beyond averages."))
     if any(end.palette.use_case != own.palette.use_case for end in (a, b)):
-        st.html(markup.note(f"Both are taken at the same places among the replies of {own.palette.use_case}."))
+        st.html(markup.note(f"Both are applied to {own.palette.use_case}, at the same levels out of 100."))
     pair = PalettePair(*(palette_cache.assessed_palette(scene, palette).assessment for palette in palettes))
 
     def work(job: Job) -> Interpolation:
@@ -96,18 +95,19 @@ def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
     with left:
         _draw_mixture(mixed, a, b, share)
     with right:
-        background.poll(job, lambda job: _draw_way(job, mixed, (a, b), share))
+        background.poll(job, lambda job: _draw_chart(job, mixed, (a, b), share))
 
 
-def _here(palette: Palette, use_case: str) -> Palette:
+def _levels_in(palette: Palette, use_case: str) -> Palette:
+    """Return the levels that a palette asks for, in another use case where that is not its own."""
     levels = replace(palette, columns={}, beside=Beside())
     return levels if palette.use_case == use_case else palette_state.in_use_case(levels, use_case)
 
 
 def _mixed(scene: Scene, now: Palette, ends: list[Palette], pair: PalettePair, share: int) -> AssessedPalette:
-    """Return the mixture as a palette: an end as it is, between them exact levels without locks."""
+    """Return the mixture as a palette: at an end that palette itself, between them exact levels without locks."""
     if share in (0, 100):
-        return palette_cache.assessed_palette(scene, today.completed(ends[1 if share else 0]))
+        return palette_cache.assessed_palette(scene, shared.completed(ends[1 if share else 0]))
     targets = pair.targets(share / 100)
     empty = {name: Target(now.targets[name].percentile, free=True) for name in scene.table.values}
     levels = replace(now, targets=empty, columns={}, beside=Beside())
@@ -119,10 +119,10 @@ def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) 
     """Draw what the mixture asks for, gives and costs."""
     with st.container(border=True, key="blend_mixture"):
         st.html(marks.name(f"{100 - share}% {a.name}, {share}% {b.name}"))
-        verdicts.draw_verdict_badge(mixed.assessment.verdict)
+        header.draw_verdict_badge(mixed.assessment.verdict)
         st.html(
             markup.note(
-                today.price_sentence(mixed)
+                shared.price_sentence(mixed)
                 or sentences.verdict(mixed.assessment, mixed.scene.oracle, mixed.scene.names, wording.current())
             )
         )
@@ -132,18 +132,18 @@ def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) 
             key="blend_use",
             type="primary",
             icon=":material/input:",
-            on_click=today.use_palette,
+            on_click=shared.use_palette,
             args=(mixed.palette, f"A blend was taken: {100 - share}% {a.name}, {share}% {b.name}."),
         )
 
 
-def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd], share: int) -> None:
+def _draw_chart(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd], share: int) -> None:
     interpolation: Interpolation | None = job.result
     if job.error:
-        st.html(markup.note(f"The way between them could not be computed: {job.error}"))
+        st.html(markup.note(f"The blends could not be computed: {job.error}"))
     if interpolation is None:
         if not job.ended:
-            st.html(markup.note("Computing the way between them."))
+            st.html(markup.note("Computing the blends."))
         return
     scene = mixed.scene
     units = scene.units()

@@ -1,4 +1,4 @@
-"""Your palette against another one, value by value: whose reply is better, and how often both are worth the same."""
+"""Head to head: the viewer's palette against another one, value by value."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ BASE = "The base model"
 
 
 def draw_head_to_head(named: Sequence[tuple[str, AssessedPalette]]) -> None:
-    """Draw the choice of an opponent and what the comparison with it gives.
+    """Draw the choice of an opponent and the comparison with it.
 
     Args:
         named: this viewer's palette first, then the pinned ones.
     """
     (_, own), *others = named
-    opponents = {name: palette for name, palette in others if palette.speaks is not None} | {BASE: None}
+    opponents = {name: palette for name, palette in others if palette.effective_solution is not None} | {BASE: None}
     st.header("Head to head")
     against = str(st.selectbox("Your palette against", list(opponents), key="head_to_head_against"))
     opponent = opponents.get(against)
-    if own.speaks is None:
-        st.html(markup.note("No weights give your palette, so it cannot be compared."))
+    if own.effective_solution is None:
+        st.html(markup.note("No weights reach your palette, so it cannot be compared."))
         return
 
     def work(job: Job) -> PairedComparison:
@@ -47,7 +47,7 @@ def _contender(scene: Scene, name: str, assessed: AssessedPalette | None) -> Con
     """Return the replies of a scene with the probabilities that a palette gives them; None for the base model."""
     table, size = prompts_to_compare(scene.table), len(scene.names)
     base = table_contender(table, name, np.zeros(size))
-    solution = None if assessed is None else assessed.speaks
+    solution = None if assessed is None else assessed.effective_solution
     if assessed is None or solution is None:
         return base
     if assessed.scene.key != scene.key:  # columns of another use case's prompts say nothing of this one's

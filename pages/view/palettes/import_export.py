@@ -1,4 +1,4 @@
-"""Palettes in and out: the link that opens today's, and files of JSON lines for other people and for the commands."""
+"""The link to the current palette, and export and import of saved palettes as JSON lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def draw_link() -> None:
     st.code(link, language=None, wrap_lines=True)
     if problem := reach.problem(link):
         st.html(markup.alarm(problem))
-    st.html(markup.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
+    st.html(markup.note("Anyone who opens it in this app on the same table sees this palette. Nothing else is sent."))
 
 
 def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
@@ -68,7 +68,7 @@ def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
 
 
 def saved_jsonl(saved: list[SavedPalette]) -> str:
-    """Return saved palettes as JSON lines; a name that is there twice gets a number."""
+    """Return saved palettes as JSON lines; a duplicate name gets a number."""
     lines = []
     for palette, name in zip(saved, unique_names(palette.name for palette in saved), strict=True):
         scene = scenes.load(palette.palette.use_case)

@@ -1,4 +1,4 @@
-"""The small pieces of markup of the page Library; everything in them that is not ours is escaped."""
+"""The markup of the page Library; all text that is not constant is escaped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -
 
 
 def levels(assessed: AssessedPalette) -> str:
-    """Return a row a value: what is asked for, what is given, and with numbers the weight."""
+    """Return a table with a row per value: what is asked for, what is given, and with numbers the weight."""
     numbers = wording.current().numbers
     scene, weights = assessed.scene, assessed.snapshot("").weights
     targets = [assessed.palette.targets.get(name) for name in scene.table.values]
@@ -55,7 +55,7 @@ def steps(labels: Sequence[str]) -> str:
 
 
 def shapes(names: Sequence[str]) -> str:
-    """Return which mark is whose in the chart."""
+    """Return the legend of the marks in the chart."""
     legend = [f"<span><b>{LETTERS[n]}</b> {escape(text)}</span>" for n, text in enumerate(names)]
     legend.append('<span><i class="vp-tick"></i>base model</span>')
     return f'<div class="vp-key vp-shapes">{"".join(legend)}<span>open: no target, or not possible</span></div>'

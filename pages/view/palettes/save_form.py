@@ -1,4 +1,4 @@
-"""Keeping today's palette: the database of this app, and the form that saves under a name or as a new version."""
+"""Save the current palette: the database, and the form that saves under a name or as a new version."""
 
 from __future__ import annotations
 
@@ -29,28 +29,26 @@ TAKEN_NAME: Key[str] = Key("save_taken_name", "")
 
 @dataclass(frozen=True)
 class OpenedVersion:
-    """The saved palette that today's began from, and which version of it."""
+    """The saved palette that the current one started from, and its version."""
 
     id: int
     version: int
 
 
 def open_store() -> Database | None:
-    """Return the database; None, with words, where there is none."""
+    """Return the database; where it cannot be opened, say so on the page and return None."""
     try:
         return database()
     except PaletteError as error:
-        st.warning(
-            "Saved palettes cannot be reached now. Everything else works without them.", icon=":material/cloud_off:"
-        )
+        st.warning("Saved palettes cannot be reached now. Everything else still works.", icon=":material/cloud_off:")
         st.text(str(error))
         return None
 
 
-def saved_palettes(kept: Database) -> tuple[SavedPalette, ...]:
-    """Return the palettes that are saved, the last one first; none, with words, where the database does not answer."""
+def saved_palettes(database: Database) -> tuple[SavedPalette, ...]:
+    """Return the saved palettes, the newest first; where the database does not answer, say so on the page."""
     try:
-        return palettes.list_palettes(kept)
+        return palettes.list_palettes(database)
     except PaletteError as error:
         st.warning("Saved palettes cannot be read now.", icon=":material/cloud_off:")
         st.text(str(error))
@@ -58,40 +56,40 @@ def saved_palettes(kept: Database) -> tuple[SavedPalette, ...]:
 
 
 def draw_save_popover() -> None:
-    """Draw a button that opens the form, for the page on which a palette is made."""
-    box = st.popover("Save", icon=":material/save:", key="desk_save", on_change="rerun")
-    if box.open:
-        with box:
-            if (kept := open_store()) is not None:
-                draw_save_form(kept, short=True)
+    """Draw the popover with the short form, for the page Set."""
+    popover = st.popover("Save", icon=":material/save:", key="desk_save", on_change="rerun")
+    if popover.open:
+        with popover:
+            if (opened := open_store()) is not None:
+                draw_save_form(opened, short=True)
                 st.page_link("palettes.py", label="Library", icon=":material/palette:")
 
 
-def draw_save_form(kept: Database, short: bool = False) -> None:
-    """Draw the form that saves the current palette as a new one, or as a version of the one that it began from.
+def draw_save_form(database: Database, short: bool = False) -> None:
+    """Draw the form that saves the current palette as a new one, or as a version of the one that it started from.
 
     Args:
-        kept: the database.
-        short: without a heading, colour and note.
+        database: of saved palettes.
+        short: without heading, colour and note.
     """
     if not short:
         st.header("Save the current palette")
     if account.draw_refusal(Kind.PALETTE):
         return
-    began = _began(kept)
-    if began is not None and not may(kept.visitor, Action.CHANGE, began.thing):
-        began = None
-    again = began is not None and began.palette != palette_state.history().now
-    if began is not None and again:
+    opened = _opened_palette(database)
+    if opened is not None and not may(database.visitor, Action.CHANGE, opened.thing):
+        opened = None
+    changed = opened is not None and opened.palette != palette_state.history().now
+    if opened is not None and changed:
         st.button(
-            f"Save as version {began.version + 1} of {markup.plain(began.name)}",
+            f"Save as version {opened.version + 1} of {markup.plain(opened.name)}",
             key="save_version",
             type="primary",
             icon=":material/history:",
             on_click=_save_version,
-            args=(kept, began),
+            args=(database, opened),
         )
-        st.html(markup.note("Or as a palette of its own:"))
+        st.html(markup.note("Or as a new palette:"))
     with st.form("save_form", border=False):
         st.text_input("Name", key=NAME.name, max_chars=80, placeholder=pinning.next_pin_name())
         if not short:
@@ -100,20 +98,20 @@ def draw_save_form(kept: Database, short: bool = False) -> None:
         account.draw_visibility(WHO_SEES)
         st.form_submit_button(
             "Save",
-            type="secondary" if again else "primary",
+            type="secondary" if changed else "primary",
             icon=":material/save:",
             key="save",
             on_click=_save,
-            args=(kept,),
+            args=(database,),
         )
-    _draw_question(kept)
-    message, place = MESSAGE.get()
-    if message and place == palette_state.history().place:  # until the palette changes
+    _draw_question(database)
+    message, position = MESSAGE.get()
+    if message and position == palette_state.history().position:  # until the palette changes
         st.html(markup.note(message))
 
 
 def draw_colour_choice(key: str, chosen: str | None = None) -> None:
-    """Draw the choice of a palette's colour by name, kept under its key."""
+    """Draw the choice of a palette's colour by name."""
     st.pills(
         "Colour",
         marks.COLOURS,
@@ -125,44 +123,44 @@ def draw_colour_choice(key: str, chosen: str | None = None) -> None:
 
 def set_message(what: str) -> None:
     """Set the message that is shown until the palette changes."""
-    MESSAGE.set((what, palette_state.history().place))
+    MESSAGE.set((what, palette_state.history().position))
 
 
 def remember_opened(id: int, version: int) -> None:
-    """Remember which saved palette today's began from."""
+    """Remember which saved palette the current one started from."""
     OPENED.set(OpenedVersion(id, version))
 
 
-def _began(database: Database) -> SavedPalette | None:
-    began = OPENED.get()
+def _opened_palette(database: Database) -> SavedPalette | None:
+    opened = OPENED.get()
     try:
-        return None if began is None else palettes.load(database, began.id)
+        return None if opened is None else palettes.load(database, opened.id)
     except PaletteError:
         return None
 
 
-def _draw_question(kept: Database) -> None:
-    """Ask what is meant by a name that a saved palette has already: a version of that one, or another palette."""
+def _draw_question(database: Database) -> None:
+    """Ask, where a saved palette already has the name, whether to save a version of that one or another palette."""
     name = TAKEN_NAME.get()
-    taken = palettes.named(kept, name) if name else None
+    taken = palettes.named(database, name) if name else None
     if taken is None:
         return
     with st.container(border=True, key="save_question"):
-        st.html(markup.note(f"There is a saved palette called {taken.name} already. Nothing is saved yet."))
+        st.html(markup.note(f"There is already a saved palette called {taken.name}. Nothing is saved yet."))
         with st.container(horizontal=True, gap="small", key="save_answers"):
             st.button(
                 f"Save as version {taken.version + 1} of it",
                 key="save_over",
                 icon=":material/history:",
                 on_click=_save_over,
-                args=(kept, taken),
+                args=(database, taken),
             )
             st.button(
-                f"Save as {markup.plain(palettes.free_name(kept, name))}",
+                f"Save as {markup.plain(palettes.free_name(database, name))}",
                 key="save_beside",
                 icon=":material/library_add:",
                 on_click=_save_new,
-                args=(kept, name),
+                args=(database, name),
             )
 
 
@@ -202,17 +200,17 @@ def _save_new(database: Database, name: str) -> None:
 
 
 def _save_over(database: Database, taken: SavedPalette) -> None:
-    """Save today's palette as the next version of the one that has the name that was typed."""
+    """Save the current palette as the next version of the one with the typed name."""
     TAKEN_NAME.pop()
     history = palette_state.history()
     try:
-        saved = palettes.update(database, taken.id, history.now, history.steps[history.place].what)
+        saved = palettes.update(database, taken.id, history.now, history.steps[history.position].what)
         palettes.rename(database, taken.id, taken.name, COLOUR.get() or None, NOTE.get() or None)
     except PaletteError as error:
         set_message(str(error))
         return
     remember_opened(saved.id, saved.version)
-    set_message(f"{saved.name} has a version {saved.version} now; the earlier ones are kept.")
+    set_message(f"{saved.name} now has version {saved.version}; the earlier ones are kept.")
     _empty_form()
 
 
@@ -221,23 +219,23 @@ def _empty_form() -> None:
     NOTE.set("")
     COLOUR.set(None)
     if WHO_SEES.is_set():
-        WHO_SEES.set(Visibility.PRIVATE.value)  # what is shared is said anew each time
+        WHO_SEES.set(Visibility.PRIVATE.value)  # sharing is chosen again for each palette
 
 
-def _save_version(database: Database, began: SavedPalette) -> None:
+def _save_version(database: Database, opened: SavedPalette) -> None:
     history = palette_state.history()
     based = OPENED.get()
     if based is None:
         return
     try:
-        change = history.steps[history.place].what
-        saved = palettes.update(database, began.id, history.now, change, based_on=based.version)
+        change = history.steps[history.position].what
+        saved = palettes.update(database, opened.id, history.now, change, based_on=based.version)
     except PaletteError as error:
         set_message(str(error))
         return
-    message = f"{saved.name} has a version {saved.version} now."
+    message = f"{saved.name} now has version {saved.version}."
     if saved.meanwhile:
         between = ", ".join(map(str, saved.meanwhile))
-        message += f" Version {between} was saved after the one that you began from; it is kept beside yours."
+        message += f" Version {between} was saved after the one that you started from; it is kept as well."
     remember_opened(saved.id, saved.version)
     set_message(message)

@@ -1,4 +1,4 @@
-"""The list of saved palettes: each with its verdict and versions, taken out again, renamed, deleted with a way back."""
+"""The list of saved palettes: verdict, versions, sharing, renaming, and deleting with undo."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from map_core.store import Database, palettes, table_key
 from map_core.store.palettes import DeletedPalette, PaletteVersion, SavedPalette
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
-from pages.view.palettes import save_form as keep
-from pages.view.palettes import shared as today
+from pages.view.palettes import save_form, shared
 from pages.view.session import header, palette_cache, palette_state, share
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
@@ -28,10 +27,10 @@ NEW_COLOUR: KeyFamily[str | None] = KeyFamily("rename_colour_{}", None)
 NEW_NOTE: KeyFamily[str] = KeyFamily("rename_note_{}", "")
 
 NOTHING = (
-    "Nothing is saved yet. Set a palette on the page Set, or begin from one of the presets, then give it a name "
+    "Nothing is saved yet. Set a palette on the page Set, or start from one of the presets, then give it a name "
     "here. It stays in this app's database until you delete it."
 )
-#: Palettes that are listed at first; the others follow on request.
+#: Palettes that are listed at first.
 FIRST_LISTED = 12
 FOREIGN = (
     "It names values or a use case that this table does not have; a value of your own must be in use on the page Values"
@@ -39,7 +38,7 @@ FOREIGN = (
 
 
 def draw_saved(database: Database, all_saved: tuple[SavedPalette, ...]) -> None:
-    """Draw the list, the one saved last first."""
+    """Draw the list, the newest first."""
     st.header("Saved palettes")
     if refusal := REFUSED.pop():
         with st.container(key="palettes_refused"):
@@ -67,7 +66,7 @@ def draw_saved(database: Database, all_saved: tuple[SavedPalette, ...]) -> None:
 
 
 def _filtered(database: Database, all_saved: tuple[SavedPalette, ...]) -> tuple[SavedPalette, ...]:
-    """Draw, where there are both, the choice between one's own and everybody's, and return what is chosen."""
+    """Draw the choice between the viewer's own palettes and all, where there are both, and return the chosen ones."""
     own = tuple(saved for saved in all_saved if saved.owner == database.visitor.id)
     if not database.visitor.is_known or not own or len(own) == len(all_saved):
         return all_saved
@@ -86,7 +85,7 @@ def _filtered(database: Database, all_saved: tuple[SavedPalette, ...]) -> tuple[
 
 
 def _draw_linked(database: Database) -> None:
-    """Draw the palette that the address shares, for somebody who opened its link."""
+    """Draw the palette whose link the address holds."""
     link = st.query_params.get("saved", "")
     if not link:
         return
@@ -107,14 +106,14 @@ def _draw_linked(database: Database) -> None:
 
 def _share(database: Database, saved: SavedPalette, visibility: Visibility) -> None:
     try:
-        shared = palettes.share(database, saved.id, visibility)
+        shared_palette = palettes.share(database, saved.id, visibility)
     except PaletteError as error:
         REFUSED.set(str(error))
         return
-    if shared.link:
-        confirmation.confirm(f"saved_{saved.id}", f"{account.CHOICES[visibility]} sees it now; the link is there.")
+    if shared_palette.link:
+        confirmation.confirm(f"saved_{saved.id}", f"{account.CHOICES[visibility]} can see it now; the link is there.")
     else:
-        confirmation.confirm(f"saved_{saved.id}", f"It is seen by {account.SEEN_BY[visibility]} now.")
+        confirmation.confirm(f"saved_{saved.id}", f"It can be seen by {account.SEEN_BY[visibility]} now.")
 
 
 def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette | None, fits: bool) -> None:
@@ -124,7 +123,7 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
             header.draw_verdict_badge(assessed.assessment.verdict)
         elif not fits:
             st.badge("Of another table", icon=":material/table:", color="gray")
-    facts = [today.moment_text(saved.updated), saved.palette.use_case]
+    facts = [shared.moment_text(saved.updated), saved.palette.use_case]
     facts.append("1 version" if saved.version == 1 else f"{saved.version} versions")
     if saved.owner and saved.owner != database.visitor.id:
         facts.append(f"of {saved.owner_name}")
@@ -134,7 +133,7 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
     st.html(markup.note(" · ".join(facts)))
     if assessed is not None:
         st.html(
-            markup.chips(today.target_chips(assessed), assessed.scene.theme) or markup.note("No value has a target.")
+            markup.chips(shared.target_chips(assessed), assessed.scene.theme) or markup.note("No value has a target.")
         )
         if asked := palette_state.asked_beyond_averages(saved.palette):
             st.html(markup.note(" ".join(asked)))
@@ -163,9 +162,9 @@ def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
         icon=":material/keep:",
         type="tertiary",
         on_click=pinning.pin,
-        args=(saved.name, today.completed(saved.palette), f"saved_{saved.id}"),
+        args=(saved.name, shared.completed(saved.palette), f"saved_{saved.id}"),
         disabled=full or not fits,
-        help=today.PIN_FULL if full else "Look at it side by side",
+        help=shared.PIN_FULL if full else "Look at it side by side",
     )
     mine = may(database.visitor, Action.CHANGE, saved.thing)
     if saved.owner and may(database.visitor, Action.SHARE, saved.thing):
@@ -190,9 +189,9 @@ def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
 def _rename_form(database: Database, saved: SavedPalette) -> None:
     with st.form(f"rename_form_{saved.id}", border=False):
         st.text_input("Name", saved.name, max_chars=80, key=NEW_NAME.of(saved.id).name)
-        keep.draw_colour_choice(NEW_COLOUR.of(saved.id).name, saved.colour)
+        save_form.draw_colour_choice(NEW_COLOUR.of(saved.id).name, saved.colour)
         st.text_area("Note", saved.note, max_chars=2000, height=76, key=NEW_NOTE.of(saved.id).name)
-        st.form_submit_button("Keep", key=f"rename_{saved.id}", on_click=_rename, args=(database, saved))
+        st.form_submit_button("Save", key=f"rename_{saved.id}", on_click=_rename, args=(database, saved))
 
 
 def _draw_versions(database: Database, saved: SavedPalette) -> None:
@@ -201,7 +200,7 @@ def _draw_versions(database: Database, saved: SavedPalette) -> None:
         fits = palette_cache.fits_table(version.palette)
         with st.container(key=f"version_{saved.id}_{version.number}"):
             st.html(marks.name(f"Version {version.number}", tag="now" if version.number == saved.version else ""))
-            st.html(markup.note(f"{today.moment_text(version.created)}. {wording.current().reworded(version.what)}"))
+            st.html(markup.note(f"{shared.moment_text(version.created)}. {wording.current().reworded(version.what)}"))
             st.html(_targets(version.palette) if fits else markup.note(f"{FOREIGN}."))
             st.button(
                 "Use this version",
@@ -240,23 +239,23 @@ def _rename(database: Database, saved: SavedPalette) -> None:
     except PaletteError as error:
         REFUSED.set(str(error))
     else:
-        confirmation.confirm(f"saved_{saved.id}", f"{renamed.name} is kept with these changes.")
+        confirmation.confirm(f"saved_{saved.id}", f"{renamed.name} is saved with these changes.")
 
 
 def _use(saved: SavedPalette) -> None:
-    today.use_palette(saved.palette, f"{saved.name} was taken.")
-    keep.remember_opened(saved.id, saved.version)
+    shared.use_palette(saved.palette, f"{saved.name} was taken.")
+    save_form.remember_opened(saved.id, saved.version)
 
 
 def _use_version(saved: SavedPalette, version: PaletteVersion) -> None:
-    today.use_palette(version.palette, f"Version {version.number} of {saved.name} was taken.")
-    keep.remember_opened(saved.id, version.number)
+    shared.use_palette(version.palette, f"Version {version.number} of {saved.name} was taken.")
+    save_form.remember_opened(saved.id, version.number)
 
 
 def _delete(database: Database, saved: SavedPalette) -> None:
     try:
         DELETED.set(palettes.delete(database, saved.id))
-    except PaletteError as error:  # somebody else deleted it meanwhile, or the database does not answer
+    except PaletteError as error:  # deleted by somebody else meanwhile, or the database does not answer
         REFUSED.set(str(error))
 
 

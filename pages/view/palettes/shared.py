@@ -1,4 +1,4 @@
-"""What all parts of the page Library share: taking a palette, and saying shortly what one asks for and costs."""
+"""Shared by the parts of the Library: using a palette, its targets and price in short, and local times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from map_core.palettes.palette import ALL, Palette
-from map_core.text.changes import price_text as price_of
+from map_core.text.changes import price_text
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import save_form
 from pages.view.session import palette_state
@@ -18,26 +18,26 @@ from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import wording
 
-#: Values that a chart draws to begin with.
+#: Values that a chart shows at first.
 MAX_FIRST_DRAWN = 4
 PIN_FULL = f"At most {pinning.MAX_PINNED} are pinned; unpin one first."
 
 
 def use_palette(palette: Palette, what: str) -> None:
-    """Make a palette today's, as a step that can be undone."""
+    """Make a palette the current one, as a step that can be undone."""
     palette_state.apply_with_undo(completed(palette), what)
-    save_form.OPENED.pop()  # what it began from is another one now
+    save_form.OPENED.pop()  # it no longer started from the one that was opened before
 
 
 def completed(palette: Palette) -> Palette:
-    """Return a palette with a target for each value of this table, free where it says nothing."""
+    """Return a palette with an entry for each value of the open table, free where it has none."""
     now = palette_state.history().now.targets
     targets = {name: palette.targets.get(name, replace(now[name], free=True)) for name in scenes.load(ALL).table.values}
     return replace(palette, targets=targets)
 
 
 def target_chips(assessed: AssessedPalette) -> list[tuple[int, str]]:
-    """Return what a palette asks for, a chip a value."""
+    """Return the targets of a palette as chips."""
     targets = [assessed.palette.targets.get(name) for name in assessed.scene.table.values]
     return [
         (j, f"{assessed.scene.names[j]} {'as it is' if target.keep else wording.current().level(assessed.targets[j])}")
@@ -48,12 +48,12 @@ def target_chips(assessed: AssessedPalette) -> list[tuple[int, str]]:
 
 def price_sentence(assessed: AssessedPalette) -> str:
     """Return what a palette costs, in words; "" when it is out of reach."""
-    reading = wording.current()
-    return "" if assessed.solution is None else f"{reading.pick('Costs', 'Takes')} {price_of(assessed.kl, reading)}"
+    shown = wording.current()
+    return "" if assessed.solution is None else f"{shown.pick('Costs', 'Takes')} {price_text(assessed.kl, shown)}"
 
 
 def initial_values(assessed: list[AssessedPalette]) -> list[int]:
-    """Return positions of the values that are drawn to begin with: first those that any of the palettes asks for."""
+    """Return positions of the values that a chart shows at first, those that any of the palettes asks for first."""
     wanted = [
         j for j in range(len(assessed[0].scene.names)) if any(not np.isnan(palette.targets[j]) for palette in assessed)
     ]
@@ -62,7 +62,7 @@ def initial_values(assessed: list[AssessedPalette]) -> list[int]:
 
 
 def moment_text(moment: datetime) -> str:
-    """Return a moment in the viewer's time."""
+    """Return a moment in the viewer's time zone as text."""
     return f"{local_time(moment):%d %b %Y, %H:%M}".removeprefix("0")
 
 

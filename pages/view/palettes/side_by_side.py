@@ -1,4 +1,4 @@
-"""Today's palette and the pinned ones side by side: levels, weights, cost, and what each of them sounds like."""
+"""The current palette and the pinned ones side by side: levels, weights, cost, and an example reply of each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from map_core.figures.palette_comparison import snapshots, snapshots_csv, summar
 from map_core.text import sentences
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
-from pages.view.palettes import shared as today
+from pages.view.palettes import shared
 from pages.view.palettes.head_to_head import draw_head_to_head
-from pages.view.session import header as verdicts
-from pages.view.session import palette_cache, palette_state
+from pages.view.session import header, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
@@ -41,10 +40,10 @@ def draw_side_by_side(own: AssessedPalette) -> None:
         )
     prompt = _prompt(own.scene)
     with st.container(horizontal=True, key="beside"):
-        for n, (name, stand) in enumerate(named):
+        for n, (name, assessed) in enumerate(named):
             with st.container(border=True, key=f"beside_{n}"):
-                _draw_column(n, name, stand, own.scene, prompt)
-    columns = [stand.snapshot(name) for name, stand in named]
+                _draw_column(n, name, assessed, own.scene, prompt)
+    columns = [assessed.snapshot(name) for name, assessed in named]
     units = own.scene.units()
     base = np.array([own.scene.percentile(j, 0.0) for j in range(len(own.scene.names))])
     st.html(marks.shapes([name for name, _ in named]))
@@ -52,7 +51,7 @@ def draw_side_by_side(own: AssessedPalette) -> None:
         snapshots(columns, units, base, own.scene.theme),
         key="beside_chart",
         config=theme.CONFIG,
-        alt=f"What {sentences.listed([name for name, _ in named])} give of each value, a row a value. "
+        alt=f"What {sentences.listed([name for name, _ in named])} give of each value, one row per value. "
         "The same in words below.",
     )
     draw_head_to_head(named)
@@ -63,7 +62,7 @@ def draw_side_by_side(own: AssessedPalette) -> None:
 
 
 def pinned_of_table() -> list[pinning.PinnedPalette]:
-    """Return the pinned palettes that speak of this table."""
+    """Return the pinned palettes that fit the open table."""
     return [pinned for pinned in pinning.pinned_palettes() if palette_cache.fits_table(pinned.palette)]
 
 
@@ -86,19 +85,19 @@ def _prompt(scene: Scene) -> int | None:
 def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, prompt: int | None) -> None:
     st.html(marks.name(name, shape=n))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"beside_is_{n}"):
-        verdicts.draw_verdict_badge(assessed.assessment.verdict)
+        header.draw_verdict_badge(assessed.assessment.verdict)
         if assessed.palette.use_case != scenes.ALL:
             st.html(markup.note(assessed.palette.use_case), width="content")
-    reading = wording.current()
+    shown = wording.current()
     if assessed.solution is None:
         st.html(markup.facts([("Cost", "–", "No weights give these levels.")]))
     else:
         meaning = (
             "nothing: the base model does this"
             if assessed.kl < amounts.FREE_NATS
-            else reading.pick(f"like the best of {amounts.best_of_count(assessed.kl)} drafts", "")
+            else shown.pick(f"like the best of {amounts.best_of_count(assessed.kl)} drafts", "")
         )
-        st.html(markup.facts([("Cost", reading.distance(assessed.kl), meaning)]))
+        st.html(markup.facts([("Cost", shown.distance(assessed.kl), meaning)]))
     st.html(marks.levels(assessed))
     if assessed.palette.asks_beyond_averages:
         st.html(markup.note(" ".join(palette_state.asked_beyond_averages(assessed.palette))))
@@ -115,7 +114,7 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
                 on_click=pinning.pin,
                 args=(pinning.next_pin_name(), assessed.palette, "beside"),
                 disabled=full,
-                help=today.PIN_FULL if full else "It stays as it is while you change yours",
+                help=shared.PIN_FULL if full else "It stays as it is while you change yours",
             )
             confirmation.draw("beside")
         else:
@@ -124,7 +123,7 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
                 key=f"beside_use_{n}",
                 icon=":material/input:",
                 type="tertiary",
-                on_click=today.use_palette,
+                on_click=shared.use_palette,
                 args=(assessed.palette, f"{name} was taken."),
             )
             st.button(
@@ -144,21 +143,21 @@ def _unpin(name: str) -> None:
 
 def _draw_reply(n: int, assessed: AssessedPalette, scene: Scene, prompt: int) -> None:
     """Draw the likeliest reply of the table under the palette's weights, or the nearest palette's when out of reach."""
-    speaks = assessed.speaks
+    solution = assessed.effective_solution
     weights = np.zeros(len(scene.names))
-    if speaks is not None and assessed.scene is scene:
-        scene, weights = assessed.counted, speaks.weights
-    elif speaks is not None:
-        # Weights belong to rewards; in the units of the use case that is looked at they read differently.
+    if solution is not None and assessed.scene is scene:
+        scene, weights = assessed.counted, solution.weights
+    elif solution is not None:
+        # Convert to weights per reward, and to the units of the use case that is shown.
         of_rewards = np.divide(
-            speaks.weights[: len(weights)],  # columns of another use case's prompts say nothing of this one's
+            solution.weights[: len(weights)],  # columns of another use case's prompts say nothing of this one's
             assessed.scene.oracle.scale,
             out=np.zeros_like(weights),
             where=~assessed.scene.oracle.constant,
         )
         weights = of_rewards * np.where(scene.oracle.constant, 0.0, scene.oracle.scale)
     example = reply_example(scene.table, scene.oracle, weights, prompt)
-    if speaks is None:
+    if solution is None:
         caption = "A typical reply of the base model, because no weights give this palette."
     elif not np.any(weights):
         caption = "A typical reply of the base model, which this palette leaves as it is."

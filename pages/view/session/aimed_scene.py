@@ -1,7 +1,7 @@
-"""The table with the columns of what a palette asks for beyond averages, kept for all viewers.
+"""The scene with columns for what a palette asks for beyond averages, cached for all viewers.
 
-While a fader moves the columns are those that were made when it last rested: shares and use cases are exact all the
-same; the thresholds of tails and the worst mixes of prompts are looked for again once it rests.
+While a fader moves, the columns are those from before the move: shares and use cases are exact all the same; the
+thresholds of tails and the worst mixes of prompts are computed again once it rests.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from map_core.palettes.palette import Palette
 from map_core.text import protections
 from pages.view.session.scene import Scene
 
-#: Scenes that are remembered; each has a copy of the table's rewards with its columns.
+#: Scenes that are cached; each has a copy of the table's rewards with its columns.
 MAX_REMEMBERED = 8
 _scenes: ComputeOnce[Scene] = ComputeOnce(MAX_REMEMBERED)
 
 
 def counted(scene: Scene, palette: Palette) -> Scene:
-    """Return the scene with columns of what a palette asks for beyond averages; itself where that is nothing.
+    """Return the scene with columns for what a palette asks for beyond averages; itself where that is nothing.
 
-    May be called from several threads; whoever asks for what is being computed waits for it.
+    Thread-safe; a caller waits where another one is computing the same.
     """
     if not palette.asks_beyond_averages:
         return scene
@@ -58,7 +58,7 @@ def _counted(key: tuple[Any, ...], scene: Scene, palette: Palette) -> Scene:
 
 
 def _usable(scene: Scene, palette: Palette) -> tuple[Palette, tuple[str, ...]]:
-    """Return a palette without what this table has no replies for, and why, a sentence each."""
+    """Return a palette without what this table cannot count, and why, a sentence each."""
     problems = []
     kept = replace(palette, columns={}, beside=type(palette.beside)())
     for name, level in palette.columns.items():

@@ -1,4 +1,4 @@
-"""What to do when a study has nothing to study: too few targets, or targets that cannot be had."""
+"""What a study shows where it has nothing to compute: too few targets, or targets that are out of reach."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pages.view.shell import markup, wording
 
 
 def draw_too_few(message: str) -> None:
-    """Say what is missing, and lead to where it can be given."""
+    """Draw what is missing, with a link to the page Set."""
     with st.container(border=True, key="too_few"):
         st.html(markup.note(message))
-        st.page_link("palette.py", label="Set targets on the palette", icon=":material/tune:")
+        st.page_link("palette.py", label="Set targets", icon=":material/tune:")
 
 
 def draw_out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> None:
-    """Where the palette is out of reach, draw why, what that means here, and the way to the nearest one that is not.
+    """Draw, where the palette is out of reach, why, what that means here, and a button that uses the nearest palette.
 
     Args:
         scene: the table.
@@ -32,7 +32,7 @@ def draw_out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> Non
     with st.container(border=True, key="out_of_reach"):
         st.html(markup.note(f"{sentences.verdict(assessment, scene.oracle, scene.names, wording.current())} {meaning}"))
         if assessment.nearest is None:
-            st.html(markup.note("No palette near this one is possible. Lower a target, or take one away."))
+            st.html(markup.note("No palette near this one is possible. Lower a target, or remove one."))
             st.page_link("palette.py", label="Change the targets", icon=":material/tune:")
             return
         st.button(

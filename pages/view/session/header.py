@@ -1,4 +1,4 @@
-"""The top of every page: its title, the use case, and on the other pages the palette that they speak of."""
+"""The top of every page: its title and purpose, the use case, and the current palette in a line."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _ICONS = {
 
 
 def draw_header(title: str, note: str, start_again: bool = False, use_case: bool = True, heading: str = "") -> None:
-    """Draw the top of a page: what it is for, the choice of the use case, and the page's words.
+    """Draw the top of a page: its title and purpose, the choice of the use case, and the page's glossary.
 
     Args:
         title: of the page in the navigation.
-        note: its purpose in a sentence or two; "" for none.
-        start_again: with a button that starts again.
-        use_case: with the choice of the use case.
-        heading: in place of the title, where that is one word.
+        note: the purpose of the page in a sentence or two; "" for none.
+        start_again: draw the button that starts again.
+        use_case: draw the choice of the use case.
+        heading: on the page, where it differs from the title.
     """
     left, right = st.columns([1, 1.25], gap="large", vertical_alignment="bottom")
     with left:

@@ -1,10 +1,10 @@
-"""Keep what a viewer has made over a reload: steps of the palette, pinned palettes, groups, replies, judgements.
+"""Keep a viewer's work over a reload: steps of the palette, pinned palettes, groups, replies, judgements.
 
-A reload is a new visit to the server, which knows the palette of the address alone. So each run of a page hands what
-there is to ``assets/keep.js``, which keeps it in the tab (the browser's session storage: gone with the tab, unknown to
-other tabs), and a new visit gets it back once. The switch *Show numbers* goes the same way, into a cookie
+A reload is a new visit to the server, which knows only the palette in the address. So each run of a page sends the
+current state to ``assets/keep.js``, which keeps it in the tab (the browser's session storage: gone with the tab,
+unknown to other tabs), and a new visit gets it back once. The switch *Show numbers* is kept in a cookie in the same way
 (:mod:`pages.view.shell.wording`): it belongs to the person and not to the palette. Constraint: what comes back is
-somebody's text; it is read as addresses are, and what cannot be read, or belongs to another table, is left out.
+untrusted; it is validated as addresses are, and what cannot be read, or belongs to another table, is left out.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from pages.view.shell.kept_keys import UNREADABLE, WAITING, dump_entries, take_d
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import VISIT
 
-#: Whether this visit has heard of what an earlier one left.
+#: Whether this visit has received what an earlier one kept.
 HEARD: Key[bool] = Key("kept_heard", False)
 KEEPER: Key[dict[str, Any]] = Key("keep", {})
 
-#: Steps of the palette that are kept, the last ones.
+#: Steps of the palette that are kept, counted from the last one.
 KEPT_STEPS = 60
-#: Characters that are read, and the name under which the tab keeps them.
+#: Characters that are read at most, and the name of the entry in the browser's storage.
 MAX_LENGTH, STORAGE = 400_000, "value-palette"
 
 _mount = st.components.v2.component(
@@ -42,7 +42,7 @@ _mount = st.components.v2.component(
 
 
 def draw() -> None:
-    """Hand what there is to the browser; once a run, wherever the palette or a kept entry can have changed."""
+    """Send the state to the browser; once per run, after the palette or a kept entry may have changed."""
     data = {
         "name": f"{STORAGE} {st.get_option('server.baseUrlPath')}".strip(),
         "visit": VISIT.get_or_set(secrets.token_hex(8)),
@@ -55,13 +55,13 @@ def draw() -> None:
 
 
 def snapshot() -> str:
-    """Return what there is to keep of this visit, as JSON."""
+    """Return the state of this visit as JSON."""
     content = {"table": scenes.chosen_table(), "history": _dump_history(), "parts": dump_entries()}
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
 
 def take_back(text: str) -> None:
-    """Make what an earlier visit of this tab has left this visit's; nothing of another table."""
+    """Restore the state that an earlier visit of this tab kept; nothing of another table."""
     HEARD.set(True)
     try:
         content = json.loads(text) if len(text) <= MAX_LENGTH else {}
@@ -79,48 +79,48 @@ def take_back(text: str) -> None:
 
 
 def _dump_history() -> dict[str, Any] | None:
-    """Return the last steps as plain JSON values, palettes as the address has them; None before there are any."""
-    held = palette_state.HISTORY.get()
-    if held is None:
+    """Return the last steps as plain JSON values, with palettes as addresses have them; None before there are any."""
+    history = palette_state.HISTORY.get()
+    if history is None:
         return None
-    first = max(0, len(held.steps) - KEPT_STEPS)
+    first = max(0, len(history.steps) - KEPT_STEPS)
     steps = [
         {"palette": step.palette.to_query(), "what": step.what, "when": step.when.isoformat(), "merge": step.merge}
-        for step in held.steps[first:]
+        for step in history.steps[first:]
     ]
-    return {"steps": steps, "place": max(0, held.place - first)}
+    return {"steps": steps, "place": max(0, history.position - first)}
 
 
 def _resume(content: Any) -> None:
     """Put the steps of an earlier visit, see :func:`_dump_history`, before those of this one.
 
-    Steps that this table cannot read are left out. A link that leads elsewhere becomes a step of its own.
+    Steps that do not fit the open table are left out. A link to another palette becomes a step of its own.
 
     Raises:
         InputError, TypeError, ValueError, KeyError: nothing of it can be read.
     """
     steps: list[palette_state.HistoryStep] = []
-    place = 0
+    position = 0
     for number, step in enumerate(content["steps"]):
         try:
             palette = read_palette(step["palette"])
         except InputError:
             continue
-        place = len(steps) if number <= int(content["place"]) else place
+        position = len(steps) if number <= int(content["place"]) else position
         when = datetime.fromisoformat(step["when"])
         steps.append(palette_state.HistoryStep(palette, str(step["what"]), when, str(step["merge"])))
     if not steps:
         return
-    kept, own = palette_state.History(tuple(steps), place), palette_state.HISTORY.get()
+    kept, own = palette_state.History(tuple(steps), position), palette_state.HISTORY.get()
     begun = () if own is None else own.steps
     linked = len(begun) == 1 and begun[0].what == palette_state.OPENED_FROM_LINK
     if len(begun) > 1 or (linked and begun[0].palette.to_query() != kept.now.to_query()):
         for step in begun:
             kept = kept.with_step(replace(step, merge=""))
         if own is not None:
-            kept = replace(kept, place=kept.place - (len(begun) - 1 - own.place))
+            kept = replace(kept, position=kept.position - (len(begun) - 1 - own.position))
     palette_state.HISTORY.set(kept)
-    scenes.WELCOME.get_or_set(False)  # who has been here needs no welcome
+    scenes.WELCOME.get_or_set(False)  # a returning visitor needs no welcome
 
 
 def _on_left() -> None:

@@ -1,4 +1,4 @@
-"""The choices between replies that this viewer has made, as they survive a reload: by prompt and candidate."""
+"""The choices between replies that this viewer has made, by prompt and candidate; they survive a reload."""
 
 from __future__ import annotations
 

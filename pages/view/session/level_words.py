@@ -16,9 +16,9 @@ def value_titles(scene: Scene) -> dict[str, str]:
 
 
 def level_grids(scene: Scene) -> dict[str, Sequence[float]]:
-    """Return the levels at the places of :data:`map_core.text.tuning.GRID`, by value, in reward units."""
+    """Return the levels at the percentiles of :data:`map_core.text.tuning.GRID`, by value, in reward units."""
     return {
-        name: [float(scene.percentiles.level(j, float(place))) for place in GRID]
+        name: [float(scene.percentiles.level(j, float(percentile))) for percentile in GRID]
         for j, name in enumerate(scene.table.values)
     }
 

@@ -1,7 +1,7 @@
 """Compute everything that the page Set shows of one palette, in the few milliseconds between two moves of a fader.
 
-What takes longer (the repairs, the probability of the verdict) is computed in the background once the fader rests, and
-shown when it is there. Constraint: arrays and words in frozen results; the parts of the page only draw them.
+What takes longer (repairs, the probability of the verdict) is computed in the background once no fader moves, and shown
+when it is there. Constraint: the results are frozen; the parts of the page only draw them.
 
 A fader's move is answered in this order: ``assets/desk.js`` (the fader) and ``assets/channel.js`` (the socket),
 :mod:`pages.view.shell.live_channel` (the server's end of it), :mod:`pages.view.palette.drag_session` (one viewer's
@@ -37,13 +37,13 @@ from pages.view.shell.session_keys import Key
 
 LIVE: Key[LiveAnswer | None] = Key("live", None)
 
-#: Seconds between two looks, while a hand moves, at what costs more than the verdict itself: ranges, nearest palette.
+#: Seconds between two computations of ranges and nearest palette, while a fader moves: they take longer than a verdict.
 RANGE_SECONDS = 0.35
-#: A percentile's slope is taken over so many standard deviations to both sides.
+#: Step of the central difference for a percentile's slope, in standard deviations.
 SLOPE_STEP = 0.02
 #: Draws of the bootstrap behind the probability of a verdict.
 DRAWS = 200
-#: Background work on a palette at rest: the most of each value, its repairs, and how sure the verdict is.
+#: Background jobs on a palette at rest: the limits of each value, the repairs, and how sure the verdict is.
 JOBS = ("most", "ways", "sure")
 
 
@@ -52,13 +52,15 @@ class LiveAnswer:
     """A palette and what follows from it.
 
     Args:
-        scene, palette, assessment: what was asked, of what, and the verdict.
+        scene: the table.
+        palette: that is answered.
+        assessment: of the palette.
         prices: derivatives at the solution; None when out of reach.
         errors: (value,) half of each level's error bar, in standard deviations; None when unknown.
-        reach: the range of each value beside the other targets.
+        reach: the range of each value with the other targets.
         answer: the same in words.
         when: time at which the ranges were computed, in seconds of a monotonic clock.
-        hasty: ranges, or the nearest palette, are those of a moment before.
+        hasty: ranges and nearest palette are those of an earlier palette.
         wording: of the answer.
     """
 
@@ -89,21 +91,21 @@ class LiveAnswer:
 
 
 def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> LiveAnswer:
-    """Return what there is to see of this viewer's palette now; from memory when nothing moved.
+    """Return the answer to this viewer's palette; from the session where nothing changed.
 
     Args:
         scene: the table.
-        palette: what is asked of it.
-        moving: a hand is on a fader, as in :func:`compute_answer`.
+        palette: of this viewer.
+        moving: a fader is being dragged, as in :func:`compute_answer`.
     """
     held, wording = LIVE.get(), wordings.current()
     same = held is not None and held.scene is scene and held.palette == palette and held.wording == wording
     if held is not None and same and (moving or not held.hasty):
         return held
     assessment = None if moving else palette_state.current_assessment(scene, palette)
-    seen = compute_answer(scene, palette, held, moving, assessment, wording)
-    LIVE.set(seen)
-    return seen
+    live = compute_answer(scene, palette, held, moving, assessment, wording)
+    LIVE.set(live)
+    return live
 
 
 def compute_answer(
@@ -114,16 +116,16 @@ def compute_answer(
     assessment: Assessment | None = None,
     wording: Wording | None = None,
 ) -> LiveAnswer:
-    """Return what there is to see of a palette, given what was seen before.
+    """Return the answer to a palette, given the previous answer.
 
     Args:
         scene: the table.
-        palette: what is asked of it.
-        held: what was seen before.
-        moving: a hand is on a fader. Verdict, weights and levels are exact all the same; ranges, and the nearest
-            palette of one that cannot be had, are those that were seen before.
+        palette: to answer.
+        held: the previous answer.
+        moving: a fader is being dragged. Verdict, weights and levels are exact all the same; ranges, and the nearest
+            palette of one that is out of reach, are those of the previous answer.
         assessment: the verdict with the nearest palette, where it is known.
-        wording: of the answer; that of what was seen before by default, else with numbers.
+        wording: of the answer; that of the previous one by default, else with numbers.
     """
     wording = wording or (held.wording if held is not None else NUMBERS)
     held = held if held is not None and _have_same_columns(held.scene, scene) else None
@@ -156,21 +158,21 @@ def compute_answer(
 
 
 def beyond_averages(scene: Scene, palette: Palette) -> BeyondAverages:
-    """Return what the columns behind the table's values are, for its words."""
+    """Return what the columns beyond the table's values stand for, for the texts."""
     if (aim := scene.aim) is None:
         return NOTHING_BEYOND
     return protections.beyond_averages(aim, palette, scene.names)
 
 
 def _have_same_columns(before: Scene, scene: Scene) -> bool:
-    """Return whether what was solved in one scene is a start for the other: another share of the same column."""
+    """Return whether two scenes have the same columns, so that one's ranges are a start for the other's."""
     if before is scene:
         return True
     return scene.aim is not None and before.key[0] == scene.key[0] and before.table.values == scene.table.values
 
 
 def with_ranges(live: LiveAnswer) -> LiveAnswer:
-    """Return the same palette with ranges, and where it needs one the nearest palette, of now."""
+    """Return the answer with up-to-date ranges and, where it is needed, nearest palette."""
     if live.assessment.verdict is not Verdict.REACHABLE:
         return compute_answer(live.scene, live.palette, live)
     ranges = smoothed_ranges(live.scene.oracle, live.assessment.targets, live.reach)
@@ -178,7 +180,7 @@ def with_ranges(live: LiveAnswer) -> LiveAnswer:
 
 
 def predictions(live: LiveAnswer) -> list[list[float]] | None:
-    """Return (fader, fader) percentiles that each level moves by per percentile of each target, to first order."""
+    """Return (fader, fader) first-order changes of each level per change of each target, both in percentiles."""
     solution, prices = live.assessment.solution, live.prices
     if solution is None or prices is None or not prices.active.any():
         return None
@@ -187,7 +189,7 @@ def predictions(live: LiveAnswer) -> list[list[float]] | None:
     reached = np.zeros((size, size))
     for j in map(int, np.flatnonzero(prices.active)):
         reached[:, j] = rise * prices.levels[:, j] / max(slope(live.scene, j, float(live.assessment.targets[j])), 1e-9)
-    if (aim := live.scene.aim) is not None:  # the fader of several columns moves them all, and shows the lowest
+    if (aim := live.scene.aim) is not None:  # a fader of several columns moves all and shows the lowest
         groups = [[j] for j in range(aim.plain)] + [list(asked.members) for asked in aim.asked]
         rows = [lowest(live, group) for group in groups]
         reached = np.stack([reached[rows][:, group].sum(axis=1) for group in groups], axis=1)
@@ -195,7 +197,7 @@ def predictions(live: LiveAnswer) -> list[list[float]] | None:
 
 
 def lowest(live: LiveAnswer, members: Sequence[int]) -> int:
-    """Return the column of several with the lowest level there is, in replies of 100 or percentiles."""
+    """Return the column with the lowest level among several, in replies of 100 or percentiles."""
     if (levels := live.levels) is None:
         return members[0]
     return min(members, key=lambda j: live.scene.percentile(j, float(levels[j])))
@@ -209,7 +211,7 @@ def slope(scene: Scene, value: int, level: float) -> float:
 
 
 def limits_job(live: LiveAnswer) -> Job:
-    """Return the job for the most of each value beside the other targets, computed once the hand rests."""
+    """Return the job for the limits of each value with the other targets, for a palette at rest."""
     scene, targets = live.scene, live.assessment.targets
 
     def work(job: Job) -> Limits:
@@ -219,7 +221,7 @@ def limits_job(live: LiveAnswer) -> Job:
 
 
 def repairs_job(live: LiveAnswer) -> Job | None:
-    """Return the repairs of a palette that cannot be had or trusted, computed once the hand rests."""
+    """Return the job for the repairs of a palette at rest; None for a reachable one."""
     scene, assessment = live.scene, live.assessment
     if assessment.verdict is Verdict.REACHABLE:
         return None

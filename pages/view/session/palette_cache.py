@@ -1,7 +1,7 @@
-"""Where palettes stand that are looked at beside this viewer's own: their verdicts, levels and costs.
+"""Assessments of palettes other than this viewer's current one: their verdicts, levels and costs.
 
-Each is looked at once a process and remembered. Constraint: what is drawn waits for nothing; what is not known yet is
-looked at in the background, and the page is drawn again when it is.
+Each is computed once per process and cached. Constraint: drawing never waits; what is not known yet is computed in the
+background, and the page is drawn again when it is.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
 
-#: Palettes that are remembered of each table.
+#: Palettes that are cached for each table.
 MAX_REMEMBERED = 512
 
 
 @dataclass(frozen=True, eq=False)
 class AssessedPalette:
-    """A palette and what is said of it.
+    """A palette and its assessment.
 
     Args:
         scene: of its use case, with the values of the table alone.
         palette: what is asked for.
-        assessment: what is said of it.
+        assessment: of the palette.
     """
 
     scene: Scene
@@ -47,7 +47,7 @@ class AssessedPalette:
 
     @cached_property
     def counted(self) -> Scene:
-        """The scene of the assessment, with columns of what is asked beyond averages."""
+        """The scene of the assessment, with columns for what is asked beyond averages."""
         return aimed_scene.counted(self.scene, self.palette)
 
     @property
@@ -56,8 +56,8 @@ class AssessedPalette:
         return self.assessment.solution
 
     @property
-    def speaks(self) -> Solution | None:
-        """What speaks for it: its own solution, or that of the nearest palette that can be had."""
+    def effective_solution(self) -> Solution | None:
+        """Its own solution, or that of the nearest reachable palette; None where there is neither."""
         return effective_solution(self.assessment)
 
     @cached_property
@@ -95,7 +95,7 @@ _lock = threading.Lock()
 
 
 def assess_once(scene: Scene, targets: np.ndarray, locked: np.ndarray) -> Assessment:
-    """Assess a palette, or return what another viewer has asked for before; whoever asks meanwhile waits for that one.
+    """Assess targets, from the cache where they were assessed before; a concurrent caller waits for the first one.
 
     Args:
         scene: the table.
@@ -106,7 +106,7 @@ def assess_once(scene: Scene, targets: np.ndarray, locked: np.ndarray) -> Assess
 
 
 def assessed_palette(scene: Scene, palette: Palette) -> AssessedPalette:
-    """Assess a palette in the scene of its use case, from memory when somebody asked before."""
+    """Assess a palette in the scene of its use case, from the cache where it was assessed before."""
 
     def assess() -> Assessment:
         counted = aimed_scene.counted(scene, palette)
@@ -116,11 +116,11 @@ def assessed_palette(scene: Scene, palette: Palette) -> AssessedPalette:
 
 
 def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalette | None, ...]:
-    """Return what is known of several palettes, None where that is being computed; then the page is drawn again.
+    """Return what is known of several palettes; None where that is being computed, after which the page is drawn again.
 
     Args:
-        name: of the place on the page that asks.
-        wanted: palettes that :func:`fits_table` calls this table's.
+        name: of the background job, one per part of the page.
+        wanted: palettes that fit the table, see :func:`fits_table`.
     """
     pairs = [(scenes.load(palette.use_case), palette) for palette in wanted]
     assessed = tuple(_known(scene, palette) for scene, palette in pairs)
@@ -135,8 +135,8 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
 
         key = tuple((scene.key, _key_of(scene, palette)) for scene, palette in missing)
         before = shared_jobs().get((name, key))
-        if before is not None and before.error:  # it would fail again, and the page be drawn for ever
-            st.html(markup.note(f"Some palettes could not be looked at: {before.error}"))
+        if before is not None and before.error:  # it would fail again and again
+            st.html(markup.note(f"Some palettes could not be checked: {before.error}"))
         else:
             background.poll(background.job(name, key, work), lambda job: None)
     return assessed
@@ -159,13 +159,13 @@ def _cache(scene: Scene) -> ComputeOnce[Assessment]:
 
 
 def _known(scene: Scene, palette: Palette) -> AssessedPalette | None:
-    """Return what is known of a palette, None where nobody has asked or the answer is still being computed."""
+    """Return the cached assessment of a palette; None where there is none yet."""
     assessment = _cache(scene).peek(_key_of(scene, palette))
     return None if assessment is None else AssessedPalette(scene, palette, assessment)
 
 
 def fits_table(palette: Palette) -> bool:
-    """Return whether the palette asks for values of the table that is looked at, in one of its use cases."""
+    """Return whether a palette asks only for values of the open table, in one of its use cases."""
     table = scenes.load(ALL).table
     targeted = {name for name, target in palette.targets.items() if not target.free}
     return targeted <= set(table.values) and palette.use_case in (ALL, *table.use_case_names)

@@ -1,4 +1,4 @@
-"""The palette of this viewer: its history with undo and redo, its place in the address, and what is made of it.
+"""The palette of this viewer: its history with undo and redo, the address, its targets, and its assessment.
 
 Kept under keys of its own, because Streamlit forgets widgets when the page changes.
 """
@@ -36,13 +36,13 @@ TARGET: KeyFamily[int] = KeyFamily("target_{}", 0)
 FREE: KeyFamily[bool] = KeyFamily("free_{}", False)
 LOCKED: KeyFamily[bool] = KeyFamily("locked_{}", False)
 
-#: Where a new palette begins: so many values above the base level, the others free.
+#: The first palette of a table without presets: this many values at this percentile, the others free.
 FIRST_TARGETS, FIRST_PERCENTILE = 3, 60.0
-#: Steps that are remembered.
+#: Steps of the history that are kept.
 MAX_STEPS = 200
-#: How the history of somebody begins who opened a link, and who did not.
+#: The text of the first step of a viewer who opened a link to a palette, and of one who did not.
 OPENED_FROM_LINK, STARTED = "Opened from a link.", "Started."
-#: Parameters of the address that say what the palette is.
+#: Parameters of the address that hold the palette.
 ADDRESS = ("palette", "use")
 
 
@@ -54,7 +54,7 @@ class HistoryStep:
         palette: after the change.
         what: the change in words, with numbers; :func:`step_text` words it.
         when: in UTC.
-        merge: a further change of the same name replaces this step; "" for a step of its own.
+        merge: a further change with the same name replaces this step; "" for a separate step.
     """
 
     palette: Palette
@@ -65,27 +65,27 @@ class HistoryStep:
 
 @dataclass(frozen=True)
 class TakenStep:
-    """The step by which a palette was taken as a whole: its place in the history, and the page on which it was."""
+    """The step that replaced the whole palette: its position in the history, and the page on which it was made."""
 
-    place: int
+    position: int
     page: str
 
 
 @dataclass(frozen=True)
 class History:
-    """The steps of this viewer, and the one in force; those after it were undone and can be done again."""
+    """The steps of this viewer, and the position of the current one; those after it were undone and can be redone."""
 
     steps: tuple[HistoryStep, ...]
-    place: int
+    position: int
 
     @property
     def now(self) -> Palette:
-        """The palette in force."""
-        return self.steps[self.place].palette
+        """The current palette."""
+        return self.steps[self.position].palette
 
     def with_step(self, step: HistoryStep) -> History:
-        """Return the history one step further, without undone steps; a merging step replaces the one of its name."""
-        past = self.steps[: self.place + 1]
+        """Return the history with one more step and no undone ones; a merging step replaces the last of its name."""
+        past = self.steps[: self.position + 1]
         if step.merge and len(past) > 1 and past[-1].merge == step.merge:
             past = past[:-1]
         past = (*past, step)[-MAX_STEPS:]
@@ -93,17 +93,17 @@ class History:
 
 
 def history() -> History:
-    """Return the steps of this viewer; :func:`current` has begun them."""
+    """Return the history of this viewer, which :func:`current` has started."""
     held = HISTORY.get()
     assert held is not None, "the page has called current()"
     return held
 
 
 def current(address: bool = True) -> tuple[Scene, Palette]:
-    """Return the scene and the palette of this viewer: from the address, or a first one that can be had.
+    """Return the scene and the palette of this viewer: from the address, or a reachable first one.
 
     Args:
-        address: write the palette into the address; not at every move of a fader, which browsers limit.
+        address: write the palette into the address; not at every move of a fader, because browsers limit that.
     """
     held = HISTORY.get()
     scene = scenes.load(held.now.use_case if held else ALL)
@@ -122,13 +122,13 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
 
 
 def current_counted(address: bool = True) -> tuple[Scene, Palette]:
-    """Return the same with the table's columns of what the palette asks for beyond averages."""
+    """Return the same, with columns in the scene for what the palette asks for beyond averages."""
     scene, palette = current(address)
     return aimed_scene.counted(scene, palette), palette
 
 
 def asked_beyond_averages(palette: Palette) -> list[str]:
-    """Return what a palette asks for beyond averages, a sentence each, and what of it is not counted."""
+    """Return what a palette asks for beyond averages, a sentence each, and what of that is not counted."""
     scene = aimed_scene.counted(scenes.load(palette.use_case), palette)
     if scene.aim is None:
         return []
@@ -137,14 +137,14 @@ def asked_beyond_averages(palette: Palette) -> list[str]:
 
 
 def _adapt_to_table(scene: Scene, held: History) -> History | None:
-    """Return the history after custom values came or went; None where the table is another one altogether."""
+    """Return the history after custom values were added or removed; None where the table is a different one."""
     values, now = scene.table.values, held.now.targets
     if not set(now) & set(values):
         return None
     missing = [name for name, target in now.items() if name not in values and not target.free]
     if missing:
         titles = sentences.listed([name.replace("_", " ") for name in missing])
-        st.toast(markup.plain(f"Not offered any more, so without a target now: {titles}."), icon=":material/label_off:")
+        st.toast(markup.plain(f"No longer available, so without a target now: {titles}."), icon=":material/label_off:")
     free = Target(50.0, free=True)
     steps = tuple(
         replace(
@@ -158,7 +158,7 @@ def _adapt_to_table(scene: Scene, held: History) -> History | None:
 
 
 def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
-    """Return the palette that the address names, or an empty one; what cannot be read is said and left out."""
+    """Return the palette that the address names, or an empty one; an error is kept for :func:`draw_address_error`."""
     parameters = {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
     if "palette" in parameters:
         try:
@@ -175,7 +175,7 @@ def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
 
 
 def draw_address_error() -> None:
-    """Say once what was wrong with the link that was opened."""
+    """Draw once what was wrong with the link that was opened."""
     if error := ADDRESS_ERROR.pop():
         st.warning("The link could not be read, so a first palette is shown.", icon=":material/link_off:")
         st.text(error)
@@ -193,7 +193,7 @@ def write_address(palette: Palette) -> None:
 
 
 def initial_palette(scene: Scene) -> Palette:
-    """Return where a new viewer begins: the preset to open on, else a few values above base, brought within reach."""
+    """Return the first palette of a viewer: the opening preset, else a few values above base, brought within reach."""
     preset = presets.opening(scene.table.values, scene.use_case)
     if preset is not None and scene.assess(standardised(scene, preset.palette)).verdict is Verdict.REACHABLE:
         return preset.palette
@@ -211,13 +211,13 @@ def initial_palette(scene: Scene) -> Palette:
 
 
 def slider_place(scene: Scene, j: int, target: Target) -> int | None:
-    """Return where the slider of value number ``j`` stands, in whole percentiles: at the base level for *keep*.
+    """Return the default of the slider of value ``j``, in whole percentiles: the base level for *keep*.
 
     None where the entry of the widget is set to it instead, see :meth:`Key.show`.
     """
     percentile = scene.percentile(j, 0.0) if target.keep else target.percentile
-    place = int(np.clip(round(percentile), *scene.ranges[j]))
-    return TARGET.of(scene.table.values[j]).show(place)
+    whole = int(np.clip(round(percentile), *scene.ranges[j]))
+    return TARGET.of(scene.table.values[j]).show(whole)
 
 
 def standardised(scene: Scene, palette: Palette) -> np.ndarray:
@@ -228,7 +228,7 @@ def standardised(scene: Scene, palette: Palette) -> np.ndarray:
 
 
 def locked(scene: Scene, palette: Palette) -> np.ndarray:
-    """Return which targets must not be relaxed, (value,) bool."""
+    """Return which targets must not be lowered, (value,) bool."""
     if scene.aim is not None:
         return scene.aim.locked(palette)
     return palettes.locked(palette, scene.table.values)
@@ -249,81 +249,81 @@ def with_levels(scene: Scene, palette: Palette, targets: np.ndarray) -> Palette:
 
 
 def apply(palette: Palette, what: str, merge: str = "") -> None:
-    """Make a palette this viewer's, as a step that can be undone.
+    """Make a palette the current one, as a step that can be undone.
 
     Args:
         palette: the new one.
         what: the change in words, a sentence, with numbers.
-        merge: further changes of the same name become one step, as those of one fader that is dragged.
+        merge: further changes with the same name become one step, such as those of one drag of a fader.
     """
     if palette != history().now:
         HISTORY.set(history().with_step(HistoryStep(palette, what, datetime.now(UTC), merge)))
 
 
 def step_text(step: HistoryStep) -> str:
-    """Return what a step did, as this viewer reads results; it is kept with numbers."""
+    """Return the text of a step in this viewer's wording; it is kept with numbers."""
     return wordings.current().reworded(step.what)
 
 
 def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:
-    """Make exact targets this viewer's palette; NaN leaves a value as it is."""
+    """Set exact targets, (value,) in standard deviations above base; NaN leaves a value as it is."""
     apply_with_undo(with_levels(scene, history().now, targets), what)
 
 
 def apply_with_undo(palette: Palette, what: str) -> None:
-    """Apply a palette that was taken as a whole, and offer to undo that on this page until something else changes."""
+    """Replace the whole palette, and offer to undo that on this page until something else changes."""
     apply(palette, what)
-    TAKEN.set(TakenStep(history().place, OPEN_PAGE.get()))
+    TAKEN.set(TakenStep(history().position, OPEN_PAGE.get()))
 
 
 def offers_undo(seconds: float = math.inf) -> bool:
-    """Return whether a palette that was taken as a whole on this page is the last thing that happened.
+    """Return whether the last step replaced the whole palette on this page.
 
     Args:
-        seconds: after which nothing is offered any more.
+        seconds: after which undo is not offered any more.
     """
     held = history()
-    if held.place == 0 or TAKEN.get() != TakenStep(held.place, OPEN_PAGE.get()):
+    if held.position == 0 or TAKEN.get() != TakenStep(held.position, OPEN_PAGE.get()):
         return False
-    return (datetime.now(UTC) - held.steps[held.place].when).total_seconds() < seconds
+    return (datetime.now(UTC) - held.steps[held.position].when).total_seconds() < seconds
 
 
 def undo() -> None:
     """Go one step back."""
-    go_to(history().place - 1)
+    go_to(history().position - 1)
 
 
 def redo() -> None:
-    """Do the step again that was undone last."""
-    go_to(history().place + 1)
+    """Redo the step that was undone last."""
+    go_to(history().position + 1)
 
 
-def go_to(place: int) -> None:
-    """Make a step the current one; nothing where there is no such step."""
+def go_to(position: int) -> None:
+    """Make a step the current one; do nothing where there is no such step."""
     held = history()
-    if 0 <= place < len(held.steps):
-        HISTORY.set(replace(held, place=place))
+    if 0 <= position < len(held.steps):
+        HISTORY.set(replace(held, position=position))
 
 
 def draw_undo_line(seconds: float = math.inf) -> None:
-    """Draw what was taken last on this page, with a way back, as long as :func:`offers_undo` says.
+    """Draw the last step with an undo button, as long as :func:`offers_undo` says.
 
-    The style sheet keeps it in sight while the page is scrolled: what was pressed may be far below.
+    The style sheet keeps it in view while the page is scrolled, because the button that was pressed may be far below.
     """
     held = history()
     if offers_undo(seconds):
         with st.container(horizontal=True, vertical_alignment="center", key="taken"):
-            st.caption(markup.plain(step_text(held.steps[held.place])), width="content")
+            st.caption(markup.plain(step_text(held.steps[held.position])), width="content")
             st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo)
 
 
 def start_again() -> None:
-    """Go back to the first palette of the same use case; that is a step as well."""
+    """Go back to the first palette of the same use case, as a further step."""
     apply(initial_palette(scenes.load(history().now.use_case)), "Started again.")
 
 
 def current_assessment(scene: Scene, palette: Palette) -> Assessment:
-    """Return the verdict on this viewer's palette, from memory when nothing moved."""
+    """Return the assessment of this viewer's palette, from the session where nothing changed."""
     targets, fixed = standardised(scene, palette), locked(scene, palette)
     key = (scene.key, targets.tobytes(), fixed.tobytes())
     held = ASSESSMENT.get()
@@ -335,7 +335,7 @@ def current_assessment(scene: Scene, palette: Palette) -> Assessment:
 
 
 def in_use_case(palette: Palette, use_case: str) -> Palette:
-    """Return the same percentiles of another use case's replies: exact levels belonged to the old one."""
+    """Return the palette with the same percentiles in another use case, without the exact levels of the old one."""
     targets = {name: replace(target, level=None) for name, target in palette.targets.items()}
     return replace(palette, use_case=use_case, targets=targets)
 
@@ -361,7 +361,7 @@ def draw_use_case_picker() -> None:
 
 
 def on_slider_moved(scene: Scene, name: str) -> None:
-    """Make the percentile of a plain slider the target."""
+    """Set a target to the percentile of its plain slider."""
     palette, title = history().now, scene.names[scene.table.index(name)]
     target = palette.targets[name].at(float(TARGET.of(name).get()))
     apply(
@@ -372,7 +372,7 @@ def on_slider_moved(scene: Scene, name: str) -> None:
 
 
 def on_free_toggled(name: str, title: str) -> None:
-    """Take a value's target away, or give it its target again."""
+    """Remove a value's target, or restore it."""
     palette = history().now
     free = bool(FREE.of(name).get())
     target = replace(palette.targets[name], free=free)

@@ -1,4 +1,4 @@
-"""What people said of the open table's replies: the labels that lie beside its file, and those given on *Values*."""
+"""Labels of the open table's replies: those in the file beside it, and those given on the page *Values*."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pages.view.session import scorer_cards
 from pages.view.shell.account import database
 
 log = logging.getLogger("value_palette")
-#: Labels are asked for whenever a fader rests, so what the database holds is remembered for so many seconds: by the
-#: database and the table, when it was read and what it was. All visitors see the same.
+#: Labels are needed whenever a fader rests, so what the database returned is cached for this many seconds: by database
+#: and table, the time of reading and the labels. All visitors share the cache.
 REMEMBERED_SECONDS = 1.0
 _known: dict[str, tuple[float, tuple[KeptLabel, ...]]] = {}
 
 
 def forget() -> None:
-    """Forget what was read: something was said or taken back."""
+    """Clear the cache after a label was given or withdrawn."""
     _known.clear()
 
 
 def kept() -> tuple[KeptLabel, ...]:
-    """Return what was said on the page, answers of those who could not tell included; nothing without a database."""
+    """Return the labels given on the page, including "not sure"; none without a database."""
     table = scenes.file_table()
     if not table.replies:
         return ()
@@ -40,24 +40,24 @@ def kept() -> tuple[KeptLabel, ...]:
     except PaletteError as error:
         log.warning("Labels given on the page are left out: %s", error)
         return ()
-    places = {name: number for number, name in enumerate(table.prompt_ids)}
+    prompts = {name: index for index, name in enumerate(table.prompt_ids)}
     kept_here = tuple(
         label
         for label in listed
-        if (prompt := places.get(label.reply[0])) is not None and table.row_of(prompt, label.reply[1]) is not None
+        if (prompt := prompts.get(label.reply[0])) is not None and table.row_of(prompt, label.reply[1]) is not None
     )
-    forget()  # one table at a time is looked at by most
+    forget()  # one entry suffices, because most visitors have the same table open
     _known[key] = (time.monotonic(), kept_here)
     return kept_here
 
 
 def as_label(label: KeptLabel) -> Label:
-    """Return a yes or no as the labels of a file are."""
+    """Return a stored yes or no in the form of the labels of a file."""
     prompt, candidate = label.reply
     return Label(prompt, candidate, {label.value: int(label.said is Said.YES)}, label.judge, label.chance)
 
 
 def given() -> tuple[Label, ...]:
-    """Return all labels of the open table, whatever the use case."""
+    """Return all labels of the open table, of every use case."""
     on_page = tuple(as_label(label) for label in kept() if label.said is not Said.UNSURE)
     return (*scorer_cards.labels_of_file()[0], *on_page)

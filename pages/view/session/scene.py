@@ -1,4 +1,4 @@
-"""The table that is looked at, loaded once for all viewers, and everything that follows from it and a use case."""
+"""The open table, loaded once for all viewers, and what follows from it and a use case."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
 TABLE: Key[str] = Key("table", "")
-#: What the link held by which this viewer came to a table that is shared by link.
+#: The key in the link by which this viewer opened a table that is shared by link.
 TABLE_LINK: Key[str] = Key("table_link", "")
 WELCOME: Key[bool | None] = Key("welcome", None)
-#: Values that are not to be used and that this viewer uses all the same; nobody else is offered them.
+#: Values marked as not to be used that this viewer uses all the same; they are offered to nobody else.
 WANTED: KeptKey[tuple[str, ...]] = KeptKey("wanted_values", (), list, lambda names: tuple(map(str, names)))
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A table seen through a use case; shared by all viewers, never changed.
+    """A table restricted to a use case; immutable and shared by all viewers.
 
     Args:
         key: names the table's content, the use case and the form; part of every background job's key.
@@ -64,9 +64,9 @@ class Scene:
         cards: what each value measures and misses, as far as that is known.
         theme: colours of the values, with those that people chose for values of their own.
         unusable: positions of the values that the judgements say are not to be used.
-        aim: what a palette asks for beyond averages, where the table has columns of it behind its values; None for the
+        aim: what a palette asks for beyond averages, where the table has columns for it after its values; None for the
             table's values alone.
-        problems: what of that cannot be used on this table, a sentence each.
+        problems: what of that this table cannot count, a sentence each.
     """
 
     key: tuple[Any, ...]
@@ -82,17 +82,17 @@ class Scene:
 
     @property
     def use_case(self) -> str:
-        """The use case whose prompts are seen, or all of them."""
+        """The use case, or :data:`ALL`."""
         return self.key[2] or ALL
 
     @property
     def plain(self) -> int:
-        """How many values the table itself has; columns of what a palette asks for beyond averages come after them."""
+        """Number of values of the table itself; columns for what a palette asks for beyond averages come after them."""
         return len(self.names) if self.aim is None else self.aim.plain
 
     @cached_property
     def shares(self) -> frozenset[int]:
-        """Positions of the columns whose levels are replies of 100."""
+        """Positions of the columns whose levels are shares, shown as replies of 100."""
         of_kind = {column.name for column in self.table.derived if column.kind is ColumnKind.SHARE}
         return frozenset(j for j, name in enumerate(self.table.values) if name in of_kind)
 
@@ -101,7 +101,7 @@ class Scene:
         return self.theme.colour(value)
 
     def weight_title(self, name: str) -> str:
-        """Return what a weight is of, within a sentence: a value, or a share or tail by its name for one reply."""
+        """Return the title of a weight within a sentence: a value, or a share or tail by its name for one reply."""
         if name in self.table.values:
             return self.names[self.table.index(name)]
         for j, column in enumerate(self.table.derived, start=self.plain):
@@ -110,17 +110,17 @@ class Scene:
         return name.replace("_", " ")
 
     def fader_title(self, value: int) -> str:
-        """Return what stands at a fader of a value: its name, and a word of warning where it is not to be used."""
+        """Return the title of a value's fader: its name, with a warning where it is not to be used."""
         title = sentences.capitalised(self.names[value])
         return f"{title} ({TrustLevel.UNUSABLE})" if value in self.unusable else title
 
     @property
     def percentiles(self) -> Percentiles:
-        """Between levels and percentiles of the base model's replies."""
+        """The conversion between levels and percentiles of the base model's replies."""
         return percentiles(self.table, self.oracle.form)
 
     def units(self, unit: Unit = "percentile") -> Units:
-        """From standardised levels to what people read, in this viewer's wording."""
+        """Return the conversion from standardised levels to what people read, in this viewer's wording."""
         return Units(self.oracle, self.percentiles, unit, self.names, wording.current(), self.shares)
 
     def percentile(self, value: int, standardised: float) -> float:
@@ -129,12 +129,12 @@ class Scene:
 
     @cached_property
     def _percentile(self) -> Units:
-        """Made once: a screen asks for a hundred percentiles at every move of a hand."""
+        """The units of :meth:`percentile`, kept because a page needs a hundred percentiles at every move of a fader."""
         return Units(self.oracle, self.percentiles, "percentile", self.names)
 
     @cached_property
     def ranges(self) -> tuple[tuple[int, int], ...]:
-        """The lowest and the highest reachable level of each value by itself, in whole percentiles that can be had."""
+        """The lowest and the highest attainable level of each value by itself, in whole percentiles between them."""
         ranges = []
         for j in range(len(self.names)):
             unit = np.zeros(len(self.names))
@@ -153,10 +153,10 @@ class Scene:
         return (*first, *(i for i in shown if i not in first))
 
     def assess(self, targets: np.ndarray, locked: np.ndarray | None = None, closest: bool = True) -> Assessment:
-        """Assess a palette, (value,) in standard deviations above base; no viewer waits for another one's palette.
+        """Assess targets; concurrent calls do not wait for each other.
 
         Args:
-            targets: (value,) NaN for free values.
+            targets: (value,) in standard deviations above base, NaN for free values.
             locked: (value,) bool, those that must not give way in the nearest palette.
             closest: look for the nearest palette where it is needed.
         """
@@ -165,13 +165,13 @@ class Scene:
 
     @contextmanager
     def attainable(self) -> Iterator[AttainableLevels]:
-        """Lend the linear programs of this table, which start from the corners that were found before.
+        """Lend the linear programs of this table, which start from the vertices that were found before.
 
-        Each borrower has a set of its own; one that finds none idle gets a new set instead of waiting, so there are as
-        many sets as were ever in use at the same time.
+        Each borrower has its own set; one that finds none idle gets a new set instead of waiting, so there are as many
+        sets as were ever in use at the same time.
         """
         try:
-            borrowed = self._idle.pop()  # the one that was given back last knows the most corners
+            borrowed = self._idle.pop()  # the one returned last knows the most vertices
         except IndexError:
             borrowed = AttainableLevels(self.oracle)
         try:
@@ -204,7 +204,7 @@ def chosen_table() -> str:
 
 
 def address(values: Collection[str] = ()) -> dict[str, str | list[str]]:
-    """Return what an address says of the table, its name and never a path, and of values that are shared by link.
+    """Return the parameters of an address for the table (its name, never a path) and for values shared by link.
 
     Args:
         values: names of those that a palette has targets for.
@@ -224,16 +224,16 @@ def default_table_path() -> Path:
 
 
 def table_path() -> Path:
-    """Return the table in force: the one that this viewer has chosen, or the app's own.
+    """Return the open table: the one that this viewer has chosen, or the app's own.
 
     Raises:
-        InputError: the name that an address gives can be none of a table.
+        InputError: the name in the address cannot be that of a table.
     """
     return account.tables().path_of(name, TABLE_LINK.get()) if (name := chosen_table()) else default_table_path()
 
 
 def open_table(name: str) -> None:
-    """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
+    """Open another table, "" for the app's own, and clear what this viewer has set on the old one."""
     session_keys.clear(viewer.VIEWER, viewer.VISIT, WELCOME, wording.CHOSEN, account.VALUE_LINKS)
     TABLE.set(name)
 
@@ -248,7 +248,7 @@ def _load(path: str, modified: float) -> RewardTable:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable:
-    """Return the whole table with values of one's own, given as JSON; those that are not scored on it are left out."""
+    """Return the whole table with custom values, given as JSON; those that are not scored on it are left out."""
     table = _load(path, modified)
     scores = [read_scores(replies_key(table), Definition.from_json(definition)) for definition in added]
     return add_columns(table, [definition for definition in scores if definition is not None])
@@ -287,7 +287,7 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
 
 
 def table_metadata() -> Mapping[str, Any] | None:
-    """Return what the table in force says of itself; None where it cannot be opened."""
+    """Return the metadata of the open table; None where it cannot be opened."""
     try:
         path = table_path()
         return _load(str(path), path.stat().st_mtime if path.exists() else 0.0).metadata
@@ -300,10 +300,10 @@ DESCRIBED = ("measures", "misses", "source", "licence")
 
 
 def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
-    """Return the card of each value whose scorer the table names; this project's own where it gives a name alone.
+    """Return the card of each value whose scorer the table names, completed from this project's cards.
 
-    A value of the same name in a table that names no scorer was scored by somebody else's: no card. A version of
-    a scorer that is here is described as it is here, since a table keeps the words of the day on which it was made.
+    A value in a table that names no scorer has no card, even if its name is that of one here. A scorer of the same
+    version as here is described as it is here, because a table keeps the words of the day on which it was made.
     """
     ours = {name: card.as_dict() for name, card in cards().items()}
     scorers = table.metadata.get("scorers") or ()
@@ -318,18 +318,18 @@ def _described(entry: dict[str, Any], ours: dict[str, dict[str, Any]]) -> dict[s
 
 
 def file_table(added: tuple[Definition, ...] = ()) -> RewardTable:
-    """Return the whole table as its file has it, with these custom values instead of those in use."""
+    """Return the whole table of the file, with these custom values instead of those in use."""
     path = table_path()
     return _extended(str(path), path.stat().st_mtime, tuple(definition.to_json() for definition in added))
 
 
 def want(name: str) -> None:
-    """Offer this viewer a value that is not to be used all the same, as long as the visit lasts."""
+    """Offer this viewer a value although it is marked as not to be used, for the rest of the visit."""
     WANTED.set(tuple(dict.fromkeys((*WANTED.get(), name))))
 
 
 def _wants(name: str) -> bool:
-    """Return whether this viewer has asked for a value that is not to be used, here or by a link that names it."""
+    """Return whether this viewer uses a value marked as not to be used, by choice or by a link that names it."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return False
     linked = {unquote(item.partition(":")[0].strip()) for item in st.query_params.get("palette", "").split(";")}
@@ -339,13 +339,13 @@ def _wants(name: str) -> bool:
 
 
 def _offered() -> tuple[OfferedValue, ...]:
-    """Return the values of one's own that this viewer is offered on the table in force."""
+    """Return the custom values that this viewer is offered on the open table."""
     path = table_path()
     return offered_values(_load(str(path), path.stat().st_mtime), account.visitor())
 
 
 def load(use_case: str = ALL) -> Scene:
-    """Return the scene of a use case; stops the page with words when there is no table."""
+    """Return the scene of a use case; where the table cannot be opened, say so and stop the page."""
     if (name := chosen_table()) and st.query_params.get("table") != name:
         st.query_params["table"] = name
     try:
@@ -361,7 +361,7 @@ def load(use_case: str = ALL) -> Scene:
         st.title("There is no table to look at")
         st.text(str(error))
         if name:
-            st.button("Look at the first table", type="primary", key="first_table", on_click=open_table, args=("",))
+            st.button("Open the first table", type="primary", key="first_table", on_click=open_table, args=("",))
         st.markdown("Point the app at a table of your own, or build one:")
         st.code(
             "VALUE_PALETTE_TABLE=my-table.parquet make run\n.venv/bin/python -m map_core build --help", language=None

@@ -25,19 +25,19 @@ from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.shell import wording
 
-#: A rank correlation with the length of the reply that is worth a word.
+#: The rank correlation with the length of the reply from which it is mentioned.
 NOTABLE_CORRELATION = 0.2
 
 
 @dataclass(frozen=True)
 class ScorerQuality:
-    """How well the values of a table do.
+    """How well the scorers of a table's values agree with labels.
 
     Args:
         separations: by value, where replies of this table are labelled.
         lengths: rank correlation of each value with the length of the reply.
-        labels: labels that were read; 0 for none.
-        problem: why labels that are there could not be used; "".
+        labels: number of labels that were read.
+        problem: why existing labels could not be used; "" where they were, or there are none.
         given: the labels.
     """
 
@@ -49,19 +49,19 @@ class ScorerQuality:
 
 
 def labels_of_file() -> tuple[tuple[Label, ...], str]:
-    """Return the labels beside the open table's file, and why those that are there cannot be used; "" for none."""
+    """Return the labels beside the open table's file, and why they cannot be used; "" where nothing is wrong."""
     scene = scenes.load()
     labels = labels_path(scenes.table_path())
-    return _labels_of_file((*scene.key, _written(labels)), labels, scene.table)
+    return _labels_of_file((*scene.key, _modified(labels)), labels, scene.table)
 
 
-def _written(path: Path) -> tuple[int, int] | None:
-    """Return when a file was written last and its size, so that what is added to it is read; None without a file."""
+def _modified(path: Path) -> tuple[int, int] | None:
+    """Return a file's last modification and size, so that additions are read; None without a file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
@@ -77,10 +77,10 @@ def _labels_of_file(key: tuple[object, ...], labels: Path, _table: RewardTable) 
 
 
 def scorer_quality() -> ScorerQuality:
-    """Return how well the values of the whole open table do, whatever the use case; measured once for all viewers."""
+    """Return how well the scorers of the whole open table agree with labels; measured once for all viewers."""
     scene = scenes.load()
     labels = labels_path(scenes.table_path())
-    return _scorer_quality((*scene.key, _written(labels)), labels, scene.table)
+    return _scorer_quality((*scene.key, _modified(labels)), labels, scene.table)
 
 
 @st.cache_resource(show_spinner="Reading the labels", max_entries=2)
@@ -121,7 +121,7 @@ def within_figure(separation: Separation) -> str:
 
 
 def labels_basis(separation: Separation) -> str:
-    """Return on how many labelled replies an AUC rests."""
+    """Return the number of labelled replies behind an AUC, in words."""
     yes, no = separation.positives, separation.negatives
     return wording.current().pick(
         f"from {yes} replies labelled 1 and {no} labelled 0",
@@ -130,7 +130,7 @@ def labels_basis(separation: Separation) -> str:
 
 
 def within_basis(separation: Separation) -> str:
-    """Return on how many pairs the AUC between two replies to one prompt rests."""
+    """Return the number of pairs behind the AUC between two replies to one prompt, in words."""
     return f"from {separation.within_pairs:,} pairs of {separation.within_prompts:,} prompts"
 
 
@@ -147,7 +147,7 @@ def _signed(number: float) -> str:
 
 
 def scorers_csv(quality: ScorerQuality, table: RewardTable) -> str:
-    """Return all of it as CSV, a row a value, with the version of each scorer as the table gives it."""
+    """Return the quality as CSV, a row per value, with the version of each scorer that the table names."""
     versions = {
         str(scorer.get("name")): str(scorer.get("version", "")) for scorer in table.metadata.get("scorers") or ()
     }

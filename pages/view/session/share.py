@@ -1,7 +1,7 @@
-"""What a person takes away: the link, the report, its data, and the weights for engineers.
+"""Sharing a palette: the link, the report, its data, and the weights for engineers.
 
-A report is computed on a click and not before, and once for all its forms. Constraint: :func:`draw_share_bar` costs
-next to nothing until a button is pressed, so that it may stand on a page that is drawn again with every move.
+A report is computed on a click, once for all its formats. Constraint: :func:`draw_share_bar` costs next to nothing
+until a button is pressed, so that it can be part of a page that is drawn again after every move.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pages.view.session.scene import ALL, Scene
 from pages.view.shell import component, markup, reach, wording
 
 PAGES = app_folder() / "pages"
-#: Reports that are remembered, over all viewers.
+#: Reports that are cached for all viewers.
 MAX_REPORTS = 8
 #: What the snippets need: the weights alone.
 WEIGHTS_ONLY = ReportOptions(draws=0, samples=0, figures=False)
@@ -54,14 +54,14 @@ _reports: ComputeOnce[Report] = ComputeOnce(MAX_REPORTS)
 def draw_share_bar(
     scene: Scene, palette: Palette, assessment: Assessment, name: str = "", first: Callable[[], None] | None = None
 ) -> None:
-    """Draw a row of ways to take the palette along.
+    """Draw the row of buttons that share a palette.
 
     Args:
-        scene: the table seen through the palette's use case.
-        palette: what is shared.
-        assessment: what came of it.
+        scene: of the palette's use case.
+        palette: to share.
+        assessment: of the palette.
         name: of the palette, for the report and its file.
-        first: draws what stands before the others in the row.
+        first: draws the first element of the row.
     """
     make = report_factory(scene, palette, name)
     file, reading = _file_name(name), wording.current()
@@ -98,10 +98,10 @@ def draw_share_bar(
 
 
 def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[..., Report]:
-    """Return a function that gives the report of a palette, from memory when it was made before.
+    """Return a function that computes the report of a palette, or returns it from the cache.
 
-    It touches nothing of Streamlit, so that it may run in any thread; what it needs is read here. It takes ``wanted``
-    and ``tell`` of :func:`map_core.report.compute.compute_report`.
+    It calls nothing of Streamlit, so it may run in any thread; what it needs is read here. It takes ``wanted`` and
+    ``tell`` of :func:`map_core.report.compute.compute_report`.
     """
     return partial(
         _report,
@@ -117,7 +117,7 @@ def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[.
 
 
 def shared_link(palette: Palette) -> str:
-    """Return the link that goes with a report to others; "" where it would lead each of them to their own device."""
+    """Return the link in a report for others; "" where it would lead each of them to their own device."""
     home = reach.network_address(app_address())
     return f"{home}{address_query(palette)}" if home and not reach.is_loopback(home) else ""
 
@@ -134,7 +134,7 @@ def app_address() -> str:
 
 
 def address_query(palette: Palette) -> str:
-    """Return the palette, the table where another one was chosen, and links of its values, as the end of an address."""
+    """Return the query of an address: the palette, the table where it is not the app's own, and links of its values."""
     query = palette.to_query() | scenes.address(palette.targets)
     return f"?{urlencode(query, doseq=True, safe=':;=!')}"
 
@@ -164,7 +164,7 @@ def _report(
             date=datetime.now(UTC),
             name=name,
             names=scene.names,
-            # The path of a server is nobody's business; the hash says which table it is.
+            # Paths of the server are not disclosed; the hash identifies the table.
             shown_table="" if path == scenes.DEFAULT_TABLE else path.name,
             link=link,
             study=reports.find_study(path) if wanted.figures else None,
@@ -219,6 +219,6 @@ def _draw_snippets(make: Callable[..., Report], assessment: Assessment) -> None:
 
 
 def _file_name(name: str) -> str:
-    """Return a name for files that every system takes."""
+    """Return a file name that every system accepts."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
     return f"palette-{plain}" if plain else "palette"

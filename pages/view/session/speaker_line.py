@@ -1,4 +1,4 @@
-"""One line on every page: which model speaks, how large it is, of which table, what it is good for, and how to change.
+"""One line on every page: the model, its size, the table, what it is good for, and a link to change it.
 
 Constraint: a table that cannot be opened has no line; the page itself says what is wrong with it.
 """
@@ -17,7 +17,7 @@ def draw_speaker_line(change: bool = True) -> None:
     """Draw the line.
 
     Args:
-        change: with the way to another table.
+        change: with the link to the page Tables.
     """
     if (metadata := scenes.table_metadata()) is None:
         return

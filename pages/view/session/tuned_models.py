@@ -1,6 +1,6 @@
-"""The tuned models that this visitor sees, with what was written down of each.
+"""The tuned models that this visitor sees, with the record of each.
 
-Constraint: whose a tuned model is and who sees it is decided in the catalog; no model library is loaded here.
+Constraint: the catalog decides who owns and who sees a tuned model; no model library is loaded here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pages.view.shell import account
 
 
 def of_model(table: RewardTable) -> dict[str, dict[str, Any]]:
-    """Return the records of models that were made of the model that wrote a table's replies, the newest first."""
+    """Return the records of models whose base is the model that wrote a table's replies, the newest first."""
     return {name: record for name, record in _records().items() if is_of_model(record, table)}
 
 

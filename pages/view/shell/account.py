@@ -1,7 +1,7 @@
-"""Who uses the page, in its own words: the visitor that the gate let in, their name, and the way out.
+"""The visitor of a page: who they are, what they may create, logging in and out, and sharing.
 
-Constraint: whatever a page keeps, lists or starts is done in the name of :func:`visitor`; :func:`database` is the
-only way from a page to the database.
+Constraint: whatever a page stores, lists or starts is done in the name of :func:`visitor`; pages reach the database
+only through :func:`database`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 
-#: Whose visit this is: another person in the same tab begins anew.
+#: The id of the person of this visit: for another person in the same tab the session is cleared.
 WHOSE: Key[str] = Key("whose", "")
-#: Links of values that are shared by link, in the address by which this viewer came, and how many are kept.
+#: Keys of values that are shared by link, from the addresses that this viewer opened, and how many are kept.
 VALUE_LINKS: KeptKey[tuple[str, ...]] = KeptKey("value_links", (), list, lambda links: tuple(map(str, links)))
 MAX_LINKS = 32
 NOBODY = Visitor("", "", Role.GUEST)
 
 
 def visitor() -> Visitor:
-    """Return who uses this page, with the links they came by; who has shown the operator's token is the operator."""
+    """Return the visitor of this page, with the links that they opened; the operator where they entered the token."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return NOBODY
     known = visitor_header.read(st.context.headers) or NOBODY
@@ -41,12 +41,12 @@ def visitor() -> Visitor:
 
 
 def counted_as() -> str:
-    """Return in whose name limits and turns count: the person's where it is known who asks, else that of this visit."""
+    """Return the id that limits and turns are counted by: the person's where it is known, else the visit's."""
     return visitor().id or viewer_id()
 
 
 def database() -> Database:
-    """Return the database as this visitor may use it.
+    """Return the database with this visitor's rights.
 
     Raises:
         InputError, StoreError: see :func:`map_core.store.open_database`.
@@ -55,7 +55,7 @@ def database() -> Database:
 
 
 def tables() -> VisitorCatalog:
-    """Return the catalog of tables as this visitor may use it."""
+    """Return the catalog of tables with this visitor's rights."""
     return VisitorCatalog(visitor())
 
 
@@ -65,7 +65,7 @@ def may_create(kind: Kind) -> bool:
 
 
 def admit() -> None:
-    """Stop where the gate was not passed, and begin anew for another person; at the top of every run."""
+    """Stop the run where the gate did not admit it, and clear the session of another person; first in every run."""
     known = visitor_header.read(st.context.headers)
     if known is None:
         st.text(AccessRefusal.MISCONFIGURED)
@@ -78,7 +78,7 @@ def admit() -> None:
 
 
 def draw() -> None:
-    """Draw who is logged in and the way out, or the way in; nothing where the app has no login."""
+    """Draw the menu with the visitor's name and *Log out*, or the link *Log in*; nothing where the app has no login."""
     who = visitor()
     if not who.is_known and not identity.has_login():
         return
@@ -93,7 +93,7 @@ def draw() -> None:
 
 
 def draw_refusal(kind: Kind) -> bool:
-    """Draw, where this visitor may not add something of a kind, who may; whether that is so."""
+    """Draw why this visitor may not add something of a kind; return whether that is so."""
     try:
         require(visitor(), Action.CREATE, Thing(kind))
     except AccessError as error:
@@ -105,7 +105,7 @@ def draw_refusal(kind: Kind) -> bool:
     return False
 
 
-#: Who sees a thing, as the end of a sentence; and as a choice.
+#: Who sees something, as the end of a sentence, and as a choice.
 SEEN_BY = {
     Visibility.PRIVATE: "you alone",
     Visibility.LINK: "whoever has the link",
@@ -119,7 +119,7 @@ CHOICES = {
 
 
 def draw_visibility(key: Key[str], linkable: bool = True) -> None:
-    """Draw, beside a button that saves, the choice of who else sees what is saved; only where there is a login."""
+    """Draw the choice of who sees what is saved, where there is a login."""
     if not visitor().is_known:
         return
     st.segmented_control(
@@ -143,7 +143,7 @@ def draw_sharing(
     """Draw, for the owner of something, the choice of who else sees it.
 
     Args:
-        name: tells the widgets of two things apart.
+        name: distinguishes the keys of the widgets.
         held: who sees it now.
         share: called with the choice.
         linkable: whether it can be shared by link.
@@ -162,7 +162,7 @@ def draw_sharing(
                 args=(choice,),
             )
         if link:
-            st.html(markup.note("Whoever has this link sees it:"))
+            st.html(markup.note("Anyone with this link can see it:"))
             st.code(link, language=None, wrap_lines=True)
 
 
@@ -172,7 +172,7 @@ _ICONS = {
     Visibility.EVERYONE: ":material/groups:",
 }
 _ROLES = {
-    Role.GUEST: "as a guest: you may try everything, and keep nothing",
+    Role.GUEST: "as a guest: you may try everything, but cannot save anything",
     Role.MEMBER: "a member",
     Role.OPERATOR: "an operator of this app",
 }

@@ -1,7 +1,7 @@
-"""What takes over a tenth of a second: computed in the background, drawn when it is there.
+"""Background jobs of a page, for what takes more than a tenth of a second.
 
-Each piece asks for its job and draws itself in a fragment that looks again while the job runs and stops when it has
-ended. What a visit waits for is cancelled when the visit ends. Constraint: nothing waits here.
+Each part of a page submits its job and draws itself in a fragment that polls until the job has ended. The jobs of a
+visit are released when the visit ends. Constraint: nothing waits here.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ POLL_SECONDS = 0.4
 
 
 class _Waiting:
-    """The parts of a visit's page that wait for a job. The visit alone holds it: when it is gone, nobody waits.
+    """The parts of a visit's page that wait for a job; held by the visit alone, so that jobs are released with it.
 
-    Without this the work of visits that have ended would be done all the same, before that of those who are here.
+    Without this, jobs of visits that have ended would be computed before those of visitors who are still there.
 
     Args:
         viewer: the id of the visit.
@@ -43,7 +43,7 @@ WAITING: Key[_Waiting | None] = Key("waiting_parts", None)
 
 
 def job(name: str, key: Hashable, work: Callable[[Job], Any]) -> Job:
-    """Return the job for one part of this viewer's page, and stop the part's earlier one when nobody else wants it."""
+    """Return the job for one part of this viewer's page, and release the part's earlier job."""
     if (waiting := WAITING.get()) is None:
         WAITING.set(waiting := _Waiting(viewer_id()))
     waiting.names.add(name)
@@ -51,14 +51,14 @@ def job(name: str, key: Hashable, work: Callable[[Job], Any]) -> Job:
 
 
 def poll(job: Job, draw: Callable[[Job], None]) -> None:
-    """Draw a job now, and again while it runs; drawing stops by itself once it has ended."""
+    """Draw a job now, and again while it runs."""
     running = not job.ended
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
-    def piece() -> None:
+    def polling_part() -> None:
         with errors.guarded("A part of the page"):
             draw(job)
         if running and job.ended:
-            st.rerun()  # once more as a whole, without the clock
+            st.rerun()  # the whole page, so that this fragment stops polling
 
-    piece()
+    polling_part()

@@ -1,7 +1,7 @@
-"""The browser's Back: to the page or the view before, past every choice in between that only changed the address.
+"""The browser's Back button: it leads to the previous page or view, and skips choices that only changed the address.
 
-Streamlit makes an entry of the history of every change of the address; the script of assets/back.js does so for pages
-and views alone. Constraint: nothing is seen of it, and without it only Back takes longer.
+Streamlit adds an entry to the browser's history for every change of the address; ``assets/back.js`` does so only for
+pages and views. Constraint: it draws nothing; without it, Back takes more clicks.
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ _mount = st.components.v2.component(
 
 
 def install() -> None:
-    """Put the script on the page; it does its work once."""
+    """Mount the script, which runs once per tab."""
     _mount(key="back")

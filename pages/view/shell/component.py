@@ -1,6 +1,6 @@
-"""How a live component of our own comes to be: its markup here, its looks and its script in assets.
+"""Register components of our own: the markup is given here, style sheets and scripts are in ``assets/``.
 
-Constraint: markup and script are ours and constant; whatever somebody wrote reaches a component as data only.
+Constraint: markup and script are constant; text of visitors and models reaches a component only as data.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def register(
 ) -> Callable[..., Any]:
     """Register the component of assets/NAME.js and assets/NAME.css, to be mounted with a key.
 
-    Numbers that are not finite reach it as null: a browser reads no others as JSON.
+    Numbers that are not finite reach it as null, because JSON has no others.
 
     Args:
         name: of the two files.
-        html: what it begins with.
-        isolated: in a shadow root of its own. Outside of one it stands in the page itself, where headings, roles and
-            the page's own style sheets count, and it may use the shared scripts.
-        scripts: of assets, that come before its own when it is not isolated.
+        html: its initial markup.
+        isolated: mount it in a shadow root. Otherwise it is part of the page, so that headings, roles and the page's
+            style sheets apply, and it may use the shared scripts.
+        scripts: names of shared scripts in assets, which are loaded before its own unless it is isolated.
     """
     script = (ASSETS / f"{name}.js").read_text(encoding="utf-8")
     if not isolated:

@@ -1,7 +1,7 @@
-"""What a press has done, said beside what was pressed: the eye is there, and a corner of the window may be far away.
+"""Confirmations beside the button that was pressed, because a corner of the window may be out of view.
 
-Constraint: a callback says it and the page draws it in its place; it stays for some seconds' runs, so that work in the
-background which draws the page again does not take it away at once.
+Constraint: a callback sets the confirmation and the page draws it at its place; it is drawn for some seconds, so that a
+rerun by a background job does not remove it at once.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import streamlit as st
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key
 
-#: A run of the page that comes later than this no longer says it; in seconds.
-SAID_SECONDS = 8.0
+#: Seconds after which a run of the page no longer draws it.
+SHOWN_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What was done, where it is said, and when it was done, on a clock that only goes forward."""
+    """What was done, where that is confirmed, and when it was done, on the monotonic clock."""
 
     place: str
     text: str
@@ -31,12 +31,12 @@ CONFIRMATION: Key[Confirmation | None] = Key("confirmation", None)
 
 
 def confirm(place: str, text: str) -> None:
-    """Say what was done at a place of the page, which is any name that :func:`draw` is called with."""
+    """Confirm what was done at a place of the page, which is any name that :func:`draw` is called with."""
     CONFIRMATION.set(Confirmation(place, text, time.monotonic()))
 
 
 def draw(place: str) -> None:
-    """Draw what was done here last; nothing where that was elsewhere or is over."""
+    """Draw the last confirmation, if it belongs to this place and is recent."""
     last = CONFIRMATION.get()
-    if last is not None and last.place == place and time.monotonic() - last.when < SAID_SECONDS:
+    if last is not None and last.place == place and time.monotonic() - last.when < SHOWN_SECONDS:
         st.html(markup.confirmation(last.text), width="content")

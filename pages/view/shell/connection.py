@@ -1,7 +1,7 @@
-"""The connection to the app: said when it is lost, with what becomes of the palette, and when it is back.
+"""Messages when the connection to the app is lost, and when it is back.
 
-``assets/connection.js`` watches it in the browser, because a server that is gone cannot say so. Constraint: it makes
-no request of its own, but one where the app has a login, to tell a login that has ended from a server that is gone.
+``assets/connection.js`` watches the connection in the browser. Constraint: it makes no request of its own, except one
+where the app has a login, to distinguish a login that has ended from a server that does not answer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pages.view.shell import identity
 
 LOST = (
     "The connection to the app is lost. What you see is from before and may not be current. Your palette is in the "
-    "address of this page, so nothing of it is lost; the page continues by itself when the connection is back."
+    "address of this page, so it is not lost; the page continues by itself when the connection is back."
 )
 BACK = "The connection is back."
 
@@ -23,5 +23,5 @@ _mount = st.components.v2.component(
 
 
 def install() -> None:
-    """Put the script on the page; it does its work once."""
+    """Mount the script, which runs once per tab."""
     _mount(key="connection", data={"lost": LOST, "back": BACK, "login": identity.has_login()})

@@ -1,4 +1,4 @@
-"""The button by which the numbers of a figure are taken along as a file."""
+"""The button that downloads the numbers of a figure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import streamlit as st
 
 
 def draw_download(data: str, name: str, key: str) -> None:
-    """Draw a figure's numbers as a file."""
+    """Draw the button.
+
+    Args:
+        data: CSV.
+        name: of the file, without its suffix.
+        key: of the button.
+    """
     st.download_button(
         "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key
     )

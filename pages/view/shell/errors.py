@@ -1,9 +1,8 @@
-"""Errors in words with a way out, where Streamlit would show a traceback; the traceback goes to the log.
+"""Error messages for people, with what to do next, in place of Streamlit's traceback, which goes to the log.
 
-Constraint: nothing is swallowed. An error of a page is raised again, so that Streamlit and the tests know of it; its
-own box is hidden by the style sheet where the words are shown. An error of a click or a change ends the run before
-there is a page, so the page is run once more and has the words above it. What ends a script on purpose (a rerun, a
-stop) is no error.
+Constraint: no error is swallowed. An error of a page is raised again, so that Streamlit and the tests know of it; the
+style sheet hides Streamlit's own box. An error in a callback ends the run before the page is drawn, so the page is run
+once more with the message above it. Exceptions that end a script on purpose (rerun, stop) are not errors.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from map_core.errors import MissingModelError, PaletteError
 from pages.view.shell import markup, session_keys, viewer
 from pages.view.shell.session_keys import Key
 
-#: What the last click failed with, until its message is closed.
+#: The failure of the last callback, until its message is closed.
 FAILED_CLICK: Key[Failure | None] = Key("failed_click", None)
 
 log = logging.getLogger("value_palette")
@@ -30,7 +29,7 @@ log = logging.getLogger("value_palette")
 
 @dataclass(frozen=True)
 class Failure:
-    """What is said of an error: its own words if they are for people, a command that helps, the log's reference."""
+    """What a viewer is told about an error: its message if that is for people, a command that helps, the reference."""
 
     words: str
     command: str
@@ -38,7 +37,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception, what: str) -> Failure:
-        """Write an error to the log under a new reference, and keep of it what a viewer may read."""
+        """Write an error to the log under a new reference, and return what a viewer may read."""
         with suppress(AttributeError):
             error.said_in_words = True  # type: ignore[attr-defined]
         reference = secrets.token_hex(3)
@@ -51,16 +50,16 @@ class Failure:
 
     @property
     def who_to_tell(self) -> str:
-        """What helps where it happens again, in a sentence."""
+        """What to do where it happens again, in a sentence."""
         return f"If it happens again, tell whoever runs this app the reference {self.reference}; it is in the log."
 
 
 @contextmanager
 def guarded(what: str) -> Iterator[None]:
-    """Say in words what went wrong within, once, and raise it again.
+    """Draw the message of an error that is raised within, once, and raise it again.
 
     Args:
-        what: the page or the part of it, for the log.
+        what: the page or its part, for the log.
 
     Raises:
         Exception: whatever was raised within.
@@ -68,7 +67,7 @@ def guarded(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # What a fragment says by itself passes here again, wrapped, when it ran with its page.
+        # An error of a fragment passes here again, wrapped, where the fragment ran with its page.
         cause: Exception = error.args[0] if isinstance(error, FragmentHandledException) and error.args else error
         if not _is_reported(cause):
             _draw_failure(Failure.of(cause, what))
@@ -76,9 +75,9 @@ def guarded(what: str) -> Iterator[None]:
 
 
 def handle_script_error(error: Exception) -> bool:
-    """Return what Streamlit asks about an error that ended a run; whether the words take the place of its own box.
+    """Handle an error that ended a run, and return whether Streamlit's own box is not needed.
 
-    A click's or a change's error comes before the page: its words are kept, and the page runs again below them.
+    An error of a callback comes before the page is drawn: its message is kept, and the page runs again below it.
     """
     if _is_reported(error):
         return False
@@ -92,7 +91,7 @@ def handle_script_error(error: Exception) -> bool:
 
 
 def draw_failed_click() -> None:
-    """Draw, above the page, what the last click failed with, until it is closed."""
+    """Draw the failure of the last callback above the page, until it is closed."""
     failure = FAILED_CLICK.get()
     if failure is None:
         return
@@ -115,7 +114,7 @@ def _is_reported(error: Exception) -> bool:
 
 
 def _draw_failure(failure: Failure) -> None:
-    """Draw what happened, what is safe, and two ways on."""
+    """Draw what happened, what is not lost, and the buttons *Try again* and *Start again*."""
     with st.container(border=True, key=f"failed_{failure.reference}"):
         _draw_message(
             failure,
@@ -130,7 +129,7 @@ def _draw_failure(failure: Failure) -> None:
 
 
 def _draw_message(failure: Failure, title: str, fault: str) -> None:
-    """Draw the error's own words where a person can mend it, else what a fault of the app means."""
+    """Draw the error's own message where a person can fix it, else what a fault of the app means."""
     st.header(title, anchor=False)
     if failure.words:
         st.text(failure.words)
@@ -159,5 +158,5 @@ def _dismiss() -> None:
 
 
 def _reset() -> None:
-    """Forget all that this viewer has set, the address included."""
+    """Clear everything that this viewer has set, including the address."""
     session_keys.clear(viewer.VIEWER)

@@ -1,4 +1,4 @@
-"""The two fonts of the theme, with their licences, under the address that config.toml names."""
+"""The route that serves the two fonts of the theme and their licences, at the address that config.toml names."""
 
 from __future__ import annotations
 

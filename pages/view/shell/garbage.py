@@ -1,4 +1,4 @@
-"""Keep the garbage collector away from what stays loaded, so that no answer waits for a look through all of it."""
+"""Exclude long-lived objects from garbage collection, so that no answer waits for a full collection."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import gc
 
 
 def freeze_loaded() -> None:
-    """Collect garbage once, and leave what is alive now out of all later collections.
+    """Collect garbage once, and exclude what is alive now from all later collections.
 
     Streamlit runs a full collection after each script run, which takes 100 ms and more with a table and its libraries
-    in memory. What was frozen before is looked through again first: a table that has been closed since, and is held by
-    nothing but a cycle of its own, is freed here and not kept for ever.
+    in memory. Objects that were frozen before are collected first, so that a table that was closed since, and is held
+    only by a reference cycle, is freed.
     """
     gc.unfreeze()
     gc.collect()

@@ -1,9 +1,9 @@
-"""The gate before everything that the app serves: pages, sockets, uploads, media, files; health alone is free.
+"""The middleware that admits requests to everything the app serves: pages, sockets, uploads, media, files.
 
-A request is let through when its host and its origin are the app's own and it is known who sends it
-(:mod:`pages.view.shell.identity`); who that is goes along in a header of its own, which no client can write. Who is not
-let in gets a sentence and the login. A socket is closed when its login ends or is ended, in whatever tab.
-Constraint: a layer around the whole app, so that no route can be forgotten; nothing of the app runs for who is refused.
+A request is admitted when its host and origin are the app's own and its sender is known
+(:mod:`pages.view.shell.identity`); the sender is passed on in a signed header. Others get a sentence and the login. A
+socket is closed when its login expires or is ended in any tab. Only the health check is open. Constraint: it wraps the
+whole app, so that no route can be forgotten; nothing of the app runs for a refused request.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from map_core.text.access import AccessRefusal, login_failure
 from pages.view.shell import hosts, identity, login_page, logins, settings_check, sockets, visitor_header
 from pages.view.shell.identity import Recognised
 
-#: Where Streamlit has its login; a link to it is good for two minutes only, so that one begins at identity.LOGIN.
+#: Paths of Streamlit's login; a link to it is valid for two minutes only, so links lead to identity.LOGIN instead.
 CALLBACK, LOGOUT, STREAMLIT_LOGIN = "oauth2callback", "auth/logout", "auth/login"
 HEALTH = "_stcore/health"
-#: The cookie that leads back, after a login, to the page that was asked for; and its longest content.
+#: The cookie with the page to return to after a login, and its maximum length.
 RETURN_COOKIE, MAX_RETURN = "vp_return", 3000
-#: The cookie by which other tabs say that one was logged out, and not merely that one is to log in.
+#: The cookie by which other tabs recognise a logout, and do not merely ask for a login.
 LOGGED_OUT_COOKIE = "vp_logged_out"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 log = logging.getLogger("value_palette")
-#: What Streamlit's login failed with in this request: it says so in its log alone.
+#: The errors of Streamlit's login in this request, which Streamlit only logs.
 _failure: ContextVar[list[BaseException] | None] = ContextVar("login_failure", default=None)
 
 
 class _FailureFilter(logging.Filter):
-    """Hands the error of a login that Streamlit logs to the request that it belongs to."""
+    """Collect the error of a login that Streamlit logs, for the request that it belongs to."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep the error; the record is logged all the same."""
+        """Collect the error; the record is logged all the same."""
         held = _failure.get()
         if held is not None and record.exc_info and record.exc_info[1] is not None:
             held.append(record.exc_info[1])
@@ -56,17 +56,17 @@ logging.getLogger("streamlit.web.server.starlette.starlette_auth_routes").addFil
 
 
 class Gate:
-    """The layer.
+    """The middleware.
 
     Args:
-        app: what is behind it.
+        app: to protect.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass a request on, or answer it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -106,7 +106,7 @@ class Gate:
             await self._app(scope, receive, send)
 
     async def _begin(self, request: HTTPConnection, send: Send, receive: Receive) -> None:
-        """Send a browser to the provider that it names."""
+        """Redirect a browser to the login of the provider that it names."""
         asked, offered = request.query_params.get("provider", ""), identity.providers()
         name = asked if asked in offered else next(iter(offered), "")
         try:
@@ -118,7 +118,7 @@ class Gate:
         await answer(request.scope, receive, send)
 
     async def _login(self, request: HTTPConnection, path: str, receive: Receive, send: Send) -> None:
-        """Let Streamlit begin or complete a login, and say in words why one did not work."""
+        """Let Streamlit begin or complete a login, and answer with the reason where that failed."""
         held: list[BaseException] = []
         token = _failure.set(held)
         answer = _Answer()
@@ -148,7 +148,7 @@ class Gate:
         await _page(refusal, 200 if refusal is AccessRefusal.LOGGED_OUT else 401)(request.scope, receive, send)
 
     async def _logout(self, request: HTTPConnection, known: Recognised, receive: Receive, send: Send) -> None:
-        """End a login in all its tabs, and let Streamlit do the rest."""
+        """End a login in all its tabs, and let Streamlit log out."""
         logins.end(known.login)
         if known.visitor is not None:
             audit.record(known.visitor.id, "log out")
@@ -162,22 +162,22 @@ class Gate:
 
 
 class _Answer:
-    """An answer of the app that is held until it is known whether it is the one to give."""
+    """A buffered answer of the app, which is sent only if it is the right one."""
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
 
     async def take(self, message: Message) -> None:
-        """Keep a part of it."""
+        """Buffer a message of the answer."""
         self._messages.append(message)
 
     async def pass_on(self, send: Send) -> None:
-        """Give it."""
+        """Send the answer."""
         for message in self._messages:
             await send(message)
 
     def add_cookie(self, name: str, path: str) -> None:
-        """Let it set a cookie for a minute."""
+        """Add a cookie that is valid for a minute."""
         for message in self._messages:
             if message["type"] == "http.response.start":
                 cookie = f"{name}=1; Max-Age=60; Path={path}; HttpOnly; SameSite=Lax"
@@ -185,7 +185,7 @@ class _Answer:
 
     @property
     def status(self) -> int:
-        """Its status; 0 where there is none."""
+        """Its status code; 0 where there is none."""
         return int(self._messages[0]["status"]) if self._messages else 0
 
     @property
@@ -205,19 +205,19 @@ class _Answer:
 
 
 def _callback_refusal(request: HTTPConnection, held: list[BaseException]) -> AccessRefusal:
-    """Return what is said where a provider sent a browser back without a login."""
+    """Return the refusal where a provider sent a browser back without a login."""
     if held:
         return login_failure(held[-1])
     if "error" in request.query_params:
-        # The person's own doing, and else the app's settings: RFC 6749, 4.1.2.1, and OpenID Connect Core, 3.1.2.6.
+        # Errors caused by the person; others come from the settings. RFC 6749, 4.1.2.1; OpenID Connect Core, 3.1.2.6.
         own = ("access_denied", "login_required", "interaction_required", "consent_required")
         return AccessRefusal.STOPPED if request.query_params["error"] in own else AccessRefusal.REJECTED
-    # After a logout the provider leads here as well, with nothing to say.
+    # After a logout the provider redirects here as well, without parameters.
     return AccessRefusal.STALE if request.query_params.keys() & {"code", "state"} else AccessRefusal.LOGGED_OUT
 
 
 def _foreign(request: HTTPConnection) -> AccessRefusal | None:
-    """Return why a request is not the app's own; None where it is."""
+    """Return why the host or origin of a request is refused; None where both are the app's own."""
     if not hosts.is_allowed_host(request):
         return AccessRefusal.FOREIGN_HOST
     unsafe = request.scope["type"] == "websocket" or request.scope["method"] not in SAFE_METHODS
@@ -240,7 +240,7 @@ def _status(known: Recognised) -> int:
 
 
 async def _refuse(request: HTTPConnection, known: Recognised, status: int, receive: Receive, send: Send) -> None:
-    """Answer who is not let in: a page for a browser that opens one, else the sentence, and no socket at all."""
+    """Answer a request that is not admitted: a page for a browser that opens one, else a sentence; close a socket."""
     refusal = known.refusal or AccessRefusal.LOG_IN
     if refusal is AccessRefusal.LOG_IN and LOGGED_OUT_COOKIE in request.cookies:
         refusal = AccessRefusal.LOGGED_OUT
@@ -263,25 +263,25 @@ def _page(refusal: AccessRefusal, status: int) -> Response:
 
 
 def _base() -> str:
-    """Return the path below which the app is; "" for the root."""
+    """Return the base path of the app; "" for the root."""
     base = str(config.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{base}" if base else ""
 
 
 def _path(scope: Scope) -> str:
-    """Return the path of a request below the app's, without slashes at its ends."""
+    """Return the path of a request below the base path, without slashes at its ends."""
     return str(scope["path"]).removeprefix(_base()).strip("/")
 
 
 def _to_return(scope: Scope) -> str:
-    """Return the address of a request as a cookie holds it; "" for none worth keeping."""
+    """Return the address of a request for the return cookie; "" where it is the first page or too long."""
     query = scope.get("query_string", b"").decode("latin-1")
     back = quote(f"{scope['path']}?{query}" if query else str(scope["path"]), safe="")
     return "" if len(back) > MAX_RETURN or (not query and not _path(scope)) else back
 
 
 def _return_path(request: HTTPConnection) -> str:
-    """Return the address to go back to after a login; "" where there is none, or it leads out of the app."""
+    """Return the address to return to after a login; "" where there is none, or it leads out of the app."""
     back = unquote(request.cookies.get(RETURN_COOKIE, ""))
     inside = back.startswith(f"{_base()}/") and not back.startswith("//") and "\\" not in back and back.isprintable()
     return back if inside else ""

@@ -1,4 +1,4 @@
-"""Help on the terms of the product, all of it from the one glossary."""
+"""Help texts, popovers and the list of terms, all from the one glossary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 from map_core.text.glossary import search_terms, term
 from pages.view.shell import markup, wording
 
-#: The words that a page speaks in, by its title.
+#: The terms that a page uses, by its title.
 PAGE_TERMS = {
     "Set": (
         "value",
@@ -73,32 +73,32 @@ def help_text(*names: str) -> str:
     Raises:
         InputError: the glossary lacks a name.
     """
-    reading = wording.current()
+    shown = wording.current()
     terms = [term(name) for name in names]
     return "\n\n".join(
-        f"**{_heading(entry.name)}:** {markup.plain(entry.sentence(reading))}"
+        f"**{_heading(entry.name)}:** {markup.plain(entry.sentence(shown))}"
         for entry in terms
-        if reading.numbers or not entry.numbers
+        if shown.numbers or not entry.numbers
     )
 
 
 def draw_page_terms(title: str) -> None:
-    """Draw a popover that explains the words of a page, the mathematics included; nothing for a page without."""
+    """Draw the popover that explains the terms of a page; nothing for a page without any."""
     if title not in PAGE_TERMS:
         return
     with st.popover("Glossary", icon=":material/menu_book:", type="tertiary", key="words"):
         for entry in search_terms("", PAGE_TERMS[title], wording.current()):
             _draw_entry(entry.name)
-        st.page_link("how.py", label="How it works, and all words", icon=":material/functions:")
+        st.page_link("how.py", label="How it works, and all terms", icon=":material/functions:")
 
 
 def draw_glossary() -> None:
-    """Draw all words, with a field to find one."""
-    reading = wording.current()
-    placeholder = reading.pick("nats, frontier, target", "effort, frontier, target")
-    entries = search_terms(st.text_input("Find a word", key="glossary_search", placeholder=placeholder), (), reading)
+    """Draw all terms, with a field to search them."""
+    shown = wording.current()
+    placeholder = shown.pick("nats, frontier, target", "effort, frontier, target")
+    entries = search_terms(st.text_input("Find a word", key="glossary_search", placeholder=placeholder), (), shown)
     if not entries:
-        st.html(markup.note("No word matches. A shorter text finds more."))
+        st.html(markup.note("No term matches. A shorter text finds more."))
     left, right = st.columns(2, gap="large")
     for column, half in zip((left, right), _halves([entry.name for entry in entries]), strict=True):
         with column:
@@ -112,11 +112,11 @@ def _halves(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _draw_entry(name: str) -> None:
-    entry, reading = term(name), wording.current()
-    also = entry.names(reading)
+    entry, shown = term(name), wording.current()
+    also = entry.names(shown)
     other = f" ({', '.join(also)})" if also else ""
-    formula = f"  \n${entry.formula}$" if entry.formula and reading.numbers else ""
-    st.markdown(f"**{_heading(name)}**{markup.plain(other)}  \n{markup.plain(entry.sentence(reading))}{formula}")
+    formula = f"  \n${entry.formula}$" if entry.formula and shown.numbers else ""
+    st.markdown(f"**{_heading(name)}**{markup.plain(other)}  \n{markup.plain(entry.sentence(shown))}{formula}")
 
 
 def _heading(name: str) -> str:

@@ -1,8 +1,8 @@
-"""Under which names the app answers, and which pages may send it requests.
+"""Check the Host and Origin headers of requests.
 
-A site whose name is pointed at this machine (DNS rebinding) sends its own name as Host and as Origin, and both agree.
-So the names are a list; an address in numbers cannot be pointed elsewhere and is always one of them where the app
-answers other machines.
+A site whose name resolves to this machine (DNS rebinding) sends its own name as Host and as Origin, and both agree. So
+host names are checked against a list; a numeric address cannot be rebound and is always allowed where the app answers
+other machines.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pages.view.shell import reach
 
 
 def is_allowed_host(request: HTTPConnection) -> bool:
-    """Return whether a request was sent to a name under which the app answers."""
+    """Return whether the Host of a request is a name of the app."""
     hosts = request.headers.getlist("host")
     name = _name(f"//{hosts[0]}") if len(hosts) == 1 else ""
     if not name:
@@ -35,13 +35,13 @@ def is_allowed_host(request: HTTPConnection) -> bool:
 
 
 def is_own_origin(request: HTTPConnection) -> bool:
-    """Return whether a page of this very app sends a request, as far as the browser says which."""
+    """Return whether the Origin of a request, where it has one, is the app itself."""
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 def _allowed_names() -> set[str]:
-    """Return the names that the settings list, and the name of the address to which a login leads back."""
+    """Return the names in the settings, and the host of the address to which a login returns."""
     names = {*settings.listed(settings.ALLOWED_HOSTS), *config.get_option("server.allowedHosts")}
     return {name.lower().rstrip(".") for name in names} | {_name(get_origin_from_redirect_uri() or "")} - {""}
 
@@ -56,7 +56,7 @@ def _name(address: str) -> str:
     """Return the host of an address without its port; "" where it cannot be read."""
     try:
         parts = urlsplit(address)
-        _ = parts.port  # a port that is no number makes the whole unreadable
+        _ = parts.port  # raises for a port that is not a number
     except ValueError:
         return ""
     if parts.username is not None or parts.path or parts.query or parts.fragment:

@@ -1,6 +1,6 @@
-"""What a person can do on a page, in a few lines, for whoever does it for the first time.
+"""Short step-by-step instructions for people who use a page for the first time.
 
-Constraint: every line says what to press or what happens then; no figure that a table could change.
+Constraint: every line says what to press or what happens then, without figures that a table could change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pages.view.shell import markup
 
 _OPEN_TABLE = (
     "Look at it",
-    "Press Look at it: from then on every page is about your table. The app's own one is still there, under Tables.",
+    "Press Look at it: from then on every page is about your table. The app's own table is still there, under Tables.",
 )
 #: A title, and the steps: (what, in a sentence or two) each.
 STEPS = {
@@ -20,7 +20,7 @@ STEPS = {
         (
             (
                 "Say it",
-                "Press Define a value. Write what has more of it and what has less: a few words a line, or whole "
+                "Press Define a value. Write what has more of it and what has less: a few words per line, or whole "
                 "replies as examples.",
             ),
             (
@@ -49,12 +49,11 @@ STEPS = {
             ),
             (
                 "Say which column is what",
-                "The app guesses where prompts, replies and values are. Put right what it has guessed wrong.",
+                "The app guesses where prompts, replies and values are. Correct what it has guessed wrong.",
             ),
             (
                 "Make the table",
-                "The file is read and checked, and you can leave the page meanwhile. What cannot be read is said in "
-                "words.",
+                "The file is read and checked, and you can leave the page meanwhile. You are told what cannot be read.",
             ),
             _OPEN_TABLE,
         ),
@@ -64,8 +63,8 @@ STEPS = {
         (
             (
                 "Give prompts",
-                "What people ask your model: pasted, one a line, or as a file. A few dozen are a beginning; more make "
-                "every figure surer.",
+                "What people ask your model: pasted, one per line, or as a file. A few dozen are a start; more make "
+                "every figure more certain.",
             ),
             (
                 "Choose",
@@ -73,8 +72,7 @@ STEPS = {
             ),
             (
                 "Let it run",
-                "It continues when you close the page. Stop it when you like and resume later: nothing that was made "
-                "is lost.",
+                "It continues when you close the page. Stop it when you like and resume it later: nothing is lost.",
             ),
             _OPEN_TABLE,
         ),
@@ -83,7 +81,7 @@ STEPS = {
 
 
 def draw_howto(what: str) -> None:
-    """Draw the steps of one job, folded until somebody asks.
+    """Draw the steps of one task in an expander.
 
     Args:
         what: a name of :data:`STEPS`; nothing is shown for any other.

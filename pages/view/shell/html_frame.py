@@ -1,4 +1,4 @@
-"""A whole document inside a page, in a frame that may run nothing and reach nothing."""
+"""A whole document inside a page, in a sandboxed frame without scripts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Who sends a request: the one place that reads cookies, headers and addresses for it.
+"""Identify the sender of a request: the only place that reads cookies, headers and addresses for that.
 
-Three ways: a login by OpenID Connect (Streamlit's own, the section ``[auth]`` of its secrets), a header of a proxy
-whose address is trusted, and none, which is for an app that listens on this machine alone or was opened on purpose.
-Constraint: what a client says of itself is believed in none of them, and what is not set up is closed.
+There are three ways: a login by OpenID Connect (Streamlit's own, section ``[auth]`` of its secrets), a header of a
+trusted proxy, and none, for an app that only listens on this machine or was opened on purpose. Constraint: no claim of
+a client is believed without proof, and an app without any of these settings is closed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from map_core.access import LOCAL, Visitor, settings
 from map_core.text.access import AccessRefusal
 from pages.view.shell import reach
 
-#: Where a login begins, below the app.
+#: The path of the login, below the base path of the app.
 LOGIN = "login"
 MAX_ID, MAX_NAME = 200, 80
 #: Headers that proxies add: a request that has one did not come from a browser on this machine.
@@ -33,13 +33,13 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 @dataclass(frozen=True)
 class Recognised:
-    """Who sent a request, or why they are not let in.
+    """The sender of a request, or why they are not admitted.
 
     Args:
-        visitor: who; None where they are not let in.
-        refusal: why not.
-        login: names the login, so that it can be ended; "" without one.
-        ends: when the login ends, in seconds since 1970; None without one.
+        visitor: the sender; None where they are not admitted.
+        refusal: why they are not admitted.
+        login: id of the login, so that it can be ended; "" without one.
+        ends: when the login expires, in seconds since 1970; None without one.
     """
 
     visitor: Visitor | None
@@ -61,7 +61,7 @@ def providers() -> tuple[str, ...]:
 
 
 def recognise(request: HTTPConnection) -> Recognised:
-    """Return who sends a request.
+    """Return the sender of a request.
 
     Raises:
         InputError: a setting cannot be read.
@@ -85,7 +85,7 @@ def recognise(request: HTTPConnection) -> Recognised:
 
 
 def browser_address(request: HTTPConnection) -> str:
-    """Return the address of the browser, for counting alone: as a proxy tells it that is trusted or on this machine."""
+    """Return the address of the browser, for counting only: as given by a proxy that is trusted or on this machine."""
     peer = request.client.host if request.client else ""
     through = _is_trusted(peer) or (not settings.trusted_proxies() and reach.is_loopback(f"http://{peer}"))
     forwarded = request.headers.get("x-forwarded-for", "").split(",")[-1].strip()
@@ -93,7 +93,7 @@ def browser_address(request: HTTPConnection) -> str:
 
 
 def _is_trusted(peer: str) -> bool:
-    """Return whether an address is that of a proxy that is believed."""
+    """Return whether an address is that of a trusted proxy."""
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:
@@ -103,7 +103,7 @@ def _is_trusted(peer: str) -> bool:
 
 
 def _of_proxy(request: HTTPConnection, values: list[str]) -> Recognised:
-    """Return who a proxy says that it is, where its address is one that is believed."""
+    """Return the sender that a proxy names, where the proxy is trusted."""
     if not _is_trusted(request.client.host if request.client else ""):
         return Recognised(None, AccessRefusal.FOREIGN_PROXY)
     name = values[0].encode("latin-1", "replace").decode("utf-8", "replace").strip()
@@ -114,7 +114,7 @@ def _of_proxy(request: HTTPConnection, values: list[str]) -> Recognised:
 
 
 def of_cookies(cookies: Mapping[str, str]) -> Recognised:
-    """Return who a cookie of Streamlit's login speaks of; its signature, its age and its address are checked."""
+    """Return the sender in a cookie of Streamlit's login, after checking its signature, age and origin."""
     if USER_COOKIE_NAME not in cookies:
         return Recognised(None, AccessRefusal.LOG_IN)
     hours, signed = settings.login_hours(), []
@@ -145,6 +145,6 @@ def of_cookies(cookies: Mapping[str, str]) -> Recognised:
 
 
 def _id(issuer: str, subject: str) -> str:
-    """Return an id that the same person of the same provider always has, and nobody else."""
+    """Return an id that is unique to a person of a provider."""
     text = f"{issuer}|{subject}"
     return text if len(text) <= MAX_ID else hashlib.sha256(text.encode()).hexdigest()

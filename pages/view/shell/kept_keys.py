@@ -1,6 +1,6 @@
-"""Entries of the session state that survive a reload; :mod:`pages.view.session.kept` takes them there and back.
+"""Entries of the session state that survive a reload; :mod:`pages.view.session.kept` stores and restores them.
 
-Constraint: what comes back is somebody's text; an entry that cannot read it keeps its default.
+Constraint: what comes back is untrusted; an entry that cannot read it keeps its default.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pages.view.shell.session_keys import Key
 
 T = TypeVar("T")
 
-#: What came back of entries that no page has asked for yet, by name.
+#: Restored entries that no page has asked for yet, by name.
 WAITING: Key[dict[str, Any]] = Key("kept_waiting", {})
-#: What goes wrong with a text that is not ours.
+#: Exceptions of reading untrusted text.
 UNREADABLE = (InputError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 _keys: dict[str, KeptKey[Any]] = {}
@@ -29,9 +29,9 @@ class KeptKey(Key[T]):
 
     Args:
         name, default: as of :class:`Key`.
-        dump: from the entry to plain JSON values.
-        read: back again; what it raises of :data:`UNREADABLE` leaves the default.
-        draft: what somebody writes and a page begins with a text of its own for: what was left takes that one's place.
+        dump: converts the entry to plain JSON values.
+        read: converts it back; where it raises one of :data:`UNREADABLE`, the default stays.
+        draft: a text that the viewer edits and that a page fills in at first: the restored text replaces that one.
     """
 
     dump: Callable[[T], Any]
@@ -42,22 +42,22 @@ class KeptKey(Key[T]):
         _keys[self.name] = self
 
     def get(self) -> T:
-        """Return the entry, what an earlier visit left of it, or the default."""
+        """Return the entry, what an earlier visit kept of it, or the default."""
         if not self.is_set() and self.name in WAITING.get():
-            left = WAITING.get().pop(self.name)
+            restored = WAITING.get().pop(self.name)
             try:
-                self.set(self.read(left))
+                self.set(self.read(restored))
             except UNREADABLE:
                 return self.default
         return super().get()
 
     def get_or_set(self, value: T) -> T:
-        """Return the entry, or what an earlier visit left of it; without either, set it to ``value``."""
+        """Return the entry, or what an earlier visit kept of it; without either, set it to ``value``."""
         self.get()
         return super().get_or_set(value)
 
     def pop(self) -> T:
-        """Remove the entry, and what an earlier visit left of it, and return what it was."""
+        """Remove the entry, and what an earlier visit kept of it, and return it."""
         value = self.get()
         super().pop()
         WAITING.get().pop(self.name, None)
@@ -65,7 +65,7 @@ class KeptKey(Key[T]):
 
 
 def take_drafts() -> None:
-    """Put drafts that came back in the place of what pages have begun with; before anything is drawn."""
+    """Replace the texts that pages filled in by restored drafts, before anything is drawn."""
     for name, key in _keys.items():
         if key.draft and key.is_set() and name in WAITING.get():
             with suppress(*UNREADABLE):
@@ -74,5 +74,5 @@ def take_drafts() -> None:
 
 
 def dump_entries() -> dict[str, Any]:
-    """Return every kept entry of this visit as plain JSON values, those that nobody has asked for yet included."""
+    """Return every kept entry of this visit as plain JSON values, including those that no page has asked for yet."""
     return dict(WAITING.get()) | {name: key.dump(key.get()) for name, key in _keys.items() if key.is_set()}

@@ -1,12 +1,12 @@
-"""The web socket beside Streamlit's own by which a fader is answered while it moves, and replies come while written.
+"""The live channel: a web socket besides Streamlit's own, for faders while they move and replies as they are written.
 
-While a fader moves no script runs and nothing else of the page is drawn again: changes come in here from
-``assets/channel.js``, :mod:`pages.view.palette.drag_session` answers them, and what the page shows of the answer goes
-back. When the fader rests, the page's script hears of it as of any other widget; :mod:`pages.view.session.live_answer`
-lists the whole way. What is sent without being asked (replies, token by token) is :mod:`pages.view.shell.live_feed`.
-:func:`admit` is the one place where a connection is let in. Constraint: a page is known here by its name and as
-something that answers; where a socket cannot be opened (a proxy without web sockets), the desk sends the same messages
-through Streamlit. An answer that fails is reported as failed, and the next one follows.
+While a fader moves, no script runs and nothing else of the page is drawn again: changes arrive here from
+``assets/channel.js``, :mod:`pages.view.palette.drag_session` answers them, and the answer is sent back. When the fader
+rests, the page's script receives the change like that of any widget; :mod:`pages.view.session.live_answer` lists all
+steps. What is pushed (replies, token by token) is in :mod:`pages.view.shell.live_feed`. :func:`admit` is the one place
+that admits a connection. Constraint: a page is known here only by its name and as a :class:`LivePage`; where a socket
+cannot be opened (a proxy without web sockets), the faders send the same messages through Streamlit. An answer that
+fails is reported as failed, and the next message is answered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import traceback
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import anyio
@@ -30,31 +29,31 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit import config
 
 from map_core.core import amounts
-from pages.view.shell import errors, garbage, live_feed
+from pages.view.shell import errors, garbage, hosts, live_feed
 
-#: Where a page finds it, beside itself: below any path that a proxy adds as well.
+#: The address relative to a page, so that it also works below a path that a proxy adds.
 ADDRESS = "live/desk"
-#: Where it is here: below any base path that Streamlit is served under.
+#: The path on this server, below the base path of Streamlit.
 PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/{ADDRESS}".replace("//", "/")
 #: Characters of the longest message that is read.
 MAX_MESSAGE_LENGTH = 100_000
-#: Seconds after a message for which a hand counts as moving.
+#: Seconds after a message for which a fader counts as moving.
 MOVING_SECONDS = 0.7
 
 log = logging.getLogger("value_palette")
 
 
 class LivePage(Protocol):
-    """What answers for one viewer's page; the two are called from a thread each, at the same time."""
+    """One viewer's page; ``answer`` and ``later`` are called from two threads at the same time."""
 
     def answer(self, number: int, changes: dict[str, Any]) -> dict[str, Any]:
-        """Return what is shown after changes, to message number; what can be read of them counts."""
+        """Return what is shown after the changes of message ``number``; changes that cannot be read are left out."""
 
     def later(self) -> dict[str, Any] | None:
-        """Return what takes longer and is worth saying by now, of the last answer; None when there is nothing."""
+        """Return the slower parts of the last answer, once they are due; None when there are none."""
 
     def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:
-        """Return what is shown where there is no answer to message number; it must not fail itself."""
+        """Return what is shown where message ``number`` could not be answered; must not raise."""
 
 
 #: Each is held by its visit alone (see :mod:`pages.view.palette.drag_session`) and is gone when the visit ends.
@@ -63,18 +62,18 @@ _last_message_at = [-math.inf]
 
 
 def is_busy() -> bool:
-    """Return whether somebody's hand is on a fader, so that whatever can wait a little should."""
+    """Return whether somebody is dragging a fader, so that less urgent work should wait."""
     return time.monotonic() - _last_message_at[0] < MOVING_SECONDS
 
 
 def register(name: str, page: LivePage) -> None:
-    """Let a page answer under a name, in place of the one that had it, for as long as the caller holds the page."""
+    """Register a page under a name, in place of an earlier one, for as long as the caller holds a reference to it."""
     _pages[name] = page
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message: the name of a page, the message's number, and the changes since the page heard last."""
+    """A message: the name of a page, the message's number, and the changes since the last acknowledged message."""
 
     page: str
     number: int
@@ -91,7 +90,7 @@ def read_message(text: str) -> dict[str, Any] | None:
 
 
 def parse_message(fields: dict[str, Any]) -> Message | None:
-    """Return the message of a desk; None where it is none."""
+    """Return the message of a page's faders; None where it is not one."""
     page, number, changes = fields.get("session"), fields.get("seq"), fields.get("changes")
     if not isinstance(page, str) or not isinstance(number, int) or not isinstance(changes, dict):
         return None
@@ -99,18 +98,18 @@ def parse_message(fields: dict[str, Any]) -> Message | None:
 
 
 def admit(socket: WebSocket) -> bool:
-    """Return whether a connection is let in; every connection of the channel passes here, before anything is read."""
-    return _is_same_origin(socket)
+    """Return whether a connection is admitted; checked for every connection before anything is read."""
+    return hosts.is_own_origin(socket)
 
 
 @lru_cache(maxsize=1)
 def _freeze_once() -> None:
-    """Freeze what the app has loaded by the first visit, once."""
+    """Freeze once what the app has loaded by the first visit."""
     garbage.freeze_loaded()
 
 
 async def _serve(socket: WebSocket) -> None:
-    """Answer the newest message, meanwhile say what is left to say of the one before, and send what is watched."""
+    """Answer the newest message of a socket, send the slower parts of the last answer, and send watched feeds."""
     if not admit(socket):
         await socket.close(1008)
         return
@@ -131,7 +130,7 @@ async def _serve(socket: WebSocket) -> None:
             if page_open:
                 _put(answered, page)
 
-    async def say_more() -> None:
+    async def send_followups() -> None:
         while True:
             page = await answered.get()
             await _send(socket, await anyio.to_thread.run_sync(_followup_json, page, faults))
@@ -140,12 +139,12 @@ async def _serve(socket: WebSocket) -> None:
         await _send(socket, _to_json(fields))
 
     reader = live_feed.FeedReader(send_frame)
-    speaking = [asyncio.create_task(work) for work in (answer(), say_more(), reader.run())]
-    for task in speaking:
+    senders = [asyncio.create_task(work) for work in (answer(), send_followups(), reader.run())]
+    for task in senders:
         task.add_done_callback(_log_failure)
     try:
         async for text in socket.iter_text():
-            if any(task.done() for task in speaking):
+            if any(task.done() for task in senders):
                 break
             if (fields := read_message(text)) is None:
                 continue
@@ -156,21 +155,21 @@ async def _serve(socket: WebSocket) -> None:
                 _put(newest, message)
     finally:
         reader.close()
-        for task in speaking:
+        for task in senders:
             task.cancel()
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # cut, or closed already
             await socket.close()
 
 
 def _put(queue: asyncio.Queue[Any], item: Any) -> None:
-    """Put an item into a queue of one, in place of what waits there."""
+    """Put an item into a queue of length one, in place of the one that waits there."""
     if queue.full():
         queue.get_nowait()
     queue.put_nowait(item)
 
 
 def _answer_json(page: LivePage, message: Message, faults: dict[tuple[str, int], errors.Failure]) -> tuple[str, bool]:
-    """Return a page's answer as JSON, or what is shown in its place where it failed; and whether it is there."""
+    """Return a page's answer as JSON, or what is shown after a failure; and whether it succeeded."""
     try:
         return _to_json(page.answer(message.number, message.changes)), True
     except Exception as error:  # noqa: BLE001 (a failure is shown, and the next move is answered)
@@ -178,7 +177,7 @@ def _answer_json(page: LivePage, message: Message, faults: dict[tuple[str, int],
 
 
 def _followup_json(page: LivePage, faults: dict[tuple[str, int], errors.Failure]) -> str:
-    """Return what takes longer as JSON; "" where there is nothing. Where it failed, the answer that is shown stays."""
+    """Return the slower parts of an answer as JSON; "" where there are none, or computing them failed."""
     try:
         more = page.later()
         return "" if more is None else _to_json(more)
@@ -188,12 +187,12 @@ def _followup_json(page: LivePage, faults: dict[tuple[str, int], errors.Failure]
 
 
 def _failure_of(error: Exception, faults: dict[tuple[str, int], errors.Failure]) -> errors.Failure:
-    """Return what is said of an error; a hand that moves on meets the same one many times, which is logged once."""
+    """Return the failure of an error; the same error at further moves of a fader is logged only once."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = (frame.filename, frame.lineno or 0)
-    if place not in faults:
-        faults[place] = errors.Failure.of(error, "An answer while a hand moves")
-    return faults[place]
+    origin = (frame.filename, frame.lineno or 0)
+    if origin not in faults:
+        faults[origin] = errors.Failure.of(error, "An answer while a fader moves")
+    return faults[origin]
 
 
 def _to_json(what: dict[str, Any]) -> str:
@@ -202,20 +201,14 @@ def _to_json(what: dict[str, Any]) -> str:
 
 async def _send(socket: WebSocket, text: str) -> None:
     if text:
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the one who listens hears of it too
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the receiving loop ends then too
             await socket.send_text(text)
 
 
-def _log_failure(speaking: asyncio.Task[None]) -> None:
-    """Log a failure of the channel itself; the desk goes on by way of Streamlit."""
-    if not speaking.cancelled() and (error := speaking.exception()):
+def _log_failure(sender: asyncio.Task[None]) -> None:
+    """Log a failure of the channel itself; the page then falls back to Streamlit."""
+    if not sender.cancelled() and (error := sender.exception()):
         log.error("The channel of a desk failed.", exc_info=error)
-
-
-def _is_same_origin(socket: WebSocket) -> bool:
-    """Return whether a page of this very app asks, and no other that is open in the same browser."""
-    origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
 
 
 ROUTE = WebSocketRoute(PATH, _serve)

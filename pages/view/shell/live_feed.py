@@ -1,9 +1,9 @@
-"""What the server sends by the channel without being asked: the latest state of one feed, as fast as its reader reads.
+"""What the server pushes over the live channel: the latest state of one feed, as fast as its reader draws it.
 
-A page names the feed that it watches (``{"watch": NAME}``), and says of each frame that it was drawn (``{"got": N}``).
-The next frame goes out after that and holds the state of that moment, so a slow reader misses states in between and
-never the last one, and nothing piles up for it here. A socket that was lost is opened again by the page and begins
-with the whole state. Constraint: a feed is known by its name alone, which the visit that owns it keeps to itself.
+A page names the feed that it watches (``{"watch": NAME}``) and acknowledges each frame once it is drawn
+(``{"got": N}``). Only then is the next frame sent, with the state of that moment, so a slow reader skips intermediate
+states but never the last one, and nothing is queued for it. A page reopens a lost socket and starts with the whole
+state. Constraint: a feed is known only by its name, which is secret to the visit that owns it.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ import anyio
 
 from map_core.core.change_signal import ChangeSignal
 
-#: Characters of the name of a feed that are read.
+#: Maximum length of the name of a feed.
 MAX_NAME_LENGTH = 64
 
 log = logging.getLogger("value_palette")
 
 
 class LiveFeed(Protocol):
-    """What a page shows of work that goes on; every method may be called from any thread."""
+    """The state of running work as a page shows it; every method is thread-safe."""
 
-    #: Tells of everything that a frame would show.
+    #: Notifies of everything that a frame would show.
     changes: ChangeSignal
 
     def frame(self, shown: Any) -> tuple[dict[str, Any], Any] | None:
-        """Return the pieces of the page as they are now, and what the reader has once it has drawn them.
+        """Return the current pieces of the page, and what to pass as ``shown`` for the reader's next frame.
 
         Args:
-            shown: what this returned for the reader's last frame; None for its first one.
+            shown: returned with the reader's last frame; None for its first one.
 
         Returns:
-            None where the reader has all of it.
+            None where the reader is up to date.
         """
 
     def pause(self) -> float:
-        """Return the seconds from one frame to the next, at the least."""
+        """Return the minimum number of seconds from one frame to the next."""
 
     def stop(self) -> None:
         """Stop the work, where this feed's visit may."""
@@ -54,13 +54,13 @@ _feeds: WeakValueDictionary[str, LiveFeed] = WeakValueDictionary()
 
 
 def register(name: str, feed: LiveFeed) -> None:
-    """Let a feed be watched under a name that nobody can guess, for as long as the caller holds the feed."""
+    """Register a feed under a name that nobody can guess, for as long as the caller holds a reference to it."""
     _feeds[name] = feed
 
 
 @dataclass(frozen=True)
 class FeedMessage:
-    """What a reader says: which feed it watches from now on, which frame it has drawn, or that work is to stop."""
+    """A message of a reader: the feed that it watches from now on, a frame that it has drawn, or a feed to stop."""
 
     watch: str | None = None
     got: int | None = None
@@ -68,7 +68,7 @@ class FeedMessage:
 
 
 def parse_message(message: dict[str, Any]) -> FeedMessage | None:
-    """Return what a reader says; None where a message is none of a reader."""
+    """Return the message of a reader; None where it is another message."""
     watch, got, stop = message.get("watch"), message.get("got"), message.get("stop")
     if isinstance(watch, str) and len(watch) <= MAX_NAME_LENGTH:
         return FeedMessage(watch=watch)
@@ -80,10 +80,10 @@ def parse_message(message: dict[str, Any]) -> FeedMessage | None:
 
 
 class FeedReader:
-    """One socket that watches one feed at a time. Constraint: used in the event loop's thread alone.
+    """One socket that watches one feed at a time. Constraint: used only in the event loop's thread.
 
     Args:
-        send: sends pieces of the page by the socket.
+        send: sends pieces of the page over the socket.
     """
 
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
@@ -98,7 +98,7 @@ class FeedReader:
         self._sent_at = 0.0
 
     def hear(self, message: FeedMessage) -> None:
-        """Take in what the reader says."""
+        """Handle a message of the reader."""
         if message.watch is not None:
             self._watch(message.watch)
         elif message.got is not None:
@@ -108,7 +108,7 @@ class FeedReader:
             feed.stop()
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching."""
         self._unsubscribe()
         self._watches += 1
         self._feed, self._unsubscribe = None, lambda: None
@@ -122,14 +122,14 @@ class FeedReader:
         self._woken.set()
 
     def _wake(self) -> None:
-        """Look at the feed soon; called from any thread."""
+        """Wake :meth:`run` after a change; thread-safe."""
         try:
             self._loop.call_soon_threadsafe(self._woken.set)
         except RuntimeError:  # the server is being stopped
             return
 
     async def run(self) -> None:
-        """Send frames for as long as the socket is there."""
+        """Send frames until the task is cancelled."""
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -138,19 +138,19 @@ class FeedReader:
             wait = self._sent_at + feed.pause() - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
-                self._woken.clear()  # what changed meanwhile is in the frame
+                self._woken.clear()  # the frame contains what changed meanwhile
             watches = self._watches
             try:
-                made = await anyio.to_thread.run_sync(feed.frame, self._shown)
-            except Exception:  # a frame that fails is logged; the page goes on by way of its script
+                frame = await anyio.to_thread.run_sync(feed.frame, self._shown)
+            except Exception:  # a frame that fails is logged; the page is then drawn by its script
                 log.exception("A frame of a feed could not be made.")
                 continue
-            if watches != self._watches:  # the reader has begun anew, perhaps with the same feed, and has nothing of it
+            if watches != self._watches:  # the reader has started again, perhaps with the same feed
                 self._woken.set()
                 continue
-            if made is None:
+            if frame is None:
                 continue
-            pieces, self._shown = made
+            pieces, self._shown = frame
             self._number += 1
             self._sent_at = time.monotonic()
             await self._send(pieces | {"frame": self._number})

@@ -1,4 +1,4 @@
-"""The page of who is not let in: why, and the login where there is one. Plain HTML, without a script of the app."""
+"""The page for visitors who are not admitted: the reason, and the login where there is one; plain HTML, no script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from map_core.text.access import AccessRefusal
 
-#: It loads nothing and sends nothing; the provider's page is reached by a link.
+#: The page loads nothing and sends nothing; a link leads to the provider.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1D2530; --paper: #FBFAF7; --line: #DCD8CE; --blue: #1F5673; --on: #fff }
@@ -33,8 +33,8 @@ def login_page(refusal: AccessRefusal, login: str, providers: Sequence[str], sta
     Args:
         refusal: why it is shown.
         login: the address that begins a login.
-        providers: of logins; none where there is no login to be had.
-        status: of the answer.
+        providers: of logins; none where there is no login.
+        status: of the response.
     """
     links = "".join(
         f'<a href="{escape(login)}?provider={quote(name)}">Log in{_with(name) if len(providers) > 1 else ""}</a>'
@@ -51,7 +51,7 @@ def login_page(refusal: AccessRefusal, login: str, providers: Sequence[str], sta
 
 
 def plain_refusal(refusal: AccessRefusal, status: int) -> Response:
-    """Return the sentence alone, for what is no page."""
+    """Return the sentence alone, for requests that are not for a page."""
     return PlainTextResponse(refusal.value, status, _headers())
 
 

@@ -1,7 +1,7 @@
-"""Logins that were ended before their time, and what waits for that: the sockets that were opened with them.
+"""Logins that were ended before they expire, with events for the sockets that were opened with them.
 
-Constraint: known to this process. A restart forgets them; the browser that logged out has no cookie any more, and a
-copy of the cookie ends with the login's hours.
+Constraint: kept in the memory of this process. After a restart, the browser that logged out no longer has its cookie,
+and a copy of the cookie is valid until the login expires.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
 
 def end(login: str) -> None:
-    """End a login: its cookie is worth nothing any more, and its sockets are closed."""
+    """End a login: its cookie is no longer accepted, and its sockets are closed."""
     if not login:
         return
     now = time.time()
@@ -35,7 +35,7 @@ def is_ended(login: str) -> bool:
 
 
 def watch(login: str) -> asyncio.Event:
-    """Return an event that is set when the login is ended; give it back to :func:`unwatch`."""
+    """Return an event that is set when the login is ended; pass it to :func:`unwatch` afterwards."""
     event = asyncio.Event()
     _waiting[login].add(event)
     if is_ended(login):
@@ -44,7 +44,7 @@ def watch(login: str) -> asyncio.Event:
 
 
 def unwatch(login: str, event: asyncio.Event) -> None:
-    """Watch no longer."""
+    """Remove an event of :func:`watch`."""
     _waiting[login].discard(event)
     if not _waiting[login]:
         del _waiting[login]

@@ -1,7 +1,6 @@
-"""The look that config.toml cannot give: one style sheet, and the small pieces of markup that use it.
+"""The style sheets of the pages, and small pieces of markup that use them.
 
-Constraint: markup is made here only, and everything in it that is not ours is escaped; replies are drawn by
-:mod:`pages.view.shell.replies`.
+Constraint: all text that is not constant is escaped; replies are drawn by :mod:`pages.view.shell.replies`.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def headline(verdict: Verdict, title: str, sentence: str) -> str:
 
 
 def strip(verdict: Verdict, title: str) -> str:
-    """Return the verdict in one line, in sight on a narrow screen while the sliders move; it leads to the rest."""
+    """Return the verdict as one line that stays in view on a narrow screen and links to the rest."""
     return (
         f'<a class="vp-strip vp-{verdict.value}" href="#answer"><i class="vp-icon" aria-hidden="true"></i>'
         f"<b>{escape(title)}</b><span>Why, and what it costs</span></a>"
@@ -44,7 +43,7 @@ def strip(verdict: Verdict, title: str) -> str:
 
 
 def rail_key() -> str:
-    """Return what the marks under a slider mean."""
+    """Return the legend of the marks below a slider."""
     return (
         '<div class="vp-key"><span><i class="vp-tick"></i>base model</span>'
         '<span><i class="vp-dot"></i>what your palette gives</span></div>'
@@ -52,7 +51,7 @@ def rail_key() -> str:
 
 
 def value_colours(values: int, theme: Theme) -> str:
-    """Return a rule a row of the desk: the edge of each value's row has its colour."""
+    """Return the style rules that give the edge of each value's row its colour."""
     return (
         "<style>"
         + "".join(f".st-key-value_{j} {{ border-left-color: {theme.colour(j)}; }}" for j in range(values))
@@ -61,7 +60,7 @@ def value_colours(values: int, theme: Theme) -> str:
 
 
 def facts(pairs: Sequence[tuple[str, str, str]]) -> str:
-    """Return a row of (label, figure, what it means)."""
+    """Return a row of facts, (label, figure, what it means) each."""
     cells = "".join(
         f"<div><dt>{escape(label)}</dt><dd><b>{escape(figure)}</b><span>{escape(meaning)}</span></dd></div>"
         for label, figure, meaning in pairs
@@ -76,7 +75,7 @@ def swatch(value: int, theme: Theme) -> str:
 
 
 def legend(items: Sequence[tuple[int, str]], theme: Theme) -> str:
-    """Return the line of each value, as the sweep's figures draw it."""
+    """Return the legend of the values' lines, as the sensitivity figures draw them."""
     kinds = {"solid": "solid", "dash": "dashed", "dot": "dotted"}
     return (
         '<div class="vp-chips">'
@@ -95,9 +94,13 @@ def levels_table(
     wide: bool = False,
     theme: Theme = DEFAULT_THEME,
 ) -> str:
-    """Return a table with a value a row; each row is (position of the value, cells), one of no value has no colour: -1.
+    """Return a table with a row per value.
 
-    A wide one scrolls on a narrow screen, and does so by the keyboard too.
+    Args:
+        header: of the columns.
+        rows: (position of the value, cells) each; position -1 for a row without a colour.
+        wide: on a narrow screen it scrolls, also by keyboard.
+        theme: colours of the values.
     """
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
     body = "".join(
@@ -111,13 +114,13 @@ def levels_table(
 
 
 def rail(value: int, base: float, realised: float | None, label: str, theme: Theme) -> str:
-    """Return where base and realised level lie along a slider.
+    """Return the bar below a slider that shows base and realised level.
 
     Args:
         value: position of the value, for its colour.
-        base: base level, as a share of the slider's way from 0 to 1.
+        base: base level, from 0 to 1 along the slider.
         realised: realised level likewise; None when there is none.
-        label: the same in words, for those who do not see it.
+        label: the same in words, for screen readers.
         theme: colours of the values.
     """
     start = 100 * min(max(base, 0.0), 1.0)
@@ -135,33 +138,33 @@ def readout(target: str, meaning: str) -> str:
     return f'<div class="vp-readout"><b>{escape(target)}</b> <span>{escape(meaning)}</span></div>'
 
 
-def question(text: str, place: str) -> str:
-    """Return what is asked of two replies, and how far one is."""
-    return f'<h2 class="vp-question"><span>{escape(text)}</span><span class="vp-tag">{escape(place)}</span></h2>'
+def question(text: str, progress: str) -> str:
+    """Return a question with the progress through the questions."""
+    return f'<h2 class="vp-question"><span>{escape(text)}</span><span class="vp-tag">{escape(progress)}</span></h2>'
 
 
 def note(text: str) -> str:
-    """Return a quiet line."""
+    """Return a paragraph in muted colour."""
     return f'<p class="vp-note">{escape(text)}</p>'
 
 
 def lead(text: str) -> str:
-    """Return what a page has found, in a sentence that is read first."""
+    """Return the main sentence of a page, in larger type."""
     return f'<p class="vp-lead">{escape(text)}</p>'
 
 
 def confirmation(text: str) -> str:
-    """Return what was just done, for eyes and for those who listen."""
+    """Return a confirmation, which screen readers announce."""
     return f'<p class="vp-done" role="status">{escape(text)}</p>'
 
 
 def alarm(text: str) -> str:
-    """Return what stops somebody, in red; nothing without a text."""
+    """Return a problem in red; "" without a text."""
     return f'<p class="vp-alarm" role="alert">{escape(text)}</p>' if text else ""
 
 
 def chips(items: Sequence[tuple[int, str]], theme: Theme) -> str:
-    """Return small labels, a value each; one of no value has no colour. Nothing when there are none."""
+    """Return small labels, (position of the value, text) each; position -1 has no colour. "" without any."""
     if not items:
         return ""
     return (
@@ -172,18 +175,18 @@ def chips(items: Sequence[tuple[int, str]], theme: Theme) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text without anything that Markdown would read."""
+    """Return text with all Markdown characters escaped."""
     return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!:$<>|~" else letter for letter in text)
 
 
 def name(text: str, tag: str = "") -> str:
-    """Return what somebody has named, with a small mark of its state."""
+    """Return a name in bold, with a small tag."""
     mark = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
     return f'<div class="vp-name"><b>{escape(text)}</b>{mark}</div>'
 
 
 def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> str:
-    """Return a landmark with a title, how far it is, and some sentences."""
+    """Return a landmark region with a title, a progress, and some sentences."""
     paragraphs = "".join(f"<p>{escape(text)}</p>" for text in sentences)
     of = f'<span class="vp-tag">{escape(progress)}</span>' if progress else ""
     named = escape(f"{label}, {progress}: {title}" if progress else f"{label}: {title}", quote=True)
@@ -192,7 +195,7 @@ def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> s
 
 
 def image(name: str, alt: str) -> str:
-    """Return a picture of our own from assets/, and its meaning in words."""
+    """Return a picture from ``assets/`` with its alternative text."""
     kind, drawn = guess_type(name)[0], b64encode((ASSETS / name).read_bytes()).decode()
     return f'<img class="vp-picture" src="data:{kind};base64,{drawn}" alt="{escape(alt, quote=True)}">'
 

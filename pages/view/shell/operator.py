@@ -1,7 +1,7 @@
-"""Who runs this app: whoever can read what it printed when it started.
+"""The operator of the app: whoever enters the token that the app printed when it started.
 
-Headers and addresses can be forged by a browser or hidden by a proxy, so they tell nothing of who asks. The app makes a
-token at its start and prints it; a visitor who types it is the operator for as long as the page is open. Constraint:
+Headers and addresses can be forged by a browser or hidden by a proxy, so they do not identify anybody. The app creates
+a token at its start and prints it; a visitor who enters it is the operator for as long as the page is open. Constraint:
 without the token nobody is the operator, wherever the browser seems to be.
 """
 
@@ -24,7 +24,7 @@ IS_OPERATOR: Key[bool] = Key("operator", False)
 TYPED_TOKEN: Key[str] = Key("operator_typed", "")
 REFUSED: Key[bool] = Key("operator_refused", False)
 
-#: The operator's token, for several processes that are to share one; made anew at every start where it is not set.
+#: Environment variable with a token that several processes share; without it, each start creates a new token.
 SETTING = "VALUE_PALETTE_OPERATOR_TOKEN"
 MIN_LENGTH = 16
 
@@ -34,7 +34,7 @@ def token() -> str:
     """Return the token of this process.
 
     Raises:
-        InputError: the one in the environment is so short that it can be guessed.
+        InputError: the token in the environment is too short.
     """
     setting = os.environ.get(SETTING, "").strip()
     if setting and len(setting) < MIN_LENGTH:
@@ -43,7 +43,7 @@ def token() -> str:
 
 
 def print_token() -> None:
-    """Print the token where the app was started; one that the environment holds is known there and not printed."""
+    """Print a created token in the terminal; one from the environment is only checked."""
     if not os.environ.get(SETTING, "").strip():
         print(f"  Operator token (to name a model on the page Tables): {token()}", file=sys.stderr, flush=True)
     else:
@@ -51,26 +51,26 @@ def print_token() -> None:
 
 
 def is_operator() -> bool:
-    """Return whether this visitor has shown the token."""
+    """Return whether this visitor has entered the token."""
     return IS_OPERATOR.get()
 
 
 def draw_token_field() -> None:
-    """Draw the field for the token, and say when what was typed is not it."""
+    """Draw the field for the token, with a message after a wrong one."""
     st.text_input(
         "Operator token",
         key=TYPED_TOKEN.name,
         type="password",
         max_chars=200,
         on_change=_check,
-        help="It is printed in the terminal where this app was started, and is another one after each start.",
+        help="It is printed in the terminal where this app was started, and changes with each start.",
     )
     if REFUSED.get():
         st.text("This is not the token of this app. Copy the one that was printed when it last started.")
 
 
 def _check() -> None:
-    """Compare what was typed with the token, in a time that tells nothing of it."""
+    """Compare the typed text with the token, in constant time."""
     typed = str(TYPED_TOKEN.get() or "").strip()
     matches = hmac.compare_digest(typed.encode(), token().encode())
     IS_OPERATOR.set(matches)

@@ -1,11 +1,11 @@
-"""Scripts and style sheets of the front end, compressed once and sent so to every browser.
+"""Middleware that compresses the front end's scripts and style sheets once, and adapts Streamlit's page.
 
-Streamlit sends them as they are, because it would compress them anew for each request. Their names hold a hash of what
-is in them, so a compressed copy is good for as long as the process lives. Streamlit also has every browser load its own
-font, which the theme does not use: its page and style sheet are sent without that; and its page looks for the server
-below the address of each page first (``/tradeoffs/_stcore/health``), until it is told where the server is; and it stays
-empty for as long as no web socket gets through, so it is given a sentence that says so (``assets/waiting.html``).
-Constraint: whoever is not admitted does not get here, see :mod:`pages.view.shell.gate`.
+Streamlit sends them uncompressed, because it would compress them again for each request. Their names contain a hash of
+their content, so a compressed copy is valid for the life of the process. Streamlit's page and style sheet also make
+every browser load a font that the theme does not use: that is removed. And its page first looks for the server below
+the address of each page (``/tradeoffs/_stcore/health``): a script tells it where the server is. The page stays empty
+for as long as no web socket is connected, so ``assets/waiting.html`` adds a sentence that says so. Constraint: only
+admitted requests arrive here, see :mod:`pages.view.shell.gate`.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from map_core.core.assets import asset
 
-#: What is compressed, by its path, and its types.
+#: Paths and content types that are compressed.
 _STATIC = re.compile(r"/static/(js|css)/[^/]+$")
 _TYPES = ("text/", "application/javascript", "application/json", "image/svg+xml")
-#: The line of Streamlit's page that asks for its own font before the theme is known.
+#: The element of Streamlit's page that preloads its own font.
 _FONT = re.compile(rb'<link\s+rel="preload"[^>]*SourceSans[^>]*>')
-#: The same font in its style sheet: it would be loaded for the few letters that are drawn before the theme is there.
+#: The rule for the same font in its style sheet; it would be loaded for the text before the theme is applied.
 _FACE = re.compile(rb"@font-face\{font-family:Source Sans;[^}]*\}")
-#: Where the page's own scripts come from (``./static/js``), there the server is, below any path of a proxy as well. A
-#: browser that may not run this looks for the server by trying, as before.
+#: The server is where the page's scripts come from (``./static/js``), also below a path of a proxy. A browser that may
+#: not run this script looks for the server as before.
 _HEAD = b"<head>"
 _WHERE = b'<script>window.__streamlit = { BACKEND_BASE_URL: new URL(".", location.href).href };</script>'
-#: What says that there is no connection; styles alone show it, so that a content policy without scripts lets it.
+#: The sentence about the missing connection goes before this. Styles alone show it, so that a content policy without
+#: scripts allows it.
 _END = b"</body>"
 _WAITING = asset("waiting.html").read_bytes()
-#: Requests that ask for a part, or whether something has changed.
+#: Headers of requests for a range, or that are conditional.
 _CONDITIONS = ("range", "if-none-match", "if-modified-since")
-#: Bytes that are worth it, and of all copies together.
+#: Minimum size of a compressed body, and maximum size of all copies together, in bytes.
 LEAST, MOST = 1_000, 40_000_000
 
 
 class Packed:
-    """The middleware that sends compressed copies.
+    """The middleware.
 
     Args:
-        app: what answers.
+        app: that answers requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -52,7 +53,7 @@ class Packed:
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, see ASGI."""
+        """Answer a request."""
         page = scope["type"] == "http" and scope["method"] == "GET" and _is_page(Headers(scope=scope))
         if page:
             plain = [(name, text) for name, text in scope["headers"] if name != b"accept-encoding"]
@@ -83,7 +84,7 @@ class Packed:
 
 
 def compressed(answer: list[Message]) -> list[Message]:
-    """Return an answer with its body compressed; the same one where that cannot be or is not worth it."""
+    """Return an answer with its body compressed; the same answer where that is not possible or not worth it."""
     start, body = answer[0], b"".join(message.get("body", b"") for message in answer[1:])
     headers = Headers(raw=start["headers"])
     kind = headers.get("content-type", "")
@@ -111,7 +112,7 @@ def _is_page(headers: Headers) -> bool:
 
 
 def _changed_page(send: Send) -> Send:
-    """Pass on an answer; Streamlit's page without its font, with where the server is and with why it may stay empty."""
+    """Return a ``send`` that removes the font from Streamlit's page and adds the server's address and the sentence."""
     waiting: list[Message] = []
     body = bytearray()
 

@@ -1,6 +1,6 @@
-"""Whether an address of the app leads the devices of other people to it, and what mends it where it does not.
+"""Whether other people's devices can open an address of the app, and what to do where they cannot.
 
-Constraint: nothing is sent to find out; a proxy or a firewall in between is known to those who set it up.
+Constraint: no request is sent to find out; proxies and firewalls in between are not detected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from streamlit import config
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether an address means, on every device, that device itself.
+    """Return whether an address leads each device to itself.
 
     Example:
         >>> is_loopback("http://localhost:8501/join"), is_loopback("http://127.0.0.1"), is_loopback("http://10.0.0.5")
@@ -30,7 +30,7 @@ def is_loopback(address: str) -> bool:
 
 
 def network_host() -> str:
-    """Return the address of this machine in its network; "" where it has none. Nothing is sent to find out."""
+    """Return the address of this machine in its network; "" where it has none. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -41,22 +41,22 @@ def network_host() -> str:
 
 
 def listens_to_network() -> bool:
-    """Return whether the app answers other machines; its configuration says so, not whether they get through."""
+    """Return whether the configuration lets the app answer other machines."""
     listens_on = str(config.get_option("server.address") or "0.0.0.0")
     return listens_on in {"::", "0.0.0.0"} or not is_loopback(f"http://{_bracketed(listens_on)}")
 
 
 def network_address(address: str) -> str:
-    """Return an address with this machine's place in the network where it names the device itself.
+    """Return an address with this machine's network address in place of a loopback host.
 
-    It stays as it is where the app does not answer others, or where the machine has no network.
+    It stays as it is where the app does not answer other machines, or the machine has no network.
     """
     host = network_host() if is_loopback(address) and listens_to_network() else ""
     return _with_host(address, host) if host else address
 
 
 def problem(address: str) -> str:
-    """Return why other devices cannot open an address, and what to do; "" where nothing is known against it."""
+    """Return why other devices cannot open an address, and what to do; "" where no problem is known."""
     if not is_loopback(address):
         return ""
     host = network_host()

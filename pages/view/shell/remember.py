@@ -1,6 +1,6 @@
-"""Who somebody is without an account: what a browser remembers and tells nobody else, and from where it comes.
+"""Cookies that identify a browser without an account, and the network address of a visit.
 
-Constraint: a cookie is whatever somebody has made it; only a text of the form that is given out here is read.
+Constraint: cookies are untrusted; only texts of the form that is set here are read.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _mount = component.register_script("remember")
 
 
 def remember(name: str, value: str, seconds: int) -> None:
-    """Let this browser keep a random text; one a page."""
+    """Set a cookie with a random text in this browser; at most one per page."""
     _mount(key="remember", data={"name": name, "value": value, "seconds": seconds})
 
 
 def remembered(name: str) -> str:
-    """Return what this browser keeps under a name since an earlier visit; "" where it keeps nothing that can be."""
+    """Return the text of a cookie that :func:`remember` has set; "" where there is none or it is not valid."""
     value = st.context.cookies.get(name)
     return value if isinstance(value, str) and _FORM.fullmatch(value) else ""
 
 
 def network_address() -> str | None:
-    """Return from where this visit comes; None where that is this machine, or not known."""
+    """Return the network address of this visit; None where it is this machine, or not known."""
     address = st.context.ip_address
     return address if isinstance(address, str) else None

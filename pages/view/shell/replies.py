@@ -1,6 +1,6 @@
-"""Replies on the page: with their Markdown drawn and the mark of those that were cut, see ``map_core.text``.
+"""Draw replies with their Markdown, shortened where they are cut.
 
-Constraint: what is in a reply is text; its markup is made by :func:`map_core.text.reply_markup.reply_html` alone.
+Constraint: replies are untrusted text; only :func:`map_core.text.reply_markup.reply_html` makes markup of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pages.view.shell import markup
 
 
 def draw_reply(text: str) -> None:
-    """Draw a reply as people read it: one that was cut up to its last complete sentence, the rest one click away.
+    """Draw a reply; one that was cut, up to its last complete sentence, with the rest one click away.
 
     Args:
         text: of the reply, with the mark where it was cut (:func:`map_core.data.shown_replies.shown_reply`).
@@ -25,7 +25,7 @@ def draw_reply(text: str) -> None:
     if (short := shorter(text)) is None:
         st.html(whole)
         return
-    # A style sheet shows one of the two, so that reading on asks nothing of the server.
+    # The style sheet shows one of the two, so that reading on needs no rerun.
     st.html(
         f'<div class="vp-reply vp-short">{reply_html(short)}</div>'
         f'<details class="vp-whole"><summary><span>Show more</span><span>Show less</span></summary>{whole}</details>'

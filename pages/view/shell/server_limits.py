@@ -1,9 +1,9 @@
-"""What the network may take of the app: web sockets, what they send, and uploaded files.
+"""Limits on web sockets, on their messages, and on uploaded files.
 
-Streamlit takes a file for any visit, whatever its page shows, and keeps it in memory until the visit ends; it takes any
-number of sockets. :class:`ServerLimits` stands before it and refuses what goes beyond the settings of
-:mod:`map_core.core.limits`, with a sentence. The size of a message is refused while it arrives, by the web socket
-library: ``server.maxMessageSize`` of ``.streamlit/config.toml``. Constraint: a body that is refused is not kept.
+Streamlit accepts a file for any visit, whatever its page shows, and keeps it in memory until the visit ends; it accepts
+any number of sockets. :class:`ServerLimits` wraps it and refuses what exceeds the settings of
+:mod:`map_core.core.limits`, with a sentence. The web socket library refuses messages that are too long while they
+arrive: ``server.maxMessageSize`` of ``.streamlit/config.toml``. Constraint: a body that is refused is not kept.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from map_core.core import amounts, limits
 from map_core.core.process_limits import MEGABYTE
 from pages.view.shell import visitor_header
 
-#: Where Streamlit takes files: this, the visit, the file.
+#: Streamlit's path for uploads, followed by the visit and the file.
 UPLOAD_PATH = "/_stcore/upload_file/"
-#: Where Streamlit's own socket is, whose messages are binary; those of all others are text.
+#: The path of Streamlit's own socket, whose messages are binary; those of all others are text.
 STREAM_PATH = "/_stcore/stream"
-#: Codes with which a socket is closed: a message of the wrong kind, and one that cannot be parsed.
+#: Close codes for a message of the wrong kind, and for one that cannot be parsed.
 WRONG_KIND, NOT_PARSED = 1003, 1002
-#: Bytes of the largest message that the app sends; what it receives is limited by ``server.maxMessageSize``.
+#: Bytes of the longest message that the app sends; ``server.maxMessageSize`` limits what it receives.
 LARGEST_ANSWER = 200 * MEGABYTE
 BUSY = (
     "As many people as this app can serve are here at the moment. Try again in a few minutes. Whoever runs the app can "
@@ -40,10 +40,10 @@ BUSY = (
 
 
 class _InvalidText(logging.Filter):
-    """Leaves the traceback out where a client sent text that is no UTF-8: the server closes its socket, and goes on."""
+    """Drop the traceback where a client sent text that is not UTF-8: the server closes its socket and continues."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep the line."""
+        """Keep the record, as a warning without its traceback."""
         if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError) and "UTF-8" in str(record.msg):
             record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
         return True
@@ -53,10 +53,10 @@ logging.getLogger("uvicorn.error").addFilter(_InvalidText())
 
 
 def allow_large_answers() -> None:
-    """Let the app send more in one message than it receives.
+    """Let the app send longer messages than it receives.
 
-    Streamlit has one option for both directions, and reads it once. It has read it for its server by now, which
-    refuses longer messages as they arrive; what it sends is checked against the number that it remembers.
+    Streamlit has one option for both directions, which it reads once. Its server has read it by now and refuses longer
+    messages as they arrive; what is sent is checked against a cached number, which is raised here.
     """
     runtime_util.get_max_message_size_bytes()
     runtime_util._max_message_size_bytes = LARGEST_ANSWER
@@ -64,14 +64,14 @@ def allow_large_answers() -> None:
 
 @dataclass
 class _Held:
-    """Bytes of uploads that are arriving, by visit, and whose visits they are."""
+    """Bytes of uploads that are arriving, by visit, and the person of each visit."""
 
     arriving: Counter[str] = field(default_factory=Counter)
-    #: Who uploads in a visit, where that is known.
+    #: The person of a visit, where that is known.
     people: dict[str, str] = field(default_factory=dict)
 
     def begin(self, visit: str, person: str) -> None:
-        """Note who uploads in a visit, "" for nobody that is known; visits that hold nothing any more are forgotten."""
+        """Record the person of a visit that uploads, "" where not known, and forget visits without uploads."""
         manager = _manager()
         held = {*self.arriving, *(manager.file_storage if manager else ())}
         self.people = {other: whose for other, whose in self.people.items() if other in held}
@@ -79,7 +79,7 @@ class _Held:
             self.people[visit] = person
 
     def of_visitor(self, visit: str) -> int:
-        """Return the bytes that are arriving or held for a visit, and all others of the same person."""
+        """Return the bytes that are arriving or held for a visit and all other visits of the same person."""
         manager, person = _manager(), self.people.get(visit)
         visits = {visit, *(other for other, whose in self.people.items() if whose == person)}
         kept = [
@@ -95,10 +95,10 @@ class _Held:
 
 
 class ServerLimits:
-    """Middleware before all routes.
+    """The middleware.
 
     Args:
-        app: what answers.
+        app: that answers requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -107,7 +107,7 @@ class ServerLimits:
         self._held = _Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or refuse it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         elif scope["type"] == "http" and scope["method"] == "PUT" and UPLOAD_PATH in scope["path"]:
@@ -118,14 +118,14 @@ class ServerLimits:
             await self._app(scope, receive, send)
 
     def _full(self, scope: Scope) -> bool:
-        """Return whether there is no room for a further socket of whoever asks."""
+        """Return whether the sender may open no further socket."""
         own = self._sockets[_whose(scope)]
         return self._sockets.total() >= limits.SOCKETS.value or own >= limits.SOCKETS_OF_ADDRESS.value
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._full(scope):
             await receive()
-            # Nobody could read a sentence here; the page says it when it is loaded.
+            # The reason cannot be shown here; the page shows it when it is loaded.
             await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
             return
         whose, binary, closed = _whose(scope), scope["path"].endswith(STREAM_PATH), False
@@ -136,13 +136,13 @@ class ServerLimits:
             message = await receive()
             if message["type"] == "websocket.receive" and (code := _fault(message, binary)):
                 closed = True
-                with contextlib.suppress(RuntimeError):  # the server has closed it already, for what came after this
+                with contextlib.suppress(RuntimeError):  # the server has already closed it because of a later message
                     await send({"type": "websocket.close", "code": code})
                 return {"type": "websocket.disconnect", "code": code}
             return message
 
         async def passed_on(message: Message) -> None:
-            if not closed:  # the app hears of the end a moment later
+            if not closed:  # the app learns of the end a moment later
                 await send(message)
 
         self._sockets[whose] += 1
@@ -207,7 +207,7 @@ class _TooMuch(Exception):
 
 
 def _manager() -> MemoryUploadedFileManager | None:
-    """Return what keeps uploaded files; None where the app is not served."""
+    """Return Streamlit's store of uploaded files; None where the app is not being served."""
     if not runtime.exists():
         return None
     manager = runtime.get_instance().uploaded_file_mgr
@@ -215,13 +215,13 @@ def _manager() -> MemoryUploadedFileManager | None:
 
 
 def _declared(scope: Scope) -> int:
-    """Return how long a body is said to be; 0 where that is not said."""
+    """Return the declared length of a body; 0 where there is none."""
     text = dict(scope["headers"]).get(b"content-length", b"")
     return int(text) if text.isdigit() and len(text) < 20 else 0
 
 
 def _asks_for_a_page(scope: Scope) -> bool:
-    """Return whether a browser opens a page of the app, and no file of one."""
+    """Return whether a request is for a page of the app, and not for one of its files."""
     base = config.get_option("server.baseUrlPath").strip("/")
     path = scope["path"].removeprefix(f"/{base}" if base else "")
     accepts = dict(scope["headers"]).get(b"accept", b"")
@@ -229,7 +229,7 @@ def _asks_for_a_page(scope: Scope) -> bool:
 
 
 def _fault(message: Message, binary: bool) -> int:
-    """Return the code that a message of a client closes its socket with; 0 for one that can be read."""
+    """Return the close code for a message of a client; 0 for a valid message."""
     data = message.get("bytes")
     if (data is None) == binary:
         return WRONG_KIND
@@ -242,13 +242,13 @@ def _fault(message: Message, binary: bool) -> int:
 
 
 def _person(scope: Scope) -> str:
-    """Return the id of whoever asks; "" where it is not known who that is."""
+    """Return the id of the sender; "" where it is not known."""
     known = visitor_header.read(Headers(scope=scope))
     return known.id if known else ""
 
 
 def _whose(scope: Scope) -> str:
-    """Return who asks, or else from which network address; that of the browser where a proxy here tells it."""
+    """Return the id of the sender, or else the network address, which the gate has set to the browser's."""
     return _person(scope) or str((scope.get("client") or ("", 0))[0])
 
 

@@ -1,9 +1,9 @@
 """Typed access to ``st.session_state``: each entry is defined once, with its name, its type and its default.
 
-A key is defined beside what it holds (the history in ``palette_state``, the seated groups in ``roster``, ...) and is
+A key is defined in the module that owns it (the history in ``palette_state``, the groups in ``roster``, ...) and is
 used through its methods; a widget that is bound to it takes ``key=KEY.name``. Constraint: no other module of the pages
-touches ``st.session_state``, so that a misspelt name is an error of the type checker and not a value that is missing.
-Names stay as they are: style sheets, addresses and tests know some of them.
+touches ``st.session_state``, so that a misspelt name is an error of the type checker and not a missing value. Names
+must not change: style sheets, addresses and tests depend on some of them.
 """
 
 from __future__ import annotations
@@ -38,12 +38,11 @@ class Key(Generic[T]):
         st.session_state[self.name] = value
 
     def show(self, value: T) -> T | None:
-        """Let the widget that is bound to the entry show a value, and return the default that the widget is to have.
+        """Make the widget that is bound to the entry show a value, and return the default to pass to the widget.
 
-        A widget whose entry is set in a run is put back to it in the browser, and a hand that has moved on meanwhile
-        loses what it did since. So the entry is set only where it holds something else, and a widget that is drawn
-        for the first time has the value as its default; None where the entry is set, because Streamlit takes one of
-        the two.
+        Setting the entry of a widget resets the widget in the browser, so that input made meanwhile is lost. So the
+        entry is set only where it differs, and a widget that is drawn for the first time gets the value as its
+        default; None where the entry was set, because Streamlit accepts only one of the two.
         """
         if self.is_set() and st.session_state[self.name] != value:
             self.set(value)
@@ -51,7 +50,7 @@ class Key(Generic[T]):
         return value
 
     def get_or_set(self, value: T) -> T:
-        """Return the entry after setting it to ``value`` where there was none."""
+        """Return the entry, set to ``value`` first where there is none."""
         held: T = st.session_state.setdefault(self.name, value)
         return held
 
@@ -65,7 +64,7 @@ class Key(Generic[T]):
         return self.name in st.session_state
 
 
-#: The title of the page that is open, or was when a click was made.
+#: The title of the page of this run, or during a callback that of the run before.
 OPEN_PAGE: Key[str] = Key("open_page", "")
 
 

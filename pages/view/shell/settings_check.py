@@ -1,4 +1,4 @@
-"""The settings of who may use the app: read when it starts and for each request, and what they come to in words."""
+"""Check the settings of who may use the app, and print at the start who is admitted."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pages.view.shell import identity, reach
 
 
 def check_settings() -> None:
-    """Read every setting of the environment, so that one that cannot be read closes the app.
+    """Read every access setting of the environment, so that an invalid one closes the app.
 
     Raises:
-        InputError: one cannot be read.
+        InputError: one is not valid.
     """
     settings.open_role(), settings.trusted_proxies(), settings.login_hours(), settings.role_of({})
     for kind in CREATES:
@@ -27,17 +27,17 @@ def check_settings() -> None:
 
 
 def see_true_addresses() -> None:
-    """Let a request's address be where it came from, before the server is set up.
+    """Disable uvicorn's replacement of a request's address by a header, before the server is set up.
 
-    By default uvicorn puts in its place what a header says, where it comes from this machine: any program on it could
-    pass for a trusted proxy. Its option is read before the app is, so what it would wrap around the app is left out.
+    By default uvicorn trusts that header from this machine, so that any program on it could pose as a trusted proxy.
+    The option for it is read before the app is loaded, so the middleware itself is replaced.
     """
     assert hasattr(uvicorn.config, "ProxyHeadersMiddleware"), "another uvicorn; see where it reads X-Forwarded-For"
     setattr(uvicorn.config, "ProxyHeadersMiddleware", lambda app, trusted_hosts: app)  # noqa: B010
 
 
 def print_state() -> None:
-    """Print, where the app is started, who is let in."""
+    """Print in the terminal who is admitted."""
     try:
         check_settings()
         roles = settings.open_role()

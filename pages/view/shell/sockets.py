@@ -1,4 +1,4 @@
-"""A socket behind the gate: it lasts as long as its login, and no frame of it reaches beyond its own visit."""
+"""Serve a socket behind the gate: it ends with its login, and no message of it affects other visits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from pages.view.shell import logins
 from pages.view.shell.identity import Recognised
 
-#: The code with which a socket is closed whose login has ended.
+#: The close code of a socket whose login has ended.
 LOGIN_ENDED = 4401
-#: Messages of Streamlit's protocol that would reach other visits: what the app remembers is everybody's.
+#: Messages of Streamlit's protocol that would affect other visits, because they share the app's caches.
 FOR_ALL = ("clear_cache",)
 
 
@@ -32,7 +32,7 @@ async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, known:
     closed = False
 
     async def pass_on(message: Message) -> None:
-        if not closed:  # the app hears of the end a moment later
+        if not closed:  # the app learns of the end a moment later
             await send(message)
 
     async def next_message() -> Message:
@@ -69,11 +69,11 @@ async def _end_of_login(ended: asyncio.Event, left: float | None) -> None:
 
 
 def _reaches_others(message: Message) -> bool:
-    """Return whether a message of a client would end or empty what others use."""
+    """Return whether a message of a client would affect other visits."""
     data = message.get("bytes") if message["type"] == "websocket.receive" else None
     if not data:
         return False
     try:
         return BackMsg.FromString(data).WhichOneof("type") in FOR_ALL
-    except DecodeError:  # whoever reads it next says so
+    except DecodeError:  # reported by the next reader
         return False

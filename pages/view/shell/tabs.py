@@ -1,8 +1,7 @@
-"""The choice between the views of a page, and choices within one; the address says which, so a link opens the same.
+"""The choice between the views of a page, and choices within a view; both are in the address, so links keep them.
 
-A view is an entry of the browser's history, so Back leads to the view before. Choices within a view, whose widgets are
-bound to the address, only change the entry that is there (:mod:`pages.view.shell.browser_back`), so Back is not
-filled with them.
+A view is an entry of the browser's history, so Back leads to the previous view. Choices within a view, whose widgets
+are bound to the address, only change the current entry (:mod:`pages.view.shell.browser_back`).
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ def choose_view(page: str, titles: Mapping[str, str]) -> str:
     """Return the chosen view: the one that the address names, when it is opened and on Back.
 
     Args:
-        page: tells the choices of two pages apart; its choice is kept as PAGE_view.
-        titles: of the views, by the name that the address gives them.
+        page: name of the page; its choice is kept as PAGE_view.
+        titles: of the views, by their names in the address.
     """
     read_address(page, titles)
     view = draw_tabs(page, titles)
@@ -32,7 +31,7 @@ def choose_view(page: str, titles: Mapping[str, str]) -> str:
 
 
 def read_address(page: str, titles: Mapping[str, str]) -> bool:
-    """Take over the view that the address names, when the page is opened and on Back; whether there was one."""
+    """Choose the view that the address names, when the page is opened and on Back; return whether there was one."""
     context, requested = get_script_run_ctx(), st.query_params.get("view")
     back = context is not None and context.is_history_navigation
     if requested not in titles or not (back or not VIEW.of(page).is_set()):
@@ -42,7 +41,7 @@ def read_address(page: str, titles: Mapping[str, str]) -> bool:
 
 
 def draw_tabs(page: str, titles: Mapping[str, str]) -> str:
-    """Draw the row of views, at first the first."""
+    """Draw the row of views and return the chosen one, at first the first."""
     VIEW.of(page).get_or_set(next(iter(titles)))
     view = st.segmented_control(
         "View",
@@ -63,14 +62,14 @@ def write_address(parameters: Mapping[str, str]) -> None:
 
 
 def keep_in_address(key: str, first: int | Sequence[int]) -> None:
-    """Put a choice that is not its first one any more into the address, before its widget, which is bound to it.
+    """Put a choice that differs from its default into the address, before its bound widget is drawn.
 
-    Streamlit leaves out of the address what is a widget's default. Where the default follows the palette, it may have
-    moved since the choice was made.
+    Streamlit leaves a widget's default out of the address. Where the default follows the palette, it may have changed
+    since the choice was made.
 
     Args:
         key: of the widget.
-        first: its default as of now.
+        first: its current default.
     """
     choice: Key[Any] = Key(key, None)
     if choice.is_set() and choice.get() != first and key not in st.query_params:
@@ -78,10 +77,10 @@ def keep_in_address(key: str, first: int | Sequence[int]) -> None:
 
 
 def read_labels(key: str, labels: Mapping[str, Any], several: bool = False) -> None:
-    """Read what the address names by labels that a widget does not have now, before it is drawn.
+    """Read a choice that the address names by a label that its widget does not have now, before it is drawn.
 
-    Streamlit writes an option into the address as it is labelled; a link that was made with other words, with numbers
-    or before words were changed, opens the same choice.
+    Streamlit writes the label of an option into the address; a link that was made in the other wording, or before a
+    label was changed, opens the same choice.
 
     Args:
         key: of the widget.

@@ -1,6 +1,6 @@
-"""The content of a small text file that somebody uploads, within its limit.
+"""The content of a small uploaded text file, within its limit.
 
-The limit that an uploader shows is checked by the browser alone. Constraint: nothing is read of a file that is larger.
+The limit of an uploader is only checked by the browser. Constraint: a larger file is not read.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ def text_content(file: UploadedFile, megabytes: int | None = None) -> bytes:
 
     Args:
         file: that was uploaded.
-        megabytes: that it may have; :data:`TEXT_FILE` by default.
+        megabytes: its maximum size; :data:`TEXT_FILE` by default.
 
     Raises:
-        InputError: it has more.
+        InputError: the file is larger.
     """
     most = TEXT_FILE.value if megabytes is None else megabytes
     if file.size > most * MEGABYTE:
         raise InputError(
-            f"{file.name} has {amounts.fixed(file.size / MEGABYTE, 1)} MB; expected at most {most} MB. Make smaller "
-            "files of it."
+            f"{file.name} has {amounts.fixed(file.size / MEGABYTE, 1)} MB; expected at most {most} MB. Split it "
+            "into smaller files."
         )
     return file.getvalue()

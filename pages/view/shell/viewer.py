@@ -1,6 +1,6 @@
-"""Who asks: a random id for each visit, which no address holds and no other visitor can know.
+"""A random id for each visit, which is in no address and which no other visitor can know.
 
-Background work is held in its name, turns of the generator are fair by it, and only the viewer who started a
+Background jobs belong to it, the turns of the generator are shared out by it, and only the viewer who started a
 generation may stop or steer it. A reload is a new visit.
 """
 
@@ -13,7 +13,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from pages.view.shell.session_keys import Key
 
 VIEWER: Key[str] = Key("viewer", "")
-#: The same for the browser's own use: it knows by it that what it kept is of an earlier visit.
+#: An id for the browser, which recognises by it what was kept by an earlier visit.
 VISIT: Key[str] = Key("visit", "")
 
 

@@ -1,6 +1,6 @@
-"""The header in which the gate tells the pages who asks: taken off what clients send, added and signed by the gate.
+"""The signed header in which the gate passes the visitor on to the pages; the gate removes it from clients' requests.
 
-Constraint: a page that is served without the gate knows nobody; see :func:`read`.
+Constraint: a page that is served without the gate recognises nobody; see :func:`read`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _KEY = secrets.token_bytes(32)
 
 
 def without(scope: Scope) -> Scope:
-    """Return a request without such a header of the client."""
+    """Return a request without this header."""
     name = NAME.encode()
     return {**scope, "headers": [(key, value) for key, value in scope["headers"] if key.lower() != name]}
 
 
 def add(scope: Scope, visitor: Visitor) -> Scope:
-    """Return a request with the visitor in its header."""
+    """Return a request with the visitor in this header."""
     claims = {"id": visitor.id, "name": visitor.name, "role": visitor.role}
     content = base64.urlsafe_b64encode(json.dumps(claims).encode())
     return {**scope, "headers": [*scope["headers"], (NAME.encode(), content + b"." + _signature(content))]}
 
 
 def read(headers: Mapping[str, str]) -> Visitor | None:
-    """Return the visitor of a request; None where there is none that can be believed.
+    """Return the visitor of a request; None where the header is missing or its signature is wrong.
 
-    Without any header there is no request either: a page is run by a test, or by a program on this machine.
+    Without any headers there is no request: the page is run by a test, or by a program on this machine.
     """
     if not headers:
         return LOCAL

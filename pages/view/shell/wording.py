@@ -1,8 +1,8 @@
-"""The switch *Show numbers*: how this viewer reads results, the same on every page.
+"""The switch *Show numbers*: the wording of results for this viewer, the same on every page.
 
-The choice is kept in the browser: ``assets/keep.js`` writes it into a cookie, which the server reads with the visit's
-first request, so that a page that is opened later is drawn right at once. Constraint: pages take the wording once, from
-:func:`current`, and hand it on; no other place asks for the switch.
+The choice is kept in the browser: ``assets/keep.js`` writes it into a cookie, which the server reads with the first
+request of a visit, so that pages are drawn in the right wording at once. Constraint: the wording is read only through
+:func:`current`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from map_core.text.wording import NUMBERS, PLAIN, Wording
 from pages.view.shell.session_keys import Key
 
-#: The choice of this visit, and the switch that is drawn of it, which Streamlit forgets when the page changes.
+#: The choice of this visit, and the switch, whose entry Streamlit forgets when the page changes.
 CHOSEN: Key[bool | None] = Key("numbers", None)
 SWITCH: Key[bool] = Key("show_numbers", False)
-#: The cookie, and the values that it has.
+#: The cookie and its values.
 COOKIE = "value_palette_numbers"
 ON, OFF = "on", "off"
-#: The environment's variable that says what somebody reads who has chosen nothing: on or off.
+#: Environment variable with the setting for visitors who have chosen nothing: on or off.
 SETTING = "VALUE_PALETTE_NUMBERS"
 HELP = "For engineers: the figures of the method, on every page. This browser remembers the choice."
 
 
 def current() -> Wording:
-    """Return how this viewer reads results; outside of a visit, as somebody who has chosen nothing."""
+    """Return the wording for this viewer; outside of a visit, for somebody who has chosen nothing."""
     return NUMBERS if is_on() else PLAIN
 
 
@@ -44,7 +44,7 @@ def is_on() -> bool:
 
 
 def kept_choice() -> str:
-    """Return what the browser is to keep: the choice of this visit, "" while none was made."""
+    """Return the value of the cookie for the choice of this visit; "" while none was made."""
     chosen = CHOSEN.get()
     return "" if chosen is None else ON if chosen else OFF
 

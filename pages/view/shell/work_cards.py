@@ -1,6 +1,6 @@
-"""Cards of work that is done by processes of its own, as several pages draw them, with their buttons.
+"""Cards for jobs that run in processes of their own, with their buttons, as several pages draw them.
 
-Constraint: nothing is known here but what the disk says, so it is right after the app was killed as well.
+Constraint: the state is read from the disk, so it is also right after the app was killed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class WorkCards:
     """The cards of one page.
 
     Args:
-        title: what they are together, where drawing them fails.
-        shown: whether a piece of work is one of this page.
-        draw_card: draws one.
+        title: of all of them, for the log where drawing them fails.
+        shown: returns whether a job belongs to this page.
+        draw_card: draws one card.
         rerun: set when the whole page has to be drawn again.
-        refuse: called with why something could not be done.
+        refuse: called with the reason where something could not be done.
     """
 
     title: str
@@ -46,11 +46,11 @@ class WorkCards:
     refuse: Callable[[str], None]
 
     def draw(self) -> None:
-        """Draw a card for each piece of work, drawn again while one of them runs."""
+        """Draw a card for each job, again and again while one of them runs."""
         running = any(job.going_on for job in self._jobs())
 
         @st.fragment(run_every=POLL_SECONDS if running else None)
-        def piece() -> None:
+        def polling_part() -> None:
             if self.rerun.pop():
                 st.rerun()  # something was done here that the whole page shows
             with errors.guarded(self.title):
@@ -59,9 +59,9 @@ class WorkCards:
                     with st.container(border=True, key=f"work_{job.name}"):
                         self.draw_card(job)
             if running and not any(job.going_on for job in now):
-                st.rerun()  # once more as a whole, without the clock and with what was made in the list
+                st.rerun()  # the whole page, so that this fragment stops polling and lists show the result
 
-        piece()
+        polling_part()
 
     def _jobs(self) -> list[TableJob]:
         return [job for job in account.tables().list_jobs() if self.shown(job)]
@@ -69,7 +69,7 @@ class WorkCards:
     def draw_button(
         self, label: str, key: str, job: TableJob, icon: str, action: Callable[[str], None], kind: str = "tertiary"
     ) -> None:
-        """Draw a button that does something with a piece of work, given its name."""
+        """Draw a button that calls an action with the name of a job."""
         st.button(
             label,
             key=f"work_{key}_{job.name}",
@@ -80,7 +80,7 @@ class WorkCards:
         )
 
     def draw_discard(self, job: TableJob) -> None:
-        """Draw the button that gives a piece of work up."""
+        """Draw the button that discards a job."""
         with st.popover("Discard", icon=":material/delete:", type="tertiary", key=f"work_give_up_{job.name}"):
             st.html(markup.note("What was made so far is deleted."))
             self.draw_button("Delete", "gone", job, ":material/delete:", account.tables().discard)
@@ -94,13 +94,13 @@ class WorkCards:
 
 
 def draw_state(job: TableJob, word: str = "") -> None:
-    """Draw the mark of a piece of work: its state, or another word for it."""
+    """Draw the badge of a job: its state, or another word for it."""
     icon, colour = MARKS[job.state]
     st.badge(word or job.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
 
 
 def place_text(job: TableJob) -> str:
-    """Return which place work has among those that wait."""
+    """Return the position of a job in the queue, in words."""
     if job.place == 1:
-        return "It is next, and starts by itself when one of those that are being made is done."
+        return "It is next, and starts by itself when one of those that are running is done."
     return f"It is number {job.place} in the queue, and starts by itself when its turn comes."

@@ -1,4 +1,4 @@
-"""Picked weights as they are shown beside the palette: shares, every draw, words, tables and data."""
+"""The results of the page Baselines: shares, every draw, words, tables and data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from map_core.figures import baselines_text, theme
 from map_core.text import sentences
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.download import draw_download
 
 
 @dataclass(frozen=True, eq=False)
 class BaselineQuery:
-    """What the page was asked for.
+    """The settings of the page.
 
     Args:
         scene: the table.
@@ -34,8 +35,8 @@ def draw_baselines(query: BaselineQuery, job: Job) -> None:
     """Draw shares, every draw, words, tables and data.
 
     Args:
-        query: what for.
-        job: whose result are the ways to pick weights.
+        query: the settings of the page.
+        job: its result are the baselines.
     """
     if job.error:
         st.html(markup.note(f"The comparison could not be made: {job.error}"))
@@ -58,7 +59,7 @@ def draw_baselines(query: BaselineQuery, job: Job) -> None:
                 )
     st.html(markup.note("Thin lines: where the share of all random weights lies, with 90% confidence."))
     st.header("Every draw")
-    _draws(query, figure_data)
+    _draw_draws(query, figure_data)
     with st.expander("In words", key="baselines_words"):
         for sentence in baselines_text.summary(figure_data):
             st.text(sentence)
@@ -68,19 +69,11 @@ def draw_baselines(query: BaselineQuery, job: Job) -> None:
     with st.expander("How often a reply beats the base model's", key="baselines_wins"):
         st.html(markup.levels_table(*baselines_text.wins(figure_data), wide=True))
         st.html(markup.note("Replies to the same prompt, ties half: 50% is the base model itself."))
-    st.download_button(
-        "Data (CSV)",
-        baselines_text.baselines_csv(figure_data),
-        "baselines.csv",
-        "text/csv",
-        icon=":material/download:",
-        type="tertiary",
-        key="baselines_csv",
-    )
+    draw_download(baselines_text.baselines_csv(figure_data), "baselines", "baselines_csv")
 
 
-def _draws(query: BaselineQuery, figure_data: drawn.BaselineFigureData) -> None:
-    """Draw the draws, value by value or in the plane of two."""
+def _draw_draws(query: BaselineQuery, figure_data: drawn.BaselineFigureData) -> None:
+    """Draw the figure of all weights, value by value or in the plane of two values."""
     names, wanted = query.scene.names, figure_data.targeted
     pairs = len(names) > 1
     titles = [sentences.capitalised(name) for name in names]

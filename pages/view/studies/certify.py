@@ -1,4 +1,4 @@
-"""The palette as a promise: what the prompts that the table holds out show about it."""
+"""Can the palette be promised: its certificate from the prompts that the table holds out."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class PromiseQuery:
     Args:
         scene: the table.
         targets: (value,) in standard deviations above base, NaN for free values.
-        over_base: gains over the base model and not levels.
-        any_mix: nats; under other mixes of prompts, as far as that.
+        over_base: gains over the base model, and not levels.
+        any_mix: nats; the promise holds under every mix of prompts within this distance.
     """
 
     scene: Scene
@@ -45,12 +45,12 @@ class PromiseQuery:
 
 
 def draw_promise(scene: Scene, targets: np.ndarray, any_mix: float) -> None:
-    """Draw the part of the page: what can be promised of the palette, or why nothing is known.
+    """Draw what can be promised of the palette, or why nothing is known.
 
     Args:
-        scene: the table, with columns of what the palette asks for beyond averages.
-        targets: (value,) the palette's, in standard deviations above base, NaN for free values.
-        any_mix: nats; the targets are to hold under other mixes of prompts, as far as that.
+        scene: the table, with columns for what the palette asks for beyond averages.
+        targets: (value,) in standard deviations above base, NaN for free values.
+        any_mix: nats; the targets must hold under every mix of prompts within this distance.
     """
     st.header("Can it be promised?", help=glossary.help_text("promise", "held-out"))
     table = scene.table
@@ -69,8 +69,8 @@ def draw_promise(scene: Scene, targets: np.ndarray, any_mix: float) -> None:
             required=True,
             key="promise_kind",
             persist_state="session",
-            help="How much a palette adds is nearly the same from prompt to prompt and is soon shown. The level also "
-            "depends on how good the base model is on a prompt, which takes many more prompts.",
+            help="How much a palette adds is nearly the same from prompt to prompt, so a few prompts can show it. The "
+            "level also depends on how good the base model is on a prompt, which takes many more prompts.",
         )
     )
     query = PromiseQuery(scene, targets, over_base, any_mix)
@@ -84,7 +84,7 @@ def draw_promise(scene: Scene, targets: np.ndarray, any_mix: float) -> None:
 
 
 def draw_reach(scene: Scene, palette: Palette) -> None:
-    """Draw how many judgements stand behind each level of a palette; nothing for a table without labels."""
+    """Draw the number of judgements behind each level of a palette; nothing for a table without labels."""
     solution = effective_solution(palette_state.current_assessment(scene, palette))
     given = people_labels.given()
     if solution is None or not given:
@@ -103,28 +103,28 @@ def draw_reach(scene: Scene, palette: Palette) -> None:
 
 
 def draw_standing(table: Path) -> None:
-    """Draw how the palettes that a server answers with keep their promises; nothing where none is watched.
+    """Draw how the palettes of a server keep their promises; nothing where none is monitored.
 
     Args:
-        table: its file, beside which ``serve --promises`` keeps them.
+        table: its file, beside which ``serve --promises`` stores the results.
     """
     file = table.with_suffix(".promises.json")
     try:
-        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        shown = promise.standing_rows(kept) if kept else None
+        standing = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        table_rows = promise.standing_rows(standing) if standing else None
     except (OSError, ValueError, AttributeError, TypeError):
-        shown = None
-    if shown is None:
+        table_rows = None
+    if table_rows is None:
         return
     st.header("Is it kept in use?")
     st.html(markup.note(promise.STANDING_MEANS))
-    st.html(markup.levels_table(*shown))
+    st.html(markup.levels_table(*table_rows))
 
 
 def _why_not(count: int) -> str:
     return (
         f"A promise needs {MIN_PROMPTS} or more prompts that the palette was not set on, with several replies each; "
-        f"this table holds {count} out. The command certify takes new replies from a file."
+        f"this table holds out {count}. The command certify takes new replies from a file."
     )
 
 
@@ -141,17 +141,17 @@ def _draw(query: PromiseQuery, job: Job) -> None:
         st.html(markup.note(sentence))
     st.html(markup.levels_table(*promise.certificate_rows(certificate, units), theme=query.scene.theme))
     stronger = certificate.outcome is Outcome.CERTIFIED and certificate.factor > 1.0
-    # Once is enough: the higher palette would ask for a still higher one to be promised itself.
+    # Offered only once: to promise the higher palette would again need a higher one.
     if not stronger or palette_state.offers_undo():
         return
     if st.button(
         "Aim higher by that much",
         key="promise_take",
-        help="Your targets become what these stronger weights are forecast to give. What is promised stays what it "
-        "is in the table above.",
+        help="Your targets become what these stronger weights are forecast to give. The promise stays as it is in the "
+        "table above.",
     ):
         _aim_higher(query.scene, certificate)
-        st.rerun(scope="app")  # a click within this part draws it alone
+        st.rerun(scope="app")  # within a fragment, the click alone would only rerun the fragment
 
 
 def _aim_higher(scene: Scene, certificate: Certificate) -> None:

@@ -1,4 +1,4 @@
-"""The study of delivery as the page sees it: which one there is, and whether it is of the table that is open."""
+"""Find the study of delivery for the page Evidence: that of the open table, or the shipped one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from pages.view.shell import wording as wordings
 
 @dataclass(frozen=True, eq=False)
 class DeliveryEvidence:
-    """What is shown.
+    """The study on the page.
 
     Args:
         study: the one beside the table that is open, or the one that is shipped.
-        graded: its graded palettes, in the names and colours of the open table where that has the values.
+        graded: its graded palettes, with the names and colours of the open table where it has the values.
         of_this_table: the open table is the one that was studied.
-        command: what makes a study of the open table, for this page to find.
-        first: the palette that is shown first, the largest at one percentile that can be had.
-        comparisons: blind ones of the shipped table's presets; none for another table.
+        command: that makes a study of the open table where this page finds it.
+        first: the palette that is shown first: the one with the most targets among the mostly reachable ones.
+        comparisons: blind comparisons of the shipped table's presets; none for another table.
     """
 
     study: DeliveryStudy
@@ -40,7 +40,7 @@ class DeliveryEvidence:
 
 
 def find_evidence(scene: Scene) -> DeliveryEvidence | None:
-    """Return the study for the table that is open, or None when there is none at all."""
+    """Return the study for the open table, or None when there is none at all."""
     table = scenes.table_path()
     own = table.with_suffix(".delivery.json")
     study = _study(
@@ -49,11 +49,11 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     if study is None:
         return None
     values = study.graded.values
-    places = [values.index(name) if name in values else None for name in scene.table.values]
     names, colours = [name.replace("_", " ") for name in values], list(range(len(values)))
-    for position, number in enumerate(places):
-        if number is not None:
-            names[number], colours[number] = scene.names[position], position
+    for position, name in enumerate(scene.table.values):
+        if name in values:
+            studied = values.index(name)
+            names[studied], colours[studied] = scene.names[position], position
     sizes = np.where(study.graded.mostly_reachable, (~np.isnan(study.graded.asked)).sum(axis=1), 0)
     command = f"python -m map_core verify {shlex.quote(str(table))} --study {shlex.quote(str(own))}"
     compared = table.with_name("comparisons.jsonl") if table == scenes.DEFAULT_TABLE else None
@@ -74,5 +74,5 @@ def _study(table: str, modified: tuple[float, ...]) -> DeliveryStudy | None:
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _fingerprint(path: str, modified: float) -> str:
-    """Return the fingerprint of the whole table as its file has it, whichever use case is looked at."""
+    """Return the fingerprint of the whole table of the file, of every use case."""
     return fingerprint(scenes.file_table())

@@ -13,7 +13,7 @@ from pages.view.shell.session_keys import Key
 ORDER: Key[list[str]] = Key("sequence_order", [])
 LIST: Key[dict[str, Any]] = Key("order", {})
 
-_HOW = "Drag a row, or press its arrows. On its grip: Space lifts, arrow keys move, Space puts down, Escape puts back."
+_HOW = "Drag a row, or press its arrows. On its handle: Space lifts, arrow keys move, Space drops, Escape cancels."
 _mount = component.register(
     "order",
     f'<div class="frame"><ol></ol><p class="hint" id="how">{_HOW}</p><div class="live" aria-live="polite"></div></div>',
@@ -21,7 +21,7 @@ _mount = component.register(
 
 
 def current_order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
-    """Return the order in force of the values that have a target: as it was left, new ones last.
+    """Return the current order of the values that have a target: as this viewer left it, new ones last.
 
     Args:
         scene: the table.
@@ -30,13 +30,12 @@ def current_order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
     Returns:
         Their positions, in this viewer's order.
     """
-    names = ORDER.get()
-    held = [scene.table.index(name) for name in names if name in scene.table.values]
-    return (*(j for j in held if j in wanted), *(j for j in wanted if j not in held))
+    earlier = [scene.table.index(name) for name in ORDER.get() if name in scene.table.values]
+    return (*(j for j in earlier if j in wanted), *(j for j in wanted if j not in earlier))
 
 
 def set_order(scene: Scene, positions: Sequence[int]) -> None:
-    """Make an order this viewer's; values that have no target now keep their place behind it."""
+    """Set this viewer's order; values without a target follow in their earlier order."""
     now = [scene.table.values[j] for j in positions]
     before = ORDER.get()
     ORDER.set(now + [name for name in before if name not in now])
@@ -48,7 +47,7 @@ def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]
     Args:
         scene: the table.
         positions: of the values, in order.
-        notes: a short text a row.
+        notes: a short text for each row.
     """
     rows = [
         {"value": j, "name": sentences.capitalised(scene.names[j]), "colour": scene.colour(j), "note": note}
@@ -57,7 +56,7 @@ def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]
 
     def moved() -> None:
         chosen = LIST.get().get("order")
-        # From a browser: whatever it sends, only an order of the values that were asked about is taken.
+        # Untrusted: only a permutation of the values on the page is accepted.
         order = chosen if isinstance(chosen, list) and all(isinstance(j, (int, float)) for j in chosen) else []
         if sorted(order) == sorted(positions):
             set_order(scene, [int(j) for j in order])

@@ -1,4 +1,4 @@
-"""A sequence as it is shown: its picture, words, table and data, and how much its order matters."""
+"""The results of the page Sequence: figure, words, table and data, and how much the order matters."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from map_core.figures import sequence, sequence_text, theme
 from map_core.solver.newton import Solution
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.download import draw_download
 from pages.view.studies import order_list
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceQuery:
-    """What the page was asked for.
+    """The settings of the page.
 
     Args:
         scene: the table.
         targets: (value,) in standard deviations above base, NaN for free values.
         solution: all values at once; None where the palette is not possible.
         chosen: positions of the values, in the order in which they are aligned.
-        rounds: how often the order is gone through.
-        grows: steps never take weight back.
+        rounds: how often the order is repeated.
+        grows: steps never reduce a weight.
     """
 
     scene: Scene
@@ -40,11 +41,11 @@ class SequenceQuery:
 
 
 def draw_sequence(query: SequenceQuery, job: Job) -> None:
-    """Draw the path, in a picture, in words, in a table and as data.
+    """Draw the path as a figure, in words, as a table and as data.
 
     Args:
-        query: what for.
-        job: whose result, and partial result, is a path of as many rounds as there are yet.
+        query: the settings of the page.
+        job: its result, and partial result, is the path of the rounds computed so far.
     """
     whole: SequentialPath | None = job.result or job.partial
     if job.error:
@@ -83,15 +84,7 @@ def draw_sequence(query: SequenceQuery, job: Job) -> None:
             st.text(sentence)
     with st.expander("Step by step", key="sequence_steps"):
         st.html(markup.levels_table(*sequence_text.table(figure_data), wide=True, theme=query.scene.theme))
-    st.download_button(
-        "Data (CSV)",
-        sequence_text.sequence_csv(figure_data),
-        "sequence.csv",
-        "text/csv",
-        icon=":material/download:",
-        type="tertiary",
-        key="sequence_csv",
-    )
+    draw_download(sequence_text.sequence_csv(figure_data), "sequence", "sequence_csv")
 
 
 def _rounds_sentence(query: SequenceQuery, job: Job, whole: SequentialPath) -> str:
@@ -99,16 +92,16 @@ def _rounds_sentence(query: SequenceQuery, job: Job, whole: SequentialPath) -> s
         return ""
     rounds = whole.rounds_to(query.solution.levels, sequence.NEAR)
     if rounds is None and not job.ended:
-        return "Counting the rounds that it takes until nothing changes any more."
+        return "Counting the rounds until nothing changes any more."
     return sequence_text.rounds_needed_sentence(rounds, whole.rounds, query.scene.units().wording)
 
 
 def draw_orders(query: SequenceQuery, job: Job) -> None:
-    """Draw, of all orders, the one that loses least and the one that loses most, each a click away.
+    """Draw the order that loses least and the one that loses most, with a button that uses it.
 
     Args:
-        query: what for.
-        job: whose result are the orders.
+        query: the settings of the page.
+        job: its result is the comparison of orders.
     """
     comparison: OrderComparison | None = job.result
     if job.error:
@@ -119,20 +112,20 @@ def draw_orders(query: SequenceQuery, job: Job) -> None:
     if comparison.best is None or comparison.worst is None:
         return
     ends = () if compared.orders_agree(comparison) else (("least", comparison.best), ("most", comparison.worst))
-    for how, place in ends:
-        its = comparison.paths[place].order
+    for how, index in ends:
+        order = comparison.paths[index].order
         with st.container(horizontal=True, vertical_alignment="center", key=f"sequence_{how}"):
             st.html(f'<h3 class="vp-small-title">{how.capitalize()} is lost</h3>', width="content")
-            places = [(j, f"{number}. {query.scene.names[j]}") for number, j in enumerate(its, start=1)]
-            st.html(markup.chips(places, query.scene.theme), width="content")
-            st.html(markup.note(compared.shortfall_sentence(comparison, place, query.scene.units())), width="content")
+            chips = [(j, f"{number}. {query.scene.names[j]}") for number, j in enumerate(order, start=1)]
+            st.html(markup.chips(chips, query.scene.theme), width="content")
+            st.html(markup.note(compared.shortfall_sentence(comparison, index, query.scene.units())), width="content")
             if st.button(
                 "Use this order",
-                key=f"sequence_use_{place}",
+                key=f"sequence_use_{index}",
                 type="tertiary",
-                disabled=its == query.chosen,
+                disabled=order == query.chosen,
                 on_click=order_list.set_order,
-                args=(query.scene, its),
+                args=(query.scene, order),
             ):
-                st.rerun()  # the whole page, and not this piece alone
+                st.rerun()  # the whole page, and not only this fragment
     st.html(markup.note(compared.order_summary(comparison)))

@@ -1,4 +1,4 @@
-"""What tuned models delivered: those of this table that were checked, and the study that is shipped with it."""
+"""What tuned models delivered: the checks of those tuned on this table, and the study that is shipped with it."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ def draw_tuned() -> None:
         else:
             st.html(
                 markup.note(
-                    "No model was tuned on this table yet, so nothing was measured. The page Tune makes one and has it "
-                    "answer prompts that it did not learn from."
+                    "No model has been tuned on this table yet, so nothing was measured. The page Tune makes one and "
+                    "checks it on prompts that it did not learn from."
                 )
             )
         st.page_link("tune.py", label="Tune a model", icon=":material/school:")
         if studies:
             _draw_studies(studies, words)
         elif scenes.table_path() == scenes.DEFAULT_TABLE:
-            st.html(markup.note("Over a set of palettes nothing was measured yet."))
+            st.html(markup.note("Nothing has been measured over a set of palettes yet."))
 
 
 def draw_outcomes(check: Mapping[str, Any], words: LevelWords) -> None:
-    """Draw what a check found in all and for each value that was asked for."""
+    """Draw the result of a check: overall, and for each value with a target."""
     st.html(markup.lead(overall_sentence(check)))
     for outcome in value_outcomes(check, words):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -68,10 +68,10 @@ def draw_outcomes(check: Mapping[str, Any], words: LevelWords) -> None:
 
 
 def draw_levels(evidence: Mapping[str, Any], asked: Mapping[str, float], words: LevelWords) -> None:
-    """Draw the level of every value, also of those not asked for, and the distance.
+    """Draw the level of every value, also of those without a target, and the distance.
 
     Args:
-        evidence: a check, or what was told by weighting replies of the base model.
+        evidence: a check, or an estimate from weighted replies of the base model.
         asked: targets by value, in reward units.
         words: how levels are worded.
     """
@@ -86,15 +86,15 @@ def _draw_models(records: Mapping[str, dict[str, Any]], words: LevelWords) -> No
     checks = [(name, record.get("check")) for name, record in records.items()]
     st.html(
         markup.note(
-            "Each answered prompts that it did not learn from. How far its replies come from the base model's to the "
-            "palette's forecast on the same prompts:"
+            "Each model answered prompts that it did not learn from. The table says how far its replies get from the "
+            "base model's level to the palette's forecast on the same prompts."
         )
     )
     head, rows = told.check_rows(checks, "Tuned model", words)
     st.html(markup.levels_table(head, [(-1, row) for row in rows], wide=True))
     if len(checked) < len(records):
         unchecked = next(name for name in records if name not in checked)
-        st.html(markup.note("To check a model that was not checked yet:"))
+        st.html(markup.note("To check a model that has not been checked yet:"))
         folder = shlex.quote(str(account.tables().tuned_folder(unchecked)))
         command = f"python -m map_core verify {shlex.quote(str(scenes.table_path()))} --model {folder} --candidates 4"
         st.code(command, language=None, wrap_lines=True)
@@ -112,8 +112,8 @@ def _draw_models(records: Mapping[str, dict[str, Any]], words: LevelWords) -> No
     with st.expander("Chosen among several of its replies", key="evidence_tuned_choosing"):
         st.html(
             markup.note(
-                "A tuned model comes closer where the best of several of its replies is chosen, each counted for less "
-                "the more the tuned model prefers it. Beside it, the same with replies of the base model."
+                "A tuned model comes closer where one of several of its replies is chosen, each counting less the more "
+                "the tuned model prefers it. For comparison, the same with replies of the base model."
             )
         )
         head, rows = told.choosing_rows(check, words)
@@ -133,13 +133,13 @@ def _draw_studies(studies: tuple[TuningStudy, ...], words: LevelWords) -> None:
     )
     st.html(
         markup.note(
-            "A mark is a palette, with the range of 90 of 100 cases. Nothing comes further than about the dashed line "
-            "for the same effort; at the diamond, replies are exactly what the palette asks for."
+            "Each mark is a palette, with the range of 90 of 100 cases. With the same effort nothing gets much beyond "
+            "the dashed line; at the diamond, replies are exactly what the palette asks for."
         )
     )
-    for place, study in enumerate(studies):
-        with st.expander("Palette by palette", key=f"evidence_tuned_palettes_{place}"):
-            checks = [(told.palette_title(one["asked"], words), one["check"]) for one in study.palettes]
+    for index, study in enumerate(studies):
+        with st.expander("Palette by palette", key=f"evidence_tuned_palettes_{index}"):
+            checks = [(told.palette_title(palette["asked"], words), palette["check"]) for palette in study.palettes]
             head, rows = told.check_rows(checks, "Palette", words)
             st.html(markup.levels_table(head, [(-1, row) for row in rows], wide=True))
             st.html(markup.note("Measured by:"))
@@ -157,5 +157,5 @@ def _studies() -> tuple[TuningStudy, ...]:
 def _read(modified: float, table_modified: float) -> tuple[TuningStudy, ...]:
     try:
         return tuning_study.read_studies(tuning_study.SHIPPED, sha256_of(scenes.DEFAULT_TABLE))
-    except InputError:  # as without one
+    except InputError:  # unreadable, or of another version of the table
         return ()

@@ -1,6 +1,6 @@
-"""A table from a model: prompts that are pasted or uploaded, a model, values, and how many replies.
+"""The form that builds a table: prompts, a model, values, and the number of replies.
 
-Constraint: nothing is sampled here; a process of its own does it, and goes on when the app is gone.
+Constraint: nothing is sampled here; a separate process does that, and continues when the app has ended.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pages.view.shell.viewer import viewer_id
 from pages.view.tables import markup as table_markup
 from pages.view.tables import model_choice
 
-#: Candidates that can be asked for, and the longest reply.
+#: Choices of candidates; and the usual number of candidates and longest reply.
 CANDIDATES = (2, 4, 8, 16, 32, 64, 128)
 FIRST_CANDIDATES, FIRST_LENGTH = 16, 64
 #: Characters that can be pasted; more come as a file.
@@ -43,7 +43,7 @@ NAME: Key[str] = Key("build_name", "")
 
 
 def draw_build_form() -> None:
-    """Draw the form, and what comes of it."""
+    """Draw the form."""
     table_markup.draw_message()
     st.header("Have a model reply to your prompts")
     if account.draw_refusal(Kind.BUILD):
@@ -62,7 +62,7 @@ def draw_build_form() -> None:
             CANDIDATES,
             FIRST_CANDIDATES,
             key=CANDIDATE_COUNT.name,
-            help="The candidates that the app chooses among. More reach further and take longer.",
+            help="The candidates that the app chooses from. More of them make more possible and take longer.",
         )
         st.number_input(
             "Longest reply, in tokens",
@@ -108,7 +108,7 @@ def draw_build_form() -> None:
 
 
 def own_definitions() -> tuple[Definition, ...]:
-    """Return the values of one's own that are in use; none where the database does not answer."""
+    """Return the custom values that are in use; none where the database does not answer."""
     try:
         definitions = [value.used for value in custom_values.list_values(database())]
     except PaletteError:
@@ -117,10 +117,10 @@ def own_definitions() -> tuple[Definition, ...]:
 
 
 def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
-    """Draw the fields for prompts and return what they hold; nothing, and the reason in words, where that is no use.
+    """Draw the fields for prompts and return the prompts; none where they are not valid, which is said.
 
     Args:
-        key: tells the widgets of two places apart.
+        key: prefix of the keys of the widgets.
     """
     left, right = st.columns([1.5, 1], gap="large")
     with left:
@@ -158,7 +158,7 @@ def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
     """Return the prompts of a file's content.
 
     Raises:
-        InputError: they cannot be used; the line is named.
+        InputError: a line is not valid.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"prompts{suffix}"
@@ -170,7 +170,7 @@ def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
 
 
 def prompts_sentence(prompts: Sequence[Prompt]) -> str:
-    """Return how many prompts, of which use cases, and which are weighted or held out."""
+    """Return the number of prompts, their use cases, weights, and how many are held out."""
     cases = list(dict.fromkeys(prompt.use_case for prompt in prompts))
     sentence = amounts.counted(len(prompts), "prompt", grouped=True)
     if cases != [DEFAULT_USE_CASE]:
@@ -196,7 +196,7 @@ def prompts_jsonl(prompts: Sequence[Prompt]) -> bytes:
 
 
 def _start(prompts: Sequence[Prompt]) -> None:
-    """Begin the build."""
+    """Start the build."""
     values, model = [str(name) for name in model_choice.VALUES.get()], model_choice.usable_model()
     if not model:
         table_markup.set_message("This model cannot be used for a build here. Choose another one.")

@@ -1,4 +1,4 @@
-"""The list of tables: what each holds, which one this viewer looks at, and taking one off the disk."""
+"""The list of tables: what each holds, opening, sharing and deleting them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_TITLE = "The app's own table"
 
 
 def draw_catalog() -> None:
-    """Draw the list: the app's own table, then those that were brought or made, the newest first."""
+    """Draw the list: the app's own table, then the others, the newest first."""
     table_markup.draw_message()
     looked_at = scenes.chosen_table()
     tables = account.tables().list_tables()
@@ -71,7 +71,7 @@ def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
 
 
 def _draw_access(name: str) -> None:
-    """Draw whose a table is, and for its owner the choice of who else sees it."""
+    """Draw the owner of a table, or for the owner the choice of who else sees it."""
     held = catalog.access_of(name)
     if held.owner and account.tables().may(Action.SHARE, name):
         query = urlencode({"table": name, "table_link": held.link})
@@ -91,10 +91,10 @@ def _share(name: str, visibility: Visibility) -> None:
 
 
 def show_table(name: str) -> None:
-    """Look at another table, "" for the app's own, and say so."""
+    """Open another table, "" for the app's own, with a message."""
     scenes.open_table(name)
     what = f"“{name}”" if name else DEFAULT_TITLE.lower()
-    table_markup.set_message(f"You look at {what} now, on every page. A link from here opens the same table.")
+    table_markup.set_message(f"Every page now shows {what}. A link from here opens the same table.")
 
 
 def _delete(name: str) -> None:

@@ -1,8 +1,8 @@
-"""A table from a file of one's own: brought here, looked at, its columns chosen, and read by a process of its own.
+"""The form that imports a table: upload a file, preview it, choose its columns, and read it in a separate process.
 
-A file that is uploaded goes to the disk at once and is let go of by the app, which would hold all of it in memory as
-long as the page is open. Constraint: no path comes from a browser; files that lie on the server's machine can only be
-chosen from the one folder that VALUE_PALETTE_INBOX names.
+An uploaded file is written to the disk and removed from Streamlit's memory at once, which would keep it as long as the
+page is open. Constraint: no path comes from a browser; files on the server's machine can only be chosen from the one
+folder that VALUE_PALETTE_INBOX names.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ INBOX = "VALUE_PALETTE_INBOX"
 SUFFIXES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "pq")
 #: Megabytes that can be uploaded.
 MAX_MEGABYTES = int(st.get_option("server.maxUploadSize"))
-#: Seconds after which an upload that nobody made a table of is thrown away.
+#: Seconds after which an upload that was not imported is deleted.
 KEPT_SECONDS = 24 * 3600
 #: Characters of a cell that a preview shows.
 PREVIEW_LENGTH = 160
@@ -53,12 +53,12 @@ NONE = "(none)"
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that waits for its columns to be chosen.
+    """A file whose columns are being chosen.
 
     Args:
-        path: where it lies.
-        name: what the person calls it.
-        stays: it is somebody's own, in the inbox, and not moved.
+        path: of the file on this machine.
+        name: its name on the viewer's machine.
+        stays: it is in the inbox and is neither moved nor deleted.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Upload:
 
 
 def draw_import_form() -> None:
-    """Draw the way to bring a file, and then the choice of its columns."""
+    """Draw the upload, and once there is a file, the choice of its columns."""
     table_markup.draw_message()
     if account.draw_refusal(Kind.TABLE):
         return
@@ -81,13 +81,13 @@ def draw_import_form() -> None:
     try:
         preview = _preview(str(held.path), held.path.stat().st_mtime)
     except InputError as error:
-        st.text(_without_place(str(error), held))
+        st.text(_without_path(str(error), held))
         return
     _draw_columns(held, preview)
 
 
-def _without_place(text: str, held: Upload) -> str:
-    """Return a message with the file's own name, and that of files beside it, in place of where it lies here."""
+def _without_path(text: str, held: Upload) -> str:
+    """Return a message with the viewer's file name in place of the path on this machine."""
     text = text.replace(str(held.path), held.name)
     return text.replace(str(held.path.with_suffix("")), Path(held.name).stem)
 
@@ -97,8 +97,8 @@ def _draw_upload() -> None:
     st.html(
         markup.note(
             "A file with one row per reply: the prompt, the reply, and a column of numbers for each value, higher for "
-            "more of it. Rows with the same prompt are replies to one prompt; several replies a prompt let the app "
-            "choose between them. CSV (UTF-8), JSON lines, a JSON list, or Parquet."
+            "more of it. Rows with the same prompt are replies to one prompt; with several replies per prompt the app "
+            "can choose between them. CSV (UTF-8), JSON lines, a JSON list, or Parquet."
         )
     )
     st.file_uploader(
@@ -118,27 +118,27 @@ def _draw_upload() -> None:
     inbox = Path(os.environ[INBOX]) if os.environ.get(INBOX) else None
     if inbox is not None and inbox.is_dir():
         files = sorted(file.name for file in inbox.iterdir() if file.is_file() and file.suffix.lower()[1:] in SUFFIXES)
-        name = st.selectbox("Or a file of the inbox", files, index=None, key="tables_inbox")
+        name = st.selectbox("Or a file in the inbox", files, index=None, key="tables_inbox")
         if name in files:
             st.button("Use this", key="tables_inbox_take", on_click=_take_from_inbox, args=(inbox / str(name),))
 
 
 def _on_uploaded() -> None:
-    """Write what was uploaded to the disk, and free the memory that it took."""
+    """Write an uploaded file to the disk, and free its memory."""
     round_ = FILE_ROUND.get()
     file = FILE.of(round_).get()
     if file is None:
         return
-    place = _uploads_folder() / f"{uuid.uuid4().hex}{_suffix(file.name)}"
+    path = _uploads_folder() / f"{uuid.uuid4().hex}{_suffix(file.name)}"
     try:
-        with place.open("wb") as out:
+        with path.open("wb") as out:
             shutil.copyfileobj(file, out, 2**20)
     except OSError as error:
-        place.unlink(missing_ok=True)
-        table_markup.set_message(f"The file could not be kept ({error.strerror}). Make room on the app's machine.")
+        path.unlink(missing_ok=True)
+        table_markup.set_message(f"The file could not be saved ({error.strerror}). Make room on the app's machine.")
         return
     FILE_ROUND.set(round_ + 1)
-    UPLOAD.set(Upload(place, file.name))
+    UPLOAD.set(Upload(path, file.name))
     # Streamlit would hold the file until the visit ends.
     if (context := get_script_run_ctx()) is not None:
         manager = context.uploaded_file_mgr
@@ -151,10 +151,10 @@ def _take_from_inbox(path: Path) -> None:
 
 
 def hold_upload(path: Path, name: str) -> None:
-    """Take a file that an import has, so that its columns can be chosen again."""
-    place = _uploads_folder() / f"{uuid.uuid4().hex}{_suffix(path.name)}"
-    shutil.move(path, place)
-    UPLOAD.set(Upload(place, name))
+    """Move the file of an import back to the uploads, so that its columns can be chosen again."""
+    upload = _uploads_folder() / f"{uuid.uuid4().hex}{_suffix(path.name)}"
+    shutil.move(path, upload)
+    UPLOAD.set(Upload(upload, name))
 
 
 def _discard() -> None:
@@ -164,7 +164,7 @@ def _discard() -> None:
 
 
 def _uploads_folder() -> Path:
-    """Return the folder where uploads wait, after deleting those that were forgotten."""
+    """Return the folder of uploads, after deleting expired ones."""
     folder = catalog.folder() / ".uploads"
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
@@ -185,15 +185,15 @@ def _preview(path: str, modified: float) -> Preview:
 
 
 def _draw_columns(held: Upload, preview: Preview) -> None:
-    """Draw what the file holds, which column is what, and the name of the table."""
+    """Draw the first rows of the file, the role of each column, and the name of the table."""
     if preview.mapping:
         st.html(markup.note(f"{preview.mapping} So its rows become these:"))
     st.html(markup.note(f"{preview.kind}, {amounts.counted(len(preview.columns), 'column')}. Its first rows:"))
-    # As text, cut: a cell is shown as it is and never as markup or as a formula.
+    # As shortened text, never as markup or as a formula.
     cut = [{name: _shortened(cell) for name, cell in row.items()} for row in preview.rows]
     st.dataframe(cut, hide_index=True, height=248, key="upload_rows")
     if preview.ours:
-        st.html(markup.note("This is a table of this app, so it is taken as it is."))
+        st.html(markup.note("This is a table of this app, so it is used as it is."))
         choice = None
     else:
         choice = _draw_roles(preview)
@@ -219,7 +219,7 @@ def _draw_roles(preview: Preview) -> ColumnChoice:
     def pick(label: str, guessed: str | None, key: str, help_: str) -> str:
         options = [NONE, *preview.columns]
         index = options.index(guessed) if guessed else 0
-        # By number: a column may bear any name, this one's too.
+        # By index, because a column may have any name, also that of NONE.
         taken = st.selectbox(label, range(len(options)), index, format_func=lambda n: options[n], key=key, help=help_)
         return options[taken] if taken else ""
 
@@ -248,7 +248,7 @@ def _draw_roles(preview: Preview) -> ColumnChoice:
             "upload_context",
             "Text that an instruction is about, such as its input; it follows the prompt after a blank line.",
         )
-        # These two are rare: without such a column there is nothing to choose.
+        # These two are rare, so they are only shown where such a column was found.
         system = prompt_id = ""
         if guess.system:
             system = pick(
@@ -269,7 +269,7 @@ def _draw_roles(preview: Preview) -> ColumnChoice:
         key="upload_values",
         help="Columns of numbers, higher for more of the value. Columns that are not chosen are left out.",
     )
-    # Where nothing was guessed and nothing is chosen, the import asks if prompts differ in a column that is left out.
+    # Where nothing was guessed or chosen, the import asks whether prompts differ in a column that is left out.
     context_or_open = context or (None if guess.context is None else "")
     return ColumnChoice(
         tuple(values), prompt, reply, use_case, weight, held_out, context_or_open, prompt_id=prompt_id, system=system

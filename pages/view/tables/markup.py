@@ -1,4 +1,4 @@
-"""Small pieces that all views of the page Tables share: a title, what a table holds, and what was done last."""
+"""Shared by the views of the page Tables: titles, the facts of a table, and the last message."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def table_facts(table: TableEntry) -> str:
 
 
 def set_message(text: str) -> None:
-    """Say what was done, or why not, at the top of the next view."""
+    """Set the message at the top of the next view."""
     MESSAGE.set(text)
 
 
 def draw_message() -> None:
-    """Draw what was done last, once."""
+    """Draw the last message once."""
     if text := MESSAGE.pop():
         with st.container(key="tables_said_line"):
             st.text(text)

@@ -1,8 +1,8 @@
-"""Which model replies in a build: one of this machine, one that the operator names, or any other where that is allowed.
+"""The choice of the model for a build: one on this machine, one that the operator lists, or any other where allowed.
 
-A folder or an address that somebody types makes the server read the folder, call the address and show it the
-operator's key. Constraint: it is typed only by who has shown the operator's token, and by nobody once
-VALUE_PALETTE_MODELS says which models there are besides; what a browser sends is looked at again before it is used.
+A typed folder or address makes the server read the folder, or call the address with the operator's key. Constraint:
+only somebody who has entered the operator's token may type one, and nobody once VALUE_PALETTE_MODELS lists models; what
+a browser sends is checked again before it is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_LENGTH = 500
 
 
 def offered_models() -> list[str]:
-    """Return the models on offer: those of this machine, those that the operator names, and visible tuned ones."""
+    """Return the models on offer: those on this machine, those that the operator lists, and visible tuned ones."""
     here = [files.name for files in model_files.installed() if files.name != DEFAULT_EMBEDDER]
     return list(dict.fromkeys([*here, *(endpoint.listed_models() or ()), *account.tables().list_tuned()]))
 
@@ -47,7 +47,7 @@ def draw_select() -> None:
         [*offered_models(), *([OTHER] if may_name_any() else [])],
         key=MODEL.name,
         format_func=_option,
-        help=f"Those on this machine, those that whoever runs the app names in {endpoint.LISTED}, and tuned ones.",
+        help=f"Those on this machine, those that the operator of the app lists in {endpoint.LISTED}, and tuned ones.",
     )
 
 
@@ -57,7 +57,7 @@ def _option(name: str) -> str:
 
 
 def draw_details() -> None:
-    """Draw what is said below the select box: the field for another model, and what was found of the chosen one."""
+    """Draw the field for another model, and the result of checking the chosen one."""
     if MODEL.get() == OTHER:
         st.text_input(
             "Folder of a model, or NAME@URL",
@@ -78,14 +78,14 @@ def draw_details() -> None:
             st.text(clash)
     elif checked:
         st.text(checked)
-        st.button("Look again", key="build_model_again", icon=":material/refresh:", type="tertiary", on_click=_forget)
+        st.button("Check again", key="build_model_again", icon=":material/refresh:", type="tertiary", on_click=_forget)
 
 
 def draw_offer_hint() -> None:
-    """Say how other models come into the list, with the field for the token where it would open the list."""
+    """Draw how other models can be offered, with the field for the token where it would allow to name one."""
     st.html(
         markup.note(
-            f"Whoever runs this app can offer other models, in folders or on servers: {endpoint.LISTED} names them."
+            f"The operator of this app can offer other models, in folders or on servers: {endpoint.LISTED} lists them."
         )
     )
     if endpoint.listed_models() is None:
@@ -93,7 +93,7 @@ def draw_offer_hint() -> None:
 
 
 def wanted_model() -> str:
-    """Return the model that is asked for; "" where there is none yet, or this visitor may not name it."""
+    """Return the chosen model; "" where there is none yet, or this visitor may not name it."""
     name = str(MODEL.get() or "")
     if name == OTHER and may_name_any():
         return str(OTHER_MODEL.get() or "").strip()
@@ -101,7 +101,7 @@ def wanted_model() -> str:
 
 
 def usable_model() -> str:
-    """Return the model as a command takes it; "" where it was not found, or cannot give what the chosen values need."""
+    """Return the model as a command takes it; "" where it was not found, or lacks what the chosen values need."""
     name = wanted_model()
     if not name or name in _installed():
         return name
@@ -110,25 +110,25 @@ def usable_model() -> str:
 
 
 def likelihood_problem(check: ProbedModel) -> str:
-    """Return which of the chosen values need what this model does not tell, in words; "" where there is none."""
+    """Return which chosen values need log-probabilities that this model lacks, in words; "" for none."""
     chosen = [name for name in VALUES.get() or () if name in READ_LIKELIHOOD]
     if check.log_probs or not chosen:
         return ""
     titles = " and ".join(cards()[name].title for name in chosen)
     need, them = ("needs", "it") if len(chosen) == 1 else ("need", "them")
     return (
-        f"{titles} {need} the log-probabilities of a reply's words, which this server does not tell. Leave {them} out "
-        "below, or choose another model."
+        f"{titles} {need} the log-probabilities of a reply's words, which this server does not return. Leave {them} "
+        "out below, or choose another model."
     )
 
 
 def _installed() -> list[str]:
-    """Return the models that need no look: those of this machine, and those that were tuned here."""
+    """Return the models that need no check: those on this machine, and those that were tuned here."""
     return [*(files.name for files in model_files.installed()), *account.tables().list_tuned()]
 
 
 def _checked_model(name: str) -> ProbedModel | str:
-    """Return what was found of a model, or what is wrong with it; looked at once, until it is asked for again."""
+    """Return the result of checking a model, or the problem; from the session until it is checked again."""
     held = CHECKED.get()
     if held is None or held[0] != name:
         with st.spinner("Checking the model"):
@@ -146,5 +146,5 @@ def _check_model(name: str) -> ProbedModel | str:
 
 
 def _forget() -> None:
-    """Forget what was found of the model, so that it is checked once more."""
+    """Forget the result, so that the model is checked again."""
     CHECKED.pop()

@@ -1,6 +1,6 @@
-"""Tables that are being made: how far each is, and stopping, going on, giving up; the same for every viewer.
+"""The jobs that make tables: the progress of each, with buttons to stop, resume and discard it.
 
-Constraint: nothing is known here but what the disk says, so it is right after the app was killed as well.
+Constraint: the state is read from the disk, so it is also right after the app was killed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STAGES = {
 
 
 def draw_progress() -> None:
-    """Draw a card for each, drawn again while one of them runs."""
+    """Draw a card for each job, again and again while one of them runs."""
     _cards().draw()
 
 
@@ -66,7 +66,7 @@ def _draw_card(process: TableJob) -> None:
     elif process.state is TableJobState.INTERRUPTED:
         st.html(
             markup.note(
-                f"It was interrupted {_stopped_at(process)}: the machine or its process was ended in the middle. What "
+                f"It was interrupted {_stopped_at(process)}: the machine or its process ended before it was done. What "
                 "was made is kept."
             )
         )
@@ -112,7 +112,7 @@ def _look_at(name: str) -> None:
 
 
 def _columns_again(name: str) -> None:
-    """Move the file back to the uploads, so that its columns can be chosen anew."""
+    """Move the file back to the uploads, so that its columns can be chosen again."""
     about = jobs.status(name).about
     file = jobs.job_folder(name) / str(about.get("input", ""))
     if file.is_file():
@@ -122,7 +122,7 @@ def _columns_again(name: str) -> None:
 
 
 def _about(process: TableJob) -> str:
-    """Return what was asked for."""
+    """Return the settings of a job in a line."""
     about = process.about
     if process.kind == "import":
         return str(about.get("file", ""))
@@ -137,7 +137,7 @@ def _about(process: TableJob) -> str:
 
 
 def _progress_text(process: TableJob) -> str:
-    """Return how far it is, its rate and the time left."""
+    """Return the progress of a job, its rate and the time left."""
     text = _STAGES.get(process.stage, process.stage)
     if process.unit == "%":
         return f"{text}: {process.done} %"
@@ -151,7 +151,7 @@ def _progress_text(process: TableJob) -> str:
 
 
 def _stopped_at(process: TableJob) -> str:
-    """Return where it ended, as the middle of a sentence."""
+    """Return the progress at which a job ended, as the middle of a sentence."""
     if not process.total or not process.done:
         return "at its beginning"
     stage = _STAGES.get(process.stage, process.stage)

@@ -1,4 +1,4 @@
-"""How good the table at hand is: what it holds, how far each value goes, and what would help today's palette most."""
+"""How good the open table is: its size, the range of each value, and what would help the current palette most."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_CANDIDATES = 512
 
 
 def draw_quality() -> None:
-    """Draw facts, ranges, advice."""
+    """Draw facts, advice, ranges and use cases."""
     scene, palette = palette_state.current()
     assessment = palette_state.current_assessment(scene, palette)
     with st.container(horizontal=True, vertical_alignment="bottom", key="good_head"):
@@ -54,7 +54,7 @@ def draw_quality() -> None:
 
 
 def _facts(scene: Scene) -> list[tuple[str, str, str]]:
-    """Return what the table holds, in the use case that is looked at."""
+    """Return the facts of the table in the current use case."""
     table, counts = scene.table, scene.table.candidates
     low, high = int(counts.min()), int(counts.max())
     tokens = sum(map(len, table.tokens))
@@ -63,8 +63,8 @@ def _facts(scene: Scene) -> list[tuple[str, str, str]]:
     masses = reply_masses(table)
     each = amounts.fixed(float(np.average([len(reply) for reply in table.tokens], weights=masses)) if tokens else 0.0)
     return [
-        ("Prompts", f"{len(table.prompts):,}", "how sure every level is goes with their number"),
-        ("Replies per prompt", f"{low}" if low == high else f"{low} to {high}", "what can be chosen among"),
+        ("Prompts", f"{len(table.prompts):,}", "the more, the surer every level is"),
+        ("Replies per prompt", f"{low}" if low == high else f"{low} to {high}", "to choose from"),
         ("Tokens", f"{tokens:,}" if tokens else "", f"{each} a reply" if tokens else ""),
         ("Model", name, "wrote the replies"),
     ]
@@ -79,8 +79,8 @@ def _ranges(scene: Scene, job: Job) -> TrustedRanges:
     return trusted_ranges(scene.oracle)
 
 
-def _ended_badly(job: Job) -> bool:
-    """Say what keeps a job from being drawn, and return whether something does."""
+def _draw_unfinished(job: Job) -> bool:
+    """Draw why a job has no result, and return whether it has none."""
     if job.status is JobStatus.FAILED:
         st.text(job.error or "")
     elif not job.ended:
@@ -90,8 +90,8 @@ def _ended_badly(job: Job) -> bool:
 
 def _draw_advice(scene: Scene, job: Job) -> None:
     if BEGUN.pop():
-        st.rerun()  # the whole page shows what was begun, or why not
-    if _ended_badly(job):
+        st.rerun()  # the whole page shows the job that was started, or why it was not
+    if _draw_unfinished(job):
         return
     advice: Advice = job.result
     with st.container(border=True, key="advice"):
@@ -104,7 +104,7 @@ def _draw_advice(scene: Scene, job: Job) -> None:
 
 
 def _draw_ranges(scene: Scene, job: Job) -> None:
-    if _ended_badly(job):
+    if _draw_unfinished(job):
         return
     ranges: TrustedRanges = job.result
     rows = []
@@ -146,15 +146,15 @@ def _draw_use_cases(scene: Scene) -> None:
 
 
 def _draw_more(scene: Scene, advice: Advice) -> None:
-    """Draw a button that makes just what would help; where the table's replies cannot be drawn again, it says so."""
+    """Draw a button that adds what would help, or why no replies can be added."""
     if advice.help is Help.NEITHER:
         return
     metadata = scenes.load(scenes.ALL).table.metadata
     if not metadata.get("engine"):
         st.html(
             markup.note(
-                "The table does not say how its replies were drawn, so no more of them can be drawn here. Bring a "
-                "larger file, or build a table."
+                "The table does not say how its replies were drawn, so no more can be drawn here. Bring a larger "
+                "file, or build a table."
             )
         )
         return
@@ -194,7 +194,7 @@ def _larger_name(source: str, what: str) -> str:
 
 
 def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added: tuple[Prompt, ...]) -> None:
-    """Add to a copy of the table, so that nobody's table changes while they look at it."""
+    """Start a build that extends a copy of the table, so that nobody's open table changes."""
     arguments = [
         "build",
         f"--extend={scenes.table_path()}",

@@ -1,6 +1,6 @@
-"""What a file leaves open: asked with what each answer gives, and the import goes on with the answers.
+"""Questions about an imported file, with what each answer leads to; the import continues with the answers.
 
-Constraint: a question is the one that the command line refuses with, so both say the same.
+Constraint: the questions are those of the command line's refusal, so both say the same.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pages.view.tables import markup as table_markup
 
 
 def draw_questions(process: TableJob, rerun: Key[bool]) -> None:
-    """Draw a choice for each question of a piece of work, and the button that goes on.
+    """Draw a choice for each question of a job, and the button that continues it.
 
     Args:
-        process: that was ended by questions.
+        process: the job that ended with questions.
         rerun: set when the whole page has to be drawn again.
     """
     st.html(markup.note("One thing has to be decided first, since it changes what the table says."))
@@ -42,17 +42,17 @@ def draw_questions(process: TableJob, rerun: Key[bool]) -> None:
 
 
 def _draw(question: Mapping[str, Any], key: str) -> str | None:
-    """Draw one question; return the value of the answer that is chosen, None before that."""
+    """Draw one question and return the value of the chosen answer; None before that."""
     answers = list(question["answers"])
     observation = str(question["found"])
-    place = st.radio(
+    index = st.radio(
         markup.plain(f"{observation[:1].upper()}{observation[1:]}."),
         range(len(answers)),
         index=None,
-        format_func=lambda number: markup.plain(_sentence(str(answers[number]["gives"]))),
+        format_func=lambda k: markup.plain(_sentence(str(answers[k]["gives"]))),
         key=key,
     )
-    return None if place is None else str(answers[place]["value"])
+    return None if index is None else str(answers[index]["value"])
 
 
 def _sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""All pairs: every two of some values beside each other, drawn as they are found."""
+"""All pairs: the frontier of every two of the chosen values, drawn as they are computed."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from pages.view.tradeoffs.shared import (
 )
 
 BUDGETS = (0.5, 2.0)
-#: Values of which every pair is drawn: each pair is a figure of its own. Up to so many they stand as a matrix.
+#: Values at most, because every pair is a figure; and the number of values up to which the pairs form a matrix.
 MAX_VALUES, MATRIX_VALUES = 10, 5
 DIRECTIONS = 15
 
 PairFrontiers = dict[tuple[int, int], Frontier]
 
 
-def draw_all_pairs(today: CurrentPalette) -> None:
-    """Draw the choice of values, and a cell a pair."""
-    if today.plain < 2:
+def draw_all_pairs(current: CurrentPalette) -> None:
+    """Draw the choice of values, and a cell for each pair."""
+    if current.plain < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
     st.header("Every pair at a glance")
@@ -48,8 +48,8 @@ def draw_all_pairs(today: CurrentPalette) -> None:
         )
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="pairs_controls"):
-        first = today.wanted[:MATRIX_VALUES] if len(today.wanted) > 1 else today.first(min(3, today.plain))
-        chosen = pick_values("Values", today, first, "pairs_values", most=MAX_VALUES)
+        first = current.wanted[:MATRIX_VALUES] if len(current.wanted) > 1 else current.first(min(3, current.plain))
+        chosen = pick_values("Values", current, first, "pairs_values", most=MAX_VALUES)
         keep_others = draw_others_choice()
     if len(chosen) < 2:
         st.html(markup.note("Choose two values or more."))
@@ -59,32 +59,32 @@ def draw_all_pairs(today: CurrentPalette) -> None:
     def work(job: Job) -> PairFrontiers:
         frontiers: PairFrontiers = {}
         for pair in cells:
-            floors = today.floors(keep_others, list(pair))
+            floors = current.floors(keep_others, list(pair))
             frontiers[pair] = frontier(
-                today.scene.oracle, pair, BUDGETS, floors=floors, directions=DIRECTIONS, limit=False
+                current.scene.oracle, pair, BUDGETS, floors=floors, directions=DIRECTIONS, limit=False
             )
             job.report(dict(frontiers))
         return frontiers
 
-    floors = today.floors(keep_others, []).tobytes()
-    key = (today.scene.key, tuple(cells), floors)
-    background.poll(background.job("pairs", key, work), lambda job: _draw(job, today, cells))
+    floors = current.floors(keep_others, []).tobytes()
+    key = (current.scene.key, tuple(cells), floors)
+    background.poll(background.job("pairs", key, work), lambda job: _draw(job, current, cells))
 
 
-def _draw(job: Job, today: CurrentPalette, cells: list[tuple[int, int]]) -> None:
+def _draw(job: Job, current: CurrentPalette, cells: list[tuple[int, int]]) -> None:
     rerun_if_changed()
     frontiers: PairFrontiers = job.result or job.partial or {}
-    units = today.scene.units()
+    units = current.scene.units()
     if job.error:
         st.html(markup.note(f"The pairs could not be computed: {job.error}"))
     values = sorted({j for pair in cells for j in pair})
     st.html(_grid_rules(values))
     height = pair_grid.HEIGHTS.get(min(len(values), MATRIX_VALUES) - 1, pair_grid.LEAST_HEIGHT)
-    ends = pair_grid.shared_range(units, list(frontiers.values()), today.stand)
+    ends = pair_grid.shared_range(units, list(frontiers.values()), current.position)
     with st.container(key="pairs_matrix"):
         for pair in cells:
             with st.container(key=f"pair_{pair[0]}_{pair[1]}", border=True, gap=None):
-                _draw_cell(today, pair, frontiers.get(pair), ends, height)
+                _draw_cell(current, pair, frontiers.get(pair), ends, height)
         with st.container(key="pairs_words"):
             sentences = pair_grid.summary(frontiers, units)
             if not job.ended:
@@ -93,13 +93,13 @@ def _draw(job: Job, today: CurrentPalette, cells: list[tuple[int, int]]) -> None
                 st.text(sentence)
     draw_words(sentences)
     if job.result:
-        draw_download(pair_grid.pairs_csv(job.result, today.scene.oracle), "frontier-pairs", "pairs_csv")
+        draw_download(pair_grid.pairs_csv(job.result, current.scene.oracle), "frontier-pairs", "pairs_csv")
 
 
 def _draw_cell(
-    today: CurrentPalette, pair: tuple[int, int], frontier: Frontier | None, ends: tuple[float, float], height: int
+    current: CurrentPalette, pair: tuple[int, int], frontier: Frontier | None, ends: tuple[float, float], height: int
 ) -> None:
-    across, upwards = (markup.plain(today.titles[pair[0]]), markup.plain(today.names[pair[1]]))
+    across, upwards = (markup.plain(current.titles[pair[0]]), markup.plain(current.names[pair[1]]))
     st.button(
         f"{across} and {upwards}",
         key=f"open_{pair[0]}_{pair[1]}",
@@ -112,20 +112,20 @@ def _draw_cell(
         with st.container(height=height, border=False):
             st.html(markup.note("Waiting."))
         return
-    units = today.scene.units()
+    units = current.scene.units()
     reached = [contour for contour in frontier.contours if len(contour.levels)]
     if not reached:
         with st.container(height=height, border=False):
             st.html(markup.note("The targets of the other values alone take more than this."))
         return
     event = st.plotly_chart(
-        pair_grid.pair_cell(units, pair, frontier, today.stand, ends, height, today.scene.theme),
+        pair_grid.pair_cell(units, pair, frontier, current.position, ends, height, current.scene.theme),
         key=f"cell_{pair[0]}_{pair[1]}",
         on_select="rerun",
         selection_mode="points",
         config=theme.CONFIG | {"displayModeBar": False},
-        alt=f"What is possible of {today.names[pair[0]]}, on the horizontal axis, and {today.names[pair[1]]}, on the "
-        "vertical one.",
+        alt=f"What is possible of {current.names[pair[0]]}, on the horizontal axis, and {current.names[pair[1]]}, on "
+        "the vertical one.",
     )
     st.html(markup.note(pair_grid.joint_share_text(pair_grid.joint_share(reached[-1], pair))))
     if event and event.selection.points:
@@ -134,7 +134,7 @@ def _draw_cell(
 
 
 def _grid_rules(values: list[int]) -> str:
-    """Return where each cell stands on a wide screen: below the diagonal of a matrix; of many values, one by one."""
+    """Return the style rules that place the cells on a wide screen: below a matrix's diagonal, or in rows."""
     if len(values) > MATRIX_VALUES:
         wide = "@media (min-width: 900px) { [data-testid]:has(> .st-key-pairs_words) { grid-column: 1 / -1; } }"
         return f"<style>.st-key-pairs_matrix {{ --vp-columns: {MATRIX_VALUES - 1}; }} {wide}</style>"

@@ -1,4 +1,4 @@
-"""Small changes: one target a little up or down, what that does said before it is pressed."""
+"""Small changes: raise or lower one target a little, with the effect shown before it is applied."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIZE_NAMES = {0.05: "Tiny", 0.1: "Small", 0.2: "Medium"}
 _KEEP_TITLES = {Keep.COST: "Keep the cost", Keep.OTHERS: "Keep the others"}
 _KEEP_MEANINGS = {
     Keep.COST: "The cost stays as it is. A step more: the other targets are lowered as little as possible. A step "
-    "less: they rise together on what was saved.",
+    "less: they rise together by what was saved.",
     Keep.OTHERS: "The other targets stay as they are, and the cost follows.",
 }
 _KEEP_SENTENCES = {Keep.COST: "The cost was kept.", Keep.OTHERS: "The others were kept."}
@@ -28,24 +28,24 @@ _KEEP_SENTENCES = {Keep.COST: "The cost was kept.", Keep.OTHERS: "The others wer
 LocalSteps = dict[tuple[int, int], LocalStep | None]
 
 
-def draw_local_steps(today: CurrentPalette) -> None:
-    """Draw the size of a step, what is kept, and a row a target."""
+def draw_local_steps(current: CurrentPalette) -> None:
+    """Draw the size of a step, what is kept, and a row for each target."""
     st.header("Small changes")
-    own = today.assessment.solution
-    if not today.wanted:
+    own = current.assessment.solution
+    if not current.wanted:
         st.html(markup.note("No value has a target, so there is nothing to move. Set one on the page Set."))
         return
     if own is None:
         st.html(markup.note("Your palette is not possible. Steps start from the nearest one that is."))
-        if today.assessment.nearest is None:
-            st.html(markup.note("Nothing near it is possible: take a lock off, or lower a target, on the page Set."))
+        if current.assessment.nearest is None:
+            st.html(markup.note("Nothing near it is possible: unlock a value, or lower a target, on the page Set."))
         else:
             st.button(
                 "Go to the nearest palette that works",
                 key="steps_nearest",
                 icon=":material/my_location:",
                 on_click=palette_state.take_targets,
-                args=(today.scene, today.assessment.nearest.targets, "The nearest palette that works was taken."),
+                args=(current.scene, current.assessment.nearest.targets, "The nearest palette that works was taken."),
             )
         return
     with st.container(horizontal=True, vertical_alignment="bottom", key="steps_controls"):
@@ -70,73 +70,73 @@ def draw_local_steps(today: CurrentPalette) -> None:
         st.html(markup.note(_KEEP_MEANINGS[keep]))
 
     def work(job: Job) -> LocalSteps:
-        oracle, steps = today.scene.oracle, LocalSteps()
+        oracle, steps = current.scene.oracle, LocalSteps()
         attainable = AttainableLevels(oracle)
-        for j in today.wanted:
+        for j in current.wanted:
             for sign in (-1, 1):
                 steps[j, sign] = local_step(
                     oracle,
-                    today.targets,
+                    current.targets,
                     j,
                     sign * size,
                     keep,
                     now=own,
-                    fixed=today.fixed,
+                    fixed=current.fixed,
                     attainable=attainable,
                 )
             job.report(dict(steps))
         return steps
 
-    key = (today.scene.key, today.targets.tobytes(), today.fixed.tobytes(), size, keep)
-    background.poll(background.job("steps", key, work), lambda job: _draw(job, today, keep))
+    key = (current.scene.key, current.targets.tobytes(), current.fixed.tobytes(), size, keep)
+    background.poll(background.job("steps", key, work), lambda job: _draw(job, current, keep))
 
 
-def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
+def _draw(job: Job, current: CurrentPalette, keep: Keep) -> None:
     rerun_if_changed()
     steps: LocalSteps = job.result or job.partial or {}
     if job.error:
         st.html(markup.note(f"The steps could not be computed: {job.error}"))
-    for j in today.wanted:
+    for j in current.wanted:
         with st.container(key=f"steps_{j}", horizontal=True, vertical_alignment="top", gap="medium"):
-            percentile = today.scene.percentile(j, float(today.targets[j]))
+            percentile = current.scene.percentile(j, float(current.targets[j]))
             with st.container(key=f"steps_name_{j}"):
-                chip = f"{today.titles[j]} {wordings.current().level(percentile)}"
-                st.html(markup.chips([(j, chip)], today.scene.theme))
+                chip = f"{current.titles[j]} {wordings.current().level(percentile)}"
+                st.html(markup.chips([(j, chip)], current.scene.theme))
             for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
                 with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
                     step = steps.get((j, sign))
-                    caption = f"{today.titles[j]}: a step {label.lower()}. {_KEEP_SENTENCES[keep]}"
+                    caption = f"{current.titles[j]}: a step {label.lower()}. {_KEEP_SENTENCES[keep]}"
                     st.button(
-                        f"{label} {markup.plain(today.names[j])}",
+                        f"{label} {markup.plain(current.names[j])}",
                         key=f"step_{j}_{sign}",
                         icon=f":material/{icon}:",
                         disabled=step is None,
                         width="stretch",
                         on_click=take_targets,
-                        args=None if step is None else (today.scene, _moved(today, step), caption),
+                        args=None if step is None else (current.scene, _moved(current, step), caption),
                     )
                     if step is None:
-                        st.html(markup.note(_why_not(today, keep, j, sign) if (j, sign) in steps else "…"))
+                        st.html(markup.note(_why_not(current, keep, j, sign) if (j, sign) in steps else "…"))
                     else:
-                        st.html(markup.readout(_from_to(today, j, step), _cost(step)))
-                        others = _others(today, j, step)
+                        st.html(markup.readout(_from_to(current, j, step), _cost(step)))
+                        others = _others(current, j, step)
                         if others:
-                            st.html(markup.chips(others, today.scene.theme))
-                        elif keep is Keep.COST and len(today.wanted) > 1:
+                            st.html(markup.chips(others, current.scene.theme))
+                        elif keep is Keep.COST and len(current.wanted) > 1:
                             st.html(markup.note("The others hardly move."))
 
 
-def _moved(today: CurrentPalette, step: LocalStep) -> np.ndarray:
+def _moved(current: CurrentPalette, step: LocalStep) -> np.ndarray:
     """Return the targets that a step changes, (value,), NaN for the others."""
-    return np.where(np.abs(step.targets - today.targets) > 1e-9, step.targets, np.nan)
+    return np.where(np.abs(step.targets - current.targets) > 1e-9, step.targets, np.nan)
 
 
-def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
-    """Return why a step cannot be had."""
+def _why_not(current: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
+    """Return why a step is not possible."""
     if keep is Keep.OTHERS:
         return "Not possible with the other targets as they are."
-    if not np.any(np.delete(~np.isnan(today.targets) & ~today.fixed, value)):
-        return f"No other target can {'be lowered' if sign > 0 else 'take what is saved'}."
+    if not np.any(np.delete(~np.isnan(current.targets) & ~current.fixed, value)):
+        return f"No other target can be {'lowered' if sign > 0 else 'raised instead'}."
     return "The others cannot be lowered far enough."
 
 
@@ -155,22 +155,24 @@ def _cost(step: LocalStep) -> str:
     return text if step.trusted else f"{text}; not reliable"
 
 
-def _others(today: CurrentPalette, value: int, step: LocalStep) -> list[tuple[int, str]]:
+def _others(current: CurrentPalette, value: int, step: LocalStep) -> list[tuple[int, str]]:
     """Return the other targets that move by a percentile, the one that moves most first."""
-    ends = {j: _ends(today, j, step) for j in today.wanted if j != value}
+    ends = {j: _ends(current, j, step) for j in current.wanted if j != value}
     moved = [j for j, (before, after) in ends.items() if amounts.percentile(before) != amounts.percentile(after)]
     moved.sort(key=lambda j: -abs(ends[j][1] - ends[j][0]))
-    return [(j, f"{today.names[j]} {_from_to(today, j, step)}") for j in moved]
+    return [(j, f"{current.names[j]} {_from_to(current, j, step)}") for j in moved]
 
 
-def _ends(today: CurrentPalette, value: int, step: LocalStep) -> tuple[float, float]:
+def _ends(current: CurrentPalette, value: int, step: LocalStep) -> tuple[float, float]:
     """Return a target before and after, in percentiles."""
-    before, after = (today.scene.percentile(value, float(targets[value])) for targets in (today.targets, step.targets))
+    before, after = (
+        current.scene.percentile(value, float(targets[value])) for targets in (current.targets, step.targets)
+    )
     return before, after
 
 
-def _from_to(today: CurrentPalette, value: int, step: LocalStep) -> str:
-    before, after = _ends(today, value, step)
+def _from_to(current: CurrentPalette, value: int, step: LocalStep) -> str:
+    before, after = _ends(current, value, step)
     digits = 0 if amounts.percentile(after) != amounts.percentile(before) else 1
     wording = wordings.current()
     return f"{wording.level(before, digits)} → {wording.level(after, digits)}"

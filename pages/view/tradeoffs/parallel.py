@@ -1,4 +1,4 @@
-"""Parallel view: well spread palettes on the frontier of some values, each a line over all of them."""
+"""Parallel view: well spread palettes on the frontier of some values, as parallel coordinates over all values."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ HOW = (
 )
 
 
-def draw_parallel(today: CurrentPalette) -> None:
-    """Draw the choice of values and budgets, the lines, and the panel."""
-    if today.plain < 2:
+def draw_parallel(current: CurrentPalette) -> None:
+    """Draw the choice of values and budgets, the lines, and the panel of the chosen line."""
+    if current.plain < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
-    st.header("What a budget leaves to choose")
+    st.header("What you can choose within a budget")
     st.html(
         markup.note(
             f"{LINES} palettes per budget, as different as possible, each as far as the budget goes. Dotted lines rest "
@@ -51,8 +51,8 @@ def draw_parallel(today: CurrentPalette) -> None:
         )
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="lines_controls"):
-        first = today.wanted if len(today.wanted) > 1 else today.first(2)
-        chosen = pick_values("Values that are weighed", today, first, "lines_values")
+        first = current.wanted if len(current.wanted) > 1 else current.first(2)
+        chosen = pick_values("Values that are weighed", current, first, "lines_values")
         read_budgets("lines_budgets", several=True)
         budgets = st.pills(
             wordings.current().pick("Budgets in nats", "Effort"),
@@ -78,18 +78,18 @@ def draw_parallel(today: CurrentPalette) -> None:
     if len(chosen) < 2 or not budgets:
         st.html(markup.note("Choose two values or more, and a budget."))
         return
-    floors, nats = today.floors(keep_others, chosen), tuple(sorted(float(b) for b in budgets))
+    floors, nats = current.floors(keep_others, chosen), tuple(sorted(float(b) for b in budgets))
 
     def work(job: Job) -> FrontierSpread:
-        return spread_frontier(today.scene.oracle, chosen, nats, lines=max(LINES, len(chosen)), floors=floors)
+        return spread_frontier(current.scene.oracle, chosen, nats, lines=max(LINES, len(chosen)), floors=floors)
 
-    key = (today.scene.key, tuple(chosen), nats, floors.tobytes())
-    background.poll(background.job("fan", key, work), lambda job: _draw(job, today, tint))
+    key = (current.scene.key, tuple(chosen), nats, floors.tobytes())
+    background.poll(background.job("fan", key, work), lambda job: _draw(job, current, tint))
 
 
-def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> None:
+def _draw(job: Job, current: CurrentPalette, tint: parallel_coordinates.Tint) -> None:
     spread: FrontierSpread | None = job.result
-    scene = today.scene
+    scene = current.scene
     units = scene.units()
     if job.error:
         st.html(markup.note(f"The palettes could not be computed: {job.error}"))
@@ -100,17 +100,17 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
     if not len(spread.kl):
         st.html(markup.note("The targets of the other values alone take more than this, or cannot be met."))
         return
-    axes = range(today.plain)
+    axes = range(current.plain)
     left, right = st.columns([1.7, 1], gap="medium")
     with left:
-        now = today.assessment.solution
+        now = current.assessment.solution
         numbers = list(range(len(spread.kl)))
         if now is not None:
             must = st.pills(
                 "Only those that are no worse than yours in",
                 list(axes),
                 selection_mode="multi",
-                format_func=lambda j: markup.plain(today.titles[j]),
+                format_func=lambda j: markup.plain(current.titles[j]),
                 key="lines_no_worse",
                 bind="query-params",
                 persist_state="session",
@@ -119,11 +119,11 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
             numbers = parallel_coordinates.no_worse(spread, units, now.levels, [int(j) for j in must])
             st.html(markup.note(f"{len(numbers)} of {len(spread.kl)} palettes are shown."))
         key = f"lines_{what_if.selection_round('lines')}"
-        # Read before the figure is drawn, which shows the chosen line in full.
+        # Read before the figure is drawn, because the figure highlights the chosen line.
         clicked = what_if.clicked_point("lines", Key[Any](key, None).get(), job.key)
         chosen = clicked[0] if clicked is not None and clicked[0] in numbers else None
         st.plotly_chart(
-            parallel_coordinates.lines(spread, numbers, units, axes, today.stand, tint, chosen, scene.theme),
+            parallel_coordinates.lines(spread, numbers, units, axes, current.position, tint, chosen, scene.theme),
             key=key,
             on_select="rerun",
             selection_mode="points",
@@ -136,9 +136,9 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
         if chosen is not None:
             levels = spread.levels[chosen]
             caption = f"One of the palettes {NUMBERS.at_budget(float(spread.budget[chosen]), start=False)}."
-            new = plane.targets_at_point(today.targets, levels, spread.values)
+            new = plane.targets_at_point(current.targets, levels, spread.values)
             point = what_if.WhatIfPoint(caption, levels, spread.weights[chosen], float(spread.kl[chosen]), new)
-        what_if.draw_panel(today, "lines", point, HOW)
-    what_if.draw_replies(today, "lines", point)
+        what_if.draw_panel(current, "lines", point, HOW)
+    what_if.draw_replies(current, "lines", point)
     draw_words(parallel_coordinates.summary(spread, numbers, units))
     draw_download(parallel_coordinates.spread_csv(spread, scene.oracle), "palettes-at-budgets", "lines_csv")

@@ -1,4 +1,4 @@
-"""What every view of Explore starts from: the palette of this viewer, and the choices that the views share."""
+"""Shared by the views of Explore: the palette of this viewer, and the choices that several views have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import streamlit as st
 from map_core.analysis.generation_weights import effective_solution
 from map_core.core import amounts
 from map_core.feasibility import Assessment
-from map_core.figures.plane import PalettePosition as Stand
+from map_core.figures.plane import PalettePosition
 from map_core.palettes.palette import Palette
 from map_core.solver.newton import Solution
 from map_core.text import sentences
@@ -32,12 +32,12 @@ BUDGETS = (0.25, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, eq=False)
 class CurrentPalette:
-    """The palette in force.
+    """The palette of this viewer.
 
     Args:
         scene: the table.
-        palette: of this viewer.
-        assessment: of that palette.
+        palette: the palette itself.
+        assessment: of the palette.
     """
 
     scene: Scene
@@ -51,24 +51,24 @@ class CurrentPalette:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the values, as they read within a sentence."""
+        """Names of the values, as they read within a sentence."""
         return self.scene.names
 
     @cached_property
     def titles(self) -> list[str]:
-        """Of the values, as they stand by themselves."""
+        """Names of the values with a capital."""
         return [sentences.capitalised(name) for name in self.names]
 
     @property
     def solution(self) -> Solution | None:
-        """What speaks for this palette: its own solution, or that of the nearest one that can be had."""
+        """The palette's own solution, or that of the nearest reachable one; None where there is neither."""
         return effective_solution(self.assessment)
 
     @property
-    def stand(self) -> Stand:
-        """Where the palette stands in a figure."""
+    def position(self) -> PalettePosition:
+        """The position of the palette in a figure."""
         own = self.assessment.solution
-        return Stand(self.targets, None if own is None else own.levels)
+        return PalettePosition(self.targets, None if own is None else own.levels)
 
     @property
     def wanted(self) -> list[int]:
@@ -77,30 +77,30 @@ class CurrentPalette:
 
     @property
     def plain(self) -> int:
-        """How many values there are to choose from; columns of what is asked beyond averages come after them."""
+        """Number of values to choose from; columns for what is asked beyond averages come after them."""
         return self.scene.plain
 
     @cached_property
     def fixed(self) -> np.ndarray:
-        """(value,) bool: targets that do not give way: locked, kept at base, or asked for beyond averages."""
+        """(value,) bool: targets that are not lowered: locked, kept at base, or asked for beyond averages."""
         values = self.scene.table.values[: self.plain]
         keeps = [self.palette.targets[name].keep and not self.palette.targets[name].free for name in values]
         keeps += [True] * (len(self.names) - self.plain)
         return palette_state.locked(self.scene, self.palette) | np.array(keeps)
 
     def first(self, count: int) -> list[int]:
-        """Return ``count`` values to begin with: those with a target, then the others."""
+        """Return the ``count`` values to show at first: those with a target, then the others."""
         return (self.wanted + [j for j in range(self.plain) if j not in self.wanted])[:count]
 
     def floors(self, keep_others: bool, free: list[int]) -> np.ndarray:
-        """Return (value,) levels that other values keep: their targets, or none."""
+        """Return (value,) floors for values that are not ``free``: their targets, or NaN."""
         floors = self.targets.copy() if keep_others else np.full(len(self.targets), np.nan)
         floors[free] = np.nan
         return floors
 
 
 def current_palette() -> CurrentPalette:
-    """Return the palette of this viewer, assessed; asked for once by every run of the whole page."""
+    """Return the palette of this viewer; called once in every run of the whole page."""
     RERUN.pop()
     scene, palette = palette_state.current_counted()
     return CurrentPalette(scene, palette, palette_state.current_assessment(scene, palette))
@@ -125,13 +125,13 @@ def open_pair(pair: tuple[int, int]) -> None:
 
 
 def rerun_if_changed() -> None:
-    """Within a fragment: run the whole page where one of the callbacks above has changed what it shows."""
+    """Rerun the whole page from within a fragment, where one of the callbacks above has changed what it shows."""
     if RERUN.pop():
         st.rerun()
 
 
 def draw_others_choice() -> bool:
-    """Draw the choice of what the other values do, the same in all views; True when they keep their targets."""
+    """Draw the choice for the other values, the same in all views, and return whether they keep their targets."""
     tabs.read_labels("frontier_others", {"Free": "free"})
     choice = st.segmented_control(
         "The other values",
@@ -148,15 +148,15 @@ def draw_others_choice() -> bool:
     return choice == "kept"
 
 
-def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:
-    """Return the choice of one value, which stands in the address."""
+def pick_value(label: str, current: CurrentPalette, first: int, key: str) -> int:
+    """Draw the choice of one value, which is kept in the address, and return it."""
     tabs.keep_in_address(key, first)
     return int(
         st.selectbox(
             label,
-            range(today.plain),
+            range(current.plain),
             index=first,
-            format_func=today.titles.__getitem__,
+            format_func=current.titles.__getitem__,
             key=key,
             bind="query-params",
             persist_state="session",
@@ -164,30 +164,30 @@ def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:
     )
 
 
-def pick_axis(label: str, today: CurrentPalette, first: int, key: Key[int | None]) -> int:
-    """Draw the choice of one axis, which a click elsewhere may make as well; both stand in the address as a pair."""
-    held = key.get_or_set(first)  # and not as an index: a click may have chosen already
-    if held is None or held >= today.plain:  # a custom value is no longer offered
+def pick_axis(label: str, current: CurrentPalette, first: int, key: Key[int | None]) -> int:
+    """Draw the choice of one axis, which a click elsewhere may also set; the address keeps both axes as a pair."""
+    held = key.get_or_set(first)  # and not as an index, because a click may have set it already
+    if held is None or held >= current.plain:  # a custom value is no longer offered
         key.set(first)
     return int(
         st.selectbox(
             label,
-            range(today.plain),
-            format_func=today.titles.__getitem__,
+            range(current.plain),
+            format_func=current.titles.__getitem__,
             key=key.name,
             persist_state="session",
         )
     )
 
 
-def pick_values(label: str, today: CurrentPalette, first: list[int], key: str, most: int | None = None) -> list[int]:
-    """Return the choice of several values, in the table's order, which stands in the address."""
+def pick_values(label: str, current: CurrentPalette, first: list[int], key: str, most: int | None = None) -> list[int]:
+    """Draw the choice of several values, which is kept in the address, and return it in the table's order."""
     tabs.keep_in_address(key, first)
     chosen = st.multiselect(
         label,
-        range(today.plain),
+        range(current.plain),
         default=first,
-        format_func=today.titles.__getitem__,
+        format_func=current.titles.__getitem__,
         max_selections=most,
         key=key,
         bind="query-params",
@@ -198,7 +198,7 @@ def pick_values(label: str, today: CurrentPalette, first: list[int], key: str, m
 
 
 def read_budgets(key: str, several: bool = False) -> None:
-    """Before the choice of a budget: read an address that names it in the other wording."""
+    """Read an address that names a budget in the other wording, before its choice is drawn."""
     labels = {amounts.significant(kl): kl for kl in BUDGETS} | {sentences.capitalised(effort(kl)): kl for kl in BUDGETS}
     tabs.read_labels(key, labels, several)
 

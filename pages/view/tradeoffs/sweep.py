@@ -1,4 +1,4 @@
-"""One target moved: weights, cost and every level along the way, how sure they are, and where it turns."""
+"""Sensitivity: weights, cost and every level as one target moves, with confidence bands and breakpoints."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ from pages.view.shell.download import draw_download
 from pages.view.tradeoffs.shared import CurrentPalette, draw_words, pick_value
 
 LEVEL = 0.9
-#: Lines that are drawn to begin with, the swept value's and those with a target first.
+#: Lines that are shown at first: the swept value's, then those with a target.
 FIRST = 4
 
 
-def draw_sweep(today: CurrentPalette) -> None:
+def draw_sweep(current: CurrentPalette) -> None:
     """Draw the choice of the value, the curves, and what they say."""
     st.header("What a target costs", help=glossary.help_text("sensitivity", "shadow price"))
-    names, own = today.names, today.assessment.solution
+    names, own = current.names, current.assessment.solution
     prices = None if own is None else local_sensitivity(own)
     with st.container(horizontal=True, vertical_alignment="bottom", key="sensitivity_controls"):
         first = (prices.bottleneck if prices else None) or 0
-        first = first if first < today.plain else 0
-        value = pick_value("Move the target of", today, first, "sensitivity_value")
+        first = first if first < current.plain else 0
+        value = pick_value("Move the target of", current, first, "sensitivity_value")
         picked = st.pills(
             "Also show",
-            [j for j in range(today.plain) if j != value],
+            [j for j in range(current.plain) if j != value],
             selection_mode="multi",
-            format_func=lambda j: markup.plain(today.titles[j]),
-            default=[j for j in today.first(FIRST) if j != value],
+            format_func=lambda j: markup.plain(current.titles[j]),
+            default=[j for j in current.first(FIRST) if j != value],
             key=f"sensitivity_shown_{value}",
             persist_state="session",
             wrap=True,
         )
-    if prices is not None and not math.isnan(today.targets[value]):
+    if prices is not None and not math.isnan(current.targets[value]):
         st.html(markup.note(sentences.price(prices, value, names, wordings.current())))
-    targets = today.targets.copy()
+    targets = current.targets.copy()
     targets[value] = np.nan
 
     def work(job: Job) -> tuple[SensitivityCurve, Bands | None]:
-        oracle = today.scene.oracle
+        oracle = current.scene.oracle
         curve = sensitivity_curve(oracle, targets, value, attainable=AttainableLevels(oracle))
         job.report((curve, None))
         return curve, bands(oracle, curve, level=LEVEL) if oracle.counted_prompts > 1 else None
 
-    key = (today.scene.key, value, targets.tobytes())
+    key = (current.scene.key, value, targets.tobytes())
     drawn = [int(j) for j in picked]
-    background.poll(background.job("sensitivity", key, work), lambda job: _draw(job, today, value, drawn))
+    background.poll(background.job("sensitivity", key, work), lambda job: _draw(job, current, value, drawn))
 
 
-def _draw(job: Job, today: CurrentPalette, value: int, values: list[int]) -> None:
+def _draw(job: Job, current: CurrentPalette, value: int, values: list[int]) -> None:
     if job.error:
         st.html(markup.note(f"The curves could not be computed: {job.error}"))
     done: tuple[SensitivityCurve, Bands | None] | None = job.result or job.partial
@@ -69,13 +69,13 @@ def _draw(job: Job, today: CurrentPalette, value: int, values: list[int]) -> Non
             st.html(markup.note("" if job.ended else "Computing the curves."))
         return
     curve, error = done
-    names, units = today.names, today.scene.units()
+    names, units = current.names, current.scene.units()
     if len(curve.targets) < 2:
         message = "The other targets cannot be met even without this one. Lower one of them first."
         st.html(markup.note(message))
         return
-    drawn = sweep.SweepData(curve, units, float(today.targets[value]), error, [value, *values], today.scene.theme)
-    st.html(markup.legend([(j, names[j]) for j in sorted({value, *values})], today.scene.theme))
+    drawn = sweep.SweepData(curve, units, float(current.targets[value]), error, [value, *values], current.scene.theme)
+    st.html(markup.legend([(j, names[j]) for j in sorted({value, *values})], current.scene.theme))
     with st.container(key="sensitivity_levels"):
         _chart("levels", sweep.levels(drawn), value, f"What each value gets as the target of {names[value]} moves.")
     with st.container(horizontal=True, key="sensitivity_charts"):
@@ -95,8 +95,8 @@ def _draw(job: Job, today: CurrentPalette, value: int, values: list[int]) -> Non
         st.text(f"The highest that is possible for {names[value]} while the others keep their targets is {most}.")
     st.html(markup.note(_method(error)))
     draw_words(sweep.summary(drawn))
-    name = f"sensitivity-{today.scene.table.values[value]}"
-    draw_download(sweep.sweep_csv(curve, today.scene.oracle, error), name, "sensitivity_csv")
+    name = f"sensitivity-{current.scene.table.values[value]}"
+    draw_download(sweep.sweep_csv(curve, current.scene.oracle, error), name, "sensitivity_csv")
 
 
 def _chart(name: str, figure: Any, value: int, caption: str) -> None:

@@ -1,4 +1,4 @@
-"""Three values: the surface that a budget reaches, and the same laid out flat, to point at."""
+"""Three values: the surface of levels at one budget, and a triangle of the same palettes to choose from."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ HOW = (
 )
 
 
-def draw_three_values(today: CurrentPalette) -> None:
+def draw_three_values(current: CurrentPalette) -> None:
     """Draw the choice of three values and a budget, the two figures, and the panel."""
-    if today.plain < 3:
+    if current.plain < 3:
         st.html(markup.note("This table has fewer than three values. The view Two values shows all there is to trade."))
         return
     st.header("Three values at one budget")
@@ -43,10 +43,10 @@ def draw_three_values(today: CurrentPalette) -> None:
             "palettes by the levels that they give."
         )
     )
-    first = today.first(3)
+    first = current.first(3)
     with st.container(horizontal=True, vertical_alignment="bottom", key="three_controls"):
         chosen = [
-            pick_value(label, today, j, f"three_{n}")
+            pick_value(label, current, j, f"three_{n}")
             for n, (label, j) in enumerate(zip(("First value", "Second value", "Third value"), first, strict=True))
         ]
         read_budgets("three_budget")
@@ -65,18 +65,18 @@ def draw_three_values(today: CurrentPalette) -> None:
         st.html(markup.note("Choose three different values."))
         return
     triple = (chosen[0], chosen[1], chosen[2])
-    floors, nats = today.floors(keep_others, chosen), float(budget)
+    floors, nats = current.floors(keep_others, chosen), float(budget)
 
     def work(job: Job) -> Surface:
-        return surface(today.scene.oracle, triple, [nats], floors=floors, directions=DIRECTIONS, limit=False)
+        return surface(current.scene.oracle, triple, [nats], floors=floors, directions=DIRECTIONS, limit=False)
 
-    key = (today.scene.key, triple, nats, floors.tobytes())
-    background.poll(background.job("surface", key, work), lambda job: _draw(job, today, triple, nats))
+    key = (current.scene.key, triple, nats, floors.tobytes())
+    background.poll(background.job("surface", key, work), lambda job: _draw(job, current, triple, nats))
 
 
-def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: float) -> None:
+def _draw(job: Job, current: CurrentPalette, triple: tuple[int, int, int], nats: float) -> None:
     surface: Surface | None = job.result
-    names, units = today.names, today.scene.units()
+    names, units = current.names, current.scene.units()
     if job.error:
         st.html(markup.note(f"The surface could not be computed: {job.error}"))
     if surface is None:
@@ -96,7 +96,7 @@ def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: f
     with left, st.container(horizontal=True, key="three_figures"):
         with st.container(key="three_flat"):
             event = st.plotly_chart(
-                triangle.triangle(units, surface, sheet, today.scene.theme),
+                triangle.triangle(units, surface, sheet, current.scene.theme),
                 key=f"triangle_{triple}_{nats}_{what_if.selection_round('three')}",
                 on_select="rerun",
                 selection_mode="points",
@@ -108,18 +108,20 @@ def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: f
         point = None
         if clicked is not None and clicked[0] < len(sheet.levels):
             title = f"A point of the surface of {triple_title} {NUMBERS.at_budget(nats, start=False)}."
-            point = what_if.contour_point(today, title, triple, sheet, clicked[0])
+            point = what_if.contour_point(current, title, triple, sheet, clicked[0])
         with st.container(key="three_space"):
             st.plotly_chart(
-                space.space(units, surface, today.stand, None if point is None else point.levels, today.scene.theme),
+                space.space(
+                    units, surface, current.position, None if point is None else point.levels, current.scene.theme
+                ),
                 key=f"space_{triple}_{nats}",
                 config=theme.CONFIG,
                 alt=f"The levels of {triple_title} that {units.wording.budget(nats)} reaches, as a surface in space, "
                 "with the base model, your target and what your palette gives. The same in words below.",
             )
     with right:
-        what_if.draw_panel(today, "three", point, HOW)
-    what_if.draw_replies(today, "three", point)
+        what_if.draw_panel(current, "three", point, HOW)
+    what_if.draw_replies(current, "three", point)
     draw_words(space.summary(surface, units))
-    values = "-".join(today.scene.table.values[j] for j in triple)
-    draw_download(plane.plane_csv(surface, today.scene.oracle), f"surface-{values}", "three_csv")
+    values = "-".join(current.scene.table.values[j] for j in triple)
+    draw_download(plane.plane_csv(surface, current.scene.oracle), f"surface-{values}", "three_csv")

@@ -1,4 +1,4 @@
-"""Two values: what can be had of them together at each budget."""
+"""Two values: what is possible of both together at each budget."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ HOW = (
 )
 
 
-def draw_two_values(today: CurrentPalette) -> None:
+def draw_two_values(current: CurrentPalette) -> None:
     """Draw the controls, the plane, and the panel beside it."""
-    if today.plain < 2:
+    if current.plain < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
     st.header("What is possible together", help=glossary.help_text("frontier", "budget"))
@@ -47,10 +47,10 @@ def draw_two_values(today: CurrentPalette) -> None:
             )
         )
     )
-    first, second = today.first(2)
+    first, second = current.first(2)
     with st.container(horizontal=True, vertical_alignment="bottom", key="frontier_controls"):
-        across = pick_axis("Horizontal axis", today, first, ACROSS)
-        upwards = pick_axis("Vertical axis", today, second, UPWARDS)
+        across = pick_axis("Horizontal axis", current, first, ACROSS)
+        upwards = pick_axis("Vertical axis", current, second, UPWARDS)
         unit: Unit = st.segmented_control(
             "Units",
             ["percentile", "reward"],
@@ -68,25 +68,25 @@ def draw_two_values(today: CurrentPalette) -> None:
         st.html(markup.note("Choose two different values."))
         return
     pair = (across, upwards)
-    floors = today.floors(keep_others, list(pair))
+    floors = current.floors(keep_others, list(pair))
 
     def work(job: Job) -> Frontier:
-        return frontier(today.scene.oracle, pair, BUDGETS, floors=floors)
+        return frontier(current.scene.oracle, pair, BUDGETS, floors=floors)
 
     def draw(job: Job) -> None:
-        _draw(job, today, pair, unit, keep_others)
+        _draw(job, current, pair, unit, keep_others)
 
-    background.poll(background.job("frontier", (today.scene.key, pair, floors.tobytes()), work), draw)
+    background.poll(background.job("frontier", (current.scene.key, pair, floors.tobytes()), work), draw)
 
 
-def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, keep_others: bool) -> None:
-    scene, names = today.scene, today.names
+def _draw(job: Job, current: CurrentPalette, pair: tuple[int, int], unit: Unit, keep_others: bool) -> None:
+    scene, names = current.scene, current.names
     units = scene.units(unit)
     frontier: Frontier | None = job.result
     left, right = st.columns([1.7, 1], gap="medium")
     with left:
         event = st.plotly_chart(
-            plane.plane(scene.table, units, pair, frontier, today.stand),
+            plane.plane(scene.table, units, pair, frontier, current.position),
             key=f"plane_{pair}_{unit}_{keep_others}_{what_if.selection_round('two')}",
             on_select="rerun",
             selection_mode="points",
@@ -106,9 +106,9 @@ def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, ke
             both = f"{names[pair[0]]} and {names[pair[1]]}"
             budget = "at the limit" if math.isinf(contour.budget) else NUMBERS.at_budget(contour.budget, start=False)
             caption = f"A point of the frontier of {both} {budget}."
-            point = what_if.contour_point(today, caption, pair, contour, direction)
-        what_if.draw_panel(today, "two", point, HOW)
-    what_if.draw_replies(today, "two", point)
+            point = what_if.contour_point(current, caption, pair, contour, direction)
+        what_if.draw_panel(current, "two", point, HOW)
+    what_if.draw_replies(current, "two", point)
     if frontier is None:
         return
     if not any(len(contour.levels) for contour in frontier.contours if math.isfinite(contour.budget)):

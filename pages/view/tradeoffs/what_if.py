@@ -1,4 +1,4 @@
-"""What if: a point of a figure in words against today's palette, what it sounds like, and the way to take it."""
+"""What if: a clicked point of a figure compared with the current palette, sample replies, and a button that uses it."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_t
 CLICKED: KeyFamily[tuple[Hashable, tuple[int, ...]] | None] = KeyFamily("what_if_clicked_{}", None)
 ROUND: KeyFamily[int] = KeyFamily("what_if_round_{}", 0)
 
-#: The limit of a direction is read at weights so many times as long.
+#: The limit of a direction is approximated by scaling its weights by this factor.
 LIMIT_FACTOR = 1e4
 
 
 @dataclass(frozen=True, eq=False)
 class WhatIfPoint:
-    """A palette that is looked at and not yet taken.
+    """A palette that was clicked in a figure.
 
     Args:
         caption: what it is, with numbers.
         levels: (value,) realised, in standard deviations above base.
         weights: (value,) x.
         kl: nats; NaN where it is not known.
-        targets: (value,) those to take, in standard deviations above base, NaN for free values.
+        targets: (value,) to use, in standard deviations above base, NaN for free values.
         limit: every prompt answers with its best reply.
     """
 
@@ -52,23 +52,23 @@ class WhatIfPoint:
 
 
 def contour_point(
-    today: CurrentPalette, caption: str, values: tuple[int, ...], contour: Contour, number: int
+    current: CurrentPalette, caption: str, values: tuple[int, ...], contour: Contour, number: int
 ) -> WhatIfPoint:
-    """Return a point of a frontier: its levels become the targets of these values; others that it misses give way."""
+    """Return a point of a frontier: its levels become targets of these values; others that it misses are lowered."""
     limit = math.isinf(contour.budget)
     weights = contour.weights[number] * (LIMIT_FACTOR if limit else 1.0)
     kl = float(contour.kl[number])
     levels = contour.levels[number]
-    return WhatIfPoint(caption, levels, weights, kl, plane.targets_at_point(today.targets, levels, values), limit)
+    return WhatIfPoint(caption, levels, weights, kl, plane.targets_at_point(current.targets, levels, values), limit)
 
 
 def clicked_point(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
-    """Return what the point that was clicked last in a figure carries.
+    """Return the custom data of the point that was clicked last in a figure.
 
     Args:
         view: the figure's view.
-        event: the figure's own state, which Streamlit forgets when anything is drawn differently.
-        mark: what the figure is of; a click on another figure is forgotten.
+        event: the figure's selection state, which Streamlit forgets when the figure changes.
+        mark: identifies the content of the figure; a click on other content is forgotten.
     """
     points = [p for p in event.selection.points if p.get("customdata") is not None] if event else []
     if points:
@@ -78,7 +78,7 @@ def clicked_point(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | No
 
 
 def selection_round(view: str) -> int:
-    """Return a part of a figure's key: another number clears what was clicked."""
+    """Return a number in a figure's key; another number clears the selection."""
     return int(ROUND.of(view).get())
 
 
@@ -87,11 +87,11 @@ def _clear(view: str) -> None:
     CLICKED.of(view).pop()
 
 
-def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how: str) -> None:
+def draw_panel(current: CurrentPalette, view: str, point: WhatIfPoint | None, how: str) -> None:
     """Draw the panel beside a figure.
 
     Args:
-        today: the palette in force.
+        current: the palette in force.
         view: the figure's view, part of the keys.
         point: what was clicked.
         how: what to do when nothing was.
@@ -104,14 +104,14 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
             _draw_undo(view)
             return
         st.html(markup.note(wordings.current().reworded(point.caption)))
-        same = bool(np.allclose(point.targets, today.targets, atol=1e-9, equal_nan=True))
+        same = bool(np.allclose(point.targets, current.targets, atol=1e-9, equal_nan=True))
         if same:
             st.html(markup.note("This is your palette now."))
         else:
-            _draw_comparison(today, point)
+            _draw_comparison(current, point)
         with st.container(horizontal=True, vertical_alignment="center"):
             if not same:
-                moved = ~(np.abs(point.targets - today.targets) <= 1e-9)
+                moved = ~(np.abs(point.targets - current.targets) <= 1e-9)
                 message = f"{point.caption.removesuffix('.')} was taken as your target."
                 st.button(
                     "Use this",
@@ -119,7 +119,7 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
                     type="primary",
                     icon=":material/check:",
                     on_click=take_targets,
-                    args=(today.scene, np.where(moved, point.targets, np.nan), message),
+                    args=(current.scene, np.where(moved, point.targets, np.nan), message),
                 )
             if same:
                 _draw_undo(view)
@@ -127,39 +127,42 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
 
 
 def _draw_undo(view: str) -> None:
-    """Draw the way back, as long as taking a point is the last thing that happened."""
+    """Draw the undo button, as long as using a point was the last step."""
     if palette_state.offers_undo():
         st.button("Undo", key=f"undo_{view}", icon=":material/undo:", type="tertiary", on_click=undo)
 
 
-def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
-    scene, now = today.scene, today.solution
-    if today.assessment.solution is None:
+def _draw_comparison(current: CurrentPalette, point: WhatIfPoint) -> None:
+    scene, now = current.scene, current.solution
+    if current.assessment.solution is None:
         start = "the base model, because nothing near it is possible" if now is None else "the nearest one that is"
         st.html(markup.note(f"Your palette is not possible, so this is compared with {start}."))
-    current_levels, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
+    current_levels, spent = (np.zeros(len(current.names)), 0.0) if now is None else (now.levels, now.kl)
     level_changes = [
         change
         for change in changes.level_changes(scene.oracle, scene.percentiles, current_levels, point.levels)
-        if change.value < today.plain
+        if change.value < current.plain
     ]
     texts = " ".join(
         filter(
             None,
-            [changes.gains_sentence(level_changes, today.names), changes.losses_sentence(level_changes, today.names)],
+            [
+                changes.gains_sentence(level_changes, current.names),
+                changes.losses_sentence(level_changes, current.names),
+            ],
         )
     )
     wording = wordings.current()
     still = wording.pick("No level moves by a percentile.", "No level moves by a point.")
     paragraphs = [texts or still, _cost(spent, point)]
     with st.container(gap="small"):
-        for sentence in filter(None, [*paragraphs, _gives_way(today, point), _doubt(today, point)]):
+        for sentence in filter(None, [*paragraphs, _gives_way(current, point), _doubt(current, point)]):
             st.text(sentence)
     rows = [
         (
             change.value,
             [
-                today.titles[change.value],
+                current.titles[change.value],
                 wording.level(change.before),
                 wording.level(change.after),
                 _signed(change.moved),
@@ -169,7 +172,7 @@ def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
     ]
     st.html(
         markup.levels_table(
-            ["Value", "Base" if now is None else "Now", "There", "Change"], rows, theme=today.scene.theme
+            ["Value", "Base" if now is None else "Now", "There", "Change"], rows, theme=current.scene.theme
         )
     )
 
@@ -180,26 +183,26 @@ def _cost(now: float, point: WhatIfPoint) -> str:
     return changes.cost_sentence(now, point.kl, wordings.current())
 
 
-def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:
-    """Return the targets that taking it would lower."""
-    lowered = [int(j) for j in np.flatnonzero(point.targets < today.targets - 1e-6)]
+def _gives_way(current: CurrentPalette, point: WhatIfPoint) -> str:
+    """Return which targets using the point would lower, in a sentence."""
+    lowered = [int(j) for j in np.flatnonzero(point.targets < current.targets - 1e-6)]
     if not lowered:
         return ""
-    groups = {} if today.scene.aim is None else protections.group_names(today.scene.aim, today.names)
-    names = sentences.listed(sentences.grouped(lowered, today.names, groups))
-    locked = sentences.grouped([j for j in lowered if today.fixed[j]], today.names, groups)
-    held = f" You asked that {sentences.listed(locked)} be held." if locked else ""
-    return f"Taking it lowers your target{'s' * (len(lowered) > 1)} of {names}.{held}"
+    groups = {} if current.scene.aim is None else protections.group_names(current.scene.aim, current.names)
+    names = sentences.listed(sentences.grouped(lowered, current.names, groups))
+    locked = sentences.grouped([j for j in lowered if current.fixed[j]], current.names, groups)
+    held = f" You asked not to lower {sentences.listed(locked)}." if locked else ""
+    return f"Using it lowers your target{'s' * (len(lowered) > 1)} of {names}.{held}"
 
 
-def _doubt(today: CurrentPalette, point: WhatIfPoint) -> str:
-    """Return the sentence that too few replies carry it; "" where enough do."""
+def _doubt(current: CurrentPalette, point: WhatIfPoint) -> str:
+    """Return the sentence that too few replies carry the point; "" where enough do."""
     if point.limit:
         return "It rests on a single reply per prompt, so it is possible, but not reliable."
-    ess = today.scene.oracle.effective_sample_size(point.weights)
-    if trust(today.scene.oracle, ess) >= 0:
+    ess = current.scene.oracle.effective_sample_size(point.weights)
+    if trust(current.scene.oracle, ess) >= 0:
         return ""
-    figure, meaning = sentences.ess_text(ess, today.scene.oracle.form)
+    figure, meaning = sentences.ess_text(ess, current.scene.oracle.form)
     return f"Possible, but not reliable: {figure} {meaning}"
 
 
@@ -207,21 +210,21 @@ def _signed(moved: int) -> str:
     return f"{moved:+d}".replace("-", "−") if moved else "0"
 
 
-def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) -> None:
-    """Draw the likeliest reply here and there to one prompt of the use case, straight from the table."""
+def draw_replies(current: CurrentPalette, view: str, point: WhatIfPoint | None) -> None:
+    """Draw the likeliest replies of the table to one prompt, under the point and under the current palette."""
     if point is None:
         return
-    table, oracle = today.scene.table, today.scene.oracle
+    table, oracle = current.scene.table, current.scene.oracle
     with st.container(key=f"heard_{view}", border=True):
         st.html('<h3 class="vp-small-title">Sample reply</h3>')
         prompt = st.selectbox(
             "Prompt",
-            today.scene.examples,
+            current.scene.examples,
             format_func=table.prompts.__getitem__,
-            key=f"hear_{today.palette.use_case}",
+            key=f"hear_{current.palette.use_case}",
             persist_state="session",
         )
-        weights = np.zeros(len(today.names)) if today.solution is None else today.solution.weights
+        weights = np.zeros(len(current.names)) if current.solution is None else current.solution.weights
         try:
             now, picked = (reply_example(table, oracle, x, int(prompt)) for x in (weights, point.weights))
         except InputError as error:
@@ -229,7 +232,10 @@ def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) ->
             return
         same = now.aligned == picked.aligned
         with st.container(horizontal=True, key=f"heard_both_{view}"):
-            for title, key, example in (("There", "there", picked), ("Now" if today.solution else "Base", "now", now)):
+            for title, key, example in (
+                ("There", "there", picked),
+                ("Now" if current.solution else "Base", "now", now),
+            ):
                 with st.container(key=f"heard_{key}_{view}", gap="small"):
                     st.html(markup.name(title, f"probability {sentences.chance(example.probability)}"))
                     if same and example is now:

@@ -1,4 +1,4 @@
-"""The command that tunes a model, as the page starts it, and what the page remembers of it.
+"""The command that tunes a model, as the page starts it, with what the page stores about it.
 
 Constraint: nothing is drawn here.
 """
@@ -22,19 +22,19 @@ from map_core.tuning.settings import TuningMethod, TuningSettings
 from pages.view.session.level_words import level_grids, value_titles
 from pages.view.session.palette_cache import AssessedPalette
 
-#: Held-out prompts that the tuned model answers in the end, and looks at some of them on the way.
+#: Held-out prompts that the tuned model answers in the end, and the number of evaluations on some of them before.
 CHECKED, LOOKS = 8, 4
 ESTIMATE = "--estimate"
 
 
 @dataclass(frozen=True)
 class TuneCommand:
-    """A command with its files and what is remembered of it.
+    """A command with its files and its settings.
 
     Args:
         arguments: of ``python -m map_core``, see :func:`map_core.catalog.processes.start`.
         inputs: files that it reads, by name.
-        about: what was asked for, plain values.
+        about: the settings, as plain values for the page.
     """
 
     arguments: tuple[str, ...]
@@ -48,7 +48,7 @@ def asked_levels(asked: AssessedPalette) -> dict[str, float]:
     targets = assessment.targets
     if assessment.verdict is Verdict.OUT_OF_REACH and assessment.nearest is not None:
         targets = assessment.nearest.targets
-    targets = targets[: asked.scene.plain]  # columns of what is asked beyond averages come after the values
+    targets = targets[: asked.scene.plain]  # columns for what is asked beyond averages come after the values
     levels = asked.scene.oracle.rewards_at(targets)
     table = asked.scene.table
     return {table.values[j]: float(levels[j]) for j in map(int, np.flatnonzero(~np.isnan(targets)))}
@@ -60,8 +60,8 @@ def refusal(asked: AssessedPalette) -> str:
         return "No value has a target, so there is nothing to tune. Set one on the page Set."
     if any(column.cohort is not None for column in asked.counted.table.derived):
         return (
-            "This palette asks for something of some prompts alone, and a tuned model answers all prompts alike. Take "
-            "that out on the page Set, or choose among replies on the page Listen."
+            "This palette asks for something on some prompts alone, and a tuned model answers all prompts alike. "
+            "Remove that on the page Set, or use the page Listen, which chooses among replies."
         )
     return ""
 
@@ -69,13 +69,13 @@ def refusal(asked: AssessedPalette) -> str:
 def tune_command(
     asked: AssessedPalette, title: str, table: Path, whole: RewardTable, settings: TuningSettings, model: str
 ) -> TuneCommand:
-    """Return the command that says what a tuning takes; without :data:`ESTIMATE` it is the one that tunes.
+    """Return the command that estimates a tuning; without its option :data:`ESTIMATE` it is the one that tunes.
 
     Args:
         asked: the palette, in the scene of its use case.
-        title: what it is called.
+        title: of the palette.
         table: the file of the table.
-        whole: the table with values of one's own, which the file need not have.
+        whole: the table with custom values, which the file may lack.
         settings: of the tuning.
         model: that wrote the table's replies.
     """
@@ -112,6 +112,6 @@ def tune_command(
 
 def _copy(table: RewardTable) -> Path:
     with tempfile.NamedTemporaryFile(suffix=".parquet", delete=False) as file:
-        place = Path(file.name)
-    table_format.save(table, place)
-    return place
+        path = Path(file.name)
+    table_format.save(table, path)
+    return path

@@ -1,6 +1,6 @@
-"""What is tuned: a palette, the route, how long, and a name. Nothing starts before the form says what it will take.
+"""The form that tunes a model: a palette, the method, how long, and a name; an estimate comes before the tuning.
 
-Constraint: no model library is loaded here; a process of its own does the work, and goes on when the app is gone.
+Constraint: no model library is loaded here; a separate process does the work, and continues when the app has ended.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FIRST_NAME = "My tuned model"
 DEFAULTS = TuningSettings()
 #: Rank of an adapter of the output layer, which is small at any rank.
 OUTPUT_RANK = 64
-#: How long it learns: the share of the usual steps.
+#: How long it learns, as a multiple of the usual steps.
 LENGTHS = {"A first try": 0.25, "As usual": 1.0, "Thoroughly": 2.0}
 
 PALETTE: Key[int] = Key("tune_palette", 0)
@@ -53,7 +53,7 @@ MESSAGE: Key[str] = Key("tune_said", "")
 
 
 def draw_message() -> None:
-    """Draw what was done last, or why not, once."""
+    """Draw the last message once."""
     if text := MESSAGE.pop():
         with st.container(key="tune_said_line"):
             st.text(text)
@@ -101,7 +101,7 @@ def draw_form(own: AssessedPalette) -> None:
 
 
 def _draw_missing(scene: Scene) -> bool:
-    """Draw what is missing for a model to be tuned here; return whether something is."""
+    """Draw what is missing for tuning; return whether something is."""
     model = generator.table_model(scene)
     if address_of(model):
         st.html(
@@ -124,10 +124,10 @@ def _draw_missing(scene: Scene) -> bool:
 
 
 def _draw_palette(own: AssessedPalette) -> tuple[AssessedPalette, str]:
-    """Draw the choice of the palette; return it and what it is called."""
+    """Draw the choice of the palette; return it and its title."""
     try:
         kept = save_form.saved_palettes(account.database())
-    except PaletteError:  # the database does not answer; what is set now can be tuned all the same
+    except PaletteError:  # the database does not answer; the current palette can be tuned all the same
         kept = ()
     saved = {palette.id: palette for palette in kept if palette_cache.fits_table(palette.palette)}
     chosen = st.selectbox(
@@ -154,7 +154,7 @@ def _draw_palette(own: AssessedPalette) -> tuple[AssessedPalette, str]:
     if reason := command.refusal(asked):
         st.html(markup.note(reason))
     elif asked.assessment.verdict is Verdict.OUT_OF_REACH:
-        st.html(markup.note("These targets are not possible together, so the nearest that are possible are tuned."))
+        st.html(markup.note("These targets are not possible together, so the nearest possible ones are used."))
     return asked, "what was set" if chosen == 0 else saved[chosen].name
 
 
@@ -212,7 +212,7 @@ def chosen_settings() -> TuningSettings:
 
 
 def _start(asked: AssessedPalette, title: str, model: str) -> None:
-    """Begin the process that says what it will take."""
+    """Start the process that estimates the tuning."""
     try:
         path, whole = scenes.table_path(), scenes.load(ALL).table
         wanted = command.tune_command(asked, title, path, whole, chosen_settings(), model)

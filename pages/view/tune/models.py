@@ -21,7 +21,7 @@ COLUMNS = {"base": "Base model", "chosen": "Chosen among its replies", "tuned": 
 
 
 def draw_models() -> None:
-    """Draw a card for each, the newest first."""
+    """Draw a card for each tuned model, the newest first."""
     names = account.tables().list_tuned()
     if not names:
         return
@@ -51,7 +51,7 @@ def _draw_model(name: str, job: TableJob | None) -> None:
     if record.get("side_by_side"):
         _draw_replies(name, record["side_by_side"])
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tuned_buttons_{name}"):
-        _draw_ways(name)
+        _draw_buttons(name)
     with st.expander("For programs", icon=":material/terminal:", key=f"tuned_programs_{name}"):
         st.html(markup.note("Replies of the tuned model, each chosen among 5 to follow a palette:"))
         st.code(f"python -m map_core serve --tuned {shlex.quote(name)} --candidates 5", language=None, wrap_lines=True)
@@ -66,20 +66,20 @@ def _draw_model(name: str, job: TableJob | None) -> None:
 
 
 def _draw_replies(name: str, shown: list[dict[str, str]]) -> None:
-    place = st.selectbox(
+    index = st.selectbox(
         "Replies to a prompt that it did not learn from",
         range(len(shown)),
-        format_func=lambda number: shown[number]["prompt"],
+        format_func=lambda k: shown[k]["prompt"],
         key=f"tuned_prompt_{name}",
     )
     columns = st.columns(len(COLUMNS), gap="medium")
     for column, (key, title) in zip(columns, COLUMNS.items(), strict=True):
         with column:
             st.html(markup.name(title))
-            draw_reply(shown[place or 0][key])
+            draw_reply(shown[index or 0][key])
 
 
-def _draw_ways(name: str) -> None:
+def _draw_buttons(name: str) -> None:
     st.page_link("compare.py", label="Listen", icon=":material/compare:")
     st.page_link("tables.py", label="Have a table made with it", icon=":material/table_chart:")
     held = catalog.access_of(name)
@@ -99,7 +99,7 @@ def _share(name: str, visibility: Visibility) -> None:
     except InputError as error:
         form.MESSAGE.set(str(error))
         return
-    form.MESSAGE.set(f"“{name}” is seen by {account.SEEN_BY[visibility]} now.")
+    form.MESSAGE.set(f"“{name}” can now be seen by {account.SEEN_BY[visibility]}.")
 
 
 def _delete(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Models that are being tuned: what each will take, how far it is, and stopping, going on, giving up."""
+"""The jobs that tune models: the estimate and progress of each, with buttons to start, stop, resume and discard it."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def draw_progress() -> None:
 
 
 def is_finished(job: TableJob) -> bool:
-    """Return whether a model came of it."""
+    """Return whether a job has made a model."""
     return job.state is TableJobState.DONE and ESTIMATE not in job.options
 
 
 def level_words(job: TableJob | None) -> LevelWords:
-    """Return the words for the levels of a piece of work, with what was known when it was asked for."""
+    """Return the wording of a job's levels, with the titles and scales that were stored with its settings."""
     about = {} if job is None else job.about
     return LevelWords(about.get("titles", {}), about.get("grids", {}), wording.current())
 
 
 def about_text(job: TableJob) -> str:
-    """Return what was asked for, in a line."""
+    """Return the settings of a job in a line."""
     about = job.about
     route = ROUTES.get(str(about.get("method")), ("", "", ""))[0].lower()
     facts = [str(about.get("model", "")), f"palette: {about.get('palette', '')}", route]
@@ -66,7 +66,7 @@ def _cards() -> WorkCards:
 
 
 def _draw_card(job: TableJob) -> None:
-    estimated = job.state is TableJobState.DONE  # the others that are done are no cards any more
+    estimated = job.state is TableJobState.DONE  # other jobs that are done have no card
     measuring = ESTIMATE in job.options and job.going_on
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{job.name}"):
         st.html(f"{markup.name(job.name)}", width="content")
@@ -100,7 +100,7 @@ def _progress_text(job: TableJob) -> str:
 
 
 def _draw_figures(job: TableJob) -> None:
-    """Draw the losses, and the levels on held-out prompts as they were looked at last."""
+    """Draw the losses, and the last levels on held-out prompts."""
     losses, looks = job.figures.get("loss") or [], job.figures.get("held_out") or []
     if len(losses) > 1:
         st.html(
@@ -141,5 +141,5 @@ def _draw_buttons(job: TableJob) -> None:
 
 
 def _begin(name: str) -> None:
-    """Tune, once the estimate was shown."""
+    """Start the tuning after its estimate."""
     account.tables().answer(name, {ESTIMATE: None})

@@ -1,6 +1,6 @@
-"""The card of a value: what it hears and misses, how far to trust it, how it shows on this table.
+"""The card of a value: what it measures and misses, how far to trust it, and its distribution on the open table.
 
-Constraint: replies are shown as text; every figure has its words and its data beside it.
+Constraint: replies are shown as text; every figure comes with its words and data.
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ from pages.view.values import people
 from pages.view.values.state import CustomValue, ValuesView
 
 
-def draw_card_title(seen: ValuesView, name: str) -> None:
-    """Name, colour, and what kind of value it is."""
-    own = seen.own_named(name)
+def draw_card_title(view: ValuesView, name: str) -> None:
+    """Draw the name, colour and kind of a value."""
+    own = view.own_named(name)
     if own is None:
         tags = ["of this table"]
     else:
         trained = "trained" if own.value.definition.head else ""
         value = own.value
-        whose = "your own" if value.owner in ("", seen.database.visitor.id) else f"of {value.owner_name or 'somebody'}"
+        whose = "your own" if value.owner in ("", view.database.visitor.id) else f"of {value.owner_name or 'somebody'}"
         tags = [whose, f"version {own.value.version}", trained, "in use" if own.used else ""]
-    st.html(marks.title(seen.title(name), seen.tint(name), tags))
+    st.html(marks.title(view.title(name), view.tint(name), tags))
 
 
-def draw_card(seen: ValuesView, name: str) -> None:
-    """Draw the card below the head."""
-    own = seen.own_named(name)
+def draw_card(view: ValuesView, name: str) -> None:
+    """Draw the card below its title."""
+    own = view.own_named(name)
     if own is not None and own.rewards is None:
         return
-    table = seen.portrayed
+    table = view.portrayed
     profile = value_profile(table, name)
     if own is None:
         _draw_trust(name)
-        people.draw_people(seen, name)
+        people.draw_people(view, name)
     else:
-        _draw_extremes(seen, name)
-    _draw_facts(seen, name, own, profile)
-    _draw_spread(seen, name, profile)
-    _draw_correlations(seen, profile)
+        _draw_extremes(view, name)
+    _draw_facts(view, name, own, profile)
+    _draw_spread(view, name, profile)
+    _draw_correlations(view, profile)
     if own is None:
-        _draw_ladder(seen, profile.rungs)
+        _draw_ladder(view, profile.rungs)
 
 
 def _draw_trust(name: str) -> None:
-    """Draw the word on a value of the table, from labels."""
+    """Draw how far to trust a value of the table, from labels."""
     of_table = _quality(name)
     separation = of_table.separations.get(name)
     if separation is None:
@@ -72,7 +72,7 @@ def _draw_trust(name: str) -> None:
 
 
 def _quality(name: str) -> scorer_cards.ScorerQuality:
-    """Return how well the table's values do, what was judged on this page included for the one that is looked at."""
+    """Return how well the table's scorers agree with labels; for this value including those given on the page."""
     quality = scorer_cards.scorer_quality()
     of_value = [label for label in people_labels.given() if name in label.labels]
     if len(of_value) == sum(name in label.labels for label in quality.given):
@@ -81,8 +81,8 @@ def _quality(name: str) -> scorer_cards.ScorerQuality:
     return replace(quality, separations={**quality.separations, **separations(scenes.load().table, only)})
 
 
-def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: ValueProfile) -> None:
-    entry = _entry(seen, name)
+def _draw_facts(view: ValuesView, name: str, own: CustomValue | None, profile: ValueProfile) -> None:
+    entry = _entry(view, name)
     if not entry:
         st.html(markup.note("This table does not say how this value was scored."))
     area, basis = _area(name, own)
@@ -100,7 +100,7 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: V
 
 
 def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
-    """Return the AUC, and on how many labels it rests."""
+    """Return the AUC, and the number of labels behind it."""
     if own is None:
         separation = _quality(name).separations.get(name)
         if separation is None:
@@ -124,7 +124,7 @@ def _agreement(auc: float, low: float, high: float) -> str:
 
 
 def _within(name: str, own: CustomValue | None) -> tuple[str, str]:
-    """Return the AUC between two replies to one prompt and its basis; a value of one's own is judged on these alone."""
+    """Return the AUC between two replies to one prompt and its basis; "" for custom values, whose AUC is that one."""
     separation = _quality(name).separations.get(name) if own is None else None
     if separation is None or separation.within is None:
         return "", ""
@@ -135,42 +135,42 @@ def _within(name: str, own: CustomValue | None) -> tuple[str, str]:
     )
 
 
-def measures(seen: ValuesView, name: str) -> str:
-    """Return what a higher score of a value means, a sentence; "" where nobody says."""
-    return str(_entry(seen, name).get("measures") or "")
+def measures(view: ValuesView, name: str) -> str:
+    """Return what a higher score of a value means, a sentence; "" where that is not known."""
+    return str(_entry(view, name).get("measures") or "")
 
 
-def _entry(seen: ValuesView, name: str) -> dict[str, Any]:
-    return scenes.value_cards(seen.portrayed).get(name, {})
+def _entry(view: ValuesView, name: str) -> dict[str, Any]:
+    return scenes.value_cards(view.portrayed).get(name, {})
 
 
-def _draw_extremes(seen: ValuesView, name: str) -> None:
-    """Draw the highest and the lowest replies beside each other."""
-    high, low = extreme_replies(seen.portrayed, name)
+def _draw_extremes(view: ValuesView, name: str) -> None:
+    """Draw the replies with the highest and the lowest scores side by side."""
+    high, low = extreme_replies(view.portrayed, name)
     with st.container(horizontal=True, gap="medium", key="values_ends"):
         for end, rungs in (("most", high), ("least", low)):
             with st.container(gap="small", key=f"values_end_{end}"):
                 st.subheader(f"Has the {end} of it", anchor=False)
                 for rung in rungs:
-                    _draw_rung(seen, rung, f"{end}_{rung.row}")
+                    _draw_rung(view, rung, f"{end}_{rung.row}")
 
 
-def _draw_ladder(seen: ValuesView, rungs: Sequence[ExampleReply]) -> None:
+def _draw_ladder(view: ValuesView, rungs: Sequence[ExampleReply]) -> None:
     if not rungs:
         return
     st.subheader("What it sounds like, from low to high", anchor=False)
     for number, rung in enumerate(rungs):
-        _draw_rung(seen, rung, str(number))
+        _draw_rung(view, rung, str(number))
 
 
-def _draw_rung(seen: ValuesView, rung: ExampleReply, key: str) -> None:
-    table = seen.portrayed
+def _draw_rung(view: ValuesView, rung: ExampleReply, key: str) -> None:
+    table = view.portrayed
     prompt = table.prompts[table.prompt_of(rung.row)]
     sign = "+" if rung.standardised > 0 else ""
     with st.container(key=f"values_rung_{key}", gap=None):
         st.html(
             marks.rung(
-                _place(rung.percentile),
+                _percentile_text(rung.percentile),
                 wording.current().pick(
                     f"({sign}{sentences.number(rung.standardised, 2)} standard deviations), asked: {prompt}",
                     f"asked: {prompt}",
@@ -180,8 +180,8 @@ def _draw_rung(seen: ValuesView, rung: ExampleReply, key: str) -> None:
         draw_reply(shown_reply(table, rung.row))
 
 
-def _place(percentile: float) -> str:
-    """Return where a reply lies as people read it."""
+def _percentile_text(percentile: float) -> str:
+    """Return the percentile of a reply in words."""
     reading = wording.current()
     if not reading.numbers:
         return sentences.capitalised(sentences.better_than(percentile))
@@ -190,10 +190,10 @@ def _place(percentile: float) -> str:
     return "below p1" if percentile < 1 else reading.level(percentile)
 
 
-def _draw_spread(seen: ValuesView, name: str, profile: ValueProfile) -> None:
+def _draw_spread(view: ValuesView, name: str, profile: ValueProfile) -> None:
     st.subheader("How it is spread over the replies", anchor=False)
     if not profile.constant:
-        figure = figures.spread(profile, seen.title(name), seen.tint(name), wording.current())
+        figure = figures.spread(profile, view.title(name), view.tint(name), wording.current())
         st.plotly_chart(figure, config=theme.CONFIG, key=f"values_spread_{name}")
     st.html(markup.note(figures.spread_sentence(profile, wording.current())))
     st.download_button(
@@ -208,18 +208,18 @@ def _draw_spread(seen: ValuesView, name: str, profile: ValueProfile) -> None:
     )
 
 
-def _draw_correlations(seen: ValuesView, profile: ValueProfile) -> None:
-    """Draw what it goes together with, and a warning where two are nearly one."""
+def _draw_correlations(view: ValuesView, profile: ValueProfile) -> None:
+    """Draw the correlations with other values, and a warning where two are nearly the same."""
     if not profile.correlations:
         return
     st.subheader("What it goes together with", anchor=False)
-    names = {other: seen.title(other) for other, _ in profile.correlations}
+    names = {other: view.title(other) for other, _ in profile.correlations}
     for warning in figures.duplicate_warnings(profile, names, wording.current()):
         st.warning(markup.plain(warning), icon=":material/join:")
     st.html(
         marks.table(
             [
-                (seen.tint(other), names[other], sentences.number(size, 2), figures.correlation_text(size))
+                (view.tint(other), names[other], sentences.number(size, 2), figures.correlation_text(size))
                 for other, size in profile.correlations
             ],
             wording.current().numbers,

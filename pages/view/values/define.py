@@ -1,7 +1,6 @@
-"""Saying in words what a value is: more like this, less like this, a name and a colour.
+"""The form that defines a value in words: more like this, less like this, a name and a colour.
 
-Constraint: what is typed is kept as it is and shown as text only; what cannot be used is said in words, and nothing
-that was typed is lost.
+Constraint: what is typed is kept as it is and shown only as text; after an error nothing that was typed is lost.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ _PLACEHOLDERS = {
         "Act now! This offer will not last, and you will love every bit of it!",
     ),
 }
-#: Fields of the form, kept while the page is elsewhere.
+#: The fields of the form.
 _FIELDS: tuple[Key[Any], ...] = (TITLE, KIND, MORE, LESS, COLOUR)
 
 
 def begin(own: CustomValue | None = None) -> None:
-    """Open the form, empty or with a value that is there."""
+    """Open the form, empty or with an existing value."""
     for field in _FIELDS:
         field.pop()
     FORM.set(own.value.id if own else 0)
@@ -66,20 +65,20 @@ def begin(own: CustomValue | None = None) -> None:
 
 
 def is_open() -> bool:
-    """Return whether the form is being filled in."""
+    """Return whether the form is open."""
     return FORM.is_set()
 
 
-def draw_form(seen: ValuesView) -> None:
+def draw_form(view: ValuesView) -> None:
     """Draw the form for a new value, or to change the one that it was opened with."""
-    own = next((custom for custom in seen.own if custom.value.id == FORM.get()), None)
+    own = next((custom for custom in view.own if custom.value.id == FORM.get()), None)
     with st.container(border=True, key="values_define"):
         st.header(f"Change {markup.plain(own.value.definition.title)}" if own else "Define a value", anchor=False)
         st.html(
             markup.note(
-                "Say what has more of it and what has less. A small model that knows the meaning of sentences then "
-                "finds out for every reply which side it is closer to."
-                + (" Other words make a new version, which is scored and judged again." if own else "")
+                "Say what has more of it and what has less. A small model that understands the meaning of sentences "
+                "then finds out for every reply which side it is closer to."
+                + (" Changed words make a new version, which is scored and judged again." if own else "")
             )
         )
         kind = st.segmented_control(
@@ -91,25 +90,25 @@ def draw_form(seen: ValuesView) -> None:
             key=KIND.name,
         )
         with st.form("values_form_fields", border=False):
-            _draw_fields(seen, kind or DefinitionKind.DESCRIPTION)
+            _draw_fields(view, kind or DefinitionKind.DESCRIPTION)
             if own is None:
                 account.draw_visibility(WHO_SEES)
             with st.container(horizontal=True, gap="small"):
                 st.form_submit_button(
-                    "Keep the change" if own else "Define and score it",
+                    "Save the change" if own else "Define and score it",
                     type="primary",
                     icon=":material/check:",
                     key="values_define_submit",
                     on_click=_define,
-                    args=(seen, own),
+                    args=(view, own),
                 )
                 st.form_submit_button("Cancel", key="values_define_cancel", on_click=_close)
         if refusal := REFUSED.get():
-            st.warning("This cannot be kept yet.", icon=":material/error:")
+            st.warning("This cannot be saved yet.", icon=":material/error:")
             st.text(refusal)
 
 
-def _draw_fields(seen: ValuesView, kind: DefinitionKind) -> None:
+def _draw_fields(view: ValuesView, kind: DefinitionKind) -> None:
     how, more, less = _PLACEHOLDERS[kind]
     st.text_input("Name", key=TITLE.name, max_chars=60, placeholder="Calm nurse")
     left, right = st.columns(2, gap="medium")
@@ -119,17 +118,17 @@ def _draw_fields(seen: ValuesView, kind: DefinitionKind) -> None:
         st.text_area("Less like this", key=LESS.name, height=130, placeholder=less, help=how)
     st.html(markup.note(how))
     if COLOUR.get() is None:
-        COLOUR.set(next(name for name, tint in TINTS.items() if tint == first_tint(seen)))
+        COLOUR.set(next(name for name, tint in TINTS.items() if tint == first_tint(view)))
     st.selectbox("Colour", list(TINTS), key=COLOUR.name)
     st.html(marks.tints(TINTS))
 
 
-def _define(seen: ValuesView, own: CustomValue | None) -> None:
-    """Keep what was typed and score the table on it."""
+def _define(view: ValuesView, own: CustomValue | None) -> None:
+    """Save the value and score the table on it."""
     REFUSED.pop()
     kind = DefinitionKind(KIND.get() or DefinitionKind.DESCRIPTION)
     title = str(TITLE.get() or "")
-    name = own.key if own else name_from(title, taken_names(seen))
+    name = own.key if own else name_from(title, taken_names(view))
     try:
         definition = Definition(
             name,
@@ -142,21 +141,21 @@ def _define(seen: ValuesView, own: CustomValue | None) -> None:
         if own is not None and own.value.definition.words.key == definition.key:
             definition = replace(definition, head=own.value.definition.head)  # a new title or colour alone
         if own is None:
-            custom_values.define(seen.database, definition, account.chosen_visibility(WHO_SEES))
+            custom_values.define(view.database, definition, account.chosen_visibility(WHO_SEES))
         else:
-            custom_values.revise(seen.database, own.value.id, definition)
+            custom_values.revise(view.database, own.value.id, definition)
     except PaletteError as error:
         REFUSED.set(str(error))
         return
     clear_cache()
     _close()
     SHOWN.set(name)
-    if seen.table.replies:
-        jobs.start(scenes.table_path(), replies_key(seen.table), definition)
+    if view.table.replies:
+        jobs.start(scenes.table_path(), replies_key(view.table), definition)
 
 
 def _texts(typed: str, kind: DefinitionKind) -> tuple[str, ...]:
-    """Return the entries of a field: a line each, or a paragraph each for replies."""
+    """Return the entries of a field: one per line, or one per paragraph for example replies."""
     parts = (
         typed.splitlines()
         if kind is DefinitionKind.DESCRIPTION
@@ -166,7 +165,7 @@ def _texts(typed: str, kind: DefinitionKind) -> tuple[str, ...]:
 
 
 def _close() -> None:
-    """Leave the form."""
+    """Close the form."""
     FORM.pop()
     REFUSED.pop()
     for field in _FIELDS:

@@ -1,7 +1,7 @@
-"""Judging pairs: which of two replies has more of a value, asked without showing what the scorer says.
+"""Judge pairs: which of two replies has more of a value, without showing their scores.
 
-Constraint: replies are shown as text, in an order that says nothing about their scores; a judgement is kept the moment
-it is given, and the last ones can be taken back.
+Constraint: replies are shown as text, in an order that does not depend on their scores; a judgement is stored at once,
+and the last ones can be taken back.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _SHORTCUTS = {PairAnswer.FIRST: "1", PairAnswer.SECOND: "2", PairAnswer.NEITHER:
 
 
 def goal(own: CustomValue) -> int:
-    """Return how many judgements the next stop is at; the largest number once that is reached."""
+    """Return the number of judgements at which the next round ends, at most :data:`MAX_PAIRS`."""
     return min(MAX_PAIRS, FIRST_PAIRS * (len(own.judged) // FIRST_PAIRS + 1))
 
 
 def begin(own: CustomValue) -> None:
-    """Cover the page and ask."""
+    """Start judging pairs in place of the page."""
     JUDGING.set((own.value.id, own.value.version, goal(own)))
     GIVEN.set([])
 
@@ -48,34 +48,34 @@ def stop() -> None:
     REFUSED.pop()
 
 
-def judged_value(seen: ValuesView) -> CustomValue | None:
-    """Return the value that pairs are judged for now."""
+def judged_value(view: ValuesView) -> CustomValue | None:
+    """Return the value whose pairs are being judged; None where none is."""
     held = JUDGING.get()
     if held is None:
         return None
-    own = next((custom for custom in seen.own if (custom.value.id, custom.value.version) == held[:2]), None)
+    own = next((custom for custom in view.own if (custom.value.id, custom.value.version) == held[:2]), None)
     return None if own is None or own.rewards is None else own
 
 
 @st.fragment
 def draw_judging(name: str) -> None:
-    """Draw one pair after another, until there are as many judgements as were asked for.
+    """Draw one pair after another, until the goal of the round is reached.
 
     Args:
         name: of the value.
     """
-    seen = load_values(database())
-    own = seen.own_named(name)
+    view = load_values(database())
+    own = view.own_named(name)
     held = JUDGING.get()
     if own is None or own.rewards is None or held is None:
         st.rerun()
-    left = _open_pairs(seen, own)
-    if len(own.judged) >= held[2] or not left:
+    open_pairs = _open_pairs(view, own)
+    if len(own.judged) >= held[2] or not open_pairs:
         stop()
         st.rerun()
     with st.container(key="values_judge"):
         _draw_progress(own.value.definition, len(own.judged), held[2])
-        _draw_pair(seen, own, left[0])
+        _draw_pair(view, own, open_pairs[0])
         with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
             if GIVEN.get():
                 st.button(
@@ -89,40 +89,40 @@ def draw_judging(name: str) -> None:
                 stop()
                 st.rerun()
         if refusal := REFUSED.get():
-            st.warning("This judgement could not be kept.", icon=":material/error:")
+            st.warning("This judgement could not be saved.", icon=":material/error:")
             st.text(refusal)
 
 
-def _open_pairs(seen: ValuesView, own: CustomValue) -> list[PairQuestion]:
+def _open_pairs(view: ValuesView, own: CustomValue) -> list[PairQuestion]:
     """Return the pairs that nobody has judged yet, in the order in which they are asked."""
     assert own.rewards is not None
     judged_pairs = {frozenset((judgement.first, judgement.second)) for judgement in own.judged}
-    # Asking for more pairs begins with the same ones; 200 at once would take most of a second at every click.
+    # More pairs start with the same ones; choosing 200 at once would take most of a second at every click.
     wanted = min(MAX_PAIRS, len(own.judged) + 2 * FIRST_PAIRS)
-    pairs = choose_pairs(seen.table, own.rewards, wanted, seed=int(own.value.definition.key[:8], 16))
-    open_pairs = [pair for pair in pairs if frozenset(agreement.replies_of(seen.table, pair)) not in judged_pairs]
+    pairs = choose_pairs(view.table, own.rewards, wanted, seed=int(own.value.definition.key[:8], 16))
+    open_pairs = [pair for pair in pairs if frozenset(agreement.replies_of(view.table, pair)) not in judged_pairs]
     if own.value.definition.head is None:
         return open_pairs
-    # What was trained is tested on prompts that it was not trained on, while there are any.
-    trained_rows = (row for pair in agreement.training_pairs(seen.database, seen.table, own.value) for row in pair)
-    known = {seen.table.prompt_of(row) for row in trained_rows}
-    return sorted(open_pairs, key=lambda pair: seen.table.prompt_of(pair.first) in known)
+    # A trained value is tested on prompts that it was not trained on, while there are any.
+    trained_rows = (row for pair in agreement.training_pairs(view.database, view.table, own.value) for row in pair)
+    known = {view.table.prompt_of(row) for row in trained_rows}
+    return sorted(open_pairs, key=lambda pair: view.table.prompt_of(pair.first) in known)
 
 
-def _draw_progress(definition: Definition, done: int, of: int) -> None:
-    st.html(markup.question(f"Which of these two is more: {definition.title}?", f"{done + 1} of {of}"))
-    st.progress(done / of)
+def _draw_progress(definition: Definition, done: int, total: int) -> None:
+    st.html(markup.question(f"Which of these two is more: {definition.title}?", f"{done + 1} of {total}"))
+    st.progress(done / total)
     st.html(markup.note(f"More like: {definition.more[0]}. Less like: {definition.less[0]}."))
     st.html(
         markup.note(
-            "Choose the one that has more of it, whichever is the better reply otherwise. Keys 1 and 2 do the same, "
-            "and 0 where you cannot say."
+            "Choose the one that has more of it, even if the other is the better reply. You can also press the keys 1 "
+            "and 2, and 0 where you cannot say."
         )
     )
 
 
-def _draw_pair(seen: ValuesView, own: CustomValue, question: PairQuestion) -> None:
-    prompts = [seen.table.prompts[seen.table.prompt_of(row)] for row in (question.first, question.second)]
+def _draw_pair(view: ValuesView, own: CustomValue, question: PairQuestion) -> None:
+    prompts = [view.table.prompts[view.table.prompt_of(row)] for row in (question.first, question.second)]
     if prompts[0] == prompts[1]:
         with st.container(key="values_prompt", gap=None):
             st.html(markup.note("Both answer this prompt:"))
@@ -135,19 +135,19 @@ def _draw_pair(seen: ValuesView, own: CustomValue, question: PairQuestion) -> No
                     if prompts[0] != prompts[1]:
                         st.html(markup.note("Answers this prompt:"))
                         st.text(prompts[number])
-                    draw_reply(shown_reply(seen.table, row))
-                _draw_answer(own, seen, question, answer)
-    _draw_answer(own, seen, question, PairAnswer.NEITHER)
+                    draw_reply(shown_reply(view.table, row))
+                _draw_answer(own, view, question, answer)
+    _draw_answer(own, view, question, PairAnswer.NEITHER)
 
 
-def _draw_answer(own: CustomValue, seen: ValuesView, question: PairQuestion, answer: PairAnswer) -> None:
+def _draw_answer(own: CustomValue, view: ValuesView, question: PairQuestion, answer: PairAnswer) -> None:
     st.button(
         _LABELS[answer],
         key=f"values_is_{answer.value}",
         shortcut=_SHORTCUTS[answer],
         width="stretch",
         on_click=_on_answer,
-        args=(own.value.id, own.value.version, seen.table, question, answer),
+        args=(own.value.id, own.value.version, view.table, question, answer),
     )
 
 
@@ -158,7 +158,7 @@ def _on_answer(id: int, version: int, table: RewardTable, question: PairQuestion
     try:
         judgements = agreement.kept_judgements(database(), table, id, version)
         if any({judgement.first, judgement.second} == set(pair) for judgement in judgements):
-            return  # answered twice in a hurry, or by somebody else meanwhile
+            return  # a double click, or judged by somebody else meanwhile
         judgement = custom_values.judge(database(), id, version, replies_key(table), pair, answer, viewer_id())
     except PaletteError as error:
         REFUSED.set(str(error))

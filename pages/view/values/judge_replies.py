@@ -1,7 +1,7 @@
-"""Judging one reply at a time: does it have a value, yes or no; those first whose answers narrow the figure most.
+"""Judge one reply at a time: does it have a value, yes or no. Replies that narrow the interval most come first.
 
-Constraint: nothing tells what the scorer says of a reply; an answer is kept the moment it is given, and the last ones
-can be taken back. Replies to hidden prompts are never asked about.
+Constraint: scores are not shown; an answer is stored at once, and the last ones can be taken back. Replies to hidden
+prompts are never shown.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ WAITING: Key[tuple[LabelRequest, ...]] = Key("values_waiting", ())
 GIVEN: Key[list[int]] = Key("values_labels_given", [])
 REFUSED: Key[str] = Key("values_label_refused", "")
 JUDGE: Key[str] = Key("values_judge_id", "")
-#: Under which a browser keeps who judges where nobody logs in, and for how long, in seconds.
+#: The cookie with the id of a judge who is not logged in, and its lifetime in seconds.
 COOKIE, REMEMBERED = "value_palette_judge", 365 * 24 * 3600
-#: Replies of one prompt that are asked about, on average, and every how many replies one that others judged.
+#: Replies per prompt on average; and one of how many replies is one that others have judged.
 PER_PROMPT, SHARED = 6, 4
 
 _ANSWERS = {Said.YES: ("Yes", "Y"), Said.NO: ("No", "N"), Said.UNSURE: ("Not sure", "0")}
@@ -52,12 +52,12 @@ class Judging:
     """What is known of one value while somebody judges.
 
     Args:
-        scene: the table, of the use case that is looked at.
+        scene: the table, in the current use case.
         value: its name.
-        weights: (value,) x of the palette in question.
+        weights: (value,) x of the current palette.
         kept: everybody's answers on the page.
-        mine: this judge's.
-        labels: of the value, those beside the table included.
+        mine: this judge's answers.
+        labels: of the value, including those beside the table.
         level: with the palette; None while there are too few labels.
     """
 
@@ -76,7 +76,7 @@ class Judging:
 
 
 def begin(value: str) -> None:
-    """Cover the page and ask."""
+    """Start judging replies in place of the page."""
     JUDGED.set(value)
     WAITING.pop()
     GIVEN.pop()
@@ -90,18 +90,18 @@ def stop() -> None:
 
 
 def judge_id() -> str:
-    """Return who judges: who is logged in, or a text that this browser keeps and nobody else knows."""
+    """Return the id of the judge: of the login, or a secret that this browser keeps."""
     return database().visitor.id or JUDGE.get_or_set(remember.remembered(COOKIE) or secrets.token_urlsafe(12))
 
 
 @st.fragment
 def draw_judging(value: str, title: str, measures: str) -> None:
-    """Draw one reply after another, as long as somebody likes.
+    """Draw one reply after another, until the judge stops.
 
     Args:
         value: its name in the table.
         title: as people read it.
-        measures: what a higher score means, a sentence; "" where nobody says.
+        measures: what a higher score means, a sentence; "" where that is not known.
     """
     judge = judge_id()
     if not database().visitor.id:
@@ -131,7 +131,7 @@ def draw_judging(value: str, title: str, measures: str) -> None:
                 stop()
                 st.rerun()
         if refusal := REFUSED.get():
-            st.warning("This answer could not be kept.", icon=":material/error:")
+            st.warning("This answer could not be saved.", icon=":material/error:")
             st.text(refusal)
 
 
@@ -149,21 +149,21 @@ def _judging(value: str, judge: str) -> Judging:
 
 
 def _next(known: Judging, judge: str) -> LabelRequest | None:
-    """Return the reply that is asked about now: one that others judged now and then, else one nobody has."""
-    table, seen = known.scene.table, {label.reply for label in known.mine}
+    """Return the next reply to judge: now and then one that others have judged, else one that nobody has."""
+    table, answered = known.scene.table, {label.reply for label in known.mine}
     others = [label for label in known.kept if label.judge != judge]
     judged = {label.reply for label in others}
-    # What waited before another use case was chosen is not of this table.
+    # Requests from before the use case was changed may not belong to this table.
     waiting = tuple(
         request
         for request in WAITING.get()
-        if (request.prompt_id, request.candidate) not in seen and _row(table, request) is not None
+        if (request.prompt_id, request.candidate) not in answered and _row(table, request) is not None
     )
     shares = bool(waiting) and (waiting[0].prompt_id, waiting[0].candidate) in judged
     shown = dict(zip(table.prompt_ids, table.shown.tolist(), strict=True))
-    open_to_me = (label for label in others if label.reply not in seen and shown.get(label.reply[0]))
+    open_to_me = (label for label in others if label.reply not in answered and shown.get(label.reply[0]))
     shared = tuple(LabelRequest(*label.reply, label.chance or 1.0) for label in islice(open_to_me, 1))
-    if not shares and (len(seen) + 1) // SHARED > len(seen & judged):
+    if not shares and (len(answered) + 1) // SHARED > len(answered & judged):
         waiting = (*shared, *waiting)
     waiting = waiting or _draw(known, judge) or shared
     WAITING.set(waiting)
@@ -171,14 +171,14 @@ def _next(known: Judging, judge: str) -> LabelRequest | None:
 
 
 def _draw(known: Judging, judge: str) -> tuple[LabelRequest, ...]:
-    """Draw replies to the prompt that comes next; empty where none is left."""
+    """Sample the replies to judge of the next prompt; empty where none is left."""
     table = known.scene.table
     touched = known.labelled_prompts | {label.reply[0] for label in known.kept}
     among = table.shown & np.array([prompt not in touched for prompt in table.prompt_ids])
     labels = None
     with suppress(InputError):  # none yet, or all alike
         labels = value_labels(table, known.labels, known.value)
-    # Another seed for each prompt and judge; a draw may leave a prompt without a reply.
+    # The seed depends on prompt and judge; a sample may be empty.
     for attempt in range(20):
         seed = [len(touched), attempt, *judge.encode()]
         drawn = next_labels(
@@ -192,7 +192,7 @@ def _draw(known: Judging, judge: str) -> tuple[LabelRequest, ...]:
             among=among,
         )
         if drawn:
-            # In any order, so that somebody who stops half way has judged a random part of them.
+            # Shuffled, so that a judge who stops half way has judged a random part of them.
             order = np.random.default_rng(seed).permutation(len(drawn))
             return tuple(drawn[k] for k in order)
     return ()
@@ -226,11 +226,11 @@ def _draw_reply(known: Judging, asked: LabelRequest, judge: str) -> None:
 
 
 def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
-    """Keep an answer."""
+    """Store an answer."""
     REFUSED.pop()
     reply = (asked.prompt_id, asked.candidate)
     if not any((request.prompt_id, request.candidate) == reply for request in WAITING.get()):
-        return  # answered twice in a hurry
+        return  # a double click
     try:
         key = replies_key(scenes.file_table())
         label = store.keep(database(), key, value, reply, said, judge, min(asked.chance, 1.0))

@@ -1,4 +1,4 @@
-"""The small pieces of markup of the page Values; everything in them that is not ours is escaped."""
+"""The markup of the page Values; all text that is not constant is escaped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def title(text: str, tint: str, tags: Sequence[str]) -> str:
 
 
 def word(level: TrustLevel | None, sentence: str) -> str:
-    """Return how far to trust it: the word, and the sentence that it rests on."""
+    """Return how far to trust a value: the word, and the sentence behind it."""
     kind, label = ("none", "no word yet") if level is None else (_WORDS[level], level.value)
     return (
         f'<div class="vp-word vp-word-{kind}" role="status"><b>{escape(label[:1].upper() + label[1:])}</b>'
@@ -29,9 +29,9 @@ def word(level: TrustLevel | None, sentence: str) -> str:
     )
 
 
-def rung(place: str, meaning: str) -> str:
-    """Return where a reply lies."""
-    return f'<p class="vp-rung"><b>{escape(place)}</b> <span>{escape(meaning)}</span></p>'
+def rung(percentile: str, meaning: str) -> str:
+    """Return the position of a reply on the value's scale."""
+    return f'<p class="vp-rung"><b>{escape(percentile)}</b> <span>{escape(meaning)}</span></p>'
 
 
 def sides(more: Sequence[str], less: Sequence[str]) -> str:
@@ -64,7 +64,7 @@ def tints(named: Mapping[str, str]) -> str:
 
 
 def table(rows: Sequence[tuple[str, str, str, str]], numbers: bool = True) -> str:
-    """Return correlations: (colour, name, number, in words) a row; the words alone without numbers."""
+    """Return a table of correlations, (colour, name, number, in words) per row; without numbers only the words."""
     body = "".join(
         f'<tr><th scope="row">{_swatch(tint)}{escape(name)}</th>'
         + (f"<td>{escape(number)}</td>" if numbers else "")

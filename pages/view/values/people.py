@@ -1,4 +1,4 @@
-"""What people say of a value of the table: the share of yes, how sure it is, and which replies to label next."""
+"""Labels of a value of the table: the share of yes, how sure it is, and which replies to label next."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from pages.view.values import judge_replies
 from pages.view.values.state import ValuesView
 
 
-def draw_people(seen: ValuesView, name: str) -> None:
-    """Draw what the labels say of one value, and the way to more of them."""
+def draw_people(view: ValuesView, name: str) -> None:
+    """Draw what the labels say of one value, with buttons to judge replies and to download labels."""
     scene, palette = palette_state.current_counted()
     if name not in scene.table.values or not scene.table.replies or scene.oracle.form is Form.POOLED:
         return
     given = labels_of_prompts(scene.table, people_labels.given())
     of_value = [label for label in given if name in label.labels]
-    st.subheader("In the eyes of people", anchor=False)
-    _draw_labels(seen, name, scene, palette, of_value)
+    st.subheader("What people say", anchor=False)
+    _draw_labels(view, name, scene, palette, of_value)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_people"):
         if account.may_create(Kind.VOTE):
             st.button(
@@ -50,7 +50,7 @@ def draw_people(seen: ValuesView, name: str) -> None:
         _draw_files(scene, palette, name, of_value)
 
 
-def _draw_labels(seen: ValuesView, name: str, scene: Scene, palette: Palette, of_value: list[Label]) -> None:
+def _draw_labels(view: ValuesView, name: str, scene: Scene, palette: Palette, of_value: list[Label]) -> None:
     """Draw what the labels of one value say, or that there are too few."""
     if not of_value:
         st.html(markup.note(texts.unlabelled_sentence([scene.names[scene.table.index(name)]])))
@@ -61,7 +61,7 @@ def _draw_labels(seen: ValuesView, name: str, scene: Scene, palette: Palette, of
     if name in problems:
         st.html(markup.note(problems[name]))
         return
-    title = seen.title(name)
+    title = view.title(name)
     sentences = [*texts.value_sentences(title[:1].lower() + title[1:], *levels[name])]
     with suppress(InputError):  # one judge, or none that is named
         sentences.append(texts.judges_sentence(judge_agreement(of_value, name)))
@@ -69,10 +69,10 @@ def _draw_labels(seen: ValuesView, name: str, scene: Scene, palette: Palette, of
 
 
 def _draw_files(scene: Scene, palette: Palette, name: str, of_value: list[Label]) -> None:
-    """Draw the way to labels as files: those given on this page, and replies to be labelled elsewhere."""
+    """Draw the downloads of the labels given on this page, and of replies to label elsewhere."""
     given_here = [people_labels.as_label(label) for label in people_labels.kept() if label.said is not Said.UNSURE]
     if given_here:
-        # Who judges is nobody's business: numbers tell the judges apart.
+        # Judges stay anonymous: numbers distinguish them.
         numbers = {judge: f"judge {k}" for k, judge in enumerate(dict.fromkeys(label.judge for label in given_here), 1)}
         given_here = [replace(label, judge=numbers[label.judge]) for label in given_here]
         st.download_button(
@@ -84,8 +84,8 @@ def _draw_files(scene: Scene, palette: Palette, name: str, of_value: list[Label]
             type="tertiary",
             key="values_labels_file",
             on_click="ignore",
-            help="Those given on this page, of all values, for python -m map_core people --labels; beside the table's "
-            "file the commands find them by themselves.",
+            help="Those given on this page, for all values, for python -m map_core people --labels. Commands find them "
+            "by themselves if they lie beside the table's file.",
         )
     if not of_value:
         return

@@ -1,6 +1,6 @@
-"""What the page *Values* looks at: the values of the table, those of one's own, and how far each of these is.
+"""The state of the page *Values*: the values of the table, the custom values, and how far each of those is.
 
-Constraint: nothing is scored or kept here; what is read from the database is read anew at every run.
+Constraint: nothing is scored or cached here; the database is read in every run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pages.view.shell.session_keys import Key
 
 SHOWN: Key[str | None] = Key("values_shown", None)
 
-#: Colours for values of one's own, by name: apart from those of a table's values, and read on white as on black.
+#: Colours for custom values, by name: distinct from those of a table's values, and legible on white and on black.
 TINTS = {
     "Magenta": "#C026A8",
     "Turquoise": "#149C98",
@@ -38,13 +38,13 @@ TINTS = {
 
 @dataclass(frozen=True, eq=False)
 class CustomValue:
-    """A value of one's own on the table that is looked at.
+    """A custom value on the open table.
 
     Args:
-        value: as it is kept.
+        value: as it is stored.
         rewards: (reply,) of its newest version; None where they are not scored yet.
         judged: the judgements of its newest version, the first one first.
-        agreement: what they say; None while nothing is decided.
+        agreement: of the scores with the judgements; None while nothing is decided.
     """
 
     value: StoredValue
@@ -54,24 +54,24 @@ class CustomValue:
 
     @property
     def key(self) -> str:
-        """Names it on this page and in its address."""
+        """Its name on this page and in the address."""
         return self.value.definition.name
 
     @property
     def used(self) -> bool:
-        """Its newest version is in use as a target."""
+        """Whether its newest version is in use as a target."""
         return self.value.in_use == self.value.version
 
 
 @dataclass(frozen=True, eq=False)
 class ValuesView:
-    """All of it.
+    """The values of the table and the custom ones.
 
     Args:
-        database: where values of one's own are kept.
-        scene: of the whole table, with what is in use.
-        table: the whole table as its file has it.
-        own: values of one's own, the oldest first.
+        database: of the custom values.
+        scene: of the whole table, with the custom values that are in use.
+        table: the whole table of the file.
+        own: the custom values.
     """
 
     database: Database
@@ -81,11 +81,11 @@ class ValuesView:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What can be looked at: values of one's own, then those of the table."""
+        """Names of all values: the custom ones, then those of the table."""
         return (*(custom.key for custom in self.own), *self.table.values)
 
     def own_named(self, name: str) -> CustomValue | None:
-        """Return a value of one's own by name; None for one of the table."""
+        """Return a custom value by name; None for a value of the table."""
         return next((custom for custom in self.own if custom.key == name), None)
 
     def title(self, name: str) -> str:
@@ -103,12 +103,12 @@ class ValuesView:
 
     @cached_property
     def portrayed(self) -> RewardTable:
-        """The table with the newest version of every value of one's own that is scored on it."""
+        """The table with the newest version of every custom value that is scored on it."""
         return scenes.file_table(tuple(custom.value.definition for custom in self.own if custom.rewards is not None))
 
 
 def load_values(database: Database) -> ValuesView:
-    """Return the values of the table and those of one's own, as of now.
+    """Return the current values of the table and custom ones.
 
     Raises:
         StoreError: the database does not answer.
@@ -117,7 +117,7 @@ def load_values(database: Database) -> ValuesView:
     table = scenes.file_table()
     listed = custom_values.list_values(database)
     taken, own = set(table.values), []
-    for value in listed:  # the viewer's own come first: of two of a name, the other is somebody else's
+    for value in listed:  # the viewer's own come first, so of two with the same name theirs is used
         if value.definition.name not in taken:
             taken.add(value.definition.name)
             own.append(_custom_value(database, table, value))
@@ -132,12 +132,12 @@ def _custom_value(database: Database, table: RewardTable, value: StoredValue) ->
     return CustomValue(value, rewards, judgements, measured)
 
 
-def taken_names(seen: ValuesView) -> tuple[str, ...]:
+def taken_names(view: ValuesView) -> tuple[str, ...]:
     """Return the names that a new value cannot have."""
-    return (*seen.table.values, *cards(), *(custom.key for custom in seen.own))
+    return (*view.table.values, *cards(), *(custom.key for custom in view.own))
 
 
-def first_tint(seen: ValuesView) -> str:
-    """Return a colour that no value of one's own has yet."""
-    used = {custom.value.definition.colour for custom in seen.own}
+def first_tint(view: ValuesView) -> str:
+    """Return a colour that no custom value has yet."""
+    used = {custom.value.definition.colour for custom in view.own}
     return next((tint for tint in TINTS.values() if tint not in used), next(iter(TINTS.values())))

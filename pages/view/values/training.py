@@ -1,7 +1,6 @@
-"""Training a value on the judgements that were made of it: what it would be worth, and the version that it makes.
+"""Train a custom value on its judgements, and compare the trained version with the description.
 
-Constraint: nothing changes until the trained version is asked for, and its figure is of pairs that it was not trained
-on.
+Constraint: nothing changes until the trained version is used; its figure comes from pairs that it was not trained on.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ EXPLAINED = (
 )
 
 
-def draw_training(seen: ValuesView, own: CustomValue) -> None:
-    """Draw the step from judgements to a trained version: how many are missing, the button, or what came of it."""
-    pairs = agreement.training_pairs(seen.database, seen.table, own.value)
+def draw_training(view: ValuesView, own: CustomValue) -> None:
+    """Draw the training step: how many judgements are missing, the button, the progress, or the result."""
+    pairs = agreement.training_pairs(view.database, view.table, own.value)
     if not pairs:
         return
     with st.container(key="values_step_train", gap="small"):
@@ -45,20 +44,20 @@ def draw_training(seen: ValuesView, own: CustomValue) -> None:
                 )
             )
             return
-        job = jobs.training_job(replies_key(seen.table), own.value.definition, pairs)
+        job = jobs.training_job(replies_key(view.table), own.value.definition, pairs)
         if job is None or job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-            _draw_offer(seen, own, pairs, job)
+            _draw_offer(view, own, pairs, job)
         elif job.ended:
-            _draw_result(seen, own, job.result)
+            _draw_result(view, own, job.result)
         else:
             background.poll(job, _draw_progress)
         if refusal := REFUSED.get():
-            st.warning("The trained version could not be kept.", icon=":material/error:")
+            st.warning("The trained version could not be saved.", icon=":material/error:")
             st.text(refusal)
 
 
 def comparison_sentence(comparison: HeadComparison) -> str:
-    """Return what the trained version is worth beside the description, in plain words.
+    """Return how the trained version compares with the description, in plain words.
 
     Example:
         >>> comparison_sentence(Comparison(0.82, 0.7, 0.9, 100, 60, 0.7, 0.02, 0.22))
@@ -76,7 +75,7 @@ def comparison_sentence(comparison: HeadComparison) -> str:
 
 
 def interval_sentence(comparison: HeadComparison) -> str:
-    """Return how far chance goes, in pairs of a hundred."""
+    """Return the confidence interval of the difference, in pairs of a hundred."""
     low, high = (
         amounts.fixed(None if end is None else 100 * end, signed=True).replace("-", "−")
         for end in (comparison.difference_low, comparison.difference_high)
@@ -87,7 +86,7 @@ def interval_sentence(comparison: HeadComparison) -> str:
     )
 
 
-def _draw_offer(seen: ValuesView, own: CustomValue, pairs: list[tuple[int, int]], job: Job | None) -> None:
+def _draw_offer(view: ValuesView, own: CustomValue, pairs: list[tuple[int, int]], job: Job | None) -> None:
     if job is not None and job.status is JobStatus.FAILED:
         st.warning("The training did not finish.", icon=":material/error:")
         st.text(str(job.error))
@@ -96,7 +95,7 @@ def _draw_offer(seen: ValuesView, own: CustomValue, pairs: list[tuple[int, int]]
         key="values_train",
         icon=":material/model_training:",
         on_click=_start,
-        args=(seen, own, pairs),
+        args=(view, own, pairs),
         help=f"Learns from the {len(pairs)} decided pairs; takes under a minute, and changes nothing yet.",
     )
     st.html(markup.note(EXPLAINED))
@@ -110,7 +109,7 @@ def _draw_progress(job: Job) -> None:
         st.button("Stop", key="values_train_stop", icon=":material/stop:", on_click=job.cancel)
 
 
-def _draw_result(seen: ValuesView, own: CustomValue, head: HeadWeights) -> None:
+def _draw_result(view: ValuesView, own: CustomValue, head: HeadWeights) -> None:
     assert head.evidence is not None
     comparison = head.evidence.overall
     current = own.value.definition.head
@@ -131,25 +130,25 @@ def _draw_result(seen: ValuesView, own: CustomValue, head: HeadWeights) -> None:
         type="primary" if comparison.better else "secondary",
         icon=":material/check:",
         on_click=_use,
-        args=(seen, own, head),
+        args=(view, own, head),
         help="Makes a new version of this value and scores the table on it. Earlier versions and judgements stay.",
     )
 
 
-def _start(seen: ValuesView, own: CustomValue, pairs: list[tuple[int, int]]) -> None:
-    """Train in the background."""
+def _start(view: ValuesView, own: CustomValue, pairs: list[tuple[int, int]]) -> None:
+    """Start the training in the background."""
     REFUSED.pop()
-    jobs.start_training(scenes.table_path(), replies_key(seen.table), own.value.definition, pairs)
+    jobs.start_training(scenes.table_path(), replies_key(view.table), own.value.definition, pairs)
 
 
-def _use(seen: ValuesView, own: CustomValue, head: HeadWeights) -> None:
-    """Keep the trained version as the newest one and score the table on it."""
+def _use(view: ValuesView, own: CustomValue, head: HeadWeights) -> None:
+    """Save the trained version as the newest one and score the table on it."""
     REFUSED.pop()
     definition = replace(own.value.definition, head=head)
     try:
-        custom_values.revise(seen.database, own.value.id, definition)
+        custom_values.revise(view.database, own.value.id, definition)
     except PaletteError as error:
         REFUSED.set(str(error))
         return
     clear_cache()
-    jobs.start(scenes.table_path(), replies_key(seen.table), definition)
+    jobs.start(scenes.table_path(), replies_key(view.table), definition)

@@ -1,4 +1,4 @@
-"""The way of a value of one's own to a target: scored, looked at, judged, used.
+"""The steps from a custom value to a target: scoring, judging, training, use.
 
 Constraint: each step says what is missing and offers the one thing to do next.
 """
@@ -31,7 +31,7 @@ from pages.view.values.state import SHOWN, CustomValue, ValuesView
 CONFIRMED: Key[tuple[int, int] | None] = Key("values_sure", None)
 FAILED: Key[str] = Key("values_failed", "")
 
-#: How the words begin, for whoever asks.
+#: The thresholds of the words reliable, rough and not to be used.
 PLAIN_THRESHOLDS = (
     f"Reliable: agrees with people {amounts.fixed(100 * RELIABLE_FROM[0])} times in 100 or more, surely more than "
     f"{amounts.fixed(100 * RELIABLE_FROM[1])}. Rough: {amounts.fixed(100 * ROUGH_FROM[0])} times or more, and surely "
@@ -55,29 +55,29 @@ ESTIMATED = (
 )
 
 
-def draw_workflow(seen: ValuesView, own: CustomValue) -> None:
-    """Draw what can be done with it now."""
-    mine = may(seen.database.visitor, Action.CHANGE, own.value.thing)
+def draw_workflow(view: ValuesView, own: CustomValue) -> None:
+    """Draw the steps that are possible now."""
+    mine = may(view.database.visitor, Action.CHANGE, own.value.thing)
     if mine:
-        _draw_tools(seen, own)
+        _draw_tools(view, own)
     else:
         st.html(markup.note(f"Defined by {own.value.owner_name or 'somebody else'}, who may change it."))
     st.html(marks.sides(own.value.definition.more, own.value.definition.less))
     if own.rewards is None:
         with st.container(key="values_step_score", gap="small"):
             if not account.draw_refusal(Kind.VALUE):
-                _draw_scoring(seen, own)
+                _draw_scoring(view, own)
         return
     with st.container(key="values_step_judge", gap="small"):
         _draw_judging(own)
     if not mine:
         return
-    training.draw_training(seen, own)
+    training.draw_training(view, own)
     with st.container(key="values_step_use", gap="small"):
-        _draw_use(seen, own)
+        _draw_use(view, own)
 
 
-def _draw_tools(seen: ValuesView, own: CustomValue) -> None:
+def _draw_tools(view: ValuesView, own: CustomValue) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_tools"):
         st.button(
             "Change",
@@ -99,27 +99,27 @@ def _draw_tools(seen: ValuesView, own: CustomValue) -> None:
             help="For the command line: generate takes it as --values-file, and python -m map_core build "
             f"--extend TABLE --values-file FILE --values {own.value.definition.name} adds it to a table's file.",
         )
-        if may(seen.database.visitor, Action.SHARE, own.value.thing) and own.value.owner:
+        if may(view.database.visitor, Action.SHARE, own.value.thing) and own.value.owner:
             query = urlencode({"value": own.key, "value_link": own.value.link})
             link = f"{share.app_address()}values?{query}" if own.value.link else ""
-            account.draw_sharing(f"value_{own.key}", own.value.visibility, partial(_share, seen, own), link=link)
+            account.draw_sharing(f"value_{own.key}", own.value.visibility, partial(_share, view, own), link=link)
         with st.popover("Delete", icon=":material/delete:", type="tertiary", key="values_delete"):
             versions = "1 version" if own.value.version == 1 else f"{own.value.version} versions"
             st.html(
                 markup.note(
-                    f"{own.value.definition.title} goes with {versions} and all judgements of it. Palettes that have a "
-                    "target for it lose that target."
+                    f"This deletes {own.value.definition.title} with {versions} and all its judgements. Palettes with "
+                    "a target for it lose that target."
                 )
             )
-            st.button("Delete it", key="values_delete_sure", type="primary", on_click=_delete, args=(seen, own))
+            st.button("Delete it", key="values_delete_sure", type="primary", on_click=_delete, args=(view, own))
 
 
-def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
-    """Draw a value that is not scored yet: how far it is, and the way to stop or resume."""
-    if not seen.table.replies:
-        st.html(markup.note("This table has no texts of replies, so nothing can be scored on it."))
+def _draw_scoring(view: ValuesView, own: CustomValue) -> None:
+    """Draw the scoring of a value: its progress, and buttons to start, stop or resume it."""
+    if not view.table.replies:
+        st.html(markup.note("This table has no reply texts, so nothing can be scored on it."))
         return
-    key = replies_key(seen.table)
+    key = replies_key(view.table)
     job = jobs.find_job(key, own.value.definition)
     if job is None or job.ended:
         failed = job is not None and job.status is JobStatus.FAILED
@@ -131,7 +131,7 @@ def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
             markup.note(
                 "Stopped. What was scored is kept."
                 if stopped
-                else f"The {len(seen.table.replies):,} replies of this table are not scored on it yet."
+                else f"The {len(view.table.replies):,} replies of this table are not scored on it yet."
             )
         )
         st.button(
@@ -140,15 +140,15 @@ def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
             type="primary",
             icon=":material/play_arrow:",
             on_click=_start,
-            args=(seen, own),
+            args=(view, own),
         )
         return
-    background.poll(job, partial(_draw_progress, seen, own))
+    background.poll(job, partial(_draw_progress, view, own))
 
 
-def _draw_progress(seen: ValuesView, own: CustomValue, job: Job) -> None:
+def _draw_progress(view: ValuesView, own: CustomValue, job: Job) -> None:
     far = job.partial
-    done, total = (0, len(seen.table.prompts)) if far is None else (far.done, far.total)
+    done, total = (0, len(view.table.prompts)) if far is None else (far.done, far.total)
     status = (
         f"Scoring: {done:,} of {total:,} prompts" if done else "Scoring: the model that reads the replies is loading"
     )
@@ -160,13 +160,13 @@ def _draw_progress(seen: ValuesView, own: CustomValue, job: Job) -> None:
                 "You can leave this page meanwhile."
             )
         )
-        mine = may(seen.database.visitor, Action.STOP, own.value.thing)
+        mine = may(view.database.visitor, Action.STOP, own.value.thing)
         st.button("Stop", key="values_stop", icon=":material/stop:", on_click=job.cancel, disabled=not mine)
 
 
-def _start(seen: ValuesView, own: CustomValue) -> None:
-    """Score, or go on."""
-    jobs.start(scenes.table_path(), replies_key(seen.table), own.value.definition)
+def _start(view: ValuesView, own: CustomValue) -> None:
+    """Start or resume the scoring."""
+    jobs.start(scenes.table_path(), replies_key(view.table), own.value.definition)
 
 
 def _draw_judging(own: CustomValue) -> None:
@@ -196,7 +196,7 @@ def _draw_judging(own: CustomValue) -> None:
             st.html(markup.note(wording.current().pick(THRESHOLDS, PLAIN_THRESHOLDS)))
 
 
-def _draw_use(seen: ValuesView, own: CustomValue) -> None:
+def _draw_use(view: ValuesView, own: CustomValue) -> None:
     agreement = own.agreement
     name = own.value.definition.title
     if own.used:
@@ -205,7 +205,7 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
             where = "every page with sliders" + (", for you alone and marked as not to be used" if alone else "")
             st.html(markup.note(f"{name} has a slider on {where}."), width="content")
             st.page_link("palette.py", label="Set its target", icon=":material/tune:")
-            st.button("Take the slider away", key="values_off", type="tertiary", on_click=_switch, args=(seen, own, 0))
+            st.button("Remove the slider", key="values_off", type="tertiary", on_click=_switch, args=(view, own, 0))
         return
     if own.value.in_use:
         st.html(markup.note(f"Version {own.value.in_use} is the one with a slider until you use this one."))
@@ -213,12 +213,12 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
     doubtful = enough and agreement is not None and agreement.trust_level is TrustLevel.UNUSABLE
     if doubtful and CONFIRMED.get() == (own.value.id, own.value.version):
         st.warning(
-            "The judgements say that it is not to be used: targets on it may steer replies nowhere, or the wrong way.",
+            "The judgements say that it is not to be used: targets on it may change nothing, or the wrong thing.",
             icon=":material/warning:",
         )
         with st.container(horizontal=True, gap="small"):
             st.button(
-                "Use it all the same", key="values_use_sure", on_click=_switch, args=(seen, own, own.value.version)
+                "Use it all the same", key="values_use_sure", on_click=_switch, args=(view, own, own.value.version)
             )
             st.button("Not now", key="values_use_not", type="tertiary", on_click=_ask_twice, args=(None,))
         return
@@ -230,39 +230,39 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
         disabled=not enough,
         help=None if enough else f"Judge {MIN_PAIRS} pairs first, so that you know whether to trust it.",
         on_click=_ask_twice if doubtful else _switch,
-        args=((own.value.id, own.value.version),) if doubtful else (seen, own, own.value.version),
+        args=((own.value.id, own.value.version),) if doubtful else (view, own, own.value.version),
     )
 
 
-def _ask_twice(of: tuple[int, int] | None) -> None:
-    """Ask once more before a value is used that the judgements speak against."""
-    CONFIRMED.set(of)
+def _ask_twice(version: tuple[int, int] | None) -> None:
+    """Ask for confirmation before a value that the judgements advise against is used."""
+    CONFIRMED.set(version)
 
 
-def _switch(seen: ValuesView, own: CustomValue, version: int) -> None:
-    """Put a version of the value in use, or none."""
+def _switch(view: ValuesView, own: CustomValue, version: int) -> None:
+    """Use a version of the value as a target; 0 for none."""
     CONFIRMED.pop()
     scenes.want(own.key)
-    _try_change(lambda: custom_values.use(seen.database, own.value.id, version))
+    _try_change(lambda: custom_values.use(view.database, own.value.id, version))
 
 
-def _delete(seen: ValuesView, own: CustomValue) -> None:
+def _delete(view: ValuesView, own: CustomValue) -> None:
     """Delete the value with everything that belongs to it."""
-    if not may(seen.database.visitor, Action.DELETE, own.value.thing):
+    if not may(view.database.visitor, Action.DELETE, own.value.thing):
         return
-    job = jobs.find_job(replies_key(seen.table), own.value.definition)
+    job = jobs.find_job(replies_key(view.table), own.value.definition)
     if job is not None:
         job.cancel()
-    if _try_change(lambda: custom_values.delete(seen.database, own.value.id)):
+    if _try_change(lambda: custom_values.delete(view.database, own.value.id)):
         SHOWN.pop()
 
 
-def _share(seen: ValuesView, own: CustomValue, visibility: Visibility) -> None:
-    _try_change(lambda: custom_values.share(seen.database, own.value.id, visibility))
+def _share(view: ValuesView, own: CustomValue, visibility: Visibility) -> None:
+    _try_change(lambda: custom_values.share(view.database, own.value.id, visibility))
 
 
 def _try_change(change: Callable[[], object]) -> bool:
-    """Make a change, and say so where it cannot be made; return whether it was made."""
+    """Make a change, or keep why it failed for the page; return whether it was made."""
     FAILED.pop()
     try:
         change()
