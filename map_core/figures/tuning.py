@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core.core import amounts
 from map_core.figures.theme import ACCENT, COLOURS, NEUTRAL, apply_layout, escape_label
 from map_core.studies.tuning_study import TuningStudy
 from map_core.text.tuning import ROUTES, LevelWords
@@ -84,8 +85,9 @@ def level_against_nats(studies: tuple[TuningStudy, ...], words: LevelWords) -> g
 def alt(studies: tuple[TuningStudy, ...]) -> str:
     """Describe the figure in a sentence."""
     routes = "; ".join(
-        f"{ROUTES.get(study.method, (study.method, '', ''))[0]}: {100 * study.summary['share_of_way']:.0f}% of the way "
-        f"on average for {study.summary['nats_over_lambdas']:.2f} times the effort"
+        f"{ROUTES.get(study.method, (study.method, '', ''))[0]}: "
+        f"{amounts.percent(study.summary['share_of_way'])} of the way on average "
+        f"for {amounts.fixed(study.summary['nats_over_lambdas'], 2)} times the effort"
         for study in studies
     )
     return f"How far tuned models come to their palettes, against the effort that they spend. {routes}."

@@ -131,12 +131,12 @@ def test_one_reply_a_prompt_is_compared_with_the_whole_table():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: baselines.random_weights(0, 3), "count 0"),
-        (lambda: baselines.random_weights(3, 3, largest=math.inf), "largest inf"),
+        (lambda: baselines.random_weights(0, 3), "count is 0"),
+        (lambda: baselines.random_weights(3, 3, largest=math.inf), "largest total inf"),
         (lambda: baselines.random_weights(3, 3, largest=-1.0), "above 0"),
         (lambda: baselines.compare_baselines(TABLE, np.full(4, math.nan)), "one target at least"),
         (lambda: baselines.compare_baselines(TABLE, np.array([0.1])), "4 finite numbers"),
-        (lambda: baselines.compare_baselines(TABLE, TARGETS, count=0), "count 0"),
+        (lambda: baselines.compare_baselines(TABLE, TARGETS, count=0), "count is 0"),
         (lambda: baselines.compare_baselines(TABLE, TARGETS, budget=-1.0), "-1.0"),
         (lambda: baselines.compare_baselines(TABLE, TARGETS, budget=math.nan), "nan"),
     ],

@@ -50,7 +50,7 @@ def test_large_weights_do_not_overflow():
 def test_what_is_not_there_is_said():
     table = by_hand()
     oracle = MemoryOracle.of(table)
-    with pytest.raises(InputError, match="number 1; expected 0 to 0"):
+    with pytest.raises(InputError, match="position is 1; expected 0 to 0"):
         reply_example(table, oracle, np.zeros(2), 1)
     with pytest.raises(InputError, match="no texts of replies"):
         reply_example(replace(table, replies=()), oracle, np.zeros(2), 0)

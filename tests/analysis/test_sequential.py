@@ -226,7 +226,7 @@ def test_bad_input_says_what_is_wrong(targets, order, rounds, message):
 
 
 def test_missing_orders_and_rows_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match="no order"):
+    with pytest.raises(InputError, match="list of orders is empty"):
         sequential_paths(ORACLES[Form.PER_PROMPT], TARGETS, [])
     with pytest.raises(InputError, match="2 rows of targets do not fit 3 orders"):
         sequential_paths(ORACLES[Form.PER_PROMPT], np.full((2, 4), 0.1), [(0, 1, 2, 3)] * 3)

@@ -43,7 +43,7 @@ def test_a_file_of_ones_own_from_upload_to_the_frontier_and_away(browser, addres
     expect(page.get_by_text("'prompt' holds the prompts, 'reply' the replies; values: wit, tact.")).to_be_visible()
     fits(page, "what was made")
     look.click()
-    expect(page.get_by_text("You look at “mine” now")).to_be_visible()
+    expect(page.get_by_text("Every page now shows “mine”")).to_be_visible()
     fits(page, "the list")
     page.get_by_role("radio", name="How good", exact=True).click()
     expect(keyed(page, "advice")).to_be_visible()

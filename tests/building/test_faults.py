@@ -299,7 +299,7 @@ def test_a_scorer_that_cannot_travel_is_refused_in_words() -> None:
         ScorerSubprocess([Inner(Fault.NAN, ())], 5.0)
 
 
-def test_a_crew_without_a_model_cannot_draw(tmp_path: Path) -> None:
-    crew = LocalWorkers(None, SamplingSpec(), [Odd(Fault.NAN, ())])
-    with pytest.raises(InputError, match="No model was opened"):
-        build_with_workers(crew, PROMPTS, tmp_path / "t.parquet", [Odd(Fault.NAN, ())], SamplingSpec(), 2)
+def test_workers_without_a_model_cannot_draw(tmp_path: Path) -> None:
+    workers = LocalWorkers(None, SamplingSpec(), [Odd(Fault.NAN, ())])
+    with pytest.raises(InputError, match="no model was given"):
+        build_with_workers(workers, PROMPTS, tmp_path / "t.parquet", [Odd(Fault.NAN, ())], SamplingSpec(), 2)

@@ -78,7 +78,7 @@ def test_ends_lie_around_the_promise():
 def test_what_is_no_level_is_refused_and_changes_nothing(levels):
     promise = after(np.array([[0.3, 0.2]]))
     before = promise.as_dict()
-    with pytest.raises(InputError, match="expected 2 finite numbers, one a value"):
+    with pytest.raises(InputError, match="expected 2 finite numbers, one per value"):
         promise.add(np.array(levels))
     assert promise.as_dict() == before
 

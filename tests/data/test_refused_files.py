@@ -138,8 +138,8 @@ def test_what_cannot_be_used(name: str, content: str | bytes, message: str, tmp_
         ({"prompt_column": "asked"}, "no column 'asked' for the prompt"),
         ({"reply_column": "said"}, "no column 'said' for the reply"),
         ({"use_case_column": "who"}, "no column 'who' for the use case"),
-        ({"prompt_column": "prompt", "use_case_column": "prompt"}, "'prompt' is taken already"),
-        ({"reply_column": "generated", "use_case_column": "generated"}, "'generated' is taken already"),
+        ({"prompt_column": "prompt", "use_case_column": "prompt"}, "'prompt' already has another role"),
+        ({"reply_column": "generated", "use_case_column": "generated"}, "'generated' already has another role"),
     ],
 )
 def test_columns_that_are_not_there(options: dict, message: str, tmp_path: Path):

@@ -36,7 +36,7 @@ def test_so_is_what_overrides_it_from_within(within: object) -> None:
 
 @pytest.mark.parametrize("text", ["", "[1]", "7", "{'a': 1}"])
 def test_text_that_is_no_object_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="extra request fields are not JSON"):
+    with pytest.raises(InputError, match=r"extra request fields are not (a )?JSON"):
         parse_request_extra(text)
 
 

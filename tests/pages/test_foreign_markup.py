@@ -20,7 +20,7 @@ from map_core.data import table_format
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.store import SETTING, database, meetings, palettes, table_key
 from pages.view.session import scene as scenes
-from tests.pages.test_main_path import APP, settled
+from tests.pages.app_script import APP, settled
 from tests.pages.test_wording import PAGES
 from tests.tables import VALUES, make_table
 

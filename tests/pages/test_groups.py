@@ -117,4 +117,4 @@ def test_a_table_has_room_for_so_many():
     app.text_input(key="group_name").set_value("One more")
     app.button(key="add_group").click().run()
     assert len(app.session_state["groups"]) == roster.MAX_GROUPS
-    assert f"room for {roster.MAX_GROUPS}" in said(app)
+    assert f"At most {roster.MAX_GROUPS} groups" in said(app)

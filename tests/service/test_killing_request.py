@@ -33,7 +33,7 @@ def test_a_request_that_kills_the_model_process_fails_alone(folder: Path) -> Non
         while not killer.ended and time.monotonic() < deadline:
             # It kills the process whenever it is being written, as a prompt that trips the engine does.
             with service._lock:
-                process, writes = service._worker, killer.id in service._running
+                process, writes = service._worker, service._running.get(killer.id) is not None
             if writes and process is not None and process.alive and kills < killer.attempts:
                 kills += 1
                 assert process.pid > 0, "a signal to -1 goes to every process of the machine"

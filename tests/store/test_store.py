@@ -228,7 +228,7 @@ def test_what_cannot_be_done_to_a_value_is_refused_in_words(opened):
         custom_values.define(opened, NURSE)
     with pytest.raises(InputError, match="keeps that name"):
         custom_values.revise(opened, value.id, Definition("other", "Other", ("a",), ("b",)))
-    with pytest.raises(InputError, match="Version 7 of 'calm_nurse' is not there"):
+    with pytest.raises(InputError, match="There is no version 7 of 'calm_nurse'"):
         custom_values.use(opened, value.id, 7)
     for call in (
         lambda: custom_values.delete(opened, 99),
