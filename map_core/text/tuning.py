@@ -106,12 +106,16 @@ def estimate_sentence(estimate: Mapping[str, Any]) -> str:
     Args:
         estimate: the fields of :class:`map_core.tuning.estimate.TuningEstimate`.
     """
+    if estimate["seconds"]:
+        time = f"Learning takes about {amounts.rough_duration(estimate['seconds'])} on this machine as busy as it is now, "
+    else:
+        time = "These replies were read for an earlier model, so that learning is quick. It takes "
+    steps = estimate["step_seconds"] is not None
+    looks = "Looking at new prompts on the way, and answering" if steps else "Looking at new prompts, and answering"
     return (
-        f"Learning takes about {amounts.rough_duration(estimate['seconds'])} on this machine as busy as it is now, "
-        f"{amounts.byte_size(estimate['peak_bytes'])} of memory, and "
+        f"{time}{amounts.byte_size(estimate['peak_bytes'])} of memory, and "
         f"{amounts.byte_size(estimate['checkpoint_bytes'])} of disk space while it runs; the result takes "
-        f"{amounts.byte_size(estimate['result_bytes'])}. Looking at new prompts on the way, and answering some of them "
-        "in the end, comes on top."
+        f"{amounts.byte_size(estimate['result_bytes'])}. {looks} some of them in the end, comes on top."
     )
 
 

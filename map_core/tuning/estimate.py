@@ -33,15 +33,15 @@ class TuningEstimate:
     """What a tuning takes.
 
     Args:
-        step_seconds: one step, all its prompts.
-        seconds: all steps.
+        step_seconds: one step, all its prompts; None for a method without steps.
+        seconds: all steps, and the reading before them; 0 where an earlier tuning has read the replies.
         peak_bytes: most memory of this process so far, the measured step included.
         checkpoint_bytes: disk space while it runs.
         result_bytes: disk space of the result.
         tuned: weights that change.
     """
 
-    step_seconds: float
+    step_seconds: float | None
     seconds: float
     peak_bytes: int
     checkpoint_bytes: int
@@ -153,9 +153,16 @@ def _drawing_seconds(policy: Policy, examples: PromptExamples, replies: int, len
 
 def estimate_sentence(estimate: TuningEstimate) -> str:
     """Return what a tuning takes, in words."""
+    whole, memory = amounts.rough_duration(estimate.seconds), f"{amounts.byte_size(estimate.peak_bytes)} of memory"
+    if estimate.step_seconds is not None:
+        step = amounts.rough_duration(estimate.step_seconds)
+        time = f"Judged by one measured prompt: a step takes {step}, all of them {whole}, with {memory}. "
+    elif estimate.seconds:
+        time = f"Judged by one measured prompt: reading the replies takes {whole}, with {memory}. "
+    else:
+        time = f"An earlier tuning has read the replies; solving takes {memory}. "
     return (
-        f"Judged by one measured prompt: a step takes {amounts.rough_duration(estimate.step_seconds)}, all of them "
-        f"{amounts.rough_duration(estimate.seconds)}, with {amounts.byte_size(estimate.peak_bytes)} of memory. "
+        f"{time}"
         f"{amounts.rounded_up(estimate.tuned)} weights are tuned. Disk space: "
         f"{amounts.byte_size(estimate.checkpoint_bytes)} while it runs, {amounts.byte_size(estimate.result_bytes)} "
         "for the result."

@@ -299,12 +299,13 @@ class OutputLayerTuning:
         seconds, counts = 0.0, [min(settings.value_replies, len(example.replies)) for example in self._examples]
         if not self._is_read():
             middle = sorted(self._examples, key=lambda example: sum(map(len, example.replies)))[len(counts) // 2]
+            self._reader.read(middle, 2)  # the first one loads the scorers
             began = time.perf_counter()
             some = self._reader.read(middle, _REPLIES_PER_PASS)
             seconds = (time.perf_counter() - began) / len(some.scored) * sum(counts)
         model_bytes = 4 * sum(p.numel() for p in model.parameters())
         return TuningEstimate(
-            step_seconds=seconds / len(counts),
+            step_seconds=None,
             seconds=seconds,
             peak_bytes=peak_bytes(),
             checkpoint_bytes=2 * sums_bytes,

@@ -178,7 +178,7 @@ class _Run:
         if request.only_estimate:
             self.report(Progress("tuning", 0, request.settings.steps, 0, 0.0, unit="steps", figures=figures))
             return None
-        history = self._train(figures) if self.output_layer is None else self._solve(self.output_layer)
+        history = self._train(figures) if self.output_layer is None else self._solve(self.output_layer, figures)
         if sentence := self._worse_than_nothing(history):
             self._warn(sentence)
         if self.rewards is not None and self.rewards.left_out:
@@ -287,12 +287,12 @@ class _Run:
             values.save(file)
         return values
 
-    def _solve(self, output_layer: OutputLayerTuning) -> list[dict[str, Any]]:
+    def _solve(self, output_layer: OutputLayerTuning, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Solve the output layer at once; there are no steps to return the losses of."""
         weights = self.lam * self.oracle.scale
         moments = self.oracle.moments(weights)
         nats = float(weights @ moments.levels - moments.log_normaliser)
-        self.solved = output_layer.solve(nats, self.report)
+        self.solved = output_layer.solve(nats, lambda progress: self.report(replace(progress, figures=figures)))
         self.policy.model.eval()
         share = amounts.fixed(100 * min(1.0, self.solved["correlation"] * math.sqrt(self.request.settings.strength)))
         self.say(f"By prompts that were left out, one plain reply comes about {share}% of the way in lambda . r.")

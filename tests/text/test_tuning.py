@@ -103,11 +103,21 @@ def test_a_model_that_went_the_wrong_way_came_none_of_it():
 
 
 def test_what_it_takes_is_said_in_units_that_people_use():
-    sentence = estimate_sentence(
-        {"seconds": 1800.0, "peak_bytes": 4_500_000_000, "checkpoint_bytes": 24_000_000, "result_bytes": 9_000_000}
-    )
+    estimate = {
+        "step_seconds": 37.5,
+        "seconds": 1800.0,
+        "peak_bytes": 4_500_000_000,
+        "checkpoint_bytes": 24_000_000,
+        "result_bytes": 9_000_000,
+    }
+    sentence = estimate_sentence(estimate)
     assert "30 minutes" in sentence
     assert "4.50 GB of memory, and 24.0 MB of disk space" in sentence
+    assert "on the way" in sentence
+    assert "on the way" not in estimate_sentence(estimate | {"step_seconds": None})
+    read_before = estimate_sentence(estimate | {"step_seconds": None, "seconds": 0.0})
+    assert "0 seconds" not in read_before
+    assert "read for an earlier model" in read_before
 
 
 def test_the_distance_is_in_nats_for_those_who_want_numbers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,9 @@ def test_a_disk_without_room_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatc
     assert measured.result_bytes == 4 * measured.tuned
     assert all(p.grad is None for p in policy.model.parameters())
     assert "a step takes" in estimate.estimate_sentence(measured)
+    without_steps = replace(measured, step_seconds=None)
+    assert "reading the replies takes" in estimate.estimate_sentence(without_steps)
+    assert "has read the replies" in estimate.estimate_sentence(replace(without_steps, seconds=0.0))
     needed = measured.checkpoint_bytes + measured.result_bytes
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda folder: usage(0, 0, needed))

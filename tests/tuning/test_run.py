@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from map_core.building import build
+from map_core.building.progress import Progress
 from map_core.cli import main
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
@@ -122,16 +123,21 @@ def test_an_output_layer_is_solved_and_read_once_for_all_palettes_of_a_table(
     monkeypatch.setattr(natural, "cache_folder", lambda: tmp_path / "cache")
     settings = replace(QUICK, method=TuningMethod.NATURAL, beginnings=2, value_replies=8)
     given = {"settings": settings, "table_hash": "a" * 64}
-    stages: list[str] = []
-    record = tune(request(table, tmp_path / "one", **given), lambda progress: stages.append(progress.stage))
+    reports: list[Progress] = []
+    record = tune(request(table, tmp_path / "one", **given), reports.append)
     assert record["solved"]["replies"] == 48
-    assert stages.count("reading") == 6
+    read = [progress for progress in reports if progress.stage == "reading"]
+    assert len(read) == 6
+    assert read[0].figures["estimate"] == record["estimate"]
+    assert record["estimate"]["step_seconds"] is None
+    assert record["estimate"]["seconds"] > 0
     assert set(record["evidence"]["levels"]) == set(VALUES)
     assert set(weights_in(tmp_path / "one")) == {f"base_model.model.lm_head.lora_{side}.weight" for side in ("A", "B")}
     # Another palette of the same table reads nothing.
     monkeypatch.setattr(natural.ReplyReader, "read", lambda *given: pytest.fail("read again"))
     other = tune(replace(request(table, tmp_path / "two", **given), weights={"positivity": 1.0}))
     assert other["solved"]["correlation"] != record["solved"]["correlation"]
+    assert other["estimate"]["seconds"] == 0
     # The merged model is the base model but for its output layer, which the embeddings no longer share.
     base, merged = (LanguageModel(locate(str(folder)), dtype="float32").model for folder in (model, tmp_path / "one"))
     changed = [

@@ -24,6 +24,7 @@ from pages.view.tune.command import ESTIMATE
 RERUN: Key[bool] = Key("tune_work_again", False)
 _STAGES = {
     "starting": "Getting ready",
+    "reading": "Reading replies",
     "tuning": "Learning",
     "checking": "Answering prompts that it did not learn from",
 }
@@ -73,7 +74,7 @@ def _draw_card(job: TableJob) -> None:
         draw_state(job, "Ready to start" if estimated else "Measuring" if measuring else "")
     st.html(markup.note(about_text(job)))
     if job.state is TableJobState.RUNNING:
-        text = "Measuring one step" if measuring else _progress_text(job)
+        text = "Measuring a small part of the work" if measuring else _progress_text(job)
         st.progress(job.done / job.total if job.total and not measuring else 0.0, markup.plain(text))
     elif job.state is TableJobState.WAITING:
         st.html(markup.note(place_text(job)))
