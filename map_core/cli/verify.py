@@ -83,8 +83,8 @@ from map_core.studies.delivery import study as studies
     multiple=True,
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="A model of `tune` instead of palettes: its own replies to the prompts that it was not tuned on. Several of "
-    "one table, for what they come to as a set.",
+    help="A model of `tune`, by name or folder, instead of palettes: its own replies to the prompts that it was not "
+    "tuned on. Several of one table, for what they come to as a set.",
 )
 @json_option("One JSON object a palette, in full precision.")
 def verify(

@@ -21,7 +21,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import EngineError, InputError
 from map_core.models.cache import sha256_of
 from map_core.models.files import locate
-from map_core.models.tuned import RECORD
+from map_core.models.tuned import RECORD, find_tuned
 from map_core.scoring import from_metadata, resolve
 from map_core.studies.palette_sets import score_ways
 from map_core.tuning.check import TunedCheck, check_tuned, draw_replies, joined, of_prompts
@@ -43,7 +43,7 @@ def verify_tuned(
     """Draw tuned models' replies to their held-out prompts, print the results and store them in the model cards.
 
     Args:
-        folders: the folders of different tuned models.
+        folders: the folders of different tuned models, or their names on the page Tune.
         table_path: the table that they were tuned on.
         most: maximum number of held-out prompts; None for all.
         replies: replies per prompt.
@@ -57,16 +57,17 @@ def verify_tuned(
     """
     if fresh is not None and len(folders) > 1:
         raise InputError("--fresh keeps the replies of one model. Give one --model, or leave --fresh out.")
-    records = [read_record(folder) for folder in folders]
+    homes = [find_tuned(str(folder)) or folder for folder in folders]
+    records = [read_record(home) for home in homes]
     for folder, record in zip(folders, records, strict=True):
         if table_path.is_file() and record["table"]["sha256"] not in ("", sha256_of(table_path)):
             raise InputError(
                 f"{folder} was tuned on another table than {table_path}. Name that one: verify TABLE --model."
             )
     table, checks = load_with_notes(table_path), []
-    for folder, record in zip(folders, records, strict=True):
+    for folder, home, record in zip(folders, homes, records, strict=True):
         check = check_folder(
-            folder, table, most=most, replies=replies, seed=seed, engine=engine, fresh=fresh, report=_report_answered
+            home, table, most=most, replies=replies, seed=seed, engine=engine, fresh=fresh, report=_report_answered
         )
         checks.append(check)
         if as_json:

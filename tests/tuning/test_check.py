@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from map_core.cli import main
+from map_core.core.kept_folder import SETTING
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.tuning.check import LOG_RATIOS, TuningOutcome, check_tuned, of_prompts
@@ -120,7 +121,7 @@ def test_importance_weights_tell_the_level_of_the_tilt_and_of_the_base_model():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, capsys):
+def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, capsys, monkeypatch):
     pytest.importorskip("trl", reason="needs requirements-tune.txt")
     from map_core.building import build
     from map_core.core.types import SamplingSettings
@@ -169,6 +170,13 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     output = capsys.readouterr()
     assert "1 of 1 prompts answered" in output.err
     assert json.loads(output.out)["kl"] == pytest.approx(facts["kl"], abs=1e-6)
+    # A model of the page Tune is found by its name.
+    (tmp_path / "kept" / "tuned").mkdir(parents=True)
+    (tmp_path / "kept" / "tuned" / "Kind one").symlink_to(out)
+    monkeypatch.setenv(SETTING, str(tmp_path / "kept"))
+    named = [argument.replace(str(out), "Kind one") for argument in verify]
+    assert main([*named, "--fresh", str(tmp_path / "fresh.parquet"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "Kind one"
     assert main([*verify, "--seed", "9", "--fresh", str(tmp_path / "fresh.parquet")]) == 1
     assert "another seed" in capsys.readouterr().err
     assert main(["verify", str(path), "--model", str(tmp_path / "tiny")]) == 1

@@ -55,12 +55,14 @@ def _draw_model(name: str, job: TableJob | None) -> None:
     with st.expander("For programs", icon=":material/terminal:", key=f"tuned_programs_{name}"):
         st.html(markup.note("Replies of the tuned model, each chosen among 5 to follow a palette:"))
         st.code(f"python -m map_core serve --tuned {shlex.quote(name)} --candidates 5", language=None, wrap_lines=True)
-        st.html(markup.note("Plain replies, to check it on more prompts:"))
+        st.html(markup.note("A plain reply:"))
         st.code(
             f"python -m map_core generate --model {shlex.quote(name)} --prompt 'My parcel is late!'",
             language=None,
             wrap_lines=True,
         )
+        st.html(markup.note("A check on all prompts that it did not learn from:"))
+        st.code(f"python -m map_core verify --model {shlex.quote(name)}", language=None, wrap_lines=True)
         st.html(markup.note("The files, with a card for a model hub, are in:"))
         st.code(str(account.tables().tuned_folder(name)), language=None, wrap_lines=True)
 

@@ -82,7 +82,7 @@ def _draw_card(job: TableJob) -> None:
         st.text(job.error or "It ended without saying why.")
     elif not estimated:
         how = "It was stopped" if job.state is TableJobState.STOPPED else "It was interrupted"
-        st.html(markup.note(f"{how}. What it has learnt up to the last minute is kept."))
+        st.html(markup.note(f"{how}. Its work up to the last minute is kept."))
     if (estimate := job.figures.get("estimate")) and job.stage != "checking":
         st.html(markup.note(estimate_sentence(estimate)))
     _draw_figures(job)
