@@ -107,7 +107,8 @@ def estimate_sentence(estimate: Mapping[str, Any]) -> str:
         estimate: the fields of :class:`map_core.tuning.estimate.TuningEstimate`.
     """
     if estimate["seconds"]:
-        time = f"Learning takes about {amounts.rough_duration(estimate['seconds'])} on this machine as busy as it is now, "
+        duration = amounts.rough_duration(estimate["seconds"])
+        time = f"Learning takes about {duration} on this machine as busy as it is now, "
     else:
         time = "These replies were read for an earlier model, so that learning is quick. It takes "
     steps = estimate["step_seconds"] is not None

@@ -97,7 +97,9 @@ def draw_form(own: AssessedPalette) -> None:
             args=(asked, title, model),
             disabled=not possible,
         )
-        st.html(markup.note("This measures a small part of the work, in a minute or so. Nothing is tuned until you say so."))
+        st.html(
+            markup.note("This measures a small part of the work, in a minute or so. Nothing is tuned until you say so.")
+        )
 
 
 def _draw_missing(scene: Scene) -> bool:
