@@ -29,7 +29,7 @@ from map_core.tuning.beginnings import ScoredReply, advantages, score_beginnings
 from map_core.tuning.checkpoints import INTERVAL
 from map_core.tuning.estimate import TuningEstimate, peak_bytes
 from map_core.tuning.examples import PromptExamples
-from map_core.tuning.output_layer import FOLDS, OutputSums, low_rank, solve
+from map_core.tuning.output_layer import FOLDS, SAMPLED, OutputSums, low_rank, solve
 from map_core.tuning.policy import END, PADDING, Policy, ReplyBatch
 from map_core.tuning.settings import TuningSettings
 
@@ -295,19 +295,20 @@ class OutputLayerTuning:
         settings, model = self._settings, self._policy.model
         tuned = sum(p.numel() for p in model.parameters() if p.requires_grad)
         hidden = self._policy.output_weight().shape[1]
-        sums_bytes = FOLDS * hidden**2 * (4 * len(self._lam) + 16)
+        sums_bytes = FOLDS * hidden**2 * (4 * len(self._lam) + 16) + len(self._examples) * SAMPLED * 2 * hidden * 2
         seconds, counts = 0.0, [min(settings.value_replies, len(example.replies)) for example in self._examples]
         if not self._is_read():
-            middle = sorted(self._examples, key=lambda example: sum(map(len, example.replies)))[len(counts) // 2]
-            self._reader.read(middle, 2)  # the first one loads the scorers
+            by_length = sorted(self._examples, key=lambda example: sum(map(len, example.replies)))
+            # The first one loads the scorers, and the longest one takes the most memory.
+            self._reader.read(by_length[-1], _REPLIES_PER_PASS)
             began = time.perf_counter()
-            some = self._reader.read(middle, _REPLIES_PER_PASS)
+            some = self._reader.read(by_length[len(counts) // 2], _REPLIES_PER_PASS)
             seconds = (time.perf_counter() - began) / len(some.scored) * sum(counts)
         model_bytes = 4 * sum(p.numel() for p in model.parameters())
         return TuningEstimate(
             step_seconds=None,
             seconds=seconds,
-            peak_bytes=peak_bytes(),
+            peak_bytes=peak_bytes() + sums_bytes,
             checkpoint_bytes=2 * sums_bytes,
             result_bytes=4 * tuned + (model_bytes if merged else 0),
             tuned=tuned,
