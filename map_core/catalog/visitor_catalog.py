@@ -25,6 +25,7 @@ from map_core.catalog.folder import list_tables as list_all_tables
 from map_core.catalog.jobs import TableJob
 from map_core.core.atomic_files import atomic_write
 from map_core.errors import AccessError, InputError
+from map_core.models.files import drop_merged
 from map_core.models.tuned import FOLDER, is_finished, tuned_folder
 
 
@@ -95,6 +96,7 @@ class VisitorCatalog:
         path = self.tuned_folder(name)
         with _name_lock():
             processes.discard(name)
+            drop_merged(path)
             try:
                 shutil.rmtree(path)
             except OSError as error:

@@ -6,6 +6,7 @@ Constraint: no torch, no transformers; locating a model reads a few file sizes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shutil
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.errors import EngineError, InputError, MissingModelError, PaletteError
 from map_core.models import adapters
 from map_core.models.cache import cache_fault, cache_folder, sha256_of, write_manifest
 from map_core.models.packaged import (
@@ -173,8 +174,7 @@ def _merged(name: str, folder: Path) -> ModelFiles:
     from filelock import FileLock
 
     base = locate(adapters.base_model(folder))
-    parts = [base.sha256, sha256_of(folder / adapters.WEIGHTS), sha256_of(folder / adapters.CONFIG)]
-    digest = hashlib.sha256("".join(parts).encode()).hexdigest()
+    digest = _merged_hash(base, folder)
     home = merged_folder() / digest[:20]
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_suffix(".lock")):
@@ -188,6 +188,21 @@ def _merged(name: str, folder: Path) -> ModelFiles:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     return ModelFiles(name, home, digest, f"adapter {folder} on {base.name}")
+
+
+def drop_merged(folder: Path) -> None:
+    """Delete what the cache keeps of an adapter: the merged model and OpenVINO's form of it."""
+    with contextlib.suppress(PaletteError, OSError):  # without its base model there is no hash to find it by
+        if adapters.is_adapter(folder):
+            digest = _merged_hash(locate(adapters.base_model(folder)), folder)
+            home = merged_folder() / digest[:20]
+            for kept in (home, graph_folder(ModelFiles(folder.name, home, digest, ""))):
+                shutil.rmtree(kept, ignore_errors=True)
+
+
+def _merged_hash(base: ModelFiles, folder: Path) -> str:
+    parts = [base.sha256, sha256_of(folder / adapters.WEIGHTS), sha256_of(folder / adapters.CONFIG)]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def _weights_hash(weights: list[Path]) -> str:

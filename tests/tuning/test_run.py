@@ -22,7 +22,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import load, save
 from map_core.engines.factory import open_engine
 from map_core.errors import InputError
-from map_core.models.files import locate
+from map_core.models.files import drop_merged, locate
 from map_core.scoring import resolve
 from map_core.tuning import losses
 from map_core.tuning.folder import CHECKPOINTS, read_record
@@ -148,7 +148,9 @@ def test_an_output_layer_is_solved_and_read_once_for_all_palettes_of_a_table(
     assert changed == ["lm_head.weight"]
 
 
-def test_the_adapter_opens_in_the_engines_and_is_what_was_trained(table: RewardTable, model: Path, tmp_path: Path):
+def test_the_adapter_opens_in_the_engines_is_what_was_trained_and_leaves_nothing_in_the_cache(
+    table: RewardTable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     from map_core.engines.draw_request import DrawRequest
 
     tune(request(table, tmp_path / "out", settings=replace(QUICK, learning_rate=0.05), merged=True))
@@ -164,6 +166,16 @@ def test_the_adapter_opens_in_the_engines_and_is_what_was_trained(table: RewardT
         sampled = json.loads((folder / "generation_config.json").read_text())
         assert (sampled["do_sample"], sampled["temperature"], sampled["top_p"], sampled["top_k"]) == (True, 0.8, 1.0, 0)
     assert abs(scores[0] - scores[1]) > 1e-3
+    graph = tmp_path / "graph"
+    graph.mkdir()
+    monkeypatch.setattr(
+        "map_core.models.files.graph_folder", lambda merged: graph if merged.sha256 == files.sha256 else None
+    )
+    drop_merged(tmp_path / "out")
+    assert not files.folder.exists()
+    assert not graph.exists()
+    drop_merged(tmp_path / "out" / "merged")  # no adapter: nothing of it is in the cache
+    assert (tmp_path / "out" / "merged" / "model.safetensors").is_file()
 
 
 def test_all_weights_can_be_tuned(table: RewardTable, tmp_path: Path):
