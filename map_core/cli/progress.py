@@ -170,6 +170,8 @@ class ProgressLines:
 
 def progress_text(progress: Progress) -> str:
     """Return progress as one line: the stage, the prompts done, the rate and the time left."""
+    if not progress.total:
+        return progress.stage
     text = f"{progress.stage}: {progress.done} of {progress.total} {progress.unit}"
     if progress.done == progress.total:
         return f"{text}, {amounts.fixed(progress.seconds)} s"

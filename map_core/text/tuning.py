@@ -31,7 +31,7 @@ ROUTES: dict[str, tuple[str, str, str]] = {
     "natural": (
         "Adjust word choice at once",
         "Reads the replies once, scores them as they grow, and works out in one go which words to prefer where. It "
-        "changes the last layer of the model alone. Another palette of the same table then takes a minute.",
+        "changes the last layer of the model alone. Another palette of the same table then skips the reading.",
         "One natural-gradient step of the output layer, K-FAC",
     ),
     "distill": (

@@ -326,6 +326,7 @@ class OutputLayerTuning:
         """
         settings = self._settings
         sums = self._sums(report)
+        report(Progress("solving", 0, 0, 0, 0.0))
         change = solve(sums, self._lam, nats * settings.strength)
         put_into_adapter(self._policy, sums, change.matrix, settings.rank)
         return {

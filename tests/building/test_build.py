@@ -130,6 +130,7 @@ def test_progress_is_reported(engine: Engine, tmp_path: Path) -> None:
         progress_text(Progress("sampling", 30, 60, 10, 60.0)) == "sampling: 30 of 60 prompts, 20.0 a minute, 1:30 left"
     )
     assert progress_text(Progress("scoring", 60, 60, 0, 3.2)) == "scoring: 60 of 60 prompts, 3 s"
+    assert progress_text(Progress("solving", 0, 0, 0, 0.0)) == "solving"
     assert progress_text(Progress("scoring", 5, 60, 5, 0.0)) == "scoring: 5 of 60 prompts, 5 of them from before"
 
 

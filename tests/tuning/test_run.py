@@ -128,6 +128,8 @@ def test_an_output_layer_is_solved_and_read_once_for_all_palettes_of_a_table(
     assert record["solved"]["replies"] == 48
     read = [progress for progress in reports if progress.stage == "reading"]
     assert len(read) == 6
+    stages = list(dict.fromkeys(progress.stage for progress in reports))
+    assert stages == ["reading", "solving", "checking"]
     assert read[0].figures["estimate"] == record["estimate"]
     assert record["estimate"]["step_seconds"] is None
     assert record["estimate"]["seconds"] > 0

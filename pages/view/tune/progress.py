@@ -25,6 +25,7 @@ RERUN: Key[bool] = Key("tune_work_again", False)
 _STAGES = {
     "starting": "Getting ready",
     "reading": "Reading replies",
+    "solving": "Working out which words to prefer",
     "tuning": "Learning",
     "checking": "Answering prompts that it did not learn from",
 }
