@@ -33,7 +33,7 @@ from map_core.oracle import MemoryOracle
 from map_core.tuning.folder import CHECK_TABLE, read_record
 from map_core.tuning.request import EVIDENCE_PROMPTS, TuningRequest
 from map_core.tuning.run import tune as run_tuning
-from map_core.tuning.settings import TuningMethod, TuningSettings
+from map_core.tuning.settings import DEFAULT_METHOD, SOLVED_RANK, TRAINED_RANK, TuningMethod, TuningSettings
 
 _DEFAULTS = TuningSettings()
 #: Replies to each prompt of --check.
@@ -52,7 +52,7 @@ CHECK_REPLIES = 4
 @click.option(
     "--method",
     type=click.Choice([method.value for method in TuningMethod]),
-    default=_DEFAULTS.method.value,
+    default=DEFAULT_METHOD.value,
     show_default=True,
     help="The method, see above.",
 )
@@ -76,7 +76,9 @@ CHECK_REPLIES = 4
     help="Learning rate of AdamW.",
 )
 @click.option(
-    "--rank", type=click.IntRange(min=1), default=_DEFAULTS.rank, show_default=True, help="Rank of the LoRA adapter."
+    "--rank",
+    type=click.IntRange(min=1),
+    help=f"Rank of the LoRA adapter; {TRAINED_RANK} by default, {SOLVED_RANK} for the method natural.",
 )
 @click.option(
     "--blocks",
@@ -171,7 +173,7 @@ def tune(
     prompts: int,
     replies: int,
     learning_rate: float,
-    rank: int,
+    rank: int | None,
     blocks: int,
     value_replies: int,
     trace: float,
@@ -226,7 +228,7 @@ def tune(
         prompts=prompts,
         replies=replies,
         learning_rate=learning_rate,
-        rank=0 if full else rank,
+        rank=0 if full else rank or TuningMethod(method).rank,
         blocks=0 if full else blocks,
         value_replies=value_replies,
         trace=trace,

@@ -138,7 +138,20 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     scorers = resolve(("diversity", "familiarity"), {})
     path, out = tmp_path / "table.parquet", tmp_path / "out"
     build(prompts, path, open_engine(str(model), "torch"), scorers, candidates=8, settings=settings, seed=1)
-    command = ["tune", str(path), "--weights", "familiarity=1.5", "--out", str(out), "--steps", "3", "--replies", "4"]
+    command = [
+        "tune",
+        str(path),
+        "--method",
+        "pairs",
+        "--weights",
+        "familiarity=1.5",
+        "--out",
+        str(out),
+        "--steps",
+        "3",
+        "--replies",
+        "4",
+    ]
     assert main([*command, "--learning-rate", "0.02", "--quiet"]) == 0
     capsys.readouterr()
     verify = ["verify", str(path), "--model", str(out), "--candidates", "4", "--engine", "torch"]

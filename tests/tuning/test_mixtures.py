@@ -211,7 +211,20 @@ def test_the_command_mixes_adapters_and_reads_each_reply_once(tmp_path, capsys):
     build(prompts, path, open_engine(str(model), "torch"), resolve(values, {}), candidates=8, settings=settings, seed=1)
     folders = [str(tmp_path / value) for value in values]
     for value, folder in zip(values, folders, strict=True):
-        tune = ["tune", str(path), "--weights", f"{value}=1.5", "--out", folder, "--steps", "2", "--replies", "4"]
+        tune = [
+            "tune",
+            str(path),
+            "--method",
+            "pairs",
+            "--weights",
+            f"{value}=1.5",
+            "--out",
+            folder,
+            "--steps",
+            "2",
+            "--replies",
+            "4",
+        ]
         assert main([*tune, "--learning-rate", "0.02", "--quiet"]) == 0
     # Both were looked at on their held-out prompts when they were tuned, so that only the soup reads replies.
     named = [argument for folder in folders for argument in ("--tuned", folder)]

@@ -18,7 +18,7 @@ from map_core.models.endpoint import address_of
 from map_core.palettes.palette import ALL
 from map_core.text.tuning import ROUTES
 from map_core.tuning.examples import check_table
-from map_core.tuning.settings import TuningMethod, TuningSettings
+from map_core.tuning.settings import DEFAULT_METHOD, TuningMethod, TuningSettings
 from pages.view.compare import generator
 from pages.view.palettes import save_form, shared
 from pages.view.session import header, palette_cache, palette_state
@@ -35,13 +35,11 @@ LIBRARIES = ("torch", "transformers", "peft", "trl")
 INSTALL = "python -m pip install -r requirements-tune.txt"
 FIRST_NAME = "My tuned model"
 DEFAULTS = TuningSettings()
-#: Rank of an adapter of the output layer, which is small at any rank.
-OUTPUT_RANK = 64
 #: How long it learns, as a multiple of the usual steps.
 LENGTHS = {"A first try": 0.25, "As usual": 1.0, "Thoroughly": 2.0}
 
 PALETTE: Key[int] = Key("tune_palette", 0)
-ROUTE: Key[str] = Key("tune_route", DEFAULTS.method.value)
+ROUTE: Key[str] = Key("tune_route", DEFAULT_METHOD.value)
 LENGTH: Key[str] = Key("tune_length", "As usual")
 NAME: Key[str] = Key("tune_name", "")
 WHO_SEES: Key[str] = Key("tune_visibility", "")
@@ -173,8 +171,8 @@ def _routes(scene: Scene) -> list[str]:
 def _draw_route(routes: list[str]) -> None:
     numbers = wording.current().numbers
     if ROUTE.get() not in routes:
-        ROUTE.set(DEFAULTS.method.value if DEFAULTS.method.value in routes else routes[0])
-    order = sorted(routes, key=lambda name: name != DEFAULTS.method.value)
+        ROUTE.set(DEFAULT_METHOD.value if DEFAULT_METHOD.value in routes else routes[0])
+    order = sorted(routes, key=lambda name: name != DEFAULT_METHOD.value)
     st.radio(
         "How it learns",
         order,
@@ -207,7 +205,7 @@ def chosen_settings() -> TuningSettings:
     if method is TuningMethod.NATURAL:
         share = LENGTHS[LENGTH.get()]
         read = int(READ.get()) if wording.current().numbers else max(2, round(share * DEFAULTS.value_replies))
-        return TuningSettings(method, value_replies=read, rank=OUTPUT_RANK, bfloat16=True)
+        return TuningSettings(method, value_replies=read, rank=method.rank, bfloat16=True)
     if wording.current().numbers:
         return TuningSettings(method, int(STEPS.get()), int(PROMPTS.get()), int(REPLIES.get()))
     return TuningSettings(method, max(1, round(LENGTHS[LENGTH.get()] * DEFAULTS.steps)))
