@@ -138,7 +138,7 @@ function draw(panel, data) {
   const none = data.verdict === "reachable" || data.verdict === "failed";
   prop(panel.ways, "hidden", none);
   say(panel.waysTitle, none ? "" : data.ways.length || !data.settled || data.again ? "How to fix it" : "");
-  say(panel.waysWhy, data.why);
+  say(panel.waysWhy, data.why || (none || data.settled ? "" : "Looking for what would work."));
   list(panel.waysList, data.ways, (node, way, k) => {
     if (!node.firstChild) {
       make("b", node);

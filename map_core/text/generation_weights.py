@@ -31,7 +31,7 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
     elif facts.source is WeightsSource.NEAREST:
         given_up = f" It gives up some of {listed(facts.given_up)}." if facts.given_up else ""
         notes.append(
-            f"{subject} not possible: the nearest palette that is stands in.{given_up} More candidates reach further."
+            f"{subject} not possible: the nearest possible palette stands in.{given_up} More candidates come closer."
         )
     if facts.unscored:
         notes.append(f"There is no scorer for {_unscored(facts)}.")
@@ -61,9 +61,9 @@ def page_note(facts: WeightsFacts) -> str:
     subject = f"The verdict above is for more candidates: with the {drawn} drawn here your palette is"
     match facts.table_verdict, facts.verdict:
         case Verdict.OUT_OF_REACH, _:
-            notes.append("Your palette is not possible, so the weights of the nearest one that works are used.")
+            notes.append("Your palette is not possible, so the weights of the nearest possible palette are used.")
         case _, Verdict.OUT_OF_REACH:
-            notes.append(f"{subject} not possible, so the nearest one that works is used. More of them reach further.")
+            notes.append(f"{subject} not possible, so the nearest possible palette is used. More candidates come closer.")
         case Verdict.REACHABLE, Verdict.ON_PAPER:
             notes.append(f"{subject} possible, but not reliable. Expect replies to fall short of it, or draw more.")
         case _, Verdict.ON_PAPER:

@@ -235,8 +235,8 @@ def bottleneck(local: LocalSensitivity, names: Sequence[str]) -> tuple[str, str]
     share = local.share[worst]
     name = capitalised(names[worst])
     if share > 0.995:
-        return name, "All of the price of asking for more."
-    return name, f"{amounts.percent(share)} of the price of asking for more."
+        return name, "All of the cost of asking for a little more."
+    return name, f"{amounts.percent(share)} of the cost of asking for a little more."
 
 
 def slack(assessment: Assessment, names: Sequence[str], among: Collection[int] | None = None) -> str:

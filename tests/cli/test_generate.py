@@ -200,7 +200,7 @@ def test_targets_are_solved_for_the_k_in_force(arguments: list[str], capsys: pyt
     grown = run_json([*arguments, "--target", "diversity=p60", "--until-ess", "1", "--most-candidates", "8"], capsys)
     assert grown["weights"] == pytest.approx(solver.solve(levels, 8).weights)
     assert main([*arguments, "--target", "diversity=p60", "--target", "familiarity=9"]) == 0
-    assert "not possible: the nearest palette that is stands in" in capsys.readouterr().err
+    assert "not possible: the nearest possible palette stands in" in capsys.readouterr().err
 
 
 def test_floors_for_every_reply_are_met_by_the_choice(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,11 +37,11 @@ def test_a_meeting_opens_with_a_code_and_a_link():
     assert "data:image/svg+xml" in said(app)
     assert "&lt;i&gt;Launch" in said(app)
     assert "0 people have joined" in said(app)
-    assert said(app).count("No other device can open this: localhost is, on each device, that device itself.") == 2
+    assert said(app).count("Other devices cannot open this link: on any device, localhost means that device itself.") == 2
     assert "--server.address 0.0.0.0" in said(app)
     app.text_input(key="meeting_base").set_value("192.168.1.5:8501/").run()
     assert f"http://192.168.1.5:8501/join?meeting={code}" in app.code[0].value
-    assert "No other device" not in said(app)
+    assert "Other devices cannot" not in said(app)
 
 
 def test_what_was_taken_before_is_not_on_the_wall():

@@ -27,7 +27,7 @@ def listens_on(request):
 )
 def test_an_address_of_the_device_itself_is_said_to_be_one(address, listens_on):
     assert reach.is_loopback(address)
-    assert "No other device can open this" in reach.problem(address)
+    assert "Other devices cannot open this link" in reach.problem(address)
     mend = "Start the app with --server.address 0.0.0.0" if listens_on == "localhost" else "Open the app at"
     assert mend in reach.problem(address)
     assert "http://192.168.1.5" in reach.problem(address)

@@ -32,8 +32,8 @@ FAR = "With 16 candidates to choose from, the palette is"
         (
             replace(NEAREST, given_up=("humor", "kindness")),
             (
-                f"{FAR} not possible: the nearest palette that is stands in. It gives up some of humor and "
-                "kindness. More candidates reach further.",
+                f"{FAR} not possible: the nearest possible palette stands in. It gives up some of humor and "
+                "kindness. More candidates come closer.",
             ),
         ),
         (
@@ -68,12 +68,12 @@ def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
         (NONE, "Nothing near your palette is possible, so there are no weights to steer by."),
         (
             replace(NEAREST, table_verdict=Verdict.OUT_OF_REACH),
-            "Your palette is not possible, so the weights of the nearest one that works are used.",
+            "Your palette is not possible, so the weights of the nearest possible palette are used.",
         ),
         (
             NEAREST,
             "The verdict above is for more candidates: with the 16 that are drawn here your palette is not possible, "
-            "so the nearest one that works is used. More of them reach further.",
+            "so the nearest possible palette is used. More candidates come closer.",
         ),
         (
             ON_PAPER,

@@ -69,7 +69,7 @@ def _data(live: LiveAnswer, example: ReplyExample, index: int, count: int) -> di
     else:
         palette = "the nearest palette" if out else "your palette"
         before = sentences.chance(1 / example.candidates)
-        note = f"The likeliest of {example.candidates} under {palette}: {chance}, against {before}."
+        note = f"The likeliest of {example.candidates} under {palette}: {chance}, against {before} under the base model."
     return {
         "prompt": example.prompt,
         "place": f"Prompt {index + 1} of {count}",
