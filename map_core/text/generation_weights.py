@@ -63,7 +63,7 @@ def page_note(facts: WeightsFacts) -> str:
         case Verdict.OUT_OF_REACH, _:
             notes.append("Your palette is not possible, so the weights of the nearest possible palette are used.")
         case _, Verdict.OUT_OF_REACH:
-            notes.append(f"{subject} not possible, so the nearest possible palette is used. More candidates come closer.")
+            notes.append(f"{subject} not possible, so the nearest possible one is used. More candidates come closer.")
         case Verdict.REACHABLE, Verdict.ON_PAPER:
             notes.append(f"{subject} possible, but not reliable. Expect replies to fall short of it, or draw more.")
         case _, Verdict.ON_PAPER:

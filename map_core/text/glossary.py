@@ -207,7 +207,9 @@ _ALL = (
         numbers=True,
     ),
     Term(
-        "hardest target", "The target that has the largest share of the cost of asking for a little more.", also=("bottleneck",)
+        "hardest target",
+        "The target that has the largest share of the cost of asking for a little more.",
+        also=("bottleneck",),
     ),
     Term(
         "slack", "A target that costs nothing: the others, or the base model, meet it.", r"\lambda_j = 0", numbers=True

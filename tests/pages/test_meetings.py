@@ -37,7 +37,7 @@ def test_a_meeting_opens_with_a_code_and_a_link():
     assert "data:image/svg+xml" in said(app)
     assert "&lt;i&gt;Launch" in said(app)
     assert "0 people have joined" in said(app)
-    assert said(app).count("Other devices cannot open this link: on any device, localhost means that device itself.") == 2
+    assert said(app).count("Other devices cannot open this link: on any device, localhost means that device.") == 2
     assert "--server.address 0.0.0.0" in said(app)
     app.text_input(key="meeting_base").set_value("192.168.1.5:8501/").run()
     assert f"http://192.168.1.5:8501/join?meeting={code}" in app.code[0].value

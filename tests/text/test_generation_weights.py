@@ -73,7 +73,7 @@ def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
         (
             NEAREST,
             "The verdict above is for more candidates: with the 16 that are drawn here your palette is not possible, "
-            "so the nearest possible palette is used. More candidates come closer.",
+            "so the nearest possible one is used. More candidates come closer.",
         ),
         (
             ON_PAPER,

@@ -68,8 +68,8 @@ def _data(live: LiveAnswer, example: ReplyExample, index: int, count: int) -> di
         note = "No target asks for more than the base model gives, so both are the same."
     else:
         palette = "the nearest palette" if out else "your palette"
-        before = sentences.chance(1 / example.candidates)
-        note = f"The likeliest of {example.candidates} under {palette}: {chance}, against {before} under the base model."
+        before = f"{sentences.chance(1 / example.candidates)} under the base model"
+        note = f"The likeliest of {example.candidates} under {palette}: {chance}, against {before}."
     return {
         "prompt": example.prompt,
         "place": f"Prompt {index + 1} of {count}",

@@ -62,7 +62,7 @@ def problem(address: str) -> str:
     host = network_host()
     there = _with_host(address, host) if host else ""
     base = f" at {urlunsplit((*urlsplit(there)[:2], '', '', ''))}" if there else " at this machine's own address"
-    wrong = f"Other devices cannot open this link: on any device, {urlsplit(address).hostname} means that device itself."
+    wrong = f"Other devices cannot open this link: on any device, {urlsplit(address).hostname} means that device."
     if listens_to_network():
         return f"{wrong} Open the app{base}, and the link changes with it."
     return f"{wrong} Start the app with --server.address 0.0.0.0 and VALUE_PALETTE_OPEN=1, and open it{base}."
