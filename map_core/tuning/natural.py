@@ -11,7 +11,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,13 @@ from map_core.models.cache import cache_folder
 from map_core.models.chat_template import ChatTokenizer
 from map_core.models.files import ModelFiles
 from map_core.scoring import Cost, Scorer, ScoringModels, from_metadata, resolve
-from map_core.tuning.beginnings import ScoredReply, advantages, score_beginnings, slopes
+from map_core.tuning.beginnings import advantages, slopes
 from map_core.tuning.checkpoints import INTERVAL
 from map_core.tuning.estimate import TuningEstimate, peak_bytes
 from map_core.tuning.examples import PromptExamples
 from map_core.tuning.output_layer import FOLDS, SAMPLED, OutputSums, low_rank, solve
-from map_core.tuning.policy import END, PADDING, Policy, ReplyBatch
+from map_core.tuning.policy import Policy
+from map_core.tuning.reply_reader import REPLIES_PER_PASS, ReadPrompt, ReplyReader
 from map_core.tuning.settings import TuningSettings
 
 #: The sums among the checkpoints.
@@ -38,113 +38,7 @@ SUMS = "sums.npz"
 
 #: Prompts that the slopes of scores are fitted on; their hidden states wait in memory.
 _PILOT_PROMPTS = 8
-_REPLIES_PER_PASS = 8
-#: Tokens whose logits are held at once.
-_CHUNK = 256
 _FOLD_STREAM = 0x0A7
-
-
-@dataclass(frozen=True, eq=False)
-class ReadPrompt:
-    """What is known of the replies to a prompt; actions of all replies one after the other.
-
-    Args:
-        shifts: (action, hidden) u.
-        states: (action, hidden) h before each.
-        scored: the replies with the scores of their beginnings.
-    """
-
-    shifts: np.ndarray
-    states: np.ndarray
-    scored: list[ScoredReply]
-
-
-class ReplyReader:
-    """Reads replies with the base model.
-
-    Args:
-        policy: whose base model reads.
-        scorers: (value,) of beginnings; None for a value that is not scored before the end.
-        decode: returns the text of tokens.
-        every: tokens from one scored beginning to the next.
-        replies: of a prompt, at most.
-        bfloat16: multiply in bfloat16.
-    """
-
-    def __init__(
-        self,
-        policy: Policy,
-        scorers: Sequence[Scorer | None],
-        decode: Callable[[Sequence[int]], str],
-        every: int,
-        replies: int,
-        bfloat16: bool,
-    ) -> None:
-        self._policy, self._scorers, self._decode = policy, scorers, decode
-        self._every, self._replies, self._bfloat16 = every, replies, bfloat16
-        weight = policy.output_weight().detach()
-        self._weight = weight.to(torch.bfloat16) if bfloat16 else weight
-
-    def read(self, example: PromptExamples, most: int | None = None) -> ReadPrompt:
-        """Read the replies to a prompt, of similar length together, which limits padding.
-
-        Args:
-            example: the prompt.
-            most: replies at most, where fewer than all are enough.
-        """
-        count = min(self._replies, len(example.replies), most or self._replies)
-        rows = sorted(range(count), key=lambda row: len(example.replies[row]))
-        shifts, states, log_probs = [], [], []
-        for first in range(0, len(rows), _REPLIES_PER_PASS):
-            batch = ReplyBatch.of(example, rows[first : first + _REPLIES_PER_PASS])
-            with torch.autocast(self._policy.device.type, torch.bfloat16, enabled=self._bfloat16):
-                hidden = self._policy.base_hidden(batch)
-            for state, targets in zip(hidden, batch.targets.to(hidden.device), strict=True):
-                there = targets != PADDING
-                shift, known = word_shifts(
-                    state[there], self._weight, targets[there], self._policy.stops, self._policy.temperature
-                )
-                shifts.append(shift.cpu().numpy())
-                states.append(state[there].cpu().numpy())
-                log_probs.append(known[targets[there] != END].cpu().numpy())
-        scored = score_beginnings(
-            self._scorers,
-            example.prompt,
-            [example.replies[row] for row in rows],
-            log_probs,
-            example.rewards[rows],
-            example.finished[rows],
-            self._decode,
-            self._every,
-        )
-        return ReadPrompt(np.concatenate(shifts), np.concatenate(states), scored)
-
-
-@torch.no_grad()
-def word_shifts(
-    states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, stops: Sequence[int], temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return u = (W_a - E_p0 W) / T of what was drawn, (token, hidden), and its log-probability at temperature 1.
-
-    Args:
-        states: (token, hidden) last hidden states before each token.
-        weight: (word, hidden) W.
-        targets: (token,) what was drawn, or :data:`map_core.tuning.policy.END`, any token that ends a turn.
-        stops: tokens that end a turn.
-        temperature: T of the table.
-    """
-    shifts, known = [], []
-    ends = list(stops)
-    for first in range(0, len(states), _CHUNK):
-        here = slice(first, first + _CHUNK)
-        logits = (states[here].to(weight.dtype) @ weight.T).float()
-        probabilities = (logits / temperature).softmax(-1)
-        drawn = weight[targets[here].clamp(min=0)].float()
-        ended = targets[here] == END
-        drawn[ended] = (logits[ended][:, ends] / temperature).softmax(-1) @ weight[ends].float()
-        shifts.append((drawn - (probabilities.to(weight.dtype) @ weight).float()) / temperature)
-        known.append(logits.log_softmax(-1).gather(-1, targets[here].clamp(min=0)[:, None])[:, 0])
-    return torch.cat(shifts), torch.cat(known)
 
 
 class SumsFile:
@@ -300,9 +194,9 @@ class OutputLayerTuning:
         if not self._is_read():
             by_length = sorted(self._examples, key=lambda example: sum(map(len, example.replies)))
             # The first one loads the scorers, and the longest one takes the most memory.
-            self._reader.read(by_length[-1], _REPLIES_PER_PASS)
+            self._reader.read(by_length[-1], REPLIES_PER_PASS)
             began = time.perf_counter()
-            some = self._reader.read(by_length[len(counts) // 2], _REPLIES_PER_PASS)
+            some = self._reader.read(by_length[len(counts) // 2], REPLIES_PER_PASS)
             seconds = (time.perf_counter() - began) / len(some.scored) * sum(counts)
         model_bytes = 4 * sum(p.numel() for p in model.parameters())
         return TuningEstimate(

@@ -22,6 +22,7 @@ from tests.tuning.toy_policy import BASE, END, REWARDS, examples, toy_policy
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
 advantage, natural = LazyModule("map_core.tuning.advantage"), LazyModule("map_core.tuning.natural")
+reply_reader = LazyModule("map_core.tuning.reply_reader")
 
 RNG_SEED = 7
 
@@ -38,7 +39,7 @@ def test_shifts_are_the_gradient_of_the_log_probability_of_what_was_drawn():
     states, weight, words = tokens_at_random(300, np.random.default_rng(0))
     targets, stops = words.clone(), (3, 8)
     targets[::7] = -1  # the end of a turn
-    shifts, log_probs = natural.word_shifts(states, weight, targets, stops, 0.7)
+    shifts, log_probs = reply_reader.word_shifts(states, weight, targets, stops, 0.7)
     states.requires_grad_()
     logits = (states @ weight.T / 0.7).log_softmax(-1)
     drawn = logits.gather(-1, targets.clamp(min=0)[:, None])[:, 0]
@@ -63,7 +64,7 @@ def test_sums_are_gradient_and_curvature_of_the_loss_of_advantages():
 
     matrix = torch.zeros(5, 5, requires_grad=True)
     (gradient,) = torch.autograd.grad(loss(matrix), matrix)
-    shifts, _ = natural.word_shifts(states, weight, words, (0,), 0.7)
+    shifts, _ = reply_reader.word_shifts(states, weight, words, (0,), 0.7)
     sums = OutputSums.empty(1, 5)
     sums = sums.add(0, shifts.numpy(), states.numpy(), gained.numpy()[:, None], np.ones((8, 1)))
     assert sums.gradients[0, 0] == pytest.approx(-gradient.numpy(), abs=0.05)
@@ -195,7 +196,7 @@ def adapted(model: torch.nn.Module, rank: int) -> Policy:
 
 def reading(tmp_path: Path, given, stop_after: int | None = None, prompts: int = 10) -> OutputSums:
     policy = adapted(toy_policy(BASE), 4)
-    reader = natural.ReplyReader(policy, [None, None], str, 4, 64, bfloat16=False)
+    reader = reply_reader.ReplyReader(policy, [None, None], str, 4, 64, bfloat16=False)
     file = natural.SumsFile(tmp_path / "sums.npz", 2, policy.output_weight().shape[1])
     named = [replace(given, name=f"p{number}") for number in range(prompts)]
 
