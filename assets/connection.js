@@ -42,4 +42,11 @@ export default function ({ data }) {
     if (now !== lost) changing = setTimeout(() => change(now), now ? PATIENCE : 0);
   };
   new MutationObserver(look).observe(document.body, { subtree: true, attributeFilter: [STATE] });
+  // Streamlit's own dialog speaks of a terminal and hides the bar from screen readers: the bar says it for everybody.
+  const closeDialog = () => {
+    for (const dialog of document.querySelectorAll('[data-testid="stDialog"]')) {
+      if (dialog.textContent.includes("Connection error")) dialog.querySelector('button[aria-label="Close"]')?.click();
+    }
+  };
+  new MutationObserver(closeDialog).observe(document.body, { childList: true });
 }

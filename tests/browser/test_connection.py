@@ -144,3 +144,25 @@ def test_only_a_state_without_a_connection_is_a_lost_one(context):
     page.wait_for_timeout(1200)
     expect(banner).to_be_hidden()
     page.close()
+
+
+def test_the_frameworks_own_dialog_of_a_lost_connection_is_closed_and_no_other(context):
+    page = context.new_page()
+    page.set_content("<main></main>")
+    script = (ASSETS / "connection.js").read_text()
+    page.add_script_tag(content=script.replace("export default function", "window.mount = function"), type="module")
+    page.evaluate("(data) => mount({ data })", {"lost": connection.LOST, "back": connection.BACK})
+    for title in ("Save the palette", "Connection error"):
+        page.evaluate(
+            """(title) => {
+              const dialog = document.createElement("div");
+              dialog.dataset.testid = "stDialog";
+              dialog.innerHTML = `<h2>${title}</h2><button aria-label="Close">x</button>`;
+              dialog.querySelector("button").addEventListener("click", () => dialog.remove());
+              document.body.append(dialog);
+            }""",
+            title,
+        )
+    expect(page.get_by_test_id("stDialog")).to_have_count(1)
+    expect(page.get_by_test_id("stDialog")).to_contain_text("Save the palette")
+    page.close()
