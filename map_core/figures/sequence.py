@@ -20,6 +20,7 @@ from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_
 from map_core.solver.newton import Solution
 from map_core.text import sentences
 from map_core.text.units import Units
+from map_core.text.wording import effort
 
 #: Levels closer than this, in standard deviations, are equal to a reader.
 NEAR = 0.01
@@ -117,8 +118,9 @@ def _title(data: SequenceFigureData, value: int) -> str:
 def _distance_title(data: SequenceFigureData) -> str:
     wording = data.units.wording
     if not wording.numbers:
-        beside = "" if data.together is None else f", all at once {wording.distance(data.together.kl)}"
-        return f"Effort, in percent of the most: {wording.distance(float(data.path.kl[-1]))} at the end{beside}"
+        # Short enough for a phone, where a title is cut off and not wrapped.
+        beside = "" if data.together is None else f", all at once {effort(data.together.kl)}"
+        return f"Effort in %: {effort(float(data.path.kl[-1]))} at the end{beside}"
     beside = "" if data.together is None else f", all at once {sentences.number(data.together.kl)}"
     return f"Distance: {sentences.number(float(data.path.kl[-1]))} nats at the end{beside}"
 

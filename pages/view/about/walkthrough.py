@@ -113,7 +113,7 @@ def _sentence(distribution: Softmax) -> str:
     chances = f"{sentences.chance(top)}, against {sentences.chance(1 / replies)} under the base model"
     carry, most = amounts.fixed(distribution.effective_sample_size, 1), amounts.fixed(math.log(replies), 2)
     return (
-        f"Of {replies} replies the likeliest is drawn with {chances}. {carry} replies carry the choice"
+        f"Of {replies} replies the likeliest has a probability of {chances}. {carry} replies carry the choice"
         + wordings.current().pick(
             f", and it spends {amounts.nats(distribution.kl)} of the {most} that {replies} replies allow.",
             f", with {wordings.current().price(distribution.kl)}.",
