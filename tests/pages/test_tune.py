@@ -216,6 +216,16 @@ def test_where_libraries_are_missing_the_page_says_the_one_command(app, monkeypa
     assert "tune_go" not in {button.key for button in page.button}
 
 
+def test_the_card_of_a_model_says_that_it_was_not_checked_and_has_the_command(app, ends_at_once):
+    finish("Kind one")
+    record = {"format": 1, "model": {"name": "tiny"}, "palette": {}}
+    (tuned_folder("Kind one") / RECORD).write_text(json.dumps(record))
+    page = AppTest.from_file(APP, default_timeout=60).run().switch_page("tune.py").run()
+    assert not page.exception
+    assert "python -m map_core verify --model 'Kind one'" in [code.value for code in page.code]
+    assert any("has not been checked" in part.proto.body for part in page.get("html"))
+
+
 def test_names_never_lead_out_of_the_folder():
     for name in ("../kept", "a/b", "", ".", "x\ny"):
         assert find_tuned(name) is None

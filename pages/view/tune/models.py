@@ -46,6 +46,8 @@ def _draw_model(name: str, job: TableJob | None) -> None:
         st.html(markup.note(sentence))
     if check := record.get("check"):
         draw_outcomes(check, words)
+    else:
+        st.html(markup.note("It has not been checked on new prompts yet. The command for that is below."))
     if evidence := check or record.get("evidence"):
         draw_levels(evidence, record["palette"].get("asked", {}), words)
     if record.get("side_by_side"):
