@@ -98,7 +98,7 @@ def test_what_cannot_be_imported_is_said_in_words(tmp_path: Path):
     job = until("Bad", TableJobState.DONE, TableJobState.FAILED)
     assert job.state is TableJobState.FAILED
     # The file is called what the person calls it, and its rows are those of a spreadsheet.
-    assert job.error.startswith("May.csv (row 1 is the header): row 2, column 'humor' is 'funny', no number")
+    assert job.error.startswith("May.csv (row 1 is the header): row 2, column 'humor' is 'funny', not a number")
     assert "input.csv" not in job.error
     assert str(tmp_path) not in job.error
     assert catalog.list_tables() == ()

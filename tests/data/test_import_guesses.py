@@ -62,7 +62,7 @@ def test_another_column_shows_what_the_mark_is(tmp_path: Path):
 
 
 def test_thousands_beside_commas_between_cells_are_refused_by_their_cell(tmp_path: Path):
-    with pytest.raises(InputError, match=r"row 3, column 'elo' is '1,200', no number"):
+    with pytest.raises(InputError, match=r"row 3, column 'elo' is '1,200', not a number"):
         imported(tmp_path / "t.csv", 'prompt,reply,elo\nHow?,a,900\nHow?,b,"1,200"\nHow?,c,"1,300"\n')
 
 

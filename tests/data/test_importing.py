@@ -83,7 +83,7 @@ def test_cells_that_look_like_something_else(tmp_path: Path):
     table = import_table(tmp_path / "a.csv").table
     assert list(table.replies) == texts
     # Numbers that are formulas are refused and never reckoned out.
-    with pytest.raises(InputError, match=r"row 2, column 'humor' is '=1\+1', no number"):
+    with pytest.raises(InputError, match=r"row 2, column 'humor' is '=1\+1', not a number"):
         import_table(write(tmp_path, "b.csv", "prompt,reply,humor\na,x,=1+1\na,y,2\n"))
 
 

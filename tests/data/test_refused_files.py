@@ -82,7 +82,7 @@ def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], me
         ("a.csv", "prompt,reply,humor\na,x,1\na,y,\n", "row 3, column 'humor' is empty"),
         # Blank lines and the header are rows of a spreadsheet, and a cell of two lines is one row.
         ("a.csv", "prompt,reply,humor\n\na,x,1\n\na,y,\n", "row 5, column 'humor' is empty"),
-        ("a.csv", 'prompt,reply,humor\n"a\nb",x,1\na,y,bad\n', "row 3, column 'humor' is 'bad', no number"),
+        ("a.csv", 'prompt,reply,humor\n"a\nb",x,1\na,y,bad\n', "row 3, column 'humor' is 'bad', not a number"),
         (
             "a.csv",
             "prompt,reply,humor\na,x,1\na,y,\na,z,bad\n",
@@ -91,12 +91,12 @@ def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], me
         (
             "a.csv",
             "prompt,reply,humor\na,x,1\na,y,bad\na,z,\n",
-            "row 3.* is 'bad', no number .and 1 more, which is empty, in row 4",
+            "row 3.* is 'bad', not a number .and 1 more, which is empty, in row 4",
         ),
         (
             "a.csv",
             "prompt;reply;humor\na;w;1,5\na;x;2,5\na;y;bad\na;z;\n",
-            "row 4.* is 'bad', no number .and 1 more, which is empty",
+            "row 4.* is 'bad', not a number .and 1 more, which is empty",
         ),
         (
             "a.csv",
@@ -104,8 +104,8 @@ def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], me
             "row 4.* is 1.5, with a decimal point where other cells have a",
         ),
         ("a.csv", "prompt,reply,humor\na,x,85%\na,y,90%\n", "row 2, column 'humor' is '85%' with a percent sign"),
-        ("a.csv", 'prompt,reply,humor\na,x,1\na,y,"1,5"\n', "row 3, column 'humor' is '1,5', no number"),
-        ("a.csv", "prompt;reply;humor\na;x;1,5\na;y;1.5\n", "row 2, column 'humor' is '1,5', no number"),
+        ("a.csv", 'prompt,reply,humor\na,x,1\na,y,"1,5"\n', "row 3, column 'humor' is '1,5', not a number"),
+        ("a.csv", "prompt;reply;humor\na;x;1,5\na;y;1.5\n", "row 2, column 'humor' is '1,5', not a number"),
         ("a.csv", "prompt,reply,humor\na,x,1\na,y,nan\na,z,nan\n", "row 3.*nan, not a finite number .and 1 more .*4"),
         ("a.csv", "prompt,reply,humor\na,x,1\na,y,inf\n", "row 3, column 'humor' is inf"),
         ("a.csv", "prompt,reply,humor\na,x,1\na,y,1e200\n", "row 3, column 'humor' is 1e200, too large"),
@@ -115,7 +115,7 @@ def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], me
         ("a.jsonl", lines(reply(), {"prompt": "a", "reply": "y"}), "row 2, column 'humor' is empty"),
         ("a.jsonl", lines(reply(), reply(humor=float("nan"))), "row 2, column 'humor' is nan"),
         ("a.jsonl", lines(reply(), reply(humor=10**400)), "row 2, column 'humor'"),
-        ("a.jsonl", lines(reply(), reply(humor="funny")), "row 2, column 'humor' is 'funny', no number"),
+        ("a.jsonl", lines(reply(), reply(humor="funny")), "row 2, column 'humor' is 'funny', not a number"),
         ("a.jsonl", lines(reply(), reply(humor={"x": 1})), "row 2, column 'humor'"),
         ("a.jsonl", lines(reply(), reply(reply=None)), "row 2, column 'reply' is empty"),
         ("a.jsonl", lines(reply(prompt=[{"role": "user"}])), "row 1, column 'prompt' is .*; expected text"),

@@ -107,7 +107,7 @@ def test_what_is_wrong_with_a_file_is_said_and_its_columns_can_be_chosen_again(p
     page.file_uploader(key="tables_file_0").upload("a.csv", scored(8) + b"\nq,a,funny,1,x", "text/csv").run()
     press(page, "upload_make")
     until_ended(page, "a")
-    assert "row 10, column 'humor' is 'funny', no number" in " ".join(text.value for text in page.text)
+    assert "row 10, column 'humor' is 'funny', not a number" in " ".join(text.value for text in page.text)
     press(page, "work_columns_a")
     assert processes.list_jobs() == ()
     page.multiselect(key="upload_values").set_value(["tact"]).run()

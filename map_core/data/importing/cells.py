@@ -261,7 +261,7 @@ class _NumberFaults(CellFaults):
         elif isinstance(cell, str) and reads_as_number(cell.strip().removesuffix("%")):
             why, do = f"is {cell!r} with a percent sign", "Write plain numbers, in one unit"
         else:
-            why, do = f"is {short(cell)}, no number", "Write a number with a decimal point, or leave the column out"
+            why, do = f"is {short(cell)}, not a number", "Write a number with a decimal point, or leave the column out"
         return f"{self.describe(where, column, why)}. {do}."
 
 
