@@ -57,15 +57,20 @@ def page_note(facts: WeightsFacts) -> str:
     if facts.source is WeightsSource.NONE:
         return "Nothing near your palette is possible, so there are no weights to steer by."
     notes = []
-    drawn = "single one that is" if facts.candidates == 1 else f"{facts.candidates} that are"
-    subject = f"The verdict above is for more candidates: with the {drawn} drawn here your palette is"
+    drawn = "With the single one" if facts.candidates == 1 else f"Among the {facts.candidates}"
+    subject = f"The verdict above is for choosing among more candidates. {drawn} drawn here"
     match facts.table_verdict, facts.verdict:
         case Verdict.OUT_OF_REACH, _:
             notes.append("Your palette is not possible, so the weights of the nearest possible palette are used.")
         case _, Verdict.OUT_OF_REACH:
-            notes.append(f"{subject} not possible, so the nearest possible one is used. More candidates come closer.")
+            notes.append(
+                f"{subject} not all of your targets can be met, so the nearest possible palette is used. Draw more to "
+                "come closer."
+            )
         case Verdict.REACHABLE, Verdict.ON_PAPER:
-            notes.append(f"{subject} possible, but not reliable. Expect replies to fall short of it, or draw more.")
+            notes.append(
+                f"{subject} your targets can be met, but not reliably. Expect replies to fall short, or draw more."
+            )
         case _, Verdict.ON_PAPER:
             notes.append(f"Your palette is possible, but not reliable: {_EXPECT}.")
     if facts.unscored:
