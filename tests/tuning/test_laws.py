@@ -166,6 +166,11 @@ def online(start: np.ndarray, folder, weights=(0.8, 0.6), rewards=REWARDS, *, st
     arguments = online_training.rloo_settings(
         settings, sampling, weights, folder / "out", **({"max_grad_norm": 1e9} | more)
     )
+    import transformers
+
+    from tests.tuning.toy_model import ToyPolicy
+
+    transformers.ToyPolicy = ToyPolicy  # TRL looks there; its first import makes the lazy module of transformers anew
     return online_training.rloo_trainer(model, toy_tokenizer(), ["?"] * 4, [value(0), value(1)], arguments)
 
 
