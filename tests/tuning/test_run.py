@@ -84,6 +84,11 @@ def weights_in(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "adapter_model.safetensors")
 
 
+def pairs_command(path: Path, out: Path, *more: str) -> list[str]:
+    """The words of a tuning by comparing replies."""
+    return ["tune", str(path), "--method", "pairs", "--out", str(out), *more]
+
+
 @pytest.mark.parametrize("method", [method for method in TuningMethod if method is not TuningMethod.NATURAL])
 def test_every_route_ends_in_a_model_that_opens_with_card_and_evidence(
     method: TuningMethod, table: RewardTable, tmp_path: Path
@@ -214,18 +219,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same(
 
 def test_a_run_that_was_killed_goes_on_and_ends_in_the_same(path: Path, tmp_path: Path):
     def run(out: str, killed_at: int | None = None) -> int:
-        words = [
-            "tune",
-            str(path),
-            "--method",
-            "pairs",
-            "--weights",
-            "diversity=2",
-            "--out",
-            str(tmp_path / out),
-            "--replies",
-            "4",
-        ]
+        words = pairs_command(path, tmp_path / out, "--weights", "diversity=2", "--replies", "4")
         words += ["--steps", "5", "--prompts", "1", "--quiet", "--evidence", "0"]
         code = f"""
 import os, signal
@@ -333,20 +327,7 @@ def test_tables_that_no_model_can_be_tuned_on_are_refused(table: RewardTable, tm
 
 def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "out"
-    command = [
-        "tune",
-        str(path),
-        "--method",
-        "pairs",
-        "--target",
-        "diversity=p55",
-        "--out",
-        str(out),
-        "--steps",
-        "2",
-        "--replies",
-        "4",
-    ]
+    command = pairs_command(path, out, "--target", "diversity=p55", "--steps", "2", "--replies", "4")
     assert main([*command, "--estimate"]) == 0
     assert "a step takes" in capsys.readouterr().err
     assert main([*command, "--progress-file", str(tmp_path / "progress.json"), "--json"]) == 0
@@ -354,18 +335,7 @@ def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, 
     assert record["palette"]["verdict"] in ("reachable", "on_paper")
     assert len(record["held_out"]) == 2
     assert json.loads((tmp_path / "progress.json").read_text())["state"] == "done"
-    share = [
-        "tune",
-        str(path),
-        "--method",
-        "pairs",
-        "--target",
-        "positivity>=p60=50%",
-        "--out",
-        str(tmp_path / "share"),
-        "--steps",
-        "2",
-    ]
+    share = pairs_command(path, tmp_path / "share", "--target", "positivity>=p60=50%", "--steps", "2")
     assert main([*share, "--json", "--evidence", "2"]) == 0
     record = json.loads(capsys.readouterr().out)
     (name,) = record["weights"]
@@ -386,20 +356,7 @@ def test_held_out_prompts_are_looked_at_on_the_way_and_answered_in_the_end(
     monkeypatch.setenv(SETTING, str(tmp_path / "kept"))
     out = tuned_folder("My kind one")
     out.parent.mkdir(parents=True)
-    command = [
-        "tune",
-        str(path),
-        "--method",
-        "pairs",
-        "--weights",
-        "diversity=2",
-        "--out",
-        str(out),
-        "--steps",
-        "4",
-        "--replies",
-        "4",
-    ]
+    command = pairs_command(path, out, "--weights", "diversity=2", "--steps", "4", "--replies", "4")
     command += ["--looks", "1", "--check", "2", "--use-case", "A", "--progress-file", str(tmp_path / "progress.json")]
     assert main([*command, "--estimate", "--quiet"]) == 0
     progress = json.loads((tmp_path / "progress.json").read_text())
