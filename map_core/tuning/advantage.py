@@ -193,6 +193,6 @@ def check_output_layer(policy: Policy, examples: PromptExamples) -> None:
         ).logits[0, -batch.targets.shape[1] :][:2]
     if not torch.allclose(product, logits.float(), atol=1e-2, rtol=1e-2):
         raise InputError(
-            "The method advantage needs logits that are the last hidden states times the output layer; this model "
+            "This method needs logits that are the last hidden states times the output layer; this model "
             "changes them. Tune by --method pairs."
         )

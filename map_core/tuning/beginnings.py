@@ -113,13 +113,13 @@ def advantages(replies: Sequence[ScoredReply], slopes: np.ndarray, partial: Sequ
 
     Args:
         replies: to one prompt.
-        slopes: (beginning, value); the last one stands for all longer beginnings.
+        slopes: (beginning, value); the last one stands for all longer beginnings, and 1 where there are none.
         partial: (value,) whether its beginnings were scored.
     """
     mean = np.mean([reply.rewards for reply in replies], axis=0)
     by_reply = []
     for reply, scores in zip(replies, centred_scores(replies), strict=True):
-        own = slopes[np.minimum(np.arange(len(scores)), len(slopes) - 1)] if len(slopes) else scores
+        own = slopes[np.minimum(np.arange(len(scores)), len(slopes) - 1)] if len(slopes) else 1.0
         gain = reply.rewards - mean
         promised = np.vstack([np.zeros_like(gain), scores * own, gain])
         lengths = np.diff([0, *reply.stops, reply.actions])

@@ -100,6 +100,20 @@ def lambda_by_value(table: RewardTable, weights: Mapping[str, float]) -> np.ndar
     return lam
 
 
+def prompt_counts(table: RewardTable, examples: Sequence[PromptExamples]) -> np.ndarray | None:
+    """Return how often each prompt counts, (prompt,); None where all count alike.
+
+    Args:
+        table: whose prompts may have weights.
+        examples: of some of its prompts.
+    """
+    if table.prompt_weights is None:
+        return None
+    by_name = dict(zip(table.prompt_ids, table.prompt_weights.tolist(), strict=True))
+    counts = np.array([by_name[example.name] for example in examples])
+    return counts if np.ptp(counts) else None
+
+
 def make_examples(
     table: RewardTable, lam: np.ndarray, tokenizer: ChatTokenizer, prompts: Sequence[int] | None = None
 ) -> list[PromptExamples]:

@@ -24,10 +24,11 @@ from map_core.models.cache import cache_folder
 from map_core.models.chat_template import ChatTokenizer
 from map_core.models.files import ModelFiles
 from map_core.scoring import Cost, Scorer, ScoringModels, from_metadata, resolve
+from map_core.tuning.advantage import check_output_layer
 from map_core.tuning.beginnings import advantages, slopes
 from map_core.tuning.checkpoints import INTERVAL
 from map_core.tuning.estimate import TuningEstimate, peak_bytes
-from map_core.tuning.examples import PromptExamples
+from map_core.tuning.examples import PromptExamples, prompt_counts
 from map_core.tuning.output_layer import FOLDS, SAMPLED, OutputSums, low_rank, solve
 from map_core.tuning.policy import Policy
 from map_core.tuning.reply_reader import REPLIES_PER_PASS, ReadPrompt, ReplyReader
@@ -153,6 +154,9 @@ class OutputLayerTuning:
         policy: with an adapter on the output layer alone; :meth:`solve` sets it.
         tokenizer: of the base model.
         examples: the prompts to tune on.
+
+    Raises:
+        InputError: the model's logits are not its last hidden states times its output layer.
     """
 
     def __init__(
@@ -167,10 +171,11 @@ class OutputLayerTuning:
         tokenizer: ChatTokenizer,
         examples: Sequence[PromptExamples],
     ) -> None:
+        check_output_layer(policy, examples[0])
         self._settings, self._folder = settings, folder
         self._lam, self._policy, self._examples = lam, policy, examples
         self._scorers = scorers_of_beginnings(table, lam)
-        self._weights = _prompt_counts(table, examples)
+        self._weights = prompt_counts(table, examples)
         self._kept = (
             _kept_sums(table, table_hash, settings, files, self._scorers, examples, self._weights)
             if table_hash
@@ -270,13 +275,6 @@ def scorers_of_beginnings(table: RewardTable, lam: np.ndarray) -> list[Scorer | 
             scorer = opened if opened.partial and (cheap or weight) else None
         scorers.append(scorer)
     return scorers
-
-
-def _prompt_counts(table: RewardTable, examples: Sequence[PromptExamples]) -> np.ndarray | None:
-    if table.prompt_weights is None:
-        return None
-    by_name = dict(zip(table.prompt_ids, table.prompt_weights.tolist(), strict=True))
-    return np.array([by_name[example.name] for example in examples])
 
 
 def _kept_sums(

@@ -168,7 +168,7 @@ class Policy:
         weight = layer.weight
         if weight.requires_grad or getattr(layer, "bias", None) is not None:
             raise InputError(
-                "The method advantage needs an output layer that stays as it is, without a bias. Leave --full out, or "
+                "This method needs an output layer that stays as it is, without a bias. Leave --full out, or "
                 "tune by --method pairs."
             )
         return weight

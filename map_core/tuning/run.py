@@ -33,6 +33,7 @@ from map_core.tuning.examples import (
     check_table,
     lambda_by_value,
     make_examples,
+    prompt_counts,
     with_weighted_columns,
 )
 from map_core.tuning.folder import (
@@ -250,11 +251,7 @@ class _Run:
     def _offline(self, folder: Path, watch: Any) -> Any:
         from map_core.tuning.offline import offline_trainer
 
-        weights = self.request.table.prompt_weights
-        by_name = None if weights is None else dict(zip(self.request.table.prompt_ids, weights.tolist(), strict=True))
-        counts = None if by_name is None else np.array([by_name[example.name] for example in self.examples])
-        if counts is not None and np.ptp(counts) == 0:
-            counts = None
+        counts = prompt_counts(self.request.table, self.examples)
         settings = self.request.settings
         if settings.method is TuningMethod.ADVANTAGE:
             from map_core.tuning.advantage import advantage_trainer

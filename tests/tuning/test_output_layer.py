@@ -184,6 +184,13 @@ def test_beginnings_are_scored_and_their_changes_add_up_to_the_reward():
         assert gained[:, 1] == pytest.approx(np.full(reply.actions, reply.rewards[1] - mean[1]))
 
 
+def test_where_no_slope_is_known_a_beginning_promises_its_score():
+    reply = ScoredReply((4,), np.array([[3.0]]), np.array([5.0]), 6)
+    other = ScoredReply((4,), np.array([[1.0]]), np.array([1.0]), 6)
+    (gained, _) = advantages([reply, other], np.zeros((0, 1)), [True])
+    assert gained[:, 0].tolist() == [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]  # 3 less the mean 2, then 2 less that
+
+
 def test_a_reply_that_has_ended_counts_with_its_reward_in_the_mean_of_a_length():
     short = ScoredReply((), np.zeros((0, 1)), np.array([5.0]), 3)
     long = ScoredReply((4,), np.array([[1.0]]), np.array([9.0]), 8)
