@@ -6,6 +6,13 @@ const CONNECTED = ["CONNECTED", "STATIC_CONNECTED"];
 const PATIENCE = 1000; // milliseconds; a socket that is back at once is nothing to speak of
 const SHOWN = 5000; // for how long the page says that it is connected again
 
+// Streamlit's own dialog speaks of a terminal and hides the bar from screen readers: the bar says it for everybody.
+function closeDialog() {
+  for (const dialog of document.querySelectorAll('[data-testid="stDialog"]')) {
+    if (dialog.textContent.includes("Connection error")) dialog.querySelector('button[aria-label="Close"]')?.click();
+  }
+}
+
 export default function ({ data }) {
   const root = document.documentElement;
   if (root.valuePaletteConnection || !data) return;
@@ -42,11 +49,5 @@ export default function ({ data }) {
     if (now !== lost) changing = setTimeout(() => change(now), now ? PATIENCE : 0);
   };
   new MutationObserver(look).observe(document.body, { subtree: true, attributeFilter: [STATE] });
-  // Streamlit's own dialog speaks of a terminal and hides the bar from screen readers: the bar says it for everybody.
-  const closeDialog = () => {
-    for (const dialog of document.querySelectorAll('[data-testid="stDialog"]')) {
-      if (dialog.textContent.includes("Connection error")) dialog.querySelector('button[aria-label="Close"]')?.click();
-    }
-  };
   new MutationObserver(closeDialog).observe(document.body, { childList: true });
 }
