@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from map_core.data.reward_table import RewardTable
 from tests.tables import make_table
+
+#: Prompts of :func:`uneven_table`, and what is asked of it.
+COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])
+TARGETS = np.array([0.35, -0.1, np.nan])
 
 
 def of_counts(counts: list[int], seed: int = 3, ties: bool = True) -> RewardTable:
@@ -27,7 +32,7 @@ def of_counts(counts: list[int], seed: int = 3, ties: bool = True) -> RewardTabl
     )
 
 
-def with_prompts_copied(table: RewardTable, copies: list[int]) -> RewardTable:
+def with_prompts_copied(table: RewardTable, copies: Sequence[int]) -> RewardTable:
     return table.take(np.repeat(np.arange(len(copies)), copies).tolist())
 
 
@@ -60,3 +65,26 @@ PAIRS = {
         with_prompts_copied(with_replies_repeated(of_counts([2, 6]), [3, 1]), [1, 2]),
     ),
 }
+
+
+def uneven_table() -> RewardTable:
+    """Prompts that differ in level and in how much their replies do."""
+    rng = np.random.default_rng(0)
+    sizes = (4, 6, 3, 5, 4, 7, 2, 6)
+    rows = [
+        rng.normal(rng.normal(size=3), rng.uniform(0.5, 2.0, size=3), size=(size, 3)) * (1, 50, 0.01) for size in sizes
+    ]
+    names = tuple(f"p{n}" for n in range(len(sizes)))
+    return RewardTable(
+        values=("a", "b", "c"),
+        rewards=np.vstack(rows),
+        offsets=np.concatenate([[0], np.cumsum(sizes)]),
+        prompt_ids=names,
+        prompts=names,
+        use_cases=("u", "v") * (len(sizes) // 2),
+    )
+
+
+def weighted(table: RewardTable) -> RewardTable:
+    """Give each prompt the weight of its copies; prompts without a copy are held out."""
+    return replace(table, weights=np.where(COPIES > 0, COPIES, 9.0), held_out=COPIES == 0)

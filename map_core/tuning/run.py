@@ -28,6 +28,7 @@ from map_core.models.files import ModelFiles, locate, recorded_model
 from map_core.models.quiet import quiet
 from map_core.models.tuned import RECORD
 from map_core.oracle import MemoryOracle
+from map_core.tuning.evidence import HeldOutReplies
 from map_core.tuning.examples import (
     PromptExamples,
     check_table,
@@ -46,7 +47,7 @@ from map_core.tuning.folder import (
     set_sampling,
     write_record,
 )
-from map_core.tuning.held_out import HeldOutLevels, held_out_levels
+from map_core.tuning.held_out import HeldOutLevels
 from map_core.tuning.losses import loss_of_base
 from map_core.tuning.request import EVIDENCE_REPLIES, TuningRequest, check_model, plan, require_libraries
 from map_core.tuning.rewards import SharedRewards
@@ -130,10 +131,10 @@ class _Run:
         counted = request.table.counted
         self.offline = not request.settings.method.online
         self.examples: list[PromptExamples] = []
-        self.held_out: list[PromptExamples] = []
+        self.held_out = HeldOutReplies(request.table.values, lam)
         if request.table.tokens:
             self.examples = make_examples(request.table, lam, opened.tokenizer, np.flatnonzero(counted).tolist())
-            self.held_out = self._evidence_examples(opened.tokenizer)
+            self.held_out = HeldOutReplies.of(request.table, lam, opened.tokenizer, request.evidence_prompts)
         self.policy: Policy = Policy.of(
             opened.model,
             sorted(opened.tokenizer.stop_tokens),
@@ -213,21 +214,13 @@ class _Run:
             "--learning-rate, or more --prompts and --replies a step, and look at `verify --model` before you use this."
         )
 
-    def _evidence_examples(self, tokenizer: Any) -> list[PromptExamples]:
-        table = self.request.table
-        numbers = np.flatnonzero(~table.counted & (table.candidates > 1))
-        if len(numbers) > self.request.evidence_prompts:
-            places = np.linspace(0, len(numbers) - 1, max(self.request.evidence_prompts, 1)).astype(int)
-            numbers = numbers[places[: self.request.evidence_prompts]]
-        return make_examples(table, self.lam, tokenizer, numbers.tolist())
-
     def _train(self, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
         from transformers import PrinterCallback
 
         from map_core.tuning.checkpoints import ClockedCheckpoints, held_out_looks, last_checkpoint
 
         folder = self.request.out / CHECKPOINTS
-        look = self._look if len(self.held_out) > 1 else None
+        look = self._look if self.held_out.enough else None
         watch = ClockedCheckpoints(self.request.settings.steps, self.report, look, self.request.looks, figures)
         trainer = self._offline(folder, watch) if self.offline else self._online(folder, watch)
         trainer.remove_callback(PrinterCallback)
@@ -350,30 +343,16 @@ class _Run:
 
     def _look(self) -> dict[str, Any]:
         """Return what the model does on held-out prompts at this moment of the training."""
-        return self._held_out_levels(_LOOK_REPLIES, lambda progress: None).as_dict()
+        return self.held_out.levels(self.policy, _LOOK_REPLIES).as_dict()
 
     def _evidence(self) -> HeldOutLevels | None:
         """Return what the tuned model does on held-out prompts, and keep how it differs there from the base model."""
-        if len(self.held_out) < 2:
+        if not self.held_out.enough:
             return None
-        levels = self._held_out_levels(EVIDENCE_REPLIES, self.report)
-        names = [example.name for example in self.held_out]
+        levels = self.held_out.levels(self.policy, EVIDENCE_REPLIES, self.report)
+        names = [example.name for example in self.held_out.examples]
         keep_ratios(self.request.out / RATIOS, dict(zip(names, levels.log_ratios, strict=True)))
         return levels
-
-    def _held_out_levels(self, replies: int, report: Reporter) -> HeldOutLevels:
-        chosen = [range(min(replies, len(example.replies))) for example in self.held_out]
-        ratios = []
-        for number, (example, rows) in enumerate(zip(self.held_out, chosen, strict=True)):
-            ratios.append(self.policy.log_ratios(example, rows))
-            report(Progress("checking", number + 1, len(self.held_out), 0, 0.0))
-        return held_out_levels(
-            self.request.table.values,
-            self.lam,
-            ratios,
-            [example.gains[rows] for example, rows in zip(self.held_out, chosen, strict=True)],
-            [example.rewards[rows] for example, rows in zip(self.held_out, chosen, strict=True)],
-        )
 
     def _record(
         self, history: list[dict[str, Any]], levels: HeldOutLevels | None, difference: Any, estimate: Any

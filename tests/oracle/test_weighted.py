@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from click.testing import CliRunner
 
 from map_core.analysis.baselines import win_rates
-from map_core.cli.confidence import confidence as command
-from map_core.confidence import confidence, sandwich
-from map_core.confidence.cross_fit import cross_fit_folds
-from map_core.confidence.holdout_levels import holdout_levels
 from map_core.core.types import Form
 from map_core.data import table_format
-from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
@@ -29,45 +22,20 @@ from map_core.oracle import MemoryOracle, Oracle, memory, torch_oracle
 from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.torch_oracle import TorchOracle
 from map_core.oracle.weighted import WeightedOracle, apply_prompt_weights
-from map_core.solver.batched import solve_many
 from map_core.solver.newton import Status, solve
 from map_core.testing.oracle_laws import LAWS
 from map_core.testing.plain_tables import WEIGHTED, PlainTable
 from tests.oracle.test_parquet import write
-
-COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])
-TARGETS = np.array([0.35, -0.1, np.nan])
-
-
-def make(seed: int = 0, sizes: tuple[int, ...] = (4, 6, 3, 5, 4, 7, 2, 6)) -> RewardTable:
-    """Prompts that differ in level and in how much their replies do."""
-    rng = np.random.default_rng(seed)
-    rows = [
-        rng.normal(rng.normal(size=3), rng.uniform(0.5, 2.0, size=3), size=(size, 3)) * (1, 50, 0.01) for size in sizes
-    ]
-    names = tuple(f"p{n}" for n in range(len(sizes)))
-    return RewardTable(
-        values=("a", "b", "c"),
-        rewards=np.vstack(rows),
-        offsets=np.concatenate([[0], np.cumsum(sizes)]),
-        prompt_ids=names,
-        prompts=names,
-        use_cases=("u", "v") * (len(sizes) // 2),
-    )
-
-
-def weighted(table: RewardTable) -> RewardTable:
-    return replace(table, weights=np.where(COPIES > 0, COPIES, 9.0), held_out=COPIES == 0)
-
-
-def copied(table: RewardTable) -> RewardTable:
-    return table.take(np.repeat(np.arange(len(COPIES)), COPIES).tolist())
+from tests.weighted_pairs import COPIES, TARGETS, uneven_table, weighted, with_prompts_copied
 
 
 @pytest.mark.parametrize("form", list(Form))
 def test_weights_are_copies(form: Form) -> None:
-    table = make()
-    by_weight, by_copies = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    table = uneven_table()
+    by_weight, by_copies = (
+        MemoryOracle.of(weighted(table), form),
+        MemoryOracle.of(with_prompts_copied(table, COPIES), form),
+    )
     assert isinstance(by_weight, WeightedOracle)
     assert by_weight.prompts == 8
     for name in ("base", "scale"):
@@ -98,8 +66,11 @@ def test_weights_are_copies(form: Form) -> None:
 
 @pytest.mark.parametrize("form", list(Form))
 def test_a_solve_is_that_of_the_copies(form: Form) -> None:
-    table = make()
-    by_weight, by_copies = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    table = uneven_table()
+    by_weight, by_copies = (
+        MemoryOracle.of(weighted(table), form),
+        MemoryOracle.of(with_prompts_copied(table, COPIES), form),
+    )
     here, there = solve(by_weight, TARGETS), solve(by_copies, TARGETS)
     assert here.status is there.status is Status.CONVERGED
     np.testing.assert_allclose(here.weights, there.weights, rtol=1e-6, atol=1e-9)
@@ -113,7 +84,7 @@ def test_a_solve_is_that_of_the_copies(form: Form) -> None:
 
 
 def test_held_out_prompts_change_nothing_that_is_solved() -> None:
-    table = weighted(make())
+    table = weighted(uneven_table())
     rng = np.random.default_rng(2)
     other = table.rewards.copy()
     for prompt in np.flatnonzero(COPIES == 0):
@@ -122,96 +93,15 @@ def test_held_out_prompts_change_nothing_that_is_solved() -> None:
     np.testing.assert_allclose(here.weights, there.weights, rtol=1e-7)
 
 
-def test_error_bars_follow_the_weights() -> None:
-    """By simulation: the spread of a weighted level over tables is what the sandwich says of one."""
-    counts = np.tile([1.0, 1.0, 6.0, 2.0], 60)
-    levels, errors, kl_errors, kls = [], [], [], []
-    for seed in range(150):
-        rng = np.random.default_rng(seed)
-        middle = rng.normal(scale=0.5, size=(240, 1, 3))
-        table = rng.normal(size=(240, 6, 3)) + middle
-        rewards, offsets = table.reshape(-1, 3), np.arange(0, 241 * 6, 6)
-        plain = MemoryOracle(rewards, offsets, ("a", "b", "c"), Form.PER_PROMPT, threads=1)
-        oracle = WeightedOracle(plain, counts)
-        target = oracle.standardise(np.array([0.45, 0.2, -9.0]))
-        solution = solve(oracle, np.array([*target[:2], np.nan]))
-        assert solution.status is Status.CONVERGED
-        errors.append(sandwich(oracle, solution).weights[0] / oracle.scale[0])
-        levels.append(solution.weights[0] / oracle.scale[0])
-        kls.append(solution.kl)
-        kl_errors.append(sandwich(oracle, solution).kl)
-    assert np.mean(errors) == pytest.approx(np.std(levels, ddof=1), rel=0.2)
-    assert np.mean(kl_errors) == pytest.approx(np.std(kls, ddof=1), rel=0.25)
-
-
-def test_confidence_in_a_weighted_palette() -> None:
-    """Everything that the confidence page shows is there, on few prompts of which some are held out."""
-    oracle = MemoryOracle.of(weighted(make()))
-    solution = confidence(oracle, TARGETS, draws=200, folds=4, seed=1)
-    assert solution.prompts == 6  # held-out prompts are no evidence
-    assert np.isfinite(solution.margin.low)
-    assert solution.margin.low < solution.margin.estimate < solution.margin.high
-    assert sum(solution.probability.values()) == pytest.approx(1.0)
-
-
-def test_a_draw_can_spend_what_its_heavy_prompts_can() -> None:
-    """A prompt with many replies that counts for nearly all makes a palette attainable on every draw that has it."""
-    sizes = (64, 2, 2, 2)
-    rng = np.random.default_rng(0)
-    table = RewardTable(
-        ("a",), rng.normal(size=(sum(sizes), 1)), np.concatenate([[0], np.cumsum(sizes)]), *3 * [tuple("wxyz")]
-    )
-    oracle = MemoryOracle.of(replace(table, weights=np.array([1000.0, 1, 1, 1])))
-    targets = 0.97 * oracle.best(np.ones(1))
-    nats = solve(oracle, targets).kl
-    assert nats > np.log(sizes).mean() > np.log(2)
-    for given in (np.ones((2, 4)), np.array([[1.0, 2, 1, 0], [1, 0, 0, 3]])):
-        assert solve_many(oracle, targets, multiplicity=given).converged.all()
-
-
-@pytest.mark.parametrize("form", list(Form))
-def test_folds_of_copies_are_folds_of_weights(form: Form) -> None:
-    """Each prompt counts by its weight on both sides of a fold, and a held-out one on neither."""
-    table, fold = make(), np.array([0, 1, -1, 2, 0, 1, -1, 2])
-    oracle, copies = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
-    here = cross_fit_folds(oracle, TARGETS / 2, fold)
-    there = cross_fit_folds(copies, TARGETS / 2, np.repeat(fold, COPIES))
-    assert here.solved == there.solved == 3
-    np.testing.assert_allclose(here.in_sample, there.in_sample, atol=1e-6)
-    np.testing.assert_allclose(here.levels.estimate, there.levels.estimate, atol=1e-6)
-    if form is Form.PER_PROMPT:  # held-out levels of all prompts, each with the weights that never saw it
-        rows = solve_many(oracle, TARGETS / 2, multiplicity=(fold != np.arange(3)[:, None]) * 1.0).weights
-        own = np.stack([oracle.by_prompt(row).levels for row in rows])[fold, np.arange(8)]
-        np.testing.assert_allclose(here.levels.estimate, COPIES @ own / COPIES.sum(), atol=1e-6)
-
-
-def test_held_out_prompts_are_no_evidence() -> None:
-    """Error bars of a table with held-out prompts are those of the table without them."""
-    table = replace(make(), held_out=COPIES == 0)
-    results = [
-        confidence(MemoryOracle.of(part), TARGETS / 2, draws=40, folds=2, seed=4, strata=part.use_cases)
-        for part in (table, table.without_held_out())
-    ]
-    for name in ("margin", "weights", "kl", "levels"):
-        for end in ("estimate", "low", "high"):
-            here, there = (getattr(getattr(result, name), end) for result in results)
-            np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-6, err_msg=f"{name} {end}")
-    assert results[0].prompts == results[1].prompts == 6
-    assert results[0].probability == pytest.approx(results[1].probability, abs=1e-6)
-    assert results[0].prompts_needed == pytest.approx(results[1].prompts_needed, rel=1e-3)
-    np.testing.assert_allclose(results[0].held_out.levels.high, results[1].held_out.levels.high, atol=1e-6)
-    np.testing.assert_allclose(results[0].held_out.in_sample, results[1].held_out.in_sample, atol=1e-6)
-
-
 def test_equal_weights_are_none() -> None:
-    table = make()
+    table = uneven_table()
     for same in (replace(table, weights=np.full(8, 7.0)), replace(table, held_out=np.zeros(8, dtype=bool))):
         assert same.prompt_weights is None
         assert type(MemoryOracle.of(same)) is MemoryOracle
 
 
 def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
-    table = weighted(make())
+    table = weighted(uneven_table())
     table_format.save(table, tmp_path / "t.parquet")
     again = table_format.load(tmp_path / "t.parquet")
     np.testing.assert_array_equal(again.weights, table.weights)
@@ -220,7 +110,7 @@ def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.select("v").held_out, (COPIES == 0)[1::2])
     dealt = subsample_candidates(again, 2, subsets=3)
     np.testing.assert_array_equal(dealt.weights, np.repeat(table.weights, 3))
-    plain = make()
+    plain = uneven_table()
     table_format.save(plain, tmp_path / "plain.parquet")
     assert "weight" not in pq.read_schema(tmp_path / "plain.parquet").names
 
@@ -240,11 +130,11 @@ def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
 )
 def test_bad_weights_are_refused(change: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        replace(make(), **change)
+        replace(uneven_table(), **change)
 
 
 def test_a_held_out_column_that_is_none_is_refused(tmp_path: Path) -> None:
-    table_format.save(make(), tmp_path / "t.parquet")
+    table_format.save(uneven_table(), tmp_path / "t.parquet")
     data = pq.read_table(tmp_path / "t.parquet")
     pq.write_table(data.append_column("held_out", pa.array(["maybe"] * data.num_rows)), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"'held_out' of .* holds no true or false"):
@@ -252,36 +142,10 @@ def test_a_held_out_column_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
-    plain = MemoryOracle.of(make())
+    plain = MemoryOracle.of(uneven_table())
     for wrong in (np.ones(3), np.zeros(8), np.full(8, -1.0), np.full(8, np.nan)):
         with pytest.raises(InputError, match="expected one a prompt, each 0 or more"):
             WeightedOracle(plain, wrong)
-
-
-def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
-    """By hand: two held-out prompts with levels 1 and 3 at no weight."""
-    table = RewardTable(
-        values=("a",),
-        rewards=np.array([[-1.0], [1.0], [-1.0], [1.0], [1.0], [1.0], [3.0], [3.0]]),
-        offsets=np.array([0, 2, 4, 6, 8]),
-        prompt_ids=tuple("wxyz"),
-        prompts=tuple("wxyz"),
-        use_cases=("u",) * 4,
-        held_out=np.array([False, False, True, True]),
-    )
-    oracle = MemoryOracle.of(table)
-    assert (oracle.base[0], oracle.scale[0]) == (0.0, 1.0)
-    solution = holdout_levels(oracle, table.held_out, np.zeros(1), np.array([2.5]))
-    assert solution.prompts == 2
-    assert solution.levels.estimate[0] == pytest.approx(2.0)
-    assert (solution.missed[0], solution.surely[0]) == (True, False)
-    counted = holdout_levels(oracle, table.held_out, np.zeros(1), np.array([np.nan]), counted=np.array([1, 1, 3, 1]))
-    assert counted.levels.estimate[0] == pytest.approx(1.5)
-    assert not counted.missed[0]
-    with pytest.raises(InputError, match="1 prompts are held out; a check with an interval needs 2"):
-        holdout_levels(oracle, np.array([False, False, False, True]), np.zeros(1), np.zeros(1))
-    with pytest.raises(InputError, match="the pooled form chooses among prompts too"):
-        holdout_levels(MemoryOracle.of(table, Form.POOLED), table.held_out, np.zeros(1), np.zeros(1))
 
 
 def streamed(table: PlainTable, path: Path) -> Oracle:
@@ -350,12 +214,12 @@ def test_two_prompts_by_hand(home: str, tmp_path: Path) -> None:
 
 
 def test_a_streamed_file_is_never_read_past_its_weights(tmp_path: Path) -> None:
-    table_format.save(weighted(make()), tmp_path / "t.parquet")
+    table_format.save(weighted(uneven_table()), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"a weight and a held_out, by which they have to count. Open it with Par"):
         ParquetOracle(tmp_path / "t.parquet")
-    solution, expected = ParquetOracle.of(tmp_path / "t.parquet"), MemoryOracle.of(weighted(make()))
+    solution, expected = ParquetOracle.of(tmp_path / "t.parquet"), MemoryOracle.of(weighted(uneven_table()))
     np.testing.assert_allclose(solve(solution, TARGETS).weights, solve(expected, TARGETS).weights, rtol=1e-6)
-    table_format.save(make(), tmp_path / "plain.parquet")
+    table_format.save(uneven_table(), tmp_path / "plain.parquet")
     assert type(ParquetOracle.of(tmp_path / "plain.parquet")) is ParquetOracle
 
 
@@ -370,7 +234,7 @@ def test_a_streamed_file_is_never_read_past_its_weights(tmp_path: Path) -> None:
     ],
 )
 def test_files_with_odd_weights(column: str, cells: list[object], message: str, tmp_path: Path) -> None:
-    table_format.save(make(), tmp_path / "t.parquet")
+    table_format.save(uneven_table(), tmp_path / "t.parquet")
     kind = pa.float64() if cells[0] is None else None
     data = pq.read_table(tmp_path / "t.parquet").append_column(column, pa.array(cells, kind))
     pq.write_table(data, tmp_path / "t.parquet")
@@ -380,22 +244,9 @@ def test_files_with_odd_weights(column: str, cells: list[object], message: str, 
 
 @pytest.mark.parametrize("form", list(Form))
 def test_win_rates_are_those_of_the_copies(form: Form) -> None:
-    table = make()
-    by_weight, by_copies = weighted(table), copied(table)
+    table = uneven_table()
+    by_weight, by_copies = weighted(table), with_prompts_copied(table, COPIES)
     lambdas = np.array([[0.0, 0.0, 0.0], [0.5, 0.01, 2.0]])
     rates = [win_rates(some, lambdas * MemoryOracle.of(some, form).scale, form) for some in (by_weight, by_copies)]
     np.testing.assert_allclose(rates[0][0], 0.5)
     np.testing.assert_allclose(rates[0], rates[1], atol=1e-9)
-
-
-def test_the_command_tells_of_the_prompts_that_are_held_out(tmp_path: Path) -> None:
-    path = tmp_path / "t.parquet"
-    table_format.save(weighted(make()), path)
-    options = [str(path), "--target", "a=p55", "--draws", "200"]
-    done = CliRunner().invoke(command, options, catch_exceptions=False)
-    assert "On the 2 prompts that the table holds out, which nothing was solved on:" in done.output
-    held_out = json.loads(CliRunner().invoke(command, [*options, "--json"], catch_exceptions=False).output)[
-        "kept_apart"
-    ]
-    assert held_out["prompts"] == 2
-    assert set(held_out["levels"]) == {"a", "b", "c"}

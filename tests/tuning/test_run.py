@@ -12,14 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from map_core.building import build
 from map_core.building.progress import Progress
-from map_core.cli import main
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
-from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable
-from map_core.data.table_format import load, save
 from map_core.engines.factory import open_engine
 from map_core.errors import InputError
 from map_core.models.files import drop_merged, locate
@@ -28,46 +24,14 @@ from map_core.tuning import losses
 from map_core.tuning.folder import CHECKPOINTS, read_record
 from map_core.tuning.request import TuningRequest
 from map_core.tuning.run import tune
-from map_core.tuning.settings import TuningMethod, TuningSettings
+from map_core.tuning.settings import TuningMethod
 from tests import ROOT
 from tests.lazy import LazyModule, needs
-from tests.tiny_model import make_tiny_model
+from tests.tuning.tiny_runs import QUICK, VALUES, pairs_command, request, weights_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
 
 checkpoints = LazyModule("map_core.tuning.checkpoints")
-VALUES = ("positivity", "diversity")
-QUICK = TuningSettings(steps=4, prompts=2, replies=4, rank=2)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tuning")
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> Path:
-    return make_tiny_model(folder / "tiny")
-
-
-@pytest.fixture(scope="module")
-def path(folder: Path, model: Path) -> Path:
-    """A table that the tiny model has written."""
-    prompts = [Prompt(f"p{i}", "A", f"Question number {i}?") for i in range(8)]
-    settings = SamplingSettings(temperature=0.8, max_new_tokens=8)
-    out = folder / "table.parquet"
-    build(prompts, out, open_engine(str(model), "torch"), resolve(VALUES, {}), candidates=8, settings=settings, seed=1)
-    return out
-
-
-@pytest.fixture(scope="module")
-def table(path: Path) -> RewardTable:
-    held_out = np.array([False] * 6 + [True] * 2)
-    return replace(load(path), held_out=held_out)
-
-
-def request(table: RewardTable, out: Path, **more) -> TuningRequest:
-    return TuningRequest(table, {"diversity": 2.0}, out, **({"settings": QUICK} | more))
 
 
 def test_no_model_library_loads_before_a_model_is_tuned():
@@ -76,17 +40,6 @@ def test_no_model_library_loads_before_a_model_is_tuned():
     code = f"import sys, {modules}\nprint(*{heavy} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == ""
-
-
-def weights_in(folder: Path) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    return load_file(folder / "adapter_model.safetensors")
-
-
-def pairs_command(path: Path, out: Path, *more: str) -> list[str]:
-    """The words of a tuning by comparing replies."""
-    return ["tune", str(path), "--method", "pairs", "--out", str(out), *more]
 
 
 @pytest.mark.parametrize("method", [method for method in TuningMethod if method is not TuningMethod.NATURAL])
@@ -325,60 +278,6 @@ def test_tables_that_no_model_can_be_tuned_on_are_refused(table: RewardTable, tm
         tune(TuningRequest(table, {"diversity": 0.0}, out, settings=QUICK))
 
 
-def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    out = tmp_path / "out"
-    command = pairs_command(path, out, "--target", "diversity=p55", "--steps", "2", "--replies", "4")
-    assert main([*command, "--estimate"]) == 0
-    assert "a step takes" in capsys.readouterr().err
-    assert main([*command, "--progress-file", str(tmp_path / "progress.json"), "--json"]) == 0
-    record = json.loads(capsys.readouterr().out)
-    assert record["palette"]["verdict"] in ("reachable", "on_paper")
-    assert len(record["held_out"]) == 2
-    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "done"
-    share = pairs_command(path, tmp_path / "share", "--target", "positivity>=p60=50%", "--steps", "2")
-    assert main([*share, "--json", "--evidence", "2"]) == 0
-    record = json.loads(capsys.readouterr().out)
-    (name,) = record["weights"]
-    assert name.startswith("positivity>=")
-    assert 0.0 <= record["evidence"]["levels"][name]["base"] <= 1.0
-    assert main([*share, "--method", "rloo", "--fresh"]) == 1
-    assert "tune by pairs" in capsys.readouterr().err
-    assert main(["tune", str(path), "--target", "diversity=+9sd", "--out", str(tmp_path / "no")]) == 1
-    assert "The nearest palette that is possible: --target diversity=" in capsys.readouterr().err
-
-
-def test_held_out_prompts_are_looked_at_on_the_way_and_answered_in_the_end(
-    path: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    from map_core.core.kept_folder import SETTING
-    from map_core.models.tuned import tuned_folder
-
-    monkeypatch.setenv(SETTING, str(tmp_path / "kept"))
-    out = tuned_folder("My kind one")
-    out.parent.mkdir(parents=True)
-    command = pairs_command(path, out, "--weights", "diversity=2", "--steps", "4", "--replies", "4")
-    command += ["--looks", "1", "--check", "2", "--use-case", "A", "--progress-file", str(tmp_path / "progress.json")]
-    assert main([*command, "--estimate", "--quiet"]) == 0
-    progress = json.loads((tmp_path / "progress.json").read_text())
-    assert progress["figures"]["estimate"]["seconds"] > 0
-    assert main([*command, "--learning-rate", "0.02", "--fresh", "--json", "--quiet"]) == 0
-    record = json.loads(capsys.readouterr().out)
-    progress = json.loads((tmp_path / "progress.json").read_text())
-    assert (progress["state"], progress["stage"], progress["done"]) == ("done", "checking", 2)
-    assert [step for step, _ in progress["figures"]["loss"]] == [1, 2, 3, 4]
-    (look,) = progress["figures"]["held_out"]
-    assert look == record["looks"][0]
-    assert (look["step"], set(look["levels"])) == (2, set(VALUES))
-    assert record["check"]["prompts"] == 2
-    replies = set(load(path).replies)
-    for shown in record["side_by_side"]:
-        assert {shown["base"], shown["chosen"]} <= replies
-    assert [shown["tuned"] for shown in record["side_by_side"]] == list(load(out / "check.parquet").replies[::4])
-    # By its name it is a model like any other.
-    assert locate("My kind one").sha256 == locate(str(out)).sha256
-    assert main([*command, "--check", "1"]) == 2
-
-
 def test_a_table_that_was_cut_says_how_far_its_replies_are_from_what_is_tuned(
     table: RewardTable, path: Path, tmp_path: Path
 ):
@@ -387,7 +286,6 @@ def test_a_table_that_was_cut_says_how_far_its_replies_are_from_what_is_tuned(
     record = tune(request(cut, tmp_path / "out"), None, sentences.append)
     assert "drawn at top_p 0.5" in sentences[0]
     assert record["p0"]["kl"] > 0.1
-    save(table, tmp_path / "t.parquet")
 
 
 def test_the_model_process_draws_from_the_tuned_model(table: RewardTable, model: Path, tmp_path: Path):

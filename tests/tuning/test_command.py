@@ -1,0 +1,70 @@
+"""The command `tune`: what it prints and writes, for a person and for a program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from map_core.cli import main
+from map_core.data.table_format import load
+from map_core.models.files import locate
+from tests.lazy import needs
+from tests.tuning.tiny_runs import VALUES, pairs_command
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
+
+
+def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out"
+    command = pairs_command(path, out, "--target", "diversity=p55", "--steps", "2", "--replies", "4")
+    assert main([*command, "--estimate"]) == 0
+    assert "a step takes" in capsys.readouterr().err
+    assert main([*command, "--progress-file", str(tmp_path / "progress.json"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["palette"]["verdict"] in ("reachable", "on_paper")
+    assert len(record["held_out"]) == 2
+    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "done"
+    share = pairs_command(path, tmp_path / "share", "--target", "positivity>=p60=50%", "--steps", "2")
+    assert main([*share, "--json", "--evidence", "2"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    (name,) = record["weights"]
+    assert name.startswith("positivity>=")
+    assert 0.0 <= record["evidence"]["levels"][name]["base"] <= 1.0
+    assert main([*share, "--method", "rloo", "--fresh"]) == 1
+    assert "tune by pairs" in capsys.readouterr().err
+    assert main(["tune", str(path), "--target", "diversity=+9sd", "--out", str(tmp_path / "no")]) == 1
+    assert "The nearest palette that is possible: --target diversity=" in capsys.readouterr().err
+
+
+def test_held_out_prompts_are_looked_at_on_the_way_and_answered_in_the_end(
+    path: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from map_core.core.kept_folder import SETTING
+    from map_core.models.tuned import tuned_folder
+
+    monkeypatch.setenv(SETTING, str(tmp_path / "kept"))
+    out = tuned_folder("My kind one")
+    out.parent.mkdir(parents=True)
+    command = pairs_command(path, out, "--weights", "diversity=2", "--steps", "4", "--replies", "4")
+    command += ["--looks", "1", "--check", "2", "--use-case", "A", "--progress-file", str(tmp_path / "progress.json")]
+    assert main([*command, "--estimate", "--quiet"]) == 0
+    progress = json.loads((tmp_path / "progress.json").read_text())
+    assert progress["figures"]["estimate"]["seconds"] > 0
+    assert main([*command, "--learning-rate", "0.02", "--fresh", "--json", "--quiet"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    progress = json.loads((tmp_path / "progress.json").read_text())
+    assert (progress["state"], progress["stage"], progress["done"]) == ("done", "checking", 2)
+    assert [step for step, _ in progress["figures"]["loss"]] == [1, 2, 3, 4]
+    (look,) = progress["figures"]["held_out"]
+    assert look == record["looks"][0]
+    assert (look["step"], set(look["levels"])) == (2, set(VALUES))
+    assert record["check"]["prompts"] == 2
+    replies = set(load(path).replies)
+    for shown in record["side_by_side"]:
+        assert {shown["base"], shown["chosen"]} <= replies
+    assert [shown["tuned"] for shown in record["side_by_side"]] == list(load(out / "check.parquet").replies[::4])
+    # By its name it is a model like any other.
+    assert locate("My kind one").sha256 == locate(str(out)).sha256
+    assert main([*command, "--check", "1"]) == 2
