@@ -33,3 +33,16 @@ def needs(requirements: str, *packages: str) -> pytest.MarkDecorator:
     """Return a mark that skips where a package is not installed, without importing it."""
     missing = [name for name in packages if find_spec(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"needs {requirements}: {', '.join(missing)}")
+
+
+def needs_models(*names: str) -> pytest.MarkDecorator:
+    """Return a mark that skips where a model is not on this machine."""
+    from map_core.errors import PaletteError
+    from map_core.models.files import locate
+
+    try:
+        for name in names:
+            locate(name)
+    except PaletteError as error:
+        return pytest.mark.skipif(True, reason=str(error))
+    return pytest.mark.skipif(False, reason="here")

@@ -63,6 +63,12 @@ def keyed(page: Page, key: str) -> Locator:
     return page.locator(f".st-key-{key}").first
 
 
+def fits(page: Page, what: str, width: int = 390) -> None:
+    """Check that a page on a phone is not wider than the phone."""
+    wide = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert wide <= width, f"{what} is {wide} pixels wide"
+
+
 def places(browser: Browser | BrowserContext, address: str) -> list[Place]:
     """Every page that the navigation of the running app offers, in its order.
 

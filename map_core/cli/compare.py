@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -161,7 +160,7 @@ def describe_ranking(ranking: Ranking) -> dict[str, Any]:
     return {
         "against": ranking.reference or "mean",
         "ranking": [
-            {"name": name, "strength": float(strength), "low": _finite(low), "high": _finite(high)}
+            {"name": name, "strength": float(strength), "low": amounts.finite(low), "high": amounts.finite(high)}
             for name, strength, low, high in rows
         ],
         "votes": votes,
@@ -170,10 +169,6 @@ def describe_ranking(ranking: Ranking) -> dict[str, Any]:
 
 def _ends(interval: Any, j: int) -> dict[str, float]:
     return {name: float(getattr(interval, name)[j]) for name in ("estimate", "low", "high")}
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
 
 
 def _as_text(pair: PairedComparison, level: float) -> Iterator[str]:

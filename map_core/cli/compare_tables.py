@@ -13,6 +13,7 @@ import numpy as np
 from map_core.analysis.drift import Drift, LevelDrift, drift
 from map_core.cli.inputs import LoadedTable, PaletteTargets, load_with_notes
 from map_core.cli.output import columns, print_json
+from map_core.core import amounts
 from map_core.core.types import Form
 
 VERDICTS = {"reachable": "reachable", "on_paper": "not reliable", "out_of_reach": "not possible together", None: "–"}
@@ -69,7 +70,7 @@ def _described(level_drift: Drift) -> dict[str, Any]:
         "kl": {
             "before": old.kl if old else None,
             "after": new.kl if new else None,
-            "old_weights_after": level_drift.held_kl if math.isfinite(level_drift.held_kl) else None,
+            "old_weights_after": amounts.finite(level_drift.held_kl),
         },
         "old_weights": change(level_drift.held),
         "short": named(level_drift.short) if level_drift.held else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,10 +101,10 @@ def describe(bars: Confidence, oracle: Oracle) -> dict[str, Any]:
         "probability": {verdict.value: p for verdict, p in bars.probability.items()},
         "shares_of_draws": {verdict.value: p for verdict, p in bars.shares.items()},
         "undecided_draws": bars.undecided,
-        "prompts_needed": bars.prompts_needed if math.isfinite(bars.prompts_needed) else None,
-        "margin": _ends(in_rewards.margin),
+        "prompts_needed": amounts.finite(bars.prompts_needed),
+        "margin": None if in_rewards.margin is None else in_rewards.margin.as_dict(),
         "weights": _by_value(oracle, in_rewards.weights),
-        "kl": _ends(in_rewards.kl),
+        "kl": None if in_rewards.kl is None else in_rewards.kl.as_dict(),
         "levels": _by_value(oracle, in_rewards.levels),
         "held_out": {
             "folds": held.folds,
@@ -134,21 +133,11 @@ def _held_out_measurement(opened: LoadedTable, targets: np.ndarray, bars: Confid
     }
 
 
-def _ends(interval: Interval | None) -> dict[str, float | None] | None:
-    """Return the estimate and both ends of an interval; null for an infinite end."""
-    if interval is None:
-        return None
-    return {
-        name: float(number) if math.isfinite(number) else None
-        for name, number in (("estimate", interval.estimate), ("low", interval.low), ("high", interval.high))
-    }
-
-
-def _by_value(oracle: Oracle, interval: Interval | None) -> dict[str, dict[str, float | None] | None] | None:
+def _by_value(oracle: Oracle, interval: Interval | None) -> dict[str, dict[str, float | None]] | None:
     if interval is None:
         return None
     rows = zip(interval.estimate, interval.low, interval.high, strict=True)
-    return {name: _ends(Interval(*map(np.asarray, row))) for name, row in zip(oracle.values, rows, strict=True)}
+    return {name: Interval(*map(np.asarray, row)).as_dict() for name, row in zip(oracle.values, rows, strict=True)}
 
 
 def _as_text(result: Mapping[str, Any], oracle: Oracle) -> Iterator[str]:

@@ -34,10 +34,13 @@ def describe_delivery(delivery: Delivery, oracle: Oracle) -> dict[str, Any]:
         "picked": by_name(oracle, delivery.picked),
         "win_rates": by_name(oracle, delivery.wins),
         "improves": {"reward": delivery.improves, "win_rate": delivery.wins_all},
-        "random_improves": {"reward": _number(delivery.random_improves), "win_rate": _number(delivery.random_wins)},
+        "random_improves": {
+            "reward": amounts.finite(delivery.random_improves),
+            "win_rate": amounts.finite(delivery.random_wins),
+        },
         "pooled": by_name(oracle, delivery.pooled) or None,
-        "share_of_way": _number(share_of_way([delivery], [delivery.realised])),
-        "share_of_way_pooled": _number(share_of_way([delivery], [delivery.pooled])),
+        "share_of_way": amounts.finite(share_of_way([delivery], [delivery.realised])),
+        "share_of_way_pooled": amounts.finite(share_of_way([delivery], [delivery.pooled])),
         "kl_forecast": delivery.kl_forecast,
         "kl_realised": delivery.kl_realised,
         "prompts": delivery.prompts,
@@ -67,7 +70,7 @@ def describe_crossed(crossed: CrossFitDelivery, number: int, oracle: Oracle) -> 
         "win_rates": by_name(oracle, crossed.wins[number]),
         "improves": {"reward": bool(crossed.improved[number]), "win_rate": bool(crossed.won[number])},
         "halves": {
-            name: _number(bootstrap_mean(getattr(crossed, field)[[number]])[0])
+            name: amounts.finite(bootstrap_mean(getattr(crossed, field)[[number]])[0])
             for name, field in (
                 ("inside", "inside"),
                 ("improves_by_reward", "improves"),
@@ -77,18 +80,14 @@ def describe_crossed(crossed: CrossFitDelivery, number: int, oracle: Oracle) -> 
             )
         },
         "pooled": by_name(oracle, crossed.pooled[number]) or None,
-        "share_of_way": _number(crossed.way(crossed.realised, palette=number)),
-        "share_of_way_pooled": _number(crossed.way(crossed.pooled, palette=number)),
+        "share_of_way": amounts.finite(crossed.way(crossed.realised, palette=number)),
+        "share_of_way_pooled": amounts.finite(crossed.way(crossed.pooled, palette=number)),
         "kl_forecast": float(crossed.kl_forecast[number]),
         "kl_realised": float(crossed.kl_realised[number]),
         "halvings": crossed.halvings,
         "prompts": crossed.prompts,
         "candidates": crossed.candidates,
     }
-
-
-def _number(number: float) -> float | None:
-    return number if math.isfinite(number) else None
 
 
 def delivery_text(delivery: Delivery, oracle: Oracle) -> str:

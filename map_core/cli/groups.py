@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,7 +127,7 @@ def _alone(oracle: Oracle, group: Group, assessment: Assessment) -> dict[str, An
         "importance": group.importance,
         "targets": by_name(oracle, oracle.rewards_at(group.targets)),
         "verdict": assessment.verdict.value,
-        "margin": margin.value if math.isfinite(margin.value) else None,
+        "margin": amounts.finite(margin.value),
         "weights": by_name(oracle, solution.weights / oracle.scale) if solution else None,
         "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution else None,
         "kl": solution.kl if solution else None,
@@ -165,7 +164,7 @@ def _described(
         "ess": ess.per_prompt,
         "verdict": judged.verdict.value,
         "limit": common.limit.value,
-        "gap": common.gap if math.isfinite(common.gap) else None,
+        "gap": amounts.finite(common.gap),
         "groups": [
             describe_concession(group, concession)
             for group, concession in zip(group_list, concessions(group_list, common, alone), strict=True)
@@ -178,8 +177,8 @@ def _pair(oracle: Oracle, group_list: Sequence[Group], pair: Clash) -> dict[str,
     return {
         "groups": [group_list[pair.first].name, group_list[pair.second].name],
         "relation": pair.relation.value,
-        "kl": None if math.isnan(pair.kl) else pair.kl,
-        "margin": margin.value if margin is not None and math.isfinite(margin.value) else None,
+        "kl": amounts.finite(pair.kl),
+        "margin": None if margin is None else amounts.finite(margin.value),
         "values": [
             {"value": oracle.values[j], "asked_by": group_list[g].name, "share": float(margin.certificate[j])}
             for j, g in zip(pair.values, pair.asked_by, strict=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from map_core.cli.inputs import load_with_notes
 from map_core.cli.options import force_option, json_option, quiet_option, values_file_option
+from map_core.core import amounts
 from map_core.core.assets import DEFAULTS
 from map_core.core.atomic_files import write_durable
 from map_core.data.reward_table import RewardTable
@@ -89,7 +89,7 @@ def train(
     if as_json:
         facts: dict[str, Any] = {"name": value_name, "out": str(out), **evidence.as_dict()}
         facts["better"] = evidence.decisive.better
-        facts["penalty"] = trained.penalty if np.isfinite(trained.penalty) else None
+        facts["penalty"] = amounts.finite(trained.penalty)
         click.echo(json.dumps(facts, allow_nan=False))
         return
     click.echo(evidence_sentence(evidence))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from map_core.core import amounts
 from map_core.oracle import Oracle
 
 
@@ -108,7 +109,7 @@ class Certificate:
             "nearest_instead": self.nearest_instead,
             "targets": named(oracle.rewards_at(self.targets)),
             "promised": named(oracle.rewards_at(self.promised)),
-            "lowered": None if math.isnan(self.lowered) else self.lowered,
+            "lowered": amounts.finite(self.lowered),
             "factor": self.factor,
             "first_factor": self.first_factor,
             "weights": named(self.weights / oracle.scale),
@@ -118,6 +119,6 @@ class Certificate:
             "base": named(oracle.base),
             "log_evidence": {name: min(number, 1e9) for name, number in named(self.log_evidence).items()},
             "hardest": oracle.values[self.hardest],
-            "prompts_needed": self.prompts_needed if math.isfinite(self.prompts_needed) else None,
+            "prompts_needed": amounts.finite(self.prompts_needed),
             "clipped": self.clipped,
         }

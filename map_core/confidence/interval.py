@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
+from map_core.core import amounts
+
 
 @dataclass(frozen=True, eq=False)
 class Interval:
@@ -29,6 +31,10 @@ class Interval:
     def scaled(self, factor: np.ndarray | float, shift: np.ndarray | float = 0.0) -> Interval:
         """Return the interval of shift + factor * number, for factors above 0."""
         return Interval(shift + factor * self.estimate, shift + factor * self.low, shift + factor * self.high)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return the estimate and both ends of a scalar as plain numbers; None for an infinite end."""
+        return {name: amounts.finite(getattr(self, name)) for name in ("estimate", "low", "high")}
 
 
 def t_interval(

@@ -41,13 +41,13 @@ def fixed(
         >>> fixed(2.345, 1), fixed(-0.04, 1), fixed(0.5, 2, signed=True), fixed(1234.5, grouped=True), fixed(math.nan)
         ('2.3', '0.0', '+0.50', '1,234', '–')
     """
-    finite = _finite(value)
-    if finite is None:
+    number = finite(value)
+    if number is None:
         return unknown
     sign, group = "+" if signed else "", "," if grouped else ""
-    if abs(finite) >= LONG:
-        return f"{finite:{sign}.1e}"
-    rounded = f"{finite:{sign}{group}.{decimals}f}"
+    if abs(number) >= LONG:
+        return f"{number:{sign}.1e}"
+    rounded = f"{number:{sign}{group}.{decimals}f}"
     # A number that rounds to 0 has no meaningful sign: no "-0" and no "+0".
     return rounded if rounded.strip("+-0.") else rounded.lstrip("+-")
 
@@ -64,8 +64,8 @@ def significant(value: Number, figures: int = 6, *, unknown: str = UNKNOWN) -> s
         >>> significant(0.25), significant(1234.5678, 3), significant(4.0), significant(math.inf)
         ('0.25', '1.23e+03', '4', '–')
     """
-    finite = _finite(value)
-    return unknown if finite is None else f"{finite + 0.0:.{figures}g}"
+    number = finite(value)
+    return unknown if number is None else f"{number + 0.0:.{figures}g}"
 
 
 def number(value: Number, figures: int = 3) -> str:
@@ -75,14 +75,14 @@ def number(value: Number, figures: int = 3) -> str:
         >>> number(0.2468), number(-12.34), number(1234.5)
         ('0.247', '−12.3', '1,234')
     """
-    finite = _finite(value)
-    if finite is None:
+    number = finite(value)
+    if number is None:
         return UNKNOWN
-    if finite == 0:
+    if number == 0:
         return "0"
-    decimals = max(0, figures - 1 - math.floor(math.log10(abs(finite))))
-    short = decimals > 5 or abs(finite) >= LONG
-    return (f"{finite:.1e}" if short else f"{finite:,.{min(decimals, 4)}f}").replace("-", "−")
+    decimals = max(0, figures - 1 - math.floor(math.log10(abs(number))))
+    short = decimals > 5 or abs(number) >= LONG
+    return (f"{number:.1e}" if short else f"{number:,.{min(decimals, 4)}f}").replace("-", "−")
 
 
 def scientific(value: Number, decimals: int = 0) -> str:
@@ -92,8 +92,8 @@ def scientific(value: Number, decimals: int = 0) -> str:
         >>> scientific(3.2e-9), scientific(math.nan)
         ('3e-09', '–')
     """
-    finite = _finite(value)
-    return UNKNOWN if finite is None else f"{finite + 0.0:.{decimals}e}"
+    number = finite(value)
+    return UNKNOWN if number is None else f"{number + 0.0:.{decimals}e}"
 
 
 def counted(count: int, singular: str, plural: str = "", *, grouped: bool = False) -> str:
@@ -124,13 +124,13 @@ def percentile(value: Number, decimals: int = 0, toward: Literal["nearest", "dow
         >>> percentile(69.7), percentile(69.7, toward="down"), percentile(math.nan)
         ('p70', 'p69', '–')
     """
-    finite = _finite(value)
-    if finite is None:
+    number = finite(value)
+    if number is None:
         return UNKNOWN
-    if toward != "nearest" and abs(finite) < LONG:
+    if toward != "nearest" and abs(number) < LONG:
         round_to_whole = math.floor if toward == "down" else math.ceil
-        finite = round_to_whole(finite * 10**decimals) / 10**decimals
-    return f"p{fixed(finite, decimals)}"
+        number = round_to_whole(number * 10**decimals) / 10**decimals
+    return f"p{fixed(number, decimals)}"
 
 
 def percent(share: Number, decimals: int = 0, *, sign: bool = True) -> str:
@@ -145,8 +145,8 @@ def percent(share: Number, decimals: int = 0, *, sign: bool = True) -> str:
         >>> percent(0.234), percent(0.005, 1), percent(math.nan)
         ('23%', '0.5%', '–')
     """
-    finite = _finite(share)
-    text = UNKNOWN if finite is None else fixed(100.0 * finite, decimals)
+    number = finite(share)
+    text = UNKNOWN if number is None else fixed(100.0 * number, decimals)
     return text if text == UNKNOWN or not sign else f"{text}%"
 
 
@@ -157,12 +157,12 @@ def chance(probability: Number) -> str:
         >>> chance(0.234), chance(0.004), chance(0.9999)
         ('23%', 'under 1%', 'over 99%')
     """
-    finite = _finite(probability)
-    if finite is not None and 0.0 < finite < 0.01:
+    number = finite(probability)
+    if number is not None and 0.0 < number < 0.01:
         return "under 1%"
-    if finite is not None and 0.99 < finite < 1.0:
+    if number is not None and 0.99 < number < 1.0:
         return "over 99%"
-    return percent(finite)
+    return percent(number)
 
 
 def nats(kl: Number, decimals: int = 2) -> str:
@@ -198,10 +198,10 @@ def minutes_seconds(seconds: Number) -> str:
         >>> minutes_seconds(125.4), minutes_seconds(math.inf)
         ('2:05', '–')
     """
-    finite = _finite(seconds)
-    if finite is None:
+    number = finite(seconds)
+    if number is None:
         return UNKNOWN
-    minutes, rest = divmod(round(max(finite, 0.0)), 60)
+    minutes, rest = divmod(round(max(number, 0.0)), 60)
     return f"{minutes}:{rest:02d}"
 
 
@@ -212,14 +212,14 @@ def rough_duration(seconds: Number) -> str:
         >>> rough_duration(25.4), rough_duration(754.0), rough_duration(9_000.0), rough_duration(400_000.0)
         ('25 seconds', '13 minutes', '2.5 hours', '4.6 days')
     """
-    finite = _finite(seconds)
-    if finite is None:
+    number = finite(seconds)
+    if number is None:
         return UNKNOWN
-    if finite < 90:
-        return counted(round(max(finite, 0.0)), "second")
-    if finite < 90 * 60:
-        return counted(round(finite / 60), "minute")
-    hours = finite / 3600
+    if number < 90:
+        return counted(round(max(number, 0.0)), "second")
+    if number < 90 * 60:
+        return counted(round(number / 60), "minute")
+    hours = number / 3600
     return f"{fixed(hours, 1)} hours" if hours < 48 else f"{fixed(hours / 24, 1, grouped=True)} days"
 
 
@@ -230,14 +230,14 @@ def byte_size(count: Number) -> str:
         >>> byte_size(300), byte_size(4_970_000), byte_size(12_340_000_000), byte_size(None)
         ('1 kB', '5.0 MB', '12.34 GB', '–')
     """
-    finite = _finite(count)
-    if finite is None:
+    number = finite(count)
+    if number is None:
         return UNKNOWN
-    if finite < 10**6:
-        return f"{max(1, round(finite / 1e3)):,} kB"
-    if finite < 10**9:
-        return f"{fixed(finite / 1e6, 1, grouped=True)} MB"
-    return f"{fixed(finite / 1e9, 2, grouped=True)} GB"
+    if number < 10**6:
+        return f"{max(1, round(number / 1e3)):,} kB"
+    if number < 10**9:
+        return f"{fixed(number / 1e6, 1, grouped=True)} MB"
+    return f"{fixed(number / 1e9, 2, grouped=True)} GB"
 
 
 def log_best_of(kl: Number) -> float:
@@ -296,8 +296,19 @@ def rounded(value: Number, decimals: int) -> float | None:
         >>> rounded(2.345, 1), rounded(math.inf, 1)
         (2.3, None)
     """
-    finite = _finite(value)
-    return None if finite is None else round(finite, decimals) + 0.0
+    number = finite(value)
+    return None if number is None else round(number, decimals) + 0.0
+
+
+def finite(value: Number) -> float | None:
+    """Return a plain number; None for NaN, infinity and None.
+
+    Example:
+        >>> finite(2), finite(math.inf)
+        (2.0, None)
+    """
+    number = _float(value)
+    return number if math.isfinite(number) else None
 
 
 def json_safe(content: Any) -> Any:
@@ -323,8 +334,3 @@ def _float(value: Number) -> float:
         return float(value)
     except OverflowError:  # an integer beyond the floats
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
-
-
-def _finite(value: Number) -> float | None:
-    result = _float(value)
-    return result if math.isfinite(result) else None

@@ -49,7 +49,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "verdict_in_words": sentences.verdict(
             assessment, report.oracle, report.names, asked=report.beyond.asked, groups=report.beyond.groups
         ),
-        "margin": _number(assessment.margin.value),
+        "margin": amounts.finite(assessment.margin.value),
         "certificate": _by_name(report.oracle, assessment.margin.certificate / report.oracle.scale)
         if report.verdict is Verdict.OUT_OF_REACH
         else None,
@@ -124,10 +124,10 @@ def _beyond(report: Report) -> dict[str, Any]:
         "columns": [
             {
                 "name": column.name,
-                "target": _number(oracle.rewards_at(report.assessment.targets)[j]),
-                "base": _number(oracle.base[j]),
-                "realised": None if solution is None else _number(oracle.rewards_at(solution.levels)[j]),
-                "weight": None if solution is None else _number(solution.weights[j] / oracle.scale[j]),
+                "target": amounts.finite(oracle.rewards_at(report.assessment.targets)[j]),
+                "base": amounts.finite(oracle.base[j]),
+                "realised": None if solution is None else amounts.finite(oracle.rewards_at(solution.levels)[j]),
+                "weight": None if solution is None else amounts.finite(solution.weights[j] / oracle.scale[j]),
             }
             for j, column in enumerate(report.table.derived, start=report.plain)
         ],
@@ -149,27 +149,31 @@ def value_rows(report: Report) -> list[dict[str, Any]]:
             "title": report.names[j],
             "mode": target.mode(report.percentile(j, 0.0)).value,
             "locked": bool(report.locked[j]),
-            "target_percentile": _number(report.percentile(j, report.assessment.targets[j])),
-            "target": _number(targets[j]),
-            "base_percentile": _number(report.percentile(j, 0.0)),
-            "base": _number(oracle.base[j]),
-            "standard_deviation": _number(oracle.scale[j]),
-            "highest_percentile": _number(report.percentile(j, report.highest[j])),
-            "highest": _number(highest[j]),
-            "target_in_force": _number(aim[j]),
+            "target_percentile": amounts.finite(report.percentile(j, report.assessment.targets[j])),
+            "target": amounts.finite(targets[j]),
+            "base_percentile": amounts.finite(report.percentile(j, 0.0)),
+            "base": amounts.finite(oracle.base[j]),
+            "standard_deviation": amounts.finite(oracle.scale[j]),
+            "highest_percentile": amounts.finite(report.percentile(j, report.highest[j])),
+            "highest": amounts.finite(highest[j]),
+            "target_in_force": amounts.finite(aim[j]),
         }
-        row["realised_percentile"] = None if solution is None else _number(report.percentile(j, solution.levels[j]))
-        row["realised"] = None if solution is None else _number(oracle.rewards_at(solution.levels)[j])
+        row["realised_percentile"] = (
+            None if solution is None else amounts.finite(report.percentile(j, solution.levels[j]))
+        )
+        row["realised"] = None if solution is None else amounts.finite(oracle.rewards_at(solution.levels)[j])
         row |= _bounds("realised", _in_reward_units(report, report.levels), j)
-        row["weight"] = None if solution is None else _number(solution.weights[j] / oracle.scale[j])
+        row["weight"] = None if solution is None else amounts.finite(solution.weights[j] / oracle.scale[j])
         row |= _bounds("weight", None if error_bars is None else error_bars.weights, j)
         held_out = None if error_bars is None else error_bars.held_out
-        row["held_out"] = None if held_out is None or held_out.levels is None else _number(held_out.levels.estimate[j])
+        row["held_out"] = (
+            None if held_out is None or held_out.levels is None else amounts.finite(held_out.levels.estimate[j])
+        )
         row["held_out_missed"] = None if held_out is None or held_out.levels is None else bool(held_out.missed[j])
         prices = report.local
-        row["price_nats_per_reward"] = None if prices is None else _number(prices.price[j] / oracle.scale[j])
-        row["price_nats_per_deviation"] = None if prices is None else _number(prices.price[j])
-        row["share_of_price"] = None if prices is None else _number(prices.share[j])
+        row["price_nats_per_reward"] = None if prices is None else amounts.finite(prices.price[j] / oracle.scale[j])
+        row["price_nats_per_deviation"] = None if prices is None else amounts.finite(prices.price[j])
+        row["share_of_price"] = None if prices is None else amounts.finite(prices.share[j])
         rows.append(row)
     return rows
 
@@ -184,12 +188,12 @@ def cost(report: Report) -> dict[str, Any]:
         ess = report.oracle.effective_sample_size(solution.weights)
     bottleneck = report.local.bottleneck if report.local else None
     return {
-        "kl_nats": _number(solution.kl),
-        "most_nats": _number(most),
-        "share_of_most": _number(solution.kl / most) if most > 0 else None,
-        "best_of": _number(amounts.best_of(solution.kl)),
-        "ess": _number(ess.per_prompt),
-        "ess_pooled": _number(ess.pooled),
+        "kl_nats": amounts.finite(solution.kl),
+        "most_nats": amounts.finite(most),
+        "share_of_most": amounts.finite(solution.kl / most) if most > 0 else None,
+        "best_of": amounts.finite(amounts.best_of(solution.kl)),
+        "ess": amounts.finite(ess.per_prompt),
+        "ess_pooled": amounts.finite(ess.pooled),
         "bottleneck": None if bottleneck is None else report.table.values[bottleneck],
     }
 
@@ -203,9 +207,9 @@ def frontier_rows(report: Report) -> list[dict[str, Any]]:
         {
             "across": across,
             "upwards": upwards,
-            "budget_nats": _number(contour.budget),
+            "budget_nats": amounts.finite(contour.budget),
             "limit": math.isinf(contour.budget),
-            "kl_nats": _number(kl),
+            "kl_nats": amounts.finite(kl),
             **{f"level_{name}": level for name, level in _by_name(report.oracle, levels).items()},
         }
         for contour in report.frontier.contours
@@ -239,10 +243,10 @@ def _confidence(confidence: Confidence, report: Report) -> dict[str, Any]:
         "draws": confidence.draws,
         "seed": report.wanted.seed,
         "prompts": confidence.prompts,
-        "prompts_needed": _number(confidence.prompts_needed),
-        "probability": {verdict.value: _number(p) for verdict, p in confidence.probability.items()},
-        "margin": _ends(confidence.margin),
-        "kl_nats": _ends(confidence.kl),
+        "prompts_needed": amounts.finite(confidence.prompts_needed),
+        "probability": {verdict.value: amounts.finite(p) for verdict, p in confidence.probability.items()},
+        "margin": None if confidence.margin is None else confidence.margin.as_dict(),
+        "kl_nats": None if confidence.kl is None else confidence.kl.as_dict(),
         "held_out_folds": confidence.held_out.folds,
         "held_out_solved": confidence.held_out.solved,
     }
@@ -271,8 +275,8 @@ def _nearest(report: Report) -> dict[str, Any]:
     return {
         "targets": _by_name(report.oracle, report.oracle.rewards_at(nearest.targets)),
         "given_up_deviations": _by_name(report.oracle, nearest.given_up),
-        "kl_nats": _number(nearest.solution.kl),
-        "budget_nats": _number(nearest.budget),
+        "kl_nats": amounts.finite(nearest.solution.kl),
+        "budget_nats": amounts.finite(nearest.budget),
     }
 
 
@@ -282,7 +286,7 @@ def _sensitivity(report: Report) -> dict[str, Any]:
         return {"value": None, "highest": None, "rows": [], "switches": []}
 
     def reward(level: float) -> float | None:
-        return _number(oracle.base[curve.value] + level * oracle.scale[curve.value])
+        return amounts.finite(oracle.base[curve.value] + level * oracle.scale[curve.value])
 
     return {
         "value": oracle.values[curve.value],
@@ -290,7 +294,7 @@ def _sensitivity(report: Report) -> dict[str, Any]:
         "rows": [
             {
                 "target": reward(target),
-                "kl_nats": _number(kl),
+                "kl_nats": amounts.finite(kl),
                 **{f"level_{name}": level for name, level in _by_name(oracle, oracle.rewards_at(levels)).items()},
                 **{f"weight_{name}": weight for name, weight in _by_name(oracle, weights / oracle.scale).items()},
             }
@@ -345,7 +349,7 @@ def _plain(metadata: Any) -> Any:
         return [_plain(value) for value in metadata]
     if metadata is None or isinstance(metadata, str | bool | int):
         return metadata
-    return _number(metadata) if isinstance(metadata, float) else str(metadata)
+    return amounts.finite(metadata) if isinstance(metadata, float) else str(metadata)
 
 
 def _in_reward_units(report: Report, interval: Interval | None) -> Interval | None:
@@ -356,26 +360,12 @@ def _bounds(key: str, interval: Interval | None, value: int) -> dict[str, float 
     """Return one value's bounds as KEY_low and KEY_high; None without an interval."""
     if interval is None:
         return {f"{key}_low": None, f"{key}_high": None}
-    return {f"{key}_low": _number(interval.low[value]), f"{key}_high": _number(interval.high[value])}
-
-
-def _ends(interval: Interval | None) -> dict[str, float | None] | None:
-    if interval is None:
-        return None
-    return {name: _number(getattr(interval, name)) for name in ("estimate", "low", "high")}
+    return {f"{key}_low": amounts.finite(interval.low[value]), f"{key}_high": amounts.finite(interval.high[value])}
 
 
 def _by_name(oracle: Oracle, row: np.ndarray) -> dict[str, float]:
     """Return the finite entries of a (value,) array as plain numbers by name."""
     return {name: float(entry) for name, entry in zip(oracle.values, row, strict=True) if math.isfinite(entry)}
-
-
-def _number(value: Any) -> float | None:
-    """Return a plain number; None for NaN and infinity."""
-    if value is None:
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
 
 
 def mode_text(mode: Mode, locked: bool) -> str:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from map_core.access import Action, Kind, Thing, Visibility, Visitor, may, require
+from map_core.access import Action, Kind, Thing, Visibility, may, require
 from map_core.errors import InputError
 from map_core.scoring.definition import Definition
 from map_core.scoring.pairwise import PairAnswer
@@ -124,7 +123,7 @@ def revise(database: Database, id: int, definition: Definition) -> StoredValue:
     """
     now = datetime.now(UTC)
     with database.writing() as session:
-        row = _locked_row(session, id, database.visitor, Action.CHANGE)
+        row = ownership.locked_row(session, OwnValueRow, id, database.visitor, Action.CHANGE)
         if definition.name != row.name:
             raise InputError(f"The value is named {row.name!r} and keeps that name; got {definition.name!r}.")
         newest = row.versions[-1]
@@ -145,7 +144,7 @@ def use(database: Database, id: int, version: int) -> StoredValue:
         InputError: there is no such value, or no such version of it.
     """
     with database.writing() as session:
-        row = _locked_row(session, id, database.visitor, Action.CHANGE)
+        row = ownership.locked_row(session, OwnValueRow, id, database.visitor, Action.CHANGE)
         numbers = [stored_version.number for stored_version in row.versions]
         if version not in (0, *numbers):
             raise InputError(f"There is no version {version} of {row.name!r}; it has 1 to {numbers[-1]}.")
@@ -162,10 +161,8 @@ def share(database: Database, id: int, visibility: Visibility) -> StoredValue:
         AccessError: it is not the visitor's.
     """
     with database.writing() as session:
-        row = _locked_row(session, id, database.visitor, Action.SHARE)
-        row.visibility = Visibility(visibility).value
-        row.link = ownership.link(visibility, row.link)
-        ownership.record(session, f"share with {visibility.value}", Kind.VALUE, row.name)
+        row = ownership.locked_row(session, OwnValueRow, id, database.visitor, Action.SHARE)
+        ownership.share(session, row, visibility, row.name)
         return _stored_value(row)
 
 
@@ -193,7 +190,7 @@ def delete(database: Database, id: int) -> None:
         InputError: there is no such value.
     """
     with database.writing() as session:
-        row = _locked_row(session, id, database.visitor, Action.DELETE)
+        row = ownership.locked_row(session, OwnValueRow, id, database.visitor, Action.DELETE)
         ownership.record(session, "delete", Kind.VALUE, row.name)
         session.delete(row)
 
@@ -223,7 +220,7 @@ def judge(
     """
     (first, first_candidate), (second, second_candidate) = pair
     with database.writing() as session:
-        _locked_row(session, id, database.visitor, Action.SEE)
+        ownership.locked_row(session, OwnValueRow, id, database.visitor, Action.SEE)
         row = JudgementRow(
             own_value_id=id,
             version=version,
@@ -262,20 +259,6 @@ def judgements(database: Database, id: int, version: int, table_key: str) -> tup
     )
     with database.reading() as session:
         return tuple(_kept_judgement(row) for row in session.scalars(query))
-
-
-def _locked_row(session: Session, id: int, visitor: Visitor, action: Action) -> OwnValueRow:
-    """Return the row of a value, locked until the transaction ends.
-
-    Raises:
-        InputError: there is none that the visitor may see.
-        AccessError: they may not do this.
-    """
-    row = session.get(OwnValueRow, id, with_for_update=True)
-    if row is None or not may(visitor, Action.SEE, ownership.thing(Kind.VALUE, row)):
-        raise InputError(f"There is no custom value with the number {id}; it may have been deleted meanwhile.")
-    require(visitor, action, ownership.thing(Kind.VALUE, row))
-    return row
 
 
 def _stored_value(row: OwnValueRow) -> StoredValue:

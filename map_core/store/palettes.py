@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, select, text, true
 from sqlalchemy.orm import Session
 
-from map_core.access import Action, Kind, Thing, Visibility, Visitor, may, require
+from map_core.access import Action, Kind, Thing, Visibility, may, require
 from map_core.core.unused_name import unused_name
 from map_core.errors import InputError
 from map_core.palettes.palette import Palette
@@ -153,7 +153,7 @@ def update(
     """
     now = datetime.now(UTC)
     with database.writing() as session:
-        row = _locked_row(session, id, database.visitor, Action.CHANGE)
+        row = ownership.locked_row(session, PaletteRow, id, database.visitor, Action.CHANGE)
         newest = _newest(session, id)
         row.updated, row.use_case = now, label("use case", palette.use_case)
         added = _version(newest.number + 1, palette, what, now)
@@ -171,7 +171,7 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
         InputError: there is no such palette, the name is empty or that of another one, or a text is too long.
     """
     with database.writing() as session:
-        row = _locked_row(session, id, database.visitor, Action.CHANGE)
+        row = ownership.locked_row(session, PaletteRow, id, database.visitor, Action.CHANGE)
         newest = _newest(session, id)
         details = _described(
             Palette(row.use_case),
@@ -195,10 +195,8 @@ def share(database: Database, id: int, visibility: Visibility) -> SavedPalette:
         AccessError: it is not the visitor's.
     """
     with database.writing() as session:
-        row = _locked_row(session, id, database.visitor, Action.SHARE)
-        row.visibility = Visibility(visibility).value
-        row.link = ownership.link(visibility, row.link)
-        ownership.record(session, f"share with {visibility.value}", Kind.PALETTE, id)
+        row = ownership.locked_row(session, PaletteRow, id, database.visitor, Action.SHARE)
+        ownership.share(session, row, visibility, id)
         return _saved(row, _newest(session, id))
 
 
@@ -266,7 +264,7 @@ def delete(database: Database, id: int) -> DeletedPalette:
         InputError: there is no such palette.
     """
     with database.writing() as session:
-        row = _locked_row(session, id, database.visitor, Action.DELETE)
+        row = ownership.locked_row(session, PaletteRow, id, database.visitor, Action.DELETE)
         ownership.record(session, "delete", Kind.PALETTE, id)
         deleted = DeletedPalette(_saved(row, row.versions[-1]), tuple(map(_palette_version, row.versions)))
         session.delete(row)
@@ -330,20 +328,6 @@ def _unused(session: Session, row: PaletteRow) -> str:
 
 def _version(number: int, palette: Palette, what: str, created: datetime) -> VersionRow:
     return VersionRow(number=number, data=palette.as_dict(), what=note("change in words", what), created=created)
-
-
-def _locked_row(session: Session, id: int, visitor: Visitor, action: Action) -> PaletteRow:
-    """Return the row of a palette, locked so that concurrent changes come one after the other.
-
-    Raises:
-        InputError: there is none that the visitor may see.
-        AccessError: they may see it, but not do this.
-    """
-    row = session.get(PaletteRow, id, with_for_update=True)
-    if row is None or not may(visitor, Action.SEE, ownership.thing(Kind.PALETTE, row)):
-        raise InputError(f"There is no saved palette with the number {id}; it may have been deleted meanwhile.")
-    require(visitor, action, ownership.thing(Kind.PALETTE, row))
-    return row
 
 
 def _newest(session: Session, id: int) -> VersionRow:

@@ -15,22 +15,13 @@ import psutil
 import pytest
 from playwright.sync_api import expect
 
-from map_core.errors import PaletteError
-from map_core.models.files import locate
+from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import SECONDS
+from tests.lazy import needs_models
 from tests.visits import column, keyed, settle, unfold
 
 pytestmark = pytest.mark.browser
-
-
-def _missing_models() -> str:
-    try:
-        locate()
-        locate(DEFAULT_EMBEDDER)
-    except PaletteError as error:
-        return str(error)
-    return ""
 
 
 @pytest.fixture
@@ -102,7 +93,7 @@ def test_an_empty_prompt_is_refused_in_words(page):
 
 
 @pytest.mark.model
-@pytest.mark.skipif(bool(_missing_models()), reason=_missing_models() or "here")
+@needs_models(DEFAULT_MODEL, DEFAULT_EMBEDDER)
 class TestGenerating:
     """With the default models: from the prompt to two replies."""
 

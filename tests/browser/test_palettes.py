@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.app_server import SECONDS
-from tests.visits import keyed, settle
+from tests.visits import fits, keyed, settle
 
 pytestmark = pytest.mark.browser
 NAME = "<b>Calm</b> *and* kind"
@@ -17,8 +17,7 @@ NAME = "<b>Calm</b> *and* kind"
 def view(page: Page, name: str) -> None:
     page.get_by_role("radio", name=name, exact=True).click()
     settle(page)
-    wide = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth }")
-    assert wide <= 390, f"{name} is {wide} pixels wide"
+    fits(page, name)
 
 
 def test_palettes_from_saving_to_the_link(browser, address):

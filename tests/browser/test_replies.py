@@ -8,14 +8,16 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+from map_core.models.packaged import DEFAULT_MODEL
+from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import SECONDS
-from tests.browser.test_app import _missing_models
+from tests.lazy import needs_models
 from tests.visits import column, keyed, unfold
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.model,
-    pytest.mark.skipif(bool(_missing_models()), reason=_missing_models() or "here"),
+    needs_models(DEFAULT_MODEL, DEFAULT_EMBEDDER),
 ]
 #: Lengths of the base reply as it grows, until the generation has ended.
 GROWS = """() => new Promise((resolve) => {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.app_server import SECONDS
-from tests.visits import keyed, settle
+from tests.visits import fits, keyed, settle
 
 pytestmark = pytest.mark.browser
 MARKUP = '"<img src=x onerror=""window.ran = true""> =1+1"'
@@ -19,11 +19,6 @@ def scored() -> bytes:
     rows = ["prompt,reply,wit,tact"]
     rows += [f"Question {n // 8}?,{MARKUP},{rng.gauss(0, 1):.3f},{rng.gauss(0, 1):.3f}" for n in range(96)]
     return "\n".join(rows).encode()
-
-
-def fits(page: Page, what: str) -> None:
-    wide = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth }")
-    assert wide <= 390, f"{what} is {wide} pixels wide"
 
 
 def test_a_file_of_ones_own_from_upload_to_the_frontier_and_away(browser, address):

@@ -5,26 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from map_core.data import table_format
-from map_core.errors import PaletteError
-from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import MARKUP, SECONDS, running
+from tests.lazy import needs_models
 from tests.tables import make_table
-from tests.visits import keyed, settle
+from tests.visits import fits, keyed, settle
 
-
-def _missing() -> str:
-    try:
-        locate(DEFAULT_EMBEDDER)
-    except PaletteError as error:
-        return str(error)
-    return ""
-
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(_missing()), reason=_missing() or "here")]
+pytestmark = [pytest.mark.browser, needs_models(DEFAULT_EMBEDDER)]
 
 
 @pytest.fixture(scope="module")
@@ -39,37 +29,32 @@ def own_address(tmp_path_factory):
         yield started.address
 
 
-def narrow(page: Page) -> None:
-    wide = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth }")
-    assert wide <= 390, f"the page is {wide} pixels wide"
-
-
 def test_a_value_from_words_to_a_slider(browser, own_address):
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     context.set_default_timeout(60 * SECONDS)
     page = context.new_page()
     page.goto(f"{own_address}/values")
     settle(page)
-    narrow(page)
+    fits(page, "the page")
     page.get_by_role("button", name="Define a value").click()
     page.get_by_role("textbox", name="Name").fill("<i>Calm</i> nurse")
     page.get_by_role("textbox", name="More like this").fill("sounds like a calm nurse")
     page.get_by_role("textbox", name="Less like this").fill("sounds like a salesman")
-    narrow(page)
+    fits(page, "the page")
     page.get_by_role("button", name="Define and score it").click()
     page.get_by_role("button", name="Judge 15 pairs").click()
     settle(page)
     for number in range(1, 16):
         expect(page.locator(".vp-question .vp-tag")).to_have_text(f"{number} of 15")
         if number == 1:
-            narrow(page)
+            fits(page, "the page")
             expect(keyed(page, "values_reply_0")).to_contain_text("<script>window.ran = true</script>")
             assert keyed(page, "values_is_first").locator("button").bounding_box()["height"] >= 44
             keyed(page, "values_is_first").locator("button").click()  # a thumb
         else:
             page.keyboard.press("1")
     expect(page.locator(".vp-word")).to_contain_text("of 15 judged pairs")
-    narrow(page)
+    fits(page, "the page")
     page.get_by_role("button", name="Use it as a target").click()
     sure = page.get_by_role("button", name="Use it all the same")
     away = page.get_by_role("button", name="Remove the slider")

@@ -21,24 +21,16 @@ from map_core.custom_values.active import clear_cache, offered_values
 from map_core.custom_values.embedding_cache import CachedEmbedder
 from map_core.custom_values.score_table import PROMPTS, score_table
 from map_core.data import table_format
-from map_core.errors import InputError, PaletteError
-from map_core.models.files import locate
+from map_core.errors import InputError
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, scorers
 from map_core.scoring.head_weights import HeadComparison, HeadEvidence, HeadWeights
 from map_core.scoring.pairwise import PairAnswer, PairJudgement, choose_pairs, judgement_agreement
 from map_core.store import SETTING, custom_values, database, table_key
+from tests.lazy import needs_models
 from tests.tables import make_table
 
 NURSE = Definition("calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",))
 TABLE = make_table(prompts=10, candidates=4)
-
-
-def _missing() -> str:
-    try:
-        locate(DEFAULT_EMBEDDER)
-    except PaletteError as error:
-        return str(error)
-    return ""
 
 
 (PLAIN,) = scorers(["plain_language"])
@@ -277,7 +269,7 @@ def test_training_takes_the_decided_pairs_of_all_versions_with_the_same_words():
     assert agreements.training_pairs(database(), TABLE, value) == [(2, 1), (1, 0)]
 
 
-@pytest.mark.skipif(bool(_missing()), reason=_missing() or "here")
+@needs_models(DEFAULT_EMBEDDER)
 def test_the_process_trains_on_judged_pairs(tmp_path):
     """Whoever judged took the reply with "a joke" in it; a head of the real embedding model finds that out."""
     table = make_table(prompts=12, candidates=8)
@@ -322,7 +314,7 @@ def test_embeddings_are_made_once_and_kept(tmp_path):
     assert CachedEmbedder("one", tmp_path, Lengths).embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
 
 
-@pytest.mark.skipif(bool(_missing()), reason=_missing() or "here")
+@needs_models(DEFAULT_EMBEDDER)
 def test_the_process_scores_can_be_stopped_and_killed_and_goes_on(tmp_path):
     table = make_table(prompts=60, candidates=8)
     table_format.save(table, tmp_path / "table.parquet")

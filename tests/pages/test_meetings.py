@@ -56,13 +56,18 @@ def test_what_was_taken_before_is_not_on_the_wall():
     assert [caption.value for caption in app.caption if "was taken" in caption.value] == []
 
 
-def test_members_join_the_picture_and_the_host_can_take_them_out():
+def joined_by_two() -> AppTest:
     app = hosted()
     code = app.session_state["meeting"]
     meetings.join(database(), code, "one", "<b>Ana</b>", WARM)
     meetings.join(database(), code, "two", "Ben", COOL)
     settled(app)
-    app.run()
+    return app.run()
+
+
+def test_members_join_the_picture_and_the_host_can_take_them_out():
+    app = joined_by_two()
+    code = app.session_state["meeting"]
     assert not app.exception
     assert "2 people have joined" in said(app)
     assert "&lt;b&gt;Ana&lt;/b&gt;" in said(app)
@@ -285,12 +290,8 @@ def together(page: str) -> list[str]:
 
 
 def test_a_phone_shows_the_common_palette_of_all_members_as_the_wall_does():
-    wall = hosted()
+    wall = joined_by_two()
     code = wall.session_state["meeting"]
-    meetings.join(database(), code, "one", "Ana", WARM)
-    meetings.join(database(), code, "two", "Ben", COOL)
-    settled(wall)
-    wall.run()
     app = settled(phone(code, me="one"))
     assert not app.exception
     page = said(app.run())

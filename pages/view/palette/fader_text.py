@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from map_core.core import amounts
@@ -63,10 +62,7 @@ def number_of(value: Any) -> float | None:
     """Return a finite number as a float; None for anything else, also for an integer too large for a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
+    return amounts.finite(value)
 
 
 def field_text(percentile: float, reliable: float | None, span: list[float] | None, wording: Wording) -> str:

@@ -138,12 +138,10 @@ def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) 
 
 
 def _draw_chart(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd], share: int) -> None:
-    interpolation: Interpolation | None = job.result
-    if job.error:
-        st.html(markup.note(f"The blends could not be computed: {job.error}"))
+    interpolation: Interpolation | None = background.draw_state(
+        job, "The blends could not be computed", "Computing the blends."
+    )
     if interpolation is None:
-        if not job.ended:
-            st.html(markup.note("Computing the blends."))
         return
     scene = mixed.scene
     units = scene.units()

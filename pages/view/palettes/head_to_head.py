@@ -59,11 +59,9 @@ def _contender(scene: Scene, name: str, assessed: AssessedPalette | None) -> Con
 
 
 def _draw(scene: Scene, job: Job) -> None:
-    if job.error:
-        st.html(markup.note(f"The two could not be compared: {job.error}"))
-    if not isinstance(comparison := job.result, PairedComparison):
-        with st.container(height=320, border=False):
-            st.html(markup.note("" if job.ended else "Comparing both on the same prompts."))
+    failed, running = "The two could not be compared", "Comparing both on the same prompts."
+    comparison: PairedComparison | None = background.draw_state(job, failed, running, height=320)
+    if comparison is None:
         return
     st.html(markup.note(comparison_sentence(comparison, scene.names)))
     st.html(markup.levels_table(*comparison_rows(comparison, scene.names), wide=True, theme=scene.theme))

@@ -6,7 +6,6 @@ import streamlit as st
 
 from map_core.palettes.palette import ALL
 from map_core.palettes.presets import presets
-from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared
 from pages.view.session import header, palette_cache
@@ -21,7 +20,6 @@ def draw_presets(scene: Scene, use_case: str) -> None:
     prompts = "all use cases" if use_case == ALL else use_case
     st.html(markup.note(f"Starting points for {prompts}. Use one, then change its targets."))
     assessed = palette_cache.known_palettes("presets", [preset.palette for preset in offered])
-    full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     with st.container(horizontal=True, key="presets"):
         for n, (preset, known) in enumerate(zip(offered, assessed, strict=True)):
             with st.container(border=True, key=f"preset_{n}"):
@@ -40,14 +38,5 @@ def draw_presets(scene: Scene, use_case: str) -> None:
                         on_click=shared.use_palette,
                         args=(preset.palette, f"The preset {preset.name} was taken."),
                     )
-                    st.button(
-                        "Pin",
-                        key=f"preset_pin_{n}",
-                        icon=":material/keep:",
-                        type="tertiary",
-                        on_click=pinning.pin,
-                        args=(preset.name, preset.palette, f"preset_{n}"),
-                        disabled=full,
-                        help=shared.PIN_FULL if full else "Look at it side by side",
-                    )
+                    shared.draw_pin(f"preset_pin_{n}", f"preset_{n}", preset.name, preset.palette)
                 confirmation.draw(f"preset_{n}")

@@ -11,7 +11,6 @@ from map_core.errors import PaletteError
 from map_core.palettes.palette import Palette
 from map_core.store import Database, palettes, table_key
 from map_core.store.palettes import DeletedPalette, PaletteVersion, SavedPalette
-from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import save_form, shared
 from pages.view.session import header, palette_cache, palette_state, share
@@ -145,7 +144,6 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
 
 
 def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
-    full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     st.button(
         "Use",
         key=f"saved_use_{saved.id}",
@@ -156,16 +154,8 @@ def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
         disabled=not fits,
         help=None if fits else FOREIGN,
     )
-    st.button(
-        "Pin",
-        key=f"saved_pin_{saved.id}",
-        icon=":material/keep:",
-        type="tertiary",
-        on_click=pinning.pin,
-        args=(saved.name, shared.completed(saved.palette), f"saved_{saved.id}"),
-        disabled=full or not fits,
-        help=shared.PIN_FULL if full else "Look at it side by side",
-    )
+    palette = shared.completed(saved.palette)
+    shared.draw_pin(f"saved_pin_{saved.id}", f"saved_{saved.id}", saved.name, palette, disabled=not fits)
     mine = may(database.visitor, Action.CHANGE, saved.thing)
     if saved.owner and may(database.visitor, Action.SHARE, saved.thing):
         link = f"{share.app_address()}palettes?saved={saved.link}" if saved.link else ""

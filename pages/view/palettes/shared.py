@@ -20,13 +20,46 @@ from pages.view.shell import wording
 
 #: Values that a chart shows at first.
 MAX_FIRST_DRAWN = 4
-PIN_FULL = f"At most {pinning.MAX_PINNED} are pinned; unpin one first."
 
 
 def use_palette(palette: Palette, what: str) -> None:
     """Make a palette the current one, as a step that can be undone."""
     palette_state.apply_with_undo(completed(palette), what)
     save_form.OPENED.pop()  # it no longer started from the one that was opened before
+
+
+def draw_pin(
+    key: str,
+    card: str,
+    name: str,
+    palette: Palette,
+    *,
+    label: str = "Pin",
+    meaning: str = "Look at it side by side",
+    disabled: bool = False,
+) -> None:
+    """Draw the button that pins a palette.
+
+    Args:
+        key: of the button.
+        card: where the pin is confirmed, see :mod:`pages.view.shell.confirmation`.
+        name: of the palette.
+        palette: what is pinned.
+        label: of the button.
+        meaning: its tooltip.
+        disabled: the palette cannot be pinned here.
+    """
+    full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
+    st.button(
+        label,
+        key=key,
+        icon=":material/keep:",
+        type="tertiary",
+        on_click=pinning.pin,
+        args=(name, palette, card),
+        disabled=full or disabled,
+        help=f"At most {pinning.MAX_PINNED} are pinned; unpin one first." if full else meaning,
+    )
 
 
 def completed(palette: Palette) -> Palette:

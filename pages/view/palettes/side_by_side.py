@@ -105,16 +105,13 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
         _draw_reply(n, assessed, scene, prompt)
     with st.container(horizontal=True, key=f"beside_buttons_{n}"):
         if n == 0:
-            full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
-            st.button(
-                "Pin as it is now",
-                key="beside_pin",
-                icon=":material/keep:",
-                type="tertiary",
-                on_click=pinning.pin,
-                args=(pinning.next_pin_name(), assessed.palette, "beside"),
-                disabled=full,
-                help=shared.PIN_FULL if full else "It stays as it is while you change yours",
+            shared.draw_pin(
+                "beside_pin",
+                "beside",
+                pinning.next_pin_name(),
+                assessed.palette,
+                label="Pin as it is now",
+                meaning="It stays as it is while you change yours",
             )
             confirmation.draw("beside")
         else:

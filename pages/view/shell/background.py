@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from map_core.core.jobs import Job, shared_jobs
-from pages.view.shell import errors
+from pages.view.shell import errors, markup
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 
@@ -62,3 +62,23 @@ def poll(job: Job, draw: Callable[[Job], None]) -> None:
             st.rerun()  # the whole page, so that this fragment stops polling
 
     polling_part()
+
+
+def draw_state(job: Job, failed: str, running: str, height: int | None = None) -> Any:
+    """Draw why a job failed, or that it is running, and return its result, or what there is of it.
+
+    Args:
+        job: of :func:`job`.
+        failed: what could not be done.
+        running: what is being done.
+        height: pixels that are left free until there is a result.
+    """
+    result = job.partial if job.result is None else job.result
+    if job.error:
+        st.html(markup.note(f"{failed}: {job.error}"))
+    if result is None and height is not None:
+        with st.container(height=height, border=False):
+            st.html(markup.note("" if job.ended else running))
+    elif result is None and not job.ended:
+        st.html(markup.note(running))
+    return result

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from map_core.analysis.baselines import Baseline
 from map_core.core.jobs import Job
 from map_core.figures import baselines as drawn
 from map_core.figures import baselines_text, theme
 from map_core.text import sentences
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import background, markup
 from pages.view.shell.download import draw_download
 
 
@@ -38,13 +39,12 @@ def draw_baselines(query: BaselineQuery, job: Job) -> None:
         query: the settings of the page.
         job: its result are the baselines.
     """
-    if job.error:
-        st.html(markup.note(f"The comparison could not be made: {job.error}"))
-    if job.result is None:
-        with st.container(height=420, border=False):
-            st.html(markup.note("" if job.ended else "Drawing random weights, and solving each for its cost."))
+    baselines: tuple[Baseline, ...] | None = background.draw_state(
+        job, "The comparison could not be made", "Drawing random weights, and solving each for its cost.", height=420
+    )
+    if baselines is None:
         return
-    figure_data = drawn.BaselineFigureData(job.result, query.targets, query.scene.units(), query.times)
+    figure_data = drawn.BaselineFigureData(baselines, query.targets, query.scene.units(), query.times)
     st.header(baselines_text.headline(figure_data))
     st.html(markup.facts(baselines_text.facts(figure_data)))
     with st.container(horizontal=True, key="baselines_shares"):

@@ -129,11 +129,9 @@ def _why_not(count: int) -> str:
 
 
 def _draw(query: PromiseQuery, job: Job) -> None:
-    if job.error:
-        st.html(markup.note(f"The promise could not be tested: {job.error}"))
-    if not isinstance(certificate := job.result, Certificate):
-        with st.container(height=220, border=False):
-            st.html(markup.note("" if job.ended else "Testing the palette on the prompts that were held out."))
+    failed, running = "The promise could not be tested", "Testing the palette on the prompts that were held out."
+    certificate: Certificate | None = background.draw_state(job, failed, running, height=220)
+    if certificate is None:
         return
     units = query.scene.units()
     st.html(markup.lead(f"{promise.certificate_headline(certificate)}."))

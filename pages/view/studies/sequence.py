@@ -14,7 +14,7 @@ from map_core.figures import order_effects as compared
 from map_core.figures import sequence, sequence_text, theme
 from map_core.solver.newton import Solution
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import background, markup
 from pages.view.shell.download import draw_download
 from pages.view.studies import order_list
 
@@ -47,12 +47,10 @@ def draw_sequence(query: SequenceQuery, job: Job) -> None:
         query: the settings of the page.
         job: its result, and partial result, is the path of the rounds computed so far.
     """
-    whole: SequentialPath | None = job.result or job.partial
-    if job.error:
-        st.html(markup.note(f"The path could not be computed: {job.error}"))
+    whole: SequentialPath | None = background.draw_state(
+        job, "The path could not be computed", "Aligning one value after another.", height=420
+    )
     if whole is None:
-        with st.container(height=420, border=False):
-            st.html(markup.note("" if job.ended else "Aligning one value after another."))
         return
     figure_data = sequence.SequenceFigureData(
         whole.after(query.rounds), query.solution, query.scene.units(), query.scene.theme
@@ -103,11 +101,10 @@ def draw_orders(query: SequenceQuery, job: Job) -> None:
         query: the settings of the page.
         job: its result is the comparison of orders.
     """
-    comparison: OrderComparison | None = job.result
-    if job.error:
-        st.html(markup.note(f"The orders could not be compared: {job.error}"))
+    comparison: OrderComparison | None = background.draw_state(
+        job, "The orders could not be compared", "Comparing the orders."
+    )
     if comparison is None:
-        st.html(markup.note("" if job.ended else "Comparing the orders."))
         return
     if comparison.best is None or comparison.worst is None:
         return

@@ -88,15 +88,13 @@ def draw_parallel(current: CurrentPalette) -> None:
 
 
 def _draw(job: Job, current: CurrentPalette, tint: parallel_coordinates.Tint) -> None:
-    spread: FrontierSpread | None = job.result
+    spread: FrontierSpread | None = background.draw_state(
+        job, "The palettes could not be computed", "Computing the palettes."
+    )
+    if spread is None:
+        return
     scene = current.scene
     units = scene.units()
-    if job.error:
-        st.html(markup.note(f"The palettes could not be computed: {job.error}"))
-    if spread is None:
-        if not job.ended:
-            st.html(markup.note("Computing the palettes."))
-        return
     if not len(spread.kl):
         st.html(markup.note("The targets of the other values alone take more than this, or cannot be met."))
         return

@@ -61,12 +61,10 @@ def draw_sweep(current: CurrentPalette) -> None:
 
 
 def _draw(job: Job, current: CurrentPalette, value: int, values: list[int]) -> None:
-    if job.error:
-        st.html(markup.note(f"The curves could not be computed: {job.error}"))
-    done: tuple[SensitivityCurve, Bands | None] | None = job.result or job.partial
+    done: tuple[SensitivityCurve, Bands | None] | None = background.draw_state(
+        job, "The curves could not be computed", "Computing the curves.", height=380
+    )
     if done is None:
-        with st.container(height=380, border=False):
-            st.html(markup.note("" if job.ended else "Computing the curves."))
         return
     curve, error = done
     names, units = current.names, current.scene.units()

@@ -75,14 +75,10 @@ def draw_three_values(current: CurrentPalette) -> None:
 
 
 def _draw(job: Job, current: CurrentPalette, triple: tuple[int, int, int], nats: float) -> None:
-    surface: Surface | None = job.result
-    names, units = current.names, current.scene.units()
-    if job.error:
-        st.html(markup.note(f"The surface could not be computed: {job.error}"))
+    surface: Surface | None = background.draw_state(job, "The surface could not be computed", "Computing the surface.")
     if surface is None:
-        if not job.ended:
-            st.html(markup.note("Computing the surface."))
         return
+    names, units = current.names, current.scene.units()
     sheet = surface.contours[0]
     if not len(sheet.levels):
         st.html(

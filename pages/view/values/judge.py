@@ -6,6 +6,8 @@ and the last ones can be taken back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from map_core.custom_values import agreement, replies_key
@@ -76,21 +78,37 @@ def draw_judging(name: str) -> None:
     with st.container(key="values_judge"):
         _draw_progress(own.value.definition, len(own.judged), held[2])
         _draw_pair(view, own, open_pairs[0])
-        with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
-            if GIVEN.get():
-                st.button(
-                    "Take back the last one",
-                    key="values_back",
-                    icon=":material/undo:",
-                    type="tertiary",
-                    on_click=_take_back,
-                )
-            if st.button("Stop here", key="values_judge_stop", type="tertiary", icon=":material/close:"):
-                stop()
-                st.rerun()
-        if refusal := REFUSED.get():
-            st.warning("This judgement could not be saved.", icon=":material/error:")
-            st.text(refusal)
+        draw_end("values_back" if GIVEN.get() else "", _take_back, "values_judge_stop", stop, REFUSED.get())
+
+
+def draw_end(
+    back: str,
+    take_back: Callable[[], None],
+    end: str,
+    stop: Callable[[], None],
+    refusal: str,
+    shortcut: str | None = None,
+) -> None:
+    """Draw the buttons below what is judged, and why the last judgement could not be saved.
+
+    Args:
+        back: key of the button that takes the last judgement back; "" while there is none.
+        take_back: takes it back.
+        end: key of the button that ends judging.
+        stop: goes back to the value.
+        refusal: why the last judgement could not be saved; "" where it was.
+        shortcut: of the first button.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
+        if back:
+            label = "Take back the last one"
+            st.button(label, key=back, icon=":material/undo:", type="tertiary", shortcut=shortcut, on_click=take_back)
+        if st.button("Stop here", key=end, type="tertiary", icon=":material/close:"):
+            stop()
+            st.rerun()
+    if refusal:
+        st.warning("This judgement could not be saved.", icon=":material/error:")
+        st.text(refusal)
 
 
 def _open_pairs(view: ValuesView, own: CustomValue) -> list[PairQuestion]:

@@ -33,6 +33,7 @@ from pages.view.shell import markup, remember
 from pages.view.shell.account import database
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
+from pages.view.values.judge import draw_end
 
 JUDGED: Key[str] = Key("values_judged_value", "")
 WAITING: Key[tuple[LabelRequest, ...]] = Key("values_waiting", ())
@@ -117,22 +118,8 @@ def draw_judging(value: str, title: str, measures: str) -> None:
             st.html(markup.lead("There is no further reply to judge here. Thank you."))
         else:
             _draw_reply(known, asked, judge)
-        with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
-            if GIVEN.get():
-                st.button(
-                    "Take back the last one",
-                    key="values_label_back",
-                    icon=":material/undo:",
-                    type="tertiary",
-                    shortcut="Backspace",
-                    on_click=_take_back,
-                )
-            if st.button("Stop here", key="values_label_stop", type="tertiary", icon=":material/close:"):
-                stop()
-                st.rerun()
-        if refusal := REFUSED.get():
-            st.warning("This answer could not be saved.", icon=":material/error:")
-            st.text(refusal)
+        back = "values_label_back" if GIVEN.get() else ""
+        draw_end(back, _take_back, "values_label_stop", stop, REFUSED.get(), shortcut="Backspace")
 
 
 def _judging(value: str, judge: str) -> Judging:
