@@ -15,7 +15,7 @@ from map_core.cli.inputs import LoadedTable, open_table, read_palettes
 from map_core.cli.options import budget_option, seed_option, table_options, target_options
 from map_core.cli.output import by_name, columns, print_json
 from map_core.cli.progress import watch_progress
-from map_core.cli.tuned_baselines import compare_tuned, looked_at, open_models, tuned_text
+from map_core.cli.tuned_baselines import compare_tuned, open_models, tuned_text, with_log_ratios
 from map_core.data import table_file
 from map_core.oracle import MemoryOracle
 from map_core.tuning.mixtures import SingleTuned, held_out_of
@@ -98,8 +98,12 @@ def baselines(
 def _open_models(
     names: tuple[str, ...], path: Path, opened: LoadedTable, prompts: int, replies: int, report: Reporter
 ) -> tuple[SingleTuned, ...]:
-    """Return the models with what they make of the table's replies; none where none is named."""
-    return looked_at(open_models(names, table_file.load(path)), opened.table, prompts, replies, report) if names else ()
+    """Return the models with their log-ratios; none where none is named."""
+    return (
+        with_log_ratios(open_models(names, table_file.load(path)), opened.table, prompts, replies, report)
+        if names
+        else ()
+    )
 
 
 def _tuned(

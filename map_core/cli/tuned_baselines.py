@@ -1,4 +1,4 @@
-"""What ``baselines --tuned`` does: models that are tuned to one value each, mixed for a palette."""
+"""Mix models that are tuned to one value each for a palette, for ``baselines --tuned``."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def open_models(names: Sequence[str], table: RewardTable) -> list[SingleTuned]:
     return list(models.values())
 
 
-def looked_at(
+def with_log_ratios(
     models: Sequence[SingleTuned], table: RewardTable, prompts: int, replies: int, report: Reporter
 ) -> tuple[SingleTuned, ...]:
-    """Return models with the log-ratios of so many prompts; what is kept beside a model is not computed again.
+    """Return models with their log-ratios on some prompts; those kept beside a model are not computed again.
 
     Raises:
         InputError: the models were tuned on each other's held-out prompts, or the table has no token ids.
@@ -98,7 +98,7 @@ def soup_ratios(
 def compare_tuned(
     models: Sequence[SingleTuned], table: RewardTable, weights: Mapping[str, float], replies: int, report: Reporter
 ) -> dict[str, Any]:
-    """Return what exact decoding, mixture and soup come to for a palette, as plain JSON values.
+    """Return the levels of exact decoding, mixture and soup for a palette, as plain JSON values.
 
     Args:
         models: with their log-ratios.
@@ -108,16 +108,16 @@ def compare_tuned(
         report: called after each prompt that is read.
     """
     mixed = mixture(table, weights, models)
-    found: dict[str, Any] = {"mixture": {"weights": dict(mixed.weights), **mixed.levels.as_dict()}, "soup": None}
+    comparison: dict[str, Any] = {"mixture": {"weights": dict(mixed.weights), **mixed.levels.as_dict()}, "soup": None}
     if mixed.shares:
         ratios = soup_ratios(models, mixed, table, replies, report)
-        found["soup"] = {"shares": mixed.shares, **levels_of(table, weights, ratios).as_dict()}
-    return found
+        comparison["soup"] = {"shares": mixed.shares, **levels_of(table, weights, ratios).as_dict()}
+    return comparison
 
 
-def tuned_text(found: Mapping[str, Any], values: Sequence[str]) -> list[str]:
+def tuned_text(comparison: Mapping[str, Any], values: Sequence[str]) -> list[str]:
     """Return a comparison in lines for people, with the levels of these values."""
-    first = found["mixture"]
+    first = comparison["mixture"]
     values = [name for name in values if name in first["levels"]]
     lines = [
         f"Models that are tuned to one value each, on {first['prompts']} prompts that none was tuned on, by importance "
@@ -128,7 +128,7 @@ def tuned_text(found: Mapping[str, Any], values: Sequence[str]) -> list[str]:
     for title, key, way in (
         ("exact decoding", "forecast", exact),
         ("mixture", "tuned", first),
-        ("soup", "tuned", found["soup"]),
+        ("soup", "tuned", comparison["soup"]),
     ):
         if way is None:
             lines.append(f"{title:16} none: no model has a weight in the mixture")
@@ -145,13 +145,13 @@ def tuned_text(found: Mapping[str, Any], values: Sequence[str]) -> list[str]:
         )
     weights = ", ".join(f"{name} {amounts.fixed(weight, 2)}" for name, weight in first["weights"].items())
     shares = ", ".join(
-        f"{name} {amounts.percent(share)}" for name, share in (found["soup"] or {}).get("shares", {}).items()
+        f"{name} {amounts.percent(share)}" for name, share in (comparison["soup"] or {}).get("shares", {}).items()
     )
     return [*lines, f"Weights of the mixture: {weights}.", *([f"Shares of the soup: {shares}."] if shares else []), ""]
 
 
 def _adapters_opener() -> Any:
-    """Return what opens adapters.
+    """Import and return the function that opens adapters.
 
     Raises:
         EngineError: a library that it needs is not installed.

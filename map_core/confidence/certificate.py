@@ -17,7 +17,7 @@ from map_core.oracle import Oracle
 
 
 class Outcome(StrEnum):
-    """What the walk came to."""
+    """The result of the sequence of tests."""
 
     CERTIFIED = "certified"
     LOWERED = "lowered"
@@ -38,15 +38,15 @@ class Certificate:
         targets: (value,) as solved for, NaN for a free value.
         promised: (value,) what is shown, NaN for a free value and where nothing is.
         lowered: standard deviations between the two of the target that is lowered most; NaN where nothing is shown.
-        factor: of the solution's weights, at which it is shown; where the walk began if nothing is.
-        first_factor: where the walk began.
+        factor: of the solution's weights, at which it is shown; where the tests began if nothing is.
+        first_factor: where the tests began.
         weights: (value,) x at ``factor``.
         kl: nats at ``factor`` on the solved-on prompts.
         forecast: (value,) levels there on the solved-on prompts.
         measured: (value,) levels there on the new prompts.
         log_evidence: (value,) log of the largest capital there, against what is promised (or the whole targets, where
             nothing is); NaN for a free value.
-        prompts_needed: about how many new prompts would show every target where the walk began; infinite where the new
+        prompts_needed: about how many new prompts would show every target where the tests began; infinite where the new
             prompts' levels miss one.
         hardest: the position of the target that needs most of them.
         clipped: how many of the new prompts' levels were raised to the lowest end.
@@ -93,7 +93,7 @@ class Certificate:
         """Return plain JSON values, in reward units and full precision; gains are over the base level.
 
         Args:
-            oracle: in whose units the certificate is.
+            oracle: whose units the certificate is in.
         """
 
         def named(numbers: np.ndarray) -> dict[str, float]:

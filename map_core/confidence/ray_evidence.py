@@ -21,7 +21,7 @@ FACTORS = np.round(np.arange(0.0, 2.0001, 0.05), 2)
 
 @dataclass(frozen=True, eq=False)
 class RayEvidence:
-    """The numbers of either side along the ray; arrays are (prompt, targeted value).
+    """The numbers of both samples along the ray; arrays are (prompt, targeted value).
 
     Args:
         seen: the prompts solved on.
@@ -46,7 +46,7 @@ class RayEvidence:
     strict: bool
     seed: int
     any_mix: float
-    _remembered: dict[tuple[int, float], np.ndarray] = field(default_factory=dict)
+    _cached: dict[tuple[int, float], np.ndarray] = field(default_factory=dict)
 
     def levels(self, side: PromptSample, factor: float) -> np.ndarray:
         """Return (prompt, value) levels, or gains over the base model plus its mean level on the prompts solved on."""
@@ -54,9 +54,9 @@ class RayEvidence:
         return levels - self._at(side, 0.0) if self.over_base else levels
 
     def _at(self, side: PromptSample, factor: float) -> np.ndarray:
-        if (place := (id(side), factor)) not in self._remembered:
-            self._remembered[place] = side.at(factor * self.weights)
-        return self._remembered[place]
+        if (key := (id(side), factor)) not in self._cached:
+            self._cached[key] = side.at(factor * self.weights)
+        return self._cached[key]
 
     def mean(self, side: PromptSample, factor: float) -> np.ndarray:
         """Return (value,) the mean over prompts, or that under the worst mix of them."""
@@ -90,15 +90,14 @@ class RayEvidence:
 
     @cached_property
     def _clearance(self) -> tuple[np.ndarray, np.ndarray]:
-        """(targeted,) by how much the forecast clears each whole target where the walk begins, and its deviation."""
+        """(targeted,) by how much the forecast clears each whole target where the tests begin, and its deviation."""
         gaps = self._numbers(self.best_factor, 0.0)[0]
         return gaps.mean(axis=0), np.maximum(gaps.std(axis=0), 1e-9)
 
     def lowered(self, by: float) -> np.ndarray:
         """Return (targeted,) the targets, the one that is lowered most by so many standard deviations.
 
-        All that are lowered lie below their forecasts by as many standard errors; those that lie further below them
-        stay whole.
+        The lowered ones lie equally many standard errors below their forecasts; those further below stay whole.
         """
         targets = self.targets[self.targeted]
         if by == 0.0:
@@ -125,7 +124,7 @@ class RayEvidence:
         return masses[0] * gaps[0], masses[1] * gaps[1], room
 
     def log_evidence(self, factor: float, by: float) -> np.ndarray:
-        """Return (targeted,) log of the largest capital on the way through the new prompts."""
+        """Return (targeted,) log of the largest capital over the new prompts."""
         seen, gaps, room = self._numbers(factor, by)
         order = np.random.default_rng(self.seed).permutation(len(gaps))
         bets = planned_bet(seen.std(axis=0), room, len(gaps), self.alpha)
@@ -142,7 +141,7 @@ class RayEvidence:
         return np.asarray(np.ceil(numbers_needed(gaps.mean(axis=0), seen.std(axis=0), room, self.alpha)))
 
     def clipped(self, factor: float) -> int:
-        """Return how many levels of the new prompts lie below the end."""
+        """Return how many levels of the new prompts are clipped."""
         seen, new = (self.levels(side, factor)[:, self.targeted] for side in (self.seen, self.new))
         return int(np.sum((new < self._low(seen)) & (self.new.mass[:, self.targeted] > 0)))
 

@@ -35,15 +35,15 @@ def level_against_nats(studies: tuple[TuningStudy, ...], words: LevelWords) -> g
         checks = [palette["check"] for palette in palettes]
         spent = [max(check["kl"], 0.0) / check["kl_forecast"] for check in checks]
         spent_most = max([spent_most, *spent])
-        come = np.array([check["share_of_way"] for check in checks])
+        shares = np.array([check["share_of_way"] for check in checks])
         ends = np.array([check["share_of_way_interval"] for check in checks], dtype=float).reshape(-1, 2)
         shade = COLOURS[place % len(COLOURS)]
         figure.add_scatter(
             x=spent,
-            y=100 * come,
+            y=100 * shares,
             error_y={
-                "array": 100 * (ends[:, 1] - come),
-                "arrayminus": 100 * (come - ends[:, 0]),
+                "array": 100 * (ends[:, 1] - shares),
+                "arrayminus": 100 * (shares - ends[:, 0]),
                 "symmetric": False,
                 "thickness": 1.2,
                 "width": 3,

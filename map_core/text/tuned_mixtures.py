@@ -1,4 +1,4 @@
-"""What mixing tuned models comes to for a palette: a table and sentences.
+"""Mixtures of tuned models for a palette: a table and sentences.
 
 Constraint: from plain JSON values, those of :meth:`map_core.tuning.held_out.HeldOutLevels.as_dict`.
 """
@@ -20,10 +20,10 @@ EXACT, MIXTURE, SOUP = "Your palette, by choosing among replies", "Tuned models,
 def mixture_rows(
     mixture: Mapping[str, Any], soup: Mapping[str, Any] | None, values: Sequence[str], words: LevelWords
 ) -> tuple[list[str], list[list[str]]]:
-    """Return the header and a row a way: exact decoding, the log-linear mixture, the soup where it is known.
+    """Return the header and a row for each way: exact decoding, the log-linear mixture, the soup where it is known.
 
     Args:
-        mixture: what it comes to.
+        mixture: levels of the mixture.
         soup: likewise.
         values: whose levels are shown.
         words: how levels and distances are worded.
@@ -46,7 +46,7 @@ def mixture_rows(
 
 
 def how_sentence(mixture: Mapping[str, Any]) -> str:
-    """Say what the figures rest on."""
+    """Say what the figures are measured on."""
     return (
         f"On {amounts.counted(mixture['prompts'], 'prompt')} that no model learnt from, by weighting "
         f"{amounts.counted(mixture['replies'], 'reply', 'replies')} of the base model to each. How much of each model "

@@ -1,4 +1,4 @@
-"""What tuned models came to, held against what their palettes promised: tables and sentences.
+"""Results of tuned models against the forecasts of their palettes: tables and sentences.
 
 Constraint: from plain JSON values, those of :meth:`map_core.tuning.check.TunedCheck.as_dict` and of
 :class:`map_core.studies.tuning_study.TuningStudy`, so that no model library is needed.
@@ -46,7 +46,7 @@ def check_rows(
     """Return the header and the rows of a table of checks.
 
     Args:
-        checks: what each is called, and the check; None where there is none yet.
+        checks: titles, and the checks; None where there is none yet.
         first: title of the first column.
         words: how values and distances are worded.
     """
@@ -73,13 +73,13 @@ def choosing_rows(check: Mapping[str, Any], words: LevelWords) -> tuple[list[str
     header += ["Effective sample size, tuned", "base"] if words.wording.numbers else []
     rows = []
     for count in sorted({*by_count["tuned"], *by_count["base"]}):
-        found = [by_count[side].get(count) for side in ("tuned", "base")]
+        choices = [by_count[side].get(count) for side in ("tuned", "base")]
         cells = [
             "" if choice is None else f"{share(choice['share_of_way'])} ({between(choice['share_of_way_interval'])})"
-            for choice in found
+            for choice in choices
         ]
         if words.wording.numbers:
-            cells += ["" if choice is None else amounts.fixed(choice["ess"], 1) for choice in found]
+            cells += ["" if choice is None else amounts.fixed(choice["ess"], 1) for choice in choices]
         rows.append([amounts.counted(count, "reply", "replies"), *cells])
     return header, rows
 

@@ -7,8 +7,8 @@ With l_i = log q_i - log p0 of the model tuned to value i, two ways need no tuni
 
 The mixture's w is what the solver finds where the l_i are values and the targets their levels under the palette's tilt:
 at that w >= 0 KL(tilt | q_w) is least, and where every q_i is the exact tilt of its value, q_w is the palette's tilt. A
-soup's shares are w over its sum, to the hundredth. Both are looked at on replies of p0 to prompts that no model was
-tuned on, by the weights exp(log q - log p0); w is found on the same replies, which favours the mixture. Constraint:
+soup's shares are w over its sum, to the hundredth. Both are evaluated on replies of p0 to prompts that no model was
+tuned on, by the weights exp(log q - log p0); w is fitted on the same replies, which favours the mixture. Constraint:
 numpy and the solver; what computes l is :mod:`map_core.tuning.soup`.
 """
 
@@ -69,7 +69,7 @@ class TunedMixture:
     """The log-linear mixture for a palette.
 
     Args:
-        prompts: ids of those that were looked at.
+        prompts: ids of those that were evaluated.
         weights: w by the name of the model.
         levels: of the mixture, beside base and tilt, on these prompts.
     """
@@ -96,7 +96,7 @@ def held_out_of(table: RewardTable, models: Sequence[SingleTuned]) -> RewardTabl
 
 
 def mixture(table: RewardTable, weights: Mapping[str, float], models: Sequence[SingleTuned]) -> TunedMixture:
-    """Find the mixture for a palette, and what it comes to.
+    """Find the mixture for a palette, with its levels.
 
     Args:
         table: the base model's replies.
@@ -104,22 +104,22 @@ def mixture(table: RewardTable, weights: Mapping[str, float], models: Sequence[S
         models: to be mixed.
 
     Raises:
-        InputError: there are not two prompts that all models were looked at on and none was tuned on.
+        InputError: there are not two prompts with log-ratios of all models that none was tuned on.
     """
     shared = set.intersection(*(set(model.held_out) & model.ratios.keys() for model in models))
     prompts = [prompt_id for prompt_id in table.prompt_ids if prompt_id in shared]
     if len(prompts) < 2:
         raise InputError(
-            f"The models were looked at on {len(prompts)} prompts that none of them was tuned on; expected at least 2. "
+            f"The models have read {len(prompts)} prompts that none of them was tuned on; expected at least 2. "
             "Tune them on one table, or run `baselines --tuned` with them."
         )
     by_prompt = [
         _columns([model.ratios[name] for model in models], table.rows(table.prompt_ids.index(name))) for name in prompts
     ]
     _, gains, _ = _rewards(table, weights, dict(zip(prompts, by_prompt, strict=True)))
-    found = mixture_weights(by_prompt, gains)
-    mixed = {name: ratios @ found for name, ratios in zip(prompts, by_prompt, strict=True)}
-    by_name = {model.name: float(w) for model, w in zip(models, found, strict=True)}
+    solved = mixture_weights(by_prompt, gains)
+    mixed = {name: ratios @ solved for name, ratios in zip(prompts, by_prompt, strict=True)}
+    by_name = {model.name: float(w) for model, w in zip(models, solved, strict=True)}
     return TunedMixture(tuple(prompts), by_name, levels_of(table, weights, mixed))
 
 
@@ -141,7 +141,7 @@ def mixture_weights(log_ratios: Sequence[np.ndarray], gains: Sequence[np.ndarray
 
 
 def levels_of(table: RewardTable, weights: Mapping[str, float], log_ratios: Ratios) -> HeldOutLevels:
-    """Return what a model comes to on some prompts, by weighting the base model's replies.
+    """Return a model's levels on some prompts, by weighting the base model's replies.
 
     Args:
         table: the base model's replies.
@@ -163,7 +163,7 @@ def soup_path(models: Sequence[SingleTuned], shares: Mapping[str, float]) -> Pat
 
 
 def _columns(ratios: Sequence[np.ndarray], rows: slice) -> np.ndarray:
-    """Return (reply, model) log-ratios of the replies that all models were looked at on."""
+    """Return (reply, model) log-ratios of the replies that all models have read."""
     count = min(*map(len, ratios), rows.stop - rows.start)
     return np.column_stack([row[:count] for row in ratios])
 

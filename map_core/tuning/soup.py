@@ -22,7 +22,7 @@ from map_core.tuning.policy import Policy
 
 
 class TunedAdapters:
-    """A base model with several adapters, of which one is in force at a time.
+    """A base model with several adapters, one of them active at a time.
 
     Args:
         model: the base model.
@@ -34,27 +34,27 @@ class TunedAdapters:
     def __init__(self, model: Any, folders: Mapping[str, Path], stops: Sequence[int], temperature: float) -> None:
         from peft import PeftModel
 
-        #: What peft calls each: any text but with no points.
-        self._called = {name: f"adapter {place}" for place, name in enumerate(folders)}
+        #: Names in peft, which may not contain a point.
+        self._peft_names = {name: f"adapter {place}" for place, name in enumerate(folders)}
         (first, folder), *others = folders.items()
-        adapted = PeftModel.from_pretrained(model, str(folder), adapter_name=self._called[first])
+        adapted = PeftModel.from_pretrained(model, str(folder), adapter_name=self._peft_names[first])
         for name, folder in others:
-            adapted.load_adapter(str(folder), adapter_name=self._called[name])
+            adapted.load_adapter(str(folder), adapter_name=self._peft_names[name])
         self._policy = Policy(adapted.eval(), None, tuple(sorted(stops)), temperature)
 
     def add_soup(self, name: str, shares: Mapping[str, float]) -> None:
         """Add the soup with these shares by the name of the adapter, each above 0."""
-        self._called[name] = f"adapter {len(self._called)}"
-        adapters = [self._called[adapter] for adapter in shares]
+        self._peft_names[name] = f"adapter {len(self._peft_names)}"
+        adapters = [self._peft_names[adapter] for adapter in shares]
         self._policy.model.add_weighted_adapter(
-            adapters, list(shares.values()), self._called[name], combination_type="cat"
+            adapters, list(shares.values()), self._peft_names[name], combination_type="cat"
         )
 
     def log_ratios(
         self, name: str, examples: Sequence[PromptExamples], replies: int
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the id of each prompt and (reply,) log q - log p0 of its first replies."""
-        self._policy.model.set_adapter(self._called[name])
+        self._policy.model.set_adapter(self._peft_names[name])
         for example in examples:
             yield example.name, self._policy.log_ratios(example, range(min(replies, len(example.replies))))
 

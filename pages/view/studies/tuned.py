@@ -15,7 +15,7 @@ from map_core.models.cache import sha256_of
 from map_core.palettes.palette import ALL
 from map_core.studies import tuning_study
 from map_core.studies.tuning_study import TuningStudy
-from map_core.text import tuning_evidence as told
+from map_core.text import tuning_evidence as texts
 from map_core.text.tuning import (
     LevelWords,
     distance_sentence,
@@ -90,7 +90,7 @@ def _draw_models(records: Mapping[str, dict[str, Any]], words: LevelWords) -> No
             "base model's level to the palette's forecast on the same prompts."
         )
     )
-    head, rows = told.check_rows(checks, "Tuned model", words)
+    head, rows = texts.check_rows(checks, "Tuned model", words)
     st.html(markup.levels_table(head, [(-1, row) for row in rows], wide=True))
     if len(checked) < len(records):
         unchecked = next(name for name in records if name not in checked)
@@ -116,15 +116,15 @@ def _draw_models(records: Mapping[str, dict[str, Any]], words: LevelWords) -> No
                 "the tuned model prefers it. For comparison, the same with replies of the base model."
             )
         )
-        head, rows = told.choosing_rows(check, words)
+        head, rows = texts.choosing_rows(check, words)
         st.html(markup.levels_table(head, [(-1, row) for row in rows], wide=True))
 
 
 def _draw_studies(studies: tuple[TuningStudy, ...], words: LevelWords) -> None:
     st.subheader("Over a set of palettes")
     for study in studies:
-        st.html(markup.note(told.study_sentence(study)))
-        st.html(markup.facts(told.study_facts(study, words)))
+        st.html(markup.note(texts.study_sentence(study)))
+        st.html(markup.facts(texts.study_facts(study, words)))
     st.plotly_chart(
         drawn.level_against_nats(studies, words),
         key="evidence_tuned_figure",
@@ -139,8 +139,8 @@ def _draw_studies(studies: tuple[TuningStudy, ...], words: LevelWords) -> None:
     )
     for index, study in enumerate(studies):
         with st.expander("Palette by palette", key=f"evidence_tuned_palettes_{index}"):
-            checks = [(told.palette_title(palette["asked"], words), palette["check"]) for palette in study.palettes]
-            head, rows = told.check_rows(checks, "Palette", words)
+            checks = [(texts.palette_title(palette["asked"], words), palette["check"]) for palette in study.palettes]
+            head, rows = texts.check_rows(checks, "Palette", words)
             st.html(markup.levels_table(head, [(-1, row) for row in rows], wide=True))
             st.html(markup.note("Measured by:"))
             st.code(study.command, language=None, wrap_lines=True)

@@ -22,7 +22,7 @@ from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL
 from map_core.solver.newton import Solution, Status, solve
 from map_core.text import sentences
-from map_core.text import tuned_mixtures as told
+from map_core.text import tuned_mixtures as texts
 from map_core.tuning.folder import read_ratios
 from map_core.tuning.mixtures import SingleTuned, TunedMixture, held_out_of, levels_of, mixture, soup_path
 from pages.view.session import scene as scenes
@@ -41,16 +41,16 @@ MESSAGE: Key[str] = Key("mixtures_said", "")
 
 @dataclass(frozen=True, eq=False)
 class MixedModels:
-    """What tuned models come to for a palette.
+    """The levels of mixed models for a palette.
 
     Args:
-        mixture: of them.
-        found: what that comes to, as plain values.
-        soup: what the soup comes to, likewise; None where it was not computed.
+        mixture: of the models.
+        levels: of the mixture, as plain values.
+        soup: levels of the soup, likewise; None where they were not computed.
     """
 
     mixture: TunedMixture
-    found: Mapping[str, Any]
+    levels: Mapping[str, Any]
     soup: Mapping[str, Any] | None
 
 
@@ -71,8 +71,8 @@ def draw_mixtures(scene: Scene, targets: np.ndarray, solution: Solution) -> None
         if len(pushed) < 2:
             st.html(markup.note("Your palette pushes one value alone, so there is nothing to mix."))
         else:
-            there = [titles[name] for name in pushed if name in models]
-            st.html(markup.note(told.missing_sentence(there, [titles[name] for name in missing])))
+            tuned = [titles[name] for name in pushed if name in models]
+            st.html(markup.note(texts.missing_sentence(tuned, [titles[name] for name in missing])))
         st.page_link("tune.py", label="Tune a model", icon=":material/school:")
         return
     chosen = [models[name] for name in pushed]
@@ -98,7 +98,7 @@ def single_models() -> dict[str, SingleTuned]:
 
 
 def _mixed(scene: Scene, targets: np.ndarray, models: list[SingleTuned]) -> MixedModels | str:
-    """Return what the models come to, or why that cannot be told yet."""
+    """Return the levels of the mixed models, or why they are not known yet."""
     table = held_out_of(scene.table, models)
     oracle = MemoryOracle.of(table, scene.oracle.form)
     solution = solve(oracle, oracle.standardise(scene.oracle.rewards_at(targets)))
@@ -129,11 +129,11 @@ def _draw(job: Job, command: Sequence[str], models: Sequence[SingleTuned]) -> No
     if job.result is None:
         st.html(markup.note("" if job.ended else "Mixing the tuned models."))
         return
-    found: MixedModels = job.result
+    mixed: MixedModels = job.result
     words = level_words(scenes.load(ALL))
-    levels = found.mixture.levels
+    levels = mixed.mixture.levels
     asked = [name for name, weight in zip(levels.values, levels.lam, strict=True) if weight]
-    header, rows = told.mixture_rows(found.found, found.soup, asked, words)
+    header, rows = texts.mixture_rows(mixed.levels, mixed.soup, asked, words)
     st.html(
         markup.note(
             "Models that are each tuned to one value serve many palettes: mixed, each reply counts by what all of them "
@@ -141,15 +141,15 @@ def _draw(job: Job, command: Sequence[str], models: Sequence[SingleTuned]) -> No
         )
     )
     st.html(markup.levels_table(header, [(-1, row) for row in rows], wide=True))
-    st.html(markup.note(told.how_sentence(found.found)))
+    st.html(markup.note(texts.how_sentence(mixed.levels)))
     if wording.current().numbers:
-        st.html(markup.note(told.parts_sentence(found.mixture.weights, found.mixture.shares)))
-    if found.soup is None and found.mixture.shares:
+        st.html(markup.note(texts.parts_sentence(mixed.mixture.weights, mixed.mixture.shares)))
+    if mixed.soup is None and mixed.mixture.shares:
         _draw_start(command, models)
 
 
 def work_cards() -> WorkCards:
-    """Return the cards of models that read replies; those done go, as what they found is kept beside the models."""
+    """Return the cards of models that read replies; those done go, as their result is kept beside the models."""
     for job in account.tables().list_jobs():
         if (
             job.kind == MIX
@@ -215,7 +215,7 @@ def _start(command: Sequence[str], models: Sequence[SingleTuned]) -> None:
 
 
 def _modified(model: SingleTuned) -> float:
-    """Return when something was kept last of what a model makes of replies."""
+    """Return when log-ratios of a model were last saved."""
     return max((path.stat().st_mtime for path in model.folder.glob("*.json")), default=0.0)
 
 
