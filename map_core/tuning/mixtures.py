@@ -110,7 +110,7 @@ def mixture(table: RewardTable, weights: Mapping[str, float], models: Sequence[S
     prompts = [prompt_id for prompt_id in table.prompt_ids if prompt_id in shared]
     if len(prompts) < 2:
         raise InputError(
-            f"All models have log-ratios on {len(prompts)} prompts that none of them was tuned on; expected at least 2. "
+            f"All models have log-ratios on {len(prompts)} prompts that none was tuned on; expected at least 2. "
             "Tune them on one table, or run `baselines --tuned` with them."
         )
     by_prompt = [
