@@ -80,6 +80,7 @@ class ChildProcess:
         on_log: called in a thread with each line that the child writes to standard error; with None the child inherits
             this process's stream.
         variables: environment variables in addition to this process's own.
+        niceness: see :func:`start_detached`.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class ChildProcess:
         paths: Sequence[str] = (),
         on_log: Callable[[str], None] | None = None,
         variables: Mapping[str, str] | None = None,
+        niceness: int = 0,
     ) -> None:
         self._process = subprocess.Popen(
             python_command(module, arguments),
@@ -98,6 +100,7 @@ class ChildProcess:
             stderr=None if on_log is None else subprocess.PIPE,
             env=python_environment(paths, **{PARENT: str(os.getpid())}, **(variables or {})),
         )
+        _lower_priority(self._process.pid, niceness)
         self._input = cast(IO[bytes], self._process.stdin)
         self._write_lock = threading.Lock()
         self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -338,8 +341,6 @@ def start_detached(module: str, arguments: Sequence[str], log: Path, niceness: i
     Raises:
         OSError: the log cannot be written or the process cannot be started.
     """
-    import psutil
-
     with log.open("wb") as output:
         process = subprocess.Popen(
             python_command(module, arguments),
@@ -350,10 +351,15 @@ def start_detached(module: str, arguments: Sequence[str], log: Path, niceness: i
             env=python_environment(),
         )
     _detached.append(process)
-    if niceness:
-        with contextlib.suppress(psutil.Error):
-            psutil.Process(process.pid).nice(niceness)
+    _lower_priority(process.pid, niceness)
     return ProcessIdentity.of(process.pid)
+
+
+def _lower_priority(pid: int, niceness: int) -> None:
+    """Add to the nice value of a process that was just started; systems without nice values are left as they are."""
+    if niceness and hasattr(os, "setpriority"):
+        with contextlib.suppress(OSError):  # it has ended
+            os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + niceness))
 
 
 #: Detached processes that this one has started; reaped once they have ended, so that no zombie remains.

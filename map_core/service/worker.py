@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import queue
 import re
 import sys
@@ -56,8 +55,6 @@ if TYPE_CHECKING:
     from map_core.engines.base import Engine
     from map_core.scoring import Scorer, ScoringModels
 
-#: Below the priority of the app, which must answer a moved slider while a reply is written, and above that of builds.
-NICENESS = 10
 #: Most scorers in the cache, those of custom values included; each version of a custom value is another one.
 _SCORERS_KEPT = 64
 
@@ -312,9 +309,6 @@ def main() -> None:
     options = parser.parse_args()
 
     pipe = ParentPipe()
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-
     worker = ModelWorker(options.model, options.engine, options.dtype, pipe, options.request_extra, options.tuned)
     threading.Thread(target=worker.listen, daemon=True).start()
     worker.serve()

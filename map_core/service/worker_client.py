@@ -16,6 +16,9 @@ from map_core.core.child_process import ChildProcess
 
 _log = logging.getLogger(__name__)
 
+#: Below the priority of the app, which must answer a moved slider while a reply is written, and above that of builds.
+NICENESS = 10
+
 
 class WorkerClient:
     """One running model process.
@@ -40,6 +43,7 @@ class WorkerClient:
             arguments,
             on_log=self._take_log,
             variables={"TOKENIZERS_PARALLELISM": "false"},
+            niceness=NICENESS,
         )
         self._listener = threading.Thread(target=self._listen, name="model replies", daemon=True)
         self._listener.start()

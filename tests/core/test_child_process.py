@@ -126,6 +126,13 @@ def test_a_detached_process_has_ended_before_anybody_waits_for_it(tmp_path: Path
     assert "No module named this_is_no_module" in (tmp_path / "log.txt").read_text()
 
 
+def test_the_app_comes_before_a_child_that_is_to_leave_it_the_processor(module: str, tmp_path: Path) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    child = ChildProcess(module, paths=[str(tmp_path)], niceness=3)
+    assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(19, own + 3)
+    child.end()
+
+
 def test_a_child_finds_the_project_and_keeps_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/one", "/two"]))
     environment = python_environment(["/three"], COLOUR="blue")
