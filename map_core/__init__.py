@@ -8,31 +8,33 @@
 The packages from the ground up, an import never pointing upwards:
 
     errors, core    exceptions; types, amounts, jobs, atomic files, file locks, safe CSV
+    access          visitors, roles, permissions, the audit log
     data            reward tables, prompts, tables from other people's files
     models          model files, tokenizers, torch language models, sentence embeddings
     oracle          weights in, moments and best replies out: memory, torch, Parquet, Ray
     solver          the dual Newton solver: one palette, many at once, along rays
     palettes        palettes, presets, targets as people write them
     feasibility     verdict, margin, conflicts, nearest palette, repairs, ranges
-    scoring         scorers, one file a family, one registry
-    engines         what draws replies: torch, OpenVINO, servers
+    scoring         scorers, one file per family, one registry
+    engines         engines that draw replies: torch, OpenVINO, servers
     generation      one request to one aligned reply
-    service         the model in a process of its own, its client, queue and records
-    store           what people keep, in a database
+    service         the model's process, its client, queue and records
+    store           saved palettes, values, meetings and votes, in a database
     custom_values   values that people define in words
     building        reward tables built from prompts, and many prompts answered into a file
     catalog         the app's folder of tables
-    confidence      sampling error of weights, levels and verdicts
     analysis        frontier, sensitivity, sequential alignment, baselines, drift
     groups          common palettes of several groups
+    confidence      sampling error of weights, levels and verdicts
     calibration     levels in people's units, from labels
     preference      a palette found by choosing between replies
-    studies         delivery and reproduction
+    studies         delivery, comparison and reproduction
     text, figures   results in; sentences, units and Plotly figures out
     interface       the library for programs and notebooks, in reward units
+    tuning          a palette written into a model's weights
     report          a palette as a document, as JSON and as CSV
     server          an OpenAI-compatible HTTP server
-    testing         laws that every oracle, engine and scorer keeps, for tests of new ones
+    testing         laws of oracles, engines and scorers, for tests of new ones
     cli             python -m map_core COMMAND
 
 Constraint: nothing here imports streamlit, and importing this package or the solver loads no model library.

@@ -50,10 +50,10 @@ class Limit:
 
 
 READING_MEMORY = Limit(
-    "VALUE_PALETTE_READING_MEMORY", 500, "MB", "memory of the process that looks into an uploaded file"
+    "VALUE_PALETTE_READING_MEMORY", 500, "MB", "memory of the process that inspects an uploaded file"
 )
 READING_SECONDS = Limit(
-    "VALUE_PALETTE_READING_SECONDS", 8, "seconds", "time of the process that looks into an uploaded file"
+    "VALUE_PALETTE_READING_SECONDS", 8, "seconds", "time of the process that inspects an uploaded file"
 )
 IMPORT_MEMORY = Limit("VALUE_PALETTE_IMPORT_MEMORY", 500, "MB", "memory of an import that the app has started")
 IMPORT_SECONDS = Limit("VALUE_PALETTE_IMPORT_SECONDS", 3600, "seconds", "time of an import that the app has started")
@@ -62,11 +62,11 @@ BUILDS = Limit(
     "VALUE_PALETTE_BUILDS",
     2,
     "tables",
-    "tables that are made side by side: builds, imports, additions, tunings",
+    "tables that are made at the same time: builds, imports, additions, tunings",
 )
 BUILDS_WAITING = Limit("VALUE_PALETTE_BUILDS_WAITING", 8, "tables", "tables that wait for their turn to be made")
 BUILDS_OF_VISIT = Limit(
-    "VALUE_PALETTE_BUILDS_OF_VISIT", 3, "tables", "the same of one visitor, those being made included"
+    "VALUE_PALETTE_BUILDS_OF_VISIT", 3, "tables", "the same of one visitor, including those being made"
 )
 GENERATIONS = Limit("VALUE_PALETTE_GENERATIONS", 256, "requests", "requests to the app's generator that wait")
 GENERATIONS_OF_VISIT = Limit("VALUE_PALETTE_GENERATIONS_OF_VISIT", 64, "requests", "the same of one visitor")

@@ -60,7 +60,7 @@ def smallest_conflict(
     margin = attainable.margin(targets)
     if margin.attainable:
         return None
-    members, smallest = _Search(attainable, targets, max_checks).run(margin)
+    members, smallest = _ConflictSearch(attainable, targets, max_checks).run(margin)
     highest, resolves = np.full(len(targets), np.nan), np.zeros(len(targets), dtype=bool)
     member_targets = np.where(members, targets, np.nan)
     for j in np.flatnonzero(members):
@@ -71,7 +71,7 @@ def smallest_conflict(
     return Conflict(tuple(int(j) for j in np.flatnonzero(members)), highest, resolves, smallest)
 
 
-class _Search:
+class _ConflictSearch:
     """The search for a smallest conflict among targets that are not attainable together."""
 
     def __init__(self, attainable: AttainableLevels, targets: np.ndarray, max_checks: int) -> None:

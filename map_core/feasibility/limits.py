@@ -72,12 +72,12 @@ def limits(oracle: Oracle, targets: np.ndarray, start: Limits | None = None) -> 
     reliable, log_weights = np.where(oracle.constant, 0.0, np.nan), np.zeros(len(targets))
     if len(searched):
         first, step = (np.ones(len(searched)), 0.5) if start is None else (start.log_weights[searched], 0.05)
-        reliable[searched], log_weights[searched] = _Search(oracle, targets, searched).run(first, step)
+        reliable[searched], log_weights[searched] = _LimitSearch(oracle, targets, searched).run(first, step)
     # The smoothed end of a range is slightly below the exact one, and without this could be below the reliable level.
     return Limits(reach, np.minimum(reliable, possible), log_weights)
 
 
-class _Search:
+class _LimitSearch:
     """The largest trusted weight on each of some values, (row,) in log t, by bracketed secant steps."""
 
     def __init__(self, oracle: Oracle, targets: np.ndarray, searched: np.ndarray) -> None:

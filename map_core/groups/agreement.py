@@ -156,7 +156,7 @@ def agreement(
     cache: AgreementCache,
     groups: Sequence[Group],
     budget: float,
-    report: Callable[[GroupAgreement], None] = lambda so_far: None,
+    report: Callable[[GroupAgreement], None] = lambda agreement: None,
 ) -> GroupAgreement:
     """Compute the agreement of several groups within a budget.
 
