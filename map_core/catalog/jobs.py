@@ -48,7 +48,8 @@ class TableJob:
         kind: "build", "import", "extend", :data:`TUNE` or :data:`MIX`.
         about: description of the request, plain values to show.
         state: see :class:`TableJobState`.
-        stage: "starting", "reading", "sampling", "scoring" or "writing"; for a tuning "tuning" or "checking".
+        stage: "starting", "reading", "sampling", "scoring" or "writing"; for a tuning also
+            "solving", "tuning", "answering" or "checking".
         done, total: progress of this stage; both 0 while unknown.
         unit: "prompts", "steps" or "%".
         rate: units per minute; None while unknown.

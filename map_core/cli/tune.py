@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from map_core.building import Progress
 from map_core.cli.generation_inputs import read_weights
 from map_core.cli.inputs import LoadedTable, load_with_notes, read_palettes
 from map_core.cli.options import (
@@ -261,8 +262,7 @@ def tune(
     checked = None
     with watch_progress(out, quiet, progress_file) as progress:
         say = None if quiet else progress.note
-        in_rounds = rounds > 1 and not only_estimate
-        record = _in_rounds(request, rounds, progress, say) if in_rounds else run_tuning(request, progress, say)
+        record = _in_rounds(request, rounds, progress, say) if rounds > 1 else run_tuning(request, progress, say)
         if record is not None and check:
             checked = check_folder(
                 out,
@@ -288,9 +288,16 @@ def tune(
 
 def _in_rounds(
     request: TuningRequest, rounds: int, progress: ProgressReporter, say: Callable[[str], None] | None
-) -> dict[str, Any]:
-    """Tune in rounds; the replies of each round's model are saved in its folder."""
+) -> dict[str, Any] | None:
+    """Tune in rounds; the replies of each round's model are saved in its folder. An estimate is of the first one."""
     from map_core.tuning import rounds as tuning_rounds
+
+    if request.only_estimate:
+        return run_tuning(replace(request, out=tuning_rounds.round_folder(request.out, 1)), progress, say)
+    done: list[dict[str, Any]] = []
+
+    def report(step: Progress) -> None:
+        progress(replace(step, figures={**step.figures, "most_rounds": rounds, "rounds": done}))
 
     def answer(folder: Path, record: Mapping[str, Any], prompts: RewardTable) -> RewardTable:
         return drawn_replies(
@@ -301,17 +308,20 @@ def _in_rounds(
             seed=2,
             engine="auto",
             fresh=folder / "round.parquet",
-            report=progress,
+            report=lambda step: report(replace(step, stage="answering")),
         )
 
-    return tuning_rounds.tune_in_rounds(
+    record = tuning_rounds.tune_in_rounds(
         request,
         request.palette.get("targets", {}),
         rounds,
-        lambda request: run_tuning(request, progress, say),
+        lambda request: run_tuning(request, report, say),
         answer,
         say or (lambda sentence: None),
+        lambda ended: done.append(asdict(ended[-1])),
     )
+    progress(Progress("checking", 0, 0, 0, 0.0, figures={"most_rounds": None}))
+    return record
 
 
 def with_held_out(table: RewardTable, seed: int) -> RewardTable:

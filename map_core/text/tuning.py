@@ -154,6 +154,23 @@ def distance_sentence(kl: float, forecast: float, wording: Wording) -> str:
     return f"The tuned model takes {spent}; the palette needs {needed}."
 
 
+def round_sentences(rounds: Sequence[Mapping[str, Any]], words: LevelWords) -> list[str]:
+    """Describe what each round of a tuning came to, on prompts that it learned from.
+
+    Args:
+        rounds: the fields of :class:`map_core.tuning.rounds.Round` of each.
+        words: how levels are worded.
+    """
+    sentences = []
+    for number, fields in enumerate(rounds, start=1):
+        levels = ", ".join(
+            f"{words.title(name)} {words.level(name, level)} (target {words.level(name, fields['targets'][name])})"
+            for name, level in fields["levels"].items()
+        )
+        sentences.append(f"Round {number}: {levels}.")
+    return sentences
+
+
 @dataclass(frozen=True)
 class ValueOutcome:
     """The result of a tuning for a value with a target.

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,11 @@ class Round:
     def holds(self) -> bool:
         """Whether no target is missed."""
         return not any(self.missed(name) for name in self.targets)
+
+
+def round_folder(out: Path, number: int) -> Path:
+    """Return the folder of a round, from 1."""
+    return out / f"round-{number}"
 
 
 def targeted_prompts(table: RewardTable) -> RewardTable:
@@ -150,6 +155,7 @@ def tune_in_rounds(
     tune: Tune,
     answer: Answer,
     say: Callable[[str], None],
+    ended: Callable[[Sequence[Round]], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Tune until the targets hold within their intervals, or for so many rounds; the best round is the result.
 
@@ -160,6 +166,7 @@ def tune_in_rounds(
         tune: tunes one round.
         answer: draws the replies of a round's model to prompts: its folder, its record, the prompts.
         say: called with a sentence a round.
+        ended: called after each round with all of them so far.
 
     Returns:
         The record of the result, with ``rounds``, the number of the ``round`` that was best, and ``tuned_on``, the
@@ -189,7 +196,7 @@ def tune_in_rounds(
         done: list[Round] = []
         weights = dict(request.weights)
         for number in range(1, rounds + 1):
-            folder = out / f"round-{number}"
+            folder = round_folder(out, number)
             record = tune(replace(request, out=folder, weights=weights, fresh=False))
             if record is None:
                 raise InputError("Rounds cannot be estimated together; estimate one tuning without --rounds.")
@@ -197,6 +204,7 @@ def tune_in_rounds(
             now = round_of(check_tuned(record, looked_at, own), oracle.base, targets)
             done.append(now)
             write_durable(out / ROUNDS, json.dumps([asdict(round_) for round_ in done], indent=1).encode())
+            ended(done)
             say(_sentence(number, now))
             if now.holds:
                 break
@@ -215,13 +223,13 @@ def _best(done: list[Round], scale: Mapping[str, float]) -> int:
 
 def _take(out: Path, done: list[Round], best: int) -> dict[str, Any]:
     """Copy the files of a round into the folder, its record last."""
-    folder = out / f"round-{best + 1}"
+    folder = round_folder(out, best + 1)
     for entry in folder.iterdir():
         if entry.is_dir():
             shutil.copytree(entry, out / entry.name, dirs_exist_ok=True)
         elif not entry.name.startswith((RECORD, CARD)):
             shutil.copyfile(entry, out / entry.name)
-    record, first = read_record(folder), read_record(out / "round-1")
+    record, first = read_record(folder), read_record(round_folder(out, 1))
     record |= {"rounds": [asdict(round_) for round_ in done], "round": best + 1, "tuned_on": record["weights"]}
     # What is promised is still the tilt of the palette's own weights, and not of those that it took to come there.
     record |= {"weights": first["weights"], "forecast": first.get("forecast", {})}

@@ -31,7 +31,7 @@ from pages.view.compare import generator
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.tune import form
-from pages.view.tune.command import ESTIMATE, asked_levels, refusal, tune_command
+from pages.view.tune.command import ESTIMATE, ROUNDS, asked_levels, refusal, tune_command
 from tests.pages.app_script import APP
 from tests.tables import make_table
 
@@ -81,6 +81,20 @@ def test_the_command_is_one_that_tune_takes(tmp_path: Path):
     grid = wanted.about["grids"][name]
     assert grid == sorted(grid)
     json.dumps(wanted.about)
+
+
+def test_repeating_asks_for_rounds_where_there_are_targets_to_hold(tmp_path: Path):
+    path = tmp_path / "table.parquet"
+    whole = make_table(prompts=16, candidates=8, seed=5)
+    table_format.save(whole, path)
+
+    def given(palette: AssessedPalette, repeated: bool) -> list[str]:
+        wanted = tune_command(palette, "what was set", path, whole, TuningSettings(), "tiny", repeated)
+        return [argument for argument in wanted.arguments if argument.startswith("--rounds")]
+
+    nothing = np.full(len(whole.values), np.nan)
+    assert given(asked(), True) == [f"--rounds={ROUNDS}"]
+    assert given(asked(), False) == given(asked(nothing), True) == []
 
 
 def test_where_targets_are_out_of_reach_the_nearest_are_tuned(tmp_path: Path):

@@ -15,6 +15,7 @@ from map_core.text.tuning import (
     overall_sentence,
     place_of,
     proposal_sentence,
+    round_sentences,
     scale_sentence,
     value_outcomes,
 )
@@ -46,6 +47,13 @@ def check(*outcomes: str | None, share: float | None = 0.8) -> dict[str, object]
 def test_every_route_and_every_outcome_has_its_words():
     assert set(ROUTES) == {method.value for method in TuningMethod}
     assert set(OUTCOMES) == {outcome.value for outcome in TuningOutcome}
+
+
+def test_a_round_says_its_levels_beside_the_targets():
+    words = LevelWords({"humor": "Humor"}, GRIDS, PLAIN)
+    rounds = [{"levels": {"humor": 0.55}, "targets": {"humor": 0.6}}]
+    assert round_sentences(rounds, words) == ["Round 1: Humor 55 (target 60)."]
+    assert round_sentences([], words) == []
 
 
 def test_a_level_is_a_place_among_the_original_replies():

@@ -24,6 +24,8 @@ from pages.view.session.palette_cache import AssessedPalette
 
 #: Held-out prompts that the tuned model answers in the end, and the number of evaluations on some of them before.
 CHECKED, LOOKS = 8, 4
+#: Tunings at most where they are repeated until the targets hold.
+ROUNDS = 4
 ESTIMATE = "--estimate"
 
 
@@ -67,7 +69,13 @@ def refusal(asked: AssessedPalette) -> str:
 
 
 def tune_command(
-    asked: AssessedPalette, title: str, table: Path, whole: RewardTable, settings: TuningSettings, model: str
+    asked: AssessedPalette,
+    title: str,
+    table: Path,
+    whole: RewardTable,
+    settings: TuningSettings,
+    model: str,
+    repeated: bool = False,
 ) -> TuneCommand:
     """Return the command that estimates a tuning; without its option :data:`ESTIMATE` it is the one that tunes.
 
@@ -78,6 +86,7 @@ def tune_command(
         whole: the table with custom values, which the file may lack.
         settings: of the tuning.
         model: that wrote the table's replies.
+        repeated: tune again until the targets hold, :data:`ROUNDS` times at most.
     """
     scene, palette, levels = asked.scene, asked.palette, asked_levels(asked)
     inputs: dict[str, bytes | Path] = {}
@@ -93,6 +102,8 @@ def tune_command(
     arguments += [f"--learning-rate={settings.learning_rate}", f"--looks={LOOKS}", f"--check={CHECKED}"]
     if settings.method is TuningMethod.NATURAL:
         arguments += [f"--value-replies={settings.value_replies}", f"--rank={settings.rank}"]
+    if repeated and levels:
+        arguments.append(f"--rounds={ROUNDS}")
     if settings.bfloat16:
         arguments.append("--bf16")
     if scene.use_case != ALL:

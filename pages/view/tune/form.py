@@ -35,12 +35,18 @@ LIBRARIES = ("torch", "transformers", "peft", "trl")
 INSTALL = "python -m pip install -r requirements-tune.txt"
 FIRST_NAME = "My tuned model"
 DEFAULTS = TuningSettings()
+REPEATING = (
+    "After learning, the model answers some of the prompts that it learned from. Where it misses a target, it learns "
+    f"again with another weight on that value, up to {command.ROUNDS} times. This takes longer, and moves the model "
+    "further from the original where it falls short."
+)
 #: How long it learns, as a multiple of the usual steps.
 LENGTHS = {"A first try": 0.25, "As usual": 1.0, "Thoroughly": 2.0}
 
 PALETTE: Key[int] = Key("tune_palette", 0)
 ROUTE: Key[str] = Key("tune_route", DEFAULT_METHOD.value)
 LENGTH: Key[str] = Key("tune_length", "As usual")
+REPEATED: Key[bool] = Key("tune_repeated", False)
 NAME: Key[str] = Key("tune_name", "")
 WHO_SEES: Key[str] = Key("tune_visibility", "")
 STEPS: Key[int] = Key("tune_steps", DEFAULTS.steps)
@@ -74,6 +80,8 @@ def draw_form(own: AssessedPalette) -> None:
         _draw_route(routes)
     with right:
         _draw_length()
+        if command.asked_levels(asked):
+            st.toggle("Repeat until the targets hold", key=REPEATED.name, help=REPEATING)
         st.text_input(
             "Name of the model", processes.free_name(FIRST_NAME), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name
         )
@@ -215,7 +223,7 @@ def _start(asked: AssessedPalette, title: str, model: str) -> None:
     """Start the process that estimates the tuning."""
     try:
         path, whole = scenes.table_path(), scenes.load(ALL).table
-        wanted = command.tune_command(asked, title, path, whole, chosen_settings(), model)
+        wanted = command.tune_command(asked, title, path, whole, chosen_settings(), model, REPEATED.get())
         account.tables().start(
             str(NAME.get()),
             jobs.TUNE,

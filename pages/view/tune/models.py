@@ -10,6 +10,7 @@ import streamlit as st
 from map_core import catalog
 from map_core.access import Action, Kind, Visibility
 from map_core.catalog.jobs import TUNE, TableJob
+from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.tuning.folder import read_record
 from pages.view.shell import account, markup
@@ -44,6 +45,10 @@ def _draw_model(name: str, job: TableJob | None) -> None:
     words = progress.level_words(job)
     for sentence in record.get("warnings") or ():
         st.html(markup.note(sentence))
+    if rounds := record.get("rounds"):
+        kept = f"It was tuned {amounts.counted(len(rounds), 'time')}; round {record['round']} is kept."
+        st.html(markup.note(f"{kept} Levels on prompts that it learned from:"))
+        progress.draw_rounds(rounds, words)
     if check := record.get("check"):
         draw_outcomes(check, words)
     else:

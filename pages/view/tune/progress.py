@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import streamlit as st
 
 from map_core.access import Action, Kind
@@ -13,6 +16,7 @@ from map_core.text.tuning import (
     distance_sentence,
     estimate_sentence,
     level_rows,
+    round_sentences,
     scale_sentence,
 )
 from pages.view.shell import account, markup, wording
@@ -27,6 +31,7 @@ _STAGES = {
     "reading": "Reading replies",
     "solving": "Working out which words to prefer",
     "tuning": "Learning",
+    "answering": "Answering prompts that it learned from",
     "checking": "Answering prompts that it did not learn from",
 }
 
@@ -86,13 +91,22 @@ def _draw_card(job: TableJob) -> None:
         st.html(markup.note(f"{how}. Its work up to the last minute is kept."))
     if (estimate := job.figures.get("estimate")) and job.stage != "checking":
         st.html(markup.note(estimate_sentence(estimate)))
+    draw_rounds(job.figures.get("rounds") or [], level_words(job))
     _draw_figures(job)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_buttons_{job.name}"):
         _draw_buttons(job)
 
 
+def draw_rounds(rounds: Sequence[Mapping[str, Any]], words: LevelWords) -> None:
+    """Draw what the rounds of a tuning came to, if it has any."""
+    for sentence in round_sentences(rounds, words):
+        st.html(markup.note(sentence))
+
+
 def _progress_text(job: TableJob) -> str:
     text = _STAGES.get(job.stage, job.stage)
+    if most := job.figures.get("most_rounds"):
+        text = f"Round {min(len(job.figures['rounds']) + 1, most)} of {most} at most. {text}"
     if not job.total:
         return text
     text += f": {job.done} of {job.total} {job.unit}"
