@@ -13,6 +13,9 @@ PORT   ?= 8501
 
 MINUTES ?= 30
 
+# Byte code is kept, whatever the environment says: tests start hundreds of processes, and each would compile the house.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run setup models test test-external lint check fast format docs bench soak screenshots clean
 .DELETE_ON_ERROR:
 
