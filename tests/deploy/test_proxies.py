@@ -7,24 +7,35 @@ Debian has both: apt-get install caddy nginx.
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from map_core.server.http import EventStream
 from tests import ROOT
 from tests.app_client import AppClient, unchecked
 from tests.app_server import Server, running
+from tests.server_thread import ServerThread
 from tests.visits import places, settle
 
 pytestmark = [pytest.mark.external, pytest.mark.process, pytest.mark.slow]
@@ -75,12 +86,22 @@ def nginx(app: Server, folder: Path, port: int) -> list[str]:
     return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
+PROXIES = pytest.mark.parametrize("configured", [caddy, nginx], ids=["caddy", "nginx"])
+
+
 @pytest.fixture(scope="module", params=[caddy, nginx], ids=["caddy", "nginx"])
 def proxy(request: pytest.FixtureRequest, app: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if shutil.which(request.param.__name__) is None:
-        pytest.skip(f"no {request.param.__name__} here; Debian has it")
-    folder, port = tmp_path_factory.mktemp(request.param.__name__), free_port()
-    command = request.param(app, folder, port)
+    with before(app, request.param, tmp_path_factory.mktemp(request.param.__name__)) as address:
+        yield address
+
+
+@contextmanager
+def before(app: Server, configured: Callable[[Server, Path, int], list[str]], folder: Path) -> Iterator[str]:
+    """One of the proxies before an app, while the block lasts; its address."""
+    if shutil.which(configured.__name__) is None:
+        pytest.skip(f"no {configured.__name__} here; Debian has it")
+    port = free_port()
+    command = configured(app, folder, port)
     places = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     environment = os.environ | places | {"HOST": f"localhost:{port}", "APP": app.address.removeprefix("http://")}
     with (folder / "out").open("wb") as out:
@@ -137,6 +158,39 @@ def test_another_name_reaches_nothing(proxy: str):
     answer = get(proxy.removeprefix("https://"), "evil.example", "/")
     assert "_streamlit_xsrf" not in str(answer.headers)
     assert answer.headers.get("Content-Length", "0") == "0" or answer.status >= 400
+
+
+@PROXIES
+@pytest.mark.parametrize("compressed", ["identity", "gzip"])
+def test_a_stream_of_the_server_arrives_while_it_is_written(
+    configured: Callable[[Server, Path, int], list[str]], compressed: str, tmp_path: Path
+):
+    read = threading.Event()
+
+    async def events() -> AsyncIterator[str]:
+        yield "data: first\n\n"
+        assert await asyncio.to_thread(read.wait, 20)
+        yield "data: last\n\n"
+
+    async def stream(request: Request) -> EventStream:
+        return EventStream(events(), lambda: None, {})
+
+    async def health(request: Request) -> Response:
+        return Response("ok")
+
+    routes = Starlette(routes=[Route("/stream", stream), Route("/_stcore/health", health)])
+    with ServerThread(routes) as server, before(Server(server.origin, 0, tmp_path), configured, tmp_path) as address:
+        connection = http.client.HTTPSConnection(urlsplit(address).netloc, timeout=10, context=unchecked())
+        with closing(connection):
+            connection.request("GET", "/stream", headers={"Accept-Encoding": compressed})
+            answer = connection.getresponse()
+            unpack = zlib.decompressobj(31) if answer.headers.get("Content-Encoding") == "gzip" else None
+            parts = iter(lambda: answer.read1(1000), b"")
+            texts = (unpack.decompress(part) if unpack else part for part in parts)
+            told = next(text for text in texts if text)
+            read.set()
+            assert told == b"data: first\n\n"
+            assert b"".join(texts) == b"data: last\n\n"
 
 
 @pytest.mark.browser

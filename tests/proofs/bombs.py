@@ -4,7 +4,8 @@
 
 Each of the files of ``tests.data.bombs`` comes through the page's own uploader. Counted are the seconds to the sentence
 that refuses it, the memory of the process that looks into it, how much the app itself grows, and how long another
-visitor waits for a page meanwhile. It fails where a file is taken, or refused later than 10 s or above 500 MB.
+visitor waits for a page meanwhile. It fails where a file is taken, or refused later than 10 s or above 500 MB, or the
+other visitor waits longer than 1 s, which takes a machine with little other work.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from tests.app_server import Server, running
 from tests.data.bombs import BOMBS, MEGABYTE
 from tests.data.test_bombs import watching
 
-#: The page that the other visitor looks at, and what is allowed.
-OTHER_PAGE, MOST_SECONDS, MOST_MEMORY = "values", 10.0, 500 * MEGABYTE
+#: The page that the other visitor looks at, and what is allowed: seconds, bytes, and seconds of the other visitor.
+OTHER_PAGE, MOST_SECONDS, MOST_MEMORY, MOST_WAIT = "values", 10.0, 500 * MEGABYTE, 1.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def main() -> None:
         f"{sum(one.holds for one in done)} of {len(done)} refused; at most {seconds:.1f} s, {outside:.0f} MB outside "
         f"and {inside:.0f} MB inside the app; another page {wait:.2f} s"
     )
-    sys.exit(not all(one.holds for one in done))
+    sys.exit(not all(one.holds and one.wait < MOST_WAIT for one in done))
 
 
 if __name__ == "__main__":
