@@ -1,7 +1,8 @@
 // The answer to a palette: built once, then only its texts and states change, so that a screen reader hears what
 // changed. All text is set as text.
 const panels = new WeakMap();
-const PATIENCE = 10000; // milliseconds for which a press that changes nothing keeps the panel from asking
+const PATIENCE = 10000; // milliseconds for which a press without an answer keeps the panel from asking
+const LATE = 300; // milliseconds without an answer after which what is shown is marked as not current
 
 // A text that is there or is not: an empty one takes no room.
 const say = (node, text) => {
@@ -19,11 +20,23 @@ export default function (component) {
     panels.set(root, panel);
   }
   panel.press = (what) => {
-    panel.pressed = { at: performance.now(), last: panel.data.last };
+    panel.pressed = { at: performance.now(), what };
+    wait(panel, "press");
     setTriggerValue("pressed", what);
   };
   clearInterval(panel.timer);
-  pieces.answer = (brought) => take(panel, brought);
+  const last = panel;
+  pieces.answer = (brought) => take(last, brought);
+  pieces.asked = (session, ack) => {
+    if (last.asked.some((one) => one.ack === ack)) return;
+    last.asked.push({ session, ack, at: performance.now() });
+    if (!last.awaited.has("move")) wait(last, "move");
+  };
+  pieces.ran = (running) => {
+    if (!running) arrived(last, "run");
+    else if (performance.now() - pieces.hand < PATIENCE && !last.awaited.has("run")) wait(last, "run");
+  };
+  watch();
   // What is computed in the background is asked for again until it is there: this function is not called for an answer
   // that is equal to the one before.
   if (data.again) panel.timer = setInterval(() => ask(panel, setTriggerValue, data.again), data.again);
@@ -37,12 +50,60 @@ function ask(panel, setTriggerValue, again) {
 
 // Whether a press has not been answered yet: where the page is busy, a question after it would take its place.
 function isOnItsWay({ pressed, data }) {
-  return Boolean(pressed) && pressed.last === data.last && performance.now() - pressed.at < PATIENCE;
+  return Boolean(pressed) && pressed.what !== data.pressed && performance.now() - pressed.at < PATIENCE;
+}
+
+// What is awaited, by name: a timer while it may still come in time, 0 once it is late.
+function wait(panel, what, since = performance.now()) {
+  clearTimeout(panel.awaited.get(what));
+  const left = since + LATE - performance.now();
+  panel.awaited.set(what, left > 0 ? setTimeout(() => wait(panel, what, -Infinity), left) : 0);
+  mark(panel);
+}
+
+function arrived(panel, what) {
+  clearTimeout(panel.awaited.get(what));
+  panel.awaited.delete(what);
+  mark(panel);
+}
+
+// An answer that is late is said at once, here and in the line of a narrow screen (style-frame.css).
+function mark(panel) {
+  const late = panel.root.isConnected && [...panel.awaited.values()].includes(0);
+  document.documentElement.classList.toggle("vp-calculating", late);
+  set(panel.status, "aria-busy", String(late || !panel.data?.settled));
+}
+
+// What else may change the palette (a preset, a slider, the use case) runs the page's script: one that runs for long
+// after a hand did something is an answer that is late. The panel's own questions run it too, without a hand.
+function touched({ target, type }) {
+  const place = target.closest?.(".vp-desk, .vp-answer, [data-testid=stMain], [data-testid=stPopoverBody]");
+  if (!place?.matches("[data-testid]")) return;
+  pieces.hand = performance.now();
+  // A button runs the script for certain, even if the server takes a while to say that it does.
+  if (type === "click" && target.closest("[data-testid=stButton] button:enabled")) pieces.ran?.(true);
+}
+
+function watch() {
+  if (pieces.watching) return;
+  pieces.watching = true;
+  for (const deed of ["click", "change", "pointerup", "keyup"]) addEventListener(deed, touched, true);
+  const state = "data-test-script-state";
+  const see = (changes) => changes.forEach(({ target }) => {
+    const running = target.getAttribute(state) === "running";
+    pieces.ran?.(running);
+    if (!running) pieces.hand = -Infinity;
+  });
+  new MutationObserver(see).observe(document.body, { subtree: true, attributeFilter: [state] });
 }
 
 function take(panel, brought) {
   if (overtaken(panel.data, brought)) return;
   const data = (panel.data = { ...panel.data, ...brought });
+  panel.asked = panel.asked.filter(({ session, ack }) => session === data.session && ack > data.ack);
+  if (panel.asked.length) wait(panel, "move", panel.asked[0].at);
+  else arrived(panel, "move");
+  if (panel.pressed?.what === data.pressed) arrived(panel, "press");
   if (!data.settled) clearInterval(panel.timer);
   still(panel, !data.settled);
   draw(panel, data);
@@ -76,7 +137,7 @@ function build(root) {
   const status = make("div", root, { class: "vp-verdict", role: "status", "aria-live": "polite", id: "answer" });
   make("i", status, { class: "vp-icon", "aria-hidden": "true" });
   const texts = make("div", status);
-  const panel = { root, status, headline: make("h2", texts), sentence: make("p", texts) };
+  const panel = { root, status, asked: [], awaited: new Map(), headline: make("h2", texts), sentence: make("p", texts) };
   panel.falls = make("ul", root, { class: "vp-falls", "aria-label": "Falls" });
   panel.ways = make("div", root, { class: "vp-ways" });
   panel.waysTitle = make("h3", panel.ways);
@@ -121,7 +182,7 @@ function draw(panel, data) {
   set(root, "data-verdict", data.verdict);
   set(root, "data-ack", data.ack);
   prop(status, "className", `vp-verdict vp-${data.verdict}`);
-  set(status, "aria-busy", String(!data.settled));
+  mark(panel);
   say(panel.headline, data.headline);
   say(panel.sentence, data.sentence);
   list(panel.falls, data.falls, (node, fall, k) => {

@@ -13,6 +13,26 @@ function closeDialog() {
   }
 }
 
+// Where Streamlit's part of the page fails as a whole nothing is left of it, not even a message. Everything that a person
+// has made survives a reload, so the page is loaded again by itself; where that has just been tried, it says so instead.
+const RELOADED = "value-palette-reloaded";
+const APART = 60000; // milliseconds between two such reloads
+function watchRoot(app, tellBroken) {
+  if (!app) return;
+  new MutationObserver(() => {
+    if (app.childElementCount) return;
+    let last = Date.now();
+    try {
+      last = Number(sessionStorage.getItem(RELOADED));
+      sessionStorage.setItem(RELOADED, String(Date.now()));
+    } catch {
+      // Without storage nobody knows whether a reload has been tried.
+    }
+    if (Date.now() - last > APART) location.reload();
+    else tellBroken();
+  }).observe(app, { childList: true });
+}
+
 export default function ({ data }) {
   const root = document.documentElement;
   if (root.valuePaletteConnection || !data) return;
@@ -49,5 +69,6 @@ export default function ({ data }) {
     if (now !== lost) changing = setTimeout(() => change(now), now ? PATIENCE : 0);
   };
   new MutationObserver(look).observe(document.body, { subtree: true, attributeFilter: [STATE] });
+  watchRoot(document.getElementById("root"), () => say(data.broken, "lost"));
   new MutationObserver(closeDialog).observe(document.body, { childList: true });
 }

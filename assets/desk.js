@@ -22,7 +22,8 @@ export default function (component) {
   const root = parentElement.querySelector(".vp-desk");
   if (!root || !data) return;
   let desk = desks.get(root);
-  if (!desk) {
+  const first = !desk;
+  if (first) {
     desk = { root, rows: new Map(), pending: new Map(), seq: data.ack, sent: 0, gesture: 0, timer: 0 };
     desk.id = Math.random().toString(36).slice(2, 8);
     desks.set(root, desk);
@@ -31,8 +32,10 @@ export default function (component) {
   const last = desk;
   pieces.desk = (brought) => take(last, brought);
   pieces.lost = () => last.pending.size && settle(last, `${last.id}${last.gesture}`, false);
+  pieces.leave = () => keepMoves([...last.pending].map(([name, { told }]) => [name, told]));
   connect(data.channel);
   take(desk, data);
+  if (first) for (const [name, told] of takeMoves()) if (desk.rows.has(name)) change(desk, name, told, ++desk.gesture, true);
 }
 
 // An answer: what the page has heard of is no longer pending, what is still pending stays as the hand set it.
@@ -110,6 +113,7 @@ function change(desk, name, told, gesture, final) {
   const before = desk.pending.get(name)?.told ?? {};
   desk.pending.set(name, { seq: desk.seq + 1, told: { ...before, ...told } });
   desk.due = { gesture: `${desk.id}${gesture}`, final };
+  pieces.asked?.(desk.data.session, desk.seq + 1);
   flush(desk);
   draw(desk);
   desk.late ||= setTimeout(() => {

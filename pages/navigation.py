@@ -8,7 +8,10 @@ with its title, compute, draw), put what it draws into a package ``pages/view/NA
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
+from streamlit.runtime.scriptrunner import StopException
 
 from pages.view.session import kept
 from pages.view.shell import account, browser_back, connection, errors, markup
@@ -51,23 +54,31 @@ def page(name: str, title: str, icon: str) -> st.Page:
     )
 
 
+def draw_visit() -> None:
+    """Draw the frame around every page, and the page that was asked for."""
+    markup.apply()
+    account.admit()
+    browser_back.install()
+    connection.install()
+    bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
+    # Meetings on phones and votes are opened by their links only.
+    bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
+    bar[""].append(st.Page("vote.py", title="Vote", url_path="vote", visibility="hidden"))
+    # Opened from the page Set.
+    bar[""].append(st.Page("choose.py", title="Choose", url_path="choose", visibility="hidden"))
+    chosen = st.navigation(bar, position="top")
+    # Set and Choose draw it in their own fragments; the pages for phones have nothing to keep.
+    if chosen.url_path not in ("", "choose", "join", "vote"):
+        kept.draw()
+    account.draw()
+    errors.draw_failed_click()
+    OPEN_PAGE.set(chosen.title)
+    with errors.guarded(chosen.title):
+        chosen.run()
+
+
 st.set_page_config(page_title="Value Palette", page_icon="assets/icon.svg", layout="wide")
-markup.apply()
-account.admit()
-browser_back.install()
-connection.install()
-bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
-# Meetings on phones and votes are opened by their links only.
-bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
-bar[""].append(st.Page("vote.py", title="Vote", url_path="vote", visibility="hidden"))
-# Opened from the page Set.
-bar[""].append(st.Page("choose.py", title="Choose", url_path="choose", visibility="hidden"))
-chosen = st.navigation(bar, position="top")
-# Set and Choose draw it in their own fragments; the pages for phones have nothing to keep.
-if chosen.url_path not in ("", "choose", "join", "vote"):
-    kept.draw()
-account.draw()
-errors.draw_failed_click()
-OPEN_PAGE.set(chosen.title)
-with errors.guarded(chosen.title):
-    chosen.run()
+# Streamlit forgets the fragments of the run before once a run has come to its end, which st.stop() keeps it from. Drawn
+# again where something else is by then, such a fragment would end the whole page in the browser.
+with suppress(StopException):
+    draw_visit()

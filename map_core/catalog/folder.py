@@ -8,7 +8,8 @@ from its file's footer and one column; a table of another program is read once.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,7 @@ class TableEntry:
         bytes: size of the file.
         changed: time at which the file was written, in UTC.
         fault: the reason why it cannot be read; "" if it can.
+        metadata: of the file.
     """
 
     name: str
@@ -57,6 +59,7 @@ class TableEntry:
     bytes: int
     changed: datetime
     fault: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def folder() -> Path:
@@ -134,6 +137,7 @@ def _described(path: Path, size: int, changed: datetime) -> TableEntry:
         _text(metadata, "source", "file"),
         size,
         changed,
+        metadata=metadata,
     )
 
 

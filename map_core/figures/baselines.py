@@ -31,6 +31,8 @@ SOLVED, RANDOM, SAME, EQUAL = "solved", "random", "random at the same cost", "eq
 BAR, STRIP, PLANE = 38, 92, 520
 #: Height of the plane's margins and titles, in pixels.
 AROUND_PLANE = 100
+#: Of the plane of two values, as a share of what is drawn: a line of text and its distance from a point.
+MARGIN = 0.07
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,10 +192,11 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     units, figure = data.units, go.Figure()
     mark = units.wording.mark
     effort = units.wording.pick("%{customdata[0]:.2f} nats", "effort %{customdata[0]:.0f}% of the most")
-    for value, add in ((across, figure.add_vline), (upwards, figure.add_hline)):
-        if not np.isnan(data.targets[value]):
+    asked = [float(units.of(value, np.array(data.targets[value]))) for value in pair]
+    for value, target, add in zip(pair, asked, (figure.add_vline, figure.add_hline), strict=True):
+        if not np.isnan(target):
             add(
-                float(units.of(value, np.array(data.targets[value]))),
+                target,
                 line={"color": ACCENT, "width": 1.2, "dash": "dash"},
                 annotation={"text": "target", "font": {"size": 12}, "bgcolor": "rgba(0,0,0,0)"},
                 annotation_position="top right" if value == across else "bottom right",
@@ -222,7 +225,7 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     coordinates = [
         np.concatenate([own, *(np.ravel(trace[axis]) for trace in figure.data)]) for axis, own in (("x", x), ("y", y))
     ]
-    ranges = tuple((float(np.nanmin(along)), float(np.nanmax(along))) for along in coordinates)
+    ranges = tuple(_with_margin(np.append(along, targets)) for along, targets in zip(coordinates, asked, strict=True))
     base_position, *other_positions = label_places.positions(
         x, y, ["Base", *(data.title(way) for way in singles)], ranges, PLANE - AROUND_PLANE
     )
@@ -255,9 +258,16 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
             name=way.name,
         )
     figure = apply_layout(figure, PLANE)
-    figure.update_xaxes(title=escape(units.axis(across)))
-    figure.update_yaxes(title=escape(units.axis(upwards)))
+    figure.update_xaxes(title=escape(units.axis(across)), range=ranges[0])
+    figure.update_yaxes(title=escape(units.axis(upwards)), range=ranges[1])
     return figure.update_layout(hovermode="closest")
+
+
+def _with_margin(coordinates: np.ndarray) -> tuple[float, float]:
+    """Return the range of an axis: that of what is drawn, with room for a label beyond the outermost point."""
+    low, high = float(np.nanmin(coordinates)), float(np.nanmax(coordinates))
+    margin = MARGIN * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def strips(data: BaselineFigureData) -> go.Figure:

@@ -146,6 +146,18 @@ def test_only_a_state_without_a_connection_is_a_lost_one(context):
     page.close()
 
 
+def test_a_page_of_which_nothing_is_left_is_loaded_again_and_says_so_where_that_was_tried(context, address):
+    page = context.new_page()
+    page.goto(address)
+    headline = keyed(page, "verdict").locator("h2").first
+    for banner in (0, 1):
+        expect(headline).to_be_visible(timeout=60 * SECONDS)
+        page.wait_for_function("document.documentElement.valuePaletteConnection")
+        page.evaluate("document.getElementById('root').replaceChildren()")
+        expect(page.get_by_text(connection.BROKEN)).to_have_count(banner)
+    page.close()
+
+
 def test_the_frameworks_own_dialog_of_a_lost_connection_is_closed_and_no_other(context):
     page = context.new_page()
     page.set_content("<main></main>")

@@ -257,8 +257,53 @@ def test_plain_sliders_stand_in(page):
     expect(fader(page, "Humor")).to_be_visible()
 
 
-def test_what_is_computed_is_asked_for_until_it_is_there_and_no_longer(context):
-    """Streamlit calls a component again only when its data differ from those before."""
+def test_keys_pressed_just_before_a_reload_are_not_lost(page):
+    humor = fader(page, "Humor")
+    before = round(float(humor.get_attribute("aria-valuenow")))
+    humor.focus()
+    for _ in range(3):
+        page.keyboard.down("ArrowRight")  # not let go: the page itself has not heard of it
+    page.reload()
+    expect(humor).to_have_attribute("aria-valuenow", str(before + 3), timeout=60 * SECONDS)
+    expect(page).to_have_url(re.compile(f"humor%3Ap{before + 3}"))
+    page.get_by_role("button", name="Undo").click()
+    expect(humor).to_have_attribute("aria-valuenow", re.compile(f"^{before}"))
+
+
+def test_an_answer_that_is_late_is_marked_until_it_is_there(context):
+    page = answer_panel(context)
+    late = "document.documentElement.classList.contains('vp-calculating')"
+    page.evaluate("asked('a', 1)")
+    assert not page.evaluate(late), "an answer that is in time is shown without a word"
+    page.wait_for_function(late)
+    assert page.get_by_role("status").get_attribute("aria-busy") == "true"
+    page.evaluate("asked('a', 2); take({ ack: 1 })")
+    assert not page.evaluate(late), "the next move is a moment ago"
+    page.wait_for_function(late)
+    page.evaluate("take({ ack: 2 })")
+    assert not page.evaluate(late)
+    page.evaluate("take({ undo: 'Undo: Set humor to 70.' })")
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function(late)
+    page.evaluate("take({ pressed: told.pressed })")
+    assert not page.evaluate(late)
+    # What else a hand does on the page runs its script.
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p data-testid=stMain><b></b><i></i></p>')")
+    page.evaluate("document.querySelector('[data-testid=stMain] b').innerHTML = '<select><option>A use case</select>'")
+    page.get_by_role("combobox").click()
+    page.evaluate("document.body.setAttribute('data-test-script-state', 'running')")
+    page.wait_for_function(late)
+    page.evaluate("document.body.setAttribute('data-test-script-state', 'notRunning')")
+    page.wait_for_function(f"!{late}")
+    page.evaluate("document.querySelector('[data-testid=stMain] i').innerHTML = '<button>Start again</button>'")
+    page.evaluate("document.querySelector('[data-testid=stMain] i').dataset.testid = 'stButton'")
+    page.get_by_role("button", name="Start again").click()  # which runs it for certain
+    page.wait_for_function(late)
+    page.close()
+
+
+def answer_panel(context: BrowserContext) -> Page:
+    """A page with the answer's component alone: ``take`` gives it data, ``told`` has what it sent."""
     page = context.new_page()
     page.set_content("<main><div class=vp-answer></div></main>")
     script = (ASSETS / "nodes.js").read_text() + (ASSETS / "answer.js").read_text()
@@ -268,20 +313,30 @@ def test_what_is_computed_is_asked_for_until_it_is_there_and_no_longer(context):
     data = verdict.failure_data(errors.Failure("", "", "")) | {"settled": True, "session": "a", "ack": 0}
     page.evaluate(
         """(data) => {
-            window.asked = 0;
+            window.count = 0;
+            window.told = {};
             const parentElement = document.querySelector("main");
-            window.take = (data) => mount({ parentElement, data, setTriggerValue: () => { window.asked += 1; } });
-            take(data);
+            const setTriggerValue = (name, value) => { count += 1; told[name] = value; };
+            window.take = (changed) => mount({ parentElement, data: Object.assign(data, changed), setTriggerValue });
+            window.asked = (session, ack) => window.valuePalette.asked(session, ack);
+            take({});
         }""",
-        data | {"again": 10},
+        data,
     )
-    page.wait_for_function("asked > 3")  # without another call
-    page.evaluate("(data) => { take(data); window.asked = 0; }", data | {"again": 0})
+    return page
+
+
+def test_what_is_computed_is_asked_for_until_it_is_there_and_no_longer(context):
+    """Streamlit calls a component again only when its data differ from those before."""
+    page = answer_panel(context)
+    page.evaluate("take({ again: 10 })")
+    page.wait_for_function("count > 3")  # without another call
+    page.evaluate("take({ again: 0 }); count = 0")
     page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
-    assert page.evaluate("asked") == 0
-    page.evaluate("(data) => take(data)", data | {"again": 10})
-    page.wait_for_function("asked > 0")
+    assert page.evaluate("count") == 0
+    page.evaluate("take({ again: 10 })")
+    page.wait_for_function("count > 0")
     page.evaluate("document.querySelector('main').replaceChildren()")  # another page is opened
-    page.evaluate("() => new Promise((done) => setTimeout(() => { window.asked = 0; setTimeout(done, 50); }, 50))")
-    assert page.evaluate("asked") == 0
+    page.evaluate("() => new Promise((done) => setTimeout(() => { count = 0; setTimeout(done, 50); }, 50))")
+    assert page.evaluate("count") == 0
     page.close()

@@ -45,7 +45,7 @@ def test_palettes_from_saving_to_the_link(browser, address):
     page.get_by_role("button", name="Pin", exact=True).first.click()
     settle(page)
     page.get_by_role("button", name="Use", exact=True).nth(2).click()
-    expect(page.get_by_text("The preset More humor was taken.")).to_be_visible()
+    expect(page.get_by_text("Switched to the preset More humor.")).to_be_visible()
 
     view(page, "Side by side")
     expect(page.get_by_role("heading", name="More helpfulness")).to_be_visible()

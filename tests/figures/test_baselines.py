@@ -182,3 +182,12 @@ def test_a_name_is_text(data: drawn.BaselineFigureData):
     named = replace(data, units=replace(UNITS, names=("<b>x</b>", *VALUES[1:])))
     for figure in (drawn.plane(named, (0, 1)), drawn.strips(named), drawn.shares(named)):
         assert "<b>x" not in figure.to_json().replace("\\u003c", "<")
+
+
+def test_the_axes_of_the_plane_leave_room_for_a_label_beyond_the_outermost_point(data):
+    figure = drawn.plane(data, (0, 1))
+    for axis, (low, high) in (("x", figure.layout.xaxis.range), ("y", figure.layout.yaxis.range)):
+        points = np.concatenate([np.ravel(part[axis]).astype(float) for part in figure.data])
+        margin = drawn.MARGIN * (high - low) / (1 + 2 * drawn.MARGIN)
+        assert low + margin <= np.nanmin(points) + 1e-9
+        assert np.nanmax(points) <= high - margin + 1e-9

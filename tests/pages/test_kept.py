@@ -41,11 +41,14 @@ def resumed() -> None:
     """A new visit that gets back what the last one left."""
     import streamlit as st
 
+    from map_core.palettes.palette import Target
     from pages.view.compare import pinned
     from pages.view.groups import roster
     from pages.view.session import kept, palette_state
 
-    palette_state.current()
+    _, palette = palette_state.current()
+    if st.session_state.pop("moved", False):
+        palette_state.apply(palette.with_target("humor", Target(64.0)), "Moved humor.")
     if "left" in st.session_state:
         kept.take_back(st.session_state.pop("left"))
     held = palette_state.history()
@@ -66,14 +69,24 @@ def left() -> str:
     return str(app.text[0].value)
 
 
-def after(text: str, address: dict[str, str] | None = None) -> dict:
+def after(text: str, address: dict[str, str] | None = None, moved: bool = False) -> dict:
     app = AppTest.from_function(resumed, default_timeout=60)
     app.session_state["left"] = text
+    app.session_state["moved"] = moved
     for name, value in (address or {}).items():
         app.query_params[name] = value
     app.run()
     assert not app.exception
     return json.loads(app.json[0].value)
+
+
+def test_a_move_that_is_made_again_after_a_reload_is_one_further_step():
+    text = left()
+    now = json.loads(text)["history"]["steps"][2]["palette"]
+    back = after(text, now, moved=True)
+    assert back["what"] == ["Started.", "Set humor.", "Set helpfulness.", "Moved humor."]
+    assert back["place"] == 3
+    assert "humor:p64" in back["now"]["palette"]
 
 
 def test_steps_pins_and_groups_come_back():

@@ -50,10 +50,10 @@ def test_what_was_taken_before_is_not_on_the_wall():
     settled(app)
     app.run()
     app.button(key="page_use_bargain").click().run()
-    assert [caption.value for caption in app.caption if "was taken" in caption.value]
+    assert [caption.value for caption in app.caption if "Switched to" in caption.value]
     app.button(key="meeting_open").click().run()
     assert "meeting" in app.query_params
-    assert [caption.value for caption in app.caption if "was taken" in caption.value] == []
+    assert [caption.value for caption in app.caption if "Switched to" in caption.value] == []
 
 
 def joined_by_two() -> AppTest:

@@ -100,7 +100,7 @@ def test_saved_used_renamed_deleted_and_back(page):
     settled(page.run())
     press(page, f"saved_use_{one.id + 1}")
     assert now(page) == WARM
-    assert "Warm was taken" in said(page)
+    assert "Switched to Warm" in said(page)
     page.text_input(key=f"rename_name_{one.id}").set_value("Support")
     press(page, f"rename_{one.id}")
     assert palettes.load(database(), one.id).name == "Support"
@@ -142,9 +142,9 @@ def test_what_was_taken_is_said_on_its_own_page_alone(page):
     palettes.save(database(), WARM, "Warm")
     settled(page.run())
     press(page, f"saved_use_{palettes.named(database(), 'Warm').id}")
-    assert [caption.value for caption in page.caption if "Warm was taken" in caption.value]
+    assert [caption.value for caption in page.caption if "Switched to Warm" in caption.value]
     page.switch_page("report.py").run()
-    assert [caption.value for caption in page.caption if "was taken" in caption.value] == []
+    assert [caption.value for caption in page.caption if "Switched to" in caption.value] == []
     page.switch_page("palettes.py").run()
     press(page, "undo")
     assert now(page) != WARM
@@ -288,7 +288,7 @@ def test_a_blend_is_taken_with_exact_levels(page):
     press(page, "blend_use")
     taken = now(page)
     assert taken.targets["humor"].level is not None
-    assert "A blend was taken: 60% Your palette, 40% Mine." in page.session_state["history"].steps[-1].what
+    assert "Switched to a blend: 60% Your palette, 40% Mine." in page.session_state["history"].steps[-1].what
     page.slider(key="blend_share").set_value(100).run()
     press(page, "blend_use")
     assert now(page) == palettes.list_palettes(database())[0].palette
@@ -300,7 +300,7 @@ def test_the_timeline_says_what_each_step_gained_and_goes_back_and_forth(page):
     view(page, "timeline")
     text = said(page)
     assert "1. Started." in text
-    assert "2. The preset More helpfulness was taken." in text
+    assert "2. Switched to the preset More helpfulness." in text
     assert "You gain helpfulness" in text
     assert "You lose" in text
     assert "It costs" in text
@@ -358,4 +358,4 @@ def test_the_use_case_is_of_the_palette_that_is_taken(table):
     press(page, f"saved_use_{kept.id}")
     assert page.selectbox(key="use_case").value == "Stories"
     view(page, "timeline")
-    assert "2. Stories was taken." in said(page)
+    assert "2. Switched to Stories." in said(page)

@@ -64,7 +64,7 @@ def test_a_point_is_looked_at_taken_and_undone(app):
     assert assessment.targets[:2] == pytest.approx(found.contours[2].levels[25, :2])
     assert assessment.solution.kl == pytest.approx(1.0)
     assert "This is your palette now." in said(app)
-    assert "was taken as your target" in app.caption[0].value
+    assert "Your targets are now those of a point of the frontier" in app.caption[0].value
     app.button(key="undo_two").click().run()
     assert "helpfulness p60" in said(app)
     assert "You gain helpfulness" in told(app)

@@ -13,7 +13,7 @@ from map_core.data.derived_columns import Cohort
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
 from pages.view.compare import generator
-from pages.view.session import aimed_scene, header, kept, palette_cache, palette_state
+from pages.view.session import aimed_scene, header, kept, level_words, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import confirmation, markup
@@ -116,7 +116,7 @@ def unpin(index: int) -> None:
 
 def _use(index: int) -> None:
     """Make a pinned palette the current one."""
-    palette_state.apply_with_undo(pinned_palettes()[index].palette, f"{pinned_palettes()[index].name} was taken.")
+    palette_state.apply_with_undo(pinned_palettes()[index].palette, f"Switched to {pinned_palettes()[index].name}.")
 
 
 def draw_palettes(scene: Scene, assessment: Assessment, candidates: int, cohorts: tuple[Cohort, ...] = ()) -> None:
@@ -151,11 +151,7 @@ def draw_pin_control() -> None:
 def _target_chips(palette: Palette) -> list[tuple[int, str]]:
     scene = scenes.load(palette.use_case)
     where = [] if palette.use_case == scenes.ALL else [(-1, palette.use_case)]
-    return where + [
-        (j, f"{scene.names[j]} {wordings.current().level(palette.targets[name].percentile)}")
-        for j, name in enumerate(scene.table.values)
-        if name in palette.targets and not palette.targets[name].free
-    ]
+    return where + level_words.target_chips(scene, palette)
 
 
 def draw_faders(scene: Scene, palette: Palette) -> None:

@@ -32,6 +32,7 @@ from pages.view.session.scene import Scene
 from pages.view.shell import account, reach, remember, wording
 from pages.view.shell import markup as shell_markup
 from pages.view.shell.account import database
+from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
 MEETING: Key[str] = Key("meeting", "")
@@ -39,14 +40,14 @@ HOST: Key[str] = Key("meeting_host", "")
 NAME: Key[str] = Key("meeting_name", "")
 CODE: Key[str] = Key("meeting_code", "")
 #: Whether this screen is in projector mode, which shows the picture alone.
-PROJECTED: Key[bool] = Key("meeting_projected", False)
+PROJECTED: KeptKey[bool] = KeptKey("meeting_projected", False, bool, bool)
 BASE_ADDRESS: Key[str] = Key("meeting_base", "")
 
 #: The cookie by which the browser that opened a meeting is known, with the code after it.
 HOST_COOKIE = "value_palette_host"
 #: Seconds between two polls for new members.
 LOOK_SECONDS = 1.5
-#: Seconds for which this screen offers to undo that a palette was taken: everybody sees it, for a long time.
+#: Seconds for which this screen offers to undo a change of the palette: everybody sees it, for a long time.
 UNDO_SECONDS = 20.0
 #: Attempts at closing a meeting: each palette that is sent meanwhile takes another one.
 CLOSINGS = 5

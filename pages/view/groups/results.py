@@ -196,7 +196,7 @@ def _use(scene: Scene, agreement: GroupAgreement, rule: Rule) -> None:
     levels = agreement.common[rule].targets
     palette = palette_state.with_levels(scene, replace(now, use_case=scene.use_case, targets=targets), levels)
     palette_state.apply_with_undo(
-        palette, f"The common palette of {len(agreement.groups)} groups was taken ({group_text.RULES[rule].lower()})."
+        palette, f"Switched to the common palette of {len(agreement.groups)} groups ({group_text.RULES[rule].lower()})."
     )
 
 

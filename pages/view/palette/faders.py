@@ -38,7 +38,7 @@ _mount = component.register(
     "desk",
     '<div class="vp-desk" role="group" aria-label="Faders, one per value"></div>',
     isolated=False,
-    scripts=("nodes", "channel"),
+    scripts=("nodes", "channel", "moves"),
 )
 _FLAGS = ("free", "keep", "locked")
 

@@ -19,6 +19,8 @@ from pages.view.shell.session_keys import Key
 
 REPAIRS: Key[tuple[np.ndarray, Repairs] | None] = Key("ways", None)
 PANEL: Key[dict[str, Any]] = Key("answer_panel", {})
+#: The last press that was answered, as the browser sent it.
+PRESSED: Key[str] = Key("answer_pressed", "")
 
 _mount = component.register(
     "answer",
@@ -48,6 +50,7 @@ def panel_data(live: LiveAnswer) -> dict[str, Any]:
             "undo": f"Undo: {palette_state.step_text(steps[position])}" if position > 0 else "",
             "redo": f"Redo: {palette_state.step_text(steps[position + 1])}" if position + 1 < len(steps) else "",
             "last": palette_state.step_text(steps[position]) if position > 0 else "",
+            "pressed": PRESSED.get(),
         }
     )
 
@@ -141,7 +144,8 @@ def _job_state(job: Any) -> tuple[Any, bool]:
 
 def _on_pressed() -> None:
     """Handle a button of the panel: undo, redo, keep a value that falls, or apply a repair."""
-    pressed = str(PANEL.get().get("pressed") or "").partition("#")[0]
+    PRESSED.set(str(PANEL.get().get("pressed") or ""))
+    pressed = PRESSED.get().partition("#")[0]
     if pressed == "undo":
         palette_state.undo()
     elif pressed == "redo":

@@ -133,7 +133,7 @@ def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) 
             type="primary",
             icon=":material/input:",
             on_click=shared.use_palette,
-            args=(mixed.palette, f"A blend was taken: {100 - share}% {a.name}, {share}% {b.name}."),
+            args=(mixed.palette, f"Switched to a blend: {100 - share}% {a.name}, {share}% {b.name}."),
         )
 
 

@@ -36,7 +36,7 @@ def draw_presets(scene: Scene, use_case: str) -> None:
                         key=f"preset_use_{n}",
                         icon=":material/input:",
                         on_click=shared.use_palette,
-                        args=(preset.palette, f"The preset {preset.name} was taken."),
+                        args=(preset.palette, f"Switched to the preset {preset.name}."),
                     )
                     shared.draw_pin(f"preset_pin_{n}", f"preset_{n}", preset.name, preset.palette)
                 confirmation.draw(f"preset_{n}")

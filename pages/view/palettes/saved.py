@@ -13,7 +13,7 @@ from map_core.store import Database, palettes, table_key
 from map_core.store.palettes import DeletedPalette, PaletteVersion, SavedPalette
 from pages.view.palettes import markup as marks
 from pages.view.palettes import save_form, shared
-from pages.view.session import header, palette_cache, palette_state, share
+from pages.view.session import header, level_words, palette_cache, palette_state, share
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import account, confirmation, markup, wording
@@ -204,13 +204,7 @@ def _draw_versions(database: Database, saved: SavedPalette) -> None:
 
 def _targets(palette: Palette) -> str:
     scene = scenes.load(palette.use_case)
-    targets = [palette.targets.get(name) for name in scene.table.values]
-    texts = [
-        (j, f"{scene.names[j]} {'as it is' if target.keep else wording.current().level(target.percentile)}")
-        for j, target in enumerate(targets)
-        if target is not None and not target.free
-    ]
-    return markup.chips(texts, scene.theme) or markup.note("No value has a target.")
+    return markup.chips(level_words.target_chips(scene, palette), scene.theme) or markup.note("No value has a target.")
 
 
 def _draw_deleted(database: Database) -> None:
@@ -233,12 +227,12 @@ def _rename(database: Database, saved: SavedPalette) -> None:
 
 
 def _use(saved: SavedPalette) -> None:
-    shared.use_palette(saved.palette, f"{saved.name} was taken.")
+    shared.use_palette(saved.palette, f"Switched to {saved.name}.")
     save_form.remember_opened(saved.id, saved.version)
 
 
 def _use_version(saved: SavedPalette, version: PaletteVersion) -> None:
-    shared.use_palette(version.palette, f"Version {version.number} of {saved.name} was taken.")
+    shared.use_palette(version.palette, f"Switched to version {version.number} of {saved.name}.")
     save_form.remember_opened(saved.id, version.number)
 
 

@@ -13,7 +13,7 @@ from map_core.palettes.palette import ALL, Palette
 from map_core.text.changes import price_text
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import save_form
-from pages.view.session import palette_state
+from pages.view.session import level_words, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import wording
@@ -71,12 +71,7 @@ def completed(palette: Palette) -> Palette:
 
 def target_chips(assessed: AssessedPalette) -> list[tuple[int, str]]:
     """Return the targets of a palette as chips."""
-    targets = [assessed.palette.targets.get(name) for name in assessed.scene.table.values]
-    return [
-        (j, f"{assessed.scene.names[j]} {'as it is' if target.keep else wording.current().level(assessed.targets[j])}")
-        for j, target in enumerate(targets)
-        if target is not None and not target.free
-    ]
+    return level_words.target_chips(assessed.scene, assessed.palette, assessed.targets)
 
 
 def price_sentence(assessed: AssessedPalette) -> str:

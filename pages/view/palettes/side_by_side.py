@@ -121,7 +121,7 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
                 icon=":material/input:",
                 type="tertiary",
                 on_click=shared.use_palette,
-                args=(assessed.palette, f"{name} was taken."),
+                args=(assessed.palette, f"Switched to {name}."),
             )
             st.button(
                 "Unpin",

@@ -41,5 +41,5 @@ def draw_out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> Non
             type="primary",
             icon=":material/my_location:",
             on_click=palette_state.take_targets,
-            args=(scene, assessment.nearest.targets, "The nearest palette that works was taken."),
+            args=(scene, assessment.nearest.targets, "Switched to the nearest palette that works."),
         )

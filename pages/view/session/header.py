@@ -11,7 +11,7 @@ from map_core.core.types import Verdict
 from map_core.feasibility import Assessment
 from map_core.text import sentences
 from map_core.text.uncounted_targets import uncounted_targets
-from pages.view.session import palette_state, speaker_line
+from pages.view.session import level_words, palette_state, speaker_line
 from pages.view.session.scene import Scene
 from pages.view.shell import glossary, markup
 from pages.view.shell import wording as wordings
@@ -63,10 +63,8 @@ def draw_palette_line(
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
         draw_verdict_badge(assessment.verdict)
         wording = wordings.current()
-        targets = [
-            (int(j), f"{scene.names[j]} {wording.level(scene.percentile(int(j), float(assessment.targets[j])))}")
-            for j in np.flatnonzero(~np.isnan(assessment.targets[: scene.plain]))
-        ]
+        places = np.array([scene.percentile(j, float(assessment.targets[j])) for j in range(scene.plain)])
+        targets = level_words.target_chips(scene, palette_state.history().now, places)
         st.html(
             markup.chips(targets, scene.theme) if targets else markup.note("no value has a target"), width="content"
         )

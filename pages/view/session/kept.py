@@ -116,7 +116,8 @@ def _resume(content: Any) -> None:
     linked = len(begun) == 1 and begun[0].what == palette_state.OPENED_FROM_LINK
     if len(begun) > 1 or (linked and begun[0].palette.to_query() != kept.now.to_query()):
         for step in begun:
-            kept = kept.with_step(replace(step, merge=""))
+            if step.palette.to_query() != kept.now.to_query():
+                kept = kept.with_step(replace(step, merge=""))
         if own is not None:
             kept = replace(kept, position=kept.position - (len(begun) - 1 - own.position))
     palette_state.HISTORY.set(kept)

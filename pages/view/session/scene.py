@@ -258,7 +258,7 @@ def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable
 def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[str, str, bool], ...]) -> Scene:
     table = _extended(path, modified, tuple(definition_json for definition_json, _, _ in added)).select(use_case)
     oracle = MemoryOracle.of(table)
-    cards = value_cards(table)
+    cards = value_cards(table.metadata)
     own = {}
     for definition_json, trust, bad in added:
         definition = Definition.from_json(definition_json)
@@ -266,8 +266,7 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
     names, notes = [], []
     for name in table.values:
         card = cards.get(name, {})
-        title = str(card.get("title") or name.replace("_", " "))
-        names.append(title[:1].lower() + title[1:] if title[1:2].islower() else title)
+        names.append(value_name(name, card))
         lines = [
             f"**{label}:** {card[part]}"
             for label, part in (("Measures", "measures"), ("Misses", "misses"))
@@ -299,14 +298,20 @@ def table_metadata() -> Mapping[str, Any] | None:
 DESCRIBED = ("measures", "misses", "source", "licence")
 
 
-def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
-    """Return the card of each value whose scorer the table names, completed from this project's cards.
+def value_name(name: str, card: Mapping[str, Any]) -> str:
+    """Return a value's name as it reads within a sentence: the title on its card, else its column's name."""
+    title = str(card.get("title") or name.replace("_", " "))
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
+def value_cards(metadata: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the card of each value whose scorer a table's metadata names, completed from this project's cards.
 
     A value in a table that names no scorer has no card, even if its name is that of one here. A scorer of the same
     version as here is described as it is here, because a table keeps the words of the day on which it was made.
     """
     ours = {name: card.as_dict() for name, card in cards().items()}
-    scorers = table.metadata.get("scorers") or ()
+    scorers = metadata.get("scorers") or ()
     return {str(scorer["name"]): _described(dict(scorer), ours) for scorer in scorers if "name" in scorer}
 
 

@@ -1,4 +1,4 @@
-"""Messages when the connection to the app is lost, and when it is back.
+"""Messages when the connection to the app is lost, when it is back, and when the page itself has failed.
 
 ``assets/connection.js`` watches the connection in the browser. Constraint: it makes no request of its own, except one
 where the app has a login, to distinguish a login that has ended from a server that does not answer.
@@ -16,6 +16,10 @@ LOST = (
     "address of this page, so it is not lost; the page continues by itself when the connection is back."
 )
 BACK = "The connection is back."
+BROKEN = (
+    "This page has stopped because of a fault of the app. Load the page again: your palette is in its address, and "
+    "what you have made is kept."
+)
 
 _mount = st.components.v2.component(
     "value_palette_connection", js=(ASSETS / "connection.js").read_text(encoding="utf-8"), html="<i hidden></i>"
@@ -24,4 +28,4 @@ _mount = st.components.v2.component(
 
 def install() -> None:
     """Mount the script, which runs once per tab."""
-    _mount(key="connection", data={"lost": LOST, "back": BACK, "login": identity.has_login()})
+    _mount(key="connection", data={"lost": LOST, "back": BACK, "broken": BROKEN, "login": identity.has_login()})

@@ -45,7 +45,9 @@ def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
             st.text(table.fault)
         else:
             st.html(markup.note(table_markup.table_facts(table)))
-            st.html(markup.note(f"Values: {', '.join(value.replace('_', ' ') for value in table.values)}."))
+            described = scenes.value_cards(table.metadata)
+            titles = [scenes.value_name(value, described.get(value, {})) for value in table.values]
+            st.html(markup.note(f"Values: {', '.join(titles)}."))
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"table_buttons_{key}"):
             if looked_at:
                 st.page_link("palette.py", label="Set targets", icon=":material/tune:")

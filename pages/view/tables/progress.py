@@ -13,7 +13,9 @@ from map_core.access import Action, Kind
 from map_core.catalog import jobs
 from map_core.catalog.jobs import TableJob, TableJobState
 from map_core.core import amounts
+from map_core.scoring import cards
 from map_core.text.build_estimate import estimate_sentence
+from pages.view.session import scene as scenes
 from pages.view.shell import account, markup, tabs
 from pages.view.shell.session_keys import Key
 from pages.view.shell.work_cards import WorkCards, draw_state, place_text
@@ -126,10 +128,11 @@ def _about(process: TableJob) -> str:
     about = process.about
     if process.kind == "import":
         return str(about.get("file", ""))
+    described = {name: card.as_dict() for name, card in cards().items()}
     facts = [
         amounts.counted(int(about["prompts"]), "prompt", grouped=True) if "prompts" in about else "",
         f"{about['candidates']} replies each" if "candidates" in about else "",
-        ", ".join(str(value).replace("_", " ") for value in about.get("values", ())),
+        ", ".join(scenes.value_name(value, described.get(value, {})) for value in map(str, about.get("values", ()))),
         str(about.get("model", "")),
         f"from {about['table']}" if "table" in about else "",
     ]

@@ -45,7 +45,7 @@ def draw_local_steps(current: CurrentPalette) -> None:
                 key="steps_nearest",
                 icon=":material/my_location:",
                 on_click=palette_state.take_targets,
-                args=(current.scene, current.assessment.nearest.targets, "The nearest palette that works was taken."),
+                args=(current.scene, current.assessment.nearest.targets, "Switched to the nearest palette that works."),
             )
         return
     with st.container(horizontal=True, vertical_alignment="bottom", key="steps_controls"):

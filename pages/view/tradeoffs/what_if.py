@@ -112,7 +112,7 @@ def draw_panel(current: CurrentPalette, view: str, point: WhatIfPoint | None, ho
         with st.container(horizontal=True, vertical_alignment="center"):
             if not same:
                 moved = ~(np.abs(point.targets - current.targets) <= 1e-9)
-                message = f"{point.caption.removesuffix('.')} was taken as your target."
+                message = f"Your targets are now those of {point.caption[:1].lower()}{point.caption[1:]}"
                 st.button(
                     "Use this",
                     key=f"take_it_{view}",

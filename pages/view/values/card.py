@@ -141,7 +141,7 @@ def measures(view: ValuesView, name: str) -> str:
 
 
 def _entry(view: ValuesView, name: str) -> dict[str, Any]:
-    return scenes.value_cards(view.portrayed).get(name, {})
+    return scenes.value_cards(view.portrayed.metadata).get(name, {})
 
 
 def _draw_extremes(view: ValuesView, name: str) -> None:
