@@ -16,7 +16,7 @@ from pages.view.shell import background
 from pages.view.studies import order_list
 from pages.view.studies import sequence as sequence_view
 
-#: Rounds that can be looked at, and rounds that are computed at most to see when the path has converged.
+#: Rounds that can be shown, and rounds that are computed at most to see when the path has converged.
 MOST_ROUNDS, SEARCHED = 10, 60
 #: Orders that are compared at most: all of them for up to four values, a random sample for more.
 MOST_ORDERS = 60
@@ -71,7 +71,7 @@ query = sequence_view.SequenceQuery(scene, targets, solution, chosen, rounds, gr
 
 
 def find_path(job: Job) -> SequentialPath:
-    """Compute one round, then all that can be looked at, then as many as convergence takes; report each path."""
+    """Compute one round, then all that can be shown, then as many as convergence takes; report each path."""
     for count in (1, MOST_ROUNDS, SEARCHED):
         sequential = sequential_path(scene.oracle, targets, chosen, rounds=count, grow_only=grows)
         job.report(sequential)

@@ -33,7 +33,7 @@ CACHED_SUBSAMPLES, CACHED_PALETTES = 8, 512
 
 
 class WeightsSource(StrEnum):
-    """Which palette the weights in force belong to."""
+    """Which palette the current weights belong to."""
 
     PALETTE = "palette"
     NEAREST = "nearest"
@@ -42,7 +42,7 @@ class WeightsSource(StrEnum):
 
 @dataclass(frozen=True)
 class WeightsFacts:
-    """Facts about the weights in force; :mod:`map_core.text.generation_weights` words them.
+    """Facts about the current weights; :mod:`map_core.text.generation_weights` words them.
 
     Args:
         verdict: on the palette, for this number of candidates.
@@ -69,7 +69,7 @@ class WeightsFacts:
 
 @dataclass(frozen=True)
 class GenerationWeights:
-    """The weights in force for one palette and one number of candidates.
+    """The current weights for one palette and one number of candidates.
 
     Args:
         asked: the palette's levels by value, in reward units.
@@ -175,7 +175,7 @@ def scored_weights(
     scored: Collection[str],
     table_verdict: Verdict | None = None,
 ) -> tuple[dict[str, float], WeightsFacts]:
-    """Return the weights in force that new replies can be steered by, and the facts about them.
+    """Return the current weights that new replies can be steered by, and the facts about them.
 
     Args:
         assessment: of the palette, with ``oracle``.

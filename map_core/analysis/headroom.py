@@ -83,11 +83,11 @@ def headroom_for(table: RewardTable, weights: Mapping[str, float], within: float
 def share_lost(table: RewardTable, weights: Mapping[str, float], nats: float) -> float:
     """Return delta(h), the largest share of the replies that would differ under the exact tilt.
 
-    The headroom may belong to other weights than those in force, as after a fader has moved.
+    The headroom may belong to other weights than the current ones, as after a fader has moved.
 
     Args:
         table: as for :func:`headroom_for`.
-        weights: in force.
+        weights: the current ones.
         nats: the headroom that was used.
 
     Raises:

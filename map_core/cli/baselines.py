@@ -65,7 +65,7 @@ def baselines(
     have a Dirichlet direction and a uniform scale; all others cost as many nats as the palette.
 
     With --tuned, models that are tuned to one value each are mixed for the palette: as a log-linear mixture, with
-    weights found by the solver, and as a rewarded soup, one model with the average of their weights. Both are looked at
+    weights found by the solver, and as a rewarded soup, one model with the average of their weights. Both are evaluated
     on prompts that no model was tuned on. What a model makes of the table's replies is kept beside it.
 
     \b
@@ -109,7 +109,7 @@ def _open_models(
 def _tuned(
     models: tuple[SingleTuned, ...], solved: Baseline, opened: LoadedTable, replies: int, report: Reporter
 ) -> dict[str, Any] | None:
-    """Return what the mixtures come to; None where the palette is not possible."""
+    """Return the levels of the mixtures; None where the palette is not possible."""
     if solved.name != "solved":
         return None
     lam = solved.evaluation.weights[0] / opened.oracle.scale

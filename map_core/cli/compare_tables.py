@@ -81,9 +81,9 @@ def _described(level_drift: Drift) -> dict[str, Any]:
 def _as_text(level_drift: Drift, result: dict[str, Any]) -> Iterator[str]:
     verdicts = result["verdict"]
     yield f"{result['name']}: {VERDICTS[verdicts['before']]} before, {VERDICTS[verdicts['after']]} after."
-    for names, which in ((level_drift.only_before, "first"), (level_drift.only_after, "second")):
+    for names, position in ((level_drift.only_before, "first"), (level_drift.only_after, "second")):
         if names:
-            yield f"Only the {which} table has {', '.join(names)}; what follows is about the others."
+            yield f"Only the {position} table has {', '.join(names)}; what follows is about the others."
     how = "the same prompts" if level_drift.same_prompts else "other prompts"
     moved = ", ".join(result["base"]["drifted"]) or "none by more than chance explains"
     yield f"Base levels that drifted ({how}): {moved}."

@@ -164,7 +164,7 @@ def generate(
     K replies are sampled from the base model. The base reply is one of them, drawn uniformly; the aligned reply is
     drawn with probability softmax(weights . rewards). Both come from the same K replies.
 
-    With --target the weights are solved for the K in force (N of --most-candidates, where that is given); where the
+    With --target the weights are solved for the current K (N of --most-candidates, where that is given); where the
     targets are not possible the nearest palette stands in, and a line says so. Sampling is then as in TABLE.
 
     With --prompts every prompt gets a seed of its own, made of --seed and its text. Each answer is written as soon as

@@ -116,7 +116,7 @@ def verify(
 
     With --model a tuned model answers its held-out prompts, K replies each, and is compared with what its weights
     promise there: levels of all values, share of the way, nats, and what choosing among its candidates gives. Given for
-    several models, it says what their palettes come to as a set: mean inner product and hypervolume.
+    several models, it reports the mean inner product and the hypervolume of their palettes.
 
     \b
     Examples:

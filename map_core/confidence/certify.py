@@ -2,9 +2,9 @@
 
 For weights s x on the ray through the solution x, let L(s) be the levels of a generator with K candidates on all
 prompts. One prompt's Y_i(s), the mean of its candidates' rewards under their probabilities, has exactly the mean L(s):
-the candidates are drawn anew for each prompt, and no expectation over them is estimated. Each value has a betting test
-(:mod:`map_core.confidence.betting`). A point is shown if every value's capital has reached 1 / alpha: if some target is
-missed at this point, its own test errs with probability at most alpha.
+the candidates are drawn independently for each prompt, and no expectation over them is estimated. Each value has a
+betting test (:mod:`map_core.confidence.betting`). A point is shown if every value's capital has reached 1 / alpha: if
+some target is missed at this point, its own test errs with probability at most alpha.
 
 The points are tested in a sequence that only the solved-on prompts determine, and testing stops at the first point that
 is not shown, so that the probability of any false conclusion is at most alpha (fixed-sequence testing):

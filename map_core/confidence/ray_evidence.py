@@ -32,7 +32,7 @@ class RayEvidence:
         alpha: the probability of error.
         over_base: levels are gains over the base model on the same prompts.
         strict: clip at the lowest reward of a reply and not at the lowest level of a prompt.
-        seed: of the order in which the new prompts are looked at.
+        seed: of the order in which the new prompts are bet on.
         any_mix: nats; targets that are of no cohort are to hold under each mix of prompts that is no further.
     """
 

@@ -158,7 +158,7 @@ class RunningPromise:
 
     @classmethod
     def restored(cls, targets: WatchedTargets, state: Mapping[str, Any] | None) -> RunningPromise:
-        """Restore the state of :meth:`as_dict`; start anew where the targets have changed or the state is invalid."""
+        """Restore the state of :meth:`as_dict`; start from zero if the targets changed or the state is invalid."""
         new = cls(targets)
         if not isinstance(state, Mapping) or state.get("targets") != targets.as_dict():
             return new

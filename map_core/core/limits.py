@@ -30,7 +30,7 @@ class Limit:
 
     @property
     def value(self) -> int:
-        """The number in force.
+        """The current number.
 
         Raises:
             InputError: the variable holds no whole number above 0.

@@ -90,7 +90,7 @@ def read_scores(replies: str, definition: Definition) -> ValueScores | None:
     path = _path(replies, scorer)
     if not path.is_file():
         return None
-    # The entry is made anew, as the value may have been renamed; its scores depend only on the definition's words.
+    # The entry is created again, as the value may have been renamed; its scores depend only on the definition's words.
     return ValueScores(_column(str(path)), scorer.entry())
 
 

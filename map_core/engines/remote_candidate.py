@@ -17,7 +17,7 @@ from map_core.errors import EngineError
 #: Fields of an answer in which servers return a model's reasoning (vLLM, llama.cpp; OpenRouter, Ollama).
 THINKING = ("reasoning_content", "reasoning")
 #: Number of tokens around hidden reasoning that a server counts but may not report: its delimiters and a line end.
-_UNTOLD_AROUND_THOUGHTS = 3
+_UNREPORTED_AROUND_THOUGHTS = 3
 
 
 @dataclass
@@ -28,12 +28,12 @@ class RemoteCandidate:
         candidate: its index in the call.
         most: its maximum number of tokens.
         drawn: number of tokens so far; pieces of text if the server does not report tokens.
-        told: number of log-probabilities reported so far, including those of reasoning and of the end.
+        reported: number of log-probabilities received so far, including those of reasoning and of the end.
         thoughts: number of pieces of hidden reasoning so far, which do not belong to the reply.
         half: the first surrogate of a character whose second one is still missing.
-        said: whether any text of the reply has arrived.
+        has_text: whether any text of the reply has arrived.
         ended: whether the reply is complete.
-        untold: number of tokens that the server may count without reporting them.
+        unreported: number of tokens that the server may count without reporting them.
         waiting: tokens that were not taken yet.
         held: the last token, until :meth:`close`.
     """
@@ -41,12 +41,12 @@ class RemoteCandidate:
     candidate: int
     most: int
     drawn: int = 0
-    told: int = 0
+    reported: int = 0
     thoughts: int = 0
     half: str = ""
-    said: bool = False
+    has_text: bool = False
     ended: bool = False
-    untold: int = 0
+    unreported: int = 0
     waiting: deque[Token] = field(default_factory=deque)
     held: list[Token] = field(default_factory=list)
 
@@ -64,14 +64,14 @@ class RemoteCandidate:
         reason = choice.finish_reason or None
         text = self._whole_characters(choice.delta.content or "", reason is not None)
         reason = "stop" if reason == "eos_token" else reason  # the name in text-generation-inference
-        reported = told_log_probs(choice)
-        self.told += len(reported)
+        reported = reported_log_probs(choice)
+        self.reported += len(reported)
         if any(getattr(choice.delta, name, None) for name in THINKING):
             # Log-probabilities of reasoning, alone or mixed with the reply's, are not those of the reply.
             self.thoughts += max(1, len(reported))
             reported = []
-        self.said |= bool(text)
-        if reason is not None and self.thoughts and not self.said and reason != "content_filter":
+        self.has_text |= bool(text)
+        if reason is not None and self.thoughts and not self.has_text and reason != "content_filter":
             raise EngineError(
                 f"The model spent all {self.thoughts:,} tokens of a reply on hidden thinking and said nothing. Allow "
                 "more tokens (--max-new-tokens), or start the server with thinking switched off: llama.cpp's "
@@ -84,15 +84,15 @@ class RemoteCandidate:
         end: list[Token] = []
         if reason == "stop":
             end = [Token(self.candidate, UNKNOWN_TOKEN, "", math.nan, last=True, finished=True)]
-            self.untold = 1
+            self.unreported = 1
         elif reason == "content_filter":
             end = [self._no_token(filtered=True)]
-        elif reason == "length" and self.told and not text and not reported:
+        elif reason == "length" and self.reported and not text and not reported:
             end = [self._no_token()]
         if reason == "stop" and reported and not (reported[-1][0] and text.endswith(reported[-1][0])):
             # The last reported token is the end-of-turn token, since the reply does not end with its text.
             end = [replace(end[0], log_prob=reported.pop()[1])]
-            self.untold = 0
+            self.unreported = 0
         log_probs = [log_prob for _, log_prob in reported] or (
             [math.nan] if text or (reason == "length" and not end) else []
         )
@@ -111,8 +111,8 @@ class RemoteCandidate:
 
     def close(self, missing: int = 0) -> None:
         """Release the last token, after ``missing`` tokens that the server has counted but not reported."""
-        untold = Token(self.candidate, UNKNOWN_TOKEN, "", math.nan, last=False, finished=False)
-        self.waiting.extend([*[untold] * missing, *self.held])
+        unreported = Token(self.candidate, UNKNOWN_TOKEN, "", math.nan, last=False, finished=False)
+        self.waiting.extend([*[unreported] * missing, *self.held])
         self.held = []
 
     def _whole_characters(self, text: str, at_end: bool) -> str:
@@ -134,10 +134,10 @@ class RemoteCandidate:
     @property
     def most_counted(self) -> int:
         """The maximum number of tokens that the server has counted if it reported all tokens of the reply."""
-        return self.told + self.untold + (_UNTOLD_AROUND_THOUGHTS if self.thoughts else 0)
+        return self.reported + self.unreported + (_UNREPORTED_AROUND_THOUGHTS if self.thoughts else 0)
 
 
-def told_log_probs(choice: Any) -> list[tuple[str, float]]:
+def reported_log_probs(choice: Any) -> list[tuple[str, float]]:
     """Return the tokens that a chunk reports, with their log-probabilities."""
     content = (choice.logprobs and choice.logprobs.content) or ()
     return [(str(entry.token), float(entry.logprob)) for entry in content]
@@ -154,11 +154,11 @@ def close_all(candidates: Sequence[RemoteCandidate], counted: int | None) -> Non
         candidates: the replies, all ended.
         counted: the server's count of tokens of all of them; None if it does not count.
     """
-    tells = any(candidate.told for candidate in candidates)
-    if tells and counted is None and any(c.drawn < c.most and not c.held[0].drawn for c in candidates):
+    reports = any(candidate.reported for candidate in candidates)
+    if reports and counted is None and any(c.drawn < c.most and not c.held[0].drawn for c in candidates):
         # A reply was cut before its length limit and the server does not count, so tokens may be missing.
         counted = sum(candidate.most_counted for candidate in candidates) + 1
-    missing = max(0, (counted or 0) - sum(candidate.most_counted for candidate in candidates)) if tells else 0
+    missing = max(0, (counted or 0) - sum(candidate.most_counted for candidate in candidates)) if reports else 0
     for candidate in candidates:
         # With several replies it is not known which of them lacks tokens.
         candidate.close(missing if len(candidates) == 1 else min(missing, 1))

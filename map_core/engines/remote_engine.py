@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import Engine, EngineInfo
 from map_core.engines.draw_request import DrawRequest
-from map_core.engines.remote_candidate import RemoteCandidate, close_all, told_log_probs
+from map_core.engines.remote_candidate import RemoteCandidate, close_all, reported_log_probs
 from map_core.engines.remote_errors import RemoteErrors
 from map_core.engines.sampling_probe import SamplingProbe
 from map_core.engines.tokens import Token, TokenStream
@@ -146,7 +146,7 @@ class RemoteEngine(Engine):
         request = DrawRequest("Hello.", 1, few, system=system)
         body = {"messages": request.messages} | self._drawing(few) | {"seed": request.seeds[0]}
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-            log_probs = runner.run(self._tells_log_probs(body))
+            log_probs = runner.run(self._reports_log_probs(body))
         refused = self._fields.refused
         unknown = tuple(name for name in UNCUT if name in refused and name not in self._set_by_extra)
         notes = []
@@ -154,24 +154,24 @@ class RemoteEngine(Engine):
             notes.append("The server takes no seed: the same build draws other replies another time.")
         return SamplingProbe(log_probs, unknown, tuple(notes))
 
-    async def _tells_log_probs(self, body: dict[str, Any]) -> bool:
+    async def _reports_log_probs(self, body: dict[str, Any]) -> bool:
         """Read one answer to its end; return whether it had log-probabilities."""
         import openai
 
-        tells, opened, answered = False, False, False
+        reported, opened, answered = False, False, False
         try:
             async with self._client() as client, await self._open(client, body, asyncio.Lock()) as chunks:
                 opened = True
                 async for chunk in chunks:
                     answered |= bool(chunk.choices)
-                    tells |= any(told_log_probs(choice) for choice in chunk.choices)
+                    reported |= any(reported_log_probs(choice) for choice in chunk.choices)
         except openai.OpenAIError as error:
             raise self._errors.in_words(error, opened, self._offered) from error
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise self._no_chat(error) from error
         if not answered:
             raise self._no_reply()
-        return tells
+        return reported
 
     def _drawing(self, settings: SamplingSettings) -> dict[str, Any]:
         """Return the part of a request with the model and the sampling settings."""

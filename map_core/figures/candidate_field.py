@@ -1,7 +1,7 @@
 """A scatter of the candidates of one prompt: a dot at its rewards of two values, with area by its probability.
 
 It is drawn while replies are being written, so the browser gets plain numbers and moves existing dots instead of
-drawing anew. The axes are percentiles of the base model's replies, from 0 to 100, so that they stay fixed. Constraint:
+drawing again. The axes are percentiles of the base model's replies, from 0 to 100, so that they stay fixed. Constraint:
 the texts of replies never enter it.
 """
 

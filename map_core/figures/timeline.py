@@ -56,7 +56,7 @@ def timeline(
         steps: in order of time.
         names: of the values.
         values: positions of the values that are drawn.
-        current: position of the step in force.
+        current: position of the current step.
         theme: colours of the values.
         wording: with numbers, or in everyday words; then the lower axis names efforts.
     """

@@ -8,7 +8,7 @@ from map_core.generation.request import check_weights
 
 
 class CurrentWeights:
-    """The weights in force, which may change while replies are being written.
+    """The current weights, which may change while replies are being written.
 
     Args:
         weights: lambda by value, 1/reward.

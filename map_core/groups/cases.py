@@ -48,7 +48,7 @@ def use_case_verdicts(
 
     Args:
         table: the whole table.
-        oracle: its oracle, in the form in force; the units of groups and palette.
+        oracle: its oracle, in the form used; the units of groups and palette.
         groups: the groups.
         common: their common palette.
 

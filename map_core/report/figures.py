@@ -32,7 +32,7 @@ from map_core.text.wording import effort
 DASHES = {"solid": "", "dash": "7 4", "dot": "2 3"}
 #: Height of a value's row, and of the charts with two axes.
 ROW, HEIGHT = 38, 300
-#: Most lines that can be told apart in one chart; the values that move the most are drawn.
+#: Most lines that can be distinguished in one chart; the values that move the most are drawn.
 MOST_LINES = 8
 _TRACK = "#C9C4B8"
 

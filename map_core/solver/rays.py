@@ -150,16 +150,16 @@ class _FlooredRays:
 
     def __init__(self, oracle: Oracle, w: np.ndarray, floors: np.ndarray, shape: tuple[int, ...]) -> None:
         self.oracle, self.w, self._floors = oracle, w, floors
-        kept = ~np.isnan(floors)
-        if np.any(w[kept] > 0):
+        floored = ~np.isnan(floors)
+        if np.any(w[floored] > 0):
             raise InputError("A direction weighs a value that has a floor; expected one or the other.")
-        distinct, which = np.unique(floors, axis=0, return_inverse=True, equal_nan=True)
-        which = which.reshape(-1)
+        distinct, row = np.unique(floors, axis=0, return_inverse=True, equal_nan=True)
+        row = row.reshape(-1)
         base = solve_many(oracle, distinct)
-        self.levels, self.floor_weights = base.levels[which], base.weights[which]
-        met = base.converged[which] & np.all(np.where(kept, self.levels >= floors - 1e-6, True), axis=1)
-        self.kl = np.where(met, base.kl[which], np.inf)
-        slope, self.variance = self._slopes(w, base.covariance[which], self.floor_weights)
+        self.levels, self.floor_weights = base.levels[row], base.weights[row]
+        met = base.converged[row] & np.all(np.where(floored, self.levels >= floors - 1e-6, True), axis=1)
+        self.kl = np.where(met, base.kl[row], np.inf)
+        slope, self.variance = self._slopes(w, base.covariance[row], self.floor_weights)
         self.passes, self.rows = base.steps, base.steps * len(distinct)
         self._t = np.zeros(shape)
         self._nu = np.repeat(self.floor_weights[:, None], shape[1], axis=1)

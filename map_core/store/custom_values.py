@@ -1,7 +1,7 @@
 """Custom values in the database: every version of each definition, and judgements of pairs for each version.
 
 Constraint: a judgement belongs to one version of a value and to one table's replies, so that a changed definition is
-judged anew and never on the pairs for which it was changed.
+judged again and never on the pairs for which it was changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sentences about the weights in force: whether they are the palette's own or the nearest one's, and their limits.
+"""Sentences about the current weights: whether they are the palette's own or the nearest one's, and their limits.
 
 The command line, the server and the page take their sentences from here; a page addresses the palette's owner, a
 program's log speaks about the palette. Constraint: facts in, plain text out; nothing is solved here.

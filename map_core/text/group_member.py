@@ -14,7 +14,7 @@ from map_core.text.units import Units
 
 
 def member_sentence(agreement: GroupAgreement, rule: Rule, group: Group) -> str:
-    """Describe how close a rule's common palette comes to what one group asks for; empty until it is known.
+    """Describe how close a rule's common palette is to one group's targets; empty until it is known.
 
     Args:
         agreement: what all groups agree on.
@@ -29,7 +29,7 @@ def member_sentence(agreement: GroupAgreement, rule: Rule, group: Group) -> str:
 
 
 def nearness_sentence(share: float) -> str:
-    """Describe how close a common palette comes to what one group asks for.
+    """Describe how close a common palette is to one group's targets.
 
     Args:
         share: its satisfaction, from 0 at the base model to 1; below 0 where something falls.

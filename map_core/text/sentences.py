@@ -117,7 +117,7 @@ def spent(kl: float, candidates: int, wording: Wording = NUMBERS) -> str:
 
 
 def race(lost: float, decided: bool) -> str:
-    """Describe how exact a pick is that was drawn until no further candidate could win, with the weights in force.
+    """Describe how exact a pick is that was drawn until no further candidate could win, with the current weights.
 
     Args:
         lost: share of such picks, at most, that would be others under the exact tilt.

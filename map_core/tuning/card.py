@@ -1,4 +1,4 @@
-"""The card of a tuned model, in the form of the Hugging Face hub: what it was tuned to, how, and what that came to."""
+"""The card of a tuned model, in the form of the Hugging Face hub: its targets, how it was tuned, and the results."""
 
 from __future__ import annotations
 

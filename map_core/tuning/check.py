@@ -1,4 +1,4 @@
-"""A tuned model's own replies to prompts that it was not tuned on, held against what the weights promise there.
+"""A tuned model's own replies to prompts that it was not tuned on, compared with the weights' forecast there.
 
 Everything is compared prompt by prompt with the base model's replies in the table: the base level, the level of the
 tilt (which a perfect tuning would have), and the levels of choosing among k candidates, of the base model by lambda . r

@@ -25,14 +25,14 @@ HELD_OUT = "held_out"
 
 
 class ClockedCheckpoints(TrainerCallback):
-    """Asks for a checkpoint every :data:`INTERVAL` seconds, reports each step, and looks at held-out prompts.
+    """Asks for a checkpoint every :data:`INTERVAL` seconds, reports each step, and evaluates held-out prompts.
 
     Args:
         steps: of the whole tuning.
         report: called with the progress; its figures are ``loss``, pairs of step and loss, and ``held_out``, what
             ``look`` returned, each with its ``step``.
         look: returns what the model does on held-out prompts now, as plain JSON values.
-        looks: how often it is asked, in even steps; the last step is looked at by the evidence.
+        looks: how often they are evaluated, in even steps; the last step is evaluated by the evidence.
         figures: further ones, known from the start.
     """
 
@@ -86,7 +86,7 @@ def shown_losses(history: list[dict[str, Any]]) -> list[tuple[int, float]]:
 
 
 def held_out_looks(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the looks at held-out prompts in a trainer's log, each with its step."""
+    """Return the evaluations of held-out prompts in a trainer's log, each with its step."""
     return [{"step": row["step"], **row[HELD_OUT]} for row in history if HELD_OUT in row]
 
 

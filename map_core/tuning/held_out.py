@@ -1,4 +1,4 @@
-"""What a tuned model does on prompts that it was not tuned on, from the base model's replies to them.
+"""Levels of a tuned model on prompts that it was not tuned on, from the base model's replies to them.
 
 With l_k = log q(y_k) - log p0(y_k) of replies drawn from p0, w = softmax_k(l) are importance weights: sum_k w_k r_k is
 the tuned model's level on a prompt and sum_k w_k l_k - log mean_k exp(l_k) its divergence from p0, both up to the noise
@@ -47,7 +47,7 @@ class HeldOutLevels:
 
     @property
     def replies(self) -> int:
-        """Replies to a prompt that were looked at, the most."""
+        """The largest number of replies to a prompt that were read."""
         return max(map(len, self.log_ratios))
 
     @property

@@ -2,7 +2,7 @@
 
 Notation: s_k = log p(y_k) under the model, s0_k the same under the base model, g_k = lambda . r_k in nats, all of one
 prompt; u_k = s_k - s0_k - g_k, which is the constant -log Z at the tilt. Only differences of g within a prompt enter,
-so a constant added to a value changes nothing. Constraint: torch is imported by whoever has tensors; no model here.
+so a constant added to a value changes nothing. Constraint: torch is imported by callers with tensors; no model here.
 """
 
 from __future__ import annotations

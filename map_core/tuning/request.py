@@ -34,9 +34,9 @@ class TuningRequest:
         merged: write the merged model too, into OUT/merged.
         fresh: throw away what another tuning has left in the folder.
         values_file: how values of one's own are scored; read by the online route.
-        only_estimate: stop after saying what it will take.
+        only_estimate: stop after the estimate.
         evidence_prompts: held-out prompts that the evidence reads, at most; 0 for none.
-        looks: how often they are looked at on the way.
+        looks: how often they are evaluated during training.
     """
 
     table: RewardTable

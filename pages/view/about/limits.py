@@ -1,6 +1,6 @@
 """What the product cannot do, in words and with the figures of the open table.
 
-Constraint: each limit says what follows from it for whoever decides; figures are computed.
+Constraint: each limit says what follows from it for decisions; figures are computed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The mathematics of *How it works*: for each topic a sentence, its formula, and its figures for the current palette.
 
-Constraint: every figure is computed from the palette in force; the formulas hold for any table.
+Constraint: every figure is computed from the current palette; the formulas hold for any table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FormulaSection:
         title: what it is about.
         plain: what the formula says.
         formulas: LaTeX, a line each.
-        here: its figures for the palette in force; "" when there are none.
+        here: its figures for the current palette; "" when there are none.
     """
 
     title: str
@@ -250,7 +250,7 @@ def _price(live: LiveAnswer) -> str:
 
 
 def draw_sections(live: LiveAnswer) -> None:
-    """Draw every topic: a sentence, its formula, and its figures for the palette in force."""
+    """Draw every topic: a sentence, its formula, and its figures for the current palette."""
     st.html(
         markup.note(
             "Each topic has a sentence, its formula, and its figures for your palette. Symbols: x a prompt, y a reply, "

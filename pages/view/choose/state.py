@@ -71,7 +71,7 @@ def current_round(scene: Scene) -> ChoosingRound:
 
 
 def choices_of(scene: Scene) -> tuple[PairChoice, ...]:
-    """Return the choices of this viewer between replies of the table that is looked at."""
+    """Return the choices of this viewer between replies of the current table."""
     return tuple(choice for _, choice in _counted(scene))
 
 

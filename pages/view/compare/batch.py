@@ -163,7 +163,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
     generator.claim(batch)
     batches = _batches()
     batches[batch.id] = batch
-    # Never one that still runs, whoever started it.
+    # Never one that still runs, no matter who started it.
     for ended in [old.id for old in batches.values() if old.ended][: max(0, len(batches) - _MAX_BATCHES)]:
         del batches[ended]
     BATCH.set(batch.id)

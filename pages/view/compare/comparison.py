@@ -72,7 +72,7 @@ class ComparisonView:
 
 
 def is_drawn() -> bool:
-    """Return whether this viewer looks at replies that are drawn, and not at the likeliest ones."""
+    """Return whether this viewer is shown drawn replies, and not the likeliest ones."""
     return SHOWN.get() == DRAWN
 
 

@@ -144,7 +144,7 @@ def _draw_choice(view: ComparisonView, column: PaletteColumn, choice: Choice, pi
 
 
 def _race_note(view: ComparisonView, column: PaletteColumn, choice: Choice) -> str:
-    """Say how exact a race is by the weights in force, which may be others than those that it was drawn for."""
+    """Describe how exact a race is for the current weights, which may differ from those that it was drawn for."""
     if (headroom := view.generation.request.headroom) is None:
         return ""
     try:

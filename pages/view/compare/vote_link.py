@@ -1,4 +1,4 @@
-"""The page of a vote link: pairs of replies from the table, judged blind by whoever has the link.
+"""The page of a vote link: pairs of replies from the table, judged blind by anybody with the link.
 
 Votes count with those of Listen on the same palette. The browser remembers how many pairs it has judged, so that a
 reload continues there. Constraint: nothing is generated, and which reply is whose is never shown.

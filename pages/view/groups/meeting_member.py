@@ -341,7 +341,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgre
 
 
 def _near(agreement: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, str]:
-    """Return how near a common palette comes to this member's wishes: a share from 0 to 1, and the same in words."""
+    """Return how near a common palette is to this member's wishes: a share from 0 to 1, and the same in words."""
     share = float(satisfaction([mine], agreement.common[rule].solution.levels)[0])
     return min(max(share, 0.0), 1.0), group_member.member_sentence(agreement, rule, mine)
 

@@ -84,7 +84,7 @@ def draw_closed(code: str, wishes: Palette | None = None) -> None:
 
 
 def _draw_result(scene: Scene, closed: ClosedMeeting, wishes: Palette | None) -> None:
-    """Draw the common palettes, how near they come to this member's wishes, and a strip for each value asked for."""
+    """Draw the common palettes, how near they are to this member's wishes, and a strip for each value asked for."""
     units, values = scene.units(), scene.table.values
     levels = {rule: _levels(closed.result.levels[rule.value], values) for rule in Rule if rule in closed.result.levels}
     known = wishes is not None and set(wishes.targets) == set(values)

@@ -41,7 +41,7 @@ CHOSEN_SAVED: Key[list[int]] = Key("chosen_saved", [])
 CHOSEN_PRESETS: Key[list[int]] = Key("chosen_presets", [])
 FILE: Key[UploadedFile | None] = Key("groups_file", None)
 
-#: Groups at most; more could not be told apart in the figures.
+#: Groups at most; more could not be distinguished in the figures.
 MAX_GROUPS = 60
 MAX_NAME_LENGTH = 40
 #: Nats for the example: so few that no common palette satisfies every group.

@@ -88,8 +88,8 @@ class AssessedPalette:
         return np.array([float(units.of(j, np.array(levels[j]))) for j in range(len(self.scene.names))])
 
 
-#: The assessments of each table that somebody looks at. Nothing in it refers to the scene, so that a table is freed
-#: with its assessments when nobody looks at it any more.
+#: The assessments of each table that somebody has open. Nothing in it refers to the scene, so that a table is freed
+#: with its assessments when nobody has it open any more.
 _assessments: WeakKeyDictionary[Scene, ComputeOnce[Assessment]] = WeakKeyDictionary()
 _lock = threading.Lock()
 

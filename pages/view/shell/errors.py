@@ -29,7 +29,7 @@ log = logging.getLogger("value_palette")
 
 @dataclass(frozen=True)
 class Failure:
-    """What a viewer is told about an error: its message if that is for people, a command that helps, the reference."""
+    """An error as a viewer sees it: its message if that is for people, a command that helps, the reference."""
 
     words: str
     command: str

@@ -1,4 +1,4 @@
-"""The operator of the app: whoever enters the token that the app printed when it started.
+"""The operator of the app: a person who enters the token that the app printed when it started.
 
 Headers and addresses can be forged by a browser or hidden by a proxy, so they do not identify anybody. The app creates
 a token at its start and prints it; a visitor who enters it is the operator for as long as the page is open. Constraint:

@@ -60,8 +60,8 @@ def problem(address: str) -> str:
     if not is_loopback(address):
         return ""
     host = network_host()
-    there = _with_host(address, host) if host else ""
-    base = f" at {urlunsplit((*urlsplit(there)[:2], '', '', ''))}" if there else " at this machine's own address"
+    shared = _with_host(address, host) if host else ""
+    base = f" at {urlunsplit((*urlsplit(shared)[:2], '', '', ''))}" if shared else " at this machine's own address"
     wrong = f"Other devices cannot open this link: on any device, {urlsplit(address).hostname} means that device."
     if listens_to_network():
         return f"{wrong} Open the app{base}, and the link changes with it."

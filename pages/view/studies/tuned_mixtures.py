@@ -182,7 +182,7 @@ def _draw_card(job: TableJob) -> None:
 
 
 def _draw_start(command: Sequence[str], models: Sequence[SingleTuned]) -> None:
-    """Draw how the models come to read replies: a button where this visitor may start such work, and the command."""
+    """Draw how to let the models read replies: a button where this visitor may start such a job, and the command."""
     if text := MESSAGE.pop():
         st.text(text)
     if account.may_create(Kind.BUILD):

@@ -31,8 +31,8 @@ MAX_LENGTH = 500
 
 def offered_models() -> list[str]:
     """Return the models on offer: those on this machine, those that the operator lists, and visible tuned ones."""
-    here = [files.name for files in model_files.installed() if files.name != DEFAULT_EMBEDDER]
-    return list(dict.fromkeys([*here, *(endpoint.listed_models() or ()), *account.tables().list_tuned()]))
+    installed = [files.name for files in model_files.installed() if files.name != DEFAULT_EMBEDDER]
+    return list(dict.fromkeys([*installed, *(endpoint.listed_models() or ()), *account.tables().list_tuned()]))
 
 
 def may_name_any() -> bool:

@@ -91,7 +91,7 @@ def draw_panel(current: CurrentPalette, view: str, point: WhatIfPoint | None, ho
     """Draw the panel beside a figure.
 
     Args:
-        current: the palette in force.
+        current: the current palette.
         view: the figure's view, part of the keys.
         point: what was clicked.
         how: what to do when nothing was.

@@ -1,4 +1,4 @@
-"""When a meeting was closed, and what it came to."""
+"""When a meeting was closed, and its result."""
 
 from __future__ import annotations
 
