@@ -21,9 +21,9 @@ def test_a_line_keeps_what_it_is_given_and_cuts_long_text(tmp_path, monkeypatch)
     monkeypatch.setenv(audit.SETTING, str(tmp_path / "deep" / "audit.jsonl"))
     audit.record("ann\nwho", "delete", "palette", "x" * 300)
     (line,) = (tmp_path / "deep" / "audit.jsonl").read_text().splitlines()
-    told = json.loads(line)
-    assert (told["who"], told["action"], told["kind"]) == ("ann\nwho", "delete", "palette")
-    assert len(told["what"]) == audit.MAX_WHAT
+    entry = json.loads(line)
+    assert (entry["who"], entry["action"], entry["kind"]) == ("ann\nwho", "delete", "palette")
+    assert len(entry["what"]) == audit.MAX_WHAT
     assert stat.S_IMODE((tmp_path / "deep" / "audit.jsonl").stat().st_mode) == 0o600
 
 

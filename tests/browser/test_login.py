@@ -108,8 +108,8 @@ PAGES = ("/compare", "/join", "/static/js/index.js", "/app/static/fonts/newsread
 def routes() -> list[tuple[str, str]]:
     """Kind and path of each route, with something in the place of its parameters."""
     command = [sys.executable, "-c", WALK]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    found = [line.split(" ", 1) for line in told.splitlines() if line.count(" ") == 1 and " /" in line]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = [line.split(" ", 1) for line in output.splitlines() if line.count(" ") == 1 and " /" in line]
     return [(kind, re.sub(r"{[^}]*}", "a", path)) for kind, path in found]
 
 

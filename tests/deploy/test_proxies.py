@@ -212,13 +212,13 @@ def test_no_page_is_kept_from_what_it_needs_by_the_content_policy(proxy: str, br
             settle(page)
             if found := page.evaluate("window.broken"):
                 broken[place.title] = found
-        # The policy is in force: what it forbids is told.
+        # The policy is in force: what it forbids is reported.
         page.evaluate("fetch('https://elsewhere.example/').catch(() => 0)")
         page.wait_for_function("window.broken.length > 0")
     finally:
         context.close()
     assert broken == {}
     assert len(offered) > 8
-    told = [text for text in said if "Content Security Policy" in text]
-    assert told, "a browser says so in its console"
-    assert all("elsewhere.example" in text for text in told)
+    violations = [text for text in said if "Content Security Policy" in text]
+    assert violations, "a browser says so in its console"
+    assert all("elsewhere.example" in text for text in violations)

@@ -84,7 +84,7 @@ def test_a_level_written_anew_means_what_it_means_in_a_palette_made_with_it(
     found, palette = aimed({name: before})
     made, moved = aimed({name: after})
     rewards = [
-        one.oracle.rewards_at(one.standardised(replace(palette, columns=moved.columns))) for one in (found, made)
+        aim.oracle.rewards_at(aim.standardised(replace(palette, columns=moved.columns))) for aim in (found, made)
     ]
     assert rewards[0] == pytest.approx(rewards[1], nan_ok=True)
 

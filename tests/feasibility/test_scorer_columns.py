@@ -108,11 +108,11 @@ def test_the_nearest_palette_leaves_every_scorer_room():
     again = aim(table, oracle, taken)
     assert assess(again.oracle, again.standardised(taken)).verdict is not Verdict.OUT_OF_REACH
     assert found.count(palette) == 2
-    told = repairs(AttainableLevels(found.oracle), assessment, found.locked(palette))
-    ways = found.of_targets(told).ways
+    suggestions = repairs(AttainableLevels(found.oracle), assessment, found.locked(palette))
+    ways = found.of_targets(suggestions).ways
     assert [way.values for way in ways] == [(2,)]
-    assert len(told.ways) > 1
-    assert ways[0].targets[2] == pytest.approx(max(found.with_scorers(way.targets)[2] for way in told.ways))
+    assert len(suggestions.ways) > 1
+    assert ways[0].targets[2] == pytest.approx(max(found.with_scorers(way.targets)[2] for way in suggestions.ways))
     assert with_column_names(found, list(table.values))[-1] == "helpfulness (scorer of humor)"
 
 

@@ -51,8 +51,8 @@ def test_a_point_says_what_it_is():
 
 def test_nothing_fades_when_a_point_is_chosen():
     figure = plane.plane(TABLE, UNITS, (0, 1), frontier(ORACLE, (0, 1), [0.5], directions=5), STAND)
-    for one in figure.data:
-        assert one.unselected.marker.opacity == (one.marker.opacity or 1)
+    for trace in figure.data:
+        assert trace.unselected.marker.opacity == (trace.marker.opacity or 1)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_a_line_goes_through_all_values_and_carries_its_number(spread):
     figure = parallel_coordinates.lines(spread, [0, 7], UNITS, range(4), STAND, "cost", chosen=7)
     drawn = trace(figure, "line 7")
     assert [float(y) for y in drawn.y] == pytest.approx([float(UNITS.of(j, spread.levels[7, j])) for j in range(4)])
-    assert [list(one) for one in drawn.customdata] == [[7]] * 4
+    assert [list(row) for row in drawn.customdata] == [[7]] * 4
     assert drawn.line.width > trace(figure, "line 0").line.width
     assert "Costs 1.00 nats" in drawn.hovertemplate
     assert drawn.line.color != trace(figure, "line 0").line.color
@@ -189,7 +189,7 @@ def test_the_triangle_and_the_space_show_the_same_palettes():
     figure = triangle.triangle(UNITS, found, sheet)
     points = trace(figure, "points")
     assert np.array(points.marker.color) == pytest.approx(sheet.levels[:, :3].min(axis=1))
-    assert [list(one) for one in points.customdata] == [[n] for n in range(15)]
+    assert [list(row) for row in points.customdata] == [[n] for n in range(15)]
     corners = [a.text.split("> ")[1] for a in figure.layout.annotations]
     assert corners == ["All to helpfulness", "All to harmlessness", "All to humor"]
     space = surface.space(UNITS, found, STAND, sheet.levels[3])

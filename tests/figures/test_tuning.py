@@ -24,7 +24,7 @@ def test_each_palette_is_a_mark_with_its_interval():
 
 
 def test_a_palette_without_a_way_is_left_out():
-    one = study()
-    lost = {**one.palettes[0], "check": {**one.palettes[0]["check"], "share_of_way": None}}
-    figure = level_against_nats((replace(one, palettes=(lost, one.palettes[1])),), WORDS)
+    single = study()
+    lost = {**single.palettes[0], "check": {**single.palettes[0]["check"], "share_of_way": None}}
+    figure = level_against_nats((replace(single, palettes=(lost, single.palettes[1])),), WORDS)
     assert len(figure.data[0].x) == len(figure.data[0].customdata) == 1

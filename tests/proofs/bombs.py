@@ -98,22 +98,23 @@ def main() -> None:
     done: list[Refused] = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
         for bomb in BOMBS:
-            one = upload(server, bomb, Path(folder))
-            done.append(one)
+            outcome = upload(server, bomb, Path(folder))
+            done.append(outcome)
             print(
-                f"{one.name}: {one.size / 1000:,.0f} kB, {one.seconds:.1f} s, {one.outside / MEGABYTE:.0f} MB outside, "
-                f"{one.inside / MEGABYTE:+.0f} MB inside, another page {one.wait:.2f} s: {one.sentence or 'TAKEN'}",
+                f"{outcome.name}: {outcome.size / 1000:,.0f} kB, {outcome.seconds:.1f} s, "
+                f"{outcome.outside / MEGABYTE:.0f} MB outside, {outcome.inside / MEGABYTE:+.0f} MB inside, "
+                f"another page {outcome.wait:.2f} s: {outcome.sentence or 'TAKEN'}",
                 flush=True,
             )
-    seconds, wait = max(one.seconds for one in done), max(one.wait for one in done)
+    seconds, wait = max(outcome.seconds for outcome in done), max(outcome.wait for outcome in done)
     outside, inside = (
-        max(sizes) / MEGABYTE for sizes in zip(*((one.outside, one.inside) for one in done), strict=True)
+        max(sizes) / MEGABYTE for sizes in zip(*((outcome.outside, outcome.inside) for outcome in done), strict=True)
     )
     print(
-        f"{sum(one.holds for one in done)} of {len(done)} refused; at most {seconds:.1f} s, {outside:.0f} MB outside "
-        f"and {inside:.0f} MB inside the app; another page {wait:.2f} s"
+        f"{sum(outcome.holds for outcome in done)} of {len(done)} refused; at most {seconds:.1f} s, "
+        f"{outside:.0f} MB outside and {inside:.0f} MB inside the app; another page {wait:.2f} s"
     )
-    sys.exit(not all(one.holds and one.wait < MOST_WAIT for one in done))
+    sys.exit(not all(outcome.holds and outcome.wait < MOST_WAIT for outcome in done))
 
 
 if __name__ == "__main__":

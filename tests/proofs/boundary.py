@@ -53,7 +53,7 @@ def around(scene: Scene, count: int, seed: int) -> Iterator[Palette]:
             for target in (Target(0.0), Target(100.0), Target(99.0, float(rng.choice(BEYOND_ALL)))):
                 yield at.with_target(name, target)
             yield at.with_target(name, replace(at.targets[name], keep=True, free=False))
-        yield replace(at, targets={one: replace(at.targets[one], locked=bool(rng.random() < 0.5)) for one in values})
+        yield replace(at, targets={name: replace(at.targets[name], locked=bool(rng.random() < 0.5)) for name in values})
 
 
 def walk(palettes: int, seed: int = 0, rest_every: int = 100, most_failures: int = 20) -> Walk:

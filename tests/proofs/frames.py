@@ -64,10 +64,10 @@ class Sender:
         self.chance, self.tally = random.Random(seed), Tally()
         self._address, self._number = address, 0
         self._visit = AppClient(address)
-        told = b"".join(message.SerializeToString() for message in self._visit.run())
+        received = b"".join(message.SerializeToString() for message in self._visit.run())
         # The desk's own data: its name beside the first of its faders.
-        self.page = re.search(rb'"session": ?"([0-9a-f]{32})"', told)[1].decode()  # type: ignore[index]
-        self.values = [name.decode() for name in re.findall(rb'"name": ?"([a-z_]+)"', told)]
+        self.page = re.search(rb'"session": ?"([0-9a-f]{32})"', received)[1].decode()  # type: ignore[index]
+        self.values = [name.decode() for name in re.findall(rb'"name": ?"([a-z_]+)"', received)]
         self._socket = self._connect()
         self._kinds: dict[str, Callable[[], None]] = {
             "no JSON": self._no_json,

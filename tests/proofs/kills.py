@@ -112,12 +112,12 @@ def model_processes(kills: int, model: Path, what: str) -> Row:
                     time.sleep(0.01)
                 row.kills += 1
             replies = []
-            for one in made:
+            for generation in made:
                 row.acknowledged += 1
-                ended, error = one.wait(120), one.snapshot().error
+                ended, error = generation.wait(120), generation.snapshot().error
                 row.lost += not ended or error is not None
                 row.expect(error is None, f"a request failed: {error}")
-                replies.append([candidate.text for candidate in one.snapshot().candidates])
+                replies.append([candidate.text for candidate in generation.snapshot().candidates])
             return replies
 
         kill = False
@@ -125,7 +125,7 @@ def model_processes(kills: int, model: Path, what: str) -> Row:
         kill = True
         for _ in range(kills):
             replies = asked()
-            row.doubled += sum(len(one) > 4 for one in replies)
+            row.doubled += sum(len(seeds) > 4 for seeds in replies)
             row.expect(replies == wanted, "a reply is another one than without the kill")
             deadline = time.monotonic() + 60
             while service.status().state != "ready" and time.monotonic() < deadline:

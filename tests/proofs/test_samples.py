@@ -26,10 +26,10 @@ def test_malformed_frames_change_nothing(server):
 
 @pytest.mark.process
 def test_an_uploaded_bomb_is_refused_while_others_look_at_pages(server, tmp_path):
-    one = bombs.upload(server, repeated_text, tmp_path)
-    assert one.holds, one
-    assert "this app gives one file" in one.sentence
-    assert one.inside < 50 * bombs.MEGABYTE
+    outcome = bombs.upload(server, repeated_text, tmp_path)
+    assert outcome.holds, outcome
+    assert "this app gives one file" in outcome.sentence
+    assert outcome.inside < 50 * bombs.MEGABYTE
 
 
 @pytest.mark.slow

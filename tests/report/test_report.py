@@ -354,9 +354,9 @@ def test_what_is_asked_beyond_averages_is_a_section_with_its_figures(table):
         == "At least 90 of 100 replies no worse on positivity than the base model's weakest fifth, in every use case."
     )
     assert asked[2:] == ["Never at the cost of the worst replies on humor.", "No use case below its original level."]
-    shares = [one for one in rows["beyond_averages"]["columns"] if one["name"].startswith("positivity>=p20@")]
+    shares = [column for column in rows["beyond_averages"]["columns"] if column["name"].startswith("positivity>=p20@")]
     assert len(shares) == len(table.use_case_names)
-    assert min(one["realised"] for one in shares) >= 0.9 - 1e-6
+    assert min(column["realised"] for column in shares) >= 0.9 - 1e-6
     for text in (reports.html(report), reports.html(report, PLAIN)):
         assert "Beyond averages" in text
         assert "in every use case." in text

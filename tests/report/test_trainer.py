@@ -251,12 +251,12 @@ def divergence_from_tilt(base: Path, folder: Path, weight: float, temperature: f
     from map_core.scoring.likelihood import EMPTY_FAMILIARITY
 
     tokenizer = open_language_model(str(base)).tokenizer
-    models = [AutoModelForCausalLM.from_pretrained(one, dtype=torch.float32).eval() for one in (base, folder)]
+    models = [AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).eval() for name in (base, folder)]
     divergences = []
     for prompt in make_table(prompts=4, candidates=12, values=("familiarity", "diversity"), seed=2).prompts:
         ids = torch.tensor([tokenizer.render([{"role": "user", "content": prompt}])])
         with torch.inference_mode():
-            before, after = (one(ids).logits[0, -1].double() for one in models)
+            before, after = (model(ids).logits[0, -1].double() for model in models)
         rewards = torch.log_softmax(before, -1)
         rewards[list(tokenizer.stop_tokens)] = EMPTY_FAMILIARITY  # the reply that ends at once
         tilt = torch.log_softmax(torch.log_softmax(before / temperature, -1) + weight * rewards, -1)

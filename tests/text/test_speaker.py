@@ -20,22 +20,22 @@ from map_core.text.speaker import UNKNOWN, speaker
     ],
 )
 def test_a_name_states_a_size_or_it_is_not_known(name, size, good_for):
-    told = speaker({"model": {"name": name}})
-    assert (told.model, told.size, told.good_for) == (name, size, good_for)
+    line = speaker({"model": {"name": name}})
+    assert (line.model, line.size, line.good_for) == (name, size, good_for)
 
 
 def test_what_the_table_says_counts_first():
-    told = speaker({"model": {"name": "tuned-7b", "parameters": 7.6e9, "good_for": " letters to\n patients "}})
-    assert told.size == "7.6 billion parameters"
-    assert told.good_for == told.short == "letters to patients"
+    line = speaker({"model": {"name": "tuned-7b", "parameters": 7.6e9, "good_for": " letters to\n patients "}})
+    assert line.size == "7.6 billion parameters"
+    assert line.good_for == line.short == "letters to patients"
 
 
 @pytest.mark.parametrize("metadata", [{}, {"model": None}, {"model": {}}, {"model": {"name": "  "}}])
 def test_a_table_that_names_no_model_says_so(metadata):
-    told = speaker(metadata)
-    assert told.model == "A model that the table does not name"
-    assert told.size == "size not known"
-    assert told.good_for == UNKNOWN
+    line = speaker(metadata)
+    assert line.model == "A model that the table does not name"
+    assert line.size == "size not known"
+    assert line.good_for == UNKNOWN
 
 
 def test_the_address_of_a_server_is_not_shown():

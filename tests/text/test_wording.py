@@ -68,11 +68,11 @@ def everything(wording, targets: list[float]) -> str:
     """All that is said of a palette."""
     found = assess(ORACLE, np.array(targets))
     most = limits(ORACLE, found.targets)
-    told = verdict.verdict_text(found, ORACLE, None, None, VALUES, UNITS.percentile, wording=wording)
+    text = verdict.verdict_text(found, ORACLE, None, None, VALUES, UNITS.percentile, wording=wording)
     mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
     why = repairs_text.conflict_sentence(mended, found, VALUES, UNITS.percentile, most, wording)
     ways = repairs_text.repair_texts(mended, found, VALUES, UNITS.percentile, most, wording)
-    return " ".join([told.sentence, why, *(f"{way.label} {way.meaning}" for way in ways)])
+    return " ".join([text.sentence, why, *(f"{way.label} {way.meaning}" for way in ways)])
 
 
 def test_what_is_not_possible_has_the_same_places_in_both_wordings():

@@ -174,9 +174,9 @@ def test_sums_over_the_vocabulary_are_those_of_the_logits():
     assert torch.allclose(ratios, ratios_of_logits, atol=1e-5)
     assert torch.allclose(divergences, divergence_of_logits, atol=1e-5)
     loss = torch.randn(300)
-    told = torch.autograd.grad((loss * ratios + 2 * divergences).sum(), change, retain_graph=True)[0]
+    expected = torch.autograd.grad((loss * ratios + 2 * divergences).sum(), change, retain_graph=True)[0]
     known = torch.autograd.grad((loss * ratios_of_logits + 2 * divergence_of_logits).sum(), change)[0]
-    assert torch.allclose(told, known, atol=1e-4)
+    assert torch.allclose(expected, known, atol=1e-4)
 
 
 def test_advantages_by_hand():
@@ -193,7 +193,7 @@ def test_values_are_fitted_without_the_prompt_they_are_for_and_can_be_kept():
 
     def replies(name: str, sign: float) -> list[Trajectory]:
         hidden = [rng.normal(size=(20, 6)) for _ in range(8)]
-        gains = np.array([sign * one[1:].mean(axis=0) @ direction for one in hidden])
+        gains = np.array([sign * states[1:].mean(axis=0) @ direction for states in hidden])
         return [Trajectory(name, one, True, gain) for one, gain in zip(hidden, gains - gains.mean(), strict=True)]
 
     odd = replies("p0", -1.0)  # the other way round than all others
@@ -206,8 +206,8 @@ def test_values_are_fitted_without_the_prompt_they_are_for_and_can_be_kept():
         return fit.solve()
 
     values = fitted(odd)
-    ends = [values.log_values(one)[-1] for one in odd]
-    assert np.corrcoef(ends, [one.gain for one in odd])[0, 1] < -0.9
+    ends = [values.log_values(trajectory)[-1] for trajectory in odd]
+    assert np.corrcoef(ends, [trajectory.gain for trajectory in odd])[0, 1] < -0.9
     kept = io.BytesIO()
     values.save(kept)
     kept.seek(0)

@@ -92,8 +92,8 @@ def test_the_loss_of_the_base_model_is_told_without_a_model():
     log_probs, gains = policy.base_log_probs(batch), torch.tensor(given.gains).float()
     for method in (TuningMethod.PAIRS, TuningMethod.DPO):
         loss = LOSSES[method](log_probs, log_probs, gains).item()
-        told = loss_of_base(method, [given.gains])
-        assert loss == pytest.approx(told, rel=1e-5)
+        base_loss = loss_of_base(method, [given.gains])
+        assert loss == pytest.approx(base_loss, rel=1e-5)
     assert loss_of_base(TuningMethod.DISTILL, [given.gains]) is None
 
 
@@ -130,9 +130,9 @@ def test_a_reply_ends_by_any_of_the_tokens_that_end_a_turn():
     policy = policy_at(BASE)
     both = Policy(policy.model, policy.reference, (1, END), 1.0)
     batch = ReplyBatch.of(examples(GAINS), [0])
-    one = policy.log_probs(policy.model, batch).exp().item()
+    probability = policy.log_probs(policy.model, batch).exp().item()
     first_b = sum(p for (tokens, _), p in zip(OUTCOMES, BASE, strict=True) if tokens[:1] == (1,))
-    assert both.log_probs(policy.model, batch).exp().item() == pytest.approx(one + first_b, rel=1e-5)
+    assert both.log_probs(policy.model, batch).exp().item() == pytest.approx(probability + first_b, rel=1e-5)
 
 
 # Online: TRL's trainer on the same model.

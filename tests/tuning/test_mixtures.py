@@ -262,6 +262,6 @@ def test_the_command_mixes_adapters_and_reads_each_reply_once(tmp_path, capsys):
     verify = ["verify", str(path), "--candidates", "2", "--engine", "torch", "--json"]
     assert main([*verify, *(argument.replace("--tuned", "--model") for argument in named)]) == 0
     *each, together = map(json.loads, capsys.readouterr().out.splitlines())
-    assert [one["model"] for one in each] == folders
+    assert [check["model"] for check in each] == folders
     assert together["palettes"] == 2
     assert {"forecast", "tuned"} <= set(together["set"])
