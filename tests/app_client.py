@@ -122,8 +122,8 @@ class AppClient:
         while True:
             answer = ForwardMsg.FromString(self.socket.recv(timeout=timeout))  # type: ignore[arg-type]
             sent.append(answer)
-            found = _WIDGET.findall(answer.SerializeToString())
-            self.widgets |= {key.decode(): whole.decode() for whole, key in found}
+            widgets = _WIDGET.findall(answer.SerializeToString())
+            self.widgets |= {key.decode(): whole.decode() for whole, key in widgets}
             if answer.WhichOneof("type") == "new_session":
                 self.session = answer.new_session.initialize.session_id
             if answer.WhichOneof("type") == "script_finished":

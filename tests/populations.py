@@ -221,7 +221,7 @@ def certified(
         solution = solve(oracle, targets)
         if margin(oracle, targets).value < 0.02 or solution.status is not Status.CONVERGED:
             continue
-        found = certify(
+        certificate = certify(
             oracle,
             seen,
             others,
@@ -234,14 +234,22 @@ def certified(
             seed=len(rows),
         )
         truth = _prompt_sample(population, everyone, oracle)[1]
-        levels = truth.at(found.weights) - (truth.at(0 * found.weights) if over_base else 0)
+        levels = truth.at(certificate.weights) - (truth.at(0 * certificate.weights) if over_base else 0)
         even = np.full(len(everyone), 1 / len(everyone))
         levels = np.array([worst_mix(column, even, any_mix)[1] for column in levels.T])
-        gaps = (found.forecast - found.promised)[chosen]
-        shown = found.outcome is not Outcome.NOTHING
-        false = shown and bool(np.any((found.promised > levels + 1e-9)[chosen]))
+        gaps = (certificate.forecast - certificate.promised)[chosen]
+        shown = certificate.outcome is not Outcome.NOTHING
+        false = shown and bool(np.any((certificate.promised > levels + 1e-9)[chosen]))
         rows.append(
-            (shown, found.lowered == 0, false, found.factor, found.kl / solution.kl, *_ends(gaps), found.lowered)
+            (
+                shown,
+                certificate.lowered == 0,
+                false,
+                certificate.factor,
+                certificate.kl / solution.kl,
+                *_ends(gaps),
+                certificate.lowered,
+            )
         )
     table = np.array(rows, dtype=float)
     shown, whole = table[:, 0] > 0, table[:, 1] > 0

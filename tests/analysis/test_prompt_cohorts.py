@@ -28,23 +28,23 @@ def axes(texts: list[str]) -> np.ndarray:
 
 
 def test_a_prompt_of_the_table_has_what_the_table_says():
-    found = prompt_cohorts(TABLE, f" {TABLE.prompts[3]} ")
-    assert found.known
-    assert found.cohorts == (Cohort("use_case", TABLE.use_cases[3]), Cohort("language", "en"))
-    assert found.unsure == ()
+    match = prompt_cohorts(TABLE, f" {TABLE.prompts[3]} ")
+    assert match.known
+    assert match.cohorts == (Cohort("use_case", TABLE.use_cases[3]), Cohort("language", "en"))
+    assert match.unsure == ()
 
 
 def test_one_that_several_entries_share_has_none_of_them():
     twice = replace(TABLE, prompts=(TABLE.prompts[11], *TABLE.prompts[1:]))
-    found = prompt_cohorts(twice, TABLE.prompts[11])
-    assert found.known
-    assert found.unsure == ("use_case", "language")
+    match = prompt_cohorts(twice, TABLE.prompts[11])
+    assert match.known
+    assert match.unsure == ("use_case", "language")
 
 
 def test_likeness_names_a_use_case_and_leaves_open_what_is_not_clear():
-    found = prompt_cohorts(TABLE, "like the first", axes)
-    assert found.cohorts == (Cohort("use_case", USE_CASES[0]),)
-    assert found.unsure == ("language",)
+    match = prompt_cohorts(TABLE, "like the first", axes)
+    assert match.cohorts == (Cohort("use_case", USE_CASES[0]),)
+    assert match.unsure == ("language",)
     assert prompt_cohorts(TABLE, "both", axes).cohorts == ()
 
 

@@ -52,9 +52,13 @@ def true_weights(table: RewardTable, oracle: Oracle) -> list[np.ndarray]:
     while len(truths) < PALETTES:
         levels = random_palettes(table, oracle, SIZES[seed % len(SIZES)], 1, highest=0.85, seed=seed)[0]
         seed += 1
-        found = assess(oracle, oracle.standardise(levels), closest=False)
-        if found.verdict is Verdict.REACHABLE and found.solution is not None and found.solution.kl > 0.05:
-            truths.append(found.solution.weights)
+        assessment = assess(oracle, oracle.standardise(levels), closest=False)
+        if (
+            assessment.verdict is Verdict.REACHABLE
+            and assessment.solution is not None
+            and assessment.solution.kl > 0.05
+        ):
+            truths.append(assessment.solution.weights)
     return truths
 
 
@@ -105,15 +109,15 @@ def simulate(table: RewardTable, oracle: Oracle, truths: list[np.ndarray], choos
             chance = chooser.probability((standardised[first] - standardised[second]) @ truth)
             choices.append(PairChoice(first, second, PairAnswer.FIRST if rng.random() < chance else PairAnswer.SECOND))
             if asked + 1 in STOPS:
-                found = found_palette(table, oracle, choices)
-                predicted = np.sign(differences @ found.weights)
+                inferred = found_palette(table, oracle, choices)
+                predicted = np.sign(differences @ inferred.weights)
                 meant[asked + 1].append(float(np.mean(0.5 * (1 + predicted * np.sign(margins)))))
                 likely = chooser.probability(margins)
                 clicked[asked + 1].append(float(np.mean(0.5 + predicted * (likely - 0.5))))
                 if asked + 1 == 15:
                     levels = oracle.moments(truth).levels
-                    held.append((found.low <= levels) & (levels <= found.high))
-                    widths.append(float(np.mean(found.high - found.low)))
+                    held.append((inferred.low <= levels) & (levels <= inferred.high))
+                    widths.append(float(np.mean(inferred.high - inferred.low)))
     return {
         "meant choice predicted": {stop: round(float(np.mean(shares)), 3) for stop, shares in meant.items()},
         "click predicted": {stop: round(float(np.mean(shares)), 3) for stop, shares in clicked.items()},

@@ -113,17 +113,17 @@ def bootstraps() -> list[dict[str, Any]]:
             oracle.batch_moments(np.tile(solution.weights, (1000, 1)), multiplicity=drawn, covariance=True)
             passes.append(time.perf_counter() - began)
             began = time.perf_counter()
-            found = bootstrap(oracle, d, solution=solution, margin=edge, draws=1000)
+            bars = bootstrap(oracle, d, solution=solution, margin=edge, draws=1000)
             times.append(time.perf_counter() - began)
         took, one = float(np.median(times)), float(np.median(passes))
-        shares = {verdict.value: share for verdict, share in found.shares.items()}
+        shares = {verdict.value: share for verdict, share in bars.shares.items()}
         row = {"targets_sd": asked, "margin": edge.value, "seconds": took, "one_pass": one, "passes": took / one}
-        rows.append(row | {"undecided": found.undecided, "shares": shares})
+        rows.append(row | {"undecided": bars.undecided, "shares": shares})
         print(
             f"1,000 draws at +{asked} sd on all {size} values (margin {edge.value:+.3f}): {took:.2f} s, "
             f"{took / one:.1f} times one pass ({1e3 * one:.0f} ms); "
             + ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
-            + f"; undecided {found.undecided}"
+            + f"; undecided {bars.undecided}"
         )
     return rows
 

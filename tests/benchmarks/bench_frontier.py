@@ -64,13 +64,13 @@ def run() -> dict[str, Any]:
     for form in Form:
         oracle = MemoryOracle(mixed, np.arange(49) * 64, tuple("abcdef"), form)
         w = pairs_of(6)
-        found = solve_rays(oracle, w, np.array(BUDGETS))
-        weights = found.weights.reshape(-1, 6)
+        solution = solve_rays(oracle, w, np.array(BUDGETS))
+        weights = solution.weights.reshape(-1, 6)
         limit = timed(lambda oracle=oracle, weights=weights: oracle.batch_moments(weights))
         seconds = timed(lambda oracle=oracle: frontiers(oracle, BUDGETS, directions=DIRECTIONS, limit=False))
         title = f"15 pairs x 4 budgets x 40 directions, {form.value}"
-        error = float(np.abs(found.kl - np.array(BUDGETS)).max())
-        rows_each = found.rows / len(weights)
+        error = float(np.abs(solution.kl - np.array(BUDGETS)).max())
+        rows_each = solution.rows / len(weights)
         results |= [row(title, seconds, limit, "< 1 s", evaluations_a_root=rows_each, worst_kl_error=error)]
     oracle = MemoryOracle(mixed, np.arange(49) * 64, tuple("abcdef"), Form.PER_PROMPT)
     seconds = timed(lambda: frontiers(oracle, BUDGETS, directions=DIRECTIONS))

@@ -50,10 +50,10 @@ def said_by_people(table: RewardTable, oracle: Oracle, labels: ValueLabels, seed
 def palette_weights(table: RewardTable, oracle: Oracle, value: str) -> np.ndarray:
     """Return the weights of a palette that asks for the value and for another one."""
     other = "coherence" if value != "coherence" else "helpfulness"
-    found = assess(oracle, oracle.standardise(np.asarray(resolve({value: "p65", other: "p60"}, table, oracle))))
-    assert found.verdict is Verdict.REACHABLE
-    assert found.solution is not None
-    return found.solution.weights
+    assessment = assess(oracle, oracle.standardise(np.asarray(resolve({value: "p65", other: "p60"}, table, oracle))))
+    assert assessment.verdict is Verdict.REACHABLE
+    assert assessment.solution is not None
+    return assessment.solution.weights
 
 
 def sample(

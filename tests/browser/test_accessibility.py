@@ -147,11 +147,11 @@ def too_wide(page: Page) -> list[str]:
 
 def at_rest(page: Page, look: Callable[[Page], list[str]]) -> list[str]:
     """What is found on a page, looked for once more where anything is: it may still have been drawn."""
-    found = look(page)
-    if found:
+    problems = look(page)
+    if problems:
         visits.settle(page)
-        found = look(page)
-    return found
+        problems = look(page)
+    return problems
 
 
 def test_headings_that_leave_a_rank_out_are_told():
@@ -192,7 +192,7 @@ def test_no_page_has_a_serious_fault_or_is_wider_than_the_window(context, places
                 with subtests.test(place.title, width=width, scheme=scheme):
                     # Other colours are the same markup: only what colours can spoil is looked at again.
                     rules = () if scheme == SCHEMES[0] else OF_COLOURS
-                    found = at_rest(page, partial(findings, rules=rules))
-                    assert not found, "\n".join(found)
+                    problems = at_rest(page, partial(findings, rules=rules))
+                    assert not problems, "\n".join(problems)
             turns = turns[::-1]
         page.close()

@@ -46,12 +46,12 @@ def tab_to(page: Page, wanted: Callable[[Focus], bool], what: str, key: str = "T
     passed: list[str] = []
     for _ in range(MOST):
         page.keyboard.press(key)
-        found = focus(page)
-        if found and wanted(found):
-            assert found["seen"], f"the focus on {what} cannot be seen"
-            assert found["inside"], f"the focus on {what} is out of sight"
-            return found
-        passed.append(str(found.get("name"))[:24])
+        focused = focus(page)
+        if focused and wanted(focused):
+            assert focused["seen"], f"the focus on {what} cannot be seen"
+            assert focused["inside"], f"the focus on {what} is out of sight"
+            return focused
+        passed.append(str(focused.get("name"))[:24])
     pytest.fail(f"{key} never came to {what}, but to {passed[:60]}")
 
 

@@ -34,51 +34,51 @@ def test_effective_labels_of_two_bins_by_hand():
     # One prompt, replies 0 to 11 of equal probability; six judged below the middle and two above it.
     table = RewardTable(("kind",), np.arange(12.0)[:, None], np.array([0, 12]), ("p",), ("prompt",), ("use",))
     labels = [Label("p", candidate, {"kind": 1}) for candidate in (0, 1, 2, 3, 4, 5, 8, 9)]
-    found = label_reach(table, MemoryOracle.of(table), labels, np.zeros(1), ["kind"])["kind"]
-    assert found.labels == 8
-    assert found.effective == pytest.approx(6.0)  # 1 / (1/4/6 + 1/4/2)
-    assert found.outside == pytest.approx(2 / 12)  # 10 and 11
-    assert found.hardly == pytest.approx(6 / 12)  # the upper bin has fewer than three
+    kind = label_reach(table, MemoryOracle.of(table), labels, np.zeros(1), ["kind"])["kind"]
+    assert kind.labels == 8
+    assert kind.effective == pytest.approx(6.0)  # 1 / (1/4/6 + 1/4/2)
+    assert kind.outside == pytest.approx(2 / 12)  # 10 and 11
+    assert kind.hardly == pytest.approx(6 / 12)  # the upper bin has fewer than three
 
 
 def test_it_is_kish_of_the_labels_weights_and_the_variance_of_a_mean_over_bins():
     rng = np.random.default_rng(0)
     rows = np.sort(rng.choice(640, 200, replace=False))
     weights = np.array([0.0, 0.0, 1.0, 0.0])
-    found = reach(rows, weights)
+    label_count = reach(rows, weights)
     z, masses = TABLE.rewards[:, HUMOR], tilt_probabilities(TABLE, ORACLE, weights) / 40
     order = np.argsort(z)
     edges = [z[order][np.flatnonzero(np.cumsum(masses[order]) >= k / 10)[0] + 1] for k in range(1, 10)]
     bins, labelled = np.digitize(z, edges), np.digitize(z[rows], edges)
     w = np.array([masses[bins == b].sum() / (labelled == b).sum() for b in labelled])
-    assert found.effective == pytest.approx(w.sum() ** 2 / (w**2).sum())
+    assert label_count.effective == pytest.approx(w.sum() ** 2 / (w**2).sum())
     means = [w @ rng.normal(size=200) / w.sum() for _ in range(4000)]
-    assert np.var(means) == pytest.approx(1 / found.effective, rel=0.1)
+    assert np.var(means) == pytest.approx(1 / label_count.effective, rel=0.1)
 
 
 def test_pressure_leaves_the_labels_behind():
     low = np.argsort(TABLE.rewards[:, HUMOR])[:320]  # only the lower half was judged
-    found = [reach(low, np.array([0.0, 0.0, x, 0.0])) for x in (-2.0, 0.0, 1.0, 2.0)]
-    assert np.all(np.diff([one.outside for one in found]) > 0)
-    assert np.all(np.diff([one.effective for one in found[1:]]) < 0)
-    assert [one.few for one in found] == [False, True, True, True]
+    reaches = [reach(low, np.array([0.0, 0.0, x, 0.0])) for x in (-2.0, 0.0, 1.0, 2.0)]
+    assert np.all(np.diff([one.outside for one in reaches]) > 0)
+    assert np.all(np.diff([one.effective for one in reaches[1:]]) < 0)
+    assert [one.few for one in reaches] == [False, True, True, True]
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 640), st.floats(-2.0, 2.0), st.integers(0, 9))
 def test_effective_labels_and_shares_stay_within_their_bounds(count: int, weight: float, seed: int):
     rows = np.random.default_rng(seed).choice(640, count, replace=False)
-    found = reach(rows, np.array([0.0, 0.0, weight, 0.0]))
-    assert 0 < found.effective <= count * (1 + 1e-9)
-    assert 0 <= found.outside <= found.hardly + 1e-12 <= 1 + 1e-9
+    reached = reach(rows, np.array([0.0, 0.0, weight, 0.0]))
+    assert 0 < reached.effective <= count * (1 + 1e-9)
+    assert 0 <= reached.outside <= reached.hardly + 1e-12 <= 1 + 1e-9
     if count == 640:
-        assert found.outside == 0
+        assert reached.outside == 0
 
 
 def test_every_reply_judged_stands_behind_the_base_level():
-    found = reach(range(640), np.zeros(4))
-    assert found.effective == pytest.approx(640, rel=0.01)
-    assert not found.few
+    reached = reach(range(640), np.zeros(4))
+    assert reached.effective == pytest.approx(640, rel=0.01)
+    assert not reached.few
 
 
 def test_judges_of_one_reply_equal_answers_and_constant_rewards():
@@ -86,21 +86,21 @@ def test_judges_of_one_reply_equal_answers_and_constant_rewards():
     assert twice.labels == 2
     flat = RewardTable(("kind",), np.ones((12, 1)), np.array([0, 12]), ("p",), ("prompt",), ("use",))
     labels = [Label("p", candidate, {"kind": 0}) for candidate in range(5)]
-    found = label_reach(flat, MemoryOracle.of(flat), labels, np.zeros(1), ["kind"])["kind"]
-    assert (found.effective, found.outside, found.hardly) == (5.0, 0.0, 0.0)
+    reached = label_reach(flat, MemoryOracle.of(flat), labels, np.zeros(1), ["kind"])["kind"]
+    assert (reached.effective, reached.outside, reached.hardly) == (5.0, 0.0, 0.0)
 
 
 def test_a_value_that_nobody_judged_is_named_and_not_warned_of():
-    found = label_reach(TABLE, ORACLE, labels_of([3, 40]), np.zeros(4), ["humor", "positivity"])
-    assert (found["positivity"].labels, found["positivity"].effective) == (0, 0.0)
-    assert few_labels_sentence(found["positivity"], "positivity") == ""
+    reaches = label_reach(TABLE, ORACLE, labels_of([3, 40]), np.zeros(4), ["humor", "positivity"])
+    assert (reaches["positivity"].labels, reaches["positivity"].effective) == (0, 0.0)
+    assert few_labels_sentence(reaches["positivity"], "positivity") == ""
     assert unlabelled_sentence(["positivity"]) == "Nobody has judged replies for positivity yet."
     assert unlabelled_sentence([]) == ""
-    assert few_labels_sentence(found["humor"], "humor") == (
+    assert few_labels_sentence(reaches["humor"], "humor") == (
         "Humor: few people have judged replies like these. 2 judgements stand behind this level, and 100 in 100 of the "
         "replies score where hardly any has been judged."
     )
-    rows = reach_rows(found, TABLE.values, TABLE.values)
+    rows = reach_rows(reaches, TABLE.values, TABLE.values)
     assert [cells for _, cells in rows] == [("Humor", "2", "2", "100 in 100"), ("Positivity", "none yet", "", "")]
 
 

@@ -153,17 +153,17 @@ GUARDED = {"list_tables", "delete", "list_jobs", "start", "resume", "answer", "s
 
 
 def test_pages_use_the_catalog_and_the_database_in_the_name_of_their_visitor():
-    found = []
+    leaks = []
     for path in sorted([*(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]):
         if path.name == "account.py":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             guarded = isinstance(node, ast.Attribute) and node.attr in GUARDED
             if guarded and ast.unparse(node).partition(".")[0] in ("catalog", "processes"):
-                found.append(f"{path}:{node.lineno}")
+                leaks.append(f"{path}:{node.lineno}")
             if isinstance(node, ast.ImportFrom) and node.module in ("map_core.store", "map_core.store.database"):
-                found += [f"{path}:{node.lineno}" for name in node.names if name.name in ("database", "open_database")]
-    assert not found, f"these reach past pages/view/shell/account.py: {found}"
+                leaks += [f"{path}:{node.lineno}" for name in node.names if name.name in ("database", "open_database")]
+    assert not leaks, f"these reach past pages/view/shell/account.py: {leaks}"
 
 
 def test_a_name_that_is_free_again_is_the_next_ones():

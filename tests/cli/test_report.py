@@ -222,9 +222,9 @@ def test_a_report_says_which_targets_were_found_by_choosing() -> None:
     palette = Palette(ALL, asked, {f"{opened.values[0]}>=p20": 0.85})
     plain = ReportOptions(draws=0, samples=0, figures=False)
     report = compute_report(opened.rewards, palette, date=datetime.now(UTC), wanted=plain, choices=choices)
-    found = reports.as_dict(report)["choosing"]
-    assert found["still"] == kept
-    assert (found["choices"], found["targets"]) == (10, pytest.approx(targets))
+    choosing = reports.as_dict(report)["choosing"]
+    assert choosing["still"] == kept
+    assert (choosing["choices"], choosing["targets"]) == (10, pytest.approx(targets))
     text = reports.html(report)
     assert "Found by choosing" in text
     assert "from 10 choices between two replies" in text

@@ -58,9 +58,9 @@ def test_the_walk_by_hand():
     oracle, _, _ = table_samples(held_out())
     one = oracle.standardise(oracle.base)[:1]  # zeros of one value
     seen, new = straight(41, 0.1, -1.0), straight(40, 0.1, 0.0)
-    found = certify(_OneValue(), seen, new, np.ones(1), np.array([0.5]) + one)  # type: ignore[arg-type]
-    assert found.outcome is Outcome.CERTIFIED
-    assert found.first_factor == 2.0
+    certificate = certify(_OneValue(), seen, new, np.ones(1), np.array([0.5]) + one)  # type: ignore[arg-type]
+    assert certificate.outcome is Outcome.CERTIFIED
+    assert certificate.first_factor == 2.0
 
     def shown(s: float) -> bool:
         levels = np.append(s + 0.1 * np.where(np.arange(1, 41) % 2 == 0, 1.0, -1.0), -1.0)
@@ -70,9 +70,9 @@ def test_the_walk_by_hand():
         return bool(np.cumsum(np.log1p(bet * gaps[order])).max() >= math.log(20))
 
     expected = min(s for s in FACTORS if all(shown(t) for t in FACTORS[s <= FACTORS]))
-    assert found.factor == expected
+    assert certificate.factor == expected
     assert 0.55 < expected < 1.0
-    assert found.promised == pytest.approx([0.5])
+    assert certificate.promised == pytest.approx([0.5])
 
 
 class _OneValue:
@@ -158,17 +158,17 @@ def test_a_palette_for_any_mix_of_prompts_is_promised_under_any_mix():
     mixed, of_mix, _ = opened.asked({"humor": "+0.3sd"}, {"any_mix": 0.05})
     assert any(column.mix for column in mixed.rewards.derived)
     once = certify_held_out(plain.rewards, plain.oracle, targets)
-    found = certify_held_out(mixed.rewards, mixed.oracle, of_mix, any_mix=0.05)
+    certificate = certify_held_out(mixed.rewards, mixed.oracle, of_mix, any_mix=0.05)
     less = certify_held_out(plain.rewards, plain.oracle, targets, any_mix=0.05)
     assert once is not None
-    assert found is not None
+    assert certificate is not None
     assert less is not None
     # The mixes have no targets of their own; their weights make up for the worse mix that is promised.
-    assert np.flatnonzero(~np.isnan(found.targets)).tolist() == [table.index("humor")]
-    assert found.outcome is Outcome.CERTIFIED
-    assert found.kl > once.kl
+    assert np.flatnonzero(~np.isnan(certificate.targets)).tolist() == [table.index("humor")]
+    assert certificate.outcome is Outcome.CERTIFIED
+    assert certificate.kl > once.kl
     assert less.forecast[table.index("humor")] < once.forecast[table.index("humor")] * less.factor / once.factor
-    said = certificate_sentences(found, Wording(numbers=False))[-1]
+    said = certificate_sentences(certificate, Wording(numbers=False))[-1]
     assert "under other mixes of them (as far as the palette asks)" in said
 
 
@@ -210,9 +210,9 @@ def test_what_is_certain_is_not_lowered_for_what_is_not():
 
 def test_certified_implies_held():
     """Palettes on tables drawn from a population: at most 5% of what is promised is false of all prompts."""
-    found = certified(tables=60, prompts=96, new=96, over_base=True, seed=1)
-    assert found.shown > 40
-    assert found.broken <= 6  # 5% of 60 is 3; more than 6 has a probability of 3% at that rate
+    certificates = certified(tables=60, prompts=96, new=96, over_base=True, seed=1)
+    assert certificates.shown > 40
+    assert certificates.broken <= 6  # 5% of 60 is 3; more than 6 has a probability of 3% at that rate
 
 
 def test_what_cannot_be_certified_says_why():
@@ -232,12 +232,14 @@ def test_words_for_people_have_no_figures_of_the_method():
     oracle, seen, new = table_samples(table)
     units = Units(oracle, percentiles(table), "percentile", table.values, Wording(numbers=False))
     for target, outcome in ((-0.9, Outcome.CERTIFIED), (0.3, Outcome.CERTIFIED), (1.2, Outcome.LOWERED)):
-        found = certify_targets(oracle, seen, new, np.array([np.nan, np.nan, target, np.nan]), over_base=target < 1)
-        said = " ".join([certificate_headline(found), *certificate_sentences(found, units.wording)])
-        assert found.outcome is outcome
+        certificate = certify_targets(
+            oracle, seen, new, np.array([np.nan, np.nan, target, np.nan]), over_base=target < 1
+        )
+        said = " ".join([certificate_headline(certificate), *certificate_sentences(certificate, units.wording)])
+        assert certificate.outcome is outcome
         assert "drafts" in said
         assert not re.search(r"deviation|candidate|weights|lambda|nats", said)
-        header, ((place, cells),) = certificate_rows(found, units)
+        header, ((place, cells),) = certificate_rows(certificate, units)
         assert (place, len(cells)) == (2, len(header))
         assert float(cells[2]) <= float(cells[1])
     assert "only in part" in said
@@ -248,11 +250,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     save(held_out(), path)
     targets = ["--target", "humor=+0.3sd", "--target", "positivity@Stories=-0.3sd"]
     assert main(["certify", str(path), *targets, "--over-base", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["outcome"] == "certified"
-    assert found["promised"]["humor"] == pytest.approx(found["asked"]["humor"])
-    assert found["measured"]["humor"] > found["promised"]["humor"]
-    assert found["candidates"] == 16
+    described = json.loads(capsys.readouterr().out)
+    assert described["outcome"] == "certified"
+    assert described["promised"]["humor"] == pytest.approx(described["asked"]["humor"])
+    assert described["measured"]["humor"] > described["promised"]["humor"]
+    assert described["candidates"] == 16
     assert main(["certify", str(path), "--target", "humor=+0.3sd"]) == 0
     assert "chosen among 16 candidates" in capsys.readouterr().out
     assert main(["certify", str(path), "--target", "humor=+0.2sd", "--any-mix", "0.02", "--over-base"]) == 0

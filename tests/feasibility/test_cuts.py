@@ -112,8 +112,8 @@ def test_every_mix_within_a_distance_given_to_a_conic_solver(seed: int, rho: flo
     if solution.status is Status.CONVERGED:
         assert cut.settled
         assert solution.kl == pytest.approx(primal(table, levels, robust), abs=1e-5)
-        found = measured(Demands(mix=rho), cut.table, cut.oracle, cut.levels, solution.weights)["mix"]["humor"]
-        assert found >= levels[table.index("humor")] - 1e-5
+        level = measured(Demands(mix=rho), cut.table, cut.oracle, cut.levels, solution.weights)["mix"]["humor"]
+        assert level >= levels[table.index("humor")] - 1e-5
     else:
         assert assess(cut.oracle, cut.oracle.standardise(cut.levels)).verdict is Verdict.OUT_OF_REACH
         # The prompt whose best reply is least, alone, decides where any mix may come.

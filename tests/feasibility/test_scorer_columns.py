@@ -98,22 +98,22 @@ def test_the_nearest_palette_leaves_every_scorer_room():
     palette = Palette(targets={name: Target(50.0, free=True) for name in table.values})
     palette = palette.with_target("humor", Target(99.5))
     palette = Palette(targets=palette.targets, beside=Beside(every_scorer=("humor=positivity,helpfulness",)))
-    found = aim(table, oracle, palette)
-    assessment = assess(found.oracle, found.standardised(palette), locked=found.locked(palette))
+    aimed = aim(table, oracle, palette)
+    assessment = assess(aimed.oracle, aimed.standardised(palette), locked=aimed.locked(palette))
     assert assessment.verdict is Verdict.OUT_OF_REACH
     assert assessment.nearest is not None
-    lowered = found.with_scorers(assessment.nearest.targets)
+    lowered = aimed.with_scorers(assessment.nearest.targets)
     level = float(oracle.base[2] + lowered[2] * oracle.scale[2])
     taken = palette.with_target("humor", Target(90.0, level))
     again = aim(table, oracle, taken)
     assert assess(again.oracle, again.standardised(taken)).verdict is not Verdict.OUT_OF_REACH
-    assert found.count(palette) == 2
-    suggestions = repairs(AttainableLevels(found.oracle), assessment, found.locked(palette))
-    ways = found.of_targets(suggestions).ways
+    assert aimed.count(palette) == 2
+    suggestions = repairs(AttainableLevels(aimed.oracle), assessment, aimed.locked(palette))
+    ways = aimed.of_targets(suggestions).ways
     assert [way.values for way in ways] == [(2,)]
     assert len(suggestions.ways) > 1
-    assert ways[0].targets[2] == pytest.approx(max(found.with_scorers(way.targets)[2] for way in suggestions.ways))
-    assert with_column_names(found, list(table.values))[-1] == "helpfulness (scorer of humor)"
+    assert ways[0].targets[2] == pytest.approx(max(aimed.with_scorers(way.targets)[2] for way in suggestions.ways))
+    assert with_column_names(aimed, list(table.values))[-1] == "helpfulness (scorer of humor)"
 
 
 def test_it_is_kept_in_files_and_addresses_and_said():
@@ -152,26 +152,26 @@ def test_a_locked_target_holds_its_scorers_and_a_mix_of_a_scorer_follows_the_tar
     targets = {name: Target(50.0, free=name != "humor", locked=name == "humor") for name in table.values}
     palette = Palette(targets=targets).with_target("humor", Target(60.0, locked=True))
     palette = Palette(targets=palette.targets, beside=Beside(every_scorer=("humor=positivity",), any_mix=0.05))
-    found = aim(table, oracle, palette)
-    locked = dict(zip(found.table.values, found.locked(palette), strict=True))
+    aimed = aim(table, oracle, palette)
+    locked = dict(zip(aimed.table.values, aimed.locked(palette), strict=True))
     assert locked["humor"]
     assert locked["by positivity: humor"]
     assert not locked["positivity"]
     # A cut of a mix bears the name of no target; it is lowered as the target that it follows.
-    lowered = np.full(len(found.table.values), np.nan)
-    mixes = [k for k, column in enumerate(found.table.derived, found.plain) if column.mix and column.scorer_of]
+    lowered = np.full(len(aimed.table.values), np.nan)
+    mixes = [k for k, column in enumerate(aimed.table.derived, aimed.plain) if column.mix and column.scorer_of]
     assert mixes
     lowered[mixes[0]] = -0.5
-    level = found.oracle.rewards_at(lowered)[mixes[0]]
+    level = aimed.oracle.rewards_at(lowered)[mixes[0]]
     above = (level - oracle.base[3]) / oracle.scale[3]
-    assert found.with_scorers(lowered)[2] == pytest.approx(above)
+    assert aimed.with_scorers(lowered)[2] == pytest.approx(above)
 
 
 def test_in_python_the_nearest_targets_can_be_asked_for_again():
     table = make_table()
     asked = Table(table, MemoryOracle.of(table))
     beside = {"every_scorer": {"humor": ["positivity", "helpfulness"]}, "no_worse_tail": ["humor"], "any_mix": 0.02}
-    found = vp.assess(asked, {"humor": "+1.8sd", "humor>=p20": 0.9}, beside=beside)
-    assert found.verdict is Verdict.OUT_OF_REACH
-    assert set(found.nearest) == {"humor", "humor>=p20"}
-    assert vp.assess(asked, found.nearest, beside=beside).verdict is not Verdict.OUT_OF_REACH
+    assessed = vp.assess(asked, {"humor": "+1.8sd", "humor>=p20": 0.9}, beside=beside)
+    assert assessed.verdict is Verdict.OUT_OF_REACH
+    assert set(assessed.nearest) == {"humor", "humor>=p20"}
+    assert vp.assess(asked, assessed.nearest, beside=beside).verdict is not Verdict.OUT_OF_REACH

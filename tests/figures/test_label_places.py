@@ -27,9 +27,9 @@ def test_a_label_at_the_edge_stands_inside(point, side):
 
 
 def test_labels_of_close_points_do_not_cover_each_other():
-    found = places([(0.5, 0.5), (0.52, 0.5)], ["Only coherence", "Only helpfulness"])
-    assert len(set(found)) == 2
-    assert set(found) <= set(POSITIONS)
+    placed = places([(0.5, 0.5), (0.52, 0.5)], ["Only coherence", "Only helpfulness"])
+    assert len(set(placed)) == 2
+    assert set(placed) <= set(POSITIONS)
 
 
 def test_a_label_stands_off_a_curve():

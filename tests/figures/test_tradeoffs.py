@@ -174,8 +174,8 @@ def test_the_triangle_has_its_corners_where_all_goes_to_one_value():
     assert (x[0], y[0]) == (0, 0)
     assert (x[2], y[2]) == (1, 0)
     assert (x[5], y[5]) == pytest.approx((0.5, math.sqrt(0.75)))
-    found = surface_of(ORACLE, (0, 1, 2), [0.5], directions=5, limit=False)
-    sheet = found.contours[0]
+    surface = surface_of(ORACLE, (0, 1, 2), [0.5], directions=5, limit=False)
+    sheet = surface.contours[0]
     highest = sheet.levels.argmax(axis=0)
     x, y = triangle.triangle_positions(len(sheet.levels))
     assert (x[highest[0]], y[highest[0]]) == pytest.approx((0.5, math.sqrt(0.75)))

@@ -98,10 +98,10 @@ def test_the_tour_moves_the_palette_and_its_text_follows_the_verdict(app, table)
         stop = tour.stops[tour.position]
         assert app.session_state["history"].now == stop.palette
         assert f"{tour.position + 1} of {len(tour.stops)}" in said(app)
-        found = verdict(app, table)
-        seen.append((stop.kind, found))
+        assessment = verdict(app, table)
+        seen.append((stop.kind, assessment))
         if stop.kind not in (StopKind.HEAR, StopKind.NEXT):
-            assert f"The verdict: {HEADLINES[found].lower()}." in said(app)
+            assert f"The verdict: {HEADLINES[assessment].lower()}." in said(app)
         app.button(key="tour_next").click().run()
         if app.session_state["tour"].over:
             break
@@ -276,11 +276,11 @@ def test_labels_of_another_table_are_said(tmp_path, monkeypatch, table):
 
 
 def test_the_figure_of_a_choice_shows_its_probabilities():
-    found = softmax(np.array([0.0, np.log(3.0)]))
-    figure = choice_figures.bars(found)
+    weights = softmax(np.array([0.0, np.log(3.0)]))
+    figure = choice_figures.bars(weights)
     assert list(figure.data[0].y) == pytest.approx([75.0, 25.0])
     assert figure.layout.shapes[0].y0 == pytest.approx(50.0)
-    assert choice_figures.choice_csv(found).splitlines() == [
+    assert choice_figures.choice_csv(weights).splitlines() == [
         "place,reply,probability,base",
         "1,1,0.75,0.5",
         "2,0,0.25,0.5",

@@ -51,9 +51,9 @@ def test_weights_are_those_for_the_candidates_that_are_drawn(compare, desk, tabl
             j = table.index(value_name)
             levels[j] = percentiles(table).level(j, target.percentile) if target.level is None else target.level
     expected = assess(oracle, oracle.standardise(levels))
-    found = expected.solution or expected.nearest.solution
+    solution = expected.solution or expected.nearest.solution
     j = table.values.index(name)
-    assert few[name] == pytest.approx(found.weights[j] / oracle.scale[j], rel=1e-6)
+    assert few[name] == pytest.approx(solution.weights[j] / oracle.scale[j], rel=1e-6)
     assert few[name] != pytest.approx(all_of_them[name], rel=1e-2)
 
 
@@ -180,8 +180,8 @@ def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(co
         generation = desk.wait_for(place)
         generation.apply(Begun(generation.request.base))
         finish(generation, favoured(generation, place, many=1.0), f"<u>reply</u> {place}:")
-    found = next(reversed(batch._batches().values()))
-    assert found.wait(10)
+    batch_of_visit = next(reversed(batch._batches().values()))
+    assert batch_of_visit.wait(10)
     compare.run()
     assert not compare.exception
     assert "3 of 3 prompts are answered." in said(compare)

@@ -53,20 +53,20 @@ def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
     app = page()
     assert not app.exception
     assert not app.warning
-    found = studies.load(SHIPPED)
-    assert len(app.selectbox(key="evidence_number").options) == len(found.graded.asked)
+    study = studies.load(SHIPPED)
+    assert len(app.selectbox(key="evidence_number").options) == len(study.graded.asked)
     first = app.selectbox(key="evidence_number").value
-    targets = np.isfinite(found.graded.asked).sum(axis=1)
-    assert found.graded.mostly_reachable[first]
-    assert targets[first] == targets[found.graded.mostly_reachable].max(), (
+    targets = np.isfinite(study.graded.asked).sum(axis=1)
+    assert study.graded.mostly_reachable[first]
+    assert targets[first] == targets[study.graded.mostly_reachable].max(), (
         "the palette with the most targets comes first"
     )
-    assert (found.graded.candidates, found.graded.prompts, len(found.random.asked)) == (16, 128, 50)
+    assert (study.graded.candidates, study.graded.prompts, len(study.random.asked)) == (16, 128, 50)
     # What the README says of it.
-    assert found.graded.way(found.graded.realised) > 0.95
-    assert found.graded.way(found.graded.realised, capped=True) > 0.95
-    assert 0.85 <= np.nanmean(found.graded.inside) <= 0.95
-    assert found.random.improved.mean() >= 0.9
+    assert study.graded.way(study.graded.realised) > 0.95
+    assert study.graded.way(study.graded.realised, capped=True) > 0.95
+    assert 0.85 <= np.nanmean(study.graded.inside) <= 0.95
+    assert study.random.improved.mean() >= 0.9
 
 
 def test_what_is_asked_beyond_averages_is_promised_too(place):

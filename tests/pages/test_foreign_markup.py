@@ -82,7 +82,7 @@ def fields(message: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 def read_as_markdown(app: AppTest) -> list[str]:
     """Where the picture would be loaded."""
-    found = []
+    markdown = []
     for element in (*app.main, *app.sidebar):
         proto = getattr(element, "proto", None)
         kind = "" if proto is None else proto.DESCRIPTOR.name
@@ -90,8 +90,8 @@ def read_as_markdown(app: AppTest) -> list[str]:
             continue
         for path, text in fields(MessageToDict(proto)):
             if READ.search(text) and (kind, path[0]) not in AS_IT_IS:
-                found.append(f"{kind}.{'.'.join(path)}: {text[:80]}")
-    return found
+                markdown.append(f"{kind}.{'.'.join(path)}: {text[:80]}")
+    return markdown
 
 
 def opened(page: str, session: dict[str, Any], address: dict[str, str]) -> AppTest:

@@ -220,8 +220,10 @@ def test_what_is_pinned_here_is_pinned_on_compare(page):
 def replies_shown(page) -> list[str]:
     """The texts of replies on the page, which are plain words here."""
     markups = [html.proto.body for html in page.main.get("html")]
-    found = [re.fullmatch(r'<div class="vp-reply"><p>(.*)</p></div>', markup.strip(), re.DOTALL) for markup in markups]
-    return [match[1] for match in found if match]
+    replies = [
+        re.fullmatch(r'<div class="vp-reply"><p>(.*)</p></div>', markup.strip(), re.DOTALL) for markup in markups
+    ]
+    return [match[1] for match in replies if match]
 
 
 def test_side_by_side_shows_levels_cost_and_a_reply_of_the_table(page, table):

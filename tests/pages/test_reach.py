@@ -41,8 +41,8 @@ def test_other_addresses_are_taken_for_good(address, listens_on):
 
 def test_the_address_in_the_network_is_found_where_the_app_answers_there(listens_on):
     address = "http://localhost:8501/groups"
-    found = "http://192.168.1.5:8501/groups" if listens_on == "0.0.0.0" else address
-    assert reach.network_address(address) == found
+    shared = "http://192.168.1.5:8501/groups" if listens_on == "0.0.0.0" else address
+    assert reach.network_address(address) == shared
 
 
 def test_without_a_network_there_is_no_address_to_name(monkeypatch):

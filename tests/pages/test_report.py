@@ -94,8 +94,8 @@ def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
             return "stopped"
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(ask, range(8)))
-    assert sorted(found) == ["Once"] * 7 + ["stopped"]
+        answers = list(pool.map(ask, range(8)))
+    assert sorted(answers) == ["Once"] * 7 + ["stopped"]
     assert len(made) == 2
 
 

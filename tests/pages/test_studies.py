@@ -78,11 +78,11 @@ def test_more_rounds_and_another_order(table):
 def test_the_order_that_loses_least_can_be_taken(table):
     app = opened("sequence")
     scene = scenes.load()
-    found = compare_orders(scene.oracle, palette_state.standardised(scene, palette_state.initial_palette(scene)))
-    other = found.best if found.paths[found.best].order != (0, 1, 2) else found.worst
+    comparison = compare_orders(scene.oracle, palette_state.standardised(scene, palette_state.initial_palette(scene)))
+    other = comparison.best if comparison.paths[comparison.best].order != (0, 1, 2) else comparison.worst
     app.button(key=f"sequence_use_{other}").click()
     app = settled(app)
-    first = VALUES[found.paths[other].order[0]]
+    first = VALUES[comparison.paths[other].order[0]]
     assert words(app, "sequence_words")[0].startswith(f"1. Aligning {first} ")
     assert app.button(key=f"sequence_use_{other}").disabled
 

@@ -135,11 +135,11 @@ def test_pairs_are_judged_one_after_another_and_taken_back(table):
     assert "2 of 15" in said(app)
     while "values_judging" in app.session_state:
         app.button(key="values_is_second").click().run()
-    found = agreement.kept_judgements(database(), table, made.id, 1)
-    assert len(found) == 15
-    assert len({frozenset((one.first, one.second)) for one in found}) == 15
+    judgements = agreement.kept_judgements(database(), table, made.id, 1)
+    assert len(judgements) == 15
+    assert len({frozenset((one.first, one.second)) for one in judgements}) == 15
     assert "of 15 judged pairs" in said(app)
-    assert agreement.basis_sentence(agreement.scorer_agreement(table, column, found)) in said(app)
+    assert agreement.basis_sentence(agreement.scorer_agreement(table, column, judgements)) in said(app)
 
 
 def test_a_judged_value_gets_a_slider_with_its_word(table):
@@ -266,8 +266,8 @@ def test_other_words_make_a_version_that_is_judged_anew(table, monkeypatch):
 def test_a_definition_can_be_taken_to_the_command_line(tmp_path):
     file = tmp_path / "calm_nurse.json"
     file.write_text(values_file([NURSE]), encoding="utf-8")
-    found = read_values_file(file)["calm_nurse"]
-    assert make_scorer(found, ScoringModels()).version == make_scorer(Specification.of(NURSE), ScoringModels()).version
+    head = read_values_file(file)["calm_nurse"]
+    assert make_scorer(head, ScoringModels()).version == make_scorer(Specification.of(NURSE), ScoringModels()).version
 
 
 #: What training on 30 pairs might give.

@@ -46,9 +46,9 @@ def test_a_side_is_somebodys_reply():
 
 def test_the_share_of_14_of_20_by_hand():
     """z = 1.644854, z^2 = 2.705543: middle (0.7 + 0.067639) / 1.135277, half a width 1.644854 x 0.110413 / 1.135277."""
-    found = preference_share(Tally(base=6, aligned=14, tie=3))
-    assert (found.share, found.decided, found.ties) == (0.7, 20, 3)
-    assert (found.low, found.high) == pytest.approx((0.676168 - 0.159972, 0.676168 + 0.159972), abs=2e-5)
+    preference = preference_share(Tally(base=6, aligned=14, tie=3))
+    assert (preference.share, preference.decided, preference.ties) == (0.7, 20, 3)
+    assert (preference.low, preference.high) == pytest.approx((0.676168 - 0.159972, 0.676168 + 0.159972), abs=2e-5)
     assert preference_sentence(Tally(6, 14, 3)) == (
         "The aligned reply was preferred in 14 of 20 judgements, 70% (52 to 84%). 3 more were ties."
     )

@@ -89,13 +89,13 @@ def texts(node: Any) -> Iterator[str]:
 
 def read(app: AppTest) -> list[str]:
     """Everything that a page says: texts, labels, help, figures, and what its components are given."""
-    found = []
+    problems = []
     for element in app.main:
         proto = getattr(element, "proto", None)
         if proto is not None:
             # An example of a file's format keeps its p70.
-            found += [UNSEEN.sub("", text) for text in texts(MessageToDict(proto))]
-    return found
+            problems += [UNSEEN.sub("", text) for text in texts(MessageToDict(proto))]
+    return problems
 
 
 def opened(page: str, session: dict[str, Any], address: dict[str, str]) -> AppTest:

@@ -109,18 +109,18 @@ def test_there_is_an_end_of_pairs():
 
 def test_the_weights_that_were_chosen_by_are_found_and_are_the_solution_of_their_targets():
     choices = answered(30)
-    found = found_palette(TABLE, ORACLE, choices)
-    assert found.evidence[0] is found.evidence[2] is Evidence.MORE
-    assert found.weights @ TRUTH / np.linalg.norm(found.weights) / np.linalg.norm(TRUTH) > 0.95
-    assert found.explained >= 27
-    assert (found.decided, found.undecided) == (30, 0)
-    solution = solve(ORACLE, found.targets)
-    assert solution.weights == pytest.approx(found.weights, abs=1e-6)
-    assert solution.kl == pytest.approx(found.kl)
+    inferred = found_palette(TABLE, ORACLE, choices)
+    assert inferred.evidence[0] is inferred.evidence[2] is Evidence.MORE
+    assert inferred.weights @ TRUTH / np.linalg.norm(inferred.weights) / np.linalg.norm(TRUTH) > 0.95
+    assert inferred.explained >= 27
+    assert (inferred.decided, inferred.undecided) == (30, 0)
+    solution = solve(ORACLE, inferred.targets)
+    assert solution.weights == pytest.approx(inferred.weights, abs=1e-6)
+    assert solution.kl == pytest.approx(inferred.kl)
     assert is_trusted(ORACLE, solution)
-    free = np.isnan(found.targets)
-    assert (found.low[~free] <= found.targets[~free]).all()
-    assert (found.targets[~free] <= found.high[~free]).all()
+    free = np.isnan(inferred.targets)
+    assert (inferred.low[~free] <= inferred.targets[~free]).all()
+    assert (inferred.targets[~free] <= inferred.high[~free]).all()
 
 
 def test_weights_that_too_few_replies_carry_are_shortened():
@@ -130,22 +130,22 @@ def test_weights_that_too_few_replies_carry_are_shortened():
     for part, trusted in ((share, True), (share + 0.01, False)):
         assert is_trusted(ORACLE, solve(ORACLE, ORACLE.moments(part * weights).levels)) is trusted
     assert trusted_share(ORACLE, 0.1 * weights) == 1
-    found = replace(found_palette(TABLE, ORACLE, answered(10)), shortened=share)
-    assert any("relied on" in sentence for sentence in choosing.details(found, TABLE.values))
+    inferred = replace(found_palette(TABLE, ORACLE, answered(10)), shortened=share)
+    assert any("relied on" in sentence for sentence in choosing.details(inferred, TABLE.values))
 
 
 def test_without_choices_nothing_is_asked_for():
-    found = found_palette(TABLE, ORACLE, [])
-    assert not found.has_targets
-    assert found.kl == 0
-    assert set(found.evidence) == {Evidence.NOTHING}
-    assert choosing.headline(found, TABLE.values) == "Your choices favour no value yet."
+    inferred = found_palette(TABLE, ORACLE, [])
+    assert not inferred.has_targets
+    assert inferred.kl == 0
+    assert set(inferred.evidence) == {Evidence.NOTHING}
+    assert choosing.headline(inferred, TABLE.values) == "Your choices favour no value yet."
 
 
 def test_who_chooses_less_is_told_that_no_palette_asks_for_it():
-    found = found_palette(TABLE, ORACLE, answered(30, np.array([1.5, 0.0, -1.5, 0.0])))
-    assert found.evidence[2] is Evidence.LESS
-    assert "You tended to choose less humor." in " ".join(choosing.details(found, TABLE.values))
+    inferred = found_palette(TABLE, ORACLE, answered(30, np.array([1.5, 0.0, -1.5, 0.0])))
+    assert inferred.evidence[2] is Evidence.LESS
+    assert "You tended to choose less humor." in " ".join(choosing.details(inferred, TABLE.values))
 
 
 def test_choices_are_read_as_they_are_kept(tmp_path):

@@ -42,9 +42,9 @@ def test_one_feature_and_no_prior_by_hand() -> None:
     features = np.array([[1.0], [1.0], [1.0], [-1.0]])
     pairs = Examples(features, np.zeros(4), np.ones(4), np.arange(4), "pairs")
     expected = brentq(lambda w: 3 * expit(-w) - expit(w) - w, 0, 5)
-    found = fit(pairs, 1.0)
-    assert found.weights[0] == pytest.approx(expected, abs=1e-5)
-    assert (found.intercept, found.slope) == (0.0, 0.0)
+    fitted = fit(pairs, 1.0)
+    assert fitted.weights[0] == pytest.approx(expected, abs=1e-5)
+    assert (fitted.intercept, fitted.slope) == (0.0, 0.0)
 
 
 def test_without_a_feature_labels_of_both_kinds_count_alike() -> None:
@@ -56,10 +56,10 @@ def test_without_a_feature_labels_of_both_kinds_count_alike() -> None:
 def test_an_infinite_penalty_leaves_the_prior_alone() -> None:
     rng, features = drawn(1, 30)
     prior = rng.normal(size=30)
-    found = fit(Examples(features, prior, np.ones(30), np.arange(30), "pairs"), np.inf)
-    assert not found.weights.any()
+    fitted = fit(Examples(features, prior, np.ones(30), np.arange(30), "pairs"), np.inf)
+    assert not fitted.weights.any()
     with_scores = Examples(np.zeros((30, 1)), prior, np.ones(30), np.arange(30), "pairs")
-    assert found.slope == pytest.approx(fit(with_scores, 1.0).slope, abs=1e-5)
+    assert fitted.slope == pytest.approx(fit(with_scores, 1.0).slope, abs=1e-5)
 
 
 def test_folds_keep_prompts_together_and_are_alike_in_size() -> None:

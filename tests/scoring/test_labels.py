@@ -17,9 +17,9 @@ def test_every_value_of_the_embedded_table_is_measured_on_enough_labels() -> Non
     table = load(ROOT / "assets" / "default.parquet")
     labels = read_labels(ROOT / "assets" / "labels.jsonl")
     assert len({(label.prompt_id, label.candidate) for label in labels}) == len(labels)
-    found = separations(table, labels)
-    assert set(found) == set(table.values) - {UNLABELLED}
-    for one in found.values():
+    figures = separations(table, labels)
+    assert set(figures) == set(table.values) - {UNLABELLED}
+    for one in figures.values():
         assert one.positives + one.negatives >= 120, one
         assert min(one.positives, one.negatives) >= 25, one
         assert one.auc >= MIN_AUC, one

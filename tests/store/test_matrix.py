@@ -111,9 +111,9 @@ def test_a_palette_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_
     at_once = palettes.save(mine, WARM, "At once", visibility=Visibility.LINK)
     assert palettes.linked(kept.of(BEN), at_once.link) == at_once
     for who in OTHERS:
-        found = palettes.linked(kept.of(who), shared.link)
-        assert found is not None
-        assert found.palette == WARM
+        linked = palettes.linked(kept.of(who), shared.link)
+        assert linked is not None
+        assert linked.palette == WARM
         assert palettes.list_palettes(kept.of(who)) == ()
         with pytest.raises(InputError):
             palettes.update(kept.of(who), saved.id, WARM)

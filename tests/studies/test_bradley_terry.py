@@ -85,9 +85,9 @@ def test_votes_are_read_from_files(tmp_path: Path, capsys: pytest.CaptureFixture
     ]
     pairs.write_text("\n".join(map(json.dumps, rows)))
     assert main(["compare", "--votes", str(pairs), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in found["ranking"]] == ["warm", "calm"]
-    assert found["votes"]["warm"]["calm"] == {"votes": 2.5, "ties": 1}
+    ranking = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in ranking["ranking"]] == ["warm", "calm"]
+    assert ranking["votes"]["warm"]["calm"] == {"votes": 2.5, "ties": 1}
     assert main(["compare", "--votes", str(pairs)]) == 0
     assert "By 4 votes, of which 1 were ties" in capsys.readouterr().out
     app = tmp_path / "votes.csv"

@@ -33,12 +33,12 @@ def test_wins_and_ties_of_two_contenders_by_hand():
     # First prompt: 0 or 1 evenly against 1: never better, equal half the time. Second: 2 against 0 or 2 evenly.
     a = contender("a", [[0, 1], [2]], [[0.5, 0.5], [1.0]])
     b = contender("b", [[1], [0, 2]], [[1.0], [0.5, 0.5]])
-    found = compare(a, b)
-    assert found.wins.estimate == pytest.approx([(0.25 + 0.75) / 2])
-    assert found.ties == pytest.approx([0.5])
-    assert found.gains.estimate == pytest.approx([(-0.5 + 1.0) / 2])
+    comparison = compare(a, b)
+    assert comparison.wins.estimate == pytest.approx([(0.25 + 0.75) / 2])
+    assert comparison.ties == pytest.approx([0.5])
+    assert comparison.gains.estimate == pytest.approx([(-0.5 + 1.0) / 2])
     half = student.ppf(0.975, 1) * np.std([0.25, 0.75], ddof=1) / np.sqrt(2)
-    assert found.wins.high - found.wins.estimate == pytest.approx([half])
+    assert comparison.wins.high - comparison.wins.estimate == pytest.approx([half])
 
 
 def test_a_prompt_counts_by_its_weight():
@@ -66,9 +66,9 @@ def test_chances_are_those_of_all_pairs_of_replies():
     a, b = (contender(n, [list(r)] * 2, [list(p)] * 2) for n, r, p in zip("ab", rewards, shares, strict=True))
     joint = np.outer(*shares)
     better, same = (float(joint[op(rewards[0][:, None], rewards[1][None])].sum()) for op in (np.greater, np.equal))
-    found = compare(a, b)
-    assert found.wins.estimate == pytest.approx([better + same / 2])
-    assert found.ties == pytest.approx([same])
+    comparison = compare(a, b)
+    assert comparison.wins.estimate == pytest.approx([better + same / 2])
+    assert comparison.ties == pytest.approx([same])
 
 
 def test_swapping_two_contenders_swaps_wins_and_the_same_one_ties():
@@ -104,12 +104,12 @@ def test_the_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.C
     )
     command = ["compare", str(tmp_path / "table.parquet"), "--targets-file", str(tmp_path / "p.jsonl")]
     assert main([*command, "--json"]) == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(f["first"], f["second"]) for f in found] == [
+    comparisons = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(f["first"], f["second"]) for f in comparisons] == [
         *(("funny", "palette-2 (nearest)"), ("funny", "base"), ("palette-2 (nearest)", "base"))
     ]
-    assert found[1]["prompts"] == 10
-    assert found[1]["values"]["humor"]["wins"]["low"] > 0.5
+    assert comparisons[1]["prompts"] == 10
+    assert comparisons[1]["values"]["humor"]["wins"]["low"] > 0.5
     assert main(command) == 0
     assert "funny against base on 10 prompts" in capsys.readouterr().out
     files = []

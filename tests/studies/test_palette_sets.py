@@ -12,15 +12,15 @@ pytest.importorskip("moocore", reason="needs requirements-tune.txt")
 
 def test_both_numbers_by_hand():
     preferences = np.array([[1.0, 0.0], [0.0, 1.0]])
-    found = score_palette_set(preferences, np.array([[2.0, 0.0], [0.0, 1.0]]))
-    assert found.mean_inner_product == pytest.approx((2.0 + 1.0) / 2)
+    scores = score_palette_set(preferences, np.array([[2.0, 0.0], [0.0, 1.0]]))
+    assert scores.mean_inner_product == pytest.approx((2.0 + 1.0) / 2)
     # From -1: boxes of 3 x 1 and of 1 x 2 that share 1 x 1.
-    assert found.hypervolume == pytest.approx(3.0 + 2.0 - 1.0)
+    assert scores.hypervolume == pytest.approx(3.0 + 2.0 - 1.0)
 
 
 def test_the_base_model_has_no_inner_product_and_one_box():
-    found = score_palette_set(np.full((4, 3), 1 / 3), np.zeros((4, 3)))
-    assert (found.mean_inner_product, found.hypervolume) == (0.0, 1.0)
+    scores = score_palette_set(np.full((4, 3), 1 / 3), np.zeros((4, 3)))
+    assert (scores.mean_inner_product, scores.hypervolume) == (0.0, 1.0)
 
 
 def test_what_is_dominated_or_below_the_reference_adds_no_volume():
@@ -38,6 +38,6 @@ def test_a_preference_vector_does_not_depend_on_units_or_strength():
 def test_ways_are_scored_on_the_values_that_some_palette_pushes():
     pushed = np.array([[2.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
     levels = {"tuned": np.array([[2.0, 0.0, -5.0], [0.0, 1.0, 7.0]]), "base": np.zeros((2, 3))}
-    found = score_ways(pushed, levels)
-    assert found["tuned"] == score_palette_set(np.eye(2), levels["tuned"][:, :2])
-    assert (found["base"].mean_inner_product, found["base"].hypervolume) == (0.0, 1.0)
+    scores = score_ways(pushed, levels)
+    assert scores["tuned"] == score_palette_set(np.eye(2), levels["tuned"][:, :2])
+    assert (scores["base"].mean_inner_product, scores["base"].hypervolume) == (0.0, 1.0)

@@ -19,9 +19,9 @@ def test_a_study_replaces_that_of_its_route_and_stands_beside_others(tmp_path: P
     keep_study(replace(study(), method="distill"), path, "aa")
     newer = replace(study(), date="2026-12-01")
     keep_study(newer, path, "aa")
-    found = read_studies(path, "aa")
-    assert [one.method for one in found] == ["distill", "pairs"]
-    assert asdict(found[1]) == asdict(newer)
+    studies = read_studies(path, "aa")
+    assert [one.method for one in studies] == ["distill", "pairs"]
+    assert asdict(studies[1]) == asdict(newer)
 
 
 def test_a_study_of_another_table_is_none_and_is_replaced(tmp_path: Path):

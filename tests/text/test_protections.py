@@ -41,8 +41,8 @@ def test_all_that_a_palette_asks_for_and_the_names_of_its_columns():
         targets={"humor": Target(55.0)}, columns={"positivity>=p20@*": 0.9, "humor@Stories": "p50"}, beside=beside
     )
     palette = Palette(palette.use_case, palette.targets, {"positivity>=p20@*": 0.9}, beside)
-    found = aim(table, MemoryOracle.of(table), palette)
-    said = protections.asked_sentences(found, palette, str)
+    aimed = aim(table, MemoryOracle.of(table), palette)
+    said = protections.asked_sentences(aimed, palette, str)
     assert said == [
         "At least 90 of 100 replies no worse on positivity than the base model's weakest fifth, in every use case.",
         "Never at the cost of the worst replies on humor.",
@@ -51,10 +51,10 @@ def test_all_that_a_palette_asks_for_and_the_names_of_its_columns():
         "No use case below its original level.",
         "Kept under each mix of prompts within 0.2 nats.",
     ]
-    names = protections.with_column_names(found, table.values)
-    assert len(names) == len(found.table.values)
+    names = protections.with_column_names(aimed, table.values)
+    assert len(names) == len(aimed.table.values)
     assert f"positivity above the base model's weakest fifth, in {USE_CASES[0]}" in names
     assert f"humor in {USE_CASES[0]}" in names
-    groups = protections.group_names(found, table.values)
+    groups = protections.group_names(aimed, table.values)
     assert set(groups.values()) == {"positivity above the base model's weakest fifth, in every use case"}
     assert len(groups) == len(USE_CASES)

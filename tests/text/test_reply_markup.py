@@ -54,8 +54,8 @@ PIECES = ["*", "**", "`", "```\n", "\n", "\n\n", "- ", "1. ", "> ", "# ", "<b>",
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=25).map("".join))
 def test_any_text_becomes_a_few_tags_without_attributes(text: str):
-    found = re.findall(r"<[^>]*>", reply_html(text))
-    for tag in found:
+    tags = re.findall(r"<[^>]*>", reply_html(text))
+    for tag in tags:
         assert re.fullmatch(r"</?(\w+)>|<ol start=\"\d+\">", tag), tag
         assert re.match(r"</?(\w+)", tag)[1] in TAGS
     # Markdown takes marks and spaces away, and no letters but the name of a language after ``` or ~~~.

@@ -167,11 +167,11 @@ def test_what_the_nearest_palette_gives_is_what_its_button_sets(first: float):
 
 def test_a_button_and_the_sentence_say_the_same_two_numbers():
     targets = np.array([0.9, 0.9, math.nan, math.nan])
-    found = assess(ORACLE, targets)
-    mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
+    assessment = assess(ORACLE, targets)
+    mended = repairs(AttainableLevels(ORACLE), assessment, np.zeros(4, dtype=bool))
     most = limits(ORACLE, targets)
-    why = conflict_sentence(mended, found, VALUES, percentile, most)
-    for way, button in zip(mended.ways[:-1], repair_texts(mended, found, VALUES, percentile, most), strict=False):
+    why = conflict_sentence(mended, assessment, VALUES, percentile, most)
+    for way, button in zip(mended.ways[:-1], repair_texts(mended, assessment, VALUES, percentile, most), strict=False):
         (j,) = way.values
         reliable, possible = (math.floor(50 + 10 * level[j]) for level in (most.reliable, most.possible))
         assert button.meaning == f"{VALUES[j]} p59 → p{reliable}"

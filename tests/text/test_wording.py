@@ -66,12 +66,12 @@ def test_efforts_are_held_against_each_other(before, after, said):
 
 def everything(wording, targets: list[float]) -> str:
     """All that is said of a palette."""
-    found = assess(ORACLE, np.array(targets))
-    most = limits(ORACLE, found.targets)
-    text = verdict.verdict_text(found, ORACLE, None, None, VALUES, UNITS.percentile, wording=wording)
-    mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
-    why = repairs_text.conflict_sentence(mended, found, VALUES, UNITS.percentile, most, wording)
-    ways = repairs_text.repair_texts(mended, found, VALUES, UNITS.percentile, most, wording)
+    assessment = assess(ORACLE, np.array(targets))
+    most = limits(ORACLE, assessment.targets)
+    text = verdict.verdict_text(assessment, ORACLE, None, None, VALUES, UNITS.percentile, wording=wording)
+    mended = repairs(AttainableLevels(ORACLE), assessment, np.zeros(4, dtype=bool))
+    why = repairs_text.conflict_sentence(mended, assessment, VALUES, UNITS.percentile, most, wording)
+    ways = repairs_text.repair_texts(mended, assessment, VALUES, UNITS.percentile, most, wording)
     return " ".join([text.sentence, why, *(f"{way.label} {way.meaning}" for way in ways)])
 
 

@@ -209,11 +209,11 @@ def test_palettes_of_several_models_are_scored_as_a_set(capsys):
     fresh = [table([[row, row]] * 2, [0.0] * 4, values) for row in ([1.0, 0.5], [0.5, 1.0])]
     checks = [check_tuned({"weights": {name: 1.0}}, base, replies) for name, replies in zip(values, fresh, strict=True)]
     _print_set(checks, as_json=True)
-    found = json.loads(capsys.readouterr().out)
-    assert found["palettes"] == 2
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["palettes"] == 2
     # One deviation of each value is 0.5: both models gain 1 in their own value and nothing in the other.
-    assert found["set"]["tuned"]["mean_inner_product"] == pytest.approx(1.0)
-    assert found["set"]["tuned"]["hypervolume"] == pytest.approx(2.0 + 2.0 - 1.0)
+    assert facts["set"]["tuned"]["mean_inner_product"] == pytest.approx(1.0)
+    assert facts["set"]["tuned"]["hypervolume"] == pytest.approx(2.0 + 2.0 - 1.0)
     _print_set(checks, as_json=False)
     assert "hypervolume" in capsys.readouterr().out
     other = check_tuned({"weights": {"humor": 1.0}}, table([[0.0, 1.0]] * 2), table([[1.0, 0.0]] * 2, [0.0] * 4))

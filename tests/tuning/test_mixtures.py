@@ -49,13 +49,13 @@ def exact(value: int, strength: float) -> list[np.ndarray]:
 
 def test_of_exact_single_tilts_the_mixture_is_exact_decoding():
     models = [tuned("funny", "humor", exact(0, 1.3)), tuned("kind", "kindness", exact(1, 0.4))]
-    found = mixture(table(), WEIGHTS, models)
-    assert found.prompts == ("a", "b", "c")
-    assert list(found.weights.values()) == pytest.approx([0.8 / 1.3, 0.6 / 0.4], rel=1e-6)
-    assert found.levels.tuned == pytest.approx(found.levels.forecast, abs=1e-8)
-    assert found.levels.kl == pytest.approx(found.levels.kl_forecast, abs=1e-8)
-    assert found.levels.share_of_way == pytest.approx(1.0)
-    assert found.shares == {"funny": 0.29, "kind": 0.71}
+    mixed = mixture(table(), WEIGHTS, models)
+    assert mixed.prompts == ("a", "b", "c")
+    assert list(mixed.weights.values()) == pytest.approx([0.8 / 1.3, 0.6 / 0.4], rel=1e-6)
+    assert mixed.levels.tuned == pytest.approx(mixed.levels.forecast, abs=1e-8)
+    assert mixed.levels.kl == pytest.approx(mixed.levels.kl_forecast, abs=1e-8)
+    assert mixed.levels.share_of_way == pytest.approx(1.0)
+    assert mixed.shares == {"funny": 0.29, "kind": 0.71}
 
 
 def test_no_other_weights_are_nearer_to_the_palette():
@@ -64,8 +64,8 @@ def test_no_other_weights_are_nearer_to_the_palette():
         np.column_stack([a, b]) + rng.normal(0, 0.6, (4, 2)) for a, b in zip(exact(0, 1.0), exact(1, 1.0), strict=True)
     ]
     gains = [table().rewards[table().rows(i)] @ LAM for i in range(3)]
-    found = mixture_weights(ratios, gains)
-    assert (found > 0).all()
+    solved = mixture_weights(ratios, gains)
+    assert (solved > 0).all()
 
     def far(weights: np.ndarray) -> float:
         """KL(tilt | mixture), summed over prompts, less what does not depend on the weights."""
@@ -75,7 +75,7 @@ def test_no_other_weights_are_nearer_to_the_palette():
         )
 
     for change in rng.normal(0, 0.05, (40, 2)):
-        assert far(found) <= far(np.maximum(found + change, 0.0))
+        assert far(solved) <= far(np.maximum(solved + change, 0.0))
 
 
 def test_a_model_that_goes_the_other_way_or_nowhere_has_no_weight():
@@ -113,8 +113,8 @@ def test_ratios_are_kept_prompt_by_prompt_and_more_replies_replace_fewer(tmp_pat
 
 def test_fewer_replies_of_one_model_are_what_is_compared():
     short = [row[:3] for row in exact(0, 1.0)]
-    found = mixture(table(), WEIGHTS, [tuned("funny", "humor", short), tuned("kind", "kindness", exact(1, 1.0))])
-    assert found.levels.replies == 3
+    mixed = mixture(table(), WEIGHTS, [tuned("funny", "humor", short), tuned("kind", "kindness", exact(1, 1.0))])
+    assert mixed.levels.replies == 3
 
 
 @pytest.mark.parametrize(
@@ -234,12 +234,12 @@ def test_the_command_mixes_adapters_and_reads_each_reply_once(tmp_path, capsys):
     capsys.readouterr()
     assert main([*command, "--json"]) == 0
     output = capsys.readouterr()
-    found = json.loads(output.out)["tuned"]
+    comparison = json.loads(output.out)["tuned"]
     assert "reading:" not in output.err
-    assert found["mixture"]["prompts"] == 2
-    assert set(found["mixture"]["weights"]) == set(folders)
-    if found["soup"] is not None:
-        assert sum(found["soup"]["shares"].values()) == pytest.approx(1.0, abs=0.011)
+    assert comparison["mixture"]["prompts"] == 2
+    assert set(comparison["mixture"]["weights"]) == set(folders)
+    if comparison["soup"] is not None:
+        assert sum(comparison["soup"]["shares"].values()) == pytest.approx(1.0, abs=0.011)
     assert main(command) == 0
     output = capsys.readouterr()
     assert "Weights of the mixture" in output.out

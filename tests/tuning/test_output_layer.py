@@ -174,10 +174,10 @@ def test_beginnings_are_scored_and_their_changes_add_up_to_the_reward():
     rng = np.random.default_rng(0)
     prompts = [scored_at_random(rng) for _ in range(20)]
     assert {reply.stops for reply in prompts[0]} <= {(), (4,), (4, 8)}
-    found = slopes(prompts)
-    assert found.shape == (2, 2)
+    fitted = slopes(prompts)
+    assert fitted.shape == (2, 2)
     mean = np.mean([reply.rewards for reply in prompts[0]], axis=0)
-    for reply, gained in zip(prompts[0], advantages(prompts[0], found, [True, False]), strict=True):
+    for reply, gained in zip(prompts[0], advantages(prompts[0], fitted, [True, False]), strict=True):
         assert gained.shape == (reply.actions, 2)
         steps = np.unique([0, *reply.stops])
         assert gained[steps, 0].sum() == pytest.approx(reply.rewards[0] - mean[0])
