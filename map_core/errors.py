@@ -8,7 +8,16 @@ from __future__ import annotations
 
 
 class PaletteError(Exception):
-    """Base class of every exception that this project raises on purpose."""
+    """Base class of every exception that this project raises on purpose.
+
+    Example:
+        >>> import map_core as vp
+        >>> try:
+        ...     vp.assess(vp.load_table(), {"wit": "p70"})
+        ... except vp.PaletteError as error:
+        ...     print(type(error).__name__)
+        InputError
+    """
 
 
 class InputError(PaletteError, ValueError):

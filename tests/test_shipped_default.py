@@ -79,8 +79,9 @@ def test_the_examples_of_the_public_interface_run_on_it() -> None:
     code = """
 import doctest
 import map_core
+from map_core import errors
 from map_core.interface import palettes, sampling, table, tradeoffs, training
-for module in (map_core, palettes, sampling, table, tradeoffs, training):
+for module in (map_core, errors, palettes, sampling, table, tradeoffs, training):
     failed, tried = doctest.testmod(module)
     assert failed == 0 and tried > 0, module
 """

@@ -40,6 +40,11 @@ class Table:
     Args:
         rewards: the replies, their rewards and metadata.
         oracle: its moments.
+
+    Example:
+        >>> table = load_table()
+        >>> table.values[:3], len(table.base)
+        (('helpfulness', 'kindness', 'humor'), 9)
     """
 
     rewards: RewardTable
