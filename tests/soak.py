@@ -146,8 +146,8 @@ def main() -> None:
             viewer.start()
         began, rows = time.monotonic(), []
         while (passed := time.monotonic() - began) < 60 * options.minutes:
-            measured = [(memory(one), one.num_fds()) for one in (process, other)]
-            rows.append((passed, *measured[0], *measured[1], sum(one.runs for one in counts)))
+            measured = [(memory(running), running.num_fds()) for running in (process, other)]
+            rows.append((passed, *measured[0], *measured[1], sum(count.runs for count in counts)))
             time.sleep(INTERVAL)
         over.set()
         end = time.monotonic() + ENDING
@@ -186,15 +186,15 @@ def report(rows: np.ndarray, counts: list[Counts], answers: Answers, log: str, h
     """
     warm_up = max(WARM_UP * rows[-1, 0], min(60 * LEAST_WARM_UP, rows[-1, 0] / 2))
     late = rows[rows[:, 0] >= warm_up]
-    runs, visits, vanished = (sum(getattr(one, what) for one in counts) for what in ("runs", "visits", "vanished"))
-    failures = [text for one in counts for text in one.failures] + answers.refused
+    runs, visits, vanished = (sum(getattr(count, what) for count in counts) for what in ("runs", "visits", "vanished"))
+    failures = [text for count in counts for text in count.failures] + answers.refused
     unexplained = [line for line in log.splitlines() if line.strip()]
     differing = sum(len(texts) > 1 for texts in answers.texts.values())
     minutes = rows[-1, 0] / 60
     by_minute = np.diff([rows[rows[:, 0] < 60 * minute, 5].max(initial=0) for minute in range(int(minutes) + 1)])
     lines = [
         f"{minutes:.1f} minutes, {len(counts)} viewers: {visits} visits, {runs} pages, {vanished} vanished, "
-        f"{sum(len(one.failures) for one in counts)} failures of viewers",
+        f"{sum(len(count.failures) for count in counts)} failures of viewers",
         f"{answers.replies} replies of the server to {len(answers.texts)} requests, {differing} of which had more than "
         f"one; {answers.kills} kills of its model process, {len(answers.refused)} requests refused",
         f"warm-up: {warm_up / 60:.1f} minutes; viewers and clients that did not come to an end: {hung}",

@@ -284,7 +284,7 @@ def test_halves_count_as_their_prompts_do() -> None:
     apart = replace(table, held_out=np.arange(8) % 4 == 1)
     kept = np.flatnonzero(apart.counted).tolist()
     here, there = (
-        cross_fit_delivery(one, fresh.take(kept), [nothing], halvings=2) for one in (apart, table.take(kept))
+        cross_fit_delivery(half, fresh.take(kept), [nothing], halvings=2) for half in (apart, table.take(kept))
     )
     np.testing.assert_allclose(here.realised, there.realised)
     np.testing.assert_allclose(cross_fit_delivery(apart, fresh, [nothing], halvings=2).realised, there.realised)

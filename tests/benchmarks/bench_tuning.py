@@ -120,9 +120,9 @@ def row(
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return what the palettes come to together; intervals are of 90%, by a bootstrap over palettes."""
-    shares = np.array([one["check"]["share_of_way"] for one in rows])
-    nats = np.array([one["check"]["kl"] / one["check"]["kl_forecast"] for one in rows])
-    by_value = [v["share_of_way"] for one in rows for v in one["check"]["values"].values() if v["weight"]]
+    shares = np.array([row["check"]["share_of_way"] for row in rows])
+    nats = np.array([row["check"]["kl"] / row["check"]["kl_forecast"] for row in rows])
+    by_value = [v["share_of_way"] for row in rows for v in row["check"]["values"].values() if v["weight"]]
     draws = shares[np.random.default_rng(0).integers(len(rows), size=(2000, len(rows)))].mean(axis=1)
     found: dict[str, Any] = {
         "palettes": len(rows),
@@ -130,16 +130,16 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "share_of_way_interval": np.quantile(draws, [0.05, 0.95]).tolist(),
         "lowest_share_of_a_value": float(min(by_value)),
         "nats_over_lambdas": float(nats.mean()),
-        "training_cpu_seconds": float(np.mean([one["training_cpu_seconds"] for one in rows])),
+        "training_cpu_seconds": float(np.mean([row["training_cpu_seconds"] for row in rows])),
     }
     for side in ("tuned", "base"):
-        for choices in zip(*(one["check"]["choosing"][side] for one in rows), strict=False):
+        for choices in zip(*(row["check"]["choosing"][side] for row in rows), strict=False):
             key = f"{side}, {choices[0]['candidates']} candidates"
             found[key] = {
                 name: float(np.mean([choice[name] for choice in choices])) for name in ("share_of_way", "ess", "tokens")
             }
-    levels = {way: np.array([one["levels"][way] for one in rows]) for way in rows[0]["levels"]}
-    pushed = np.array([one["lam"] for one in rows])
+    levels = {way: np.array([row["levels"][way] for row in rows]) for way in rows[0]["levels"]}
+    pushed = np.array([row["lam"] for row in rows])
     found["palette_set"] = {
         way: [score.mean_inner_product, score.hypervolume] for way, score in score_ways(pushed, levels).items()
     }
@@ -173,7 +173,7 @@ def study_of(rows: Sequence[dict[str, Any]], machine: str) -> TuningStudy:
         date=datetime.now(UTC).date().isoformat(),
         machine=machine,
         summary=summary(rows),
-        palettes=tuple({"asked": one["asked"], "check": one["check"]} for one in rows),
+        palettes=tuple({"asked": row["asked"], "check": row["check"]} for row in rows),
     )
 
 
@@ -198,7 +198,7 @@ def run(
         folder = out.with_suffix("") / str(number)
         folder.parent.mkdir(parents=True, exist_ok=True)
         rows.append(row(number, asked, lam, palette, table, settings, folder, prompts, replies))
-        out.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+        out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         click.echo(json.dumps(summary(rows), indent=1))
     return summary(rows)
 

@@ -164,9 +164,9 @@ def test_labels_drawn_by_influence_are_weighed_rightly():
         rng = np.random.default_rng(seed)
         first = labelled(said, rng, prompts=8)
         asked = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=30, seed=seed)
-        rows = np.array([TABLE.prompt_ids.index(one.prompt_id) * 16 + one.candidate for one in asked])
+        rows = np.array([TABLE.prompt_ids.index(request.prompt_id) * 16 + request.candidate for request in asked])
         assert not set(rows // 16) & set(first.prompts)
-        chances = np.array([one.chance for one in asked])
+        chances = np.array([request.chance for request in asked])
         level = people_level(TABLE, ORACLE, ValueLabels("humor", rows, said[rows], rows // 16, chances), WEIGHTS)
         errors.append(level.share - truth)
     assert abs(np.mean(errors)) < 4 * np.std(errors) / np.sqrt(40) + 0.01
@@ -176,16 +176,16 @@ def test_labels_drawn_by_influence_are_weighed_rightly():
 def test_without_labels_the_tilt_alone_says_what_to_label_next():
     among = np.arange(40) < 6
     asked = next_labels(TABLE, ORACLE, "humor", WEIGHTS, prompts=40, per_prompt=3, among=among)
-    assert {one.prompt_id for one in asked} == {f"p{number:02d}" for number in range(6)}
+    assert {request.prompt_id for request in asked} == {f"p{number:02d}" for number in range(6)}
     probability = tilt_probabilities(TABLE, ORACLE, WEIGHTS)
-    for one in asked:
-        row = TABLE.prompt_ids.index(one.prompt_id) * 16
-        assert one.chance == pytest.approx(
-            inclusion_chances(probability[row : row + 16], 3)[one.candidate],
+    for request in asked:
+        row = TABLE.prompt_ids.index(request.prompt_id) * 16
+        assert request.chance == pytest.approx(
+            inclusion_chances(probability[row : row + 16], 3)[request.candidate],
         )
     first = labelled(people(), np.random.default_rng(0), prompts=30)
     more = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=40, among=among)
-    assert {TABLE.prompt_ids.index(one.prompt_id) for one in more} == set(range(6)) - set(first.prompts)
+    assert {TABLE.prompt_ids.index(request.prompt_id) for request in more} == set(range(6)) - set(first.prompts)
 
 
 def test_what_more_judgements_would_do_is_said():
@@ -281,7 +281,7 @@ def test_a_label_is_of_the_candidate_of_its_number_where_replies_were_left_out()
         value_labels(part, [Label("p00", 2, {"humor": 1})], "humor")
     oracle = MemoryOracle.of(part)
     asked = next_labels(part, oracle, "humor", np.zeros(4), 40, per_prompt=99)
-    assert [one.candidate for one in asked if one.prompt_id == "p00"] == kept.tolist()
+    assert [request.candidate for request in asked if request.prompt_id == "p00"] == kept.tolist()
     choice = PairChoice(2, 15, PairAnswer.FIRST)
     assert reply_ids(part, choice)["first"] == {"prompt_id": "p00", "candidate": 3}
     with pytest.raises(InputError):

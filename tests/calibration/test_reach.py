@@ -59,9 +59,9 @@ def test_it_is_kish_of_the_labels_weights_and_the_variance_of_a_mean_over_bins()
 def test_pressure_leaves_the_labels_behind():
     low = np.argsort(TABLE.rewards[:, HUMOR])[:320]  # only the lower half was judged
     reaches = [reach(low, np.array([0.0, 0.0, x, 0.0])) for x in (-2.0, 0.0, 1.0, 2.0)]
-    assert np.all(np.diff([one.outside for one in reaches]) > 0)
-    assert np.all(np.diff([one.effective for one in reaches[1:]]) < 0)
-    assert [one.few for one in reaches] == [False, True, True, True]
+    assert np.all(np.diff([reached.outside for reached in reaches]) > 0)
+    assert np.all(np.diff([reached.effective for reached in reaches[1:]]) < 0)
+    assert [reached.few for reached in reaches] == [False, True, True, True]
 
 
 @settings(max_examples=40, deadline=None)

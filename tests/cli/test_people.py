@@ -56,8 +56,8 @@ def test_the_calibrated_table_can_have_targets(table: Path, tmp_path: Path, caps
 def test_what_to_label_next_is_of_new_prompts(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["people", str(table), "--next", "humor", "--prompts", "3"]) == 0
     asked = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {one["prompt_id"] for one in asked} <= {f"p{number}" for number in range(12, 20)}
-    assert all(0 < one["chance"] <= 1 and one["labels"] == {"humor": None} and one["reply"] for one in asked)
+    assert {row["prompt_id"] for row in asked} <= {f"p{number}" for number in range(12, 20)}
+    assert all(0 < row["chance"] <= 1 and row["labels"] == {"humor": None} and row["reply"] for row in asked)
 
 
 def test_what_to_label_first_needs_no_labels(table: Path, capsys: pytest.CaptureFixture[str]):
@@ -70,7 +70,7 @@ def test_what_to_label_first_needs_no_labels(table: Path, capsys: pytest.Capture
         assert main(["people", str(table), "--next", "humor", "--prompts", "2"]) == 0
         asked = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert asked
-        assert all(one["reply"] and one["labels"] == {"humor": None} for one in asked)
+        assert all(row["reply"] and row["labels"] == {"humor": None} for row in asked)
     path.write_text(json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {"humor": 1}}))
     assert main(["people", str(table), "--next", "humor", "--prompts", "20"]) == 0
     asked = [json.loads(line)["prompt_id"] for line in capsys.readouterr().out.splitlines()]

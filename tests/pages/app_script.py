@@ -33,7 +33,9 @@ def said(app: AppTest) -> str:
 def panel(app: AppTest) -> dict:
     """What the page tells the panel of replies; nothing where there is none."""
     told = [
-        json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.component_name.endswith("replies")
+        json.loads(component.proto.json)
+        for component in app.get("bidi_component")
+        if component.proto.component_name.endswith("replies")
     ]
     assert len(told) <= 1
     return told[0] if told else {}
@@ -47,7 +49,9 @@ def text_of(nodes: list) -> str:
 def answer(app: AppTest) -> dict:
     """What the page tells the panel with the verdict."""
     told = [
-        json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.component_name.endswith("answer")
+        json.loads(component.proto.json)
+        for component in app.get("bidi_component")
+        if component.proto.component_name.endswith("answer")
     ]
     assert len(told) == 1
     return told[0]

@@ -169,7 +169,7 @@ def test_pinned_palettes_answer_beside_todays_from_the_same_candidates(compare, 
     compare.button(key="pin").click().run()
     compare.button(key="pin").click().run()
     compare.button(key="pin").click().run()
-    assert [one.name for one in compare.session_state["pinned"]] == ["<i>Kind</i>", "Palette 1", "Palette 2"]
+    assert [palette.name for palette in compare.session_state["pinned"]] == ["<i>Kind</i>", "Palette 1", "Palette 2"]
     assert compare.button(key="pin").disabled
     finished_by(compare, desk, 1)
     draw_by_chance(compare)
@@ -182,7 +182,7 @@ def test_pinned_palettes_answer_beside_todays_from_the_same_candidates(compare, 
     compare.button(key="use_0").click().run()
     assert not compare.session_state["history"].now.targets["helpfulness"].free
     compare.button(key="unpin_0").click().run()
-    assert [one.name for one in compare.session_state["pinned"]] == ["Palette 1", "Palette 2"]
+    assert [palette.name for palette in compare.session_state["pinned"]] == ["Palette 1", "Palette 2"]
     assert not compare.exception
 
 

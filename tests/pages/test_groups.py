@@ -37,14 +37,14 @@ def test_groups_are_added_weighed_and_taken_away():
     app.button(key="add_chosen_saved").click().run()
     app.text_input(key="group_name").set_value("Parents")
     app.button(key="add_group").click().run()
-    names = [one.name for one in app.session_state["groups"]]
+    names = [group.name for group in app.session_state["groups"]]
     assert names == ["<b>Clinic</b>", "Parents", "Parents (2)"]
     assert "&lt;b&gt;Clinic&lt;/b&gt;" in said(app)
     assert "<b>Clinic" not in said(app)
     app.selectbox(key="importance_1").set_value(2.0).run()
     assert app.session_state["groups"][1].importance == 2.0
     app.button(key="remove_group_0").click().run()
-    assert [one.name for one in app.session_state["groups"]] == ["Parents", "Parents (2)"]
+    assert [group.name for group in app.session_state["groups"]] == ["Parents", "Parents (2)"]
     settled(app)
     assert not app.exception
     assert "Most equal" in said(app)

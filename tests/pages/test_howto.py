@@ -35,4 +35,4 @@ def test_the_lines_stand_folded_on_their_page(page, view, what, tmp_path, monkey
     app.query_params["view"] = view
     app.switch_page(f"{page}.py").run()
     assert not app.exception
-    assert howto.STEPS[what][0] in [one.label for one in app.expander]
+    assert howto.STEPS[what][0] in [expander.label for expander in app.expander]

@@ -157,8 +157,8 @@ def test_the_same_fault_is_logged_once_however_far_the_hand_moves(socket, caplog
     for number in range(1, 6):
         socket.send_text(told("five", number, fail=True))
         said.append(socket.receive_json())
-    assert [one["failed"] for one in said] == [1, 2, 3, 4, 5]
-    assert len({one["reference"] for one in said}) == 1
+    assert [message["failed"] for message in said] == [1, 2, 3, 4, 5]
+    assert len({message["reference"] for message in said}) == 1
     assert len([record for record in caplog.records if "failed, reference" in record.getMessage()]) == 1
 
 

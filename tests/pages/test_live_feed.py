@@ -96,9 +96,9 @@ def test_a_slow_reader_gets_the_latest_state_and_nothing_piles_up(feed, socket):
 
 def test_a_reader_that_never_answers_holds_nobody_else_up(feed):
     with connected("http://desk.example") as slow, connected("http://desk.example") as quick:
-        for one in (slow, quick):
-            say(one, watch=feed.name)
-            assert one.receive_json()["frame"] == 1
+        for reader in (slow, quick):
+            say(reader, watch=feed.name)
+            assert reader.receive_json()["frame"] == 1
         for number in range(1, 20):
             feed.count(number)
             say(quick, got=number)

@@ -94,7 +94,7 @@ def test_only_the_host_can_take_out_and_close():
     again.button(key="meeting_end").click().run()
     assert not again.exception
     assert meetings.meeting(database(), code) is None
-    assert [one.name for one in again.session_state["groups"]] == ["Ana"]
+    assert [group.name for group in again.session_state["groups"]] == ["Ana"]
     assert "meeting" not in again.query_params
     other.run()
     assert "This meeting is closed" in said(other)
@@ -138,7 +138,7 @@ def test_who_sends_while_the_host_closes_is_counted_and_seated(monkeypatch):
     host.button(key="meeting_end").click().run()
     assert not host.exception
     assert meetings.closed_meeting(database(), code).result.members == 2
-    assert [one.name for one in host.session_state["groups"]] == ["Ana", "Ben"]
+    assert [group.name for group in host.session_state["groups"]] == ["Ana", "Ben"]
 
 
 def test_a_meeting_in_which_somebody_sends_all_the_time_stays_open(monkeypatch):

@@ -74,9 +74,9 @@ def test_a_second_viewer_watches_many_prompts_and_cannot_stop_them(compare: AppT
     assert not work.ended, "a batch of another viewer goes on when one's own begins"
     compare.run().button(key="many_stop").click().run()
     assert work.wait(10)
-    for one in batch._batches().values():
-        one.stop()
-        assert one.wait(10)
+    for prompt_batch in batch._batches().values():
+        prompt_batch.stop()
+        assert prompt_batch.wait(10)
 
 
 def test_emptying_what_streamlit_remembers_ends_no_work(compare: AppTest, desk: Desk):

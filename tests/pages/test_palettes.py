@@ -206,7 +206,7 @@ def test_a_preset_is_taken_and_pinned(page):
     for n in range(MAX_PINNED):
         press(page, f"preset_pin_{n}")
     assert page.button(key="preset_pin_0").disabled
-    assert [one.name for one in page.session_state["pinned"]] == [f"More {name}" for name in VALUES[:3]]
+    assert [pinned.name for pinned in page.session_state["pinned"]] == [f"More {name}" for name in VALUES[:3]]
 
 
 def test_what_is_pinned_here_is_pinned_on_compare(page):
@@ -243,9 +243,9 @@ def test_side_by_side_shows_levels_cost_and_a_reply_of_the_table(page, table):
     assert len(replies) == 2
     assert all(reply in table.replies[96:128] for reply in replies)
     press(page, "beside_pin")
-    assert [one.name for one in page.session_state["pinned"]] == ["More helpfulness", "Palette 1"]
+    assert [pinned.name for pinned in page.session_state["pinned"]] == ["More helpfulness", "Palette 1"]
     press(page, "beside_unpin_1")
-    assert [one.name for one in page.session_state["pinned"]] == ["Palette 1"]
+    assert [pinned.name for pinned in page.session_state["pinned"]] == ["Palette 1"]
 
 
 def test_head_to_head_with_the_base_model_and_with_a_pinned_palette(page):
@@ -345,10 +345,10 @@ def test_the_link_opens_the_same_palette(page):
 def test_saved_palettes_go_out_and_come_in(page):
     save(page, "Mine")
     kept = import_export.saved_jsonl(list(palettes.list_palettes(database())))
-    assert [json.loads(one)["name"] for one in kept.splitlines()] == ["Mine"]
+    assert [json.loads(line)["name"] for line in kept.splitlines()] == ["Mine"]
     page.file_uploader(key="import").upload("palettes.jsonl", kept.encode(), "text/plain").run()
     settled(page)
-    names = sorted(one.name for one in palettes.list_palettes(database()))
+    names = sorted(saved.name for saved in palettes.list_palettes(database()))
     assert names == ["Mine", "Mine (2)"]
 
 

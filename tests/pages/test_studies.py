@@ -243,7 +243,7 @@ def single_models(table, tmp_path, monkeypatch):
         (folder / RECORD).write_text(json.dumps(record))
         (folder / "adapter_config.json").write_text("{}")
         (folder / "adapter_model.safetensors").write_bytes(name.encode())
-        rows = {one: table.rewards[table.rows(table.prompt_ids.index(one))] for one in held_out}
+        rows = {prompt_id: table.rewards[table.rows(table.prompt_ids.index(prompt_id))] for prompt_id in held_out}
         keep_ratios(folder / RATIOS, {one: of[:, table.index(value)] for one, of in rows.items()})
 
     return make

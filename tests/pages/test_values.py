@@ -137,7 +137,7 @@ def test_pairs_are_judged_one_after_another_and_taken_back(table):
         app.button(key="values_is_second").click().run()
     judgements = agreement.kept_judgements(database(), table, made.id, 1)
     assert len(judgements) == 15
-    assert len({frozenset((one.first, one.second)) for one in judgements}) == 15
+    assert len({frozenset((judgement.first, judgement.second)) for judgement in judgements}) == 15
     assert "of 15 judged pairs" in said(app)
     assert agreement.basis_sentence(agreement.scorer_agreement(table, column, judgements)) in said(app)
 
@@ -232,7 +232,7 @@ def test_a_saved_palette_fits_where_nothing_is_asked_of_the_value_that_is_gone(t
     palettes.save(database(), Palette(ALL, {**targets, "calm_nurse": Target(60.0)}), "With the nurse")
     app = opened()
     app.switch_page("palettes.py").run()
-    buttons = {one.key: one.disabled for one in app.button if one.key.startswith("saved_use_")}
+    buttons = {button.key: button.disabled for button in app.button if button.key.startswith("saved_use_")}
     assert buttons == {"saved_use_1": False, "saved_use_2": True}
     app.button(key="saved_use_1").click().run()
     assert not app.exception

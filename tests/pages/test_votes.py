@@ -28,9 +28,9 @@ def kept(tmp_path, monkeypatch):
 def test_the_order_depends_on_the_name_alone_and_half_of_the_names_give_either():
     pairs = [blind_pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
     assert pairs == [blind_pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
-    assert all({one.a, one.b} == {"base", "aligned"} for one in pairs)
-    assert all((one.a if one.aligned is Side.A else one.b) == "aligned" for one in pairs)
-    first = sum(one.aligned is Side.A for one in pairs)
+    assert all({pair.a, pair.b} == {"base", "aligned"} for pair in pairs)
+    assert all((pair.a if pair.aligned is Side.A else pair.b) == "aligned" for pair in pairs)
+    first = sum(pair.aligned is Side.A for pair in pairs)
     assert 160 < first < 240  # four standard deviations of a fair coin
 
 

@@ -19,10 +19,10 @@ def test_every_value_of_the_embedded_table_is_measured_on_enough_labels() -> Non
     assert len({(label.prompt_id, label.candidate) for label in labels}) == len(labels)
     figures = separations(table, labels)
     assert set(figures) == set(table.values) - {UNLABELLED}
-    for one in figures.values():
-        assert one.positives + one.negatives >= 120, one
-        assert min(one.positives, one.negatives) >= 25, one
-        assert one.auc >= MIN_AUC, one
+    for figure in figures.values():
+        assert figure.positives + figure.negatives >= 120, figure
+        assert min(figure.positives, figure.negatives) >= 25, figure
+        assert figure.auc >= MIN_AUC, figure
 
 
 def test_the_documents_give_the_figures_that_the_command_prints() -> None:

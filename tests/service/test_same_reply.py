@@ -35,8 +35,8 @@ def replies_of(service: GenerationService, at_once: bool = False, short: bool = 
         request = GenerationRequest(f"Question {seed}: how are you?", candidates=4, settings=settings, seed=seed)
         asked.append(service.submit(request))
         assert at_once or asked[-1].wait(120)
-    assert all(one.wait(120) for one in asked)
-    return [[candidate.text for candidate in one.snapshot().candidates] for one in asked]
+    assert all(generation.wait(120) for generation in asked)
+    return [[candidate.text for candidate in generation.snapshot().candidates] for generation in asked]
 
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])

@@ -20,7 +20,7 @@ def test_two_judges_of_one_reply_are_kept_apart_and_one_judge_says_one_thing(kep
     labels.keep(mine, "t", "humor", REPLY, Said.UNSURE, ANN.id, 0.25)
     labels.keep(mine, "other", "humor", REPLY, Said.YES, ANN.id)
     listed = labels.list_labels(theirs, "t")
-    assert {(one.judge, one.said, one.chance) for one in listed} == {
+    assert {(label.judge, label.said, label.chance) for label in listed} == {
         (BEN.id, Said.NO, 0.25),
         (ANN.id, Said.UNSURE, 0.25),
     }

@@ -20,7 +20,7 @@ def test_a_study_replaces_that_of_its_route_and_stands_beside_others(tmp_path: P
     newer = replace(study(), date="2026-12-01")
     keep_study(newer, path, "aa")
     studies = read_studies(path, "aa")
-    assert [one.method for one in studies] == ["distill", "pairs"]
+    assert [study.method for study in studies] == ["distill", "pairs"]
     assert asdict(studies[1]) == asdict(newer)
 
 
