@@ -1,6 +1,6 @@
 """A language model small enough to be written out: two letters, replies of a few tokens, every probability known.
 
-What the generator draws from it can be held against exact distributions.
+What the generator draws from it can be compared with exact distributions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A palette found by choosing, in simulation on the shipped table: is the held-out choice predicted, and how quickly?
 
 The truth is the weights of a random palette that the table can reach. A chooser answers pairs of replies to prompts
-that are solved on; what was found is held against pairs of replies to prompts that are held out. Two kinds of people:
+that are solved on; the result is tested on pairs of replies to prompts that are held out. Two kinds of people:
 *firm* ones always choose by the weights, *noisy* ones with probability sigma(lambda . (r_a - r_b)); of both, one click
 in ten is wrong.
 """

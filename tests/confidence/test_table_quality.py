@@ -1,4 +1,4 @@
-"""How good a table is: what twice the candidates or prompts would give, held against tables that have them."""
+"""How good a table is: what twice the candidates or prompts would give, compared with tables that have them."""
 
 from __future__ import annotations
 

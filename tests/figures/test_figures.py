@@ -1,4 +1,4 @@
-"""Figures are their numbers: every trace is held against the result that it was drawn from."""
+"""Figures are their numbers: every trace is compared with the result that it was drawn from."""
 
 from __future__ import annotations
 

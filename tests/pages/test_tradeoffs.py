@@ -19,10 +19,14 @@ def app(table) -> AppTest:
     return page()
 
 
-def page(view: str = "two") -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60).run()
-    app.switch_page("tradeoffs.py")
-    app.query_params["view"] = view
+def page(view: str = "two", palette: str = "", **parameters: str | list[str]) -> AppTest:
+    """The page, with a palette from the address of the first page and further parameters of its own."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    if palette:
+        app.query_params["palette"] = palette
+    app.run().switch_page("tradeoffs.py")
+    for name, value in {"view": view, **parameters}.items():
+        app.query_params[name] = value
     return settled(app)
 
 
@@ -162,11 +166,7 @@ def test_a_step_says_what_it_does_and_does_it(app):
 
 
 def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["palette"] = "helpfulness:p99;harmlessness:p99"
-    app.run()
-    app.switch_page("tradeoffs.py")
-    settled(app)
+    app = page(palette="helpfulness:p99;harmlessness:p99")
     assert not app.exception
     assert "Steps start from the nearest one that is" in said(app)
     app.button(key="steps_nearest").click()
@@ -175,11 +175,7 @@ def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
 
 
 def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_model(table):
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["palette"] = "helpfulness:p99!;harmlessness:p99!"
-    app.run()
-    app.switch_page("tradeoffs.py")
-    settled(app)
+    app = page(palette="helpfulness:p99!;harmlessness:p99!")
     assert "unlock a value" in said(app)
     click(app, "two", "frontier", 2, 25)
     assert not app.exception
@@ -189,11 +185,7 @@ def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_
 
 
 def test_a_palette_without_targets_still_has_every_view(table):
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["palette"] = "free"
-    app.run()
-    app.switch_page("tradeoffs.py")
-    settled(app)
+    app = page(palette="free")
     for view in ("pairs", "three", "lines", "moved", "two"):
         app.segmented_control(key="tradeoffs_view").set_value(view)
         settled(app)
@@ -222,18 +214,8 @@ def test_a_table_of_single_replies_has_every_view(tmp_path, monkeypatch):
         assert not app.exception
 
 
-def linked(view: str, **chosen: str | list[str]) -> AppTest:
-    """The page as a link opens it."""
-    app = AppTest.from_file(APP, default_timeout=60).run()
-    app.switch_page("tradeoffs.py")
-    app.query_params["view"] = view
-    for name, told in chosen.items():
-        app.query_params[name] = told
-    return settled(app)
-
-
 def test_a_link_opens_the_three_values_that_were_chosen(table):
-    app = linked("three", three_2="Positivity", three_budget="0.25", frontier_others="Keep their targets")
+    app = page("three", three_2="Positivity", three_budget="0.25", frontier_others="Keep their targets")
     assert not app.exception
     assert [app.selectbox(key=f"three_{n}").value for n in range(3)] == [0, 1, 3]
     assert app.segmented_control(key="three_budget").value == 0.25
@@ -242,7 +224,7 @@ def test_a_link_opens_the_three_values_that_were_chosen(table):
 
 
 def test_a_link_opens_the_lines_that_were_chosen(table):
-    app = linked("lines", lines_values=["Humor", "Positivity"], lines_budgets=["0.5", "2"], lines_tint="Its cost")
+    app = page("lines", lines_values=["Humor", "Positivity"], lines_budgets=["0.5", "2"], lines_tint="Its cost")
     assert not app.exception
     assert app.multiselect(key="lines_values").value == [2, 3]
     assert app.pills(key="lines_budgets").value == [0.5, 2.0]
@@ -250,7 +232,7 @@ def test_a_link_opens_the_lines_that_were_chosen(table):
 
 
 def test_a_link_that_names_what_is_not_there_opens_the_first_choice(table):
-    app = linked("three", three_0="<b>Nothing</b>", three_budget="7")
+    app = page("three", three_0="<b>Nothing</b>", three_budget="7")
     assert not app.exception
     assert [app.selectbox(key=f"three_{n}").value for n in range(3)] == [0, 1, 2]
     assert app.segmented_control(key="three_budget").value == 1.0

@@ -1,4 +1,4 @@
-"""The sentences that people repeat: each one held against figures worked out by hand."""
+"""The sentences that people repeat: each one compared with figures worked out by hand."""
 
 from __future__ import annotations
 

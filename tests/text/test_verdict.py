@@ -1,4 +1,4 @@
-"""The verdict in a reader's units: each sentence held against figures worked out from the same results."""
+"""The verdict in a reader's units: each sentence compared with figures worked out from the same results."""
 
 from __future__ import annotations
 
