@@ -1,6 +1,6 @@
 """One model process for a room: eight viewers at once against one, through the service as the pages use it.
 
-Every viewer asks its own prompt with K candidates. Total tokens a second are compared with one viewer's with the same K,
+Every viewer asks its own prompt with K candidates. Tokens a second of all are compared with one viewer's at the same K,
 and one viewer's with as many candidates as all of them together. Prints when each viewer saw the first tokens, the time
 from the last token to the choice, and the memory of the one process that holds the model.
 """
