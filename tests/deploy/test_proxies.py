@@ -148,6 +148,9 @@ def test_a_visit_through_the_proxy(proxy: str):
     assert "frame-ancestors 'none'" in policy
     assert "default-src 'self'" in policy
     assert page.headers["Strict-Transport-Security"]
+    cookies = get(place, "localhost", "/_stcore/health").headers.get_all("Set-Cookie", [])
+    assert cookies
+    assert all("; secure" in cookie.lower() for cookie in cookies), "never sent without TLS"
     with AppClient(proxy) as visitor:
         sent = visitor.run()
         assert any(message.WhichOneof("type") == "delta" for message in sent)

@@ -5,7 +5,7 @@
 
 Each row kills with SIGKILL at places or moments that chance chooses, starts again, and counts: what was acknowledged
 before the kill, what of it is lost, and what is there twice. Databases are SQLite and a real PostgreSQL; clocks step by
-hours; disks (a tmpfs of two megabytes, which takes root) are full or read-only while something is killed on them.
+hours; disks (a tmpfs of eight megabytes, which takes root) are full or read-only while something is killed on them.
 Constraint: processes are killed by their id; PostgreSQL itself and the machine are not killed.
 """
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of two megabytes of its own."""
+    """A disk of eight megabytes of its own: twice what SQLite writes ahead before it tidies up."""
     place = folder / "disk"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], check=True, capture_output=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=True, capture_output=True)
     try:
         yield place
     finally:

@@ -33,7 +33,7 @@ def replies_of(service: GenerationService, at_once: bool = False, short: bool = 
     settings = SamplingSettings(max_new_tokens=16) if short else SamplingSettings()
     for seed in range(REQUESTS):
         request = GenerationRequest(f"Question {seed}: how are you?", candidates=4, settings=settings, seed=seed)
-        asked.append(service.submit(request))
+        asked.append(service.submit(request, viewer=f"viewer {seed}"))  # of one alone no hundred wait
         assert at_once or asked[-1].wait(120)
     assert all(generation.wait(120) for generation in asked)
     return [[candidate.text for candidate in generation.snapshot().candidates] for generation in asked]
