@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from map_core.core import limits
 from map_core.errors import EngineError, InputError
 from map_core.generation.request import GenerationRequest
+from map_core.service import shared
 from map_core.service.generation import Generation
 from map_core.service.request_queue import CandidateLimits, RequestQueue
 
@@ -35,3 +37,18 @@ def test_one_request_within_its_limit_is_always_taken():
     queue = RequestQueue(10, 10, CandidateLimits(waiting=4, of_viewer=4, of_request=16))
     queue.add(asked(16, "ann"))
     assert len(queue) == 1
+
+
+def test_the_limits_of_the_apps_generator_are_settings(monkeypatch):
+    monkeypatch.setattr(shared, "_shared", {})
+    for limit, number in ((limits.GENERATIONS_OF_VISIT, 1), (limits.GENERATIONS, 2), (limits.CANDIDATES_OF_REQUEST, 8)):
+        monkeypatch.setenv(limit.variable, str(number))
+    queue = shared.shared_service("tiny")._waiting
+    with pytest.raises(InputError, match="for 9 candidates; expected at most 8"):
+        queue.add(asked(9, "ann"))
+    queue.add(asked(8, "ann"))
+    with pytest.raises(EngineError, match="1 requests of yours are waiting already"):
+        queue.add(asked(8, "ann"))
+    queue.add(asked(8, "ben"))
+    with pytest.raises(EngineError, match="2 requests are waiting already"):
+        queue.add(asked(8, "cid"))
