@@ -108,15 +108,15 @@ def estimate_sentence(estimate: Mapping[str, Any]) -> str:
     """
     if estimate["seconds"]:
         duration = amounts.rough_duration(estimate["seconds"])
-        time = f"Learning takes about {duration} on this machine as busy as it is now, "
+        time = f"Learning takes about {duration} on this machine, as busy as it is now. It needs "
     else:
-        time = "These replies were read for an earlier model, so that learning is quick. It takes "
+        time = "These replies were read for an earlier model, so learning is quick. It needs "
     steps = estimate["step_seconds"] is not None
-    looks = "Looking at new prompts on the way, and answering" if steps else "Looking at new prompts, and answering"
+    tests = "on the way and at the end" if steps else "at the end"
     return (
         f"{time}{amounts.byte_size(estimate['peak_bytes'])} of memory, and "
-        f"{amounts.byte_size(estimate['checkpoint_bytes'])} of disk space while it runs; the result takes "
-        f"{amounts.byte_size(estimate['result_bytes'])}. {looks} some of them in the end, comes on top."
+        f"{amounts.byte_size(estimate['checkpoint_bytes'])} of disk space while it runs; the finished model takes "
+        f"{amounts.byte_size(estimate['result_bytes'])}. Testing it on new prompts {tests} takes extra time."
     )
 
 

@@ -139,7 +139,7 @@ def test_held_out_prompts_stay_held_out(tmp_path: Path, name: str, yes: object, 
     np.testing.assert_array_equal(imported.table.held_out, [False, True])
     np.testing.assert_array_equal(imported.table.prompt_weights, [1.0, 0.0])
     assert f"{name!r} which of them are held out" in imported.notes[0]
-    assert f"{name!r} holds 1 of 2 prompts out: nothing is solved on them." in imported.notes
+    assert f"{name!r} holds 1 of 2 prompts out: they only check what is promised." in imported.notes
     assert imported.table.metadata["source"]["columns"]["held_out"] == name
     assert preview(path).guess.held_out == name
     assert import_table(path, held_out_column="").table.held_out.size == 0

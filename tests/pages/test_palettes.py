@@ -274,7 +274,7 @@ def test_a_palette_out_of_reach_says_so_side_by_side(page):
     assert "Not possible together" in said(page)
     press(page, "saved_use_1")
     view(page, "beside")
-    assert "No weights give these levels." in said(page)
+    assert "These levels are not possible together." in said(page)
     assert "Likeliest reply of the nearest palette" in said(page)
 
 

@@ -129,7 +129,7 @@ def test_prompts_of_a_file_that_are_held_out_stay_so(page):
     assert page.selectbox(key="upload_held_out").value == 4, "the column is guessed by its name and its words"
     press(page, "upload_make")
     until_ended(page, "a")
-    assert "'split' holds 1 of 4 prompts out: nothing is solved on them." in html.unescape(said(page))
+    assert "'split' holds 1 of 4 prompts out: they only check what is promised." in html.unescape(said(page))
     assert table_format.load(catalog.path_of("a")).held_out.tolist() == [False, True, False, False]
 
 

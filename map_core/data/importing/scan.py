@@ -346,7 +346,7 @@ class _Scan:
         count = int(held_out.sum())
         if not count:
             return np.empty(0, dtype=bool), [f"{name!r} holds no prompt out."]
-        return held_out, [f"{name!r} holds {count} of {len(held_out)} prompts out: nothing is solved on them."]
+        return held_out, [f"{name!r} holds {count} of {len(held_out)} prompts out: they only check what is promised."]
 
 
 @dataclass(frozen=True, eq=False)

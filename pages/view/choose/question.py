@@ -58,7 +58,7 @@ def draw_take_back(scene: Scene, done: int) -> None:
     """Draw the button that takes back the last choice; nothing before the first one."""
     if done:
         st.button(
-            "Take back the last one",
+            "Undo the last answer",
             key="choose_back",
             type="tertiary",
             icon=":material/undo:",

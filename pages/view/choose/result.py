@@ -38,8 +38,8 @@ def draw_result(
         st.html(markup.levels_table(choosing.COLUMNS, rows, wide=True, theme=scene.theme))
         st.html(
             markup.note(
-                "Levels are out of 100 of the model's own replies. Could be: the level lies in this range nine times "
-                f"in ten, as far as your choices tell. {stays}"
+                "Levels are out of 100 of the model's own replies. Could be: going by your choices, the level "
+                f"lies in this range nine times in ten. {stays}"
             )
         )
         with st.container(horizontal=True, vertical_alignment="center", key="choose_ways"):

@@ -311,7 +311,7 @@ def _draw_tally() -> None:
             )
         if _cast_votes():
             st.button(
-                "Take back my last one", key="judge_undo", icon=":material/undo:", type="tertiary", on_click=_take_back
+                "Undo my last answer", key="judge_undo", icon=":material/undo:", type="tertiary", on_click=_take_back
             )
     if saved_votes:
         st.html(

@@ -40,8 +40,8 @@ METHODS = {
     ),
     Method.BLOCKS: (
         "Block by block",
-        "Every 16 tokens the promising beginnings are copied and the others dropped, so more of the candidates are "
-        "promising, but they resemble each other. Judging beginnings is a guess, and the forecast is not for this.",
+        "After every dozen words the promising beginnings are copied and the others dropped, so more of the candidates "
+        "are promising, but they resemble each other. Judging beginnings is a guess, and the forecast is not for this.",
     ),
 }
 

@@ -132,10 +132,11 @@ def _base_slot(view: ComparisonView) -> dict[str, Any]:
     note = ""
     if index != view.shown.base:
         note = (
-            "Both draws picked the same reply, so this is another one of the base model's."
+            "The draw for your palette gave the same reply as the base model's, so another one of the base model's is "
+            "shown here."
             if view.drawn
-            else "Your palette's likeliest reply is the very one that was drawn for the base model, so this is another "
-            "one of the base model's."
+            else "Your palette picks the same reply that was drawn for the base model, so another one of "
+            "the base model's is shown here."
         )
     origin = (
         "the one that the base model wrote"

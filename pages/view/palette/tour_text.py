@@ -85,7 +85,7 @@ def _up(stop: TourStop, live: LiveAnswer) -> list[str]:
     return [
         moved,
         f"{_now(live)}{was}",
-        "The needles show what each value gets. Move a fader yourself, and the text follows.",
+        "The triangle below each fader shows what you get. Move a fader yourself, and the text follows.",
     ]
 
 

@@ -90,7 +90,7 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
             st.html(markup.note(assessed.palette.use_case), width="content")
     shown = wording.current()
     if assessed.solution is None:
-        st.html(markup.facts([("Cost", "–", "No weights give these levels.")]))
+        st.html(markup.facts([("Cost", "–", "These levels are not possible together.")]))
     else:
         meaning = (
             "nothing: the base model does this"

@@ -225,7 +225,7 @@ def _draw_roles(preview: Preview) -> ColumnChoice:
 
     with st.container(horizontal=True, gap="medium", key="upload_columns"):
         prompt = pick("Prompts", guess.prompt, "upload_prompt", "What the model was asked.")
-        reply = pick("Replies", guess.reply, "upload_reply", "What it said. A prompt that it repeats is taken off.")
+        reply = pick("Replies", guess.reply, "upload_reply", "What it said. A prompt that it repeats is removed.")
         use_case = pick(
             "Use cases", guess.use_case, "upload_use_case", "The kind of prompt; palettes can be set for each."
         )
@@ -239,7 +239,7 @@ def _draw_roles(preview: Preview) -> ColumnChoice:
             "Held out for checking",
             guess.held_out,
             "upload_held_out",
-            "True or false, yes or no, 1 or 0, or train or test: prompts that nothing is solved on, so that levels can "
+            "True or false, yes or no, 1 or 0, or train or test: prompts that are set aside, so that levels can "
             "be checked on them.",
         )
         context = pick(

@@ -116,7 +116,7 @@ def _draw_ranges(scene: Scene, job: Job) -> None:
     st.html(
         markup.note(
             wordings.current().pick("In percentiles", "Out of 100")
-            + " of the base model's own replies. Reliable: enough replies carry the weight. Possible: "
+            + " of the base model's own replies. Reliable: enough different replies give it. Possible: "
             "every prompt answered with its best reply."
         )
     )
@@ -142,7 +142,7 @@ def _draw_use_cases(scene: Scene) -> None:
         rows.append((-1, cells))
     st.html(markup.levels_table(header, rows, wide=True))
     if held.any():
-        st.html(markup.note("Prompts that are held out are never used to solve; they check what was promised."))
+        st.html(markup.note("Prompts that are held out are used only to check what was promised."))
 
 
 def _draw_more(scene: Scene, advice: Advice) -> None:

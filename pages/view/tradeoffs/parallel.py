@@ -52,7 +52,7 @@ def draw_parallel(current: CurrentPalette) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="lines_controls"):
         first = current.wanted if len(current.wanted) > 1 else current.first(2)
-        chosen = pick_values("Values that are weighed", current, first, "lines_values")
+        chosen = pick_values("Values to weigh against each other", current, first, "lines_values")
         read_budgets("lines_budgets", several=True)
         budgets = st.pills(
             wordings.current().pick("Budgets in nats", "Effort"),
@@ -65,7 +65,7 @@ def draw_parallel(current: CurrentPalette) -> None:
             persist_state="session",
         )
         tint = st.segmented_control(
-            "A line's colour says",
+            "What the colour of a line shows",
             list(_TINTS),
             format_func=_TINTS.__getitem__,
             default="favoured",

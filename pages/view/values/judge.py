@@ -101,7 +101,7 @@ def draw_end(
     """
     with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
         if back:
-            label = "Take back the last one"
+            label = "Undo the last answer"
             st.button(label, key=back, icon=":material/undo:", type="tertiary", shortcut=shortcut, on_click=take_back)
         if st.button("Stop here", key=end, type="tertiary", icon=":material/close:"):
             stop()
