@@ -140,13 +140,13 @@ def joint_share_text(share: float) -> str:
     """Word the share.
 
     Example:
-        >>> joint_share_text(0.95), joint_share_text(0.7), joint_share_text(0.4)
-        ('go together: 95% of each at once', 'share the budget: 70% of each at once', 'pull apart: 40% of each at once')
+        >>> joint_share_text(0.7)
+        'share the effort: both at once gain 70% of what each gains alone'
     """
     if math.isnan(share):
         return "one of them cannot be moved"
-    relation = "go together" if share >= 0.85 else "share the budget" if share >= 0.6 else "pull apart"
-    return f"{relation}: {amounts.percent(share)} of each at once"
+    relation = "go together" if share >= 0.85 else "share the effort" if share >= 0.6 else "pull apart"
+    return f"{relation}: both at once gain {amounts.percent(share)} of what each gains alone"
 
 
 def summary(frontiers: Mapping[tuple[int, int], Frontier], units: Units) -> list[str]:

@@ -62,12 +62,12 @@ def found():
 
 
 # Levels (1, 0), (t, t) and (0, 1): at best t of each at once.
-@pytest.mark.parametrize(("t", "said"), [(0.4, "pull apart"), (0.7, "share the budget"), (0.95, "go together")])
+@pytest.mark.parametrize(("t", "said"), [(0.4, "pull apart"), (0.7, "share the effort"), (0.95, "go together")])
 def test_what_a_pair_can_have_at_once_by_hand(t, said):
     levels = np.array([[2.0, 0.0], [2 * t, 3 * t], [0.0, 3.0]])
     share = pair_grid.joint_share(Contour(1.0, levels, levels, np.ones(3), np.zeros(3, dtype=bool)), (0, 1))
     assert share == pytest.approx(t)
-    assert pair_grid.joint_share_text(share) == f"{said}: {100 * t:.0f}% of each at once"
+    assert pair_grid.joint_share_text(share) == f"{said}: both at once gain {100 * t:.0f}% of what each gains alone"
 
 
 def test_a_value_that_cannot_be_moved_shares_nothing():

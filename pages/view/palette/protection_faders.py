@@ -101,7 +101,7 @@ def _fader(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> dict[st
     where = "" if len(asked.members) == 1 else f" (the lowest: {_cohort(scene, lowest)})"
     parts = [f"base model {wording.level(base, share=share)}"]
     if shown is not None:
-        parts.append(f"{'nearest possible' if near else 'you get'} {wording.level(shown, share=share)}{where}")
+        parts.append(f"{'the nearest palette gives' if near else 'you get'} {wording.level(shown, share=share)}{where}")
     parts.append(f"at most {top}" if top else "the others conflict")
     now = place(scene, live.palette, asked)
     spoken = [sentence(scene, asked, now), f"Base model {wording.level(base, share=share)}."]

@@ -42,10 +42,10 @@ def draw_parallel(current: CurrentPalette) -> None:
     if current.plain < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
-    st.header("What you can choose within a budget")
+    st.header("What you can choose with one effort")
     st.html(
         markup.note(
-            f"{LINES} palettes per budget, as different as possible, each as far as the budget goes. Dotted lines rest "
+            f"{LINES} palettes per effort, as different as possible, each as far as the effort goes. Dotted lines rest "
             "on too few replies to be trusted. Yours is the thick line, its targets the diamonds; the dashed grey line "
             "is the base model."
         )
@@ -76,7 +76,7 @@ def draw_parallel(current: CurrentPalette) -> None:
         )
         keep_others = draw_others_choice()
     if len(chosen) < 2 or not budgets:
-        st.html(markup.note("Choose two values or more, and a budget."))
+        st.html(markup.note("Choose two values or more, and an effort."))
         return
     floors, nats = current.floors(keep_others, chosen), tuple(sorted(float(b) for b in budgets))
 

@@ -35,10 +35,10 @@ def draw_three_values(current: CurrentPalette) -> None:
     if current.plain < 3:
         st.html(markup.note("This table has fewer than three values. The view Two values shows all there is to trade."))
         return
-    st.header("Three values at one budget")
+    st.header("Three values with the same effort")
     st.html(
         markup.note(
-            "The triangle divides one budget among three values: a corner gives all of it to one, the middle shares "
+            "The triangle divides one effort among three values: a corner gives all of it to one, the middle shares "
             "it. The darker a mark, the more the value that gains least still gains. The surface shows the same "
             "palettes by the levels that they give."
         )
