@@ -87,10 +87,10 @@ def outlook_rows(advice: Advice, wording: Wording = NUMBERS) -> list[tuple[str, 
     outlooks = (advice.now, advice.candidates, advice.prompts)
     rows = []
     forms: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-        ("Chance that it is possible", "attainable", amounts.percent),
+        ("Chance that it is possible", "attainable", _chance),
         ("Room to the edge, standard deviations", "margin", lambda n: amounts.fixed(n, 2, signed=True)),
-        ("Replies that carry it, per prompt", "carrying", lambda n: amounts.fixed(n, 1)),
-        ("Replies that carry it, in all", "carrying_all", lambda n: amounts.fixed(n, grouped=True)),
+        ("Replies that it rests on, per prompt", "carrying", lambda n: amounts.fixed(n, 1)),
+        ("Replies that it rests on, in all", "carrying_all", lambda n: amounts.fixed(n, grouped=True)),
         (
             "Error bar of its least certain level, standard deviations",
             "error",
@@ -105,6 +105,11 @@ def outlook_rows(advice: Advice, wording: Wording = NUMBERS) -> list[tuple[str, 
             cells = [form(n).replace("-", "−") for n in numbers]
             rows.append((label, cells[0], cells[1], cells[2]))
     return rows
+
+
+def _chance(probability: float) -> str:
+    """Format a probability from a sample of prompts, which makes nothing certain."""
+    return amounts.chance(min(max(probability, 1e-3), 1 - 1e-3))
 
 
 def _short(gap: float, wording: Wording) -> str:

@@ -59,5 +59,8 @@ def test_rows_show_what_is_known():
         "Room to the edge, standard deviations",
     ]
     assert outlook_rows(advice(Reason.BEYOND, math.nan, OUT))[1][1] == "−0.31"
+    certain = advice(Reason.WIDE, now=replace(NOW, attainable=1.0), more=replace(MORE, attainable=0.0))
+    # No sample of prompts makes anything certain, as Set says too.
+    assert outlook_rows(certain)[0][1:3] == ("over 99%", "under 1%")
     nothing = Outlook()
     assert outlook_rows(Advice(Help.CANDIDATES, Reason.ONE_REPLY, nothing, nothing, nothing)) == []
