@@ -125,7 +125,7 @@ def _sure(scene: Scene) -> ProductLimit:
         "Error bars hold for prompts like these",
         f"They come from how much {oracle.counted_prompts:,} prompts differ, and say nothing about scorers that are "
         f"wrong or prompts of another kind. That {least} must carry the forecast before it is trusted is a convention. "
-        "Near the edge of what is possible the probability of a verdict errs towards *not possible*.",
+        "Near the edge of what is possible the probability of a verdict errs towards “not possible”.",
         "Look at Evidence"
         + wording.current().pick(
             ", and repeat it for your table: python -m map_core verify --help.",
