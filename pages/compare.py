@@ -33,6 +33,8 @@ running = generation is not None and not generation.ended
 interval = reply_feed.poll_interval(scene, running)
 
 header.draw_header("Listen", "The base model and your palette answer the same prompt.", heading="Listen and compare")
+if unnamed := generator.unnamed_model_note(scene):
+    st.html(markup.note(unnamed))
 first_prompt = chat.PROMPT.get() or scene.table.prompts[scene.examples[0]]
 prompt = generation.request.prompt if generation is not None else first_prompt
 steered = generator.weights_count(scene, writer.chosen(scene), prompt_form.candidate_count())

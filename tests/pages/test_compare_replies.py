@@ -112,7 +112,8 @@ def test_another_base_reply_is_shown_where_the_likeliest_is_the_base_models_own_
     compare.run()
     told = panel(compare)
     assert [text_of(slot["nodes"]) for slot in told["slots"]] == [f"final {(base + 1) % 4}", f"final {base}"]
-    assert "the same reply that was drawn for the base model" in told["slots"][0]["note"]
+    assert "Both fell on the same reply" in told["slots"][0]["note"]
+    assert "This table does not name its model, so smollm2-135m-instruct writes the new replies." in said(compare)
 
 
 def test_bars_compare_the_average_candidate_with_what_the_palette_expects(compare, desk, table):

@@ -91,6 +91,13 @@ def table_model(scene: Scene) -> str:
     return recorded_model(scene.table.metadata)
 
 
+def unnamed_model_note(scene: Scene) -> str:
+    """Return which model writes new replies where the table does not name its own; "" where it does."""
+    if (scene.table.metadata.get("model") or {}).get("name"):
+        return ""
+    return f"This table does not name its model, so {table_model(scene)} writes the new replies."
+
+
 def missing_model(scene: Scene) -> MissingModel | None:
     """Return what is missing for the generator to run; checked again every few seconds."""
     if reason := refusal_reason(scene.table.metadata):

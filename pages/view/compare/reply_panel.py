@@ -131,13 +131,7 @@ def _base_slot(view: ComparisonView) -> dict[str, Any]:
     index, count = view.base_index, len(view.shown.candidates)
     note = ""
     if index != view.shown.base:
-        note = (
-            "The draw for your palette gave the same reply as the base model's, so another one of the base model's is "
-            "shown here."
-            if view.drawn
-            else "Your palette picks the same reply that was drawn for the base model, so another one of "
-            "the base model's is shown here."
-        )
+        note = "Both fell on the same reply, so another one of the base model's is shown here."
     origin = (
         "the one that the base model wrote"
         if generator.tuned_of(view.generation)
@@ -160,7 +154,7 @@ def _palette_slot(view: ComparisonView, column: PaletteColumn, choice: Choice | 
         index = (snapshot.base + 1) % len(snapshot.candidates)
         tag, caption = "provisional", "provisional: nothing is scored yet"
     elif view.done and not column.weights.by_value:
-        tag, caption = "not steered", "picked at random: no value that is scored here has a weight"
+        tag, caption = "not steered", "picked at random: nothing in your palette steers the choice"
     elif view.done and view.drawn:
         tag, caption = "picked", f"picked by {whose} palette"
     elif view.done:
