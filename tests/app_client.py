@@ -65,18 +65,22 @@ class AppClient:
         """Run a page's script; return what it sends, to its end."""
         return self._rerun(page, query, {}, timeout)
 
-    def press(self, page: str, button: str, texts: dict[str, str], timeout: float = 60.0) -> list[str]:
+    def press(self, page: str, button: str, texts: dict[str, str], until: str = "", timeout: float = 60.0) -> list[str]:
         """Press a button of the page that was run last, with texts typed into inputs; return all that is said then.
 
         Args:
             page: its name.
             button: its key.
             texts: by the keys of text inputs.
+            until: what is said last; a run that the page has asked for itself may come first.
             timeout: seconds for each message.
         """
         states: dict[str, str | None] = {self.widgets[key]: text for key, text in texts.items()}
-        sent = self._rerun(page, self.query, states | {self.widgets[button]: None}, timeout)
-        return [message.SerializeToString().decode(errors="replace") for message in sent]
+        self.ask(page, self.query, states | {self.widgets[button]: None})
+        said: list[str] = []
+        while not said or not any(until in text for text in said):
+            said += [message.SerializeToString().decode(errors="replace") for message in self.read(timeout)]
+        return said
 
     def give(self, page: str, uploader: str, content: bytes, name: str, timeout: float = 60.0) -> list[ForwardMsg]:
         """Upload a file to an uploader of the page that was run last, by its key; return what the page sends then."""

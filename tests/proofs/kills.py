@@ -180,9 +180,9 @@ def apps(kills: int, what: str) -> Row:
                 number = 1000 * (row.kills + 1)
                 with contextlib.suppress(Exception):  # the socket ends with the app
                     while True:
-                        sent = visitor.press("palettes", "save", {"save_name": f"n{number}"}, timeout=20)
-                        if any(f"n{number} is saved." in message for message in sent):
-                            acknowledged.append(number)
+                        said = f"n{number} is saved."
+                        visitor.press("palettes", "save", {"save_name": f"n{number}"}, until=said, timeout=20)
+                        acknowledged.append(number)
                         number += 1
                 killer.join()
                 row.kills += 1

@@ -31,5 +31,6 @@ def test_the_server_is_as_it_describes_itself(tiny: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout[-5000:]
     cases = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
     assert cases is not None
+    print(cases[0])
     assert cases[1] == cases[2]
     assert int(cases[1].replace(",", "")) > 500
