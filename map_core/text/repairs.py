@@ -97,8 +97,10 @@ def conflict_sentence(
             reliable, possible = (percentile(j, float(level[j])) for level in (most.reliable, most.possible))
             limits[names[j]] = sentences.limit(reliable, possible, wording, j in beyond.shares)
     if len(conflict.members) == 1:
-        limit = "".join(f" With the other targets as they are: at most {text}." for text in limits.values())
-        return f"{members} alone is too high.{limit}"
+        others = np.isfinite(assessment.targets).sum() > 1
+        beside = ". With the other targets as they are: at most" if others else ": at most"
+        limit = "".join(f"{beside} {text}" for text in limits.values())
+        return f"{members} alone is too high{limit}."
     beside = "; ".join(f"{name} at most {text}" for name, text in limits.items())
     beside = f" With the others as they are: {beside}." if limits else ""
     # Columns of the same target, such as one in every use case, can conflict with each other.

@@ -25,9 +25,9 @@ from map_core.palettes.presets import Preset, presets
 from map_core.palettes.targets import resolve
 from map_core.store import palettes as saved_palettes
 from map_core.store.jsonl import unique_names
-from pages.view.session import kept, palette_state
+from pages.view.session import kept, level_words, palette_state
 from pages.view.session.scene import Scene
-from pages.view.shell import markup, wording
+from pages.view.shell import markup
 from pages.view.shell.account import database
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key, KeyFamily
@@ -204,10 +204,8 @@ def draw_roster(scene: Scene) -> None:
 
 def _target_chips(scene: Scene, seated: SeatedGroup) -> list[tuple[int, str]]:
     (group,) = to_groups(scene, [seated])
-    return [
-        (int(j), f"{scene.names[j]} {wording.current().level(scene.percentile(int(j), float(group.targets[j])))}")
-        for j in np.flatnonzero(~np.isnan(group.targets))
-    ]
+    places = np.array([scene.percentile(j, float(target)) for j, target in enumerate(group.targets)])
+    return level_words.target_chips(scene, seated.palette, places)
 
 
 def _on_importance_chosen(index: int) -> None:

@@ -30,16 +30,17 @@ def caption(live: LiveAnswer, j: int, base: float, level: float | None, most: st
     """Return the line below a fader."""
     if live.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
-    wording, target = live.wording, live.palette.targets[live.scene.table.values[j]]
+    name, wording, targets = live.scene.table.values[j], live.wording, live.palette.targets
+    target, others = targets[name], any(not other.free for value, other in targets.items() if value != name)
     near = level is not None and live.assessment.solution is None
     # What the nearest palette gives is with other targets than yours, so it may lie beyond the most with yours.
-    parts = [] if near and most else [f"base model {wording.level(base)}"]
+    parts = [] if near and most and others else [f"base model {wording.level(base)}"]
     if not wording.numbers and not target.free and not target.keep:
         parts.insert(0, wish_text(target.percentile, base))
     if level is not None:
         parts.append(f"{'the nearest palette gives' if near else 'you get'} {wording.level(level)}")
     if most:
-        parts.append(f"{'with your other targets ' if near else ''}at most {most}")
+        parts.append(f"{'with your other targets ' if near and others else ''}at most {most}")
     elif not target.free:
         parts.append("the others conflict")
     return ", ".join(parts)

@@ -37,7 +37,7 @@ def target_chips(scene: Scene, palette: Palette, targets: np.ndarray | None = No
     Args:
         scene: of the palette's use case.
         palette: to describe; it may lack values of the table.
-        targets: (value,) exact percentiles, where they are known.
+        targets: (value,) exact percentiles, where they are known; NaN for one that is not counted.
     """
     chips = []
     for j, name in enumerate(scene.table.values[: scene.plain]):
@@ -45,5 +45,7 @@ def target_chips(scene: Scene, palette: Palette, targets: np.ndarray | None = No
         if target is None or target.free:
             continue
         percentile = target.percentile if targets is None else float(targets[j])
+        if np.isnan(percentile):
+            continue
         chips.append((j, f"{scene.names[j]} {'as it is' if target.keep else wording.current().level(percentile)}"))
     return chips
