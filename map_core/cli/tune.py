@@ -313,7 +313,7 @@ def _in_rounds(
 
     record = tuning_rounds.tune_in_rounds(
         request,
-        request.palette.get("targets", {}),
+        request.palette.get("constraints", {}),
         rounds,
         lambda request: run_tuning(request, report, say),
         answer,
@@ -367,7 +367,10 @@ def palette_weights(
     weights: tuple[str, ...],
     nearest: bool,
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return lambda by value, solved on the prompts that are not held out, and the palette's description."""
+    """Return lambda by value, solved on the prompts that are not held out, and the palette's description.
+
+    Its ``constraints`` are the targets by the names that weights have, where thresholds are in reward units.
+    """
     from map_core.analysis.generation_weights import GenerationWeightsSolver
 
     if weights:
@@ -388,6 +391,8 @@ def palette_weights(
         raise InputError(
             f"The targets are not possible together with this model's replies, so no tuning reaches them.{offer}"
         )
+    names = {column.name: column.reply_name for column in opened.table.derived}
+    described["constraints"] = {names.get(name, name): level for name, level in solved.targets.items()}
     return dict(solved.weights), described
 
 

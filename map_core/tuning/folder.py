@@ -27,6 +27,8 @@ CHECKPOINTS, PLAN, MERGED = "checkpoints", "plan.json", "merged"
 CHECK_TABLE = "check.parquet"
 #: log q - log p0 of the base model's replies to held-out prompts, by the id of the prompt.
 RATIOS = "log_ratios.json"
+#: The same of replies that were not read to prompts that were tuned on, for rounds.
+UNREAD_RATIOS = "unread_ratios.json"
 #: What the rounds of a tuning came to.
 ROUNDS = "rounds.json"
 
@@ -134,7 +136,7 @@ def check_plan(folder: Path, plan: Mapping[str, Any], fresh: bool) -> None:
 def discard(folder: Path) -> None:
     """Remove what a tuning has made, its rounds included; other files stay."""
     for name in (
-        *(RECORD, ROUNDS, CARD, CHECK_TABLE, RATIOS),
+        *(RECORD, ROUNDS, CARD, CHECK_TABLE, RATIOS, UNREAD_RATIOS),
         *("adapter_model.safetensors", "adapter_config.json", "model.safetensors"),
     ):
         (folder / name).unlink(missing_ok=True)

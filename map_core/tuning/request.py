@@ -17,6 +17,8 @@ from map_core.tuning.settings import TuningSettings
 
 #: Held-out prompts, spread over all of them, and replies a prompt that the evidence reads.
 EVIDENCE_PROMPTS, EVIDENCE_REPLIES = 8, 16
+#: Replies that were not read to a prompt that was, of which a tuning in rounds learns how likely they have become.
+UNREAD_REPLIES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,8 @@ class TuningRequest:
         weights: lambda by value, 1 / reward, solved on the prompts that are not held out.
         out: the folder to write.
         settings: the route and its settings.
-        palette: what the weights belong to, for the card: ``asked`` and ``targets`` by value, ``verdict``.
+        palette: what the weights belong to, for the card: ``asked`` and ``targets`` by value, ``verdict``,
+            and ``constraints``, the targets by the names that weights have.
         table_hash: sha256 of what the table says.
         model: name or folder of the model that wrote the table's replies; None for the recorded one.
         merged: write the merged model too, into OUT/merged.
@@ -37,6 +40,7 @@ class TuningRequest:
         only_estimate: stop after the estimate.
         evidence_prompts: held-out prompts that the evidence reads, at most; 0 for none.
         looks: how often they are evaluated during training.
+        unread_of: prompts, by id, to which some replies that were not read are looked at in the end; see ``rounds``.
     """
 
     table: RewardTable
@@ -52,6 +56,7 @@ class TuningRequest:
     only_estimate: bool = False
     evidence_prompts: int = EVIDENCE_PROMPTS
     looks: int = 0
+    unread_of: tuple[str, ...] = ()
 
 
 def plan(request: TuningRequest, lam: np.ndarray, files: ModelFiles) -> dict[str, Any]:

@@ -8,19 +8,24 @@ With q the model tuned on lambda and A_q the log-partition of its own replies, t
 
 the dual of reaching c from q, with the sign on the whole of lambda' and not on the change. A trainer that comes half of
 the way would come half of the way with this change too, so that the change is divided by the share of the way that it
-has come, within :data:`SHARES`. Each round has a folder of
-its own and resumes as any tuning does. Constraint: numpy and scipy; what tunes and what draws is handed in.
+has come, within :data:`SHARES`. Each round has a folder of its own and resumes as any tuning does.
+
+What q gains is read off its own replies and, where the table has replies that the tuning did not read, off these too:
+together they are a sample of the mixture m of p0 and q, in which a reply weighs q / m for q and p0 / m for p0.
+Constraint: numpy and scipy; what tunes and what draws is handed in.
 
 Source: Zhang et al., Alignment of large language models with constrained learning, arXiv 2505.19387 (alternating
-Lagrangian maximisation over the model and dual descent on its own constraint values).
+Lagrangian maximisation over the model and dual descent on its own constraint values); Veach and Guibas, Optimally
+combining sampling techniques, SIGGRAPH 1995 (the balance heuristic).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +35,24 @@ from scipy.optimize import minimize
 from map_core.core import amounts
 from map_core.core.atomic_files import write_durable
 from map_core.core.file_lock import lock
+from map_core.core.softmax import softmax
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
+from map_core.generation.proposal import log_offsets
 from map_core.models.tuned import RECORD
 from map_core.oracle import MemoryOracle
 from map_core.tuning.card import CARD
-from map_core.tuning.check import TunedCheck, check_tuned
-from map_core.tuning.folder import PLAN, ROUNDS, discard, read_record, write_record
+from map_core.tuning.check import LOG_RATIOS, TunedCheck, check_tuned
+from map_core.tuning.examples import with_weighted_columns
+from map_core.tuning.folder import (
+    PLAN,
+    ROUNDS,
+    UNREAD_RATIOS,
+    discard,
+    read_ratios,
+    read_record,
+    write_record,
+)
 from map_core.tuning.request import TuningRequest
 
 #: Prompts that are tuned on and answered after each round, and replies to each: held-out ones stay out of it.
@@ -60,6 +76,7 @@ class Round:
         errors: half the width of the interval of each.
         targets: that were asked for.
         share: of the way that the model has come from the base model to the tilt, in lambda . r.
+        gains: how far the levels are above those of the base model.
     """
 
     weights: Mapping[str, float]
@@ -67,6 +84,7 @@ class Round:
     errors: Mapping[str, float]
     targets: Mapping[str, float]
     share: float = 1.0
+    gains: Mapping[str, float] = field(default_factory=dict)
 
     def missed(self, name: str) -> float:
         """Return by how much a value is beyond its interval from where it should be; 0 where it holds.
@@ -78,10 +96,14 @@ class Round:
             return 0.0
         return max(0.0, abs(gap) - self.errors[name])
 
+    def unsure(self, name: str) -> bool:
+        """Return whether a value that is pushed cannot be told from the base model yet."""
+        return bool(self.weights.get(name)) and abs(self.gains.get(name, math.inf)) <= self.errors[name]
+
     @property
     def holds(self) -> bool:
-        """Whether no target is missed."""
-        return not any(self.missed(name) for name in self.targets)
+        """Whether no target is missed, and each value that is pushed has been seen to move."""
+        return not any(self.missed(name) or self.unsure(name) for name in self.targets)
 
 
 def round_folder(out: Path, number: int) -> Path:
@@ -97,15 +119,40 @@ def targeted_prompts(table: RewardTable) -> RewardTable:
     return replace(table, held_out=np.empty(0, dtype=bool), weights=np.empty(0)).take(numbers.tolist())
 
 
-def round_of(check: TunedCheck, base: np.ndarray, targets: Mapping[str, float]) -> Round:
+def gains_of(table: RewardTable, own: RewardTable, unread: Mapping[str, np.ndarray], first: int) -> np.ndarray:
+    """Return how far the tuned model's levels are above the base model's, (prompt, value) in reward units.
+
+    Args:
+        table: the base model's replies to the prompts.
+        own: the tuned model's, of :func:`map_core.tuning.check.draw_replies`, with the same values.
+        unread: log q - log p0 of some base replies that were not read, by the id of the prompt; may lack prompts.
+        first: number of the first of these.
+    """
+    ratios = np.asarray(own.metadata[LOG_RATIOS], dtype=float)
+    gains = []
+    for number, name in enumerate(table.prompt_ids):
+        base, tuned = table.rewards[table.rows(number)], own.rewards[own.rows(number)]
+        if (beside := unread.get(name)) is None:
+            gains.append(tuned.mean(axis=0) - base.mean(axis=0))
+            continue
+        pooled = np.concatenate([beside, ratios[own.rows(number)]])
+        rewards = np.concatenate([base[first : first + len(beside)], tuned])
+        mixture = log_offsets(pooled, len(beside))
+        weights = softmax(pooled - mixture).probabilities - softmax(-mixture).probabilities
+        gains.append(weights @ rewards)
+    return np.array(gains)
+
+
+def round_of(check: TunedCheck, gains: np.ndarray, base: np.ndarray, targets: Mapping[str, float]) -> Round:
     """Return what a round came to.
 
     Args:
         check: the tuned model's replies to some prompts beside the base model's.
+        gains: (prompt, value) of :func:`gains_of`.
         base: (value,) base levels on all prompts that are tuned on; the gain on some of them is added to it.
         targets: by value, in reward units.
     """
-    gains = check.tuned - check.base
+    way = float(((check.forecast - check.base) @ check.lam).sum())
     levels, errors = base + gains.mean(axis=0), check.half_width(gains)
     places = {name: check.values.index(name) for name in targets}
     return Round(
@@ -113,7 +160,8 @@ def round_of(check: TunedCheck, base: np.ndarray, targets: Mapping[str, float]) 
         levels={name: float(levels[j]) for name, j in places.items()},
         errors={name: float(errors[j]) for name, j in places.items()},
         targets=dict(targets),
-        share=float(np.nan_to_num(check.share_of_way(check.tuned), nan=1.0)),
+        share=float((gains @ check.lam).sum()) / way if way else 1.0,
+        gains={name: float(gains[:, j].mean()) for name, j in places.items()},
     )
 
 
@@ -161,7 +209,7 @@ def tune_in_rounds(
 
     Args:
         request: the first round, and where the result goes; OUT/round-N is the folder of a round.
-        targets: by value, in reward units.
+        targets: by value, in reward units; those of shares and tails by the names that weights have.
         rounds: at most.
         tune: tunes one round.
         answer: draws the replies of a round's model to prompts: its folder, its record, the prompts.
@@ -191,7 +239,11 @@ def tune_in_rounds(
             )
         if request.fresh:
             discard(out)
+        # Shares and tails that are asked for are values of all tables here.
+        columns = {**targets, **request.weights}
+        request = replace(request, table=with_weighted_columns(request.table, columns))
         looked_at = targeted_prompts(request.table)
+        request = replace(request, unread_of=looked_at.prompt_ids)
         oracle = MemoryOracle.of(request.table)
         done: list[Round] = []
         weights = dict(request.weights)
@@ -200,8 +252,10 @@ def tune_in_rounds(
             record = tune(replace(request, out=folder, weights=weights, fresh=False))
             if record is None:
                 raise InputError("Rounds cannot be estimated together; estimate one tuning without --rounds.")
-            own = answer(folder, record, looked_at)
-            now = round_of(check_tuned(record, looked_at, own), oracle.base, targets)
+            own = answer(folder, record, looked_at.without_columns())
+            own = with_weighted_columns(own, columns).reordered(looked_at.values)
+            gains = gains_of(looked_at, own, read_ratios(folder / UNREAD_RATIOS), request.settings.value_replies)
+            now = round_of(check_tuned(record, looked_at, own), gains, oracle.base, targets)
             done.append(now)
             write_durable(out / ROUNDS, json.dumps([asdict(round_) for round_ in done], indent=1).encode())
             ended(done)
@@ -227,7 +281,7 @@ def _take(out: Path, done: list[Round], best: int) -> dict[str, Any]:
     for entry in folder.iterdir():
         if entry.is_dir():
             shutil.copytree(entry, out / entry.name, dirs_exist_ok=True)
-        elif not entry.name.startswith((RECORD, CARD)):
+        elif not entry.name.startswith((RECORD, CARD, UNREAD_RATIOS)):
             shutil.copyfile(entry, out / entry.name)
     record, first = read_record(folder), read_record(round_folder(out, 1))
     record |= {"rounds": [asdict(round_) for round_ in done], "round": best + 1, "tuned_on": record["weights"]}

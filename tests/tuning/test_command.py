@@ -10,6 +10,7 @@ import pytest
 from map_core.cli import main
 from map_core.data.table_format import load
 from map_core.models.files import locate
+from map_core.tuning.folder import read_ratios
 from tests.lazy import needs
 from tests.tuning.tiny_runs import VALUES, pairs_command
 
@@ -36,6 +37,32 @@ def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, 
     assert "tune by pairs" in capsys.readouterr().err
     assert main(["tune", str(path), "--target", "diversity=+9sd", "--out", str(tmp_path / "no")]) == 1
     assert "The nearest palette that is possible: --target diversity=" in capsys.readouterr().err
+
+
+def test_rounds_of_a_share_are_estimated_led_and_said(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from map_core.tuning import natural
+
+    monkeypatch.setattr(natural, "cache_folder", lambda: tmp_path / "cache")
+    out, progress = tmp_path / "out", tmp_path / "progress.json"
+    command = ["tune", str(path), "--target", "positivity>=p60=50%", "--target", "diversity=p55", "--rounds", "2"]
+    command += ["--value-replies", "6", "--beginnings", "2", "--rank", "2", "--evidence", "0", "--out", str(out)]
+    assert main([*command, "--estimate"]) == 0
+    assert "reading the replies takes" in capsys.readouterr().err
+    assert main([*command, "--progress-file", str(progress), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    (share,) = (name for name in record["weights"] if name.startswith("positivity>="))
+    first = record["rounds"][0]
+    assert set(first["levels"]) == set(first["gains"]) == {share, "diversity"}
+    assert 0.0 <= first["levels"][share] <= 1.0
+    unread = read_ratios(out / "round-1" / "unread_ratios.json")
+    assert unread
+    assert all(1 <= len(ratios) <= 16 for ratios in unread.values())
+    assert not set(unread) & set(record["held_out"])
+    figures = json.loads(progress.read_text())["figures"]
+    assert figures["rounds"] == record["rounds"]
+    assert figures["most_rounds"] is None
 
 
 def test_held_out_prompts_are_looked_at_on_the_way_and_answered_in_the_end(

@@ -7,6 +7,7 @@ stops early leaves it.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from map_core.errors import InputError
 from map_core.models.tuned import RECORD
 from map_core.tuning.check import LOG_RATIOS
 from map_core.tuning.request import TuningRequest
-from map_core.tuning.rounds import MOST_UP, Round, next_weights, targeted_prompts, tune_in_rounds
+from map_core.tuning.rounds import MOST_UP, Round, gains_of, next_weights, targeted_prompts, tune_in_rounds
 
 VALUES = ("humor", "kindness")
 PROMPTS, REPLIES = 6, 600
@@ -149,6 +150,42 @@ def test_above_the_target_is_a_miss_only_where_a_weight_pushes_there():
     assert one({"humor": 0.5}, 0.8).missed("humor") == pytest.approx(0.1)
 
 
+def test_replies_that_were_not_read_sharpen_what_is_gained():
+    lam, rng, first, count = np.array([0.4, 0.3]), np.random.default_rng(3), 4, 16
+    base_mass, tuned_mass = np.full(7, 1 / 7), tilt(lam)
+    ratio = np.log(tuned_mass / base_mass)
+    exact = (tuned_mass - base_mass) @ OUTCOMES
+
+    def drawn(mass: np.ndarray, replies: int) -> tuple[RewardTable, np.ndarray]:
+        outcomes = rng.choice(7, size=(PROMPTS, replies), p=mass)
+        table = replace(
+            table_of(mass),
+            rewards=OUTCOMES[outcomes.ravel()],
+            offsets=np.arange(PROMPTS + 1) * replies,
+            metadata={LOG_RATIOS: ratio[outcomes.ravel()].tolist()},
+        )
+        return table, ratio[outcomes]
+
+    pooled, alone = [], []
+    for _ in range(200):
+        (base, ratios), (own, _) = drawn(base_mass, 24), drawn(tuned_mass, 8)
+        unread = dict(zip(base.prompt_ids, ratios[:, first : first + count], strict=True))
+        pooled.append(gains_of(base, own, unread, first).mean(axis=0))
+        alone.append(gains_of(base, own, {}, first).mean(axis=0))
+    assert np.mean(alone, axis=0) == pytest.approx(exact, abs=0.03)
+    assert np.mean(pooled, axis=0) == pytest.approx(exact, abs=0.03)
+    assert np.all(np.std(pooled, axis=0) < 0.6 * np.std(alone, axis=0))
+
+
+def test_a_value_that_is_pushed_and_has_not_been_seen_to_move_does_not_hold():
+    def one(gain: float, weight: float = 0.5) -> Round:
+        return Round({"humor": weight}, {"humor": 1.0}, {"humor": 0.1}, {"humor": 1.05}, gains={"humor": gain})
+
+    assert one(0.2).holds
+    assert not one(0.05).holds
+    assert one(0.05, weight=0.0).holds
+
+
 def test_the_round_that_misses_least_is_kept_and_a_finished_one_is_not_made_anew(tmp_path: Path):
     weights = {"humor": 0.8}
     targets = {"humor": float(level(weights)[0])}
@@ -190,7 +227,5 @@ def test_what_has_no_targets_or_a_folder_of_other_files_is_refused(tmp_path: Pat
 
 
 def test_rounds_look_at_prompts_that_are_tuned_on_alone():
-    from dataclasses import replace
-
     table = replace(table_of(np.full(7, 1 / 7)), held_out=np.array([True, False, False, True, False, False]))
     assert targeted_prompts(table).prompt_ids == ("p1", "p2", "p4", "p5")
