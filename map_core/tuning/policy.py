@@ -63,12 +63,14 @@ class Policy:
         reference: the base model where all weights are tuned; None where switching the adapter off gives it.
         stops: tokens that end a turn.
         temperature: of the table.
+        output: the output layer alone is tuned.
     """
 
     model: Any
     reference: Any
     stops: tuple[int, ...]
     temperature: float
+    output: bool = False
 
     @classmethod
     def of(
@@ -115,7 +117,7 @@ class Policy:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             adapted = get_peft_model(model, config)
-        return cls(adapted, None, tuple(sorted(stops)), temperature)
+        return cls(adapted, None, tuple(sorted(stops)), temperature, output)
 
     @property
     def device(self) -> torch.device:
@@ -133,6 +135,9 @@ class Policy:
             logits_to_keep=steps,
             use_cache=False,
         ).logits[:, -steps:]
+        return self._log_probs_of(logits, targets)
+
+    def _log_probs_of(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         logits = logits.float() / self.temperature
         ends = logits[..., list(self.stops)].logsumexp(-1)
         drawn = logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
@@ -189,8 +194,17 @@ class Policy:
         with torch.no_grad(), _evaluating(self.model):
             for first in range(0, len(chosen), size):
                 batch = ReplyBatch.of(examples, chosen[first : first + size])
-                parts.append((self.log_probs(self.model, batch) - self.base_log_probs(batch)).double().cpu().numpy())
+                parts.append(self._log_ratios_of(batch).double().cpu().numpy())
         return np.concatenate(parts)
+
+    def _log_ratios_of(self, batch: ReplyBatch) -> torch.Tensor:
+        if not self.output:
+            return self.log_probs(self.model, batch) - self.base_log_probs(batch)
+        # All that comes before the output layer is that of the base model, and read once.
+        hidden, targets = self.base_hidden(batch), batch.targets.to(self.device)
+        layer = self.model.get_base_model().get_output_embeddings()
+        base = self._log_probs_of(layer.get_base_layer()(hidden), targets)
+        return self._log_probs_of(layer(hidden), targets) - base
 
 
 def _output_layer(model: Any) -> list[str]:

@@ -222,6 +222,7 @@ def test_the_adapter_changes_log_ratios_as_the_solution_says(tmp_path: Path):
     policy = adapted(toy_policy(BASE), 4)
     natural.put_into_adapter(policy, sums, change.matrix, 4)
     ratios = policy.log_ratios(given)
+    assert ratios == pytest.approx(replace(policy, output=False).log_ratios(given), abs=1e-6)  # both models in full
     assert 0.5 * ratios.var() == pytest.approx(1e-4, rel=0.1)
     assert np.corrcoef(ratios, given.gains)[0, 1] > 0.8
     assert ratios.mean() == pytest.approx(-0.5 * ratios.var(), abs=1e-5)  # replies of p0: less their divergence
