@@ -29,8 +29,6 @@ CELL_LENGTH, LONGEST_ERROR = 200, 2000
 CHECK_SECONDS = 0.05
 #: Maximum number of previews at a time; each may use the full memory limit.
 AT_ONCE = 2
-#: Below the priority of the app, whose pages others look at meanwhile, and above that of the model.
-NICENESS = 5
 _slots = threading.BoundedSemaphore(AT_ONCE)
 #: One thread per library and few arenas, since each would reserve memory.
 _ENVIRONMENT = {
@@ -69,11 +67,7 @@ def preview_apart(path: Path, megabytes: float | None = None, seconds: float | N
 def _run_child(path: Path, megabytes: float, seconds: float, deadline: float) -> Preview:
     """Run the child process, and kill it at a limit."""
     child = ChildProcess(
-        __name__,
-        [str(path), str(megabytes), str(seconds)],
-        on_log=lambda line: None,
-        variables=_ENVIRONMENT,
-        niceness=NICENESS,
+        __name__, [str(path), str(megabytes), str(seconds)], on_log=lambda line: None, variables=_ENVIRONMENT
     )
     try:
         while True:
