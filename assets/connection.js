@@ -69,6 +69,7 @@ export default function ({ data }) {
     if (now !== lost) changing = setTimeout(() => change(now), now ? PATIENCE : 0);
   };
   new MutationObserver(look).observe(document.body, { subtree: true, attributeFilter: [STATE] });
+  look(); // the connection may have been lost before this was here
   watchRoot(document.getElementById("root"), () => say(data.broken, "lost"));
   new MutationObserver(closeDialog).observe(document.body, { childList: true });
 }

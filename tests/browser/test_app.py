@@ -63,7 +63,7 @@ def test_a_click_on_the_frontier_is_looked_at_and_then_taken(page):
     expect(keyed(page, "heard_two")).to_contain_text("Sample reply")
     assert chips.inner_text() == before, "looking takes nothing"
     panel.get_by_role("button", name="Use this").click()
-    expect(keyed(page, "taken")).to_contain_text("A point of the frontier of", timeout=30 * SECONDS)
+    expect(keyed(page, "taken")).to_contain_text("a point of the frontier of", timeout=30 * SECONDS)
     expect(chips).not_to_have_text(before, use_inner_text=True)
     expect(keyed(page, "palette_line")).to_contain_text("Reachable")
     panel.get_by_role("button", name="Undo").click()
@@ -111,7 +111,7 @@ class TestGenerating:
         keyed(page, "generate").locator("button").click()
 
     def test_both_replies_stream_to_their_end(self, page):
-        self.ask(page, candidates=8, tokens=40)
+        self.ask(page, candidates=24, tokens=160)  # enough to be seen while it is written
         aligned = column(page, "aligned")
         expect(aligned).to_contain_text("provisional", timeout=120 * SECONDS)
         lengths = page.evaluate(
@@ -130,12 +130,12 @@ class TestGenerating:
                 look();
             })"""
         )
-        expect(aligned).to_contain_text("the likeliest of 8 under your palette", timeout=120 * SECONDS)
+        expect(aligned).to_contain_text("the likeliest of 24 under your palette", timeout=120 * SECONDS)
         assert lengths > 3, "the base reply grew as it was written"
         expect(keyed(page, "stop").locator("button")).to_be_disabled()
         written = aligned.locator(".vp-reply").inner_text()
         page.reload()
-        expect(aligned).to_contain_text("the likeliest of 8 under your palette")
+        expect(aligned).to_contain_text("the likeliest of 24 under your palette")
         assert aligned.locator(".vp-reply").inner_text() == written
         page.get_by_role("radio", name="Drawn by chance").click()
         expect(aligned).to_contain_text("picked by your palette")
