@@ -1,11 +1,11 @@
-"""Held-out prompts of a tuning: their replies in the table, and the tuned model's levels from them.
+"""Replies that a tuning has not read: those to held-out prompts, with the model's levels, and those for rounds.
 
 Constraint: nothing is sampled; the tuned model reads the base model's replies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from map_core.building.progress import Progress, Reporter
 from map_core.data.reward_table import RewardTable
 from map_core.tuning.examples import PromptExamples, make_examples
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
+from map_core.tuning.request import UNREAD_REPLIES
 
 if TYPE_CHECKING:
     from map_core.tuning.policy import Policy
@@ -63,3 +64,24 @@ class HeldOutReplies:
             [example.gains[rows] for example, rows in zip(self.examples, chosen, strict=True)],
             [example.rewards[rows] for example, rows in zip(self.examples, chosen, strict=True)],
         )
+
+
+def unread_ratios(
+    policy: Policy, examples: Sequence[PromptExamples], names: Collection[str], first: int, report: Reporter
+) -> dict[str, np.ndarray]:
+    """Return log q - log p0 of replies that were not read to prompts that were, (reply,) by the id of the prompt.
+
+    Args:
+        policy: the tuned model and the base model.
+        examples: the prompts that were tuned on.
+        names: ids of the prompts that are wanted; one without further replies is left out.
+        first: number of the first reply that was not read.
+        report: called before each prompt.
+    """
+    chosen = [example for example in examples if example.name in names and len(example.replies) > first]
+    ratios = {}
+    for number, example in enumerate(chosen):
+        report(Progress("checking", number, len(chosen), 0, 0.0))
+        rows = range(first, min(first + UNREAD_REPLIES, len(example.replies)))
+        ratios[example.name] = policy.log_ratios(example, rows)
+    return ratios

@@ -28,7 +28,7 @@ from map_core.models.files import ModelFiles, locate, recorded_model
 from map_core.models.quiet import quiet
 from map_core.models.tuned import RECORD
 from map_core.oracle import MemoryOracle
-from map_core.tuning.evidence import HeldOutReplies
+from map_core.tuning.evidence import HeldOutReplies, unread_ratios
 from map_core.tuning.examples import (
     PromptExamples,
     check_table,
@@ -52,7 +52,6 @@ from map_core.tuning.held_out import HeldOutLevels
 from map_core.tuning.losses import loss_of_base
 from map_core.tuning.request import (
     EVIDENCE_REPLIES,
-    UNREAD_REPLIES,
     TuningRequest,
     check_model,
     plan,
@@ -196,7 +195,11 @@ class _Run:
             self._warn(f"{count} could not be scored and did not count. The last reason: {self.rewards.reason}")
         self._save()
         levels = self._evidence()
-        self._keep_unread()
+        if request.unread_of and self.output_layer is not None:  # the other methods may read all replies
+            ratios = unread_ratios(
+                self.policy, self.examples, request.unread_of, request.settings.value_replies, self.report
+            )
+            keep_ratios(request.out / UNREAD_RATIOS, ratios)
         record = self._record(history, levels, difference, estimate)
         write_record(request.out, record)
         shutil.rmtree(request.out / CHECKPOINTS, ignore_errors=True)
@@ -362,23 +365,6 @@ class _Run:
         names = [example.name for example in self.held_out.examples]
         keep_ratios(self.request.out / RATIOS, dict(zip(names, levels.log_ratios, strict=True)))
         return levels
-
-    def _keep_unread(self) -> None:
-        """Keep how the model differs from the base model on replies that it has not read."""
-        if self.output_layer is None:  # the other methods may read all
-            return
-        first = self.request.settings.value_replies
-        chosen = [
-            example
-            for example in self.examples
-            if example.name in self.request.unread_of and len(example.replies) > first
-        ]
-        ratios = {}
-        for number, example in enumerate(chosen):
-            self.report(Progress("checking", number, len(chosen), 0, 0.0))
-            rows = range(first, min(first + UNREAD_REPLIES, len(example.replies)))
-            ratios[example.name] = self.policy.log_ratios(example, rows)
-        keep_ratios(self.request.out / UNREAD_RATIOS, ratios)
 
     def _record(
         self, history: list[dict[str, Any]], levels: HeldOutLevels | None, difference: Any, estimate: Any

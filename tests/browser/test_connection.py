@@ -122,12 +122,24 @@ def test_a_lost_connection_is_said_until_it_is_back(context, address):
     page.close()
 
 
-def test_only_a_state_without_a_connection_is_a_lost_one(context):
+def mounted(context, content: str):
+    """A page of this content, on which the bar has been mounted twice, as reruns do."""
     page = context.new_page()
-    page.set_content("<main data-test-connection-state='CONNECTED'></main>")
+    page.set_content(content)
     script = (ASSETS / "connection.js").read_text()
     page.add_script_tag(content=script.replace("export default function", "window.mount = function"), type="module")
     page.evaluate("(data) => { mount({ data }); mount({ data }); }", {"lost": connection.LOST, "back": connection.BACK})
+    return page
+
+
+def test_a_connection_that_was_lost_before_anybody_watched_is_said(context):
+    page = mounted(context, "<main data-test-connection-state='PINGING_SERVER'></main>")
+    expect(page.locator(".vp-connection")).to_have_text(connection.LOST)
+    page.close()
+
+
+def test_only_a_state_without_a_connection_is_a_lost_one(context):
+    page = mounted(context, "<main data-test-connection-state='CONNECTED'></main>")
     banner = page.locator(".vp-connection")
     expect(banner).to_have_count(1)
     become = "(state) => document.querySelector('main').setAttribute('data-test-connection-state', state)"
@@ -159,11 +171,7 @@ def test_a_page_of_which_nothing_is_left_is_loaded_again_and_says_so_where_that_
 
 
 def test_the_frameworks_own_dialog_of_a_lost_connection_is_closed_and_no_other(context):
-    page = context.new_page()
-    page.set_content("<main></main>")
-    script = (ASSETS / "connection.js").read_text()
-    page.add_script_tag(content=script.replace("export default function", "window.mount = function"), type="module")
-    page.evaluate("(data) => mount({ data })", {"lost": connection.LOST, "back": connection.BACK})
+    page = mounted(context, "<main></main>")
     for title in ("Save the palette", "Connection error"):
         page.evaluate(
             """(title) => {

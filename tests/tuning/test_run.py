@@ -21,7 +21,7 @@ from map_core.errors import InputError
 from map_core.models.files import drop_merged, locate
 from map_core.scoring import resolve
 from map_core.tuning import losses
-from map_core.tuning.folder import CHECKPOINTS, read_record
+from map_core.tuning.folder import CHECKPOINTS, UNREAD_RATIOS, read_record
 from map_core.tuning.request import TuningRequest
 from map_core.tuning.run import tune
 from map_core.tuning.settings import TuningMethod
@@ -92,6 +92,7 @@ def test_an_output_layer_is_solved_and_read_once_for_all_palettes_of_a_table(
     assert record["estimate"]["step_seconds"] is None
     assert record["estimate"]["seconds"] > 0
     assert set(record["evidence"]["levels"]) == set(VALUES)
+    assert not (tmp_path / "one" / UNREAD_RATIOS).exists()  # rounds alone need them
     assert set(weights_in(tmp_path / "one")) == {f"base_model.model.lm_head.lora_{side}.weight" for side in ("A", "B")}
     # Another palette of the same table reads nothing.
     monkeypatch.setattr(natural.ReplyReader, "read", lambda *given: pytest.fail("read again"))
