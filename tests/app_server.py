@@ -7,9 +7,11 @@ browser serves one file of tests, because Playwright keeps an event loop running
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import BrowserContext, expect, sync_playwright
 
@@ -106,6 +109,42 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise RuntimeError(f"The server does not answer: {log.read_text()[-2000:]}")
+
+
+def model_processes(server: Server) -> list[psutil.Process]:
+    """The processes in which the models of a server run: one, or none before the first is asked for."""
+    children = psutil.Process(server.pid).children()
+    return [process for process in children if "map_core.service.worker" in process.cmdline()]
+
+
+@contextmanager
+def slow_model(server: Server, runs: float = 0.05, rests: float = 0.2) -> Iterator[None]:
+    """Let the models of a server run for a part of the time alone while the block lasts.
+
+    What a page shows while replies are written can then be seen on a fast machine too, without replies so long that
+    a busy one takes a minute for them.
+
+    Args:
+        server: whose models they are; loaded, or that is slow as well.
+        runs: seconds that they run for at a time.
+        rests: seconds that they are stopped for in between.
+    """
+    ended = threading.Event()
+
+    def alternate() -> None:
+        while not ended.wait(runs):
+            for process in model_processes(server):
+                process.send_signal(signal.SIGSTOP)
+                ended.wait(rests)
+                process.send_signal(signal.SIGCONT)
+
+    thread = threading.Thread(target=alternate)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.fixture(scope="session")

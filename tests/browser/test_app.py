@@ -11,13 +11,12 @@ import json
 import re
 from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import expect
 
 from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring import DEFAULT_EMBEDDER
-from tests.app_server import SECONDS
+from tests.app_server import SECONDS, model_processes, slow_model
 from tests.lazy import needs_models
 from tests.visits import column, keyed, settle, unfold
 
@@ -110,26 +109,28 @@ class TestGenerating:
             expect(box).to_have_value(str(number))
         keyed(page, "generate").locator("button").click()
 
-    def test_both_replies_stream_to_their_end(self, page):
-        self.ask(page, candidates=24, tokens=160)  # enough to be seen while it is written
-        aligned = column(page, "aligned")
-        expect(aligned).to_contain_text("provisional", timeout=120 * SECONDS)
-        lengths = page.evaluate(
-            """() => new Promise((resolve) => {
-                const seen = new Set();
-                const look = () => {
-                    const base = document.querySelector(".vp-slot[data-column=base] .vp-reply");
-                    const aligned = document.querySelector(".vp-slot[data-column=aligned]");
-                    if (base) seen.add(base.innerText.length);
-                    if (!aligned?.innerText.includes("under your palette")) return;
-                    watch.disconnect();
-                    resolve(seen.size);
-                };
-                const watch = new MutationObserver(look);
-                watch.observe(document.body, { subtree: true, childList: true, characterData: true });
-                look();
-            })"""
-        )
+    def test_both_replies_stream_to_their_end(self, page, server):
+        self.quick(page)
+        with slow_model(server):
+            self.ask(page, candidates=24, tokens=64)
+            aligned = column(page, "aligned")
+            expect(aligned).to_contain_text("provisional", timeout=120 * SECONDS)
+            lengths = page.evaluate(
+                """() => new Promise((resolve) => {
+                    const seen = new Set();
+                    const look = () => {
+                        const base = document.querySelector(".vp-slot[data-column=base] .vp-reply");
+                        const aligned = document.querySelector(".vp-slot[data-column=aligned]");
+                        if (base) seen.add(base.innerText.length);
+                        if (!aligned?.innerText.includes("under your palette")) return;
+                        watch.disconnect();
+                        resolve(seen.size);
+                    };
+                    const watch = new MutationObserver(look);
+                    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
+                    look();
+                })"""
+            )
         expect(aligned).to_contain_text("the likeliest of 24 under your palette", timeout=120 * SECONDS)
         assert lengths > 3, "the base reply grew as it was written"
         expect(keyed(page, "stop").locator("button")).to_be_disabled()
@@ -143,12 +144,13 @@ class TestGenerating:
         expect(keyed(page, "aligned_figures")).to_contain_text("Effective sample size")
         expect(keyed(page, "candidates")).to_contain_text(re.compile("Drawn with a probability of"))
 
-    def test_stop_keeps_what_is_written(self, page):
-        self.ask(page, candidates=16, tokens=256)
-        expect(page.locator(".vp-panel [role=status]")).to_contain_text(
-            re.compile(r"Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS
-        )
-        keyed(page, "stop").locator("button").click()
+    def test_stop_keeps_what_is_written(self, page, server):
+        with slow_model(server):
+            self.ask(page, candidates=16, tokens=96)
+            expect(page.locator(".vp-panel [role=status]")).to_contain_text(
+                re.compile(r"Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS
+            )
+            keyed(page, "stop").locator("button").click()
         expect(page.locator(".vp-panel [role=status]")).to_contain_text("Stopped", timeout=5 * SECONDS)
         written = column(page, "base").inner_text()
         settle(page)
@@ -280,14 +282,10 @@ class TestGenerating:
 
     def test_the_model_process_killed_in_the_middle_comes_back_and_the_viewer_is_told(self, page, server):
         self.quick(page)
-        self.ask(page, candidates=4, tokens=40)
-        expect(page.locator(".vp-panel [role=status]")).to_contain_text(re.compile("Writing: 4 candidates, [1-9]"))
-        children = [
-            process
-            for process in psutil.process_iter(["cmdline"])
-            if "map_core.service.worker" in (process.info["cmdline"] or []) and process.ppid() == server.pid
-        ]
-        assert len(children) == 1
-        children[0].kill()
+        with slow_model(server):
+            self.ask(page, candidates=4, tokens=40)
+            expect(page.locator(".vp-panel [role=status]")).to_contain_text(re.compile("Writing: 4 candidates, [1-9]"))
+            (process,) = model_processes(server)
+            process.kill()
         self.done(page, 4)
         expect(page.get_by_text("stopped and came back")).to_be_visible()

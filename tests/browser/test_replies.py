@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring import DEFAULT_EMBEDDER
-from tests.app_server import SECONDS
+from tests.app_server import SECONDS, slow_model
 from tests.lazy import needs_models
 from tests.visits import column, keyed, unfold
 
@@ -63,7 +63,18 @@ def status(page):
     return page.locator(".vp-panel [role=status]")
 
 
-def test_replies_grow_without_a_run_of_the_pages_script_and_what_follows_comes_at_the_end(page, address):
+def test_ctrl_and_enter_generate_with_the_words_just_typed(page, address):
+    page.goto(f"{address}/compare")
+    expect(keyed(page, "generate").locator("button")).to_be_enabled(timeout=120 * SECONDS)
+    page.wait_for_timeout(1000)
+    box = page.get_by_role("textbox", name="Prompt")
+    box.fill("Name a colour.")
+    box.press("Control+Enter")
+    expect(page.locator(".vp-panel .vp-asked")).to_contain_text("Name a colour.", timeout=60 * SECONDS)
+    expect(status(page)).to_contain_text("Done", timeout=60 * SECONDS)
+
+
+def test_replies_grow_without_a_run_of_the_pages_script_and_what_follows_comes_at_the_end(page, server):
     frames: dict[str, list[float]] = {"stream": [], "desk": []}
 
     def listen(socket) -> None:
@@ -71,13 +82,13 @@ def test_replies_grow_without_a_run_of_the_pages_script_and_what_follows_comes_a
         socket.on("framereceived", lambda payload: frames.setdefault(name, []).append(time.monotonic()))
 
     page.on("websocket", listen)
-    ask(page, address, candidates=48, tokens=128)
-    expect(status(page)).to_contain_text(re.compile("Writing: 48 candidates, [1-9]"), timeout=120 * SECONDS)
-    page.wait_for_timeout(1000)
-    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
-    began = time.monotonic()
-    assert page.evaluate(GROWS) > 3
-    ended = time.monotonic()
+    with slow_model(server):
+        ask(page, server.address, candidates=16, tokens=96)
+        expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
+        expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
+        began = time.monotonic()
+        assert page.evaluate(GROWS) > 3
+        ended = time.monotonic()
     page.wait_for_timeout(300)
     writing = (began, ended - 1.5)  # the last run begins with the end
     assert writing[0] < writing[1], "it took long enough to tell"
@@ -88,7 +99,7 @@ def test_replies_grow_without_a_run_of_the_pages_script_and_what_follows_comes_a
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
 
-def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, address):
+def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, server):
     sockets = []
 
     def connect(socket) -> None:
@@ -96,11 +107,12 @@ def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, a
         socket.connect_to_server()
 
     page.route_web_socket(re.compile("/live/desk"), connect)
-    ask(page, address, candidates=16, tokens=192)
-    expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
-    expect(column(page, "base").locator(".vp-reply")).to_have_text(re.compile(r"\w+ \w+ \w+"))
-    sockets[-1].close()
-    before = column(page, "base").locator(".vp-reply").inner_text()
+    with slow_model(server):
+        ask(page, server.address, candidates=16, tokens=96)
+        expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
+        expect(column(page, "base").locator(".vp-reply")).to_have_text(re.compile(r"\w+ \w+ \w+"))
+        sockets[-1].close()
+        before = column(page, "base").locator(".vp-reply").inner_text()
     expect(status(page)).to_contain_text("Done: 16 candidates", timeout=240 * SECONDS)
     assert len(sockets) > 1, "the page has opened it again"
     written = column(page, "base").locator(".vp-reply").inner_text()
@@ -111,11 +123,12 @@ def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, a
     assert column(page, "base").locator(".vp-reply").inner_text() == written, "nothing was lost or came twice"
 
 
-def test_without_the_channel_the_page_draws_as_before(page, address):
+def test_without_the_channel_the_page_draws_as_before(page, server):
     page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.close())
-    ask(page, address, candidates=48, tokens=128)
-    expect(status(page)).to_contain_text(re.compile("Writing: 48 candidates, [1-9]"), timeout=120 * SECONDS)
-    assert page.evaluate(GROWS) > 3
+    with slow_model(server):
+        ask(page, server.address, candidates=16, tokens=96)
+        expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
+        assert page.evaluate(GROWS) > 3
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
@@ -128,21 +141,11 @@ def test_a_socket_that_brings_nothing_is_no_channel(page, address):
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
 
-def test_stop_beside_the_replies_keeps_what_is_written(page, address):
-    ask(page, address, candidates=16, tokens=256)
-    expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
-    page.locator(".vp-panel .vp-progress").get_by_role("button", name="Stop").click()
+def test_stop_beside_the_replies_keeps_what_is_written(page, server):
+    with slow_model(server):
+        ask(page, server.address, candidates=16, tokens=96)
+        expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
+        page.locator(".vp-panel .vp-progress").get_by_role("button", name="Stop").click()
     expect(status(page)).to_contain_text("Stopped", timeout=5 * SECONDS)
     assert column(page, "base").locator(".vp-reply").inner_text()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
-
-
-def test_ctrl_and_enter_generate_with_the_words_just_typed(page, address):
-    page.goto(f"{address}/compare")
-    expect(keyed(page, "generate").locator("button")).to_be_enabled(timeout=120 * SECONDS)
-    page.wait_for_timeout(1000)
-    box = page.get_by_role("textbox", name="Prompt")
-    box.fill("Name a colour.")
-    box.press("Control+Enter")
-    expect(page.locator(".vp-panel .vp-asked")).to_contain_text("Name a colour.", timeout=60 * SECONDS)
-    expect(status(page)).to_contain_text("Done", timeout=60 * SECONDS)
