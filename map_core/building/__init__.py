@@ -14,6 +14,7 @@ model_spec              how a worker opens its model
 retry                   repeated requests to a busy server
 checkpoints             replies and rewards on disk, by prompt
 writer                  writing the finished table
+reply_counts            what the user should know about its replies
 progress                progress reports and the progress file
 estimate                duration and size of a build, measured on its first prompts
 batch_answers           many prompts answered into one file of JSON lines

@@ -20,6 +20,7 @@ from map_core.building.existing_table import ExistingTable
 from map_core.building.fault_tolerant_scoring import FailureTracker, ScoredPrompt
 from map_core.building.plan import FILTERED, BuildResult, FailedScore
 from map_core.building.progress import Reporter, StageProgress
+from map_core.building.reply_counts import ReplyCounts
 from map_core.building.sampling import RepetitionGuard
 from map_core.building.workers import SamplingTask, ScoringTask, Workers
 from map_core.building.writer import TableRow, write_table
@@ -277,12 +278,11 @@ class BuildRun:
                 f"{marks[0].reason}. No table was written; the replies are kept. Mend the scorer or leave the value "
                 "out, and run the same command again."
             )
-        unknown_log_probs = 0
+        counts = ReplyCounts()
 
         def rows(index: int) -> list[TableRow]:
-            nonlocal unknown_log_probs
             rows = self._rows(index)
-            unknown_log_probs += sum(math.isnan(row.log_prob) for row in rows)
+            counts.add(rows)
             return rows
 
         written = write_table(job.out, job.prompts, rows, names, self._metadata(marks, empty))
@@ -295,7 +295,7 @@ class BuildRun:
             scored=self._scored,
             marked=tuple(marks),
             skipped=tuple(empty),
-            remarks=_log_prob_remarks(unknown_log_probs, written) if self._on_server else (),
+            remarks=counts.remarks(self._on_server),
         )
 
     def _forget_failures(self) -> None:
@@ -368,14 +368,3 @@ class BuildRun:
                 known = log_probs[candidate] if candidate in log_probs else log_prob(reply)
                 rows.append(TableRow(candidate, reply, known, tuple(rewards)))
         return rows
-
-
-def _log_prob_remarks(unknown: int, replies: int) -> tuple[str, ...]:
-    """Return a sentence for the user where some replies, but not all, lack a log-probability."""
-    if not unknown or unknown == replies:
-        return ()
-    are = "reply has" if unknown == 1 else "replies have"
-    return (
-        f"{unknown:,} of {replies:,} {are} no log-probability: the server told fewer than it counted tokens, as some "
-        "do where several tokens make one character.",
-    )
