@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from map_core.building import Progress
-from map_core.cli.generation_inputs import read_weights
-from map_core.cli.inputs import LoadedTable, load_with_notes, read_palettes
+from map_core.cli.inputs import load_with_notes
 from map_core.cli.options import (
     json_option,
     model_option,
@@ -24,13 +20,12 @@ from map_core.cli.options import (
     use_case_option,
     values_file_option,
 )
-from map_core.cli.progress import ProgressReporter, watch_progress
-from map_core.cli.verify_tuned import check_folder, check_text, drawn_replies
+from map_core.cli.progress import watch_progress
+from map_core.cli.tuning_inputs import palette_weights, table_hash, with_held_out
+from map_core.cli.tuning_rounds import say_estimate, tune_rounds
+from map_core.cli.verify_tuned import check_folder, check_text
 from map_core.core import amounts
-from map_core.core.types import Verdict
-from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.oracle import MemoryOracle
 from map_core.tuning.folder import CHECK_TABLE, read_record
 from map_core.tuning.request import EVIDENCE_PROMPTS, TuningRequest
 from map_core.tuning.run import tune as run_tuning
@@ -250,7 +245,7 @@ def tune(
         out=out,
         settings=settings,
         palette=palette,
-        table_hash=_table_hash(table),
+        table_hash=table_hash(table),
         model=model,
         merged=merged,
         fresh=fresh,
@@ -262,8 +257,11 @@ def tune(
     checked = None
     with watch_progress(out, quiet, progress_file) as progress:
         say = None if quiet else progress.note
-        record = _in_rounds(request, rounds, progress, say) if rounds > 1 else run_tuning(request, progress, say)
-        if record is not None and check:
+        if only_estimate:
+            say_estimate(request, rounds, check * CHECK_REPLIES, progress, say)
+            return
+        record = tune_rounds(request, rounds, progress, say) if rounds > 1 else run_tuning(request, progress, say)
+        if check:
             checked = check_folder(
                 out,
                 held,
@@ -275,8 +273,7 @@ def tune(
                 report=progress,
             )
             record = read_record(out)
-    if record is None:
-        return
+    assert record is not None, "more than an estimate was asked for"
     if as_json:
         click.echo(json.dumps(record, allow_nan=False))
         return
@@ -284,54 +281,6 @@ def tune(
     if checked is not None:
         click.echo(check_text(checked))
     click.echo(f"Written to {out}." + ("" if checked else f" Next: python -m map_core verify --model {out}"))
-
-
-def _in_rounds(
-    request: TuningRequest, rounds: int, progress: ProgressReporter, say: Callable[[str], None] | None
-) -> dict[str, Any] | None:
-    """Tune in rounds; the replies of each round's model are saved in its folder. An estimate is of the first one."""
-    from map_core.tuning import rounds as tuning_rounds
-
-    if request.only_estimate:
-        return run_tuning(replace(request, out=tuning_rounds.round_folder(request.out, 1)), progress, say)
-    done: list[dict[str, Any]] = []
-
-    def report(step: Progress) -> None:
-        progress(replace(step, figures={**step.figures, "most_rounds": rounds, "rounds": done}))
-
-    def answer(folder: Path, record: Mapping[str, Any], prompts: RewardTable) -> RewardTable:
-        return drawn_replies(
-            folder,
-            record,
-            prompts,
-            replies=tuning_rounds.REPLIES,
-            seed=2,
-            engine="auto",
-            fresh=folder / "round.parquet",
-            report=lambda step: report(replace(step, stage="answering")),
-        )
-
-    record = tuning_rounds.tune_in_rounds(
-        request,
-        request.palette.get("constraints", {}),
-        rounds,
-        lambda request: run_tuning(request, report, say),
-        answer,
-        say or (lambda sentence: None),
-        lambda ended: done.append(asdict(ended[-1])),
-    )
-    progress(Progress("checking", 0, 0, 0, 0.0, figures={"most_rounds": None}))
-    return record
-
-
-def with_held_out(table: RewardTable, seed: int) -> RewardTable:
-    """Return the table with prompts held out: its own, or where it has none, a quarter of each use case."""
-    from map_core.confidence.cross_fit import split_folds
-
-    if table.held_out.any() or len(table.prompts) < 4:
-        return table
-    fold = split_folds(len(table.prompts), 4, np.random.default_rng(seed), table.use_cases)
-    return replace(table, held_out=fold == 0)
 
 
 def summary(record: Mapping[str, Any]) -> str:
@@ -358,45 +307,3 @@ def summary(record: Mapping[str, Any]) -> str:
         f"{amounts.nats(evidence['kl'])} from the base model; lambda's own {amounts.nats(evidence['kl_forecast'])}"
     )
     return "\n".join(lines)
-
-
-def palette_weights(
-    held: RewardTable,
-    pairs: tuple[str, ...],
-    targets_file: Path | None,
-    weights: tuple[str, ...],
-    nearest: bool,
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return lambda by value, solved on the prompts that are not held out, and the palette's description.
-
-    Its ``constraints`` are the targets by the names that weights have, where thresholds are in reward units.
-    """
-    from map_core.analysis.generation_weights import GenerationWeightsSolver
-
-    if weights:
-        if pairs or targets_file:
-            raise click.UsageError("Give either targets or weights.")
-        return read_weights(weights), {}
-    opened, (palette, *others) = read_palettes(LoadedTable(held, MemoryOracle.of(held)), pairs, targets_file)
-    if others:
-        raise click.UsageError("A model is tuned on one palette; the targets file has several.")
-    if floored := [column.name for column in opened.table.derived if column.cohort is not None]:
-        raise click.UsageError(f"A model is tuned for all prompts alike; leave {', '.join(floored)} out.")
-    solver = GenerationWeightsSolver(opened.table, opened.oracle.form)
-    solved = solver.solve(palette.levels, int(held.candidates.max()))
-    described = {"asked": dict(solved.asked), "targets": dict(solved.targets), "verdict": solved.facts.verdict.value}
-    if solved.facts.verdict is Verdict.OUT_OF_REACH and not nearest:
-        near = ", ".join(f"--target {name}={amounts.significant(level)}" for name, level in solved.targets.items())
-        offer = f" The nearest palette that is possible: {near}; --nearest tunes on that." if near else ""
-        raise InputError(
-            f"The targets are not possible together with this model's replies, so no tuning reaches them.{offer}"
-        )
-    names = {column.name: column.reply_name for column in opened.table.derived}
-    described["constraints"] = {names.get(name, name): level for name, level in solved.targets.items()}
-    return dict(solved.weights), described
-
-
-def _table_hash(path: Path) -> str:
-    from map_core.models.cache import sha256_of
-
-    return sha256_of(path) if path.is_file() else ""

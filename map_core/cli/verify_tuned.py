@@ -11,20 +11,18 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.building.progress import Progress, Reporter, StageProgress
+from map_core.building.progress import Progress, Reporter
 from map_core.cli.inputs import load_with_notes
 from map_core.cli.output import print_json
+from map_core.cli.tuned_replies import drawn_replies
 from map_core.core import amounts
 from map_core.core.file_lock import lock
-from map_core.data import table_format
 from map_core.data.reward_table import RewardTable
 from map_core.errors import EngineError, InputError
 from map_core.models.cache import sha256_of
-from map_core.models.files import locate
 from map_core.models.tuned import RECORD, find_tuned
-from map_core.scoring import from_metadata, resolve
 from map_core.studies.palette_sets import score_ways
-from map_core.tuning.check import TunedCheck, check_tuned, draw_replies, joined, of_prompts
+from map_core.tuning.check import TunedCheck, check_tuned
 from map_core.tuning.folder import read_record, write_record
 from map_core.tuning.side_by_side import side_by_side
 
@@ -152,49 +150,6 @@ def held_out_prompts(table: RewardTable, record: Mapping[str, Any], most: int | 
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
     # The held-out marks and weights belong to the solve; here every prompt is used and counts equally.
     return replace(table, held_out=np.empty(0, dtype=bool), weights=np.empty(0)).take(rows)
-
-
-def drawn_replies(
-    folder: Path,
-    record: Mapping[str, Any],
-    table: RewardTable,
-    *,
-    replies: int,
-    seed: int,
-    engine: str,
-    fresh: Path | None,
-    report: Reporter,
-) -> RewardTable:
-    """Return the tuned model's replies; those in ``fresh`` are used again, and new ones are saved after each prompt.
-
-    Raises:
-        InputError: ``fresh`` holds replies of another model, with another seed, or another number per prompt.
-    """
-    drawn = load_with_notes(fresh) if fresh is not None and fresh.is_file() else None
-    if drawn is not None:
-        kept = drawn.metadata
-        model = kept.get("model", {}).get("sha256")
-        if model != locate(str(folder)).sha256 or kept.get("seed") != seed or np.any(drawn.candidates != replies):
-            raise InputError(
-                f"{fresh} holds replies of another model, with another seed, or another number a prompt. Name another "
-                "file."
-            )
-    missing = [i for i, name in enumerate(table.prompt_ids) if drawn is None or name not in drawn.prompt_ids]
-    if missing:
-        from map_core.engines.factory import open_engine
-
-        scorers = resolve(table.values, from_metadata(table.metadata))
-        # float32, since log q - log p0 is a small difference of two large sums.
-        base, tuned = (open_engine(name, engine, "float32") for name in (record["model"]["name"], str(folder)))
-        steps = StageProgress("checking", len(table.prompts) - len(missing), len(table.prompts), report)
-        for number in missing:
-            part = draw_replies(record, table.take([number]), base, tuned, scorers, replies=replies, seed=seed)
-            drawn = joined(drawn, part)
-            if fresh is not None:
-                table_format.save(drawn, fresh)
-            steps.advance()
-    assert drawn is not None, "a table has prompts"
-    return of_prompts(drawn, table.prompt_ids)
 
 
 def check_text(check: TunedCheck) -> str:

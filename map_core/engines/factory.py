@@ -19,6 +19,7 @@ def open_engine(
     dtype: str | None = None,
     device: str | None = None,
     *,
+    draws: bool = True,
     request_extra: Mapping[str, Any] | None = None,
     timeout: float | None = None,
     trusted: bool = False,
@@ -33,6 +34,7 @@ def open_engine(
         dtype: "float32" or "bfloat16"; None for the engine's default.
         device: "cpu", "cuda", "cuda:1" or "auto" (distributed over all GPUs), which implies the engine torch; None for
             the default of the machine.
+        draws: whether it is to draw replies; False saves memory where it only scores some.
         request_extra: further fields of every request to a server, such as ``chat_template_kwargs``.
         timeout: seconds to wait for the next piece of a server's answer; None for the default.
         trusted: whether the user who runs this program named the model for this call, so that its server may be called;
@@ -70,7 +72,7 @@ def open_engine(
     if engine == "openvino":
         from map_core.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(files, dtype=dtype)
+        return OpenVinoEngine(files, dtype=dtype, draws=draws)
     from map_core.engines.torch_engine import TorchEngine
 
     return TorchEngine(files, dtype=dtype, device=device)

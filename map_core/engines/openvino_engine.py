@@ -121,16 +121,19 @@ class OpenVinoEngine(LocalEngine):
         files: the model; its graph is prepared at the first use.
         dtype: "float32" or "bfloat16"; None for bfloat16 if the processor supports it, else float32.
         cache_gigabytes: size of the KV cache, which should hold the prompts and replies of a call.
+        draws: load what draws replies now; False where the engine is only to score some, which saves its memory.
 
     Raises:
         InputError: OpenVINO cannot run this model, or the dtype is unknown.
         EngineError: OpenVINO is not installed or its files cannot be read.
     """
 
-    def __init__(self, files: ModelFiles, dtype: str | None = None, cache_gigabytes: int = 1) -> None:
+    def __init__(
+        self, files: ModelFiles, dtype: str | None = None, cache_gigabytes: int = 1, draws: bool = True
+    ) -> None:
         try:
             import openvino
-            import openvino_genai as genai
+            import openvino_genai  # noqa: F401 (the pipeline's)
         except ImportError as error:
             raise EngineError("openvino_genai is not installed. Run: pip install openvino-genai") from error
         if dtype not in (None, "float32", "bfloat16"):
@@ -143,15 +146,22 @@ class OpenVinoEngine(LocalEngine):
         self._info = EngineInfo("openvino", files.name, files.sha256, dtype, "cpu", self.tokenizer.preamble())
         precision = {"float32": "f32", "bfloat16": "bf16"}[dtype]
         self._properties = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision}
+        self._cache_gigabytes = cache_gigabytes
         self._graph = prepare(files)
-        try:
-            self._pipeline = genai.ContinuousBatchingPipeline(
-                self._graph, _scheduler(cache_gigabytes), "CPU", self._properties
-            )
-        except RuntimeError as error:
-            prepare(files, again=True)
-            raise model_files.load_error(files, error) from error
         self._requests = 0
+        if draws:
+            _ = self._pipeline
+
+    @cached_property
+    def _pipeline(self) -> Any:
+        import openvino_genai as genai
+
+        scheduler = _scheduler(self._cache_gigabytes)
+        try:
+            return genai.ContinuousBatchingPipeline(self._graph, scheduler, "CPU", self._properties)
+        except RuntimeError as error:
+            prepare(self.files, again=True)
+            raise model_files.load_error(self.files, error) from error
 
     @property
     def info(self) -> EngineInfo:

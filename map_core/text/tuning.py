@@ -113,11 +113,28 @@ def estimate_sentence(estimate: Mapping[str, Any]) -> str:
         time = "These replies were read for an earlier model, so learning is quick. It needs "
     steps = estimate["step_seconds"] is not None
     tests = "on the way and at the end" if steps else "at the end"
+    tested = checking_sentence(estimate) or f"Testing it on new prompts {tests} takes extra time."
     return (
         f"{time}{amounts.byte_size(estimate['peak_bytes'])} of memory, and "
         f"{amounts.byte_size(estimate['checkpoint_bytes'])} of disk space while it runs; the finished model takes "
-        f"{amounts.byte_size(estimate['result_bytes'])}. Testing it on new prompts {tests} takes extra time."
+        f"{amounts.byte_size(estimate['result_bytes'])}. {tested}"
     )
+
+
+def checking_sentence(estimate: Mapping[str, Any]) -> str:
+    """Describe how long rounds and tests take beside the learning; "" where that was not measured.
+
+    Args:
+        estimate: with ``check_seconds``, of all tests on new prompts, and where there are ``rounds``, their number at
+            most, with ``round_seconds``, what each takes beside the learning.
+    """
+    rounds, parts = estimate.get("rounds", 1), []
+    if rounds > 1:
+        one, most = (amounts.rough_duration(count * estimate["round_seconds"]) for count in (1, rounds))
+        parts.append(f"Answering prompts takes about {one} each time, {most} if it learns {rounds} times.")
+    if check := estimate.get("check_seconds"):
+        parts.append(f"Testing it on new prompts takes about {amounts.rough_duration(check)}.")
+    return " ".join(parts)
 
 
 def level_rows(

@@ -5,13 +5,14 @@ Constraint: nothing is sampled; the tuned model reads the base model's replies.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from map_core.building.progress import Progress, Reporter
+from map_core.building.progress import Reporter, StageProgress
 from map_core.data.reward_table import RewardTable
 from map_core.tuning.examples import PromptExamples, make_examples
 from map_core.tuning.held_out import HeldOutLevels, held_out_levels
@@ -53,10 +54,10 @@ class HeldOutReplies:
         """Compute the levels of a model from the first replies to each prompt."""
         chosen = [range(min(replies, len(example.replies))) for example in self.examples]
         ratios = []
-        for number, (example, rows) in enumerate(zip(self.examples, chosen, strict=True)):
+        steps = StageProgress("checking", 0, len(self.examples), report)
+        for example, rows in zip(self.examples, chosen, strict=True):
             ratios.append(policy.log_ratios(example, rows))
-            if report is not None:
-                report(Progress("checking", number + 1, len(self.examples), 0, 0.0))
+            steps.advance()
         return held_out_levels(
             self.values,
             self.lam,
@@ -76,12 +77,22 @@ def unread_ratios(
         examples: the prompts that were tuned on.
         names: ids of the prompts that are wanted; one without further replies is left out.
         first: number of the first reply that was not read.
-        report: called before each prompt.
+        report: called after each prompt.
     """
     chosen = [example for example in examples if example.name in names and len(example.replies) > first]
     ratios = {}
-    for number, example in enumerate(chosen):
-        report(Progress("checking", number, len(chosen), 0, 0.0))
+    steps = StageProgress("reading", 0, len(chosen), report)
+    for example in chosen:
         rows = range(first, min(first + UNREAD_REPLIES, len(example.replies)))
         ratios[example.name] = policy.log_ratios(example, rows)
+        steps.advance()
     return ratios
+
+
+def reply_seconds(policy: Policy, examples: Sequence[PromptExamples]) -> float:
+    """Return the seconds that the models take to read a reply, measured on a prompt with replies of middle length."""
+    middle = sorted(examples, key=lambda example: sum(map(len, example.replies)))[len(examples) // 2]
+    rows = range(min(UNREAD_REPLIES, len(middle.replies)))
+    began = time.perf_counter()
+    policy.log_ratios(middle, rows)
+    return (time.perf_counter() - began) / len(rows)

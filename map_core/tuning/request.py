@@ -17,6 +17,8 @@ from map_core.tuning.settings import TuningSettings
 
 #: Held-out prompts, spread over all of them, and replies a prompt that the evidence reads.
 EVIDENCE_PROMPTS, EVIDENCE_REPLIES = 8, 16
+#: Replies a held-out prompt that are read on the way, where each look takes time from the training.
+LOOK_REPLIES = 8
 #: Replies that were not read to a prompt that was, of which a tuning in rounds learns how likely they have become.
 UNREAD_REPLIES = 16
 

@@ -243,7 +243,8 @@ def tune_in_rounds(
         columns = {**targets, **request.weights}
         request = replace(request, table=with_weighted_columns(request.table, columns))
         looked_at = targeted_prompts(request.table)
-        request = replace(request, unread_of=looked_at.prompt_ids)
+        # Held-out prompts are looked at once, when the rounds are over: by `verify`.
+        request = replace(request, unread_of=looked_at.prompt_ids, evidence_prompts=0)
         oracle = MemoryOracle.of(request.table)
         done: list[Round] = []
         weights = dict(request.weights)
@@ -287,8 +288,6 @@ def _take(out: Path, done: list[Round], best: int) -> dict[str, Any]:
     record |= {"rounds": [asdict(round_) for round_ in done], "round": best + 1, "tuned_on": record["weights"]}
     # What is promised is still the tilt of the palette's own weights, and not of those that it took to come there.
     record |= {"weights": first["weights"], "forecast": first.get("forecast", {})}
-    if best > 0:
-        record["evidence"] = None
     write_record(out, record)
     return record
 

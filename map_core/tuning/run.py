@@ -28,7 +28,7 @@ from map_core.models.files import ModelFiles, locate, recorded_model
 from map_core.models.quiet import quiet
 from map_core.models.tuned import RECORD
 from map_core.oracle import MemoryOracle
-from map_core.tuning.evidence import HeldOutReplies, unread_ratios
+from map_core.tuning.evidence import HeldOutReplies, reply_seconds, unread_ratios
 from map_core.tuning.examples import (
     PromptExamples,
     check_table,
@@ -52,6 +52,7 @@ from map_core.tuning.held_out import HeldOutLevels
 from map_core.tuning.losses import loss_of_base
 from map_core.tuning.request import (
     EVIDENCE_REPLIES,
+    LOOK_REPLIES,
     TuningRequest,
     check_model,
     plan,
@@ -66,8 +67,6 @@ if TYPE_CHECKING:
     from map_core.tuning.offline import Schedule
     from map_core.tuning.policy import Policy
 
-#: Replies a held-out prompt that are read on the way, where each look takes time from the training.
-_LOOK_REPLIES = 8
 #: What `advantage` fits first, among the checkpoints.
 VALUES = "values.npz"
 Say = Callable[[str], None]
@@ -185,6 +184,8 @@ class _Run:
             estimate.check_disk(request.out)
         figures = {"estimate": None if estimate is None else estimate.as_dict()}
         if request.only_estimate:
+            if figures["estimate"]:
+                figures["estimate"]["reply_seconds"] = reply_seconds(self.policy, self.examples)
             self.report(Progress("tuning", 0, request.settings.steps, 0, 0.0, unit="steps", figures=figures))
             return None
         history = self._train(figures) if self.output_layer is None else self._solve(self.output_layer, figures)
@@ -355,7 +356,7 @@ class _Run:
 
     def _look(self) -> dict[str, Any]:
         """Return what the model does on held-out prompts at this moment of the training."""
-        return self.held_out.levels(self.policy, _LOOK_REPLIES).as_dict()
+        return self.held_out.levels(self.policy, LOOK_REPLIES).as_dict()
 
     def _evidence(self) -> HeldOutLevels | None:
         """Return what the tuned model does on held-out prompts, and keep how it differs there from the base model."""

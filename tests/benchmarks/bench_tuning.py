@@ -21,8 +21,9 @@ import click
 import numpy as np
 
 from map_core.cli.inputs import load_with_notes
-from map_core.cli.tune import palette_weights, with_held_out
-from map_core.cli.verify_tuned import drawn_replies, held_out_prompts
+from map_core.cli.tuned_replies import drawn_replies
+from map_core.cli.tuning_inputs import palette_weights, with_held_out
+from map_core.cli.verify_tuned import held_out_prompts
 from map_core.core.assets import ASSETS
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError

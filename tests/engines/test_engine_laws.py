@@ -179,6 +179,15 @@ def test_openvino_stops_within_one_token(tiny: dict[str, Engine]) -> None:
     assert not pipeline.has_non_finished_requests()
 
 
+def test_openvino_that_only_scores_does_not_load_what_draws(folder: Path, tiny: dict[str, Engine]) -> None:
+    drawing, scoring = tiny["openvino"], open_engine(str(folder), "openvino", "float32", draws=False)
+    request = DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5)
+    replies = drawing.complete(request)
+    assert scoring.reply_scores(request, replies) == drawing.reply_scores(request, replies)
+    assert "_pipeline" not in vars(scoring)
+    assert scoring.complete(request) == replies
+
+
 # The pieces: seeds, characters that take several tokens, draws.
 
 

@@ -9,6 +9,7 @@ from map_core.text.tuning import (
     OUTCOMES,
     ROUTES,
     LevelWords,
+    checking_sentence,
     distance_sentence,
     estimate_sentence,
     level_rows,
@@ -126,6 +127,16 @@ def test_what_it_takes_is_said_in_units_that_people_use():
     read_before = estimate_sentence(estimate | {"step_seconds": None, "seconds": 0.0})
     assert "0 seconds" not in read_before
     assert "read for an earlier model" in read_before
+
+
+def test_what_rounds_and_tests_take_is_said_where_it_was_measured():
+    assert checking_sentence({}) == ""
+    assert checking_sentence({"check_seconds": 60.4}) == "Testing it on new prompts takes about 60 seconds."
+    rounds = {"rounds": 4, "round_seconds": 150.0, "check_seconds": 40.0}
+    assert checking_sentence(rounds) == (
+        "Answering prompts takes about 2 minutes each time, 10 minutes if it learns 4 times. "
+        "Testing it on new prompts takes about 40 seconds."
+    )
 
 
 def test_the_distance_is_in_nats_for_those_who_want_numbers():

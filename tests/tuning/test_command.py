@@ -48,8 +48,13 @@ def test_rounds_of_a_share_are_estimated_led_and_said(
     out, progress = tmp_path / "out", tmp_path / "progress.json"
     command = ["tune", str(path), "--target", "positivity>=p60=50%", "--target", "diversity=p55", "--rounds", "2"]
     command += ["--value-replies", "6", "--beginnings", "2", "--rank", "2", "--evidence", "0", "--out", str(out)]
-    assert main([*command, "--estimate"]) == 0
-    assert "reading the replies takes" in capsys.readouterr().err
+    assert main([*command, "--estimate", "--progress-file", str(progress)]) == 0
+    said = capsys.readouterr().err
+    assert "reading the replies takes" in said
+    assert "if it learns 2 times" in said
+    estimate = json.loads(progress.read_text())["figures"]["estimate"]
+    assert estimate["rounds"] == 2
+    assert estimate["round_seconds"] > estimate["check_seconds"] == 0
     assert main([*command, "--progress-file", str(progress), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     (share,) = (name for name in record["weights"] if name.startswith("positivity>="))
@@ -78,7 +83,9 @@ def test_held_out_prompts_are_looked_at_on_the_way_and_answered_in_the_end(
     command += ["--looks", "1", "--check", "2", "--use-case", "A", "--progress-file", str(tmp_path / "progress.json")]
     assert main([*command, "--estimate", "--quiet"]) == 0
     progress = json.loads((tmp_path / "progress.json").read_text())
-    assert progress["figures"]["estimate"]["seconds"] > 0
+    estimate = progress["figures"]["estimate"]
+    assert min(estimate["seconds"], estimate["check_seconds"]) > 0
+    assert estimate["rounds"] == 1
     assert main([*command, "--learning-rate", "0.02", "--fresh", "--json", "--quiet"]) == 0
     record = json.loads(capsys.readouterr().out)
     progress = json.loads((tmp_path / "progress.json").read_text())

@@ -117,6 +117,7 @@ def tune_command(
         "method": settings.method.value,
         **({} if settings.method is TuningMethod.NATURAL else {"steps": settings.steps}),
         "use_case": scene.use_case,
+        **({"rounds": ROUNDS} if repeated and levels else {}),
     }
     return TuneCommand((*arguments, ESTIMATE), inputs, about)
 

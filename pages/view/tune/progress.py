@@ -32,7 +32,7 @@ _STAGES = {
     "solving": "Working out which words to prefer",
     "tuning": "Learning",
     "answering": "Answering prompts that it learned from",
-    "checking": "Answering prompts that it did not learn from",
+    "checking": "Checking it on new prompts",
 }
 
 
@@ -59,6 +59,8 @@ def about_text(job: TableJob) -> str:
     facts = [str(about.get("model", "")), f"palette: {about.get('palette', '')}", route]
     if wording.current().numbers and "steps" in about:
         facts.append(amounts.counted(int(about["steps"]), "step"))
+    if "rounds" in about:
+        facts.append(f"repeated until the targets hold, up to {about['rounds']} times")
     return " · ".join(fact for fact in facts if fact)
 
 
@@ -89,7 +91,7 @@ def _draw_card(job: TableJob) -> None:
     elif not estimated:
         how = "It was stopped" if job.state is TableJobState.STOPPED else "It was interrupted"
         st.html(markup.note(f"{how}. Its work up to the last minute is kept."))
-    if (estimate := job.figures.get("estimate")) and job.stage != "checking":
+    if estimated and (estimate := job.figures.get("estimate")):
         st.html(markup.note(estimate_sentence(estimate)))
     draw_rounds(job.figures.get("rounds") or [], level_words(job))
     _draw_figures(job)
