@@ -197,6 +197,7 @@ def _place_labels(figure: go.Figure, curves: np.ndarray) -> None:
     positions = label_places.positions(x, y, texts, ranges, HEIGHT - AROUND, curves, WIDTH)
     for trace, position in zip(labelled, positions, strict=True):
         trace.textposition = position
+        trace.textfont.shadow = "auto"  # an outline in the contrasting colour, for where every place is on a curve
 
 
 def clicked_point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:

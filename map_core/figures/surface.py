@@ -50,10 +50,9 @@ def space(
     met = palette.realised is not None and bool(np.all(np.abs(palette.realised[triple] - targets) <= 0.05))
     if not np.isnan(targets).any():
         label = "Target, met" if met else "Target"
-        _add_point(figure, units, surface.triple, palette.targets, "Target", ACCENT, "diamond-open", label)
+        _add_point(figure, units, surface.triple, palette.targets, label, ACCENT, "diamond-open")
     if palette.realised is not None:
-        label = "" if met else "Realised"
-        _add_point(figure, units, surface.triple, palette.realised, "Realised", ACCENT, "diamond", label)
+        _add_point(figure, units, surface.triple, palette.realised, "Realised", ACCENT, "diamond", listed=not met)
     if chosen is not None:
         _add_point(figure, units, surface.triple, chosen, "Chosen", ACCENT, "circle")
     axes = ("xaxis", "yaxis", "zaxis")
@@ -73,7 +72,10 @@ def space(
         **{"x": 0, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top", "showarrow": False},
     )
     figure.update_layout(scene={**titles, "aspectmode": "cube", "camera": camera}, dragmode="orbit")
-    return figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
+    legend = {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0, "yanchor": "bottom", "itemclick": False}
+    return figure.update_layout(
+        margin={"l": 0, "r": 0, "t": 0, "b": 0}, showlegend=True, legend=legend | {"itemdoubleclick": False}
+    )
 
 
 def _title(units: Units, value: int) -> str:
@@ -120,19 +122,19 @@ def _add_point(
     title: str,
     tint: str,
     symbol: str,
-    label: str | None = None,
+    listed: bool = True,
 ) -> None:
+    """Add a point that the legend names: beside it, a name could cover another one, depending on the view."""
     x, y, z = ([float(units.of(value, np.array(levels[value])))] for value in triple)
     figure.add_scatter3d(
         x=x,
         y=y,
         z=z,
-        mode="markers+text",
-        text=[title if label is None else label],
-        textposition="bottom center" if symbol == "circle" and tint == NEUTRAL else "top center",
+        mode="markers",
         marker={"size": 6, "color": tint, "symbol": symbol},
         hovertemplate=f"{title}<extra></extra>",
-        name=title.lower(),
+        name=title,
+        showlegend=listed,
     )
 
 

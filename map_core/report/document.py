@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
         headline=phrases.headline(report.assessment),
         rows=rows,
         asked_rows=[rows[j] for j in report.asked],
+        level=partial(_level_text, report),
         answers=sentences,
         beyond=sentences.beyond_rows(report),
         cost=cost,
@@ -104,6 +105,14 @@ def html(report: Report, wording: Wording = NUMBERS) -> str:
         effort=phrases.capitalised(effort(float(cost["kl_nats"] or 0.0))),
         missing=wording.miss(-report.assessment.margin.value) if report.verdict is Verdict.OUT_OF_REACH else "",
     )
+
+
+def _level_text(report: Report, value: int, reward: float | None) -> str:
+    """Return a level in reward units or, for readers without numbers, out of 100; a dash where there is none."""
+    if report.wording.numbers or reward is None:
+        return amounts.number(reward)
+    deviations = (reward - report.oracle.base[value]) / report.oracle.scale[value]
+    return report.level_text(value, report.percentile(value, float(deviations)))
 
 
 def _promise(report: Report) -> dict[str, Any] | None:

@@ -371,7 +371,7 @@ def _by_name(oracle: Oracle, row: np.ndarray) -> dict[str, float]:
 def mode_text(mode: Mode, locked: bool) -> str:
     """Describe the target of a value: how its level is constrained, and whether it is locked."""
     text = {
-        Mode.FREE: "free",
+        Mode.FREE: "no preference",
         Mode.KEEP: "keep as it is",
         Mode.AT_LEAST: "at least",
         Mode.MAY_DROP: "may drop to",

@@ -115,17 +115,10 @@ def frontier(report: Report) -> Chart | None:
         limit = math.isinf(contour.budget)
         shade = NEUTRAL if limit else plane.CONTOUR_COLOURS[min(index, len(plane.CONTOUR_COLOURS) - 1)]
         lines.append(ChartLine(box.path(x, y), shade, "5 4" if limit else "", 1.6))
-        # The label goes to the end where only the horizontal value counts: contours lie furthest apart there.
-        x_end, y_end = box.x(float(x[-1])), box.y(float(y[-1]))
-        if all(abs(x_end - other.x) > 20 for other in labels):
-            labels.append(
-                ChartLabel(
-                    x_end,
-                    min(y_end + 14, box.bottom - 3),
-                    "limit" if limit else _budget(report, contour.budget),
-                    "middle",
-                )
-            )
+        # Above the end where only the vertical value counts: beside each other, at the other end, names would overlap.
+        x_end, y_end = box.x(float(x[0])), max(box.y(float(y[0])) - 5, box.top + 10)
+        if all(abs(y_end - other.y) > 12 for other in labels):
+            labels.append(ChartLabel(x_end, y_end, "limit" if limit else _budget(report, contour.budget)))
     if not math.isnan(target[0]):
         lines.append(ChartLine(box.path([target[0], target[0]], box.upwards), ACCENT, "2 4", 1.0))
     if not math.isnan(target[1]):
@@ -227,7 +220,7 @@ def others(report: Report) -> Chart | None:
     ys = {j: report.units.of(j, curve.levels[:, j]) for j in values}
     box = Box(
         40,
-        WIDTH - 110,
+        WIDTH - 118,
         12,
         HEIGHT - 42,
         _ends(xs, now),
@@ -274,5 +267,5 @@ def _now(box: Box, now: float) -> ChartLine:
     return ChartLine(box.path([now, now], list(box.upwards)), ACCENT, "2 4", 1.0)
 
 
-def _short(name: str, most: int = 15) -> str:
+def _short(name: str, most: int = 17) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"

@@ -97,12 +97,12 @@ class Head(EmbeddingScorer):
         self.card = Card(
             name=name,
             title=title,
-            measures=str(given.get("measures", f"Whether a reader says that the reply has it{judged}: log-odds.")),
+            measures=str(given.get("measures", f"Whether a reader says that the reply has it{judged}.")),
             misses=str(
                 given.get("misses", "What was not judged; it hears what a reply means and not whether it is true.")
             ),
             licence=str(given.get("licence", "Apache-2.0 (all-MiniLM-L6-v2); judgements of whoever trained it")),
-            source="Logistic regression on sentence embeddings"
+            source="Log-odds of a logistic regression on sentence embeddings"
             + (f", from the prior {prior.card.title!r}" if prior else ""),
             version=f"{METHOD}-{self.head.key}" + (f"/{prior.version}" if prior else ""),
             partial=prior.partial if prior else True,

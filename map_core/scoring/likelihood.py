@@ -29,10 +29,10 @@ class Familiarity(Scorer):
     card = Card(
         name="familiarity",
         title="Familiar wording",
-        measures="How expected the base model finds the wording: mean log-probability of the reply's tokens.",
+        measures="How expected the base model finds the wording of the reply, word by word.",
         misses="Good English as people judge it: worn phrases and repetition score high. The model judges itself.",
         licence="that of the base model (Apache-2.0 for SmolLM2)",
-        source="Wang et al., MAP, ICLR 2025 (arXiv 2410.19198), where it is called perplexity",
+        source="Mean log-probability per token, in Wang et al., MAP, ICLR 2025 (arXiv 2410.19198), called perplexity",
         version="1",
         partial=True,
     )

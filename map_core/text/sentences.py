@@ -258,7 +258,7 @@ def slack(assessment: Assessment, names: Sequence[str], among: Collection[int] |
     if not over:
         return ""
     come = "comes" if len(over) == 1 else "come"
-    return f"{capitalised(listed(over))} {come} for free: above target without any weight."
+    return f"{capitalised(listed(over))} {come} for free: above target without being asked for."
 
 
 def form(oracle: Oracle, wording: Wording = NUMBERS) -> str:

@@ -101,6 +101,8 @@ def test_the_plane_draws_contours_base_target_and_realised(pair_frontier):
     assert trace(figure, "base model").x[0] == pytest.approx(ORACLE.base[0])
     assert trace(figure, "target").y[0] == pytest.approx(ORACLE.base[1] + 0.2 * ORACLE.scale[1])
     assert trace(figure, "realised").x[0] == pytest.approx(ORACLE.base[0] + solved.levels[0] * ORACLE.scale[0])
+    # An outline keeps a label readable where no place beside its point is clear of the curves.
+    assert {t.textfont.shadow for t in figure.data if t.mode == "markers+text" and t.text[0]} == {"auto"}
     assert {a.text for a in figure.layout.annotations} == {"0.25 nats", "1 nats", "limit"}
 
 
@@ -191,9 +193,13 @@ def test_the_space_draws_surfaces_base_target_and_realised(sheets):
     for mesh, contour in zip(meshes, sheets.contours, strict=True):
         assert np.array(mesh.z) == pytest.approx(units("reward").of(2, contour.levels[:, 2]))
         assert np.column_stack([mesh.i, mesh.j, mesh.k]).tolist() == sheets.triangles.tolist()
-    assert trace(figure, "base").x[0] == pytest.approx(ORACLE.base[0])
-    assert trace(figure, "target").z[0] == pytest.approx(ORACLE.base[2] + 0.1 * ORACLE.scale[2])
-    assert trace(figure, "realised").y[0] == pytest.approx(ORACLE.rewards_at(solved.levels)[1])
+    assert trace(figure, "Base").x[0] == pytest.approx(ORACLE.base[0])
+    assert trace(figure, "Target, met").z[0] == pytest.approx(ORACLE.base[2] + 0.1 * ORACLE.scale[2])
+    assert trace(figure, "Realised").y[0] == pytest.approx(ORACLE.rewards_at(solved.levels)[1])
+    # The legend names points, because beside a point its name could cover another one.
+    assert figure.layout.showlegend
+    assert not any(t.mode == "markers+text" for t in figure.data if t.type == "scatter3d")
+    assert [t.name for t in figure.data if t.showlegend] == ["Base", "Target, met"]
     assert "Humor" in figure.layout.scene.zaxis.title.text
     assert [note.text for note in figure.layout.annotations] == ["↑ Humor"]
 
@@ -202,7 +208,7 @@ def test_the_space_without_targets_and_with_an_empty_surface():
     floors = np.array([math.nan, math.nan, math.nan, 1.2])
     costly = surface_of(ORACLE, (0, 1, 2), [0.01], floors=floors, directions=4, limit=False)
     figure = surface.space(units(), costly, plane.PalettePosition(np.full(4, math.nan), None))
-    assert [t.name for t in figure.data] == ["base"]
+    assert [t.name for t in figure.data] == ["Base"]
     assert surface.summary(costly, units()) == []
 
 

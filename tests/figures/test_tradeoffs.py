@@ -194,7 +194,7 @@ def test_the_triangle_and_the_space_show_the_same_palettes():
     assert corners == ["All to helpfulness", "All to harmlessness", "All to humor"]
     space = surface.space(UNITS, found, STAND, sheet.levels[3])
     assert np.array(trace(space, "contour 0").intensity) == pytest.approx(np.array(points.marker.color))
-    assert trace(space, "chosen").x[0] == pytest.approx(float(UNITS.of(0, sheet.levels[3, 0])))
+    assert trace(space, "Chosen").x[0] == pytest.approx(float(UNITS.of(0, sheet.levels[3, 0])))
 
 
 @pytest.fixture(scope="module")

@@ -187,6 +187,10 @@ def test_what_is_not_to_be_used_needs_one_more_word(table):
     app.switch_page("palette.py").run()
     label = app.slider(key="target_calm_nurse").label.replace("\\", "")  # what Markdown shows
     assert label.startswith("Calm nurse (not to be used)")
+    app.toggle(key="free_calm_nurse").set_value(False).run()
+    for page in ("tradeoffs", "compare", "palettes", "report"):
+        app.switch_page(f"{page}.py").run()
+        assert "calm nurse (not to be used)" in said(app), page
     other = AppTest.from_file(APP, default_timeout=60)
     other.session_state["plain_desk"] = True
     assert "target_calm_nurse" not in [slider.key for slider in other.run().slider]

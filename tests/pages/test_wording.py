@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from streamlit.testing.v1 import AppTest
 
 from map_core.palettes.palette import ALL
+from map_core.scoring import cards
 from map_core.store import database, meetings, table_key
 from pages.view.session import scene as scenes
 from pages.view.shell import wording
@@ -21,7 +22,8 @@ from tests.pages.app_script import APP, answer, settled
 #: What engineers read and nobody else.
 FIGURES = re.compile(
     r"\bnats?\b|\bKL\b|\blambda\b|λ|standard deviation|\b[Bb]est[ -]of[ -](\d|N\b)|\bAUC\b|\blog Z\b|\bp\d{1,3}\b"
-    r"|\bp%\{|percentile|[Ee]ffective sample|\bESS\b|rank correlation",
+    r"|\bp%\{|percentile|[Ee]ffective sample|\bESS\b|rank correlation|log[- ](prob|odds|likelihood)|perplexity"
+    r"|\blogits?\b|standard error|\bvariance\b|\bquantile|\bbootstrap|probability mass|\bentropy\b|\bposterior\b",
     re.IGNORECASE,
 )
 #: Fields that nobody reads.
@@ -121,6 +123,11 @@ def test_a_page_has_no_figures_of_the_method(page, session, address, table):
     shown = read(app)
     assert len(" ".join(shown)) > 200
     assert sorted({text for text in shown if FIGURES.search(text)}) == []
+
+
+@pytest.mark.parametrize("card", cards().values(), ids=lambda card: card.name)
+def test_what_a_value_measures_and_misses_is_said_in_plain_words(card):
+    assert not FIGURES.search(f"{card.measures} {card.misses}")
 
 
 @pytest.mark.plain

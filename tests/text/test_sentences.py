@@ -120,7 +120,7 @@ def test_on_paper_says_figure_and_threshold(oracle):
 
 def test_slack_targets_come_for_free(oracle):
     assessment = assess(oracle, targets(helpfulness=0.5, humor=-2.0))
-    assert sentences.slack(assessment, NAMES) == "Humor comes for free: above target without any weight."
+    assert sentences.slack(assessment, NAMES) == "Humor comes for free: above target without being asked for."
     assert sentences.slack(assess(oracle, targets(helpfulness=0.5)), NAMES) == ""
 
 

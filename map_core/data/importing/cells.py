@@ -177,7 +177,11 @@ class NumberColumn:
         if self.all_booleans:
             faults = self._boolean_faults
         if faults.count:
-            alone = f" The other values can be taken alone: --values {','.join(others)}." if others else ""
+            alone = (
+                f" Or choose only {', '.join(others)} as values (at the command line: --values {','.join(others)})."
+                if others
+                else ""
+            )
             raise InputError(faults.message(where, self.name) + alone)
 
     def refuse_number_like(self, where: str) -> None:

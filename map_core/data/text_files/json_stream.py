@@ -43,8 +43,10 @@ def json_lines(file: TextIO, path: object, expected: str = "one per reply") -> I
         except _RepeatedKeyError as error:
             raise InputError(f"Line {number} of {path} has the key {str(error)!r} twice. Rename one.") from error
         except (ValueError, RecursionError) as error:
+            # The line of the error itself is always 1, which would contradict the number here.
+            why = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
             raise InputError(
-                f"Line {number} of {path} is no JSON ({error}); expected one object per line, or a list of objects."
+                f"Line {number} of {path} is no JSON ({why}); expected one object per line, or a list of objects."
             ) from error
         if not isinstance(row, dict):
             raise InputError(f"Line {number} of {path} is {short(row)}; expected an object, {expected}.")

@@ -148,7 +148,7 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
         if scene.oracle.constant[j]:
             continue
         low, high = scene.ranges[j]
-        wish, title = held[name], scene.fader_title(j)
+        wish, title = held[name], sentences.capitalised(scene.names[j])
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.toggle(

@@ -38,7 +38,6 @@ from map_core.palettes.targets import percentiles
 from map_core.scoring import Definition, cards
 from map_core.scoring.pairwise import TrustLevel
 from map_core.scoring.specification import BUILT_IN
-from map_core.text import sentences
 from map_core.text.units import Unit, Units
 from pages.view.shell import account, garbage, session_keys, viewer, wording
 from pages.view.shell.kept_keys import KeptKey
@@ -60,10 +59,10 @@ class Scene:
         key: names the table's content, the use case and the form; part of every background job's key.
         table: the part of the table that belongs to the use case.
         oracle: its moments.
-        names: of the values, as they read within a sentence.
+        names: of the values, as they read within a sentence; each that the judgements say is not to be used is marked
+            so, everywhere.
         cards: what each value measures and misses, as far as that is known.
         theme: colours of the values, with those that people chose for values of their own.
-        unusable: positions of the values that the judgements say are not to be used.
         aim: what a palette asks for beyond averages, where the table has columns for it after its values; None for the
             table's values alone.
         problems: what of that this table cannot count, a sentence each.
@@ -75,7 +74,6 @@ class Scene:
     names: tuple[str, ...]
     cards: tuple[str, ...]
     theme: Theme = field(default_factory=Theme)
-    unusable: frozenset[int] = frozenset()
     aim: Aim | None = None
     problems: tuple[str, ...] = ()
     _idle: list[AttainableLevels] = field(default_factory=list, init=False, repr=False)
@@ -108,11 +106,6 @@ class Scene:
             if column.reply_name == name:
                 return self.names[j].partition(", ")[0]  # without the use case
         return name.replace("_", " ")
-
-    def fader_title(self, value: int) -> str:
-        """Return the title of a value's fader: its name, with a warning where it is not to be used."""
-        title = sentences.capitalised(self.names[value])
-        return f"{title} ({TrustLevel.UNUSABLE})" if value in self.unusable else title
 
     @property
     def percentiles(self) -> Percentiles:
@@ -266,7 +259,8 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
     names, notes = [], []
     for name in table.values:
         card = cards.get(name, {})
-        names.append(value_name(name, card))
+        marked = f" ({TrustLevel.UNUSABLE})" if name in own and own[name][2] else ""
+        names.append(value_name(name, card) + marked)
         lines = [
             f"**{label}:** {card[part]}"
             for label, part in (("Measures", "measures"), ("Misses", "misses"))
@@ -281,8 +275,7 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
         for name, (definition, _, _) in own.items()
         if name in table.values and definition.colour
     }
-    unusable = frozenset(table.index(name) for name, (_, _, bad) in own.items() if bad and name in table.values)
-    return Scene(key, table, oracle, tuple(names), tuple(notes), Theme(colours), unusable)
+    return Scene(key, table, oracle, tuple(names), tuple(notes), Theme(colours))
 
 
 def table_metadata() -> Mapping[str, Any] | None:

@@ -98,7 +98,7 @@ def _draw_upload() -> None:
         markup.note(
             "A file with one row per reply: the prompt, the reply, and a column of numbers for each value, higher for "
             "more of it. Rows with the same prompt are replies to one prompt; with several replies per prompt the app "
-            "can choose between them. CSV (UTF-8), JSON lines, a JSON list, or Parquet."
+            "can choose between them. CSV, JSON lines, a JSON list, or Parquet; save a sheet of Excel as CSV UTF-8."
         )
     )
     st.file_uploader(

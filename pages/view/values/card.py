@@ -86,6 +86,7 @@ def _draw_facts(view: ValuesView, name: str, own: CustomValue | None, profile: V
     if not entry:
         st.html(markup.note("This table does not say how this value was scored."))
     area, basis = _area(name, own)
+    source = wording.current().pick(str(entry.get("source") or ""), "")
     facts = [
         ("Measures", entry.get("measures"), ""),
         ("Misses", entry.get("misses"), ""),
@@ -93,7 +94,7 @@ def _draw_facts(view: ValuesView, name: str, own: CustomValue | None, profile: V
         (wording.current().pick("AUC", "Agrees with people"), area, basis),
         ("Within a prompt", *_within(name, own)),
         ("Length", figures.length_sentence(profile, wording.current()), ""),
-        ("Scorer", entry.get("source"), f"version {entry['version']}" if entry.get("version") else ""),
+        ("Scorer", source, f"version {entry['version']}" if entry.get("version") else ""),
         ("Licence", entry.get("licence"), ""),
     ]
     st.html(marks.facts([(label, str(text), small) for label, text, small in facts if text]))
