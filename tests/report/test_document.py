@@ -17,6 +17,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.report import svg_charts
 from map_core.report.figures import figures
+from map_core.text.wording import PLAIN
 from tests.report.reports_made import read, report_of, words_of
 from tests.tables import make_table
 
@@ -126,9 +127,25 @@ def test_figures_lie_within_their_drawing_and_say_what_they_show(table):
     dots = [mark for mark in levels.marks if mark.kind == "dot"]
     expected = [report.percentile(j, report.solution.levels[j]) for j in range(4)]
     assert [mark.x for mark in dots] == pytest.approx([levels.box.x(p) for p in expected])
+    # Names of efforts lie on lines of their own, whatever their length.
+    heights = sorted(label.y for label in drawn["frontier"].labels if not label.here and label.text != "Base")
+    assert len(heights) > 2
+    assert min(np.diff(heights)) > 12
     # Where the target is now, the price drawn is the price.
     (here,) = drawn["price"].marks
     assert here.y == pytest.approx(drawn["price"].box.y(report.solution.kl))
+
+
+def test_without_numbers_every_level_counts_out_of_100(table):
+    report = report_of(table, {"humor": 60.0})
+    text = reports.html(report, PLAIN).partition("<h2>How sure are we?")[2].partition("</table>")[0]
+    cells = [[float(x) for x in re.findall(r"-?[\d.]+", re.sub("<.*?>", " ", row))] for row in text.split("<tr")[2:]]
+    assert len(cells) == len(table.values)
+    assert all(0 <= number <= 100 for row in cells for number in row)
+    asked = next(row for row in cells if len(row) == max(map(len, cells)))
+    assert asked[0] == 60
+    assert asked[1] == pytest.approx(60, abs=1)
+    assert "no preference" in reports.html(report, PLAIN).partition("</table>")[0]
 
 
 @pytest.mark.parametrize(
