@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from map_core.core.sidecars import LABELS
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
@@ -21,7 +22,7 @@ from map_core.scoring.validation import Label, label_rows, read_labels
 def labels_path(table: Path) -> Path:
     """Return the path of the labels of a table's replies: TABLE.labels.jsonl beside TABLE.parquet."""
     embedded = table.resolve() == DEFAULT_TABLE.resolve()
-    return table.with_name("labels.jsonl") if embedded else table.with_suffix(".labels.jsonl")
+    return table.with_name("labels.jsonl") if embedded else table.with_suffix(LABELS)
 
 
 def labels_beside(table: Path) -> tuple[Label, ...]:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from map_core.core.kept_folder import SETTING, kept_folder
+from map_core.core.sidecars import delete_sidecars
 from map_core.data import table_file
 from map_core.data.table_format import load_metadata
 from map_core.errors import InputError
@@ -166,14 +167,15 @@ def check_memory(path: Path, free: int | None = None) -> None:
 
 
 def delete(name: str) -> None:
-    """Delete a table from the disk; pages that have loaded it keep it until they are reloaded.
+    """Delete a table and its sidecar files from the disk; pages that have loaded it keep it until they are reloaded.
 
     Raises:
-        InputError: there is no such table, or its file cannot be removed.
+        InputError: there is no such table, or its files cannot be removed.
     """
     path = path_of(name)
     try:
         path.unlink()
+        delete_sidecars(path)
     except FileNotFoundError as error:
         raise InputError(f"There is no table {name!r} any more. Look at the list again.") from error
     except OSError as error:

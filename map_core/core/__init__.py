@@ -19,6 +19,7 @@ atomic_files       atomic and durable writes
 checkpoint_folder  files from which an interrupted run resumes
 file_lock          locks against other writers
 kept_folder        the folder in which the app keeps tables and models
+sidecars           the files beside a table that are about that very table
 safe_csv           CSV without formulas
 cut_replies        replies that were cut by their length limit
 unused_name        names that are unique among others

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from map_core.core.sidecars import DELIVERY
 from map_core.data.table_format import DEFAULT_TABLE
 from map_core.errors import InputError
 from map_core.studies.delivery import DeliveryStudy
@@ -17,7 +18,7 @@ SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
 
 def find_study(table: Path) -> DeliveryStudy | None:
     """Return the study in ``TABLE.delivery.json``, else the shipped one; None where neither file can be read."""
-    for path in (table.with_suffix(".delivery.json"), SHIPPED):
+    for path in (table.with_suffix(DELIVERY), SHIPPED):
         try:
             if path.is_file():
                 return studies.load(path)

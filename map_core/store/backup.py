@@ -23,14 +23,13 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from map_core.core.atomic_files import atomic_write
+from map_core.core.sidecars import SIDECARS
 from map_core.errors import InputError, StoreError
 from map_core.models.tuned import FOLDER, is_finished
 from map_core.store.database import open_database, read_address, restoring_file
 
 MANIFEST, TABLES = "backup.json", "tables"
 SQLITE_FILE, POSTGRESQL_FILE = "database.sqlite", "database.dump"
-#: What lies beside a table under its name: labels, a study of delivery, how promises stand.
-BESIDE = (".labels.jsonl", ".delivery.json", ".promises.json")
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def _kept_files(tables: Path) -> list[Path]:
     """
     tuned = [folder for folder in sorted((tables / FOLDER).glob("*")) if is_finished(folder)]
     return [
-        *(path for ending in (".parquet", *BESIDE) for path in sorted(tables.glob(f"*{ending}"))),
+        *(path for ending in (".parquet", *SIDECARS) for path in sorted(tables.glob(f"*{ending}"))),
         *(path for folder in tuned for path in sorted(folder.rglob("*")) if path.is_file()),
         *sorted(tables.glob(".access/*.json")),
     ]

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from map_core import catalog
+from map_core.calibration.labels import labels_beside
+from map_core.core.sidecars import LABELS, SIDECARS
 from map_core.data import table_format
 from map_core.errors import InputError
 from tests.tables import VALUES, make_table
@@ -60,3 +62,16 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
     monkeypatch.setenv(catalog.SETTING, str(tmp_path / "file" / "x"))
     with pytest.raises(InputError, match=f"Set {catalog.SETTING}"):
         catalog.folder()
+
+
+def test_a_later_table_of_the_same_name_gets_nothing_that_was_about_the_deleted_one(tmp_path):
+    kept = [catalog.path_of("Other").with_suffix(LABELS), tmp_path / "Mine.csv"]
+    table = catalog.path_of("Mine")
+    gone = [table.with_suffix(ending) for ending in SIDECARS]
+    table_format.save(make_table(prompts=4, candidates=4), table)
+    for path in (*kept, *gone):
+        path.write_text("{}")
+    catalog.delete("Mine")
+    assert not any(path.exists() for path in (table, *gone))
+    assert all(path.exists() for path in kept)
+    assert labels_beside(table) == ()

@@ -16,6 +16,7 @@ from map_core.confidence.certificate import Certificate, Outcome
 from map_core.confidence.certify import certify_held_out
 from map_core.confidence.prompt_samples import MIN_PROMPTS, can_certify
 from map_core.core.jobs import Job
+from map_core.core.sidecars import PROMISES
 from map_core.palettes.palette import Palette
 from map_core.text import people, promise
 from pages.view.session import palette_state, people_labels
@@ -108,7 +109,7 @@ def draw_standing(table: Path) -> None:
     Args:
         table: its file, beside which ``serve --promises`` stores the results.
     """
-    file = table.with_suffix(".promises.json")
+    file = table.with_suffix(PROMISES)
     try:
         standing = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
         table_rows = promise.standing_rows(standing) if standing else None

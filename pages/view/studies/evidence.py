@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from map_core.core.sidecars import DELIVERY
 from map_core.figures.delivery import DeliveryFigureData
 from map_core.report import evidence as studies_by_table
 from map_core.studies.comparisons import Comparison, read_comparisons
@@ -42,7 +43,7 @@ class DeliveryEvidence:
 def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     """Return the study for the open table, or None when there is none at all."""
     table = scenes.table_path()
-    own = table.with_suffix(".delivery.json")
+    own = table.with_suffix(DELIVERY)
     study = _study(
         str(table), tuple(path.stat().st_mtime for path in (own, studies_by_table.SHIPPED) if path.is_file())
     )
