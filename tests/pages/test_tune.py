@@ -18,16 +18,19 @@ from map_core.catalog.jobs import TUNE, TableJobState
 from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.tune import tune as tune_options
 from map_core.core import child_process
+from map_core.core.types import Verdict
 from map_core.data import table_format
 from map_core.data.table_format import load
 from map_core.errors import AccessError, InputError
-from map_core.feasibility.aim import read_demands
+from map_core.feasibility import assess
+from map_core.feasibility.aim import aim, read_demands
 from map_core.models.tuned import RECORD, find_tuned, tuned_folder
 from map_core.oracle import MemoryOracle
 from map_core.palettes.beside import Beside
 from map_core.palettes.palette import Palette, Target
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from pages.view.compare import generator
+from pages.view.session import aimed_scene
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.tune import form
@@ -103,6 +106,21 @@ def test_where_targets_are_out_of_reach_the_nearest_are_tuned(tmp_path: Path):
     palette = asked(far)
     nearest = palette.scene.oracle.rewards_at(palette.assessment.nearest.targets)
     assert list(asked_levels(palette).values()) == pytest.approx(nearest[:2].tolist())
+
+
+def test_the_nearest_targets_leave_further_scorers_room():
+    table = make_table()
+    free = Palette(targets={name: Target(50.0, free=True) for name in table.values})
+    palette = replace(free.with_target("helpfulness", Target(95.0)), beside=Beside(every_scorer=("helpfulness=humor",)))
+    scene = Scene(("made", 0.0, None, "per prompt"), table, MemoryOracle.of(table), table.values, table.values)
+    counted = aimed_scene.counted(scene, palette)
+    far = AssessedPalette(scene, palette, counted.assess(counted.aim.standardised(palette)))
+    assert far.assessment.verdict is Verdict.OUT_OF_REACH
+    level = asked_levels(far)["helpfulness"]
+    assert level < scene.oracle.rewards_at(far.assessment.nearest.targets[:4])[0], "lowered for its scorers"
+    taken = palette.with_target("helpfulness", Target(90.0, level))
+    again = aim(table, scene.oracle, taken)
+    assert assess(again.oracle, again.standardised(taken)).verdict is not Verdict.OUT_OF_REACH
 
 
 def test_what_is_asked_beside_averages_is_tuned_too(tmp_path: Path):

@@ -50,6 +50,8 @@ def asked_levels(asked: AssessedPalette) -> dict[str, float]:
     targets = assessment.targets
     if assessment.verdict is Verdict.OUT_OF_REACH and assessment.nearest is not None:
         targets = assessment.nearest.targets
+        if asked.counted.aim is not None:
+            targets = asked.counted.aim.with_scorers(targets)
     targets = targets[: asked.scene.plain]  # columns for what is asked beyond averages come after the values
     levels = asked.scene.oracle.rewards_at(targets)
     table = asked.scene.table
