@@ -59,6 +59,8 @@ def drawn_replies(
             if fresh is not None:
                 table_format.save(drawn, fresh)
             steps.advance()
+        del base, tuned
+        gc.collect()  # so that a round that follows does not hold them
     assert drawn is not None, "a table has prompts"
     return of_prompts(drawn, table.prompt_ids)
 

@@ -35,7 +35,7 @@ class TuningEstimate:
     Args:
         step_seconds: one step, all its prompts; None for a method without steps.
         seconds: all steps, and the reading before them; 0 where an earlier tuning has read the replies.
-        peak_bytes: most memory of this process so far, the measured step included.
+        peak_bytes: most memory of this process so far, with the measured step; without one what it holds now.
         checkpoint_bytes: disk space while it runs.
         result_bytes: disk space of the result.
         tuned: weights that change.
@@ -173,6 +173,11 @@ def peak_bytes() -> int:
     """Return the most memory that this process has used."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process uses now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def _memory() -> int:

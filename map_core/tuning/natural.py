@@ -27,7 +27,7 @@ from map_core.scoring import Cost, Scorer, ScoringModels, from_metadata, resolve
 from map_core.tuning.advantage import check_output_layer
 from map_core.tuning.beginnings import advantages, slopes
 from map_core.tuning.checkpoints import INTERVAL
-from map_core.tuning.estimate import TuningEstimate, peak_bytes
+from map_core.tuning.estimate import TuningEstimate, peak_bytes, resident_bytes
 from map_core.tuning.examples import PromptExamples, prompt_counts
 from map_core.tuning.output_layer import FOLDS, SAMPLED, OutputSums, low_rank, solve
 from map_core.tuning.policy import Policy
@@ -207,7 +207,8 @@ class OutputLayerTuning:
         return TuningEstimate(
             step_seconds=None,
             seconds=seconds,
-            peak_bytes=peak_bytes() + sums_bytes,
+            # Where nothing is read, the peak may be that of an earlier round.
+            peak_bytes=(peak_bytes() if seconds else resident_bytes()) + sums_bytes,
             checkpoint_bytes=2 * sums_bytes,
             result_bytes=4 * tuned + (model_bytes if merged else 0),
             tuned=tuned,
