@@ -27,7 +27,10 @@ targets, solution = assessment.targets, assessment.solution
 if solution is not None and solution.status is not Status.CONVERGED:
     solution = None  # on the edge of what is possible there is no finite cost to compare with
 
-header.draw_header("Baselines", "What weights chosen without targets give, compared with the weights solved for yours.")
+header.draw_header(
+    "Baselines",
+    "What you would get by choosing how hard to push each value, at random or evenly, instead of setting targets.",
+)
 header.draw_palette_line(scene, assessment)
 palette_state.draw_undo_line()
 if np.isnan(targets).all():

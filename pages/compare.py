@@ -93,8 +93,8 @@ with left, st.expander("Adjust targets", icon=":material/tune:", key="steer"):
     pinned.draw_faders(scene, palette)
     st.html(
         markup.note(
-            "Moving a target changes at once which candidate leads, the probabilities and the pick, among the "
-            "candidates already drawn; nothing is generated again."
+            "Moving a target picks again, at once, among the replies that are already written; nothing is generated "
+            "again."
         )
     )
 if several:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
 from map_core.store.votes import Preference, Tally, Vote
+from map_core.text.wording import NUMBERS, Wording
 
 #: Confidence level of the interval of a share.
 CONFIDENCE = 0.9
@@ -113,7 +114,7 @@ def preference_share(tally: Tally) -> PreferenceShare | None:
     return PreferenceShare(tally.aligned, decided, tally.tie, low, high)
 
 
-def preference_sentence(tally: Tally) -> str:
+def preference_sentence(tally: Tally, wording: Wording = NUMBERS) -> str:
     """Summarise the judgements in a sentence or two.
 
     Example:
@@ -129,7 +130,9 @@ def preference_sentence(tally: Tally) -> str:
     judgements = amounts.counted(share.decided, "judgement")
     percent = f"{amounts.percent(share.share)} ({amounts.fixed(100 * share.low)} to {amounts.percent(share.high)})"
     ties = f" {tally.tie} more {are_ties}." if tally.tie else ""
-    return f"The aligned reply was preferred in {share.aligned} of {judgements}, {percent}.{ties}"
+    counted = f"The aligned reply was preferred in {share.aligned} of {judgements}"
+    few = " Too few to be sure." if share.low < 0.5 < share.high else ""
+    return f"{counted}{wording.pick(f', {percent}.', f'.{few}')}{ties}"
 
 
 def votes_csv(votes: Iterable[Vote]) -> str:

@@ -58,7 +58,7 @@ def page_note(facts: WeightsFacts) -> str:
         return "Nothing near your palette is possible, so there are no weights to steer by."
     notes = []
     drawn = "With the single one" if facts.candidates == 1 else f"Among the {facts.candidates}"
-    subject = f"The verdict above is for choosing among more candidates. {drawn} drawn here"
+    subject = f"The verdict above counts on more replies to choose from. {drawn} written here"
     match facts.table_verdict, facts.verdict:
         case Verdict.OUT_OF_REACH, _:
             notes.append("Your palette is not possible, so the weights of the nearest possible palette are used.")

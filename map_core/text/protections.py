@@ -124,8 +124,13 @@ def cohorts(label: str, count: int = 2) -> str:
     return f"{'entry' if count == 1 else 'entries'} of {label.replace('_', ' ')}"
 
 
-def beside_sentences(beside: Beside, named: Names) -> list[str]:
+def beside_sentences(beside: Beside, named: Names, every: int | None = None) -> list[str]:
     """Return what a palette asks for beside targets, a sentence each.
+
+    Args:
+        beside: what is asked for.
+        named: from a value's name in the table to its name within a sentence.
+        every: the number of values, so that all of them can be called any value; None to name each.
 
     Example:
         >>> beside_sentences(Beside(no_worse_tail=("kindness",), any_mix=0.1), str)
@@ -133,7 +138,9 @@ def beside_sentences(beside: Beside, named: Names) -> list[str]:
     """
     texts = []
     if beside.no_worse_tail:
-        texts.append(f"Never at the cost of the worst replies on {listed([named(v) for v in beside.no_worse_tail])}.")
+        alone = len(beside.no_worse_tail) != every
+        named_values = listed([named(v) for v in beside.no_worse_tail]) if alone else "any value"
+        texts.append(f"Never at the cost of the worst replies on {named_values}.")
     for text in beside.worst_mean:
         name, level = split_worst_mean(text)
         value, _, share = name.rpartition(":")
@@ -174,7 +181,7 @@ def asked_sentences(aim: Aim, palette: Palette, named: Names) -> list[str]:
         # Slightly below, as for every level: the percentile of equal replies is that of the first.
         percentile = aim.percentiles.percentile_of(j, float(rewards[j]) - 1e-9 * float(aim.oracle.scale[j]))
         texts.append(target_sentence(target.parts, percentile, named(target.parts.value)))
-    texts += beside_sentences(palette.beside, named)
+    texts += beside_sentences(palette.beside, named, aim.plain)
     if not aim.settled:
         texts.append("What you ask for beside levels could not be computed exactly, and may be missed.")
     return texts

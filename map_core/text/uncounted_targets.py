@@ -15,7 +15,7 @@ def uncounted_targets(asked: Sequence[str]) -> str:
 
     Example:
         >>> uncounted_targets(["No use case below its original level."])
-        'This page counts levels alone, and not what your palette also asks for: no use case below its original level.'
+        'This page leaves out what your palette also asks for: no use case below its original level.'
     """
     inner = listed([sentence[:1].lower() + sentence[1:].removesuffix(".") for sentence in asked])
-    return f"This page counts levels alone, and not what your palette also asks for: {inner}."
+    return f"This page leaves out what your palette also asks for: {inner}."

@@ -12,6 +12,7 @@ from map_core.generation.events import Begun
 from map_core.store import database, table_key, votes
 from map_core.store.votes import Preference, Tally, Vote
 from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, preference_share, votes_csv
+from map_core.text.wording import PLAIN
 from pages.view.compare import batch
 from pages.view.session import scene
 from tests.pages.app_script import said
@@ -56,6 +57,12 @@ def test_the_share_of_14_of_20_by_hand():
 
 def test_a_share_of_few_or_of_none():
     assert preference_share(Tally(tie=5)) is None
+    assert preference_sentence(Tally(6, 14, 3), PLAIN) == (
+        "The aligned reply was preferred in 14 of 20 judgements. 3 more were ties."
+    )
+    assert preference_sentence(Tally(aligned=1), PLAIN) == (
+        "The aligned reply was preferred in 1 of 1 judgement. Too few to be sure."
+    )
     assert preference_sentence(Tally()) == "Nobody has judged this palette yet."
     assert preference_sentence(Tally(tie=1)) == "Nobody has preferred either reply yet. 1 was a tie."
     one = preference_share(Tally(aligned=1))

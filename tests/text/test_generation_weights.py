@@ -72,13 +72,13 @@ def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
         ),
         (
             NEAREST,
-            "The verdict above is for choosing among more candidates. Among the 16 drawn here not all of your targets "
-            "can be met, so the nearest possible palette is used. Draw more to come closer.",
+            "The verdict above counts on more replies to choose from. Among the 16 written here not all of your "
+            "targets can be met, so the nearest possible palette is used. Draw more to come closer.",
         ),
         (
             ON_PAPER,
-            "The verdict above is for choosing among more candidates. Among the 16 drawn here your targets can be met, "
-            "but not reliably. Expect replies to fall short, or draw more.",
+            "The verdict above counts on more replies to choose from. Among the 16 written here your targets can be "
+            "met, but not reliably. Expect replies to fall short, or draw more.",
         ),
         (
             replace(ON_PAPER, table_verdict=Verdict.ON_PAPER),

@@ -6,7 +6,7 @@ from map_core.text.uncounted_targets import uncounted_targets
 
 
 def test_one_and_several_uncounted_targets_are_joined_into_a_sentence():
-    start = "This page counts levels alone, and not what your palette also asks for: "
+    start = "This page leaves out what your palette also asks for: "
     assert uncounted_targets(["No use case below its original level."]) == (
         f"{start}no use case below its original level."
     )

@@ -25,7 +25,7 @@ from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_se
 from pages.view.compare.comparison import ComparisonView, shown_candidate
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, wording
 from pages.view.shell.account import database
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.replies import draw_reply
@@ -295,9 +295,15 @@ def _draw_tally() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="judged_line"):
         blind = "Judged blind: " if named.votes and saved_votes else ""
         if saved_votes or not named.votes:
-            st.html(markup.note(blind + preference_sentence(votes.count_votes(saved_votes))), width="content")
+            st.html(
+                markup.note(blind + preference_sentence(votes.count_votes(saved_votes), wording.current())),
+                width="content",
+            )
         if named.votes:
-            st.html(markup.note("Judged with names in sight: " + preference_sentence(named)), width="content")
+            st.html(
+                markup.note("Judged with names in sight: " + preference_sentence(named, wording.current())),
+                width="content",
+            )
         if saved_votes:
             st.download_button(
                 "Judgements (CSV)",

@@ -274,6 +274,7 @@ def draw_number_inputs(scene: Scene) -> None:
         key=LENGTH.name,
         persist_state="session",
         width=160,
+        help="A token is a piece of a word; 64 of them are about 48 English words.",
     )
     st.number_input(
         "Seed",
