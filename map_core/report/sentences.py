@@ -139,14 +139,17 @@ def confidence_sentence(report: Report) -> str:
         )
     probability = confidence.probability[confidence.verdict]
     chance = chance_text(probability)
+    # As many as the table has, or fewer: some are held out for checking.
+    total = len(report.table.prompts)
+    judged = f"{confidence.prompts} of its {total} prompts" if confidence.prompts < total else f"its {total} prompts"
     if probability < LIKELY:
         return (
             f"Not sure: the verdict, {sentences.HEADLINES[confidence.verdict].lower()}, holds for all prompts of this "
-            f"kind with a probability of {chance}, judged by the {confidence.prompts} in the table."
+            f"kind with a probability of {chance}, as far as the table shows by {judged}."
         )
     return (
         f"{sentences.capitalised(chance)} sure that the verdict, {sentences.HEADLINES[confidence.verdict].lower()}, "
-        f"holds for all prompts of this kind, judged by the {confidence.prompts} in the table."
+        f"holds for all prompts of this kind, as far as the table shows by {judged}."
     )
 
 
@@ -181,7 +184,7 @@ def prompts_needed_sentence(report: Report) -> str:
     if not math.isfinite(confidence.prompts_needed):
         return "The palette lies on the boundary between two verdicts, where no number of prompts settles it."
     if confidence.prompts_needed <= confidence.prompts:
-        return f"The {confidence.prompts} prompts of the table are enough to be 95% sure of the verdict."
+        return f"These {confidence.prompts} prompts are enough to be 95% sure of the verdict."
     needed = amounts.fixed(confidence.prompts_needed, grouped=True)
     return f"About {needed} prompts in place of {confidence.prompts} would make it 95% sure."
 
