@@ -113,10 +113,11 @@ def headline(agreement: GroupAgreement, wording: Wording = NUMBERS) -> str:
         why = (
             "these wishes pull exactly against each other"
             if common.limit is BindingLimit.REACH
-            else "the budget buys nothing; raise it"
+            else wording.pick("the budget buys nothing; raise it", "the effort allowed is too small; raise it")
         )
         return f"There is no common ground above the base model: {why}."
-    ends = "within the budget" if common.limit is BindingLimit.BUDGET else "and more is not possible at any price"
+    within = wording.pick("within the budget", "with the effort allowed")
+    ends = within if common.limit is BindingLimit.BUDGET else "and more is not possible at any price"
     return f"{everyone} can get at least {share_of_way(least)} of the way to what it asks for, {ends}."
 
 
@@ -219,7 +220,8 @@ def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
         )
         return f"All wishes at once are not possible: {listed(conflicting)} {_pull(conflicting)}{shortfall}."
     if joint.kl > agreement.budget + 1e-9:
-        return f"All wishes at once are possible, {_for(joint.kl, units.wording)}, which is more than the budget."
+        more = units.wording.pick("the budget", "is allowed")
+        return f"All wishes at once are possible, {_for(joint.kl, units.wording)}, which is more than {more}."
     return f"All wishes at once are possible, {_for(joint.kl, units.wording)}."
 
 
@@ -236,9 +238,11 @@ def pair_sentences(agreement: GroupAgreement, units: Units, most: int = 4) -> li
         if any(pair.relation is Relation.ALONE for pair in all_pairs):
             texts.append("Beside what is not possible even alone, no two groups rule each other out.")
         elif all(pair.kl <= agreement.budget + 1e-9 for pair in all_pairs):
-            texts.append("Any two groups can both have all of theirs within the budget.")
+            within = units.wording.pick("within the budget", "with the effort allowed")
+            texts.append(f"Any two groups can both have all of theirs {within}.")
         else:
-            texts.append("No two groups rule each other out; some ask for more than the budget even alone.")
+            more = units.wording.pick("the budget", "the effort allowed")
+            texts.append(f"No two groups rule each other out; some ask for more than {more} even alone.")
     return texts
 
 
@@ -246,7 +250,8 @@ def _pair(agreement: GroupAgreement, units: Units, pair: Clash) -> str:
     first, second = (agreement.groups[g].name for g in (pair.first, pair.second))
     if pair.relation is Relation.TOO_DEAR:
         takes = f"{units.wording.pick('cost', 'take')} {_amount(pair.kl, units.wording)}"
-        return f"{first} and {second} together would {takes}, more than the budget."
+        more = units.wording.pick("the budget", "is allowed")
+        return f"{first} and {second} together would {takes}, more than {more}."
     conflicting = [
         f"{units.names[j]} ({agreement.groups[g].name})" for j, g in zip(pair.values[:3], pair.asked_by, strict=False)
     ]

@@ -57,7 +57,7 @@ def _facts(scene: Scene) -> list[tuple[str, str, str]]:
     """Return the facts of the table in the current use case."""
     table, counts = scene.table, scene.table.candidates
     low, high = int(counts.min()), int(counts.max())
-    tokens = sum(map(len, table.tokens))
+    tokens = sum(map(len, table.tokens)) if wordings.current().numbers else 0
     model = table.metadata.get("model")
     name = str(model.get("name") or "") if isinstance(model, dict) else ""
     masses = reply_masses(table)
