@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def tune_rounds(
         lambda request: run_tuning(request, report, say),
         answer,
         say or (lambda sentence: None),
-        lambda ended: done.append(asdict(ended[-1])),
+        lambda ended: done.append(ended[-1].as_dict()),
     )
     progress(Progress("checking", 0, 0, 0, 0.0, figures={"most_rounds": None}))
     return record

@@ -175,7 +175,7 @@ def round_sentences(rounds: Sequence[Mapping[str, Any]], words: LevelWords) -> l
     """Describe what each round of a tuning came to, on prompts that it learned from.
 
     Args:
-        rounds: the fields of :class:`map_core.tuning.rounds.Round` of each.
+        rounds: :meth:`map_core.tuning.rounds.Round.as_dict` of each.
         words: how levels are worded.
     """
     sentences = []
@@ -184,7 +184,8 @@ def round_sentences(rounds: Sequence[Mapping[str, Any]], words: LevelWords) -> l
             f"{words.title(name)} {words.level(name, level)} (target {words.level(name, fields['targets'][name])})"
             for name, level in fields["levels"].items()
         )
-        sentences.append(f"Round {number}: {levels}.")
+        holds = " The targets hold, within the margin of error." if fields.get("holds") else ""
+        sentences.append(f"Round {number}: {levels}.{holds}")
     return sentences
 
 

@@ -105,6 +105,10 @@ class Round:
         """Whether no target is missed, and each value that is pushed has been seen to move."""
         return not any(self.missed(name) or self.unsure(name) for name in self.targets)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the round, and whether its targets hold, as plain JSON values."""
+        return asdict(self) | {"holds": self.holds}
+
 
 def round_folder(out: Path, number: int) -> Path:
     """Return the folder of a round, from 1."""
@@ -258,7 +262,7 @@ def tune_in_rounds(
             gains = gains_of(looked_at, own, read_ratios(folder / UNREAD_RATIOS), request.settings.value_replies)
             now = round_of(check_tuned(record, looked_at, own), gains, oracle.base, targets)
             done.append(now)
-            write_durable(out / ROUNDS, json.dumps([asdict(round_) for round_ in done], indent=1).encode())
+            write_durable(out / ROUNDS, json.dumps([round_.as_dict() for round_ in done], indent=1).encode())
             ended(done)
             say(_sentence(number, now))
             if now.holds:
@@ -285,7 +289,7 @@ def _take(out: Path, done: list[Round], best: int) -> dict[str, Any]:
         elif not entry.name.startswith((RECORD, CARD, UNREAD_RATIOS)):
             shutil.copyfile(entry, out / entry.name)
     record, first = read_record(folder), read_record(round_folder(out, 1))
-    record |= {"rounds": [asdict(round_) for round_ in done], "round": best + 1, "tuned_on": record["weights"]}
+    record |= {"rounds": [round_.as_dict() for round_ in done], "round": best + 1, "tuned_on": record["weights"]}
     # What is promised is still the tilt of the palette's own weights, and not of those that it took to come there.
     record |= {"weights": first["weights"], "forecast": first.get("forecast", {})}
     write_record(out, record)

@@ -54,6 +54,8 @@ def test_a_round_says_its_levels_beside_the_targets():
     words = LevelWords({"humor": "Humor"}, GRIDS, PLAIN)
     rounds = [{"levels": {"humor": 0.55}, "targets": {"humor": 0.6}}]
     assert round_sentences(rounds, words) == ["Round 1: Humor 55 (target 60)."]
+    rounds[0]["holds"] = True
+    assert round_sentences(rounds, words)[0].endswith("(target 60). The targets hold, within the margin of error.")
     assert round_sentences([], words) == []
 
 

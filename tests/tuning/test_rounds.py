@@ -117,6 +117,7 @@ def test_a_trainer_that_arrives_needs_one_round(tmp_path: Path):
     targets = {"humor": float(level(weights)[0])}
     record, _ = run(Trainer(1.0), weights, targets, tmp_path / "out")
     assert len(record["rounds"]) == 1
+    assert record["rounds"][0]["holds"]
 
 
 def test_a_weight_that_is_not_needed_any_more_goes_to_zero(tmp_path: Path):

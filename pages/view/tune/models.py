@@ -23,11 +23,12 @@ COLUMNS = {"base": "Base model", "chosen": "Chosen among its replies", "tuned": 
 
 def draw_models() -> None:
     """Draw a card for each tuned model, the newest first."""
-    names = account.tables().list_tuned()
+    jobs = {job.name: job for job in account.tables().list_jobs() if job.kind == TUNE}
+    # A model that is still being checked has its card above.
+    names = [name for name in account.tables().list_tuned() if name not in jobs or not jobs[name].going_on]
     if not names:
         return
     st.header("Tuned models")
-    jobs = {job.name: job for job in account.tables().list_jobs() if job.kind == TUNE}
     for name in names:
         with st.container(border=True, key=f"tuned_{name}"):
             _draw_model(name, jobs.get(name))
