@@ -30,6 +30,21 @@ _SETTLED = """([quiet, most]) => new Promise((resolve) => {
 })"""
 
 
+_LENGTHS = """() => new Promise((resolve) => {
+    const seen = new Set();
+    const look = () => {
+        const panel = document.querySelector(".vp-panel");
+        seen.add(panel?.querySelector("[data-column=base] .vp-reply")?.innerText.length ?? 0);
+        if (!/^(Done|Stopped)/.test(panel?.querySelector("[role=status]")?.innerText ?? "")) return;
+        watch.disconnect();
+        resolve(seen.size);
+    };
+    const watch = new MutationObserver(look);
+    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
+    look();
+})"""
+
+
 @dataclass(frozen=True)
 class Place:
     """A page of the app: its title in the navigation, its name in the address ("" for the first), and the address."""
@@ -61,6 +76,11 @@ def keyed(page: Page, key: str) -> Locator:
     Streamlit keeps what an earlier run has drawn until the end of the next one: for a moment a key can be there twice.
     """
     return page.locator(f".st-key-{key}").first
+
+
+def lengths_seen(page: Page) -> int:
+    """Return how many lengths the base reply has on *Listen*, from now until its generation has ended."""
+    return int(page.evaluate(_LENGTHS))
 
 
 def fits(page: Page, what: str, width: int = 390) -> None:

@@ -18,7 +18,7 @@ from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import SECONDS, model_processes, slow_model
 from tests.lazy import needs_models
-from tests.visits import column, keyed, settle, unfold
+from tests.visits import column, keyed, lengths_seen, settle, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -115,22 +115,7 @@ class TestGenerating:
             self.ask(page, candidates=24, tokens=64)
             aligned = column(page, "aligned")
             expect(aligned).to_contain_text("provisional", timeout=120 * SECONDS)
-            lengths = page.evaluate(
-                """() => new Promise((resolve) => {
-                    const seen = new Set();
-                    const look = () => {
-                        const base = document.querySelector(".vp-slot[data-column=base] .vp-reply");
-                        const aligned = document.querySelector(".vp-slot[data-column=aligned]");
-                        if (base) seen.add(base.innerText.length);
-                        if (!aligned?.innerText.includes("under your palette")) return;
-                        watch.disconnect();
-                        resolve(seen.size);
-                    };
-                    const watch = new MutationObserver(look);
-                    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
-                    look();
-                })"""
-            )
+            lengths = lengths_seen(page)
         expect(aligned).to_contain_text("the likeliest of 24 under your palette", timeout=120 * SECONDS)
         assert lengths > 3, "the base reply grew as it was written"
         expect(keyed(page, "stop").locator("button")).to_be_disabled()

@@ -12,27 +12,13 @@ from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import SECONDS, slow_model
 from tests.lazy import needs_models
-from tests.visits import column, keyed, unfold
+from tests.visits import column, keyed, lengths_seen, unfold
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.model,
     needs_models(DEFAULT_MODEL, DEFAULT_EMBEDDER),
 ]
-#: Lengths of the base reply as it grows, until the generation has ended.
-GROWS = """() => new Promise((resolve) => {
-    const seen = new Set();
-    const look = () => {
-        const panel = document.querySelector(".vp-panel");
-        seen.add(panel?.querySelector("[data-column=base] .vp-reply")?.innerText.length ?? 0);
-        if (!/^(Done|Stopped)/.test(panel?.querySelector("[role=status]")?.innerText ?? "")) return;
-        watch.disconnect();
-        resolve(seen.size);
-    };
-    const watch = new MutationObserver(look);
-    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
-    look();
-})"""
 
 
 @pytest.fixture
@@ -87,7 +73,7 @@ def test_replies_grow_without_a_run_of_the_pages_script_and_what_follows_comes_a
         expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
         expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
         began = time.monotonic()
-        assert page.evaluate(GROWS) > 3
+        assert lengths_seen(page) > 3
         ended = time.monotonic()
     page.wait_for_timeout(300)
     writing = (began, ended - 1.5)  # the last run begins with the end
@@ -128,7 +114,7 @@ def test_without_the_channel_the_page_draws_as_before(page, server):
     with slow_model(server):
         ask(page, server.address, candidates=16, tokens=96)
         expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
-        assert page.evaluate(GROWS) > 3
+        assert lengths_seen(page) > 3
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
