@@ -131,7 +131,10 @@ def checking_sentence(estimate: Mapping[str, Any]) -> str:
     rounds, parts = estimate.get("rounds", 1), []
     if rounds > 1:
         one, most = (amounts.rough_duration(count * estimate["round_seconds"]) for count in (1, rounds))
-        parts.append(f"Answering prompts takes about {one} each time, {most} if it learns {rounds} times.")
+        parts.append(
+            f"Answering prompts takes about {one} each time, {most} if it learns {rounds} times, "
+            "with this machine as busy as it is now."
+        )
     if check := estimate.get("check_seconds"):
         parts.append(f"Testing it on new prompts takes about {amounts.rough_duration(check)}.")
     return " ".join(parts)

@@ -136,8 +136,8 @@ def test_what_rounds_and_tests_take_is_said_where_it_was_measured():
     assert checking_sentence({"check_seconds": 60.4}) == "Testing it on new prompts takes about 60 seconds."
     rounds = {"rounds": 4, "round_seconds": 150.0, "check_seconds": 40.0}
     assert checking_sentence(rounds) == (
-        "Answering prompts takes about 2 minutes each time, 10 minutes if it learns 4 times. "
-        "Testing it on new prompts takes about 40 seconds."
+        "Answering prompts takes about 2 minutes each time, 10 minutes if it learns 4 times, with this machine as busy "
+        "as it is now. Testing it on new prompts takes about 40 seconds."
     )
 
 
