@@ -131,9 +131,9 @@ class TestGenerating:
 
     def test_stop_keeps_what_is_written(self, page, server):
         with slow_model(server):
-            self.ask(page, candidates=16, tokens=96)
+            self.ask(page, candidates=64, tokens=96)  # far from done when it is stopped
             expect(page.locator(".vp-panel [role=status]")).to_contain_text(
-                re.compile(r"Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS
+                re.compile(r"Writing: 64 candidates, [1-9]"), timeout=120 * SECONDS
             )
             keyed(page, "stop").locator("button").click()
         expect(page.locator(".vp-panel [role=status]")).to_contain_text("Stopped", timeout=5 * SECONDS)
