@@ -118,7 +118,7 @@ def model_processes(server: Server) -> list[psutil.Process]:
 
 
 @contextmanager
-def slow_model(server: Server, runs: float = 0.05, rests: float = 0.2) -> Iterator[None]:
+def slow_model(server: Server, runs: float = 0.1, rests: float = 0.2) -> Iterator[None]:
     """Let the models of a server run for a part of the time alone while the block lasts.
 
     What a page shows while replies are written can then be seen on a fast machine too, without replies so long that
