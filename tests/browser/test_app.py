@@ -113,9 +113,10 @@ class TestGenerating:
         self.quick(page)
         with slow_model(server):
             self.ask(page, candidates=24, tokens=64)
-            aligned = column(page, "aligned")
-            expect(aligned).to_contain_text("provisional", timeout=120 * SECONDS)
+            writing = re.compile("Writing: 24 candidates, [1-9]")
+            expect(page.locator(".vp-panel [role=status]")).to_contain_text(writing, timeout=120 * SECONDS)
             lengths = lengths_seen(page)
+        aligned = column(page, "aligned")
         expect(aligned).to_contain_text("the likeliest of 24 under your palette", timeout=120 * SECONDS)
         assert lengths > 3, "the base reply grew as it was written"
         expect(keyed(page, "stop").locator("button")).to_be_disabled()
@@ -135,6 +136,7 @@ class TestGenerating:
             expect(page.locator(".vp-panel [role=status]")).to_contain_text(
                 re.compile(r"Writing: 64 candidates, [1-9]"), timeout=120 * SECONDS
             )
+            expect(column(page, "aligned")).to_contain_text("provisional", timeout=120 * SECONDS)
             keyed(page, "stop").locator("button").click()
         expect(page.locator(".vp-panel [role=status]")).to_contain_text("Stopped", timeout=5 * SECONDS)
         written = column(page, "base").inner_text()
