@@ -56,9 +56,9 @@ def columns(rows: Iterable[str], table: Mapping[str, Mapping[str, float]], missi
     """
     names = list(rows)
     width = max(map(len, names), default=0)
-    yield " " * width + "".join(f"{title:>14}" for title in table)
+    yield " " * width + "".join(f"{title:>16}" for title in table)
     for name in names:
         cells = (
-            f"{amounts.fixed(column[name], 4):>14}" if name in column else f"{missing:>14}" for column in table.values()
+            f"{amounts.fixed(column[name], 4):>16}" if name in column else f"{missing:>16}" for column in table.values()
         )
         yield f"{name:<{width}}" + "".join(cells)

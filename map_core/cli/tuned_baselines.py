@@ -122,7 +122,7 @@ def tuned_text(comparison: Mapping[str, Any], values: Sequence[str]) -> list[str
     lines = [
         f"Models that are tuned to one value each, on {first['prompts']} prompts that none was tuned on, by importance "
         "weights:",
-        f"{'':16}{'of the way':>11}{'90%':>14}{'nats':>8}{'ESS':>7}" + "".join(f"{name:>14}" for name in values),
+        f"{'':16}{'of the way':>11}{'90%':>14}{'nats':>8}{'ESS':>7}" + "".join(f"{name:>16}" for name in values),
     ]
     exact = {"share_of_way": 1.0, "share_of_way_90": None, "kl": first["kl_forecast"], "ess": None}
     for title, key, way in (
@@ -141,7 +141,7 @@ def tuned_text(comparison: Mapping[str, Any], values: Sequence[str]) -> list[str
         share, nats = amounts.percent(way["share_of_way"]), amounts.fixed(way["kl"], 2)
         lines.append(
             f"{title:16}{share:>11}{interval:>14}{nats:>8}{ess:>7}"
-            + "".join(f"{amounts.fixed(by_name[name], 3):>14}" for name in values)
+            + "".join(f"{amounts.fixed(by_name[name], 3):>16}" for name in values)
         )
     weights = ", ".join(f"{name} {amounts.fixed(weight, 2)}" for name, weight in first["weights"].items())
     shares = ", ".join(
