@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.text import sentences
 from pages.view.about.limits import product_limits
 from pages.view.session import palette_state, scorer_cards, speaker_line
 from pages.view.session import scene as scenes
@@ -46,7 +45,7 @@ with st.container(key="scorers"):
         )
     for j, name in enumerate(scene.table.values):
         with st.container(key=f"scorer_{j}", gap=None):
-            st.html(markup.chips([(j, sentences.capitalised(scene.names[j]))], scene.theme))
+            st.html(markup.chips([(j, scene.title(j))], scene.theme))
             st.text(scene.cards[j].replace("**", "").replace("\n\n", "\n"))
             st.text(f"{scorer_cards.agreement_sentence(quality, name)} {scorer_cards.length_sentence(quality, name)}")
     draw_download(scorer_cards.scorers_csv(quality, scene.table), "scorers", "scorers_csv")

@@ -67,8 +67,6 @@ if TYPE_CHECKING:
     from map_core.tuning.offline import Schedule
     from map_core.tuning.policy import Policy
 
-#: What `advantage` fits first, among the checkpoints.
-VALUES = "values.npz"
 Say = Callable[[str], None]
 
 
@@ -273,7 +271,7 @@ class _Run:
         """Return the values of beginnings of replies: those that a run before this one has fitted, or new ones."""
         from map_core.tuning.advantage import check_output_layer, fit_values
 
-        path = folder / VALUES
+        path = folder / "values.npz"
         if path.is_file():
             return TokenValues.load(path)
         check_output_layer(self.policy, self.examples[0])

@@ -46,9 +46,10 @@ class TunedAdapters:
         """Add the soup with these shares by the name of the adapter, each above 0."""
         self._peft_names[name] = f"adapter {len(self._peft_names)}"
         adapters = [self._peft_names[adapter] for adapter in shares]
-        self._policy.model.add_weighted_adapter(
-            adapters, list(shares.values()), self._peft_names[name], combination_type="cat"
-        )
+        with quiet():  # peft warns that merging a tied output layer would change the embeddings; nothing is merged
+            self._policy.model.add_weighted_adapter(
+                adapters, list(shares.values()), self._peft_names[name], combination_type="cat"
+            )
 
     def log_ratios(
         self, name: str, examples: Sequence[PromptExamples], replies: int

@@ -54,7 +54,7 @@ def _draw_field(view: ComparisonView) -> None:
     weights = view.columns[0].weights.by_value
     pull = {j: abs(weights.get(scene.table.values[j], 0.0)) * float(scene.oracle.scale[j]) for j in positions}
     first, second = sorted(positions, key=lambda j: -pull[j])[:2]
-    titles = {j: sentences.capitalised(scene.names[j]) for j in positions}
+    titles = {j: scene.title(j) for j in positions}
     with st.container(horizontal=True, key="field_controls"):
         axes = [
             st.selectbox(

@@ -12,7 +12,6 @@ from map_core.core.unused_name import unused_name
 from map_core.data.derived_columns import Cohort
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
-from map_core.text import sentences
 from pages.view.compare import generator
 from pages.view.session import aimed_scene, header, kept, level_words, palette_cache, palette_state
 from pages.view.session import scene as scenes
@@ -165,7 +164,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
         values,
         selection_mode="multi",
         default=chosen,
-        format_func=lambda j: markup.plain(sentences.capitalised(scene.names[j])),
+        format_func=lambda j: markup.plain(scene.title(j)),
         key=STEERED.name,
         on_change=_steer,
         args=(scene,),
@@ -179,7 +178,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
             percentile = palette_state.slider_place(scene, j, target)
             with st.container(key=f"value_{j}"):
                 st.slider(
-                    markup.plain(sentences.capitalised(scene.names[j])),
+                    markup.plain(scene.title(j)),
                     low,
                     high,
                     percentile,

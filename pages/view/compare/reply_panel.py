@@ -196,13 +196,13 @@ def _bars(view: ComparisonView) -> list[dict[str, Any]]:
         before, after = (scene.percentiles.percentile_of(j, level) for level in (average, expected))
         bars.append(
             {
-                "name": sentences.capitalised(scene.names[j]),
+                "name": scene.title(j),
                 "colour": scene.colour(j),
                 "before": round(before, 1),
                 "after": round(after, 1),
                 "target": round(scene.percentile(j, float(targets[j])), 1),
                 "text": f"{amounts.fixed(before)} → {amounts.fixed(after)}",
-                "said": f"{sentences.capitalised(scene.names[j])}: the average candidate is better than "
+                "said": f"{scene.title(j)}: the average candidate is better than "
                 f"{amounts.fixed(before)} of 100 replies, with your palette {amounts.fixed(after)}; the target is "
                 f"{amounts.fixed(scene.percentile(j, float(targets[j])))}.",
             }

@@ -148,7 +148,7 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
         if scene.oracle.constant[j]:
             continue
         low, high = scene.ranges[j]
-        wish, title = held[name], sentences.capitalised(scene.names[j])
+        wish, title = held[name], scene.title(j)
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.toggle(
@@ -321,7 +321,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgre
     st.html(
         markup.strips(
             asking,
-            [sentences.capitalised(scene.names[j]) for j in asking],
+            [scene.title(j) for j in asking],
             [scene.percentile(j, 0.0) for j in asking],
             wishes=[wishes[j] for j in asking],
             mine=mine,

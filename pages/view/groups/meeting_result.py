@@ -15,7 +15,7 @@ from map_core.groups import Group, Rule, satisfaction
 from map_core.palettes.palette import Palette
 from map_core.store import meetings, table_key
 from map_core.store.meetings import ClosedMeeting, MeetingResult
-from map_core.text import group_member, sentences
+from map_core.text import group_member
 from map_core.text import groups as group_text
 from map_core.text.wording import PLAIN
 from pages.view.groups import markup, results, roster
@@ -100,11 +100,11 @@ def _draw_result(scene: Scene, closed: ClosedMeeting, wishes: Palette | None) ->
     st.html(
         markup.strips(
             asking,
-            [sentences.capitalised(scene.names[j]) for j in asking],
+            [scene.title(j) for j in asking],
             [scene.percentile(j, 0.0) for j in asking],
             wishes=[np.array([units.percentile(j, float(targets[j]))]) for j in asking],
             mine=0,
-            notes=[sentences.capitalised(scene.names[j]) for j in asking],
+            notes=[scene.title(j) for j in asking],
             common={rule: [units.percentile(j, float(of_rule[j])) for j in asking] for rule, of_rule in levels.items()},
             descriptions=[
                 group_member.levels_sentence([float(of_rule[j]) for of_rule in levels.values()], units, j, targets[j])

@@ -97,6 +97,6 @@ def _marks(live: LiveAnswer, example: ReplyExample) -> list[dict[str, str]]:
             scene.percentile(int(j), float(levels[j])) for levels in (example.base_levels, example.aligned_levels)
         )
         if abs(level - base) >= NOTICED:
-            text = f"{sentences.capitalised(scene.names[j])} {live.wording.level(base)} → {live.wording.level(level)}"
+            text = f"{scene.title(j)} {live.wording.level(base)} → {live.wording.level(level)}"
             marks.append({"text": text, "colour": scene.colour(int(j))})
     return marks

@@ -17,7 +17,7 @@ import numpy as np
 from map_core.core import amounts
 from map_core.feasibility.limits import Limits
 from map_core.palettes.palette import Mode, Palette, Target
-from map_core.text import sentences, verdict
+from map_core.text import verdict
 from map_core.text.wording import NUMBERS, Wording
 from pages.view.palette import fader_text, protection_faders
 from pages.view.session import live_answer, palette_state
@@ -172,7 +172,7 @@ def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str
 def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
     """Return what one fader shows, in percentiles of the base model's replies."""
     scene, assessment = live.scene, live.assessment
-    name, title = scene.table.values[j], sentences.capitalised(scene.names[j])
+    name, title = scene.table.values[j], scene.title(j)
     target, base = live.palette.targets[name], scene.percentile(j, 0.0)
     percentile = base if target.keep else target.percentile
     level = None if live.levels is None else scene.percentile(j, float(live.levels[j]))

@@ -20,7 +20,7 @@ def draw_sliders(live: LiveAnswer) -> None:
     st.html(markup.value_colours(len(scene.names), scene.theme))
     st.html(markup.rail_key())
     for j, name in enumerate(scene.table.values[: scene.plain]):
-        target, title = live.palette.targets[name], sentences.capitalised(scene.names[j])
+        target, title = live.palette.targets[name], scene.title(j)
         low, high = scene.ranges[j]
         base = scene.percentile(j, 0.0)
         realised = None if solution is None else scene.percentile(j, float(solution.levels[j]))

@@ -100,7 +100,7 @@ def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: fl
             "On",
             values,
             index=values.index(first),
-            format_func=lambda value: sentences.capitalised(scene.names[scene.table.index(value)]),
+            format_func=lambda value: scene.title(scene.table.index(value)),
             key=VALUE.of(part).name,
         )
         st.number_input(
@@ -140,7 +140,7 @@ def _draw_switches(scene: Scene, beside: Beside) -> None:
         table.values[: scene.plain],
         selection_mode="multi",
         default=TAILS.show(kept),
-        format_func=lambda value: markup.plain(sentences.capitalised(scene.names[table.index(value)])),
+        format_func=lambda value: markup.plain(scene.title(table.index(value))),
         key=TAILS.name,
         on_change=_on_tails,
         help="On these values no share of the weakest replies gets weaker than with the base model.",

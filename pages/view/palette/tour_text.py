@@ -120,7 +120,7 @@ def _drop(stop: TourStop, live: LiveAnswer) -> list[str]:
     scene, (kept_value, lowered_value) = live.scene, stop.values
     free = next((j for j, name in enumerate(scene.table.values) if stop.palette.targets[name].free), None)
     first = (
-        f"{sentences.capitalised(scene.names[lowered_value])} may drop to {_at(live, stop.palette, lowered_value)}; "
+        f"{scene.title(lowered_value)} may drop to {_at(live, stop.palette, lowered_value)}; "
         f"the base model is at {live.wording.level(scene.percentile(lowered_value, 0.0))}."
     )
     tops = [_top(scene, palette, kept_value) for palette in (stop.before, stop.palette)]

@@ -134,7 +134,7 @@ def _background_data(live: LiveAnswer) -> dict[str, Any]:
 
 
 def _value_label(live: LiveAnswer, value: int) -> dict[str, str]:
-    return {"name": sentences.capitalised(live.scene.names[value]), "colour": live.scene.colour(value)}
+    return {"name": live.scene.title(value), "colour": live.scene.colour(value)}
 
 
 def _job_state(job: Any) -> tuple[Any, bool]:

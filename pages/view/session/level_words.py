@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.palettes.palette import Palette
-from map_core.text import sentences
 from map_core.text.tuning import GRID, LevelWords
 from pages.view.session.scene import Scene
 from pages.view.shell import wording
@@ -15,7 +14,7 @@ from pages.view.shell import wording
 
 def value_titles(scene: Scene) -> dict[str, str]:
     """Return the title of each value, by name."""
-    return {name: sentences.capitalised(scene.names[j]) for j, name in enumerate(scene.table.values)}
+    return {name: scene.title(j) for j, name in enumerate(scene.table.values)}
 
 
 def level_grids(scene: Scene) -> dict[str, Sequence[float]]:

@@ -38,6 +38,7 @@ from map_core.palettes.targets import percentiles
 from map_core.scoring import Definition, cards
 from map_core.scoring.pairwise import TrustLevel
 from map_core.scoring.specification import BUILT_IN
+from map_core.text import sentences
 from map_core.text.units import Unit, Units
 from pages.view.shell import account, garbage, session_keys, viewer, wording
 from pages.view.shell.kept_keys import KeptKey
@@ -97,6 +98,10 @@ class Scene:
     def colour(self, value: int) -> str:
         """Return the colour of a value, the same in every figure and on every page."""
         return self.theme.colour(value)
+
+    def title(self, value: int) -> str:
+        """Return the name of a value as it reads by itself or at the beginning of a sentence."""
+        return sentences.capitalised(self.names[value])
 
     def weight_title(self, name: str) -> str:
         """Return the title of a weight within a sentence: a value, or a share or tail by its name for one reply."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from map_core.text import sentences
 from pages.view.session.scene import Scene
 from pages.view.shell import component
 from pages.view.shell.session_keys import Key
@@ -50,7 +49,7 @@ def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]
         notes: a short text for each row.
     """
     rows = [
-        {"value": j, "name": sentences.capitalised(scene.names[j]), "colour": scene.colour(j), "note": note}
+        {"value": j, "name": scene.title(j), "colour": scene.colour(j), "note": note}
         for j, note in zip(positions, notes, strict=True)
     ]
 
