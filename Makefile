@@ -44,9 +44,11 @@ $(VENV)/.docs: docs/requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement docs/requirements.txt
 	@touch $@
 
-# Byte code of the installed packages, compiled on all cores; pip would use one.
+# Byte code of the installed packages, compiled on all cores where pip would use one, and of the tests, which each of
+# the processes that run them would compile.
 $(VENV)/.compiled: $(VENV)/.testing
 	-$(BIN)/python -m compileall -qq -j 0 -x '/tests?/|/testing/' $(VENV)/lib
+	-$(BIN)/python -m pytest --collect-only -qq > /dev/null
 	@touch $@
 
 $(VENV)/.browser: | $(VENV)/.testing

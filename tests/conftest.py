@@ -69,8 +69,9 @@ def turns_of_files(items: list[pytest.Item]) -> dict[Path, tuple[float, ...]]:
 
 
 def pytest_collection_finish() -> None:
-    """Leave ten thousand collected tests and the libraries they import out of each later collection of garbage."""
+    """Collect garbage seldom, and leave ten thousand collected tests and the libraries they import out of it."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)

@@ -112,17 +112,19 @@ def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, s
 def test_without_the_channel_the_page_draws_as_before(page, server):
     page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.close())
     with slow_model(server):
-        ask(page, server.address, candidates=16, tokens=96)
-        expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
+        ask(page, server.address, candidates=8, tokens=64)
+        expect(status(page)).to_contain_text(re.compile("Writing: 8 candidates, [1-9]"), timeout=120 * SECONDS)
         assert lengths_seen(page) > 3
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
 
-def test_a_socket_that_brings_nothing_is_no_channel(page, address):
+def test_a_socket_that_brings_nothing_is_no_channel(page, server):
     page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.on_message(lambda message: None))
-    ask(page, address, candidates=16, tokens=192)
-    expect(status(page)).to_contain_text("Done: 16 candidates", timeout=240 * SECONDS)
+    with slow_model(server, rests=1.0):  # still at work when the page has waited long enough and draws by itself
+        ask(page, server.address, candidates=8, tokens=64)
+        expect(status(page)).to_contain_text(re.compile("Writing: 8 candidates, [1-9]"), timeout=120 * SECONDS)
+    expect(status(page)).to_contain_text("Done: 8 candidates", timeout=240 * SECONDS)
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 

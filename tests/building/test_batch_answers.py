@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +152,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> 
 
 
 #: Prompts of the file that is answered: enough to be killed among them.
-COUNT = 12
+COUNT = 6
+#: The command, which is sent a signal once the second line is written.
+KILLED = """
+import os, sys
+from map_core.building.batch_answers import AnswerFile
+from map_core.cli import main
+
+how, write, written = int(sys.argv[1]), AnswerFile.write, []
+
+def write_and_signal(self, record):
+    write(self, record)
+    written.append(record)
+    if len(written) == 2:
+        os.kill(os.getpid(), how)
+
+AnswerFile.write = write_and_signal
+sys.exit(main(sys.argv[2:]))
+"""
 
 
 def command(folder: Path, prompts: Path, out: Path) -> list[str]:
@@ -175,25 +191,16 @@ def test_the_command_killed_and_given_again(
     folder: Path, numbers: tuple[Path, list[dict[str, Any]]], how: signal.Signals, tmp_path: Path
 ) -> None:
     prompts, out = numbers[0], tmp_path / "out.jsonl"
-    for _ in range(5):
-        # Of the lowest priority, so that the loop below mostly sees the second line before the command ends.
-        process = subprocess.Popen(
-            ["nice", "-n", "19", sys.executable, "-m", "map_core", *command(folder, prompts, out)],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while (not out.exists() or out.read_bytes().count(b"\n") < 2) and process.poll() is None:
-            time.sleep(0.005)
-        process.send_signal(how)
-        errors = process.communicate(timeout=20)[1]
-        answered = out.read_bytes().count(b"\n")
-        if answered < COUNT:
-            break
-        out.unlink()  # it had ended before anybody looked: once more
+    killed = [sys.executable, "-c", KILLED, str(int(how)), *command(folder, prompts, out)]
+    process = subprocess.run(
+        killed, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
+    )
+    errors, answered = process.stderr, out.read_bytes().count(b"\n")
     assert 2 <= answered < COUNT
-    if how is signal.SIGINT:
+    if how is signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+        assert answered == 2
+    else:
         assert process.returncode == 130
         assert "the same command resumes where it stopped" in errors
         assert "Traceback" not in errors

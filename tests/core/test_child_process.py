@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -19,6 +18,7 @@ from map_core.core.child_process import (
     python_environment,
     start_detached,
 )
+from tests.waiting import until
 
 #: Echoes messages, and misbehaves as it is asked to.
 ECHO = """
@@ -96,10 +96,7 @@ def test_it_leaves_with_its_parent_in_the_middle_of_work(module: str, tmp_path: 
     command = [sys.executable, "-P", "-c", code, str(tmp_path)]
     done = subprocess.run(command, env=python_environment(), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    deadline = time.monotonic() + 20.0
-    while ProcessIdentity.of(int(done.stdout)).running:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not ProcessIdentity.of(int(done.stdout)).running)
 
 
 def test_a_process_is_told_from_another_one_with_its_number() -> None:
@@ -118,10 +115,7 @@ def test_a_process_is_told_from_another_one_with_its_number() -> None:
 
 def test_a_detached_process_has_ended_before_anybody_waits_for_it(tmp_path: Path) -> None:
     identity = start_detached("this_is_no_module", [], tmp_path / "log.txt", niceness=5)
-    deadline = time.monotonic() + 30.0
-    while identity.running:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: not identity.running)
     identity.terminate()
     assert "No module named this_is_no_module" in (tmp_path / "log.txt").read_text()
 

@@ -7,13 +7,13 @@ import json
 import logging
 import secrets
 import threading
-import time
 
 import pytest
 
 from map_core.core.change_signal import ChangeSignal
 from pages.view.shell import live_feed
 from tests.pages.test_live_channel import connected
+from tests.waiting import until
 
 
 class Counter:
@@ -63,13 +63,6 @@ def say(socket, **message) -> None:
     socket.send_text(json.dumps(message))
 
 
-def until(told, what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not told():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
-
-
 def test_a_watched_feed_begins_with_its_state_and_goes_on_once_that_is_drawn(feed, socket):
     say(socket, watch=feed.name)
     assert socket.receive_json() == {"replies": {"number": 0, "before": None}, "frame": 1}
@@ -87,7 +80,7 @@ def test_a_slow_reader_gets_the_latest_state_and_nothing_piles_up(feed, socket):
     for number in range(1, 500):
         feed.count(number)
     say(socket, stop=feed.name)
-    until(lambda: feed.stopped, "the message that follows the changes has not arrived")
+    until(lambda: feed.stopped, what="the message that follows the changes has not arrived")
     assert feed.frames == 1, "nothing is made for a reader that has not drawn the last frame"
     say(socket, got=1)
     assert socket.receive_json()["replies"] == {"number": 499, "before": 0}
@@ -109,7 +102,7 @@ def test_a_lost_socket_begins_again_with_the_whole_state(feed):
     with connected("http://desk.example") as first:
         say(first, watch=feed.name)
         first.receive_json()
-    until(lambda: feed.changes.listeners == 0, "a socket that is gone listens no more")
+    until(lambda: feed.changes.listeners == 0, what="a socket that is gone listens no more")
     feed.count(7)
     with connected("http://desk.example") as second:
         say(second, watch=feed.name)
@@ -136,7 +129,7 @@ def test_a_reader_that_begins_anew_while_a_frame_is_made_gets_the_whole_state(so
     assert entered.wait(30)
     say(socket, watch=name)
     say(socket, stop=name)
-    until(lambda: held.stopped == 1, "it has heard both")
+    until(lambda: held.stopped == 1, what="it has heard both")
     go.set()
     assert socket.receive_json()["replies"] == {"number": 1, "before": None}
 
@@ -149,7 +142,7 @@ def test_a_name_that_is_not_known_shows_and_stops_nothing(feed, socket):
     assert feed.stopped == 0
     say(socket, stop=secrets.token_hex(16))
     say(socket, stop=feed.name)
-    until(lambda: feed.stopped == 1, "who watches it may stop it")
+    until(lambda: feed.stopped == 1, what="who watches it may stop it")
 
 
 def test_nothing_more_comes_of_a_feed_that_is_no_longer_watched(feed, socket):
@@ -194,7 +187,7 @@ def test_a_frame_that_fails_is_logged_and_the_next_one_comes(feed, socket, caplo
     feed.broken = True
     with caplog.at_level(logging.ERROR):
         feed.count(1)
-        until(lambda: "could not be made" in caplog.text, "it is logged")
+        until(lambda: "could not be made" in caplog.text, what="it is logged")
     feed.broken = False
     feed.count(2)
     assert socket.receive_json()["replies"] == {"number": 2, "before": 0}

@@ -11,8 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,10 +93,3 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Running
         process.stderr.close()
     assert not any("Traceback" in line for line in lines), "".join(lines)
     assert not any(KEY in line for line in lines)
-
-
-def until(true: Callable[[], bool], seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to pass in time"
-        time.sleep(0.01)

@@ -15,7 +15,8 @@ import openai
 import pytest
 
 from map_core.cli import main
-from tests.server.server_process import HELLO, KEY, Running, serving, until
+from tests.server.server_process import HELLO, KEY, Running, serving
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

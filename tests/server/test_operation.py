@@ -29,8 +29,9 @@ from map_core.server.connections import http_protocol, most_connections
 from map_core.server.errors import Refusal
 from map_core.server.keys import KeyRing, ServerKey, read_keys
 from tests.server.inline import asking, parser_of
-from tests.server.server_process import HELLO, Running, serving, until
+from tests.server.server_process import HELLO, Running, serving
 from tests.server_thread import ServerThread
+from tests.waiting import until
 
 ANN, BOB = ServerKey("ann", "key-of-ann-0123456789", 40), ServerKey("bob", "key-of-bob-0123456789")
 CHAT = {"messages": HELLO, "max_tokens": 8, "candidates": 4, "weights": {"diversity": 1.0}}

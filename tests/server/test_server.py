@@ -25,7 +25,8 @@ from map_core.engines.remote_engine import RemoteEngine
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import resolve
 from map_core.server.request_parser import reply_seed
-from tests.server.server_process import HELLO, Running, serving, until
+from tests.server.server_process import HELLO, Running, serving
+from tests.waiting import until
 
 PALETTES = (
     {"name": "plain", "targets": {"plain_language": "p60", "diversity": "p55"}},

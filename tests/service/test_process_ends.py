@@ -24,7 +24,8 @@ from map_core.service.shared import shared_service
 from map_core.service.snapshot import Phase
 from map_core.service.worker_client import WorkerClient
 from tests import ROOT
-from tests.service.service_requests import request, until
+from tests.service.service_requests import request
+from tests.waiting import until
 
 
 def gone(pid: int) -> bool:

@@ -20,7 +20,8 @@ from map_core.models.packaged import DEFAULT_EMBEDDER, DEFAULT_MODEL
 from map_core.scoring import DEFAULT_VALUES
 from map_core.service.service import GenerationService
 from map_core.service.snapshot import GenerationSnapshot, Phase
-from tests.service.service_requests import LONG, SHORT, request, until
+from tests.service.service_requests import LONG, SHORT, request
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

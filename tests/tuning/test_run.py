@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from map_core.building.progress import Progress
+from map_core.cli import main
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
@@ -172,9 +173,11 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same(
 
 
 def test_a_run_that_was_killed_goes_on_and_ends_in_the_same(path: Path, tmp_path: Path):
+    def words(out: str) -> list[str]:
+        quick = ["--steps", "5", "--prompts", "1", "--quiet", "--evidence", "0"]
+        return [*pairs_command(path, tmp_path / out, "--weights", "diversity=2", "--replies", "4"), *quick]
+
     def run(out: str, killed_at: int | None = None) -> int:
-        words = pairs_command(path, tmp_path / out, "--weights", "diversity=2", "--replies", "4")
-        words += ["--steps", "5", "--prompts", "1", "--quiet", "--evidence", "0"]
         code = f"""
 import os, signal
 from map_core.cli import main
@@ -186,11 +189,11 @@ def kill(self, state):
         os.kill(os.getpid(), signal.SIGKILL)
     tell(self, state)
 checkpoints.ClockedCheckpoints._tell = kill
-raise SystemExit(main({words!r}))
+raise SystemExit(main({words(out)!r}))
 """
         return subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, timeout=200).returncode
 
-    assert run("whole") == 0
+    assert main(words("whole")) == 0
     assert run("out", killed_at=3) == -signal.SIGKILL
     assert checkpoints.last_checkpoint(tmp_path / "out" / CHECKPOINTS).name == "checkpoint-2"
     assert not (tmp_path / "out" / "tuning.json").exists()
