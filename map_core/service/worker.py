@@ -113,11 +113,18 @@ class ModelWorker:
                 if self._to_warm_up and not self._running and self._commands.empty():
                     self._warm_up(self._load(), self._to_warm_up.pop(0))
                 else:
+                    self._forget_late_cancels()
                     self._carry_out(self._commands.get())
             for generation_id in list(self._running):
                 self._advance(generation_id)
             if self._scorings:
                 self._score_next()
+
+    def _forget_late_cancels(self) -> None:
+        """Forget cancels that came after the end of what they cancel, once nothing runs or waits."""
+        cancelled = set(self._cancelled)  # before the look at the queue: later ones may be for a command that comes now
+        if not self._running and not self._scorings and self._commands.empty():
+            self._cancelled -= cancelled
 
     def _carry_out(self, message: dict[str, Any]) -> None:
         try:

@@ -27,6 +27,15 @@ def test_an_error_of_a_later_chunk_names_its_row(tmp_path: Path, small_steps: No
         import_table(write(tmp_path, "a.csv", content))
 
 
+@pytest.mark.parametrize(("above", "header"), [("", 1), ("\n \n", 3), (",,\n", 2), ("sep=,\n,,\n", 2)])
+def test_rows_are_counted_as_a_spreadsheet_counts_them_whatever_is_above_the_header(
+    tmp_path: Path, above: str, header: int
+):
+    path = write(tmp_path, "a.csv", f"{above}prompt,reply,humor\na,x,1\n\na,y,funny\n")
+    with pytest.raises(InputError, match=f"row {header} is the header.: row {header + 3}, column 'humor' is 'funny'"):
+        import_table(path)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -169,3 +169,17 @@ def test_a_command_that_does_not_read_ends_its_generation_alone() -> None:
     message = from_json(GenerationMessage, json.loads(json.dumps(sent[0])))
     assert message.id == "g1"
     assert "A GenerationRequest has the fields prompt, type" in message.event.error
+
+
+def test_a_cancel_that_comes_after_the_end_is_forgotten_and_none_that_comes_before_its_command() -> None:
+    received = iter([to_json(Cancel("ended"))])
+    worker = ModelWorker("no model", "auto", None, SimpleNamespace(receive=lambda: next(received)))
+    with pytest.raises(StopIteration):
+        worker.listen()
+    assert worker._cancelled == {"ended"}
+    worker._commands.put({})
+    worker._forget_late_cancels()
+    assert worker._cancelled == {"ended"}, "the command that waits may be the one"
+    worker._commands.get()
+    worker._forget_late_cancels()
+    assert not worker._cancelled

@@ -96,7 +96,7 @@ class SourceFile:
         """The file, as an error names it before the number of a row."""
         if self.layout is not None:
             return f"{self.path}, with one row per reply"
-        return f"{self.path} (row 1 is the header)" if self.csv else str(self.path)
+        return f"{self.path} (row {self.csv.row} is the header)" if self.csv else str(self.path)
 
     @property
     def delimiter(self) -> str:

@@ -38,12 +38,14 @@ class Header:
         names: names of the columns, in the file's order.
         hint: whether the file begins with a line such as ``sep=;``.
         quoted: whether quotation marks enclose cells; else they are text, as in tab files written without quoting.
+        row: the row that it is, counted as :func:`csv_rows` does: 1 without blank lines above it.
     """
 
     delimiter: str
     names: tuple[str, ...]
     hint: bool = False
     quoted: bool = True
+    row: int = 1
 
 
 def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: object) -> Header:
@@ -58,7 +60,7 @@ def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: obj
     """
     with opened() as file:
         hint = _HINT.fullmatch(file.readline(8))
-    headers: dict[str, tuple[float, list[str]]] = {}
+    headers: dict[str, tuple[float, int, list[str]]] = {}
     fault: csv.Error | None = None
     for delimiter in (hint[1],) if hint else DELIMITERS:
         with opened() as file:
@@ -68,18 +70,19 @@ def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: obj
                 headers[delimiter] = _fit(_reader(file, delimiter))
             except csv.Error as error:
                 fault = fault or error
-    if not any(names for _, names in headers.values()):
+    if not any(names for *_, names in headers.values()):
         why = f" ({fault})" if fault else ""
         raise InputError(f"{where} has no header that can be read{why}; expected column names.") from fault
-    delimiter = max(headers, key=lambda name: (len(headers[name][1]) > 1, headers[name][0], len(headers[name][1])))
-    names = [name.strip() for name in headers[delimiter][1]]
+    delimiter = max(headers, key=lambda name: (len(headers[name][2]) > 1, headers[name][0], len(headers[name][2])))
+    _, row, cells = headers[delimiter]
+    names = [name.strip() for name in cells]
     if names.count("") > 1:  # empty columns at the end, as spreadsheets write them
         while names and not names[-1]:
             names.pop()
     if len(set(names)) < len(names):
         raise InputError(f"{where} has the column {first_twice(names)!r} twice. Rename one of them.")
     quoted = delimiter != "\t" or not _marks_are_text(opened, hint is not None)
-    return Header(delimiter if len(names) > 1 or hint else ONE_COLUMN, tuple(names), hint is not None, quoted)
+    return Header(delimiter if len(names) > 1 or hint else ONE_COLUMN, tuple(names), hint is not None, quoted, row)
 
 
 def _marks_are_text(opened: Callable[[], AbstractContextManager[TextIO]], hint: bool) -> bool:
@@ -100,13 +103,13 @@ def _marks_are_text(opened: Callable[[], AbstractContextManager[TextIO]], hint: 
     return single_mark
 
 
-def _fit(reader: Any) -> tuple[float, list[str]]:
-    """Return the share of the first rows with as many cells as the header, and the header.
+def _fit(reader: Any) -> tuple[float, int, list[str]]:
+    """Return the share of the first rows with as many cells as the header, and the header's row and cells.
 
     Raises:
         csv.Error: the header cannot be read.
     """
-    names: list[str] = next((row for row in reader if row), [])
+    header, names = next(((number, row) for number, row in enumerate(reader, 1) if any(map(str.strip, row))), (1, []))
     rows, fitting = 0, 0
     try:
         for row in islice(reader, SAMPLE_ROWS):
@@ -114,13 +117,13 @@ def _fit(reader: Any) -> tuple[float, list[str]]:
             fitting += any(row) and len(row) == len(names)
     except csv.Error:
         pass  # csv_rows reports it with its line
-    return (fitting / rows if rows else 1.0), names
+    return (fitting / rows if rows else 1.0), header, names
 
 
 def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int, int, dict[str, str]]]:
     """Yield the line in which each row begins, the row's number, both counted from 1, and its cells by column.
 
-    Rows are counted as a spreadsheet counts them: the header is row 1, and blank lines are rows.
+    Rows are counted as a spreadsheet counts them: the header mostly is row 1, and blank lines are rows.
 
     Args:
         file: the text at its beginning.
