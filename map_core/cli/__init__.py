@@ -34,7 +34,7 @@ COMMANDS = {
     "report": "Write a palette as a document with verdict, price, figures and replies.",
     "reproduce": "Run the published experiments on a table.",
     "verify": "Compare the forecast with fresh replies to other prompts.",
-    "import": "Make a reward table of a Parquet, CSV or JSON file.",
+    "import": "Make a reward table of a Parquet, Excel, CSV or JSON file.",
     "generate": "Answer a prompt as the base model and as the aligned model.",
     "serve": "Serve the aligned model by an OpenAI-compatible API.",
     "build": "Sample replies, score them, and write a reward table.",

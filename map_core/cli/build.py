@@ -59,7 +59,9 @@ Stopped or killed, or the disc was full? Give the same command again: it resumes
 scorer fails is left out, and the end says how many there are.
 """
 )
-@click.option("--prompts", type=click.Path(path_type=Path), help="JSON lines, CSV or plain text, a prompt a line.")
+@click.option(
+    "--prompts", type=click.Path(path_type=Path), help="JSON lines, CSV, Excel or plain text, a prompt a line."
+)
 @click.option(
     "--extend",
     type=click.Path(path_type=Path),

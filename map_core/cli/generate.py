@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--prompts",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Many prompts instead, into --out: JSON lines, .csv with the column prompt, or .txt with a prompt a line.",
+    help="Many prompts instead, into --out: JSON lines, .csv or .xlsx with a column prompt, or .txt with one a line.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="JSON lines, an answer a prompt, in order."

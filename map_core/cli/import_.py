@@ -93,7 +93,7 @@ def import_(
     most_memory: int | None,
     most_seconds: int | None,
 ) -> None:
-    """Make a reward table of a Parquet, CSV or JSON file with a row a reply.
+    """Make a reward table of a Parquet, Excel, CSV or JSON file with a row a reply.
 
     A row holds a prompt, a reply and one number per value; higher must be better for every value. Rows with the same
     prompt text are replies to one prompt. How the columns were read is printed to stderr. The file may be larger than

@@ -1,6 +1,6 @@
-"""Read prompt files: JSON lines, CSV with named columns, or plain text; errors name the line.
+"""Read prompt files: JSON lines, CSV or an Excel sheet with named columns, or plain text; errors name the line.
 
-Constraint: standard library only.
+Constraint: standard library only, but for workbooks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from typing import Any
 from map_core.data.text_files.delimited import csv_rows, read_header
 from map_core.data.text_files.json_stream import json_lines, json_list
 from map_core.data.text_files.records import known_fields, read_text
+from map_core.data.workbook import find_sheet, is_workbook
 from map_core.errors import InputError
 
 _LARGEST_WEIGHT = 1e12
+#: Most cells of a sheet of prompts, with empty ones: about 2 seconds.
+SHEET_CELLS = 2_000_000
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0", "")
 
 DEFAULT_USE_CASE = "All prompts"
@@ -52,10 +55,11 @@ class Prompt:
 def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: bool = False) -> tuple[Prompt, ...]:
     """Read a prompt file.
 
-    A line is ``{"prompt": "...", "use_case": "...", "id": "..."}``; in a file named .csv or .tsv these are columns, and
-    in one named .txt a line is a prompt. The default use case is "All prompts", the default id the line, ``line-7``.
-    Blank lines are skipped. "weight" (or "count") says how often a prompt occurs in use, 1 by default; "held_out"
-    (true or false) keeps it for checking, "hidden" keeps its replies out of what is shown as an example.
+    A line is ``{"prompt": "...", "use_case": "...", "id": "..."}``; in an Excel workbook and a file named .csv or .tsv
+    these are columns, and in a file named .txt a line is a prompt. The default use case is "All prompts", the default
+    id the line, ``line-7``. Blank lines are skipped. "weight" (or "count") says how often a prompt occurs in use, 1 by
+    default; "held_out" (true or false) keeps it for checking, "hidden" keeps its replies out of what is shown as an
+    example.
 
     Args:
         path: the file.
@@ -66,11 +70,11 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
         InputError: no such file, a line that is not a JSON object, no column with prompts, an empty prompt, a repeated
             prompt or id, a weight that is not a number above 0, an unknown use case, or no prompts at all.
     """
-    text = read_text(path)
     prompts: dict[str, Prompt] = {}
     ids: dict[str, int] = {}
     texts: dict[str, int] = {}
-    for number, entry in _entries(text, path):
+    entries = _sheet_entries(path) if is_workbook(path) else _entries(read_text(path), path)
+    for number, entry in entries:
         prompt = _prompt(known_fields(entry, _FIELDS, f"Line {number} of {path}"), number, path)
         if count_repeats and (first := prompts.get(prompt.text)):
             prompts[prompt.text] = replace(first, weight=first.weight + prompt.weight)
@@ -130,13 +134,28 @@ def _entries(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield from json_lines(file, path, 'one per prompt with the key "prompt"')
 
 
+def _prompt_column(names: Sequence[str], path: Path) -> str:
+    """Return the name of the column with the prompts, however it is capitalised.
+
+    Raises:
+        InputError: there is none.
+    """
+    if "prompt" not in (plain := [name.lower() for name in names]):
+        raise InputError(f"{path} has the columns {_short(', '.join(names))!r}; expected one that is named prompt.")
+    return names[plain.index("prompt")]
+
+
+def _sheet_entries(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the number and the fields of each row of a workbook's sheet that is not blank."""
+    sheet = find_sheet(path, most_cells=SHEET_CELLS)
+    prompt = _prompt_column(sheet.names, path)
+    for number, row in sheet.rows():
+        yield number, {name: cell for name, cell in row.items() if cell is not None or name == prompt}
+
+
 def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     header = read_header(lambda: nullcontext(io.StringIO(text, newline="")), path)
-    if "prompt" not in (plain := [name.lower() for name in header.names]):
-        raise InputError(
-            f"{path} has the columns {_short(', '.join(header.names))!r}; expected one that is named prompt."
-        )
-    prompt = header.names[plain.index("prompt")]
+    prompt = _prompt_column(header.names, path)
     for number, _, row in csv_rows(io.StringIO(text, newline=""), header, path):
         yield number, {name: cell for name, cell in row.items() if cell or name == prompt}
 

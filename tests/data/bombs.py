@@ -192,6 +192,56 @@ def tarred(folder: Path) -> Path:
     return path
 
 
+def _workbook(folder: Path, name: str, rows: str, texts: int = 0) -> Path:
+    """Write a workbook with these rows of XML, and so many bytes of shared texts."""
+    path, main = folder / name, 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    packages = "http://schemas.openxmlformats.org/package/2006"
+    types = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{packages}/content-types">'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{types}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{types}.worksheet+xml"/></Types>',
+        "xl/workbook.xml": f'<workbook {main} xmlns:r="{office}"><sheets>'
+        '<sheet name="A" sheetId="1" r:id="a"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{packages}/relationships">'
+        f'<Relationship Id="a" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f"<worksheet {main}><sheetData>{rows}</sheetData></worksheet>",
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+        if texts:
+            with archive.open("xl/sharedStrings.xml", "w", force_zip64=True) as file:
+                file.write(f"<sst {main}>".encode())
+                for _ in range(texts // (8 * MEGABYTE)):
+                    file.write(b"<si><t/></si>" * (8 * MEGABYTE // 13))
+                file.write(b"</sst>")
+    return path
+
+
+def workbook_texts(folder: Path) -> Path:
+    """A workbook with 62 million shared texts: 800 MB of XML, and gigabytes as objects."""
+    return _workbook(folder, "texts.xlsx", '<row r="1"><c r="A1" t="s"><v>0</v></c></row>', texts=800 * MEGABYTE)
+
+
+def workbook_rows(folder: Path) -> Path:
+    """A workbook whose second row claims to be the billionth."""
+    text = '<c r="{}{}" t="inlineStr"><is><t>{}</t></is></c>'
+    header = "".join(
+        text.format(place, 1, name) for place, name in zip("ABC", ("prompt", "reply", "humor"), strict=True)
+    )
+    row = "".join(text.format(place, 999999999, "1") for place in "ABC")
+    return _workbook(folder, "rows.xlsx", f'<row r="1">{header}</row><row r="999999999">{row}</row>')
+
+
+def workbook_columns(folder: Path) -> Path:
+    """A workbook with 16,384 columns in each of 4,000 rows, of which the file holds the last alone."""
+    header = "".join(f"<c t='inlineStr'><is><t>n{number}</t></is></c>" for number in range(16384))
+    rows = "".join(f'<row r="{row}"><c r="XFD{row}"><v>1</v></c></row>' for row in range(2, 4002))
+    return _workbook(folder, "columns.xlsx", f'<row r="1">{header}</row>{rows}')
+
+
 BOMBS: tuple[Callable[[Path], Path], ...] = (
     repeated_text,
     *(_long_cells(codec) for codec in ("zstd", "gzip", "snappy", "lz4")),
@@ -211,4 +261,7 @@ BOMBS: tuple[Callable[[Path], Path], ...] = (
     zipped,
     gzipped_json,
     tarred,
+    workbook_texts,
+    workbook_rows,
+    workbook_columns,
 )

@@ -69,7 +69,11 @@ def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], me
         ("a.parquet", "hello", "not a Parquet file"),
         ("a.csv", b"prompt,reply,humor\nd\xe9j\xe0,x,1\n", "not text in UTF-8 .byte 0xe9 at position 20"),
         ("a.bin", b"\x00\x01\x02\x00", "neither Parquet nor text"),
-        ("a.csv", b"PK\x03\x04 [Content_Types].xml \x00", "is an Excel workbook or .*save the sheet as CSV UTF-8"),
+        (
+            "a.csv",
+            b"PK\x03\x04 [Content_Types].xml \x00",
+            "older format of Excel .*save the sheet as .xlsx or CSV UTF-8",
+        ),
         ("a.csv", "prompt,reply,humor\na,x,1\na,y,z,2\n", "cannot be read as CSV .row 3, which ends in line 3.*3 col"),
         ("a.csv", 'prompt,reply,humor\na,"x,1\na,y,2\n', "cannot be read as CSV .row 2, line 3: unexpected end"),
         ("a.csv", 'prompt,reply,humor\na,"x"y,1\n', "cannot be read as CSV .row 2, line 2: ',' expected after"),

@@ -50,7 +50,7 @@ class Preview:
     """The beginning of a file.
 
     Args:
-        kind: "Parquet", "CSV", "JSON lines" or "JSON list".
+        kind: "Parquet", "Excel", "CSV", "JSON lines" or "JSON list".
         columns: their names; for JSON, those of the first rows.
         rows: the first rows, with the cells as in the file.
         guess: roles guessed from names; "" where none fits.
@@ -224,6 +224,8 @@ def _how_read(source: SourceFile, scan: FileScan) -> str:
     """Describe what was detected in a file: its kind, encoding, delimiter and decimal marks."""
     if source.kind == "Parquet":
         return "Parquet"
+    if source.sheet is not None:
+        return f"Excel, sheet {source.sheet.name!r}"
     marks = {",": "commas", ";": "semicolons", "\t": "tabs"}
     how = f"{source.kind} in {source.encoding.upper().removesuffix('-SIG')}"
     if source.delimiter in marks:

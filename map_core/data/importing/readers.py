@@ -25,6 +25,7 @@ from map_core.data.text_files.delimited import Header, csv_rows, read_header
 from map_core.data.text_files.encoding import check_text, encoding_of, open_text
 from map_core.data.text_files.excerpts import first_twice
 from map_core.data.text_files.json_stream import json_lines, json_list, load_json
+from map_core.data.workbook import Sheet, find_sheet, is_workbook
 from map_core.errors import InputError
 
 #: Maximum number of rows and of characters of a chunk.
@@ -73,10 +74,11 @@ class SourceFile:
 
     Args:
         path: the file.
-        kind: "Parquet", "CSV", "JSON lines" or "JSON list".
-        encoding: encoding of its text; "" for Parquet.
+        kind: "Parquet", "Excel", "CSV", "JSON lines" or "JSON list".
+        encoding: encoding of its text; "" for Parquet and Excel.
         header: the columns named at its beginning; () for JSON, where each row names its own.
         csv: its header, with the delimiter; None for other kinds.
+        sheet: the sheet of a workbook; None for other kinds.
         layout: how its rows become rows of one reply each; None where they already are.
         index_columns: columns in which pandas keeps the index of its rows.
         whole_replies: columns of token ids and log-probabilities that have the types of the table's format.
@@ -87,6 +89,7 @@ class SourceFile:
     encoding: str = ""
     header: tuple[str, ...] = ()
     csv: Header | None = None
+    sheet: Sheet | None = None
     layout: Layout | None = None
     index_columns: tuple[str, ...] = ()
     whole_replies: tuple[str, ...] = ()
@@ -96,7 +99,8 @@ class SourceFile:
         """The file, as an error names it before the number of a row."""
         if self.layout is not None:
             return f"{self.path}, with one row per reply"
-        return f"{self.path} (row {self.csv.row} is the header)" if self.csv else str(self.path)
+        header = self.csv or self.sheet
+        return f"{self.path} (row {header.row} is the header)" if header else str(self.path)
 
     @property
     def delimiter(self) -> str:
@@ -130,6 +134,9 @@ class SourceFile:
             if self.kind == "Parquet":
                 parquet_rows = ParquetRows(self.path)
                 rows, share = parquet_rows.rows(), parquet_rows.share
+            elif self.sheet is not None:
+                sheet_rows = SheetRows(self.sheet)
+                rows, share = sheet_rows.rows(), sheet_rows.share
             else:
                 file = opened.enter_context(open_text(self.path, self.encoding))
                 share = _share_of(file, self.path)
@@ -185,7 +192,7 @@ def _listed(cells: Sequence[Any] | np.ndarray) -> Sequence[Any]:
 def _detect(path: Path) -> SourceFile:
     """Detect the kind of a file."""
     if not path.is_file():
-        raise InputError(f"There is no file {path}. Give a Parquet, CSV or JSON file with one row per reply.")
+        raise InputError(f"There is no file {path}. Give a Parquet, Excel, CSV or JSON file with one row per reply.")
     try:
         with path.open("rb") as file:
             head = file.read(BLOCK)
@@ -194,13 +201,16 @@ def _detect(path: Path) -> SourceFile:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error}).") from error
     if not head.strip():
-        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with one row per reply.")
+        raise InputError(f"{path} is empty. Give a Parquet, Excel, CSV or JSON file with one row per reply.")
     if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
         with _open_parquet(path) as opened:
             schema = opened.schema_arrow
         whole = tuple(name for name in WHOLE if name in schema.names and not departure(schema.field(name)))
         header = _unique(schema.names, path)
         return SourceFile(path, "Parquet", header=header, index_columns=index_columns(schema), whole_replies=whole)
+    if is_workbook(path):
+        sheet = find_sheet(path)
+        return SourceFile(path, "Excel", header=sheet.names, sheet=sheet)
     encoding = encoding_of(head)
     beginning = check_text(head, encoding, path)
     delimited = path.suffix.lower() in DELIMITED
@@ -300,6 +310,23 @@ class ParquetRows:
     def share(self) -> float:
         """Return the share of the file that has been read, 0 to 1."""
         return self._read / self._total
+
+
+class SheetRows:
+    """The rows of a sheet, one at a time, and the share that has been read, by the sheet's own account of its size."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet, self._row = sheet, 0
+
+    def rows(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Yield the number of each row, counted from 1, and the row; see :meth:`map_core.data.workbook.Sheet.rows`."""
+        for number, row in self._sheet.rows():
+            self._row = number
+            yield number, row
+
+    def share(self) -> float:
+        """Return the share of the sheet that has been read, 0 to 1."""
+        return min(1.0, self._row / max(1, self._sheet.last))
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:

@@ -23,8 +23,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-#: First bytes of a workbook: of a zip archive (.xlsx, .ods), and of Excel's older format (.xls).
-_WORKBOOKS = (b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1"))
+#: First bytes of a zip archive, such as .ods, and of Excel's older format and of workbooks with a password.
+_PACKED = (b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1"))
 #: Number of bytes before and after the first undecodable one that are shown decoded as Windows-1252.
 _AROUND = 12
 
@@ -74,20 +74,20 @@ def check_text(head: bytes, encoding: str, path: Path) -> str:
     """Return the beginning of a text without leading whitespace.
 
     Raises:
-        InputError: it is empty, a workbook, or holds NUL characters.
+        InputError: it is empty, packed, or holds NUL characters.
     """
-    if head.startswith(_WORKBOOKS):
+    if head.startswith(_PACKED):
         raise InputError(
-            f"{path} is an Excel workbook or another packed file; expected text or Parquet. Open it in Excel, save the "
-            "sheet as CSV UTF-8, and give that file."
+            f"{path} is a workbook in an older format of Excel or with a password, or another packed file; expected "
+            "text, Parquet or .xlsx. Open it in Excel, save the sheet as .xlsx or CSV UTF-8, and give that file."
         )
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head).lstrip()
     if not text:
-        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with one row per reply.")
+        raise InputError(f"{path} is empty. Give a Parquet, Excel, CSV or JSON file with one row per reply.")
     if "\x00" in text:
         raise InputError(
-            f"{path} is neither Parquet nor text ({_nul(text, encoding)}). Give a Parquet, CSV or JSON file with "
-            "one row per reply."
+            f"{path} is neither Parquet nor text ({_nul(text, encoding)}). Give a Parquet, Excel, CSV or JSON file "
+            "with one row per reply."
         )
     return text
 

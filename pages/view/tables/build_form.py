@@ -134,10 +134,11 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
     with right:
         file = st.file_uploader(
             "Or a file of prompts",
-            type=["txt", "csv", "tsv", "jsonl", "json"],
+            type=["txt", "csv", "tsv", "xlsx", "jsonl", "json"],
             key=f"{key}_file",
             max_upload_size=TEXT_FILE.value,
-            help="One prompt per line; or CSV or JSON lines with prompt, and if you like use_case, weight, held_out.",
+            help="One prompt per line; or Excel, CSV or JSON lines with prompt, and if you like use_case, weight and "
+            "held_out.",
         )
     if file is None and not str(pasted or "").strip():
         return ()

@@ -41,7 +41,7 @@ WHO_SEES: Key[str] = Key("import_visibility", "")
 NAME: Key[str] = Key("upload_name", "")
 
 INBOX = "VALUE_PALETTE_INBOX"
-SUFFIXES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "pq")
+SUFFIXES = ("csv", "tsv", "txt", "xlsx", "json", "jsonl", "parquet", "pq")
 #: Megabytes that can be uploaded.
 MAX_MEGABYTES = int(st.get_option("server.maxUploadSize"))
 #: Seconds after which an upload that was not imported is deleted.
@@ -98,7 +98,7 @@ def _draw_upload() -> None:
         markup.note(
             "A file with one row per reply: the prompt, the reply, and a column of numbers for each value, higher for "
             "more of it. Rows with the same prompt are replies to one prompt; with several replies per prompt the app "
-            "can choose between them. CSV, JSON lines, a JSON list, or Parquet; save a sheet of Excel as CSV UTF-8."
+            "can choose between them. Excel (.xlsx), CSV, JSON lines, a JSON list, or Parquet."
         )
     )
     st.file_uploader(
