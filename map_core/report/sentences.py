@@ -14,9 +14,8 @@ from map_core.core.types import Form, Verdict
 from map_core.report.contents import Report
 from map_core.text import sentences
 from map_core.text.protections import asked_sentences, beside_sentences
+from map_core.text.verdict import NOTICED
 
-#: A level this far below base, in standard deviations, is reported as fallen.
-FALLEN = 0.05
 #: A verdict with a smaller probability than this is called not sure.
 LIKELY = 0.8
 
@@ -112,11 +111,14 @@ def side_effects_sentence(report: Report) -> str:
     """List the values that fall below their base levels, and the targets that cost nothing."""
     if report.solution is None:
         return "Nothing possible was found."
+    moves = [
+        (report.percentile(j, 0.0), report.percentile(j, float(level)), report.names[j])
+        for j, level in enumerate(report.solution.levels[: report.plain])
+    ]
     fallen = [
-        f"{report.names[j]} from {report.wording.level(report.percentile(j, 0.0))} to "
-        f"{report.wording.level(report.percentile(j, float(report.solution.levels[j])))}"
-        for j in np.argsort(report.solution.levels[: report.plain])
-        if report.solution.levels[j] < -FALLEN
+        f"{name} from {report.wording.level(base)} to {report.wording.level(level)}"
+        for base, level, name in sorted(moves, key=lambda move: move[1] - move[0])
+        if base - level >= NOTICED
     ]
     phrases = (
         f"Below the base model's level: {sentences.listed(fallen)}."
