@@ -33,18 +33,20 @@ def python_environment(name: str, *packages: str, beside: bool = True) -> Path:
 
     Skips the test where they cannot be installed.
     """
-    folder = _folder() / name
+    folder, seen = _folder() / name, site.getsitepackages() if beside else []
+    # Another checkout, which may be gone by now, has packages of its own beside it.
+    made = repr((packages, seen))
     with FileLock(f"{folder}.lock"):
         done = folder / "done"
-        if not done.is_file() or done.read_text() != repr(packages):
+        if not done.is_file() or done.read_text() != made:
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             if beside:
                 (own,) = folder.glob("lib/python*/site-packages")
-                (own / "tests.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
+                (own / "tests.pth").write_text("\n".join(seen) + "\n", encoding="utf-8")
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
             _install([*pip, *packages], folder)
-            done.write_text(repr(packages))
+            done.write_text(made)
     return folder / "bin"
 
 
