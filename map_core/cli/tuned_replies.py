@@ -91,4 +91,5 @@ def _open_pair(base: str, tuned: str, engine: str) -> tuple[Engine, Engine]:
 
     gc.collect()  # a model that was tuned just now waits for it in cycles of references
     # float32, since log q - log p0 is a small difference of two large sums.
-    return open_engine(base, engine, "float32", draws=False), open_engine(tuned, engine, "float32")
+    scoring = open_engine(base, engine, "float32", draws=False)
+    return scoring, open_engine(tuned, engine, "float32", cache_gigabytes=0)

@@ -20,6 +20,7 @@ def open_engine(
     device: str | None = None,
     *,
     draws: bool = True,
+    cache_gigabytes: int = 1,
     request_extra: Mapping[str, Any] | None = None,
     timeout: float | None = None,
     trusted: bool = False,
@@ -35,6 +36,7 @@ def open_engine(
         device: "cpu", "cuda", "cuda:1" or "auto" (distributed over all GPUs), which implies the engine torch; None for
             the default of the machine.
         draws: whether it is to draw replies; False saves memory where it only scores some.
+        cache_gigabytes: memory for keys and values in the engine openvino; 0 for as much as the largest call takes.
         request_extra: further fields of every request to a server, such as ``chat_template_kwargs``.
         timeout: seconds to wait for the next piece of a server's answer; None for the default.
         trusted: whether the user who runs this program named the model for this call, so that its server may be called;
@@ -72,7 +74,7 @@ def open_engine(
     if engine == "openvino":
         from map_core.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(files, dtype=dtype, draws=draws)
+        return OpenVinoEngine(files, dtype=dtype, cache_gigabytes=cache_gigabytes, draws=draws)
     from map_core.engines.torch_engine import TorchEngine
 
     return TorchEngine(files, dtype=dtype, device=device)

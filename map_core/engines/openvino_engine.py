@@ -37,7 +37,8 @@ from map_core.models.packaged import Progress
 telemetry.disable()
 
 _GRAPH = "openvino_model.xml"
-_SCORED_AT_ONCE = 1024  # tokens per pass when scoring: their logits over 50,000 words take 200 MB
+#: Tokens per pass when scoring: more are not faster, and their logits over 50,000 words would take 200 kB each, twice.
+_SCORED_AT_ONCE = 256
 
 
 def prepare(files: ModelFiles, progress: Progress | None = None, again: bool = False) -> Path:
@@ -120,7 +121,8 @@ class OpenVinoEngine(LocalEngine):
     Args:
         files: the model; its graph is prepared at the first use.
         dtype: "float32" or "bfloat16"; None for bfloat16 if the processor supports it, else float32.
-        cache_gigabytes: size of the KV cache, which should hold the prompts and replies of a call.
+        cache_gigabytes: size of the KV cache, which should hold the prompts and replies of a call, and which is filled
+            in the end, as prefixes stay in it; 0 for one that grows to what the largest call takes.
         draws: load what draws replies now; False where the engine is only to score some, which saves its memory.
 
     Raises:
