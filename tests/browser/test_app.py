@@ -112,17 +112,17 @@ class TestGenerating:
     def test_both_replies_stream_to_their_end(self, page, server):
         self.quick(page)
         with slow_model(server):
-            self.ask(page, candidates=12, tokens=64)
-            writing = re.compile("Writing: 12 candidates, [1-9]")
+            self.ask(page, candidates=8, tokens=48)
+            writing = re.compile("Writing: 8 candidates, [1-9]")
             expect(page.locator(".vp-panel [role=status]")).to_contain_text(writing, timeout=120 * SECONDS)
             lengths = lengths_seen(page)
         aligned = column(page, "aligned")
-        expect(aligned).to_contain_text("the likeliest of 12 under your palette", timeout=120 * SECONDS)
+        expect(aligned).to_contain_text("the likeliest of 8 under your palette", timeout=120 * SECONDS)
         assert lengths > 3, "the base reply grew as it was written"
         expect(keyed(page, "stop").locator("button")).to_be_disabled()
         written = aligned.locator(".vp-reply").inner_text()
         page.reload()
-        expect(aligned).to_contain_text("the likeliest of 12 under your palette")
+        expect(aligned).to_contain_text("the likeliest of 8 under your palette")
         assert aligned.locator(".vp-reply").inner_text() == written
         page.get_by_role("radio", name="Drawn by chance").click()
         expect(aligned).to_contain_text("picked by your palette")

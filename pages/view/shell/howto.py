@@ -44,8 +44,7 @@ STEPS = {
         (
             (
                 "Bring a file",
-                "One row per reply, with the prompt, the reply, and a number for each value. A spreadsheet that is "
-                "saved as CSV will do.",
+                "One row per reply, with the prompt, the reply, and a number for each value. An Excel sheet will do.",
             ),
             (
                 "Say which column is what",
