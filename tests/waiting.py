@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0, what: str = "it did not come to pass in time") -> None:
+def until(true: Callable[[], bool], seconds: float = 90.0, what: str = "it did not come to pass in time") -> None:
     """Wait until something is true.
 
     Args:
