@@ -235,13 +235,6 @@ def workbook_rows(folder: Path) -> Path:
     return _workbook(folder, "rows.xlsx", f'<row r="1">{header}</row><row r="999999999">{row}</row>')
 
 
-def workbook_columns(folder: Path) -> Path:
-    """A workbook with 16,384 columns in each of 4,000 rows, of which the file holds the last alone."""
-    header = "".join(f"<c t='inlineStr'><is><t>n{number}</t></is></c>" for number in range(16384))
-    rows = "".join(f'<row r="{row}"><c r="XFD{row}"><v>1</v></c></row>' for row in range(2, 4002))
-    return _workbook(folder, "columns.xlsx", f'<row r="1">{header}</row>{rows}')
-
-
 BOMBS: tuple[Callable[[Path], Path], ...] = (
     repeated_text,
     *(_long_cells(codec) for codec in ("zstd", "gzip", "snappy", "lz4")),
@@ -263,5 +256,4 @@ BOMBS: tuple[Callable[[Path], Path], ...] = (
     tarred,
     workbook_texts,
     workbook_rows,
-    workbook_columns,
 )
