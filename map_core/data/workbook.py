@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from map_core.data.text_files.excerpts import first_twice
+from map_core.data.text_files.excerpts import check_columns
 from map_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ def find_sheet(path: Path, most_cells: int = CELLS) -> Sheet:
             f"{path}, row {number}: column {names.index('') + 1} has no name; expected a header with a name for each "
             "column."
         )
-    if len(set(names)) < len(names):
-        raise InputError(f"{path} has the column {first_twice(names)!r} twice. Rename one of them.")
-    return Sheet(path, title, number, tuple(names), last_rows[title], most_cells)
+    return Sheet(path, title, number, check_columns(names, path), last_rows[title], most_cells)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import re
 import shlex
 import subprocess
 import zipfile
@@ -26,12 +25,10 @@ from map_core.palettes.beside import Beside
 from map_core.palettes.palette import Palette, Target
 from map_core.report import ReportOptions, compute_report
 from map_core.report.figures import figures
-from map_core.report.sentences import side_effects_sentence
 from map_core.report.snippets import palette_json
 from map_core.scoring import Definition, Specification, read_values_file
 from map_core.scoring.validation import Label
 from map_core.studies.delivery import fingerprint
-from map_core.text.verdict import verdict_text
 from map_core.text.wording import PLAIN
 from tests.report.reports_made import MADE, QUICK, report_of, strict, words_of
 from tests.tables import make_table
@@ -48,19 +45,6 @@ def two_replies() -> RewardTable:
         use_cases=("All prompts", "All prompts"),
         replies=("dull", "funny", "flat", "witty"),
     )
-
-
-def test_what_falls_is_what_the_page_says_falls(table: RewardTable):
-    told = []
-    for asked in ({"humor": 85.0}, {"harmlessness": 80.0, "humor": 70.0}, {"humor": 50.5}):
-        report = report_of(table, asked)
-        assert report.solution is not None
-        page = verdict_text(report.assessment, report.oracle, report.local, None, report.names, report.percentile)
-        falls = [report.names[fall.value] for fall in page.falls]
-        said = side_effects_sentence(report)
-        assert re.findall(r"(\w+) from \S+ to", said) == falls, said
-        told += falls
-    assert told, "something falls"
 
 
 def test_a_table_that_is_solved_by_hand():

@@ -23,7 +23,7 @@ from map_core.data.importing.layouts.recognise import SAMPLE_ROWS
 from map_core.data.table_columns import departure, index_columns
 from map_core.data.text_files.delimited import Header, csv_rows, read_header
 from map_core.data.text_files.encoding import check_text, encoding_of, open_text
-from map_core.data.text_files.excerpts import first_twice
+from map_core.data.text_files.excerpts import check_columns
 from map_core.data.text_files.json_stream import json_lines, json_list, load_json
 from map_core.data.workbook import Sheet, find_sheet, is_workbook
 from map_core.errors import InputError
@@ -206,7 +206,7 @@ def _detect(path: Path) -> SourceFile:
         with _open_parquet(path) as opened:
             schema = opened.schema_arrow
         whole = tuple(name for name in WHOLE if name in schema.names and not departure(schema.field(name)))
-        header = _unique(schema.names, path)
+        header = check_columns(schema.names, path)
         return SourceFile(path, "Parquet", header=header, index_columns=index_columns(schema), whole_replies=whole)
     if is_workbook(path):
         sheet = find_sheet(path)
@@ -353,9 +353,3 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[RowChunk]:
 def _cells(column: pa.Array) -> Sequence[Any] | np.ndarray:
     numeric = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
     return column.to_numpy(zero_copy_only=False) if numeric and not column.null_count else column.to_pylist()
-
-
-def _unique(names: Sequence[str], path: Path) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise InputError(f"{path} has the column {first_twice(names)!r} twice. Rename one of them.")
-    return tuple(names)

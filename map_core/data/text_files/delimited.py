@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TextIO
 
-from map_core.data.text_files.excerpts import first_twice
+from map_core.data.text_files.excerpts import check_columns
 from map_core.errors import InputError
 
 #: Maximum number of characters of a cell; an unclosed quote would turn the rest of the file into one cell.
@@ -79,10 +79,9 @@ def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: obj
     if names.count("") > 1:  # empty columns at the end, as spreadsheets write them
         while names and not names[-1]:
             names.pop()
-    if len(set(names)) < len(names):
-        raise InputError(f"{where} has the column {first_twice(names)!r} twice. Rename one of them.")
+    columns = check_columns(names, where)
     quoted = delimiter != "\t" or not _marks_are_text(opened, hint is not None)
-    return Header(delimiter if len(names) > 1 or hint else ONE_COLUMN, tuple(names), hint is not None, quoted, row)
+    return Header(delimiter if len(names) > 1 or hint else ONE_COLUMN, columns, hint is not None, quoted, row)
 
 
 def _marks_are_text(opened: Callable[[], AbstractContextManager[TextIO]], hint: bool) -> bool:
