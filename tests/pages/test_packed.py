@@ -7,7 +7,7 @@ import gzip
 from collections import Counter
 
 import pytest
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 from pages.view.shell.packed import Packed
 
@@ -112,6 +112,50 @@ def test_a_font_that_the_theme_does_not_use_is_not_asked_for(app):
     assert b"SourceSans" not in get(app, "/", accept="text/html")[2]
     sheet = gzip.decompress(get(app, "/static/css/a.css", accept_encoding="gzip")[2])
     assert sheet == b"p{color:red}" * 200
+
+
+async def left():
+    return {"type": "http.disconnect"}
+
+
+def test_a_visitor_who_leaves_in_the_middle_of_a_script_breaks_it_for_nobody_else(tmp_path):
+    """Starlette reads a file in parts of 64 kB, and no further once the visitor has left."""
+    script = tmp_path / "a.js"
+    script.write_bytes(SCRIPT * 20)
+
+    async def inner(scope, receive, send):
+        await FileResponse(script, media_type="text/javascript")(scope, receive, send)
+
+    async def nowhere(message):
+        pass
+
+    parts = []
+
+    async def broken_off(message):
+        parts.append(message)
+
+    # What the copy is protected from: the same visitor, without it.
+    asyncio.run(inner({"type": "http", "method": "GET", "path": "/", "headers": []}, left, broken_off))
+    assert sum(len(part.get("body", b"")) for part in parts) < len(SCRIPT) * 20
+
+    app = Packed(inner)
+    scope = {"type": "http", "method": "GET", "path": "/static/js/a.js", "headers": [(b"accept-encoding", b"gzip")]}
+    asyncio.run(app(scope, left, nowhere))
+    assert gzip.decompress(get(app, "/static/js/a.js", accept_encoding="gzip")[2]) == SCRIPT * 20
+
+
+@pytest.mark.parametrize("length", [None, str(len(SCRIPT)).encode()], ids=["no length", "its length"])
+def test_an_answer_that_ends_too_early_is_not_kept(length):
+    """A file that is shorter than it said, or an app that stops without a word."""
+
+    async def inner(scope, receive, send):
+        headers = [(b"content-type", b"text/javascript"), *([(b"content-length", length)] if length else [])]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": SCRIPT[:5000], "more_body": not length})
+
+    app = Packed(inner)
+    assert get(app, "/static/js/a.js", accept_encoding="gzip")[2] == SCRIPT[:5000], "passed on as it came"
+    assert app._copies == {}
 
 
 def test_a_script_that_several_ask_for_at_once_is_held_once():

@@ -1,7 +1,8 @@
 """Middleware that compresses the front end's scripts and style sheets once, and adapts Streamlit's page.
 
 Streamlit sends them uncompressed, because it would compress them again for each request. Their names contain a hash of
-their content, so a compressed copy is valid for the life of the process. Streamlit's page and style sheet also make
+their content, so a compressed copy is valid for the life of the process, for all visitors: it is read to its end
+whether or not the visitor who asked first is still there. Streamlit's page and style sheet also make
 every browser load a font that the theme does not use: that is removed. And its page first looks for the server below
 the address of each page (``/tradeoffs/_stcore/health``): a script tells it where the server is. The page stays empty
 for as long as no web socket is connected, so ``assets/waiting.html`` adds a sentence that says so. Constraint: only
@@ -64,12 +65,7 @@ class Packed:
             return
         path = scope["path"]
         if path not in self._copies:
-            answer: list[Message] = []
-
-            async def keep(message: Message) -> None:
-                answer.append(message)
-
-            await self._app(scope, receive, keep)
+            answer = await _whole_answer(self._app, scope)
             packed = await asyncio.to_thread(compressed, answer)
             size = sum(len(message.get("body", b"")) for message in packed)
             if packed is answer or self._held + size > MOST:
@@ -83,12 +79,36 @@ class Packed:
             await send(message)
 
 
+async def _whole_answer(app: ASGIApp, scope: Scope) -> list[Message]:
+    """Return the messages of an answer that its visitor cannot break off.
+
+    Constraint: Starlette stops to read a file, without an error, once ``receive`` says that the visitor has left. The
+    part that was read must not become everybody's copy.
+    """
+    answer: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        answer.append(message)
+
+    async def stay() -> Message:
+        return await asyncio.get_running_loop().create_future()
+
+    await app(scope, stay, keep)
+    return answer
+
+
 def compressed(answer: list[Message]) -> list[Message]:
     """Return an answer with its body compressed; the same answer where that is not possible or not worth it."""
     start, body = answer[0], b"".join(message.get("body", b"") for message in answer[1:])
     headers = Headers(raw=start["headers"])
     kind = headers.get("content-type", "")
-    if start["status"] != 200 or "content-encoding" in headers or len(body) < LEAST or not kind.startswith(_TYPES):
+    whole = (
+        len(answer) > 1
+        and not answer[-1].get("more_body", False)
+        and headers.get("content-length") in (None, str(len(body)))
+    )
+    fits = len(body) >= LEAST and kind.startswith(_TYPES) and "content-encoding" not in headers
+    if start["status"] != 200 or not whole or not fits:
         return answer
     packed = gzip.compress(_FACE.sub(b"", body) if kind.startswith("text/css") else body, 9, mtime=0)
     changed = MutableHeaders(raw=list(start["headers"]))
