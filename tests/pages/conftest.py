@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
-from streamlit import config
 
 from map_core.data import table_format
 from map_core.store import database
@@ -26,18 +25,14 @@ def _numbers_are_shown(monkeypatch, request):
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _no_garbage_is_collected_for_a_page() -> Iterator[None]:
-    """Streamlit collects after each run of a script, and so does whoever loads a table.
+def _no_garbage_is_collected_for_a_table() -> Iterator[None]:
+    """Whoever loads a table collects garbage, and would look through all that all tests have in memory.
 
-    Each would look through all that all tests have in memory. ``test_palette_cache.py`` tests the collection itself.
+    ``test_palette_cache.py`` tests the collection itself.
     """
-    option = "runner.postScriptGC"
-    before = config.get_option(option)
-    config.set_option(option, False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene, "garbage", SimpleNamespace(freeze_loaded=lambda: None))
         yield
-    config.set_option(option, before)
 
 
 @pytest.fixture
