@@ -24,7 +24,7 @@ from map_core.cli.options import (
 )
 from map_core.cli.progress import EstimateReached, ProgressReporter, watch_progress
 from map_core.data import table_format
-from map_core.data.prompts import Prompt, hold_out, read_prompts
+from map_core.data.prompts import Prompt, RepeatedPromptError, hold_out, read_prompts
 from map_core.models.endpoint import approved_model
 from map_core.models.packaged import DEFAULT_MODEL
 from map_core.models.request_extra import parse_request_extra
@@ -274,5 +274,8 @@ class _BuildCommand:
 
     def _prompts(self) -> tuple[Prompt, ...]:
         options = self._options
-        prompts = read_prompts(options["prompts"], options["use_cases"], count_repeats=options["count_repeats"])
+        try:
+            prompts = read_prompts(options["prompts"], options["use_cases"], count_repeats=options["count_repeats"])
+        except RepeatedPromptError as error:
+            raise RepeatedPromptError(f"{error} The option for that is --count-repeats.") from error
         return hold_out(prompts, options["hold_out"])

@@ -31,6 +31,10 @@ _FIELDS = ("prompt", "id", "use_case", "weight", "count", "held_out", "hidden")
 _CHATS = ("messages", "turns")
 
 
+class RepeatedPromptError(InputError):
+    """A prompt that comes twice where each is to come once."""
+
+
 @dataclass(frozen=True)
 class Prompt:
     """One prompt of a use case.
@@ -67,8 +71,9 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
         count_repeats: a repeated prompt adds its weight to the first one, for logs of use; else it is refused.
 
     Raises:
+        RepeatedPromptError: a prompt comes twice, and repeats do not count.
         InputError: no such file, a line that is not a JSON object, no column with prompts, an empty prompt, a repeated
-            prompt or id, a weight that is not a number above 0, an unknown use case, or no prompts at all.
+            id, a weight that is not a number above 0, an unknown use case, or no prompts at all.
     """
     prompts: dict[str, Prompt] = {}
     ids: dict[str, int] = {}
@@ -81,10 +86,12 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
             continue
         for seen, key, kind in ((texts, prompt.text, "prompt"), (ids, prompt.id, "id")):
             if key in seen:
-                more = " Or let it count as often as it comes: --count-repeats." if kind == "prompt" else ""
-                raise InputError(
+                error, more = InputError, ""
+                if kind == "prompt":
+                    error, more = RepeatedPromptError, ", or let it count as often as it comes"
+                raise error(
                     f"{path} has the same {kind} in line {seen[key]} and line {number}: {_short(key)!r}. "
-                    f"Remove or change one of them.{more}"
+                    f"Remove or change one of them{more}."
                 )
             seen[key] = number
         prompts[prompt.text] = prompt

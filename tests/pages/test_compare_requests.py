@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
+import openpyxl
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -164,7 +166,7 @@ def test_a_reload_finds_the_own_prompts_of_a_batch(compare, desk):
     reload.switch_page("compare.py").run()
     assert not reload.exception
     assert reload.button_group(key="many_source").value == "own"
-    assert batch.parse_prompts(reload.text_area(key="many_own").value) == ["One?", "Two\nlines?"]
+    assert batch.parse_lines(reload.text_area(key="many_own").value) == ["One?", "Two\nlines?"]
     assert [reload.number_input(key=key).value for key in ("many_count", "candidates_k", "seed")] == [2, 4, 1]
     assert not [warning.value for warning in reload.warning]
     started.stop()
@@ -193,9 +195,60 @@ def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(co
 
 
 def test_own_prompts_are_lines_of_text_or_of_json():
-    assert batch.parse_prompts('One?\n\n {"prompt": "Two?"}\n=Three') == ["One?", "Two?", "=Three"]
-    with pytest.raises(InputError, match="Line 1"):
-        batch.parse_prompts('{"text": "Two?"}')
+    assert batch.parse_lines('One?\n\n {"prompt": "Two?"}\n=Three') == ["One?", "Two?", "=Three"]
+    assert batch.parse_lines(" \n") == []
+    for wrong in ('{"text": "Two?"}', "{Two?", '{"prompt": ["a", "b"]}'):
+        with pytest.raises(InputError, match="Line 3 of your text"):
+            batch.parse_lines(f"One?\n\n{wrong}")
+
+
+def excel(*rows: tuple[str, ...]) -> bytes:
+    """An Excel workbook with these rows."""
+    workbook = openpyxl.Workbook(write_only=True)
+    sheet = workbook.create_sheet()
+    for row in rows:
+        sheet.append(row)
+    content = io.BytesIO()
+    workbook.save(content)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", b"Why?\nHow, then?\nWhy?\n"),
+        ("a.csv", b'Prompt,use_case\nWhy?,x\n"How, then?",y\nWhy?,x\n'),
+        ("a.json", b'[{"prompt": "Why?"}, {"prompt": "How, then?"}]'),
+        ("a.JSONL", b'{"prompt": "Why?"}\n{"prompt": "How, then?"}\n'),
+        ("a.xlsx", excel(("prompt",), ("Why?",), ("How, then?",), ("Why?",))),
+    ],
+)
+def test_own_prompts_come_from_the_files_that_a_build_takes_and_are_asked_once(compare, desk, name, content):
+    compare.button_group(key="how_many").set_value("many").run()
+    compare.button_group(key="many_source").set_value("own").run()
+    compare.text_area(key="many_own").set_value("Typed?\nWhy?").run()
+    assert "2 different prompts, each asked once." in said(compare)
+    compare.file_uploader(key="many_file").upload(name, content, "application/octet-stream").run()
+    assert "3 different prompts, each asked once." in said(compare)
+    compare.number_input(key="many_count").set_value(2).run()
+    assert "3 different prompts; the first 2 are asked." in said(compare)
+    compare.number_input(key="many_count").set_value(16).run()
+    compare.button(key="many_start").click().run()
+    assert not compare.exception
+    started = next(reversed(batch._batches().values()))
+    assert [request.prompt for request in started.requests] == ["Typed?", "Why?", "How, then?"]
+    started.stop()
+
+
+def test_what_is_wrong_with_own_prompts_is_said_before_they_are_asked(compare, desk):
+    compare.button_group(key="how_many").set_value("many").run()
+    compare.button_group(key="many_source").set_value("own").run()
+    compare.file_uploader(key="many_file").upload("a.csv", b"question\nWhy?\n", "text/csv").run()
+    assert any("a.csv has the columns 'question'; expected one that is named prompt" in text for text in texts(compare))
+    assert compare.button(key="many_start").disabled
+    compare.text_area(key="many_own").set_value("Typed?\n{Why?").run()
+    assert any("Line 2 of your text" in text for text in texts(compare))
+    assert not desk.made
 
 
 def test_stop_ends_it_and_keeps_what_is_written(compare, desk):

@@ -203,7 +203,10 @@ def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
     view(page, "build")
     assert page.button(key="build_go").disabled
     page.text_area(key="build_pasted").set_value("How?\nHow?").run()
-    assert any("same prompt" in text.value for text in page.text)
+    assert any("Your text has the same prompt" in text.value and "--" not in text.value for text in page.text)
+    page.checkbox(key="build_repeats").check().run()
+    assert "1 prompt." in said(page)
+    page.checkbox(key="build_repeats").uncheck()
     page.text_area(key="build_pasted").set_value("How?\n <b>Why?</b> ").run()
     page.multiselect(key="build_values").set_value(["diversity", "plain_language"]).run()
     press(page, "build_go")

@@ -16,7 +16,8 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from map_core.data.text_files.encoding import decode_text
+from map_core.core import amounts
+from map_core.core.limits import TEXT_FILE
 from map_core.errors import InputError, PaletteError
 from map_core.feasibility import Assessment
 from map_core.figures import converging as figures
@@ -31,10 +32,9 @@ from pages.view.compare import blind_vote, candidate_field, generator, pinned, p
 from pages.view.compare.comparison import choices, shown_candidate
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, uploads
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
-from pages.view.shell.uploads import text_content
 
 POLL_SECONDS = 0.5
 PROMPTS, MAX_PROMPTS = 16, 128
@@ -86,7 +86,7 @@ def restore(scene: Scene) -> None:
 
 
 def _prompt_line(prompt: str) -> str:
-    """Return a prompt as a line that :func:`parse_prompts` reads back."""
+    """Return a prompt as a line that :func:`parse_lines` reads back."""
     plain = "\n" not in prompt and not prompt.startswith("{")
     return prompt if plain else json.dumps({"prompt": prompt}, ensure_ascii=False)
 
@@ -113,26 +113,29 @@ def stop() -> None:
         batch.stop()
 
 
-def parse_prompts(text: str) -> list[str]:
-    """Return the prompts that somebody pasted or uploaded: a line each, as text or as JSON with a "prompt".
+def parse_lines(text: str) -> list[str]:
+    """Return the prompts that somebody typed or pasted: a line each, as text or as JSON with a "prompt".
 
     Raises:
         InputError: a line is JSON without a prompt.
     """
-    prompts = []
-    for number, row in enumerate(text.split("\n"), start=1):
-        line = row.strip()
-        prompt = line
-        if line.startswith("{"):
-            try:
-                prompt = str(json.loads(line)["prompt"]).strip()
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise InputError(
-                    f'Line {number} is not JSON with a "prompt"; expected plain text or JSON with one.'
-                ) from error
-        if prompt:
-            prompts.append(prompt)
-    return prompts
+    lines = [line.strip() for line in text.split("\n")]
+    rows = [line if not line or line.startswith("{") else json.dumps({"prompt": line}) for line in lines]
+    if not any(rows):
+        return []
+    return [prompt.text for prompt in uploads.parse_prompts("\n".join(rows).encode(), ".jsonl", count_repeats=True)]
+
+
+def own_prompts() -> list[str]:
+    """Return the prompts of the text field and of the file, each once.
+
+    Raises:
+        InputError: the file is too large, or a line of either is not valid.
+    """
+    prompts = parse_lines(str(OWN_PROMPTS.get() or ""))
+    if (file := FILE.get()) is not None:
+        prompts += [prompt.text for prompt in uploads.prompts_of(file, count_repeats=True)]
+    return list(dict.fromkeys(prompts))
 
 
 def start(scene: Scene, assessment: Assessment) -> None:
@@ -140,13 +143,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
     prompt_form.remember_refusal(None)
     stop()
     try:
-        if SOURCE.get() == "own":
-            text = str(OWN_PROMPTS.get() or "")
-            if (file := FILE.get()) is not None:
-                text += "\n" + decode_text(text_content(file), file.name)
-            prompts = parse_prompts(text)
-        else:
-            prompts = list(scene.table.prompts)
+        prompts = own_prompts() if SOURCE.get() == "own" else list(scene.table.prompts)
         prompts = prompts[: int(COUNT.get())]
         seed, service, viewer = int(prompt_form.SEED.get()), generator.service(scene), account.counted_as()
         batch = PromptBatch(
@@ -191,7 +188,14 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
                 persist_state="session",
                 placeholder="One prompt per line",
             )
-            st.file_uploader("Or a file with prompts (text or JSON lines)", ["txt", "jsonl"], key=FILE.name)
+            st.file_uploader(
+                "Or a file of prompts",
+                uploads.PROMPT_FILES,
+                key=FILE.name,
+                max_upload_size=TEXT_FILE.value,
+                help="One prompt per line; or Excel, CSV or JSON lines with a column that is named prompt.",
+            )
+            ready = _draw_own_count() and ready
         with st.container(horizontal=True, vertical_alignment="bottom", key="many_controls"):
             st.number_input("Prompts at most", 1, MAX_PROMPTS, key=COUNT.name, persist_state="session", width=140)
             prompt_form.draw_number_inputs(scene)
@@ -213,6 +217,23 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
             )
         prompt_form.draw_method()
         prompt_form.draw_refusal()
+
+
+def _draw_own_count() -> bool:
+    """Say how many prompts of one's own there are and how many are asked, or what is wrong with them.
+
+    Returns whether they can be asked; without any, a press says what is missing.
+    """
+    try:
+        prompts = own_prompts()
+    except InputError as error:
+        st.text(str(error))
+        return False
+    if prompts:
+        asked = min(len(prompts), int(COUNT.get()))
+        which = f"; the first {asked} are asked." if asked < len(prompts) else ", each asked once."
+        st.html(markup.note(amounts.counted(len(prompts), "different prompt", grouped=True) + which))
+    return True
 
 
 @dataclass(frozen=True, eq=False)

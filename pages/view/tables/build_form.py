@@ -6,7 +6,6 @@ Constraint: nothing is sampled here; a separate process does that, and continues
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,14 +16,13 @@ from map_core.access import Kind
 from map_core.catalog import processes
 from map_core.core import amounts
 from map_core.core.limits import TEXT_FILE
-from map_core.data.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
+from map_core.data.prompts import DEFAULT_USE_CASE, Prompt
 from map_core.errors import InputError, PaletteError
 from map_core.scoring import DEFAULT_VALUES, Definition, cards, values_file
 from map_core.store import custom_values
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, uploads
 from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key
-from pages.view.shell.uploads import text_content
 from pages.view.shell.viewer import viewer_id
 from pages.view.tables import markup as table_markup
 from pages.view.tables import model_choice
@@ -134,40 +132,24 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
     with right:
         file = st.file_uploader(
             "Or a file of prompts",
-            type=["txt", "csv", "tsv", "xlsx", "jsonl", "json"],
+            type=uploads.PROMPT_FILES,
             key=f"{key}_file",
             max_upload_size=TEXT_FILE.value,
             help="One prompt per line; or Excel, CSV or JSON lines with prompt, and if you like use_case, weight and "
             "held_out.",
         )
+        repeats = st.checkbox("A repeated prompt counts as often as it comes", key=f"{key}_repeats")
     if file is None and not str(pasted or "").strip():
         return ()
-    suffix = Path(file.name).suffix.lower() if file else ".txt"
     try:
-        prompts = parse_prompts(
-            text_content(file) if file else str(pasted).encode(), ".jsonl" if suffix == ".json" else suffix
+        prompts = (
+            uploads.prompts_of(file, repeats) if file else uploads.parse_prompts(str(pasted).encode(), ".txt", repeats)
         )
     except InputError as error:
         st.text(str(error))
         return ()
     st.html(markup.note(prompts_sentence(prompts)))
     return prompts
-
-
-@st.cache_data(show_spinner=False, max_entries=8)
-def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
-    """Return the prompts of a file's content.
-
-    Raises:
-        InputError: a line is not valid.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"prompts{suffix}"
-        path.write_bytes(content)
-        try:
-            return read_prompts(path)
-        except InputError as error:
-            raise InputError(str(error).replace(str(path), "the prompts")) from error
 
 
 def prompts_sentence(prompts: Sequence[Prompt]) -> str:
