@@ -16,7 +16,7 @@ from pages.view.groups import meeting_member, meeting_result
 from pages.view.session import header, kept, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 from pages.view.shell.account import database
 
 
@@ -50,7 +50,7 @@ def draw_choosing() -> None:
     try:
         asked = state.current_round(scene)
     except InputError as error:
-        st.html(markup.note(str(error)))
+        st.html(markup.note(page_words.of(error)))
         return
     if asked.pair is None:
         if meeting is not None:

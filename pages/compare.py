@@ -19,7 +19,7 @@ from pages.view.compare import (
     writer,
 )
 from pages.view.session import header, palette_state
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 
 scene, palette = palette_state.current_counted()
 assessment = palette_state.current_assessment(scene, palette)
@@ -73,7 +73,7 @@ if missing is not None:
         "Replies cannot be generated here at the moment. Everything else still works.",
         icon=":material/download:",
     )
-    st.text(missing.reason)
+    st.text(page_words.of(missing.reason))
     if missing.command:
         st.code(missing.command, language=None, wrap_lines=True)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="compare_how"):

@@ -40,7 +40,7 @@ with st.container(key="scorers"):
         st.html(
             markup.note(
                 "Nobody has labelled replies of this table, so how well its scorers agree with readers is not known. "
-                "Put labels beside it (python -m map_core values --help says how)."
+                "Labels are put beside it at the command line; the documentation says how (Help, Documents, Values)."
             )
         )
     for j, name in enumerate(scene.table.values):

@@ -20,7 +20,7 @@ from pages.view.palette import (
 from pages.view.palettes import save_form
 from pages.view.session import header, kept, live_answer, palette_state, share
 from pages.view.session.live_answer import LiveAnswer
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 
 palette_state.current()
 header.draw_header(
@@ -35,7 +35,7 @@ header.draw_header(
 palette_state.draw_address_error()
 if reading := palette_state.current()[0].table.reading:
     with st.expander("How this table's file was read", key="reading"):
-        st.html(markup.note(" ".join(reading)))
+        st.html(markup.note(page_words.of(" ".join(reading))))
 if unknown := unknown_sampling_note(palette_state.current()[0].table.metadata):
     st.html(markup.note(unknown))
 welcome.draw_welcome()

@@ -7,7 +7,7 @@ import streamlit as st
 from map_core import report as reports
 from map_core.core.jobs import Job
 from pages.view.session import header, palette_state, share
-from pages.view.shell import background, html_frame, markup, wording
+from pages.view.shell import background, html_frame, markup, page_words, wording
 
 scene, palette = palette_state.current_counted()
 assessment = palette_state.current_assessment(scene, palette)
@@ -34,7 +34,7 @@ make, shown_wording = share.report_factory(scene, palette, name), wording.curren
 def draw_report(job: Job) -> None:
     """Draw the document once it is made; until then, what is being computed."""
     if job.error:
-        st.html(markup.note(f"The report could not be made: {job.error}"))
+        st.html(markup.note(f"The report could not be made: {page_words.of(job.error)}"))
     elif job.result is None:
         with st.container(key="report_waiting"):
             st.html(markup.note(f"{job.partial or 'Starting'}: the report takes a second or two."))

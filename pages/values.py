@@ -7,7 +7,7 @@ import streamlit as st
 from map_core.access import Kind
 from map_core.errors import PaletteError
 from pages.view.session import header, palette_state
-from pages.view.shell import account, howto, markup
+from pages.view.shell import account, howto, markup, page_words
 from pages.view.shell.account import database
 from pages.view.values import card, define, judge, judge_replies, state, workflow
 from pages.view.values.state import ValuesView
@@ -74,6 +74,6 @@ try:
     _view = state.load_values(database())
 except PaletteError as error:
     st.warning("Values of your own cannot be kept or shown now.", icon=":material/error:")
-    st.text(str(error))
+    st.text(page_words.of(error))
 else:
     _page(_view)

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from map_core.core import remedies
 from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.file_lock import lock
 from map_core.core.types import Reply
@@ -100,7 +101,7 @@ class BuildCheckpoints:
         if differs and not self._fresh:
             raise InputError(
                 f"{self.folder.path} holds the unfinished table of another build (other {', '.join(sorted(differs))}). "
-                "Finish that one with its own command, give this one another --out, or add --fresh to discard it."
+                f"{remedies.OWN_COMMAND}"
             )
         if differs or kept_plan is None:
             self.folder.clear(".parquet")

@@ -27,6 +27,7 @@ from map_core.building.plan import (
 from map_core.building.progress import Reporter
 from map_core.building.sampling import check_log_probs
 from map_core.building.workers import LocalWorkers, OpenWorkers, Workers
+from map_core.core import remedies
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import HIDDEN
@@ -124,7 +125,7 @@ def extend(
 def _check_unchanged(base: ExistingTable, table: Path) -> None:
     """Refuse to extend a table that another build has changed since it was read."""
     if ExistingTable.read(table).fingerprint != base.fingerprint:
-        raise InputError(f"{table} was changed by another build in the meantime. Run the same command again.")
+        raise InputError(f"{table} was changed by another build in the meantime; {remedies.SAME_COMMAND}.")
 
 
 def _job(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from map_core.building.checkpoints import ScoreKey
+from map_core.core import remedies
 from map_core.core.types import Reply
 from map_core.data.reward_table import LARGEST_REWARD
 from map_core.errors import InputError
@@ -113,6 +114,5 @@ class FailureTracker:
         prompts = "prompt" if len(held) == 1 else f"{len(held)} prompts in a row"
         return ScorerError(
             f"The scorer of {key[0]!r} failed on every reply to {'a ' if len(held) == 1 else ''}{prompts} "
-            f"({reason}). Mend the scorer or leave this value out, and run the same command again; what was made is "
-            "kept."
+            f"({reason}). Mend the scorer or leave this value out, and {remedies.SAME_COMMAND}; what was made is kept."
         )

@@ -24,6 +24,7 @@ from map_core.building.reply_counts import ReplyCounts
 from map_core.building.sampling import RepetitionGuard
 from map_core.building.workers import SamplingTask, ScoringTask, Workers
 from map_core.building.writer import TableRow, write_table
+from map_core.core import remedies
 from map_core.core.types import Reply, SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
@@ -276,7 +277,7 @@ class BuildRun:
                 f"{drawn - replies:,} of {drawn:,} replies would be left out, so that the table would say nothing of "
                 f"the model: {marks[0].value} of candidate {marks[0].candidate} of the prompt {marks[0].prompt!r}: "
                 f"{marks[0].reason}. No table was written; the replies are kept. Mend the scorer or leave the value "
-                "out, and run the same command again."
+                f"out, and {remedies.SAME_COMMAND}."
             )
         counts = ReplyCounts()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from map_core.building.checkpoints import ScoreKey
+from map_core.core import remedies
 from map_core.core.file_lock import check_output_path
 from map_core.core.types import SamplingSettings
 from map_core.data import table_format
@@ -178,10 +179,7 @@ def refuse_overwrite(out: Path, force: bool) -> None:
     """
     check_output_path(out)
     if out.exists() and not force:
-        raise InputError(
-            f"{out} is there already and is left as it is. Choose another --out, add to it: --extend, or replace it: "
-            "--force."
-        )
+        raise InputError(f"{out} is there already and is left as it is. {remedies.IN_THE_WAY}")
 
 
 def build_digest_of(out: Path) -> str | None:

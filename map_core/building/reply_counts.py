@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from map_core.building.writer import TableRow
+from map_core.core import remedies
 
 #: The marks around the reasoning of many models, which stands in the text where no server takes it out.
 THINKING, ANSWER = "<think>", "</think>"
@@ -55,12 +56,13 @@ class ReplyCounts:
                 "fewer than it counted tokens, as some do where several tokens make one character."
             )
         if self.thinking:
-            cut = f"; {self.unanswered:,} end before an answer begins (--max-new-tokens)" if self.unanswered else ""
+            cut = ""
+            if self.unanswered:
+                cut = f"; {self.unanswered:,} end before an answer begins{remedies.LONGER_REPLIES}"
             off = '--request-extra \'{"chat_template_kwargs": {"enable_thinking": false}}\''
+            how = f"switch thinking off ({off}), or let" if on_server else "use a server (--model NAME@URL) and let"
             remarks.append(
                 f"{self.thinking:,} of {self.replies:,} replies contain the model's reasoning in {THINKING} marks, "
-                f"which is scored as a part of the reply{cut}. To score answers alone, "
-                + (f"switch thinking off ({off}), or let" if on_server else "use a server (--model NAME@URL) and let")
-                + " the server take it out of the text (--reasoning-parser of vLLM, --reasoning-format of llama.cpp)."
+                f"which is scored as a part of the reply{cut}. {remedies.THINKING_OFF.of(how)}"
             )
         return tuple(remarks)

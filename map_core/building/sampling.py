@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from map_core.building.plan import SamplingSpec, prompt_seed
+from map_core.core import remedies
 from map_core.core.types import Reply, SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.engines.base import Engine
@@ -35,10 +36,11 @@ def check_log_probs(probe: SamplingProbe, values: Sequence[str]) -> None:
     likelihood_values = [name for name in values if name in READ_LIKELIHOOD]
     if likelihood_values and not probe.log_probs:
         others = ",".join(name for name in values if name not in READ_LIKELIHOOD)
+        choice = remedies.OTHER_VALUES.of(others) if others else ""
         raise InputError(
             f"{' and '.join(likelihood_values)} need the log-probabilities of each reply's tokens, and this server "
-            "tells none with these settings. Nothing was drawn. Leave them out"
-            f"{f' (--values {others})' if others else ''}, or draw with a model on this machine or on a server that "
+            "tells none with these settings. Nothing was drawn. Leave them "
+            f"out{choice}, or draw with a model on this machine or on a server that "
             "tells them (vLLM, llama.cpp, SGLang at temperature 1)."
         )
 

@@ -12,6 +12,7 @@ import click
 from map_core.building.progress import Progress
 from map_core.cli.options import force_option, split_names, values_option
 from map_core.cli.progress import watch_progress
+from map_core.core import remedies
 from map_core.core.process_limits import OUT_OF_MEMORY, limit_this_process, ran_out_of_memory
 from map_core.data.importing import ColumnChoice, import_file
 from map_core.data.importing.lookalikes import APART, MERGE
@@ -108,8 +109,6 @@ def import_(
     """  # noqa: D301
     if out.exists() and (file.exists() and out.samefile(file)):
         raise click.UsageError("--out is the file itself. Give another name.")
-    if out.exists() and not force:
-        raise click.UsageError(f"{out} is there already. Give --force to replace it, or another name.")
     if values is not None and single_values:
         raise click.UsageError("Give --values or --value, not both.")
     listed = None if values is None else split_names(values)
@@ -128,6 +127,8 @@ def import_(
         lookalikes=lookalikes,
     )
     with watch_progress(out, True, progress_file, unit="%") as watcher:
+        if out.exists() and not force:
+            raise click.UsageError(f"{out} is there already. {remedies.FORCE}")
 
         def reached(limit: int) -> None:
             message = too_large(file, most_memory or 0) if limit == OUT_OF_MEMORY else too_slow(file, most_seconds or 0)

@@ -235,27 +235,29 @@ def tune(
     )
     if check == 1:
         raise click.UsageError("--check is 1; expected at least 2 prompts, to tell how sure the levels are, or 0.")
-    held = with_held_out(load_with_notes(table).select(use_case), seed)
-    lam, palette = palette_weights(held, pairs, targets_file, weights, nearest)
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"There is no folder {out.absolute().parent} to write to. Make it first or choose another.")
-    request = TuningRequest(
-        table=held,
-        weights=lam,
-        out=out,
-        settings=settings,
-        palette=palette,
-        table_hash=table_hash(table),
-        model=model,
-        merged=merged,
-        fresh=fresh,
-        values_file=values_file,
-        only_estimate=only_estimate,
-        evidence_prompts=evidence,
-        looks=looks,
-    )
     checked = None
     with watch_progress(out, quiet, progress_file) as progress:
+        held = with_held_out(load_with_notes(table).select(use_case), seed)
+        lam, palette = palette_weights(held, pairs, targets_file, weights, nearest)
+        if not out.absolute().parent.is_dir():
+            raise InputError(
+                f"There is no folder {out.absolute().parent} to write to. Make it first or choose another."
+            )
+        request = TuningRequest(
+            table=held,
+            weights=lam,
+            out=out,
+            settings=settings,
+            palette=palette,
+            table_hash=table_hash(table),
+            model=model,
+            merged=merged,
+            fresh=fresh,
+            values_file=values_file,
+            only_estimate=only_estimate,
+            evidence_prompts=evidence,
+            looks=looks,
+        )
         say = None if quiet else progress.note
         if only_estimate:
             say_estimate(request, rounds, check * CHECK_REPLIES, progress, say)

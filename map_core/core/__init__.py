@@ -8,6 +8,7 @@ process_limits     bounds on this process's memory and time
 heap               settings of the C library's allocator
 assets             files that are shipped beside the code
 amounts            number formatting, for people and for JSON
+remedies           what to do about an error, at the command line
 softmax            probabilities of a prompt's candidates by their scores
 wilson             confidence interval of a share
 jobs               background jobs, one registry per process

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from map_core.core import remedies
 from map_core.errors import InputError
 
 
@@ -63,7 +64,6 @@ def write_error(path: Path, error: OSError, option: str = "--out") -> InputError
     """Return the error for a file that cannot be written, with what to do: another one by ``option``."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(
-            f"The disc is full: {path} cannot be written. Make room and run the same command again; what was made is "
-            "kept."
+            f"The disc is full: {path} cannot be written. Make room and {remedies.SAME_COMMAND}; what was made is kept."
         )
-    return InputError(f"{path} cannot be written ({error}). Choose another {option}.")
+    return InputError(f"{path} cannot be written ({error}). {remedies.OTHER_NAME.of(option.removeprefix('--'))}")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import filelock
 
+from map_core.core import remedies
 from map_core.core.atomic_files import write_error
 from map_core.errors import InputError
 
@@ -55,7 +56,8 @@ def lock(out: Path, who: str = "build", option: str = "--out") -> Iterator[None]
         file_lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise InputError(
-            f"Another {who}{_holder(path)} is writing {out}. Wait for it, or give this one another {option}."
+            f"Another {who}{_holder(path)} is writing {out}. "
+            f"{remedies.WAIT_OR_OTHER_NAME.of(option.removeprefix('--'))}"
         ) from error
     except OSError as error:
         raise write_error(out, error, option) from error

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from map_core.core import remedies
 from map_core.data.text_files.delimited import csv_rows, read_header
 from map_core.data.text_files.json_stream import json_lines, json_list
 from map_core.data.text_files.records import known_fields, read_text
@@ -202,7 +203,7 @@ def _only_turn(turns: Any, field: str, where: str) -> str:
     if len(texts) != 1 or roles != ["user"] or not isinstance(texts[0], str):
         raise InputError(
             f"{where} has the {field} of a chat with the turns {', '.join(roles) or 'none'}; a prompt is one turn of a "
-            "user. Give the last question as prompt; a system message for all prompts is build's --system."
+            f"user. Give the last question as prompt{remedies.SYSTEM_MESSAGE}."
         )
     return texts[0]
 

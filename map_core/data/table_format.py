@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from map_core.core import remedies
 from map_core.core.amounts import counted
 from map_core.core.assets import DEFAULTS
 from map_core.core.atomic_files import atomic_write
@@ -52,7 +53,7 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"There is no table at {path}. Give the path of a Parquet file, or build one.")
+        raise InputError(remedies.NO_TABLE.of(path))
     try:
         data = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:

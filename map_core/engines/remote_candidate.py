@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from map_core.core import remedies
 from map_core.engines.tokens import UNKNOWN_TOKEN, Token
 from map_core.errors import EngineError
 
@@ -74,8 +75,7 @@ class RemoteCandidate:
         if reason is not None and self.thoughts and not self.has_text and reason != "content_filter":
             raise EngineError(
                 f"The model spent all {self.thoughts:,} tokens of a reply on hidden thinking and said nothing. Allow "
-                "more tokens (--max-new-tokens), or start the server with thinking switched off: llama.cpp's "
-                "--reasoning-budget 0, or enable_thinking false in vLLM's --default-chat-template-kwargs."
+                f"more tokens{remedies.LONGER_REPLIES}, or {remedies.START_WITHOUT_THINKING}"
             )
         if reason not in (None, "stop", "length", "content_filter"):
             raise EngineError(

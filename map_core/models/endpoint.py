@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import filelock
 import platformdirs
 
+from map_core.core import remedies
 from map_core.core.atomic_files import atomic_write
 from map_core.errors import InputError
 
@@ -264,10 +265,7 @@ def _host_of(url: str) -> str:
         return ""
 
 
-_REASON = (
-    "No server is called because a file says so. Whoever runs this program can allow it: name the model once with a "
-    f"command's --model NAME@URL, or list it in {LISTED}, which is the whole list where it is set."
-)
+_REASON = f"No server is called because a file says so. {remedies.CALL_SERVER.of(LISTED)}"
 
 
 def _check_address(address: Address) -> None:

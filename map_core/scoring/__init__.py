@@ -39,6 +39,7 @@ from map_core.scoring.registry import (
     resolve,
     scorable_values,
     scorers,
+    unscorable_values,
 )
 from map_core.scoring.shared_models import DEFAULT_EMBEDDER, ScoringModels
 from map_core.scoring.specification import Specification, from_metadata, read_values_file, values_file
@@ -67,5 +68,6 @@ __all__ = [
     "scorable_values",
     "score_checked",
     "scorers",
+    "unscorable_values",
     "values_file",
 ]

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from map_core.core import remedies
 from map_core.errors import InputError, PaletteError
 from map_core.scoring.base import Card, Scorer
 from map_core.scoring.caution import Caution
@@ -36,7 +37,7 @@ from map_core.scoring.lexicon import Diversity, PlainLanguage
 from map_core.scoring.likelihood import Familiarity, Helpfulness
 from map_core.scoring.served import SERVED, Served
 from map_core.scoring.shared_models import ScoringModels
-from map_core.scoring.specification import BUILT_IN, CONTRAST, HEAD, Specification
+from map_core.scoring.specification import BUILT_IN, CONTRAST, HEAD, Specification, from_metadata
 from map_core.scoring.transforms import Transform, Transformed
 
 _BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
@@ -189,7 +190,7 @@ def make_scorer(specification: Specification, models: ScoringModels) -> Scorer:
     if specification.family in _TRUSTED_ONLY and not specification.trusted:
         raise InputError(
             f"{specification.name!r} is scored by {_RUN[specification.family]}, and a table alone may not have that "
-            "run or called. Name it in a values file of your own (--values-file)."
+            f"run or called. {remedies.VALUES_FILE}"
         )
     check_name(specification.name)
     if "transform" not in specification.settings:
@@ -212,3 +213,14 @@ def scorable_values(own: Mapping[str, Specification]) -> tuple[str, ...]:
         and (specification.trusted or specification.family not in _TRUSTED_ONLY)
     ]
     return (*DEFAULT_VALUES, *custom)
+
+
+def unscorable_values(names: Iterable[str], metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the values on which new replies cannot be scored, because their scores came with the table.
+
+    Args:
+        names: values.
+        metadata: of the table that has them.
+    """
+    scorable = scorable_values(from_metadata(metadata))
+    return tuple(name for name in names if name not in scorable)

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from map_core.access import LOCAL, Visitor, audit
+from map_core.core import remedies
 from map_core.errors import InputError, StoreError
 
 SETTING = "VALUE_PALETTE_DATABASE"
@@ -224,8 +225,7 @@ def _refuse_unusable(url: URL) -> None:
     path = Path(str(url.database))
     if restoring_file(path).exists():
         raise InputError(
-            f"The database {path.name} is being restored, or a restore of it was interrupted. Wait, or run restore "
-            "again with --replace."
+            f"The database {path.name} is being restored, or a restore of it was interrupted. {remedies.RESTORE_AGAIN}"
         )
     if path.is_file() and not path.stat().st_size and not Path(f"{path}-wal").exists():
         raise InputError(

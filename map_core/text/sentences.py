@@ -340,6 +340,17 @@ def switches(curve: SensitivityCurve, names: Sequence[str], levels: Sequence[str
     return texts
 
 
+def scored_elsewhere(names: Sequence[str], so: str) -> str:
+    """Return that new replies cannot be scored on values of a table, and what follows.
+
+    Args:
+        names: of the values.
+        so: what is not possible therefore.
+    """
+    came = "Its scores" if len(names) == 1 else "Their scores"
+    return f"New replies cannot be scored on {listed(names)} here, so {so}. {came} came with the table."
+
+
 def capitalised(text: str) -> str:
     """Return the text with its first letter in upper case and the rest unchanged."""
     return text[:1].upper() + text[1:]

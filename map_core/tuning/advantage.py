@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
+from map_core.core import remedies
 from map_core.errors import InputError
 from map_core.tuning.examples import PromptExamples
 from map_core.tuning.offline import OfflineTrainer, Schedule, prompt_arguments
@@ -194,5 +195,5 @@ def check_output_layer(policy: Policy, examples: PromptExamples) -> None:
     if not torch.allclose(product, logits.float(), atol=1e-2, rtol=1e-2):
         raise InputError(
             "This method needs logits that are the last hidden states times the output layer; this model "
-            "changes them. Tune by --method pairs."
+            f"changes them; {remedies.OTHER_METHOD}."
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from map_core.core import amounts
+from map_core.core import amounts, remedies
 from map_core.errors import InputError
 from map_core.models.files import ModelFiles
 from map_core.tuning.examples import PromptExamples
@@ -62,7 +62,7 @@ class TuningEstimate:
         if needed > free:
             raise InputError(
                 f"The tuning needs {amounts.byte_size(needed)} of disk space and {folder} has "
-                f"{amounts.byte_size(free)}. Make room, choose another --out, or tune a smaller --rank."
+                f"{amounts.byte_size(free)}. {remedies.SMALLER_RANK}"
             )
 
 

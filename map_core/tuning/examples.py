@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from map_core.core import remedies
 from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
 from map_core.engines.draw_request import DrawRequest
@@ -52,8 +53,8 @@ def check_table(table: RewardTable) -> None:
     """
     if not table.tokens or not any(table.tokens):
         raise InputError(
-            "The table has no token ids, so its replies cannot be held against the model's probabilities. Build it "
-            "again with the model on this machine (`build`), or tune by --method rloo, which samples its own replies."
+            "The table has no token ids, so its replies cannot be held against the model's probabilities. "
+            f"{remedies.BUILD_AGAIN}, or {remedies.PRACTISE}."
         )
     sampling = table.metadata.get("sampling")
     longest = sampling.get("max_new_tokens") if isinstance(sampling, Mapping) else None
@@ -70,7 +71,7 @@ def check_table(table: RewardTable) -> None:
     if np.all(table.candidates[table.counted] < 2):  # held-out prompts are not tuned on
         raise InputError(
             "Every prompt of the table has one reply; to tune, replies to the same prompt are compared. Build a table "
-            "with at least 2 candidates a prompt (`build --candidates 16`)."
+            f"with at least 2 candidates a prompt{remedies.MORE_CANDIDATES}."
         )
 
 

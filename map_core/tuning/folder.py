@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from map_core.core import remedies
 from map_core.core.atomic_files import write_durable
 from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
@@ -124,10 +125,7 @@ def check_plan(folder: Path, plan: Mapping[str, Any], fresh: bool) -> None:
         )
     if kept is not None and kept != plan and not fresh:
         differs = sorted(key for key in plan if kept.get(key) != plan[key])
-        raise InputError(
-            f"{folder} holds another tuning (other {', '.join(differs)}). Finish that one with its own command, "
-            "give this one another --out, or add --fresh to discard it."
-        )
+        raise InputError(f"{folder} holds another tuning (other {', '.join(differs)}). {remedies.OWN_COMMAND}")
     if fresh:
         discard(folder)
     write_durable(path, json.dumps(plan).encode())

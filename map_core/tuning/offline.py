@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from map_core.core import remedies
 from map_core.errors import InputError
 from map_core.tuning.examples import PromptExamples
 from map_core.tuning.losses import LOSSES, READ_BASE
@@ -99,7 +100,7 @@ class OfflineTrainer(Trainer):
         if not torch.isfinite(loss):
             raise InputError(
                 f"The loss of step {self.state.global_step + 1} is {loss.item()}, on the prompt {examples.name!r}. The "
-                "adapter of the last checkpoint is kept. Use a lower --learning-rate, or look at that prompt's rewards."
+                f"adapter of the last checkpoint is kept. {remedies.LOWER_RATE}"
             )
         return loss
 

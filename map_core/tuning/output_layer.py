@@ -32,6 +32,7 @@ from typing import IO
 
 import numpy as np
 
+from map_core.core import remedies
 from map_core.errors import InputError
 
 #: Tokens of each prompt that the sample keeps.
@@ -198,7 +199,7 @@ def solve(sums: OutputSums, lam: np.ndarray, nats: float, penalties: Sequence[fl
     if correlation <= 0:
         raise InputError(
             "Nothing that the replies teach about this palette holds on prompts that were left out, so the output "
-            "layer cannot be solved. Build a table with more prompts and replies, or tune by --method pairs."
+            f"layer cannot be solved. Build a table with more prompts and replies, or {remedies.OTHER_METHOD}."
         )
     change = gradients.sum(axis=0) / tokens / (curvature + penalty * unit)
     matrix = word_basis @ change @ state_basis.T

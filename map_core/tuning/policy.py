@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from map_core.core import remedies
 from map_core.errors import InputError
 from map_core.tuning.examples import PromptExamples
 
@@ -173,8 +174,7 @@ class Policy:
         weight = layer.weight
         if weight.requires_grad or getattr(layer, "bias", None) is not None:
             raise InputError(
-                "This method needs an output layer that stays as it is, without a bias. Leave --full out, or "
-                "tune by --method pairs."
+                f"This method needs an output layer that stays as it is, without a bias. {remedies.LEAVE_FULL_OUT}"
             )
         return weight
 

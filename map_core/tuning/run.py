@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from map_core.building.progress import Progress, Reporter
-from map_core.core import amounts
+from map_core.core import amounts, remedies
 from map_core.core.atomic_files import open_durable, write_error
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
@@ -221,8 +221,8 @@ class _Run:
             return ""
         return (
             f"The loss ended at {amounts.significant(float(np.mean(last)), 3)}, and it is "
-            f"{amounts.significant(before, 3)} where nothing is tuned: what was learnt is mostly noise. Take a lower "
-            "--learning-rate, or more --prompts and --replies a step, and look at `verify --model` before you use this."
+            f"{amounts.significant(before, 3)} where nothing is tuned: what was learnt is mostly noise. "
+            f"{remedies.LESS_NOISE}"
         )
 
     def _train(self, figures: Mapping[str, Any]) -> list[dict[str, Any]]:

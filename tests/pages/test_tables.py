@@ -92,7 +92,10 @@ def test_a_link_opens_its_table_and_a_name_never_leads_elsewhere(app, tmp_path):
     linked.query_params["table"] = "Ours"
     linked.run()
     assert set(linked.session_state["history"].now.targets) == {"wit", "tact"}
-    for name, words in (("Gone", "There is no table at"), ("../../etc/passwd", "expected 1 to 60 letters")):
+    for name, words in (
+        ("Gone", "There is no table of this name. It was deleted"),
+        ("../../etc/passwd", "expected 1 to 60 letters"),
+    ):
         odd = AppTest.from_file(APP, default_timeout=60)
         odd.query_params["table"] = name
         odd.run()
@@ -239,7 +242,9 @@ def test_a_build_scores_values_of_ones_own(page, monkeypatch):
 
 def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypatch):
     made = make_table(prompts=16, candidates=8, seed=5)
-    metadata = dict(made.metadata) | {"engine": {"engine": "torch"}, "model": {"name": "tiny"}}
+    contrast = {"name": "harmlessness", "family": "contrast", "settings": {"more": ["safe"], "less": ["unsafe"]}}
+    drawn = {"engine": {"engine": "torch"}, "model": {"name": "tiny"}, "scorers": [contrast]}
+    metadata = dict(made.metadata) | drawn
     table_format.save(replace(made, metadata=metadata), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     begun = []
@@ -255,6 +260,20 @@ def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypat
     assert wanted > 8
     assert {f"--extend={tmp_path / 'table.parquet'}", f"--candidates={wanted}"} <= set(arguments)
     assert page.session_state["tables_view"] == "kept"
+
+
+def test_where_new_replies_cannot_be_scored_no_more_are_drawn(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=8, seed=5, values=("humor", "tact"))
+    judge = {"name": "tact", "family": "judge", "settings": {"model": "m@http://elsewhere.example/v1"}}
+    drawn = {"engine": {"engine": "torch"}, "model": {"name": "tiny"}, "scorers": [judge]}
+    table_format.save(replace(made, metadata=dict(made.metadata) | drawn), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    page = opened_with(palette="humor:p99")
+    view(page.switch_page("tables.py").run(), "good")
+    looked_at(page)
+    assert "More replies to each prompt would help most" in said(page)
+    assert "New replies cannot be scored on tact here, so no more can be drawn." in said(page)
+    assert not [button for button in page.button if button.key == "good_candidates"]
 
 
 def opened_with(**address: str) -> AppTest:

@@ -248,6 +248,19 @@ def test_where_libraries_are_missing_the_page_says_the_one_command(app, monkeypa
     assert "tune_go" not in {button.key for button in page.button}
 
 
+def test_a_table_whose_scores_came_with_it_is_not_tuned_on(tmp_path, monkeypatch):
+    table_format.save(make_table(prompts=8, candidates=4, values=("humor", "wit", "tact")), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    monkeypatch.setattr(generator, "missing_model", lambda scene: None)
+    page = AppTest.from_file(APP, default_timeout=60).run().switch_page("tune.py").run()
+    assert not page.exception
+    assert [text.value for text in page.text] == [
+        "New replies cannot be scored on wit and tact here, so no model can be tuned on them. Their scores came with "
+        "the table. Have a table built, under Tables."
+    ]
+    assert "tune_go" not in {button.key for button in page.button}
+
+
 def test_the_card_of_a_model_says_that_it_was_not_checked_and_has_the_command(app, ends_at_once):
     finish("Kind one")
     record = {"format": 1, "model": {"name": "tiny"}, "palette": {}}

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from map_core.core import remedies
 from map_core.data.importing.questions import Answer, Question
 from map_core.data.reward_table import LARGEST_REWARD as LARGEST
 from map_core.data.text_files.excerpts import short
@@ -178,7 +179,7 @@ class NumberColumn:
             faults = self._boolean_faults
         if faults.count:
             alone = (
-                f" Or choose only {', '.join(others)} as values (at the command line: --values {','.join(others)})."
+                f" Or choose only {', '.join(others)} as values{remedies.ONLY_VALUES.of(','.join(others))}."
                 if others
                 else ""
             )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from map_core.core import remedies
 from map_core.data.importing.cells import LISTED, rows_of
 
 #: Share of the rows above which repeated prompts are removed by default.
@@ -57,8 +58,8 @@ class EchoCount:
             return []
         if not self.removed(answer):
             return [
-                f"{self.echoes} of {self.rows} replies begin with the words of their prompt and are kept whole "
-                "(--echoes remove takes the prompt off)."
+                f"{self.echoes} of {self.rows} replies begin with the words of their prompt and are kept "
+                f"whole{remedies.ECHOES_OFF}."
             ]
         repeats = "1 reply repeats its" if self.echoes == 1 else f"{self.echoes} replies repeat their"
         notes = [f"{repeats} prompt, which is taken off."]

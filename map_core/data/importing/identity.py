@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from map_core.core import remedies
 from map_core.core.amounts import counted
 from map_core.data.importing.questions import Answer, Question
 
@@ -50,7 +51,7 @@ class PromptIds:
         if self._prompts > len(self._texts):
             notes.append(
                 f"{column!r} makes {self._prompts} prompts of {counted(len(self._texts), 'text')}: one text under two "
-                'ids is two prompts (--prompt-id-column "" goes by texts alone).'
+                f"ids is two prompts{remedies.BY_TEXTS}."
             )
         if not self.unique and not self._without:
             notes.append(f"One id of {column!r} comes with several prompts, each of which is a prompt of its own.")

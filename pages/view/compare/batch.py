@@ -32,7 +32,7 @@ from pages.view.compare import blind_vote, candidate_field, generator, pinned, p
 from pages.view.compare.comparison import choices, shown_candidate
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
-from pages.view.shell import account, markup, uploads
+from pages.view.shell import account, markup, page_words, uploads
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
@@ -227,7 +227,7 @@ def _draw_own_count() -> bool:
     try:
         prompts = own_prompts()
     except InputError as error:
-        st.text(str(error))
+        st.text(page_words.of(error))
         return False
     if prompts:
         asked = min(len(prompts), int(COUNT.get()))
@@ -280,7 +280,7 @@ def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
         st.html(markup.note("The model process stopped and came back: unfinished replies were written again."))
     if batch.error:
         st.error("This ended early.", icon=":material/error:")
-        st.text(batch.error)
+        st.text(page_words.of(batch.error))
     votable = [blind_vote.vote_question(answer.generation, answer.shown, answer.choices[0]) for answer in done]
     questions = [answer for answer in votable if answer is not None]
     if blind_vote.draw_instead_of_replies(questions, waiting=not batch.ended):
@@ -314,7 +314,7 @@ def _draw_table(
         for column in columns:
             row[column.name] = None
         if answer is not None:
-            row["State"] = answer.shown.error or _STATES[answer.shown.phase]
+            row["State"] = page_words.of(answer.shown.error or "") or _STATES[answer.shown.phase]
             picks = [shown_candidate(answer.shown, choice) for choice in answer.choices]
             for column, picked in zip(columns, picks, strict=True):
                 row[column.name] = None if picked is None else candidates[picked].display_text

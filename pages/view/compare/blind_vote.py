@@ -25,7 +25,7 @@ from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_se
 from pages.view.compare.comparison import ComparisonView, shown_candidate
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
-from pages.view.shell import background, markup, wording
+from pages.view.shell import background, markup, page_words, wording
 from pages.view.shell.account import database
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.replies import draw_reply
@@ -215,7 +215,7 @@ def _store(name: str, prompt: str, preferred: Preference, named: bool) -> None:
     try:
         saved_vote = votes.vote(database(), palette_key(named), kept_prompt, preferred, viewer_id())
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     CAST_VOTES.set({**_cast_votes(), name: _CastVote(saved_vote.id, preferred, viewer_id())})
 
@@ -256,7 +256,7 @@ def _take_back() -> None:
     try:
         votes.withdraw(database(), last.vote, last.viewer)
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     CAST_VOTES.set(cast_votes)
 
@@ -290,7 +290,7 @@ def _draw_tally() -> None:
         saved_votes = votes.list_votes(database(), palette_key())
         named = votes.count_votes(votes.list_votes(database(), palette_key(named=True)))
     except PaletteError as error:
-        st.html(markup.note(f"Judgements cannot be saved: {error}"))
+        st.html(markup.note(f"Judgements cannot be saved: {page_words.of(error)}"))
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="judged_line"):
         blind = "Judged blind: " if named.votes and saved_votes else ""

@@ -14,7 +14,7 @@ from map_core.data.derived_columns import Cohort
 from map_core.models.embed_texts import embed_apart
 from map_core.text import protections, sentences
 from pages.view.session.scene import Scene
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, page_words
 from pages.view.shell.session_keys import Key
 
 FIND, NONE = "Find out from the prompt", "None of these"
@@ -84,7 +84,12 @@ def draw_choice(scene: Scene, prompt: str) -> None:
 def _draw_match(job: Job) -> None:
     match: PromptCohorts | None = job.result
     if job.error:
-        st.html(markup.note(f"The kind of prompt could not be found out, so the overall weights are used: {job.error}"))
+        st.html(
+            markup.note(
+                "The kind of prompt could not be found out, so the overall weights are used: "
+                f"{page_words.of(job.error)}"
+            )
+        )
     elif match is None:
         st.html(markup.note("Finding out what kind of prompt it is; until then the overall weights are used."))
     else:

@@ -16,7 +16,7 @@ from map_core.generation.request import GenerationRequest, Method
 from map_core.service.generation import Generation
 from pages.view.compare import chat, generator, prompt_cohort, reply_feed, reply_floor, writer
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 
@@ -105,7 +105,7 @@ def remember_refusal(error: PaletteError | None) -> None:
     if error is None:
         REFUSED.pop()
     else:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
 
 
 def draw_refusal() -> None:

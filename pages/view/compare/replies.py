@@ -20,7 +20,7 @@ from map_core.text.wording import Wording, effort
 from pages.view.compare import chat, comparison, generator, prompt_form
 from pages.view.compare.comparison import ComparisonView
 from pages.view.compare.pinned import PaletteColumn
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 from pages.view.shell import wording as wordings
 
 
@@ -28,7 +28,7 @@ def draw_failure(snapshot: GenerationSnapshot) -> None:
     """Draw the error of a generation and what to do."""
     if snapshot.error:
         st.error("This did not work.", icon=":material/error:")
-        st.text(snapshot.error)
+        st.text(page_words.of(snapshot.error))
     if snapshot.command:
         st.code(snapshot.command, language=None, wrap_lines=True)
 

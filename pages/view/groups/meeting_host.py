@@ -29,7 +29,7 @@ from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state, speaker_line
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import account, reach, remember, wording
+from pages.view.shell import account, page_words, reach, remember, wording
 from pages.view.shell import markup as shell_markup
 from pages.view.shell.account import database
 from pages.view.shell.kept_keys import KeptKey
@@ -111,7 +111,7 @@ def _open(scene: Scene) -> None:
         whole = scenes.load(scenes.ALL).table
         opened = meetings.open_meeting(database(), name, scene.use_case, table_key(whole), host=host)
     except PaletteError as error:
-        roster.PROBLEM.set(str(error))
+        roster.PROBLEM.set(page_words.of(error))
         return
     MEETING.set(opened.code)
     HOST.set(host)
@@ -124,7 +124,7 @@ def _look() -> None:
         code = meeting_member.typed_code(typed)
         exists = bool(code) and meetings.meeting(database(), code) is not None
     except PaletteError as error:
-        roster.PROBLEM.set(str(error))
+        roster.PROBLEM.set(page_words.of(error))
         return
     if exists:
         MEETING.set(code)
@@ -344,4 +344,4 @@ def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: 
     if first_lines := [line for line in lines if line][:2]:
         st.html(markup.sentences(first_lines))
     if known.error:
-        st.html(shell_markup.note(f"This could not be computed: {known.error}"))
+        st.html(shell_markup.note(f"This could not be computed: {page_words.of(known.error)}"))

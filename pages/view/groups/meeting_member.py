@@ -28,7 +28,7 @@ from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
-from pages.view.shell import remember, wording
+from pages.view.shell import page_words, remember, wording
 from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key, KeyFamily
 
@@ -270,7 +270,7 @@ def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
     try:
         meetings.join(database(), code, me, _name(), wished_palette(scene, use_case, now))
     except PaletteError as error:
-        PROBLEM.set(str(error))
+        PROBLEM.set(page_words.of(error))
 
 
 def _leave(code: str, me: str) -> None:

@@ -27,7 +27,7 @@ from pages.view.groups import markup, roster
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
-from pages.view.shell import wording
+from pages.view.shell import page_words, wording
 
 #: The smallest budget and the step of its slider, in nats.
 MIN_BUDGET, BUDGET_STEP = 0.1, 0.1
@@ -115,7 +115,7 @@ def _draw_effort(most: float, help_text: str) -> float:
 def draw_agreement(scene: Scene, groups: Sequence[Group], agreement: GroupAgreement | None, error: str | None) -> None:
     """Draw the agreement on the page: the headline, figures, both rules, words, table and files."""
     if error:
-        st.html(shell_markup.note(f"This could not be computed: {error}"))
+        st.html(shell_markup.note(f"This could not be computed: {page_words.of(error)}"))
     if agreement is None:
         if not error:
             st.html(shell_markup.note("Looking for what these groups have in common."))

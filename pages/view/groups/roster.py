@@ -27,7 +27,7 @@ from map_core.store import palettes as saved_palettes
 from map_core.store.jsonl import unique_names
 from pages.view.session import kept, level_words, palette_state
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 from pages.view.shell.account import database
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key, KeyFamily
@@ -259,7 +259,7 @@ def _draw_saved() -> None:
     try:
         saved = saved_palettes.list_palettes(database())
     except PaletteError as error:
-        st.text(str(error))
+        st.text(page_words.of(error))
         return
     if not saved:
         st.html(markup.note("Nothing is saved yet. Save the current palette under a name in the Library."))
@@ -295,4 +295,4 @@ def _add_file(scene: Scene) -> None:
     try:
         add(parse_groups(scene, decode_text(text_content(uploaded), uploaded.name)))
     except InputError as error:
-        PROBLEM.set(str(error))
+        PROBLEM.set(page_words.of(error))

@@ -14,7 +14,7 @@ from map_core.store.palettes import SavedPalette
 from map_core.text import sentences
 from pages.view.session import palette_cache, palette_state, share
 from pages.view.session import scene as scenes
-from pages.view.shell import markup, reach, wording
+from pages.view.shell import markup, page_words, reach, wording
 from pages.view.shell.session_keys import Key
 from pages.view.shell.uploads import text_content
 
@@ -104,4 +104,4 @@ def _import(opened: Database) -> None:
             message += f" Names that were already taken got a number: {sentences.listed(numbered)}."
         IMPORT_MESSAGE.set(message)
     except PaletteError as error:
-        IMPORT_MESSAGE.set(f"Nothing was imported. {error}")
+        IMPORT_MESSAGE.set(f"Nothing was imported. {page_words.of(error)}")

@@ -14,7 +14,7 @@ from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, page_words
 from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key
 
@@ -41,7 +41,7 @@ def open_store() -> Database | None:
         return database()
     except PaletteError as error:
         st.warning("Saved palettes cannot be reached now. Everything else still works.", icon=":material/cloud_off:")
-        st.text(str(error))
+        st.text(page_words.of(error))
         return None
 
 
@@ -51,7 +51,7 @@ def saved_palettes(database: Database) -> tuple[SavedPalette, ...]:
         return palettes.list_palettes(database)
     except PaletteError as error:
         st.warning("Saved palettes cannot be read now.", icon=":material/cloud_off:")
-        st.text(str(error))
+        st.text(page_words.of(error))
         return ()
 
 
@@ -174,7 +174,7 @@ def _save(database: Database) -> None:
             set_message("")
             return
     except PaletteError as error:
-        set_message(str(error))
+        set_message(page_words.of(error))
         return
     _save_new(database, name or palettes.free_name(database, pinning.next_pin_name()))
 
@@ -192,7 +192,7 @@ def _save_new(database: Database, name: str) -> None:
             visibility=account.chosen_visibility(WHO_SEES),
         )
     except PaletteError as error:
-        set_message(str(error))
+        set_message(page_words.of(error))
         return
     remember_opened(saved.id, saved.version)
     set_message(f"{saved.name} is saved.")
@@ -207,7 +207,7 @@ def _save_over(database: Database, taken: SavedPalette) -> None:
         saved = palettes.update(database, taken.id, history.now, history.steps[history.position].what)
         palettes.rename(database, taken.id, taken.name, COLOUR.get() or None, NOTE.get() or None)
     except PaletteError as error:
-        set_message(str(error))
+        set_message(page_words.of(error))
         return
     remember_opened(saved.id, saved.version)
     set_message(f"{saved.name} now has version {saved.version}; the earlier ones are kept.")
@@ -231,7 +231,7 @@ def _save_version(database: Database, opened: SavedPalette) -> None:
         change = history.steps[history.position].what
         saved = palettes.update(database, opened.id, history.now, change, based_on=based.version)
     except PaletteError as error:
-        set_message(str(error))
+        set_message(page_words.of(error))
         return
     message = f"{saved.name} now has version {saved.version}."
     if saved.meanwhile:

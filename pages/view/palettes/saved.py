@@ -16,7 +16,7 @@ from pages.view.palettes import save_form, shared
 from pages.view.session import header, level_words, palette_cache, palette_state, share
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
-from pages.view.shell import account, confirmation, markup, wording
+from pages.view.shell import account, confirmation, markup, page_words, wording
 from pages.view.shell.session_keys import Key, KeyFamily
 
 REFUSED: Key[str] = Key("palettes_refused", "")
@@ -107,7 +107,7 @@ def _share(database: Database, saved: SavedPalette, visibility: Visibility) -> N
     try:
         shared_palette = palettes.share(database, saved.id, visibility)
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     if shared_palette.link:
         confirmation.confirm(f"saved_{saved.id}", f"{account.CHOICES[visibility]} can see it now; the link is there.")
@@ -221,7 +221,7 @@ def _rename(database: Database, saved: SavedPalette) -> None:
     try:
         renamed = palettes.rename(database, saved.id, name, colour=colour, note=note)
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
     else:
         confirmation.confirm(f"saved_{saved.id}", f"{renamed.name} is saved with these changes.")
 
@@ -240,13 +240,13 @@ def _delete(database: Database, saved: SavedPalette) -> None:
     try:
         DELETED.set(palettes.delete(database, saved.id))
     except PaletteError as error:  # deleted by somebody else meanwhile, or the database does not answer
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
 
 
 def _put_back(database: Database, deleted: DeletedPalette) -> None:
     try:
         palettes.restore(database, deleted)
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
     else:
         DELETED.pop()

@@ -17,6 +17,7 @@ from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
 from map_core.text import protections
 from pages.view.session.scene import Scene
+from pages.view.shell import page_words
 
 #: Scenes that are cached; each has a copy of the table's rewards with its columns.
 MAX_REMEMBERED = 8
@@ -67,13 +68,13 @@ def _usable(scene: Scene, palette: Palette) -> tuple[Palette, tuple[str, ...]]:
             aim(scene.table, scene.oracle, tried)
             kept = tried
         except InputError as error:
-            problems.append(str(error))
+            problems.append(page_words.of(error))
     try:
         whole = replace(kept, beside=palette.beside)
         aim(scene.table, scene.oracle, whole)
         kept = whole
     except InputError as error:
-        problems.append(str(error))
+        problems.append(page_words.of(error))
     return kept, tuple(problems)
 
 

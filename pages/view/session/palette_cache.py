@@ -25,7 +25,7 @@ from map_core.solver.newton import Solution
 from pages.view.session import aimed_scene, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, page_words
 
 #: Palettes that are cached for each table.
 MAX_REMEMBERED = 512
@@ -136,7 +136,7 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
         key = tuple((scene.key, _key_of(scene, palette)) for scene, palette in missing)
         before = shared_jobs().get((name, key))
         if before is not None and before.error:  # it would fail again and again
-            st.html(markup.note(f"Some palettes could not be checked: {before.error}"))
+            st.html(markup.note(f"Some palettes could not be checked: {page_words.of(before.error)}"))
         else:
             background.poll(background.job(name, key, work), lambda job: None)
     return assessed

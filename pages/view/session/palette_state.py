@@ -23,7 +23,7 @@ from map_core.text.wording import NUMBERS
 from pages.view.session import aimed_scene
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import OPEN_PAGE, Key, KeyFamily
 
@@ -169,7 +169,7 @@ def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
                 )
             return palette, OPENED_FROM_LINK
         except InputError as error:
-            ADDRESS_ERROR.set(str(error))
+            ADDRESS_ERROR.set(page_words.of(error))
     use_case = parameters.get("use", ALL)
     return Palette(use_case if use_case in scene.table.use_case_names else ALL), STARTED
 

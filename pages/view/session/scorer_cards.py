@@ -23,7 +23,7 @@ from map_core.scoring.validation import (
 )
 from map_core.text import sentences
 from pages.view.session import scene as scenes
-from pages.view.shell import wording
+from pages.view.shell import page_words, wording
 
 #: The rank correlation with the length of the reply from which it is mentioned.
 NOTABLE_CORRELATION = 0.2
@@ -72,7 +72,7 @@ def _labels_of_file(key: tuple[object, ...], labels: Path, _table: RewardTable) 
         read = read_labels(labels)
         label_rows(_table, read)
     except InputError as error:
-        return (), str(error)
+        return (), page_words.of(error)
     return read, ""
 
 

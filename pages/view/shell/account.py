@@ -18,7 +18,7 @@ from map_core.catalog import VisitorCatalog
 from map_core.errors import AccessError
 from map_core.store import Database
 from map_core.text.access import AccessRefusal
-from pages.view.shell import identity, markup, operator, session_keys, visitor_header
+from pages.view.shell import identity, markup, operator, page_words, session_keys, visitor_header
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
@@ -97,7 +97,7 @@ def draw_refusal(kind: Kind) -> bool:
     try:
         require(visitor(), Action.CREATE, Thing(kind))
     except AccessError as error:
-        st.html(markup.note(str(error)))
+        st.html(markup.note(page_words.of(error)))
         if not visitor().is_known:
             with st.expander("I run this app", icon=":material/key:"):
                 operator.draw_token_field()

@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from map_core.core.jobs import Job, shared_jobs
-from pages.view.shell import errors, markup
+from pages.view.shell import errors, markup, page_words
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 
@@ -75,7 +75,7 @@ def draw_state(job: Job, failed: str, running: str, height: int | None = None) -
     """
     result = job.partial if job.result is None else job.result
     if job.error:
-        st.html(markup.note(f"{failed}: {job.error}"))
+        st.html(markup.note(f"{failed}: {page_words.of(job.error)}"))
     if result is None and height is not None:
         with st.container(height=height, border=False):
             st.html(markup.note("" if job.ended else running))

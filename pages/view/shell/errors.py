@@ -18,7 +18,7 @@ from streamlit.errors import FragmentHandledException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core.errors import MissingModelError, PaletteError
-from pages.view.shell import markup, session_keys, viewer
+from pages.view.shell import markup, page_words, session_keys, viewer
 from pages.view.shell.session_keys import Key
 
 #: The failure of the last callback, until its message is closed.
@@ -43,7 +43,7 @@ class Failure:
         reference = secrets.token_hex(3)
         log.error("%s failed, reference %s", what, reference, exc_info=error)
         return cls(
-            str(error) if isinstance(error, PaletteError) else "",
+            page_words.of(error) if isinstance(error, PaletteError) else "",
             error.command if isinstance(error, MissingModelError) else "",
             reference,
         )

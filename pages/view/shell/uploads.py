@@ -17,6 +17,7 @@ from map_core.core.process_limits import MEGABYTE
 from map_core.data.prompts import Prompt, read_prompts
 from map_core.errors import InputError
 from map_core.text import sentences
+from pages.view.shell import page_words
 
 #: Suffixes of files of prompts.
 PROMPT_FILES = ["txt", "csv", "tsv", "xlsx", "jsonl", "json"]
@@ -77,5 +78,5 @@ def parse_prompts(content: bytes, suffix: str, count_repeats: bool, name: str = 
         try:
             return read_prompts(path, count_repeats=count_repeats)
         except InputError as error:
-            message = str(error).replace(str(path), name)
+            message = page_words.of(error).replace(str(path), name)
             raise InputError(sentences.capitalised(message) if name == TYPED else message) from error

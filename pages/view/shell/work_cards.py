@@ -12,7 +12,7 @@ import streamlit as st
 
 from map_core.catalog.jobs import TableJob, TableJobState
 from map_core.errors import InputError
-from pages.view.shell import account, errors, markup
+from pages.view.shell import account, errors, markup, page_words
 from pages.view.shell.session_keys import Key
 
 POLL_SECONDS = 1.0
@@ -89,7 +89,7 @@ class WorkCards:
         try:
             action(name)
         except InputError as error:
-            self.refuse(str(error))
+            self.refuse(page_words.of(error))
         self.rerun.set(True)
 
 

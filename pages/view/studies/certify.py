@@ -125,7 +125,8 @@ def draw_standing(table: Path) -> None:
 def _why_not(count: int) -> str:
     return (
         f"A promise needs {MIN_PROMPTS} or more prompts that the palette was not set on, with several replies each; "
-        f"this table holds out {count}. The command certify takes new replies from a file."
+        f"this table holds out {count}. Prompts are held out as a file is brought in (“Held out for checking”), or by "
+        "a column held_out of the prompts that a table is built of."
     )
 
 

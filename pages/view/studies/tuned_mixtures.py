@@ -29,7 +29,7 @@ from pages.view.session import scene as scenes
 from pages.view.session import tuned_models
 from pages.view.session.level_words import level_words
 from pages.view.session.scene import Scene
-from pages.view.shell import account, background, markup, wording
+from pages.view.shell import account, background, markup, page_words, wording
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 from pages.view.shell.work_cards import WorkCards, draw_state, place_text
@@ -123,7 +123,7 @@ def _draw(job: Job, command: Sequence[str], models: Sequence[SingleTuned]) -> No
     if RERUN.pop():
         st.rerun()  # the work that was started has a card now
     if job.error or isinstance(job.result, str):
-        st.html(markup.note(job.error or job.result))
+        st.html(markup.note(page_words.of(job.error or job.result)))
         _draw_start(command, models)
         return
     if job.result is None:
@@ -170,7 +170,7 @@ def _draw_card(job: TableJob) -> None:
     elif job.state is TableJobState.WAITING:
         st.html(markup.note(place_text(job)))
     elif job.error:
-        st.text(job.error)
+        st.text(page_words.of(job.error))
     if not account.tables().may(Action.STOP, job.name, Kind.BUILD):
         return
     with st.container(horizontal=True, gap="small", key=f"work_buttons_{job.name}"):
@@ -210,7 +210,7 @@ def _start(command: Sequence[str], models: Sequence[SingleTuned]) -> None:
         about = {"models": [model.name for model in models]}
         account.tables().start(name, MIX, arguments, about, visit=viewer_id())
     except InputError as error:
-        MESSAGE.set(str(error))
+        MESSAGE.set(page_words.of(error))
     RERUN.set(True)
 
 

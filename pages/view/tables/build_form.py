@@ -20,7 +20,7 @@ from map_core.data.prompts import DEFAULT_USE_CASE, Prompt
 from map_core.errors import InputError, PaletteError
 from map_core.scoring import DEFAULT_VALUES, Definition, cards, values_file
 from map_core.store import custom_values
-from pages.view.shell import account, markup, uploads
+from pages.view.shell import account, markup, page_words, uploads
 from pages.view.shell.account import database
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
@@ -146,7 +146,7 @@ def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
             uploads.prompts_of(file, repeats) if file else uploads.parse_prompts(str(pasted).encode(), ".txt", repeats)
         )
     except InputError as error:
-        st.text(str(error))
+        st.text(page_words.of(error))
         return ()
     st.html(markup.note(prompts_sentence(prompts)))
     return prompts
@@ -209,6 +209,6 @@ def _start(prompts: Sequence[Prompt]) -> None:
             visibility=account.chosen_visibility(WHO_SEES),
         )
     except InputError as error:
-        table_markup.set_message(str(error))
+        table_markup.set_message(page_words.of(error))
         return
     NAME.pop()

@@ -13,7 +13,7 @@ from map_core.catalog import TableEntry
 from map_core.errors import InputError
 from pages.view.session import scene as scenes
 from pages.view.session import share
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, page_words
 from pages.view.tables import markup as table_markup
 
 #: What the app's own table is called in the list.
@@ -87,7 +87,7 @@ def _share(name: str, visibility: Visibility) -> None:
     try:
         account.tables().share(name, visibility)
     except InputError as error:
-        table_markup.set_message(str(error))
+        table_markup.set_message(page_words.of(error))
         return
     table_markup.set_message(f"“{name}” can now be seen by {account.SEEN_BY[visibility]}.")
 
@@ -103,7 +103,7 @@ def _delete(name: str) -> None:
     try:
         account.tables().delete(name)
     except InputError as error:
-        table_markup.set_message(str(error))
+        table_markup.set_message(page_words.of(error))
         return
     if scenes.chosen_table() == name:
         scenes.open_table("")

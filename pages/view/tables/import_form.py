@@ -29,7 +29,7 @@ from map_core.core.limits import IMPORT_MEMORY, IMPORT_SECONDS
 from map_core.data.importing import ColumnChoice, Preview
 from map_core.data.importing.preview_process import preview_apart
 from map_core.errors import InputError
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, page_words
 from pages.view.shell.session_keys import Key, KeyFamily
 from pages.view.shell.viewer import viewer_id
 from pages.view.tables import markup as table_markup
@@ -81,7 +81,7 @@ def draw_import_form() -> None:
     try:
         preview = _preview(str(held.path), held.path.stat().st_mtime)
     except InputError as error:
-        st.text(_without_path(str(error), held))
+        st.text(_without_path(page_words.of(error), held))
         return
     _draw_columns(held, preview)
 
@@ -110,9 +110,8 @@ def _draw_upload() -> None:
     )
     st.html(
         markup.note(
-            f"Up to {MAX_MEGABYTES} MB through the browser. Larger files: python -m "
-            f"map_core import FILE --out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files "
-            "can be chosen here."
+            f"Up to {MAX_MEGABYTES} MB through the browser. Whoever runs this app can offer larger files here; the "
+            "documentation says how (Help, Documents, Tables)."
         )
     )
     inbox = Path(os.environ[INBOX]) if os.environ.get(INBOX) else None
@@ -296,7 +295,7 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
         seen = account.chosen_visibility(WHO_SEES)
         account.tables().start(name, "import", arguments, about, inputs, visit=viewer_id(), visibility=seen)
     except InputError as error:
-        table_markup.set_message(str(error))
+        table_markup.set_message(page_words.of(error))
         return
     UPLOAD.pop()
 

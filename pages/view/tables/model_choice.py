@@ -16,7 +16,7 @@ from map_core.models import endpoint
 from map_core.models import files as model_files
 from map_core.models.packaged import DEFAULT_EMBEDDER
 from map_core.scoring import READ_LIKELIHOOD, cards
-from pages.view.shell import account, markup, operator
+from pages.view.shell import account, markup, operator, page_words
 from pages.view.shell.session_keys import Key
 
 VALUES: Key[list[str]] = Key("build_values", [])
@@ -47,7 +47,7 @@ def draw_select() -> None:
         [*offered_models(), *([OTHER] if may_name_any() else [])],
         key=MODEL.name,
         format_func=_option,
-        help=f"Those on this machine, those that the operator of the app lists in {endpoint.LISTED}, and tuned ones.",
+        help="Those on this machine, those that whoever runs the app has listed, and tuned ones.",
     )
 
 
@@ -85,7 +85,8 @@ def draw_offer_hint() -> None:
     """Draw how other models can be offered, with the field for the token where it would allow to name one."""
     st.html(
         markup.note(
-            f"The operator of this app can offer other models, in folders or on servers: {endpoint.LISTED} lists them."
+            "Whoever runs this app can offer other models, in folders or on servers; the documentation says how (Help, "
+            "Documents, Configuration)."
         )
     )
     if endpoint.listed_models() is None:
@@ -142,7 +143,7 @@ def _check_model(name: str) -> ProbedModel | str:
     try:
         return probe_model(name)
     except PaletteError as error:
-        return str(error)
+        return page_words.of(error)
 
 
 def _forget() -> None:

@@ -16,7 +16,7 @@ from map_core.core import amounts
 from map_core.scoring import cards
 from map_core.text.build_estimate import estimate_sentence
 from pages.view.session import scene as scenes
-from pages.view.shell import account, markup, tabs
+from pages.view.shell import account, markup, page_words, tabs
 from pages.view.shell.session_keys import Key
 from pages.view.shell.work_cards import WorkCards, draw_state, place_text
 from pages.view.tables import catalog, import_form
@@ -77,9 +77,9 @@ def _draw_card(process: TableJob) -> None:
     elif process.state is TableJobState.FAILED and process.questions:
         draw_questions(process, RERUN)
     elif process.state is TableJobState.FAILED:
-        st.text(process.error or "It ended without saying why.")
+        st.text(page_words.of(process.error) or "It ended without saying why.")
     for note in process.notes:
-        st.html(markup.note(note))
+        st.html(markup.note(page_words.of(note)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_buttons_{process.name}"):
         _draw_buttons(process)
 

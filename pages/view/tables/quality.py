@@ -16,12 +16,13 @@ from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from map_core.feasibility.trusted_ranges import TrustedRanges, trusted_ranges
 from map_core.models.endpoint import refusal_reason
+from map_core.scoring import unscorable_values
 from map_core.text import table_quality as words
-from map_core.text.sentences import capitalised
+from map_core.text.sentences import capitalised, scored_elsewhere
 from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import account, background, markup, tabs
+from pages.view.shell import account, background, markup, page_words, tabs
 from pages.view.shell import wording as wordings
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
@@ -82,7 +83,7 @@ def _ranges(scene: Scene, job: Job) -> TrustedRanges:
 def _draw_unfinished(job: Job) -> bool:
     """Draw why a job has no result, and return whether it has none."""
     if job.status is JobStatus.FAILED:
-        st.text(job.error or "")
+        st.text(page_words.of(job.error or ""))
     elif not job.ended:
         st.html(markup.note("Checking …"))
     return job.status is not JobStatus.DONE
@@ -159,7 +160,10 @@ def _draw_more(scene: Scene, advice: Advice) -> None:
         )
         return
     if reason := refusal_reason(metadata):
-        st.text(reason)
+        st.text(page_words.of(reason))
+        return
+    if unscorable := unscorable_values(scenes.load(scenes.ALL).table.values, metadata):
+        st.text(scored_elsewhere(unscorable, "no more can be drawn"))
         return
     source = scenes.chosen_table() or "The first table"
     if advice.help is Help.CANDIDATES:
@@ -213,6 +217,6 @@ def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added
     try:
         account.tables().start(name, "extend", [*arguments, *options], about, inputs, visit=viewer_id())
     except InputError as error:
-        table_markup.set_message(str(error))
+        table_markup.set_message(page_words.of(error))
         return
     tabs.VIEW.of("tables").set("kept")

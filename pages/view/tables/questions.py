@@ -12,7 +12,7 @@ import streamlit as st
 
 from map_core.catalog.jobs import TableJob
 from map_core.errors import InputError
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, page_words
 from pages.view.shell.session_keys import Key
 from pages.view.tables import markup as table_markup
 
@@ -63,5 +63,5 @@ def _answer(name: str, answers: dict[str, str], rerun: Key[bool]) -> None:
     try:
         account.tables().answer(name, answers)
     except InputError as error:
-        table_markup.set_message(str(error))
+        table_markup.set_message(page_words.of(error))
     rerun.set(True)

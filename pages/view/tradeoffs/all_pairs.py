@@ -9,7 +9,7 @@ import streamlit as st
 from map_core.analysis.frontier import Frontier, frontier
 from map_core.core.jobs import Job
 from map_core.figures import pair_grid, theme
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, page_words
 from pages.view.shell import wording as wordings
 from pages.view.shell.download import draw_download
 from pages.view.tradeoffs.shared import (
@@ -76,7 +76,7 @@ def _draw(job: Job, current: CurrentPalette, cells: list[tuple[int, int]]) -> No
     frontiers: PairFrontiers = job.result or job.partial or {}
     units = current.scene.units()
     if job.error:
-        st.html(markup.note(f"The pairs could not be computed: {job.error}"))
+        st.html(markup.note(f"The pairs could not be computed: {page_words.of(job.error)}"))
     values = sorted({j for pair in cells for j in pair})
     st.html(_grid_rules(values))
     height = pair_grid.HEIGHTS.get(min(len(values), MATRIX_VALUES) - 1, pair_grid.LEAST_HEIGHT)

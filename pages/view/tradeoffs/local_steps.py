@@ -11,7 +11,7 @@ from map_core.core.jobs import Job
 from map_core.feasibility import AttainableLevels
 from map_core.text import sentences
 from pages.view.session import palette_state
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, page_words
 from pages.view.shell import wording as wordings
 from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_targets
 
@@ -95,7 +95,7 @@ def _draw(job: Job, current: CurrentPalette, keep: Keep) -> None:
     rerun_if_changed()
     steps: LocalSteps = job.result or job.partial or {}
     if job.error:
-        st.html(markup.note(f"The steps could not be computed: {job.error}"))
+        st.html(markup.note(f"The steps could not be computed: {page_words.of(job.error)}"))
     for j in current.wanted:
         with st.container(key=f"steps_{j}", horizontal=True, vertical_alignment="top", gap="medium"):
             percentile = current.scene.percentile(j, float(current.targets[j]))

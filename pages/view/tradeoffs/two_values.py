@@ -11,7 +11,7 @@ from map_core.core.jobs import Job
 from map_core.figures import plane, theme
 from map_core.text.units import Unit
 from map_core.text.wording import NUMBERS
-from pages.view.shell import background, glossary, markup
+from pages.view.shell import background, glossary, markup, page_words
 from pages.view.shell import wording as wordings
 from pages.view.shell.download import draw_download
 from pages.view.tradeoffs import what_if
@@ -95,7 +95,7 @@ def _draw(job: Job, current: CurrentPalette, pair: tuple[int, int], unit: Unit, 
             "model, your target and what your palette gives. The same in words below.",
         )
         if job.error:
-            st.html(markup.note(f"The frontier could not be computed: {job.error}"))
+            st.html(markup.note(f"The frontier could not be computed: {page_words.of(job.error)}"))
         if frontier is None and not job.ended:
             st.html(markup.note("Computing the frontier."))
     with right:

@@ -17,7 +17,7 @@ from map_core.feasibility.trust import trust
 from map_core.figures import plane
 from map_core.text import changes, protections, sentences
 from pages.view.session import palette_state
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 from pages.view.shell import wording as wordings
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import KeyFamily
@@ -228,7 +228,7 @@ def draw_replies(current: CurrentPalette, view: str, point: WhatIfPoint | None) 
         try:
             now, picked = (reply_example(table, oracle, x, int(prompt)) for x in (weights, point.weights))
         except InputError as error:
-            st.text(str(error))
+            st.text(page_words.of(error))
             return
         same = now.aligned == picked.aligned
         with st.container(horizontal=True, key=f"heard_both_{view}"):

@@ -16,6 +16,8 @@ from map_core.core.types import Verdict
 from map_core.errors import InputError, PaletteError
 from map_core.models.endpoint import address_of
 from map_core.palettes.palette import ALL
+from map_core.scoring import unscorable_values
+from map_core.text.sentences import scored_elsewhere
 from map_core.text.tuning import ROUTES
 from map_core.tuning.examples import check_table
 from map_core.tuning.settings import DEFAULT_METHOD, TuningMethod, TuningSettings
@@ -25,7 +27,7 @@ from pages.view.session import header, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
-from pages.view.shell import account, markup, wording
+from pages.view.shell import account, markup, page_words, wording
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 from pages.view.tune import command
@@ -120,13 +122,19 @@ def _draw_missing(scene: Scene) -> bool:
         )
         return True
     if missing := generator.missing_model(scene):
-        st.text(missing.reason)
+        st.text(page_words.of(missing.reason))
         if missing.command:
             st.code(missing.command, language=None, wrap_lines=True)
         return True
     if any(importlib.util.find_spec(name) is None for name in LIBRARIES):
         st.html(markup.note("Tuning needs libraries that are not installed yet. This installs them:"))
         st.code(INSTALL, language=None, wrap_lines=True)
+        return True
+    whole = scenes.load(ALL).table
+    if unscorable := unscorable_values(whole.values, whole.metadata):
+        values = "it" if len(unscorable) == 1 else "them"
+        said = scored_elsewhere(unscorable, f"no model can be tuned on {values}")
+        st.text(f"{said} Have a table built, under Tables.")
         return True
     return False
 
@@ -171,7 +179,7 @@ def _routes(scene: Scene) -> list[str]:
     try:
         check_table(scene.table)
     except InputError as error:
-        st.text(str(error))
+        st.text(page_words.of(error))
         return [method.value for method in TuningMethod if method.online]
     return [method.value for method in TuningMethod]
 
@@ -234,6 +242,6 @@ def _start(asked: AssessedPalette, title: str, model: str) -> None:
             visibility=account.chosen_visibility(WHO_SEES),
         )
     except InputError as error:
-        MESSAGE.set(str(error))
+        MESSAGE.set(page_words.of(error))
         return
     NAME.set(processes.free_name(FIRST_NAME))

@@ -13,7 +13,7 @@ from map_core.catalog.jobs import TUNE, TableJob
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.tuning.folder import read_record
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, page_words
 from pages.view.shell.replies import draw_reply
 from pages.view.studies.tuned import draw_levels, draw_outcomes
 from pages.view.tune import form, progress
@@ -41,11 +41,11 @@ def _draw_model(name: str, job: TableJob | None) -> None:
     try:
         record = read_record(account.tables().tuned_folder(name))
     except InputError as error:
-        st.text(str(error))
+        st.text(page_words.of(error))
         return
     words = progress.level_words(job)
     for sentence in record.get("warnings") or ():
-        st.html(markup.note(sentence))
+        st.html(markup.note(page_words.of(sentence)))
     if rounds := record.get("rounds"):
         kept = f"It was tuned {amounts.counted(len(rounds), 'time')}; round {record['round']} is kept."
         st.html(markup.note(f"{kept} Levels on prompts that it learned from:"))
@@ -107,7 +107,7 @@ def _share(name: str, visibility: Visibility) -> None:
     try:
         account.tables().share(name, visibility)
     except InputError as error:
-        form.MESSAGE.set(str(error))
+        form.MESSAGE.set(page_words.of(error))
         return
     form.MESSAGE.set(f"“{name}” can now be seen by {account.SEEN_BY[visibility]}.")
 
@@ -116,6 +116,6 @@ def _delete(name: str) -> None:
     try:
         account.tables().delete_tuned(name)
     except InputError as error:
-        form.MESSAGE.set(str(error))
+        form.MESSAGE.set(page_words.of(error))
         return
     form.MESSAGE.set(f"“{name}” was deleted.")

@@ -19,7 +19,7 @@ from map_core.text.tuning import (
     round_sentences,
     scale_sentence,
 )
-from pages.view.shell import account, markup, wording
+from pages.view.shell import account, markup, page_words, wording
 from pages.view.shell.session_keys import Key
 from pages.view.shell.work_cards import WorkCards, draw_state, place_text
 from pages.view.tune import form
@@ -87,7 +87,7 @@ def _draw_card(job: TableJob) -> None:
     elif job.state is TableJobState.WAITING:
         st.html(markup.note(place_text(job)))
     elif job.state is TableJobState.FAILED:
-        st.text(job.error or "It ended without saying why.")
+        st.text(page_words.of(job.error) or "It ended without saying why.")
     elif not estimated:
         how = "It was stopped" if job.state is TableJobState.STOPPED else "It was interrupted"
         st.html(markup.note(f"{how}. Its work up to the last minute is kept."))

@@ -17,7 +17,7 @@ from map_core.errors import PaletteError
 from map_core.scoring import Definition, DefinitionKind, name_from
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, page_words
 from pages.view.shell.session_keys import Key
 from pages.view.values import markup as marks
 from pages.view.values.state import SHOWN, TINTS, CustomValue, ValuesView, first_tint, taken_names
@@ -145,7 +145,7 @@ def _define(view: ValuesView, own: CustomValue | None) -> None:
         else:
             custom_values.revise(view.database, own.value.id, definition)
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     clear_cache()
     _close()

@@ -18,7 +18,7 @@ from map_core.errors import PaletteError
 from map_core.scoring import Definition
 from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, PairAnswer, PairQuestion, choose_pairs
 from map_core.store import custom_values
-from pages.view.shell import markup
+from pages.view.shell import markup, page_words
 from pages.view.shell.account import database
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
@@ -179,7 +179,7 @@ def _on_answer(id: int, version: int, table: RewardTable, question: PairQuestion
             return  # a double click, or judged by somebody else meanwhile
         judgement = custom_values.judge(database(), id, version, replies_key(table), pair, answer, viewer_id())
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     GIVEN.set([*GIVEN.get(), judgement.id])
     clear_cache()
@@ -193,7 +193,7 @@ def _take_back() -> None:
     try:
         custom_values.withdraw(database(), given_ids.pop())
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     GIVEN.set(given_ids)
     clear_cache()

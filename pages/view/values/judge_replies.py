@@ -29,7 +29,7 @@ from map_core.text import people as texts
 from pages.view.session import palette_state, people_labels
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import markup, remember
+from pages.view.shell import markup, page_words, remember
 from pages.view.shell.account import database
 from pages.view.shell.replies import draw_reply
 from pages.view.shell.session_keys import Key
@@ -222,7 +222,7 @@ def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
         key = replies_key(scenes.file_table())
         label = store.keep(database(), key, value, reply, said, judge, min(asked.chance, 1.0))
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     people_labels.forget()
     GIVEN.set([*GIVEN.get(), label.id])
@@ -238,7 +238,7 @@ def _take_back() -> None:
     try:
         store.withdraw(database(), given.pop())
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     people_labels.forget()
     GIVEN.set(given)

@@ -18,7 +18,7 @@ from map_core.scoring.head_training import MIN_DECIDED
 from map_core.scoring.head_weights import HeadComparison, HeadWeights
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, page_words
 from pages.view.shell.session_keys import Key
 from pages.view.values.state import CustomValue, ValuesView
 
@@ -89,7 +89,7 @@ def interval_sentence(comparison: HeadComparison) -> str:
 def _draw_offer(view: ValuesView, own: CustomValue, pairs: list[tuple[int, int]], job: Job | None) -> None:
     if job is not None and job.status is JobStatus.FAILED:
         st.warning("The training did not finish.", icon=":material/error:")
-        st.text(str(job.error))
+        st.text(page_words.of(job.error))
     st.button(
         "Train on your judgements",
         key="values_train",
@@ -148,7 +148,7 @@ def _use(view: ValuesView, own: CustomValue, head: HeadWeights) -> None:
     try:
         custom_values.revise(view.database, own.value.id, definition)
     except PaletteError as error:
-        REFUSED.set(str(error))
+        REFUSED.set(page_words.of(error))
         return
     clear_cache()
     jobs.start(scenes.table_path(), replies_key(view.table), definition)

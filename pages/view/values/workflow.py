@@ -22,7 +22,7 @@ from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, MIN_PAIRS, RELIABL
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.session import share
-from pages.view.shell import account, background, markup, wording
+from pages.view.shell import account, background, markup, page_words, wording
 from pages.view.shell.session_keys import Key
 from pages.view.values import define, judge, training
 from pages.view.values import markup as marks
@@ -125,7 +125,7 @@ def _draw_scoring(view: ValuesView, own: CustomValue) -> None:
         failed = job is not None and job.status is JobStatus.FAILED
         if failed:
             st.warning("The scoring did not finish.", icon=":material/error:")
-            st.text(str(job.error if job else ""))
+            st.text(page_words.of(job.error if job else ""))
         stopped = job is not None and job.status is JobStatus.CANCELLED
         st.html(
             markup.note(
@@ -267,7 +267,7 @@ def _try_change(change: Callable[[], object]) -> bool:
     try:
         change()
     except PaletteError as error:
-        FAILED.set(str(error))
+        FAILED.set(page_words.of(error))
         return False
     clear_cache()
     return True
