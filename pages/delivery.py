@@ -36,7 +36,7 @@ if evidence is None:
 if not evidence.of_this_table:
     st.warning(
         "This study was made on another table than the one that is open. It shows what the method delivers, not what "
-        "your own table will. To study yours, run:",
+        "your own table will. Whoever runs this app can have yours studied, by:",
         icon=":material/info:",
     )
     st.code(evidence.command, language=None, wrap_lines=True)

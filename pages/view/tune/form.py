@@ -127,7 +127,7 @@ def _draw_missing(scene: Scene) -> bool:
             st.code(missing.command, language=None, wrap_lines=True)
         return True
     if any(importlib.util.find_spec(name) is None for name in LIBRARIES):
-        st.html(markup.note("Tuning needs libraries that are not installed yet. This installs them:"))
+        st.html(markup.note("Tuning needs libraries that are not there yet. Whoever runs this app installs them by:"))
         st.code(INSTALL, language=None, wrap_lines=True)
         return True
     whole = scenes.load(ALL).table
