@@ -92,6 +92,20 @@ def test_what_is_not_there_is_not_kept(app, asked):
     assert asked["/static/js/none.js"] == 2
 
 
+def test_the_page_in_place_of_a_missing_script_is_not_kept():
+    """Streamlit answers any path that it does not have with its page and 200."""
+
+    async def inner(scope, receive, send):
+        await HTMLResponse(PAGE * 100)(scope, receive, send)
+
+    app = Packed(inner)
+    for number in range(3):
+        status, told, body = get(app, f"/static/js/none-{number}.js", accept_encoding="gzip")
+        assert (status, body) == (200, PAGE * 100)
+        assert "content-encoding" not in told
+    assert (app._copies, app._held) == ({}, 0)
+
+
 def test_the_page_is_told_where_the_server_is(app):
     _, told, page = get(app, "/", accept="text/html")
     script = page.removeprefix(b"<head><script>").partition(b"</script></head>")[0]

@@ -6,7 +6,8 @@ whether or not the visitor who asked first is still there. Streamlit's page and 
 every browser load a font that the theme does not use: that is removed. And its page first looks for the server below
 the address of each page (``/tradeoffs/_stcore/health``): a script tells it where the server is. The page stays empty
 for as long as no web socket is connected, so ``assets/waiting.html`` adds a sentence that says so. Constraint: only
-admitted requests arrive here, see :mod:`pages.view.shell.gate`.
+admitted requests arrive here, see :mod:`pages.view.shell.gate`; Streamlit answers a path that it does not have with its
+page, so HTML is no copy to keep: visitors could name any number of such paths.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from map_core.core.assets import asset
 #: Paths and content types that are compressed.
 _STATIC = re.compile(r"/static/(js|css)/[^/]+$")
 _TYPES = ("text/", "application/javascript", "application/json", "image/svg+xml")
+#: The type of Streamlit's page, which is passed on as it is.
+_PAGE = "text/html"
 #: The element of Streamlit's page that preloads its own font.
 _FONT = re.compile(rb'<link\s+rel="preload"[^>]*SourceSans[^>]*>')
 #: The rule for the same font in its style sheet; it would be loaded for the text before the theme is applied.
@@ -107,7 +110,8 @@ def compressed(answer: list[Message]) -> list[Message]:
         and not answer[-1].get("more_body", False)
         and headers.get("content-length") in (None, str(len(body)))
     )
-    fits = len(body) >= LEAST and kind.startswith(_TYPES) and "content-encoding" not in headers
+    of_front_end = kind.startswith(_TYPES) and not kind.startswith(_PAGE)
+    fits = len(body) >= LEAST and of_front_end and "content-encoding" not in headers
     if start["status"] != 200 or not whole or not fits:
         return answer
     packed = gzip.compress(_FACE.sub(b"", body) if kind.startswith("text/css") else body, 9, mtime=0)
@@ -128,7 +132,7 @@ def _wants_copy(scope: Scope) -> bool:
 
 
 def _is_page(headers: Headers) -> bool:
-    return "text/html" in headers.get("accept", "") and "range" not in headers
+    return _PAGE in headers.get("accept", "") and "range" not in headers
 
 
 def _changed_page(send: Send) -> Send:
@@ -139,7 +143,7 @@ def _changed_page(send: Send) -> Send:
     async def passed(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = Headers(raw=message["headers"])
-            if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
+            if headers.get("content-type", "").startswith(_PAGE) and "content-encoding" not in headers:
                 waiting.append(message)
                 return
         elif waiting and message["type"] == "http.response.body":
