@@ -9,9 +9,11 @@ import socket as sockets
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -22,11 +24,18 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit import runtime
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime import runtime_util
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
+from streamlit.web.server.starlette import starlette_routes
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from map_core.access import Role, Visitor
@@ -183,6 +192,78 @@ def test_an_upload_that_hides_its_length_is_stopped_while_it_arrives(
     assert taken == [400_000, 400_000]
     assert sent[0]["status"] == 413
     assert guarded._held.of_all() == 0, "what was refused counts no longer"
+
+
+@pytest.fixture
+def storage(manager: MemoryUploadedFileManager, monkeypatch: pytest.MonkeyPatch) -> MemorySessionStorage:
+    """The visits, as Streamlit keeps those that may be taken up again."""
+    kept = MemorySessionStorage()
+    sessions = WebsocketSessionManager(kept, manager, ScriptCache(), None)
+    served = SimpleNamespace(uploaded_file_mgr=manager, _session_mgr=sessions, is_active_session=lambda visit: True)
+    monkeypatch.setattr(runtime, "exists", lambda: True)
+    monkeypatch.setattr(runtime, "get_instance", lambda: served)
+    return kept
+
+
+def begin_visit(storage: MemorySessionStorage, name: str) -> None:
+    storage.save(SessionInfo(None, SimpleNamespace(id=name)))  # type: ignore[arg-type]
+
+
+def upload_in_parts(app: ASGIApp, visit: str, size: int, before_end: Callable[[], object] = lambda: None) -> int:
+    """Upload a file as a browser does; return the status. Something may happen before its last part."""
+    head = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.csv"\r\n\r\n'
+    parts, statuses = [head, b"x" * size, b"\r\n--b--\r\n"], []
+
+    async def receive() -> Message:
+        if len(parts) == 1:
+            before_end()
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status"))
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=b"), (b"host", b"localhost")]
+    path = f"/_stcore/upload_file/{visit}/1"
+    asked = {"type": "http", "method": "PUT", "path": path, "headers": headers, "root_path": "", "query_string": b""}
+    asyncio.run(app(asked, receive, send))
+    return statuses[0]
+
+
+def test_a_file_that_is_complete_after_its_visit_is_not_held(
+    manager: MemoryUploadedFileManager, storage: MemorySessionStorage, monkeypatch: pytest.MonkeyPatch
+):
+    """Streamlit looks for the visit before the body only, and removes a visit's files at its end only."""
+    monkeypatch.setattr(starlette_routes, "is_xsrf_enabled", lambda: False)
+    monkeypatch.setenv(limits.UPLOADS.variable, "3")
+    routes = starlette_routes.create_upload_routes(runtime.get_instance(), manager, "")
+    app = server_limits.ServerLimits(Starlette(routes=routes))
+    for name in ("ann", "bob"):
+        begin_visit(storage, name)
+
+    def end_of_visit() -> None:
+        storage.delete("ann")
+        manager.remove_session_files("ann")
+
+    assert upload_in_parts(app, "ann", 2_000_000, end_of_visit) == 204
+    assert "ann" not in manager.file_storage
+    assert upload_in_parts(app, "bob", 2_000_000) == 204, "there is room for others"
+    assert list(manager.file_storage) == ["bob"], "a visit that may be taken up again keeps its files"
+
+
+def test_files_of_visits_that_have_ended_are_removed_before_limits_are_checked(
+    client: TestClient,
+    manager: MemoryUploadedFileManager,
+    storage: MemorySessionStorage,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv(limits.UPLOADS.variable, "3")
+    for name in ("ann", "bob"):
+        begin_visit(storage, name)
+    assert client.put("/_stcore/upload_file/ann/1", content=b"x" * 2_000_000).text == "taken"
+    assert client.put("/_stcore/upload_file/bob/1", content=b"x" * 2_000_000).status_code == 413
+    storage.delete("ann")
+    assert client.put("/_stcore/upload_file/bob/1", content=b"x" * 2_000_000).text == "taken"
+    assert list(manager.file_storage) == ["bob"]
 
 
 def test_a_text_file_is_limited_whatever_the_browser_checks(monkeypatch: pytest.MonkeyPatch):

@@ -3,7 +3,8 @@
 Streamlit accepts a file for any visit, whatever its page shows, and keeps it in memory until the visit ends; it accepts
 any number of sockets. :class:`ServerLimits` wraps it and refuses what exceeds the settings of
 :mod:`map_core.core.limits`, with a sentence. The web socket library refuses messages that are too long while they
-arrive: ``server.maxMessageSize`` of ``.streamlit/config.toml``. Constraint: a body that is refused is not kept.
+arrive: ``server.maxMessageSize`` of ``.streamlit/config.toml``. Constraint: a body that is refused is not kept, and no
+file outlives its visit, also where its last part arrives after the visit's end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
@@ -73,7 +75,8 @@ class _Held:
     def begin(self, visit: str, person: str) -> None:
         """Record the person of a visit that uploads, "" where not known, and forget visits without uploads."""
         manager = _manager()
-        held = {*self.arriving, *(manager.file_storage if manager else ())}
+        _remove_files(list(manager.file_storage) if manager else [])
+        held = {*self.arriving, *(list(manager.file_storage) if manager else [])}
         self.people = {other: whose for other, whose in self.people.items() if other in held}
         if person:
             self.people[visit] = person
@@ -183,6 +186,7 @@ class ServerLimits:
             self._held.arriving[visit] -= taken
             if not self._held.arriving[visit]:
                 del self._held.arriving[visit]
+            _remove_files([visit])
 
     def _check(self, visit: str, more: int = 0) -> None:
         """Refuse what would go beyond a limit.
@@ -212,6 +216,27 @@ def _manager() -> MemoryUploadedFileManager | None:
         return None
     manager = runtime.get_instance().uploaded_file_mgr
     return manager if isinstance(manager, MemoryUploadedFileManager) else None
+
+
+def _visits() -> set[str] | None:
+    """Return all visits, also those that may be taken up again; None where the app is not being served."""
+    if not runtime.exists():
+        return None
+    return {info.session.id for info in runtime.get_instance()._session_mgr.list_sessions()}
+
+
+def _remove_files(visits: Sequence[str]) -> None:
+    """Remove the uploaded files of those of the visits that have ended.
+
+    Streamlit removes a visit's files at its end, but checks only at the beginning of an upload whether there is such a
+    visit: what is complete after the end would be held until the server is restarted.
+    """
+    manager, known = _manager(), _visits() if visits else None
+    if manager is None or known is None:
+        return
+    for visit in visits:
+        if visit not in known:
+            manager.remove_session_files(visit)
 
 
 def _declared(scope: Scope) -> int:
