@@ -290,7 +290,7 @@ def serve(
         values=warmed,
         ready=ready,
         draining=lambda: server.draining,
-        promises=PromiseWatch(opened.table, tuple(palette_levels), promises_file, only_base=tuned is None),
+        promises=PromiseWatch(parser.steering, candidates, promises_file, only_base=tuned is None),
     )
     server = DrainingServer(uvicorn.Config(app, **uvicorn_settings()), service, drain_seconds)
     try:

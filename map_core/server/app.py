@@ -61,7 +61,7 @@ def create_app(
         draining: whether new work is refused because the server is shutting down.
         promises: of the palettes; None to keep them in memory.
     """
-    watch = promises or PromiseWatch(parser.steering.table, parser.steering.palettes)
+    watch = promises or PromiseWatch(parser.steering, parser.candidates)
     access = Access() if access is None else access
     metrics = Metrics(service)
 

@@ -1,9 +1,10 @@
 """``/v1/palettes/NAME/promise``: whether the requests so far show that a palette keeps its targets.
 
 A request counts once, with the expected level over its candidates, averaged over its replies; the palette's gain is
-this level less the mean of the same candidates. Requests with another kind of choice (``best``, ``blocks``, floors) are
-not counted. Constraint: targets and bounds are computed from the table before a palette's first request; one lock, no
-model.
+this level less the mean of the same candidates. A promise is for the server's K: requests with another number of
+candidates, or another kind of choice (``best``, ``blocks``, floors), are not counted. Constraint: targets and bounds
+are computed from the table, for this K and whatever a request asks for, before the first request is counted; one lock,
+no model.
 """
 
 from __future__ import annotations
@@ -20,17 +21,18 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter
 
+from map_core.analysis.generation_weights import GenerationWeights
 from map_core.confidence.prompt_samples import solved_sample
 from map_core.confidence.running_promise import RunningPromise, WatchedTargets
 from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Form
 from map_core.data.derived_columns import DerivedColumn
-from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.generation.request import Method
+from map_core.generation.request import GenerationRequest, Method
 from map_core.server.errors import Refusal, shortened
 from map_core.server.http import get
 from map_core.server.request_parser import ReplyRequest
+from map_core.server.steering import Steering
 from map_core.service.snapshot import GenerationSnapshot, Phase
 
 #: Standard deviations by which a promise is below its target: at the target itself it would be in doubt for ever.
@@ -49,40 +51,39 @@ class PromiseWatch:
     """The running promises of a server's palettes.
 
     Args:
-        table: the one on which the palettes are solved.
-        palettes: their names.
+        steering: the palettes, and the table on which they are solved.
+        candidates: K of the requests that count, the server's default.
         file: the file of the promises' state; None to keep it in memory.
         only_base: candidates are drawn from the base model, so that their mean estimates its level.
     """
 
-    def __init__(
-        self, table: RewardTable, palettes: Sequence[str], file: Path | None = None, only_base: bool = True
-    ) -> None:
-        self._table, self._file = table.without_held_out(), file
-        self.palettes, self._kinds = tuple(palettes), KINDS if only_base else KINDS[1:]
-        self._columns = {column.name: column for column in table.derived}
+    def __init__(self, steering: Steering, candidates: int, file: Path | None = None, only_base: bool = True) -> None:
+        self._steering, self._candidates, self._file = steering, candidates, file
+        self._table = steering.table.without_held_out()
+        self.palettes, self._kinds = steering.palettes, KINDS if only_base else KINDS[1:]
+        self._columns = {column.name: column for column in steering.table.derived}
         self._lock, self._written = threading.Lock(), 0.0
         self._running: dict[tuple[str, str], RunningPromise] = {}
         self._uncounted = dict.fromkeys(self.palettes, 0)
         self._kept = _read(file) if file is not None and file.exists() else {}
         self._since: dict[str, str] = {}
+        self._aims: dict[str, GenerationWeights] = {}
 
     def note(self, replies: ReplyRequest, snapshots: Sequence[GenerationSnapshot]) -> None:
         """Count an answered request; one without a palette is ignored."""
         if replies.palette is None or replies.aim is None:
             return
+        palette = replies.palette
         with self._lock:
+            self._begin(palette)
             levels = self._levels(replies, snapshots)
-            if levels is None:
-                self._uncounted[replies.palette] += 1
-                return
-            names, tilted, base = levels
-            if not np.isfinite([tilted, base]).all():
-                self._uncounted[replies.palette] += 1
-                return
-            for kind in self._kinds:
-                promise = self._promise(replies, kind, names)
-                promise.add(tilted if kind == "levels" else tilted - base)
+            if levels is None or not np.isfinite(levels[1:]).all():
+                self._uncounted[palette] += 1
+            else:
+                names, tilted, base = levels
+                for kind in self._kinds:
+                    promise = self._promise(palette, kind, names)
+                    promise.add(tilted if kind == "levels" else tilted - base)
             if self._file is not None and time.monotonic() - self._written > KEEP_SECONDS:
                 self._write(self._file)
 
@@ -99,10 +100,30 @@ class PromiseWatch:
             return {
                 "palette": palette,
                 "since": self._since.get(palette),
+                "candidates": self._candidates,
                 "not_counted": self._uncounted[palette],
                 "tolerance_sd": TOLERANCE,
                 **{kind: None if promise is None else promise.described() for kind, promise in kinds.items()},
             }
+
+    def _begin(self, palette: str) -> None:
+        """Begin a palette at its first request, or restore from the file when that was and how many do not count."""
+        if palette not in self._since:
+            kept = self._kept_state(palette)
+            self._since[palette] = kept.get("since") or datetime.now(UTC).isoformat(timespec="seconds")
+            uncounted = kept.get("not_counted")
+            self._uncounted[palette] = uncounted if isinstance(uncounted, int) else 0
+
+    def _kept_state(self, palette: str) -> dict[str, Any]:
+        """Return a palette's state in the file; empty where it is not that of requests with this K."""
+        kept: dict[str, Any] = self._kept.get(palette, {})
+        return kept if kept.get("candidates") == self._candidates else {}
+
+    def _aim(self, palette: str) -> GenerationWeights:
+        """Return a palette's solution for the server's K and a prompt of no known kind."""
+        if palette not in self._aims:
+            self._aims[palette] = self._steering.aim(palette, self._candidates)
+        return self._aims[palette]
 
     def _levels(
         self, replies: ReplyRequest, snapshots: Sequence[GenerationSnapshot]
@@ -111,13 +132,13 @@ class PromiseWatch:
 
         None where the request is not counted, or a value was not scored.
         """
-        assert replies.aim is not None
+        assert replies.palette is not None
         if self._table.form is Form.POOLED or int(self._table.candidates.min()) < 2:
             return None
-        counted = all(r.method is Method.RESAMPLE and not r.floors and r.candidates > 1 for r in replies.requests)
-        if not counted or any(snapshot.phase is not Phase.DONE for snapshot in snapshots):
+        if not all(map(self._counts, replies.requests)) or any(s.phase is not Phase.DONE for s in snapshots):
             return None
-        columns = [self._columns.get(name) or DerivedColumn(name, name) for name in replies.aim.targets]
+        targets = self._aim(replies.palette).targets
+        columns = [self._columns.get(name) or DerivedColumn(name, name) for name in targets]
         columns = [column for column in columns if column.cohort is None and not column.mix]
         tilted, base = [], []
         for snapshot in snapshots:
@@ -131,22 +152,23 @@ class PromiseWatch:
             base.append(rewards.mean(axis=0))
         return tuple(column.name for column in columns), np.mean(tilted, axis=0), np.mean(base, axis=0)
 
-    def _promise(self, replies: ReplyRequest, kind: str, names: tuple[str, ...]) -> RunningPromise:
-        """Return a palette's promise of a kind; restore it from the file, or begin it, at the first request."""
-        palette = str(replies.palette)
+    def _counts(self, request: GenerationRequest) -> bool:
+        """Return whether a request chooses as the promise says, among K candidates."""
+        drawn = {request.candidates, request.most_candidates or request.candidates}
+        chosen = request.method is Method.RESAMPLE and not request.floors
+        return chosen and request.candidates > 1 and drawn == {self._candidates}
+
+    def _promise(self, palette: str, kind: str, names: tuple[str, ...]) -> RunningPromise:
+        """Return a palette's promise of a kind; restore it from the file, or begin it, at the first counted request."""
         if (palette, kind) not in self._running:
-            kept = self._kept.get(palette, {})
-            self._since[palette] = kept.get("since") or datetime.now(UTC).isoformat(timespec="seconds")
-            self._running[palette, kind] = RunningPromise.restored(self._targets(replies, kind, names), kept.get(kind))
+            kept = self._kept_state(palette).get(kind)
+            self._running[palette, kind] = RunningPromise.restored(self._targets(palette, kind, names), kept)
         return self._running[palette, kind]
 
-    def _targets(self, replies: ReplyRequest, kind: str, names: tuple[str, ...]) -> WatchedTargets:
+    def _targets(self, palette: str, kind: str, names: tuple[str, ...]) -> WatchedTargets:
         """Return the promised levels and their bounds, from the table's prompts at the palette's weights."""
-        aim = replies.aim
-        assert aim is not None
-        oracle, seen = solved_sample(
-            self._table, min(replies.requests[0].candidates, int(self._table.candidates.min()))
-        )
+        aim = self._aim(palette)
+        oracle, seen = solved_sample(self._table, min(self._candidates, int(self._table.candidates.min())))
         positions = [oracle.values.index(name) for name in names]
         weights = np.zeros(len(oracle.values))
         for name, weight in aim.weights.items():
@@ -170,7 +192,8 @@ class PromiseWatch:
         self._written = time.monotonic()
         content = dict(self._kept)
         for palette, since in self._since.items():
-            content[palette] = {"since": since}
+            uncounted = self._uncounted[palette]
+            content[palette] = {"since": since, "candidates": self._candidates, "not_counted": uncounted}
         for (palette, kind), promise in self._running.items():
             content[palette][kind] = promise.as_dict() | {"described": promise.described()}
         try:

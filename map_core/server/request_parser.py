@@ -109,7 +109,7 @@ class RequestParser:
     ) -> None:
         self.steering, self.limits, self.tokens = steering, limits, tokens
         self.system = system
-        self._settings, self._candidates = settings, candidates
+        self._settings, self.candidates = settings, candidates
         self._default_length = default_length
 
     def chat(self, content: bytes) -> ReplyRequest:
@@ -245,7 +245,7 @@ class RequestParser:
         """Return K and n; without weights and floors nothing distinguishes candidates, so that K is 1 by default."""
         candidates = body.candidates
         if candidates is None:
-            candidates = self._candidates if steered or body.most_candidates else 1
+            candidates = self.candidates if steered or body.most_candidates else 1
         replies = 1 if body.n is None else body.n
         for name, number, limit in (
             ("candidates", candidates, self.limits.candidates),

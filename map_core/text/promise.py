@@ -17,7 +17,8 @@ from map_core.text.wording import NUMBERS, Wording
 #: An explanation of the verdicts on palettes in use.
 STANDING_MEANS = (
     "Judged by the replies that a server gave to its own requests: kept and broken are each said wrongly in at most "
-    "5 of 100 cases, however often one looks. In doubt means that the requests so far do not settle it."
+    "5 of 100 cases, however often one looks. In doubt means that the requests so far do not settle it. Requests that "
+    "ask for another number of drafts than the server usually makes, or for another kind of choice, are not counted."
 )
 
 
@@ -87,11 +88,11 @@ def standing_rows(kept: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, l
     for name, palette in kept.items():
         kinds = [(palette.get(kind) or {}).get("described") or {} for kind in ("over_base", "levels")]
         requests = max(int(kind.get("requests") or 0) for kind in kinds)
+        numbers = [str(requests), str(int(palette.get("not_counted") or 0))]
         since = str(palette.get("since") or "")[:10]
-        rows.append(
-            (-1, [str(name), *(str(kind.get("verdict") or "not watched") for kind in kinds), str(requests), since])
-        )
-    return ["Palette", "What it adds", "The level itself", "Requests", "Since"], rows
+        verdicts = (str(kind.get("verdict") or "not watched") for kind in kinds)
+        rows.append((-1, [str(name), *verdicts, *numbers, since]))
+    return ["Palette", "What it adds", "The level itself", "Requests", "Not counted", "Since"], rows
 
 
 def _sure(certificate: Certificate) -> str:

@@ -89,12 +89,15 @@ def test_what_is_asked_beyond_averages_is_promised_too(place):
 
 def test_promises_that_a_server_keeps_beside_the_table_are_shown(place):
     standing = {"described": {"verdict": "kept", "requests": 41}}
-    kept = {"warm": {"since": "2026-11-29T10:00:00+00:00", "over_base": standing, "levels": None}}
+    since = "2026-11-29T10:00:00+00:00"
+    kept = {"warm": {"since": since, "not_counted": 67, "over_base": standing, "levels": None}}
     (place / "table.promises.json").write_text(json.dumps(kept))
     words = said(page())
     assert "Is it kept in use?" in words
     assert "not watched" in words
     assert "41" in words
+    assert "67" in words
+    assert "are not counted" in words
     (place / "table.promises.json").write_text("[1]")
     app = page()
     assert not app.exception

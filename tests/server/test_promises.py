@@ -12,10 +12,9 @@ from starlette.testclient import TestClient
 
 from map_core.cli import main
 from map_core.core.file_lock import lock
-from map_core.data import table_format
 from map_core.errors import InputError
 from map_core.server.promises import TOLERANCE, PromiseWatch
-from tests.server.inline import PALETTES, asking, parser_of
+from tests.server.inline import asking, parser_of
 
 CHAT = {"messages": [{"role": "user", "content": "My parcel is late!"}], "max_tokens": 4}
 
@@ -51,9 +50,9 @@ def test_requests_of_a_palette_are_counted_once_each(tiny: Path) -> None:
 
 def test_a_level_is_that_of_the_candidates_and_a_file_keeps_it(tiny: Path, tmp_path: Path) -> None:
     file = tmp_path / "table.promises.json"
-    table = table_format.load(table_format.DEFAULT_TABLE)
+    steering = parser_of(tiny).steering
     for requests in (1, 2):
-        watch = PromiseWatch(table, tuple(PALETTES), file)
+        watch = PromiseWatch(steering, 4, file)
         with asking(str(tiny), parser_of(tiny), promises=watch) as (client, _):
             ask(client, palette="plain", candidates=4, seed=1)
             shown = client.get("/v1/palettes/plain/promise").json()
@@ -68,23 +67,63 @@ def test_a_level_is_that_of_the_candidates_and_a_file_keeps_it(tiny: Path, tmp_p
     for content in ("[]", '{"plain": 3}'):
         file.write_text(content)
         with pytest.raises(InputError, match="holds no promises"):
-            PromiseWatch(table, tuple(PALETTES), file)
+            PromiseWatch(steering, 4, file)
+
+
+def test_the_first_request_decides_nothing_about_the_promise_to_all(tiny: Path) -> None:
+    """The palette "far" is out of reach: the nearest one, and so what is promised, depends on K."""
+    promised = []
+    for first in ({"candidates": 2}, {"candidates": 2, "most_candidates": 4, "least_ess": 4.0}, {}):
+        parser = parser_of(tiny)
+        with asking(str(tiny), parser) as (client, _):
+            ask(client, palette="far", seed=1, **first)
+            before = client.get("/v1/palettes/far/promise").json()
+            assert before["candidates"] == 4
+            if first:
+                assert before["levels"] is None
+                assert before["not_counted"] == 1
+                ask(client, palette="far", seed=1)
+            after = client.get("/v1/palettes/far/promise").json()
+        assert after["levels"]["requests"] == 1
+        promised.append({name: column["promised"] for name, column in after["levels"]["values"].items()})
+        aims = {candidates: parser.steering.aim("far", candidates).targets for candidates in (2, 4)}
+        assert aims[2] != aims[4]
+        scale = parser.steering.table.rewards.std(axis=0)
+        for name, level in promised[-1].items():
+            near = TOLERANCE * scale[parser.steering.table.index(name)]
+            assert level == pytest.approx(aims[4][name] - near, abs=0.1 * near)
+    assert promised[0] == promised[1] == promised[2]
+
+
+def test_a_file_is_taken_up_for_the_same_number_of_candidates_only(tiny: Path, tmp_path: Path) -> None:
+    """The palette "plain" has the same targets for any K: its evidence does not tell them apart."""
+    file = tmp_path / "table.promises.json"
+    steering = parser_of(tiny).steering
+    # (K of the server, K of the second request, counted, not counted since the beginning)
+    for usual, other, counted, uncounted in ((4, 2, 1, 1), (4, 3, 2, 2), (2, 4, 1, 1)):
+        with asking(str(tiny), parser_of(tiny), promises=PromiseWatch(steering, usual, file)) as (client, _):
+            ask(client, palette="plain", candidates=usual, seed=1)
+            ask(client, palette="plain", candidates=other, seed=1)
+            shown = client.get("/v1/palettes/plain/promise").json()
+        assert (shown["levels"]["requests"], shown["not_counted"]) == (counted, uncounted)
+        kept = json.loads(file.read_text())["plain"]
+        assert (kept["candidates"], kept["not_counted"]) == (usual, uncounted)
 
 
 def test_a_reply_does_not_depend_on_the_file_of_promises(tiny: Path, tmp_path: Path) -> None:
-    table = table_format.load(table_format.DEFAULT_TABLE)
-    nowhere = PromiseWatch(table, tuple(PALETTES), tmp_path / "gone" / "table.promises.json")
+    steering = parser_of(tiny).steering
+    nowhere = PromiseWatch(steering, 4, tmp_path / "gone" / "table.promises.json")
     with asking(str(tiny), parser_of(tiny), promises=nowhere) as (client, _):
         ask(client, palette="plain", candidates=4, seed=1)
         assert client.get("/v1/palettes/plain/promise").json()["levels"]["requests"] == 1
-    damaged = PromiseWatch(table, tuple(PALETTES))
-    damaged._kept = {"plain": {"levels": 3, "over_base": 3}}
+    damaged = PromiseWatch(steering, 4)
+    damaged._kept = {"plain": {"levels": 3, "over_base": 3, "candidates": 4, "not_counted": "?"}}
     with asking(str(tiny), parser_of(tiny), promises=damaged) as (client, _):
         ask(client, palette="plain", candidates=4, seed=1)
 
 
 def test_a_request_whose_numbers_are_none_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = PromiseWatch(table_format.load(table_format.DEFAULT_TABLE), tuple(PALETTES))
+    watch = PromiseWatch(parser_of(None).steering, 4)
     monkeypatch.setattr(watch, "_levels", lambda *asked: (("diversity",), np.array([np.nan]), np.array([0.5])))
     watch.note(SimpleNamespace(palette="plain", aim=object()), [])  # type: ignore[arg-type]
     assert watch.described("plain")["not_counted"] == 1
