@@ -133,17 +133,20 @@ class AgreementCache:
             (a, b): ("pair", groups[a].targets.tobytes(), groups[b].targets.tobytes(), budget)
             for a, b in combinations(range(len(groups)), 2)
         }
-        missing = [pair for pair, key in keys.items() if key not in self._cache]
+        # By pair and apart from the cache, which may drop what was read first while the others are being stored.
+        known = {pair: self._cache[key] for pair, key in keys.items() if key in self._cache}
+        missing = [pair for pair in keys if pair not in known]
         for begin in range(0, len(missing), BATCH_SIZE):
             check()
             batch = missing[begin : begin + BATCH_SIZE]
             for clash in clashes(self.oracle, groups, budget, self.attainable, among=batch):
                 position = {clash.first: 0, clash.second: 1}
                 pair_result = replace(clash, first=0, second=1, asked_by=tuple(position[g] for g in clash.asked_by))
+                known[clash.first, clash.second] = pair_result
                 self._store(keys[clash.first, clash.second], pair_result)
         results = []
-        for pair, key in keys.items():
-            pair_result = self._cache[key]  # type: ignore[assignment]
+        for pair in keys:
+            pair_result = known[pair]  # type: ignore[assignment]
             results.append(
                 replace(
                     pair_result, first=pair[0], second=pair[1], asked_by=tuple(pair[g] for g in pair_result.asked_by)
