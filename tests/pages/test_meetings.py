@@ -8,9 +8,10 @@ from collections import deque
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from map_core.errors import PaletteError
 from map_core.palettes.palette import ALL, Target
 from map_core.store import database, meeting_numbers, meetings, table_key
-from pages.view.groups import meeting_result, seats
+from pages.view.groups import meeting_agreement, meeting_result, results, seats
 from pages.view.session import scene as scenes
 from tests.pages.app_script import said, settled
 from tests.pages.groups_script import COOL, WARM, keys, opened
@@ -282,6 +283,33 @@ def test_a_full_meeting_says_so(place, monkeypatch):
     app.text_input(key="join_name").set_value("Ben").run()
     app.button(key="send").click().run()
     assert any("full" in text.value for text in app.text)
+
+
+def test_an_agreement_that_failed_is_tried_again_later(monkeypatch):
+    """Whatever was short for a moment must not take the agreement from a meeting until somebody wishes differently."""
+    tries = []
+
+    def work(job):
+        tries.append(job)
+        if len(tries) == 1:
+            raise PaletteError("There is no memory left.")
+
+    monkeypatch.setattr(results, "job_key", lambda *asked: "an agreement that fails once")
+    monkeypatch.setattr(results, "agreement_work", lambda *asked: work)
+    shared = meeting_agreement.SharedAgreement()
+
+    def look() -> str | None:
+        shared.look(None, (), 1.0)
+        assert shared._request.job.wait(10)
+        return shared.look(None, (), 1.0).error
+
+    for _ in range(3):
+        assert look() == "There is no memory left."
+    assert len(tries) == 1, "not at every look"
+    monkeypatch.setattr(meeting_agreement, "RETRY_SECONDS", -1.0)
+    for _ in range(3):
+        assert look() is None
+    assert len(tries) == 2, "what succeeded is not computed again"
 
 
 def together(page: str) -> list[str]:

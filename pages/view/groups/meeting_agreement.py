@@ -7,8 +7,9 @@ agreement. Constraint: nothing waits here; until a job has a result, the previou
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from map_core.core.compute_once import ComputeOnce
 from map_core.core.jobs import Job, JobStatus, shared_jobs
@@ -16,6 +17,9 @@ from map_core.groups import Group, GroupAgreement
 from map_core.store import meetings
 from pages.view.groups import results
 from pages.view.session.scene import Scene
+
+#: Seconds after the beginning of a job that failed before it is tried again; its error is shown until then.
+RETRY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +37,18 @@ class _AgreementJob:
     key: Hashable
     job: Job
     groups: tuple[Group, ...]
+    begun: float = field(default_factory=time.monotonic)
 
     def is_over(self, key: Hashable) -> bool:
         """Return whether the next job may begin.
 
-        It may once this one has ended. Where other groups are asked for, it also may once only the last stage is left,
+        It may once this one has ended; for the same groups only where there is no result, and after a failure not at
+        once. Where other groups are asked for, it also may once only the last stage is left,
         which nobody waits for; that stage is cancelled.
         """
         if self.key == key:
-            return self.job.status is JobStatus.CANCELLED
+            failed = self.job.status is JobStatus.FAILED
+            return self.job.status is JobStatus.CANCELLED or (failed and time.monotonic() > self.begun + RETRY_SECONDS)
         partial: GroupAgreement | None = self.job.partial
         if not self.job.ended and partial is not None and partial.alone is not None:
             self.job.cancel()
