@@ -117,17 +117,24 @@ def describe(path: Path) -> TableEntry:
         return TableEntry(
             path.stem, path, 0, 0, (), "", "", 0, datetime.fromtimestamp(0, UTC), f"It is gone ({error})."
         )
-    return _described(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+    size, changed = status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)
+    try:
+        return _described(path, size, changed)
+    except InputError as error:
+        return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, _without_path(error, path))
 
 
 @lru_cache(maxsize=256)
 def _described(path: Path, size: int, changed: datetime) -> TableEntry:
-    """Describe an existing file; the cache is keyed by its size and time of change."""
-    try:
-        metadata = load_metadata(path)
-        counts = table_file.count(path)
-    except InputError as error:
-        return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, _without_path(error, path))
+    """Describe an existing file; the cache is keyed by its size and time of change.
+
+    Constraint: a fault is raised and so not cached, as it may be one of the moment, such as too many open files.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    metadata = load_metadata(path)
+    counts = table_file.count(path)
     return TableEntry(
         path.stem,
         path,

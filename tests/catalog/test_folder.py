@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 
 import pytest
@@ -36,6 +37,23 @@ def test_a_list_says_what_a_table_holds():
     catalog.delete("My replies")
     with pytest.raises(InputError, match="no table 'My replies' any more"):
         catalog.delete("My replies")
+
+
+def test_a_fault_of_the_moment_is_not_kept(monkeypatch):
+    """While file descriptors are short, no table can be read; the files do not change by that."""
+    path = catalog.path_of("mine")
+    table_format.save(make_table(prompts=5, candidates=3), path)
+
+    def no_descriptors(*asked: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as short:
+        short.setattr(table_format.pq, "ParquetFile", no_descriptors)
+        short.setattr(table_format.pq, "read_schema", no_descriptors)
+        assert "Too many open files" in catalog.describe(path).fault
+    assert catalog.describe(path).fault == ""
+    assert catalog.describe(path).replies == 15
+    assert catalog.describe(path) is catalog.describe(path), "what could be read is read once"
 
 
 def test_a_table_that_would_fill_the_memory_is_refused_in_words(tmp_path):
