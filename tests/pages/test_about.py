@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from streamlit.testing.v1 import AppTest
 from map_core.core.softmax import softmax
 from map_core.core.types import Verdict
 from map_core.data import table_format
+from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.figures import softmax_choice as choice_figures
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import standardised
 from map_core.palettes.targets import percentiles
+from map_core.scoring import validation
 from map_core.text.sentences import HEADLINES
 from pages.view.about import mathematics
 from pages.view.palette import tour_stops
@@ -273,6 +276,24 @@ def test_labels_of_another_table_are_said(tmp_path, monkeypatch, table):
     app.switch_page("limits.py").run()
     assert not app.exception
     assert "elsewhere" in said(app)
+
+
+def test_labels_that_could_not_be_read_for_a_moment_are_read_again(tmp_path, monkeypatch, table):
+    lines = [f'{{"prompt_id": "p00", "candidate": {k}, "labels": {{"humor": {k % 2}}}}}' for k in range(32)]
+    (tmp_path / "table.labels.jsonl").write_text("\n".join(lines))
+
+    def no_descriptors(path: Path) -> str:
+        raise InputError(f"{path.name} cannot be read (Too many open files).")
+
+    with monkeypatch.context() as short:
+        short.setattr(validation, "read_text", no_descriptors)
+        app = opened(tmp_path, monkeypatch, table).run()
+        app.switch_page("limits.py").run()
+        assert "Too many open files" in said(app)
+    app.run()
+    assert not app.exception
+    assert "Too many open files" not in said(app)
+    assert "from 16 replies labelled 1 and 16 labelled 0." in said(app)
 
 
 def test_the_figure_of_a_choice_shows_its_probabilities():

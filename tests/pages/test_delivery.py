@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from map_core import catalog
 from map_core.data import table_format
 from map_core.data.table_format import DEFAULT_TABLE
+from map_core.errors import InputError
 from map_core.models.cache import sha256_of
 from map_core.models.tuned import RECORD, tuned_folder
 from map_core.report.evidence import SHIPPED
@@ -177,7 +178,14 @@ def test_the_study_of_the_embedded_table_is_a_figure_and_a_table(place, monkeypa
     monkeypatch.setattr(tuning_study, "SHIPPED", place / "tuning_study.json")
     assert "Nothing has been measured over a set of palettes yet" in said(page())
     tuning_study.keep_study(study(), place / "tuning_study.json", sha256_of(DEFAULT_TABLE))
-    app = page()
+
+    def no_descriptors(*asked: object) -> None:
+        raise InputError("The study cannot be read (Too many open files).")
+
+    with monkeypatch.context() as short:
+        short.setattr(tuning_study, "read_studies", no_descriptors)
+        assert study_sentence(study()) not in said(page())
+    app = page()  # read again: what could not be read for a moment is not kept
     assert not app.exception
     assert study_sentence(study()) in said(app)
     assert study().command in [code.value for code in app.code]

@@ -52,7 +52,10 @@ def labels_of_file() -> tuple[tuple[Label, ...], str]:
     """Return the labels beside the open table's file, and why they cannot be used; "" where nothing is wrong."""
     scene = scenes.load()
     labels = labels_path(scenes.table_path())
-    return _labels_of_file((*scene.key, _modified(labels)), labels, scene.table)
+    try:
+        return _labels_of_file((*scene.key, _modified(labels)), labels, scene.table), ""
+    except InputError as error:
+        return (), page_words.of(error)
 
 
 def _modified(path: Path) -> tuple[int, int] | None:
@@ -65,29 +68,29 @@ def _modified(path: Path) -> tuple[int, int] | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _labels_of_file(key: tuple[object, ...], labels: Path, _table: RewardTable) -> tuple[tuple[Label, ...], str]:
+def _labels_of_file(key: tuple[object, ...], labels: Path, _table: RewardTable) -> tuple[Label, ...]:
+    """Read the labels; a fault is raised and so not cached, as it may be one of the moment."""
     if not labels.is_file():
-        return (), ""
-    try:
-        read = read_labels(labels)
-        label_rows(_table, read)
-    except InputError as error:
-        return (), page_words.of(error)
-    return read, ""
+        return ()
+    read = read_labels(labels)
+    label_rows(_table, read)
+    return read
 
 
 def scorer_quality() -> ScorerQuality:
     """Return how well the scorers of the whole open table agree with labels; measured once for all viewers."""
     scene = scenes.load()
-    labels = labels_path(scenes.table_path())
-    return _scorer_quality((*scene.key, _modified(labels)), labels, scene.table)
+    read, problem = labels_of_file()
+    return _scorer_quality((*scene.key, _modified(labels_path(scenes.table_path()))), problem, read, scene.table)
 
 
 @st.cache_resource(show_spinner="Reading the labels", max_entries=2)
-def _scorer_quality(key: tuple[object, ...], labels: Path, _table: RewardTable) -> ScorerQuality:
+def _scorer_quality(
+    key: tuple[object, ...], problem: str, _read: tuple[Label, ...], _table: RewardTable
+) -> ScorerQuality:
+    """Measure the quality with the labels that could be read; the cache is keyed by the problem too, which may pass."""
     lengths = length_correlations(_table)
-    read, problem = _labels_of_file(key, labels, _table)
-    return ScorerQuality(separations(_table, read) if read else {}, lengths, len(read), problem, read)
+    return ScorerQuality(separations(_table, _read) if _read else {}, lengths, len(_read), problem, _read)
 
 
 def agreement_sentence(quality: ScorerQuality, name: str) -> str:

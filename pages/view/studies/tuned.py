@@ -150,12 +150,12 @@ def _studies() -> tuple[TuningStudy, ...]:
     table = scenes.table_path()
     if table != scenes.DEFAULT_TABLE or not tuning_study.SHIPPED.is_file():
         return ()
-    return _read(tuning_study.SHIPPED.stat().st_mtime, table.stat().st_mtime)
+    try:
+        return _read(tuning_study.SHIPPED.stat().st_mtime, table.stat().st_mtime)
+    except InputError:  # not cached: it may be readable in the next moment
+        return ()
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _read(modified: float, table_modified: float) -> tuple[TuningStudy, ...]:
-    try:
-        return tuning_study.read_studies(tuning_study.SHIPPED, sha256_of(scenes.DEFAULT_TABLE))
-    except InputError:  # unreadable, or of another version of the table
-        return ()
+    return tuning_study.read_studies(tuning_study.SHIPPED, sha256_of(scenes.DEFAULT_TABLE))
