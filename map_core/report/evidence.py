@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from map_core.core.sidecars import DELIVERY
@@ -16,12 +17,17 @@ from map_core.studies.delivery import study as studies
 SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
 
 
-def find_study(table: Path) -> DeliveryStudy | None:
-    """Return the study in ``TABLE.delivery.json``, else the shipped one; None where neither file can be read."""
+def find_study(table: Path, load: Callable[[Path], DeliveryStudy] = studies.load) -> DeliveryStudy | None:
+    """Return the study in ``TABLE.delivery.json``, else the shipped one; None where neither file can be read.
+
+    Args:
+        table: its file.
+        load: reads a study's file, for callers that cache studies; raises InputError where it cannot be read.
+    """
     for path in (table.with_suffix(DELIVERY), SHIPPED):
         try:
             if path.is_file():
-                return studies.load(path)
+                return load(path)
         except InputError:
             continue
     return None

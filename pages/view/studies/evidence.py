@@ -14,6 +14,7 @@ from map_core.figures.delivery import DeliveryFigureData
 from map_core.report import evidence as studies_by_table
 from map_core.studies.comparisons import Comparison, read_comparisons
 from map_core.studies.delivery import DeliveryStudy, fingerprint
+from map_core.studies.delivery import study as studies
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import wording as wordings
@@ -44,9 +45,7 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     """Return the study for the open table, or None when there is none at all."""
     table = scenes.table_path()
     own = table.with_suffix(DELIVERY)
-    study = _study(
-        str(table), tuple(path.stat().st_mtime for path in (own, studies_by_table.SHIPPED) if path.is_file())
-    )
+    study = studies_by_table.find_study(table, lambda path: _study(path, path.stat().st_mtime))
     if study is None:
         return None
     values = study.graded.values
@@ -69,8 +68,9 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _study(table: str, modified: tuple[float, ...]) -> DeliveryStudy | None:
-    return studies_by_table.find_study(Path(table))
+def _study(path: Path, modified: float) -> DeliveryStudy:
+    """Read a study; a fault is raised and so not cached, as it may be one of the moment."""
+    return studies.load(path)
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
