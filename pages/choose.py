@@ -13,8 +13,8 @@ from map_core.preference.pairs import FIRST_CHOICES
 from map_core.store import meetings
 from pages.view.choose import question, result, state
 from pages.view.groups import meeting_member, meeting_result
+from pages.view.groups.meeting_agreement import meeting_scene
 from pages.view.session import header, kept, palette_state
-from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup, page_words
 from pages.view.shell.account import database
@@ -38,7 +38,7 @@ def _use(inferred: FoundPalette) -> None:
 
 
 def _scene(meeting: meetings.Meeting | None) -> Scene:
-    return palette_state.current()[0] if meeting is None else scenes.load(meeting.use_case)
+    return palette_state.current()[0] if meeting is None else meeting_scene(meeting)
 
 
 @st.fragment

@@ -6,7 +6,7 @@ import streamlit as st
 
 from map_core.store import meetings
 from pages.view.groups import markup, meeting_member, meeting_result
-from pages.view.session import scene as scenes
+from pages.view.groups.meeting_agreement import meeting_scene
 from pages.view.session import speaker_line
 from pages.view.shell import markup as shell_markup
 from pages.view.shell.account import database
@@ -32,7 +32,7 @@ with st.container(key="join"):
     if not meeting_result.is_about_open_table(meeting):
         st.html(markup.title(meeting.name, "This meeting is about another table than the one that is open here."))
         st.stop()
-    scene = scenes.load(meeting.use_case)
+    scene = meeting_scene(meeting)
     member = meeting_member.member_id()
     sent = next((entry for entry in meetings.entries(database(), meeting.code) if entry.member == member), None)
     st.html(markup.title(meeting.name, "Say what matters to you. It then appears on the shared screen for everybody."))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from map_core.access import Role, Visitor
+from map_core.custom_values.active import clear_cache
+from map_core.data import table_format
 from map_core.errors import PaletteError
 from map_core.palettes.palette import ALL, Target
-from map_core.store import database, meeting_numbers, meetings, table_key
+from map_core.store import custom_values, database, meeting_numbers, meetings, table_key
 from pages.view.groups import meeting_agreement, meeting_result, results, seats
 from pages.view.session import scene as scenes
+from pages.view.shell import visitor_header
 from tests.pages.app_script import said, settled
 from tests.pages.groups_script import COOL, WARM, keys, opened
+from tests.pages.test_values import NURSE, scored
 from tests.tables import VALUES
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -345,3 +352,85 @@ def test_a_phone_shows_the_common_palette_of_all_members_as_the_wall_does():
     assert "groups_budget" not in [slider.key for slider in other.slider]
     again = opened("groups", meeting=code, host=wall.session_state["meeting_host"])
     assert again.slider(key="groups_budget").value == 0.2
+
+
+ANN = Visitor("id|ann", "Ann", Role.MEMBER)
+BEN = Visitor("id|ben", "Ben", Role.MEMBER)
+
+
+@pytest.fixture
+def seen_by(place, tmp_path, monkeypatch):
+    """Make a visitor the one who looks; Ann alone has a value of her own in use."""
+    scored(table_format.load(tmp_path / "table.parquet"))
+    own = database().as_visitor(ANN)
+    custom_values.use(own, custom_values.define(own, NURSE).id, 1)
+    clear_cache()
+
+    def change(who: Visitor) -> None:
+        monkeypatch.setattr(visitor_header, "read", lambda headers: who)
+
+    yield change
+    clear_cache()
+
+
+def with_wish(app: AppTest, name: str) -> AppTest:
+    app.text_input(key="join_name").set_value(name)
+    app.toggle(key="ask_humor").set_value(True).run()
+    return app.button(key="send").click().run()
+
+
+@pytest.mark.parametrize(("host", "guest"), [(ANN, BEN), (BEN, ANN)])
+def test_a_meeting_has_the_same_values_for_everybody(seen_by: Callable[[Visitor], None], host: Visitor, guest: Visitor):
+    seen_by(host)
+    wall = hosted()
+    code = wall.session_state["meeting"]
+    meetings.join(database(), code, "one", "Ana", WARM)
+    settled(wall)
+    seen_by(guest)
+    app = phone(code)
+    assert [toggle.key for toggle in app.toggle] == [f"ask_{name}" for name in VALUES]
+    with_wish(app, "Ben")
+    assert not app.exception, "until there is a newer agreement, the previous one is shown"
+    settled(app)
+    assert not app.exception
+    assert "You are in the picture, with 1 other." in said(app)
+    assert together(said(app))
+    assert NURSE.title not in said(app)
+    seen_by(host)
+    settled(wall)
+    assert not wall.exception
+    assert "2 people have joined" in said(wall)
+    (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', said(wall))
+    assert headline in said(app)
+    wall.button(key="meeting_end").click().run()
+    assert not wall.exception
+    seen_by(guest)
+    app.run()
+    assert not app.exception
+    assert "2 people took part" in said(app)
+    assert together(said(app))
+
+
+def test_who_opens_a_meeting_is_told_that_added_values_are_left_out(seen_by: Callable[[Visitor], None]):
+    seen_by(ANN)
+    assert "without those that were added on the page Values" in said(opened("groups"))
+    seen_by(BEN)
+    assert "without those that were added on the page Values" not in said(opened("groups"))
+
+
+def test_a_wish_for_a_value_that_the_meeting_does_not_have_is_not_counted(seen_by: Callable[[Visitor], None]):
+    seen_by(ANN)
+    wall = hosted()
+    code = wall.session_state["meeting"]
+    beyond = replace(WARM, targets={**WARM.targets, NURSE.name: Target(70.0)})
+    meetings.join(database(), code, "one", "Ana", beyond)
+    settled(wall)
+    assert not wall.exception
+    assert "1 person has joined" in said(wall)
+    app = settled(phone(code, me="one"))
+    assert not app.exception
+    assert [app.toggle(key=f"ask_{name}").value for name in ("helpfulness", "humor")] == [True, True]
+    assert "You are in the picture, the first one." in said(app)
+    wall.button(key="meeting_end").click().run()
+    assert not wall.exception
+    assert NURSE.name not in meetings.closed_meeting(database(), code).result.asked

@@ -1,7 +1,8 @@
 """The agreement of a meeting, shared by the host's screen and every phone that this process serves.
 
 A meeting has one job at a time, however many people look, so work does not pile up and everybody sees the same
-agreement. Constraint: nothing waits here; until a job has a result, the previous agreement is returned, or none.
+agreement. Constraint: nothing waits here; until a job has a result, the previous agreement is returned, or none. Every
+caller has the scene of :func:`meeting_scene`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from map_core.core.jobs import Job, JobStatus, shared_jobs
 from map_core.groups import Group, GroupAgreement
 from map_core.store import meetings
 from pages.view.groups import results
+from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 
 #: Seconds after the beginning of a job that failed before it is tried again; its error is shown until then.
@@ -87,6 +89,14 @@ _agreements: ComputeOnce[SharedAgreement] = ComputeOnce(256)
 def shared_agreement(code: str) -> SharedAgreement:
     """Return the agreement that all viewers of a meeting share."""
     return _agreements.get(code, SharedAgreement)
+
+
+def meeting_scene(meeting: meetings.Meeting) -> Scene:
+    """Return what a meeting is about: its use case on the open table, without custom values.
+
+    Those depend on who looks, but everybody in a meeting has the same faders and sees the same agreement.
+    """
+    return scenes.load_without_custom(meeting.use_case)
 
 
 def meeting_budget(scene: Scene, meeting: meetings.Meeting) -> float:

@@ -24,7 +24,7 @@ from map_core.store import meeting_numbers, meetings, table_key
 from map_core.text import groups as group_text
 from map_core.text.wording import effort
 from pages.view.groups import markup, meeting_member, meeting_result, results, roster
-from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, shared_agreement
+from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, meeting_scene, shared_agreement
 from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state, speaker_line
 from pages.view.session import scene as scenes
@@ -85,6 +85,13 @@ def draw_open_form(scene: Scene) -> None:
         return
     st.text_input("What is it about?", key=NAME.name, max_chars=60, placeholder="A name for the meeting")
     st.html(shell_markup.note(f"About the use case that is chosen above: {scene.use_case}."))
+    if scene.table.values != scenes.file_table().values:
+        st.html(
+            shell_markup.note(
+                "A meeting is about the table's values, without those that were added on the page Values, because "
+                "not everybody sees the same ones."
+            )
+        )
     st.button("Open", key="meeting_open", type="primary", icon=":material/qr_code_2:", on_click=_open, args=(scene,))
     _draw_look()
     st.html(
@@ -153,7 +160,7 @@ def draw_meeting() -> None:
         st.html(markup.title(meeting.name, "This meeting is about another table than the one that is open here."))
         st.button("Back to Agree", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
         return
-    scene = scenes.load(meeting.use_case)
+    scene = meeting_scene(meeting)
     is_host = _is_host(meeting.code)
     if PROJECTED.get():
         st.html(markup.projected())
@@ -214,7 +221,7 @@ def _draw_address(code: str) -> str:
     base = str(base).strip().rstrip("/") or base_address()
     if not base.startswith(("http://", "https://")):
         base = f"http://{base}"
-    link = f"{base}/join?{urlencode({'meeting': code} | scenes.address(scenes.load().table.values), doseq=True)}"
+    link = f"{base}/join?{urlencode({'meeting': code} | scenes.address(), doseq=True)}"
     st.html(
         shell_markup.alarm(problem)
         if (problem := reach.problem(link))

@@ -19,6 +19,7 @@ from map_core.text import group_member
 from map_core.text import groups as group_text
 from map_core.text.wording import PLAIN
 from pages.view.groups import markup, results, roster
+from pages.view.groups.meeting_agreement import meeting_scene
 from pages.view.groups.roster import SeatedGroup
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
@@ -78,7 +79,7 @@ def draw_closed(code: str, wishes: Palette | None = None) -> None:
         st.html(shell_markup.note("It was about another table than the one that is open here."))
     elif closed.result.levels:
         with st.container(key="meeting_result"):
-            _draw_result(scenes.load(closed.meeting.use_case), closed, wishes)
+            _draw_result(meeting_scene(closed.meeting), closed, wishes)
     elif members:
         st.html(shell_markup.note("It was closed before a common palette was computed."))
 

@@ -347,18 +347,32 @@ def _offered() -> tuple[OfferedValue, ...]:
     return offered_values(_load(str(path), path.stat().st_mtime), account.visitor())
 
 
+def _added_values(table: RewardTable) -> tuple[tuple[str, str, bool], ...]:
+    """Return the custom values that this viewer uses on a table: definition as JSON, trust, whether it is unusable."""
+    return tuple(
+        (offered.definition.to_json(), offered.trust, offered.unusable)
+        for offered in offered_values(table, account.visitor())
+        if not offered.unusable or _wants(offered.definition.name)
+    )
+
+
 def load(use_case: str = ALL) -> Scene:
     """Return the scene of a use case; where the table cannot be opened, say so and stop the page."""
+    return _load_scene(use_case, custom=True)
+
+
+def load_without_custom(use_case: str = ALL) -> Scene:
+    """Return the same as :func:`load` without custom values, so that every visitor has the same scene."""
+    return _load_scene(use_case, custom=False)
+
+
+def _load_scene(use_case: str, custom: bool) -> Scene:
     if (name := chosen_table()) and st.query_params.get("table") != name:
         st.query_params["table"] = name
     try:
         path = table_path()
         modified = path.stat().st_mtime if path.exists() else 0.0
-        added = tuple(
-            (offered.definition.to_json(), offered.trust, offered.unusable)
-            for offered in offered_values(_load(str(path), modified), account.visitor())
-            if not offered.unusable or _wants(offered.definition.name)
-        )
+        added = _added_values(_load(str(path), modified)) if custom else ()
         return _scene(str(path), modified, None if use_case == ALL else use_case, added)
     except InputError as error:
         st.title("There is no table to look at")
