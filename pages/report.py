@@ -28,7 +28,7 @@ with left:
     )
 with right:
     share.draw_share_bar(scene, palette, assessment, name)
-make, shown_wording = share.report_factory(scene, palette, name), wording.current()
+request, shown_wording = share.report_request(scene, palette, name), wording.current()
 
 
 def draw_report(job: Job) -> None:
@@ -44,9 +44,7 @@ def draw_report(job: Job) -> None:
 
 def work(job: Job) -> str:
     """Render the report in a background thread, without any call of Streamlit."""
-    return reports.html(make(tell=job.report), shown_wording)
+    return reports.html(request.report(tell=job.report), shown_wording)
 
 
-background.poll(
-    background.job("report", (scene.key, repr(palette), name, share.app_address(), shown_wording), work), draw_report
-)
+background.poll(background.job("report", (request.key(), shown_wording), work), draw_report)

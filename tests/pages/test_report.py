@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from map_core.core.compute_once import ComputeOnce
 from map_core.core.jobs import shared_jobs
 from map_core.data import table_format
 from map_core.figures.theme import DEFAULT_THEME
 from map_core.palettes.palette import Palette, Target
+from map_core.scoring.validation import Label
 from pages.view.session import share
+from pages.view.session.kept_choices import RECORDS
 from tests import ROOT
 from tests.tables import make_table
 
@@ -70,6 +74,19 @@ def test_home_is_where_the_first_page_is(monkeypatch, url, home):
     assert share.app_address() == home
 
 
+class Scene:
+    """What a report needs of a scene."""
+
+    key = ("once",)
+    names = ()
+    oracle = type("Oracle", (), {"form": None})
+    theme = DEFAULT_THEME
+
+
+def request(folder: Path, name: str = "", **more) -> share.ReportRequest:
+    return share.ReportRequest(None, Scene, Palette(), name, folder / "t.parquet", "", **more)
+
+
 def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
     made = []
 
@@ -79,17 +96,11 @@ def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
             raise ValueError("stopped")
         return made[-1]
 
-    class Scene:
-        key = ("once",)
-        names = ()
-        oracle = type("Oracle", (), {"form": None})
-        theme = DEFAULT_THEME
-
     monkeypatch.setattr(share.reports, "compute_report", gather)
 
     def ask(_: int):
         try:
-            return share._report(None, Scene, Palette(), name="Once", path=tmp_path / "t.parquet", link="")
+            return request(tmp_path, name="Once").report()
         except ValueError:
             return "stopped"
 
@@ -97,6 +108,34 @@ def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
         answers = list(pool.map(ask, range(8)))
     assert sorted(answers) == ["Once"] * 7 + ["stopped"]
     assert len(made) == 2
+
+
+def test_whatever_a_report_is_made_of_makes_it_another_one(tmp_path):
+    choices = ({"first": ["p1", 0], "second": ["p1", 1], "answer": "first"},)
+    labels = (Label("p1", 0, {"humor": 1}),)
+    full = [request(tmp_path, **more) for more in ({}, {"name": "A"}, {"choices": choices}, {"labels": labels})]
+    assert len({one.key() for one in full}) == 4
+    assert request(tmp_path, labels=labels).key() == full[-1].key()
+    assert len({one.key(share.WEIGHTS_ONLY) for one in full}) == 3, "the weights do not depend on labels"
+
+
+def test_the_preview_is_the_report_that_is_downloaded(app, monkeypatch):
+    """Two visitors with one palette, of whom the first found it by choosing, and the second after labels were given."""
+    made = []
+    monkeypatch.setattr(share, "_reports", ComputeOnce(8))
+    monkeypatch.setattr(share.reports, "compute_report", lambda *given, **more: made.append(more) or more)
+    monkeypatch.setattr(share.reports, "html", lambda report, reading: f"{report['choices']} {report['labels']}")
+    choices = [{"first": ["p1", 0], "second": ["p1", 1], "answer": "first"}]
+    labels = (Label("p1", 0, {"humor": 1}),)
+    for kept, given in ((choices, ()), ([], ()), ([], labels)):
+        visit = AppTest.from_file(APP, default_timeout=60).run().switch_page("report.py")
+        visit.session_state[RECORDS.name] = kept
+        monkeypatch.setattr(share.people_labels, "given", lambda given=given: given)
+        visit.run()
+        job = next(job for job in reversed(shared_jobs()._jobs.values()) if job.key[0] == "report")
+        assert job.wait(60)
+        assert job.result == f"{kept} {given}"
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ until a button is pressed, so that it can be part of a page that is drawn again 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -35,6 +36,8 @@ from pages.view.shell import component, markup, reach, wording
 PAGES = app_folder() / "pages"
 #: Reports that are cached for all viewers.
 MAX_REPORTS = 8
+#: What a report has where nothing else is asked for.
+EVERYTHING = ReportOptions()
 #: What the snippets need: the weights alone.
 WEIGHTS_ONLY = ReportOptions(draws=0, samples=0, figures=False)
 
@@ -63,7 +66,7 @@ def draw_share_bar(
         name: of the palette, for the report and its file.
         first: draws the first element of the row.
     """
-    make = report_factory(scene, palette, name)
+    request = report_request(scene, palette, name)
     file, reading = _file_name(name), wording.current()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="share"):
         if first is not None:
@@ -76,7 +79,7 @@ def draw_share_bar(
         )
         st.download_button(
             "Report",
-            lambda: reports.html(make(), reading).encode(),
+            lambda: reports.html(request.report(), reading).encode(),
             f"{file}.html",
             "text/html",
             icon=":material/description:",
@@ -88,31 +91,88 @@ def draw_share_bar(
         data = st.popover("Data", icon=":material/table:", key="share_data", on_change="rerun")
         if data.open:
             with data:
-                _draw_data(make, file)
+                _draw_data(request, file)
         if not reading.numbers:
             return  # commands and weights speak of lambda and nats throughout
         engineers = st.popover("For engineers", icon=":material/terminal:", key="share_engineers", on_change="rerun")
         if engineers.open:
             with engineers:
-                _draw_snippets(make, assessment)
+                _draw_snippets(request, assessment)
 
 
-def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[..., Report]:
-    """Return a function that computes the report of a palette, or returns it from the cache.
+@dataclass(frozen=True, eq=False)
+class ReportRequest:
+    """A report with everything that it depends on, so that it can be computed in any thread, without Streamlit.
 
-    It calls nothing of Streamlit, so it may run in any thread; what it needs is read here. It takes ``wanted`` and
-    ``tell`` of :func:`map_core.report.compute.compute_report`.
+    Args:
+        whole: the table of all use cases.
+        scene: of the palette's use case.
+        palette: what it is about.
+        name: of the palette.
+        path: of the table's file.
+        link: to the palette; "" for none.
+        choices: between replies, from which the palette may have been inferred.
+        labels: of the table's replies.
     """
-    return partial(
-        _report,
+
+    whole: RewardTable
+    scene: Scene
+    palette: Palette
+    name: str
+    path: Path
+    link: str
+    choices: Sequence[Mapping[str, Any]] = ()
+    labels: tuple[Label, ...] = ()
+
+    def key(self, wanted: ReportOptions = EVERYTHING) -> Hashable:
+        """Return a key of the report's content: equal keys mean equal reports."""
+        asked = json.dumps([self.palette.as_dict(), self.choices], sort_keys=True)
+        content = hashlib.sha256(f"{asked} {self._labels(wanted)!r}".encode()).hexdigest()
+        return self.scene.key, content, self.name, self.link, wanted
+
+    def report(self, wanted: ReportOptions = EVERYTHING, tell: Callable[[str], None] | None = None) -> Report:
+        """Compute the report, or return it from the cache.
+
+        Args:
+            wanted: see :func:`map_core.report.compute.compute_report`.
+            tell: called with what is being computed.
+        """
+        return _reports.get(self.key(wanted), lambda: self._compute(wanted, tell))
+
+    def _labels(self, wanted: ReportOptions) -> tuple[Label, ...]:
+        return self.labels if wanted.figures else ()
+
+    def _compute(self, wanted: ReportOptions, tell: Callable[[str], None] | None) -> Report:
+        return reports.compute_report(
+            self.whole,
+            self.palette,
+            date=datetime.now(UTC),
+            name=self.name,
+            names=self.scene.names,
+            # Paths of the server are not disclosed; the hash identifies the table.
+            shown_table="" if self.path == scenes.DEFAULT_TABLE else self.path.name,
+            link=self.link,
+            study=reports.find_study(self.path) if wanted.figures else None,
+            form=self.scene.oracle.form,
+            wanted=wanted,
+            theme=self.scene.theme,
+            tell=tell,
+            labels=self._labels(wanted),
+            choices=self.choices,
+        )
+
+
+def report_request(scene: Scene, palette: Palette, name: str = "") -> ReportRequest:
+    """Return the report of a palette as this viewer would get it; what it needs of Streamlit is read here."""
+    return ReportRequest(
         scenes.load(ALL).table,
         scene,
         palette,
-        name=name,
-        path=scenes.table_path(),
-        link=shared_link(palette),
-        choices=RECORDS.get(),
-        labels=people_labels.given(),
+        name,
+        scenes.table_path(),
+        shared_link(palette),
+        RECORDS.get(),
+        people_labels.given(),
     )
 
 
@@ -139,50 +199,11 @@ def address_query(palette: Palette) -> str:
     return f"?{urlencode(query, doseq=True, safe=':;=!')}"
 
 
-def _report(
-    whole: RewardTable,
-    scene: Scene,
-    palette: Palette,
-    *,
-    name: str,
-    path: Path,
-    link: str,
-    choices: Sequence[Mapping[str, Any]] = (),
-    labels: tuple[Label, ...] = (),
-    wanted: ReportOptions | None = None,
-    tell: Callable[[str], None] | None = None,
-) -> Report:
-    wanted = wanted or ReportOptions()
-    labels = labels if wanted.figures else ()
-    asked = json.dumps([palette.as_dict(), choices], sort_keys=True)
-    key = (scene.key, asked, name, link, wanted, repr(labels))
-    return _reports.get(
-        key,
-        lambda: reports.compute_report(
-            whole,
-            palette,
-            date=datetime.now(UTC),
-            name=name,
-            names=scene.names,
-            # Paths of the server are not disclosed; the hash identifies the table.
-            shown_table="" if path == scenes.DEFAULT_TABLE else path.name,
-            link=link,
-            study=reports.find_study(path) if wanted.figures else None,
-            form=scene.oracle.form,
-            wanted=wanted,
-            theme=scene.theme,
-            tell=tell,
-            labels=labels,
-            choices=choices,
-        ),
-    )
-
-
-def _draw_data(make: Callable[..., Report], file: str) -> None:
+def _draw_data(request: ReportRequest, file: str) -> None:
     """Draw the downloads of everything in the report, for programs and for spreadsheets."""
     st.download_button(
         "Everything (JSON)",
-        lambda: reports.as_json(make()).encode(),
+        lambda: reports.as_json(request.report()).encode(),
         f"{file}.json",
         "application/json",
         icon=":material/data_object:",
@@ -192,7 +213,7 @@ def _draw_data(make: Callable[..., Report], file: str) -> None:
     )
     st.download_button(
         "Tables (CSV, zipped)",
-        lambda: reports.zipped(make()),
+        lambda: reports.zipped(request.report()),
         f"{file}.zip",
         "application/zip",
         icon=":material/folder_zip:",
@@ -202,11 +223,11 @@ def _draw_data(make: Callable[..., Report], file: str) -> None:
     )
 
 
-def _draw_snippets(make: Callable[..., Report], assessment: Assessment) -> None:
+def _draw_snippets(request: ReportRequest, assessment: Assessment) -> None:
     """Draw the weights as text to copy."""
     if assessment.verdict is Verdict.OUT_OF_REACH:
         st.html(markup.note("The palette is not possible: the weights are those of the nearest one that is."))
-    snippets = reports.snippets(make(wanted=WEIGHTS_ONLY))
+    snippets = reports.snippets(request.report(WEIGHTS_ONLY))
     for tab, snippet in zip(st.tabs([snippet.title for snippet in snippets]), snippets, strict=True):
         with tab:
             st.html(markup.note(snippet.note))
