@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -49,8 +50,20 @@ class PalettePair:
             raise InputError(f"The share of the second palette is {share}; expected a number from 0 to 1.")
         if share in (0, 1):
             return (self.second if share else self.first).targets
-        a, b = _completed_targets(self.first, self.second), _completed_targets(self.second, self.first)
+        a, b = self._completed
         return (1 - share) * a + share * b
+
+    def key(self) -> tuple[bytes, ...]:
+        """Return a key of the mixtures: pairs with equal keys have the same ones.
+
+        Targets alone do not decide: an end that is out of reach is completed by its nearest palette, which depends on
+        locks.
+        """
+        return tuple(ends.tobytes() for ends in (self.first.targets, self.second.targets, *self._completed))
+
+    @cached_property
+    def _completed(self) -> tuple[np.ndarray, np.ndarray]:
+        return _completed_targets(self.first, self.second), _completed_targets(self.second, self.first)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -52,6 +53,17 @@ def test_what_only_one_asks_for_is_asked_of_the_other_at_what_it_gives_unasked()
     near = assess(ORACLE, mixtures.targets(1e-6))
     assert near.solution.kl == pytest.approx(mixtures.first.solution.kl, abs=1e-4)
     np.testing.assert_allclose(near.solution.levels[:2], a[:2], atol=1e-3)
+
+
+def test_a_pair_has_another_key_where_a_lock_changes_what_an_end_gives():
+    targets, other = np.array([2.0, 2.0, NAN, NAN]), assess(ORACLE, np.array([NAN, NAN, 0.2, NAN]))
+    free, held = (assess(ORACLE, targets, locked=np.array([lock, False, False, False])) for lock in (False, True))
+    assert free.verdict is held.verdict is Verdict.OUT_OF_REACH
+    assert free.nearest is not None
+    assert not np.array_equal(PalettePair(free, other).targets(0.5), PalettePair(held, other).targets(0.5))
+    assert PalettePair(free, other).key() != PalettePair(held, other).key()
+    assert PalettePair(free, other).key() == PalettePair(replace(free), other).key()
+    assert PalettePair(free, other).key() != PalettePair(other, free).key()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -276,6 +277,23 @@ def test_a_palette_out_of_reach_says_so_side_by_side(page):
     view(page, "beside")
     assert "These levels are not possible together." in said(page)
     assert "Likeliest reply of the nearest palette" in said(page)
+
+
+def test_a_lock_that_changes_the_nearest_palette_changes_the_blend(page):
+    free = {name: Target(50.0, free=True) for name in VALUES}
+    palettes.save(database(), Palette(ALL, {**free, VALUES[2]: Target(55.0)}), "Other")
+    ways = []
+    for locked in (False, True):
+        high = {VALUES[0]: Target(97.0, locked=locked), VALUES[1]: Target(97.0)}
+        put(page, Palette(ALL, {**free, **high}), "Changed.")
+        view(page.run(), "blend")
+        page.selectbox(key="blend_to").set_value("Other (saved)").run()
+        settled(page)
+        job = next(job for job in reversed(shared_jobs()._jobs.values()) if job.key[0] == "blend")
+        ways.append(job.result)
+    unlocked, locked = ways
+    np.testing.assert_array_equal(unlocked.targets[0], locked.targets[0])
+    assert not np.allclose(unlocked.targets[10], locked.targets[10], equal_nan=True)
 
 
 def test_a_blend_is_taken_with_exact_levels(page):

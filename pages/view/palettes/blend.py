@@ -88,8 +88,7 @@ def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
     def work(job: Job) -> Interpolation:
         return interpolate(scene.oracle, pair, scene.assess, POINTS, job.check)
 
-    job_key = (scene.key, pair.first.targets.tobytes(), pair.second.targets.tobytes())
-    job = background.job("blend", job_key, work)
+    job = background.job("blend", (scene.key, pair.key()), work)
     mixed = _mixed(scene, own.palette, palettes, pair, share)
     left, right = st.columns([1, 1.5], gap="large")
     with left:
