@@ -12,11 +12,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core.core.jobs import shared_jobs
+from map_core.errors import InputError
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.store import SETTING, database, palettes
 from pages.view.compare.pinned import MAX_PINNED
 from pages.view.palettes import import_export
-from pages.view.session import palette_state
+from pages.view.session import palette_cache, palette_state
+from pages.view.session import scene as scenes
 from tests.pages.app_script import APP, opened, said
 from tests.tables import VALUES
 
@@ -277,6 +279,42 @@ def test_a_palette_out_of_reach_says_so_side_by_side(page):
     view(page, "beside")
     assert "These levels are not possible together." in said(page)
     assert "Likeliest reply of the nearest palette" in said(page)
+
+
+def badges(page: AppTest) -> int:
+    """Number of verdicts on the page."""
+    return said(page).count("-badge[")
+
+
+def test_verdicts_stay_when_assessments_are_evicted(page):
+    own = badges(page)
+    view(page, "presets")
+    assert badges(page) > own
+    assessed = badges(page)
+    scenes._scene.clear()
+    page.run()
+    assert not page.exception
+    assert badges(page) == assessed
+
+
+def test_verdicts_that_could_not_be_computed_are_tried_again_on_a_click(page, monkeypatch):
+    own, tries = badges(page), []
+
+    def failing(*given):
+        tries.append(given)
+        raise InputError("no memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(palette_cache, "assessed_palette", failing)
+        view(page, "presets")
+        assert "Some palettes could not be checked: no memory" in said(page)
+        assert badges(page) == own
+        settled(page.run())
+        assert len(tries) == 1, "not at each run of the page"
+    press(page, "presets_check_again")
+    assert "could not be checked" not in said(page)
+    assert badges(page) > own
+    assert "presets_check_again" not in [button.key for button in page.button]
 
 
 def test_a_lock_that_changes_the_nearest_palette_changes_the_blend(page):

@@ -124,22 +124,35 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
     """
     pairs = [(scenes.load(palette.use_case), palette) for palette in wanted]
     assessed = tuple(_known(scene, palette) for scene, palette in pairs)
-    missing = [pair for pair, known in zip(pairs, assessed, strict=True) if known is None]
-    if missing:
+    if None not in assessed:
+        return assessed
 
-        def work(job: Job) -> int:
-            for scene, palette in missing:
-                job.check()
-                assessed_palette(scene, palette)
-            return len(missing)
+    def work(job: Job) -> list[Assessment]:
+        assessments = []
+        for scene, palette in pairs:
+            job.check()
+            assessments.append(assessed_palette(scene, palette).assessment)
+        return assessments
 
-        key = tuple((scene.key, _key_of(scene, palette)) for scene, palette in missing)
-        before = shared_jobs().get((name, key))
-        if before is not None and before.error:  # it would fail again and again
-            st.html(markup.note(f"Some palettes could not be checked: {page_words.of(before.error)}"))
-        else:
-            background.poll(background.job(name, key, work), lambda job: None)
-    return assessed
+    key = tuple((scene.key, _key_of(scene, palette)) for scene, palette in pairs)
+    before = shared_jobs().get((name, key))
+    if before is not None and before.error and not _draw_failure(name, before.error):
+        return assessed  # without a click it would fail again at each run of the page
+    job = background.job(name, key, work)
+    if job.result is None:
+        background.poll(job, lambda job: None)
+        return assessed
+    # The job has its own references, because the cache may have evicted what it computed.
+    return tuple(
+        AssessedPalette(scene, palette, assessment)
+        for (scene, palette), assessment in zip(pairs, job.result, strict=True)
+    )
+
+
+def _draw_failure(name: str, error: str) -> bool:
+    """Draw why palettes could not be assessed, and return whether that is to be tried again."""
+    st.html(markup.note(f"Some palettes could not be checked: {page_words.of(error)}"))
+    return st.button("Try again", key=f"{name}_check_again", icon=":material/refresh:")
 
 
 def _key_of(scene: Scene, palette: Palette) -> Hashable:
