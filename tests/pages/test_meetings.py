@@ -13,12 +13,12 @@ from streamlit.testing.v1 import AppTest
 from map_core.access import Role, Visitor
 from map_core.custom_values.active import clear_cache
 from map_core.data import table_format
-from map_core.errors import PaletteError
+from map_core.errors import InputError, PaletteError
 from map_core.palettes.palette import ALL, Target
 from map_core.store import custom_values, database, meeting_numbers, meetings, table_key
 from pages.view.groups import meeting_agreement, meeting_result, results, seats
 from pages.view.session import scene as scenes
-from pages.view.shell import visitor_header
+from pages.view.shell import remember, visitor_header
 from tests.pages.app_script import said, settled
 from tests.pages.groups_script import COOL, WARM, keys, opened
 from tests.pages.test_values import NURSE, scored
@@ -262,11 +262,78 @@ def test_six_digits_lead_to_the_meeting_and_wrong_ones_are_not_tried_for_ever(mo
 def test_one_address_takes_so_many_seats_and_no_more(monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_MEETING_SEATS", "2")
     monkeypatch.setattr(seats, "_seats", {})
-    taken = [seats.take("code", member, "10.0.0.9") for member in ("one", "two", "one", "three")]
+    taken = [takes("code", member, "10.0.0.9") for member in ("one", "two", "one", "three")]
     assert taken == [True, True, True, False]
-    assert seats.take("code", "three", "10.0.0.10")
-    assert seats.take("other", "three", "10.0.0.9")
-    assert seats.take("code", "four", None), "a proxy on this machine stands for many people"
+    assert takes("code", "three", "10.0.0.10")
+    assert takes("other", "three", "10.0.0.9")
+    assert takes("code", "four", None), "a proxy on this machine stands for many people"
+
+
+def takes(code: str, member: str, address: str | None) -> bool:
+    try:
+        with seats.seat(code, member, address):
+            return True
+    except InputError:
+        return False
+
+
+def test_a_seat_is_given_back_by_who_leaves_and_by_who_could_not_join(monkeypatch):
+    monkeypatch.setenv("VALUE_PALETTE_MEETING_SEATS", "1")
+    monkeypatch.setattr(seats, "_seats", {})
+    assert takes("code", "one", "10.0.0.9")
+    assert takes("code", "one", "10.0.0.10"), "the phone is in another network now"
+    seats.give_back("code", "one")
+    assert seats._seats == {}
+    with pytest.raises(InputError, match="full"), seats.seat("code", "two", "10.0.0.9"):
+        raise InputError("The meeting is full.")
+    assert seats._seats == {}
+    assert takes("code", "one", "10.0.0.9")
+    with pytest.raises(InputError, match="full"), seats.seat("code", "one", "10.0.0.9"):
+        raise InputError("The meeting is full.")
+    assert seats._seats == {("code", "10.0.0.9"): {"one"}}, "it was held before"
+
+
+@pytest.fixture
+def one_seat(place, monkeypatch):
+    """One seat for the address from which all phones come."""
+    monkeypatch.setenv("VALUE_PALETTE_MEETING_SEATS", "1")
+    monkeypatch.setattr(seats, "_seats", {})
+    monkeypatch.setattr(remember, "network_address", lambda: "10.0.0.9")
+
+
+@pytest.mark.usefixtures("one_seat")
+def test_the_seat_of_a_phone_that_leaves_is_free_for_another():
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    first, second = with_wish(phone(made.code, me="first"), "Ana"), with_wish(phone(made.code, me="second"), "Ben")
+    assert any("No more people can join" in text.value for text in second.text)
+    first.button(key="leave").click().run()
+    second.button(key="send").click().run()
+    assert [entry.name for entry in meetings.entries(database(), made.code)] == ["Ben"]
+
+
+@pytest.mark.usefixtures("one_seat")
+def test_a_phone_that_could_not_join_takes_no_seat(monkeypatch):
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    with monkeypatch.context() as patch:
+        patch.setattr(meetings, "MAX_MEMBERS", 0)
+        first = with_wish(phone(made.code, me="first"), "Ana")
+        assert any("full" in text.value for text in first.text)
+    with_wish(phone(made.code, me="second"), "Ben")
+    assert [entry.name for entry in meetings.entries(database(), made.code)] == ["Ben"]
+
+
+@pytest.mark.usefixtures("one_seat")
+def test_the_seat_of_a_member_whom_the_host_removed_stays_taken():
+    wall = hosted()
+    code = wall.session_state["meeting"]
+    first = with_wish(phone(code, me="first"), "Ana")
+    wall.run().button(key="remove_member_first").click().run()
+    assert meetings.entries(database(), code) == ()
+    first.button(key="leave").click().run()  # of a page that was drawn before
+    second = with_wish(phone(code, me="second"), "Ana under another name")
+    assert any("No more people can join" in text.value for text in second.text)
+    first.run().button(key="send").click().run()
+    assert [entry.name for entry in meetings.entries(database(), code)] == ["Ana"]
 
 
 def test_a_link_that_a_phone_hands_on_is_not_the_member():

@@ -265,6 +265,7 @@ def _close(scene: Scene, meeting: meetings.Meeting) -> None:
 
 
 def _remove(code: str, member: str) -> None:
+    """Remove a member, whose seat stays taken: it is for the same phone alone, should it come back."""
     meetings.leave(database(), code, member)
 
 

@@ -264,17 +264,16 @@ def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
             wanted.get() if wanted.is_set() else wish.asked, wished.get() if wished.is_set() else wish.percentile
         )
     WISHES.set(now)
-    if not seats.take(code, me, remember.network_address()):
-        PROBLEM.set("No more people can join from this network address. Ask the host, or use another network.")
-        return
     try:
-        meetings.join(database(), code, me, _name(), wished_palette(scene, use_case, now))
+        with seats.seat(code, me, remember.network_address()):
+            meetings.join(database(), code, me, _name(), wished_palette(scene, use_case, now))
     except PaletteError as error:
         PROBLEM.set(page_words.of(error))
 
 
 def _leave(code: str, me: str) -> None:
-    meetings.leave(database(), code, me)
+    if meetings.leave(database(), code, me):  # the seat of a member whom the host has removed stays taken
+        seats.give_back(code, me)
 
 
 def draw_picture(scene: Scene, code: str, me: str) -> None:
