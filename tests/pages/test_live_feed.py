@@ -160,6 +160,30 @@ def test_nothing_more_comes_of_a_feed_that_is_no_longer_watched(feed, socket):
     assert feed.changes.listeners == 0
 
 
+def test_a_feed_that_is_watched_during_the_pause_of_another_one_sends_its_own_state(socket):
+    class Paused(Counter):
+        def pause(self):
+            asked.set()
+            return 0.5
+
+    asked, paused, paused_name = threading.Event(), Paused(), secrets.token_hex(16)
+    other, other_name = Counter(), secrets.token_hex(16)
+    live_feed.register(paused_name, paused)
+    live_feed.register(other_name, other)
+    other.number = 7
+    say(socket, watch=paused_name)
+    assert socket.receive_json() == {"replies": {"number": 0, "before": None}, "frame": 1}
+    asked.clear()
+    paused.count(1)
+    say(socket, got=1)
+    assert asked.wait(30)
+    say(socket, watch=other_name)
+    assert socket.receive_json() == {"replies": {"number": 7, "before": None}, "frame": 2}
+    say(socket, got=2)
+    other.count(8)
+    assert socket.receive_json() == {"replies": {"number": 8, "before": 7}, "frame": 3}
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -138,7 +138,8 @@ class FeedReader:
             wait = self._sent_at + feed.pause() - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
-                self._woken.clear()  # the frame contains what changed meanwhile
+                self._woken.set()  # start again, because another feed may be watched by now
+                continue
             watches = self._watches
             try:
                 frame = await anyio.to_thread.run_sync(feed.frame, self._shown)
