@@ -7,6 +7,6 @@ audit      the audit log
 """
 
 from map_core.access.rules import Action, Kind, Thing, Visibility, may, require
-from map_core.access.visitor import LOCAL, Role, Visitor
+from map_core.access.visitor import EVERYBODY, LOCAL, Role, Visitor
 
-__all__ = ["LOCAL", "Action", "Kind", "Role", "Thing", "Visibility", "Visitor", "may", "require"]
+__all__ = ["EVERYBODY", "LOCAL", "Action", "Kind", "Role", "Thing", "Visibility", "Visitor", "may", "require"]

@@ -46,3 +46,5 @@ class Visitor:
 
 #: The visitor of an app without a login; what they make belongs to everybody who has access to the app.
 LOCAL = Visitor("", "", Role.MEMBER)
+#: Whoever it may be: what this visitor sees, everybody sees.
+EVERYBODY = Visitor("", "", Role.GUEST)

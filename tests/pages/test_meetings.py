@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import deque
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.access import Role, Visitor
+from map_core.access import Role, Visibility, Visitor
 from map_core.custom_values.active import clear_cache
 from map_core.data import table_format
 from map_core.errors import InputError, PaletteError
@@ -478,11 +479,27 @@ def test_a_meeting_has_the_same_values_for_everybody(seen_by: Callable[[Visitor]
     assert together(said(app))
 
 
-def test_who_opens_a_meeting_is_told_that_added_values_are_left_out(seen_by: Callable[[Visitor], None]):
+def test_who_opens_a_meeting_is_told_which_values_are_left_out(seen_by: Callable[[Visitor], None]):
     seen_by(ANN)
-    assert "without those that were added on the page Values" in said(opened("groups"))
+    assert f"without {NURSE.title}" in html.unescape(said(opened("groups")))
     seen_by(BEN)
-    assert "without those that were added on the page Values" not in said(opened("groups"))
+    assert "A meeting is about values that everybody sees" not in said(opened("groups"))
+
+
+def test_a_value_that_everybody_sees_is_in_the_meeting_as_soon_as_it_is_shared(seen_by: Callable[[Visitor], None]):
+    seen_by(BEN)
+    wall = hosted()
+    code = wall.session_state["meeting"]
+    meetings.join(database(), code, "one", "Ana", WARM)
+    settled(wall)
+    (own,) = custom_values.list_values(database().as_visitor(ANN))
+    custom_values.share(database().as_visitor(ANN), own.id, Visibility.EVERYONE)
+    clear_cache()
+    for app in (phone(code), wall):
+        settled(app)
+        assert not app.exception
+    assert f"ask_{NURSE.name}" in [toggle.key for toggle in phone(code).toggle]
+    assert re.findall(r'class="vp-agreed"', said(settled(wall)))
 
 
 def test_a_wish_for_a_value_that_the_meeting_does_not_have_is_not_counted(seen_by: Callable[[Visitor], None]):

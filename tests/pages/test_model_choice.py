@@ -138,7 +138,7 @@ def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: 
         monkeypatch.setattr(operator, "is_operator", lambda: False)
         form.run()
         assert form.selectbox(key="build_model").options == ["here"]
-        assert "The operator of this app can offer other models" in said(form)
+        assert "Whoever runs this app can offer other models" in said(form)
         monkeypatch.setenv(LISTED, f"{server.model()}, here")
         form.run()
         assert form.selectbox(key="build_model").options == ["here", server.model()]

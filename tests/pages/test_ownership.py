@@ -85,11 +85,11 @@ def test_emptying_what_streamlit_remembers_ends_no_work(compare: AppTest, desk: 
     compare.number_input(key="candidates_k").set_value(4)
     compare.button(key="many_start").click().run()
     work = next(reversed(batch._batches().values()))
-    shared = meeting_agreement.shared_agreement("of this test")
+    shared = meeting_agreement.shared_agreement("of this test", ())
     st.cache_resource.clear()
     st.cache_data.clear()
     assert batch._batches()[work.id] is work
-    assert meeting_agreement.shared_agreement("of this test") is shared
+    assert meeting_agreement.shared_agreement("of this test", ()) is shared
     compare.run()
     assert "of 2 prompts are answered" in said(compare)
     compare.button(key="many_stop").click().run()

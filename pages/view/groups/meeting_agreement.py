@@ -2,7 +2,7 @@
 
 A meeting has one job at a time, however many people look, so work does not pile up and everybody sees the same
 agreement. Constraint: nothing waits here; until a job has a result, the previous agreement is returned, or none. Every
-caller has the scene of :func:`meeting_scene`.
+caller has the scene of :func:`meeting_scene`, which changes when values are shared with everybody or withdrawn.
 """
 
 from __future__ import annotations
@@ -86,17 +86,22 @@ class SharedAgreement:
 _agreements: ComputeOnce[SharedAgreement] = ComputeOnce(256)
 
 
-def shared_agreement(code: str) -> SharedAgreement:
-    """Return the agreement that all viewers of a meeting share."""
-    return _agreements.get(code, SharedAgreement)
+def shared_agreement(code: str, scene_key: Hashable) -> SharedAgreement:
+    """Return the agreement that all viewers of a meeting share.
+
+    Args:
+        code: of the meeting.
+        scene_key: the key of its scene.
+    """
+    return _agreements.get((code, scene_key), SharedAgreement)
 
 
 def meeting_scene(meeting: meetings.Meeting) -> Scene:
-    """Return what a meeting is about: its use case on the open table, without custom values.
+    """Return what a meeting is about: its use case on the open table, without custom values that are private.
 
     Those depend on who looks, but everybody in a meeting has the same faders and sees the same agreement.
     """
-    return scenes.load_without_custom(meeting.use_case)
+    return scenes.load_for_everybody(meeting.use_case)
 
 
 def meeting_budget(scene: Scene, meeting: meetings.Meeting) -> float:

@@ -22,6 +22,7 @@ from map_core.figures import groups as drawn
 from map_core.groups import Group, GroupAgreement
 from map_core.store import meeting_numbers, meetings, table_key
 from map_core.text import groups as group_text
+from map_core.text.sentences import listed
 from map_core.text.wording import effort
 from pages.view.groups import markup, meeting_member, meeting_result, results, roster
 from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, meeting_scene, shared_agreement
@@ -85,11 +86,12 @@ def draw_open_form(scene: Scene) -> None:
         return
     st.text_input("What is it about?", key=NAME.name, max_chars=60, placeholder="A name for the meeting")
     st.html(shell_markup.note(f"About the use case that is chosen above: {scene.use_case}."))
-    if scene.table.values != scenes.file_table().values:
+    everybody = scenes.load_for_everybody(scene.use_case).table.values
+    if private := [scene.title(j) for j, name in enumerate(scene.table.values) if name not in everybody]:
         st.html(
             shell_markup.note(
-                "A meeting is about the table's values, without those that were added on the page Values, because "
-                "not everybody sees the same ones."
+                f"A meeting is about values that everybody sees, and so without {listed(private)}. The page Values has "
+                "what shares a value with everybody."
             )
         )
     st.button("Open", key="meeting_open", type="primary", icon=":material/qr_code_2:", on_click=_open, args=(scene,))
@@ -280,7 +282,7 @@ def _draw_live(scene: Scene, meeting: meetings.Meeting, spend: float, is_host: b
         names = roster.member_names(entry.name for entry in members)
         groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
         within = spend if is_host else meeting_budget(scene, meetings.meeting(database(), meeting.code) or meeting)
-        known = shared_agreement(meeting.code).look(scene, groups, within) if groups else None
+        known = shared_agreement(meeting.code, scene.key).look(scene, groups, within) if groups else None
         number = meeting_numbers.number_of(meeting.code)
         if not members:
             with st.container(key="meeting_first"):

@@ -302,7 +302,7 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
                 else "You are in the picture, the first one."
             )
         )
-        agreement = shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).agreement
+        agreement = shared_agreement(code, scene.key).look(scene, groups, meeting_budget(scene, held)).agreement
         _draw(scene, groups, mine, agreement or GroupAgreement((), 0.0))
 
     live_part()

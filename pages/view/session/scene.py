@@ -17,7 +17,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core import catalog
-from map_core.access import Action
+from map_core.access import EVERYBODY, Action, Visitor
 from map_core.analysis.examples import example_prompts
 from map_core.core.types import DEFAULT_REPLY_LENGTH, SamplingSettings, recorded_length
 from map_core.custom_values import add_columns, read_scores, replies_key
@@ -347,32 +347,32 @@ def _offered() -> tuple[OfferedValue, ...]:
     return offered_values(_load(str(path), path.stat().st_mtime), account.visitor())
 
 
-def _added_values(table: RewardTable) -> tuple[tuple[str, str, bool], ...]:
-    """Return the custom values that this viewer uses on a table: definition as JSON, trust, whether it is unusable."""
+def _added_values(table: RewardTable, visitor: Visitor) -> tuple[tuple[str, str, bool], ...]:
+    """Return the custom values that are used on a table: definition as JSON, trust, whether it is unusable."""
     return tuple(
         (offered.definition.to_json(), offered.trust, offered.unusable)
-        for offered in offered_values(table, account.visitor())
-        if not offered.unusable or _wants(offered.definition.name)
+        for offered in offered_values(table, visitor)
+        if not offered.unusable or (visitor is not EVERYBODY and _wants(offered.definition.name))
     )
 
 
 def load(use_case: str = ALL) -> Scene:
     """Return the scene of a use case; where the table cannot be opened, say so and stop the page."""
-    return _load_scene(use_case, custom=True)
+    return _load_scene(use_case, account.visitor())
 
 
-def load_without_custom(use_case: str = ALL) -> Scene:
-    """Return the same as :func:`load` without custom values, so that every visitor has the same scene."""
-    return _load_scene(use_case, custom=False)
+def load_for_everybody(use_case: str = ALL) -> Scene:
+    """Return the same as :func:`load` with those custom values alone that everybody sees."""
+    return _load_scene(use_case, EVERYBODY)
 
 
-def _load_scene(use_case: str, custom: bool) -> Scene:
+def _load_scene(use_case: str, visitor: Visitor) -> Scene:
     if (name := chosen_table()) and st.query_params.get("table") != name:
         st.query_params["table"] = name
     try:
         path = table_path()
         modified = path.stat().st_mtime if path.exists() else 0.0
-        added = _added_values(_load(str(path), modified)) if custom else ()
+        added = _added_values(_load(str(path), modified), visitor)
         return _scene(str(path), modified, None if use_case == ALL else use_case, added)
     except InputError as error:
         st.title("There is no table to look at")
