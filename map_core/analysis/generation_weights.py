@@ -54,6 +54,7 @@ class WeightsFacts:
         pooled: the weights are those of the pooled form.
         table_verdict: on the palette with all candidates of the table; None where it was not assessed.
         left_out: cohorts whose weights are not used, as it is not known whether the prompt is theirs.
+        locks_lowered: not even the locked targets can be met, so the nearest palette lowers them too.
     """
 
     verdict: Verdict
@@ -65,6 +66,7 @@ class WeightsFacts:
     pooled: bool = False
     table_verdict: Verdict | None = None
     left_out: tuple[str, ...] = ()
+    locks_lowered: bool = False
 
 
 @dataclass(frozen=True)

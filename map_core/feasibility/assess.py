@@ -32,6 +32,7 @@ class Assessment:
         nearest: the closest palette that is trusted and within the budget; None when this one is, or when there is
             none.
         over_budget: whether the palette is attainable but costs more nats than the budget.
+        locked: (value,) bool, targets that the nearest palette must keep; None for none.
     """
 
     targets: np.ndarray
@@ -41,6 +42,7 @@ class Assessment:
     ess: EffectiveSampleSize | None
     nearest: NearestPalette | None
     over_budget: bool = False
+    locked: np.ndarray | None = None
 
 
 def assess(
@@ -77,7 +79,7 @@ def assess(
     margin = attainable.margin(targets)
     if not margin.attainable:
         instead = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable) if closest else None
-        return Assessment(targets, Verdict.OUT_OF_REACH, margin, None, None, instead)
+        return Assessment(targets, Verdict.OUT_OF_REACH, margin, None, None, instead, locked=locked)
     solution = solution or solve(oracle, targets)
     ess = oracle.effective_sample_size(solution.weights)
     inside = margin.value > MARGIN_TOLERANCE and solution.status is Status.CONVERGED
@@ -86,4 +88,4 @@ def assess(
     instead = None
     if closest and (verdict is Verdict.ON_PAPER or over_budget):
         instead = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable)
-    return Assessment(targets, verdict, margin, solution, ess, instead, over_budget)
+    return Assessment(targets, verdict, margin, solution, ess, instead, over_budget, locked)

@@ -60,6 +60,11 @@ def page_note(facts: WeightsFacts) -> str:
     drawn = "With the single one" if facts.candidates == 1 else f"Among the {facts.candidates}"
     subject = f"The verdict above counts on more replies to choose from. {drawn} written here"
     match facts.table_verdict, facts.verdict:
+        case _, Verdict.OUT_OF_REACH if facts.locks_lowered:
+            notes.append(
+                f"{subject} not even the targets that must not be lowered can be met, so the nearest possible palette "
+                "lowers them too. Draw more to come closer."
+            )
         case Verdict.OUT_OF_REACH, _:
             notes.append("Your palette is not possible, so the weights of the nearest possible palette are used.")
         case _, Verdict.OUT_OF_REACH:

@@ -76,6 +76,12 @@ def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
             "targets can be met, so the nearest possible palette is used. Draw more to come closer.",
         ),
         (
+            replace(NEAREST, locks_lowered=True, table_verdict=Verdict.OUT_OF_REACH),
+            "The verdict above counts on more replies to choose from. Among the 16 written here not even the targets "
+            "that must not be lowered can be met, so the nearest possible palette lowers them too. Draw more to come "
+            "closer.",
+        ),
+        (
             ON_PAPER,
             "The verdict above counts on more replies to choose from. Among the 16 written here your targets can be "
             "met, but not reliably. Expect replies to fall short, or draw more.",

@@ -6,7 +6,7 @@ Constraint: the model runs in a process of its own; no model library is imported
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -163,6 +163,7 @@ def steering_weights(
     """Return the weights of the palette for a generator that draws ``candidates`` replies.
 
     Where the palette is out of reach, or is so with that few candidates, they are those of the nearest one that works.
+    It keeps locked targets, unless so few candidates cannot meet them.
 
     Args:
         scene: the table, with the columns of what is asked beyond averages.
@@ -170,7 +171,9 @@ def steering_weights(
         candidates: K.
         cohorts: whose prompt it is; none where that is not known.
     """
-    key = (scene.key, assessment.targets.tobytes(), cohorts)
+    locked, nearest = assessment.locked, assessment.nearest
+    decisive = (assessment.targets, locked, None if nearest is None else nearest.targets)
+    key = (scene.key, *(None if array is None else array.tobytes() for array in decisive), cohorts)
     return _steering_weights(key, candidates, _WeightsQuery(scene, assessment, cohorts))
 
 
@@ -201,11 +204,17 @@ def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQue
     scene, assessment = _asked.scene, _asked.assessment
     if scene.oracle.form is Form.PER_PROMPT and 2 <= candidates < scene.table.candidates.max():
         fewer = _scene_of_fewer(scene.key, candidates, scene)
-        for_k = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
+        targets = fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets))
+        for_k = fewer.assess(targets, assessment.locked)
+        # The whole table meets the locked targets, and so few candidates do not.
+        locks_lowered = effective_solution(for_k) is None and effective_solution(assessment) is not None
+        if locks_lowered:
+            for_k = fewer.assess(targets)
     else:
-        fewer, for_k = scene, assessment
+        fewer, for_k, locks_lowered = scene, assessment, False
     steered = steerable(scene.table, scored_values(scene))
     weights, facts = scored_weights(for_k, fewer.oracle, candidates, steered, assessment.verdict)
+    facts = replace(facts, locks_lowered=locks_lowered)
     by_value, facts = of_prompt(scene.table.derived, weights, facts, _asked.cohorts)
     solution = effective_solution(for_k)
     levels = scene.oracle.base if solution is None else fewer.oracle.rewards_at(solution.levels)

@@ -1,0 +1,77 @@
+"""The weights that steer a generator: each visitor's own, with their locked targets kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from map_core.core.types import Verdict
+from map_core.feasibility import Assessment
+from pages.view.compare import generator
+from pages.view.session.scene import Scene
+from tests.pages.test_palette_cache import make_scene
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_cached():
+    generator._steering_weights.clear()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return make_scene()
+
+
+def assessed(scene: Scene, targets: tuple[float, ...], *locked: int) -> Assessment:
+    """A palette with targets for the first values, some of them locked."""
+    wanted = np.full(len(scene.names), np.nan)
+    wanted[: len(targets)] = targets
+    return scene.assess(wanted, np.isin(np.arange(len(scene.names)), locked))
+
+
+def levels(scene: Scene, assessment: Assessment, candidates: int) -> np.ndarray:
+    """The levels that the weights are forecast to give, in standard deviations above base."""
+    return scene.oracle.standardise(generator.steering_weights(scene, assessment, candidates).levels)
+
+
+@pytest.mark.parametrize("candidates", [4, 16])
+def test_equal_targets_with_other_locks_have_weights_of_their_own(scene: Scene, candidates: int):
+    locks: tuple[tuple[int, ...], ...] = ((0,), (1,), (), (0, 1))
+    palettes = [assessed(scene, (1.0, 1.0), *locked) for locked in locks]
+    assert {palette.verdict for palette in palettes} == {Verdict.OUT_OF_REACH}
+    one_after_the_other = [levels(scene, palette, candidates) for palette in palettes]
+    for palette, found in zip(palettes, one_after_the_other, strict=True):
+        generator._steering_weights.clear()
+        np.testing.assert_allclose(found, levels(scene, palette, candidates), atol=1e-9)
+    assert len({tuple(found.round(3)) for found in one_after_the_other}) == (4 if candidates == 16 else 2)
+
+
+def test_a_palette_of_which_only_the_verdict_is_known_leaves_no_weights_to_others(scene: Scene):
+    whole = assessed(scene, (1.0, 1.0))
+    moving = scene.assess(whole.targets, whole.locked, closest=False)
+    assert generator.steering_weights(scene, moving, 16).by_value == {}
+    assert generator.steering_weights(scene, whole, 16).by_value
+
+
+def test_a_locked_target_is_kept_among_fewer_candidates(scene: Scene):
+    assert levels(scene, assessed(scene, (0.8, 1.2)), 4)[0] < 0.5
+    kept = assessed(scene, (0.8, 1.2), 0)
+    assert levels(scene, kept, 4)[0] == pytest.approx(0.8, abs=1e-6)
+    assert "must not be lowered" not in generator.steering_weights(scene, kept, 4).note
+
+
+def test_a_locked_target_that_so_few_candidates_cannot_meet_is_lowered_and_said(scene: Scene):
+    best = float(scene.oracle.best(np.eye(len(scene.names))[0])[0])
+    high = assessed(scene, (0.8 * best,), 0)
+    assert high.verdict is not Verdict.OUT_OF_REACH
+    steering = generator.steering_weights(scene, high, 2)
+    assert steering.by_value
+    assert "not even the targets that must not be lowered can be met" in steering.note
+
+
+def test_locked_targets_that_the_whole_table_cannot_meet_leave_no_weights(scene: Scene):
+    impossible = assessed(scene, (1.2, 1.2), 0, 1)
+    for candidates in (4, 16):
+        steering = generator.steering_weights(scene, impossible, candidates)
+        assert steering.by_value == {}
+        assert steering.note == "Nothing near your palette is possible, so there are no weights to steer by."
