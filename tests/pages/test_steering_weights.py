@@ -7,7 +7,11 @@ import pytest
 
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment
-from pages.view.compare import generator
+from map_core.palettes.palette import ALL, Palette, Target
+from pages.view.compare import generator, pinned
+from pages.view.compare.pinned import PinnedPalette
+from pages.view.session import palette_cache
+from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from tests.pages.test_palette_cache import make_scene
 
@@ -75,3 +79,16 @@ def test_locked_targets_that_the_whole_table_cannot_meet_leave_no_weights(scene:
         steering = generator.steering_weights(scene, impossible, candidates)
         assert steering.by_value == {}
         assert steering.note == "Nothing near your palette is possible, so there are no weights to steer by."
+
+
+def test_a_pinned_palette_keeps_its_locked_targets(scene: Scene, monkeypatch: pytest.MonkeyPatch):
+    first, second = scene.table.values[:2]
+    locked = Palette(ALL, {first: Target(85.0, locked=True), second: Target(85.0)})
+    pins = (PinnedPalette("Locked", locked), PinnedPalette("Unlocked", locked.with_target(first, Target(85.0))))
+    monkeypatch.setattr(pinned, "pinned_palettes", lambda: pins)
+    monkeypatch.setattr(scenes, "load", lambda use_case: scene)
+    assessment = palette_cache.assessed_palette(scene, locked).assessment
+    assert assessment.verdict is Verdict.OUT_OF_REACH
+    own, with_lock, without = (column.weights.by_value for column in pinned.columns(scene, assessment, 16))
+    assert with_lock == own
+    assert without != own

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from map_core.core.unused_name import unused_name
@@ -75,8 +74,8 @@ def columns(
     for number, pinned in enumerate(pins, start=1):
         pinned_scene = aimed_scene.counted(scenes.load(pinned.palette.use_case), pinned.palette)
         targets = palette_state.standardised(pinned_scene, pinned.palette)
-        fixed = np.zeros(len(targets), dtype=bool) if pinned_scene.aim is None else pinned_scene.aim.fixed
-        assessed = palette_cache.assess_once(pinned_scene, targets, fixed)
+        locked = palette_state.locked(pinned_scene, pinned.palette)
+        assessed = palette_cache.assess_once(pinned_scene, targets, locked)
         weights = generator.steering_weights(pinned_scene, assessed, candidates, cohorts)
         all_columns.append(PaletteColumn(pinned.name, f"pinned_{number}", weights))
     return tuple(all_columns)
