@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from map_core.core.types import Reply, Turn
 from map_core.engines.draw_request import DrawRequest
 from map_core.errors import InputError
-from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
+from map_core.generation.reward_cache import ReadReplies, RewardCache, Scoring, ScoringCosts
 from map_core.scoring import READ_LIKELIHOOD
 from map_core.scoring.base import Scorer, ScorerError
 
@@ -51,11 +51,9 @@ class ReplyRewards:
 
     Args:
         rewards: by value, one a reply, finite.
-        notes: what the reader should know, a sentence each.
     """
 
     rewards: Mapping[str, tuple[float, ...]]
-    notes: tuple[str, ...] = ()
 
 
 def score_given(
@@ -65,6 +63,7 @@ def score_given(
     *,
     costs: ScoringCosts | None = None,
     cache: RewardCache | None = None,
+    read: ReadReplies | None = None,
 ) -> ReplyRewards:
     """Return the rewards of given replies by every scorer.
 
@@ -74,23 +73,25 @@ def score_given(
         given: the replies.
         costs: what scoring cost in earlier calls; updated.
         cache: rewards of earlier calls; updated.
+        read: what was read for the same request so far, and its notes; updated.
 
     Raises:
         InputError: a value reads log-probabilities and the engine cannot compute those of given replies, or chat and
             reply do not fit the model's context.
         ScorerError: a reply cannot be scored.
     """
-    texts = dict.fromkeys(given.replies)
-    scoring = Scoring(scorers, tuple(scorers), given.prompt, costs, cache)
+    texts = tuple(dict.fromkeys(given.replies))
+    scoring = Scoring(scorers, tuple(scorers), given.prompt, costs, cache, read=read)
     reading = [name for name in scorers if name in READ_LIKELIHOOD]
-    replies = _with_log_probs(engine, given, tuple(texts), reading) if reading else [Reply(text) for text in texts]
+    distinct = _with_log_probs(engine, given, texts, reading) if reading else [Reply(text) for text in texts]
+    by_text = dict(zip(texts, distinct, strict=True))
+    replies = [by_text[text] for text in given.replies]
     rewards: dict[str, tuple[float, ...]] = {}
     for name in scorers:
-        by_text = dict(zip(texts, scoring.rewards(name, replies, complete=True), strict=True))
-        rewards[name] = tuple(by_text[text] for text in given.replies)
+        rewards[name] = scoring.rewards(name, replies, complete=True)
         if any(map(math.isnan, rewards[name])):
             raise ScorerError(" ".join(scoring.failures))
-    return ReplyRewards(rewards, scoring.failures)
+    return ReplyRewards(rewards)
 
 
 def _with_log_probs(engine: Engine, given: GivenReplies, texts: tuple[str, ...], reading: list[str]) -> list[Reply]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from map_core.core.types import Reply
@@ -36,22 +36,55 @@ class ScoringCosts:
         return tokens * sum(self.seconds_per_token.get(value, 0.0) for value in values)
 
 
+@dataclass(frozen=True)
+class ScoredReply:
+    """A reward, NaN where the scorer failed, and whether the reply was longer than the scorer's model reads."""
+
+    reward: float
+    cut: bool = False
+
+
 class RewardCache:
     """Rewards by value, prompt and reply; the oldest are dropped first."""
 
     def __init__(self, most: int = MOST_CACHED) -> None:
         self._most = most
-        self._known: OrderedDict[tuple[str, str, str, Reply], float] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str, Reply], ScoredReply] = OrderedDict()
 
-    def get(self, scorer: Scorer, prompt: str, reply: Reply) -> float | None:
+    def get(self, scorer: Scorer, prompt: str, reply: Reply) -> ScoredReply | None:
         """Return the reward, or None when it is not known."""
         return self._known.get((scorer.name, scorer.version, prompt, reply))
 
-    def put(self, scorer: Scorer, prompt: str, reply: Reply, reward: float) -> None:
+    def put(self, scorer: Scorer, prompt: str, reply: Reply, scored: ScoredReply) -> None:
         """Store a reward, and drop the oldest one where the cache is full."""
-        self._known[scorer.name, scorer.version, prompt, reply] = reward
+        self._known[scorer.name, scorer.version, prompt, reply] = scored
         if len(self._known) > self._most:
             self._known.popitem(last=False)
+
+
+class ReadReplies:
+    """The complete replies of one request that were scored, and which of them were cut, for the notes on its rewards.
+
+    Scorers outlive requests, and requests interleave: a scorer's own notes are on the replies of many requests.
+    """
+
+    def __init__(self) -> None:
+        self._scorers: dict[str, Scorer] = {}
+        self._read: dict[str, Counter[tuple[Hashable, Reply]]] = {}
+        self._cut: dict[str, set[tuple[Hashable, Reply]]] = {}
+
+    def add(self, scorer: Scorer, chat: Hashable, scored: Sequence[tuple[Reply, ScoredReply]]) -> None:
+        """Count the replies to a chat; those of an earlier call are not counted again, equal ones of one call are."""
+        read = Counter((chat, reply) for reply, one in scored if not math.isnan(one.reward))
+        self._scorers[scorer.name] = scorer
+        self._read[scorer.name] = self._read.get(scorer.name, Counter()) | read
+        self._cut.setdefault(scorer.name, set()).update((chat, reply) for reply, one in scored if one.cut)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each value some of whose replies were cut."""
+        cut = {name: sum(self._read[name][reply] for reply in replies) for name, replies in self._cut.items()}
+        return tuple(self._scorers[name].cut_note(cut[name], self._read[name].total()) for name in cut if cut[name])
 
 
 class Scoring:
@@ -64,6 +97,7 @@ class Scoring:
         costs: what scoring cost in earlier requests; updated.
         cache: rewards of earlier requests; updated.
         beginning: the given beginning of every reply; it is scored as part of each.
+        read: what was read for the same request so far; updated.
 
     Raises:
         InputError: a value has no scorer.
@@ -77,6 +111,7 @@ class Scoring:
         costs: ScoringCosts | None = None,
         cache: RewardCache | None = None,
         beginning: str = "",
+        read: ReadReplies | None = None,
     ) -> None:
         unknown = [name for name in names if name not in scorers]
         if unknown:
@@ -84,6 +119,7 @@ class Scoring:
         self._scorers, self._prompt, self._beginning = scorers, prompt, beginning
         self._costs = ScoringCosts() if costs is None else costs
         self._cache = RewardCache() if cache is None else cache
+        self._read = ReadReplies() if read is None else read
         self._failures: dict[str, str] = {}
         self.names = tuple(names)
         #: Of these, the values that unfinished replies can be scored on.
@@ -93,9 +129,8 @@ class Scoring:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Failures of scorers and their notes, a sentence each."""
-        notes = [note for name in self.names for note in self._scorers[name].notes]
-        return (*self._failures.values(), *notes)
+        """Failures of scorers, and notes on the replies of this request, a sentence each."""
+        return (*self._failures.values(), *self._read.notes)
 
     def expected_seconds(self, tokens: int) -> float:
         """Estimate the seconds to score ``tokens`` tokens on all values that can score partial replies."""
@@ -111,24 +146,28 @@ class Scoring:
         if self._beginning:
             replies = [replace(reply, text=self._beginning + reply.text) for reply in replies]
         known = [self._cache.get(scorer, self._prompt, reply) for reply in replies]
-        missing = list(dict.fromkeys(reply for reply, reward in zip(replies, known, strict=True) if reward is None))
+        missing = list(dict.fromkeys(reply for reply, scored in zip(replies, known, strict=True) if scored is None))
+        new: dict[Reply, ScoredReply] = {}
         if missing:
             began = time.perf_counter()
-            scored = dict(zip(missing, self._score(scorer, missing, complete), strict=True))
+            rewards = self._score(scorer, missing, complete)
             seconds = time.perf_counter() - began
             self._costs.record(name, sum(max(len(reply.tokens), 1) for reply in missing), seconds)
             if complete:
                 self.complete_seconds += seconds
             else:
                 self.partial_seconds += seconds
-            for reply, reward in scored.items():
-                if not math.isnan(reward):
-                    self._cache.put(scorer, self._prompt, reply, reward)
-            known = [scored[reply] if old is None else old for reply, old in zip(replies, known, strict=True)]
-        rewards = tuple(math.nan if reward is None else reward for reward in known)
-        if complete and rewards and all(map(math.isnan, rewards)):
-            raise ScorerError(self._failures[scorer.name])
-        return rewards
+            for reply, reward in zip(missing, rewards, strict=True):
+                failed = math.isnan(reward)
+                new[reply] = ScoredReply(reward, not failed and scorer.was_cut(self._prompt, reply))
+                if not failed:
+                    self._cache.put(scorer, self._prompt, reply, new[reply])
+        scored = [new[reply] if old is None else old for reply, old in zip(replies, known, strict=True)]
+        if complete:
+            self._read.add(scorer, self, list(zip(replies, scored, strict=True)))
+            if scored and all(math.isnan(one.reward) for one in scored):
+                raise ScorerError(self._failures[scorer.name])
+        return tuple(one.reward for one in scored)
 
     def _score(self, scorer: Scorer, replies: list[Reply], complete: bool) -> list[float]:
         """Return rewards, one per reply; NaN where the scorer fails, which is recorded for complete replies."""

@@ -143,6 +143,19 @@ class Scorer(ABC):
     def forget_notes(self) -> None:  # noqa: B027 (most scorers have none)
         """Reset :attr:`notes`."""
 
+    def was_cut(self, prompt: str, reply: Reply) -> bool:
+        """Return whether a reply that was just scored was longer than the scorer's model reads."""
+        return False
+
+    def cut_note(self, cut: int, read: int) -> str:
+        """Return the note on replies that were cut.
+
+        Args:
+            cut: how many, from 1.
+            read: of how many replies.
+        """
+        return f"{cut} of {read} replies were longer than {self.name} reads."
+
     @abstractmethod
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Return the rewards of replies to one prompt.

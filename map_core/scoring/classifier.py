@@ -174,11 +174,17 @@ class Classifier(Scorer):
     @property
     def notes(self) -> tuple[str, ...]:
         """A sentence on how many replies were cut; empty where none was."""
-        if not self.cut:
-            return ()
+        return (self.cut_note(self.cut, self.read),) if self.cut else ()
+
+    def was_cut(self, prompt: str, reply: Reply) -> bool:
+        """Return whether the text of a reply that was just scored was cut at the model's limit."""
+        return hash((prompt, reply.text)) in self._cut
+
+    def cut_note(self, cut: int, read: int) -> str:
+        """Return the note on replies that were cut, with the model's name."""
         return (
-            f"{self.cut} of {self.read} replies were longer than {self._name_of_model} reads; {self.name} was scored "
-            "without the rest.",
+            f"{cut} of {read} replies were longer than {self._name_of_model} reads; {self.name} was scored "
+            "without the rest."
         )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:

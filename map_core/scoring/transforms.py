@@ -134,6 +134,14 @@ class Transformed(Scorer):
         """Reset the scorer's notes."""
         self._scorer.forget_notes()
 
+    def was_cut(self, prompt: str, reply: Reply) -> bool:
+        """Return whether the scorer has cut a reply."""
+        return self._scorer.was_cut(prompt, reply)
+
+    def cut_note(self, cut: int, read: int) -> str:
+        """Return the scorer's note."""
+        return self._scorer.cut_note(cut, read)
+
     def check(self) -> None:
         """Check the scorer."""
         self._scorer.check()

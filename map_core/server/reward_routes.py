@@ -6,7 +6,7 @@ The weights are those of the whole table, which a tuned model approaches, and no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 
 from map_core.analysis.generation_weights import GenerationWeights
 from map_core.errors import EngineError, InputError
-from map_core.generation.given_replies import GivenReplies, ReplyRewards
+from map_core.generation.given_replies import GivenReplies
 from map_core.generation.weighted_rewards import scored_values, weighted_rewards
 from map_core.server.errors import Refusal
 from map_core.server.fields import read_fields
@@ -25,6 +25,7 @@ from map_core.server.http import JsonResponse, read_body
 from map_core.server.replies import refusal_of
 from map_core.server.request_parser import RequestParser
 from map_core.server.reward_body import RewardBody, by_chat, read_rows
+from map_core.service.messages import RepliesScored
 from map_core.service.scoring_calls import ScoringError
 from map_core.service.service import GenerationService
 from map_core.text.generation_weights import generation_notes
@@ -61,16 +62,14 @@ class RewardRequest:
     values: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def answer(self, rewards: Sequence[ReplyRewards]) -> dict[str, Any]:
+    def answer(self, answered: RepliesScored) -> dict[str, Any]:
         """Return rewards in OpenRLHF's format: lambda . r of each row, and each value's rewards."""
         count = sum(map(len, self.rows))
         by_value = {name: [0.0] * count for name in self.values}
-        notes = list(self.notes)
-        for rows, scored in zip(self.rows, rewards, strict=True):
+        for rows, scored in zip(self.rows, answered.rewards, strict=True):
             for name in self.values:
                 for row, reward in zip(rows, scored.rewards[name], strict=True):
                     by_value[name][row] = reward
-            notes += [note for note in scored.notes if note not in notes]
         table, counted = weighted_rewards(by_value, self.weights, count)
         sums = [float(total) for total in table @ np.array(counted)]
         in_force = {
@@ -79,7 +78,7 @@ class RewardRequest:
             "targets": dict(self.aim.targets) if self.aim else None,
             "verdict": self.aim.verdict.value if self.aim else None,
             "weights": dict(self.weights),
-            "notes": notes,
+            "notes": [*self.notes, *answered.notes],
         }
         return {"rewards": sums, "scores": sums, "extra_logs": by_value, "value_palette": in_force}
 
@@ -146,11 +145,11 @@ def reward_router(parser: RequestParser, service: GenerationService, generations
         try:
             while not scoring.done():
                 await poll(request)
-            rewards = scoring.result()
+            answered = scoring.result()
         except ScoringError as error:
             raise refusal_of(error.failure) from error
         finally:
             scoring.cancel()
-        return JsonResponse(reward_request.answer(rewards))
+        return JsonResponse(reward_request.answer(answered))
 
     return router

@@ -155,10 +155,11 @@ class GenerationMessage:
 
 @dataclass(frozen=True)
 class RepliesScored:
-    """The rewards of given replies, in the order of the chats."""
+    """The rewards of given replies, in the order of the chats, and notes on all of them, a sentence each."""
 
     id: str
     rewards: tuple[ReplyRewards, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import uuid
 from concurrent.futures import Future
 
 from map_core.errors import EngineError
-from map_core.generation.given_replies import ReplyRewards
 from map_core.service.messages import FailureKind, GenerationFailed, RepliesScored, ScoringFailed
 
 
@@ -31,17 +30,17 @@ class ScoringCalls:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._futures: dict[str, Future[tuple[ReplyRewards, ...]]] = {}
+        self._futures: dict[str, Future[RepliesScored]] = {}
 
-    def open(self) -> tuple[str, Future[tuple[ReplyRewards, ...]]]:
-        """Return the id of a new call and the future of its rewards.
+    def open(self) -> tuple[str, Future[RepliesScored]]:
+        """Return the id of a new call and the future of its answer.
 
         Raises:
             EngineError: too many calls are pending already.
         """
         if len(self._futures) >= self._most:
             raise EngineError(f"{len(self._futures)} calls are being scored already. Try again in a moment.")
-        call, future = uuid.uuid4().hex, Future[tuple[ReplyRewards, ...]]()
+        call, future = uuid.uuid4().hex, Future[RepliesScored]()
         self._futures[call] = future
         return call, future
 
@@ -57,7 +56,7 @@ class ScoringCalls:
         if isinstance(answer, ScoringFailed):
             future.set_exception(ScoringError(answer.failure))
         else:
-            future.set_result(answer.rewards)
+            future.set_result(answer)
 
     def fail_all(self, reason: str) -> None:
         """Fail every call with a :class:`ScoringError`; callers may try again."""

@@ -25,7 +25,7 @@ from typing import Any
 
 from map_core.errors import InputError
 from map_core.generation.events import Finished
-from map_core.generation.given_replies import GivenReplies, ReplyRewards
+from map_core.generation.given_replies import GivenReplies
 from map_core.generation.request import GenerationRequest
 from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring.specification import Specification
@@ -166,7 +166,7 @@ class GenerationService:
 
     def score(
         self, given: Sequence[GivenReplies], values: Sequence[str], own: Sequence[Specification] = ()
-    ) -> Future[tuple[ReplyRewards, ...]]:
+    ) -> Future[RepliesScored]:
         """Score given replies, between the tokens of what is being generated.
 
         Args:
@@ -175,7 +175,8 @@ class GenerationService:
             own: how those of them that are not built in are scored.
 
         Returns:
-            The rewards in the order of ``given``, or a :class:`ScoringError`; cancelling it stops before the next chat.
+            The rewards in the order of ``given`` with notes on them, or a :class:`ScoringError`; cancelling it stops
+            before the next chat.
 
         Raises:
             EngineError: too many calls are waiting already.

@@ -30,7 +30,7 @@ from map_core.errors import EngineError, InputError, MissingModelError, PaletteE
 from map_core.generation.events import Event, Finished, Scored
 from map_core.generation.given_replies import score_given
 from map_core.generation.request import GenerationRequest
-from map_core.generation.reward_cache import RewardCache, ScoringCosts
+from map_core.generation.reward_cache import ReadReplies, RewardCache, ScoringCosts
 from map_core.generation.sampler import generation_events
 from map_core.generation.weights import CurrentWeights
 from map_core.scoring.specification import BUILT_IN, Specification
@@ -175,11 +175,11 @@ class ModelWorker:
     def _score(self, engine: Engine, command: ScoreReplies) -> Iterator[RepliesScored | None]:
         """Score the replies to one chat after the other; yield None after each, and all rewards at the end."""
         scorers = self._scorers_of(command.values, command.own)
-        rewards = []
+        rewards, read = [], ReadReplies()
         for given in command.given:
-            rewards.append(score_given(engine, scorers, given, costs=self._costs, cache=self._cache))
+            rewards.append(score_given(engine, scorers, given, costs=self._costs, cache=self._cache, read=read))
             yield None
-        yield RepliesScored(command.id, tuple(rewards))
+        yield RepliesScored(command.id, tuple(rewards), read.notes)
 
     def _score_next(self) -> None:
         """Advance the next scoring call by one chat."""

@@ -12,8 +12,9 @@ import pytest
 from map_core.core.types import Reply, SamplingSettings, Turn
 from map_core.errors import InputError
 from map_core.generation.events import Finished, More, Scored, Tokens
+from map_core.generation.given_replies import GivenReplies, score_given
 from map_core.generation.request import LONGEST_PROMPT, MOST_CANDIDATES, GenerationRequest, Method
-from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
+from map_core.generation.reward_cache import ReadReplies, RewardCache, ScoredReply, Scoring, ScoringCosts
 from map_core.generation.sampler import generation_events
 from map_core.generation.weights import CurrentWeights
 from map_core.scoring.base import ScorerError
@@ -57,8 +58,61 @@ def test_a_reply_is_scored_once() -> None:
 def test_the_cache_forgets_the_oldest() -> None:
     cache, scorer = RewardCache(most=2), Tally("tally")
     for number, text in enumerate("abc"):
-        cache.put(scorer, "Hi", Reply(text), float(number))
-    assert [cache.get(scorer, "Hi", Reply(text)) for text in "abc"] == [None, 1.0, 2.0]
+        cache.put(scorer, "Hi", Reply(text), ScoredReply(float(number)))
+    assert [cache.get(scorer, "Hi", Reply(text)) for text in "abc"] == [None, ScoredReply(1.0), ScoredReply(2.0)]
+
+
+class Cutting(Tally):
+    """Reads three characters of a reply."""
+
+    def was_cut(self, prompt: str, reply: Reply) -> bool:
+        return len(reply.text) > 3
+
+
+def notes_of(scorer: Tally, cache: RewardCache, *texts: str) -> tuple[str, ...]:
+    scoring = Scoring({"tally": scorer}, ["tally"], "Hi", cache=cache)
+    scoring.rewards("tally", [Reply(text) for text in texts], complete=True)
+    return scoring.failures
+
+
+def test_notes_are_on_the_replies_of_one_request_alone() -> None:
+    scorer, cache = Cutting("tally"), RewardCache()
+    assert notes_of(scorer, cache, "aaaa", "aaab") == ("2 of 2 replies were longer than tally reads.",)
+    assert notes_of(scorer, cache, "b") == ()
+    # Rewards from the cache carry their note too.
+    assert notes_of(scorer, cache, "b", "aaaa", "b") == ("1 of 3 replies were longer than tally reads.",)
+
+
+def test_notes_of_requests_that_interleave_stay_apart() -> None:
+    scorer, cache = Cutting("tally"), RewardCache()
+    first, second = (Scoring({"tally": scorer}, ["tally"], "Hi", cache=cache) for _ in range(2))
+    first.rewards("tally", [Reply("aaaa")], complete=False)  # as a reply that has ended before the others
+    second.rewards("tally", [Reply("b"), Reply("a")], complete=True)
+    for _ in range(2):  # all candidates, and all of them again with some more
+        first.rewards("tally", [Reply("aaaa"), Reply("aaaa"), Reply("ab")], complete=True)
+    first.rewards("tally", [Reply("aaaa"), Reply("aaaa"), Reply("ab"), Reply("")], complete=True)
+    assert first.failures == ("2 of 4 replies were longer than tally reads.",)
+    assert second.failures == ()
+
+
+def test_the_notes_of_a_call_are_on_the_replies_to_all_its_chats() -> None:
+    read = ReadReplies()
+    for system in (None, "Be brief."):
+        given = GivenReplies("Hi", ("aaaa", "b", "aaaa"), system)
+        rewards = score_given(ENGINE, {"tally": (scorer := Cutting("tally"))}, given, read=read).rewards["tally"]
+        assert rewards == tuple(scorer.reward(text) for text in given.replies)
+    assert read.notes == ("4 of 6 replies were longer than tally reads.",)
+
+
+def test_a_reply_that_could_not_be_scored_is_in_no_note() -> None:
+    class Both(Cutting, Counting):
+        pass
+
+    scoring = Scoring({"tally": Both(fails_on="bbbb")}, ["tally"], "Hi")
+    scoring.rewards("tally", [Reply("bbbb"), Reply("aaaa"), Reply("b")], complete=True)
+    failure, note = scoring.failures
+    assert "I cannot read this" in failure
+    assert note == "1 of 2 replies were longer than tally reads."
 
 
 def test_costs_are_measured_by_kind() -> None:

@@ -11,9 +11,11 @@ import pytest
 from map_core import scoring
 from map_core.cli import main
 from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.generation.reward_cache import RewardCache, Scoring
 from map_core.scoring import Scorer, ScoringModels, Specification
 from map_core.scoring.classifier import Classifier
 from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
+from map_core.scoring.transforms import Transform, Transformed, Unit
 from map_core.testing.scorer_laws import check_scorer, reply
 from tests.tiny_classifier import CONTEXT, make_classifier, make_reward_model
 
@@ -163,6 +165,19 @@ def test_a_reply_that_is_read_again_counts_once_and_equal_replies_each(llama: st
     assert classifier.notes == (f"3 of {len(batch) + 1} {rest}",)
     classifier.forget_notes()
     assert classifier.notes == ()
+
+
+def test_a_note_on_a_request_is_on_its_own_replies(llama: str, models: ScoringModels) -> None:
+    classifier = scorer(models, model=llama, template="{prompt}{reply}")
+    transformed = Transformed(classifier, Transform(Unit.PROBABILITY))
+    long = reply("The cat sat on the mat. " * 40)
+    cache = RewardCache()
+    for given, cut in (([long, *REPLIES], 1), (REPLIES, 0), ([long], 1)):
+        for one in (classifier, transformed):
+            request = Scoring({"wit": one}, ["wit"], "Hi", cache=cache)
+            request.rewards("wit", given, complete=True)
+            note = f"{cut} of {len(given)} replies were longer than {llama} reads; wit was scored without the rest."
+            assert request.failures == ((note,) if cut else ())
 
 
 # Refused in words

@@ -85,7 +85,7 @@ MESSAGES = (
     ChangeWeights("g1", {"humor": 1.0}),
     Cancel("g1"),
     ScoreReplies("s1", (GivenReplies("How?", ("a", "b"), "Be brief.", REQUEST.history),), ("humor",), REQUEST.own),
-    RepliesScored("s1", (ReplyRewards({"humor": (0.5, -1.0)}, ("A note.",)),)),
+    RepliesScored("s1", (ReplyRewards({"humor": (0.5, -1.0)}),), ("A note.",)),
     ScoringFailed("s1", GenerationFailed("Why.", None, FailureKind.UPSTREAM)),
     WorkerStatus("ready", "A note.", "a command", {"name": "torch"}),
     *(
