@@ -61,6 +61,10 @@ class Job:
         """Whether the status is final."""
         return self._ended.is_set()
 
+    def is_held_by(self, slot: Hashable) -> bool:
+        """Return whether a slot has asked for the job and not released it."""
+        return slot in self._slots
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the job ends, or for ``timeout`` seconds; return whether it has ended."""
         return self._ended.wait(timeout)

@@ -1,13 +1,14 @@
 """Score and train in the background: a job runs a child process, and ends it when the job is cancelled.
 
-One job runs at a time, in a separate registry, so that computations of pages do not wait for it. Scores that exist when
-a job is cancelled are kept, and the next job with the same key resumes from them. Constraint: no model library is
-imported in this process.
+One job runs at a time, in a separate registry, so that computations of pages do not wait for it. Values with equal
+words share a job: it is cancelled when every value that started it has stopped it, and each value learns of what it
+started itself. Scores that exist when a job is cancelled are kept, and the next job with the same key resumes from
+them. Constraint: no model library is imported in this process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,28 +40,43 @@ class ScoringProcessError(PaletteError):
 
 #: Jobs keyed by their output file, or by the training data of a head.
 _JOBS = Jobs(workers=1)
+#: Keys of jobs and the values that have stopped them.
+_STOPPED: set[tuple[Hashable, int]] = set()
 
 
-def start(table: Path, replies: str, definition: Definition) -> Job:
+def start(table: Path, replies: str, definition: Definition, value: int) -> Job:
     """Start the job that scores a table on a definition, or return the existing one.
 
-    Its ``partial`` is a :class:`ScoringProgress`; ``cancel()`` stops it.
+    Its ``partial`` is a :class:`ScoringProgress`; :func:`stop` stops it.
 
     Args:
         table: the file of the whole table.
         replies: the key of its replies, see :func:`map_core.custom_values.replies_key`.
         definition: the value's definition.
+        value: the id of the value that wants the scores.
     """
     out = score_cache.score_path(replies, definition)
-    return _JOBS.submit(out, lambda job: _score(job, table, out, definition))
+    return _submit(out, value, lambda job: _score(job, table, out, definition))
 
 
-def find_job(replies: str, definition: Definition) -> Job | None:
-    """Return the job of a definition in this process; None if there was none."""
-    return _JOBS.get(score_cache.score_path(replies, definition))
+def find_job(replies: str, definition: Definition, value: int) -> Job | None:
+    """Return the job of a definition that a value has started and not stopped, in this process; None for none."""
+    return _wanted(score_cache.score_path(replies, definition), value)
 
 
-def start_training(table: Path, replies: str, definition: Definition, pairs: Sequence[tuple[int, int]]) -> Job:
+def stop(replies: str, definition: Definition, value: int) -> None:
+    """Stop the scoring for a value; it goes on for other values that want it."""
+    _release(score_cache.score_path(replies, definition), value)
+
+
+def was_stopped(replies: str, definition: Definition, value: int) -> bool:
+    """Return whether the scoring was stopped for a value, in this process, and not started for it again."""
+    return (score_cache.score_path(replies, definition), value) in _STOPPED
+
+
+def start_training(
+    table: Path, replies: str, definition: Definition, pairs: Sequence[tuple[int, int]], value: int
+) -> Job:
     """Start the job that trains a head on judged pairs, or return the existing one.
 
     Its ``partial`` is a :class:`ScoringProgress`, its ``result`` the :class:`HeadWeights`.
@@ -70,6 +86,7 @@ def start_training(table: Path, replies: str, definition: Definition, pairs: Seq
         replies: its key.
         definition: the words that the head starts from.
         pairs: rows of the table, the reply with more of the value first.
+        value: the id of the value that wants the head.
     """
 
     def train(job: Job) -> HeadWeights:
@@ -83,12 +100,33 @@ def start_training(table: Path, replies: str, definition: Definition, pairs: Seq
         _run_process(job, [str(table)], message, on_answer)
         return heads[0]
 
-    return _JOBS.submit(_training_key(replies, definition, pairs), train)
+    return _submit(_training_key(replies, definition, pairs), value, train)
 
 
-def training_job(replies: str, definition: Definition, pairs: Sequence[tuple[int, int]]) -> Job | None:
-    """Return the job that trains on these pairs in this process; None if there was none."""
-    return _JOBS.get(_training_key(replies, definition, pairs))
+def training_job(replies: str, definition: Definition, pairs: Sequence[tuple[int, int]], value: int) -> Job | None:
+    """Return the job on these pairs that a value has started and not stopped, in this process; None for none."""
+    return _wanted(_training_key(replies, definition, pairs), value)
+
+
+def stop_training(replies: str, definition: Definition, pairs: Sequence[tuple[int, int]], value: int) -> None:
+    """Stop the training for a value; it goes on for other values that want it."""
+    _release(_training_key(replies, definition, pairs), value)
+
+
+def _submit(key: Hashable, value: int, work: Callable[[Job], Any]) -> Job:
+    """Start or join a job in the name of a value; a value holds each of its jobs by itself."""
+    _STOPPED.discard((key, value))
+    return _JOBS.submit(key, work, slot=(key, value))
+
+
+def _wanted(key: Hashable, value: int) -> Job | None:
+    job = _JOBS.get(key)
+    return job if job is not None and job.is_held_by((key, value)) else None
+
+
+def _release(key: Hashable, value: int) -> None:
+    _STOPPED.add((key, value))
+    _JOBS.release((key, value))
 
 
 def _training_key(replies: str, definition: Definition, pairs: Sequence[tuple[int, int]]) -> tuple[object, ...]:

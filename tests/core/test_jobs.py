@@ -72,6 +72,7 @@ def test_a_job_that_another_viewer_waits_for_goes_on(jobs):
     started, go_on = threading.Event(), threading.Event()
     first = jobs.submit("shared", _blocked(started, go_on), slot="first viewer")
     assert jobs.submit("shared", _blocked(started, go_on), slot="second viewer") is first
+    assert [first.is_held_by(f"{which} viewer") for which in ("first", "second", "third")] == [True, True, False]
     jobs.submit("other", lambda job: None, slot="first viewer")
     go_on.set()
     assert first.wait(5)

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -282,16 +283,39 @@ def test_the_process_trains_on_judged_pairs(tmp_path):
     pairs = [(int(more), int(less)) for more, less in pairs]
     assert len(pairs) >= 20
     key = replies_key(table_format.load(tmp_path / "table.parquet"))
-    job = jobs.start_training(tmp_path / "table.parquet", key, NURSE, pairs)
+    job = jobs.start_training(tmp_path / "table.parquet", key, NURSE, pairs, value=1)
     assert job.wait(300)
     assert (job.status, job.error) == (JobStatus.DONE, None)
-    assert jobs.training_job(key, NURSE, pairs[::-1]) is job
+    assert jobs.training_job(key, NURSE, pairs[::-1], value=1) is job
     evidence = job.result.evidence
     assert (evidence.judgements, evidence.overall.prompts) == (len(pairs), 12)
     assert evidence.overall.head > 0.8
-    too_few = jobs.start_training(tmp_path / "table.parquet", key, NURSE, pairs[:12])
+    too_few = jobs.start_training(tmp_path / "table.parquet", key, NURSE, pairs[:12], value=1)
     assert too_few.wait(300)
     assert (too_few.status, "12 decided pairs; a head needs 20" in too_few.error) == (JobStatus.FAILED, True)
+
+
+def test_a_training_that_one_value_stops_goes_on_for_another(monkeypatch):
+    begun = threading.Event()
+
+    def wait_until_cancelled(job, *arguments):
+        begun.set()
+        while True:
+            job.check()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(jobs, "_run_process", wait_until_cancelled)
+    asked = ("replies", NURSE, [(1, 2)])
+    first, second = (jobs.start_training(Path(), *asked, value=value) for value in (1, 2))
+    assert first is second
+    assert begun.wait(10)
+    jobs.stop_training(*asked, value=1)
+    assert jobs.training_job(*asked, value=1) is None
+    assert jobs.training_job(*asked, value=2) is second
+    assert not second.wait(0.1)
+    jobs.stop_training(*asked, value=2)
+    assert second.wait(10)
+    assert second.status is JobStatus.CANCELLED
 
 
 def test_embeddings_are_made_once_and_kept(tmp_path):
@@ -319,14 +343,14 @@ def test_the_process_scores_can_be_stopped_and_killed_and_goes_on(tmp_path):
     table = make_table(prompts=60, candidates=8)
     table_format.save(table, tmp_path / "table.parquet")
     key = replies_key(table_format.load(tmp_path / "table.parquet"))
-    for stop in (lambda job: job.cancel(), _kill_the_process):
-        job = jobs.start(tmp_path / "table.parquet", key, NURSE)
+    for stop in (lambda job: jobs.stop(key, NURSE, value=1), _kill_the_process):
+        job = jobs.start(tmp_path / "table.parquet", key, NURSE, value=1)
         _wait_for_some(job)
         stop(job)
         assert job.wait(30)
         assert job.status in (JobStatus.CANCELLED, JobStatus.FAILED)
         assert read_scores(key, NURSE) is None
-    job = jobs.start(tmp_path / "table.parquet", key, NURSE)
+    job = jobs.start(tmp_path / "table.parquet", key, NURSE, value=1)
     assert job.wait(60)
     assert (job.status, job.error) == (JobStatus.DONE, None)
     scores = read_scores(key, NURSE)
@@ -360,7 +384,7 @@ def _kill_the_process(job) -> None:
 
 
 def test_an_error_of_the_process_comes_in_words(tmp_path):
-    job = jobs.start(tmp_path / "not_there.parquet", "none", NURSE)
+    job = jobs.start(tmp_path / "not_there.parquet", "none", NURSE, value=1)
     assert job.wait(60)
     assert job.status is JobStatus.FAILED
     assert "There is no table at" in job.error

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from map_core.core.jobs import JobStatus
 from map_core.custom_values import agreement, jobs, replies_key, score_cache
 from map_core.custom_values.active import clear_cache
 from map_core.data import table_format
@@ -95,14 +99,46 @@ def test_each_value_of_the_table_has_a_card(table):
 
 def test_a_value_is_defined_in_words_and_its_scoring_begins(table, monkeypatch):
     started = []
-    monkeypatch.setattr(jobs, "start", lambda path, key, definition: started.append((path, key, definition)))
+    monkeypatch.setattr(jobs, "start", lambda *told: started.append(told))
     app = defining("Calm nurse", more="sounds like a calm nurse\nspeaks softly", less="sounds like a salesman")
     assert not app.exception
     (made,) = custom_values.list_values(database())
     assert made.definition.more == ("sounds like a calm nurse", "speaks softly")
     assert made.definition.colour is not None
-    assert started[0][1:] == (replies_key(table), made.definition)
+    assert started[0][1:] == (replies_key(table), made.definition, made.id)
     assert "are not scored on it yet" in said(app)
+
+
+def _wait_until_cancelled(job, *arguments):
+    """Stands for the scoring process."""
+    while True:
+        job.check()
+        time.sleep(0.01)
+
+
+def test_who_stops_a_scoring_stops_it_for_their_value_alone(table, monkeypatch):
+    """Another value with equal words shares the work."""
+    monkeypatch.setattr(jobs, "_score", _wait_until_cancelled)
+    key = replies_key(table)
+    app = defining("Calm nurse", more="sounds like a calm nurse", less="sounds like a salesman")
+    (mine,) = custom_values.list_values(database())
+    theirs = jobs.start(Path(), key, replace(mine.definition, name="nurse_2", title="Another"), value=mine.id + 1)
+    assert jobs.find_job(key, mine.definition, mine.id) is theirs
+    assert "Scoring" in app.get("progress")[0].proto.text
+    app.button(key="values_stop").click().run()
+    assert not app.exception
+    assert not app.get("progress")
+    assert "Stopped. What was scored is kept." in said(app)
+    assert not theirs.wait(0.1)
+    app.button(key="values_score").click().run()
+    assert app.get("progress")
+    jobs.stop(key, mine.definition, mine.id + 1)
+    assert not theirs.wait(0.1)
+    app.button(key="values_stop").click().run()
+    assert theirs.wait(10)
+    assert theirs.status is JobStatus.CANCELLED
+    assert not jobs.was_stopped(key, mine.definition, mine.id + 2)
+    assert jobs.find_job(key, mine.definition, mine.id + 2) is None
 
 
 def test_what_cannot_be_kept_is_said_and_nothing_typed_is_lost(table):
@@ -288,19 +324,19 @@ def test_from_twenty_pairs_on_a_value_is_trained_and_the_trained_version_is_used
     """Its word rests on the cross-validated figure, and it says so; the version before keeps its slider meanwhile."""
     asked, scoring = [], []
 
-    def train(path, key, definition, pairs):
+    def train(path, key, definition, pairs, value):
         asked.append(pairs)
-        return jobs._JOBS.submit(jobs._training_key(key, definition, pairs), lambda job: HEAD)
+        return jobs._submit(jobs._training_key(key, definition, pairs), value, lambda job: HEAD)
 
     monkeypatch.setattr(jobs, "start_training", train)
-    monkeypatch.setattr(jobs, "start", lambda path, key, definition: scoring.append(definition))
+    monkeypatch.setattr(jobs, "start", lambda path, key, definition, value: scoring.append(definition))
     made = custom_values.define(database(), NURSE)
     judge(table, scored(table), made.id, 18, 30)
     custom_values.use(database(), made.id, 1)
     app = opened()
     app.button(key="values_train").click().run()
     assert len(asked[0]) == 30
-    jobs.training_job(replies_key(table), NURSE, asked[0]).wait(10)
+    jobs.training_job(replies_key(table), NURSE, asked[0], made.id).wait(10)
     app.run()
     assert "It orders 27 of 30 of your pairs as you do, the description 18. Better: yes." in said(app)
     assert custom_values.load(database(), made.id).version == 1  # nothing changed yet

@@ -141,9 +141,9 @@ def _define(view: ValuesView, own: CustomValue | None) -> None:
         if own is not None and own.value.definition.words.key == definition.key:
             definition = replace(definition, head=own.value.definition.head)  # a new title or colour alone
         if own is None:
-            custom_values.define(view.database, definition, account.chosen_visibility(WHO_SEES))
+            stored = custom_values.define(view.database, definition, account.chosen_visibility(WHO_SEES))
         else:
-            custom_values.revise(view.database, own.value.id, definition)
+            stored = custom_values.revise(view.database, own.value.id, definition)
     except PaletteError as error:
         REFUSED.set(page_words.of(error))
         return
@@ -151,7 +151,7 @@ def _define(view: ValuesView, own: CustomValue | None) -> None:
     _close()
     SHOWN.set(name)
     if view.table.replies:
-        jobs.start(scenes.table_path(), replies_key(view.table), definition)
+        jobs.start(scenes.table_path(), replies_key(view.table), definition, stored.id)
 
 
 def _texts(typed: str, kind: DefinitionKind) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Constraint: nothing changes until the trained version is used; its figure comes 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
@@ -44,13 +45,13 @@ def draw_training(view: ValuesView, own: CustomValue) -> None:
                 )
             )
             return
-        job = jobs.training_job(replies_key(view.table), own.value.definition, pairs)
+        job = jobs.training_job(replies_key(view.table), own.value.definition, pairs, own.value.id)
         if job is None or job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             _draw_offer(view, own, pairs, job)
         elif job.ended:
             _draw_result(view, own, job.result)
         else:
-            background.poll(job, _draw_progress)
+            background.poll(job, partial(_draw_progress, view, own, pairs))
         if refusal := REFUSED.get():
             st.warning("The trained version could not be saved.", icon=":material/error:")
             st.text(refusal)
@@ -101,12 +102,14 @@ def _draw_offer(view: ValuesView, own: CustomValue, pairs: list[tuple[int, int]]
     st.html(markup.note(EXPLAINED))
 
 
-def _draw_progress(job: Job) -> None:
+def _draw_progress(view: ValuesView, own: CustomValue, pairs: list[tuple[int, int]], job: Job) -> None:
+    if jobs.training_job(replies_key(view.table), own.value.definition, pairs, own.value.id) is not job:
+        st.rerun()  # stopped for this value, while the job may go on for another one
     far = job.partial
     share = 0.0 if far is None else far.done / max(far.total, 1)
     with st.container(key="values_train_progress", gap="small"):
         st.progress(share, "Training" if far else "Training: the model that reads the replies is loading")
-        st.button("Stop", key="values_train_stop", icon=":material/stop:", on_click=job.cancel)
+        st.button("Stop", key="values_train_stop", icon=":material/stop:", on_click=_stop, args=(view, own, pairs))
 
 
 def _draw_result(view: ValuesView, own: CustomValue, head: HeadWeights) -> None:
@@ -138,7 +141,12 @@ def _draw_result(view: ValuesView, own: CustomValue, head: HeadWeights) -> None:
 def _start(view: ValuesView, own: CustomValue, pairs: list[tuple[int, int]]) -> None:
     """Start the training in the background."""
     REFUSED.pop()
-    jobs.start_training(scenes.table_path(), replies_key(view.table), own.value.definition, pairs)
+    jobs.start_training(scenes.table_path(), replies_key(view.table), own.value.definition, pairs, own.value.id)
+
+
+def _stop(view: ValuesView, own: CustomValue, pairs: list[tuple[int, int]]) -> None:
+    """Stop the training of this value."""
+    jobs.stop_training(replies_key(view.table), own.value.definition, pairs, own.value.id)
 
 
 def _use(view: ValuesView, own: CustomValue, head: HeadWeights) -> None:
@@ -151,4 +159,4 @@ def _use(view: ValuesView, own: CustomValue, head: HeadWeights) -> None:
         REFUSED.set(page_words.of(error))
         return
     clear_cache()
-    jobs.start(scenes.table_path(), replies_key(view.table), definition)
+    jobs.start(scenes.table_path(), replies_key(view.table), definition, own.value.id)

@@ -120,13 +120,13 @@ def _draw_scoring(view: ValuesView, own: CustomValue) -> None:
         st.html(markup.note("This table has no reply texts, so nothing can be scored on it."))
         return
     key = replies_key(view.table)
-    job = jobs.find_job(key, own.value.definition)
+    job = jobs.find_job(key, own.value.definition, own.value.id)
     if job is None or job.ended:
         failed = job is not None and job.status is JobStatus.FAILED
         if failed:
             st.warning("The scoring did not finish.", icon=":material/error:")
             st.text(page_words.of(job.error if job else ""))
-        stopped = job is not None and job.status is JobStatus.CANCELLED
+        stopped = jobs.was_stopped(key, own.value.definition, own.value.id)
         st.html(
             markup.note(
                 "Stopped. What was scored is kept."
@@ -147,6 +147,8 @@ def _draw_scoring(view: ValuesView, own: CustomValue) -> None:
 
 
 def _draw_progress(view: ValuesView, own: CustomValue, job: Job) -> None:
+    if jobs.find_job(replies_key(view.table), own.value.definition, own.value.id) is not job:
+        st.rerun()  # stopped for this value, while the job may go on for another one
     far = job.partial
     done, total = (0, len(view.table.prompts)) if far is None else (far.done, far.total)
     status = (
@@ -161,12 +163,19 @@ def _draw_progress(view: ValuesView, own: CustomValue, job: Job) -> None:
             )
         )
         mine = may(view.database.visitor, Action.STOP, own.value.thing)
-        st.button("Stop", key="values_stop", icon=":material/stop:", on_click=job.cancel, disabled=not mine)
+        st.button(
+            "Stop", key="values_stop", icon=":material/stop:", on_click=_stop, args=(view, own), disabled=not mine
+        )
 
 
 def _start(view: ValuesView, own: CustomValue) -> None:
     """Start or resume the scoring."""
-    jobs.start(scenes.table_path(), replies_key(view.table), own.value.definition)
+    jobs.start(scenes.table_path(), replies_key(view.table), own.value.definition, own.value.id)
+
+
+def _stop(view: ValuesView, own: CustomValue) -> None:
+    """Stop the scoring of this value; another one with equal words is scored to the end."""
+    jobs.stop(replies_key(view.table), own.value.definition, own.value.id)
 
 
 def _draw_judging(own: CustomValue) -> None:
@@ -250,9 +259,7 @@ def _delete(view: ValuesView, own: CustomValue) -> None:
     """Delete the value with everything that belongs to it."""
     if not may(view.database.visitor, Action.DELETE, own.value.thing):
         return
-    job = jobs.find_job(replies_key(view.table), own.value.definition)
-    if job is not None:
-        job.cancel()
+    _stop(view, own)
     if _try_change(lambda: custom_values.delete(view.database, own.value.id)):
         SHOWN.pop()
 
