@@ -33,3 +33,13 @@ def find_tuned(name: str) -> Path | None:
         return None
     folder = tuned_folder(name)
     return folder if is_finished(folder) else None
+
+
+def tuned_version(name: str) -> str:
+    """Return what tells models apart that have had one name after the other; "" where there is no finished one now."""
+    folder = find_tuned(name)
+    try:
+        written = None if folder is None else (folder / RECORD).stat()
+    except FileNotFoundError:  # deleted in between
+        written = None
+    return "" if written is None else f"{written.st_mtime_ns}-{written.st_size}"

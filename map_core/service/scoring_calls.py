@@ -32,6 +32,9 @@ class ScoringCalls:
         self._most = most
         self._futures: dict[str, Future[RepliesScored]] = {}
 
+    def __len__(self) -> int:
+        return len(self._futures)
+
     def open(self) -> tuple[str, Future[RepliesScored]]:
         """Return the id of a new call and the future of its answer.
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from map_core.errors import InputError
+from map_core.errors import EngineError, InputError
 from map_core.generation.events import Finished
 from map_core.generation.given_replies import GivenReplies
 from map_core.generation.request import GenerationRequest
@@ -45,6 +44,7 @@ from map_core.service.messages import (
     from_json,
     to_json,
 )
+from map_core.service.process_place import ProcessPlace
 from map_core.service.request_queue import CandidateLimits, RequestQueue
 from map_core.service.running import RunningGenerations
 from map_core.service.scoring_calls import ScoringCalls
@@ -55,6 +55,7 @@ from map_core.service.worker_client import WorkerClient
 _MOST_KNOWN = 400
 _LOADING = "The model is being loaded."
 _LOST = "The model process stopped and comes back; this reply is written again from its beginning."
+_OTHER_MODEL = "Another tuned model is at work, and finishes first."
 _STOPPED = WorkerStatus("stopped", "", None, {})
 
 _log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ class GenerationService:
         request_extra: further fields of every request to a server, as the table records them.
         candidate_limits: how many candidates may be asked for; no limit by default.
         tuned: a tuned model that all candidates but the base one are drawn from; None for none.
+        place: where its process has to fit in, with those of other services; one of its own by default.
 
     Example:
         >>> with GenerationService() as service:                       # doctest: +SKIP
@@ -118,6 +120,7 @@ class GenerationService:
         request_extra: Mapping[str, Any] | None = None,
         candidate_limits: CandidateLimits | None = None,
         tuned: str | None = None,
+        place: ProcessPlace | None = None,
     ) -> None:
         self.model = model
         # With a tuned model in float32: log q - log p0 is a small difference of two large sums.
@@ -125,7 +128,8 @@ class GenerationService:
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
         self._arguments += ["--request-extra", json.dumps(request_extra)] if request_extra else []
         self._arguments += ["--tuned", tuned] if tuned else []
-        self._lock = threading.RLock()
+        self._place = place or ProcessPlace()
+        self._lock = self._place.lock
         self._worker: WorkerClient | None = None
         self._waiting = RequestQueue(most_waiting, most_of_viewer, candidate_limits)
         self._running = RunningGenerations(at_once, candidates_at_once)
@@ -138,12 +142,15 @@ class GenerationService:
     def start(self, values: Sequence[str] = (), own: Sequence[Specification] = ()) -> None:
         """Start the process and load the model, so that the first request need not wait for it.
 
+        Nothing is started while the place of the process is another service's.
+
         Args:
             values: whose scorers are then warmed up too, while nothing else is to be done.
             own: how those of them that are not built in are scored.
         """
         with self._lock:
-            self._live_worker().send(to_json(LoadModel(tuple(values), tuple(own))))
+            if self._place.take_free(self):
+                self._live_worker().send(to_json(LoadModel(tuple(values), tuple(own))))
 
     def submit(self, request: GenerationRequest, viewer: str = "") -> Generation:
         """Queue a request; it is served in its turn.
@@ -179,9 +186,11 @@ class GenerationService:
             before the next chat.
 
         Raises:
-            EngineError: too many calls are waiting already.
+            EngineError: too many calls are waiting already, or another service's process is at work in the same place.
         """
         with self._lock:
+            if not self._place.take(self):
+                raise EngineError(f"{_OTHER_MODEL} Try again in a moment.")
             worker = self._live_worker()
             call, future = self._scorings.open()
             worker.send(to_json(ScoreReplies(call, tuple(given), tuple(values), tuple(own))))
@@ -192,6 +201,7 @@ class GenerationService:
         with self._lock:
             if self._scorings.forget(call) and self._worker is not None:
                 self._worker.send(to_json(Cancel(call)))
+            self._place.pass_on(self)
 
     def _reweigh(self, generation_id: str, weights: Mapping[str, float]) -> None:
         """Send the worker new weights for what it is writing."""
@@ -257,8 +267,42 @@ class GenerationService:
             self._waiting.clear()
             self._scorings.fail_all("The server is being stopped.")
             self._worker_status = _STOPPED
+            self._place.pass_on(self)
         if worker is not None:
             worker.close()
+
+    def close_idle(self) -> None:
+        """End the process if it has no work; generations that have ended stay readable."""
+        with self._lock:
+            if not self.is_busy and not self.is_waiting:
+                self.leave()
+
+    @property
+    def has_process(self) -> bool:
+        """Whether the process runs."""
+        return self._worker is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the process has work."""
+        return len(self._running) > 0 or len(self._scorings) > 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether generations wait for their turn."""
+        return len(self._waiting) > 0
+
+    def leave(self) -> None:
+        """End the process, which has no work, for another service's; what waits stays in the queue."""
+        worker, self._worker = self._worker, None
+        self._worker_status = _STOPPED
+        if worker is not None:
+            self._finalizer.detach()
+            worker.close()
+
+    def enter(self) -> None:
+        """Start what waits, once the place of the process is this service's."""
+        self._start_waiting()
 
     def __enter__(self) -> GenerationService:
         return self
@@ -278,8 +322,10 @@ class GenerationService:
         return self._worker
 
     def _start_waiting(self) -> None:
-        """Send the worker what it has room for, in turn."""
-        while (generation := self._running.choose_next(self._waiting)) is not None:
+        """Send the worker what it has room for, in turn, once its place is free."""
+        while self.is_waiting and self._place.take(self):
+            if (generation := self._running.choose_next(self._waiting)) is None:
+                break
             worker = self._live_worker()
             self._waiting.remove(generation)
             self._running.add(generation)
@@ -289,11 +335,13 @@ class GenerationService:
             if generation.weights != generation.request.weights:
                 worker.send(to_json(ChangeWeights(generation.id, dict(generation.weights))))
         self._update_positions()
+        self._place.pass_on(self)
 
     def _update_positions(self) -> None:
         for place, generation in enumerate(self._waiting.in_turn(self._running), start=1):
             before = len(self._running) + place - 1
             again = f"{_LOST} " if generation.attempts else ""
+            again += "" if self._place.is_of(self) else f"{_OTHER_MODEL} "
             generation.note(f"{again}{before} request{'s' * (before != 1)} before this one.", place)
 
     def _on_message(self, worker: WorkerClient, message: dict[str, Any]) -> None:
@@ -306,6 +354,7 @@ class GenerationService:
                 return
             if message.get("type") in (RepliesScored.__name__, ScoringFailed.__name__):
                 self._scorings.settle(from_json(RepliesScored | ScoringFailed, message))
+                self._place.pass_on(self)
                 return
             generation = self._running.get(str(message.get("id")))
             if generation is None:

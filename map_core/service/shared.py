@@ -6,17 +6,35 @@ import contextlib
 import json
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from map_core.core import limits
 from map_core.errors import InputError
 from map_core.models.packaged import DEFAULT_MODEL
+from map_core.models.tuned import tuned_version
 from map_core.service.generation import Generation
+from map_core.service.process_place import ProcessPlace
 from map_core.service.request_queue import CandidateLimits
 from map_core.service.service import GenerationService
 
-_shared: dict[tuple[str, str, str, str], GenerationService] = {}
+#: Services of tuned models that are kept for the generations that they have served.
+_MOST_TUNED = 16
+
+
+class _Key(NamedTuple):
+    """What a service is for; ``version`` tells apart tuned models that have had one name after the other."""
+
+    model: str
+    engine: str
+    request_extra: str
+    tuned: str
+    version: str
+
+
+_shared: dict[_Key, GenerationService] = {}
 _sharing = threading.Lock()
+#: A tuned model's process holds two models, so that there is one such process at a time.
+_tuned_place = ProcessPlace()
 
 
 def shared_service(
@@ -27,28 +45,51 @@ def shared_service(
 ) -> GenerationService:
     """Return the one service of this process for a model and how it is asked, created on first use.
 
-    How much may wait, and how many candidates, are settings (:mod:`map_core.core.limits`). With a tuned model two
-    models are in memory, so that a service of another tuned model that has nothing to do ends first.
+    How much may wait, and how many candidates, are settings (:mod:`map_core.core.limits`). The processes of tuned
+    models take turns in one place (:mod:`map_core.service.process_place`); their services stay, with the generations
+    that they have served.
     """
-    key = (model, engine, json.dumps(request_extra or {}, sort_keys=True), tuned)
+    key = _Key(model, engine, json.dumps(request_extra or {}, sort_keys=True), tuned, tuned_version(tuned))
     with _sharing:
-        if key not in _shared:
-            for other in [other for other in _shared if tuned and other[3]]:
-                status = _shared[other].status()
-                if not status.running and not status.waiting:
-                    _shared.pop(other).close()
-            _shared[key] = GenerationService(
-                model,
-                engine,
-                most_waiting=limits.GENERATIONS.value,
-                most_of_viewer=limits.GENERATIONS_OF_VISIT.value,
-                request_extra=request_extra,
-                tuned=tuned or None,
-                candidate_limits=CandidateLimits(
-                    limits.CANDIDATES.value, limits.CANDIDATES_OF_VISIT.value, limits.CANDIDATES_OF_REQUEST.value
-                ),
-            )
-        return _shared[key]
+        service = _shared.pop(key, None) or GenerationService(
+            model,
+            engine,
+            most_waiting=limits.GENERATIONS.value,
+            most_of_viewer=limits.GENERATIONS_OF_VISIT.value,
+            request_extra=request_extra,
+            tuned=tuned or None,
+            candidate_limits=CandidateLimits(
+                limits.CANDIDATES.value, limits.CANDIDATES_OF_VISIT.value, limits.CANDIDATES_OF_REQUEST.value
+            ),
+            place=_tuned_place if tuned else None,
+        )
+        _shared[key] = service  # the one used last comes last
+        if tuned:
+            _drop_oldest_idle()
+    if tuned:
+        close_deleted()
+    return service
+
+
+def close_deleted() -> None:
+    """End the processes of tuned models that were deleted or replaced, except while they have work."""
+    with _sharing:
+        tuned = [(key, service) for key, service in _shared.items() if key.tuned]
+    for key, service in tuned:
+        if service.has_process and tuned_version(key.tuned) != key.version:
+            service.close_idle()
+
+
+def _drop_oldest_idle() -> None:
+    """Drop services of tuned models that have no process and no work, the one used longest ago first."""
+    tuned = [key for key in _shared if key.tuned]
+    idle = [
+        key
+        for key in tuned[:-1]  # the last one is about to be used
+        if not (_shared[key].has_process or _shared[key].is_busy or _shared[key].is_waiting)
+    ]
+    for key in idle[: max(len(tuned) - _MOST_TUNED, 0)]:
+        del _shared[key]
 
 
 def shared_generation(model: str, generation_id: str) -> Generation:
@@ -58,7 +99,7 @@ def shared_generation(model: str, generation_id: str) -> Generation:
         InputError: no such generation in this process.
     """
     with _sharing:
-        services = [service for key, service in _shared.items() if key[0] == model]
+        services = [service for key, service in _shared.items() if key.model == model]
     for service in services:
         with contextlib.suppress(InputError):
             return service.generation(generation_id)

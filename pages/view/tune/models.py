@@ -12,6 +12,7 @@ from map_core.access import Action, Kind, Visibility
 from map_core.catalog.jobs import TUNE, TableJob
 from map_core.core import amounts
 from map_core.errors import InputError
+from map_core.service.shared import close_deleted
 from map_core.tuning.folder import read_record
 from pages.view.shell import account, markup, page_words
 from pages.view.shell.replies import draw_reply
@@ -118,4 +119,5 @@ def _delete(name: str) -> None:
     except InputError as error:
         form.MESSAGE.set(page_words.of(error))
         return
+    close_deleted()
     form.MESSAGE.set(f"“{name}” was deleted.")
