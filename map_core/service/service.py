@@ -298,7 +298,7 @@ class GenerationService:
         self._worker_status = _STOPPED
         if worker is not None:
             self._finalizer.detach()
-            worker.close()
+            worker.close(wait=False)
 
     def enter(self) -> None:
         """Start what waits, once the place of the process is this service's."""

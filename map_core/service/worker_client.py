@@ -62,11 +62,15 @@ class WorkerClient:
         """Send a message to the process, and return whether it still runs."""
         return self._process.send(message)
 
-    def close(self) -> None:
-        """End the process at once; it keeps no state that would be lost."""
+    def close(self, wait: bool = True) -> None:
+        """End the process at once; it keeps no state that would be lost.
+
+        Args:
+            wait: for the thread that reads its messages, which a caller with a lock that the thread takes must not do.
+        """
         self._closed = True
         self._process.end()
-        if threading.current_thread() is not self._listener:
+        if wait and threading.current_thread() is not self._listener:
             self._listener.join(timeout=2.0)
 
     def _listen(self) -> None:

@@ -47,7 +47,7 @@ class Worker:
         self.alive = False
         self._on_end(self, "The model process stopped.")
 
-    def close(self) -> None:
+    def close(self, wait: bool = True) -> None:
         self.alive = False
 
 
