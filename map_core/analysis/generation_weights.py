@@ -108,36 +108,54 @@ class GenerationWeightsSolver:
         self._most = int(table.candidates.max())
         self._lock = threading.Lock()
         self._subsamples: OrderedDict[int, tuple[Oracle, AttainableLevels]] = OrderedDict()
-        self._solved: OrderedDict[tuple[bytes, int, frozenset[Cohort]], GenerationWeights] = OrderedDict()
+        self._solved: OrderedDict[tuple[bytes, bytes, int, frozenset[Cohort]], GenerationWeights] = OrderedDict()
 
-    def solve(self, levels: np.ndarray, candidates: int, cohorts: Collection[Cohort] = ()) -> GenerationWeights:
+    def solve(
+        self,
+        levels: np.ndarray,
+        candidates: int,
+        cohorts: Collection[Cohort] = (),
+        locked: np.ndarray | None = None,
+    ) -> GenerationWeights:
         """Solve a palette for a number of candidates, or return the cached result.
+
+        Where the palette is not possible, the weights are those of the nearest one, which keeps locked targets, unless
+        the whole table meets them and so few candidates do not.
 
         Args:
             levels: (value,) targets in reward units, NaN for a free value.
             candidates: K, from 1; the whole table is used where it holds no more candidates than this.
             cohorts: of the prompts that will be answered; without them the overall weights are returned.
+            locked: (value,) bool, targets that the nearest palette must keep; None for none.
 
         Raises:
             InputError: a level is infinite, or K is below 1.
         """
         if candidates < 1:
             raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
-        key = (np.asarray(levels, dtype=np.float64).tobytes(), min(candidates, self._most), frozenset(cohorts))
+        levels = np.asarray(levels, dtype=np.float64)
+        locked = np.zeros(len(levels), dtype=bool) if locked is None else np.asarray(locked, dtype=bool)
+        key = (levels.tobytes(), locked.tobytes(), min(candidates, self._most), frozenset(cohorts))
         with self._lock:  # solves in parallel would only slow each other down
             if key not in self._solved:
-                self._solved[key] = self._solve(np.asarray(levels, dtype=np.float64), candidates, cohorts)
+                self._solved[key] = self._solve(levels, candidates, cohorts, locked)
                 while len(self._solved) > CACHED_PALETTES:
                     self._solved.popitem(last=False)
             return self._solved[key]
 
-    def _solve(self, levels: np.ndarray, candidates: int, cohorts: Collection[Cohort]) -> GenerationWeights:
+    def _solve(
+        self, levels: np.ndarray, candidates: int, cohorts: Collection[Cohort], locked: np.ndarray
+    ) -> GenerationWeights:
         target_levels = _named(self.table.values, levels)
         if candidates == 1:
             return GenerationWeights(target_levels, {}, {}, WeightsFacts(Verdict.OUT_OF_REACH, 1, WeightsSource.NONE))
         oracle, attainable = self._subsample(candidates)
-        assessment = assess(oracle, oracle.standardise(levels), attainable=attainable)
+        assessment = assess(oracle, oracle.standardise(levels), attainable=attainable, locked=locked)
+        locks_lowered = effective_solution(assessment) is None and self._meets(levels, locked, oracle)
+        if locks_lowered:
+            assessment = assess(oracle, oracle.standardise(levels), attainable=attainable)
         weights, facts = scored_weights(assessment, oracle, candidates, self._scored)
+        facts = replace(facts, locks_lowered=locks_lowered)
         weights, facts = of_prompt(self.table.derived, weights, facts, cohorts)
         targets: dict[str, float] = {}
         if facts.source is WeightsSource.PALETTE:
@@ -145,6 +163,14 @@ class GenerationWeightsSolver:
         elif assessment.nearest is not None:
             targets = _named(self.table.values, oracle.rewards_at(assessment.nearest.targets))
         return GenerationWeights(target_levels, targets, weights, facts)
+
+    def _meets(self, levels: np.ndarray, locked: np.ndarray, smaller: Oracle) -> bool:
+        """Return whether the whole table, unlike a smaller one, meets locked targets."""
+        if smaller is self.oracle or not locked.any():
+            return False
+        oracle, attainable = self._subsample(self._most)
+        whole = assess(oracle, oracle.standardise(levels), attainable=attainable, locked=locked)
+        return effective_solution(whole) is not None
 
     def _subsample(self, candidates: int) -> tuple[Oracle, AttainableLevels]:
         """Return the oracle of the table cut to ``candidates`` per prompt, and its attainable levels."""

@@ -303,7 +303,7 @@ def _aim(
 
     opened, (palette,) = read_palettes(opened_table(), targets, None)
     solver = GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scored)
-    return solver.solve(palette.levels, candidates, read_cohorts(opened.table, cohorts))
+    return solver.solve(palette.levels, candidates, read_cohorts(opened.table, cohorts), palette.locked)
 
 
 def _headroom(opened_table: Callable[[], LoadedTable], weights: Mapping[str, float], within: float) -> Headroom:

@@ -24,6 +24,7 @@ from map_core.errors import InputError
 from map_core.feasibility.aim import read_demands
 from map_core.feasibility.cuts import with_demands
 from map_core.feasibility.demands import Demands
+from map_core.feasibility.scorer_columns import with_followers
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.beside import FIELDS, Beside
 from map_core.palettes.column_names import parse_cohort
@@ -72,14 +73,15 @@ class PaletteTargets:
         levels: (value,) in reward units, NaN for free values.
         targets: (value,) in standard deviations above base, NaN for free values.
         record: the whole JSON object of a line of --targets-file; only the targets for --target.
-        cuts: (value,) bool, columns of tails and worst means, which must not be relaxed.
+        locked: (value,) bool, targets that the nearest palette must keep: those that a saved palette has locked, with
+            their further scorers, and columns of tails and worst means that do not give way.
         demands: what is asked for beside targets.
     """
 
     levels: np.ndarray
     targets: np.ndarray
     record: Mapping[str, Any]
-    cuts: np.ndarray
+    locked: np.ndarray
     demands: Demands
 
 
@@ -134,11 +136,21 @@ def read_palettes(
         padded = np.full(len(opened.table.values), np.nan)
         padded[:size] = levels
         padded[own_columns] = [cut.centre for cut in cuts]
-        locked = np.zeros(len(padded), dtype=bool)
+        saved = _saved_locks(record)
+        names = [name in saved and not np.isnan(level) for name, level in zip(opened.table.values, padded, strict=True)]
+        locked = with_followers(opened.table, np.array(names))
         locked[own_columns] = [not cut.gives_way for cut in cuts]
         in_rewards = RewardLevels.of(padded)
         palettes.append(PaletteTargets(in_rewards, opened.oracle.standardise(in_rewards), record, locked, demand))
     return (plain if opened.table is plain.table else opened), palettes
+
+
+def _saved_locks(record: Mapping[str, Any]) -> set[str]:
+    """Return the values whose targets are locked in the saved palette that a line of --targets-file holds."""
+    palette = record.get("palette")
+    targets = palette.get("targets") if isinstance(palette, Mapping) else None
+    targets = targets if isinstance(targets, Mapping) else {}
+    return {name for name, target in targets.items() if isinstance(target, Mapping) and target.get("locked") is True}
 
 
 def with_columns(opened: LoadedTable, palettes: Sequence[Any]) -> tuple[LoadedTable, list[RewardLevels]]:

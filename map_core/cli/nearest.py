@@ -68,7 +68,7 @@ def nearest(
     for palette in palettes:
         for j in np.flatnonzero(held & np.isnan(palette.targets)):
             raise click.UsageError(f"--lock {opened.oracle.values[j]}: that value has no target to keep.")
-        locked_targets = with_followers(opened.table, held) | palette.cuts
+        locked_targets = with_followers(opened.table, held) | palette.locked
         try:
             nearest_palette = find_nearest(
                 opened.oracle,

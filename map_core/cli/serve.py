@@ -212,7 +212,7 @@ def serve(
         click.get_current_context().with_resource(lock(promises_file, "server", "--promises"))
     heap.keep_few_arenas()
     opened = open_table(table, use_case, form)
-    opened, palette_levels = _read_named_palettes(opened, palettes)
+    opened, palette_levels, locked = _read_named_palettes(opened, palettes)
     table_model = recorded_model(opened.table.metadata)
     name = approved_model(model, table_model)
     address = address_of(name)
@@ -242,6 +242,7 @@ def serve(
             palette_levels,
             own,
             other_model_note,
+            locked,
         ),
         sampling_settings({}, opened.table.metadata),
         opened.table.metadata.get("system"),
@@ -302,13 +303,16 @@ def serve(
         listening.close()
 
 
-def _read_named_palettes(opened: LoadedTable, path: Path | None) -> tuple[LoadedTable, dict[str, np.ndarray]]:
-    """Return the table with the columns that the palettes name, and the palettes' levels, (value,), by name.
+def _read_named_palettes(
+    opened: LoadedTable, path: Path | None
+) -> tuple[LoadedTable, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the table with the columns that the palettes name, and by name their levels and locked targets, (value,).
 
     Raises:
         InputError: a name is not text, or is used twice.
     """
     palettes: dict[str, np.ndarray] = {}
+    locked: dict[str, np.ndarray] = {}
     opened, targets = read_palettes(opened, (), path) if path else (opened, [])
     for number, palette in enumerate(targets, start=1):
         name = palette.record.get("name", f"palette-{number}")
@@ -316,8 +320,8 @@ def _read_named_palettes(opened: LoadedTable, path: Path | None) -> tuple[Loaded
             raise InputError(f"The name of palette {number} is {name!r}; expected text.")
         if name in palettes:
             raise InputError(f"{path} has two palettes {name!r}. Rename one of them.")
-        palettes[name] = palette.levels
-    return opened, palettes
+        palettes[name], locked[name] = palette.levels, palette.locked
+    return opened, palettes, locked
 
 
 def foreign_note(model: str, sha256: str | None, metadata: Mapping[str, Any]) -> str | None:

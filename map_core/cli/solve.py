@@ -94,7 +94,7 @@ def solve(
         solution = solve_weights(oracle, targets)
         solve_ms = 1e3 * (time.perf_counter() - began)
         assessment = assess(
-            oracle, targets, solution=solution, attainable=attainable, budget=budget, locked=palette.cuts
+            oracle, targets, solution=solution, attainable=attainable, budget=budget, locked=palette.locked
         )
         if assessment.nearest is not None:
             closest = tied(opened.table, oracle, assessment.nearest, units=opened.oracle)

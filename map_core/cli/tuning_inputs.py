@@ -52,7 +52,7 @@ def palette_weights(
     if floored := [column.name for column in opened.table.derived if column.cohort is not None]:
         raise click.UsageError(f"A model is tuned for all prompts alike; leave {', '.join(floored)} out.")
     solver = GenerationWeightsSolver(opened.table, opened.oracle.form)
-    solved = solver.solve(palette.levels, int(held.candidates.max()))
+    solved = solver.solve(palette.levels, int(held.candidates.max()), locked=palette.locked)
     described = {"asked": dict(solved.asked), "targets": dict(solved.targets), "verdict": solved.facts.verdict.value}
     if solved.facts.verdict is Verdict.OUT_OF_REACH and not nearest:
         near = ", ".join(f"--target {name}={amounts.significant(level)}" for name, level in solved.targets.items())

@@ -32,6 +32,7 @@ class Steering:
         palettes: (value,) levels in reward units by the palette's name.
         own: how values that are not built in are scored, as the table records it.
         foreign: a sentence for the case that the base model is not the one whose replies the table holds; else None.
+        locked: (value,) bool, the targets that a nearest palette must keep, by the palette's name; none by default.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Steering:
         palettes: Mapping[str, np.ndarray],
         own: Mapping[str, Specification] | None = None,
         foreign: str | None = None,
+        locked: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.model, self.foreign = model, foreign
-        self._aims, self._palettes = aims, dict(palettes)
+        self._aims, self._palettes, self._locked = aims, dict(palettes), dict(locked or {})
         #: The table that palettes are solved on, and their names.
         self.table, self.palettes = aims.table, tuple(palettes)
         #: The values that replies can be scored on.
@@ -103,7 +105,8 @@ class Steering:
             cohorts: kinds of the prompt; empty where they are not known.
         """
         most = int(self._aims.table.candidates.max())
-        return self._aims.solve(self._palettes[palette], most if candidates is None else candidates, cohorts)
+        candidates = most if candidates is None else candidates
+        return self._aims.solve(self._palettes[palette], candidates, cohorts, self._locked.get(palette))
 
     def cohorts(self, written: str | Sequence[str] | None) -> tuple[Cohort, ...]:
         """Return the cohorts that a request names.

@@ -30,6 +30,8 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
         notes.append(f"{subject} not possible, and nothing near it is: nothing is steered.")
     elif facts.source is WeightsSource.NEAREST:
         given_up = f" It gives up some of {listed(facts.given_up)}." if facts.given_up else ""
+        if facts.locks_lowered:
+            given_up += " So few candidates cannot meet the locked targets, so that it lowers them too."
         notes.append(
             f"{subject} not possible: the nearest possible palette stands in.{given_up} More candidates come closer."
         )

@@ -7,12 +7,15 @@ import json
 import numpy as np
 import pytest
 
+from map_core.analysis.generation_weights import GenerationWeightsSolver, WeightsSource
+from map_core.cli import serve
 from map_core.cli.inputs import open_table, read_palettes
 from map_core.data import table_format
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target, standardised
 from map_core.palettes.targets import percentiles
+from map_core.server.steering import Steering
 from map_core.store import jsonl
 from map_core.store.jsonl import NamedPalette, palette_line, parse_palettes, unique_names
 from tests.tables import VALUES, make_table
@@ -50,9 +53,35 @@ def test_the_commands_read_the_same_levels(tmp_path):
     _, (first, second) = read_palettes(opened, (), tmp_path / "palettes.jsonl")
     np.testing.assert_allclose(first.targets, standardised(WARM, VALUES, ORACLE, percentiles(TABLE)))
     assert first.record["name"] == "Warm"
+    assert first.locked.tolist() == second.locked.tolist() == [True, False, False, False]
     # Of its own use case, whatever part of the table the command opens.
     assert second.levels[0] == pytest.approx(percentiles(part).level(0, 70.0))
     assert np.isnan(second.levels[3])
+
+
+@pytest.mark.parametrize("palette", [None, 3, {}, {"targets": []}, {"targets": {"humor": {"locked": "yes"}, "x": 1}}])
+def test_locks_that_are_none_lock_nothing(tmp_path, palette):
+    table_format.save(TABLE, tmp_path / "table.parquet")
+    line = {"targets": {"humor": "p70"}, "palette": palette}
+    (tmp_path / "palettes.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    _, (read,) = read_palettes(open_table(tmp_path / "table.parquet", None, None), (), tmp_path / "palettes.jsonl")
+    assert not read.locked.any()
+
+
+def test_a_server_keeps_the_locked_targets_of_a_saved_palette(tmp_path):
+    table_format.save(TABLE, tmp_path / "table.parquet")
+    far = Palette(ALL, {"helpfulness": Target(80.0, locked=True), "harmlessness": Target(95.0)})
+    free = far.with_target("helpfulness", Target(80.0))
+    lines = [palette_line(NamedPalette(name, palette), TABLE, ORACLE) for name, palette in (("A", far), ("B", free))]
+    (tmp_path / "palettes.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    opened, levels, locked = serve._read_named_palettes(
+        open_table(tmp_path / "table.parquet", None, None), tmp_path / "palettes.jsonl"
+    )
+    steering = Steering("m", GenerationWeightsSolver(opened.table), levels, locked=locked)
+    with_lock, without = steering.aim("A"), steering.aim("B")
+    assert with_lock.facts.source is without.facts.source is WeightsSource.NEAREST
+    assert with_lock.targets["helpfulness"] == pytest.approx(levels["A"][0])
+    assert without.targets["helpfulness"] < levels["B"][0] - 1e-3
 
 
 def test_targets_as_people_write_them():
