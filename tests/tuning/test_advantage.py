@@ -221,7 +221,7 @@ def test_a_model_whose_logits_are_something_else_is_refused():
     advantage.check_output_layer(policy, given)
     capped = policy.model.lm_head.forward
     policy.model.lm_head.forward = lambda hidden: torch.tanh(capped(hidden))
-    with pytest.raises(InputError, match="Tune by --method pairs"):
+    with pytest.raises(InputError, match="tune by --method pairs"):
         advantage.check_output_layer(policy, given)
     policy.model.lm_head.weight.requires_grad_(True)
     with pytest.raises(InputError, match="--full"):
