@@ -74,7 +74,7 @@ class PaletteTargets:
         targets: (value,) in standard deviations above base, NaN for free values.
         record: the whole JSON object of a line of --targets-file; only the targets for --target.
         locked: (value,) bool, targets that the nearest palette must keep: those that a saved palette has locked, with
-            their further scorers, and columns of tails and worst means that do not give way.
+            their further scorers, and columns of tails and worst means that must not be lowered.
         demands: what is asked for beside targets.
     """
 

@@ -155,10 +155,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> 
 COUNT = 6
 #: The command, which is sent a signal once the second line is written.
 KILLED = """
-import os, sys
+import os, signal, sys
 from map_core.building.batch_answers import AnswerFile
 from map_core.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
 how, write, written = int(sys.argv[1]), AnswerFile.write, []
 
 def write_and_signal(self, record):
