@@ -26,7 +26,7 @@ from playwright.sync_api import BrowserContext, expect, sync_playwright
 
 from map_core.data import table_format
 from tests import ROOT
-from tests.browser_setup import OPTIONS, find_chromium
+from tests.browser_setup import TEST_OPTIONS, find_chromium
 from tests.tables import make_table
 
 SECONDS = 1000
@@ -174,7 +174,7 @@ def browser():
     # Longer than Playwright's own 5 seconds: what is expected comes, but late on a machine with other work.
     expect.set_options(timeout=30 * SECONDS)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
+        started = playwright.chromium.launch(executable_path=chromium, args=list(TEST_OPTIONS))
         yield started
         started.close()
 

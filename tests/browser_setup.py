@@ -12,6 +12,9 @@ from pathlib import Path
 #: Debian has Chromium rasterise on the GPU, which where there is none is one in software: a page then takes
 #: half as much of the processor again.
 OPTIONS = ("--no-sandbox", "--disable-gpu-rasterization")
+#: For the pages of tests, which live for seconds: optimising their scripts takes a tenth more of the processor's time
+#: than it saves.
+TEST_OPTIONS = (*OPTIONS, "--js-flags=--no-opt --no-maglev")
 #: The first has no windows at all and takes about half of the processor's time for a page.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

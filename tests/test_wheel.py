@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 import map_core
 from tests import ROOT
 from tests.app_server import wait_for
-from tests.browser_setup import OPTIONS, find_chromium
+from tests.browser_setup import TEST_OPTIONS, find_chromium
 from tests.visits import keyed
 
 pytestmark = pytest.mark.slow
@@ -193,7 +193,7 @@ def test_the_app_shows_a_verdict(address: str) -> None:
     with urllib.request.urlopen(f"{address}/app/static/fonts/newsreader-latin.woff2", timeout=10) as font:
         assert font.status == 200
     with sync_playwright() as playwright:
-        browser: Browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
+        browser: Browser = playwright.chromium.launch(executable_path=path, args=list(TEST_OPTIONS))
         page = browser.new_page()
         page.goto(f"{address}/?palette=helpfulness:p60")
         expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60_000)
