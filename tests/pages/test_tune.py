@@ -255,8 +255,8 @@ def test_a_table_whose_scores_came_with_it_is_not_tuned_on(tmp_path, monkeypatch
     page = AppTest.from_file(APP, default_timeout=60).run().switch_page("tune.py").run()
     assert not page.exception
     assert [text.value for text in page.text] == [
-        "New replies cannot be scored on wit and tact here, so no model can be tuned on them. Their scores came with "
-        "the table. Have a table built, under Tables."
+        "New replies cannot be scored on wit and tact here, so no model can be tuned on this table. Their scores came "
+        "with the table."
     ]
     assert "tune_go" not in {button.key for button in page.button}
 

@@ -132,9 +132,8 @@ def _draw_missing(scene: Scene) -> bool:
         return True
     whole = scenes.load(ALL).table
     if unscorable := unscorable_values(whole.values, whole.metadata):
-        values = "it" if len(unscorable) == 1 else "them"
-        said = scored_elsewhere(unscorable, f"no model can be tuned on {values}")
-        st.text(f"{said} Have a table built, under Tables.")
+        st.text(scored_elsewhere(unscorable, "no model can be tuned on this table"))
+        st.page_link("tables.py", label="Have a table built", icon=":material/table_chart:")
         return True
     return False
 
