@@ -7,7 +7,18 @@ from starlette.middleware import Middleware
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from map_core.core import heap
-from pages.view.shell import errors, fonts, gate, live_channel, operator, packed, preload, server_limits, settings_check
+from pages.view.shell import (
+    errors,
+    fonts,
+    garbage,
+    gate,
+    live_channel,
+    operator,
+    packed,
+    preload,
+    server_limits,
+    settings_check,
+)
 
 # Each answer is small, and map_core splits its large sums over threads itself: the linear algebra library's own threads
 # would only take cores from the browser while they wait for work.
@@ -28,3 +39,4 @@ app = st.App(
 )
 
 preload.begin()
+garbage.collect_regularly()

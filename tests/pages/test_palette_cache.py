@@ -17,6 +17,7 @@ from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import garbage
 from tests.tables import make_table
+from tests.waiting import until
 
 SECONDS = 30
 
@@ -125,3 +126,23 @@ def test_what_was_frozen_is_freed_at_the_next_load_when_nobody_holds_it():
         assert gone() is None
     finally:
         gc.unfreeze()
+
+
+def test_what_visits_leave_in_cycles_is_freed_within_seconds():
+    class Left:
+        """An object that only a cycle holds."""
+
+    gc.disable()
+    ended = garbage.collect_regularly(0.05)
+    try:
+        left = Left()
+        left.itself = left  # type: ignore[attr-defined]
+        freed = weakref.ref(left)
+        del left
+        gc.enable()
+        kept = [[] for _ in range(5_000)]  # objects are made
+        until(lambda: freed() is None, what="the cycle is freed")
+        assert len(kept) == 5_000
+    finally:
+        ended.set()
+        gc.enable()
