@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -150,24 +150,23 @@ class GenerationWeightsSolver:
         if candidates == 1:
             return GenerationWeights(target_levels, {}, {}, WeightsFacts(Verdict.OUT_OF_REACH, 1, WeightsSource.NONE))
         oracle, attainable = self._subsample(candidates)
-        assessment = assess(oracle, oracle.standardise(levels), attainable=attainable, locked=locked)
-        locks_lowered = effective_solution(assessment) is None and self._meets(levels, locked, oracle)
-        if locks_lowered:
-            assessment = assess(oracle, oracle.standardise(levels), attainable=attainable)
-        weights, facts = scored_weights(assessment, oracle, candidates, self._scored)
-        facts = replace(facts, locks_lowered=locks_lowered)
+        targets = oracle.standardise(levels)
+        assessment, locks_lowered = assess_keeping_locks(
+            lambda kept: assess(oracle, targets, attainable=attainable, locked=kept),
+            locked,
+            lambda: oracle is not self.oracle and self._whole_meets(levels, locked),
+        )
+        weights, facts = scored_weights(assessment, oracle, candidates, self._scored, locks_lowered=locks_lowered)
         weights, facts = of_prompt(self.table.derived, weights, facts, cohorts)
-        targets: dict[str, float] = {}
+        solved_for: dict[str, float] = {}
         if facts.source is WeightsSource.PALETTE:
-            targets = target_levels
+            solved_for = target_levels
         elif assessment.nearest is not None:
-            targets = _named(self.table.values, oracle.rewards_at(assessment.nearest.targets))
-        return GenerationWeights(target_levels, targets, weights, facts)
+            solved_for = _named(self.table.values, oracle.rewards_at(assessment.nearest.targets))
+        return GenerationWeights(target_levels, solved_for, weights, facts)
 
-    def _meets(self, levels: np.ndarray, locked: np.ndarray, smaller: Oracle) -> bool:
-        """Return whether the whole table, unlike a smaller one, meets locked targets."""
-        if smaller is self.oracle or not locked.any():
-            return False
+    def _whole_meets(self, levels: np.ndarray, locked: np.ndarray) -> bool:
+        """Return whether the whole table meets locked targets."""
         oracle, attainable = self._subsample(self._most)
         whole = assess(oracle, oracle.standardise(levels), attainable=attainable, locked=locked)
         return effective_solution(whole) is not None
@@ -196,12 +195,33 @@ def effective_solution(assessment: Assessment) -> Solution | None:
     return assessment.nearest.solution if assessment.nearest else None
 
 
+def assess_keeping_locks(
+    assess_with: Callable[[np.ndarray | None], Assessment],
+    locked: np.ndarray | None,
+    whole_meets: Callable[[], bool],
+) -> tuple[Assessment, bool]:
+    """Assess a palette for K candidates, and return whether its locked targets had to be lowered.
+
+    They are kept, unless the whole table meets them and so few candidates do not.
+
+    Args:
+        assess_with: assesses the palette for K candidates, given the targets that its nearest palette must keep.
+        locked: (value,) bool, those targets; None for none.
+        whole_meets: returns whether the whole table meets them.
+    """
+    assessment = assess_with(locked)
+    any_locked = locked is not None and bool(locked.any())
+    lowered = any_locked and effective_solution(assessment) is None and whole_meets()
+    return (assess_with(None) if lowered else assessment), lowered
+
+
 def scored_weights(
     assessment: Assessment,
     oracle: Oracle,
     candidates: int,
     scored: Collection[str],
     table_verdict: Verdict | None = None,
+    locks_lowered: bool = False,
 ) -> tuple[dict[str, float], WeightsFacts]:
     """Return the current weights that new replies can be steered by, and the facts about them.
 
@@ -211,6 +231,7 @@ def scored_weights(
         candidates: K that the weights are for.
         scored: the values that new replies can be scored on.
         table_verdict: on the palette with all candidates of the table, where it was assessed.
+        locks_lowered: as :func:`assess_keeping_locks` returns it.
 
     Returns:
         Lambda by value, 1/reward, without values that have no scorer; and the facts.
@@ -231,6 +252,7 @@ def scored_weights(
         unscored=tuple(name for name in by_value if name not in scored),
         pooled=oracle.form is Form.POOLED,
         table_verdict=table_verdict,
+        locks_lowered=locks_lowered,
     )
     return {name: weight for name, weight in by_value.items() if name in scored}, facts
 

@@ -6,7 +6,7 @@ Constraint: the model runs in a process of its own; no model library is imported
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,7 +14,13 @@ import numpy as np
 import streamlit as st
 
 from map_core.access import Action, Kind, Thing, Visibility, may
-from map_core.analysis.generation_weights import effective_solution, of_prompt, scored_weights, steerable
+from map_core.analysis.generation_weights import (
+    assess_keeping_locks,
+    effective_solution,
+    of_prompt,
+    scored_weights,
+    steerable,
+)
 from map_core.core.types import Form
 from map_core.data.derived_columns import Cohort
 from map_core.data.subsample import subsample_candidates
@@ -205,16 +211,15 @@ def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQue
     if scene.oracle.form is Form.PER_PROMPT and 2 <= candidates < scene.table.candidates.max():
         fewer = _scene_of_fewer(scene.key, candidates, scene)
         targets = fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets))
-        for_k = fewer.assess(targets, assessment.locked)
-        # The whole table meets the locked targets, and so few candidates do not.
-        locks_lowered = effective_solution(for_k) is None and effective_solution(assessment) is not None
-        if locks_lowered:
-            for_k = fewer.assess(targets)
+        for_k, locks_lowered = assess_keeping_locks(
+            lambda kept: fewer.assess(targets, kept),
+            assessment.locked,
+            lambda: effective_solution(assessment) is not None,
+        )
     else:
         fewer, for_k, locks_lowered = scene, assessment, False
     steered = steerable(scene.table, scored_values(scene))
-    weights, facts = scored_weights(for_k, fewer.oracle, candidates, steered, assessment.verdict)
-    facts = replace(facts, locks_lowered=locks_lowered)
+    weights, facts = scored_weights(for_k, fewer.oracle, candidates, steered, assessment.verdict, locks_lowered)
     by_value, facts = of_prompt(scene.table.derived, weights, facts, _asked.cohorts)
     solution = effective_solution(for_k)
     levels = scene.oracle.base if solution is None else fewer.oracle.rewards_at(solution.levels)
