@@ -28,6 +28,8 @@ from map_core.feasibility.scorer_columns import with_followers
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.beside import FIELDS, Beside
 from map_core.palettes.column_names import parse_cohort
+from map_core.palettes.palette import Palette
+from map_core.palettes.palette import locked as locked_targets
 from map_core.palettes.target_columns import checked_cohort, with_cohort_floors, with_target_columns
 from map_core.palettes.targets import checked_names, resolve
 
@@ -136,21 +138,19 @@ def read_palettes(
         padded = np.full(len(opened.table.values), np.nan)
         padded[:size] = levels
         padded[own_columns] = [cut.centre for cut in cuts]
-        saved = _saved_locks(record)
-        names = [name in saved and not np.isnan(level) for name, level in zip(opened.table.values, padded, strict=True)]
-        locked = with_followers(opened.table, np.array(names))
+        locked = with_followers(opened.table, _saved_locks(record, opened.table.values) & ~np.isnan(padded))
         locked[own_columns] = [not cut.gives_way for cut in cuts]
         in_rewards = RewardLevels.of(padded)
         palettes.append(PaletteTargets(in_rewards, opened.oracle.standardise(in_rewards), record, locked, demand))
     return (plain if opened.table is plain.table else opened), palettes
 
 
-def _saved_locks(record: Mapping[str, Any]) -> set[str]:
-    """Return the values whose targets are locked in the saved palette that a line of --targets-file holds."""
-    palette = record.get("palette")
-    targets = palette.get("targets") if isinstance(palette, Mapping) else None
-    targets = targets if isinstance(targets, Mapping) else {}
-    return {name for name, target in targets.items() if isinstance(target, Mapping) and target.get("locked") is True}
+def _saved_locks(record: Mapping[str, Any], values: Sequence[str]) -> np.ndarray:
+    """Return (value,) bool, the targets that are locked in the saved palette of a line of --targets-file, if any."""
+    try:
+        return locked_targets(Palette.from_dict(record["palette"]), values)
+    except (KeyError, InputError):  # a line as people write it, with targets alone
+        return np.zeros(len(values), dtype=bool)
 
 
 def with_columns(opened: LoadedTable, palettes: Sequence[Any]) -> tuple[LoadedTable, list[RewardLevels]]:
