@@ -98,7 +98,7 @@ def tab(context) -> Page:
 
 
 def go(tab: Page, place: visits.Place) -> None:
-    """Open a page by its link in the navigation, which takes half of what loading it does, or by its address."""
+    """Open a page by its link in the navigation, without loading the front end again, or else by its address."""
     link = tab.locator(f'[data-testid=stSidebarNavLink][href="{place.address}"]')
     if link.count():
         link.evaluate("link => link.click()")  # a narrow window has the navigation folded

@@ -45,8 +45,8 @@ class _AgreementJob:
         """Return whether the next job may begin.
 
         It may once this one has ended; for the same groups only where there is no result, and after a failure not at
-        once. Where other groups are asked for, it also may once only the last stage is left,
-        which nobody waits for; that stage is cancelled.
+        once. Where other groups are asked for, it also may once only the last stage is left, which nobody waits for;
+        that stage is cancelled.
         """
         if self.key == key:
             failed = self.job.status is JobStatus.FAILED

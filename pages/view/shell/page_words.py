@@ -42,11 +42,17 @@ WORDS: dict[Remedy, str] = {
 }
 
 
+#: The longest first, because some remedies contain others.
+_PATTERNS = [
+    (remedy.pattern(), WORDS[remedy]) for remedy in sorted(WORDS, key=lambda remedy: len(remedy.words), reverse=True)
+]
+
+
 def of(message: object) -> str:
     """Return a message, or that of an error, with what a page says in place of options of the command line."""
     text = str(message)
-    for remedy in sorted(WORDS, key=lambda remedy: -len(remedy.words)):
-        text = remedy.pattern().sub(partial(_said, WORDS[remedy]), text)
+    for pattern, words in _PATTERNS:
+        text = pattern.sub(partial(_said, words), text)
     return text
 
 
