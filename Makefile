@@ -16,6 +16,12 @@ MINUTES ?= 30
 # Byte code is kept, whatever the environment says: tests start hundreds of processes, and each would compile the house.
 export PYTHONDONTWRITEBYTECODE :=
 
+# One after another also under `make --jobs`, as two installations into one environment break each other; `test` and
+# `check` say themselves what may run side by side.
+ifndef SIDE_BY_SIDE
+.NOTPARALLEL:
+endif
+
 .PHONY: run setup models test test-external lint check fast format docs bench soak screenshots clean
 .DELETE_ON_ERROR:
 
@@ -57,7 +63,7 @@ $(VENV)/.browser: | $(VENV)/.testing
 
 # Three processes, a file of tests to each in turn: on two cores some compute while others wait for a server or browser.
 test: $(VENV)/.testing
-	@$(MAKE) --no-print-directory --jobs 3 $(VENV)/.compiled $(VENV)/.browser models
+	@$(MAKE) --no-print-directory --jobs 3 SIDE_BY_SIDE=yes $(VENV)/.compiled $(VENV)/.browser models
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not external"
 
 test-external: $(VENV)/.testing models
@@ -71,7 +77,7 @@ lint: $(VENV)/.testing
 
 # What to run before each commit: no browser, no model, no other program. Types are checked while the tests run.
 check: $(VENV)/.testing
-	@$(MAKE) --no-print-directory --jobs 2 lint fast
+	@$(MAKE) --no-print-directory --jobs 2 SIDE_BY_SIDE=yes lint fast
 
 fast: $(VENV)/.testing
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m fast

@@ -6,7 +6,10 @@ import functools
 import gc
 import os
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 # Before torch and numpy are imported, and for every process that a test starts: two processes whose threads wait for
 # each other on two cores stall each other by ten times and more.
@@ -17,6 +20,8 @@ os.environ.setdefault("VALUE_PALETTE_DEFAULTS", str(Path(__file__).with_name("de
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.testing.v1 import app_test, local_script_runner
 
 from map_core import catalog
 from map_core.access import audit
@@ -106,6 +111,30 @@ def _components_that_are_installed():
     with pytest.MonkeyPatch.context() as patch:
         name = "scan_component_manifests"
         patch.setattr(manifest_scanner, name, functools.cache(getattr(manifest_scanner, name)))
+        yield
+
+
+class _SharedScripts(ScriptCache):
+    """Byte code of scripts for all pages under test; Streamlit begins each run of one with none."""
+
+    compiled: ClassVar[dict[tuple[str, int, int], Any]] = {}
+
+    def get_bytecode(self, script_path: str) -> Any:
+        """Return the byte code of a script, compiled anew where the file has changed."""
+        status = os.stat(script_path)
+        key = (script_path, status.st_mtime_ns, status.st_size)
+        if key not in self.compiled:
+            self.compiled[key] = super().get_bytecode(script_path)
+        return self.compiled[key]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _scripts_are_compiled_once():
+    """Each script is compiled once, and whether a run has ended is asked for every few milliseconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (local_script_runner, app_test):
+            patch.setattr(module, "ScriptCache", _SharedScripts)
+        patch.setattr(local_script_runner, "time", SimpleNamespace(time=time.time, sleep=lambda _: time.sleep(0.004)))
         yield
 
 

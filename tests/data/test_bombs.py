@@ -34,6 +34,10 @@ class Watched:
     pause: float = 0.0
 
 
+#: Seconds between two looks at the memory, and between two searches for children, each of which reads all processes.
+_LOOK, _SEARCH = 0.01, 0.05
+
+
 @contextmanager
 def watching(process: psutil.Process | None = None) -> Iterator[Watched]:
     """Measure a process, this one unless another is named, every 10 ms; what comes late is a pause of this one."""
@@ -41,14 +45,23 @@ def watching(process: psutil.Process | None = None) -> Iterator[Watched]:
     before, others, itself = process.memory_info().rss, set(process.children()), process.cmdline()
 
     def look() -> None:
-        last = time.monotonic()
-        while not over.wait(0.01):
-            for child in set(process.children()) - others:
+        children: list[psutil.Process] = []
+        last = searched = time.monotonic()
+        while not over.wait(_LOOK):
+            if last - searched > _SEARCH:
+                # Before it becomes another program a child has this one's memory.
+                children = [child for child in process.children() if child not in others and is_another(child)]
+                searched = last
+            for child in children:
                 with suppress(psutil.Error):
-                    if child.cmdline() != itself:  # before it becomes another program it has this one's memory
-                        watched.outside = max(watched.outside, child.memory_info().rss)
+                    watched.outside = max(watched.outside, child.memory_info().rss)
             watched.inside = max(watched.inside, process.memory_info().rss - before)
             watched.pause, last = max(watched.pause, time.monotonic() - last), time.monotonic()
+
+    def is_another(child: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            return child.cmdline() != itself
+        return False
 
     thread = threading.Thread(target=look)
     thread.start()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from map_core.core.jobs import shared_jobs
 from map_core.data import table_format
 from map_core.store import database
 from pages.view.compare import generator
@@ -35,12 +37,35 @@ def _no_garbage_is_collected_for_a_table() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _work_that_nobody_waits_for_ends() -> Iterator[None]:
+    """Cancel background work at the end of a test: in the app that of a visit ends with it, and a script has no end."""
+    yield
+    for job in list(shared_jobs()._jobs.values()):
+        if not job.ended:
+            job.cancel()
+
+
+@pytest.fixture(scope="package")
+def table_file(tmp_path_factory) -> Path:
+    """The small table that most pages are about: one file, so that what it takes to open it is computed once."""
+    path = tmp_path_factory.mktemp("small") / "table.parquet"
+    table_format.save(make_table(prompts=16, candidates=32, seed=5), path)
+    return path
+
+
 @pytest.fixture
-def table(tmp_path, monkeypatch):
-    made = make_table(prompts=16, candidates=32, seed=5)
-    table_format.save(made, tmp_path / "table.parquet")
+def table(table_file, monkeypatch):
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(table_file))
+    return make_table(prompts=16, candidates=32, seed=5)
+
+
+@pytest.fixture
+def unopened(table, tmp_path, monkeypatch):
+    """The small table in a file of its own, of which nothing is computed yet; named before what opens the app."""
+    table_format.save(table, tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
-    return made
+    return table
 
 
 @pytest.fixture
@@ -65,11 +90,8 @@ def compare(desk, app):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(table, tmp_path, monkeypatch):
     """The small table, and a database of its own."""
-    made = make_table(prompts=16, candidates=32, seed=5)
-    table_format.save(made, tmp_path / "table.parquet")
-    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
-    yield made
+    yield table
     database().close()

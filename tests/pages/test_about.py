@@ -38,13 +38,8 @@ def opened(tmp_path, monkeypatch, table) -> AppTest:
 
 
 @pytest.fixture
-def table():
-    return make_table(prompts=16, candidates=32, seed=5)
-
-
-@pytest.fixture
-def app(tmp_path, monkeypatch, table):
-    return opened(tmp_path, monkeypatch, table).run()
+def app(table):
+    return AppTest.from_file(APP, default_timeout=60).run()
 
 
 def said(app: AppTest) -> str:

@@ -7,11 +7,9 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import table_format
 from pages.view.shell import howto
 from tests import ROOT
 from tests.pages.app_script import APP
-from tests.tables import make_table
 
 PAGES = ROOT / "pages"
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PAGES.rglob("*.py") if path.name != "howto.py")
@@ -28,9 +26,7 @@ def test_every_button_that_is_named_is_there(what):
 @pytest.mark.parametrize(
     ("page", "view", "what"), [("values", "", "value"), ("tables", "file", "file"), ("tables", "build", "build")]
 )
-def test_the_lines_stand_folded_on_their_page(page, view, what, tmp_path, monkeypatch):
-    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
-    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+def test_the_lines_stand_folded_on_their_page(page, view, what, table):
     app = AppTest.from_file(APP, default_timeout=60).run()
     app.query_params["view"] = view
     app.switch_page(f"{page}.py").run()

@@ -7,14 +7,10 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import table_format
-from tests.tables import make_table
-
 
 @pytest.fixture(autouse=True)
-def _table(tmp_path, monkeypatch):
-    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
-    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+def _table(table):
+    """Keep what was done with the small table."""
 
 
 def made() -> None:

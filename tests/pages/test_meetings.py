@@ -427,9 +427,9 @@ BEN = Visitor("id|ben", "Ben", Role.MEMBER)
 
 
 @pytest.fixture
-def seen_by(place, tmp_path, monkeypatch):
+def seen_by(place, table_file, monkeypatch):
     """Make a visitor the one who looks; Ann alone has a value of her own in use."""
-    scored(table_format.load(tmp_path / "table.parquet"))
+    scored(table_format.load(table_file))
     own = database().as_visitor(ANN)
     custom_values.use(own, custom_values.define(own, NURSE).id, 1)
     clear_cache()

@@ -297,7 +297,7 @@ def test_verdicts_stay_when_assessments_are_evicted(page):
     assert badges(page) == assessed
 
 
-def test_verdicts_that_could_not_be_computed_are_tried_again_on_a_click(page, monkeypatch):
+def test_verdicts_that_could_not_be_computed_are_tried_again_on_a_click(unopened, page, monkeypatch):
     own, tries = badges(page), []
 
     def failing(*given):

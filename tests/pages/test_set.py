@@ -48,7 +48,7 @@ def test_a_locked_value_does_not_give_way(app):
     assert all("helpfulness" not in way["meaning"] for way in told["ways"])
 
 
-def test_how_sure_it_is_comes_a_moment_later(app):
+def test_how_sure_it_is_comes_a_moment_later(unopened, app):
     assert "Calculating" in answer(app)["sure_verdict"]
     settled(app)
     assert "with a probability of" in answer(app)["sure_verdict"]

@@ -234,6 +234,7 @@ def single_models(table, tmp_path, monkeypatch):
     monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
     made = {"model": {"name": "tiny", "sha256": "aa"}}
     table_format.save(replace(table, metadata=made), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     held_out = table.prompt_ids[::4]
 
     def make(name: str, value: str) -> None:

@@ -5,25 +5,17 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import table_format
 from map_core.palettes.palette import Palette
 from map_core.store import database, table_key, votes
 from pages.view.compare import vote_link
 from pages.view.session import live_answer
 from pages.view.session import scene as scenes
 from tests.pages.app_script import APP, said
-from tests.tables import make_table
 
 PALETTE = "humor:p70;helpfulness:p60"
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
-    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
-    monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
-    yield
-    database().close()
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def vote_page(palette: str) -> AppTest:
