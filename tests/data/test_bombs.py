@@ -20,6 +20,7 @@ from map_core.core.limits import LIMITS, READING_MEMORY, READING_SECONDS
 from map_core.data.importing import preview, preview_process
 from map_core.data.importing.preview_process import preview_apart
 from map_core.errors import InputError
+from tests.data import bombs
 from tests.data.bombs import BOMBS, MEGABYTE
 
 pytestmark = pytest.mark.process
@@ -88,6 +89,28 @@ def test_a_bomb_is_refused_in_seconds_and_outside_the_app(bomb: Callable[[Path],
     assert watched.inside < 50 * MEGABYTE
     assert watched.pause < 1.0
     assert set(psutil.Process().children()) <= set(before)
+
+
+@pytest.mark.parametrize(
+    ("bomb", "said"),
+    [
+        (bombs.many_columns, "The file has 20,000 columns"),
+        (bombs.wide_csv, "The file has 5,000 columns"),
+        (bombs.many_keys, "The rows up to row 11 name 1,100 columns"),
+    ],
+    ids=("parquet", "csv", "json"),
+)
+def test_too_many_columns_are_refused_before_the_rows_are_held(bomb: Callable[[Path], Path], said: str, tmp_path: Path):
+    with pytest.raises(InputError, match=f"{said}; expected at most 1,000. Leave some out."):
+        preview(bomb(tmp_path), most_columns=1000)
+
+
+def test_as_many_columns_as_are_allowed_are_read(tmp_path: Path):
+    path = tmp_path / "wide.jsonl"
+    path.write_text("".join(json.dumps({f"c{row}_{key}": 1 for key in range(10)}) + "\n" for row in range(3)))
+    assert len(preview(path, most_columns=30).columns) == 30
+    with pytest.raises(InputError, match="The rows up to row 3 name 30 columns; expected at most 29"):
+        preview(path, most_columns=29)
 
 
 def test_an_honest_file_is_looked_at_as_by_the_library(tmp_path: Path):

@@ -68,13 +68,18 @@ class Preview:
     mapping: str = ""
 
 
-def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
+def preview(path: Path, rows: int = PREVIEW_ROWS, most_columns: float = float("inf")) -> Preview:
     """Read the first rows of a file and guess the roles of its columns.
 
+    Args:
+        path: the file.
+        rows: the number of rows to return.
+        most_columns: the number of columns above which the file is refused.
+
     Raises:
-        InputError: the file cannot be read, or has no rows.
+        InputError: the file cannot be read, has too many columns, or has no rows.
     """
-    source = open_source(path)
+    source = open_source(path, most_columns=most_columns)
     chunk = next(source.chunks(), None)
     if chunk is None or not chunk.rows:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")

@@ -82,6 +82,7 @@ class SourceFile:
         layout: how its rows become rows of one reply each; None where they already are.
         index_columns: columns in which pandas keeps the index of its rows.
         whole_replies: columns of token ids and log-probabilities that have the types of the table's format.
+        most_columns: the number of columns above which reading stops with an error.
     """
 
     path: Path
@@ -93,6 +94,7 @@ class SourceFile:
     layout: Layout | None = None
     index_columns: tuple[str, ...] = ()
     whole_replies: tuple[str, ...] = ()
+    most_columns: float = float("inf")
 
     @property
     def where(self) -> str:
@@ -124,8 +126,9 @@ class SourceFile:
             columns: the columns to read; all by default.
 
         Raises:
-            InputError: the file cannot be read; the message says where.
+            InputError: the file cannot be read, or has too many columns; the message says where.
         """
+        _check_number("The file has", len(self.header), self.most_columns)
         if self.kind == "Parquet" and self.layout is None:
             yield from _parquet(self.path, None if columns is None else list(columns))
             return
@@ -145,7 +148,8 @@ class SourceFile:
                 else:
                     rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
             if self.layout is None:
-                yield from _chunks(((number - 1, (row,)) for number, row in rows), share, columns)
+                replies = ((number - 1, (row,)) for number, row in _narrow(rows, self.most_columns))
+                yield from _chunks(replies, share, columns)
             else:
                 flattened = ((None, replies) for replies in self._flattened(rows, self.layout))
                 yield from _chunks(flattened, share, columns)
@@ -163,18 +167,19 @@ class SourceFile:
                 ) from error
 
 
-def open_source(path: Path, layouts: bool = True) -> SourceFile:
+def open_source(path: Path, layouts: bool = True, most_columns: float = float("inf")) -> SourceFile:
     """Detect the kind and the layout of a file.
 
     Args:
         path: the file.
         layouts: whether to detect a layout; else rows are read unchanged.
+        most_columns: the number of columns above which it is refused; found out before its rows are held.
 
     Raises:
-        InputError: there is no such file, it cannot be read, is empty, its header cannot be read, or its layout is not
-            supported.
+        InputError: there is no such file, it cannot be read, is empty, its header cannot be read, it has too many
+            columns, or its layout is not supported.
     """
-    source = _detect(path)
+    source = replace(_detect(path), most_columns=most_columns)
     if not layouts:
         return source
     chunk = next(source.chunks(), None)
@@ -244,6 +249,20 @@ def _refuse_document(path: Path, encoding: str) -> None:
         return
     if isinstance(document, dict) and (error := document_refusal(document, path)):
         raise error
+
+
+def _narrow(rows: Iterable[tuple[int, Mapping[str, Any]]], most: float) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield rows as long as they name no more than so many columns in all."""
+    names: set[str] = set()
+    for number, row in rows:
+        names.update(row)
+        _check_number(f"The rows up to row {number} name", len(names), most)
+        yield number, row
+
+
+def _check_number(beginning: str, columns: int, most: float) -> None:
+    if columns > most:
+        raise InputError(f"{beginning} {columns:,} columns; expected at most {most:,}. Leave some out.")
 
 
 def _share_of(file: TextIO, path: Path) -> Callable[[], float]:

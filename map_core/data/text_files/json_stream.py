@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
@@ -44,9 +45,10 @@ def json_lines(file: TextIO, path: object, expected: str = "one per reply") -> I
             raise InputError(f"Line {number} of {path} has the key {str(error)!r} twice. Rename one.") from error
         except (ValueError, RecursionError) as error:
             # The line of the error itself is always 1, which would contradict the number here.
-            why = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+            place = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
             raise InputError(
-                f"Line {number} of {path} is no JSON ({why}); expected one object per line, or a list of objects."
+                f"Line {number} of {path} is no JSON ({_reason(error)}{place}); expected one object per line, or a "
+                "list of objects."
             ) from error
         if not isinstance(row, dict):
             raise InputError(f"Line {number} of {path} is {short(row)}; expected an object, {expected}.")
@@ -109,11 +111,13 @@ def json_list(file: TextIO, path: object, expected: str = "one per reply") -> It
             except _RepeatedKeyError as error:
                 raise InputError(f"Entry {number + 1} of {path} has the key {str(error)!r} twice.") from error
             except RecursionError as error:
-                raise refused(error) from error
+                raise refused(_reason(error)) from error
             except ValueError as error:
+                # Its line and column are counted from the beginning of the buffer.
+                unread = buffer[error.pos :][:20] if isinstance(error, json.JSONDecodeError) else ""
                 if read_more():
                     continue
-                raise refused(error) from error
+                raise refused(_reason(error) + (f" near {short(unread)}" if unread else "")) from error
             if end == len(buffer) and read_more():
                 continue  # a number may continue in the next block
             number += 1
@@ -133,6 +137,15 @@ def load_json(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_unique_keys)
     except _RepeatedKeyError as error:
         raise ValueError(f"the key {str(error)!r} occurs twice") from error
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    """Return why the decoder has stopped, without Python's advice to programmers."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    if isinstance(error, RecursionError):
+        return "lists and objects in each other, too many levels deep"
+    return f"a whole number of more than {sys.get_int_max_str_digits():,} digits"  # int()'s is the only other error
 
 
 class _RepeatedKeyError(Exception):
