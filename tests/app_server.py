@@ -180,12 +180,13 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def context(browser) -> Iterator[BrowserContext]:
+def context(browser, address) -> Iterator[BrowserContext]:
     """What the pages of one file of tests have in common: scripts that Chromium has fetched and compiled once.
 
     The app keeps nothing in a browser but the address, what each tab has stored and whether numbers are shown, so that
-    its pages know nothing else of each other.
+    its pages know nothing else of each other. A page that stays open keeps their process, which has compiled scripts.
     """
     opened = browser.new_context(viewport={"width": 1440, "height": 900})
+    opened.new_page().goto(f"{address}/_stcore/health")
     yield opened
     opened.close()

@@ -14,7 +14,8 @@ from pathlib import Path
 OPTIONS = ("--no-sandbox", "--disable-gpu-rasterization")
 #: For the pages of tests, which live for seconds: optimising their scripts takes a tenth more of the processor's time
 #: than it saves.
-#: Pages of one context share a process, and so scripts that are compiled: a page takes a sixth less.
+#: Pages of one context share a process and scripts that are compiled, as long as one of them is open (see the fixture
+#: ``context``): a page takes a sixth less.
 TEST_OPTIONS = (*OPTIONS, "--js-flags=--no-opt --no-maglev", "--process-per-site")
 #: The first has no windows at all and takes about half of the processor's time for a page.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
