@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.app_server import SECONDS
+from tests.browser.test_accessibility import OF_COLOURS, findings
 from tests.visits import keyed, settle
 
 pytestmark = pytest.mark.browser
@@ -38,4 +39,16 @@ def test_a_menu_near_the_end_of_the_window_shows_what_it_holds(browser, address,
             assert box["y"] + box["height"] <= height
             page.keyboard.press("Escape")
             expect(body).to_have_count(0)
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_menu_has_the_colours_of_the_scheme(browser, address, scheme):
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{address}/groups")
+    page.get_by_role("button", name="Open a meeting").click()
+    expect(keyed(page, "meeting_open").locator("button")).to_be_visible(timeout=60 * SECONDS)
+    settle(page)
+    assert findings(page, OF_COLOURS) == []
     context.close()
