@@ -13,9 +13,8 @@ from pathlib import Path
 #: half as much of the processor again.
 OPTIONS = ("--no-sandbox", "--disable-gpu-rasterization")
 #: For the pages of tests, which live for seconds: optimising their scripts takes a tenth more of the processor's time
-#: than it saves.
-#: Pages of one context share a process and scripts that are compiled, as long as one of them is open (see the fixture
-#: ``context``): a page takes a sixth less.
+#: than it saves, and the pages of one context share a process and scripts that are compiled, as long as one of them is
+#: open (see the fixture ``context``), which takes a sixth less.
 TEST_OPTIONS = (*OPTIONS, "--js-flags=--no-opt --no-maglev", "--process-per-site")
 #: The first has no windows at all and takes about half of the processor's time for a page.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

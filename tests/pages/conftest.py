@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from map_core.core.jobs import shared_jobs
 from map_core.data import table_format
 from map_core.store import database
 from pages.view.compare import generator
@@ -35,15 +34,6 @@ def _no_garbage_is_collected_for_a_table() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene, "garbage", SimpleNamespace(freeze_loaded=lambda: None))
         yield
-
-
-@pytest.fixture(autouse=True)
-def _work_that_nobody_waits_for_ends() -> Iterator[None]:
-    """Cancel background work at the end of a test: in the app that of a visit ends with it, and a script has no end."""
-    yield
-    for job in list(shared_jobs()._jobs.values()):
-        if not job.ended:
-            job.cancel()
 
 
 @pytest.fixture(scope="package")

@@ -29,9 +29,7 @@ from tests.text.test_tuning_evidence import study
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
-    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+def place(unopened, tmp_path):
     return tmp_path
 
 

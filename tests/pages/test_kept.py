@@ -7,10 +7,7 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-
-@pytest.fixture(autouse=True)
-def _table(table):
-    """Keep what was done with the small table."""
+pytestmark = pytest.mark.usefixtures("table")
 
 
 def made() -> None:

@@ -10,22 +10,18 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.core.compute_once import ComputeOnce
 from map_core.core.jobs import shared_jobs
-from map_core.data import table_format
 from map_core.figures.theme import DEFAULT_THEME
 from map_core.palettes.palette import Palette, Target
 from map_core.scoring.validation import Label
 from pages.view.session import share
 from pages.view.session.kept_choices import RECORDS
 from tests import ROOT
-from tests.tables import make_table
 
 APP = str(ROOT / "pages" / "navigation.py")
 
 
 @pytest.fixture
-def app(tmp_path, monkeypatch):
-    table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
-    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+def app(unopened):
     return AppTest.from_file(APP, default_timeout=60).run().switch_page("report.py")
 
 

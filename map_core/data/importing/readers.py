@@ -147,9 +147,10 @@ class SourceFile:
                     rows = ((number, row) for _, number, row in csv_rows(file, self.csv, self.path))
                 else:
                     rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
+                    if self.most_columns < float("inf"):
+                        rows = _narrow(rows, self.most_columns)
             if self.layout is None:
-                replies = ((number - 1, (row,)) for number, row in _narrow(rows, self.most_columns))
-                yield from _chunks(replies, share, columns)
+                yield from _chunks(((number - 1, (row,)) for number, row in rows), share, columns)
             else:
                 flattened = ((None, replies) for replies in self._flattened(rows, self.layout))
                 yield from _chunks(flattened, share, columns)
