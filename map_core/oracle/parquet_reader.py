@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -140,6 +139,8 @@ def new_prompts(column: pa.Array, before: Any, row: int, path: Path) -> tuple[np
     Raises:
         InputError: a row names no prompt.
     """
+    from pandas.util import hash_array  # most programs open no table as a stream, and pandas is long to import
+
     if column.null_count:
         missing = row + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))) + 1
         raise InputError(f"Row {missing} of {path} names no prompt. Each row needs the prompt that it replies to.")
@@ -147,7 +148,7 @@ def new_prompts(column: pa.Array, before: Any, row: int, path: Path) -> tuple[np
         column = column.dictionary_decode()
     changes = pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
     new = np.flatnonzero(np.concatenate([[column[0].as_py() != before or row == 0], changes]))
-    hashes = pd.util.hash_array(column.take(pa.array(new)).to_numpy(zero_copy_only=False))
+    hashes = hash_array(column.take(pa.array(new)).to_numpy(zero_copy_only=False))
     return new, hashes, column[-1].as_py()
 
 

@@ -27,7 +27,6 @@ from map_core.models.packaged import DEFAULT_EMBEDDER
 from map_core.scoring.base import Card, Cost, Scorer
 from map_core.scoring.embedding import EmbeddingScorer
 from map_core.scoring.head import Head, head_features
-from map_core.scoring.head_training import label_examples, train
 from map_core.scoring.shared_models import ScoringModels
 
 FILE = Path(__file__).with_name("caution_head.json")
@@ -124,6 +123,9 @@ def _settings() -> dict[str, Any]:
 
 def retrain(examples: Path = EXAMPLES, file: Path = FILE) -> None:
     """Train the head again on labelled replies, with the default embedding model, and write it to ``file``."""
+    # It needs half of scipy, whose import takes as long as all else that a process which scores replies imports.
+    from map_core.scoring.head_training import label_examples, train
+
     labelled = [entry for _, entry in json_records(read_text(examples), examples, "one a labelled reply")]
     models, prompts = ScoringModels(), list(dict.fromkeys(entry["prompt"] for entry in labelled))
     features = np.vstack([head_features(models, entry["prompt"], [entry["reply"]]) for entry in labelled])

@@ -35,6 +35,7 @@ def test_from_set_to_targets_by_choosing_on_a_phone(browser, address):
     expect(place).to_have_text("8 of 15")
     page.keyboard.press("ArrowDown")
     expect(place).to_have_text("9 of 15")
+    settle(page)  # the number comes before the replies
     reply = keyed(page, "choose_reply_0").inner_text()
     page.reload()
     expect(place).to_have_text("9 of 15")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+from streamlit.runtime import Runtime, context
 
 from map_core.data import table_format
 from map_core.store import database
 from pages.view.compare import generator
 from pages.view.session import scene
-from pages.view.shell import wording
+from pages.view.shell import live_channel, wording
 from tests.pages.app_script import opened
 from tests.pages.compare_script import Desk
 from tests.tables import make_table
@@ -32,7 +34,21 @@ def _no_garbage_is_collected_for_a_table() -> Iterator[None]:
     ``test_palette_cache.py`` tests the collection itself.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scene, "garbage", SimpleNamespace(freeze_loaded=lambda: None))
+        for module in (scene, live_channel):
+            patch.setattr(module, "garbage", SimpleNamespace(freeze_loaded=lambda: None))
+        yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _a_page_that_a_test_runs_has_no_client() -> Iterator[None]:
+    """Streamlit would make a mock of its client each time that a page asks for a cookie or a header."""
+    client = context._get_client_context
+
+    def client_or_none() -> object | None:
+        return None if isinstance(Runtime._instance, Mock) else client()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "_get_client_context", client_or_none)
         yield
 
 

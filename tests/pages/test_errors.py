@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
+from pages.view.shell import garbage
 from tests import ROOT
 
 
@@ -126,6 +127,7 @@ def clicked() -> None:
 def served(monkeypatch) -> None:
     """Pages as app.py serves them: AppTest by itself asks nobody about errors."""
     monkeypatch.setattr("threadpoolctl.threadpool_limits", lambda **limits: None)
+    monkeypatch.setattr(garbage, "collect_regularly", lambda: None)
     asked = runpy.run_path(str(ROOT / "app.py"))["app"]._on_script_error
     begin = LocalScriptRunner.__init__
 

@@ -125,7 +125,7 @@ def test_what_was_frozen_is_freed_at_the_next_load_when_nobody_holds_it():
         garbage.freeze_loaded()
         assert gone() is None
     finally:
-        gc.unfreeze()
+        gc.freeze()
 
 
 def test_what_visits_leave_in_cycles_is_freed_within_seconds():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from map_core.data.reward_table import RewardTable
 from map_core.data.table_format import load
 from map_core.models import files
 from tests.tuning.tiny_runs import VALUES
+
+
+@pytest.fixture(autouse=True)
+def _what_is_loaded_is_no_garbage() -> None:
+    """A trainer collects garbage whenever it is done, and would look through all that all tests have in memory."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

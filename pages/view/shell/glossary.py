@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from map_core.text.glossary import search_terms, term
+from map_core.text.glossary import Term, search_terms, term
+from map_core.text.wording import Wording
 from pages.view.shell import markup, wording
 
 #: The terms that a page uses, by its title.
@@ -87,8 +88,7 @@ def draw_page_terms(title: str) -> None:
     if title not in PAGE_TERMS:
         return
     with st.popover("Glossary", icon=":material/menu_book:", type="tertiary", key="words"):
-        for entry in search_terms("", PAGE_TERMS[title], wording.current()):
-            _draw_entry(entry.name)
+        _draw_entries(search_terms("", PAGE_TERMS[title], wording.current()))
         st.page_link("how.py", label="How it works, and all terms", icon=":material/functions:")
 
 
@@ -100,23 +100,24 @@ def draw_glossary() -> None:
     if not entries:
         st.html(markup.note("No term matches. A shorter text finds more."))
     left, right = st.columns(2, gap="large")
-    for column, half in zip((left, right), _halves([entry.name for entry in entries]), strict=True):
+    middle = (len(entries) + 1) // 2
+    for column, half in ((left, entries[:middle]), (right, entries[middle:])):
         with column:
-            for name in half:
-                _draw_entry(name)
+            _draw_entries(half)
 
 
-def _halves(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    middle = (len(names) + 1) // 2
-    return names[:middle], names[middle:]
+def _draw_entries(entries: Sequence[Term]) -> None:
+    """Draw terms as one text, a paragraph each: a page with a message for each takes a tenth longer."""
+    shown = wording.current()
+    if entries:
+        st.markdown("\n\n".join(_paragraph(entry, shown) for entry in entries))
 
 
-def _draw_entry(name: str) -> None:
-    entry, shown = term(name), wording.current()
+def _paragraph(entry: Term, shown: Wording) -> str:
     also = entry.names(shown)
     other = f" ({', '.join(also)})" if also else ""
     formula = f"  \n${entry.formula}$" if entry.formula and shown.numbers else ""
-    st.markdown(f"**{_heading(name)}**{markup.plain(other)}  \n{markup.plain(entry.sentence(shown))}{formula}")
+    return f"**{_heading(entry.name)}**{markup.plain(other)}  \n{markup.plain(entry.sentence(shown))}{formula}"
 
 
 def _heading(name: str) -> str:

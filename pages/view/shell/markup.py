@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from mimetypes import guess_type
 
@@ -20,9 +21,15 @@ from map_core.figures.theme import DEFAULT_THEME, Theme, dash
 
 def apply() -> None:
     """Put the style sheets and the logo on the page."""
-    for sheet in sorted(ASSETS.glob("style*.css")):
-        st.html(sheet)
+    st.html(_style())
     st.logo(ASSETS / "logo.svg", size="large")
+
+
+@cache
+def _style() -> str:
+    """Return all style sheets as one element, which Streamlit sends to a browser once and then only refers to."""
+    sheets = sorted(ASSETS.glob("style*.css"))
+    return "<style>" + "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets) + "</style>"
 
 
 def headline(verdict: Verdict, title: str, sentence: str) -> str:
