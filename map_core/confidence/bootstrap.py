@@ -3,6 +3,7 @@
 A draw takes as many prompts as the table solves on, with replacement, and all replies of a prompt together, since
 replies to one prompt are not independent. All draws are one batched solve that starts from the table's own weights. A
 draw whose solve converges proves its targets attainable, and one whose dual exceeds log K proves them out of reach.
+Free values have no weight in any draw, so draws are solved on the targeted values alone.
 Constraint: draws are solved in chunks, so that no array exceeds CHUNK numbers.
 
 Source: Efron, "Bootstrap methods: another look at the jackknife", 1979.
@@ -10,7 +11,7 @@ Source: Efron, "Bootstrap methods: another look at the jackknife", 1979.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,6 +95,19 @@ def bootstrap(
     if oracle.counted_prompts < 2:
         raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
     targets, rng = oracle.deviations(targets), np.random.default_rng(seed)
+    targeted = np.flatnonzero(~np.isnan(targets))
+    if 0 < len(targeted) < len(targets) and (part := oracle.of_values(targeted)) is not None:
+        of_targeted = bootstrap(
+            part,
+            targets[targeted],
+            solution=replace(solution, weights=solution.weights[targeted]),
+            margin=replace(margin, certificate=margin.certificate[targeted]),
+            draws=draws,
+            seed=seed,
+        )
+        weights = np.zeros((draws, len(targets)))
+        weights[:, targeted] = of_targeted.weights
+        return replace(of_targeted, weights=weights)
     # Held-out prompts do not belong to the sample.
     counted, prompts = np.flatnonzero(oracle.counted), oracle.counted_prompts
     step = max(1, CHUNK // oracle.prompts)

@@ -225,6 +225,14 @@ class Oracle(ABC):
         """
         return None
 
+    def of_values(self, which: np.ndarray) -> Oracle | None:
+        """Return an oracle of some of the values alone, in the same units; None if it would not be cheaper.
+
+        Args:
+            which: (some,) positions of the values, each once.
+        """
+        return None
+
     @cached_property
     def base_moments(self) -> Moments:
         """Moments of the base model, at weights 0."""
@@ -240,6 +248,13 @@ class Oracle(ABC):
         if part is not None and np.linalg.eigvalsh(part.base_moments.covariance)[0] > FULL_RANK:
             return False
         return is_singular(self.base_moments.covariance)
+
+    def _copy_of_values(self, which: np.ndarray) -> Self:
+        """Return a shallow copy that describes some of the values alone."""
+        part = self._uncached_copy()
+        part.values = tuple(self.values[position] for position in which)
+        part.base, part.scale, part.constant = self.base[which], self.scale[which], self.constant[which]
+        return part
 
     def _uncached_copy(self) -> Self:
         """Return a shallow copy without cached properties, for a part of the table."""

@@ -93,6 +93,10 @@ class Block:
         prompts = Groups(np.concatenate(counts))
         return cls(prompts.arranged(np.concatenate(parts, axis=1)), prompts, blocks[0]._form)
 
+    def of_values(self, which: np.ndarray) -> Block:
+        """Return a block with some of the values alone."""
+        return Block(self._stored[which], self._prompts, self._form)
+
     def moments(self, weights: np.ndarray) -> Moments:
         """Return log-normaliser, levels and covariance at x, (value,)."""
         z = self._precise()
@@ -117,8 +121,11 @@ class Block:
     def batch_moments(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> BatchMoments:
         """Return the moments at x, (batch, value), a few weight vectors at a time; see :meth:`Oracle.batch_moments`."""
         z = self._precise()
+        per_prompt = self._form is Form.PER_PROMPT
+        if per_prompt and multiplicity is not None and len(weights) > 1 and np.all(weights == weights[0]):
+            return self._reweighted_prompts(z, weights[0], multiplicity, covariance)
         second_moments = _SecondMoments(z, len(weights)) if covariance else None
-        tilt = self._tilted_prompts if self._form is Form.PER_PROMPT else self._tilted_whole
+        tilt = self._tilted_prompts if per_prompt else self._tilted_whole
         step = max(1, TILTED // z.shape[1])
         starts = range(0, len(weights), step)
         parts = [
@@ -155,6 +162,34 @@ class Block:
             second,
             (share / concentration).sum(axis=1),
             (share * concentration).sum(axis=1),
+        )
+
+    def _reweighted_prompts(
+        self, z: np.ndarray, weights: np.ndarray, multiplicity: np.ndarray, covariance: bool
+    ) -> BatchMoments:
+        """Return the moments at one x, (value,), in samples of the prompts: each prompt's own are computed once."""
+        log_normalisers, probabilities = self._prompts.tilt(np.dot(weights, z))
+        concentration = self._prompts.sum(np.square(probabilities))
+        weighted = _scratch.take("weighted", probabilities.shape, probabilities.dtype)
+        means = np.stack([self._prompts.sum(np.multiply(probabilities, row, out=weighted)) for row in z])
+        size = multiplicity.sum(axis=1)
+        share = multiplicity / np.where(size > 0, size, 1.0)[:, None]
+        second = None
+        if covariance:
+            rows, columns = np.triu_indices(len(z))
+            of_prompts = np.empty((len(rows), self.prompts))
+            for pair, (i, j) in enumerate(zip(rows, columns, strict=True)):
+                np.multiply(np.multiply(z[i], z[j], out=weighted), probabilities, out=weighted)
+                of_prompts[pair] = self._prompts.sum(weighted) - means[i] * means[j]
+            second = np.empty((len(share), len(z), len(z)))
+            second[:, rows, columns] = second[:, columns, rows] = np.dot(share, of_prompts.T)
+        return BatchMoments(
+            size,
+            np.dot(share, log_normalisers),
+            np.dot(share, means.T),
+            second,
+            np.dot(share, 1.0 / concentration),
+            np.dot(share, concentration),
         )
 
     def _tilted_whole(

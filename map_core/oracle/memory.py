@@ -176,6 +176,12 @@ class MemoryOracle(Oracle):
             self._parts[share] = self._first_prompts(share)
         return self._parts[share]
 
+    def of_values(self, which: np.ndarray) -> MemoryOracle:
+        """Return an oracle of some of the values alone, see :meth:`Oracle.of_values`."""
+        part = self._copy_of_values(which)
+        part._hold([block.of_values(which) for block in self._blocks], self._threads)
+        return part
+
     def _first_prompts(self, share: float) -> MemoryOracle:
         run = round(1.0 / share)
         runs = [self._blocks[first : first + run] for first in range(0, len(self._blocks), run)]

@@ -113,6 +113,15 @@ class WeightedOracle(Oracle):
             plain.concentration / share,
         )
 
+    def of_values(self, which: np.ndarray) -> WeightedOracle | None:
+        """Return an oracle of some of the values alone, see :meth:`Oracle.of_values`."""
+        plain = self._plain.of_values(which)
+        if plain is None:
+            return None
+        part = self._copy_of_values(which)
+        part._plain, part._mean, part._units = plain, self._mean[which], self._units[which]
+        return part
+
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
         """Return each prompt's moments, see :meth:`Oracle.by_prompt`."""
         inner = np.asarray(weights, dtype=np.float64) / self._units

@@ -243,6 +243,47 @@ def subsamples_are_nested_and_in_the_same_units(oracle: Oracle, table: PlainTabl
         rows = here
 
 
+def some_values_have_the_moments_of_all(oracle: Oracle, table: PlainTable) -> None:
+    """Check that an oracle of some of the values, if there is one, is the table's with no weight on the others."""
+    which = np.arange(len(table.values))[::-2]
+    part = oracle.of_values(which)
+    if part is None:
+        return
+    assert part.values == tuple(table.values[position] for position in which)
+    for name in ("base", "scale", "constant"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(oracle, name)[which])
+    assert (part.prompts, part.replies, part.log_candidates) == (oracle.prompts, oracle.replies, oracle.log_candidates)
+    x = np.zeros((5, len(table.values)))
+    x[:, which] = weights_for(table)[:, which]
+    copies = np.random.default_rng(3).integers(0, 3, (5, table.prompts)).astype(float)
+    copies[:, np.argmax(table.counted)] = 1.0
+    for multiplicity in (None, copies):
+        batch = part.batch_moments(x[:, which], multiplicity=multiplicity, covariance=True)
+        whole = oracle.batch_moments(x, multiplicity=multiplicity, covariance=True)
+        assert batch.covariance is not None
+        assert whole.covariance is not None
+        for name in ("size", "log_normaliser", "ess", "concentration"):
+            assert_close(getattr(batch, name), getattr(whole, name), oracle)
+        assert_close(batch.levels, whole.levels[:, which], oracle)
+        assert_close(batch.covariance, whole.covariance[:, which][:, :, which], oracle)
+    assert_close(part.best(x[1, which]), oracle.best(x[1])[which], oracle)
+    assert_close(part.by_prompt(x[1, which]).levels, oracle.by_prompt(x[1]).levels[:, which], oracle)
+
+
+def samples_at_the_same_weights_are_a_loop(oracle: Oracle, table: PlainTable) -> None:
+    """Check that samples of the prompts at one weight vector, as a bootstrap begins with, are those one by one."""
+    x = np.repeat(weights_for(table)[2][None], 4, axis=0)
+    copies = np.random.default_rng(5).integers(0, 3, (4, table.prompts)).astype(float)
+    copies[:, np.argmax(table.counted)] = 1.0
+    batch = oracle.batch_moments(x, multiplicity=copies, covariance=True)
+    assert batch.covariance is not None
+    for row in range(4):
+        single = oracle.batch_moments(x[:1], multiplicity=copies[row : row + 1], covariance=True)
+        assert single.covariance is not None
+        for name in ("size", "log_normaliser", "levels", "covariance", "ess", "concentration"):
+            assert_close(getattr(batch, name)[row], getattr(single, name)[0], oracle)
+
+
 LAWS: tuple[Law, ...] = (
     describes_the_table,
     rewards_and_standard_units_are_inverse,
@@ -251,6 +292,8 @@ LAWS: tuple[Law, ...] = (
     gradient_is_the_finite_difference,
     a_batch_is_a_loop,
     multiplicity_repeats_prompts,
+    samples_at_the_same_weights_are_a_loop,
+    some_values_have_the_moments_of_all,
     prompts_make_up_the_whole,
     best_is_a_maximum_and_a_subgradient,
     the_first_of_equals_is_best,

@@ -20,6 +20,7 @@ from map_core.confidence.verdict import probabilities, prompts_needed
 from map_core.core.types import Form, Verdict
 from map_core.feasibility import margin
 from map_core.oracle import MemoryOracle
+from map_core.oracle.weighted import apply_prompt_weights
 from map_core.solver.newton import Status, solve
 from tests.populations import coverage, synthetic
 from tests.tables import make_table
@@ -141,6 +142,29 @@ def test_draws_are_solves_of_drawn_tables(form: Form):
             assert np.array_equal(outcome.weights[number], [np.inf, np.inf, 0, np.inf])
     assert outcome.undecided == 0
     assert sum(outcome.shares.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("weights", [None, np.r_[np.zeros(5), np.linspace(0.5, 2.0, 25)]])
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("d", [[0.35, 0.3, FREE, 0.1], [FREE, 0.4, FREE, FREE], [FREE] * 4])
+def test_draws_on_targeted_values_alone_are_those_on_all(
+    d: list[float], form: Form, weights: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+):
+    table = make_table(prompts=30, candidates=8)
+    oracle = apply_prompt_weights(MemoryOracle(table.rewards, table.offsets, table.values, form), weights)
+    targets = np.array(d)
+    solution, edge = solve(oracle, targets), margin(oracle, targets)
+    alone = bootstrap(oracle, targets, solution=solution, margin=edge, draws=40, seed=5)
+    monkeypatch.setattr(type(oracle), "of_values", lambda oracle, which: None)
+    on_all = bootstrap(oracle, targets, solution=solution, margin=edge, draws=40, seed=5)
+    assert np.array_equal(alone.attainable, on_all.attainable)
+    for name in ("trust", "weights", "kl"):
+        np.testing.assert_allclose(getattr(alone, name), getattr(on_all, name), atol=1e-7)
+    assert (alone.margins is None) == (on_all.margins is None)
+    if alone.margins is not None and on_all.margins is not None:
+        # How strongly a step is damped depends on how much all values vary.
+        np.testing.assert_allclose(alone.margins, on_all.margins, atol=1e-3)
+        assert alone.margin_bias == pytest.approx(on_all.margin_bias, abs=1e-3)
 
 
 def test_margins_of_draws_against_linear_programs():
