@@ -33,6 +33,17 @@ function watchRoot(app, tellBroken) {
   }).observe(app, { childList: true });
 }
 
+// Menus and dialogs lie outside of the app's element, which alone has the theme's scheme. It is the browser's unless the
+// address names another: embed_options=dark_theme.
+function followTheme(app) {
+  if (!app) return;
+  const follow = () => {
+    document.body.style.colorScheme = getComputedStyle(app).colorScheme;
+  };
+  new MutationObserver(follow).observe(app, { attributeFilter: ["class"] });
+  follow();
+}
+
 export default function ({ data }) {
   const root = document.documentElement;
   if (root.valuePaletteConnection || !data) return;
@@ -72,4 +83,5 @@ export default function ({ data }) {
   look(); // the connection may have been lost before this was here
   watchRoot(document.getElementById("root"), () => say(data.broken, "lost"));
   new MutationObserver(closeDialog).observe(document.body, { childList: true });
+  followTheme(document.querySelector('[data-testid="stApp"]'));
 }

@@ -42,11 +42,19 @@ def test_a_menu_near_the_end_of_the_window_shows_what_it_holds(browser, address,
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_menu_has_the_colours_of_the_scheme(browser, address, scheme):
+@pytest.mark.parametrize(
+    ("scheme", "query"),
+    [
+        ("light", ""),
+        ("dark", ""),
+        ("light", "?embed=true&embed_options=dark_theme"),
+        ("dark", "?embed=true&embed_options=light_theme"),
+    ],
+)
+def test_a_menu_has_the_colours_of_the_scheme(browser, address, scheme, query):
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    page.goto(f"{address}/groups")
+    page.goto(f"{address}/groups{query}")
     page.get_by_role("button", name="Open a meeting").click()
     expect(keyed(page, "meeting_open").locator("button")).to_be_visible(timeout=60 * SECONDS)
     settle(page)

@@ -1,7 +1,8 @@
 """Messages when the connection to the app is lost, when it is back, and when the page itself has failed.
 
-``assets/connection.js`` watches the connection in the browser. Constraint: it makes no request of its own, except one
-where the app has a login, to distinguish a login that has ended from a server that does not answer.
+``assets/connection.js`` watches the connection in the browser, and gives menus and dialogs the scheme of the theme.
+Constraint: it makes no request of its own, except one where the app has a login, to distinguish a login that has ended
+from a server that does not answer.
 """
 
 from __future__ import annotations
