@@ -59,4 +59,9 @@ def test_a_menu_has_the_colours_of_the_scheme(browser, address, scheme, query):
     expect(keyed(page, "meeting_open").locator("button")).to_be_visible(timeout=60 * SECONDS)
     settle(page)
     assert findings(page, OF_COLOURS) == []
+    page.keyboard.press("Escape")
+    keyed(page, "words").locator("button").click()
+    expect(page.locator("[data-testid=stPopoverBody]").get_by_text("How it works, and all terms")).to_be_visible()
+    settle(page)
+    assert findings(page, OF_COLOURS) == []
     context.close()
