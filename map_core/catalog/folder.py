@@ -114,27 +114,29 @@ def describe(path: Path) -> TableEntry:
     try:
         status = path.stat()
     except OSError as error:
-        return TableEntry(
-            path.stem, path, 0, 0, (), "", "", 0, datetime.fromtimestamp(0, UTC), f"It is gone ({error})."
-        )
+        return _faulty(path, 0, datetime.fromtimestamp(0, UTC), InputError(f"It is gone ({error})."))
     size, changed = status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)
     try:
         return _described(path, size, changed)
     except InputError as error:
-        return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, _without_path(error, path))
+        return _faulty(path, size, changed, error)
 
 
 @lru_cache(maxsize=256)
 def _described(path: Path, size: int, changed: datetime) -> TableEntry:
-    """Describe an existing file; the cache is keyed by its size and time of change.
-
-    Constraint: a fault is raised and so not cached, as it may be one of the moment, such as too many open files.
+    """Describe an existing file, with its fault if it has one; the cache is keyed by its size and time of change.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the system could not read it. That is not cached: it may be a fault of the moment, such as too many
+            open files.
     """
-    metadata = load_metadata(path)
-    counts = table_file.count(path)
+    try:
+        metadata = load_metadata(path)
+        counts = table_file.count(path)
+    except InputError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        return _faulty(path, size, changed, error)
     return TableEntry(
         path.stem,
         path,
@@ -189,9 +191,10 @@ def delete(name: str) -> None:
         raise InputError(f"The table {name!r} cannot be removed ({error}).") from error
 
 
-def _without_path(error: InputError, path: Path) -> str:
-    """Return an error's text without the folder, since the server's paths must not be shown to visitors."""
-    return str(error).replace(str(path), path.name)
+def _faulty(path: Path, size: int, changed: datetime, error: InputError) -> TableEntry:
+    """Describe a file that cannot be read, without its folder: the server's paths must not be shown to visitors."""
+    fault = str(error).replace(str(path), path.name)
+    return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, fault)
 
 
 def _text(metadata: dict[str, Any], part: str, name: str) -> str:

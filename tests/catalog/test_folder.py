@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from map_core import catalog
 from map_core.calibration.labels import labels_beside
 from map_core.core.sidecars import LABELS, SIDECARS
-from map_core.data import table_format
+from map_core.data import table_file, table_format
 from map_core.errors import InputError
 from tests.tables import VALUES, make_table
 
@@ -54,6 +56,19 @@ def test_a_fault_of_the_moment_is_not_kept(monkeypatch):
     assert catalog.describe(path).fault == ""
     assert catalog.describe(path).replies == 15
     assert catalog.describe(path) is catalog.describe(path), "what could be read is read once"
+
+
+def test_a_fault_of_a_file_is_found_once_until_the_file_changes(monkeypatch):
+    """Of another program's file all is read to find out that it is no reward table."""
+    path, read = catalog.folder() / "foreign.parquet", []
+    pq.write_table(pa.table({"prompt": ["a", "a"], "reply": ["b", "c"]}), path)
+    count = table_file.count
+    monkeypatch.setattr(table_file, "count", lambda path: read.append(path) or count(path))
+    first, second = catalog.describe(path), catalog.describe(path)
+    assert first.fault.startswith("foreign.parquet")
+    assert (second, read) == (first, [path])
+    table_format.save(make_table(prompts=5, candidates=3), path)
+    assert (catalog.describe(path).fault, len(read)) == ("", 2)
 
 
 def test_a_table_that_would_fill_the_memory_is_refused_in_words(tmp_path):
