@@ -164,6 +164,13 @@ class Jobs:
         with self._lock:
             self._release(slot, None)
 
+    def release_all(self, is_released: Callable[[Any], bool]) -> None:
+        """Release the jobs of all slots that a condition holds for, see :meth:`release`."""
+        with self._lock:
+            slots = {slot for job in self._jobs.values() for slot in job._slots if slot is not _NO_SLOT}
+            for slot in filter(is_released, slots):
+                self._release(slot, None)
+
     def _release(self, slot: Hashable, except_job: Job | None) -> None:
         for job in self._jobs.values():
             if job is not except_job and slot in job._slots:

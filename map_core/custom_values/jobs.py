@@ -69,6 +69,11 @@ def stop(replies: str, definition: Definition, value: int) -> None:
     _release(score_cache.score_path(replies, definition), value)
 
 
+def stop_all(value: int) -> None:
+    """Stop every scoring and training for a value, of each of its versions and on each table."""
+    _JOBS.release_all(lambda slot: slot[1] == value)
+
+
 def was_stopped(replies: str, definition: Definition, value: int) -> bool:
     """Return whether the scoring was stopped for a value, in this process, and not started for it again."""
     return (score_cache.score_path(replies, definition), value) in _STOPPED

@@ -79,6 +79,20 @@ def test_a_job_that_another_viewer_waits_for_goes_on(jobs):
     assert first.result == "answer"
 
 
+def test_all_slots_of_a_kind_are_released_at_once(jobs):
+    started, go_on = threading.Event(), threading.Event()
+    begun = [jobs.submit("of nobody", _blocked(started, go_on))]
+    assert started.wait(5)
+    begun += [jobs.submit(key, lambda job: "answer", slot=(key, 1)) for key in ("first", "second")]
+    both = jobs.submit("of both", lambda job: "answer", slot=("of both", 1))
+    jobs.submit("of both", lambda job: "answer", slot=("of both", 2))
+    jobs.release_all(lambda slot: slot[1] == 1)
+    go_on.set()
+    assert all(job.wait(5) for job in (*begun, both))
+    statuses = [job.status for job in (*begun, both)]
+    assert statuses == [JobStatus.DONE, JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.DONE]
+
+
 def test_a_job_that_waits_can_be_cancelled_before_it_begins(jobs):
     started, go_on = threading.Event(), threading.Event()
     jobs.submit("first", _blocked(started, go_on))

@@ -141,6 +141,33 @@ def test_who_stops_a_scoring_stops_it_for_their_value_alone(table, monkeypatch):
     assert jobs.find_job(key, mine.definition, mine.id + 2) is None
 
 
+def test_deleting_a_value_ends_the_scoring_and_training_of_all_its_versions(table, monkeypatch):
+    monkeypatch.setattr(jobs, "_score", _wait_until_cancelled)
+    monkeypatch.setattr(jobs, "_run_process", _wait_until_cancelled)
+    key = replies_key(table)
+    app = defining("Calm nurse", more="sounds like a calm nurse", less="sounds like a salesman")
+    (mine,) = custom_values.list_values(database())
+    theirs = jobs.start(Path(), key, replace(mine.definition, name="nurse_2", title="Another"), value=mine.id + 1)
+    newer = replace(mine.definition, more=("speaks softly",))
+    custom_values.revise(database(), mine.id, newer)
+    begun = [
+        jobs.start(Path(), key, newer, value=mine.id),
+        jobs.start(Path(), "another table", mine.definition, value=mine.id),
+        jobs.start_training(Path(), key, newer, [(0, 1)], value=mine.id),
+    ]
+    assert jobs.find_job(key, mine.definition, mine.id) is theirs
+    app.run()
+    app.button(key="values_delete_sure").click().run()
+    assert not app.exception
+    assert custom_values.list_values(database()) == ()
+    assert jobs.find_job(key, mine.definition, mine.id) is None
+    assert not theirs.wait(0.1), "another value's goes on"
+    jobs.stop_all(mine.id + 1)
+    for job in (theirs, *begun):
+        assert job.wait(10)
+        assert job.status is JobStatus.CANCELLED
+
+
 def test_what_cannot_be_kept_is_said_and_nothing_typed_is_lost(table):
     app = defining("Calm nurse", more="sounds like a nurse", less="sounds like a nurse")
     assert "stands on both sides" in said(app)

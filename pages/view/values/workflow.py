@@ -259,8 +259,8 @@ def _delete(view: ValuesView, own: CustomValue) -> None:
     """Delete the value with everything that belongs to it."""
     if not may(view.database.visitor, Action.DELETE, own.value.thing):
         return
-    _stop(view, own)
     if _try_change(lambda: custom_values.delete(view.database, own.value.id)):
+        jobs.stop_all(own.value.id)
         SHOWN.pop()
 
 
