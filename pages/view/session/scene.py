@@ -40,7 +40,7 @@ from map_core.scoring.pairwise import TrustLevel
 from map_core.scoring.specification import BUILT_IN
 from map_core.text import sentences
 from map_core.text.units import Unit, Units
-from pages.view.shell import account, garbage, page_words, session_keys, viewer, wording
+from pages.view.shell import account, garbage, page_words, server_paths, session_keys, viewer, wording
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 
@@ -380,7 +380,7 @@ def _load_scene(use_case: str, visitor: Visitor) -> Scene:
             st.text(page_words.of(error))
             st.button("Open the first table", type="primary", key="first_table", on_click=open_table, args=("",))
             st.stop()
-        st.text(str(error))  # for whoever has set it
+        st.text(server_paths.in_text(str(error)))  # for whoever has set it
         st.markdown("Point the app at a table of your own, or build one:")
         st.code(
             "VALUE_PALETTE_TABLE=my-table.parquet make run\n.venv/bin/python -m map_core build --help", language=None

@@ -7,6 +7,7 @@ from functools import partial
 
 from map_core.core import remedies
 from map_core.core.remedies import Remedy
+from pages.view.shell import server_paths
 
 #: What a page says for each remedy; ``{}`` stands for what is inserted, in its order. It is "" where a page has nothing
 #: like it and the sentence is whole without.
@@ -49,11 +50,11 @@ _PATTERNS = [
 
 
 def of(message: object) -> str:
-    """Return a message, or that of an error, with what a page says in place of options of the command line."""
+    """Return a message, or that of an error, with what a page says in place of options and of the server's paths."""
     text = str(message)
     for pattern, words in _PATTERNS:
         text = pattern.sub(partial(_said, words), text)
-    return text
+    return server_paths.in_text(text)
 
 
 def _said(words: str, found: re.Match[str]) -> str:

@@ -17,6 +17,7 @@ from map_core.studies.delivery import DeliveryStudy, fingerprint
 from map_core.studies.delivery import study as studies
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
+from pages.view.shell import server_paths
 from pages.view.shell import wording as wordings
 
 
@@ -55,7 +56,8 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
             studied = values.index(name)
             names[studied], colours[studied] = scene.names[position], position
     sizes = np.where(study.graded.mostly_reachable, (~np.isnan(study.graded.asked)).sum(axis=1), 0)
-    command = f"python -m map_core verify {shlex.quote(str(table))} --study {shlex.quote(str(own))}"
+    shown, study_shown = (shlex.quote(server_paths.shown(path)) for path in (table, own))
+    command = f"python -m map_core verify {shown} --study {study_shown}"
     compared = table.with_name("comparisons.jsonl") if table == scenes.DEFAULT_TABLE else None
     return DeliveryEvidence(
         study,

@@ -27,7 +27,7 @@ from map_core.text.tuning import (
 from pages.view.session import scene as scenes
 from pages.view.session import tuned_models
 from pages.view.session.level_words import level_words
-from pages.view.shell import account, markup
+from pages.view.shell import account, markup, server_paths
 from pages.view.shell.session_keys import Key
 
 CHOSEN: Key[str] = Key("evidence_tuned_model", "")
@@ -95,8 +95,9 @@ def _draw_models(records: Mapping[str, dict[str, Any]], words: LevelWords) -> No
     if len(checked) < len(records):
         unchecked = next(name for name in records if name not in checked)
         st.html(markup.note("To check a model that has not been checked yet:"))
-        folder = shlex.quote(str(account.tables().tuned_folder(unchecked)))
-        command = f"python -m map_core verify {shlex.quote(str(scenes.table_path()))} --model {folder} --candidates 4"
+        paths = (scenes.table_path(), account.tables().tuned_folder(unchecked))
+        table, folder = (shlex.quote(server_paths.shown(path)) for path in paths)
+        command = f"python -m map_core verify {table} --model {folder} --candidates 4"
         st.code(command, language=None, wrap_lines=True)
     if not checked:
         return

@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from pages.view.session import scene as scenes
 from pages.view.session import tuned_models
 from pages.view.session.level_words import level_words
 from pages.view.session.scene import Scene
-from pages.view.shell import account, background, markup, page_words, wording
+from pages.view.shell import account, background, markup, page_words, server_paths, wording
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
 from pages.view.shell.work_cards import WorkCards, draw_state, place_text
@@ -200,7 +201,8 @@ def _draw_start(command: Sequence[str], models: Sequence[SingleTuned]) -> None:
                 )
             )
     with st.expander("For programs", icon=":material/terminal:", key="mixtures_programs"):
-        st.code(f"python -m map_core {shlex.join(command)}", language=None, wrap_lines=True)
+        shown = shlex.join(server_paths.shown(Path(word)) if word.startswith("/") else word for word in command)
+        st.code(f"python -m map_core {shown}", language=None, wrap_lines=True)
 
 
 def _start(command: Sequence[str], models: Sequence[SingleTuned]) -> None:

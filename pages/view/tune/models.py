@@ -14,7 +14,7 @@ from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.service.shared import close_deleted
 from map_core.tuning.folder import read_record
-from pages.view.shell import account, markup, page_words
+from pages.view.shell import account, markup, page_words, server_paths
 from pages.view.shell.replies import draw_reply
 from pages.view.studies.tuned import draw_levels, draw_outcomes
 from pages.view.tune import form, progress
@@ -72,8 +72,9 @@ def _draw_model(name: str, job: TableJob | None) -> None:
         )
         st.html(markup.note("A check on all prompts that it did not learn from:"))
         st.code(f"python -m map_core verify --model {shlex.quote(name)}", language=None, wrap_lines=True)
-        st.html(markup.note("The files, with a card for a model hub, are in:"))
-        st.code(str(account.tables().tuned_folder(name)), language=None, wrap_lines=True)
+        if server_paths.are_shown():
+            st.html(markup.note("The files, with a card for a model hub, are in:"))
+            st.code(str(account.tables().tuned_folder(name)), language=None, wrap_lines=True)
 
 
 def _draw_replies(name: str, shown: list[dict[str, str]]) -> None:
