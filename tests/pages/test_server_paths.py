@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from map_core.access import settings
+from map_core.access import Role, Visitor, settings
 from map_core.data import table_format
-from pages.view.shell import operator, server_paths
+from pages.view.shell import operator, server_paths, visitor_header
 from tests.pages.app_script import opened, said
 from tests.tables import make_table
 
@@ -52,8 +52,11 @@ def folder(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path.parent
 
 
+@pytest.mark.parametrize("by_token", [True, False])
 @pytest.mark.parametrize("page", ["palette.py", "delivery.py"])
-def test_pages_show_the_folder_of_the_table_to_whoever_runs_the_app(page, folder, monkeypatch: pytest.MonkeyPatch):
+def test_pages_show_the_folder_of_the_table_to_whoever_runs_the_app(
+    page: str, folder: Path, by_token: bool, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv(settings.OPEN, "guest")
     app = opened()
     app.switch_page(page).run()
@@ -62,7 +65,12 @@ def test_pages_show_the_folder_of_the_table_to_whoever_runs_the_app(page, folder
     assert "of the server" not in shown
     if page == "delivery.py" or "There is no table" in shown:
         assert "mine.parquet" in shown
-    app.session_state[operator.IS_OPERATOR.name] = True
+    if by_token:
+        app.session_state[operator.IS_OPERATOR.name] = True
+    else:
+        monkeypatch.setattr(visitor_header, "read", lambda headers: Visitor("ann", "Ann", Role.OPERATOR))
+        app.session_state["whose"] = "ann"
     app.run()
+    assert not app.exception
     shown = said(app) + "".join(code.value for code in app.code)
     assert ("of the server" in shown) == (page == "delivery.py" or "There is no table" in shown)

@@ -10,11 +10,12 @@ import os
 import re
 from pathlib import Path
 
+import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from map_core.access import settings
+from map_core.access import Role, settings
 from map_core.core.kept_folder import kept_folder
-from pages.view.shell import identity, operator
+from pages.view.shell import identity, operator, visitor_header
 
 #: Further folders of a path, and all folders of one; not those of an address on the web, nor a slash between words.
 _FURTHER = r"(?:[^/\s'\"()<>]+/)*"
@@ -22,9 +23,11 @@ _FOLDERS = re.compile(rf"(?<![\w./~-])(?:~|/[^/\s'\"()<>]+)/{_FURTHER}")
 
 
 def are_shown() -> bool:
-    """Return whether this visitor may read them: the operator, and all where only this machine is let in."""
-    if get_script_run_ctx(suppress_warning=True) is not None and operator.is_operator():
-        return True
+    """Return whether this visitor may read them: operators, and all where only this machine is let in."""
+    if get_script_run_ctx(suppress_warning=True) is not None:
+        known = visitor_header.read(st.context.headers)
+        if operator.is_operator() or (known is not None and known.role is Role.OPERATOR):
+            return True
     return not (identity.has_login() or settings.proxy_header() or settings.open_role() is not None)
 
 
