@@ -128,13 +128,13 @@ def _described(path: Path, size: int, changed: datetime) -> TableEntry:
 
     Raises:
         InputError: the system could not read it. That is not cached: it may be a fault of the moment, such as too many
-            open files.
+            open files or too little memory.
     """
     try:
         metadata = load_metadata(path)
         counts = table_file.count(path)
     except InputError as error:
-        if isinstance(error.__cause__, OSError):
+        if isinstance(error.__cause__, OSError | MemoryError):
             raise
         return _faulty(path, size, changed, error)
     return TableEntry(

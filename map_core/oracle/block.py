@@ -122,7 +122,7 @@ class Block:
         """Return the moments at x, (batch, value), a few weight vectors at a time; see :meth:`Oracle.batch_moments`."""
         z = self._precise()
         per_prompt = self._form is Form.PER_PROMPT
-        if per_prompt and multiplicity is not None and len(weights) > 1 and np.all(weights == weights[0]):
+        if per_prompt and multiplicity is not None and len(weights) > len(z) and np.all(weights == weights[0]):
             return self._reweighted_prompts(z, weights[0], multiplicity, covariance)
         second_moments = _SecondMoments(z, len(weights)) if covariance else None
         tilt = self._tilted_prompts if per_prompt else self._tilted_whole
@@ -167,7 +167,7 @@ class Block:
     def _reweighted_prompts(
         self, z: np.ndarray, weights: np.ndarray, multiplicity: np.ndarray, covariance: bool
     ) -> BatchMoments:
-        """Return the moments at one x, (value,), in samples of the prompts: each prompt's own are computed once."""
+        """Return the moments at one x, (value,), in many samples of the prompts, whose own are computed once."""
         log_normalisers, probabilities = self._prompts.tilt(np.dot(weights, z))
         concentration = self._prompts.sum(np.square(probabilities))
         weighted = _scratch.take("weighted", probabilities.shape, probabilities.dtype)

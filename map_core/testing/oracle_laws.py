@@ -272,12 +272,13 @@ def some_values_have_the_moments_of_all(oracle: Oracle, table: PlainTable) -> No
 
 def samples_at_the_same_weights_are_a_loop(oracle: Oracle, table: PlainTable) -> None:
     """Check that samples of the prompts at one weight vector, as a bootstrap begins with, are those one by one."""
-    x = np.repeat(weights_for(table)[2][None], 4, axis=0)
-    copies = np.random.default_rng(5).integers(0, 3, (4, table.prompts)).astype(float)
+    rows = len(table.values) + 2
+    x = np.repeat(weights_for(table)[2][None], rows, axis=0)
+    copies = np.random.default_rng(5).integers(0, 3, (rows, table.prompts)).astype(float)
     copies[:, np.argmax(table.counted)] = 1.0
     batch = oracle.batch_moments(x, multiplicity=copies, covariance=True)
     assert batch.covariance is not None
-    for row in range(4):
+    for row in range(rows):
         single = oracle.batch_moments(x[:1], multiplicity=copies[row : row + 1], covariance=True)
         assert single.covariance is not None
         for name in ("size", "log_normaliser", "levels", "covariance", "ess", "concentration"):
