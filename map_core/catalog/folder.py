@@ -114,12 +114,12 @@ def describe(path: Path) -> TableEntry:
     try:
         status = path.stat()
     except OSError as error:
-        return _faulty(path, 0, datetime.fromtimestamp(0, UTC), InputError(f"It is gone ({error})."))
+        return _faulty(path, 0, datetime.fromtimestamp(0, UTC), f"It is gone ({error}).")
     size, changed = status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)
     try:
         return _described(path, size, changed)
     except InputError as error:
-        return _faulty(path, size, changed, error)
+        return _faulty(path, size, changed, str(error))
 
 
 @lru_cache(maxsize=256)
@@ -136,7 +136,7 @@ def _described(path: Path, size: int, changed: datetime) -> TableEntry:
     except InputError as error:
         if isinstance(error.__cause__, OSError | MemoryError):
             raise
-        return _faulty(path, size, changed, error)
+        return _faulty(path, size, changed, str(error))
     return TableEntry(
         path.stem,
         path,
@@ -191,10 +191,9 @@ def delete(name: str) -> None:
         raise InputError(f"The table {name!r} cannot be removed ({error}).") from error
 
 
-def _faulty(path: Path, size: int, changed: datetime, error: InputError) -> TableEntry:
+def _faulty(path: Path, size: int, changed: datetime, fault: str) -> TableEntry:
     """Describe a file that cannot be read, without its folder: the server's paths must not be shown to visitors."""
-    fault = str(error).replace(str(path), path.name)
-    return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, fault)
+    return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, fault.replace(str(path), path.name))
 
 
 def _text(metadata: dict[str, Any], part: str, name: str) -> str:

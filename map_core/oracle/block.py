@@ -145,9 +145,7 @@ class Block:
         log_normalisers, probabilities = self._prompts.tilt(np.dot(weights, z))
         weighted = _scratch.take("weighted", probabilities.shape, probabilities.dtype)
         concentration = self._prompts.sum(np.square(probabilities, out=weighted))
-        counted = np.ones_like(log_normalisers) if multiplicity is None else multiplicity
-        size = counted.sum(axis=1)
-        share = counted / np.where(size > 0, size, 1.0)[:, None]
+        size, share = _shares(np.ones_like(log_normalisers) if multiplicity is None else multiplicity)
         means = np.stack([self._prompts.sum(np.multiply(probabilities, row, out=weighted)) for row in z], axis=-1)
         levels = np.einsum("bg,bgi->bi", share, means)
         second = None
@@ -172,8 +170,7 @@ class Block:
         concentration = self._prompts.sum(np.square(probabilities))
         weighted = _scratch.take("weighted", probabilities.shape, probabilities.dtype)
         means = np.stack([self._prompts.sum(np.multiply(probabilities, row, out=weighted)) for row in z])
-        size = multiplicity.sum(axis=1)
-        share = multiplicity / np.where(size > 0, size, 1.0)[:, None]
+        size, share = _shares(multiplicity)
         second = None
         if covariance:
             rows, columns = np.triu_indices(len(z))
@@ -233,6 +230,12 @@ class Block:
 
     def _logits(self, weights: np.ndarray) -> np.ndarray:
         return np.dot(weights, self._precise())
+
+
+def _shares(multiplicity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of prompts in each row, (batch,), and each prompt's share of it, (batch, prompt)."""
+    size = multiplicity.sum(axis=1)
+    return size, multiplicity / np.where(size > 0, size, 1.0)[:, None]
 
 
 def _levels_and_covariance(z: np.ndarray, probabilities: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:

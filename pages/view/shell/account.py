@@ -36,8 +36,7 @@ def visitor() -> Visitor:
     if get_script_run_ctx(suppress_warning=True) is None:
         return NOBODY
     known = visitor_header.read(st.context.headers) or NOBODY
-    role = Role.OPERATOR if operator.is_operator() else known.role
-    return replace(known, role=role, links=frozenset(VALUE_LINKS.get()))
+    return replace(known, role=operator.role_of(known), links=frozenset(VALUE_LINKS.get()))
 
 
 def counted_as() -> str:

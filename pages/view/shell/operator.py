@@ -15,7 +15,7 @@ import sys
 
 import streamlit as st
 
-from map_core.access import audit
+from map_core.access import Role, Visitor, audit
 from map_core.errors import InputError
 from pages.view.shell import visitor_header
 from pages.view.shell.session_keys import Key
@@ -53,6 +53,11 @@ def print_token() -> None:
 def is_operator() -> bool:
     """Return whether this visitor has entered the token."""
     return IS_OPERATOR.get()
+
+
+def role_of(known: Visitor) -> Role:
+    """Return the role of this visitor: their own, or the operator's where they have entered the token."""
+    return Role.OPERATOR if is_operator() else known.role
 
 
 def draw_token_field() -> None:

@@ -26,7 +26,7 @@ def are_shown() -> bool:
     """Return whether this visitor may read them: operators, and all where only this machine is let in."""
     if get_script_run_ctx(suppress_warning=True) is not None:
         known = visitor_header.read(st.context.headers)
-        if operator.is_operator() or (known is not None and known.role is Role.OPERATOR):
+        if known is not None and operator.role_of(known) is Role.OPERATOR:
             return True
     return not (identity.has_login() or settings.proxy_header() or settings.open_role() is not None)
 
