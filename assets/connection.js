@@ -53,6 +53,7 @@ export default function ({ data }) {
   bar.hidden = true;
   document.body.append(bar);
   root.valuePaletteConnection = bar;
+  document.getElementById("vp-waiting")?.remove(); // waiting.html: for pages that are never drawn
   let lost = false;
   let changing = 0;
   let hiding = 0;

@@ -11,6 +11,7 @@ from pages.view.session import speaker_line
 from pages.view.shell import markup as shell_markup
 from pages.view.shell.account import database
 
+shell_markup.apply_only("phone")
 with st.container(key="join"):
     code = meetings.read_code(st.query_params.get("meeting", ""))
     meeting = meetings.meeting(database(), code) if code else None

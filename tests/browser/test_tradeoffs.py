@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -37,6 +39,18 @@ def click_point(page: Page, plot: Locator, trace: str, point: int) -> None:
     )
     page.mouse.move(x, y)
     page.mouse.click(x, y)
+
+
+def test_a_page_is_styled_a_few_times_while_its_figure_is_drawn(browser, page, address):
+    """A rule about the whole page that depends on what is in it would style it anew for each mark that is measured."""
+    browser.start_tracing(page=page, categories=["devtools.timeline"])
+    page.goto(f"{address}/tradeoffs")
+    settle(page)
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    styled = sum(event["args"].get("elementCount", 0) for event in events if event["name"] == "UpdateLayoutTree")
+    elements = page.evaluate("document.querySelectorAll('*').length")
+    assert page.locator(".js-plotly-plot").count() == 1
+    assert elements < styled < 10 * elements
 
 
 def test_a_cell_opens_its_pair_and_the_address_says_so(page, address):

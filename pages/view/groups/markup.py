@@ -92,11 +92,6 @@ def invitation(link: str, number: str, problem: str = "") -> str:
     )
 
 
-def projected() -> str:
-    """Return the marker at which the style sheet hides everything but the picture, for a projector."""
-    return '<i class="vp-projected" hidden></i>'
-
-
 def see_picture() -> str:
     """Return the link from a sent wish to the picture."""
     return '<a class="vp-see" href="#picture">Sent. See the picture</a>'

@@ -165,7 +165,7 @@ def draw_meeting() -> None:
     scene = meeting_scene(meeting)
     is_host = _is_host(meeting.code)
     if PROJECTED.get():
-        st.html(markup.projected())
+        shell_markup.apply_only("projected")
         st.button("Leave projector mode", key="projector_off", type="tertiary", on_click=_project, args=(False,))
     with st.container(key="meeting"):
         with st.container(horizontal=True, vertical_alignment="center", key="meeting_bar"):

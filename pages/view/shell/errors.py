@@ -130,6 +130,7 @@ def _draw_failure(failure: Failure) -> None:
 
 def _draw_message(failure: Failure, title: str, fault: str) -> None:
     """Draw the error's own message where a person can fix it, else what a fault of the app means."""
+    markup.apply_only("failed")
     st.header(title, anchor=False)
     if failure.words:
         st.text(failure.words)

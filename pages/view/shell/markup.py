@@ -21,14 +21,24 @@ from map_core.figures.theme import DEFAULT_THEME, Theme, dash
 
 def apply() -> None:
     """Put the style sheets and the logo on the page."""
-    st.html(_style())
+    st.html(_style("style*.css"))
     st.logo(ASSETS / "logo.svg", size="large")
 
 
+def apply_only(state: str) -> None:
+    """Put the style sheet of a state on the page, for as long as the page or part that calls this is drawn.
+
+    Constraint: what a state changes elsewhere on the page is in a sheet of its own, ``only-STATE.css``, and not in a
+    rule like ``.stApp:has(.mark) .bar``. A browser would style the whole page anew for each mark that Plotly draws and
+    measures, to see whether that rule still holds.
+    """
+    st.html(_style(f"only-{state}.css"))
+
+
 @cache
-def _style() -> str:
-    """Return all style sheets as one element, which Streamlit sends to a browser once and then only refers to."""
-    sheets = sorted(ASSETS.glob("style*.css"))
+def _style(names: str) -> str:
+    """Return style sheets as one element, which Streamlit sends to a browser once and then only refers to."""
+    sheets = sorted(ASSETS.glob(names))
     return "<style>" + "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets) + "</style>"
 
 
