@@ -174,7 +174,7 @@ sys.exit(main(sys.argv[2:]))
 
 
 def command(folder: Path, prompts: Path, out: Path) -> list[str]:
-    words = "--engine torch --candidates 40 --max-new-tokens 60 --values diversity --weights diversity=3"
+    words = "--engine openvino --candidates 40 --max-new-tokens 60 --values diversity --weights diversity=3"
     return ["generate", "--prompts", str(prompts), "--out", str(out), "--model", str(folder), *words.split()]
 
 

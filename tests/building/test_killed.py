@@ -104,7 +104,7 @@ def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
     prompts = tmp_path / "p.txt"
     prompts.write_text("".join(f"Tell me of day {n}.\n" for n in range(200)))
     command = [sys.executable, "-m", "map_core", "build", "--prompts", str(prompts), "--out", str(out)]
-    command += f"--model {model} --engine torch --dtype float32 --values diversity --candidates 2".split()
+    command += f"--model {model} --engine openvino --dtype float32 --values diversity --candidates 2".split()
     command += ["--max-new-tokens", "8", "--progress-file", str(progress)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)

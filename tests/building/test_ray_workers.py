@@ -37,7 +37,7 @@ def _cluster() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def opening(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
-    return ModelSpec(str(make_tiny_model(tmp_path_factory.mktemp("tiny"))), "torch", "float32")
+    return ModelSpec(str(make_tiny_model(tmp_path_factory.mktemp("tiny"))), "openvino", "float32")
 
 
 @pytest.fixture(scope="module")

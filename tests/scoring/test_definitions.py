@@ -266,7 +266,7 @@ def test_the_model_process_scores_on_a_value_of_ones_own(tiny: str) -> None:
     settings = SamplingSettings(max_new_tokens=12)
     request = GenerationRequest("How are you?", {"calm_nurse": 1.5}, (), 4, settings, own=(Specification.of(NURSE),))
     turned = Specification.of(replace(NURSE, more=NURSE.less, less=NURSE.more))
-    with GenerationService(tiny, "torch", "float32") as service:
+    with GenerationService(tiny, "openvino", "float32") as service:
         service.start(["calm_nurse", "diversity"], request.own)
         done, other = (service.submit(wanted).wait(90) for wanted in (request, replace(request, own=(turned,))))
         unknown = service.submit(replace(request, own=())).wait(90)

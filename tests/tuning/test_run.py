@@ -177,7 +177,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_in_the_same(path: Path, tmp_path
         quick = ["--steps", "5", "--prompts", "1", "--quiet", "--evidence", "0"]
         return [*pairs_command(path, tmp_path / out, "--weights", "diversity=2", "--replies", "4"), *quick]
 
-    def run(out: str, killed_at: int | None = None) -> int:
+    def run(out: str, killed_at: int) -> int:
         code = f"""
 import os, signal
 from map_core.cli import main
@@ -197,7 +197,7 @@ raise SystemExit(main({words(out)!r}))
     assert run("out", killed_at=3) == -signal.SIGKILL
     assert checkpoints.last_checkpoint(tmp_path / "out" / CHECKPOINTS).name == "checkpoint-2"
     assert not (tmp_path / "out" / "tuning.json").exists()
-    assert run("out") == 0
+    assert main(words("out")) == 0
     whole, resumed = weights_in(tmp_path / "whole"), weights_in(tmp_path / "out")
     for name, array in whole.items():
         assert resumed[name] == pytest.approx(array, abs=1e-6)
