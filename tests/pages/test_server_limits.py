@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import socket as sockets
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from pathlib import Path
-from random import Random
+from contextlib import ExitStack
 from types import SimpleNamespace
 
-import psutil
 import pytest
 from httpx import Response
 from starlette.applications import Starlette
@@ -27,7 +19,6 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit import runtime
-from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime import runtime_util
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -36,15 +27,12 @@ from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 from streamlit.web.server.starlette import starlette_routes
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from map_core.access import Role, Visitor
 from map_core.core import limits
 from map_core.core.process_limits import MEGABYTE
 from map_core.errors import InputError
-from pages.view.shell import live_channel, markup, server_limits, uploads, visitor_header
-from tests.app_client import AppClient
-from tests.app_server import running
+from pages.view.shell import markup, server_limits, uploads, visitor_header
 
 PAGE = {"accept": "text/html"}
 
@@ -288,171 +276,3 @@ def test_a_tooltip_of_a_card_is_text():
     card = "**Measures:** ![x](http://evil.example/a.png) <img src=x> [go](http://evil.example) https://evil.example"
     shown = markup.plain(card.replace("**", ""))
     assert not re.search(r"(?<!\\)[\[\]()<>!:]", shown)
-
-
-FRAMES = int(os.environ.get("FRAMES", "2000"))
-#: Sockets that are open at a time; SOCKETS=250 has as many as an app lets in.
-SOCKETS = int(os.environ.get("SOCKETS", "50"))
-#: Visitors who read nothing; DEAF=40 has as many.
-DEAF = int(os.environ.get("DEAF", "3"))
-
-
-def test_malformed_frames_end_their_socket_without_a_traceback(caplog: pytest.LogCaptureFixture):
-    """FRAMES=100000 sends as many: of the wrong kind, no protocol message, deep JSON, too long, random."""
-    heard: list[object] = []
-
-    async def stream(socket: WebSocket) -> None:
-        await socket.accept()
-        async for content in socket.iter_bytes():
-            heard.append(BackMsg.FromString(content))
-
-    async def channel(socket: WebSocket) -> None:
-        await socket.accept()
-        async for text in socket.iter_text():
-            message = live_channel.read_message(text)
-            if message is not None:
-                live_channel.parse_message(message)
-            await socket.send_text("read")
-
-    routes = [WebSocketRoute("/_stcore/stream", stream), WebSocketRoute("/live/desk", channel)]
-    client = TestClient(Starlette(routes=routes, middleware=[Middleware(server_limits.ServerLimits)]))
-    random = Random(7)
-    odd_texts = [
-        "[" * 90_000,
-        "{" * 50,
-        '{"session": ' + '{"a":' * 20_000,
-        "\ud800",
-        "null",
-        "1e999",
-        "",
-        "x" * 200_000,
-    ]
-    with client.websocket_connect("/live/desk") as opened:
-        for number in range(FRAMES):
-            text = odd_texts[number % 8] if number % 2 else random.randbytes(random.randrange(200)).decode("latin-1")
-            opened.send_text(text.encode("utf-8", "replace").decode())
-            assert opened.receive_text() == "read"
-    for number in range(max(50, FRAMES // 100)):
-        with client.websocket_connect("/live/desk") as opened:
-            opened.send_bytes(random.randbytes(50))
-            with pytest.raises(WebSocketDisconnect) as closed:
-                opened.receive_text()
-            assert closed.value.code == server_limits.WRONG_KIND
-        with client.websocket_connect("/_stcore/stream") as opened:
-            if number % 2:
-                opened.send_text("no bytes")
-            else:
-                opened.send_bytes(b"\xff" + random.randbytes(50))
-            with pytest.raises(WebSocketDisconnect) as closed:
-                opened.receive_bytes()
-            assert closed.value.code == (server_limits.WRONG_KIND if number % 2 else server_limits.NOT_PARSED)
-    assert heard == []
-    assert not [record for record in caplog.records if record.exc_info]
-
-
-@pytest.mark.slow
-@pytest.mark.process
-def test_visitors_who_read_nothing_keep_nobody_waiting(tmp_path: Path):
-    """Tabs that are suspended, or mean ill: they ask for pages, and what is sent to them is never read."""
-    with running(tmp_path) as server, ExitStack() as opened:
-        process = psutil.Process(server.pid)
-        other = opened.enter_context(AppClient(server.address))
-        deaf = [AppClient(server.address) for _ in range(DEAF)]
-        for visitor in deaf:
-            visitor.run("tradeoffs")
-            opened.callback(end, visitor)
-            visitor.socket.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-        before, waits = process.memory_info().rss, []
-        for number in range(4):
-            for visitor in deaf:
-                visitor.ask("tradeoffs", f"palette=helpfulness:p{50 + number}")
-            began = time.monotonic()
-            assert other.run("values")
-            waits.append(time.monotonic() - began)
-        grown = process.memory_info().rss - before
-        print(f"{DEAF} read nothing: {grown / MEGABYTE:+.0f} MB, another page {max(waits):.1f} s at most")
-        assert grown < 20 * MEGABYTE * DEAF
-        assert max(waits) < 5 * DEAF
-        with AppClient(server.address) as again:
-            assert again.run("tradeoffs", "palette=helpfulness:p53"), "whoever comes back has the page of the address"
-    assert "Traceback" not in (tmp_path / "log").read_text()
-
-
-def end(visitor: AppClient) -> None:
-    """Cut a connection without a word."""
-    with suppress(OSError):  # it was cut already, as it answered no ping
-        visitor.socket.socket.shutdown(sockets.SHUT_RDWR)
-
-
-def exhaust(visitor: AppClient) -> None:
-    """Read what the app sends until it closes the socket."""
-    while True:
-        visitor.socket.recv(timeout=10)
-
-
-@pytest.mark.slow
-@pytest.mark.process
-def test_anonymous_load_leaves_the_app_below_1500_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Every socket that is to be had, each with most of a message, uploads to a page without an uploader.
-
-    What all sockets would take is computed from what some of them take; SOCKETS=250 opens them all.
-    """
-    for limit in (limits.SOCKETS, limits.SOCKETS_OF_ADDRESS):  # all come from here
-        monkeypatch.setenv(limit.variable, str(SOCKETS))
-    with running(tmp_path) as server:
-        process, peak = psutil.Process(server.pid), 0
-
-        def look() -> int:
-            nonlocal peak
-            held: int = process.memory_info().rss
-            peak = max(peak, held)
-            return held
-
-        with AppClient(server.address) as visitor:
-            visitor.run()
-            visitor.socket.send(b"x" * 3 * MEGABYTE)
-            with pytest.raises(ConnectionClosed) as closed:
-                exhaust(visitor)
-            assert closed.value.rcvd is not None
-            assert closed.value.rcvd.code == 1009
-        before = look()
-        visitors: list[AppClient] = []
-        for _ in range(SOCKETS):
-            visitors.append(AppClient(server.address))
-            visitors[-1].run()
-            look()
-        of_sockets = look() - before
-        with pytest.raises(InvalidStatus, match="403"):
-            AppClient(server.address)
-        statuses = [visitor.upload(b"x" * 100 * MEGABYTE)[0] for visitor in visitors[:12]]
-        before = look()
-        assert statuses.count(204) == 2
-        assert set(statuses) == {204, 413}
-        for visitor in visitors:
-            visitor.socket.protocol.send_binary(b"y" * 1_900_000, fin=False)
-            for part in visitor.socket.protocol.data_to_send():
-                visitor.socket.socket.sendall(part)
-        for _ in range(30):
-            time.sleep(0.1)
-            look()
-        of_sockets += look() - before
-        request = urllib.request.Request(f"{server.address}/groups", headers={"Accept": "text/html"})
-        with pytest.raises(urllib.error.HTTPError) as busy:
-            urllib.request.urlopen(request, timeout=10)
-        assert busy.value.read().decode() == server_limits.BUSY
-        for visitor in visitors:
-            visitor.socket.socket.shutdown(sockets.SHUT_RDWR)
-        of_all = peak + of_sockets * (limits.SOCKETS.default / SOCKETS - 1)
-        print(f"peak {peak / MEGABYTE:.0f} MB with {SOCKETS} sockets, {of_all / MEGABYTE:.0f} MB with all")
-        assert of_sockets > 1_900_000 * SOCKETS, "what they have sent is held"
-        assert of_all < 1500 * MEGABYTE
-        for _ in range(100):  # there is room again
-            try:
-                with AppClient(server.address) as visitor:
-                    assert visitor.run()
-                break
-            except InvalidStatus:
-                time.sleep(0.1)
-        else:
-            raise AssertionError("no room")
-    assert "Traceback" not in (tmp_path / "log").read_text()
