@@ -74,6 +74,13 @@ def test_a_failed_part_is_said_once():
     assert [one.value for one in app.header] == ["Something went wrong here"]
 
 
+def test_what_hides_the_box_of_a_failed_part_lies_in_that_part_and_goes_with_it():
+    """Style sheets alone are collected elsewhere: there a fragment's would replace another one, and would stay."""
+    sheets = [one.proto.body for one in run("fragment").main.get("html") if "<style>" in one.proto.body]
+    assert len(sheets) == 1
+    assert '[data-testid="stException"] { display: none; }' in sheets[0]
+
+
 @pytest.mark.parametrize(("kind", "then"), [("none", ["all is well"]), ("stop", []), ("rerun", ["all is well"])])
 def test_a_stop_and_a_rerun_are_no_errors(kind, then):
     app = run(kind)

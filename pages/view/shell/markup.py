@@ -32,7 +32,9 @@ def apply_only(state: str) -> None:
     rule like ``.stApp:has(.mark) .bar``. A browser would style the whole page anew for each mark that Plotly draws and
     measures, to see whether that rule still holds.
     """
-    st.html(_style(f"only-{state}.css"))
+    # Beside an element, so that it lies where it is drawn: style sheets alone are collected in one place of the page,
+    # where what a later run of a fragment adds would replace the sheet that others have put there.
+    st.html('<i class="vp-only"></i>' + _style(f"only-{state}.css"))
 
 
 @cache
