@@ -38,7 +38,7 @@ def trusted_ranges(oracle: Oracle) -> TrustedRanges:
         if oracle.constant[j]:
             continue
         unit = np.eye(size)[j]
-        furthest[j] = oracle.best(unit)[j]
+        furthest[j] = oracle.ends[j, 1]
         batch = oracle.batch_moments(STEPS[:, None] * unit)
         enough = np.array([trust(oracle, ess) >= 0 for ess in oracle.sample_sizes(batch)])
         count = len(enough) if enough.all() else int(np.argmin(enough))

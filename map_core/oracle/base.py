@@ -239,6 +239,12 @@ class Oracle(ABC):
         return self.moments(np.zeros(len(self.values)))
 
     @cached_property
+    def ends(self) -> np.ndarray:
+        """(value, 2) lowest and highest level that re-weighting can give each value, whatever the others' are."""
+        units = np.eye(len(self.values))
+        return np.array([[self.best(-unit) @ unit, self.best(unit) @ unit] for unit in units])
+
+    @cached_property
     def has_redundant_values(self) -> bool:
         """Whether some mix of the values never varies between replies to a prompt, so weights are not unique.
 

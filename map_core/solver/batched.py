@@ -29,6 +29,7 @@ from map_core.solver.newton import (
     SHRINK,
     Status,
     is_redundant,
+    largest_dual,
     least_norm,
     least_value,
     longest_step,
@@ -125,9 +126,10 @@ def solve_many(
     targeted = ~np.isnan(d) & ~oracle.constant
     d, x = np.where(targeted, d, 0.0), np.where(targeted, np.maximum(to_rows(start), 0.0), 0.0)
     penalty = np.where(targeted, penalty, 0.0)
+    unpenalised = np.all(penalty == 0, axis=1)
     # Without ridge and tilt, g is a lower bound of the KL that the targets cost.
-    plain = np.all(penalty == 0, axis=1) & np.all(fixed == 0, axis=1)
-    most = np.where(plain, _most_nats(oracle, multiplicity) + 1e-6, np.inf)
+    plain = unpenalised & np.all(fixed == 0, axis=1)
+    most = np.where(unpenalised, _largest_duals(oracle, fixed, multiplicity), np.inf)
     limit = np.where(plain, np.broadcast_to(np.asarray(budget, dtype=float), (rows,)) + 1e-12, np.inf)
     tolerance = oracle.resolution if tolerance is None else tolerance
 
@@ -242,10 +244,18 @@ def _batch_size(arrays: Sequence[np.ndarray | float | None], budget: np.ndarray 
     return sizes.pop() if sizes else 1
 
 
-def _most_nats(oracle: Oracle, multiplicity: np.ndarray | None) -> np.ndarray | float:
-    """Return the largest KL of any re-weighting in each row, in nats."""
+def _largest_duals(oracle: Oracle, tilt: np.ndarray, multiplicity: np.ndarray | None) -> np.ndarray:
+    """Return the most that g can be without ridge in each row, (batch,), if any distribution meets its targets.
+
+    Infinite for rows with a tilt whose prompts are counted otherwise: nothing is known of the ends of their levels.
+    """
     if multiplicity is None:
-        return oracle.log_candidates
+        return largest_dual(oracle, tilt)
+    return np.where(np.any(tilt != 0, axis=1), np.inf, _most_nats(oracle, multiplicity) + 1e-6)
+
+
+def _most_nats(oracle: Oracle, multiplicity: np.ndarray) -> np.ndarray | float:
+    """Return the largest KL of any re-weighting in each row, in nats."""
     replies = oracle.by_prompt(np.zeros(len(oracle.values))).replies
     counted = multiplicity
     if oracle.prompt_weights is not None:

@@ -42,7 +42,7 @@ class Status(StrEnum):
     """How a solve ended."""
 
     CONVERGED = "converged"
-    #: g passed the most nats that any re-weighting can spend, so by weak duality no distribution meets the targets.
+    #: g passed the most that it can be for targets that a re-weighting meets, so by weak duality none meets them.
     UNBOUNDED = "unbounded"
     #: g passed the budget, so by weak duality the targets cost more than it, if they can be met at all.
     OVER_BUDGET = "over_budget"
@@ -200,15 +200,13 @@ class _Iterate:
 
 def _maximise(oracle: Oracle, problem: _DualProblem, x: np.ndarray, tolerance: float, max_steps: int) -> _Iterate:
     """Take Newton steps from x until the residual is within the tolerance, or the status says why not."""
-    plain = _is_plain(problem)
     # A cold start begins at the base model, whose moments are cached.
-    cold = plain and not x.any()
+    cold = not problem.tilt.any() and not x.any()
     moments = oracle.base_moments if cold else oracle.moments(problem.weights(x))
     value = 0.0 if cold else problem.dual_value(x, moments)
     passes = 0 if cold else 1
-    # Weak duality: a reachable target has g(x) <= KL* <= the largest KL of any re-weighting, at every x.
-    most = oracle.log_candidates + 1e-6 if plain else np.inf
-    budget = problem.budget + 1e-12 if plain else np.inf
+    most = np.inf if problem.ridge.any() else float(largest_dual(oracle, problem.tilt))
+    budget = problem.budget + 1e-12 if _is_plain(problem) else np.inf
     rows = np.ix_(problem.targeted, problem.targeted)
     while True:
         gradient = problem.gradient(x, moments)
@@ -238,6 +236,22 @@ def _maximise(oracle: Oracle, problem: _DualProblem, x: np.ndarray, tolerance: f
             # No step increases g any more: converged to the last digits of the data, or stuck.
             stuck = residuals(x, problem.gradient(x, moments)) > max(ROUNDING, tolerance)
             return _Iterate(Status.STEP_LIMIT if stuck else Status.CONVERGED, x, moments, passes)
+
+
+def largest_dual(oracle: Oracle, tilt: np.ndarray) -> np.ndarray:
+    """Return the most that g can be without ridge, (...,), by weak duality, if any distribution meets the targets.
+
+    For a distribution p with levels above the targets, g(x) <= KL(p || p0) - t . E_p[z] at every x. The KL divergence
+    is at most that of the furthest re-weighting, and no level is beyond the ends of its value.
+
+    Args:
+        oracle: the table.
+        tilt: (..., value) fixed weights t.
+    """
+    if not tilt.any():
+        return np.full(tilt.shape[:-1], oracle.log_candidates + 1e-6)
+    taken = np.maximum(-tilt * oracle.ends[:, 0], -tilt * oracle.ends[:, 1]).sum(axis=-1)
+    return np.asarray(oracle.log_candidates + taken + 1e-6 * (1.0 + np.abs(tilt).sum(axis=-1)))
 
 
 def least_value(value: Float, scale: Float, slope: Float) -> Float:

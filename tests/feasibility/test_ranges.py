@@ -8,7 +8,7 @@ import pytest
 from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
-from map_core.feasibility.ranges import smoothed_ranges
+from map_core.feasibility.ranges import MOST_PASSES, smoothed_ranges
 from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 
@@ -61,6 +61,13 @@ def test_where_the_others_cannot_be_had_there_is_no_range():
     assert np.isfinite(far.ranges[0]).all()
     assert np.isnan(far.ranges[1]).all()
     assert not np.any(far.weights[2:])  # a diverging row starts nobody
+
+
+def test_that_the_others_cannot_be_had_is_proved_early():
+    oracle = MemoryOracle.of(make_table(prompts=16, candidates=32, seed=5))
+    beyond = smoothed_ranges(oracle, np.full(4, 1.7))
+    assert np.isnan(beyond.ranges).all()
+    assert beyond.passes < MOST_PASSES / 2
 
 
 def test_a_constant_value_stays_where_it_is():

@@ -119,3 +119,12 @@ def test_a_form_may_be_named_by_its_word():
 def test_per_prompt_needs_a_choice():
     with pytest.raises(InputError, match="two replies or more"):
         MemoryOracle.of(make_table(candidates=1), Form.PER_PROMPT)
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_the_ends_of_a_value_are_those_of_its_best_and_worst_replies(form: Form):
+    # Two prompts with the rewards 0, 1 and 4 and 2, 3: their own ends on average, or those of all replies.
+    rewards = np.array([[0.0, 7.0], [1.0, 7.0], [4.0, 7.0], [2.0, 7.0], [3.0, 7.0]])
+    oracle = MemoryOracle(rewards, np.array([0, 3, 5]), ("humor", "constant"), form)
+    humor = {Form.PER_PROMPT: [1.0, 3.5], Form.POOLED: [0.0, 4.0]}[form]
+    np.testing.assert_allclose(oracle.rewards_at(oracle.ends.T).T, [humor, [7.0, 7.0]])

@@ -75,6 +75,18 @@ def test_tilt_and_ridge_and_start_are_those_of_one_solve(oracle: MemoryOracle):
         assert solutions.kl[row] == pytest.approx(alone.kl, abs=1e-8)
 
 
+def test_what_no_mix_meets_is_proved_with_a_tilt_as_without(oracle: MemoryOracle):
+    rng = np.random.default_rng(6)
+    targets = mixed_targets(60, seed=6)
+    # Of the size that ranges of a value have, towards the targets and away from them.
+    tilt = np.where(np.isnan(targets), rng.uniform(-40.0, 40.0, targets.shape), 0.0)
+    without, tilted = solve_many(oracle, targets), solve_many(oracle, targets, tilt=tilt, tolerance=1e-6)
+    np.testing.assert_array_equal(tilted.status, without.status)
+    assert 5 < without.unbounded.sum() < 55
+    for row in np.flatnonzero(without.unbounded):
+        assert solve(oracle, targets[row], tilt=tilt[row]).status is Status.UNBOUNDED
+
+
 @pytest.mark.parametrize("form", list(Form))
 def test_a_prompt_that_counts_twice_is_there_twice(form: Form):
     table = make_table(prompts=10, candidates=12)

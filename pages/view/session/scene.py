@@ -135,10 +135,7 @@ class Scene:
         """The lowest and the highest attainable level of each value by itself, in whole percentiles between them."""
         ranges = []
         for j in range(len(self.names)):
-            unit = np.zeros(len(self.names))
-            unit[j] = 1.0
-            low = self.percentile(j, float(self.oracle.best(-unit)[j]))
-            high = self.percentile(j, float(self.oracle.best(unit)[j]))
+            low, high = (self.percentile(j, float(end)) for end in self.oracle.ends[j])
             ranges.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
         return tuple(ranges)
 
