@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import os
 import sys
 import time
@@ -111,6 +112,17 @@ def _components_that_are_installed():
     with pytest.MonkeyPatch.context() as patch:
         name = "scan_component_manifests"
         patch.setattr(manifest_scanner, name, functools.cache(getattr(manifest_scanner, name)))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loggers_propagate():
+    """Streamlit's loggers hand records on: pytest gives each that does not two handlers, in every phase of a test."""
+    loggers = [logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    with pytest.MonkeyPatch.context() as patch:
+        for logger in loggers:
+            if logger.name.startswith("streamlit."):
+                patch.setattr(logger, "propagate", True)
         yield
 
 
