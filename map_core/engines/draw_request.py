@@ -5,7 +5,7 @@ Constraint: numpy and the standard library only, so that a request can be made w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,7 +70,7 @@ class DrawRequest:
     @property
     def seeds(self) -> list[int]:
         """One 32-bit seed per candidate, see :func:`candidate_seed`."""
-        return [candidate_seed(self.seed, self.first + k) for k in range(self.candidates)]
+        return candidate_seeds(self.seed, range(self.first, self.first + self.candidates))
 
 
 def candidate_seed(seed: int, candidate: int) -> int:
@@ -83,9 +83,18 @@ def candidate_seed(seed: int, candidate: int) -> int:
     Raises:
         InputError: the seed is negative.
     """
+    return candidate_seeds(seed, [candidate])[0]
+
+
+def candidate_seeds(seed: int, candidates: Iterable[int]) -> list[int]:
+    """Return :func:`candidate_seed` of several candidates of one request.
+
+    Raises:
+        InputError: the seed is negative.
+    """
     _check_seed(seed)
     start = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    return (start + candidate * _SEED_STEP) % 2**32
+    return [(start + candidate * _SEED_STEP) % 2**32 for candidate in candidates]
 
 
 def _check_seed(seed: int) -> None:

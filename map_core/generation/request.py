@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 
 from map_core.core.types import SamplingSettings, Turn
 from map_core.engines.draw_request import DrawRequest
@@ -151,7 +152,7 @@ class GenerationRequest:
         """Return the request without the specifications of values that it does not score."""
         return replace(self, own=tuple(value for value in self.own if value.name in self.scored))
 
-    @property
+    @cached_property
     def base(self) -> int:
         """The candidate that is the base model's reply: uniform over the first K, known before sampling starts."""
         return base_pick(self.candidates, self.seed)

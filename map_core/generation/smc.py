@@ -27,7 +27,7 @@ import numpy as np
 
 from map_core.core.softmax import softmax
 from map_core.core.types import SamplingSettings
-from map_core.engines.draw_request import candidate_seed
+from map_core.engines.draw_request import candidate_seeds
 from map_core.engines.tokens import Token
 from map_core.generation.candidates import (
     CandidateBuffer,
@@ -127,7 +127,7 @@ def extend_block(
     most = engine.at_once or len(active)
     for start in range(0, len(active), most):
         batch = active[start : start + most]
-        seeds = [candidate_seed(request.seed, block * _BLOCK_SEEDS + k) for k in batch]
+        seeds = candidate_seeds(request.seed, [block * _BLOCK_SEEDS + k for k in batch])
         beginnings = [[token.token for token in buffer.tokens[k]] for k in batch]
         stream = engine.extend(replace(request.draw_request(), settings=settings), beginnings, seeds)
         for tokens in buffer.read(stream):
