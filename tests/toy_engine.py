@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
@@ -67,13 +68,13 @@ class ToyEngine(Engine):
         length = request.settings.max_new_tokens
         assert len({len(beginning) for beginning in beginnings}) == 1
         written = [list(beginning) for beginning in beginnings]
-        uniform = [np.random.default_rng(seed).random(length) for seed in seeds]
+        streams = [random.Random(seed) for seed in seeds]  # begins in half the time of one of numpy
         alive = list(range(len(written)))
         for position in range(length):
             step = []
             for k in list(alive):
                 p, sums = steps(tuple(written[k]))
-                token = bisect_right(sums, uniform[k][position])
+                token = bisect_right(sums, streams[k].random())
                 finished = token == END
                 last = finished or position + 1 == length
                 step.append(Token(k, token, "" if finished else LETTERS[token], math.log(p[token]), last, finished))

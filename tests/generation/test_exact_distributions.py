@@ -284,7 +284,8 @@ def test_many_candidates_stopped_early_give_the_tilted_distribution_with_fewer_t
         for reply, p in zip(end.replies, end.choice.probabilities, strict=True):
             mean[name(reply)] += p / 100
     assert sum(abs(mean[outcome] - p) for outcome, p in goal.items()) / 2 < 0.03
-    assert tokens < 0.8 * sum(run(seed, 256, Method.RESAMPLE, length=4).tokens for seed in range(100))
+    whole = sum(p * (len(written) + ended) for (written, ended), p in every_reply(4).items())
+    assert tokens < 0.8 * 100 * 256 * whole
 
 
 def test_a_beginning_that_cannot_be_scored_counts_as_an_average_one() -> None:
