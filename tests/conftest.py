@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 # each other on two cores stall each other by ten times and more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# transformers reads a model's tensors in several threads, which for a tiny model costs more than to read them.
+os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
 # Levels and palettes that tests name are those of this table, whatever is shipped; read when map_core is imported.
 os.environ.setdefault("VALUE_PALETTE_DEFAULTS", str(Path(__file__).with_name("defaults")))
 
