@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from map_core import scoring
 from map_core.core.types import Reply
 from map_core.errors import InputError
 from map_core.scoring import Specification
+from map_core.scoring.base import Scorer
 from map_core.scoring.sequence_model import open_sequence_model
 from map_core.scoring.shared_models import ScoringModels
 from tests.tiny_model import save_tokenizer
@@ -41,6 +43,8 @@ ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "mpnet
 ODD_ONES = ("xlnet", "convbert", "fnet", "nystromformer", "bart")
 DECODERS = ("gpt2", "opt", "llama", "qwen2", "mistral", "gemma")
 POSITIONS = 66
+#: The models that were saved, by folder.
+MODELS: dict[str, Any] = {}
 
 
 def make(
@@ -56,9 +60,7 @@ def make(
         template: of chats.
         more: settings of the model; ``padding`` is the token of the configuration and of the tokenizer, None for none.
     """
-    import torch
     from tokenizers import Tokenizer, processors
-    from transformers import AutoConfig, AutoModelForSequenceClassification
 
     folder.mkdir(parents=True, exist_ok=True)
     size, padding = save_tokenizer(folder), more.pop("padding", 0)
@@ -80,6 +82,17 @@ def make(
     content["model_max_length"] = int(1e30)
     path.write_text(json.dumps(content))
     (folder / "chat_template.jinja").write_text(template)
+    MODELS[str(folder)] = model = model_of(family, labels, size, padding, **more)
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+@cache
+def model_of(family: str, labels: int, size: int, padding: int | None, **more: Any) -> Any:
+    """The model, made once for all tokenizers and templates."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
     settings = dict(SMALL)
     match family:
         case "distilbert":
@@ -112,23 +125,25 @@ def make(
         config.initializer_range = 0.3
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(len(family) + labels)
-        AutoModelForSequenceClassification.from_config(config).eval().save_pretrained(folder)
-    return str(folder)
+        return AutoModelForSequenceClassification.from_config(config).eval()
 
 
 def scores(folder: str, replies: list[Reply] = REPLIES, **settings: Any) -> np.ndarray:
+    return scorer_of(folder, **settings).score(PROMPT, replies)
+
+
+def scorer_of(folder: str, **settings: Any) -> Scorer:
     (scorer,) = scoring.resolve(
         ["wit"], [Specification("wit", "classifier", {"model": folder, **settings})], ScoringModels()
     )
-    return scorer.score(PROMPT, replies)
+    return scorer
 
 
 def logits(folder: str, texts: list[dict[str, Any]]) -> np.ndarray:
     """What transformers gives for each text alone."""
     import torch
-    from transformers import AutoModelForSequenceClassification
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model = MODELS[folder]
     with torch.inference_mode():
         return np.vstack([model(**text).logits.double().numpy() for text in texts])
 
@@ -224,9 +239,10 @@ def test_many_texts_get_what_each_gets_alone(family: str, padding: str, truncati
     assert tokenizer.truncation_side == (truncation or "right")
     assert len(tokenizer(LONG.text)["input_ids"]) > 40
     texts = [tokenizer(reply.text, truncation=True, return_tensors="pt") for reply in (*REPLIES, LONG)]
-    together = scores(folder, [*REPLIES, LONG], template="reply")
+    scorer = scorer_of(folder, template="reply")
+    together = scorer.score(PROMPT, [*REPLIES, LONG])
     np.testing.assert_allclose(together, logits(folder, texts)[:, 0], atol=1e-5, rtol=1e-5)
-    alone = [scores(folder, [reply], template="reply")[0] for reply in (*REPLIES, LONG)]
+    alone = [scorer.score(PROMPT, [reply])[0] for reply in (*REPLIES, LONG)]
     np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-5)
 
 
