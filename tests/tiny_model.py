@@ -26,12 +26,13 @@ How do I sleep better? Drink water, rest, and talk to a doctor when it does not 
 """
 
 
-def make_tiny_model(folder: Path, seed: int = 0) -> Path:
+def make_tiny_model(folder: Path, seed: int = 0, layers: int = 2) -> Path:
     """Save a tiny random Llama with its tokenizer (about 0.1 MB).
 
     Args:
         folder: where to; made when it is not there.
         seed: of the weights.
+        layers: of the model; one where it is not what is tested.
 
     Returns:
         The folder, ready for ``locate(str(folder))`` and ``open_engine(str(folder))``.
@@ -39,7 +40,7 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     size = save_tokenizer(folder)
-    _save_weights(folder, size, seed)
+    _save_weights(folder, size, seed, layers)
     return folder
 
 
@@ -73,7 +74,7 @@ def save_tokenizer(folder: Path) -> int:
     return int(tokenizer.get_vocab_size())
 
 
-def _save_weights(folder: Path, size: int, seed: int) -> None:
+def _save_weights(folder: Path, size: int, seed: int, layers: int) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -81,7 +82,7 @@ def _save_weights(folder: Path, size: int, seed: int) -> None:
         vocab_size=size,
         hidden_size=64,
         intermediate_size=96,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=CONTEXT,

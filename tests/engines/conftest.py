@@ -22,7 +22,7 @@ def no_key_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+    folder = make_tiny_model(tmp_path_factory.mktemp("tiny") / "model", layers=1)
     # transformers serve draws as this file says, where a request does not.
     settings = {"do_sample": True, "top_k": 0, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
     (folder / "generation_config.json").write_text(json.dumps(settings), encoding="utf-8")
