@@ -93,8 +93,9 @@ def test_a_budget_ends_a_solve_only_where_targets_cost_more(odd: Odd, budget: fl
     free, bound = solve_many(odd.oracle, rows), solve_many(odd.oracle, rows, budget=budget)
     for row, targets in enumerate(rows):
         single = solve(odd.oracle, targets, budget=budget)
+        solved = free.converged[row] and free.residual[row] < 1e-9 and odd.most(targets) > EDGE
         for status in (single.status, bound.status[row]):
-            if free.converged[row] and free.residual[row] < 1e-9 and odd.most(targets) > EDGE:
+            if solved:
                 if free.kl[row] > budget + 1e-7:
                     assert status == Status.OVER_BUDGET
                 elif free.kl[row] < budget - 1e-7:
