@@ -18,7 +18,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from map_core.core.types import Reply
 from map_core.engines.tokens import reply_of
 from map_core.generation.candidates import CandidateBuffer, choose_by_weights, finished_event, score_complete
 from map_core.generation.choice import Choice
@@ -56,7 +55,6 @@ def sample_whole(
         :class:`Tokens` and :class:`Scored`, :class:`More` before each further draw, and :class:`Finished`.
     """
     buffer = CandidateBuffer(0)
-    replies: list[Reply] = []
     most = request.most_candidates or request.candidates
     while True:
         first = len(buffer.tokens)
@@ -65,7 +63,7 @@ def sample_whole(
             yield More(first + count)
         buffer.tokens += [[] for _ in range(count)]
         yield from _draw(engine, scoring, request, buffer, first, count)
-        replies += [reply_of(tokens) for tokens in buffer.tokens[first:]]
+        replies = buffer.replies()
         rewards = yield from score_complete(scoring, replies)
         choice = choose_by_weights(rewards, request, weights, len(replies))
         if len(replies) >= most or _goals_met(request, choice):
