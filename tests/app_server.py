@@ -74,6 +74,7 @@ def running(
     command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     environment = dict(os.environ)
     environment.pop("VALUE_PALETTE_TABLE", None)
+    environment.pop("HF_DEACTIVATE_ASYNC_LOAD", None)  # of the tests; the app reads its models as it does for people
     environment["VALUE_PALETTE_NUMBERS"] = "on" if numbers else "off"
     environment["VALUE_PALETTE_DATABASE"] = f"sqlite:///{folder / 'kept.sqlite'}"
     environment["VALUE_PALETTE_TABLES"] = str(folder / "tables")

@@ -19,7 +19,7 @@ def full_margin(z: np.ndarray, offsets: np.ndarray, form: Form, d: np.ndarray) -
     """
     share, per = _masses(z, offsets, form)
     targeted = ~np.isnan(d)
-    program = _solved(
+    program = _minimise(
         np.append(np.zeros(len(z)), -1.0),
         np.column_stack([z[:, targeted].T * per, -np.ones(targeted.sum())]),
         d[targeted],
@@ -33,11 +33,11 @@ def full_extreme(z: np.ndarray, offsets: np.ndarray, form: Form, d: np.ndarray, 
     """Return the highest (sign 1) or lowest (sign -1) level of a value under the other targets; NaN if infeasible."""
     share, per = _masses(z, offsets, form)
     others = ~np.isnan(d) & (np.arange(len(d)) != value)
-    program = _solved(-sign * z[:, value] * per, z[:, others].T * per, d[others], share, np.zeros(len(z)))
+    program = _minimise(-sign * z[:, value] * per, z[:, others].T * per, d[others], share, np.zeros(len(z)))
     return -sign * float(program.fun) if program.status == 0 else float("nan")
 
 
-def _solved(
+def _minimise(
     cost: np.ndarray, rows: np.ndarray, least: np.ndarray, sums: np.ndarray, lower: np.ndarray
 ) -> OptimizeResult:
     """Minimise cost . p over p >= lower with rows p >= least and sums p = 1.
