@@ -180,7 +180,7 @@ def sequential_paths(
     )
     (count, size), rows = targets.shape, np.arange(len(targets))
     # With the other weights fixed, value j reaches the level of its own best replies, and no higher.
-    highest = oracle.ends[:, 1]
+    highest = oracle.highest
 
     x, levels = np.zeros((count, size)), np.zeros((count, size))
     status = np.full(count, Status.STEP_LIMIT, dtype=object)

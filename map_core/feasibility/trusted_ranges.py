@@ -33,14 +33,13 @@ class TrustedRanges:
 def trusted_ranges(oracle: Oracle) -> TrustedRanges:
     """Compute the range of each value by itself on a table."""
     size = len(oracle.values)
-    trusted, furthest = np.zeros(size), np.zeros(size)
+    trusted = np.zeros(size)
     for j in range(size):
         if oracle.constant[j]:
             continue
         unit = np.eye(size)[j]
-        furthest[j] = oracle.ends[j, 1]
         batch = oracle.batch_moments(STEPS[:, None] * unit)
         enough = np.array([trust(oracle, ess) >= 0 for ess in oracle.sample_sizes(batch)])
         count = len(enough) if enough.all() else int(np.argmin(enough))
         trusted[j] = batch.levels[count - 1, j] if count else 0.0
-    return TrustedRanges(trusted, furthest)
+    return TrustedRanges(trusted, np.where(oracle.constant, 0.0, oracle.highest))

@@ -239,10 +239,14 @@ class Oracle(ABC):
         return self.moments(np.zeros(len(self.values)))
 
     @cached_property
-    def ends(self) -> np.ndarray:
-        """(value, 2) lowest and highest level that re-weighting can give each value, whatever the others' are."""
-        units = np.eye(len(self.values))
-        return np.array([[self.best(-unit) @ unit, self.best(unit) @ unit] for unit in units])
+    def highest(self) -> np.ndarray:
+        """(value,) highest level that re-weighting can give each value, whatever the others' are."""
+        return np.array([self.best(unit)[j] for j, unit in enumerate(np.eye(len(self.values)))])
+
+    @cached_property
+    def lowest(self) -> np.ndarray:
+        """(value,) lowest level that re-weighting can give each value, whatever the others' are."""
+        return np.array([self.best(-unit)[j] for j, unit in enumerate(np.eye(len(self.values)))])
 
     @cached_property
     def has_redundant_values(self) -> bool:

@@ -29,11 +29,11 @@ from map_core.solver.newton import (
     SHRINK,
     Status,
     is_redundant,
-    largest_dual,
     least_norm,
     least_value,
     longest_step,
     newton_step,
+    proves_unreachable,
     residuals,
 )
 
@@ -129,7 +129,9 @@ def solve_many(
     unpenalised = np.all(penalty == 0, axis=1)
     # Without ridge and tilt, g is a lower bound of the KL that the targets cost.
     plain = unpenalised & np.all(fixed == 0, axis=1)
-    most = np.where(unpenalised, _largest_duals(oracle, fixed, multiplicity), np.inf)
+    # Where prompts are counted otherwise, the highest and lowest levels that bound a tilt are not known.
+    bounded = plain if multiplicity is not None else unpenalised
+    most = np.where(bounded, _most_nats(oracle, multiplicity), np.inf)
     limit = np.where(plain, np.broadcast_to(np.asarray(budget, dtype=float), (rows,)) + 1e-12, np.inf)
     tolerance = oracle.resolution if tolerance is None else tolerance
 
@@ -161,7 +163,7 @@ def solve_many(
         done = np.zeros(rows, dtype=bool)
         for reason, holds in (
             (Status.OVER_BUDGET, value[accepted] > limit[accepted]),
-            (Status.UNBOUNDED, value[accepted] > most[accepted]),
+            (Status.UNBOUNDED, proves_unreachable(oracle, value[accepted], most[accepted], fixed[accepted])),
             (Status.CONVERGED, residual <= tolerance),
         ):
             status[accepted[holds]] = reason
@@ -244,18 +246,10 @@ def _batch_size(arrays: Sequence[np.ndarray | float | None], budget: np.ndarray 
     return sizes.pop() if sizes else 1
 
 
-def _largest_duals(oracle: Oracle, tilt: np.ndarray, multiplicity: np.ndarray | None) -> np.ndarray:
-    """Return the most that g can be without ridge in each row, (batch,), if any distribution meets its targets.
-
-    Infinite for rows with a tilt whose prompts are counted otherwise: nothing is known of the ends of their levels.
-    """
-    if multiplicity is None:
-        return largest_dual(oracle, tilt)
-    return np.where(np.any(tilt != 0, axis=1), np.inf, _most_nats(oracle, multiplicity) + 1e-6)
-
-
-def _most_nats(oracle: Oracle, multiplicity: np.ndarray) -> np.ndarray | float:
+def _most_nats(oracle: Oracle, multiplicity: np.ndarray | None) -> np.ndarray | float:
     """Return the largest KL of any re-weighting in each row, in nats."""
+    if multiplicity is None:
+        return oracle.log_candidates
     replies = oracle.by_prompt(np.zeros(len(oracle.values))).replies
     counted = multiplicity
     if oracle.prompt_weights is not None:

@@ -205,14 +205,16 @@ def _maximise(oracle: Oracle, problem: _DualProblem, x: np.ndarray, tolerance: f
     moments = oracle.base_moments if cold else oracle.moments(problem.weights(x))
     value = 0.0 if cold else problem.dual_value(x, moments)
     passes = 0 if cold else 1
-    most = np.inf if problem.ridge.any() else float(largest_dual(oracle, problem.tilt))
+    most = np.inf if problem.ridge.any() else oracle.log_candidates
     budget = problem.budget + 1e-12 if _is_plain(problem) else np.inf
     rows = np.ix_(problem.targeted, problem.targeted)
     while True:
         gradient = problem.gradient(x, moments)
         residual = residuals(x, gradient)
-        if value > min(most, budget):
-            return _Iterate(Status.UNBOUNDED if value > most else Status.OVER_BUDGET, x, moments, passes)
+        if proves_unreachable(oracle, np.asarray(value), most, problem.tilt):
+            return _Iterate(Status.UNBOUNDED, x, moments, passes)
+        if value > budget:
+            return _Iterate(Status.OVER_BUDGET, x, moments, passes)
         if residual <= tolerance:
             return _Iterate(Status.CONVERGED, x, moments, passes)
         step = newton_step(moments.covariance[rows] + np.diag(problem.ridge), gradient, x)
@@ -238,20 +240,23 @@ def _maximise(oracle: Oracle, problem: _DualProblem, x: np.ndarray, tolerance: f
             return _Iterate(Status.STEP_LIMIT if stuck else Status.CONVERGED, x, moments, passes)
 
 
-def largest_dual(oracle: Oracle, tilt: np.ndarray) -> np.ndarray:
-    """Return the most that g can be without ridge, (...,), by weak duality, if any distribution meets the targets.
+def proves_unreachable(oracle: Oracle, dual: np.ndarray, most: np.ndarray | float, tilt: np.ndarray) -> np.ndarray:
+    """Return whether g without ridge proves, by weak duality, that no distribution meets the targets, (...,) bool.
 
-    For a distribution p with levels above the targets, g(x) <= KL(p || p0) - t . E_p[z] at every x. The KL divergence
-    is at most that of the furthest re-weighting, and no level is beyond the ends of its value.
+    For a distribution p with levels above the targets, g(x) <= KL(p || p0) - t . E_p[z] at every x. Levels above base
+    are at most the highest of each value and at least the lowest, which are computed only if they could decide.
 
     Args:
         oracle: the table.
+        dual: (...,) g.
+        most: (...,) the largest KL of any re-weighting, in nats; infinite to prove nothing.
         tilt: (..., value) fixed weights t.
     """
-    if not tilt.any():
-        return np.full(tilt.shape[:-1], oracle.log_candidates + 1e-6)
-    taken = np.maximum(-tilt * oracle.ends[:, 0], -tilt * oracle.ends[:, 1]).sum(axis=-1)
-    return np.asarray(oracle.log_candidates + taken + 1e-6 * (1.0 + np.abs(tilt).sum(axis=-1)))
+    proved = np.asarray(dual > most + 1e-6)
+    if not (proved[..., None] & (tilt != 0)).any():
+        return proved
+    taken = -np.where(tilt > 0, tilt * oracle.lowest, tilt * oracle.highest).sum(axis=-1)
+    return np.asarray(dual > most + taken + 1e-6 * (1.0 + np.abs(tilt).sum(axis=-1)))
 
 
 def least_value(value: Float, scale: Float, slope: Float) -> Float:

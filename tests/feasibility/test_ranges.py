@@ -52,7 +52,7 @@ def test_a_warm_start_gives_the_same_and_takes_fewer_passes():
     assert warm.passes < cold.passes
 
 
-def test_where_the_others_cannot_be_had_there_is_no_range():
+def test_where_nothing_meets_the_others_there_is_no_range():
     oracle = three_replies()
     result = smoothed_ranges(oracle, oracle.standardise(np.array([0.9, 0.9])))
     # Each alone is attainable, so each has a range beside the other; with a third in the way neither has.
@@ -63,7 +63,7 @@ def test_where_the_others_cannot_be_had_there_is_no_range():
     assert not np.any(far.weights[2:])  # a diverging row starts nobody
 
 
-def test_that_the_others_cannot_be_had_is_proved_early():
+def test_that_nothing_meets_the_others_is_proved_early():
     oracle = MemoryOracle.of(make_table(prompts=16, candidates=32, seed=5))
     beyond = smoothed_ranges(oracle, np.full(4, 1.7))
     assert np.isnan(beyond.ranges).all()

@@ -122,9 +122,10 @@ def test_per_prompt_needs_a_choice():
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_the_ends_of_a_value_are_those_of_its_best_and_worst_replies(form: Form):
-    # Two prompts with the rewards 0, 1 and 4 and 2, 3: their own ends on average, or those of all replies.
+def test_the_highest_and_lowest_levels_are_those_of_the_best_and_worst_replies(form: Form):
+    # Two prompts with the rewards 0, 1 and 4 and 2, 3: their own worst and best on average, or those of all replies.
     rewards = np.array([[0.0, 7.0], [1.0, 7.0], [4.0, 7.0], [2.0, 7.0], [3.0, 7.0]])
     oracle = MemoryOracle(rewards, np.array([0, 3, 5]), ("humor", "constant"), form)
     humor = {Form.PER_PROMPT: [1.0, 3.5], Form.POOLED: [0.0, 4.0]}[form]
-    np.testing.assert_allclose(oracle.rewards_at(oracle.ends.T).T, [humor, [7.0, 7.0]])
+    levels = oracle.rewards_at(np.array([oracle.lowest, oracle.highest])).T
+    np.testing.assert_allclose(levels, [humor, [7.0, 7.0]])

@@ -135,7 +135,8 @@ class Scene:
         """The lowest and the highest attainable level of each value by itself, in whole percentiles between them."""
         ranges = []
         for j in range(len(self.names)):
-            low, high = (self.percentile(j, float(end)) for end in self.oracle.ends[j])
+            low = self.percentile(j, float(self.oracle.lowest[j]))
+            high = self.percentile(j, float(self.oracle.highest[j]))
             ranges.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
         return tuple(ranges)
 
