@@ -142,6 +142,9 @@ class RefusedFields:
             lock: held while the refused fields are determined, so that concurrent requests do so once.
             required: fields that must not be replaced.
 
+        An accepted answer stays open until a fuller form is accepted. A server with one random stream for all requests
+        may draw one more token for an answer after it is closed, and so disturb the request that follows.
+
         Raises:
             openai.APIStatusError: no form was accepted; the server's reason.
         """
@@ -150,12 +153,12 @@ class RefusedFields:
         taken: list[T] = []
 
         async def refusal_of(form: Body) -> APIStatusError | None:
-            if taken:
-                await discard(taken.pop())
             try:
                 taken.append(await call(form))
             except openai.APIStatusError as error:
                 return error
+            if len(taken) > 1:
+                await discard(taken.pop(0))
             return None
 
         form = self.accepted_form(body, required)
@@ -169,14 +172,16 @@ class RefusedFields:
                     attempt = next(attempts)
                     while attempt is not None:
                         attempt = attempts.send(await refusal_of(attempt))
-            return taken[-1]
+            return taken.pop()
         finally:
             refusal = None  # as in send()
+            for answer in taken:
+                await discard(answer)
 
     def _attempts(
         self, body: Mapping[str, Any], form: Body, refusal: APIStatusError, required: Collection[str]
     ) -> Generator[Body | None, APIStatusError | None, None]:
-        """Yield the forms to try after a refusal, and None at the end; the answer to the last one counts.
+        """Yield the forms to try after a refusal, and None at the end; the answer to the last accepted one counts.
 
         Args:
             body: the full request.
@@ -216,11 +221,6 @@ class RefusedFields:
                         break
                     if last.status_code not in REFUSALS:
                         raise last
-            if last is not None:
-                # Sent once more: refused requests may have advanced the random stream of a server that has only one.
-                last = yield self._form(body, replaced)
-                if last is not None:
-                    raise last
             self._replaced = {name: number for name, number in replaced.items() if number}
             self._taken.update(body)
             yield None

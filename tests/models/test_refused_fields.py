@@ -165,6 +165,47 @@ def test_requests_side_by_side_find_it_out_once_and_close_what_they_do_not_use()
     assert len(server.asked) == len(alone.asked) + 2 * 4  # each of the others is refused once and taken once
 
 
+@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize("refused", subsets(), ids=lambda some: "-".join(sorted(some)) or "nothing")
+def test_an_answer_is_closed_only_after_a_fuller_one_was_opened(refused: set[str], names: bool) -> None:
+    """A server with one random stream for all requests may draw on after a close, and disturb the next request."""
+    server, fields = Refuser(refused, names), RefusedFields(FIELDS)
+    opened: list[dict[str, Any]] = []
+    closed: list[dict[str, Any]] = []
+
+    async def call(form: dict[str, Any]) -> dict[str, Any]:
+        assert len(opened) - len(closed) <= 1
+        opened.append(server(form))
+        return form
+
+    async def discard(answer: dict[str, Any]) -> None:
+        assert answer != opened[-1]
+        closed.append(answer)
+
+    answer = asyncio.run(fields.send_async(BODY, call, discard, asyncio.Lock()))
+    assert answer == fields.accepted_form(BODY) == opened[-1]
+    assert closed == opened[:-1]
+    if names:
+        assert len(opened) == 1
+
+
+def test_an_answer_is_closed_where_a_fault_ends_the_search() -> None:
+    server, fields = Refuser({"top_k", "seed"}, names=True), RefusedFields(FIELDS)
+    closed: list[dict[str, Any]] = []
+
+    async def stumbling(form: dict[str, Any]) -> dict[str, Any]:
+        if len(server.asked) == 2:
+            raise refusal("too much to do", 429)
+        return server(form)
+
+    async def discard(answer: dict[str, Any]) -> None:
+        closed.append(answer)
+
+    with pytest.raises(openai.APIStatusError, match="too much to do"):
+        asyncio.run(fields.send_async(BODY, stumbling, discard, asyncio.Lock()))
+    assert closed == [{name: value for name, value in BODY.items() if name not in ("top_k", "seed")}]
+
+
 def test_an_error_goes_as_soon_as_it_is_dealt_with() -> None:
     """Without the garbage collector: with it goes the connection that it came by."""
     collected: list[str] = []
