@@ -27,6 +27,7 @@ from map_core.generation.events import Finished
 from map_core.generation.given_replies import GivenReplies
 from map_core.generation.request import GenerationRequest
 from map_core.models.packaged import DEFAULT_MODEL
+from map_core.models.tuned import tuned_version
 from map_core.scoring.specification import Specification
 from map_core.service.generation import Generation
 from map_core.service.messages import (
@@ -99,7 +100,7 @@ class GenerationService:
         most_of_viewer: the same of one viewer.
         request_extra: further fields of every request to a server, as the table records them.
         candidate_limits: how many candidates may be asked for; no limit by default.
-        tuned: a tuned model that all candidates but the base one are drawn from; None for none.
+        tuned: a tuned model that all candidates but the base one are drawn from, as it is now; None for none.
         place: where its process has to fit in, with those of other services; one of its own by default.
 
     Example:
@@ -127,7 +128,7 @@ class GenerationService:
         dtype = dtype or ("float32" if tuned else None)
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
         self._arguments += ["--request-extra", json.dumps(request_extra)] if request_extra else []
-        self._arguments += ["--tuned", tuned] if tuned else []
+        self._arguments += ["--tuned", tuned, "--tuned-version", tuned_version(tuned)] if tuned else []
         self._place = place or ProcessPlace()
         self._lock = self._place.lock
         self._worker: WorkerClient | None = None

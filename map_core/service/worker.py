@@ -33,6 +33,7 @@ from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import ReadReplies, RewardCache, ScoringCosts
 from map_core.generation.sampler import generation_events
 from map_core.generation.weights import CurrentWeights
+from map_core.models.tuned import tuned_version
 from map_core.scoring.specification import BUILT_IN, Specification
 from map_core.service.messages import (
     Cancel,
@@ -69,6 +70,7 @@ class ModelWorker:
         pipe: the connection to the parent.
         request_extra: further fields of every request to a server.
         tuned: a tuned model that candidates are drawn from, see :mod:`map_core.generation.proposal`.
+        version: which of the tuned models that have had this name, see :func:`map_core.models.tuned.tuned_version`.
     """
 
     def __init__(
@@ -79,8 +81,9 @@ class ModelWorker:
         pipe: ParentPipe,
         request_extra: Mapping[str, Any] | None = None,
         tuned: str | None = None,
+        version: str = "",
     ) -> None:
-        self._tuned = tuned
+        self._tuned, self._tuned_version = tuned, version
         self._proposal: Engine | None = None
         self._model, self._engine_name, self._dtype = model, engine, dtype
         self._request_extra = request_extra
@@ -262,7 +265,7 @@ class ModelWorker:
             began = time.perf_counter()
             engine = open_engine(self._model, self._engine_name, self._dtype, request_extra=self._request_extra)
             if self._tuned is not None:
-                self._proposal = open_engine(self._tuned, self._engine_name, self._dtype)
+                self._proposal = self._open_tuned(self._tuned)
             # Set only after both are open, or the next request would be answered without the tuned model.
             self._engine = engine
             seconds = time.perf_counter() - began
@@ -270,6 +273,21 @@ class ModelWorker:
             note = f"{info['model']} on {info['device']} ({info['name']}, {info['dtype']}), loaded in {seconds:.1f} s."
             self._send(WorkerStatus("ready", note, None, info))
         return self._engine
+
+    def _open_tuned(self, name: str) -> Engine:
+        """Open the tuned model; raise an error if it is not the one that requests were made for."""
+        from map_core.engines.factory import open_engine
+
+        proposal = None
+        if tuned_version(name) == self._tuned_version:
+            proposal = open_engine(name, self._engine_name, self._dtype)
+        # It may also have been replaced while it was read.
+        if proposal is None or tuned_version(name) != self._tuned_version:
+            raise InputError(
+                f"The tuned model {name} was deleted or replaced after this request was made. Choose the model again; "
+                "a server has to be started again."
+            )
+        return proposal
 
     def _send(self, message: WorkerStatus | GenerationMessage | RepliesScored | ScoringFailed) -> None:
         self._pipe.send(to_json(message))
@@ -312,11 +330,20 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--dtype", default=None)
     parser.add_argument("--tuned", default=None)
+    parser.add_argument("--tuned-version", default="")
     parser.add_argument("--request-extra", default="{}", type=json.loads)
     options = parser.parse_args()
 
     pipe = ParentPipe()
-    worker = ModelWorker(options.model, options.engine, options.dtype, pipe, options.request_extra, options.tuned)
+    worker = ModelWorker(
+        options.model,
+        options.engine,
+        options.dtype,
+        pipe,
+        options.request_extra,
+        options.tuned,
+        options.tuned_version,
+    )
     threading.Thread(target=worker.listen, daemon=True).start()
     worker.serve()
 

@@ -15,7 +15,7 @@ from map_core.engines import factory
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.generation.given_replies import GivenReplies
 from map_core.generation.request import GenerationRequest
-from map_core.models.tuned import RECORD, tuned_folder
+from map_core.models.tuned import RECORD, tuned_folder, tuned_version
 from map_core.service import service, shared
 from map_core.service.generation import Generation
 from map_core.service.messages import GenerationCancelled, GenerationMessage, to_json
@@ -31,6 +31,7 @@ class Worker:
 
     def __init__(self, arguments: Sequence[str], on_message: Callable[..., None], on_end: Callable[..., None]) -> None:
         self.tuned = arguments[arguments.index("--tuned") + 1] if "--tuned" in arguments else ""
+        self.version = arguments[arguments.index("--tuned-version") + 1] if self.tuned else ""
         self.pid, self.alive, self.sent = 1, True, list[dict[str, Any]]()
         self._on_message, self._on_end = on_message, on_end
         WORKERS.append(self)
@@ -235,11 +236,62 @@ def test_a_generation_is_found_whichever_model_writes_it():
         shared_generation("other", generation.id)
 
 
-def test_a_tuned_model_that_cannot_be_opened_is_never_left_out_in_silence(monkeypatch):
-    class Pipe:
-        def send(self, message: dict[str, Any]) -> None:
-            pass
+class Pipe:
+    """Stands for the connection to the app."""
 
+    def send(self, message: dict[str, Any]) -> None:
+        pass
+
+
+def test_a_request_that_waited_is_not_answered_by_another_model_of_the_name():
+    """Its process starts when the other one has written, and only then reads the model."""
+    first = save_tuned("Kind")
+    asked_for = tuned_version("Kind")
+    running, waiting = write("Funny"), write("Kind")
+    shutil.rmtree(first)
+    save_tuned("Kind", '{"seed": 1}')
+    new = write("Kind")
+    WORKERS[0].finish(running)
+    WORKERS[1].finish(waiting)
+    assert is_running(new)
+    assert [worker.version for worker in WORKERS] == ["", asked_for, tuned_version("Kind")]
+    assert asked_for != tuned_version("Kind")
+
+
+@pytest.mark.parametrize("when", ["replaced before", "deleted before", "replaced meanwhile", "not at all"])
+def test_a_process_reads_the_tuned_model_that_it_was_started_for_or_none(monkeypatch, when: str):
+    folder = save_tuned("Kind")
+    opened = []
+
+    def change() -> None:
+        shutil.rmtree(folder)
+        if "replaced" in when:
+            save_tuned("Kind", '{"seed": 1}')
+
+    def opening(model: str, *given: Any, **options: Any) -> ToyEngine:
+        opened.append(model)
+        if (model, when) == ("Kind", "replaced meanwhile"):
+            change()
+        return ToyEngine()
+
+    monkeypatch.setattr(factory, "open_engine", opening)
+    worker = ModelWorker("tiny", "torch", None, Pipe(), tuned="Kind", version=tuned_version("Kind"))  # type: ignore[arg-type]
+    if "before" in when:
+        change()
+    if when == "not at all":
+        worker._load()
+        assert opened == ["tiny", "Kind"]
+        return
+    if when == "replaced meanwhile":
+        with pytest.raises(InputError, match="Kind was deleted or replaced"):
+            worker._load()
+    for _ in range(2):
+        with pytest.raises(InputError, match="Kind was deleted or replaced"):
+            worker._load()
+    assert opened.count("Kind") == (when == "replaced meanwhile")
+
+
+def test_a_tuned_model_that_cannot_be_opened_is_never_left_out_in_silence(monkeypatch):
     def opened(model: str, *given: Any, **options: Any) -> ToyEngine:
         if model == "Kind":
             raise MissingModelError("The model Kind is not on this machine.", "get it")
