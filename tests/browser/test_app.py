@@ -183,6 +183,8 @@ class TestGenerating:
         expect(aligned).to_contain_text("Your palette")
         unfold(page, "figures")
         facts, pinned_facts = (keyed(page, f"{key}_figures").locator(".vp-facts") for key in ("aligned", "pinned_1"))
+        expect(pinned_facts).to_be_visible()
+        settle(page)
         assert facts.inner_text() == pinned_facts.inner_text()
         before, status = facts.inner_text(), page.locator(".vp-panel [role=status]").inner_text()
         unfold(page, "steer")

@@ -146,6 +146,15 @@ def test_four_phones_join_by_the_machines_address_in_the_network(browser, tmp_pa
         asked = [message for message in sent if BackMsg.FromString(message).rerun_script.is_auto_rerun]
         sockets[-1].send(asked[0])
         settle(wall)
+        # On a narrow screen the last line can be read: it ends above the way back.
+        desk = wall.viewport_size
+        wall.set_viewport_size({"width": 390, "height": 800})
+        settle(wall)
+        wall.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, main.scrollHeight)")
+        last, way_back = keyed(wall, "speaks").bounding_box(), keyed(wall, "projector_off").bounding_box()
+        assert last["y"] + last["height"] <= way_back["y"]
+        wall.set_viewport_size(desk)
+        settle(wall)
         keyed(wall, "projector_off").locator("button").click()
         expect(wall.locator("[data-testid=stHeader]")).to_be_visible()
         wall.reload()
