@@ -184,6 +184,14 @@ class ParquetOracle(Oracle):
         kept = self._subsample.prompts / self.prompts
         return self._subsample if share >= kept else self._subsample.subsample(share / kept) or self._subsample
 
+    def of_values(self, which: np.ndarray) -> ParquetOracle:
+        """Return an oracle that reads the columns of some of the values alone, see :meth:`Oracle.of_values`."""
+        part = self._copy_of_values(which)
+        part._columns = part.values
+        part.stats = self.stats.of_values(which)
+        part._kept = [(rewards[:, which], counts) for rewards, counts in self._kept]
+        return part
+
     @cached_property
     def _subsample(self) -> MemoryOracle:
         return MemoryOracle.part(self._kept, self._columns, self.form, self.stats, threads=self._threads)

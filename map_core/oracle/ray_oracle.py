@@ -53,6 +53,7 @@ class RayOracle(Oracle):
         whole = combine_stats(form, stats)
         self._describe(shares[0][0], form, whole)
         self._workers, self._share = list(workers), 1.0
+        self._which: tuple[int, ...] | None = None
         self._parts: dict[float, RayOracle | None] = {}
         self._count([(part.prompts, part.replies) for part in stats])
         self.resolution = max(_gather([worker.use.remote(whole) for worker in workers]))
@@ -148,7 +149,9 @@ class RayOracle(Oracle):
         if multiplicity is not None:
             counted = list(np.split(np.asarray(multiplicity), np.cumsum(self._prompts)[:-1], axis=1))
         pending = [
-            worker.call.remote(self._share, "batch_moments", weights, multiplicity=part, covariance=covariance)
+            worker.call.remote(
+                self._share, self._which, "batch_moments", weights, multiplicity=part, covariance=covariance
+            )
             for worker, part in zip(self._workers, counted, strict=True)
         ]
         return combine_batches(self.form, _gather(pending))
@@ -180,6 +183,14 @@ class RayOracle(Oracle):
         part._count(counts)
         return part
 
+    def of_values(self, which: np.ndarray) -> RayOracle:
+        """Return an oracle of some of the values alone, see :meth:`Oracle.of_values`."""
+        part = self._copy_of_values(which)
+        positions = np.arange(len(self.values)) if self._which is None else np.array(self._which)
+        part._which = tuple(positions[which].tolist())
+        part._parts = {}
+        return part
+
     def _count(self, counts: Sequence[tuple[int, int]]) -> None:
         """Set the numbers of prompts and replies of each worker."""
         self._prompts = [prompts for prompts, _ in counts]
@@ -187,7 +198,7 @@ class RayOracle(Oracle):
         self.prompts, self.replies = sum(self._prompts), sum(replies for _, replies in counts)
 
     def _call(self, method: str, weights: np.ndarray) -> list[Any]:
-        return _gather([worker.call.remote(self._share, method, weights) for worker in self._workers])
+        return _gather([worker.call.remote(self._share, self._which, method, weights) for worker in self._workers])
 
 
 class OracleWorker:
@@ -196,6 +207,7 @@ class OracleWorker:
     def __init__(self, form: Form) -> None:
         self._form = form
         self._file: ParquetOracle | None = None
+        self._of_values: tuple[tuple[int, ...], MemoryOracle | ParquetOracle] | None = None
 
     def open(self, path: str, columns: Sequence[str] | None, settings: Any) -> tuple[tuple[str, ...], RewardStats]:
         """Open a file as the share; return its values and statistics."""
@@ -219,7 +231,7 @@ class OracleWorker:
     def use(self, whole: RewardStats) -> float:
         """Standardise in the units of the whole table; return the resolution of this share."""
         if self._file is not None:
-            self._oracle: Oracle = self._file.in_units_of(whole)
+            self._oracle: MemoryOracle | ParquetOracle = self._file.in_units_of(whole)
         else:
             self._oracle = MemoryOracle.part(self._parts, self._values, self._form, whole, threads=1)
             self._parts = []
@@ -230,12 +242,22 @@ class OracleWorker:
         part = self._at(share)
         return part.prompts, part.replies
 
-    def call(self, share: float, method: str, weights: np.ndarray, **settings: Any) -> Any:
-        """Call a method of the oracle of a subsample of about this share."""
-        return getattr(self._at(share), method)(weights, **settings)
+    def call(
+        self, share: float, which: tuple[int, ...] | None, method: str, weights: np.ndarray, **settings: Any
+    ) -> Any:
+        """Call a method of the oracle of a subsample of about this share, and of the values at these positions."""
+        return getattr(self._at(share, which), method)(weights, **settings)
 
-    def _at(self, share: float) -> Oracle:
-        return self._oracle.subsample(share) or self._oracle
+    def _at(self, share: float, which: tuple[int, ...] | None = None) -> Oracle:
+        return self._of(which).subsample(share) or self._of(which)
+
+    def _of(self, which: tuple[int, ...] | None) -> MemoryOracle | ParquetOracle:
+        """Return the share's oracle of the values at these positions, of which the last one is kept."""
+        if which is None:
+            return self._oracle
+        if self._of_values is None or self._of_values[0] != which:
+            self._of_values = which, self._oracle.of_values(np.array(which))
+        return self._of_values[1]
 
 
 def load_ray() -> ModuleType:

@@ -7,7 +7,7 @@ Algorithm for Computing Sample Variances", 1979.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,6 +52,11 @@ class RewardStats:
             low=rewards.min(axis=0),
             high=rewards.max(axis=0),
         )
+
+    def of_values(self, which: np.ndarray) -> RewardStats:
+        """Return the statistics of the values at these positions."""
+        columns = {name: getattr(self, name)[which] for name in ("mean", "variance", "low", "high")}
+        return replace(self, **columns)
 
     @property
     def constant(self) -> np.ndarray:

@@ -44,6 +44,12 @@ class TensorBlock:
         self._starts = torch.as_tensor(np.cumsum(counts) - counts, device=z.device)
         self._log_counts = torch.as_tensor(np.log(counts), device=z.device)[:, None]
 
+    def of_values(self, which: np.ndarray) -> TensorBlock:
+        """Return a block with some of the values alone."""
+        return TensorBlock(
+            self._stored[:, torch.as_tensor(which.copy(), device=self._stored.device)], self.counts, self._form
+        )
+
     def sum(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the sum over each prompt, (prompt, batch), of (reply, batch)."""
         if self._uniform:
@@ -220,6 +226,12 @@ class TorchOracle(Oracle):
         """Return each prompt's best levels, see :meth:`Oracle.best_by_prompt`."""
         x = self._tensor(weights)
         return np.concatenate([_array(block.best_by_prompt(x)) for block in self._blocks])
+
+    def of_values(self, which: np.ndarray) -> TorchOracle:
+        """Return an oracle of some of the values alone, see :meth:`Oracle.of_values`."""
+        part = self._copy_of_values(which)
+        part._blocks = [block.of_values(which) for block in self._blocks]
+        return part
 
     def _all_blocks(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> BatchMoments:
         x, first, parts = self._tensor(weights), 0, []

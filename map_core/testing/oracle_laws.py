@@ -268,6 +268,17 @@ def some_values_have_the_moments_of_all(oracle: Oracle, table: PlainTable) -> No
         assert_close(batch.covariance, whole.covariance[:, which][:, :, which], oracle)
     assert_close(part.best(x[1, which]), oracle.best(x[1])[which], oracle)
     assert_close(part.by_prompt(x[1, which]).levels, oracle.by_prompt(x[1]).levels[:, which], oracle)
+    of_part, of_whole = part.subsample(0.25), oracle.subsample(0.25)
+    assert (of_part is None) == (of_whole is None)
+    if of_part is not None and of_whole is not None:
+        assert of_part.values == part.values
+        assert of_part.prompts == of_whole.prompts
+        assert_close(of_part.moments(x[1, which]).levels, of_whole.moments(x[1]).levels[which], oracle)
+    first = part.of_values(np.array([0]))
+    assert first is not None
+    assert first.values == part.values[:1]
+    alone = np.where(np.arange(len(table.values)) == which[0], x[1], 0.0)
+    assert_close(first.moments(x[1, which[:1]]).levels, oracle.moments(alone).levels[which[:1]], oracle)
 
 
 def samples_at_the_same_weights_are_a_loop(oracle: Oracle, table: PlainTable) -> None:
