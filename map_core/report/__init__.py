@@ -19,7 +19,7 @@ Constraint: results in, documents out; nothing here is shown on a screen, and no
 from map_core.report.compute import compute_report
 from map_core.report.contents import Report, ReportOptions, ReportSource
 from map_core.report.document import html
-from map_core.report.evidence import find_study
+from map_core.report.evidence import find_study, study_version
 from map_core.report.export import as_dict, as_json, csv_files, zipped
 from map_core.report.snippets import Snippet, snippets
 
@@ -35,5 +35,6 @@ __all__ = [
     "find_study",
     "html",
     "snippets",
+    "study_version",
     "zipped",
 ]

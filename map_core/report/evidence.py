@@ -24,10 +24,27 @@ def find_study(table: Path, load: Callable[[Path], DeliveryStudy] = studies.load
         table: its file.
         load: reads a study's file, for callers that cache studies; raises InputError where it cannot be read.
     """
-    for path in (table.with_suffix(DELIVERY), SHIPPED):
+    for path in _candidates(table):
         try:
             if path.is_file():
                 return load(path)
         except InputError:
             continue
     return None
+
+
+def study_version(table: Path) -> tuple[tuple[int, int], ...]:
+    """Return a key that changes when the study that :func:`find_study` returns is written, replaced or deleted."""
+    versions = []
+    for path in _candidates(table):
+        try:
+            status = path.stat()
+        except OSError:
+            versions.append((0, 0))
+        else:
+            versions.append((status.st_mtime_ns, status.st_size))
+    return tuple(versions)
+
+
+def _candidates(table: Path) -> tuple[Path, Path]:
+    return table.with_suffix(DELIVERY), SHIPPED

@@ -128,7 +128,8 @@ class ReportRequest:
         """Return a key of the report's content: equal keys mean equal reports."""
         asked = json.dumps([self.palette.as_dict(), self.choices], sort_keys=True)
         content = hashlib.sha256(f"{asked} {self._labels(wanted)!r}".encode()).hexdigest()
-        return self.scene.key, content, self.name, self.link, wanted
+        study = reports.study_version(self.path) if wanted.figures else None
+        return self.scene.key, content, study, self.name, self.link, wanted
 
     def report(self, wanted: ReportOptions = EVERYTHING, tell: Callable[[str], None] | None = None) -> Report:
         """Compute the report, or return it from the cache.
