@@ -1,5 +1,5 @@
-// A certified OpenID provider on loopback, as its makers ship it: its own pages for the login and the consent.
-// node certified_provider.mjs PORT APP_ADDRESS
+// A certified OpenID provider on loopback as its authors publish it, with its own login and consent pages.
+// Usage: node certified_provider.mjs PORT APP_ADDRESS
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 

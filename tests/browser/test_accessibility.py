@@ -1,9 +1,9 @@
-"""Every page of the running app by axe-core, in light and dark, and by a ruler: nothing is wider than the window.
+"""Accessibility of every page: axe-core in light and dark, heading levels, and nothing is wider than the window.
 
-Headings are told one by one: a page has one of the first rank, and none leaves a rank out.
+Heading levels are checked separately: each page has exactly one h1, and no level is skipped.
 
-The pages are those of the navigation, so a page that is added is covered by being there, and those that are reached
-by a link alone: a meeting's wall, the phone's side of it, and a vote.
+The pages are those of the navigation, so that a new page is covered without a change here, and those that only a link
+leads to: a meeting's wall, the phone's page of a meeting, and a vote.
 """
 
 from __future__ import annotations
@@ -23,55 +23,56 @@ from tests import visits
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 WIDTHS = (390, 768, 1440, 2560)
-#: Where axe looks: a telephone and a desk.
-LOOKED_AT = (390, 1440)
+#: Widths that axe checks: a phone and a desktop.
+AXE_WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")
-#: Rules of axe that are held although it calls them moderate.
-ALSO = ("heading-order",)
-#: The rules of axe that look at colours.
-OF_COLOURS = ("color-contrast", "link-in-text-block")
-#: Faults in markup that Streamlit makes and we cannot change: rule of axe, selector, and what it is.
-NOT_OURS = (
+#: Rules that are enforced although axe rates them moderate.
+EXTRA_RULES = ("heading-order",)
+#: The rules of axe about colours.
+COLOR_RULES = ("color-contrast", "link-in-text-block")
+#: Violations in markup that Streamlit generates and we cannot change: rule of axe, selector, and the reason.
+STREAMLIT_ISSUES = (
     ("list", "[data-testid=stSidebarNav]", "the narrow navigation puts the headings of its sections between the items"),
     ("listitem", "[data-testid=stSidebarNav]", "the narrow navigation has items outside of a list below a section"),
 )
 
-_OVER = """() => {
-    const root = document.scrollingElement, found = [];
-    if (root.scrollWidth > innerWidth) found.push(`the window, by ${root.scrollWidth - innerWidth} px`);
+_OVERFLOWS = """() => {
+    const root = document.scrollingElement, overflows = [];
+    if (root.scrollWidth > innerWidth) overflows.push(`the window, by ${root.scrollWidth - innerWidth} px`);
     const main = document.querySelector("[data-testid=stMain]");
-    if (main.scrollWidth > main.clientWidth) found.push(`the page, by ${main.scrollWidth - main.clientWidth} px`);
-    // What may be wider than its container scrolls inside it.
-    const scrolls = (one) => {
-        for (let box = one.parentElement; box && box != main; box = box.parentElement)
+    if (main.scrollWidth > main.clientWidth) overflows.push(`the page, by ${main.scrollWidth - main.clientWidth} px`);
+    // Content inside a container that scrolls may be wider than the container.
+    const scrolls = (element) => {
+        for (let box = element.parentElement; box && box != main; box = box.parentElement)
             if (["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(box).overflowX)) return true;
         return false;
     };
-    for (const one of main.querySelectorAll("[class*=st-key-], [class*=vp-], .js-plotly-plot")) {
-        const box = one.getBoundingClientRect(), around = one.parentElement.getBoundingClientRect();
-        if (box.width > 1 && box.height > 1 && box.right > Math.max(around.right, 0) + 1.5
-            && box.right > innerWidth + 1 && !scrolls(one))
-            found.push(`${one.className.slice(0, 60)}, by ${Math.round(box.right - around.right)} px`);
+    for (const element of main.querySelectorAll("[class*=st-key-], [class*=vp-], .js-plotly-plot")) {
+        const box = element.getBoundingClientRect(), parent = element.parentElement.getBoundingClientRect();
+        if (box.width > 1 && box.height > 1 && box.right > Math.max(parent.right, 0) + 1.5
+            && box.right > innerWidth + 1 && !scrolls(element))
+            overflows.push(`${element.className.slice(0, 60)}, by ${Math.round(box.right - parent.right)} px`);
     }
-    return found.slice(0, 8);
+    return overflows.slice(0, 8);
 }"""
 
 _HEADINGS = """() => {
-    const found = [];
-    const look = (root) => {
-        for (const one of root.querySelectorAll("*")) {
-            if (/^H[1-6]$/.test(one.tagName) && one.checkVisibility()) found.push([+one.tagName[1], one.innerText]);
-            if (one.shadowRoot) look(one.shadowRoot);
+    const headings = [];
+    const collect = (root) => {
+        for (const element of root.querySelectorAll("*")) {
+            if (/^H[1-6]$/.test(element.tagName) && element.checkVisibility())
+                headings.push([+element.tagName[1], element.innerText]);
+            if (element.shadowRoot) collect(element.shadowRoot);
         }
     };
-    look(document.querySelector("[data-testid=stMain]"));
-    return found;
+    collect(document.querySelector("[data-testid=stMain]"));
+    return headings;
 }"""
 
 
 @pytest.fixture(scope="module")
-def places(context, address) -> list[visits.Place]:
-    """Every page of the app."""
+def app_pages(context, address) -> list[visits.Place]:
+    """Return every page of the app."""
     wall = context.new_page()
     wall.goto(f"{address}/groups")
     wall.get_by_role("button", name="Open a meeting").click()
@@ -90,120 +91,120 @@ def places(context, address) -> list[visits.Place]:
 
 @pytest.fixture(scope="module")
 def tab(context) -> Page:
-    """A tab that goes from page to page, as narrow as a telephone and in the first scheme at the beginning of each."""
-    opened = context.new_page()
-    opened.emulate_media(color_scheme=SCHEMES[0], reduced_motion="reduce")
-    opened.set_viewport_size({"width": WIDTHS[0], "height": 900})
-    return opened
+    """Return a tab that visits all pages; each visit begins as narrow as a phone and in the first colour scheme."""
+    page = context.new_page()
+    page.emulate_media(color_scheme=SCHEMES[0], reduced_motion="reduce")
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+    return page
 
 
-def go(tab: Page, place: visits.Place) -> None:
-    """Open a page by its link in the navigation, without loading the front end again, or else by its address."""
-    link = tab.locator(f'[data-testid=stSidebarNavLink][href="{place.address}"]')
+def open_page(tab: Page, app_page: visits.Place) -> None:
+    """Open a page by its link in the navigation, without reloading the front end, or else by its address."""
+    link = tab.locator(f'[data-testid=stSidebarNavLink][href="{app_page.address}"]')
     if link.count():
-        link.evaluate("link => link.click()")  # a narrow window has the navigation folded
-        tab.wait_for_url(re.compile(re.escape(place.address.rstrip("/")) + r"/?(\?|$)"))
+        link.evaluate("link => link.click()")  # a narrow window folds the navigation
+        tab.wait_for_url(re.compile(re.escape(app_page.address.rstrip("/")) + r"/?(\?|$)"))
     else:
-        tab.goto(place.address)
+        tab.goto(app_page.address)
     visits.settle(tab)
     expect(tab.locator("[data-testid=stMain] h1")).to_have_count(1)
 
 
-def said(violation: dict[str, Any]) -> str:
-    """A finding of axe as a line a place."""
+def violation_text(violation: dict[str, Any]) -> str:
+    """Return a violation as text, with a line for each element."""
     nodes = "\n".join(f"    {node['target']}: {node['html'][:160]}" for node in violation["nodes"][:6])
     return f"{violation['impact']} {violation['id']}: {violation['help']}\n{nodes}"
 
 
-_OURS = """([target, selectors]) => {
-    const one = document.querySelector(target);
-    return !one || !selectors.some((selector) => one.closest(selector));
+_OUTSIDE = """([target, selectors]) => {
+    const element = document.querySelector(target);
+    return !element || !selectors.some((selector) => element.closest(selector));
 }"""
 
 
-def findings(page, rules: tuple[str, ...] = ()) -> list[str]:
-    """What axe finds serious or critical here, by these rules or by all, without what is not ours."""
-    asked: dict[str, Any] = {"resultTypes": ["violations"]}
+def axe_violations(page, rules: tuple[str, ...] = ()) -> list[str]:
+    """Return the serious and critical violations, by these rules or by all, without those of Streamlit's markup."""
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
     if rules:
-        asked["runOnly"] = {"type": "rule", "values": list(rules)}
-    kept = []
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    texts = []
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    for violation in page.evaluate("options => axe.run(options)", asked)["violations"]:
-        selectors = [selector for rule, selector, _ in NOT_OURS if rule == violation["id"]]
-        violation["nodes"] = [node for node in violation["nodes"] if page.evaluate(_OURS, [_host(node), selectors])]
-        held = violation["impact"] in ("serious", "critical") or violation["id"] in ALSO
-        if held and violation["nodes"]:
-            kept.append(said(violation))
-    return kept
+    for violation in page.evaluate("options => axe.run(options)", options)["violations"]:
+        selectors = [selector for rule, selector, _ in STREAMLIT_ISSUES if rule == violation["id"]]
+        violation["nodes"] = [node for node in violation["nodes"] if page.evaluate(_OUTSIDE, [_host(node), selectors])]
+        enforced = violation["impact"] in ("serious", "critical") or violation["id"] in EXTRA_RULES
+        if enforced and violation["nodes"]:
+            texts.append(violation_text(violation))
+    return texts
 
 
-def leaves_out(headings: list[tuple[int, str]]) -> list[str]:
-    """The headings that leave a rank out after the one before, and every one of the first rank but the first."""
-    ranks = [0, *(rank for rank, _ in headings)]
+def heading_errors(headings: list[tuple[int, str]]) -> list[str]:
+    """Return the headings that skip a level after the one before, and every h1 but the first."""
+    levels = [0, *(level for level, _ in headings)]
     return [
-        f"h{rank} after h{before}: {text}"
-        for before, (rank, text) in zip(ranks, headings, strict=False)
-        if rank > before + 1 or (rank == 1 and before)
+        f"h{level} after h{before}: {text}"
+        for before, (level, text) in zip(levels, headings, strict=False)
+        if level > before + 1 or (level == 1 and before)
     ]
 
 
-def headings_left_out(page: Page) -> list[str]:
-    """The headings of a page that leave a rank out."""
-    return leaves_out(page.evaluate(_HEADINGS))
+def page_heading_errors(page: Page) -> list[str]:
+    """Return the heading errors of a page."""
+    return heading_errors(page.evaluate(_HEADINGS))
 
 
-def too_wide(page: Page) -> list[str]:
-    """What of a page is wider than the window."""
-    return list(page.evaluate(_OVER))
+def overflows(page: Page) -> list[str]:
+    """Return what is wider than the window."""
+    return list(page.evaluate(_OVERFLOWS))
 
 
-def at_rest(page: Page, look: Callable[[Page], list[str]]) -> list[str]:
-    """What is found on a page, looked for once more where anything is: it may still have been drawn."""
-    problems = look(page)
+def settled_problems(page: Page, check: Callable[[Page], list[str]]) -> list[str]:
+    """Return the problems of a page; if there are any, check again, since it may not have been fully drawn."""
+    problems = check(page)
     if problems:
         visits.settle(page)
-        problems = look(page)
+        problems = check(page)
     return problems
 
 
-def test_headings_that_leave_a_rank_out_are_told():
-    assert leaves_out([(1, "A"), (2, "B"), (3, "C"), (2, "D"), (3, "E")]) == []
-    assert leaves_out([(1, "A"), (3, "B"), (2, "C"), (1, "D")]) == ["h3 after h1: B", "h1 after h2: D"]
-    assert leaves_out([(2, "A")]) == ["h2 after h0: A"]
+def test_skipped_heading_levels_are_reported():
+    assert heading_errors([(1, "A"), (2, "B"), (3, "C"), (2, "D"), (3, "E")]) == []
+    assert heading_errors([(1, "A"), (3, "B"), (2, "C"), (1, "D")]) == ["h3 after h1: B", "h1 after h2: D"]
+    assert heading_errors([(2, "A")]) == ["h2 after h0: A"]
 
 
 def _host(node: dict[str, Any]) -> str:
-    """The selector of the element, of its component where it is inside a shadow root."""
+    """Return the selector of the element, or of its component where the element is inside a shadow root."""
     target = node["target"][0]
     return target if isinstance(target, str) else target[0]
 
 
-def test_no_page_has_a_serious_fault_or_is_wider_than_the_window(tab, places, subtests):
-    tab.goto(places[0].address)
-    shown = SCHEMES[0]
-    for place in places:
-        go(tab, place)
-        with subtests.test(place.title, what="headings"):
-            assert at_rest(tab, headings_left_out) == []
-        # To and fro: the scheme that a width ends with is the one that the next begins with.
-        turns = SCHEMES
+def test_pages_have_no_serious_violations_and_fit_the_window(tab, app_pages, subtests):
+    tab.goto(app_pages[0].address)
+    current_scheme = SCHEMES[0]
+    for app_page in app_pages:
+        open_page(tab, app_page)
+        with subtests.test(app_page.title, what="headings"):
+            assert settled_problems(tab, page_heading_errors) == []
+        # The order alternates: the scheme of the last check at a width is that of the first one at the next.
+        schemes = SCHEMES
         for width in WIDTHS:
             tab.set_viewport_size({"width": width, "height": 900})
             visits.settle(tab, visits.QUIET_LOOK)
-            with subtests.test(place.title, width=width):
-                assert at_rest(tab, too_wide) == []
-            if width not in LOOKED_AT:
+            with subtests.test(app_page.title, width=width):
+                assert settled_problems(tab, overflows) == []
+            if width not in AXE_WIDTHS:
                 continue
-            for scheme in turns:
-                if scheme != shown:
+            for scheme in schemes:
+                if scheme != current_scheme:
                     tab.emulate_media(color_scheme=scheme)
                     visits.settle(tab, visits.QUIET_LOOK)
-                    shown = scheme
-                with subtests.test(place.title, width=width, scheme=scheme):
-                    # Other colours are the same markup: only what colours can spoil is looked at again.
-                    rules = () if scheme == SCHEMES[0] else OF_COLOURS
-                    problems = at_rest(tab, partial(findings, rules=rules))
+                    current_scheme = scheme
+                with subtests.test(app_page.title, width=width, scheme=scheme):
+                    # The markup is the same in each scheme: after the first, only the rules about colours are checked.
+                    rules = () if scheme == SCHEMES[0] else COLOR_RULES
+                    problems = settled_problems(tab, partial(axe_violations, rules=rules))
                     assert not problems, "\n".join(problems)
-            turns = turns[::-1]
+            schemes = schemes[::-1]
         tab.set_viewport_size({"width": WIDTHS[0], "height": 900})

@@ -1,4 +1,4 @@
-"""A login with a provider that others wrote and had certified: in, with roles by its claims, and out at both."""
+"""Tests of the login with a certified third-party provider: roles by its claims, and logout from both."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def address(tmp_path_factory) -> Iterator[str]:
     script = ROOT / "tests" / "browser" / "certified_provider.mjs"
     program = shutil.which("node") or "node"
     with (folder / "provider.log").open("wb") as log:
-        started = subprocess.Popen([program, str(script), str(port), app], cwd=node, stdout=log, stderr=log)
+        process = subprocess.Popen([program, str(script), str(port), app], cwd=node, stdout=log, stderr=log)
         try:
-            wait_for(f"{provider.address}/.well-known/openid-configuration", started, folder / "provider.log")
+            wait_for(f"{provider.address}/.well-known/openid-configuration", process, folder / "provider.log")
             settings = {
                 "STREAMLIT_SECRETS_FILES": str(folder / "secrets.toml"),
                 "VALUE_PALETTE_OPERATORS": "chief@example.com",
@@ -41,8 +41,8 @@ def address(tmp_path_factory) -> Iterator[str]:
             with running(folder, folder / "table.parquet", port=app_port, settings=settings) as server:
                 yield server.address
         finally:
-            started.terminate()
-            started.wait(15)
+            process.terminate()
+            process.wait(15)
 
 
 @pytest.mark.parametrize(("person", "role"), [("ann", "a member"), ("chief", "an operator of this app")])

@@ -1,4 +1,4 @@
-"""A connection that is lost: the page says so by itself, marks what is not current, and goes on when it is back."""
+"""Tests of a lost connection: the page shows a message, marks what is not current, and recovers afterwards."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from tests.visits import keyed, settle
 pytestmark = pytest.mark.browser
 
 
-#: Headers that hold between two ends of a connection; a proxy of before there were web sockets takes all of them off.
-OF_ONE_HOP = ("connection", "upgrade", "keep-alive", "transfer-encoding")
+#: Hop-by-hop headers; a proxy that knows no web sockets removes all of them.
+HOP_BY_HOP = ("connection", "upgrade", "keep-alive", "transfer-encoding")
 
 
 @contextmanager
 def without_web_sockets(address: str) -> Iterator[str]:
-    """A proxy before the app that passes requests on, and no web socket."""
-    place = urlsplit(address).netloc
+    """Run a proxy in front of the app that forwards requests, but no web sockets."""
+    host = urlsplit(address).netloc
 
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            behind = http.client.HTTPConnection(place, timeout=60)
-            kept = {name: text for name, text in self.headers.items() if name.lower() not in OF_ONE_HOP}
-            behind.request("GET", self.path, headers=kept)
-            answer = behind.getresponse()
-            body = answer.read()
-            self.send_response(answer.status)
-            for name, text in answer.getheaders():
-                if name.lower() not in (*OF_ONE_HOP, "content-length"):
+            upstream = http.client.HTTPConnection(host, timeout=60)
+            forwarded = {name: text for name, text in self.headers.items() if name.lower() not in HOP_BY_HOP}
+            upstream.request("GET", self.path, headers=forwarded)
+            response = upstream.getresponse()
+            body = response.read()
+            self.send_response(response.status)
+            for name, text in response.getheaders():
+                if name.lower() not in (*HOP_BY_HOP, "content-length"):
                     self.send_header(name, text)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-            behind.close()
+            upstream.close()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     thread = threading.Thread(target=proxy.serve_forever)
@@ -60,16 +60,16 @@ def without_web_sockets(address: str) -> Iterator[str]:
         proxy.server_close()
 
 
-#: Lets the 12 seconds pass at once; whether there were any to wait for.
-NO_WAITING = """() => {
-    const waits = document.querySelector(".vp-waiting").getAnimations();
-    const delays = waits.map((one) => one.effect.getTiming().delay);
-    waits.forEach((one) => one.finish());
+#: Ends the delay of 12 seconds at once and returns the delays that were pending.
+SKIP_DELAY = """() => {
+    const animations = document.querySelector(".vp-waiting").getAnimations();
+    const delays = animations.map((animation) => animation.effect.getTiming().delay);
+    animations.forEach((animation) => animation.finish());
     return delays;
 }"""
 
 
-def test_a_proxy_that_strips_web_sockets_is_said(context, address):
+def test_a_proxy_that_strips_web_sockets_is_reported(context, address):
     page = context.new_page()
     sentence = page.locator(".vp-waiting")
     with without_web_sockets(address) as proxy:
@@ -77,7 +77,7 @@ def test_a_proxy_that_strips_web_sockets_is_said(context, address):
         page.wait_for_function("document.querySelector('[data-test-connection-state]')")
         expect(sentence).to_be_hidden()  # a connection takes a moment
         page.wait_for_function("document.querySelector('.vp-waiting').getAnimations().length == 1")
-        assert page.evaluate(NO_WAITING) == [12_000]
+        assert page.evaluate(SKIP_DELAY) == [12_000]
         expect(sentence).to_be_visible()
         expect(sentence).to_contain_text("does not let web sockets through")
         expect(sentence).to_contain_text("docs/operations.md")
@@ -88,7 +88,7 @@ def test_a_proxy_that_strips_web_sockets_is_said(context, address):
     page.close()
 
 
-def test_a_lost_connection_is_said_until_it_is_back(context, address):
+def test_a_lost_connection_is_shown_until_it_is_back(context, address):
     page = context.new_page()
     page.set_default_timeout(60 * SECONDS)
     sockets = []
@@ -111,7 +111,7 @@ def test_a_lost_connection_is_said_until_it_is_back(context, address):
     sockets[-1].close()
     expect(banner).to_contain_text("The connection to the app is lost", timeout=60 * SECONDS)
     expect(banner).to_contain_text("so it is not lost")
-    # What is said of a page that was never drawn is not said of this one.
+    # The message of a page that was never drawn is not shown here.
     expect(page.locator(".vp-waiting")).to_have_count(0)
     assert "not current" in headline.evaluate(mark)
 
@@ -122,8 +122,8 @@ def test_a_lost_connection_is_said_until_it_is_back(context, address):
     page.close()
 
 
-def mounted(context, content: str):
-    """A page of this content, on which the bar has been mounted twice, as reruns do."""
+def page_with_banner(context, content: str):
+    """Return a page with this content on which the banner was mounted twice, as reruns do."""
     page = context.new_page()
     page.set_content(content)
     script = (ASSETS / "connection.js").read_text()
@@ -132,33 +132,33 @@ def mounted(context, content: str):
     return page
 
 
-def test_a_connection_that_was_lost_before_anybody_watched_is_said(context):
-    page = mounted(context, "<main data-test-connection-state='PINGING_SERVER'></main>")
+def test_a_connection_lost_before_the_banner_is_mounted_is_shown(context):
+    page = page_with_banner(context, "<main data-test-connection-state='PINGING_SERVER'></main>")
     expect(page.locator(".vp-connection")).to_have_text(connection.LOST)
     page.close()
 
 
-def test_only_a_state_without_a_connection_is_a_lost_one(context):
-    page = mounted(context, "<main data-test-connection-state='CONNECTED'></main>")
+def test_only_disconnected_states_show_the_banner(context):
+    page = page_with_banner(context, "<main data-test-connection-state='CONNECTED'></main>")
     banner = page.locator(".vp-connection")
     expect(banner).to_have_count(1)
-    become = "(state) => document.querySelector('main').setAttribute('data-test-connection-state', state)"
+    set_state = "(state) => document.querySelector('main').setAttribute('data-test-connection-state', state)"
     for state in ("PINGING_SERVER", "DISCONNECTED_FOREVER"):
-        page.evaluate(become, state)
+        page.evaluate(set_state, state)
         expect(banner).to_have_text(connection.LOST)
         expect(page.locator("html")).to_have_class("vp-disconnected")
-        page.evaluate(become, "CONNECTED")
+        page.evaluate(set_state, "CONNECTED")
         expect(banner).to_have_text(connection.BACK)
         expect(page.locator("html")).not_to_have_class("vp-disconnected")
     expect(banner).to_be_hidden()
-    page.evaluate(become, "CONNECTING")
-    page.evaluate(become, "CONNECTED")  # back at once: nothing to speak of
+    page.evaluate(set_state, "CONNECTING")
+    page.evaluate(set_state, "CONNECTED")  # a short interruption is not reported
     page.wait_for_timeout(1200)
     expect(banner).to_be_hidden()
     page.close()
 
 
-def test_a_page_of_which_nothing_is_left_is_loaded_again_and_says_so_where_that_was_tried(context, address):
+def test_an_empty_page_is_reloaded_once_and_then_shows_a_message(context, address):
     page = context.new_page()
     page.goto(address)
     headline = keyed(page, "verdict").locator("h2").first
@@ -170,8 +170,8 @@ def test_a_page_of_which_nothing_is_left_is_loaded_again_and_says_so_where_that_
     page.close()
 
 
-def test_the_frameworks_own_dialog_of_a_lost_connection_is_closed_and_no_other(context):
-    page = mounted(context, "<main></main>")
+def test_only_the_framework_s_dialog_of_a_lost_connection_is_closed(context):
+    page = page_with_banner(context, "<main></main>")
     for title in ("Save the palette", "Connection error"):
         page.evaluate(
             """(title) => {

@@ -1,4 +1,4 @@
-"""The desk under a hand, a keyboard and a finger, in a real Chromium: what is set, what is said, what comes back."""
+"""Tests of the faders in a real Chromium, by mouse, keyboard and touch: targets, verdicts, undo, links, answers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests.visits import QUIET_LOOK, keyed, settle
 pytestmark = pytest.mark.browser
 
 
-def opened(context: BrowserContext, address: str, path: str = "") -> Page:
+def open_desk(context: BrowserContext, address: str, path: str = "") -> Page:
     page = context.new_page()
     page.set_default_timeout(30 * SECONDS)
     page.goto(address + path)
     expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
-    settle(page, QUIET_LOOK)  # what is drawn above a fader moves it down, away from a hand that was about to take it
+    settle(page, QUIET_LOOK)  # content drawn above a fader moves it away from the mouse
     return page
 
 
 @pytest.fixture
 def page(context, address):
-    made = opened(context, address)
-    yield made
-    made.close()
+    page = open_desk(context, address)
+    yield page
+    page.close()
 
 
 def fader(page: Page, name: str) -> Locator:
@@ -41,42 +41,42 @@ def status(page: Page) -> Locator:
     return keyed(page, "verdict").get_by_role("status")
 
 
-def place(page: Page, name: str) -> tuple[float, float, dict]:
-    """Where a fader's handle is, and its track."""
+def handle_and_track(page: Page, name: str) -> tuple[float, float, dict]:
+    """Return the centre of a fader's handle and the box of its track."""
     fader(page, name).scroll_into_view_if_needed()
     handle = fader(page, name).bounding_box()
     track = page.locator(f'.vp-row[data-value="{name.lower()}"] .vp-track').bounding_box()
     return handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2, track
 
 
-def test_the_answer_comes_while_the_hand_still_holds_the_fader(page):
+def test_the_verdict_is_updated_during_a_drag(page):
     expect(status(page)).to_contain_text("Reachable")
-    x, y, track = place(page, "Humor")
+    x, y, track = handle_and_track(page, "Humor")
     page.mouse.move(x, y)
     page.mouse.down()
     for share in (0.7, 0.8, 0.9, 0.99):
         page.mouse.move(track["x"] + share * track["width"], y)
-    # The button of the mouse is still down.
+    # The mouse button is still pressed.
     expect(status(page)).to_contain_text("Not possible")
     expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^at least p99"))
     page.mouse.up()
-    way = page.locator(".vp-way:enabled")
-    expect(way.first).to_contain_text("humor")
-    way.first.click()
+    fix = page.locator(".vp-way:enabled")
+    expect(fix.first).to_contain_text("humor")
+    fix.first.click()
     expect(status(page)).to_contain_text("Reachable")
     expect(status(page)).not_to_contain_text("paper")
     undo = page.get_by_role("button", name="Undo")
     undo.click()
     expect(status(page)).to_contain_text("Not possible")
     expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", "99")
-    undo.click()  # the whole drag is one step
+    undo.click()  # the whole drag is one undo step
     expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile("^60"))
     page.get_by_role("button", name="Redo").click()
     expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", "99")
 
 
 def test_the_last_of_many_moves_always_arrives(page):
-    x, y, track = place(page, "Harmlessness")
+    x, y, track = handle_and_track(page, "Harmlessness")
     page.mouse.move(x, y)
     page.mouse.down()
     for k in range(60):
@@ -86,17 +86,17 @@ def test_the_last_of_many_moves_always_arrives(page):
     last = fader(page, "Harmlessness").get_attribute("aria-valuenow")
     expect(page).to_have_url(re.compile(f"harmlessness(%3A|:)p{last}(%3B|;)"))
     assert 61 <= float(last) <= 63
-    # What was held is not held any more: the mouse passes over without a change.
+    # The handle was released: moving the mouse over the track changes nothing.
     page.mouse.move(track["x"] + 0.9 * track["width"], y)
     expect(fader(page, "Harmlessness")).to_have_attribute("aria-valuenow", last)
 
 
-def test_a_desk_without_web_sockets_of_its_own_goes_by_way_of_the_page(context, address):
+def test_faders_without_their_web_socket_use_reruns_of_the_page(context, address):
     page = context.new_page()
     page.route_web_socket(re.compile("/live/desk$"), lambda socket: socket.close())
     page.goto(address)
     expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
-    x, y, track = place(page, "Humor")
+    x, y, track = handle_and_track(page, "Humor")
     page.mouse.move(x, y)
     page.mouse.down()
     for share in (0.7, 0.8, 0.9, 0.99):
@@ -108,33 +108,33 @@ def test_a_desk_without_web_sockets_of_its_own_goes_by_way_of_the_page(context, 
     page.close()
 
 
-def test_an_answer_that_failed_is_said_and_the_next_one_takes_its_place(context, address):
+def test_a_failed_answer_is_shown_and_replaced_by_the_next(context, address):
     page, broken = context.new_page(), [False]
 
-    def spoken(message: str | bytes) -> str | bytes:
-        told = json.loads(message)
-        if not broken[0] or "answer" not in told:
+    def maybe_failed(message: str | bytes) -> str | bytes:
+        content = json.loads(message)
+        if not broken[0] or "answer" not in content:
             return message
-        stamp = {name: told["answer"][name] for name in ("session", "ack", "settled")}
+        stamp = {name: content["answer"][name] for name in ("session", "ack", "settled")}
         return json.dumps({"answer": verdict.failure_data(errors.Failure("", "", "1a2b3c")) | stamp})
 
-    def between(socket) -> None:
+    def intercept(socket) -> None:
         server = socket.connect_to_server()
-        server.on_message(lambda message: socket.send(spoken(message)))
+        server.on_message(lambda message: socket.send(maybe_failed(message)))
 
-    page.route_web_socket(re.compile("/live/desk$"), between)
+    page.route_web_socket(re.compile("/live/desk$"), intercept)
     page.goto(address)
     expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
-    x, y, track = place(page, "Humor")
+    x, y, track = handle_and_track(page, "Humor")
     page.mouse.move(x, y)
     page.mouse.down()
     broken[0] = True
     page.mouse.move(track["x"] + 0.62 * track["width"], y)
     expect(status(page)).to_contain_text("Something went wrong here")
     expect(status(page)).to_contain_text("the reference 1a2b3c; it is in the log")
-    cost, ways = page.get_by_role("heading", name="What it costs"), page.get_by_role("heading", name="How to fix it")
+    cost, fixes = page.get_by_role("heading", name="What it costs"), page.get_by_role("heading", name="How to fix it")
     expect(cost).to_be_hidden()
-    expect(ways).to_be_hidden()
+    expect(fixes).to_be_hidden()
     broken[0] = False
     page.mouse.move(track["x"] + 0.64 * track["width"], y)
     expect(status(page)).to_contain_text("Reachable")
@@ -144,7 +144,7 @@ def test_an_answer_that_failed_is_said_and_the_next_one_takes_its_place(context,
     page.close()
 
 
-def test_the_keyboard_does_all_that_the_hand_does(page):
+def test_the_keyboard_does_all_that_the_mouse_does(page):
     humor = fader(page, "Humor")
     humor.focus()
     before = round(float(humor.get_attribute("aria-valuenow")))
@@ -169,7 +169,7 @@ def test_the_keyboard_does_all_that_the_hand_does(page):
     expect(page).not_to_have_url(re.compile("humor"))
 
 
-def test_what_is_no_number_changes_nothing(page):
+def test_an_invalid_number_changes_nothing(page):
     number = page.get_by_role("textbox", name="Humor: target as a percentile")
     for typed in ("abc", "-3", "101", ""):
         number.fill(typed)
@@ -184,16 +184,16 @@ def test_modes_and_double_click(page):
     expect(page).to_have_url(re.compile("humor(%3A|:)keep"))
     mode.select_option("may_drop")
     expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^may drop to p"))
-    _, y, track = place(page, "Humor")
+    _, y, track = handle_and_track(page, "Humor")
     page.mouse.dblclick(track["x"] + 0.55 * track["width"], y)
     expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^no preference"))
 
 
-def test_a_finger_sideways_moves_and_downwards_scrolls(browser, address):
-    hand = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    page = opened(hand, address)
-    _, _, track = place(page, "Humor")
-    tell = """([dx, dy, x, y]) => {
+def test_a_horizontal_touch_moves_and_a_vertical_one_scrolls(browser, address):
+    phone = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = open_desk(phone, address)
+    _, _, track = handle_and_track(page, "Humor")
+    drag = """([dx, dy, x, y]) => {
         const track = document.querySelector('.vp-row[data-value="humor"] .vp-track');
         const send = (type, x, y) => track.dispatchEvent(new PointerEvent(type,
             { bubbles: true, pointerId: 3, pointerType: 'touch', button: 0, clientX: x, clientY: y }));
@@ -203,16 +203,16 @@ def test_a_finger_sideways_moves_and_downwards_scrolls(browser, address):
         send('pointerup', x + dx, y + dy);
     }"""
     x, y = track["x"] + 0.3 * track["width"], track["y"] + track["height"] / 2
-    page.evaluate(tell, [2, 40, x, y])
+    page.evaluate(drag, [2, 40, x, y])
     expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile("^60"))
-    page.evaluate(tell, [0.2 * track["width"], 2, x, y])
+    page.evaluate(drag, [0.2 * track["width"], 2, x, y])
     expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile(r"^(49\.5|50|50\.5)$"))
-    hand.close()
+    phone.close()
 
 
 def test_a_link_opens_the_same_view(context, address):
     link = "/?palette=humor%3Ap71.5!%3Bpositivity%3Akeep&use=Stories"
-    page = opened(context, address, link)
+    page = open_desk(context, address, link)
     expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile(r"^at least p71\.5, locked"))
     expect(fader(page, "Positivity")).to_have_attribute("aria-valuetext", re.compile("^keep as it is"))
     expect(fader(page, "Helpfulness")).to_have_attribute("aria-valuetext", re.compile("^no preference"))
@@ -220,8 +220,8 @@ def test_a_link_opens_the_same_view(context, address):
     page.close()
 
 
-def test_a_link_that_cannot_be_read_says_so(context, address):
-    page = opened(context, address, "/?palette=wisdom%3Ap70")
+def test_an_unreadable_link_shows_a_message(context, address):
+    page = open_desk(context, address, "/?palette=wisdom%3Ap70")
     expect(page.get_by_text("The link could not be read")).to_be_visible()
     expect(page.get_by_text("wisdom")).to_be_visible()
     expect(status(page)).to_contain_text("Reachable")
@@ -229,25 +229,25 @@ def test_a_link_that_cannot_be_read_says_so(context, address):
 
 
 def test_replies_are_text_and_change_with_the_palette(page):
-    shown = page.locator(".vp-example")
-    # Markdown is drawn, and everything else is text.
-    expect(shown).to_contain_text(MARKUP.replace("**", ""))
-    expect(shown.locator("strong").first).to_have_text("bold")
-    assert shown.locator("img, script, b").count() == 0
+    example = page.locator(".vp-example")
+    # Markdown is rendered, and everything else is text.
+    expect(example).to_contain_text(MARKUP.replace("**", ""))
+    expect(example.locator("strong").first).to_have_text("bold")
+    assert example.locator("img, script, b").count() == 0
     assert page.evaluate("window.ran") is None
-    before = shown.locator(".vp-aligned .vp-reply").inner_text()
-    seen = {before}
+    before = example.locator(".vp-aligned .vp-reply").inner_text()
+    replies = {before}
     for key in ("End", "Home", "PageUp", "PageUp", "PageUp", "PageUp"):
         fader(page, "Positivity").focus()
         page.keyboard.press(key)
         expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true")
-        seen.add(shown.locator(".vp-aligned .vp-reply").inner_text())
-    assert len(seen) > 1
+        replies.add(example.locator(".vp-aligned .vp-reply").inner_text())
+    assert len(replies) > 1
     page.get_by_role("button", name="Next prompt").click()
-    expect(shown).to_contain_text("Prompt 2 of 16")
+    expect(example).to_contain_text("Prompt 2 of 16")
 
 
-def test_plain_sliders_stand_in(page):
+def test_plain_sliders_replace_the_faders(page):
     keyed(page, "plain_desk").locator("label").click()
     slider = keyed(page, "target_humor").locator("input[type=range]")
     expect(slider).to_be_visible()
@@ -263,7 +263,7 @@ def test_keys_pressed_just_before_a_reload_are_not_lost(page):
     before = round(float(humor.get_attribute("aria-valuenow")))
     humor.focus()
     for _ in range(3):
-        page.keyboard.down("ArrowRight")  # not let go: the page itself has not heard of it
+        page.keyboard.down("ArrowRight")  # no key up: the page's script does not know of it yet
     page.reload()
     expect(humor).to_have_attribute("aria-valuenow", str(before + 3), timeout=60 * SECONDS)
     expect(page).to_have_url(re.compile(f"humor%3Ap{before + 3}"))
@@ -271,40 +271,40 @@ def test_keys_pressed_just_before_a_reload_are_not_lost(page):
     expect(humor).to_have_attribute("aria-valuenow", re.compile(f"^{before}"))
 
 
-def test_an_answer_that_is_late_is_marked_until_it_is_there(context):
+def test_a_late_answer_is_marked_until_it_arrives(context):
     page = answer_panel(context)
-    late = "document.documentElement.classList.contains('vp-calculating')"
-    page.evaluate("asked('a', 1)")
-    assert not page.evaluate(late), "an answer that is in time is shown without a word"
-    page.wait_for_function(late)
+    is_marked = "document.documentElement.classList.contains('vp-calculating')"
+    page.evaluate("request('a', 1)")
+    assert not page.evaluate(is_marked), "an answer that is in time is shown without a word"
+    page.wait_for_function(is_marked)
     assert page.get_by_role("status").get_attribute("aria-busy") == "true"
-    page.evaluate("asked('a', 2); take({ ack: 1 })")
-    assert not page.evaluate(late), "the next move is a moment ago"
-    page.wait_for_function(late)
-    page.evaluate("take({ ack: 2 })")
-    assert not page.evaluate(late)
-    page.evaluate("take({ undo: 'Undo: Set humor to 70.' })")
+    page.evaluate("request('a', 2); update({ ack: 1 })")
+    assert not page.evaluate(is_marked), "the next move is a moment ago"
+    page.wait_for_function(is_marked)
+    page.evaluate("update({ ack: 2 })")
+    assert not page.evaluate(is_marked)
+    page.evaluate("update({ undo: 'Undo: Set humor to 70.' })")
     page.get_by_role("button", name="Undo").click()
-    page.wait_for_function(late)
-    page.evaluate("take({ pressed: told.pressed })")
-    assert not page.evaluate(late)
-    # What else a hand does on the page runs its script.
+    page.wait_for_function(is_marked)
+    page.evaluate("update({ pressed: sent.pressed })")
+    assert not page.evaluate(is_marked)
+    # Any other input on the page runs its script.
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p data-testid=stMain><b></b><i></i></p>')")
     page.evaluate("document.querySelector('[data-testid=stMain] b').innerHTML = '<select><option>A use case</select>'")
     page.get_by_role("combobox").click()
     page.evaluate("document.body.setAttribute('data-test-script-state', 'running')")
-    page.wait_for_function(late)
+    page.wait_for_function(is_marked)
     page.evaluate("document.body.setAttribute('data-test-script-state', 'notRunning')")
-    page.wait_for_function(f"!{late}")
+    page.wait_for_function(f"!{is_marked}")
     page.evaluate("document.querySelector('[data-testid=stMain] i').innerHTML = '<button>Start again</button>'")
     page.evaluate("document.querySelector('[data-testid=stMain] i').dataset.testid = 'stButton'")
-    page.get_by_role("button", name="Start again").click()  # which runs it for certain
-    page.wait_for_function(late)
+    page.get_by_role("button", name="Start again").click()  # a button always runs the script
+    page.wait_for_function(is_marked)
     page.close()
 
 
 def answer_panel(context: BrowserContext) -> Page:
-    """A page with the answer's component alone: ``take`` gives it data, ``told`` has what it sent."""
+    """Return a page with the answer's component alone: ``update`` gives it data, ``sent`` holds what it reports."""
     page = context.new_page()
     page.set_content("<main><div class=vp-answer></div></main>")
     script = (ASSETS / "nodes.js").read_text() + (ASSETS / "answer.js").read_text()
@@ -315,27 +315,27 @@ def answer_panel(context: BrowserContext) -> Page:
     page.evaluate(
         """(data) => {
             window.count = 0;
-            window.told = {};
+            window.sent = {};
             const parentElement = document.querySelector("main");
-            const setTriggerValue = (name, value) => { count += 1; told[name] = value; };
-            window.take = (changed) => mount({ parentElement, data: Object.assign(data, changed), setTriggerValue });
-            window.asked = (session, ack) => window.valuePalette.asked(session, ack);
-            take({});
+            const setTriggerValue = (name, value) => { count += 1; sent[name] = value; };
+            window.update = (changes) => mount({ parentElement, data: Object.assign(data, changes), setTriggerValue });
+            window.request = (session, ack) => window.valuePalette.asked(session, ack);
+            update({});
         }""",
         data,
     )
     return page
 
 
-def test_what_is_computed_is_asked_for_until_it_is_there_and_no_longer(context):
-    """Streamlit calls a component again only when its data differ from those before."""
+def test_a_pending_result_is_polled_until_it_arrives(context):
+    """Streamlit calls a component again only when its data change, so the component polls by itself."""
     page = answer_panel(context)
-    page.evaluate("take({ again: 10 })")
-    page.wait_for_function("count > 3")  # without another call
-    page.evaluate("take({ again: 0 }); count = 0")
+    page.evaluate("update({ again: 10 })")
+    page.wait_for_function("count > 3")  # without another update
+    page.evaluate("update({ again: 0 }); count = 0")
     page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
     assert page.evaluate("count") == 0
-    page.evaluate("take({ again: 10 })")
+    page.evaluate("update({ again: 10 })")
     page.wait_for_function("count > 0")
     page.evaluate("document.querySelector('main').replaceChildren()")  # another page is opened
     page.evaluate("() => new Promise((done) => setTimeout(() => { count = 0; setTimeout(done, 50); }, 50))")

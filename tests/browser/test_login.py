@@ -1,4 +1,4 @@
-"""Logging in with a real provider, in a browser: in, out, in another tab, and all that a provider can do wrong."""
+"""Tests of the login in a browser, with a real provider: login, logout, other tabs, and faults of the provider."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ def app(tmp_path_factory) -> Iterator[App]:
 
 
 @pytest.fixture(autouse=True)
-def _a_provider_that_behaves(app: App):
+def _reset_provider(app: App):
     yield
     app.provider.token, app.provider.forged, app.provider.broken, app.provider.refuses = {}, False, False, ""
 
 
 @pytest.fixture
-def fresh(browser) -> Iterator[BrowserContext]:
-    opened = browser.new_context(viewport={"width": 1440, "height": 900})
-    yield opened
-    opened.close()
+def visitor(browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context
+    context.close()
 
 
 def log_in(page: Page, address: str, email: str = "ann@example.com") -> None:
@@ -79,14 +79,14 @@ def account(page: Page):
 
 
 def open_account(page: Page) -> None:
-    """Open the menu of who is logged in, once the page is drawn: a run that ends later would close it."""
+    """Open the account menu once the page is settled: a run that ends later would close it."""
     expect(account(page).get_by_role("button")).to_be_visible()
     settle(page)
     account(page).get_by_role("button").click()
 
 
-#: Lists all that the app serves, by the kind of each route; the last one is Streamlit's pages and files.
-WALK = """
+#: Prints the class and path of every route of the app; the last one serves Streamlit's pages and files.
+LIST_ROUTES = """
 import app
 
 def walk(routes, before=""):
@@ -99,60 +99,60 @@ def walk(routes, before=""):
 
 walk(app.app._build_starlette_app().routes)
 """
-#: What a login itself needs, and health.
-FREE = {"/_stcore/health", "/auth/login", "/oauth2callback"}
+#: Paths that the login itself needs, and the health check.
+PUBLIC_PATHS = {"/_stcore/health", "/auth/login", "/oauth2callback"}
 PAGES = ("/compare", "/join", "/static/js/index.js", "/app/static/fonts/newsreader-latin.woff2")
 
 
 @pytest.fixture(scope="module")
 def routes() -> list[tuple[str, str]]:
-    """Kind and path of each route, with something in the place of its parameters."""
-    command = [sys.executable, "-c", WALK]
+    """Return class and path of each route, with a value in place of its parameters."""
+    command = [sys.executable, "-c", LIST_ROUTES]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    found = [line.split(" ", 1) for line in output.splitlines() if line.count(" ") == 1 and " /" in line]
-    return [(kind, re.sub(r"{[^}]*}", "a", path)) for kind, path in found]
+    entries = [line.split(" ", 1) for line in output.splitlines() if line.count(" ") == 1 and " /" in line]
+    return [(kind, re.sub(r"{[^}]*}", "a", path)) for kind, path in entries]
 
 
-def refused(url: str, method: str) -> tuple[int, str]:
+def status_and_text(url: str, method: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as answer:
-            return answer.status, ""
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as response:
+            return response.status, ""
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
-def test_every_route_asks_who_it_is(app: App, routes: list[tuple[str, str]]):
-    paths = dict.fromkeys(path for kind, path in routes if kind != "WebSocketRoute" and path not in FREE)
+def test_every_route_requires_a_login(app: App, routes: list[tuple[str, str]]):
+    paths = dict.fromkeys(path for kind, path in routes if kind != "WebSocketRoute" and path not in PUBLIC_PATHS)
     assert {"/_stcore/metrics", "/media/a", "/_stcore/upload_file/a/a", "/component/a", "/"} <= set(paths)
     assert len(paths) >= 12
     for path in (*paths, *PAGES):
         for method in ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"):
             if path == "/auth/logout":
-                continue  # logs out nobody, and leads to the login
+                continue  # without a session it only redirects to the login
             sentence = "" if method == "HEAD" else AccessRefusal.LOG_IN.value
-            assert refused(f"{app.address}{path}", method) == (401, sentence), f"{method} {path}"
+            assert status_and_text(f"{app.address}{path}", method) == (401, sentence), f"{method} {path}"
 
 
-def test_every_socket_asks_who_it_is(app: App, routes: list[tuple[str, str]]):
+def test_every_web_socket_requires_a_login(app: App, routes: list[tuple[str, str]]):
     paths = [path for kind, path in routes if kind == "WebSocketRoute"]
     assert {"/_stcore/stream", "/live/desk"} <= set(paths)
     for path in paths:
         for headers in ({}, {"Cookie": "_streamlit_user=forged"}, {"X-Value-Palette-Visitor": "e30.00"}):
             with (
-                pytest.raises(InvalidStatus) as answer,
+                pytest.raises(InvalidStatus) as error,
                 connect(f"ws{app.address[4:]}{path}", origin=app.address, additional_headers=headers),
             ):
                 pass
-            assert answer.value.response.status_code == 403, path
+            assert error.value.response.status_code == 403, path
 
 
-def test_health_is_free(app: App):
-    with urllib.request.urlopen(f"{app.address}/_stcore/health", timeout=10) as answer:
-        assert answer.read() == b"ok"
+def test_health_requires_no_login(app: App):
+    with urllib.request.urlopen(f"{app.address}/_stcore/health", timeout=10) as response:
+        assert response.read() == b"ok"
 
 
-def test_in_with_the_address_that_was_asked_for_and_out_again(app: App, fresh):
-    page = fresh.new_page()
+def test_login_opens_the_requested_address_and_logout_ends_the_session(app: App, visitor):
+    page = visitor.new_page()
     log_in(page, f"{app.address}/compare?palette=helpfulness:p61")
     expect(account(page)).to_contain_text("Ann")
     settle(page)
@@ -168,27 +168,27 @@ def test_in_with_the_address_that_was_asked_for_and_out_again(app: App, fresh):
     expect(page.get_by_text(AccessRefusal.LOGGED_OUT)).to_be_visible()
     expect(page.get_by_role("link", name="Log in")).to_be_visible()
     lines = [json.loads(line) for line in app.audit.read_text().splitlines()]
-    mine = [line for line in lines if line["who"].startswith(app.provider.address)]
-    assert [line["action"] for line in mine][-2:] == ["log in", "log out"]
+    own_lines = [line for line in lines if line["who"].startswith(app.provider.address)]
+    assert [line["action"] for line in own_lines][-2:] == ["log in", "log out"]
     assert set().union(*lines) <= {"when", "who", "action", "kind", "what"}
 
 
-def test_a_logout_in_another_tab_ends_this_one(app: App, fresh):
-    one, other = fresh.new_page(), fresh.new_page()
-    log_in(one, app.address)
-    expect(account(one)).to_contain_text("Ann")
-    one.wait_for_url("**palette=**")
-    other.goto(f"{app.address}/auth/logout")
-    expect(one.get_by_text(AccessRefusal.LOGGED_OUT)).to_be_visible(timeout=20 * SECONDS)
-    one.get_by_role("link", name="Log in").click()
-    one.get_by_label("Mail address").fill("ann@example.com")
-    one.get_by_role("button", name="Continue").click()
-    expect(account(one)).to_contain_text("Ann")
-    assert "palette=" in one.url, "what was set is there again"
+def test_a_logout_in_another_tab_ends_the_session_here(app: App, visitor):
+    tab, other_tab = visitor.new_page(), visitor.new_page()
+    log_in(tab, app.address)
+    expect(account(tab)).to_contain_text("Ann")
+    tab.wait_for_url("**palette=**")
+    other_tab.goto(f"{app.address}/auth/logout")
+    expect(tab.get_by_text(AccessRefusal.LOGGED_OUT)).to_be_visible(timeout=20 * SECONDS)
+    tab.get_by_role("link", name="Log in").click()
+    tab.get_by_label("Mail address").fill("ann@example.com")
+    tab.get_by_role("button", name="Continue").click()
+    expect(account(tab)).to_contain_text("Ann")
+    assert "palette=" in tab.url, "what was set is there again"
 
 
-def test_an_operator_is_named_by_mail_address(app: App, fresh):
-    page = fresh.new_page()
+def test_an_operator_is_recognised_by_mail_address(app: App, visitor):
+    page = visitor.new_page()
     log_in(page, app.address, "chief@example.com")
     open_account(page)
     expect(page.get_by_text("an operator of this app")).to_be_visible()
@@ -206,25 +206,25 @@ def test_an_operator_is_named_by_mail_address(app: App, fresh):
     ],
     ids=str,
 )
-def test_a_token_that_is_not_good_is_told(app: App, fresh, token: dict[str, object], refusal: AccessRefusal):
+def test_an_invalid_token_is_refused_with_a_reason(app: App, visitor, token: dict[str, object], refusal: AccessRefusal):
     app.provider.token = token
-    page = fresh.new_page()
+    page = visitor.new_page()
     log_in(page, app.address)
     expect(page.get_by_role("status")).to_have_text(refusal)
     expect(page.get_by_role("link", name="Log in")).to_be_visible()
-    assert not [cookie for cookie in fresh.cookies() if cookie.get("name") == "_streamlit_user"]
+    assert not [cookie for cookie in visitor.cookies() if cookie.get("name") == "_streamlit_user"]
 
 
-def test_a_forged_token_is_told(app: App, fresh):
+def test_a_forged_token_is_refused(app: App, visitor):
     app.provider.forged = True
-    page = fresh.new_page()
+    page = visitor.new_page()
     log_in(page, app.address)
     expect(page.get_by_role("status")).to_have_text(AccessRefusal.WRONG_TOKEN)
 
 
-def test_a_provider_that_is_down_is_told_and_is_back(app: App, fresh):
+def test_an_unreachable_provider_is_reported_and_recovers(app: App, visitor):
     app.provider.broken = True
-    page = fresh.new_page()
+    page = visitor.new_page()
     page.goto(app.address)
     page.get_by_role("link", name="Log in").click()
     expect(page.get_by_role("status")).to_have_text(AccessRefusal.UNREACHABLE)
@@ -233,19 +233,19 @@ def test_a_provider_that_is_down_is_told_and_is_back(app: App, fresh):
     expect(account(page)).to_contain_text("Ann")
 
 
-def test_a_provider_that_goes_down_in_the_middle_is_told(app: App, fresh):
-    page = fresh.new_page()
+def test_a_provider_that_fails_during_the_login_is_reported(app: App, visitor):
+    page = visitor.new_page()
     page.goto(app.address)
     page.get_by_role("link", name="Log in").click()
     page.get_by_label("Mail address").fill("ann@example.com")
     page.route("**/authorize", lambda route: route.continue_())
-    page.on("response", lambda answer: setattr(app.provider, "broken", "/authorize" in answer.url))
+    page.on("response", lambda response: setattr(app.provider, "broken", "/authorize" in response.url))
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("status")).to_have_text(AccessRefusal.UNREACHABLE)
 
 
-def test_a_login_that_is_refused_or_old_is_told(app: App, fresh):
-    page = fresh.new_page()
+def test_a_refused_or_stale_login_is_reported(app: App, visitor):
+    page = visitor.new_page()
     for error, refusal in (("access_denied", AccessRefusal.STOPPED), ("invalid_request", AccessRefusal.REJECTED)):
         app.provider.refuses = error
         page.goto(app.address)

@@ -1,4 +1,4 @@
-"""A meeting in real browsers: a host at the wall and a phone, which only the database joins."""
+"""Tests of meetings in real browsers: a host's wall and phones, which only the database connects."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from tests.visits import QUIET_LOOK, keyed, settle
 pytestmark = pytest.mark.browser
 
 
-def test_a_phone_joins_the_picture_on_the_wall(browser, address):
-    host = browser.new_context(viewport={"width": 1440, "height": 900})
-    hand = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
-    for context in (host, hand):
+def test_a_phone_joins_the_meeting_on_the_wall(browser, address):
+    wall_context = browser.new_context(viewport={"width": 1440, "height": 900})
+    phone_context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    for context in (wall_context, phone_context):
         context.set_default_timeout(60 * SECONDS)
-    wall, phone = host.new_page(), hand.new_page()
+    wall, phone = wall_context.new_page(), phone_context.new_page()
     wall.goto(f"{address}/groups")
     wall.get_by_role("button", name="Open a meeting").click()
     wall.get_by_label("What is it about?").fill("Launch")
     wall.get_by_label("What is it about?").press("Enter")
     keyed(wall, "meeting_open").locator("button").click()
     expect(wall.get_by_text("0 people have joined")).to_be_visible(timeout=60 * SECONDS)
-    picture = wall.locator(".vp-qr img")
-    expect(picture).to_be_visible()
-    assert picture.evaluate("image => image.naturalWidth") > 50
-    link = picture.get_attribute("alt").removeprefix("QR code of the link ")
+    qr_image = wall.locator(".vp-qr img")
+    expect(qr_image).to_be_visible()
+    assert qr_image.evaluate("image => image.naturalWidth") > 50
+    link = qr_image.get_attribute("alt").removeprefix("QR code of the link ")
     assert re.fullmatch(re.escape(address) + r"/join\?meeting=[a-z2-9]{10}", link)
 
     phone.goto(link)
@@ -50,12 +50,12 @@ def test_a_phone_joins_the_picture_on_the_wall(browser, address):
     keyed(phone, "send").locator("button").click()
 
     expect(wall.get_by_text("1 person has joined")).to_be_visible(timeout=20 * SECONDS)
-    who = keyed(wall, "meeting").locator(".vp-who", has_text="Ana")
-    expect(who).to_contain_text("<b>Ana</b>")
-    expect(who.locator("b")).to_have_count(0)
+    participant = keyed(wall, "meeting").locator(".vp-who", has_text="Ana")
+    expect(participant).to_contain_text("<b>Ana</b>")
+    expect(participant.locator("b")).to_have_count(0)
     expect(keyed(wall, "meeting_levels").locator(".js-plotly-plot")).to_be_visible(timeout=60 * SECONDS)
     expect(keyed(wall, "meeting_use_bargain").locator("button")).to_be_enabled(timeout=60 * SECONDS)
-    # In the figure the name is a label: shown as it was typed, and nothing of it is bold.
+    # In the figure the name is a label: shown as typed, without bold text.
     labels = keyed(wall, "meeting_shares").locator(".ytick text", has_text="Ana")
     expect(labels).to_have_text("A  <b>Ana</b>")
     assert labels.locator("tspan[style*=bold]").count() == 0
@@ -74,18 +74,18 @@ def test_a_phone_joins_the_picture_on_the_wall(browser, address):
     expect(phone.get_by_label("You, or the group that you speak for")).to_have_value("<b>Ana</b>")
     keyed(phone, "leave").locator("button").click()
     expect(wall.get_by_text("0 people have joined")).to_be_visible(timeout=20 * SECONDS)
-    for context in (host, hand):
+    for context in (wall_context, phone_context):
         context.close()
 
 
-def test_four_phones_join_by_the_machines_address_in_the_network(browser, tmp_path: Path):
+def test_phones_join_by_the_machine_s_network_address_until_the_meeting_is_full(browser, tmp_path: Path):
     host = reach.network_host()
     if not host:
         pytest.skip("this machine is in no network")
     table_format.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
-    opened = {"VALUE_PALETTE_OPEN": "member", "VALUE_PALETTE_MEETING_SEATS": "3"}
+    settings = {"VALUE_PALETTE_OPEN": "member", "VALUE_PALETTE_MEETING_SEATS": "3"}
     options = ("--server.address=0.0.0.0",)
-    with running(tmp_path, tmp_path / "table.parquet", options=options, settings=opened) as server:
+    with running(tmp_path, tmp_path / "table.parquet", options=options, settings=settings) as server:
         contexts = [browser.new_context(viewport={"width": 1440, "height": 900})]
         contexts += [
             browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
@@ -96,16 +96,16 @@ def test_four_phones_join_by_the_machines_address_in_the_network(browser, tmp_pa
         wall, *phones = (context.new_page() for context in contexts)
         sockets, sent = [], []
 
-        def between(socket) -> None:
-            end = socket.connect_to_server()
-            sockets.append(end)
-            socket.on_message(lambda message: (sent.append(message), end.send(message)))
+        def record(socket) -> None:
+            app_side = socket.connect_to_server()
+            sockets.append(app_side)
+            socket.on_message(lambda message: (sent.append(message), app_side.send(message)))
 
-        wall.route_web_socket(re.compile("_stcore/stream"), between)
+        wall.route_web_socket(re.compile("_stcore/stream"), record)
         wall.goto(f"{server.address}/groups")
         wall.get_by_role("button", name="Open a meeting").click()
         keyed(wall, "meeting_open").locator("button").click()
-        # Until somebody joins, the way to join is all there is, and as large as the screen allows.
+        # Until somebody joins, the wall shows only how to join, as large as the screen allows.
         first = keyed(wall, "meeting_first")
         expect(first.locator(".vp-qr img")).to_be_visible(timeout=60 * SECONDS)
         assert first.locator(".vp-qr").bounding_box()["height"] >= 440
@@ -133,27 +133,28 @@ def test_four_phones_join_by_the_machines_address_in_the_network(browser, tmp_pa
             else:
                 expect(phone.get_by_text("No more people can join from this network address.")).to_be_visible()
         expect(wall.get_by_text("3 people have joined")).to_be_visible(timeout=20 * SECONDS)
-        # A phone comes back as itself, and its link is nobody's.
+        # A phone that reloads is recognised; its link opened on another phone is not.
         phones[0].reload()
         expect(phones[0].get_by_text("You are in the picture, with 2 others.")).to_be_visible()
         phones[3].goto(phones[0].url)
         expect(phones[3].get_by_label("You, or the group that you speak for")).to_have_value("")
-        # The wall alone, and back; the browser that opened the meeting is known after a reload.
+        # Projector mode on and off; the browser that opened the meeting is recognised after a reload.
         keyed(wall, "projector_on").locator("button").click()
         expect(wall.locator("[data-testid=stHeader]")).to_be_hidden()
         expect(keyed(wall, "meeting_close")).to_be_hidden()
-        # The picture asks for itself every other second. What it asked before comes late, and is drawn nowhere.
-        asked = [message for message in sent if BackMsg.FromString(message).rerun_script.is_auto_rerun]
-        sockets[-1].send(asked[0])
+        # The meeting reruns itself every other second. A rerun that was requested before projector mode arrives late
+        # and draws nothing.
+        auto_reruns = [message for message in sent if BackMsg.FromString(message).rerun_script.is_auto_rerun]
+        sockets[-1].send(auto_reruns[0])
         settle(wall)
-        # On a narrow screen the last line can be read: it ends above the way back.
-        desk = wall.viewport_size
+        # On a narrow screen the last line is readable: it ends above the button that leaves projector mode.
+        full_size = wall.viewport_size
         wall.set_viewport_size({"width": 390, "height": 800})
         settle(wall)
         wall.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, main.scrollHeight)")
-        last, way_back = keyed(wall, "speaks").bounding_box(), keyed(wall, "projector_off").bounding_box()
-        assert last["y"] + last["height"] <= way_back["y"]
-        wall.set_viewport_size(desk)
+        last_line, way_back = keyed(wall, "speaks").bounding_box(), keyed(wall, "projector_off").bounding_box()
+        assert last_line["y"] + last_line["height"] <= way_back["y"]
+        wall.set_viewport_size(full_size)
         settle(wall)
         keyed(wall, "projector_off").locator("button").click()
         expect(wall.locator("[data-testid=stHeader]")).to_be_visible()

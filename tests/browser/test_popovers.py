@@ -1,4 +1,4 @@
-"""Menus that open over the page: whole, in the window, wherever the button stands."""
+"""Tests of popover menus: they are inside the window with all their content, wherever the button is."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.app_server import SECONDS
-from tests.browser.test_accessibility import OF_COLOURS, findings
+from tests.browser.test_accessibility import COLOR_RULES, axe_violations
 from tests.visits import keyed, settle
 
 pytestmark = pytest.mark.browser
 
-#: Pixels between the button and the end of the window, from next to nothing to half a phone.
+#: Pixels between the button and the lower edge of the window, from almost none to half a phone.
 GAPS = (30, 120, 250, 420)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_a_menu_near_the_end_of_the_window_shows_what_it_holds(browser, address, width, height):
+def test_a_menu_near_the_lower_edge_of_the_window_shows_all_its_content(browser, address, width, height):
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
     page.goto(address)
@@ -33,8 +33,8 @@ def test_a_menu_near_the_end_of_the_window_shows_what_it_holds(browser, address,
             expect(body.get_by_role("button").first).to_be_visible(timeout=60 * SECONDS)
             settle(page)
             box = body.bounding_box()
-            held = body.evaluate("one => one.scrollHeight - one.clientHeight")
-            assert held <= 1, f"{key}, {gap} pixels from the end: {held} of its pixels are hidden"
+            hidden_pixels = body.evaluate("body => body.scrollHeight - body.clientHeight")
+            assert hidden_pixels <= 1, f"{key}, {gap} pixels from the end: {hidden_pixels} of its pixels are hidden"
             assert box["y"] >= 0
             assert box["y"] + box["height"] <= height
             page.keyboard.press("Escape")
@@ -58,10 +58,10 @@ def test_a_menu_has_the_colours_of_the_scheme(browser, address, scheme, query):
     page.get_by_role("button", name="Open a meeting").click()
     expect(keyed(page, "meeting_open").locator("button")).to_be_visible(timeout=60 * SECONDS)
     settle(page)
-    assert findings(page, OF_COLOURS) == []
+    assert axe_violations(page, COLOR_RULES) == []
     page.keyboard.press("Escape")
     keyed(page, "words").locator("button").click()
     expect(page.locator("[data-testid=stPopoverBody]").get_by_text("How it works, and all terms")).to_be_visible()
     settle(page)
-    assert findings(page, OF_COLOURS) == []
+    assert axe_violations(page, COLOR_RULES) == []
     context.close()

@@ -1,4 +1,4 @@
-"""Replies by the channel: without a run of the page's script, after a lost socket, and where there is no channel."""
+"""Tests of replies over the web socket: streamed without reruns of the page, after a lost socket, and without one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ pytestmark = [
 @pytest.fixture
 def page(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
-    opened.set_default_timeout(60 * SECONDS)
-    yield opened
+    page = context.new_page()
+    page.set_default_timeout(60 * SECONDS)
+    yield page
     context.close()
 
 
-def ask(page, address: str, candidates: int = 8, tokens: int = 64) -> None:
-    """Open the page, and have the prompt in its box answered."""
+def generate(page, address: str, candidates: int = 8, tokens: int = 64) -> None:
+    """Open the page and generate replies to the prompt in its box."""
     page.goto(f"{address}/compare")
     expect(keyed(page, "generate").locator("button")).to_be_enabled(timeout=120 * SECONDS)
     unfold(page, "how")
@@ -49,7 +49,7 @@ def status(page):
     return page.locator(".vp-panel [role=status]")
 
 
-def test_ctrl_and_enter_generate_with_the_words_just_typed(page, address):
+def test_ctrl_enter_generates_with_the_words_just_typed(page, address):
     page.goto(f"{address}/compare")
     expect(keyed(page, "generate").locator("button")).to_be_enabled(timeout=120 * SECONDS)
     page.wait_for_timeout(1000)
@@ -60,32 +60,32 @@ def test_ctrl_and_enter_generate_with_the_words_just_typed(page, address):
     expect(status(page)).to_contain_text("Done", timeout=60 * SECONDS)
 
 
-def test_replies_grow_without_a_run_of_the_pages_script_and_what_follows_comes_at_the_end(page, server):
+def test_replies_are_streamed_without_reruns_and_the_controls_follow_at_the_end(page, server):
     frames: dict[str, list[float]] = {"stream": [], "desk": []}
 
-    def listen(socket) -> None:
+    def record(socket) -> None:
         name = socket.url.split("?")[0].rsplit("/", 1)[-1]
         socket.on("framereceived", lambda payload: frames.setdefault(name, []).append(time.monotonic()))
 
-    page.on("websocket", listen)
+    page.on("websocket", record)
     with slow_model(server):
-        ask(page, server.address, candidates=16, tokens=96)
+        generate(page, server.address, candidates=16, tokens=96)
         expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
         expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
-        began = time.monotonic()
+        start = time.monotonic()
         assert lengths_seen(page) > 3
-        ended = time.monotonic()
+        end = time.monotonic()
     page.wait_for_timeout(300)
-    writing = (began, ended - 1.5)  # the last run begins with the end
-    assert writing[0] < writing[1], "it took long enough to tell"
-    count = {name: len([t for t in times if writing[0] < t < writing[1]]) for name, times in frames.items()}
-    assert count["desk"] >= 3
-    assert count["stream"] == 0
+    interval = (start, end - 1.5)  # the final rerun begins when the replies end
+    assert interval[0] < interval[1], "it took long enough to tell"
+    counts = {name: len([t for t in times if interval[0] < t < interval[1]]) for name, times in frames.items()}
+    assert counts["desk"] >= 3
+    assert counts["stream"] == 0
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
 
-def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, server):
+def test_a_lost_socket_reconnects_and_continues_with_the_current_replies(page, server):
     sockets = []
 
     def connect(socket) -> None:
@@ -94,7 +94,7 @@ def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, s
 
     page.route_web_socket(re.compile("/live/desk"), connect)
     with slow_model(server):
-        ask(page, server.address, candidates=16, tokens=96)
+        generate(page, server.address, candidates=16, tokens=96)
         expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
         expect(column(page, "base").locator(".vp-reply")).to_have_text(re.compile(r"\w+ \w+ \w+"))
         sockets[-1].close()
@@ -109,20 +109,20 @@ def test_a_lost_socket_is_opened_again_and_goes_on_where_the_replies_are(page, s
     assert column(page, "base").locator(".vp-reply").inner_text() == written, "nothing was lost or came twice"
 
 
-def test_without_the_channel_the_page_draws_as_before(page, server):
+def test_without_the_socket_the_page_falls_back_to_reruns(page, server):
     page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.close())
     with slow_model(server):
-        ask(page, server.address, candidates=8, tokens=64)
+        generate(page, server.address, candidates=8, tokens=64)
         expect(status(page)).to_contain_text(re.compile("Writing: 8 candidates, [1-9]"), timeout=120 * SECONDS)
         assert lengths_seen(page) > 3
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
 
-def test_a_socket_that_brings_nothing_is_no_channel(page, server):
+def test_with_a_silent_socket_the_page_falls_back_to_reruns(page, server):
     page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.on_message(lambda message: None))
-    with slow_model(server, rests=1.0):  # still at work when the page has waited long enough and draws by itself
-        ask(page, server.address, candidates=8, tokens=64)
+    with slow_model(server, rests=1.0):  # still running when the page stops waiting and falls back to reruns
+        generate(page, server.address, candidates=8, tokens=64)
         expect(status(page)).to_contain_text(re.compile("Writing: 8 candidates, [1-9]"), timeout=120 * SECONDS)
     expect(status(page)).to_contain_text("Done: 8 candidates", timeout=240 * SECONDS)
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
@@ -131,7 +131,7 @@ def test_a_socket_that_brings_nothing_is_no_channel(page, server):
 
 def test_stop_beside_the_replies_keeps_what_is_written(page, server):
     with slow_model(server):
-        ask(page, server.address, candidates=64, tokens=96)  # far from done when it is stopped
+        generate(page, server.address, candidates=64, tokens=96)  # far from done when stopped
         expect(column(page, "base").locator(".vp-reply")).to_have_text(re.compile(r"\w+ \w+"), timeout=120 * SECONDS)
         page.locator(".vp-panel .vp-progress").get_by_role("button", name="Stop").click()
     expect(status(page)).to_contain_text("Stopped", timeout=5 * SECONDS)

@@ -1,4 +1,4 @@
-"""The report in a real Chromium: taken from the page, opened without a network, printed."""
+"""Tests of the report in a real Chromium: downloaded from the page, opened offline, printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = 1000
 pytestmark = pytest.mark.browser
 
 
-def test_the_report_is_taken_from_the_page_and_opens_without_a_network(browser, address, tmp_path):
+def test_the_report_is_downloaded_and_opens_offline(browser, address, tmp_path):
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     context.set_default_timeout(60 * SECONDS)
     page = context.new_page()
@@ -24,7 +24,7 @@ def test_the_report_is_taken_from_the_page_and_opens_without_a_network(browser, 
         keyed(page, "share_report").locator("button").first.click()
     download.value.save_as(tmp_path / "report.html")
 
-    # The same document is looked at on the page, in a frame that may run nothing.
+    # The page previews the same document in a frame that runs no scripts.
     frame = keyed(page, "report_preview").locator("iframe")
     expect(frame).to_have_attribute("sandbox", "", timeout=60 * SECONDS)
     expect(frame.content_frame.get_by_role("status")).to_contain_text("Reachable", timeout=60 * SECONDS)
@@ -35,25 +35,25 @@ def test_the_report_is_taken_from_the_page_and_opens_without_a_network(browser, 
     assert link == f"{address}/?palette=helpfulness:p60;humor:p55"
     context.close()
 
-    away = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
-    opened = away.new_page()
-    complaints, asked = [], []
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto((tmp_path / "report.html").as_uri())
-    expect(opened.get_by_role("status")).to_contain_text("Reachable")
-    expect(opened.get_by_role("status")).to_contain_text("Both targets are met")
-    assert complaints == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    # What the table's replies hold as HTML is read as text, and their Markdown is a few tags without attributes.
-    assert opened.evaluate("document.querySelectorAll('script, .reply img, .reply a').length") == 0
+    offline_context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
+    report = offline_context.new_page()
+    errors, urls = [], []
+    report.on("console", lambda message: errors.append(message.text))
+    report.on("pageerror", lambda error: errors.append(str(error)))
+    report.on("request", lambda request: urls.append(request.url))
+    report.goto((tmp_path / "report.html").as_uri())
+    expect(report.get_by_role("status")).to_contain_text("Reachable")
+    expect(report.get_by_role("status")).to_contain_text("Both targets are met")
+    assert errors == []
+    assert [url for url in urls if not url.startswith(("file:", "data:"))] == []
+    assert report.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # HTML in the table's replies is shown as text, and their Markdown becomes a few tags without attributes.
+    assert report.evaluate("document.querySelectorAll('script, .reply img, .reply a').length") == 0
     tags = "[...document.querySelectorAll('.reply *')].map(node => [node.localName, node.attributes.length])"
-    assert {tuple(tag) for tag in opened.evaluate(tags)} <= {(name, 0) for name in ("p", "br", "strong", "em", "code")}
-    printed = opened.pdf(prefer_css_page_size=True, print_background=True)
-    assert len(re.findall(rb"/Type\s*/Page\b", printed)) > 2
-    away.close()
+    assert {tuple(tag) for tag in report.evaluate(tags)} <= {(name, 0) for name in ("p", "br", "strong", "em", "code")}
+    pdf = report.pdf(prefer_css_page_size=True, print_background=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) > 2
+    offline_context.close()
 
 
 def test_the_snippets_open_on_a_click(browser, address):

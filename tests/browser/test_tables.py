@@ -1,4 +1,4 @@
-"""The page Tables on a phone: a file of one's own is uploaded, read while one looks, looked at, and deleted."""
+"""Test of the page Tables on a phone: an own file is uploaded, converted, shown, rated and deleted."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ pytestmark = pytest.mark.browser
 MARKUP = '"<img src=x onerror=""window.ran = true""> =1+1"'
 
 
-def scored() -> bytes:
+def scored_csv() -> bytes:
     rng = random.Random(2)
     rows = ["prompt,reply,wit,tact"]
     rows += [f"Question {n // 8}?,{MARKUP},{rng.gauss(0, 1):.3f},{rng.gauss(0, 1):.3f}" for n in range(96)]
     return "\n".join(rows).encode()
 
 
-def test_a_file_of_ones_own_from_upload_to_the_frontier_and_away(browser, address):
+def test_an_own_file_from_upload_to_the_frontier_and_deletion(browser, address):
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     context.set_default_timeout(60 * SECONDS)
     page = context.new_page()
     page.goto(f"{address}/tables?view=file")
     settle(page)
     page.locator("input[type=file]").set_input_files(
-        {"name": "mine.csv", "mimeType": "text/csv", "buffer": scored()},
+        {"name": "mine.csv", "mimeType": "text/csv", "buffer": scored_csv()},
     )
     expect(page.get_by_text("CSV, 4 columns. Its first rows:")).to_be_visible()
     fits(page, "the choice of columns")
     page.get_by_role("button", name="Make the table").click()
-    look = page.get_by_role("button", name="Look at it")
-    expect(look).to_be_visible()
+    show = page.get_by_role("button", name="Look at it")
+    expect(show).to_be_visible()
     expect(page.get_by_text("'prompt' holds the prompts, 'reply' the replies; values: wit, tact.")).to_be_visible()
     fits(page, "what was made")
-    look.click()
+    show.click()
     expect(page.get_by_text("Every page now shows “mine”")).to_be_visible()
     fits(page, "the list")
     page.get_by_role("radio", name="How good", exact=True).click()

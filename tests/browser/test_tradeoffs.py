@@ -1,4 +1,4 @@
-"""Explore in a real browser: what a click in a figure does, which AppTest cannot see."""
+"""Tests of the page Explore in a real browser: clicks in figures and the address, which AppTest does not cover."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tests.visits import keyed, settle
 
 pytestmark = pytest.mark.browser
 
-PATIENT = 60 * SECONDS
+TIMEOUT = 60 * SECONDS
 
 
 @pytest.fixture
 def page(context):
-    opened = context.new_page()
-    opened.set_viewport_size({"width": 1440, "height": 1200})
-    opened.set_default_timeout(PATIENT)
-    yield opened
-    opened.close()
+    page = context.new_page()
+    page.set_viewport_size({"width": 1440, "height": 1200})
+    page.set_default_timeout(TIMEOUT)
+    yield page
+    page.close()
 
 
 def click_point(page: Page, plot: Locator, trace: str, point: int) -> None:
-    """Click a point of a trace, as a person with a mouse does."""
+    """Click a point of a trace with the mouse."""
     plot.scroll_into_view_if_needed()
     settle(page)
     x, y = plot.evaluate(
@@ -42,7 +42,7 @@ def click_point(page: Page, plot: Locator, trace: str, point: int) -> None:
 
 
 def test_a_page_is_styled_a_few_times_while_its_figure_is_drawn(browser, page, address):
-    """A rule about the whole page that depends on what is in it would style it anew for each mark that is measured."""
+    """A CSS rule on the whole page that depends on its content would restyle it for each mark that Plotly measures."""
     browser.start_tracing(page=page, categories=["devtools.timeline"])
     page.goto(f"{address}/tradeoffs")
     settle(page)
@@ -53,32 +53,32 @@ def test_a_page_is_styled_a_few_times_while_its_figure_is_drawn(browser, page, a
     assert elements < styled < 10 * elements
 
 
-def test_a_cell_opens_its_pair_and_the_address_says_so(page, address):
+def test_a_cell_opens_its_pair_and_updates_the_address(page, address):
     page.goto(f"{address}/tradeoffs?view=pairs")
     settle(page)
     cell = keyed(page, "pair_1_2").locator(".js-plotly-plot")
-    expect(cell).to_be_visible(timeout=PATIENT)
+    expect(cell).to_be_visible(timeout=TIMEOUT)
     click_point(page, cell, "open", 40)
-    expect(page.get_by_role("heading", name="What is possible together")).to_be_visible(timeout=PATIENT)
+    expect(page.get_by_role("heading", name="What is possible together")).to_be_visible(timeout=TIMEOUT)
     settle(page)
     assert "view=two" in page.url
     assert "pair=harmlessness%2Chumor" in page.url
     expect(keyed(page, "view_two")).to_contain_text("Harmlessness")
 
 
-def test_a_line_is_looked_at_and_taken(page, address):
+def test_a_line_is_previewed_and_used(page, address):
     page.goto(f"{address}/tradeoffs?view=lines")
     settle(page)
     click_point(page, keyed(page, "view_lines").locator(".js-plotly-plot"), "line 0", 0)
     panel = keyed(page, "what_if_lines")
-    expect(panel).to_contain_text("One of the palettes at 1 nats.", timeout=PATIENT)
+    expect(panel).to_contain_text("One of the palettes at 1 nats.", timeout=TIMEOUT)
     panel.get_by_role("button", name="Use this").click()
-    expect(panel).to_contain_text("This is your palette now.", timeout=PATIENT)
+    expect(panel).to_contain_text("This is your palette now.", timeout=TIMEOUT)
     panel.get_by_role("button", name="Undo").click()
-    expect(panel).to_contain_text("You gain helpfulness", timeout=PATIENT)
+    expect(panel).to_contain_text("You gain helpfulness", timeout=TIMEOUT)
 
 
-def test_choices_stand_in_the_address_and_back_is_not_filled_with_them(page, address):
+def test_choices_are_in_the_address_but_add_no_history_entries(page, address):
     page.goto(f"{address}/tradeoffs?view=lines&lines_budgets=0.5")
     settle(page)
     before = page.evaluate("history.length")

@@ -1,4 +1,4 @@
-"""The page Values in a browser: defined in words, scored by the real model, judged by keys, and a slider appears."""
+"""Test of the page Values in a browser: a value defined in words, scored by the real model, judged, and set."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ pytestmark = [pytest.mark.browser, needs_models(DEFAULT_EMBEDDER)]
 
 @pytest.fixture(scope="module")
 def own_address(tmp_path_factory):
-    """An app of its own: a value in use would give every other test's desk one more fader."""
+    """Serve a separate app: a value in use would add a fader to the page of every other test."""
     folder = tmp_path_factory.mktemp("values")
-    made = make_table(prompts=16, candidates=8, seed=5)
+    table = make_table(prompts=16, candidates=8, seed=5)
     table_format.save(
-        replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet"
+        replace(table, replies=tuple(f"{text} {MARKUP}" for text in table.replies)), folder / "table.parquet"
     )
-    with running(folder, folder / "table.parquet", numbers=True) as started:
-        yield started.address
+    with running(folder, folder / "table.parquet", numbers=True) as server:
+        yield server.address
 
 
 def test_a_value_from_words_to_a_slider(browser, own_address):
@@ -50,18 +50,18 @@ def test_a_value_from_words_to_a_slider(browser, own_address):
             fits(page, "the page")
             expect(keyed(page, "values_reply_0")).to_contain_text("<script>window.ran = true</script>")
             assert keyed(page, "values_is_first").locator("button").bounding_box()["height"] >= 44
-            keyed(page, "values_is_first").locator("button").click()  # a thumb
+            keyed(page, "values_is_first").locator("button").click()  # by touch
         else:
             page.keyboard.press("1")
     expect(page.locator(".vp-word")).to_contain_text("of 15 judged pairs")
     fits(page, "the page")
     page.get_by_role("button", name="Use it as a target").click()
-    sure = page.get_by_role("button", name="Use it all the same")
-    away = page.get_by_role("button", name="Remove the slider")
-    expect(sure.or_(away)).to_be_visible()
-    if sure.is_visible():
-        sure.click()
-    expect(away).to_be_visible()
+    confirm = page.get_by_role("button", name="Use it all the same")
+    remove = page.get_by_role("button", name="Remove the slider")
+    expect(confirm.or_(remove)).to_be_visible()
+    if confirm.is_visible():
+        confirm.click()
+    expect(remove).to_be_visible()
     page.get_by_role("link", name="Set its target").click()
     expect(page.get_by_role("slider", name="<i>Calm</i> nurse")).to_be_visible()
     assert not page.evaluate("() => window.ran === true")
