@@ -1,4 +1,4 @@
-"""The tiny model, and a server of it within the tests' process."""
+"""Fixtures: the tiny model, and a client of a server within the tests' process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tests.server.inline import asking, parser_of
+from tests.server.inline import in_process_server, make_parser
 from tests.tiny_model import make_tiny_model
 
 
@@ -19,5 +19,5 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def client(tiny: Path) -> Iterator[TestClient]:
-    with asking(str(tiny), parser_of(tiny)) as (api, _):
+    with in_process_server(str(tiny), make_parser(tiny)) as (api, _):
         yield api

@@ -1,4 +1,4 @@
-"""The server within the tests' own process: the tiny model's worker in a thread, asked through Starlette's client."""
+"""A server within the tests' process: the model's worker runs in threads, requests go through Starlette's client."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ PALETTES: Mapping[str, Mapping[str, str | float]] = {
 
 
 class InlineWorker:
-    """Stands in for the client of a model process: the same worker, in threads of this process."""
+    """Replacement for the client of a model process: the same worker, in threads of this process."""
 
-    #: No process has it. Never -1: a signal to that goes to every process of the machine.
+    #: No process has this id. Never -1: a signal to -1 goes to every process of the machine.
     pid = 2**31 - 1
 
     def __init__(
@@ -46,58 +46,58 @@ class InlineWorker:
         on_message: Callable[[Any, dict[str, Any]], None],
         on_end: Callable[[Any, str], None],
     ) -> None:
-        given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        options = dict(zip(arguments[::2], arguments[1::2], strict=True))
         self.alive = True
         self._on_message, self._on_end = on_message, on_end
         self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        worker = ModelWorker(given["--model"], given["--engine"], given.get("--dtype"), _Pipe(self))  # type: ignore[arg-type]
+        worker = ModelWorker(options["--model"], options["--engine"], options.get("--dtype"), _Pipe(self))  # type: ignore[arg-type]
         for task in (worker.listen, worker.serve):
             threading.Thread(target=task, daemon=True).start()
 
     def send(self, message: Mapping[str, Any]) -> bool:
-        """Hand a message to the worker; False when it has ended."""
+        """Pass a message to the worker; return False when it has ended."""
         if self.alive:
             self._commands.put(dict(message))
         return self.alive
 
     def close(self) -> None:
-        """Take no further messages; the threads wait for none, and end with the tests."""
+        """Accept no further messages; the daemon threads end with the tests."""
         self.alive = False
 
-    def die(self, why: str) -> None:
-        """End as a process that is killed does."""
+    def die(self, reason: str) -> None:
+        """End as a killed process does."""
         self.alive = False
-        self._on_end(self, why)
+        self._on_end(self, reason)
 
     def receive(self) -> dict[str, Any]:
         """Wait for the next message to the worker."""
         return self._commands.get()
 
-    def take(self, message: Mapping[str, Any]) -> None:
-        """Hand a message of the worker to the service."""
+    def forward(self, message: Mapping[str, Any]) -> None:
+        """Pass a message of the worker to the service."""
         if self.alive:
             self._on_message(self, dict(message))
 
 
 class _Pipe:
-    """The worker's end."""
+    """The worker's end of the pipe."""
 
     def __init__(self, worker: InlineWorker) -> None:
-        self.receive, self.send = worker.receive, worker.take
+        self.receive, self.send = worker.receive, worker.forward
 
 
-def parser_of(
+def make_parser(
     folder: Path | None,
     limits: RequestLimits | None = None,
     foreign: str | None = None,
     default_length: int | None = None,
 ) -> RequestParser:
-    """What reads bodies for the embedded table and a model's folder; None for a model on a server."""
+    """Return a parser of requests for the embedded table and a model's folder; None for a model on a server."""
     table = table_format.load(table_format.DEFAULT_TABLE)
-    aims = GenerationWeightsSolver(table)
-    levels = {name: resolve(dict(targets), table, aims.oracle) for name, targets in PALETTES.items()}
+    solver = GenerationWeightsSolver(table)
+    levels = {name: resolve(dict(targets), table, solver.oracle) for name, targets in PALETTES.items()}
     return RequestParser(
-        Steering("tiny", aims, levels, foreign=foreign),
+        Steering("tiny", solver, levels, foreign=foreign),
         SamplingSettings.from_metadata(table.metadata),
         None,
         PromptTokens(folder),
@@ -108,7 +108,7 @@ def parser_of(
 
 
 @contextlib.contextmanager
-def asking(
+def in_process_server(
     model: str,
     parser: RequestParser,
     engine: str = "torch",
@@ -117,11 +117,11 @@ def asking(
     loaded: bool = True,
     promises: PromiseWatch | None = None,
 ) -> Iterator[tuple[TestClient, GenerationService]]:
-    """Ask a server in this process; the model's worker lives as long as the block.
+    """Run a server in this process; yield its HTTP client and its service.
 
     Args:
         model, engine: as the command line takes them.
-        parser: see :func:`parser_of`.
+        parser: see :func:`make_parser`.
         access, origins, promises: see :func:`map_core.server.app.create_app`.
         loaded: wait for the model: transformers loads one at a time within a process, and tests load some of their own.
     """

@@ -26,7 +26,7 @@ KEY = "a key that nobody guesses"
 
 @dataclass
 class Running:
-    """A server process; ended by its pid."""
+    """A running server process, its port and the name of its model."""
 
     process: subprocess.Popen[str]
     port: int
@@ -40,7 +40,7 @@ class Running:
         return openai.OpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=120.0)
 
     def ask(self, messages: Any = HELLO, max_tokens: int | None = 12, stream: bool = False, **fields: Any) -> Any:
-        """One answer of the official client; extra fields go into the body."""
+        """Return a completion by the official client; extra fields go into the body."""
         with self.client() as client:
             return client.chat.completions.create(
                 model=fields.pop("model", self.model),
@@ -51,12 +51,12 @@ class Running:
             )
 
     def post(self, body: bytes, path: str = "/v1/chat/completions", **headers: str) -> tuple[int, Any]:
-        """Status and JSON of a request as bytes."""
+        """Return status and JSON of the response to a body given as bytes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
             connection.request("POST", path, body, {"Content-Type": "application/json"} | headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
 
     def health(self) -> dict[str, Any]:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:

@@ -1,7 +1,7 @@
-"""Other people's clients ask a served palette: curl, openai, llm, lm-evaluation-harness, promptfoo, LiteLLM between.
+"""Tests of third-party clients of a served palette: curl, openai for Node, llm, lm-eval, promptfoo and LiteLLM.
 
-Each is started as its users start it, and two palettes must answer differently. The official client for Python is that
-of ``test_server.py`` too.
+Each is started as its users start it, and two palettes must give different replies. ``test_server.py`` uses OpenAI's
+client for Python as well.
 """
 
 from __future__ import annotations
@@ -57,31 +57,31 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "map_core"]
     values = ["--values", "familiarity,plain_language"]
-    drawn = ["--model", "./tiny", "--engine", "torch", "--candidates", "16", "--max-new-tokens", "12", "--top-p", "1"]
-    build = [*command, "build", "--prompts", "prompts.txt", *values, *drawn, "--out", "table.parquet", "--quiet"]
-    built = subprocess.run(build, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
+    draw = ["--model", "./tiny", "--engine", "torch", "--candidates", "16", "--max-new-tokens", "12", "--top-p", "1"]
+    build = [*command, "build", "--prompts", "prompts.txt", *values, *draw, "--out", "table.parquet", "--quiet"]
+    result = subprocess.run(build, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
     serve = [*command, "serve", "table.parquet", "--palettes", "palettes.jsonl", "--model", "./tiny"]
     serve += ["--engine", "torch", "--dtype", "float32", "--port", "0"]
     with (folder / "log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(serve, cwd=folder, env=environment, stdout=log, stderr=log, text=True)
         try:
-            while not (at := re.search(r"at (http://127\.0\.0\.1:\d+/v1)", (folder / "log").read_text())):
+            while not (address := re.search(r"at (http://127\.0\.0\.1:\d+/v1)", (folder / "log").read_text())):
                 with pytest.raises(subprocess.TimeoutExpired):
                     process.wait(0.2)
-            yield Served(at[1], "tiny")
+            yield Served(address[1], "tiny")
         finally:
             process.terminate()
             process.wait(30)
 
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
-    """What a program prints; its errors where it fails."""
-    answer = subprocess.run(
+    """Run a program and return its output; fail with its errors."""
+    result = subprocess.run(
         command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=240, check=False
     )
-    assert answer.returncode == 0, f"{answer.stdout[-1500:]}\n{answer.stderr[-1500:]}"
-    return answer.stdout
+    assert result.returncode == 0, f"{result.stdout[-1500:]}\n{result.stderr[-1500:]}"
+    return result.stdout
 
 
 def test_curl_gets_the_palettes_replies(served: Served, tmp_path: Path):
@@ -92,9 +92,9 @@ def test_curl_gets_the_palettes_replies(served: Served, tmp_path: Path):
         body = {"model": served.palette(name), "seed": 4, "messages": [{"role": "user", "content": PROMPTS[0]}]}
         command = ["curl", "-sS", "--fail-with-body", f"{served.url}/chat/completions"]
         text = run([*command, "-H", "Content-Type: application/json", "-d", json.dumps(body)], tmp_path)
-        answer = json.loads(text)
-        assert answer["value_palette"]["palette"] == name
-        replies.append(answer["choices"][0]["message"]["content"])
+        response = json.loads(text)
+        assert response["value_palette"]["palette"] == name
+        replies.append(response["choices"][0]["message"]["content"])
     assert replies[0] != replies[1]
 
 
@@ -142,8 +142,8 @@ def test_the_llm_command_gets_the_palettes_replies(served: Served, tmp_path: Pat
     (tmp_path / "extra-openai-models.yaml").write_text(json.dumps(entries), encoding="utf-8")
     (tmp_path / "keys.json").write_text('{"palette": "none"}', encoding="utf-8")
     replies = []
-    for name, more in (("familiar", []), ("familiar", ["--no-stream"]), ("plain", [])):
-        command = [str(programs / "python"), "-m", "llm", "-m", name, PROMPTS[0], "-o", "seed", "4", *more]
+    for name, options in (("familiar", []), ("familiar", ["--no-stream"]), ("plain", [])):
+        command = [str(programs / "python"), "-m", "llm", "-m", name, PROMPTS[0], "-o", "seed", "4", *options]
         replies.append(run(command, tmp_path, LLM_USER_PATH=str(tmp_path)).strip())
     assert replies[0] == replies[1]
     assert replies[0] != replies[2]
@@ -184,7 +184,7 @@ def test_lm_evaluation_harness(served: Served, tmp_path: Path):
 
 
 def database_package() -> str:
-    """The package of this machine's build of promptfoo's database, which npm counts among the optional ones."""
+    """Return the name of the package with promptfoo's database for this platform, which npm treats as optional."""
     system, processor = platform.system().lower(), {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine())
     return f"@libsql/{system}-{processor or platform.machine()}{'-gnu' if system == 'linux' else ''}@0.5.29"
 
@@ -216,12 +216,12 @@ def test_promptfoo_tells_two_palettes_apart(served: Served, tmp_path: Path):
     for result in sorted(results, key=lambda result: result["testIdx"]):
         assert not result.get("error"), result["error"]
         replies[result["provider"]["label"]].append(result["response"]["output"])
-    assert all(len(own) == len(PROMPTS) for own in replies.values())
+    assert all(len(outputs) == len(PROMPTS) for outputs in replies.values())
     assert replies["familiar"] != replies["plain"]
 
 
 def test_openai_for_python_through_litellm(served: Served, tmp_path: Path):
-    """The gateway hands on what the server answers, whole and in a stream."""
+    """The gateway passes the server's replies on, complete and streamed."""
     import openai
 
     messages: Any = [{"role": "user", "content": PROMPTS[0]}]
@@ -229,10 +229,10 @@ def test_openai_for_python_through_litellm(served: Served, tmp_path: Path):
     with servers.litellm(tmp_path, served.url, served.palette("familiar")) as address:
         for url, model in ((served.url, served.palette("familiar")), (address, "tiny")):
             with openai.OpenAI(base_url=url, api_key=servers.KEY, max_retries=0, timeout=60) as client:
-                answer = client.chat.completions.create(model=model, messages=messages, seed=3)
+                completion = client.chat.completions.create(model=model, messages=messages, seed=3)
                 chunks = client.chat.completions.create(model=model, messages=messages, seed=3, stream=True)
                 streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-            assert answer.choices[0].message.content == streamed
+            assert completion.choices[0].message.content == streamed
             replies.append(streamed)
     assert replies[0] == replies[1]
     assert replies[0]

@@ -1,4 +1,4 @@
-"""A request says whose prompt it is, and levels that every reply shall have."""
+"""Tests of requests with the cohort of their prompt, and with floors: levels that every reply must have."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ HELLO = [{"role": "user", "content": "Hello"}]
 def parser() -> RequestParser:
     table = table_format.load(table_format.DEFAULT_TABLE)
     targets = {"helpfulness": "p60", "kindness>=p20@Workplace writing": 0.95, "kindness>=p20@Health information": 0.95}
-    wider, oracle, (named,) = with_target_columns(table, MemoryOracle.of(table), [targets])
-    steering = Steering("tiny", GenerationWeightsSolver(wider), {"kind": resolve(named, wider, oracle)})
+    with_shares, oracle, (named_targets,) = with_target_columns(table, MemoryOracle.of(table), [targets])
+    steering = Steering(
+        "tiny", GenerationWeightsSolver(with_shares), {"kind": resolve(named_targets, with_shares, oracle)}
+    )
     settings = SamplingSettings.from_metadata(table.metadata)
     return RequestParser(steering, settings, None, PromptTokens(None), RequestLimits(), 64)
 
@@ -62,7 +64,7 @@ def test_floors_are_levels_of_the_table_and_draw_several_candidates(parser: Requ
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({"palette": "kind", "cohort": "Nowhere"}, "No prompt has 'Nowhere' as its use case"),
         ({"palette": "kind", "cohort": "mood=good"}, "no column of text 'mood'"),
@@ -74,7 +76,7 @@ def test_floors_are_levels_of_the_table_and_draw_several_candidates(parser: Requ
         ({"floors": ["kindness"]}, "floors is ['kindness']; expected an object"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_honoured_is_told(parser: RequestParser, fields: dict[str, Any], says: str):
+def test_invalid_cohorts_and_floors_are_refused(parser: RequestParser, fields: dict[str, Any], message: str):
     with pytest.raises(Refusal) as refusal:
         read(parser, **fields)
-    assert says in str(refusal.value)
+    assert message in str(refusal.value)

@@ -1,7 +1,7 @@
-"""What clients send when a person sets nothing but address, model and messages: each request is served as it is.
+"""Tests of the default requests of clients, in which only address, model and messages are set: each is served.
 
-The bodies were caught on their way from the clients named, and are shortened to what they hold beside the messages;
-those of openai and lm-eval were not caught but written by their documents and source.
+The bodies were recorded from the named clients, with shorter messages; those of openai and lm-eval were written from
+their documentation and source.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ITEMS: Any = [
     {"content": "How are you?", "role": "user", "type": "message"},
 ]
 TEXT = "Be brief.\n\nuser:\nHi\n\nassistant:\nHello.\n\nuser:\nHow are you?\n\nassistant:\n"
-#: The parts of a usage, by either interface's names.
+#: The token counts of a usage, by the names of both interfaces.
 COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 USAGE = {"stream_options": {"include_usage": True}}
 
@@ -77,15 +77,15 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_as_clients_send_it_is_served(client: TestClient, name: str) -> None:
+def test_default_requests_of_clients_are_served(client: TestClient, name: str) -> None:
     path, body = REQUESTS[name]
-    answer = client.post(f"/v1/{path}", json={"model": "tiny"} | body)
-    assert answer.status_code == 200, answer.text
+    response = client.post(f"/v1/{path}", json={"model": "tiny"} | body)
+    assert response.status_code == 200, response.text
     if body.get("stream"):
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        lines = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: {")]
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: {")]
         assert lines
         assert not any(json.loads(line).get("error") or json.loads(line).get("type") == "error" for line in lines)
     else:
-        usage = answer.json()["usage"]
-        assert usage["total_tokens"] == sum(usage[part] for part in usage if part in COUNTS) > 0
+        usage = response.json()["usage"]
+        assert usage["total_tokens"] == sum(usage[count] for count in usage if count in COUNTS) > 0

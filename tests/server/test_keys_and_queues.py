@@ -1,4 +1,4 @@
-"""``python -m map_core serve`` with a key and small limits, and what keeps it from starting."""
+"""Tests of ``python -m map_core serve`` with a key and small limits, and of what keeps it from starting."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tests.waiting import until
 
 @pytest.fixture(scope="module")
 def strict(tiny: Path) -> Iterator[Running]:
-    """With a key and small limits."""
+    """Run a server with a key and small limits."""
     limits = "--most-waiting 1 --at-once 1 --most-bytes 2000 --most-messages 3 --most-characters 500 --most-tokens 220"
     limits += " --drain-seconds 1"
     with serving(tiny, *limits.split(), VALUE_PALETTE_SERVER_KEY=KEY) as running:
         yield running
 
 
-def test_a_key_is_wanted(strict: Running) -> None:
-    for wrong in ("none", KEY[:-1], KEY + "x", "ключ".encode().decode("latin-1")):
-        status, answer = strict.post(b"{}", Authorization=f"Bearer {wrong}")
-        assert (status, answer["error"]["code"]) == (401, "invalid_api_key")
-        assert wrong not in answer["error"]["message"]
+def test_a_key_is_required(strict: Running) -> None:
+    for wrong_key in ("none", KEY[:-1], KEY + "x", "ключ".encode().decode("latin-1")):
+        status, content = strict.post(b"{}", Authorization=f"Bearer {wrong_key}")
+        assert (status, content["error"]["code"]) == (401, "invalid_api_key")
+        assert wrong_key not in content["error"]["message"]
     assert strict.post(b"{}")[0] == 401
     with strict.client("wrong") as client, pytest.raises(openai.AuthenticationError, match="API key"):
         client.models.list()
@@ -46,32 +46,32 @@ def test_a_key_is_wanted(strict: Running) -> None:
             client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "x" * 501}])
         with pytest.raises(openai.BadRequestError, match="expected at most 3"):
             client.chat.completions.create(model="tiny", messages=HELLO * 4)
-        longer = client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=100_000)
-        assert longer.usage is not None
-        assert longer.usage.completion_tokens <= 220
-        assert "replies end at 220 tokens" in " ".join(longer.model_extra["value_palette"]["notes"])
+        completion = client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=100_000)
+        assert completion.usage is not None
+        assert completion.usage.completion_tokens <= 220
+        assert "replies end at 220 tokens" in " ".join(completion.model_extra["value_palette"]["notes"])
 
 
-def test_too_many_are_told_when_to_come_again(strict: Running) -> None:
+def test_excess_requests_are_refused_with_a_time_to_retry(strict: Running) -> None:
     heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 200, "weights": {"diversity": 1}, "stream": True}
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
-    lines = [http.client.HTTPConnection("127.0.0.1", strict.port, timeout=120) for _ in range(3)]
+    connections = [http.client.HTTPConnection("127.0.0.1", strict.port, timeout=120) for _ in range(3)]
     with contextlib.ExitStack() as stack:
-        for line in lines:
-            stack.enter_context(contextlib.closing(line))
-        answers = []
-        for line in lines:
-            line.request("POST", "/v1/chat/completions", json.dumps(heavy), headers)
-            answers.append(line.getresponse())
-        assert [answer.status for answer in answers] == [200, 200, 429]
-        refused = json.loads(answers[2].read())["error"]
-        assert (refused["type"], refused["code"]) == ("rate_limit_error", "rate_limit_exceeded")
-        assert "waiting already" in refused["message"]
-        assert 1 <= int(answers[2].getheader("retry-after", "")) <= 60
+        for connection in connections:
+            stack.enter_context(contextlib.closing(connection))
+        responses = []
+        for connection in connections:
+            connection.request("POST", "/v1/chat/completions", json.dumps(heavy), headers)
+            responses.append(connection.getresponse())
+        assert [response.status for response in responses] == [200, 200, 429]
+        error = json.loads(responses[2].read())["error"]
+        assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+        assert "waiting already" in error["message"]
+        assert 1 <= int(responses[2].getheader("retry-after", "")) <= 60
     until(lambda: strict.health()["waiting"] == 0)
 
 
-def test_whoever_waits_is_told_when_the_server_ends(strict: Running) -> None:
+def test_waiting_requests_get_an_error_when_the_server_stops(strict: Running) -> None:
     until(lambda: strict.health()["running"] == 0)
     heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 900, "weights": {"diversity": 1}}
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
@@ -79,25 +79,27 @@ def test_whoever_waits_is_told_when_the_server_ends(strict: Running) -> None:
         streaming.request("POST", "/v1/chat/completions", json.dumps(heavy | {"stream": True}), headers)
         stream = streaming.getresponse()
         with ThreadPoolExecutor(1) as pool:
-            whole = pool.submit(strict.post, json.dumps(heavy).encode(), **headers)
+            waiting = pool.submit(strict.post, json.dumps(heavy).encode(), **headers)
             until(lambda: strict.health()["waiting"] == 1)
             strict.process.send_signal(signal.SIGTERM)
-            status, answer = whole.result()
-        assert (status, answer["error"]["message"]) == (503, "The server is being stopped.")
+            status, content = waiting.result()
+        assert (status, content["error"]["message"]) == (503, "The server is being stopped.")
         assert b'"message": "The server is being stopped."' in stream.read()
     assert strict.process.wait(10) is not None
 
 
-def test_what_keeps_it_from_starting(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    twice = tmp_path / "twice.jsonl"
-    twice.write_text('{"name": "a", "targets": {"humor": "p50"}}\n' * 2)
+def test_invalid_options_keep_the_server_from_starting(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    duplicates = tmp_path / "twice.jsonl"
+    duplicates.write_text('{"name": "a", "targets": {"humor": "p50"}}\n' * 2)
     unknown = tmp_path / "unknown.jsonl"
     unknown.write_text('{"targets": {"wit": "p50"}}\n')
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        for options, code, says in (
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        for options, code, message in (
             (["--port", port], 1, "cannot be listened on"),
-            (["--palettes", str(twice)], 1, "two palettes 'a'"),
+            (["--palettes", str(duplicates)], 1, "two palettes 'a'"),
             (["--palettes", str(unknown)], 2, "wit"),
             (["--model", "/no/such/folder"], 1, "no folder"),
             (["--candidates", "9", "--most-candidates", "8"], 2, "at most the 8"),
@@ -106,5 +108,5 @@ def test_what_keeps_it_from_starting(tiny: Path, tmp_path: Path, capsys: pytest.
         ):
             assert main(["serve", "--model", str(tiny), *options]) == code
             streams = capsys.readouterr()
-            assert says in streams.err
+            assert message in streams.err
             assert "Traceback" not in streams.err

@@ -1,4 +1,4 @@
-"""How a request is read: turns, seeds and the weights of a palette."""
+"""Tests of how a request is read: turns, seeds and the weights of a palette."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_generation_weights_by_hand() -> None:
     solver = GenerationWeightsSolver(table, scored=("humor",))
     levels = resolve({"humor": "p60", "kindness": "p55"}, table, solver.oracle)
     full = solver.solve(levels, 64)
-    assert full is solver.solve(levels, 1000)  # the table as it is
+    assert full is solver.solve(levels, 1000)  # the whole table
     assert set(full.weights) == {"humor"}
     assert "no scorer for kindness" in generation_notes(full.facts)[-1]
     assert full.targets == pytest.approx(full.asked)

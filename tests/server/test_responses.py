@@ -1,4 +1,4 @@
-"""``/v1/responses`` as OpenAI's client reads it: one text out, typed events in their order, nothing kept."""
+"""Tests of ``/v1/responses`` with OpenAI's client: one text, typed events in order, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import openai
 import pytest
 from starlette.testclient import TestClient
 
-from tests.server.official_client import official
+from tests.server.official_client import openai_client
 
 #: The order of events in OpenAI's reference for a response of one text; deltas may repeat.
 EVENTS = [
@@ -21,11 +21,11 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def api(client: TestClient) -> Iterator[openai.OpenAI]:
-    with official(client) as api:
+    with openai_client(client) as api:
         yield api
 
 
-def test_text_is_answered_as_the_chat_is(api: openai.OpenAI) -> None:
+def test_a_response_has_the_text_of_the_chat(api: openai.OpenAI) -> None:
     response = api.responses.create(
         model="tiny:plain", instructions="Be brief.", input="How are you?", max_output_tokens=8, metadata={"a": "b"},
         extra_body={"seed": 3},
@@ -47,7 +47,7 @@ def test_text_is_answered_as_the_chat_is(api: openai.OpenAI) -> None:
 
 
 def test_messages_as_clients_write_them(api: openai.OpenAI) -> None:
-    """As Vercel's AI SDK and OpenAI's agents send a conversation."""
+    """Vercel's AI SDK and OpenAI's agents send conversations in this form."""
     items: Any = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
@@ -71,26 +71,26 @@ def test_messages_as_clients_write_them(api: openai.OpenAI) -> None:
 @pytest.mark.parametrize("steered", [{}, {"weights": {"diversity": 1.0}, "candidates": 3}])
 def test_a_stream_has_openai_s_events_in_order(api: openai.OpenAI, steered: dict[str, Any]) -> None:
     request: dict[str, Any] = {"model": "tiny", "input": "How are you?", "max_output_tokens": 16}
-    whole = api.responses.create(**request, extra_body={"seed": 5} | steered)
+    response = api.responses.create(**request, extra_body={"seed": 5} | steered)
     events = list(api.responses.create(**request, stream=True, extra_body={"seed": 5} | steered))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     kinds = [event.type for event in events]
-    assert [kind for place, kind in enumerate(kinds) if kinds[place - 1 : place] != [kind]] == [
-        *EVENTS, f"response.{whole.status}"
+    assert [kind for position, kind in enumerate(kinds) if kinds[position - 1 : position] != [kind]] == [
+        *EVENTS, f"response.{response.status}"
     ]  # fmt: skip
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
-    assert text == whole.output_text
+    assert text == response.output_text
     last = events[-1].response  # type: ignore[union-attr]
     assert last.output_text == text
-    assert last.usage == whole.usage
+    assert last.usage == response.usage
     assert last.id == events[0].response.id  # type: ignore[union-attr]
-    cut = {"seed": 5, "stop": [text[5:8]]} | steered
-    with api.responses.stream(**request, extra_body=cut) as stream:  # the client's own accumulation
+    stopping = {"seed": 5, "stop": [text[5:8]]} | steered
+    with api.responses.stream(**request, extra_body=stopping) as stream:  # accumulated by the client
         assert stream.get_final_response().output_text == text[: text.index(text[5:8])]
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({}, "input is missing"),
         ({"input": 3}, "expected text or a list of messages"),
@@ -107,10 +107,10 @@ def test_a_stream_has_openai_s_events_in_order(api: openai.OpenAI, steered: dict
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "expected text"),
     ],
 )
-def test_what_is_not_supported_is_refused_in_openai_s_form(
-    client: TestClient, fields: dict[str, Any], says: str
+def test_unsupported_fields_are_refused_in_openai_s_format(
+    client: TestClient, fields: dict[str, Any], message: str
 ) -> None:
-    answer = client.post("/v1/responses", json=fields)
-    assert answer.status_code == 400
-    assert says in answer.json()["error"]["message"]
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    response = client.post("/v1/responses", json=fields)
+    assert response.status_code == 400
+    assert message in response.json()["error"]["message"]
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}

@@ -1,4 +1,4 @@
-"""``/get_reward``: what a trainer gets for given replies is what the scorers and the palette's weights say."""
+"""Tests of ``/get_reward``: rewards of given replies are the scorers' rewards, summed with the palette's weights."""
 
 from __future__ import annotations
 
@@ -23,41 +23,42 @@ from map_core.models.rendered_chat import read_rendered
 from map_core.palettes.targets import resolve
 from map_core.scoring import scorers
 from tests import ROOT
-from tests.server.inline import PALETTES, asking, parser_of
+from tests.server.inline import PALETTES, in_process_server, make_parser
 from tests.toy_engine import ToyEngine
 
 QUESTIONS = ("How do I sleep better?", "Where is my parcel?")
 REPLIES = ("Rest, and drink water.", "It is on its way.", "no no no no", "")
 
 
-def rows() -> tuple[list[str], list[str]]:
-    """Two questions with two replies each, not in order."""
+def prompts_and_replies() -> tuple[list[str], list[str]]:
+    """Return prompts and replies: two questions with two replies each, interleaved."""
     return [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0], QUESTIONS[1]], list(REPLIES)
 
 
 def test_the_reward_is_the_weighted_sum_of_the_values(client: TestClient) -> None:
-    prompts, replies = rows()
-    answer = client.post("/get_reward", json={"palette": "plain", "prompts": prompts, "replies": replies}).json()
+    prompts, replies = prompts_and_replies()
+    result = client.post("/get_reward", json={"palette": "plain", "prompts": prompts, "replies": replies}).json()
     table = table_format.load(table_format.DEFAULT_TABLE)
     solver = GenerationWeightsSolver(table)
     levels = resolve(dict(PALETTES["plain"]), table, solver.oracle)
-    weights = solver.solve(levels, int(table.candidates.max())).weights  # the whole table's, which a trainer follows
-    assert answer["value_palette"]["weights"] == pytest.approx(weights)
+    # A trainer uses the weights of the whole table.
+    weights = solver.solve(levels, int(table.candidates.max())).weights
+    assert result["value_palette"]["weights"] == pytest.approx(weights)
     expected = {
         scorer.name: [
             float(scorer.score(prompt, [Reply(reply)])[0]) for prompt, reply in zip(prompts, replies, strict=True)
         ]
         for scorer in scorers(["plain_language", "diversity"])
     }
-    assert answer["extra_logs"].keys() == expected.keys()
+    assert result["extra_logs"].keys() == expected.keys()
     for name, rewards in expected.items():
-        assert answer["extra_logs"][name] == pytest.approx(rewards)
+        assert result["extra_logs"][name] == pytest.approx(rewards)
     sums = [sum(weights.get(name, 0.0) * expected[name][row] for name in expected) for row in range(4)]
-    assert answer["rewards"] == answer["scores"] == pytest.approx(sums)
+    assert result["rewards"] == result["scores"] == pytest.approx(sums)
 
 
-def test_openrlhf_s_shape(client: TestClient, tiny: Path) -> None:
-    """One row a request, as its client sends them: the rendered prompt, and the decoded prompt with the reply."""
+def test_openrlhf_s_request_format(client: TestClient, tiny: Path) -> None:
+    """Its client sends one row per request: the rendered prompt, and the decoded prompt with the reply."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
@@ -70,9 +71,9 @@ def test_openrlhf_s_shape(client: TestClient, tiny: Path) -> None:
         tokens = tokenizer(text=prompt, add_special_tokens=False)["input_ids"] + tokenizer.encode(reply + "<|im_end|>")
         query = tokenizer.decode(tokens, skip_special_tokens=False)
         for body in ({"query": [query], "prompts": [prompt], "labels": [""]}, {"query": [query]}):
-            answer = client.post("/get_reward?palette=words", json=body).json()
-            assert answer["rewards"] == pytest.approx([direct.json()["rewards"][row]])
-            assert {name: len(rewards) for name, rewards in answer["extra_logs"].items()} == {
+            result = client.post("/get_reward?palette=words", json=body).json()
+            assert result["rewards"] == pytest.approx([direct.json()["rewards"][row]])
+            assert {name: len(rewards) for name, rewards in result["extra_logs"].items()} == {
                 "familiarity": 1, "diversity": 1
             }  # fmt: skip
 
@@ -80,8 +81,8 @@ def test_openrlhf_s_shape(client: TestClient, tiny: Path) -> None:
 def test_log_probabilities_are_those_of_the_chat(client: TestClient, tiny: Path) -> None:
     chat = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"},
             {"role": "assistant", "content": "Hi."}, {"role": "user", "content": QUESTIONS[0]}]  # fmt: skip
-    reply = [{"role": "assistant", "content": REPLIES[0]}]  # as TRL hands a conversation on
-    answer = client.post(
+    reply = [{"role": "assistant", "content": REPLIES[0]}]  # as TRL passes a conversation on
+    result = client.post(
         "/get_reward", json={"weights": {"familiarity": 2.0}, "prompts": [chat], "replies": [reply]}
     ).json()
     engine = open_engine(str(tiny), "torch", "float32")
@@ -96,21 +97,21 @@ def test_log_probabilities_are_those_of_the_chat(client: TestClient, tiny: Path)
     with torch.inference_mode():
         logits = model(torch.tensor([before + after])).logits[0].double().log_softmax(-1)
     log_probs = [float(logits[len(before) - 1 + k, token]) for k, token in enumerate(after)]
-    assert answer["extra_logs"]["familiarity"] == pytest.approx([np.mean(log_probs)], abs=1e-5)
-    assert answer["rewards"] == pytest.approx([2 * np.mean(log_probs)], abs=1e-5)
-    given = GivenReplies(QUESTIONS[0], (REPLIES[0],), "Be kind.", (Turn("Hello", "Hi."),))
+    assert result["extra_logs"]["familiarity"] == pytest.approx([np.mean(log_probs)], abs=1e-5)
+    assert result["rewards"] == pytest.approx([2 * np.mean(log_probs)], abs=1e-5)
+    given_replies = GivenReplies(QUESTIONS[0], (REPLIES[0],), "Be kind.", (Turn("Hello", "Hi."),))
     (scorer,) = scorers(["familiarity"])
-    assert score_given(engine, {"familiarity": scorer}, given).rewards["familiarity"] == pytest.approx(
+    assert score_given(engine, {"familiarity": scorer}, given_replies).rewards["familiarity"] == pytest.approx(
         [np.mean(log_probs)], abs=1e-5
     )
 
 
 def test_an_engine_without_log_probabilities_refuses_the_values_that_read_them() -> None:
-    given = GivenReplies("Why?", ("Because.",))
+    given_replies = GivenReplies("Why?", ("Because.",))
     with pytest.raises(InputError, match="familiarity read log-probabilities"):
-        score_given(ToyEngine(), {scorer.name: scorer for scorer in scorers(["familiarity"])}, given)
+        score_given(ToyEngine(), {scorer.name: scorer for scorer in scorers(["familiarity"])}, given_replies)
     (diversity,) = scorers(["diversity"])
-    assert score_given(ToyEngine(), {"diversity": diversity}, given).rewards == {"diversity": (1.0,)}
+    assert score_given(ToyEngine(), {"diversity": diversity}, given_replies).rewards == {"diversity": (1.0,)}
 
 
 @pytest.mark.parametrize("turns", [1, 2, 5])
@@ -126,16 +127,16 @@ def test_a_rendered_chat_is_read_back(tiny: Path, turns: int, system: str | None
     text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     for ending in ("", "<|im_end|>", "<|im_end|>\n<|im_end|>"):
         for reply in ("", "Yes.\nuser"):
-            read = read_rendered(ChatTokenizer(tiny), text + reply + ending)
-            assert read is not None
-            assert [dict(message) for message in read.messages] == chat
-            assert read.reply == reply
-    for other in ("How are you?", text.replace("assistant", "bot"), text + "<|im_start|>user\nAnd?"):
-        assert read_rendered(ChatTokenizer(tiny), other) is None
+            parsed = read_rendered(ChatTokenizer(tiny), text + reply + ending)
+            assert parsed is not None
+            assert [dict(message) for message in parsed.messages] == chat
+            assert parsed.reply == reply
+    for not_rendered in ("How are you?", text.replace("assistant", "bot"), text + "<|im_start|>user\nAnd?"):
+        assert read_rendered(ChatTokenizer(tiny), not_rendered) is None
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({"palette": None}, "Give either a palette or weights"),
         ({"weights": {"humor": 1}}, "either a palette or weights"),
@@ -157,16 +158,16 @@ def test_a_rendered_chat_is_read_back(tiny: Path, turns: int, system: str | None
         ({"palette": "words", "replies": ["word " * 300]}, "the context of"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(client: TestClient, fields: dict[str, Any], says: str) -> None:
+def test_invalid_requests_are_refused(client: TestClient, fields: dict[str, Any], message: str) -> None:
     body = {"palette": "plain", "prompts": ["Hi"], "replies": ["Hello."]} | fields
-    answer = client.post("/get_reward", json=body)
-    assert answer.status_code == 400
-    assert says in answer.json()["error"]["message"]
+    response = client.post("/get_reward", json=body)
+    assert response.status_code == 400
+    assert message in response.json()["error"]["message"]
 
 
-def test_a_server_that_loses_its_model_says_so_and_scores_the_next_call(tiny: Path) -> None:
+def test_a_lost_model_is_reported_and_the_next_call_is_scored(tiny: Path) -> None:
     body = {"palette": "plain", "prompts": ["Hi"], "replies": ["Hello."]}
-    with asking(str(tiny), parser_of(tiny)) as (client, service):
+    with in_process_server(str(tiny), make_parser(tiny)) as (client, service):
         expected = client.post("/get_reward", json=body).json()["rewards"]
         future = service.score([GivenReplies("Hi", ("Hello.",) * 3)] * 500, ["diversity"])
         service._worker.die("It was killed.")  # type: ignore[union-attr]
@@ -177,7 +178,7 @@ def test_a_server_that_loses_its_model_says_so_and_scores_the_next_call(tiny: Pa
 
 @pytest.mark.parametrize("trainer", ["TRL", "verl"])
 def test_the_examples_of_the_docs_run(client: TestClient, trainer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their five lines, with the server of this process in place of the address."""
+    """Each example has at most five lines; here its requests go to the server of this process."""
     text = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
     block = re.search(rf"{trainer}[^\n]*:\n\n((?:    [^\n]*\n|\n)+)", text)
     assert block is not None
@@ -186,16 +187,16 @@ def test_the_examples_of_the_docs_run(client: TestClient, trainer: str, monkeypa
     requests = types.ModuleType("requests")
     requests.post = lambda url, json: client.post(url.removeprefix("http://127.0.0.1:8000"), json=json)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "requests", requests)
-    names: dict[str, Any] = {}
-    exec(code.replace("warm", "plain"), names)
+    namespace: dict[str, Any] = {}
+    exec(code.replace("warm", "plain"), namespace)
     direct = client.post(
         "/get_reward", json={"palette": "plain", "prompts": list(QUESTIONS), "replies": list(REPLIES[:2])}
     ).json()["rewards"]
     if trainer == "TRL":
-        assert names["palette"](prompts=list(QUESTIONS), completions=list(REPLIES[:2]), other=[1, 2]) == direct
+        assert namespace["palette"](prompts=list(QUESTIONS), completions=list(REPLIES[:2]), other=[1, 2]) == direct
         chats = [[{"role": "user", "content": question}] for question in QUESTIONS]
         answers = [[{"role": "assistant", "content": reply}] for reply in REPLIES[:2]]
-        assert names["palette"](prompts=chats, completions=answers) == direct
+        assert namespace["palette"](prompts=chats, completions=answers) == direct
     else:
-        score = names["compute_score"]("data", REPLIES[0], None, extra_info={"question": QUESTIONS[0]})
+        score = namespace["compute_score"]("data", REPLIES[0], None, extra_info={"question": QUESTIONS[0]})
         assert score == pytest.approx(direct[0])
