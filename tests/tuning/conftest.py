@@ -1,4 +1,4 @@
-"""A tiny model with a table of its replies; merged models go where pytest cleans up, and not into the user's cache."""
+"""Fixtures: a tiny model with a table of its replies; merged models go to a temporary folder, not the user's cache."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.tuning.tiny_runs import VALUES
 
 
 @pytest.fixture(autouse=True)
-def _what_is_loaded_is_no_garbage() -> None:
-    """A trainer collects garbage whenever it is done, and would look through all that all tests have in memory."""
+def _freeze_loaded_objects() -> None:
+    """Keep loaded objects out of garbage collection: each trainer collects at its end and would scan all of them."""
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
-def _own_merged_models(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _temporary_merged_models(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "merged_folder", lambda: tmp_path / "merged-models")
 
 
@@ -42,7 +42,7 @@ def model(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def path(folder: Path, model: Path) -> Path:
-    """A table that the tiny model has written."""
+    """Return the path of a table of the tiny model's replies."""
     from map_core.building import build
     from map_core.engines.factory import open_engine
     from map_core.scoring import resolve

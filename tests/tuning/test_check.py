@@ -1,4 +1,4 @@
-"""A tuned model's own replies against what the weights promise: by hand, then on a tiny model."""
+"""Tests of a tuned model's own replies against the forecast of its weights: by hand, then on a tiny model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECORD = {"weights": {"humor": math.log(3.0)}}
 
 
 def table(rewards: list[list[float]], ratios: list[float] | None = None, values=("humor",)) -> RewardTable:
-    """A table with a list of rewards a prompt, of one value."""
+    """Return a table with a list of rewards for each prompt."""
     counts = [len(row) for row in rewards]
     return RewardTable(
         values=values,
@@ -33,8 +33,8 @@ def table(rewards: list[list[float]], ratios: list[float] | None = None, values=
     )
 
 
-def test_a_model_that_is_the_tilt_by_hand():
-    """Base replies 0 and 1, lambda = log 3: the tilt says 1 in three of four, and costs log 2 - H(1/4)."""
+def test_an_exact_tilt_by_hand():
+    """Base replies 0 and 1, lambda = log 3: three of four replies of the tilt are 1, and its KL is log 2 - H(1/4)."""
     base = table([[0.0, 1.0]] * 3)
     ratios = [math.log(0.5), *[math.log(1.5)] * 3]
     check = check_tuned(RECORD, base, table([[0.0, 1.0, 1.0, 1.0]] * 3, ratios * 3))
@@ -84,20 +84,20 @@ def test_the_verdict_is_that_of_the_difference_on_the_same_prompts(replies, outc
     assert check.outcome(0) is outcome
 
 
-def test_the_prompts_that_were_not_tuned_on_are_looked_at_whether_the_table_holds_them_out_or_not():
+def test_the_prompts_that_were_not_tuned_on_are_used_whether_or_not_the_table_holds_them_out():
     from map_core.cli.verify_tuned import held_out_prompts
 
-    whole = table([[0.0, 1.0]] * 4)
-    for given in (whole, replace(whole, held_out=np.array([True, False, True, False]), weights=np.full(4, 2.0))):
-        chosen = held_out_prompts(given, {"held_out": ["p0", "p2"]})
+    plain = table([[0.0, 1.0]] * 4)
+    for current in (plain, replace(plain, held_out=np.array([True, False, True, False]), weights=np.full(4, 2.0))):
+        chosen = held_out_prompts(current, {"held_out": ["p0", "p2"]})
         assert chosen.prompt_ids == ("p0", "p2")
         assert chosen.counted.all()
-        assert held_out_prompts(given, {"held_out": ["p0", "p1", "p2"]}, most=2).prompt_ids == ("p0", "p2")
+        assert held_out_prompts(current, {"held_out": ["p0", "p1", "p2"]}, most=2).prompt_ids == ("p0", "p2")
     with pytest.raises(InputError, match="tuned on every prompt"):
-        held_out_prompts(whole, {"held_out": []})
+        held_out_prompts(plain, {"held_out": []})
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_tables_that_cannot_be_compared_are_refused():
     base = table([[0.0, 1.0]] * 2)
     with pytest.raises(InputError, match="other prompts"):
         check_tuned(RECORD, base, replace(base, prompts=("a", "b")))
@@ -107,21 +107,21 @@ def test_what_cannot_be_compared_is_refused():
         check_tuned(RECORD, table([[0.0, 1.0]]), table([[0.0, 1.0]], [0.0, 0.0]))
 
 
-def test_importance_weights_tell_the_level_of_the_tilt_and_of_the_base_model():
+def test_importance_weights_estimate_the_levels_of_the_tilt_and_of_the_base_model():
     rewards = np.array([[0.0], [1.0]])
     gains = [math.log(3.0) * rewards[:, 0]] * 2
     at_tilt = held_out_levels(("humor",), np.array([math.log(3.0)]), gains, gains, [rewards] * 2)
     assert at_tilt.share_of_way == pytest.approx(1.0)
     assert at_tilt.noise == pytest.approx(np.zeros(2))
     assert at_tilt.kl == pytest.approx(at_tilt.kl_forecast)
-    nothing = held_out_levels(("humor",), np.array([math.log(3.0)]), [np.zeros(2)] * 2, gains, [rewards] * 2)
-    assert (nothing.share_of_way, nothing.as_dict()["kl"]) == pytest.approx((0.0, 0.0))
-    assert nothing.as_dict()["share_of_way_90"] == pytest.approx([0.0, 0.0])
+    at_base = held_out_levels(("humor",), np.array([math.log(3.0)]), [np.zeros(2)] * 2, gains, [rewards] * 2)
+    assert (at_base.share_of_way, at_base.as_dict()["kl"]) == pytest.approx((0.0, 0.0))
+    assert at_base.as_dict()["share_of_way_90"] == pytest.approx([0.0, 0.0])
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, capsys, monkeypatch):
+def test_the_command_checks_a_tuned_model_on_its_held_out_prompts(tmp_path, capsys, monkeypatch):
     pytest.importorskip("trl", reason="needs requirements-tune.txt")
     from map_core.building import build
     from map_core.core.types import SamplingSettings
@@ -158,7 +158,7 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     assert main([*verify, "--fresh", str(tmp_path / "fresh.parquet"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["prompts"], facts["replies"], facts["method"]) == (2, 4, "pairs")
-    # Familiarity is what the base model finds of the reply, whoever wrote it.
+    # Familiarity is computed by the base model, also for replies of the tuned one.
     fresh = load(tmp_path / "fresh.parquet")
     base = open_engine(str(model), "torch", "float32")
     (log_probs,) = base.log_probs(fresh.prompts[0], [fresh.tokens[0]])
@@ -169,33 +169,33 @@ def test_the_command_holds_a_tuned_model_against_its_held_out_prompts(tmp_path, 
     q, p = tuned.reply_scores(request, replies), base.reply_scores(request, replies)
     ratios = [a.log_prob - b.log_prob for a, b in zip(q, p, strict=True)]
     assert fresh.metadata[LOG_RATIOS][:4] == pytest.approx(ratios, abs=1e-4)
-    # The card says so too.
+    # The record and the card contain the check.
     assert json.loads((out / "tuning.json").read_text())["check"]["kl"] == facts["kl"]
     assert "On 4 replies of its own to each of 2 prompts" in (out / "README.md").read_text()
-    # Replies that are kept are read again, and the words are there for people.
+    # Stored replies are reused, and without --json the output is text.
     assert main([*verify, "--fresh", str(tmp_path / "fresh.parquet")]) == 0
     text = capsys.readouterr().out
     assert "of the way" in text
     assert "tuned   4" in text
-    # A check that was stopped goes on: what is missing is drawn, and the same as without a stop.
+    # An interrupted check is resumed: only the missing replies are drawn, with the same result.
     save(of_prompts(fresh, fresh.prompt_ids[1:]), tmp_path / "part.parquet")
     assert main([*verify, "--fresh", str(tmp_path / "part.parquet"), "--json"]) == 0
     output = capsys.readouterr()
     assert "1 of 1 prompts answered" in output.err
     assert json.loads(output.out)["kl"] == pytest.approx(facts["kl"], abs=1e-6)
-    # A model of the page Tune is found by its name.
+    # A model of the page Tune is located by its name.
     (tmp_path / "kept" / "tuned").mkdir(parents=True)
     (tmp_path / "kept" / "tuned" / "Kind one").symlink_to(out)
     monkeypatch.setenv(SETTING, str(tmp_path / "kept"))
-    named = [argument.replace(str(out), "Kind one") for argument in verify]
-    assert main([*named, "--fresh", str(tmp_path / "fresh.parquet"), "--json"]) == 0
+    by_name = [argument.replace(str(out), "Kind one") for argument in verify]
+    assert main([*by_name, "--fresh", str(tmp_path / "fresh.parquet"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"] == "Kind one"
     assert main([*verify, "--seed", "9", "--fresh", str(tmp_path / "fresh.parquet")]) == 1
     assert "another seed" in capsys.readouterr().err
     assert main(["verify", str(path), "--model", str(tmp_path / "tiny")]) == 1
     assert "is no tuned model" in capsys.readouterr().err
     assert main([*verify, "--target", "diversity=p60"]) == 2
-    # Several models are a set; a file of replies is one model's.
+    # Several models are checked as a set; a file of replies belongs to one model.
     assert main([*verify, "--model", str(out), "--fresh", str(tmp_path / "fresh.parquet")]) == 1
     assert "of one model" in capsys.readouterr().err
 
@@ -216,6 +216,8 @@ def test_palettes_of_several_models_are_scored_as_a_set(capsys):
     assert facts["set"]["tuned"]["hypervolume"] == pytest.approx(2.0 + 2.0 - 1.0)
     _print_set(checks, as_json=False)
     assert "hypervolume" in capsys.readouterr().out
-    other = check_tuned({"weights": {"humor": 1.0}}, table([[0.0, 1.0]] * 2), table([[1.0, 0.0]] * 2, [0.0] * 4))
-    _print_set([checks[0], other], as_json=False)
+    of_other_table = check_tuned(
+        {"weights": {"humor": 1.0}}, table([[0.0, 1.0]] * 2), table([[1.0, 0.0]] * 2, [0.0] * 4)
+    )
+    _print_set([checks[0], of_other_table], as_json=False)
     assert "cannot be scored as a set" in capsys.readouterr().err

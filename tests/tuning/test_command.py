@@ -1,4 +1,4 @@
-"""The command `tune`: what it prints and writes, for a person and for a program."""
+"""Tests of the command `tune`: what it prints and writes, for people and for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.tuning.tiny_runs import VALUES, pairs_command
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
 
 
-def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_tunes_and_reports_the_result(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "out"
     command = pairs_command(path, out, "--target", "diversity=p55", "--steps", "2", "--replies", "4")
     assert main([*command, "--estimate"]) == 0
@@ -39,7 +39,7 @@ def test_the_command_tunes_and_says_what_came_of_it(path: Path, tmp_path: Path, 
     assert "The nearest palette that is possible: --target diversity=" in capsys.readouterr().err
 
 
-def test_rounds_of_a_share_are_estimated_led_and_said(
+def test_rounds_for_a_share_are_estimated_run_and_reported(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     from map_core.tuning import natural
@@ -49,9 +49,9 @@ def test_rounds_of_a_share_are_estimated_led_and_said(
     command = ["tune", str(path), "--target", "positivity>=p60=50%", "--target", "diversity=p55", "--rounds", "2"]
     command += ["--value-replies", "6", "--beginnings", "2", "--rank", "2", "--evidence", "0", "--out", str(out)]
     assert main([*command, "--estimate", "--progress-file", str(progress)]) == 0
-    said = capsys.readouterr().err
-    assert "reading the replies takes" in said
-    assert "if it learns 2 times" in said
+    messages = capsys.readouterr().err
+    assert "reading the replies takes" in messages
+    assert "if it learns 2 times" in messages
     estimate = json.loads(progress.read_text())["figures"]["estimate"]
     assert estimate["rounds"] == 2
     assert estimate["round_seconds"] > estimate["check_seconds"] == 0
@@ -70,7 +70,7 @@ def test_rounds_of_a_share_are_estimated_led_and_said(
     assert figures["most_rounds"] is None
 
 
-def test_held_out_prompts_are_looked_at_on_the_way_and_answered_in_the_end(
+def test_held_out_prompts_are_evaluated_during_training_and_answered_at_the_end(
     path: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     from map_core.core.kept_folder import SETTING
@@ -96,9 +96,9 @@ def test_held_out_prompts_are_looked_at_on_the_way_and_answered_in_the_end(
     assert (look["step"], set(look["levels"])) == (2, set(VALUES))
     assert record["check"]["prompts"] == 2
     replies = set(load(path).replies)
-    for shown in record["side_by_side"]:
-        assert {shown["base"], shown["chosen"]} <= replies
-    assert [shown["tuned"] for shown in record["side_by_side"]] == list(load(out / "check.parquet").replies[::4])
-    # By its name it is a model like any other.
+    for row in record["side_by_side"]:
+        assert {row["base"], row["chosen"]} <= replies
+    assert [row["tuned"] for row in record["side_by_side"]] == list(load(out / "check.parquet").replies[::4])
+    # Its name locates it like any other model.
     assert locate("My kind one").sha256 == locate(str(out)).sha256
     assert main([*command, "--check", "1"]) == 2

@@ -1,4 +1,4 @@
-"""The tilt is the optimum of every route, on a model whose replies can be written out; a whitened reward's is not."""
+"""Tests that the tilt is the optimum of every method, unless rewards are whitened, on a model with few replies."""
 
 from __future__ import annotations
 
@@ -37,73 +37,74 @@ TILT = tilted(GAINS)
 
 
 def whitened(gains: np.ndarray) -> np.ndarray:
-    """Rewards as many trainers take them, divided by their deviation."""
+    """Return rewards divided by their standard deviation, as many trainers do."""
     return gains / np.sqrt((BASE * (gains - BASE @ gains) ** 2).sum())
 
 
 def policy_at(distribution: np.ndarray, temperature: float = 1.0) -> Policy:
-    """A policy at a distribution, with the base model as its reference."""
+    """Return a policy with a distribution, and with the base model as its reference."""
     model = toy_policy(distribution)
     return Policy(model, toy_policy(BASE).requires_grad_(False), (END,), temperature)
 
 
 def gradient(method: TuningMethod, distribution: np.ndarray, gains: np.ndarray) -> float:
-    """The largest entry of a loss's gradient over all 64 base replies."""
-    policy, given = policy_at(distribution), examples(gains)
-    batch = ReplyBatch.of(given, range(len(given.replies)))
+    """Return the largest entry of a loss's gradient over all 64 base replies."""
+    policy, base_examples = policy_at(distribution), examples(gains)
+    batch = ReplyBatch.of(base_examples, range(len(base_examples.replies)))
     loss = LOSSES[method](
-        policy.log_probs(policy.model, batch), policy.base_log_probs(batch), torch.tensor(given.gains).float()
+        policy.log_probs(policy.model, batch), policy.base_log_probs(batch), torch.tensor(base_examples.gains).float()
     )
     loss.backward()
     return float(policy.model.lm_head.weight.grad.abs().max())
 
 
 def trained(method: TuningMethod, gains: np.ndarray, folder, steps: int = 120) -> np.ndarray:
-    """The distribution that training from p0 arrives at."""
+    """Return the distribution that training from p0 reaches."""
     policy = policy_at(BASE)
     settings = TuningSettings(method, steps=steps, prompts=1, replies=64, learning_rate=0.1, rank=0)
     offline_training.offline_trainer(policy, [examples(gains)], settings, folder).train()
     return distribution_of(policy.model)
 
 
-def test_the_toy_is_the_distribution_that_was_put_into_it():
+def test_the_toy_has_the_distribution_that_it_was_made_with():
     assert pytest.approx(1.0) == TILT.sum()
     for distribution in (BASE, TILT):
-        policy, given = policy_at(distribution), examples(GAINS)
-        log_probs = policy.log_probs(policy.model, ReplyBatch.of(given, range(64))).exp().tolist()
+        policy, base_examples = policy_at(distribution), examples(GAINS)
+        log_probs = policy.log_probs(policy.model, ReplyBatch.of(base_examples, range(64))).exp().tolist()
         by_outcome = {
-            (reply, bool(end)): p for reply, end, p in zip(given.replies, given.finished, log_probs, strict=True)
+            (reply, bool(end)): p
+            for reply, end, p in zip(base_examples.replies, base_examples.finished, log_probs, strict=True)
         }
         assert [by_outcome[outcome] for outcome in OUTCOMES] == pytest.approx(distribution, rel=1e-5)
         assert distribution_of(policy.model) == pytest.approx(distribution, rel=1e-5)
 
 
 @pytest.mark.parametrize("method", OFFLINE)
-def test_the_gradient_is_zero_at_the_tilt_and_nowhere_near(method: TuningMethod):
+def test_the_gradient_is_zero_at_the_tilt_and_not_at_similar_distributions(method: TuningMethod):
     assert gradient(method, TILT, GAINS) < 1e-6
     assert gradient(method, BASE, GAINS) > 1e-2
     assert gradient(method, TILT, whitened(GAINS)) > 1e-2
     assert gradient(method, TILT, 10 * GAINS) > 1e-2  # beta 0.1
 
 
-def test_the_loss_of_the_base_model_is_told_without_a_model():
-    policy, given = policy_at(BASE), examples(GAINS)
-    batch = ReplyBatch.of(given, range(64))
-    log_probs, gains = policy.base_log_probs(batch), torch.tensor(given.gains).float()
+def test_the_loss_of_the_base_model_is_computed_without_a_model():
+    policy, base_examples = policy_at(BASE), examples(GAINS)
+    batch = ReplyBatch.of(base_examples, range(64))
+    log_probs, gains = policy.base_log_probs(batch), torch.tensor(base_examples.gains).float()
     for method in (TuningMethod.PAIRS, TuningMethod.DPO):
         loss = LOSSES[method](log_probs, log_probs, gains).item()
-        base_loss = loss_of_base(method, [given.gains])
+        base_loss = loss_of_base(method, [base_examples.gains])
         assert loss == pytest.approx(base_loss, rel=1e-5)
-    assert loss_of_base(TuningMethod.DISTILL, [given.gains]) is None
+    assert loss_of_base(TuningMethod.DISTILL, [base_examples.gains]) is None
 
 
 @pytest.mark.parametrize("method", OFFLINE)
-def test_training_from_the_base_model_arrives_at_the_tilt(method: TuningMethod, tmp_path):
+def test_training_from_the_base_model_reaches_the_tilt(method: TuningMethod, tmp_path):
     assert divergence(TILT, BASE) > 0.15
-    arrived = trained(method, GAINS, tmp_path / "a")
-    assert divergence(arrived, TILT) < 0.02
-    assert divergence(TILT, arrived) < 0.02
-    # The same test fails for a reward that is whitened, so it can fail.
+    reached = trained(method, GAINS, tmp_path / "a")
+    assert divergence(reached, TILT) < 0.02
+    assert divergence(TILT, reached) < 0.02
+    # A whitened reward does not reach it, so this test can fail.
     assert divergence(trained(method, whitened(GAINS), tmp_path / "b"), TILT) > 0.02
 
 
@@ -116,26 +117,26 @@ def test_a_constant_and_a_rescaled_value_with_a_rescaled_weight_change_nothing(m
     assert rescaled == pytest.approx(plain, abs=1e-4)
 
 
-def test_the_temperature_belongs_to_the_model():
+def test_the_temperature_is_part_of_the_model():
     """At temperature T the model whose logits are T log p has the distribution p."""
     model = toy_policy(TILT)
     with torch.no_grad():
         model.lm_head.weight.mul_(0.7)
-    policy, given = Policy(model, toy_policy(BASE), (END,), 0.7), examples(GAINS)
-    log_probs = policy.log_probs(model, ReplyBatch.of(given, [0, 6]))
+    policy, base_examples = Policy(model, toy_policy(BASE), (END,), 0.7), examples(GAINS)
+    log_probs = policy.log_probs(model, ReplyBatch.of(base_examples, [0, 6]))
     assert log_probs.exp().tolist() == pytest.approx([TILT[0], TILT[1]], rel=1e-5)
 
 
 def test_a_reply_ends_by_any_of_the_tokens_that_end_a_turn():
     policy = policy_at(BASE)
-    both = Policy(policy.model, policy.reference, (1, END), 1.0)
+    with_two_ends = Policy(policy.model, policy.reference, (1, END), 1.0)
     batch = ReplyBatch.of(examples(GAINS), [0])
     probability = policy.log_probs(policy.model, batch).exp().item()
     first_b = sum(p for (tokens, _), p in zip(OUTCOMES, BASE, strict=True) if tokens[:1] == (1,))
-    assert both.log_probs(policy.model, batch).exp().item() == pytest.approx(probability + first_b, rel=1e-5)
+    assert with_two_ends.log_probs(policy.model, batch).exp().item() == pytest.approx(probability + first_b, rel=1e-5)
 
 
-# Online: TRL's trainer on the same model.
+# Online: TRL's trainer with the same model.
 
 
 def toy_tokenizer():
@@ -147,8 +148,10 @@ def toy_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>", pad_token="<end>")
 
 
-def online(start: np.ndarray, folder, weights=(0.8, 0.6), rewards=REWARDS, *, steps=1, rate=1e-9, replies=16, **more):
-    """TRL's trainer at a distribution, with the base model as its reference."""
+def online(
+    start: np.ndarray, folder, weights=(0.8, 0.6), rewards=REWARDS, *, steps=1, rate=1e-9, replies=16, **options
+):
+    """Return TRL's trainer of a model with a distribution, and with the base model as its reference."""
     toy_policy(BASE, folder / "base")
     model = toy_policy(start)
     model.config._name_or_path = str(folder / "base")
@@ -164,20 +167,20 @@ def online(start: np.ndarray, folder, weights=(0.8, 0.6), rewards=REWARDS, *, st
         return reward
 
     arguments = online_training.rloo_settings(
-        settings, sampling, weights, folder / "out", **({"max_grad_norm": 1e9} | more)
+        settings, sampling, weights, folder / "out", **({"max_grad_norm": 1e9} | options)
     )
     import transformers
 
     from tests.tuning.toy_model import ToyPolicy
 
-    transformers.ToyPolicy = ToyPolicy  # TRL looks there; its first import makes the lazy module of transformers anew
+    transformers.ToyPolicy = ToyPolicy  # TRL looks there; its first import replaces the lazy module of transformers
     return online_training.rloo_trainer(model, toy_tokenizer(), ["?"] * 4, [value(0), value(1)], arguments)
 
 
-def gradient_norm(start: np.ndarray, folder, *arguments, **more) -> float:
-    """The gradient's norm in one step, as the trainer logs it."""
-    trainer = online(start, folder, *arguments, **more)
-    assert constants.HF_HUB_DISABLE_TELEMETRY  # TRL would report its use
+def gradient_norm(start: np.ndarray, folder, *arguments, **options) -> float:
+    """Return the gradient's norm in one step, as the trainer logs it."""
+    trainer = online(start, folder, *arguments, **options)
+    assert constants.HF_HUB_DISABLE_TELEMETRY  # else TRL would report its use
     trainer.train()
     (row,) = [row for row in trainer.state.log_history if "grad_norm" in row]
     assert {"rewards/value_0/mean", "rewards/value_1/mean"} <= set(row)
@@ -198,49 +201,49 @@ def test_online_the_gradient_is_zero_at_the_tilt_on_every_draw(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_online_training_from_the_base_model_arrives_at_the_tilt(tmp_path):
+def test_online_training_from_the_base_model_reaches_the_tilt(tmp_path):
     trainer = online(BASE, tmp_path, steps=80, rate=0.05, replies=32)
     trainer.train()
     assert divergence(distribution_of(trainer.model), TILT) < 0.02
     json.dumps(trainer.state.log_history, default=str)
 
 
-# What the trainer's p0 is.
+# The base model of the trainer.
 
 
 @pytest.mark.parametrize(("top_p", "top_k"), [(0.6, 0), (1.0, 1), (0.6, 2)])
-def test_the_distance_to_a_table_that_was_cut_is_that_of_its_distribution(top_p: float, top_k: int):
-    """KL(table || trainer), with the table's distribution cut step by step, by going through all replies."""
+def test_the_divergence_of_a_truncated_table_is_that_of_its_distribution(top_p: float, top_k: int):
+    """KL(table || base model) by enumerating all replies, with the table's distribution truncated at each token."""
     from map_core.tuning.sampling import cut_mass
 
-    policy, given = policy_at(BASE), examples(GAINS)
-    outcomes = list(zip(given.replies, given.finished.tolist(), strict=True))
+    policy, base_examples = policy_at(BASE), examples(GAINS)
+    outcomes = list(zip(base_examples.replies, base_examples.finished.tolist(), strict=True))
     numbers = [outcomes.index(outcome) for outcome in OUTCOMES]
     sampling = SamplingSettings(top_p=top_p, top_k=top_k, max_new_tokens=LENGTH)
-    kept = cut_mass(policy, ReplyBatch.of(given, numbers), sampling).numpy()
+    log_masses = cut_mass(policy, ReplyBatch.of(base_examples, numbers), sampling).numpy()
     conditionals = policy.model.lm_head.weight.detach().double().softmax(0).numpy()
-    expected, cut = [], []
+    expected, truncated = [], []
     for (tokens, ended), p in zip(OUTCOMES, BASE, strict=True):
-        place, mass, inside = 0, 1.0, True
+        state, mass, possible = 0, 1.0, True
         for token in (*tokens, END)[: LENGTH if not ended else None]:
-            order = np.argsort(-conditionals[:, place])[: top_k or None]
-            shares = conditionals[order, place] / conditionals[order, place].sum()
+            order = np.argsort(-conditionals[:, state])[: top_k or None]
+            shares = conditionals[order, state] / conditionals[order, state].sum()
             words = order[: int(np.sum(np.cumsum(shares) - shares < top_p))]
-            inside &= token in words
-            mass *= conditionals[words, place].sum()
-            place = 2 * place + token + 1 if token != END else place
+            possible &= token in words
+            mass *= conditionals[words, state].sum()
+            state = 2 * state + token + 1 if token != END else state
         expected.append(np.log(mass))
-        cut.append(p / mass if inside else 0.0)
-    assert kept == pytest.approx(expected, abs=1e-6)
-    table = np.array(cut)
+        truncated.append(p / mass if possible else 0.0)
+    assert log_masses == pytest.approx(expected, abs=1e-6)
+    table = np.array(truncated)
     assert table.sum() == pytest.approx(1.0)
-    carried = table > 0
-    kl = float((table[carried] * np.log(table[carried] / BASE[carried])).sum())
-    assert -float((table * kept).sum()) == pytest.approx(kl, abs=1e-6)
+    support = table > 0
+    kl = float((table[support] * np.log(table[support] / BASE[support])).sum())
+    assert -float((table * log_masses).sum()) == pytest.approx(kl, abs=1e-6)
     assert kl > 0.05
 
 
-def test_each_prompt_comes_once_before_any_comes_again_and_by_weight_where_they_count_differently():
+def test_prompts_are_scheduled_in_epochs_or_by_their_weights():
     from map_core.tuning.offline import Schedule
 
     prompts = [examples(GAINS) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""What does not fit is said before it starts, with what would."""
+"""Tests of limits: what does not fit is refused before the tuning starts, with an alternative."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def files(tmp_path) -> ModelFiles:
 
 
 @pytest.mark.parametrize(
-    ("free", "rank", "words"),
+    ("free", "rank", "message"),
     [
         (3_999, 8, r"tuning an adapter takes at least 4 kB of memory, and 4 kB are free. Take a smaller model"),
         (
@@ -37,21 +37,23 @@ def files(tmp_path) -> ModelFiles:
         (3_999, 0, r"Take a smaller model, or a machine"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_with_what_would(
-    files: ModelFiles, monkeypatch: pytest.MonkeyPatch, free: int, rank: int, words: str
+def test_weights_that_do_not_fit_are_refused_with_an_alternative(
+    files: ModelFiles, monkeypatch: pytest.MonkeyPatch, free: int, rank: int, message: str
 ):
     monkeypatch.setattr(estimate, "_memory", lambda: free)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=message):
         estimate.check_memory(files, TuningSettings(rank=rank))
     monkeypatch.setattr(estimate, "_memory", lambda: free + 1)
     if free + 1 >= 4000 * (1 if rank else 5):
         estimate.check_memory(files, TuningSettings(rank=rank))
 
 
-def test_a_disk_without_room_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_without_space_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatch):
     policy = Policy(toy_policy(BASE), toy_policy(BASE), (END,), 1.0)
-    given = examples(REWARDS @ WEIGHTS)
-    measured = estimate.measure(policy, [given], TuningSettings(steps=10, prompts=3, replies=8, rank=0), merged=False)
+    base_examples = examples(REWARDS @ WEIGHTS)
+    measured = estimate.measure(
+        policy, [base_examples], TuningSettings(steps=10, prompts=3, replies=8, rank=0), merged=False
+    )
     assert measured.seconds == pytest.approx(10 * measured.step_seconds)
     assert measured.tuned == sum(p.numel() for p in policy.model.parameters() if p.requires_grad)
     assert measured.result_bytes == 4 * measured.tuned
@@ -86,15 +88,15 @@ def test_settings_outside_their_range_are_refused(setting: str, value: float):
         TuningMethod("ppo")
 
 
-def test_log_ratios_do_not_depend_on_how_many_are_looked_at_together(monkeypatch: pytest.MonkeyPatch):
-    from map_core.tuning import policy as policies
+def test_log_ratios_do_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch):
+    from map_core.tuning import policy as policy_module
 
-    given = examples(REWARDS @ WEIGHTS)
+    base_examples = examples(REWARDS @ WEIGHTS)
     policy = Policy(toy_policy(BASE[::-1].copy()), toy_policy(BASE), (END,), 1.0)
-    whole = policy.log_ratios(given)
-    monkeypatch.setattr(policies, "_TOKENS_PER_PASS", 7)
-    assert policy.log_ratios(given) == pytest.approx(whole, abs=1e-6)
-    assert policy.log_ratios(given, [3, 40]) == pytest.approx(whole[[3, 40]], abs=1e-6)
-    batch = ReplyBatch.of(given, range(64))
-    assert np.abs(whole).max() > 0.1
+    ratios = policy.log_ratios(base_examples)
+    monkeypatch.setattr(policy_module, "_TOKENS_PER_PASS", 7)
+    assert policy.log_ratios(base_examples) == pytest.approx(ratios, abs=1e-6)
+    assert policy.log_ratios(base_examples, [3, 40]) == pytest.approx(ratios[[3, 40]], abs=1e-6)
+    batch = ReplyBatch.of(base_examples, range(64))
+    assert np.abs(ratios).max() > 0.1
     assert not policy.base_log_probs(batch).requires_grad

@@ -1,4 +1,4 @@
-"""Mixtures and soups of models that are tuned to one value each, on a model whose replies can be written out."""
+"""Tests of mixtures and soups of models tuned to one value each, on a model whose replies can be enumerated."""
 
 from __future__ import annotations
 
@@ -36,19 +36,22 @@ def table() -> RewardTable:
     )
 
 
-def tuned(name: str, value: str, ratios: list[np.ndarray], held_out: str = "abc") -> SingleTuned:
-    named = dict(zip("abc", ratios, strict=True))
-    return SingleTuned(name, value, Path(name), frozenset(held_out), named)
+def single_tuned(name: str, value: str, ratios: list[np.ndarray], held_out: str = "abc") -> SingleTuned:
+    by_prompt = dict(zip("abc", ratios, strict=True))
+    return SingleTuned(name, value, Path(name), frozenset(held_out), by_prompt)
 
 
-def exact(value: int, strength: float) -> list[np.ndarray]:
-    """Log-ratios of the exact tilt of one value, log q - log p0 = strength . r - log Z."""
-    of_value = [table().rewards[table().rows(i)][:, value] * strength for i in range(3)]
-    return [row - softmax(row).log_mean for row in of_value]
+def exact_ratios(value: int, strength: float) -> list[np.ndarray]:
+    """Return the log-ratios of the exact tilt of one value, log q - log p0 = strength . r - log Z."""
+    gains = [table().rewards[table().rows(i)][:, value] * strength for i in range(3)]
+    return [row - softmax(row).log_mean for row in gains]
 
 
-def test_of_exact_single_tilts_the_mixture_is_exact_decoding():
-    models = [tuned("funny", "humor", exact(0, 1.3)), tuned("kind", "kindness", exact(1, 0.4))]
+def test_the_mixture_of_exact_single_tilts_is_exact_decoding():
+    models = [
+        single_tuned("funny", "humor", exact_ratios(0, 1.3)),
+        single_tuned("kind", "kindness", exact_ratios(1, 0.4)),
+    ]
     mixed = mixture(table(), WEIGHTS, models)
     assert mixed.prompts == ("a", "b", "c")
     assert list(mixed.weights.values()) == pytest.approx([0.8 / 1.3, 0.6 / 0.4], rel=1e-6)
@@ -61,47 +64,51 @@ def test_of_exact_single_tilts_the_mixture_is_exact_decoding():
 def test_no_other_weights_are_nearer_to_the_palette():
     rng = np.random.default_rng(0)
     ratios = [
-        np.column_stack([a, b]) + rng.normal(0, 0.6, (4, 2)) for a, b in zip(exact(0, 1.0), exact(1, 1.0), strict=True)
+        np.column_stack([a, b]) + rng.normal(0, 0.6, (4, 2))
+        for a, b in zip(exact_ratios(0, 1.0), exact_ratios(1, 1.0), strict=True)
     ]
     gains = [table().rewards[table().rows(i)] @ LAM for i in range(3)]
     solved = mixture_weights(ratios, gains)
     assert (solved > 0).all()
 
-    def far(weights: np.ndarray) -> float:
-        """KL(tilt | mixture), summed over prompts, less what does not depend on the weights."""
+    def distance(weights: np.ndarray) -> float:
+        """Return KL(tilt | mixture), summed over prompts, up to a term that does not depend on the weights."""
         return sum(
             softmax(rows @ weights).log_mean - softmax(row).probabilities @ (rows @ weights)
             for row, rows in zip(gains, ratios, strict=True)
         )
 
     for change in rng.normal(0, 0.05, (40, 2)):
-        assert far(solved) <= far(np.maximum(solved + change, 0.0))
+        assert distance(solved) <= distance(np.maximum(solved + change, 0.0))
 
 
-def test_a_model_that_goes_the_other_way_or_nowhere_has_no_weight():
-    away = [-row for row in exact(1, 1.0)]
-    models = [tuned("funny", "humor", exact(0, 1.0)), tuned("unkind", "kindness", away)]
-    alone = mixture(table(), {"humor": 0.8, "kindness": 0.3}, models)
-    assert alone.weights["unkind"] == 0.0
-    assert alone.shares == {"funny": 1.0}
-    nowhere = mixture(table(), WEIGHTS, [tuned("same", "humor", [np.zeros(4)] * 3)] * 2)
-    assert nowhere.shares == {}
-    assert nowhere.levels.share_of_way == pytest.approx(0.0)
+def test_a_model_tuned_the_opposite_way_or_not_at_all_has_no_weight():
+    opposite = [-row for row in exact_ratios(1, 1.0)]
+    models = [single_tuned("funny", "humor", exact_ratios(0, 1.0)), single_tuned("unkind", "kindness", opposite)]
+    first_only = mixture(table(), {"humor": 0.8, "kindness": 0.3}, models)
+    assert first_only.weights["unkind"] == 0.0
+    assert first_only.shares == {"funny": 1.0}
+    untuned = mixture(table(), WEIGHTS, [single_tuned("same", "humor", [np.zeros(4)] * 3)] * 2)
+    assert untuned.shares == {}
+    assert untuned.levels.share_of_way == pytest.approx(0.0)
 
 
-def test_only_prompts_that_no_model_was_tuned_on_are_looked_at():
-    models = [tuned("funny", "humor", exact(0, 1.0)), tuned("kind", "kindness", exact(1, 1.0), held_out="ac")]
+def test_only_prompts_that_no_model_was_tuned_on_are_used():
+    models = [
+        single_tuned("funny", "humor", exact_ratios(0, 1.0)),
+        single_tuned("kind", "kindness", exact_ratios(1, 1.0), held_out="ac"),
+    ]
     assert mixture(table(), WEIGHTS, models).prompts == ("a", "c")
     models[1] = replace(models[1], held_out=frozenset("a"))
     with pytest.raises(InputError, match="on 1 prompts"):
         mixture(table(), WEIGHTS, models)
-    with pytest.raises(InputError, match="held out"):  # a palette needs prompts to be solved on
+    with pytest.raises(InputError, match="held out"):  # the palette is solved on the other prompts
         held_out_of(table(), models)
-    two = [replace(model, held_out=frozenset("b")) for model in models]
-    assert held_out_of(table(), two).counted.tolist() == [True, False, True]
+    without_common = [replace(model, held_out=frozenset("b")) for model in models]
+    assert held_out_of(table(), without_common).counted.tolist() == [True, False, True]
 
 
-def test_ratios_are_kept_prompt_by_prompt_and_more_replies_replace_fewer(tmp_path: Path):
+def test_ratios_are_stored_by_prompt_and_more_replies_replace_fewer(tmp_path: Path):
     path = tmp_path / RATIOS
     assert read_ratios(path) == {}
     keep_ratios(path, {"a": np.array([0.1, 0.2]), "b": np.array([0.5])})
@@ -111,14 +118,18 @@ def test_ratios_are_kept_prompt_by_prompt_and_more_replies_replace_fewer(tmp_pat
     assert read_ratios(path) == {}
 
 
-def test_fewer_replies_of_one_model_are_what_is_compared():
-    short = [row[:3] for row in exact(0, 1.0)]
-    mixed = mixture(table(), WEIGHTS, [tuned("funny", "humor", short), tuned("kind", "kindness", exact(1, 1.0))])
+def test_the_smallest_number_of_replies_is_compared():
+    short = [row[:3] for row in exact_ratios(0, 1.0)]
+    mixed = mixture(
+        table(),
+        WEIGHTS,
+        [single_tuned("funny", "humor", short), single_tuned("kind", "kindness", exact_ratios(1, 1.0))],
+    )
     assert mixed.levels.replies == 3
 
 
 @pytest.mark.parametrize(
-    ("change", "same"),
+    ("change", "belongs"),
     [
         ({}, True),
         ({"held_out": ["a", "z"]}, False),
@@ -126,12 +137,12 @@ def test_fewer_replies_of_one_model_are_what_is_compared():
         ({"model": {"name": "x"}}, False),
     ],
 )
-def test_a_model_is_of_the_table_whose_prompts_and_values_it_knows(change, same):
+def test_a_model_belongs_to_a_table_with_its_prompts_and_values(change, belongs):
     record = {"held_out": ["a"], "values": ["humor", "kindness>=0.25"], "model": {"name": "tiny"}, **change}
-    assert is_of_table(record, table()) is same
+    assert is_of_table(record, table()) is belongs
 
 
-def test_a_soup_is_found_by_its_adapters_and_shares_and_not_by_names(tmp_path: Path):
+def test_a_soup_is_identified_by_its_adapters_and_shares_and_not_by_names(tmp_path: Path):
     models = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -146,7 +157,7 @@ def test_a_soup_is_found_by_its_adapters_and_shares_and_not_by_names(tmp_path: P
     assert soup_path(models, {"one": 0.25, "two": 0.75}) != path
 
 
-def test_a_folder_of_several_values_or_of_a_whole_model_is_none(tmp_path: Path):
+def test_a_folder_of_several_values_or_of_a_whole_model_is_no_single_tuned(tmp_path: Path):
     record = {"weights": {"humor": 1.0}, "held_out": ["a"]}
     assert SingleTuned.of("x", tmp_path, record) is None  # no adapter
     (tmp_path / "adapter_config.json").write_text("{}")
@@ -156,7 +167,7 @@ def test_a_folder_of_several_values_or_of_a_whole_model_is_none(tmp_path: Path):
 
 @pytest.mark.filterwarnings("ignore")  # peft's own, of transformers
 def test_log_ratios_of_a_soup_are_those_of_the_average_of_the_weights(tmp_path: Path):
-    """By the toy model: each adapter makes its last layer that of a tilt, and the average of them is written out."""
+    """Each adapter turns the toy's last layer into that of a tilt; their average is computed directly."""
     torch = pytest.importorskip("torch")
     peft = pytest.importorskip("peft", reason="needs requirements-tune.txt")
     from map_core.tuning.policy import Policy
@@ -164,15 +175,15 @@ def test_log_ratios_of_a_soup_are_those_of_the_average_of_the_weights(tmp_path: 
     from tests.tuning.toy_policy import BASE, END, REWARDS, WORDS, examples, tilted, toy_policy
 
     base = toy_policy(BASE)
-    goals = {f"model.{j}": toy_policy(tilted(REWARDS[:, j])).lm_head.weight for j in range(2)}
+    tilted_layers = {f"model.{j}": toy_policy(tilted(REWARDS[:, j])).lm_head.weight for j in range(2)}
     folders = {}
-    for name, goal in goals.items():
+    for name, layer in tilted_layers.items():
         config = peft.LoraConfig(r=WORDS, lora_alpha=2 * WORDS, target_modules=["lm_head"], task_type="CAUSAL_LM")
         adapted = peft.get_peft_model(toy_policy(BASE), config)
-        layer = adapted.base_model.model.lm_head
+        adapted_layer = adapted.base_model.model.lm_head
         with torch.no_grad():  # 2 B A = what the tilt changes
-            layer.lora_A["default"].weight.copy_((goal - base.lm_head.weight) / 2)
-            layer.lora_B["default"].weight.copy_(torch.eye(WORDS))
+            adapted_layer.lora_A["default"].weight.copy_((layer - base.lm_head.weight) / 2)
+            adapted_layer.lora_B["default"].weight.copy_(torch.eye(WORDS))
         folders[name] = tmp_path / name.replace(".", "-")
         adapted.save_pretrained(folders[name], save_embedding_layers=False)
     adapters = TunedAdapters(toy_policy(BASE), folders, (END,), 1.0)
@@ -181,15 +192,15 @@ def test_log_ratios_of_a_soup_are_those_of_the_average_of_the_weights(tmp_path: 
     adapters.add_soup("soup", shares)
     averaged = toy_policy(BASE)
     with torch.no_grad():
-        averaged.lm_head.weight.copy_(sum(share * goals[name] for name, share in shares.items()))
+        averaged.lm_head.weight.copy_(sum(share * tilted_layers[name] for name, share in shares.items()))
     for name, model in (("soup", averaged), ("model.1", toy_policy(tilted(REWARDS[:, 1])))):
-        found = dict(adapters.log_ratios(name, [replies], 64))["hi"]
-        wanted = Policy(model, base, (END,), 1.0).log_ratios(replies)
-        assert found == pytest.approx(wanted, abs=1e-4)
-    # The exact tilts' mixture has the palette's levels on the same replies; the soup's come close and are others.
+        actual = dict(adapters.log_ratios(name, [replies], 64))["hi"]
+        expected = Policy(model, base, (END,), 1.0).log_ratios(replies)
+        assert actual == pytest.approx(expected, abs=1e-4)
+    # On the same replies the mixture of the exact tilts has the palette's weights.
     ratios = {name: dict(adapters.log_ratios(name, [replies], 64))["hi"] for name in shares}
-    found = mixture_weights([np.column_stack(list(ratios.values()))], [replies.rewards @ LAM])
-    assert found == pytest.approx(LAM, abs=1e-3)
+    solution = mixture_weights([np.column_stack(list(ratios.values()))], [replies.rewards @ LAM])
+    assert solution == pytest.approx(LAM, abs=1e-3)
 
 
 @pytest.mark.slow
@@ -226,11 +237,11 @@ def test_the_command_mixes_adapters_and_reads_each_reply_once(tmp_path, capsys):
             "4",
         ]
         assert main([*tune, "--learning-rate", "0.02", "--quiet"]) == 0
-    # Both were looked at on their held-out prompts when they were tuned, so that only the soup reads replies.
-    named = [argument for folder in folders for argument in ("--tuned", folder)]
-    plain = ["baselines", str(path), "--target", "diversity=+0.2sd", "--target", "familiarity=+0.1sd"]
-    plain += ["--count", "10", "--tuned-replies", "8"]
-    command = [*plain, *named]
+    # Tuning has stored the ratios of both on their held-out prompts, so only the soup reads replies.
+    models = [argument for folder in folders for argument in ("--tuned", folder)]
+    options = ["baselines", str(path), "--target", "diversity=+0.2sd", "--target", "familiarity=+0.1sd"]
+    options += ["--count", "10", "--tuned-replies", "8"]
+    command = [*options, *models]
     capsys.readouterr()
     assert main([*command, "--json"]) == 0
     output = capsys.readouterr()
@@ -244,24 +255,24 @@ def test_the_command_mixes_adapters_and_reads_each_reply_once(tmp_path, capsys):
     output = capsys.readouterr()
     assert "Weights of the mixture" in output.out
     assert output.err == ""
-    # Without what is kept, the replies are read again, and say the same.
-    kept = read_ratios(Path(folders[0]) / RATIOS)
+    # Without the stored ratios the replies are read again, with the same result.
+    before = read_ratios(Path(folders[0]) / RATIOS)
     (Path(folders[0]) / RATIOS).unlink()
     assert main(command) == 0
     assert "reading: 2 of 2 prompts" in capsys.readouterr().err
     for name, row in read_ratios(Path(folders[0]) / RATIOS).items():
-        assert row == pytest.approx(kept[name], abs=1e-4)
-    for wrong, words in (
+        assert row == pytest.approx(before[name], abs=1e-4)
+    for arguments, message in (
         ([*command, "--tuned", folders[0]], "both tuned to diversity"),
-        ([*plain, "--tuned", folders[0]], "at least 2"),
+        ([*options, "--tuned", folders[0]], "at least 2"),
         ([*command, "--tuned", str(model)], "is no tuned model"),
     ):
-        assert main(wrong) == 1
-        assert words in capsys.readouterr().err
-    # What their palettes come to as a set.
+        assert main(arguments) == 1
+        assert message in capsys.readouterr().err
+    # Their palettes are scored as a set.
     verify = ["verify", str(path), "--candidates", "2", "--engine", "torch", "--json"]
-    assert main([*verify, *(argument.replace("--tuned", "--model") for argument in named)]) == 0
-    *each, together = map(json.loads, capsys.readouterr().out.splitlines())
-    assert [check["model"] for check in each] == folders
+    assert main([*verify, *(argument.replace("--tuned", "--model") for argument in models)]) == 0
+    *checks, together = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [check["model"] for check in checks] == folders
     assert together["palettes"] == 2
     assert {"forecast", "tuned"} <= set(together["set"])

@@ -1,4 +1,4 @@
-"""Rewards of an online run: a reply that one value cannot score is left out for all, and never counts as 0."""
+"""Tests of the rewards of an online run: a reply that one value cannot score is left out for all values."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from map_core.scoring.base import ScorerError
 from map_core.tuning.rewards import SharedRewards
 
 
-def function(name: str, rewards: dict[str, float], calls: list[int]):
-    """A reward function that fails on replies without a reward, as the library's do: the whole batch."""
+def reward_function(name: str, rewards: dict[str, float], calls: list[int]):
+    """Return a reward function that fails on a batch with an unknown reply, as those of the library do."""
 
-    def scored(prompts, completions, completion_ids=None, **columns) -> list[float]:
+    def score(prompts, completions, completion_ids=None, **columns) -> list[float]:
         calls.append(len(completions))
         for completion in completions:
             if completion not in rewards:
                 raise ScorerError(f"{name} has no word for {completion!r}.")
         return [rewards[completion] for completion in completions]
 
-    scored.__name__ = name
-    return scored
+    score.__name__ = name
+    return score
 
 
 def test_rewards_are_centred_and_scored_once():
     calls: list[int] = []
-    humor = function("humor", {"a": 1e6 + 1.0, "b": 1e6 + 2.0}, calls)
-    kindness = function("kindness", {"a": 0.5, "b": -0.5}, calls)
+    humor = reward_function("humor", {"a": 1e6 + 1.0, "b": 1e6 + 2.0}, calls)
+    kindness = reward_function("kindness", {"a": 0.5, "b": -0.5}, calls)
     shared = SharedRewards([humor, kindness], {"humor": 1e6, "kindness": 0.0})
     first, second = shared.functions()
     assert (first.__name__, second.__name__) == ("humor", "kindness")
@@ -38,8 +38,8 @@ def test_rewards_are_centred_and_scored_once():
 
 def test_a_reply_that_one_value_cannot_score_is_left_out_for_all():
     calls: list[int] = []
-    humor = function("humor", {"a": 1.0, "c": 3.0}, calls)
-    kindness = function("kindness", {"a": 0.5, "b": -0.5, "c": 0.0}, calls)
+    humor = reward_function("humor", {"a": 1.0, "c": 3.0}, calls)
+    kindness = reward_function("kindness", {"a": 0.5, "b": -0.5, "c": 0.0}, calls)
     shared = SharedRewards([humor, kindness], {})
     first, second = shared.functions()
     batch = {"prompts": ["x"] * 3, "completions": ["a", "b", "c"], "completion_ids": [[1], [2], [3]]}
@@ -49,7 +49,7 @@ def test_a_reply_that_one_value_cannot_score_is_left_out_for_all():
     assert "has no word for 'b'" in shared.reason
 
 
-def test_a_step_without_a_reply_that_can_be_scored_stops():
-    shared = SharedRewards([function("humor", {}, [])], {})
+def test_a_step_without_a_reply_that_can_be_scored_raises():
+    shared = SharedRewards([reward_function("humor", {}, [])], {})
     with pytest.raises(ScorerError, match=r"No reply of this step can be scored. humor has no word"):
         shared.functions()[0](prompts=["x"], completions=["a"])

@@ -1,7 +1,7 @@
-"""Rounds of tuning: with a trainer that comes only part of the way, or too far, the targets are reached all the same.
+"""Tests of tuning in rounds: the targets are reached even with a trainer that falls short or overshoots.
 
-The model is one whose replies can be written out: tuned on lambda it is the tilt of a part of lambda, as a trainer that
-stops early leaves it.
+The replies of the model can be enumerated: tuned on lambda it is the tilt by a fraction of lambda, as after a training
+that stops early.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from map_core.tuning.rounds import MOST_UP, Round, gains_of, next_weights, targe
 
 VALUES = ("humor", "kindness")
 PROMPTS, REPLIES = 6, 600
-#: Rewards of the replies that there are.
+#: Rewards of all possible replies.
 OUTCOMES = np.array([[0.0, 1.0], [1.0, 0.3], [-0.5, 0.8], [2.0, -0.4], [0.5, 0.1], [1.2, 1.5], [-1.0, 0.0]])
 
 
 def table_of(mass: np.ndarray, spread: float = 0.0) -> RewardTable:
-    """Replies to each prompt in these shares, by largest remainders; prompts differ by twice ``spread``."""
+    """Return replies to each prompt in these shares, by largest remainders; prompts differ by twice ``spread``."""
     exact = mass * REPLIES
     counts = np.floor(exact).astype(int)
     counts[np.argsort(counts - exact)[: REPLIES - counts.sum()]] += 1
@@ -49,16 +49,16 @@ def tilt(lam: np.ndarray) -> np.ndarray:
     return mass / mass.sum()
 
 
-def level(weights: dict[str, float], part: float = 1.0) -> np.ndarray:
+def level(weights: dict[str, float], fraction: float = 1.0) -> np.ndarray:
     lam = np.array([weights.get(name, 0.0) for name in VALUES])
-    return tilt(part * lam) @ OUTCOMES
+    return tilt(fraction * lam) @ OUTCOMES
 
 
 class Trainer:
-    """Writes a record, and answers as the tilt of a part of lambda."""
+    """A trainer that writes a record, and whose model is the tilt by a fraction of lambda."""
 
-    def __init__(self, part: float) -> None:
-        self.part = part
+    def __init__(self, fraction: float) -> None:
+        self.fraction = fraction
         self.tuned: list[dict[str, float]] = []
 
     def tune(self, request: TuningRequest) -> dict:
@@ -84,7 +84,7 @@ class Trainer:
 
     def answer(self, folder: Path, record: dict, prompts: RewardTable) -> RewardTable:
         lam = np.array([record["weights"].get(name, 0.0) for name in VALUES])
-        return table_of(tilt(self.part * lam), spread=0.01)  # so that intervals are no points
+        return table_of(tilt(self.fraction * lam), spread=0.01)  # so that intervals have a width
 
 
 def run(trainer: Trainer, weights: dict[str, float], targets: dict[str, float], out: Path, rounds: int = 8):
@@ -94,25 +94,25 @@ def run(trainer: Trainer, weights: dict[str, float], targets: dict[str, float], 
     return record, sentences
 
 
-@pytest.mark.parametrize("part", [0.4, 0.7, 1.6])
-def test_a_trainer_that_comes_part_of_the_way_or_too_far_is_led_to_the_targets(part: float, tmp_path: Path):
+@pytest.mark.parametrize("fraction", [0.4, 0.7, 1.6])
+def test_rounds_reach_the_targets_with_a_trainer_that_falls_short_or_overshoots(fraction: float, tmp_path: Path):
     weights = {"humor": 0.8, "kindness": 0.6}
     targets = dict(zip(VALUES, (level(weights)).tolist(), strict=True))
-    trainer = Trainer(part)
+    trainer = Trainer(fraction)
     record, sentences = run(trainer, weights, targets, tmp_path / "out")
     assert record["rounds"][0]["levels"]["humor"] != pytest.approx(targets["humor"], abs=0.05)
     assert "The targets hold." in sentences[-1]
     assert len(trainer.tuned) > 1
-    # What it takes is lambda divided by the part of the way.
+    # The weights that are tuned on are lambda divided by the fraction.
     for name in VALUES:
-        assert record["tuned_on"][name] == pytest.approx(weights[name] / part, rel=0.06)
+        assert record["tuned_on"][name] == pytest.approx(weights[name] / fraction, rel=0.06)
         assert record["rounds"][-1]["levels"][name] == pytest.approx(targets[name], abs=0.02)
     assert json.loads((tmp_path / "out" / "adapter.bin").read_text()) == trainer.tuned[-1]
     assert record["round"] == len(trainer.tuned)
     assert record["weights"] == weights
 
 
-def test_a_trainer_that_arrives_needs_one_round(tmp_path: Path):
+def test_an_exact_trainer_needs_one_round(tmp_path: Path):
     weights = {"humor": 0.8}
     targets = {"humor": float(level(weights)[0])}
     record, _ = run(Trainer(1.0), weights, targets, tmp_path / "out")
@@ -121,43 +121,43 @@ def test_a_trainer_that_arrives_needs_one_round(tmp_path: Path):
 
 
 def test_a_weight_that_is_not_needed_any_more_goes_to_zero(tmp_path: Path):
-    # Humor costs kindness here; kindness is asked for less than it has without any weight.
-    own, base = table_of(tilt(np.array([0.5, 0.9]))), level({})
-    now = Round(
+    # Humor costs kindness here; the target of kindness is below its base level.
+    own_replies, base = table_of(tilt(np.array([0.5, 0.9]))), level({})
+    current = Round(
         {"humor": 0.5, "kindness": 0.9},
         dict(zip(VALUES, level({"humor": 0.5, "kindness": 0.9}).tolist(), strict=True)),
         {"humor": 0.0, "kindness": 0.0},
         {"humor": float(base[0]) + 0.3, "kindness": float(base[1]) - 0.3},
     )
-    weights = next_weights(own, now)
+    weights = next_weights(own_replies, current)
     assert set(weights) == {"humor"}
     assert level(weights)[0] == pytest.approx(base[0] + 0.3, abs=0.02)
 
 
-def test_a_level_that_its_replies_do_not_have_raises_a_weight_only_so_far():
-    own = table_of(np.full(7, 1 / 7))
-    now = Round({}, {"humor": 0.5}, {"humor": 0.0}, {"humor": 50.0})
-    scale = own.rewards[:, 0].std()
-    assert next_weights(own, now)["humor"] * scale == pytest.approx(MOST_UP, rel=0.05)
+def test_an_unreachable_level_raises_a_weight_to_a_limit():
+    own_replies = table_of(np.full(7, 1 / 7))
+    current = Round({}, {"humor": 0.5}, {"humor": 0.0}, {"humor": 50.0})
+    scale = own_replies.rewards[:, 0].std()
+    assert next_weights(own_replies, current)["humor"] * scale == pytest.approx(MOST_UP, rel=0.05)
 
 
-def test_above_the_target_is_a_miss_only_where_a_weight_pushes_there():
-    def one(weights: dict[str, float], level: float) -> Round:
+def test_a_level_above_the_target_is_a_miss_only_where_the_value_has_a_weight():
+    def make_round(weights: dict[str, float], level: float) -> Round:
         return Round(weights, {"humor": level}, {"humor": 0.1}, {"humor": 1.0})
 
-    assert one({}, 2.0).holds
-    assert not one({"humor": 0.5}, 2.0).holds
-    assert one({"humor": 0.5}, 1.05).holds
-    assert one({"humor": 0.5}, 0.8).missed("humor") == pytest.approx(0.1)
+    assert make_round({}, 2.0).holds
+    assert not make_round({"humor": 0.5}, 2.0).holds
+    assert make_round({"humor": 0.5}, 1.05).holds
+    assert make_round({"humor": 0.5}, 0.8).missed("humor") == pytest.approx(0.1)
 
 
-def test_replies_that_were_not_read_sharpen_what_is_gained():
+def test_unread_replies_reduce_the_variance_of_gains():
     lam, rng, first, count = np.array([0.4, 0.3]), np.random.default_rng(3), 4, 16
     base_mass, tuned_mass = np.full(7, 1 / 7), tilt(lam)
     ratio = np.log(tuned_mass / base_mass)
     exact = (tuned_mass - base_mass) @ OUTCOMES
 
-    def drawn(mass: np.ndarray, replies: int) -> tuple[RewardTable, np.ndarray]:
+    def sample(mass: np.ndarray, replies: int) -> tuple[RewardTable, np.ndarray]:
         outcomes = rng.choice(7, size=(PROMPTS, replies), p=mass)
         table = replace(
             table_of(mass),
@@ -167,40 +167,40 @@ def test_replies_that_were_not_read_sharpen_what_is_gained():
         )
         return table, ratio[outcomes]
 
-    pooled, alone = [], []
+    pooled, without_unread = [], []
     for _ in range(200):
-        (base, ratios), (own, _) = drawn(base_mass, 24), drawn(tuned_mass, 8)
+        (base, ratios), (own_replies, _) = sample(base_mass, 24), sample(tuned_mass, 8)
         unread = dict(zip(base.prompt_ids, ratios[:, first : first + count], strict=True))
-        pooled.append(gains_of(base, own, unread, first).mean(axis=0))
-        alone.append(gains_of(base, own, {}, first).mean(axis=0))
-    assert np.mean(alone, axis=0) == pytest.approx(exact, abs=0.03)
+        pooled.append(gains_of(base, own_replies, unread, first).mean(axis=0))
+        without_unread.append(gains_of(base, own_replies, {}, first).mean(axis=0))
+    assert np.mean(without_unread, axis=0) == pytest.approx(exact, abs=0.03)
     assert np.mean(pooled, axis=0) == pytest.approx(exact, abs=0.03)
-    assert np.all(np.std(pooled, axis=0) < 0.6 * np.std(alone, axis=0))
+    assert np.all(np.std(pooled, axis=0) < 0.6 * np.std(without_unread, axis=0))
 
 
-def test_a_value_that_is_pushed_and_has_not_been_seen_to_move_does_not_hold():
-    def one(gain: float, weight: float = 0.5) -> Round:
+def test_a_value_with_a_weight_and_without_a_clear_gain_does_not_hold():
+    def make_round(gain: float, weight: float = 0.5) -> Round:
         return Round({"humor": weight}, {"humor": 1.0}, {"humor": 0.1}, {"humor": 1.05}, gains={"humor": gain})
 
-    assert one(0.2).holds
-    assert not one(0.05).holds
-    assert one(0.05, weight=0.0).holds
+    assert make_round(0.2).holds
+    assert not make_round(0.05).holds
+    assert make_round(0.05, weight=0.0).holds
 
 
-def test_the_round_that_misses_least_is_kept_and_a_finished_one_is_not_made_anew(tmp_path: Path):
+def test_the_round_that_misses_least_is_kept_and_a_finished_tuning_is_not_repeated(tmp_path: Path):
     weights = {"humor": 0.8}
     targets = {"humor": float(level(weights)[0])}
     trainer = Trainer(0.2)
     record, _ = run(trainer, weights, targets, tmp_path / "out", rounds=2)
     assert len(record["rounds"]) == record["round"] == 2
     assert not (tmp_path / "out" / "round-3").exists()
-    again, sentences = run(trainer, weights, targets, tmp_path / "out", rounds=2)
-    assert again == record
+    repeated, sentences = run(trainer, weights, targets, tmp_path / "out", rounds=2)
+    assert repeated == record
     assert "finished already" in sentences[0]
     assert len(trainer.tuned) == 2
 
 
-def test_a_finished_tuning_in_rounds_is_made_anew_where_that_is_asked_for(tmp_path: Path):
+def test_a_finished_tuning_in_rounds_is_repeated_on_request(tmp_path: Path):
     weights, out = {"humor": 0.8}, tmp_path / "out"
     targets = {"humor": float(level(weights)[0])}
     run(Trainer(0.2), weights, targets, out, rounds=3)
@@ -218,7 +218,7 @@ def test_a_finished_tuning_in_rounds_is_made_anew_where_that_is_asked_for(tmp_pa
         )
 
 
-def test_what_has_no_targets_or_a_folder_of_other_files_is_refused(tmp_path: Path):
+def test_missing_targets_and_a_folder_with_other_files_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="Rounds need targets"):
         run(Trainer(1.0), {"humor": 1.0}, {}, tmp_path / "out")
     (tmp_path / "other").mkdir()
@@ -227,6 +227,6 @@ def test_what_has_no_targets_or_a_folder_of_other_files_is_refused(tmp_path: Pat
         run(Trainer(1.0), {"humor": 1.0}, {"humor": 1.0}, tmp_path / "other")
 
 
-def test_rounds_look_at_prompts_that_are_tuned_on_alone():
+def test_rounds_use_only_the_prompts_that_are_tuned_on():
     table = replace(table_of(np.full(7, 1 / 7)), held_out=np.array([True, False, False, True, False, False]))
     assert targeted_prompts(table).prompt_ids == ("p1", "p2", "p4", "p5")

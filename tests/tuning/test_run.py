@@ -1,4 +1,4 @@
-"""A tuning from table to folder: its evidence, its card, what stops it and how it goes on."""
+"""Tests of a tuning from the table to the folder: evidence, card, interruption, resumption and refusals."""
 
 from __future__ import annotations
 
@@ -39,14 +39,12 @@ def test_no_model_library_loads_before_a_model_is_tuned():
     modules = "map_core.cli.tune, map_core.cli.verify_tuned, map_core.tuning.run, map_core.tuning.check"
     heavy = "{'torch', 'transformers', 'peft', 'trl', 'datasets'}"
     code = f"import sys, {modules}\nprint(*{heavy} & set(sys.modules))"
-    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == ""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("method", [method for method in TuningMethod if method is not TuningMethod.NATURAL])
-def test_every_route_ends_in_a_model_that_opens_with_card_and_evidence(
-    method: TuningMethod, table: RewardTable, tmp_path: Path
-):
+def test_every_method_gives_a_model_with_card_and_evidence(method: TuningMethod, table: RewardTable, tmp_path: Path):
     steps, sentences = [], []
     record = tune(
         request(table, tmp_path / "out", settings=replace(QUICK, method=method), merged=method is TuningMethod.PAIRS),
@@ -68,12 +66,12 @@ def test_every_route_ends_in_a_model_that_opens_with_card_and_evidence(
     assert not (tmp_path / "out" / CHECKPOINTS).exists()
     assert (tmp_path / "out" / "merged" / "model.safetensors").is_file() == (method is TuningMethod.PAIRS)
     if method is TuningMethod.RLOO:
-        # As the scorer gives them, beside the forecast, whatever was subtracted for the trainer.
+        # Rewards are recorded as the scorer gives them, not centred as for the trainer.
         assert all(0.0 <= row["rewards/diversity/mean"] <= 1.0 for row in record["history"])
         assert all(row["rewards/diversity/mean"] > 0.5 for row in record["history"])
 
 
-def test_an_output_layer_is_solved_and_read_once_for_all_palettes_of_a_table(
+def test_an_output_layer_is_solved_and_replies_are_read_once_for_all_palettes_of_a_table(
     table: RewardTable, path: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from map_core.models.language_model import LanguageModel
@@ -81,26 +79,26 @@ def test_an_output_layer_is_solved_and_read_once_for_all_palettes_of_a_table(
 
     monkeypatch.setattr(natural, "cache_folder", lambda: tmp_path / "cache")
     settings = replace(QUICK, method=TuningMethod.NATURAL, beginnings=2, value_replies=8)
-    given = {"settings": settings, "table_hash": "a" * 64}
+    options = {"settings": settings, "table_hash": "a" * 64}
     reports: list[Progress] = []
-    record = tune(request(table, tmp_path / "one", **given), reports.append)
+    record = tune(request(table, tmp_path / "one", **options), reports.append)
     assert record["solved"]["replies"] == 48
-    read = [progress for progress in reports if progress.stage == "reading"]
-    assert len(read) == 6
+    readings = [progress for progress in reports if progress.stage == "reading"]
+    assert len(readings) == 6
     stages = list(dict.fromkeys(progress.stage for progress in reports))
     assert stages == ["reading", "solving", "checking"]
-    assert read[0].figures["estimate"] == record["estimate"]
+    assert readings[0].figures["estimate"] == record["estimate"]
     assert record["estimate"]["step_seconds"] is None
     assert record["estimate"]["seconds"] > 0
     assert set(record["evidence"]["levels"]) == set(VALUES)
-    assert not (tmp_path / "one" / UNREAD_RATIOS).exists()  # rounds alone need them
+    assert not (tmp_path / "one" / UNREAD_RATIOS).exists()  # only rounds need them
     assert set(weights_in(tmp_path / "one")) == {f"base_model.model.lm_head.lora_{side}.weight" for side in ("A", "B")}
-    # Another palette of the same table reads nothing.
-    monkeypatch.setattr(natural.ReplyReader, "read", lambda *given: pytest.fail("read again"))
-    other = tune(replace(request(table, tmp_path / "two", **given), weights={"positivity": 1.0}))
-    assert other["solved"]["correlation"] != record["solved"]["correlation"]
-    assert other["estimate"]["seconds"] == 0
-    # The merged model is the base model but for its output layer, which the embeddings no longer share.
+    # Another palette of the same table reads no replies.
+    monkeypatch.setattr(natural.ReplyReader, "read", lambda *arguments: pytest.fail("read again"))
+    second = tune(replace(request(table, tmp_path / "two", **options), weights={"positivity": 1.0}))
+    assert second["solved"]["correlation"] != record["solved"]["correlation"]
+    assert second["estimate"]["seconds"] == 0
+    # The merged model differs from the base model only in its output layer, which is no longer tied to the embeddings.
     base, merged = (LanguageModel(locate(str(folder)), dtype="float32").model for folder in (model, tmp_path / "one"))
     changed = [
         name
@@ -110,7 +108,7 @@ def test_an_output_layer_is_solved_and_read_once_for_all_palettes_of_a_table(
     assert changed == ["lm_head.weight"]
 
 
-def test_the_adapter_opens_in_the_engines_is_what_was_trained_and_leaves_nothing_in_the_cache(
+def test_the_adapter_opens_in_the_engines_equals_the_merged_model_and_is_removed_from_the_cache(
     table: RewardTable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from map_core.engines.draw_request import DrawRequest
@@ -119,14 +117,14 @@ def test_the_adapter_opens_in_the_engines_is_what_was_trained_and_leaves_nothing
     files = locate(str(tmp_path / "out"))
     assert locate(str(tmp_path / "out")) == files
     assert files.sha256 != locate(str(model)).sha256
-    plain = DrawRequest("Hi", settings=SamplingSettings(temperature=0.8, max_new_tokens=8))
+    draw = DrawRequest("Hi", settings=SamplingSettings(temperature=0.8, max_new_tokens=8))
     engines = [open_engine(str(name), "torch") for name in (model, tmp_path / "out", tmp_path / "out" / "merged")]
-    (reply,) = engines[0].complete(plain)
-    scores = [engine.reply_scores(plain, [reply])[0].log_prob for engine in engines]
+    (reply,) = engines[0].complete(draw)
+    scores = [engine.reply_scores(draw, [reply])[0].log_prob for engine in engines]
     assert scores[1] == pytest.approx(scores[2], abs=1e-3)
     for folder in (tmp_path / "out", tmp_path / "out" / "merged"):
-        sampled = json.loads((folder / "generation_config.json").read_text())
-        assert (sampled["do_sample"], sampled["temperature"], sampled["top_p"], sampled["top_k"]) == (True, 0.8, 1.0, 0)
+        config = json.loads((folder / "generation_config.json").read_text())
+        assert (config["do_sample"], config["temperature"], config["top_p"], config["top_k"]) == (True, 0.8, 1.0, 0)
     assert abs(scores[0] - scores[1]) > 1e-3
     graph = tmp_path / "graph"
     graph.mkdir()
@@ -136,7 +134,7 @@ def test_the_adapter_opens_in_the_engines_is_what_was_trained_and_leaves_nothing
     drop_merged(tmp_path / "out")
     assert not files.folder.exists()
     assert not graph.exists()
-    drop_merged(tmp_path / "out" / "merged")  # no adapter: nothing of it is in the cache
+    drop_merged(tmp_path / "out" / "merged")  # not an adapter: the cache has nothing of it
     assert (tmp_path / "out" / "merged" / "model.safetensors").is_file()
 
 
@@ -147,7 +145,7 @@ def test_all_weights_can_be_tuned(table: RewardTable, tmp_path: Path):
     assert open_engine(str(tmp_path / "out"), "torch").info.model == str(tmp_path / "out")
 
 
-def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same(
+def test_an_interrupted_run_is_resumed_with_the_same_result(
     table: RewardTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("map_core.tuning.checkpoints.INTERVAL", 0.0)
@@ -159,21 +157,21 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same(
 
     with pytest.raises(KeyboardInterrupt):
         tune(request(table, tmp_path / "out"), stop)
-    # What a killed run leaves half written is no checkpoint.
+    # An incomplete checkpoint of a killed run is ignored.
     (tmp_path / "out" / CHECKPOINTS / "checkpoint-9").mkdir()
     steps = []
     tune(request(table, tmp_path / "out"), steps.append)
     assert [step.done for step in steps if step.stage == "tuning"] == [2, 3, 4]
-    whole, resumed = weights_in(tmp_path / "whole"), weights_in(tmp_path / "out")
-    for name, array in whole.items():
+    complete, resumed = weights_in(tmp_path / "whole"), weights_in(tmp_path / "out")
+    for name, array in complete.items():
         assert resumed[name] == pytest.approx(array, abs=1e-6)
     sentences = []
     tune(request(table, tmp_path / "out"), None, sentences.append)
     assert "finished already" in sentences[0]
 
 
-def test_a_run_that_was_killed_goes_on_and_ends_in_the_same(path: Path, tmp_path: Path):
-    def words(out: str) -> list[str]:
+def test_a_killed_run_is_resumed_with_the_same_result(path: Path, tmp_path: Path):
+    def arguments(out: str) -> list[str]:
         quick = ["--steps", "5", "--prompts", "1", "--quiet", "--evidence", "0"]
         return [*pairs_command(path, tmp_path / out, "--weights", "diversity=2", "--replies", "4"), *quick]
 
@@ -189,42 +187,42 @@ def kill(self, state):
         os.kill(os.getpid(), signal.SIGKILL)
     tell(self, state)
 checkpoints.ClockedCheckpoints._tell = kill
-raise SystemExit(main({words(out)!r}))
+raise SystemExit(main({arguments(out)!r}))
 """
         return subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, timeout=200).returncode
 
-    assert main(words("whole")) == 0
+    assert main(arguments("whole")) == 0
     assert run("out", killed_at=3) == -signal.SIGKILL
     assert checkpoints.last_checkpoint(tmp_path / "out" / CHECKPOINTS).name == "checkpoint-2"
     assert not (tmp_path / "out" / "tuning.json").exists()
-    assert main(words("out")) == 0
-    whole, resumed = weights_in(tmp_path / "whole"), weights_in(tmp_path / "out")
-    for name, array in whole.items():
+    assert main(arguments("out")) == 0
+    complete, resumed = weights_in(tmp_path / "whole"), weights_in(tmp_path / "out")
+    for name, array in complete.items():
         assert resumed[name] == pytest.approx(array, abs=1e-6)
 
 
-def test_a_rate_that_is_too_high_is_said(table: RewardTable, tmp_path: Path):
+def test_a_learning_rate_that_is_too_high_is_reported(table: RewardTable, tmp_path: Path):
     sentences: list[str] = []
-    wild = replace(QUICK, steps=8, learning_rate=0.3)
-    tune(request(table, tmp_path / "wild", settings=wild, evidence_prompts=0), None, sentences.append)
+    too_high = replace(QUICK, steps=8, learning_rate=0.3)
+    tune(request(table, tmp_path / "wild", settings=too_high, evidence_prompts=0), None, sentences.append)
     assert "where nothing is tuned: what was learnt is mostly noise" in sentences[-1]
     sentences.clear()
-    calm = replace(QUICK, steps=8, learning_rate=1e-5)
-    tune(request(table, tmp_path / "calm", settings=calm, evidence_prompts=0), None, sentences.append)
+    low = replace(QUICK, steps=8, learning_rate=1e-5)
+    tune(request(table, tmp_path / "calm", settings=low, evidence_prompts=0), None, sentences.append)
     assert not any("nothing is tuned" in sentence for sentence in sentences)
 
 
-def test_a_loss_that_is_no_number_stops_and_names_the_prompt(
+def test_a_loss_that_is_nan_raises_and_names_the_prompt(
     table: RewardTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("map_core.tuning.checkpoints.INTERVAL", 0.0)
     calls = []
 
-    def broken(log_probs, base, gains):
+    def nan_loss(log_probs, base, gains):
         calls.append(1)
         return losses.pair_regression(log_probs, base, gains) * (float("nan") if len(calls) > 5 else 1.0)
 
-    monkeypatch.setitem(losses.LOSSES, TuningMethod.PAIRS, broken)
+    monkeypatch.setitem(losses.LOSSES, TuningMethod.PAIRS, nan_loss)
     with pytest.raises(InputError, match=r"The loss of step 3 is nan, on the prompt 'p\d'"):
         tune(request(table, tmp_path / "out"))
     assert checkpoints.last_checkpoint(tmp_path / "out" / CHECKPOINTS).name == "checkpoint-2"
@@ -239,12 +237,12 @@ def test_a_folder_belongs_to_one_tuning(table: RewardTable, tmp_path: Path):
     assert record["settings"]["steps"] == 5
     with lock(out / "tuning.json", who="tuning"), pytest.raises(InputError, match="Another tuning"):
         tune(request(table, out))
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "thesis.txt").write_text("mine")
+    other_folder = tmp_path / "other"
+    other_folder.mkdir()
+    (other_folder / "thesis.txt").write_text("mine")
     for fresh in (False, True):
         with pytest.raises(InputError, match=r"holds other files \(thesis.txt\)"):
-            tune(request(table, other, fresh=fresh))
+            tune(request(table, other_folder, fresh=fresh))
 
 
 def test_tables_that_no_model_can_be_tuned_on_are_refused(table: RewardTable, tmp_path: Path):
@@ -265,7 +263,7 @@ def test_tables_that_no_model_can_be_tuned_on_are_refused(table: RewardTable, tm
             log_probs=table.log_probs[:8],
             offsets=np.arange(9),
         ),
-        "has one reply": replace(  # only what is held out has several
+        "has one reply": replace(  # only the held-out prompt has several
             table,
             rewards=table.rewards[:9],
             tokens=table.tokens[:9],
@@ -275,19 +273,19 @@ def test_tables_that_no_model_can_be_tuned_on_are_refused(table: RewardTable, tm
             held_out=np.arange(8) == 7,
         ),
     }
-    for words, given in cases.items():
-        with pytest.raises(InputError, match=words):
-            tune(request(given, out, fresh=True))
+    for message, unsuitable in cases.items():
+        with pytest.raises(InputError, match=message):
+            tune(request(unsuitable, out, fresh=True))
     with pytest.raises(InputError, match="Every weight is 0"):
         tune(TuningRequest(table, {"diversity": 0.0}, out, settings=QUICK))
 
 
-def test_a_table_that_was_cut_says_how_far_its_replies_are_from_what_is_tuned(
+def test_the_divergence_of_a_truncated_table_from_the_base_model_is_reported(
     table: RewardTable, path: Path, tmp_path: Path
 ):
-    cut = replace(table, metadata={**table.metadata, "sampling": {**table.metadata["sampling"], "top_p": 0.5}})
+    truncated = replace(table, metadata={**table.metadata, "sampling": {**table.metadata["sampling"], "top_p": 0.5}})
     sentences = []
-    record = tune(request(cut, tmp_path / "out"), None, sentences.append)
+    record = tune(request(truncated, tmp_path / "out"), None, sentences.append)
     assert "drawn at top_p 0.5" in sentences[0]
     assert record["p0"]["kl"] > 0.1
 
@@ -302,19 +300,19 @@ def test_the_model_process_draws_from_the_tuned_model(table: RewardTable, model:
     quick = replace(QUICK, learning_rate=0.05)
     tune(request(table, tmp_path / "out", settings=quick, evidence_prompts=0, merged=True))
     merged = str(tmp_path / "out" / "merged")
-    asked = GenerationRequest(
+    generation_request = GenerationRequest(
         "Hi", {"diversity": 2.0}, candidates=4, settings=SamplingSettings(temperature=0.8, max_new_tokens=8), seed=3
     )
     base, tuned = (open_engine(str(name), "torch", "float32") for name in (model, merged))
     scorers = {scorer.name: scorer for scorer in resolve(("diversity",), {})}
-    *_, here = generation_events(base, scorers, asked, proposal=tuned)
-    assert isinstance(here, Finished)
-    assert any(offset != 0 for offset in here.log_offsets)
+    *_, direct = generation_events(base, scorers, generation_request, proposal=tuned)
+    assert isinstance(direct, Finished)
+    assert any(offset != 0 for offset in direct.log_offsets)
     with GenerationService(str(model), "torch", tuned=merged) as service:
-        there = service.submit(asked).wait()
-        assert there.phase is Phase.DONE
-        assert [candidate.text for candidate in there.candidates] == [reply.text for reply in here.replies]
-        assert there.choice.probabilities == pytest.approx(here.choice.probabilities, abs=1e-4)
-        refused = service.submit(replace(asked, method=Method.BLOCKS)).wait()
-        assert refused.phase is Phase.FAILED
-        assert "whole replies" in refused.error
+        by_service = service.submit(generation_request).wait()
+        assert by_service.phase is Phase.DONE
+        assert [candidate.text for candidate in by_service.candidates] == [reply.text for reply in direct.replies]
+        assert by_service.choice.probabilities == pytest.approx(direct.choice.probabilities, abs=1e-4)
+        failed = service.submit(replace(generation_request, method=Method.BLOCKS)).wait()
+        assert failed.phase is Phase.FAILED
+        assert "whole replies" in failed.error

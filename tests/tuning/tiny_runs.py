@@ -1,4 +1,4 @@
-"""Tunings of a tiny model that take a second."""
+"""Helpers for tunings of a tiny model that take a second."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ VALUES = ("positivity", "diversity")
 QUICK = TuningSettings(steps=4, prompts=2, replies=4, rank=2)
 
 
-def request(table: RewardTable, out: Path, **more) -> TuningRequest:
-    return TuningRequest(table, {"diversity": 2.0}, out, **({"settings": QUICK} | more))
+def request(table: RewardTable, out: Path, **options) -> TuningRequest:
+    return TuningRequest(table, {"diversity": 2.0}, out, **({"settings": QUICK} | options))
 
 
 def weights_in(folder: Path) -> dict[str, np.ndarray]:
@@ -24,6 +24,6 @@ def weights_in(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "adapter_model.safetensors")
 
 
-def pairs_command(path: Path, out: Path, *more: str) -> list[str]:
-    """The words of a tuning by comparing replies."""
-    return ["tune", str(path), "--method", "pairs", "--out", str(out), *more]
+def pairs_command(path: Path, out: Path, *options: str) -> list[str]:
+    """Return the arguments of a tuning by pairs of replies."""
+    return ["tune", str(path), "--method", "pairs", "--out", str(out), *options]

@@ -1,7 +1,7 @@
-"""A softmax model over all replies of a toy vocabulary, as a model of transformers: every distribution is one of its.
+"""A softmax policy over all replies of a toy vocabulary, as a model of transformers that can have any distribution.
 
-Tokens 0 and 1 are letters, 2 ends a reply, 3 is the prompt. Its hidden state says what is written, one-hot, and its
-last layer holds the logits of what follows each beginning, so that any distribution over replies can be put into it.
+Tokens 0 and 1 are letters, 2 ends a reply, 3 is the prompt. The hidden state is a one-hot code of the beginning written
+so far, and the last layer holds the logits of the next token for each beginning.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 END, PROMPT, WORDS = 2, 3, 4
 LENGTH = 2
-#: (tokens, ended by itself) and how many of 64 base replies say so.
+#: Number of the 64 base replies with each outcome: (tokens, ended by itself).
 COUNTS = {
     ((), True): 6,
     ((0,), True): 12,
@@ -38,7 +38,7 @@ WEIGHTS = np.array([0.8, 0.6])
 
 
 def toy_policy(distribution: np.ndarray, folder: Path | None = None) -> ToyPolicy:
-    """The model whose replies have this distribution, by outcome; saved where a folder is given."""
+    """Return the model whose replies have this distribution, by outcome; save it where a folder is given."""
     import torch
 
     from tests.tuning.toy_model import ToyConfig, ToyPolicy
@@ -49,18 +49,18 @@ def toy_policy(distribution: np.ndarray, folder: Path | None = None) -> ToyPolic
         model.lm_head.weight.fill_(0.0)
         model.lm_head.weight[PROMPT] = -1e4
         for size in range(LENGTH):
-            for written in itertools.product(range(2), repeat=size):
-                place = 0
-                for token in written:
-                    place = 2 * place + token + 1
+            for beginning in itertools.product(range(2), repeat=size):
+                state = 0
+                for token in beginning:
+                    state = 2 * state + token + 1
                 for token in range(3):
-                    new = written if token == END else (*written, token)
+                    extended = beginning if token == END else (*beginning, token)
                     p = sum(
                         m
                         for (tokens, ended), m in mass.items()
-                        if (tokens == new and ended if token == END else tokens[: len(new)] == new)
+                        if (tokens == extended and ended if token == END else tokens[: len(extended)] == extended)
                     )
-                    model.lm_head.weight[token, place] = math.log(p)
+                    model.lm_head.weight[token, state] = math.log(p)
     if folder is not None:
         model.save_pretrained(folder)
         model.config._name_or_path = str(folder)
@@ -68,31 +68,31 @@ def toy_policy(distribution: np.ndarray, folder: Path | None = None) -> ToyPolic
 
 
 def distribution_of(model: ToyPolicy) -> np.ndarray:
-    """The distribution over outcomes of a model."""
+    """Return the distribution over outcomes of a model."""
     log_probs = model.lm_head.weight.detach().double().log_softmax(0).numpy()
     masses = []
     for tokens, ended in OUTCOMES:
-        place, total = 0, 0.0
+        state, total = 0, 0.0
         for token in tokens:
-            total += log_probs[token, place]
-            place = 2 * place + token + 1
-        masses.append(total + (log_probs[END, place] if ended else 0.0))
+            total += log_probs[token, state]
+            state = 2 * state + token + 1
+        masses.append(total + (log_probs[END, state] if ended else 0.0))
     return np.exp(masses)
 
 
 def tilted(gains: np.ndarray) -> np.ndarray:
-    """p0 exp(gains) / Z by outcome."""
+    """Return p0 exp(gains) / Z by outcome."""
     mass = BASE * np.exp(gains)
     return mass / mass.sum()
 
 
 def divergence(p: np.ndarray, q: np.ndarray) -> float:
-    """KL(p || q) in nats."""
+    """Return KL(p || q) in nats."""
     return float((p * np.log(p / q)).sum())
 
 
 def examples(gains: np.ndarray) -> PromptExamples:
-    """The 64 base replies with their gains, by outcome."""
+    """Return the 64 base replies with their gains, by outcome."""
     rows = [row for row, outcome in enumerate(OUTCOMES) for _ in range(COUNTS[outcome])]
     return PromptExamples(
         name="hi",
