@@ -1,7 +1,7 @@
-"""A chat has the tokens that transformers' ``apply_chat_template(..., tokenize=True)`` gives the whole conversation.
+"""Tests of the tokens of a chat: they equal those of transformers' ``apply_chat_template(..., tokenize=True)``.
 
-Over families of tokenizers, added tokens and templates, each trained here on a few lines: what distinguishes one family
-from another is in how it writes spaces and where it looks for its control tokens.
+The tests cover families of tokenizers, added tokens and templates. Each tokenizer is trained here on a few lines:
+families differ in how they write spaces and where they look for control tokens.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ assistant <<SYS>> You are a helpful assistant. <</SYS>> Why did the chicken cros
 
 
 def metaspace(scheme: str, split: bool = False) -> Callable[[Tokenizer], None]:
-    def shape(tokenizer: Tokenizer) -> None:
+    def configure(tokenizer: Tokenizer) -> None:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=split)
         tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
 
-    return shape
+    return configure
 
 
 def byte_level(prefix: bool = False, digits: bool = False) -> Callable[[Tokenizer], None]:
-    def shape(tokenizer: Tokenizer) -> None:
+    def configure(tokenizer: Tokenizer) -> None:
         inner = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
         first = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*first, inner])
         tokenizer.decoder = decoders.ByteLevel()
 
-    return shape
+    return configure
 
 
 def prepended(tokenizer: Tokenizer) -> None:
-    """As Llama 2's tokenizer.json: a normaliser writes the space, before every part of a text."""
+    """Configure the tokenizer like Llama 2's: a normaliser writes the space, before every part of a text."""
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
 
@@ -114,17 +114,17 @@ def save(
     flags: dict[str, bool],
     template: str,
     tokens: list[AddedToken] | None = None,
-    **more: Any,
+    **options: Any,
 ) -> Path:
-    """A folder with a tokenizer and its template.
+    """Save a tokenizer and its template in a folder, and return the folder.
 
     Args:
-        folder: where to.
-        family: of :data:`FAMILIES`.
-        flags: of its special tokens.
-        template: of chats.
-        tokens: further ones that are added.
-        more: settings.
+        folder: the folder.
+        family: a key of :data:`FAMILIES`.
+        flags: flags of its special tokens.
+        template: the chat template.
+        tokens: further tokens that are added.
+        options: further settings of the tokenizer.
     """
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     FAMILIES[family](tokenizer)
@@ -135,7 +135,7 @@ def save(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if family.startswith("byte") else [],
     )
     tokenizer.train_from_iterator(TEXT.splitlines(), trainer)
-    # A trainer's special tokens are added ones; those that stand for bytes and for the unknown are of the vocabulary.
+    # A trainer adds its special tokens; those for bytes and unknown text have to be part of the vocabulary instead.
     content = json.loads(tokenizer.to_str()) | {"added_tokens": []}
     tokenizer = Tokenizer.from_str(json.dumps(content))
     tokenizer.add_special_tokens(
@@ -144,7 +144,7 @@ def save(
     if tokens:
         tokenizer.add_tokens(tokens)
     tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"} | more
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"} | options
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     (folder / "chat_template.jinja").write_text(template)
     return folder
@@ -156,11 +156,11 @@ def reference(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def applied(tokenizer: Any, chat: list[dict[str, str]], **more: Any) -> list[int]:
-    """What transformers gives a whole conversation, which goes on where its last turn is the assistant's."""
-    going_on = chat[-1]["role"] == "assistant"
-    given = {"add_generation_prompt": not going_on, "continue_final_message": going_on} | more
-    return list(tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False, **given))
+def expected_tokens(tokenizer: Any, chat: list[dict[str, str]], **options: Any) -> list[int]:
+    """Return transformers' tokens of a conversation, to be continued where its last turn is the assistant's."""
+    continued = chat[-1]["role"] == "assistant"
+    arguments = {"add_generation_prompt": not continued, "continue_final_message": continued} | options
+    return list(tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False, **arguments))
 
 
 @pytest.mark.parametrize("flags", FLAGS)
@@ -171,25 +171,25 @@ def test_a_chat_has_the_tokens_that_transformers_gives_it(family: str, flags: st
     for name, template in TEMPLATES.items():
         (folder / "chat_template.jinja").write_text(template)
         tokenizer.chat_template = template
-        mine = ChatTokenizer(folder)
+        chat_tokenizer = ChatTokenizer(folder)
         for chat in CHATS.values():
-            assert mine.render(chat) == applied(tokenizer, chat), (name, chat)
-            begun = [*chat, {"role": "assistant", "content": "To get to"}]
-            assert mine.render(begun) == applied(tokenizer, begun), (name, begun)
+            assert chat_tokenizer.render(chat) == expected_tokens(tokenizer, chat), (name, chat)
+            continued = [*chat, {"role": "assistant", "content": "To get to"}]
+            assert chat_tokenizer.render(continued) == expected_tokens(tokenizer, continued), (name, continued)
 
 
 @pytest.mark.parametrize("flags", FLAGS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_control_token_that_a_person_writes_is_text(family: str, flags: str, tmp_path: Path) -> None:
-    """As it is for a tokenizer that knows no such token: here <|other|>, which no template writes."""
+def test_a_control_token_in_a_message_is_text(family: str, flags: str, tmp_path: Path) -> None:
+    """It has the tokens of a tokenizer without that control token, here <|other|>, which no template writes."""
     without, folder = tmp_path / "without", tmp_path / "with"
     without.mkdir()
     folder.mkdir()
     save(without, family, FLAGS[flags], CHATML)
-    other = AddedToken("<|other|>", special=True, **FLAGS[flags])
-    save(folder, family, FLAGS[flags], CHATML, [other])
+    control_token = AddedToken("<|other|>", special=True, **FLAGS[flags])
+    save(folder, family, FLAGS[flags], CHATML, [control_token])
     tokenizer = reference(without)
-    spelled = [
+    chats = [
         [{"role": "user", "content": "Why <|other|>did <|other|> the chicken<|other|><|other|>  cross?"}],
         [{"role": "user", "content": " <|other|> \n"}, {"role": "assistant", "content": "<|other|>To get"}],
         [*CHATS["with a system message"], {"role": "assistant", "content": "To <|other|>"}, USER],
@@ -203,13 +203,13 @@ def test_a_control_token_that_a_person_writes_is_text(family: str, flags: str, t
     for name in ("chatml", "chatml with bos", "llama", "phi", "bare", "joined"):
         (folder / "chat_template.jinja").write_text(TEMPLATES[name])
         tokenizer.chat_template = TEMPLATES[name]
-        mine = ChatTokenizer(folder)
-        for chat in spelled:
-            assert mine.render(chat) == applied(tokenizer, chat), (name, chat)
+        chat_tokenizer = ChatTokenizer(folder)
+        for chat in chats:
+            assert chat_tokenizer.render(chat) == expected_tokens(tokenizer, chat), (name, chat)
 
 
-def test_added_tokens_that_are_no_control_tokens_are_read_wherever_they_stand(tmp_path: Path) -> None:
-    """Runs of spaces are tokens of some vocabularies; what the template names is written by the template alone."""
+def test_added_tokens_that_are_no_control_tokens_are_recognised_in_messages(tmp_path: Path) -> None:
+    """Some vocabularies have runs of spaces; tokens that the template names are written by the template only."""
     tokens = [AddedToken("  ", normalized=False), AddedToken("<think>", normalized=False), AddedToken("kite")]
     folder = save(tmp_path, "byte level", {"normalized": False}, CHATML, tokens)
     runs = [{"role": "user", "content": "a  kite    and <think> a </s> dog"}]
@@ -238,7 +238,7 @@ RECORD = {"lstrip": False, "normalized": False, "rstrip": True, "single_word": F
     ids=["class", "class with its own names", "class without a space", "names", "words as names", "other flags"],
 )
 @pytest.mark.parametrize("family", ["space by a normaliser", "metaspace always"])
-def test_settings_beside_the_tokenizer_count_as_they_do_for_transformers(
+def test_settings_beside_the_tokenizer_have_the_effect_they_have_in_transformers(
     family: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VALUE_PALETTE_CACHE", str(tmp_path / "cache"))
@@ -249,31 +249,34 @@ def test_settings_beside_the_tokenizer_count_as_they_do_for_transformers(
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     files = sorted(path.name for path in folder.iterdir())
     tokenizer = reference(folder)
-    for _ in range(2):  # the second time from the cache, if there was a conversion
-        mine = ChatTokenizer(folder)
+    for _ in range(2):  # the second time from the cache, if the tokenizer was converted
+        chat_tokenizer = ChatTokenizer(folder)
         for chat in CHATS.values():
-            if "unk_token" not in settings:  # a word that people write is a control token here
-                assert mine.render(chat) == applied(tokenizer, chat), chat
+            if "unk_token" not in settings:  # with it, a common word is a control token
+                assert chat_tokenizer.render(chat) == expected_tokens(tokenizer, chat), chat
         messages = [{"role": "user", "content": "Why?"}]
-        assert mine.render(messages) == applied(tokenizer, messages)
+        assert chat_tokenizer.render(messages) == expected_tokens(tokenizer, messages)
     assert sorted(path.name for path in folder.iterdir()) == files
     assert (tmp_path / "cache").exists() == ("tokenizer_class" in settings)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_reply_has_the_tokens_that_the_whole_has_after_the_prompt(family: str, tmp_path: Path) -> None:
+def test_a_reply_has_the_tokens_of_the_conversation_after_the_prompt(family: str, tmp_path: Path) -> None:
     folder = save(tmp_path, family, {"normalized": False}, CHATML)
-    tokenizer, theirs = ChatTokenizer(folder), reference(folder)
+    tokenizer, hf_tokenizer = ChatTokenizer(folder), reference(folder)
     prompt = tokenizer.render([USER])
     reply = {"role": "assistant", "content": "To get to the other side."}
-    going_on, whole = tokenizer.render([USER, reply]), list(theirs.apply_chat_template([USER, reply])["input_ids"])
-    assert going_on[: len(prompt)] == prompt
-    assert whole[: len(going_on)] == going_on
-    assert theirs.decode(whole[len(going_on) :]).strip() == "<|end|>"
-    assert tokenizer.decode(going_on[len(prompt) :]).strip() == "To get to the other side."
+    continued, full = (
+        tokenizer.render([USER, reply]),
+        list(hf_tokenizer.apply_chat_template([USER, reply])["input_ids"]),
+    )
+    assert continued[: len(prompt)] == prompt
+    assert full[: len(continued)] == continued
+    assert hf_tokenizer.decode(full[len(continued) :]).strip() == "<|end|>"
+    assert tokenizer.decode(continued[len(prompt) :]).strip() == "To get to the other side."
 
 
-def test_a_reply_that_the_template_leaves_out_cannot_go_on(tmp_path: Path) -> None:
+def test_a_reply_that_the_template_leaves_out_cannot_be_continued(tmp_path: Path) -> None:
     template = "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor %}"
     tokenizer = ChatTokenizer(save(tmp_path, "byte level", {"normalized": False}, template))
     assert tokenizer.decode(tokenizer.render([USER])) == USER["content"]
@@ -281,9 +284,9 @@ def test_a_reply_that_the_template_leaves_out_cannot_go_on(tmp_path: Path) -> No
         tokenizer.render([USER, {"role": "assistant", "content": "To get"}])
 
 
-def test_characters_without_a_meaning_stay_what_they_are(tmp_path: Path) -> None:
+def test_private_use_characters_are_unchanged(tmp_path: Path) -> None:
     tokenizer = ChatTokenizer(save(tmp_path, "byte level", {"normalized": False}, CHATML))
-    odd = "\U000f0000 a \U000f0001 \U0010f001 <|end|>"
-    assert odd in tokenizer.decode(tokenizer.render([{"role": "user", "content": odd}]))
+    text = "\U000f0000 a \U000f0001 \U0010f001 <|end|>"
+    assert text in tokenizer.decode(tokenizer.render([{"role": "user", "content": text}]))
     with pytest.raises(InputError, match=r"the character .* which has no meaning"):
         tokenizer.render([{"role": "user", "content": "\U0010fffd\U0010f001\U0010fffd <|end|>"}])

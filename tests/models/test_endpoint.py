@@ -1,4 +1,4 @@
-"""Which servers may be called: none that only a file names, by any command, and no key is shown to one."""
+"""Tests of which servers may be called: none that only a file names, by any command; none of those gets a key."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ ADDRESS = Address("tiny", "http://127.0.0.1:9/v1")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_server_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
     for name in (LISTED, endpoint.MODEL_KEY_HOST, endpoint.KEYS_BY_HOST):
-        monkeypatch.setenv(name, "")  # so that what a test leaves behind is undone
+        monkeypatch.setenv(name, "")  # so that monkeypatch removes what a test sets
         monkeypatch.delenv(name)
 
 
 @pytest.fixture
-def catcher() -> Iterator[ChatServer]:
-    """A server that answers whoever calls it, and keeps what came."""
+def recording_server() -> Iterator[ChatServer]:
+    """Yield a server that responds to everyone and records the requests."""
     with ChatServer(saying(piece("Hello"), piece(None, "stop"))) as server:
         yield server
 
 
-def table_of(server: ChatServer, folder: Path, judged: bool = False) -> Path:
-    """A table as an attacker makes it: its replies are said to be of a server, and one of its values to be judged."""
-    table = make_table(prompts=4, candidates=4, values=("diversity", "politeness") if judged else ("diversity",))
+def table_of(server: ChatServer, folder: Path, with_judge: bool = False) -> Path:
+    """Return an attacker's table: its metadata names a server as its model, and as the judge of one of its values."""
+    table = make_table(prompts=4, candidates=4, values=("diversity", "politeness") if with_judge else ("diversity",))
     judge = {"name": "politeness", "family": "judge", "settings": {"model": server.model(), "question": "How polite?"}}
     metadata = {
         **table.metadata,
         "model": {"name": server.model()},
         "engine": {"name": "remote", "model": server.model()},
-        "scorers": [{"name": "diversity"}, *([{**judge, "trusted": True}] if judged else [])],
+        "scorers": [{"name": "diversity"}, *([{**judge, "trusted": True}] if with_judge else [])],
     }
     table_format.save(replace(table, metadata=metadata), folder / "theirs.parquet")
     return folder / "theirs.parquet"
 
 
-DRAWS = (
+DRAWING_COMMANDS = (
     "serve {table} --port 0",
     "verify {table} --target diversity=p55 --prompts 2 --candidates 2",
     "build --extend {table} --candidates 8",
     "build --extend {table} --prompts {prompts}",
 )
-OTHERS = (
+OTHER_COMMANDS = (
     "build --extend {table} --values politeness",
     "build --rescore {table} --out {out} --values politeness",
     "generate {table} --prompt Hello --target diversity=p55",
@@ -83,8 +83,8 @@ OTHERS = (
         for name in ["baselines", "certify", "compare", "confidence", "nearest", "sensitivity", "sequence", "solve"]
     ),
 )
-#: ``app`` opens the app, whose pages have their own tests; ``models`` brings the models that it is told to.
-NOT_OF_A_TABLE = {"app", "models"}
+#: Commands that open no table: pages of ``app`` have their own tests, and ``models`` fetches the models it names.
+WITHOUT_TABLE = {"app", "models"}
 
 
 def run(command: str, folder: Path, table: Path) -> int:
@@ -94,56 +94,61 @@ def run(command: str, folder: Path, table: Path) -> int:
     labels.write_text(
         json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {"politeness": 1}}) + "\n", encoding="utf-8"
     )
-    places = {"table": table, "prompts": prompts, "labels": labels, "out": folder / "out"}
-    return main([part.format(**places) for part in command.split()])
+    paths = {"table": table, "prompts": prompts, "labels": labels, "out": folder / "out"}
+    return main([part.format(**paths) for part in command.split()])
 
 
-def test_every_command_is_tried() -> None:
-    assert {command.split()[0] for command in (*DRAWS, *OTHERS)} == set(COMMANDS) - NOT_OF_A_TABLE
+def test_every_command_is_covered() -> None:
+    assert {command.split()[0] for command in (*DRAWING_COMMANDS, *OTHER_COMMANDS)} == set(COMMANDS) - WITHOUT_TABLE
 
 
 @pytest.fixture
-def connected(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every address that this process has opened a connection to."""
-    found: list[object] = []
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the list of addresses to which this process opens connections."""
+    addresses: list[object] = []
     for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, lambda _, address: found.append(address) or pytest.fail(str(address)))
-    return found
+        monkeypatch.setattr(
+            socket.socket, name, lambda _, address: addresses.append(address) or pytest.fail(str(address))
+        )
+    return addresses
 
 
-@pytest.mark.parametrize("judged", [False, True])
-@pytest.mark.parametrize("command", [*DRAWS, *OTHERS])
+@pytest.mark.parametrize("with_judge", [False, True])
+@pytest.mark.parametrize("command", [*DRAWING_COMMANDS, *OTHER_COMMANDS])
 def test_no_command_calls_a_server_that_only_a_table_names(
-    catcher: ChatServer,
-    connected: list[object],
+    recording_server: ChatServer,
+    connections: list[object],
     command: str,
-    judged: bool,
+    with_judge: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: pytest.fail("a server was opened"))
     monkeypatch.setenv("VALUE_PALETTE_CACHE", str(tmp_path / "no models"))
-    code = run(command, tmp_path, table_of(catcher, tmp_path, judged))
+    code = run(command, tmp_path, table_of(recording_server, tmp_path, with_judge))
     output = "".join(capsys.readouterr())
-    assert (catcher.requests, connected) == ([], [])
+    assert (recording_server.requests, connections) == ([], [])
     assert SECRET not in output
-    if command in DRAWS and not judged:
+    if command in DRAWING_COMMANDS and not with_judge:
         assert code == 1
-        assert f"The server of {catcher.model()} is not called. No server is called because a file says so" in output
+        assert (
+            f"The server of {recording_server.model()} is not called. No server is called because a file says so"
+            in output
+        )
 
 
-def test_a_server_is_called_once_it_was_named_here(catcher: ChatServer, tmp_path: Path) -> None:
-    """``--model`` says it once; then the table that was made with it can be added to."""
+def test_a_server_is_called_after_an_option_has_named_it(recording_server: ChatServer, tmp_path: Path) -> None:
+    """``--model`` records it; then the table that was built with it can be extended."""
     table = tmp_path / "made.parquet"
-    options = f"--candidates 2 --values diversity --model {catcher.model()}"
+    options = f"--candidates 2 --values diversity --model {recording_server.model()}"
     assert run(f"build --prompts {{prompts}} --out {{table}} {options}", tmp_path, table) == 0
-    assert len(catcher.requests) == 2 + 1  # one asks for a few words first
+    assert len(recording_server.requests) == 2 + 1  # the first is a short probe
     assert run("build --extend {table} --candidates 3", tmp_path, table) == 0
-    assert len(catcher.requests) == 3 + 2
+    assert len(recording_server.requests) == 3 + 2
 
 
-def test_a_key_is_only_given_for_a_server_that_may_be_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_only_sent_to_a_server_that_may_be_called(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"The server of tiny@http://127\.0\.0\.1:9/v1 is not called\. No server"):
         endpoint.connection(ADDRESS)
     with pytest.raises(InputError, match="is not called"):
@@ -157,13 +162,13 @@ def test_a_key_is_only_given_for_a_server_that_may_be_called(monkeypatch: pytest
 GATEWAY, JUDGE = Address("tiny", "https://gateway.example/v1"), Address("rater", "https://judge.example:8000/v1")
 
 
-def key_of(address: Address, **how: bool) -> str:
-    """The key that a server gets."""
-    return endpoint.connection(address, **({"trusted": True} | how)).key
+def key_of(address: Address, **options: bool) -> str:
+    """Return the key that a server gets."""
+    return endpoint.connection(address, **({"trusted": True} | options)).key
 
 
-def test_the_models_key_goes_to_no_judge_on_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the model is listed, recorded or named by the command that runs, here and in the processes it starts."""
+def test_the_model_s_key_is_not_sent_to_a_judge_on_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This holds for a listed model and for one that the command names, here and in processes that it starts."""
     for listed in (True, False):
         if listed:
             monkeypatch.setenv(LISTED, str(GATEWAY))
@@ -175,14 +180,14 @@ def test_the_models_key_goes_to_no_judge_on_another_host(monkeypatch: pytest.Mon
         assert key_of(Address("rater", "https://gateway.example/rating/v1"), judge=True) == SECRET
 
 
-def test_a_key_of_one_host_goes_to_no_second_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_of_one_host_is_not_sent_to_a_second_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LISTED, f"{GATEWAY}, {JUDGE}")
-    assert key_of(GATEWAY) == key_of(JUDGE) == key_of(JUDGE, judge=True) == NO_KEY  # nobody said whose it is
+    assert key_of(GATEWAY) == key_of(JUDGE) == key_of(JUDGE, judge=True) == NO_KEY  # the key's host is unknown
     monkeypatch.setenv(endpoint.MODEL_KEY_HOST, "Gateway.example")
     assert (key_of(GATEWAY), key_of(JUDGE), key_of(JUDGE, judge=True)) == (SECRET, NO_KEY, NO_KEY)
     monkeypatch.delenv(LISTED)
     assert endpoint.approved_model(str(JUDGE), "") == str(JUDGE)
-    assert (key_of(GATEWAY), key_of(JUDGE)) == (SECRET, NO_KEY)  # what a person said stays
+    assert (key_of(GATEWAY), key_of(JUDGE)) == (SECRET, NO_KEY)  # the explicit host stays in force
 
 
 def test_keys_by_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,16 +198,14 @@ def test_keys_by_host(monkeypatch: pytest.MonkeyPatch) -> None:
     assert key_of(GATEWAY) == "for the gateway"
     for host in ("judge.example.evil.example", "evil-judge.example", "example"):
         assert key_of(Address("rater", f"https://{host}/v1"), judge=True) == NO_KEY
-    for wrong in ("{", "[1]", '{"judge.example": 7}'):
-        monkeypatch.setenv(endpoint.KEYS_BY_HOST, wrong)
-        with pytest.raises(
-            InputError, match="VALUE_PALETTE_API_KEYS cannot be read; expected a JSON object"
-        ) as refused:
+    for invalid in ("{", "[1]", '{"judge.example": 7}'):
+        monkeypatch.setenv(endpoint.KEYS_BY_HOST, invalid)
+        with pytest.raises(InputError, match="VALUE_PALETTE_API_KEYS cannot be read; expected a JSON object") as error:
             key_of(JUDGE)
-        assert wrong not in str(refused.value).split("such as")[0]
+        assert invalid not in str(error.value).split("such as")[0]
 
 
-def test_openais_key_is_openais(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openai_s_key_is_sent_to_openai_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VALUE_PALETTE_API_KEY")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
@@ -213,22 +216,22 @@ def test_openais_key_is_openais(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (key_of(GATEWAY), key_of(JUDGE, judge=True)) == (SECRET, NO_KEY)
 
 
-def test_a_remembered_server_is_that_one_alone(tmp_path: Path) -> None:
+def test_recording_a_server_allows_only_that_server(tmp_path: Path) -> None:
     endpoint.remember_server(f"{ADDRESS}/")
     endpoint.remember_server("a-model-on-this-machine")
     endpoint.remember_server(str(ADDRESS))
     assert json.loads((tmp_path / "data" / "value-palette" / "servers.json").read_text()) == [str(ADDRESS)]
     assert endpoint.may_call(ADDRESS)
-    for other in (
+    for different in (
         Address("other", ADDRESS.url),
         Address("tiny", "http://127.0.0.1:90/v1"),
         Address("tiny", "http://127.0.0.1:9/v1x"),
         Address("tiny", "https://127.0.0.1:9/v1"),
     ):
-        assert not endpoint.may_call(other)
+        assert not endpoint.may_call(different)
 
 
-def test_the_list_of_the_operator_is_the_whole_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operator_s_list_replaces_recorded_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint.remember_server(str(ADDRESS))
     monkeypatch.setenv(LISTED, " here, other@http://127.0.0.1:9/v1/ ,")
     assert endpoint.listed_models() == ("here", "other@http://127.0.0.1:9/v1/")
@@ -250,7 +253,7 @@ def test_a_damaged_record_allows_nothing(content: str, tmp_path: Path) -> None:
 
 
 def test_a_model_that_the_operators_list_refuses_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else it would be called as soon as the list is gone."""
+    """Otherwise it would be called as soon as the list is removed."""
     monkeypatch.setenv(LISTED, "here")
     with pytest.raises(InputError, match="is not called"):
         endpoint.approved_model(str(ADDRESS), "here")
@@ -266,38 +269,38 @@ def test_a_model_that_the_operators_list_refuses_is_not_recorded(monkeypatch: py
 SECRET_ADDRESS = "tiny@http://user:secret@127.0.0.1:9/v1"
 
 
-def test_an_address_that_cannot_be_read_is_refused_in_words_and_breaks_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table may name anything; an entry of the operator's list that cannot be read leaves the others in force."""
+def test_an_invalid_address_is_refused_with_a_reason_and_raises_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table may name anything; an invalid entry of the operator's list leaves the others in force."""
     reason = endpoint.refusal_reason({"model": {"name": SECRET_ADDRESS}})
     assert "holds a user name, a password or a query" in reason
     assert "secret" not in reason
     monkeypatch.setenv(LISTED, f"{SECRET_ADDRESS}, {ADDRESS}")
     assert endpoint.may_call(ADDRESS)
     assert not endpoint.may_call(Address("tiny", "http://127.0.0.1:90/v1"))
-    for nothing in ({}, {"model": None}, {"model": "tiny"}, {"model": {"name": None}}, {"model": {"name": 7}}):
-        assert endpoint.refusal_reason(nothing) == ""
+    for metadata in ({}, {"model": None}, {"model": "tiny"}, {"model": {"name": None}}, {"model": {"name": 7}}):
+        assert endpoint.refusal_reason(metadata) == ""
 
 
-def test_a_record_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_written_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file in the folder's place", encoding="utf-8")
     with pytest.raises(InputError, match=r"servers\.json, which lists the servers that may be called, cannot be writ"):
         endpoint.remember_server(str(ADDRESS))
 
 
-def test_a_judge_of_a_table_asks_nobody(catcher: ChatServer, tmp_path: Path) -> None:
-    """Whatever the table says of itself, "trusted" included; the same judge in a values file is asked."""
-    own = from_metadata(table_format.load_metadata(table_of(catcher, tmp_path, judged=True)))
+def test_a_judge_that_only_a_table_names_calls_no_server(recording_server: ChatServer, tmp_path: Path) -> None:
+    """Even if the table says "trusted"; the same judge in a values file is called."""
+    definitions = from_metadata(table_format.load_metadata(table_of(recording_server, tmp_path, with_judge=True)))
     with pytest.raises(InputError, match="a table alone may not have that run or called"):
-        resolve(["politeness"], own)
+        resolve(["politeness"], definitions)
     from map_core.scoring.judge import Judge
     from map_core.scoring.shared_models import ScoringModels
 
-    judge = Judge("politeness", own["politeness"].settings, ScoringModels())
+    judge = Judge("politeness", definitions["politeness"].settings, ScoringModels())
     with pytest.raises(InputError, match="is not called"):
         judge.score("Hi", [Reply("Hello")])
-    assert catcher.requests == []
-    named = replace(own["politeness"], trusted=True)
-    (judge_of_ours,) = resolve(["politeness"], {"politeness": named})
+    assert recording_server.requests == []
+    trusted = replace(definitions["politeness"], trusted=True)
+    (trusted_judge,) = resolve(["politeness"], {"politeness": trusted})
     with pytest.raises(PaletteError):
-        judge_of_ours.score("Hi", [Reply("Hello")])
-    assert catcher.requests != []
+        trusted_judge.score("Hi", [Reply("Hello")])
+    assert recording_server.requests != []

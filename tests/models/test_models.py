@@ -1,4 +1,4 @@
-"""Models on this machine: found, fetched, converted, and never half of one. No network: packages come from a folder."""
+"""Tests of models on this machine: located, fetched, converted and verified; packages come from a local folder."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from tests.tiny_model import make_tiny_model
 NAME = "tiny-instruct"
 
 
-def write_wheel(folder: Path, inside: dict[str, bytes], version: str = "1.0") -> None:
-    """A package as small as pip takes it."""
-    home = f"tiny_carrier-{version}.dist-info"
-    facts = {
-        f"{home}/METADATA": f"Metadata-Version: 2.1\nName: tiny-carrier\nVersion: {version}\n",
-        f"{home}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{home}/RECORD": "",
+def write_wheel(folder: Path, files: dict[str, bytes], version: str = "1.0") -> None:
+    """Write the smallest package that pip installs."""
+    metadata_folder = f"tiny_carrier-{version}.dist-info"
+    metadata = {
+        f"{metadata_folder}/METADATA": f"Metadata-Version: 2.1\nName: tiny-carrier\nVersion: {version}\n",
+        f"{metadata_folder}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{metadata_folder}/RECORD": "",
     }
     with zipfile.ZipFile(folder / f"tiny_carrier-{version}-py3-none-any.whl", "w") as wheel:
-        for name, content in (inside | {name: text.encode() for name, text in facts.items()}).items():
+        for name, content in (files | {name: text.encode() for name, text in metadata.items()}).items():
             wheel.writestr(name, content)
 
 
@@ -53,13 +53,13 @@ def weights(original: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one package to download, the registry that names it, and an empty cache."""
-    shop = tmp_path / "shop"
-    shop.mkdir()
+def package_index(tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with one package to download; set the registry that names it and an empty cache."""
+    package_index = tmp_path / "shop"
+    package_index.mkdir()
     path = tmp_path / "tiny.gguf"
     path.write_bytes(weights)
-    write_wheel(shop, {"tiny_carrier/tiny.gguf": weights, "tiny_carrier/__init__.py": b"", "LICENSE": b"MIT"})
+    write_wheel(package_index, {"tiny_carrier/tiny.gguf": weights, "tiny_carrier/__init__.py": b"", "LICENSE": b"MIT"})
     entry = Packaged(NAME, "Tiny", "tiny-carrier==1.0", "tiny_carrier/", "tiny.gguf", sha256_of(path), "MIT", 1)
     monkeypatch.setattr(model_files, "PACKAGED", {NAME: entry})
     monkeypatch.setattr("map_core.cli.models.PACKAGED", model_files.PACKAGED)
@@ -68,58 +68,58 @@ def shop(tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch) -> Pat
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shop))
-    return shop
+    monkeypatch.setenv("PIP_FIND_LINKS", str(package_index))
+    return package_index
 
 
-def kept(tmp_path: Path) -> list[str]:
-    """What a cache holds beside locks."""
+def cached_names(tmp_path: Path) -> list[str]:
+    """Return the sorted names of what is in the cache of models."""
     folder = tmp_path / "cache" / "models"
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-# From the package to a model, and back by a hair's breadth.
+# From the package to a model and back.
 
 
-def test_a_missing_model_names_the_command_that_brings_it(shop: Path) -> None:
-    with pytest.raises(MissingModelError, match="not on this machine yet") as caught:
+def test_a_missing_model_names_the_command_that_fetches_it(package_index: Path) -> None:
+    with pytest.raises(MissingModelError, match="not on this machine yet") as error:
         locate(NAME)
-    assert caught.value.command == f"python -m map_core models get {NAME}"
+    assert error.value.command == f"python -m map_core models get {NAME}"
     assert model_files.installed() == []
 
 
-def test_a_model_is_fetched_once(shop: Path, tmp_path: Path, original: Path) -> None:
+def test_a_model_is_fetched_once(package_index: Path, tmp_path: Path, original: Path) -> None:
     lines: list[str] = []
     files = get(NAME, lines.append)
     assert [line.split(": ")[-1].split(" ")[0] for line in lines[1:]] == ["downloading", "checking", "ready"]
     assert files == locate(NAME, verify=True)
-    assert kept(tmp_path) == [NAME]
+    assert cached_names(tmp_path) == [NAME]
     assert not list(files.folder.glob("*.gguf"))
     lines.clear()
-    (shop / "tiny_carrier-1.0-py3-none-any.whl").unlink()
+    (package_index / "tiny_carrier-1.0-py3-none-any.whl").unlink()
     assert get(NAME, lines.append) == files
     assert lines == []
-    mine, theirs = ChatTokenizer(files.folder), ChatTokenizer(original)
+    actual, expected = ChatTokenizer(files.folder), ChatTokenizer(original)
     text = "The cat sat on the naïve <|im_end|> 🎉"
-    assert mine.encode(text) == theirs.encode(text)
-    assert mine.stop_tokens == theirs.stop_tokens
+    assert actual.encode(text) == expected.encode(text)
+    assert actual.stop_tokens == expected.stop_tokens
 
 
-def test_unpacking_gives_back_the_weights(original: Path, weights: bytes, tmp_path: Path) -> None:
+def test_unpacking_restores_the_weights(original: Path, weights: bytes, tmp_path: Path) -> None:
     (tmp_path / "tiny.gguf").write_bytes(weights)
     conversion.gguf_to_folder(tmp_path / "tiny.gguf", tmp_path / "made")
-    was = dict(conversion.read_safetensors(original / "model.safetensors"))
-    now = dict(conversion.read_safetensors(tmp_path / "made" / "model.safetensors"))
-    assert was.keys() == now.keys()
-    for name, array in was.items():
-        np.testing.assert_array_equal(array.astype(now[name].dtype), now[name])
+    before = dict(conversion.read_safetensors(original / "model.safetensors"))
+    after = dict(conversion.read_safetensors(tmp_path / "made" / "model.safetensors"))
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(array.astype(after[name].dtype), after[name])
     config = conversion.read_config(tmp_path / "made")
-    then = conversion.read_config(original)
+    config_before = conversion.read_config(original)
     shared = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size")
-    assert {key: config[key] for key in shared} == {key: then[key] for key in shared}
+    assert {key: config[key] for key in shared} == {key: config_before[key] for key in shared}
 
 
-def test_bfloat16_is_read_as_it_is(tmp_path: Path) -> None:
+def test_bfloat16_is_read_exactly(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -130,10 +130,10 @@ def test_bfloat16_is_read_as_it_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(array, tensor.float().numpy())
 
 
-# Never a half-written model.
+# Writes are atomic: there is never a half-written model.
 
 
-def test_a_truncated_file_is_noticed_and_fetched_again(shop: Path) -> None:
+def test_a_truncated_file_is_detected_and_fetched_again(package_index: Path) -> None:
     files = get(NAME)
     with (files.folder / "model.safetensors").open("r+b") as file:
         file.truncate(1000)
@@ -144,7 +144,7 @@ def test_a_truncated_file_is_noticed_and_fetched_again(shop: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "manifest.json"])
-def test_a_lost_or_garbled_file_is_noticed_and_fetched_again(shop: Path, name: str) -> None:
+def test_a_missing_or_damaged_file_is_detected_and_fetched_again(package_index: Path, name: str) -> None:
     files = get(NAME)
     if name == "manifest.json":
         (files.folder / name).write_text("{half of it", encoding="utf-8")
@@ -156,7 +156,7 @@ def test_a_lost_or_garbled_file_is_noticed_and_fetched_again(shop: Path, name: s
     assert locate(NAME, verify=True).folder == files.folder
 
 
-def test_a_change_of_equal_size_is_noticed_when_asked_or_when_loading_fails(shop: Path) -> None:
+def test_a_change_of_equal_size_is_detected_by_verification_or_when_loading_fails(package_index: Path) -> None:
     files = get(NAME)
     path = files.folder / "model.safetensors"
     content = bytearray(path.read_bytes())
@@ -174,43 +174,43 @@ def test_a_change_of_equal_size_is_noticed_when_asked_or_when_loading_fails(shop
     assert locate(NAME, verify=True) == files
 
 
-@pytest.mark.parametrize("where", ["gguf_to_folder", "write_manifest"])
+@pytest.mark.parametrize("function", ["gguf_to_folder", "write_manifest"])
 def test_an_interruption_leaves_nothing_behind(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    package_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(conversion if where == "gguf_to_folder" else packaged, where, stop)
+        patch.setattr(conversion if function == "gguf_to_folder" else packaged, function, stop)
         with pytest.raises(KeyboardInterrupt):
             get(NAME)
-    assert kept(tmp_path) == []
-    # A process that was killed could not tidy up: the next one does.
-    left = tmp_path / "cache" / "models" / f".{NAME}-killed" / "made"
-    left.mkdir(parents=True)
-    (left / "model.safetensors").write_bytes(b"half")
+    assert cached_names(tmp_path) == []
+    # A killed process could not clean up: the next one does.
+    leftover = tmp_path / "cache" / "models" / f".{NAME}-killed" / "made"
+    leftover.mkdir(parents=True)
+    (leftover / "model.safetensors").write_bytes(b"half")
     assert get(NAME) == locate(NAME, verify=True)
-    assert kept(tmp_path) == [NAME]
+    assert cached_names(tmp_path) == [NAME]
 
 
-def test_a_bad_download_never_replaces_a_good_model(shop: Path, tmp_path: Path, weights: bytes) -> None:
+def test_a_bad_download_never_replaces_a_good_model(package_index: Path, tmp_path: Path, weights: bytes) -> None:
     files = get(NAME)
     (files.folder / "config.json").unlink()
-    write_wheel(shop, {"tiny_carrier/tiny.gguf": weights[:-1] + b"!"})
+    write_wheel(package_index, {"tiny_carrier/tiny.gguf": weights[:-1] + b"!"})
     with pytest.raises(MissingModelError, match="sha256"):
         get(NAME)
-    write_wheel(shop, {"tiny_carrier/other.bin": b"?"})
+    write_wheel(package_index, {"tiny_carrier/other.bin": b"?"})
     with pytest.raises(MissingModelError, match=r"tiny\.gguf is not in it"):
         get(NAME)
-    (shop / "tiny_carrier-1.0-py3-none-any.whl").unlink()
+    (package_index / "tiny_carrier-1.0-py3-none-any.whl").unlink()
     with pytest.raises(MissingModelError, match="could not be downloaded"):
         get(NAME)
-    assert kept(tmp_path) == [NAME]
+    assert cached_names(tmp_path) == [NAME]
     assert (files.folder / "model.safetensors").is_file()
 
 
-def test_two_processes_fetch_one_model_once(shop: Path, tmp_path: Path) -> None:
+def test_two_processes_fetch_one_model_once(package_index: Path, tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     lines: list[str] = []
@@ -218,30 +218,30 @@ def test_two_processes_fetch_one_model_once(shop: Path, tmp_path: Path) -> None:
         models = list(pool.map(lambda _: get(NAME, lines.append), range(3)))
     assert models[0] == models[1] == models[2]
     assert sum("downloading" in line for line in lines) == 1
-    assert kept(tmp_path) == [NAME]
+    assert cached_names(tmp_path) == [NAME]
 
 
-def test_a_model_of_an_older_form_is_made_anew(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_of_an_older_version_is_refused(package_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     get(NAME)
     monkeypatch.setattr(model_files, "PACKAGED", {NAME: replace(model_files.PACKAGED[NAME], sha256="0" * 64)})
     with pytest.raises(MissingModelError, match="older form"):
         locate(NAME)
 
 
-def test_openvino_keeps_its_form_of_a_model(shop: Path, tmp_path: Path) -> None:
+def test_openvino_caches_its_converted_model(package_index: Path, tmp_path: Path) -> None:
     from map_core.engines.openvino_engine import prepare
 
     files = get(NAME)
     lines: list[str] = []
-    home = prepare(files, lines.append)
+    folder = prepare(files, lines.append)
     assert len(lines) == 1
-    assert prepare(files, lines.append) == home
+    assert prepare(files, lines.append) == folder
     assert len(lines) == 1
-    (home / "openvino_model.bin").write_bytes(b"half")
+    (folder / "openvino_model.bin").write_bytes(b"half")
     prepare(files, lines.append)
     assert len(lines) == 2
-    assert cache_fault(home, files.sha256, verify=True) is None
-    assert sorted(path.suffix for path in home.parent.iterdir()) == ["", ".lock"]
+    assert cache_fault(folder, files.sha256, verify=True) is None
+    assert sorted(path.suffix for path in folder.parent.iterdir()) == ["", ".lock"]
 
 
 # Models from elsewhere.
@@ -265,16 +265,16 @@ def test_the_local_hub_cache_is_searched(original: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(MissingModelError, match="owner/tiny is not on this machine") as caught:
+    with pytest.raises(MissingModelError, match="owner/tiny is not on this machine") as error:
         locate("owner/tiny")
-    assert caught.value.command == "python -m map_core models get owner/tiny"
+    assert error.value.command == "python -m map_core models get owner/tiny"
     with pytest.raises(MissingModelError, match="owner/tiny"):
         get("owner/tiny")
-    home = tmp_path / "models--owner--tiny"
-    snapshot = home / "snapshots" / ("a" * 40)
+    repository = tmp_path / "models--owner--tiny"
+    snapshot = repository / "snapshots" / ("a" * 40)
     snapshot.mkdir(parents=True)
-    (home / "refs").mkdir()
-    (home / "refs" / "main").write_text("a" * 40, encoding="utf-8")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("a" * 40, encoding="utf-8")
     with pytest.raises(MissingModelError, match="not complete"):
         locate("owner/tiny")
     for path in original.iterdir():
@@ -282,7 +282,7 @@ def test_the_local_hub_cache_is_searched(original: Path, tmp_path: Path, monkeyp
     assert locate("owner/tiny").folder == snapshot
 
 
-def test_what_is_no_name_at_all() -> None:
+def test_an_invalid_name_is_refused() -> None:
     with pytest.raises(InputError, match="is no model: expected smollm2-135m-instruct or all-minilm-l6-v2, a folder"):
         locate("what is this?")
 
@@ -336,7 +336,7 @@ def test_embeddings_are_those_of_transformers(tmp_path: Path, one_torch_thread: 
     assert embedder.embed([]).shape == (0, 32)
 
 
-def test_damaged_weights_say_so(tmp_path: Path, original: Path) -> None:
+def test_damaged_weights_raise_an_error(tmp_path: Path, original: Path) -> None:
     from map_core.models.embedder import open_embedder
 
     (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": 8, "max_position_embeddings": 8}')
@@ -349,22 +349,22 @@ def test_damaged_weights_say_so(tmp_path: Path, original: Path) -> None:
 # The command.
 
 
-def test_the_command_brings_and_lists(shop: Path) -> None:
-    run = CliRunner()
-    listed = run.invoke(command, ["list", "--json"])
+def test_the_command_fetches_and_lists_models(package_index: Path) -> None:
+    runner = CliRunner()
+    listed = runner.invoke(command, ["list", "--json"])
     assert json.loads(listed.stdout)["folder"] is None
-    done = run.invoke(command, ["get", NAME], catch_exceptions=False)
-    assert done.exit_code == 0
-    assert str(locate(NAME).folder) in done.stdout
-    assert "preparing for OpenVINO" in done.stderr
-    again = run.invoke(command, ["get"], catch_exceptions=False)
-    assert again.stderr == ""
-    assert json.loads(run.invoke(command, ["list", "--json"]).stdout)["folder"] == str(locate(NAME).folder)
-    assert NAME in run.invoke(command, ["list"]).stdout
+    first_result = runner.invoke(command, ["get", NAME], catch_exceptions=False)
+    assert first_result.exit_code == 0
+    assert str(locate(NAME).folder) in first_result.stdout
+    assert "preparing for OpenVINO" in first_result.stderr
+    second_result = runner.invoke(command, ["get"], catch_exceptions=False)
+    assert second_result.stderr == ""
+    assert json.loads(runner.invoke(command, ["list", "--json"]).stdout)["folder"] == str(locate(NAME).folder)
+    assert NAME in runner.invoke(command, ["list"]).stdout
 
 
 @pytest.mark.model
-def test_getting_what_is_there_loads_no_model_library() -> None:
+def test_fetching_models_that_are_installed_loads_no_model_library() -> None:
     try:
         for name in PACKAGED:
             locate(name)
@@ -378,5 +378,5 @@ def test_getting_what_is_there_loads_no_model_library() -> None:
         "assert not heavy, heavy\n"
         "sys.exit(code)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""A model reads as many tokens as transformers lets it read, and one more is too many."""
+"""Tests of a model's context length: transformers accepts as many tokens, and no more."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_context_is_what_the_model_can_read(family: str) -> None:
             model(torch.full((1, expected + 1), 7))
 
 
-def test_a_model_that_does_not_say_has_a_least_length() -> None:
+def test_a_model_without_a_length_has_a_default_one() -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.for_model("bloom", vocab_size=50, hidden_size=16, n_layer=1, n_head=2)

@@ -1,4 +1,4 @@
-"""Extra fields of requests: passed on as they are, and refused where they set what the program sets."""
+"""Tests of extra request fields: passed on unchanged, and refused where they set what the program sets."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def test_fields_are_passed_on() -> None:
 @pytest.mark.parametrize(
     "name", ["model", "messages", "seed", "n", "top_k", "max_completion_tokens", "logprobs", "tools"]
 )
-def test_what_the_program_sets_is_refused(name: str) -> None:
+def test_fields_that_the_program_sets_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"set {name}, which has an option of its own"):
         check_request_extra({name: 1})
     with pytest.raises(InputError, match=f"set {name}"):
         recorded_request_extra({"request_extra": {name: 1}})
 
 
-@pytest.mark.parametrize("within", [{"temperature": 2}, '{"temperature": 2}', {"a": {"temperature": 2}}])
-def test_so_is_what_overrides_it_from_within(within: object) -> None:
+@pytest.mark.parametrize("nested", [{"temperature": 2}, '{"temperature": 2}', {"a": {"temperature": 2}}])
+def test_nested_fields_that_the_program_sets_are_refused(nested: object) -> None:
     with pytest.raises(InputError, match="set temperature"):
-        check_request_extra({"generation_config": within})
+        check_request_extra({"generation_config": nested})
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "7", "{'a': 1}"])
-def test_text_that_is_no_object_is_refused(text: str) -> None:
+def test_text_that_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"extra request fields are not (a )?JSON"):
         parse_request_extra(text)
 
