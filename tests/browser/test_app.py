@@ -123,10 +123,10 @@ class TestGenerating:
         expect(aligned).to_contain_text("the likeliest of 8 under your palette", timeout=120 * SECONDS)
         assert lengths > 3, "the base reply grew as it was written"
         expect(keyed(page, "stop").locator("button")).to_be_disabled()
-        written = aligned.locator(".vp-reply").inner_text()
+        reply = aligned.locator(".vp-reply").inner_text()
         page.reload()
         expect(aligned).to_contain_text("the likeliest of 8 under your palette")
-        assert aligned.locator(".vp-reply").inner_text() == written
+        assert aligned.locator(".vp-reply").inner_text() == reply
         page.get_by_role("radio", name="Drawn by chance").click()
         expect(aligned).to_contain_text("picked by your palette")
         unfold(page, "figures", "all_candidates")
@@ -142,9 +142,9 @@ class TestGenerating:
             expect(column(page, "aligned")).to_contain_text("provisional", timeout=120 * SECONDS)
             keyed(page, "stop").locator("button").click()
         expect(page.locator(".vp-panel [role=status]")).to_contain_text("Stopped", timeout=5 * SECONDS)
-        written = column(page, "base").inner_text()
+        reply = column(page, "base").inner_text()
         settle(page)
-        assert column(page, "base").inner_text() == written
+        assert column(page, "base").inner_text() == reply
         expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
     def generate_few(self, page, prompt: str = "", candidates: int = 4, tokens: int = 8) -> None:

@@ -101,12 +101,12 @@ def test_a_lost_socket_reconnects_and_continues_with_the_current_replies(page, s
         before = column(page, "base").locator(".vp-reply").inner_text()
     expect(status(page)).to_contain_text("Done: 16 candidates", timeout=240 * SECONDS)
     assert len(sockets) > 1, "the page has opened it again"
-    written = column(page, "base").locator(".vp-reply").inner_text()
-    assert written[:10] == before[:10]
+    reply = column(page, "base").locator(".vp-reply").inner_text()
+    assert reply[:10] == before[:10]
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     page.reload()
     expect(status(page)).to_contain_text("Done: 16 candidates")
-    assert column(page, "base").locator(".vp-reply").inner_text() == written, "nothing was lost or came twice"
+    assert column(page, "base").locator(".vp-reply").inner_text() == reply, "nothing was lost or came twice"
 
 
 def test_without_the_socket_the_page_falls_back_to_reruns(page, server):

@@ -252,7 +252,7 @@ def test_a_damaged_record_allows_nothing(content: str, tmp_path: Path) -> None:
     assert endpoint.may_call(ADDRESS)
 
 
-def test_a_model_that_the_operators_list_refuses_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_operator_s_list_refuses_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise it would be called as soon as the list is removed."""
     monkeypatch.setenv(LISTED, "here")
     with pytest.raises(InputError, match="is not called"):

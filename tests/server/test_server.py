@@ -59,10 +59,10 @@ def test_a_reply_has_its_certificate(server: Running) -> None:
     assert math.isfinite(details["log_z"])
     assert details["base"]["reply"]
     assert (details["seed"], details["candidates"], details["restarts"], details["notes"]) == (3, 5, 0, [])
-    force = completion.value_palette
-    assert force["weights"] == STEERED["weights"]
-    assert (force["palette"], force["candidates"], force["method"]) == (None, 5, "resample")
-    assert any("forecast" in note for note in force["notes"])  # other max_tokens than the table's
+    in_force = completion.value_palette
+    assert in_force["weights"] == STEERED["weights"]
+    assert (in_force["palette"], in_force["candidates"], in_force["method"]) == (None, 5, "resample")
+    assert any("forecast" in note for note in in_force["notes"])  # other max_tokens than the table's
     usage = completion.usage
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
     assert usage.prompt_tokens > 10
@@ -175,12 +175,12 @@ def test_palettes_by_name_and_as_models(server: Running) -> None:
     by_field = server.ask(seed=1, palette="plain", candidates=16)
     by_model = server.ask(seed=1, model="tiny:plain")
     assert by_field.choices[0].message.content == by_model.choices[0].message.content
-    force = by_field.value_palette
-    assert force["palette"] == "plain"
-    assert force["weights"] == pytest.approx(GenerationWeightsSolver(table).solve(levels, 16).weights)
+    in_force = by_field.value_palette
+    assert in_force["palette"] == "plain"
+    assert in_force["weights"] == pytest.approx(GenerationWeightsSolver(table).solve(levels, 16).weights)
     assert set(by_field.choices[0].value_palette["rewards"]) == {"plain_language", "diversity"}
     larger = server.ask(seed=1, palette="plain", candidates=32).value_palette
-    assert larger["weights"] != force["weights"]  # solved for the K in force
+    assert larger["weights"] != in_force["weights"]  # solved for the K in force
     far = server.ask(seed=1, palette="far", candidates=4).value_palette
     assert far["verdict"] == "out_of_reach"
     assert far["targets"]["familiarity"] < far["asked"]["familiarity"] == 9.0

@@ -91,9 +91,9 @@ def test_held_out_prompts_are_evaluated_during_training_and_answered_at_the_end(
     progress = json.loads((tmp_path / "progress.json").read_text())
     assert (progress["state"], progress["stage"], progress["done"]) == ("done", "checking", 2)
     assert [step for step, _ in progress["figures"]["loss"]] == [1, 2, 3, 4]
-    (look,) = progress["figures"]["held_out"]
-    assert look == record["looks"][0]
-    assert (look["step"], set(look["levels"])) == (2, set(VALUES))
+    (evaluation,) = progress["figures"]["held_out"]
+    assert evaluation == record["looks"][0]
+    assert (evaluation["step"], set(evaluation["levels"])) == (2, set(VALUES))
     assert record["check"]["prompts"] == 2
     replies = set(load(path).replies)
     for row in record["side_by_side"]:

@@ -84,7 +84,7 @@ def test_the_gradient_is_zero_at_the_tilt_and_not_at_similar_distributions(metho
     assert gradient(method, TILT, GAINS) < 1e-6
     assert gradient(method, BASE, GAINS) > 1e-2
     assert gradient(method, TILT, whitened(GAINS)) > 1e-2
-    assert gradient(method, TILT, 10 * GAINS) > 1e-2  # beta 0.1
+    assert gradient(method, TILT, 10 * GAINS) > 1e-2  # the tilt for beta 0.1
 
 
 def test_the_loss_of_the_base_model_is_computed_without_a_model():
