@@ -1,4 +1,4 @@
-"""Figures are their numbers: every trace is compared with the result that it was drawn from."""
+"""Tests of the figures: every trace is compared with the result that it shows."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ def trace(figure, name):
 
 
 def test_every_value_has_its_own_colour_and_line():
-    looks = [(theme.DEFAULT_THEME.colour(j), theme.dash(j)) for j in range(24)]
-    assert len(set(looks)) == 24
+    styles = [(theme.DEFAULT_THEME.colour(j), theme.dash(j)) for j in range(24)]
+    assert len(set(styles)) == 24
     assert theme.DEFAULT_THEME.colour(0) == theme.DEFAULT_THEME.colour(len(theme.COLOURS))
 
 
-def perceived(colour: str) -> np.ndarray:
-    """A colour in CIELAB, in which distances are about those that people see."""
-    rgb = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+def cielab(colour: str) -> np.ndarray:
+    """Return a colour in CIELAB, where distances approximate perceived differences."""
+    rgb = np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)]) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
     x, y, z = np.cbrt(xyz / np.array([0.9505, 1.0, 1.089]))
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-def test_what_is_ones_own_has_a_colour_that_no_value_has():
-    others = {*theme.COLOURS, *plane.CONTOUR_COLOURS, theme.NEUTRAL}
-    own = perceived(theme.ACCENT)
-    # Values among each other are about 20 apart at the least; "yours" was 14 from the second value.
-    assert min(float(np.linalg.norm(own - perceived(colour))) for colour in others) > 40
+def test_accent_colour_differs_from_the_colours_of_values():
+    other_colours = {*theme.COLOURS, *plane.CONTOUR_COLOURS, theme.NEUTRAL}
+    accent = cielab(theme.ACCENT)
+    # Colours of values differ by at least about 20; an earlier accent colour was only 14 from the second value's.
+    assert min(float(np.linalg.norm(accent - cielab(colour))) for colour in other_colours) > 40
 
 
-def test_units_are_of_the_reply_and_of_the_reward():
+def test_units_convert_levels_to_rewards_and_percentiles():
     levels = np.array([[0.0, 1.0]])
     rewards = units("reward").of(2, levels)
     assert rewards == pytest.approx(ORACLE.base[2] + levels * ORACLE.scale[2])
@@ -80,41 +80,41 @@ def test_cloud_percentiles_agree_with_those_of_levels():
     assert units("reward").cloud(TABLE, 1, rows) == pytest.approx(TABLE.rewards[:10, 1])
 
 
-def test_a_tie_does_not_make_a_level_jump():
+def test_ties_do_not_make_a_percentile_jump():
     tied = make_table(prompts=4, candidates=25, values=("diversity", "humor"))
     rewards = tied.rewards.copy()
     rewards[rewards[:, 0] > np.quantile(rewards[:, 0], 0.7), 0] = 9.0
     table = replace(tied, rewards=rewards)
-    scale = Units(MemoryOracle.of(table), percentiles(table), "percentile", table.values)
-    top = scale.oracle.standardise(np.array([9.0, 0.0]))[0]
-    at, below = scale.of(0, np.array([top, top - 1e-7]))
-    assert at == pytest.approx(below, abs=1e-3)
-    assert scale.cloud(table, 0, np.flatnonzero(rewards[:, 0] == 9.0)) == pytest.approx(at, abs=0.1)
+    units_of_table = Units(MemoryOracle.of(table), percentiles(table), "percentile", table.values)
+    top = units_of_table.oracle.standardise(np.array([9.0, 0.0]))[0]
+    at_tie, below_tie = units_of_table.of(0, np.array([top, top - 1e-7]))
+    assert at_tie == pytest.approx(below_tie, abs=1e-3)
+    assert units_of_table.cloud(table, 0, np.flatnonzero(rewards[:, 0] == 9.0)) == pytest.approx(at_tie, abs=0.1)
 
 
 def test_the_plane_draws_contours_base_target_and_realised(pair_frontier):
-    solved = assess(ORACLE, TARGETS).solution
-    figure = plane.plane(TABLE, units("reward"), (0, 1), pair_frontier, plane.PalettePosition(TARGETS, solved.levels))
+    solution = assess(ORACLE, TARGETS).solution
+    figure = plane.plane(TABLE, units("reward"), (0, 1), pair_frontier, plane.PalettePosition(TARGETS, solution.levels))
     contour = trace(figure, "contour 0")
     assert np.array(contour.x) == pytest.approx(units("reward").of(0, pair_frontier.contours[0].levels[:, 0]))
     assert list(contour.customdata[5]) == [0, 5]
     assert trace(figure, "base model").x[0] == pytest.approx(ORACLE.base[0])
     assert trace(figure, "target").y[0] == pytest.approx(ORACLE.base[1] + 0.2 * ORACLE.scale[1])
-    assert trace(figure, "realised").x[0] == pytest.approx(ORACLE.base[0] + solved.levels[0] * ORACLE.scale[0])
-    # An outline keeps a label readable where no place beside its point is clear of the curves.
+    assert trace(figure, "realised").x[0] == pytest.approx(ORACLE.base[0] + solution.levels[0] * ORACLE.scale[0])
+    # An outline keeps a label readable where every position beside its point overlaps a curve.
     assert {t.textfont.shadow for t in figure.data if t.mode == "markers+text" and t.text[0]} == {"auto"}
     assert {a.text for a in figure.layout.annotations} == {"0.25 nats", "1 nats", "limit"}
 
 
-def test_the_plane_before_the_frontier_is_there():
+def test_plane_without_a_frontier():
     figure = plane.plane(TABLE, units(), (0, 2), None, plane.PalettePosition(TARGETS, None))
     assert [t.name for t in figure.data] == ["replies of the base model", "base model"]
-    assert len(figure.layout.shapes) == 1  # the target of the one value that has one
+    assert len(figure.layout.shapes) == 1  # only one of the two values has a target
 
 
-def test_the_cloud_is_thinned_the_same_way_each_time():
+def test_cloud_subsample_is_deterministic():
     big = make_table(prompts=60, candidates=32)
-    drawn = [
+    clouds = [
         plane.plane(
             big,
             Units(MemoryOracle.of(big), percentiles(big), "reward", VALUES),
@@ -124,37 +124,41 @@ def test_the_cloud_is_thinned_the_same_way_each_time():
         ).data[0]
         for _ in range(2)
     ]
-    assert len(drawn[0].x) == MAX_REPLIES
-    assert drawn[0].x == pytest.approx(drawn[1].x)
-    assert set(drawn[0].marker.size) == {4.0}
-    # Each of the replies stands for its neighbours: the spread is that of all.
-    for taken, value in ((drawn[0].x, 0), (drawn[0].y, 1)):
-        assert np.percentile(taken, [10, 50, 90]) == pytest.approx(
+    assert len(clouds[0].x) == MAX_REPLIES
+    assert clouds[0].x == pytest.approx(clouds[1].x)
+    assert set(clouds[0].marker.size) == {4.0}
+    # The subsample is representative: its percentiles are those of all replies.
+    for sample, value in ((clouds[0].x, 0), (clouds[0].y, 1)):
+        assert np.percentile(sample, [10, 50, 90]) == pytest.approx(
             np.percentile(big.rewards[:, value], [10, 50, 90]), abs=0.1
         )
 
 
-def test_a_point_of_the_cloud_is_as_large_as_it_counts():
+def test_point_size_follows_the_weight_of_the_replies():
     rewards = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [5.0, 2.0]])
     table = replace(make_table(prompts=2, candidates=2, values=("humor", "length")), rewards=rewards)
     weighted = replace(table, weights=np.array([3.0, 1.0]))
-    for given, x, mass in ((table, [0, 1, 5], [1, 2, 1]), (weighted, [0, 1, 5], [3, 4, 1])):
-        drawn = cloud(given, Units(MemoryOracle.of(given), percentiles(given), "reward", given.values), (0, 1))
-        assert drawn.x == pytest.approx(x)
-        assert drawn.size**2 / 16 == pytest.approx(3 * np.array(mass) / np.sum(mass))
+    for cloud_table, x, mass in ((table, [0, 1, 5], [1, 2, 1]), (weighted, [0, 1, 5], [3, 4, 1])):
+        points = cloud(
+            cloud_table,
+            Units(MemoryOracle.of(cloud_table), percentiles(cloud_table), "reward", cloud_table.values),
+            (0, 1),
+        )
+        assert points.x == pytest.approx(x)
+        assert points.size**2 / 16 == pytest.approx(3 * np.array(mass) / np.sum(mass))
     held_out = replace(table, held_out=np.array([False, True]))
-    drawn = cloud(held_out, Units(MemoryOracle.of(held_out), percentiles(held_out), "reward", table.values), (0, 1))
-    assert drawn.x == pytest.approx([0, 1])
+    points = cloud(held_out, Units(MemoryOracle.of(held_out), percentiles(held_out), "reward", table.values), (0, 1))
+    assert points.x == pytest.approx([0, 1])
 
 
-def test_a_taken_point_can_be_had(pair_frontier):
-    """Its weights give its levels, so the palette that it makes is attainable and costs its budget."""
+def test_clicked_point_is_an_attainable_palette(pair_frontier):
+    """The weights of a contour point give its levels, so its palette is attainable at the budget of the contour."""
     contour, direction = plane.clicked_point(pair_frontier, [1, 20])
-    new = plane.targets_at_point(np.array([0.3, 0.2, 1.5, math.nan]), contour.levels[direction], pair_frontier.pair)
-    assert new[:2] == pytest.approx(contour.levels[20, :2])
-    assert new[2] == pytest.approx(min(1.5, contour.levels[20, 2]))
-    assert math.isnan(new[3])
-    outcome = assess(ORACLE, new)
+    targets = plane.targets_at_point(np.array([0.3, 0.2, 1.5, math.nan]), contour.levels[direction], pair_frontier.pair)
+    assert targets[:2] == pytest.approx(contour.levels[20, :2])
+    assert targets[2] == pytest.approx(min(1.5, contour.levels[20, 2]))
+    assert math.isnan(targets[3])
+    outcome = assess(ORACLE, targets)
     assert outcome.verdict is not Verdict.OUT_OF_REACH
     assert outcome.solution.kl == pytest.approx(1.0, abs=1e-6)
 
@@ -172,7 +176,7 @@ def test_the_plane_in_words_and_as_data(pair_frontier):
     assert rows[-1]["weight_humor"] == ""
 
 
-def test_an_empty_contour_is_left_out():
+def test_empty_contours_are_omitted():
     floors = np.array([math.nan, math.nan, 1.5, math.nan])
     costly = frontier(ORACLE, (0, 1), [0.01], floors=floors, directions=5, limit=False)
     figure = plane.plane(TABLE, units("reward"), (0, 1), costly, plane.PalettePosition(TARGETS, None))
@@ -187,16 +191,16 @@ def sheets():
 
 def test_the_space_draws_surfaces_base_target_and_realised(sheets):
     targets = np.array([0.3, 0.2, 0.1, math.nan])
-    solved = assess(ORACLE, targets).solution
-    figure = surface.space(units("reward"), sheets, plane.PalettePosition(targets, solved.levels))
+    solution = assess(ORACLE, targets).solution
+    figure = surface.space(units("reward"), sheets, plane.PalettePosition(targets, solution.levels))
     meshes = [trace(figure, f"contour {number}") for number in range(3)]
     for mesh, contour in zip(meshes, sheets.contours, strict=True):
         assert np.array(mesh.z) == pytest.approx(units("reward").of(2, contour.levels[:, 2]))
         assert np.column_stack([mesh.i, mesh.j, mesh.k]).tolist() == sheets.triangles.tolist()
     assert trace(figure, "Base").x[0] == pytest.approx(ORACLE.base[0])
     assert trace(figure, "Target, met").z[0] == pytest.approx(ORACLE.base[2] + 0.1 * ORACLE.scale[2])
-    assert trace(figure, "Realised").y[0] == pytest.approx(ORACLE.rewards_at(solved.levels)[1])
-    # The legend names points, because beside a point its name could cover another one.
+    assert trace(figure, "Realised").y[0] == pytest.approx(ORACLE.rewards_at(solution.levels)[1])
+    # The legend names the points, because a label beside a point could cover another point.
     assert figure.layout.showlegend
     assert not any(t.mode == "markers+text" for t in figure.data if t.type == "scatter3d")
     assert [t.name for t in figure.data if t.showlegend] == ["Base", "Target, met"]
@@ -223,30 +227,30 @@ def test_the_space_in_words_and_as_data(sheets):
 
 
 @pytest.fixture(scope="module")
-def swept():
+def sweep_data():
     return sweep.SweepData(
         sensitivity_curve(ORACLE, np.array([math.nan, 0.2, math.nan, math.nan]), 0, points=21), units(), 0.3
     )
 
 
-def test_the_sweep_draws_levels_weights_and_distance(swept):
-    levels, weights, kl = sweep.levels(swept), sweep.weights(swept), sweep.kl(swept)
+def test_the_sweep_draws_levels_weights_and_distance(sweep_data):
+    levels, weights, kl = sweep.levels(sweep_data), sweep.weights(sweep_data), sweep.kl(sweep_data)
     assert [t.name for t in levels.data] == ["harmlessness", "humor", "positivity", "helpfulness"]
-    assert np.array(trace(levels, "helpfulness").y) == pytest.approx(units().of(0, swept.curve.levels[:, 0]))
-    assert np.array(trace(weights, "harmlessness").y) == pytest.approx(swept.curve.weights[:, 1])
-    assert np.array(kl.data[0].y) == pytest.approx(swept.curve.kl)
+    assert np.array(trace(levels, "helpfulness").y) == pytest.approx(units().of(0, sweep_data.curve.levels[:, 0]))
+    assert np.array(trace(weights, "harmlessness").y) == pytest.approx(sweep_data.curve.weights[:, 1])
+    assert np.array(kl.data[0].y) == pytest.approx(sweep_data.curve.kl)
     assert "now" in [a.text for a in kl.layout.annotations]
     assert trace(levels, "humor").line.color == trace(levels, "humor").line.color == theme.DEFAULT_THEME.colour(2)
 
 
-def test_the_sweep_as_data(swept):
-    rows = list(csv.reader(io.StringIO(sweep.sweep_csv(swept.curve, ORACLE))))
+def test_the_sweep_as_data(sweep_data):
+    rows = list(csv.reader(io.StringIO(sweep.sweep_csv(sweep_data.curve, ORACLE))))
     assert rows[0][:3] == ["target_helpfulness", "kl_nats", "level_helpfulness"]
-    assert len(rows) == 1 + len(swept.curve.targets)
-    assert float(rows[5][1]) == swept.curve.kl[4]
+    assert len(rows) == 1 + len(sweep_data.curve.targets)
+    assert float(rows[5][1]) == sweep_data.curve.kl[4]
 
 
-def realised(prompts: int = 12) -> converging.ConvergenceData:
+def convergence_data(prompts: int = 12) -> converging.ConvergenceData:
     rng = np.random.default_rng(4)
     scale, base = ORACLE.scale, ORACLE.base
     levels = base + scale * (np.array([0.3, 0.2, 0.0, 0.0]) + 0.2 * rng.normal(size=(prompts, 4)))
@@ -263,7 +267,7 @@ def test_a_running_mean_and_its_band_by_hand():
 
 
 def test_realised_levels_converge_on_the_forecast():
-    realised_levels = realised()
+    realised_levels = convergence_data()
     figure = converging.converging(realised_levels, 0, units())
     line = trace(figure, "realised")
     means = np.cumsum(realised_levels.realised[:, 0]) / np.arange(1, 13)
@@ -272,36 +276,36 @@ def test_realised_levels_converge_on_the_forecast():
     assert {a.text for a in figure.layout.annotations} == {"target and forecast"}
     free = converging.converging(realised_levels, 2, units("reward"))
     assert {a.text for a in free.layout.annotations} == {"forecast"}
-    assert converging.converging(realised(1), 0, units()).data
+    assert converging.converging(convergence_data(1), 0, units()).data
 
 
 def test_realised_levels_in_words_and_as_data():
-    realised_levels = realised()
+    realised_levels = convergence_data()
     lines = converging.summary(realised_levels, (0, 1), units())
     assert lines[0].startswith("Helpfulness: p")
     assert "over 12 prompts, 90% band p" in lines[0]
     assert "lies inside" in lines[0]
-    assert converging.summary(realised(1), (0,), units())[0].endswith(".")
+    assert converging.summary(convergence_data(1), (0,), units())[0].endswith(".")
     rows = list(csv.DictReader(io.StringIO(converging.converging_csv(realised_levels, VALUES))))
     assert len(rows) == 12
     assert float(rows[-1]["running_mean_humor"]) == pytest.approx(realised_levels.realised[:, 2].mean())
     assert rows[0]["half_band_humor"] == ""
 
 
-def test_the_field_is_numbers_names_and_no_text_of_a_reply():
+def test_candidate_field_contains_no_reply_text():
     rewards = [dict(zip(VALUES, row, strict=True)) for row in TABLE.rewards[:3]]
     rewards.append({"helpfulness": 1.0})
-    drawn = candidate_field.dots(
+    dots = candidate_field.dots(
         rewards, [0.2, 0.5, 0.3, 0.0], [False, True, False, True], 0, {1: ["Yours"]}, units(), (0, 2)
     )
-    assert [dot.candidate for dot in drawn] == [0, 1, 2]
-    assert drawn[1].across == pytest.approx(percentiles(TABLE).percentile_of(0, TABLE.rewards[1, 0]), abs=1e-6)
-    assert (drawn[0].base, drawn[1].partial, drawn[1].labels) == (True, True, ("Yours",))
-    data = candidate_field.drawing(drawn, units(), (0, 2), TARGETS)
+    assert [dot.candidate for dot in dots] == [0, 1, 2]
+    assert dots[1].across == pytest.approx(percentiles(TABLE).percentile_of(0, TABLE.rewards[1, 0]), abs=1e-6)
+    assert (dots[0].base, dots[1].partial, dots[1].labels) == (True, True, ("Yours",))
+    data = candidate_field.drawing(dots, units(), (0, 2), TARGETS)
     assert data["across"]["target"] == pytest.approx(float(units().of(0, np.array(0.3))))
     assert data["upwards"]["target"] is None
     assert data["dots"][0]["labels"] == ["Base model"]
     assert set(data["dots"][0]) == {"k", "x", "y", "p", "base", "partial", "labels", "said"}
-    lines = candidate_field.summary(drawn, units(), (0, 2))
+    lines = candidate_field.summary(dots, units(), (0, 2))
     assert lines[0].startswith("Candidate 2: probability 50%, helpfulness p")
     assert lines[0].endswith("(Yours), still being written.")

@@ -1,4 +1,4 @@
-"""Palettes side by side and over time: what is drawn, said and written is what was computed."""
+"""Tests of comparing palettes side by side and over time: figures, sentences and CSV match the computed results."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ COOL = PaletteSnapshot(
 BASE = np.array([50.0, 48.0])
 
 
-def test_a_mark_a_palette_and_the_colour_of_the_value():
+def test_symbols_by_palette_and_colours_by_value():
     figure = snapshots([WARM, HIGH, COOL], UNITS, BASE)
-    marks = [trace.marker.symbol for trace in figure.data]
-    assert marks[0] == ("circle", "circle-open")
-    assert marks[1] == ("diamond-open", "diamond-open")
-    assert marks[2] == ("square-open", "square")
+    symbols = [trace.marker.symbol for trace in figure.data]
+    assert symbols[0] == ("circle", "circle-open")
+    assert symbols[1] == ("diamond-open", "diamond-open")
+    assert symbols[2] == ("square-open", "square")
     assert [SHAPES[n] for n in range(3)] == ["circle", "diamond", "square"]
     for trace in figure.data:
         assert trace.marker.color == (theme.DEFAULT_THEME.colour(0), theme.DEFAULT_THEME.colour(1))
@@ -47,20 +47,20 @@ def test_a_mark_a_palette_and_the_colour_of_the_value():
     assert "not possible" in figure.data[1].text[0]
 
 
-def test_names_are_no_markup_in_a_figure():
+def test_names_are_escaped_in_figures():
     figure = snapshots([WARM], UNITS, BASE)
     assert figure.layout.yaxis.ticktext == ("Helpfulness", "&lt;i&gt;humor&lt;/i&gt;")
     assert "<b>Warm &lt;b&gt;</b>" in figure.data[0].text[0]
 
 
-def test_side_by_side_in_words():
+def test_comparison_summary():
     lines = summary([WARM, HIGH, COOL], UNITS)
     assert lines[0] == "Warm <b>: reachable, 0.25 nats, and gives helpfulness p61 and <i>humor</i> p44."
     assert lines[1] == "High: not possible together."
     assert lines[3] == "Helpfulness is highest with Warm <b> (p61) and lowest with Cool (p40)."
 
 
-def test_side_by_side_as_data():
+def test_comparison_csv():
     rows = list(csv.DictReader(io.StringIO(snapshots_csv([WARM, HIGH], TABLE.values))))
     assert len(rows) == 4
     assert rows[0]["palette"] == "Warm <b>"
@@ -69,29 +69,29 @@ def test_side_by_side_as_data():
     assert (rows[2]["kl_nats"], rows[2]["level_percentile"], rows[2]["verdict"]) == ("", "", "out_of_reach")
 
 
-def moments() -> list[TimelineStep]:
-    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+def timeline_steps() -> list[TimelineStep]:
+    time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     return [
-        TimelineStep("Started.", at, Verdict.REACHABLE, np.array([60.0, 50]), 0.2),
-        TimelineStep("Too much <b>.", at, Verdict.OUT_OF_REACH, np.full(2, NAN), NAN),
-        TimelineStep("Back.", at, Verdict.ON_PAPER, np.array([70.0, 45]), 0.4),
+        TimelineStep("Started.", time, Verdict.REACHABLE, np.array([60.0, 50]), 0.2),
+        TimelineStep("Too much <b>.", time, Verdict.OUT_OF_REACH, np.full(2, NAN), NAN),
+        TimelineStep("Back.", time, Verdict.ON_PAPER, np.array([70.0, 45]), 0.4),
     ]
 
 
-def test_the_timeline_has_gaps_where_nothing_can_be_had():
-    figure = timeline(moments(), TABLE.values, [0], 1)
-    drawn = {trace.name: trace for trace in figure.data}
-    assert set(drawn) == {"helpfulness", "nats"}
-    np.testing.assert_allclose(drawn["helpfulness"].y, [60, NAN, 70, 70])
-    assert drawn["nats"].marker.symbol[:3] == ("circle", "x", "triangle-up")
-    assert drawn["helpfulness"].x == pytest.approx((1, 2, 3, 3.4))
-    assert "Too much &lt;b&gt;." in drawn["nats"].text[1]
-    assert "Not possible" in drawn["nats"].text[1]
+def test_timeline_has_gaps_where_targets_are_out_of_reach():
+    figure = timeline(timeline_steps(), TABLE.values, [0], 1)
+    traces = {trace.name: trace for trace in figure.data}
+    assert set(traces) == {"helpfulness", "nats"}
+    np.testing.assert_allclose(traces["helpfulness"].y, [60, NAN, 70, 70])
+    assert traces["nats"].marker.symbol[:3] == ("circle", "x", "triangle-up")
+    assert traces["helpfulness"].x == pytest.approx((1, 2, 3, 3.4))
+    assert "Too much &lt;b&gt;." in traces["nats"].text[1]
+    assert "Not possible" in traces["nats"].text[1]
     assert [shape.x0 for shape in figure.layout.shapes] == [2, 2]
 
 
-def test_the_timeline_as_data():
-    rows = list(csv.DictReader(io.StringIO(timeline_csv(moments(), TABLE.values))))
+def test_timeline_csv():
+    rows = list(csv.DictReader(io.StringIO(timeline_csv(timeline_steps(), TABLE.values))))
     assert [row["step"] for row in rows] == ["1", "2", "3"]
     assert rows[1]["kl_nats"] == rows[1]["level_percentile_humor"] == ""
     assert (rows[2]["when"], float(rows[2]["level_percentile_helpfulness"])) == ("2026-01-02T03:04:05+00:00", 70)

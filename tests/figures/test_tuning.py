@@ -1,4 +1,4 @@
-"""The figure of tuned models: a mark a palette, a trace a route."""
+"""Tests of the figure of tuned models: one mark per palette and one trace per route."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_each_palette_is_a_mark_with_its_interval():
     assert "60% of the way on average for 1.30 times" in alt((study(),))
 
 
-def test_a_palette_without_a_way_is_left_out():
+def test_palette_without_a_share_of_the_way_is_omitted():
     single = study()
-    lost = {**single.palettes[0], "check": {**single.palettes[0]["check"], "share_of_way": None}}
-    figure = level_against_nats((replace(single, palettes=(lost, single.palettes[1])),), WORDS)
+    without_share = {**single.palettes[0], "check": {**single.palettes[0]["check"], "share_of_way": None}}
+    figure = level_against_nats((replace(single, palettes=(without_share, single.palettes[1])),), WORDS)
     assert len(figure.data[0].x) == len(figure.data[0].customdata) == 1
