@@ -1,4 +1,4 @@
-"""Choosing one of K candidates: by hand, as laws, as frequencies, and with bad input."""
+"""Tests of choosing one of K candidates: by hand, general properties, frequencies and bad input."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_one_candidate_is_certain_and_free() -> None:
 
 
 @pytest.mark.parametrize("weights", [[0.0, 0.0], []])
-def test_no_weight_is_the_base_model(weights: list[float]) -> None:
+def test_zero_weights_give_the_base_model(weights: list[float]) -> None:
     choice = choose(np.arange(8.0 * len(weights)).reshape(8, len(weights)), weights, seed=5)
     assert choice.probabilities == (0.125,) * 8
     assert (choice.ess, choice.kl, choice.log_z) == (8.0, 0.0, 0.0)
 
 
-def test_ties_share_alike() -> None:
+def test_ties_share_the_probability_equally() -> None:
     choice = choose([[2.0], [2.0], [-50.0]], [30.0], seed=2)
     assert choice.probabilities[0] == choice.probabilities[1] == pytest.approx(0.5)
     assert choice.ess == pytest.approx(2.0)
@@ -51,17 +51,17 @@ def test_ties_share_alike() -> None:
 
 def test_rewards_of_a_million_are_as_exact_as_rewards_of_one() -> None:
     rewards = np.array([[0.0, 0.25], [1.0, 0.5], [0.5, -0.75]])
-    near = choose(rewards, [1.5, 0.5], seed=9)
-    far = choose(rewards + np.array([1e6, -1e6]), [1.5, 0.5], seed=9)
-    assert far.probabilities == near.probabilities
-    assert (far.picked, far.ess, far.kl) == (near.picked, near.ess, near.kl)
-    assert far.log_z == pytest.approx(near.log_z + 1.5e6 - 0.5e6)
-    spread = choose([[1e6], [-1e6]], [1.0], seed=0)
-    assert spread.probabilities == (1.0, 0.0)
-    assert (spread.picked, spread.ess, spread.kl) == (0, 1.0, pytest.approx(math.log(2)))
+    small = choose(rewards, [1.5, 0.5], seed=9)
+    shifted = choose(rewards + np.array([1e6, -1e6]), [1.5, 0.5], seed=9)
+    assert shifted.probabilities == small.probabilities
+    assert (shifted.picked, shifted.ess, shifted.kl) == (small.picked, small.ess, small.kl)
+    assert shifted.log_z == pytest.approx(small.log_z + 1.5e6 - 0.5e6)
+    wide = choose([[1e6], [-1e6]], [1.0], seed=0)
+    assert wide.probabilities == (1.0, 0.0)
+    assert (wide.picked, wide.ess, wide.kl) == (0, 1.0, pytest.approx(math.log(2)))
 
 
-def test_a_negative_weight_turns_the_order_round() -> None:
+def test_negative_weight_reverses_the_order() -> None:
     forwards, backwards = choose([[1e6], [1e6 + 1]], [1.0], seed=0), choose([[1e6], [1e6 + 1]], [-1.0], seed=0)
     assert forwards.probabilities == pytest.approx(backwards.probabilities[::-1], abs=1e-15)
 
@@ -92,7 +92,7 @@ def test_picks_follow_the_exact_softmax() -> None:
     base = np.bincount([d.base for d in draws], minlength=5)
     assert stats.chisquare(aligned, exact * len(draws)).pvalue > 0.01
     assert stats.chisquare(base).pvalue > 0.01
-    # The two picks are independent of each other: the base column is no shadow of the aligned one.
+    # The base pick and the aligned pick are independent.
     pairs = np.zeros((5, 5))
     for d in draws:
         pairs[d.picked, d.base] += 1
@@ -104,7 +104,7 @@ def test_a_candidate_of_probability_zero_is_never_picked() -> None:
     assert {choose(rewards, [1.0], seed).picked for seed in range(200)} == {1, 2}
 
 
-def test_the_base_pick_is_known_beforehand_and_the_seed_decides() -> None:
+def test_base_pick_depends_on_the_seed_alone() -> None:
     for seed in range(20):
         choice = choose(np.random.default_rng(seed).normal(size=(16, 2)), [3.0, 1.0], seed)
         assert choice.base == base_pick(16, seed)
@@ -118,7 +118,7 @@ def test_a_choice_is_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rewards", "weights", "says"),
+    ("rewards", "weights", "message"),
     [
         ([[-math.inf], [0.0]], [1.0], r"reward at \(0, 0\) is -inf"),
         ([[math.nan], [math.nan]], [1.0], "no candidate"),
@@ -130,8 +130,8 @@ def test_a_choice_is_frozen() -> None:
         ([[1e200], [-1e200]], [1e200], "smaller weights"),
     ],
 )
-def test_bad_input_says_what_came(rewards: object, weights: list[float], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_error_messages_quote_the_bad_input(rewards: object, weights: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         choose(rewards, weights, 0)  # type: ignore[arg-type]
 
 
@@ -143,12 +143,12 @@ def test_bad_seed_and_no_candidates() -> None:
 
 
 def test_a_race_caps_scores_at_the_headroom():
-    # Mean 1 with a standard error of sqrt(7 / 3): the second candidate counts exp(3) of its exp(4). It arrives at 1.1,
-    # and log 1.1 - 3 is below log 1.2 - 3 at the end of the row.
-    scores, waits = np.array([0.0, 4.0, -1.0]), np.array([0.5, 0.6, 0.1])
+    # The mean is 1 with a standard error of sqrt(7 / 3), so the headroom caps the second candidate's weight exp(4) at
+    # exp(3). It arrives at 1.1, and log 1.1 - 3 is below log 1.2 - 3 at the end of the row.
+    scores, waiting_times = np.array([0.0, 4.0, -1.0]), np.array([0.5, 0.6, 0.1])
     headroom = 2.0 - math.sqrt(7 / 3)
-    assert race(scores, headroom, waits) == (1, True)
-    slow = np.array([0.3, 9.0, 0.1])
-    assert race(scores, headroom, slow)[0] == 0
-    assert race(scores, 10.0, slow) == (1, False)
-    assert race(scores[:1], 10.0, waits[:1]) == (0, False)
+    assert race(scores, headroom, waiting_times) == (1, True)
+    late_second = np.array([0.3, 9.0, 0.1])
+    assert race(scores, headroom, late_second)[0] == 0
+    assert race(scores, 10.0, late_second) == (1, False)
+    assert race(scores[:1], 10.0, waiting_times[:1]) == (0, False)

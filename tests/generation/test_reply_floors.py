@@ -1,4 +1,4 @@
-"""Floors for every reply: a case by hand, another solver, laws, and what no candidate meets."""
+"""Tests of floors for every reply: by hand, against another solver, general properties, and unmet floors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.lazy import LazyModule
 
 cvxpy = LazyModule("cvxpy")
 SEEDS = st.integers(0, 10_000)
-few = settings(max_examples=25, deadline=None)
+few_examples = settings(max_examples=25, deadline=None)
 
 
 def test_a_floor_by_hand():
@@ -31,9 +31,9 @@ def test_a_floor_by_hand():
     assert choice.kl == pytest.approx(np.log(3.0) + 0.6 * np.log(0.6) + 0.4 * np.log(0.4))
 
 
-@few
+@few_examples
 @given(seed=SEEDS)
-def test_the_closest_distribution_that_meets_the_floors_is_that_of_a_conic_solver(seed: int):
+def test_choice_above_floors_matches_a_conic_solver(seed: int):
     rng = np.random.default_rng(seed)
     rewards, calm, weight = rng.normal(size=6), rng.normal(size=6), 1.5
     floor = float(np.sort(calm)[2])
@@ -43,29 +43,34 @@ def test_the_closest_distribution_that_meets_the_floors_is_that_of_a_conic_solve
     constraints = [cvxpy.sum(q) == 1, q[np.flatnonzero(calm < floor)] == 0]
     problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(cvxpy.kl_div(q, w))), constraints)
     problem.solve(solver=cvxpy.CLARABEL)
-    # Its gap of 1e-8 nats leaves sqrt(2e-8) = 1.4e-4 of total variation (Pinsker); by hand it is w on what is left.
+    # Its gap of 1e-8 nats leaves sqrt(2e-8) = 1.4e-4 of total variation (Pinsker). By hand: w, renormalised over the
+    # remaining candidates.
     assert choice.probabilities == pytest.approx(q.value, abs=1.5e-4)
-    left = np.where(calm < floor, 0.0, w)
-    assert choice.probabilities == pytest.approx(left / left.sum(), abs=1e-12)
+    remaining = np.where(calm < floor, 0.0, w)
+    assert choice.probabilities == pytest.approx(remaining / remaining.sum(), abs=1e-12)
     assert choice.floors is not None
     assert choice.floors.nats == pytest.approx(problem.value, abs=1e-6)
 
 
-@few
+@few_examples
 @given(seed=SEEDS, best=st.booleans())
 def test_a_floor_that_all_candidates_meet_changes_nothing(seed: int, best: bool):
     rng = np.random.default_rng(seed)
     columns, calm = rng.normal(size=(8, 2)), tuple(rng.normal(size=8))
-    free = choose(columns, [1.0, 0.5], seed, best=best)
-    kept = choose_above_floors({"calm": calm}, {"calm": min(calm)}, columns, [1.0, 0.5], seed, best=best)
-    assert kept.probabilities == free.probabilities
-    assert (kept.picked, kept.kl, kept.log_z) == (free.picked, free.kl, free.log_z)
-    assert kept.floors is not None
-    assert kept.floors.nats == 0.0
-    assert choose_above_floors({"calm": calm}, {}, columns, [1.0, 0.5], seed, best=best) == free
+    without_floor = choose(columns, [1.0, 0.5], seed, best=best)
+    with_floor = choose_above_floors({"calm": calm}, {"calm": min(calm)}, columns, [1.0, 0.5], seed, best=best)
+    assert with_floor.probabilities == without_floor.probabilities
+    assert (with_floor.picked, with_floor.kl, with_floor.log_z) == (
+        without_floor.picked,
+        without_floor.kl,
+        without_floor.log_z,
+    )
+    assert with_floor.floors is not None
+    assert with_floor.floors.nats == 0.0
+    assert choose_above_floors({"calm": calm}, {}, columns, [1.0, 0.5], seed, best=best) == without_floor
 
 
-@few
+@few_examples
 @given(seed=SEEDS, floor=st.floats(-2.0, 3.0))
 def test_the_pick_meets_the_floor_whenever_a_candidate_does(seed: int, floor: float):
     rng = np.random.default_rng(seed)
@@ -80,11 +85,11 @@ def test_the_pick_meets_the_floor_whenever_a_candidate_does(seed: int, floor: fl
         assert choice.more_would_help
 
 
-def test_the_nearest_is_measured_in_deviations_and_equals_share_by_weight():
+def test_nearest_candidate_is_measured_in_standard_deviations():
     rewards = {"calm": (0.0, 10.0, 0.0, 0.0), "warm": (1.0, 0.0, 1.0, 0.9)}
     floors = {"calm": 20.0, "warm": 1.0}
     choice = choose_above_floors(rewards, floors, np.log([[3.0], [1.0], [1.0], [1.0]]), [1.0], 0)
-    # The second is one deviation of calm nearer, and further by more than two of warm.
+    # The second is more than two deviations nearer in calm, and as many further in warm.
     assert choice.floors is not None
     assert not choice.floors.met
     scale = {name: np.std(column) for name, column in rewards.items()}
@@ -104,7 +109,7 @@ def test_candidates_without_a_reward_meet_no_floor():
     assert unknown.floors is None
 
 
-def test_offsets_that_exclude_a_candidate_exclude_it_here_too():
+def test_infinite_log_offsets_exclude_candidates():
     choice = choose_above_floors(
         {"calm": (2.0, 2.0, 0.0)}, {"calm": 1.0}, np.zeros((3, 0)), [], 0, log_offsets=np.array([np.inf, 0.0, 0.0])
     )

@@ -1,4 +1,4 @@
-"""Scoring beside the decoding: every reply once, failures set aside, requests checked before any work."""
+"""Tests of scoring during decoding: each reply once, isolated failures, and requests validated before any work."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ ENGINE = ToyEngine()
 REPLIES = [Reply("aab"), Reply("b"), Reply("aab"), Reply("")]
 
 
-class Counting(Tally):
-    """Remembers what it was asked, and fails on replies with a given text."""
+class CountingScorer(Tally):
+    """A tally that records the texts it scores, and fails on replies with a given text."""
 
     def __init__(self, fails_on: str | None = None, partial: bool = True) -> None:
         super().__init__("tally", partial=partial)
-        self.asked: list[str] = []
+        self.scored_texts: list[str] = []
         self.fails_on = fails_on
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        self.asked += [reply.text for reply in replies]
+        self.scored_texts += [reply.text for reply in replies]
         if any(reply.text == self.fails_on for reply in replies):
             raise ValueError("I cannot read this")
         return super().score(prompt, replies)
 
 
 def test_a_reply_is_scored_once() -> None:
-    scorer, cache = Counting(), RewardCache()
+    scorer, cache = CountingScorer(), RewardCache()
     scoring = Scoring({"tally": scorer}, ["tally"], "Hi", cache=cache)
     first = scoring.rewards("tally", REPLIES, complete=True)
     assert first == tuple(scorer.reward(reply.text) for reply in REPLIES)
-    assert sorted(scorer.asked) == ["", "aab", "b"]  # the two equal ones together
+    assert sorted(scorer.scored_texts) == ["", "aab", "b"]  # the two equal replies are scored once
     assert scoring.rewards("tally", [*REPLIES, Reply("ab")], complete=True)[:4] == first
-    assert scorer.asked[-1] == "ab"
-    assert len(scorer.asked) == 4
+    assert scorer.scored_texts[-1] == "ab"
+    assert len(scorer.scored_texts) == 4
     # Another request shares the cache; another prompt does not share rewards.
     Scoring({"tally": scorer}, ["tally"], "Hi", cache=cache).rewards("tally", REPLIES, complete=True)
-    assert len(scorer.asked) == 4
+    assert len(scorer.scored_texts) == 4
     Scoring({"tally": scorer}, ["tally"], "Ho", cache=cache).rewards("tally", REPLIES, complete=True)
-    assert len(scorer.asked) == 7
+    assert len(scorer.scored_texts) == 7
 
 
-def test_the_cache_forgets_the_oldest() -> None:
+def test_cache_evicts_the_oldest_entry() -> None:
     cache, scorer = RewardCache(most=2), Tally("tally")
     for number, text in enumerate("abc"):
         cache.put(scorer, "Hi", Reply(text), ScoredReply(float(number)))
     assert [cache.get(scorer, "Hi", Reply(text)) for text in "abc"] == [None, ScoredReply(1.0), ScoredReply(2.0)]
 
 
-class Cutting(Tally):
-    """Reads three characters of a reply."""
+class CuttingScorer(Tally):
+    """A tally that reads three characters of a reply."""
 
     def was_cut(self, prompt: str, reply: Reply) -> bool:
         return len(reply.text) > 3
@@ -75,47 +75,49 @@ def notes_of(scorer: Tally, cache: RewardCache, *texts: str) -> tuple[str, ...]:
     return scoring.failures
 
 
-def test_notes_are_on_the_replies_of_one_request_alone() -> None:
-    scorer, cache = Cutting("tally"), RewardCache()
+def test_notes_concern_one_request_alone() -> None:
+    scorer, cache = CuttingScorer("tally"), RewardCache()
     assert notes_of(scorer, cache, "aaaa", "aaab") == ("2 of 2 replies were longer than tally reads.",)
     assert notes_of(scorer, cache, "b") == ()
     # Rewards from the cache carry their note too.
     assert notes_of(scorer, cache, "b", "aaaa", "b") == ("1 of 3 replies were longer than tally reads.",)
 
 
-def test_notes_of_requests_that_interleave_stay_apart() -> None:
-    scorer, cache = Cutting("tally"), RewardCache()
+def test_notes_of_interleaved_requests_are_separate() -> None:
+    scorer, cache = CuttingScorer("tally"), RewardCache()
     first, second = (Scoring({"tally": scorer}, ["tally"], "Hi", cache=cache) for _ in range(2))
-    first.rewards("tally", [Reply("aaaa")], complete=False)  # as a reply that has ended before the others
+    first.rewards("tally", [Reply("aaaa")], complete=False)  # a reply that finished before the others
     second.rewards("tally", [Reply("b"), Reply("a")], complete=True)
-    for _ in range(2):  # all candidates, and all of them again with some more
+    for _ in range(2):  # all candidates, then all again when more are drawn
         first.rewards("tally", [Reply("aaaa"), Reply("aaaa"), Reply("ab")], complete=True)
     first.rewards("tally", [Reply("aaaa"), Reply("aaaa"), Reply("ab"), Reply("")], complete=True)
     assert first.failures == ("2 of 4 replies were longer than tally reads.",)
     assert second.failures == ()
 
 
-def test_the_notes_of_a_call_are_on_the_replies_to_all_its_chats() -> None:
-    read = ReadReplies()
+def test_notes_of_a_call_cover_all_its_chats() -> None:
+    read_replies = ReadReplies()
     for system in (None, "Be brief."):
-        given = GivenReplies("Hi", ("aaaa", "b", "aaaa"), system)
-        rewards = score_given(ENGINE, {"tally": (scorer := Cutting("tally"))}, given, read=read).rewards["tally"]
-        assert rewards == tuple(scorer.reward(text) for text in given.replies)
-    assert read.notes == ("4 of 6 replies were longer than tally reads.",)
+        chat = GivenReplies("Hi", ("aaaa", "b", "aaaa"), system)
+        rewards = score_given(ENGINE, {"tally": (scorer := CuttingScorer("tally"))}, chat, read=read_replies).rewards[
+            "tally"
+        ]
+        assert rewards == tuple(scorer.reward(text) for text in chat.replies)
+    assert read_replies.notes == ("4 of 6 replies were longer than tally reads.",)
 
 
-def test_a_reply_that_could_not_be_scored_is_in_no_note() -> None:
-    class Both(Cutting, Counting):
+def test_notes_do_not_count_replies_without_a_score() -> None:
+    class CuttingAndCounting(CuttingScorer, CountingScorer):
         pass
 
-    scoring = Scoring({"tally": Both(fails_on="bbbb")}, ["tally"], "Hi")
+    scoring = Scoring({"tally": CuttingAndCounting(fails_on="bbbb")}, ["tally"], "Hi")
     scoring.rewards("tally", [Reply("bbbb"), Reply("aaaa"), Reply("b")], complete=True)
     failure, note = scoring.failures
     assert "I cannot read this" in failure
     assert note == "1 of 2 replies were longer than tally reads."
 
 
-def test_costs_are_measured_by_kind() -> None:
+def test_costs_of_partial_and_complete_replies_are_measured_separately() -> None:
     costs = ScoringCosts()
     scoring = Scoring({"tally": Tally("tally")}, ["tally"], "Hi", costs)
     scoring.rewards("tally", [Reply("a", (0,)), Reply("ab", (0, 1))], complete=False)
@@ -125,8 +127,8 @@ def test_costs_are_measured_by_kind() -> None:
     assert scoring.complete_seconds > 0
 
 
-def test_a_scorer_that_fails_on_one_reply_costs_that_reply_its_place() -> None:
-    scorer = Counting(fails_on="b")
+def test_scorer_that_fails_on_one_reply_drops_that_reply_alone() -> None:
+    scorer = CountingScorer(fails_on="b")
     scoring = Scoring({"tally": scorer}, ["tally"], "Hi")
     rewards = scoring.rewards("tally", REPLIES, complete=True)
     assert [math.isnan(reward) for reward in rewards] == [False, True, False, False]
@@ -138,38 +140,38 @@ def test_a_scorer_that_fails_on_one_reply_costs_that_reply_its_place() -> None:
 
 
 @pytest.mark.parametrize("method", [Method.RESAMPLE, Method.BEST, Method.BLOCKS])
-def test_it_is_never_picked_and_the_reader_is_told(method: Method) -> None:
-    seen = 0
+def test_reply_without_a_score_is_never_picked_and_noted(method: Method) -> None:
+    runs_with_failures = 0
     for seed in range(30):
         request = GenerationRequest(
             "Hi", {"tally": 1.0}, (), 8, SamplingSettings(max_new_tokens=2), seed, method=method, block=1
         )
-        *_, end = generation_events(ENGINE, {"tally": Counting(fails_on="aa")}, request)
-        assert isinstance(end, Finished)
-        failed = [k for k, reply in enumerate(end.replies) if reply.text == "aa"]
-        assert all(math.isnan(end.rewards["tally"][k]) and end.choice.probabilities[k] == 0 for k in failed)
-        assert end.choice.picked not in failed
-        assert bool(end.notes) == bool(failed)
-        seen += bool(failed)
-    assert seen > 10
+        *_, result = generation_events(ENGINE, {"tally": CountingScorer(fails_on="aa")}, request)
+        assert isinstance(result, Finished)
+        failed = [k for k, reply in enumerate(result.replies) if reply.text == "aa"]
+        assert all(math.isnan(result.rewards["tally"][k]) and result.choice.probabilities[k] == 0 for k in failed)
+        assert result.choice.picked not in failed
+        assert bool(result.notes) == bool(failed)
+        runs_with_failures += bool(failed)
+    assert runs_with_failures > 10
 
 
-def test_what_has_ended_is_scored_before_the_rest_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_replies_are_scored_while_others_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("map_core.generation.resample.PROVISIONAL_STEPS", 1)
-    scorer = Counting(partial=False)
+    scorer = CountingScorer(partial=False)
     request = GenerationRequest("Hi", {"tally": 1.0}, (), 16, SamplingSettings(max_new_tokens=8), 3)
-    at_the_end = 0
+    scored_before_the_end = 0
     for event in generation_events(ENGINE, {"tally": scorer}, request):
         if isinstance(event, Tokens):
-            at_the_end = len(scorer.asked)
+            scored_before_the_end = len(scorer.scored_texts)
     assert isinstance(event, Finished)
-    assert at_the_end > 0
-    ended = {reply.text for reply in event.replies if len(reply.text) < 2}
-    assert ended
-    assert not ended & set(scorer.asked[at_the_end:])
+    assert scored_before_the_end > 0
+    early_replies = {reply.text for reply in event.replies if len(reply.text) < 2}
+    assert early_replies
+    assert not early_replies & set(scorer.scored_texts[scored_before_the_end:])
 
 
-def test_weights_that_change_on_the_way_choose_from_there_on() -> None:
+def test_weights_changed_while_writing_are_used_for_the_choice() -> None:
     request = GenerationRequest("Hi", {"tally": 1.0}, (), 8, SamplingSettings(max_new_tokens=3), 3)
     weights = CurrentWeights(request.weights)
     for event in generation_events(ENGINE, {"tally": Tally("tally")}, request, weights=weights):
@@ -185,22 +187,22 @@ def test_more_candidates_are_announced_before_their_tokens() -> None:
     request = GenerationRequest(
         "Hi", {"tally": 9.0}, (), 2, SamplingSettings(max_new_tokens=3), 3, most_candidates=7, least_ess=6.9
     )
-    count, finals = 2, []
+    count, final_counts = 2, []
     for event in generation_events(ENGINE, {"tally": Tally("tally")}, request):
         if isinstance(event, More):
             count = event.candidates
         if isinstance(event, Tokens):
             assert all(token.candidate < count for token in event.tokens)
         if isinstance(event, Scored) and not event.provisional:
-            finals.append(len(event.rewards))
-    assert finals == [2, 4, 6, 7]
+            final_counts.append(len(event.rewards))
+    assert final_counts == [2, 4, 6, 7]
 
 
-GOOD = GenerationRequest("Hi")
+VALID_REQUEST = GenerationRequest("Hi")
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("changes", "message"),
     [
         ({"prompt": " \n\t"}, "prompt is empty"),
         ({"prompt": "x" * (LONGEST_PROMPT + 1)}, "200,001 characters; expected at most 200,000"),
@@ -218,20 +220,20 @@ GOOD = GenerationRequest("Hi")
         ({"most_candidates": 64, "least_ess": 4.0, "method": Method.BLOCKS}, "for the methods 'resample' and 'best'"),
     ],
 )
-def test_a_bad_request_is_refused_in_words(changed: dict[str, object], says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        replace(GOOD, **changed)  # type: ignore[arg-type]
+def test_invalid_requests_are_refused_with_a_message(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(VALID_REQUEST, **changes)  # type: ignore[arg-type]
 
 
-def test_an_engine_that_cannot_go_on_says_so_before_any_token() -> None:
-    class Whole(ToyEngine):
+def test_engine_without_extend_refuses_blocks_before_any_token() -> None:
+    class EngineWithoutExtend(ToyEngine):
         extends = False
 
-    blocks = replace(GOOD, weights={"tally": 1.0}, method=Method.BLOCKS)
+    blocks = replace(VALID_REQUEST, weights={"tally": 1.0}, method=Method.BLOCKS)
     with pytest.raises(InputError, match=r"cannot continue.*Use the method 'resample'"):
-        next(generation_events(Whole(), {"tally": Tally("tally")}, blocks))
+        next(generation_events(EngineWithoutExtend(), {"tally": Tally("tally")}, blocks))
 
 
-def test_a_method_that_is_none_is_refused_with_those_there_are() -> None:
+def test_unknown_method_is_refused_with_a_list_of_methods() -> None:
     with pytest.raises(InputError, match=r"There is no method 'segments'; there are resample, best, blocks, prune\."):
         Method("segments")

@@ -1,4 +1,4 @@
-"""From a prompt to a base and an aligned reply, with a tiny real transformer: the events, the laws, bad input."""
+"""Tests of the sampler with a tiny real transformer: events from prompt to choice, general properties, bad input."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> 
     return open_engine(str(make_tiny_model(tmp_path_factory.mktemp("tiny"))), "torch", "float32")
 
 
-class Letters(Scorer):
-    """Counts a letter: a value whose rewards differ between the tiny model's replies, whatever they are."""
+class LetterScorer(Scorer):
+    """A scorer that counts a letter, so that rewards differ between the tiny model's replies."""
 
     card = Card("letters", "Letters", "How often e is there.", "All else.", "MIT", "this test", "1", partial=True)
 
     def __init__(self, partial: bool = True) -> None:
-        self.seen: list[int] = []
+        self.token_counts: list[int] = []
         self._partial = partial
 
     @property
@@ -47,18 +47,18 @@ class Letters(Scorer):
         return self._partial
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        self.seen.append(sum(len(reply.tokens) for reply in replies))
+        self.token_counts.append(sum(len(reply.tokens) for reply in replies))
         return np.array([float(reply.text.count("e")) for reply in replies])
 
 
-def test_the_walk_from_prompt_to_choice(engine: Engine) -> None:
+def test_events_from_prompt_to_choice(engine: Engine) -> None:
     request = GenerationRequest("How are you?", {"letters": 0.7}, ("diversity",), 6, SETTINGS, seed=3)
-    events = list(generation_events(engine, {"letters": Letters(), **SCORERS}, request))
+    events = list(generation_events(engine, {"letters": LetterScorer(), **SCORERS}, request))
     assert isinstance(events[0], Begun)
     assert events[0].base == base_pick(6, 3)
     assert isinstance(events[-1], Finished)
     finished = events[-1]
-    # What was streamed is what comes out, and it is what the engine draws on its own.
+    # The streamed texts are the final replies, and those that the engine draws on its own.
     streamed = [""] * 6
     for event in events:
         if isinstance(event, Tokens):
@@ -69,12 +69,15 @@ def test_the_walk_from_prompt_to_choice(engine: Engine) -> None:
     steps = [event.step for event in events if isinstance(event, Tokens)]
     assert steps == list(range(1, len(steps) + 1))
     assert finished.tokens == sum(len(event.tokens) for event in events if isinstance(event, Tokens))
-    # Rewards: the weighted value and the one to be shown, of the complete replies; the choice is choose()'s.
+    # Rewards of the complete replies for the weighted value and the displayed one; the choice is that of choose().
     assert list(finished.rewards) == ["letters", "diversity"]
     assert finished.rewards["letters"] == tuple(reply.text.count("e") for reply in finished.replies)
     table = np.array(list(finished.rewards.values())).T
     assert finished.choice == choose(table, [0.7, 0.0], 3)
-    assert [e.value for e in events if isinstance(e, Scored) and not e.provisional] == ["letters", "diversity"]
+    assert [event.value for event in events if isinstance(event, Scored) and not event.provisional] == [
+        "letters",
+        "diversity",
+    ]
 
 
 def test_without_weights_the_aligned_model_is_the_base_model(engine: Engine) -> None:
@@ -88,39 +91,43 @@ def test_without_weights_the_aligned_model_is_the_base_model(engine: Engine) -> 
     assert finished.choice.kl == 0.0
 
 
-def test_scoring_on_the_way_changes_nothing_in_the_outcome(engine: Engine) -> None:
+def test_provisional_scoring_does_not_change_the_outcome(engine: Engine) -> None:
     def outcome(provisional: bool, seed: int = 5) -> Finished:
         request = GenerationRequest("Hi", {"letters": 1.0}, (), 5, SETTINGS, seed, provisional=provisional)
-        *_, last = generation_events(engine, {"letters": Letters()}, request)
-        assert isinstance(last, Finished)
-        return last
+        *_, result = generation_events(engine, {"letters": LetterScorer()}, request)
+        assert isinstance(result, Finished)
+        return result
 
-    first, second, plain, other = outcome(True), outcome(True), outcome(False), outcome(True, seed=6)
+    first, second, without_partial, other_seed = outcome(True), outcome(True), outcome(False), outcome(True, seed=6)
     assert (first.replies, first.rewards, first.choice) == (second.replies, second.rewards, second.choice)
-    assert (first.replies, first.rewards, first.choice) == (plain.replies, plain.rewards, plain.choice)
-    assert plain.provisional_seconds == 0.0
-    assert first.replies != other.replies
+    assert (first.replies, first.rewards, first.choice) == (
+        without_partial.replies,
+        without_partial.rewards,
+        without_partial.choice,
+    )
+    assert without_partial.provisional_seconds == 0.0
+    assert first.replies != other_seed.replies
 
 
-def test_partial_replies_are_scored_on_the_way(engine: Engine) -> None:
+def test_partial_replies_are_scored_while_writing(engine: Engine) -> None:
     request = GenerationRequest("Hi", {"letters": 1.0, "diversity": 0.0}, ("plain_language",), 5, SETTINGS, 1)
-    events = list(generation_events(engine, {"letters": Letters(), **SCORERS}, request))
-    early = [event for event in events if isinstance(event, Scored) and event.provisional]
-    # Values without a weight too: they may be given one while the replies are written.
-    assert [event.value for event in early[:3]] == ["letters", "diversity", "plain_language"]
-    assert all(len(event.rewards) == 5 for event in early)
+    events = list(generation_events(engine, {"letters": LetterScorer(), **SCORERS}, request))
+    provisional = [event for event in events if isinstance(event, Scored) and event.provisional]
+    # Values without a weight are scored too, since their weight may change while the replies are written.
+    assert [event.value for event in provisional[:3]] == ["letters", "diversity", "plain_language"]
+    assert all(len(event.rewards) == 5 for event in provisional)
 
 
-def test_partial_replies_are_scored_only_where_that_is_fair_and_cheap(engine: Engine) -> None:
+def test_partial_replies_are_scored_only_where_supported_and_cheap(engine: Engine) -> None:
     request = GenerationRequest("Hi", {"letters": 1.0}, (), 4, SETTINGS)
-    whole = Letters(partial=False)
-    events = list(generation_events(engine, {"letters": whole}, request))
+    complete_only = LetterScorer(partial=False)
+    events = list(generation_events(engine, {"letters": complete_only}, request))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
 
     # No reply ends before the others here, so nothing measures the cost again on the way.
     request = replace(request, settings=replace(SETTINGS, max_new_tokens=17))
     expensive = ScoringCosts({"letters": 1e6})
-    events = list(generation_events(engine, {"letters": Letters()}, request, costs=expensive))
+    events = list(generation_events(engine, {"letters": LetterScorer()}, request, costs=expensive))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
     assert 0 < expensive.seconds_per_token["letters"] < 1e6  # measured again on the complete replies
 
@@ -129,7 +136,7 @@ def test_closing_stops_the_engine_within_one_token(engine: Engine, monkeypatch: 
     steps, closed = [], []
     decode = engine._decode
 
-    def counted(*arguments: object) -> Iterator[object]:
+    def counting_decode(*arguments: object) -> Iterator[object]:
         inner = decode(*arguments)  # type: ignore[arg-type]
         try:
             for step in inner:
@@ -139,9 +146,9 @@ def test_closing_stops_the_engine_within_one_token(engine: Engine, monkeypatch: 
             inner.close()  # type: ignore[attr-defined]
             closed.append(True)
 
-    monkeypatch.setattr(engine, "_decode", counted)
+    monkeypatch.setattr(engine, "_decode", counting_decode)
     events = generation_events(
-        engine, {"letters": Letters()}, GenerationRequest("Hi", {"letters": 1.0}, (), 4, SETTINGS)
+        engine, {"letters": LetterScorer()}, GenerationRequest("Hi", {"letters": 1.0}, (), 4, SETTINGS)
     )
     for event in events:
         if isinstance(event, Tokens) and event.step == 5:
@@ -153,24 +160,29 @@ def test_closing_stops_the_engine_within_one_token(engine: Engine, monkeypatch: 
     assert isinstance(last, Finished)
 
 
-def test_two_generations_side_by_side_do_not_mix(engine: Engine) -> None:
+def test_interleaved_generations_do_not_affect_each_other(engine: Engine) -> None:
     requests = [GenerationRequest(prompt, {"letters": 1.0}, (), 3, SETTINGS, 2) for prompt in ("Hi", "Tell me a story")]
-    scorers = {"letters": Letters()}
-    alone = [list(generation_events(engine, scorers, request))[-1] for request in requests]
-    turns = [generation_events(engine, scorers, request) for request in requests]
-    together: list[object] = [None, None]
-    while any(not isinstance(last, Finished) for last in together):
-        together = [
-            last if isinstance(last, Finished) else next(turn) for last, turn in zip(together, turns, strict=True)
+    scorers = {"letters": LetterScorer()}
+    separate_results = [list(generation_events(engine, scorers, request))[-1] for request in requests]
+    streams = [generation_events(engine, scorers, request) for request in requests]
+    last_events: list[object] = [None, None]
+    while any(not isinstance(last_event, Finished) for last_event in last_events):
+        last_events = [
+            last_event if isinstance(last_event, Finished) else next(stream)
+            for last_event, stream in zip(last_events, streams, strict=True)
         ]
-    for event, other in zip(alone, together, strict=True):
-        assert isinstance(event, Finished)
-        assert isinstance(other, Finished)
-        assert (event.replies, event.rewards, event.choice) == (other.replies, other.rewards, other.choice)
+    for separate, interleaved in zip(separate_results, last_events, strict=True):
+        assert isinstance(separate, Finished)
+        assert isinstance(interleaved, Finished)
+        assert (separate.replies, separate.rewards, separate.choice) == (
+            interleaved.replies,
+            interleaved.rewards,
+            interleaved.choice,
+        )
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ({"prompt": " \n"}, "prompt is empty"),
         ({"prompt": "Hi", "weights": {"humor": math.nan}}, "weight of 'humor' is nan"),
@@ -181,8 +193,8 @@ def test_two_generations_side_by_side_do_not_mix(engine: Engine) -> None:
         ({"prompt": "Hi", "least_ess": -1.0}, "least_ess is -1.0"),
     ],
 )
-def test_a_bad_request_is_refused_at_once(arguments: dict[str, object], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_invalid_requests_are_refused_at_once(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         GenerationRequest(**arguments)  # type: ignore[arg-type]
 
 
@@ -193,12 +205,14 @@ def test_unknown_values_and_long_prompts(engine: Engine) -> None:
         list(generation_events(engine, SCORERS, GenerationRequest("word " * 500, settings=SETTINGS)))
 
 
-def test_a_scorer_that_fails_is_named(engine: Engine) -> None:
-    class Broken(Letters):
+def test_failing_scorer_is_named_in_the_error(engine: Engine) -> None:
+    class BrokenScorer(LetterScorer):
         def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
             return np.full(len(replies), math.nan)
 
     with pytest.raises(ScorerError, match="letters"):
         list(
-            generation_events(engine, {"letters": Broken()}, GenerationRequest("Hi", {"letters": 1.0}, (), 2, SETTINGS))
+            generation_events(
+                engine, {"letters": BrokenScorer()}, GenerationRequest("Hi", {"letters": 1.0}, (), 2, SETTINGS)
+            )
         )

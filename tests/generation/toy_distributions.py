@@ -1,4 +1,4 @@
-"""Exact distributions of a model whose replies can be written out."""
+"""Exact distributions of a toy model whose replies can be enumerated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ LENGTH = 2
 SETTINGS = SamplingSettings(max_new_tokens=LENGTH)
 
 
-def run(seed: int, candidates: int, method: Method, weight: float = WEIGHT, scorers=None, length: int = LENGTH, **more):
+def run(
+    seed: int, candidates: int, method: Method, weight: float = WEIGHT, scorers=None, length: int = LENGTH, **options
+):
     scorers = TALLY if scorers is None else scorers
     request = GenerationRequest(
         "Hi",
@@ -33,14 +35,14 @@ def run(seed: int, candidates: int, method: Method, weight: float = WEIGHT, scor
         seed=seed,
         method=method,
         block=1,
-        **more,
+        **options,
     )
-    *_, last = generation_events(ENGINE, scorers, request)
-    assert isinstance(last, Finished)
-    return last
+    *_, result = generation_events(ENGINE, scorers, request)
+    assert isinstance(result, Finished)
+    return result
 
 
-def name(reply) -> tuple[tuple[int, ...], bool]:
+def reply_key(reply) -> tuple[tuple[int, ...], bool]:
     return reply.tokens, reply.finished
 
 
@@ -49,53 +51,53 @@ def reward(outcome: tuple[tuple[int, ...], bool]) -> float:
 
 
 def tilted(length: int = LENGTH, weight: float = WEIGHT) -> tuple[dict, float]:
-    """The tilted distribution itself, and log Z."""
+    """Return the tilted distribution and log Z."""
     mass = {outcome: p * math.exp(weight * reward(outcome)) for outcome, p in every_reply(length).items()}
     total = sum(mass.values())
     return {outcome: m / total for outcome, m in mass.items()}, math.log(total)
 
 
 def exact_resampling(candidates: int, weight: float = WEIGHT, length: int = LENGTH) -> dict:
-    """P(picked) over all K-tuples of replies."""
+    """Return P(picked), summed over all K-tuples of replies."""
     distribution: dict = defaultdict(float)
-    for drawn in itertools.product(every_reply(length).items(), repeat=candidates):
-        p = math.prod(q for _, q in drawn)
-        shares = np.exp([weight * reward(outcome) for outcome, _ in drawn])
-        for (outcome, _), share in zip(drawn, shares / shares.sum(), strict=True):
+    for candidate_set in itertools.product(every_reply(length).items(), repeat=candidates):
+        p = math.prod(q for _, q in candidate_set)
+        shares = np.exp([weight * reward(outcome) for outcome, _ in candidate_set])
+        for (outcome, _), share in zip(candidate_set, shares / shares.sum(), strict=True):
             distribution[outcome] += p * share
     return distribution
 
 
-def ways_of_systematic(weights: np.ndarray) -> list[tuple[float, Counter]]:
-    """Every multiset of ancestors that systematic re-sampling can give, with its probability."""
+def systematic_outcomes(weights: np.ndarray) -> list[tuple[float, Counter]]:
+    """Return every multiset of ancestors that systematic re-sampling can give, with its probability."""
     count, edges = len(weights), np.cumsum(weights) / weights.sum()
     breaks = sorted({0.0, 1.0, *((count * edge) % 1.0 for edge in edges[:-1])})
-    ways = []
+    outcomes = []
     for low, high in itertools.pairwise(breaks):
         if high - low > 1e-12:
             u = (low + high) / 2
-            ways.append((high - low, Counter(int(np.sum((i + u) / count > edges)) for i in range(count))))
-    return ways
+            outcomes.append((high - low, Counter(int(np.sum((i + u) / count > edges)) for i in range(count))))
+    return outcomes
 
 
 def exact_blocks(particles: int, weight: float, length: int) -> dict:
-    """P(picked) of block-wise re-sampling, blocks of one token, beta = position / length, over all that can happen."""
-    states: dict = {(((), False, 0.0),) * particles: 1.0}  # (tokens, ended, offset) a particle
+    """Return P(picked) of block-wise re-sampling, enumerated: blocks of one token, beta = position / length."""
+    states: dict = {(((), False, 0.0),) * particles: 1.0}  # (tokens, ended, offset) per particle
     for position in range(1, length + 1):
-        grown: dict = defaultdict(float)
+        extended: dict = defaultdict(float)
         for state, p in states.items():
-            options = []
+            extensions = []
             for tokens, ended, offset in state:
                 if ended:
-                    options.append([((tokens, True, offset), 1.0)])
+                    extensions.append([((tokens, True, offset), 1.0)])
                 else:
-                    nexts = next_probabilities(tokens)
-                    options.append([((tokens, True, offset), nexts[END])])
-                    options[-1] += [(((*tokens, t), False, offset), nexts[t]) for t in range(2)]
-            for combination in itertools.product(*options):
-                new = tuple(sorted(particle for particle, _ in combination))
-                grown[new] += p * math.prod(q for _, q in combination)
-        states = grown
+                    next_tokens = next_probabilities(tokens)
+                    extensions.append([((tokens, True, offset), next_tokens[END])])
+                    extensions[-1] += [(((*tokens, t), False, offset), next_tokens[t]) for t in range(2)]
+            for combination in itertools.product(*extensions):
+                particles_after = tuple(sorted(particle for particle, _ in combination))
+                extended[particles_after] += p * math.prod(q for _, q in combination)
+        states = extended
         if position == length:
             break
         resampled: dict = defaultdict(float)
@@ -109,9 +111,9 @@ def exact_blocks(particles: int, weight: float, length: int) -> dict:
                 resampled[state] += p
                 continue
             mean = math.log(weights.mean())
-            for share, ancestors in ways_of_systematic(weights):
-                new = [(state[a][0], state[a][1], phi[a] - mean) for a in ancestors.elements()]
-                resampled[tuple(sorted(new))] += p * share
+            for share, ancestors in systematic_outcomes(weights):
+                particles_after = [(state[a][0], state[a][1], phi[a] - mean) for a in ancestors.elements()]
+                resampled[tuple(sorted(particles_after))] += p * share
         states = resampled
     distribution: dict = defaultdict(float)
     for state, p in states.items():
@@ -121,13 +123,13 @@ def exact_blocks(particles: int, weight: float, length: int) -> dict:
     return distribution
 
 
-def assert_follows(drawn: Counter, exact: dict) -> None:
-    total = sum(drawn.values())
+def assert_follows(counts: Counter, exact: dict) -> None:
+    total = sum(counts.values())
     assert sum(exact.values()) == pytest.approx(1.0, abs=1e-9)
-    assert set(drawn) <= set(exact)
+    assert set(counts) <= set(exact)
     outcomes = sorted(exact, key=lambda outcome: exact[outcome])
-    few = [outcome for outcome in outcomes if exact[outcome] * total < 5]
-    groups = [few, *([outcome] for outcome in outcomes if outcome not in few)]
-    observed = np.array([sum(drawn[outcome] for outcome in group) for group in groups if group])
+    rare = [outcome for outcome in outcomes if exact[outcome] * total < 5]
+    groups = [rare, *([outcome] for outcome in outcomes if outcome not in rare)]
+    observed = np.array([sum(counts[outcome] for outcome in group) for group in groups if group])
     expected = np.array([sum(exact[outcome] for outcome in group) for group in groups if group]) * total
     assert stats.chisquare(observed, expected).pvalue > 1e-3
