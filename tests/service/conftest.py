@@ -1,4 +1,4 @@
-"""A tiny model for the tests of the model process, which computes in one thread."""
+"""Fixtures of the service tests: a tiny model, and a model process that computes in one thread."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(make_tiny_model(tmp_path_factory.mktemp("tiny")))

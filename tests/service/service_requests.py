@@ -1,4 +1,4 @@
-"""Requests to a service."""
+"""Requests that the service tests submit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many prompts: what is in hand at a time, stopping, other weights on the way, failures, and levels by hand."""
+"""Tests of batches of prompts: the limit of requests in flight, stopping, changed weights, failures and levels."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from map_core.service.snapshot import Candidate, Phase
 
 
 class FakeService:
-    """Takes requests; the test ends them."""
+    """A stub service that accepts requests; the test ends them."""
 
     def __init__(self) -> None:
-        self.made: list[Generation] = []
+        self.generations: list[Generation] = []
         self.most_in_flight = 0
         self.refusals = 0
         self.arrived = threading.Semaphore(0)
@@ -28,16 +28,16 @@ class FakeService:
         if self.refusals:
             self.refusals -= 1
             raise EngineError("Too much is waiting.")
-        self.made.append(Generation(request, self.cancel))
-        self.most_in_flight = max(self.most_in_flight, sum(not generation.ended for generation in self.made))
+        self.generations.append(Generation(request, self.cancel))
+        self.most_in_flight = max(self.most_in_flight, sum(not generation.ended for generation in self.generations))
         self.arrived.release()
-        return self.made[-1]
+        return self.generations[-1]
 
-    def cancel(self, name: str) -> None:
-        next(generation for generation in self.made if generation.id == name).end(Phase.CANCELLED)
+    def cancel(self, generation_id: str) -> None:
+        next(generation for generation in self.generations if generation.id == generation_id).end(Phase.CANCELLED)
 
-    def expect(self, many: int) -> None:
-        for _ in range(many):
+    def expect(self, count: int) -> None:
+        for _ in range(count):
             assert self.arrived.acquire(timeout=10)
 
 
@@ -45,98 +45,98 @@ def requests(count: int) -> list[GenerationRequest]:
     return [GenerationRequest(f"Prompt {i}", {"humor": 1.0}, candidates=2, seed=i) for i in range(count)]
 
 
-def test_a_few_are_in_hand_and_the_next_follows_when_one_ends():
+def test_requests_in_flight_are_limited_and_refilled():
     service = FakeService()
-    many = PromptBatch(requests(4), service.submit)
+    batch = PromptBatch(requests(4), service.submit)
     service.expect(IN_FLIGHT)
-    for place in range(4):
-        service.made[place].end(Phase.DONE)
-        if place + IN_FLIGHT < 4:
+    for index in range(4):
+        service.generations[index].end(Phase.DONE)
+        if index + IN_FLIGHT < 4:
             service.expect(1)
-    assert many.wait(10)
+    assert batch.wait(10)
     assert service.most_in_flight == IN_FLIGHT
-    assert [generation.request.prompt for generation in many.generations] == [f"Prompt {i}" for i in range(4)]
-    assert many.error is None
+    assert [generation.request.prompt for generation in batch.generations] == [f"Prompt {i}" for i in range(4)]
+    assert batch.error is None
 
 
-def test_stop_ends_what_is_in_hand_and_asks_nothing_more():
+def test_stop_cancels_requests_in_flight_and_submits_no_more():
     service = FakeService()
-    many = PromptBatch(requests(5), service.submit)
+    batch = PromptBatch(requests(5), service.submit)
     service.expect(IN_FLIGHT)
-    service.made[0].end(Phase.DONE)
+    service.generations[0].end(Phase.DONE)
     service.expect(1)
-    many.stop()
-    assert many.wait(10)
-    assert [generation.snapshot().phase for generation in service.made] == [
+    batch.stop()
+    assert batch.wait(10)
+    assert [generation.snapshot().phase for generation in service.generations] == [
         Phase.DONE,
         Phase.CANCELLED,
         Phase.CANCELLED,
     ]
 
 
-def test_other_weights_reach_what_is_done_and_what_is_to_come():
+def test_reweigh_applies_to_finished_and_future_requests():
     service = FakeService()
-    many = PromptBatch(requests(3), service.submit)
+    batch = PromptBatch(requests(3), service.submit)
     service.expect(IN_FLIGHT)
-    service.made[0].end(Phase.DONE)
+    service.generations[0].end(Phase.DONE)
     service.expect(1)
-    many.reweigh({"humor": 5.0})
-    assert [generation.weights for generation in service.made] == [{"humor": 5.0}] * 3
-    many.stop()
+    batch.reweigh({"humor": 5.0})
+    assert [generation.weights for generation in service.generations] == [{"humor": 5.0}] * 3
+    batch.stop()
     service = FakeService()
-    many = PromptBatch(requests(3), service.submit)
+    batch = PromptBatch(requests(3), service.submit)
     service.expect(IN_FLIGHT)
-    many.reweigh({"humor": 2.0})
-    service.made[0].end(Phase.DONE)
+    batch.reweigh({"humor": 2.0})
+    service.generations[0].end(Phase.DONE)
     service.expect(1)
-    assert service.made[2].request.weights == {"humor": 2.0}
-    many.stop()
+    assert service.generations[2].request.weights == {"humor": 2.0}
+    batch.stop()
 
 
-def test_weights_that_change_while_a_request_is_submitted_reach_it():
+def test_weights_changed_during_submission_apply_to_the_request():
     service, started = FakeService(), threading.Event()
 
     def submit(request: GenerationRequest) -> Generation:
         assert started.wait(10)
-        many.reweigh({"humor": 5.0})
+        batch.reweigh({"humor": 5.0})
         return service.submit(request)
 
-    many = PromptBatch(requests(1), submit)
+    batch = PromptBatch(requests(1), submit)
     started.set()
     service.expect(1)
-    service.made[0].end(Phase.DONE)
-    assert many.wait(10)
-    assert service.made[0].weights == {"humor": 5.0}
+    service.generations[0].end(Phase.DONE)
+    assert batch.wait(10)
+    assert service.generations[0].weights == {"humor": 5.0}
 
 
-def test_a_full_queue_is_waited_for(monkeypatch):
+def test_full_queue_is_retried(monkeypatch):
     monkeypatch.setattr("map_core.service.batch.RETRY_SECONDS", 0.01)
     service = FakeService()
     service.refusals = 3
-    many = PromptBatch(requests(1), service.submit)
+    batch = PromptBatch(requests(1), service.submit)
     service.expect(1)
-    service.made[0].end(Phase.DONE)
-    assert many.wait(10)
-    assert many.error is None
+    service.generations[0].end(Phase.DONE)
+    assert batch.wait(10)
+    assert batch.error is None
 
 
-def test_one_failure_is_passed_and_many_in_a_row_end_the_work():
+def test_single_failure_is_skipped_and_repeated_failures_end_the_batch():
     service = FakeService()
-    many = PromptBatch(requests(9), service.submit)
+    batch = PromptBatch(requests(9), service.submit)
     service.expect(IN_FLIGHT)
-    service.made[0].end(Phase.FAILED, "Once.")
+    service.generations[0].end(Phase.FAILED, "Once.")
     service.expect(1)
-    service.made[1].end(Phase.DONE)
-    for place in range(2, 2 + MOST_FAILURES):
+    service.generations[1].end(Phase.DONE)
+    for index in range(2, 2 + MOST_FAILURES):
         service.expect(1)
-        service.made[place].end(Phase.FAILED, "The model is not here.")
-    assert many.wait(10)
-    assert many.error == "The model is not here."
-    assert all(generation.ended for generation in service.made)
-    assert len(service.made) < 9
+        service.generations[index].end(Phase.FAILED, "The model is not here.")
+    assert batch.wait(10)
+    assert batch.error == "The model is not here."
+    assert all(generation.ended for generation in service.generations)
+    assert len(service.generations) < 9
 
 
-def test_nothing_to_do_is_refused():
+def test_batch_without_prompts_is_refused():
     with pytest.raises(InputError, match="no prompts"):
         PromptBatch([], FakeService().submit)
 

@@ -1,4 +1,4 @@
-"""Messages between service and worker: every field travels; what is missing, unknown or of another type is refused."""
+"""Tests of messages between service and worker: fields survive encoding, and invalid messages are refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ REQUEST = GenerationRequest(
     floors={"kindness": 0.2},
     own=(Specification("calm_nurse", "contrast", {"high": ["a", "b"], "scale": {"of": 1.5}}, trusted=True),),
 )
-#: What no request has together with a chat, or with the method "best".
+#: The fields that a request cannot combine with a chat or with the method "best".
 VERBATIM = GenerationRequest(prompt="Once", verbatim=True, most_candidates=32, headroom=2.5)
 TOKEN = Token(2, 17, "é", -0.25, last=True, finished=True)
 EVENTS: tuple[Event, ...] = (
@@ -95,58 +95,60 @@ MESSAGES = (
 )
 
 
-def over(message: Any, kind: Any = None) -> Any:
-    """The message after its way through the pipe."""
+def round_trip(message: Any, kind: Any = None) -> Any:
+    """Return the message after encoding to JSON and decoding."""
     return from_json(type(message) if kind is None else kind, json.loads(json.dumps(to_json(message), allow_nan=False)))
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(getattr(message, "event", message)).__name__)
-def test_every_message_travels_whole(message: Any) -> None:
-    assert over(message) == message
+def test_messages_survive_a_round_trip(message: Any) -> None:
+    assert round_trip(message) == message
 
 
-def default(of: Field[Any]) -> Any:
-    return of.default_factory() if of.default_factory is not MISSING else of.default
+def default_of(message_field: Field[Any]) -> Any:
+    return message_field.default_factory() if message_field.default_factory is not MISSING else message_field.default
 
 
 def test_every_field_of_a_request_is_sent() -> None:
-    """No field of the example has its default, so one that fell back to it would differ."""
+    """No field of the examples has its default, so a field that is not sent would differ."""
     for examples in ((REQUEST, VERBATIM), (REQUEST.settings,), (REQUEST.own[0],)):
-        for of in fields(examples[0]):
-            own = any(getattr(sent, of.name) != default(of) for sent in examples)
-            assert own, f"give {of.name} a value of its own in the example"
-    for sent in (REQUEST, VERBATIM):
-        received = over(sent)
-        for of in fields(GenerationRequest):
-            assert getattr(received, of.name) == getattr(sent, of.name), of.name
+        for message_field in fields(examples[0]):
+            differs = any(getattr(example, message_field.name) != default_of(message_field) for example in examples)
+            assert differs, f"give {message_field.name} a value of its own in the example"
+    for example in (REQUEST, VERBATIM):
+        decoded = round_trip(example)
+        for message_field in fields(GenerationRequest):
+            assert getattr(decoded, message_field.name) == getattr(example, message_field.name), message_field.name
 
 
 @dataclass(frozen=True)
 class Extended(GenerationRequest):
-    """A request with a field that nobody has heard of yet."""
+    """A request with fields that the encoding does not mention."""
 
     greeting: str = "Hello."
     levels: tuple[float, ...] = field(default_factory=tuple)
 
 
-def test_a_field_that_is_added_is_sent_without_further_code() -> None:
+def test_new_fields_are_encoded_automatically() -> None:
     sent = Extended("Hi", greeting="Good morning.", levels=(1.0, math.nan))
-    received = over(sent)
-    assert (type(received), received.greeting, received.prompt) == (Extended, "Good morning.", "Hi")
-    assert received.levels[0] == 1.0
-    assert math.isnan(received.levels[1])
+    decoded = round_trip(sent)
+    assert (type(decoded), decoded.greeting, decoded.prompt) == (Extended, "Good morning.", "Hi")
+    assert decoded.levels[0] == 1.0
+    assert math.isnan(decoded.levels[1])
 
 
-@pytest.mark.parametrize("of", fields(GenerationRequest), ids=lambda of: of.name)
-def test_a_missing_field_is_an_error_and_no_default(of: Field[Any]) -> None:
-    sent = to_json(REQUEST)
-    del sent[of.name]
-    with pytest.raises(MessageError, match=rf"A GenerationRequest has the fields .*; expected .*\b{of.name}\b"):
-        from_json(GenerationRequest, sent)
+@pytest.mark.parametrize("message_field", fields(GenerationRequest), ids=lambda message_field: message_field.name)
+def test_missing_field_is_an_error(message_field: Field[Any]) -> None:
+    encoded = to_json(REQUEST)
+    del encoded[message_field.name]
+    with pytest.raises(
+        MessageError, match=rf"A GenerationRequest has the fields .*; expected .*\b{message_field.name}\b"
+    ):
+        from_json(GenerationRequest, encoded)
 
 
-def test_what_does_not_read_is_refused_in_words() -> None:
-    for kind, changed, says in (
+def test_unreadable_messages_are_refused_with_an_explanation() -> None:
+    for kind, data, error_text in (
         (GenerationRequest, to_json(REQUEST) | {"goal": 1.0}, r"has the fields .*\bgoal\b"),
         (GenerationRequest, to_json(REQUEST) | {"candidates": "7"}, "There is '7'; expected int"),
         (GenerationRequest, to_json(REQUEST) | {"provisional": 1}, "There is 1; expected bool"),
@@ -156,13 +158,13 @@ def test_what_does_not_read_is_refused_in_words() -> None:
         (Command, ["Cancel"], "expected dict"),
         (Event, to_json(EVENTS[1]) | {"tokens": [[0, "a", False, False]]}, "expected dict"),
     ):
-        with pytest.raises(MessageError, match=says):
-            from_json(kind, changed)
+        with pytest.raises(MessageError, match=error_text):
+            from_json(kind, data)
     with pytest.raises(TypeError, match="JSON does not know"):
         to_json(Begun(object()))  # type: ignore[arg-type]
 
 
-def test_a_command_that_does_not_read_ends_its_generation_alone() -> None:
+def test_unreadable_command_fails_its_generation_alone() -> None:
     sent: list[dict[str, object]] = []
     worker = ModelWorker("no model", "auto", None, SimpleNamespace(send=sent.append))
     worker._carry_out({"type": "Generate", "id": "g1", "request": {"type": "GenerationRequest", "prompt": "Hi"}})
@@ -171,7 +173,7 @@ def test_a_command_that_does_not_read_ends_its_generation_alone() -> None:
     assert "A GenerationRequest has the fields prompt, type" in message.event.error
 
 
-def test_a_cancel_that_comes_after_the_end_is_forgotten_and_none_that_comes_before_its_command() -> None:
+def test_late_cancels_are_dropped_and_early_ones_kept() -> None:
     received = iter([to_json(Cancel("ended"))])
     worker = ModelWorker("no model", "auto", None, SimpleNamespace(receive=lambda: next(received)))
     with pytest.raises(StopIteration):

@@ -1,4 +1,4 @@
-"""The model process begins and ends with its service; what it should not have sent is no message."""
+"""Tests of the lifetime of the model process, which ends with its service, and of invalid messages from it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from tests.service.service_requests import request
 from tests.waiting import until
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
-def test_close_ends_everything_and_start_begins_anew(folder: str) -> None:
-    service = GenerationService(folder, "openvino", "float32", at_once=1, most_waiting=1)
+def test_close_cancels_everything_and_start_restarts(model_folder: str) -> None:
+    service = GenerationService(model_folder, "openvino", "float32", at_once=1, most_waiting=1)
     assert service.status().state == "stopped"
     running, waiting = service.submit(request(0)), service.submit(request(1))
     with pytest.raises(EngineError, match="1 requests are waiting already"):
@@ -45,58 +45,60 @@ def test_close_ends_everything_and_start_begins_anew(folder: str) -> None:
     service.close()
     assert {running.wait(1).phase, waiting.wait(1).phase} == {Phase.CANCELLED}
     assert pid is not None
-    assert gone(pid)
+    assert has_ended(pid)
     assert service.status().state == "stopped"
     service.start()
     assert (service.status().state, service.status().starts) == ("loading", 2)
     service.close()
 
 
-def test_the_process_goes_when_nobody_holds_the_service(folder: str) -> None:
-    service = GenerationService(folder, "openvino", "float32")
+def test_process_ends_when_the_service_is_garbage_collected(model_folder: str) -> None:
+    service = GenerationService(model_folder, "openvino", "float32")
     service.start()
     pid = service.status().pid
     assert pid is not None
     del service
     gc.collect()
-    until(lambda: gone(pid))
+    until(lambda: has_ended(pid))
 
 
-def test_missing_weights_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_model_error_names_the_download_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALUE_PALETTE_CACHE", str(tmp_path))
     with GenerationService() as service:
-        failed = service.submit(request()).wait(60)
+        snapshot = service.submit(request()).wait(60)
         status = service.status()
-    assert failed.phase is Phase.FAILED
-    assert "smollm2-135m-instruct" in str(failed.error)
-    assert failed.command == "python -m map_core models get smollm2-135m-instruct"
-    assert (status.state, status.command) == ("failed", failed.command)
+    assert snapshot.phase is Phase.FAILED
+    assert "smollm2-135m-instruct" in str(snapshot.error)
+    assert snapshot.command == "python -m map_core models get smollm2-135m-instruct"
+    assert (status.state, status.command) == ("failed", snapshot.command)
 
 
-def test_the_app_stays_small_and_its_end_ends_the_model_process(folder: str) -> None:
+def test_app_imports_no_heavy_packages_and_its_end_ends_the_model_process(model_folder: str) -> None:
     program = (
         "import os, sys\n"
         "from map_core.generation.request import GenerationRequest\n"
         "from map_core.service.service import GenerationService\n"
-        f"service = GenerationService({folder!r}, 'openvino', 'float32')\n"
+        f"service = GenerationService({model_folder!r}, 'openvino', 'float32')\n"
         "done = service.submit(GenerationRequest('Hi', {'plain_language': 1.0}, candidates=2)).wait(60)\n"
         "heavy = {'torch', 'transformers', 'openvino_genai', 'tokenizers', 'streamlit'} & set(sys.modules)\n"
         "print(done.phase, sorted(heavy), service.status().pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    phase, heavy, pid = ended.stdout.split()
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    phase, heavy, pid = result.stdout.split()
     assert (phase, heavy) == ("done", "[]")
-    until(lambda: gone(int(pid)), 5.0)
+    until(lambda: has_ended(int(pid)), 5.0)
 
 
-def test_noise_on_standard_output_is_no_message() -> None:
+def test_other_output_on_stdout_is_ignored() -> None:
     messages: list[object] = []
-    ended: list[str] = []
-    client = WorkerClient(["--help"], lambda _, message: messages.append(message), lambda _, why: ended.append(why))
-    until(lambda: bool(ended))  # --help prints and leaves
+    reasons: list[str] = []
+    client = WorkerClient(
+        ["--help"], lambda _, message: messages.append(message), lambda _, reason: reasons.append(reason)
+    )
+    until(lambda: bool(reasons))  # --help prints a text and exits
     assert messages == []
-    assert ended == ["The model process stopped (exit code 0)."]
+    assert reasons == ["The model process stopped (exit code 0)."]
     assert not client.alive
     assert not client.send(to_json(LoadModel((), ())))
     client.close()
@@ -112,7 +114,7 @@ def test_late_messages_change_nothing() -> None:
 
 
 class FakeWorker:
-    """A worker that does nothing by itself; the test speaks for it."""
+    """A fake worker that does nothing by itself; the test sends its messages."""
 
     alive, pid = True, 1
 
@@ -127,10 +129,10 @@ class FakeWorker:
     def close(self) -> None:
         pass
 
-    def say(self, generation: Generation, event: Any) -> None:
-        self.say_plain(to_json(GenerationMessage(generation.id, event)))
+    def send_event(self, generation: Generation, event: Any) -> None:
+        self.send_raw(to_json(GenerationMessage(generation.id, event)))
 
-    def say_plain(self, message: dict[str, Any]) -> None:
+    def send_raw(self, message: dict[str, Any]) -> None:
         self._on_message(self, message)
 
 
@@ -147,34 +149,34 @@ class FakeWorker:
     ],
     ids=["fields", "type", "none", "candidate", "rewards", "ancestors", "finished"],
 )
-def test_what_cannot_be_applied_fails_that_generation_and_no_other(event: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_event_fails_its_generation_alone(event: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("map_core.service.service.WorkerClient", FakeWorker)
     service = GenerationService(at_once=2)
     broken, neighbour, waiting = (service.submit(request(seed)) for seed in range(3))
     worker: Any = service._worker
-    worker.say(broken, Begun(broken.request.base))
-    worker.say(neighbour, Begun(neighbour.request.base))
-    worker.say_plain({"type": "GenerationMessage", "id": broken.id, "event": event})
+    worker.send_event(broken, Begun(broken.request.base))
+    worker.send_event(neighbour, Begun(neighbour.request.base))
+    worker.send_raw({"type": "GenerationMessage", "id": broken.id, "event": event})
     failed = broken.wait(5)
     assert failed.phase is Phase.FAILED
     assert "The model process sent what cannot be read" in str(failed.error)
     assert to_json(Cancel(broken.id)) in worker.sent
-    # Its place is free at once, whatever it still sends changes nothing, and the neighbour comes to its end.
-    worker.say(waiting, Begun(waiting.request.base))
+    # The next request starts at once, later messages of the broken one have no effect, and the other one finishes.
+    worker.send_event(waiting, Begun(waiting.request.base))
     assert waiting.snapshot().phase is Phase.SAMPLING
-    worker.say(broken, Begun(broken.request.base))
-    worker.say(broken, GenerationCancelled())
+    worker.send_event(broken, Begun(broken.request.base))
+    worker.send_event(broken, GenerationCancelled())
     assert broken.snapshot() == failed
     replies = tuple(Reply(f"reply {k}") for k in range(4))
     rewards = dict.fromkeys(neighbour.request.scored, (0.0, 1.0, 2.0, 3.0))
     choice = choose([[0.0]] * 4, [0.0], 0)
-    worker.say(neighbour, Finished(replies, rewards, (0.0,) * 4, choice, 8, 1.0, 0.0, 0.1))
+    worker.send_event(neighbour, Finished(replies, rewards, (0.0,) * 4, choice, 8, 1.0, 0.0, 0.1))
     assert neighbour.wait(5).phase is Phase.DONE
     assert service.status().running == 1
     service.close()
 
 
-def test_an_unknown_generation_is_told() -> None:
+def test_unknown_generation_is_an_error() -> None:
     assert shared_service() is shared_service()
     with pytest.raises(InputError, match="no generation"):
         shared_service().generation("gone")

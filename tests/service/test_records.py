@@ -1,4 +1,4 @@
-"""Records of generations: by hand, from a buffer as from an outcome, and what a spreadsheet may not take for code."""
+"""Tests of generation records: by hand, from a running generation and its outcome, and safe for spreadsheets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REQUEST = GenerationRequest(
 REWARDS = {"humor": (0.0, math.log(2.0), 0.0), "length": (1.0, math.nan, 3.0)}
 
 
-def finished() -> Finished:
+def finished_event() -> Finished:
     replies = tuple(Reply(text, (1, 2), (-1.0, -0.5)) for text in ("@one", "two\nlines", "three, <b>"))
     return Finished(
         replies=replies,
@@ -48,7 +48,7 @@ def generation() -> Generation:
 
 
 def test_the_record_of_an_outcome_by_hand():
-    record = records.outcome_record(REQUEST, finished())
+    record = records.outcome_record(REQUEST, finished_event())
     assert [c["probability"] for c in record["candidates"]] == pytest.approx([0.25, 0.5, 0.25])
     assert record["aligned"] == record["candidates"][record["aligned_candidate"]]["reply"]
     assert record["base_candidate"] == REQUEST.base
@@ -59,19 +59,22 @@ def test_the_record_of_an_outcome_by_hand():
     assert record["history"] == [{"prompt": "Hi.", "reply": "Hello."}]
 
 
-def test_a_buffer_gives_the_same_record(generation):
-    generation.apply(finished())
-    here, there = records.generation_record(generation, model="m"), records.outcome_record(REQUEST, finished())
-    assert here.pop("model") == "m"
-    for record in (here, there):
+def test_record_of_a_generation_equals_that_of_its_outcome(generation):
+    generation.apply(finished_event())
+    from_buffer, from_outcome = (
+        records.generation_record(generation, model="m"),
+        records.outcome_record(REQUEST, finished_event()),
+    )
+    assert from_buffer.pop("model") == "m"
+    for record in (from_buffer, from_outcome):
         for candidate in record["candidates"]:
             candidate.pop("log_prob", None)
             candidate.pop("tokens")
-    assert here == there
+    assert from_buffer == from_outcome
 
 
 def test_other_weights_and_further_palettes_choose_among_the_same_candidates(generation):
-    generation.apply(finished())
+    generation.apply(finished_event())
     record = records.generation_record(generation, {"humor": 0.0}, {"Funny": {"humor": 50.0}})
     assert [c["probability"] for c in record["candidates"]] == pytest.approx([1 / 3] * 3)
     assert record["kl"] == pytest.approx(0.0)
@@ -81,7 +84,7 @@ def test_other_weights_and_further_palettes_choose_among_the_same_candidates(gen
     assert (row["aligned (Funny)"], float(row["probability (Funny)"])) == ("1", pytest.approx(1.0))
 
 
-def test_what_was_stopped_has_no_picks(generation):
+def test_cancelled_generation_has_no_picks(generation):
     generation.end(Phase.CANCELLED)
     record = records.generation_record(generation)
     assert record["complete"] is False
@@ -91,8 +94,8 @@ def test_what_was_stopped_has_no_picks(generation):
     assert (row["aligned"], row["probability"], row["ess"]) == ("0", "", "")
 
 
-def test_json_lines_and_csv_hold_everything_and_no_formula(generation):
-    generation.apply(finished())
+def test_json_lines_and_csv_are_complete_and_free_of_formulas(generation):
+    generation.apply(finished_event())
     record = records.generation_record(generation, model="-m")
     lines = records.json_lines([record, record]).splitlines()
     assert len(lines) == 2
@@ -111,6 +114,6 @@ def test_json_lines_and_csv_hold_everything_and_no_formula(generation):
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\t=1", "\r=1"])
-def test_a_formula_is_text(text):
+def test_formulas_are_escaped(text):
     assert safe_csv.text_cell(text) == "'" + text
     assert safe_csv.text_cell("a" + text) == "a" + text

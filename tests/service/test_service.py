@@ -1,4 +1,4 @@
-"""The model process as the app sees it: streams, queue, cancel, death and return. A tiny real transformer in it."""
+"""Tests of the service with a tiny real transformer: streaming, queue, cancelling, crashes and restarts."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
-def service(folder: str) -> Iterator[GenerationService]:
-    with GenerationService(folder, "openvino", "float32") as service:
+def service(model_folder: str) -> Iterator[GenerationService]:
+    with GenerationService(model_folder, "openvino", "float32") as service:
         yield service
 
 
 def test_a_generation_streams_to_its_end(service: GenerationService) -> None:
     generation = service.submit(request(seed=7, candidates=5))
-    seen: list[GenerationSnapshot] = [generation.snapshot()]
+    snapshots: list[GenerationSnapshot] = [generation.snapshot()]
     while not generation.ended:
-        seen.append(generation.snapshot())
+        snapshots.append(generation.snapshot())
         time.sleep(0.001)
     last = generation.wait(1.0)
     assert last.phase is Phase.DONE
     assert last.error is None
-    # The base candidate is known from the first moment, and its text only ever grows.
-    assert {picture.base for picture in seen} == {base_pick(5, 7)} == {last.base}
-    for before, after in zip(seen, [*seen[1:], last], strict=True):
+    # The base candidate is known from the start, and its text only grows.
+    assert {snapshot.base for snapshot in snapshots} == {base_pick(5, 7)} == {last.base}
+    for before, after in zip(snapshots, [*snapshots[1:], last], strict=True):
         assert after.base_reply.startswith(before.base_reply)
         assert after.tokens >= before.tokens
-    assert seen[0].candidates == seen[0].candidates[:5]
-    assert any(picture.phase is Phase.SAMPLING and picture.provisional for picture in seen)
+    assert snapshots[0].candidates == snapshots[0].candidates[:5]
+    assert any(snapshot.phase is Phase.SAMPLING and snapshot.provisional for snapshot in snapshots)
     # At the end every candidate has its rewards and probability, and the picked one is the aligned reply.
     assert not last.provisional
     assert last.picked is not None
@@ -68,12 +68,12 @@ def test_a_generation_streams_to_its_end(service: GenerationService) -> None:
 
 
 def test_the_same_seed_gives_the_same_replies_and_picks(service: GenerationService) -> None:
-    first, second, other = (service.submit(request(seed)).wait(60) for seed in (3, 3, 4))
+    first, second, other_seed = (service.submit(request(seed)).wait(60) for seed in (3, 3, 4))
     assert (first.candidates, first.base, first.picked) == (second.candidates, second.base, second.picked)
-    assert first.candidates != other.candidates
+    assert first.candidates != other_seed.candidates
 
 
-def test_those_who_wait_know_their_place_and_may_leave(service: GenerationService) -> None:
+def test_waiting_requests_have_a_queue_position_and_can_be_cancelled(service: GenerationService) -> None:
     first, second, third = (service.submit(request(seed, 200, LONG)) for seed in range(3))
     assert [g.snapshot().queue_position for g in (first, second, third)] == [0, 1, 2]
     assert third.snapshot().phase is Phase.WAITING
@@ -86,145 +86,145 @@ def test_those_who_wait_know_their_place_and_may_leave(service: GenerationServic
     third.cancel()
 
 
-def test_turns_are_fair_among_viewers(folder: str) -> None:
-    with GenerationService(folder, "openvino", "float32", at_once=1) as service:
-        many = [service.submit(request(seed), "one") for seed in range(4)]
-        single = service.submit(request(9), "other")
-        # The first of "one" runs, so "other" is next and then the rest of "one" in order.
-        assert [g.snapshot().queue_position for g in (*many, single)] == [0, 2, 3, 4, 1]
-        assert single.snapshot().note == "1 request before this one."
-        assert all(g.wait(60).phase is Phase.DONE for g in (*many, single))
+def test_viewers_take_turns(model_folder: str) -> None:
+    with GenerationService(model_folder, "openvino", "float32", at_once=1) as service:
+        of_one_viewer = [service.submit(request(seed), "one") for seed in range(4)]
+        of_other_viewer = service.submit(request(9), "other")
+        # The first request of "one" runs, so "other" is next, then the remaining requests of "one" in order.
+        assert [g.snapshot().queue_position for g in (*of_one_viewer, of_other_viewer)] == [0, 2, 3, 4, 1]
+        assert of_other_viewer.snapshot().note == "1 request before this one."
+        assert all(g.wait(60).phase is Phase.DONE for g in (*of_one_viewer, of_other_viewer))
 
 
-def test_generations_run_side_by_side_and_as_they_would_alone(service: GenerationService) -> None:
-    alone = [service.submit(request(seed, 4)).wait(60) for seed in (21, 22, 23)]
-    together = [service.submit(request(seed, 4), f"viewer {seed}") for seed in (21, 22, 23)]
-    until(lambda: sum(g.snapshot().phase is Phase.SAMPLING for g in together) > 1 or all(g.ended for g in together))
-    for snapshot, other in zip(alone, [g.wait(60) for g in together], strict=True):
-        assert [c.text for c in snapshot.candidates] == [c.text for c in other.candidates]
-        assert snapshot.picked == other.picked
+def test_concurrent_generations_equal_sequential_ones(service: GenerationService) -> None:
+    sequential = [service.submit(request(seed, 4)).wait(60) for seed in (21, 22, 23)]
+    concurrent = [service.submit(request(seed, 4), f"viewer {seed}") for seed in (21, 22, 23)]
+    until(lambda: sum(g.snapshot().phase is Phase.SAMPLING for g in concurrent) > 1 or all(g.ended for g in concurrent))
+    for expected, actual in zip(sequential, [g.wait(60) for g in concurrent], strict=True):
+        assert [c.text for c in expected.candidates] == [c.text for c in actual.candidates]
+        assert expected.picked == actual.picked
 
 
 def test_new_weights_choose_again_without_sampling(service: GenerationService) -> None:
-    done = service.submit(request(2, 16))
-    before = done.wait(60)
+    generation = service.submit(request(2, 16))
+    before = generation.wait(60)
     tokens = before.tokens
-    done.reweigh({"plain_language": 1e3})
-    after = done.snapshot()
-    plain = [candidate.rewards["plain_language"] for candidate in after.candidates]
+    generation.reweigh({"plain_language": 1e3})
+    after = generation.snapshot()
+    plain_language = [candidate.rewards["plain_language"] for candidate in after.candidates]
     assert after.picked is not None
-    assert plain[after.picked] == max(plain)
+    assert plain_language[after.picked] == max(plain_language)
     assert after.weights == {"plain_language": 1e3}
     assert after.choice is not None
     assert before.choice is not None
     assert after.choice.ess < before.choice.ess
     assert (after.tokens, after.base) == (tokens, before.base)
-    # Several palettes at once: what each would choose, with nothing changed.
-    assert done.choice({"plain_language": 0.02, "diversity": 1.0}) == before.choice
-    assert done.choice({}).probabilities == (1 / 16,) * 16  # type: ignore[union-attr]
+    # The choice for other weights is computed without changing the generation.
+    assert generation.choice({"plain_language": 0.02, "diversity": 1.0}) == before.choice
+    assert generation.choice({}).probabilities == (1 / 16,) * 16  # type: ignore[union-attr]
     with pytest.raises(InputError, match="does not score 'humor'"):
-        done.reweigh({"humor": 1.0})
+        generation.reweigh({"humor": 1.0})
     with pytest.raises(InputError, match="is nan"):
-        done.reweigh({"diversity": math.nan})
+        generation.reweigh({"diversity": math.nan})
 
 
-def test_new_weights_count_while_it_is_being_written(service: GenerationService) -> None:
+def test_new_weights_apply_while_replies_are_written(service: GenerationService) -> None:
     running = service.submit(request(2, 8, LONG))
     until(lambda: running.snapshot().tokens > 0)
     running.reweigh({"plain_language": 1e3})
     after = running.wait(60)
     assert after.phase is Phase.DONE
     assert after.picked is not None
-    plain = [candidate.rewards["plain_language"] for candidate in after.candidates]
-    assert plain[after.picked] == max(plain)
+    plain_language = [candidate.rewards["plain_language"] for candidate in after.candidates]
+    assert plain_language[after.picked] == max(plain_language)
 
 
 @pytest.mark.parametrize("method", list(Method))
 def test_every_method_streams_to_its_end(service: GenerationService, method: Method) -> None:
-    wanted = replace(request(3, 6, SamplingSettings(max_new_tokens=30)), method=method, block=8)
-    first, second = (service.submit(wanted).wait(60) for _ in range(2))
+    method_request = replace(request(3, 6, SamplingSettings(max_new_tokens=30)), method=method, block=8)
+    first, second = (service.submit(method_request).wait(60) for _ in range(2))
     assert first.phase is Phase.DONE, first.error
     assert (first.candidates, first.picked, first.base) == (second.candidates, second.picked, second.base)
     assert first.picked is not None
     assert len(first.candidates) == 6
     if method is Method.BLOCKS:
-        assert first.candidates[first.base].probability == 0.0  # a draw from the base model, and not to be chosen
+        assert first.candidates[first.base].probability == 0.0  # a draw from the base model, which is never picked
 
 
 def test_more_candidates_are_drawn_until_the_goal_is_met(service: GenerationService) -> None:
-    few = request(3, 4)
-    wanted = replace(few, most_candidates=18, least_ess=17.99)
-    done = service.submit(wanted).wait(60)
-    assert done.phase is Phase.DONE, done.error
-    assert len(done.candidates) == 18
-    assert done.base < 4
-    plain = service.submit(few).wait(60)
-    assert [c.text for c in done.candidates[:4]] == [c.text for c in plain.candidates]
-    easy = service.submit(replace(wanted, least_ess=1.0)).wait(60)
-    assert len(easy.candidates) == 4
+    first_draw = request(3, 4)
+    adaptive = replace(first_draw, most_candidates=18, least_ess=17.99)
+    snapshot = service.submit(adaptive).wait(60)
+    assert snapshot.phase is Phase.DONE, snapshot.error
+    assert len(snapshot.candidates) == 18
+    assert snapshot.base < 4
+    plain = service.submit(first_draw).wait(60)
+    assert [c.text for c in snapshot.candidates[:4]] == [c.text for c in plain.candidates]
+    easily_met = service.submit(replace(adaptive, least_ess=1.0)).wait(60)
+    assert len(easily_met.candidates) == 4
 
 
-def test_cancel_stops_at_once_and_keeps_what_is_written(service: GenerationService) -> None:
+def test_cancel_stops_at_once_and_keeps_partial_replies(service: GenerationService) -> None:
     generation = service.submit(request(1, 32, LONG))
     until(lambda: generation.snapshot().tokens > 200)
     pid = service.status().pid
     generation.cancel()
-    stopped = generation.snapshot()
+    cancelled = generation.snapshot()
     until(lambda: service.status().running == 0)
-    assert stopped.phase is Phase.CANCELLED
-    assert 200 < stopped.tokens < 32 * 219
-    assert stopped.base_reply
-    assert generation.snapshot() == stopped  # not a token after the cancel, and the clock stands still
+    assert cancelled.phase is Phase.CANCELLED
+    assert 200 < cancelled.tokens < 32 * 219
+    assert cancelled.base_reply
+    assert generation.snapshot() == cancelled  # no token and no second is added after the cancel
     assert service.submit(request()).wait(60).phase is Phase.DONE
     assert service.status().pid == pid
-    generation.cancel()  # a second time changes nothing
+    generation.cancel()  # idempotent
     service.cancel("nobody")
 
 
 def test_one_bad_request_fails_alone(service: GenerationService) -> None:
     long_prompt = service.submit(GenerationRequest("word " * 900, settings=SHORT))
     unknown = service.submit(GenerationRequest("Hi", {"wit": 1.0}, settings=SHORT))
-    good = service.submit(request())
+    valid = service.submit(request())
     assert long_prompt.wait(60).phase is Phase.FAILED
     assert "context" in str(long_prompt.snapshot().error)
     assert "wit" in str(unknown.wait(60).error)
-    assert good.wait(60).phase is Phase.DONE
+    assert valid.wait(60).phase is Phase.DONE
 
 
-def test_killed_in_the_middle_it_says_so_and_comes_back(service: GenerationService) -> None:
+def test_process_killed_while_writing_restarts_and_continues(service: GenerationService) -> None:
     running, waiting = service.submit(request(0, 32, LONG)), service.submit(request(5))
     until(lambda: running.snapshot().tokens > 100)
     before = service.status()
     assert before.pid is not None
     os.kill(before.pid, signal.SIGKILL)
-    # What was written stays readable, its viewer is told, and it is written again to the same end.
+    # The partial replies stay readable, the restart is visible, and the new replies are the same.
     until(lambda: running.snapshot().restarts == 1 or running.snapshot().phase is Phase.WAITING)
     assert running.snapshot().base_reply
     assert running.wait(60).phase is Phase.DONE
     assert running.snapshot().restarts == 1
     assert running.snapshot().candidates == service.submit(request(0, 32, LONG)).wait(60).candidates
-    assert waiting.wait(60).phase is Phase.DONE  # nobody else loses anything
+    assert waiting.wait(60).phase is Phase.DONE  # other requests are not affected
     assert service.submit(request(5)).wait(60).candidates == waiting.snapshot().candidates
     after = service.status()
     assert after.starts == before.starts + 1
     assert after.pid != before.pid
 
 
-def test_what_loses_the_process_twice_has_failed(service: GenerationService) -> None:
+def test_request_that_loses_the_process_twice_fails(service: GenerationService) -> None:
     running = service.submit(request(0, 32, LONG))
     for restarts in range(2):
         until(lambda n=restarts: running.snapshot().restarts == n and running.begun)  # type: ignore[misc]
         pid = service.status().pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-    failed = running.wait(10)
-    assert failed.phase is Phase.FAILED
-    assert "model process stopped" in str(failed.error)
-    assert "Start again" in str(failed.error)
+    snapshot = running.wait(10)
+    assert snapshot.phase is Phase.FAILED
+    assert "model process stopped" in str(snapshot.error)
+    assert "Start again" in str(snapshot.error)
     assert service.submit(request()).wait(60).phase is Phase.DONE
 
 
-def test_killed_while_idle_nobody_notices(service: GenerationService) -> None:
+def test_process_killed_while_idle_is_restarted(service: GenerationService) -> None:
     service.submit(request()).wait(60)
     pid = service.status().pid
     assert pid is not None
@@ -232,8 +232,8 @@ def test_killed_while_idle_nobody_notices(service: GenerationService) -> None:
     assert service.submit(request()).wait(60).phase is Phase.DONE
 
 
-def test_warmed_up_the_first_request_need_not_wait(service: GenerationService) -> None:
-    service.start(["plain_language", "wit", "diversity"])  # an unknown one is no harm until it is asked for
+def test_started_service_answers_without_loading(service: GenerationService) -> None:
+    service.start(["plain_language", "wit", "diversity"])  # an unknown value fails only when a request needs it
     until(lambda: service.status().state == "ready")
     starts = service.status().starts
     generation = service.submit(request())
@@ -250,20 +250,22 @@ def test_the_default_model_answers_and_stops() -> None:
     except MissingModelError as error:
         pytest.skip(str(error))
     settings = SamplingSettings(0.8, 0, 0.95, 24)
-    wanted = GenerationRequest("How do I calm a crying child?", {"positivity": 3.0}, DEFAULT_VALUES, 8, settings, 1)
+    full_request = GenerationRequest(
+        "How do I calm a crying child?", {"positivity": 3.0}, DEFAULT_VALUES, 8, settings, 1
+    )
     with GenerationService() as service:
-        done = service.submit(wanted).wait(240)
-        assert done.phase is Phase.DONE, done.error
-        assert all(set(candidate.rewards) == set(DEFAULT_VALUES) for candidate in done.candidates)
-        assert len({candidate.text for candidate in done.candidates}) == 8  # each candidate has a seed of its own
-        levels = [candidate.rewards["positivity"] for candidate in done.candidates]
-        expected = sum((c.probability or 0.0) * r for c, r in zip(done.candidates, levels, strict=True))
-        assert expected > sum(levels) / 8
-        again = service.submit(wanted).wait(240)
-        assert [c.text for c in again.candidates] == [c.text for c in done.candidates]
-        assert (again.base, again.picked) == (done.base, done.picked)
-        assert again.choice == done.choice
-        running = service.submit(replace(wanted, settings=replace(settings, max_new_tokens=200)))
+        snapshot = service.submit(full_request).wait(240)
+        assert snapshot.phase is Phase.DONE, snapshot.error
+        assert all(set(candidate.rewards) == set(DEFAULT_VALUES) for candidate in snapshot.candidates)
+        assert len({candidate.text for candidate in snapshot.candidates}) == 8  # each candidate has its own seed
+        rewards = [candidate.rewards["positivity"] for candidate in snapshot.candidates]
+        expected = sum((c.probability or 0.0) * reward for c, reward in zip(snapshot.candidates, rewards, strict=True))
+        assert expected > sum(rewards) / 8
+        repeated = service.submit(full_request).wait(240)
+        assert [c.text for c in repeated.candidates] == [c.text for c in snapshot.candidates]
+        assert (repeated.base, repeated.picked) == (snapshot.base, snapshot.picked)
+        assert repeated.choice == snapshot.choice
+        running = service.submit(replace(full_request, settings=replace(settings, max_new_tokens=200)))
         until(lambda: running.snapshot().tokens > 40)
         running.cancel()
         until(lambda: service.status().running == 0)

@@ -1,4 +1,4 @@
-"""What a moment of a generation shows: the base reply beside a pick, and replies that were cut."""
+"""Tests of generation snapshots: the base reply shown beside a picked one, and truncated replies."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ def snapshot(*texts: str, base: int) -> GenerationSnapshot:
 @pytest.mark.parametrize(
     ("texts", "base", "picked", "expected"),
     [
-        ("abc", 1, 0, 1),  # two replies: the base model's own draw
-        ("abc", 1, 1, 2),  # both on one candidate: the next
-        ("abc", 2, 2, 0),  # counted round
-        ("aabc", 0, 1, 2),  # two candidates, one reply
+        ("abc", 1, 0, 1),  # two replies: the base candidate
+        ("abc", 1, 1, 2),  # base and picked candidate are the same: the next one
+        ("abc", 2, 2, 0),  # the next one, cyclically
+        ("aabc", 0, 1, 2),  # two candidates with the same reply
         ("aab", 2, 0, 2),
-        ("aaa", 1, 2, 1),  # nothing else to show
+        ("aaa", 1, 2, 1),  # no other reply
         ("a", 0, 0, 0),
     ],
 )
-def test_the_base_reply_differs_from_the_picked_one_where_any_does(texts: str, base: int, picked: int, expected: int):
+def test_base_reply_differs_from_the_picked_reply_if_possible(texts: str, base: int, picked: int, expected: int):
     assert snapshot(*texts, base=base).base_beside(picked) == expected
 
 
-def test_a_reply_that_was_cut_ends_in_an_ellipsis():
+def test_truncated_reply_ends_in_an_ellipsis():
     assert Candidate("One two ", ended=True).display_text == "One two\u00a0…", "never alone on a line"
     assert Candidate("One two.", ended=True, finished=True).display_text == "One two."
     assert Candidate("One two").display_text == "One two", "it is still being written"
