@@ -1,4 +1,4 @@
-"""Sentences about the weights in force: every case, for a program's log and for a visitor."""
+"""Tests of the sentences on the weights in use: all cases, for logs and for pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINE = WeightsFacts(Verdict.REACHABLE, 16, WeightsSource.PALETTE, weighted=True,
 ON_PAPER = replace(FINE, verdict=Verdict.ON_PAPER)
 NEAREST = replace(FINE, verdict=Verdict.OUT_OF_REACH, source=WeightsSource.NEAREST)
 NONE = WeightsFacts(Verdict.OUT_OF_REACH, 16, WeightsSource.NONE, table_verdict=Verdict.OUT_OF_REACH)
-FAR = "With 16 candidates to choose from, the palette is"
+PREFIX = "With 16 candidates to choose from, the palette is"
 
 
 @pytest.mark.parametrize(
@@ -27,19 +27,19 @@ FAR = "With 16 candidates to choose from, the palette is"
         (FINE, ()),
         (
             ON_PAPER,
-            (f"{FAR} possible, but not reliable: expect replies to fall short of it, or draw more candidates.",),
+            (f"{PREFIX} possible, but not reliable: expect replies to fall short of it, or draw more candidates.",),
         ),
         (
             replace(NEAREST, given_up=("humor", "kindness")),
             (
-                f"{FAR} not possible: the nearest possible palette stands in. It gives up some of humor and "
+                f"{PREFIX} not possible: the nearest possible palette stands in. It gives up some of humor and "
                 "kindness. More candidates come closer.",
             ),
         ),
         (
             replace(NONE, pooled=True),
             (
-                f"{FAR} not possible, and nothing near it is: nothing is steered.",
+                f"{PREFIX} not possible, and nothing near it is: nothing is steered.",
                 "These are weights of the pooled form: used prompt by prompt they may miss the targets.",
             ),
         ),
@@ -100,7 +100,7 @@ def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
         ),
     ],
 )
-def test_the_note_on_a_page_follows_from_the_facts(facts: WeightsFacts, note: str):
+def test_page_note_follows_from_the_facts(facts: WeightsFacts, note: str):
     assert page_note(facts) == note
 
 
@@ -113,8 +113,8 @@ def test_targets_out_of_reach_use_the_nearest_weights():
     assert (facts.verdict, facts.source) == (Verdict.OUT_OF_REACH, WeightsSource.NEAREST)
     assert facts.given_up == (table.values[0],)
     assert set(weights) == {table.values[0]}
-    none, facts = scored_weights(assess(oracle, targets), oracle, 4, ())
-    assert none == {}
+    without_scorers, facts = scored_weights(assess(oracle, targets), oracle, 4, ())
+    assert without_scorers == {}
     assert facts.weighted
     assert facts.unscored == (table.values[0],)
     solver = GenerationWeightsSolver(table, Form.POOLED)

@@ -1,4 +1,4 @@
-"""The glossary: every term says one thing in one sentence, and every help text that asks for a term finds it."""
+"""Tests of the glossary: every term is one sentence, and every term that a page uses exists."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from map_core.text.wording import NUMBERS, PLAIN
 from pages.view.shell import glossary
 from tests import ROOT
 
-#: Calls of help on terms in the app, with the names that they ask for.
-CALLS = re.compile(r"glossary\.help\(([^)]*)\)")
+#: Calls in the app that show help on terms, with the names of the terms.
+HELP_CALLS = re.compile(r"glossary\.help\(([^)]*)\)")
 
 
-def terms_asked_for() -> set[str]:
-    """Every name that a page asks the glossary for."""
+def terms_used_by_pages() -> set[str]:
+    """Return the names of all terms that pages use."""
     sources = " ".join(
-        match for path in (ROOT / "pages").rglob("*.py") for match in CALLS.findall(path.read_text(encoding="utf-8"))
+        match
+        for path in (ROOT / "pages").rglob("*.py")
+        for match in HELP_CALLS.findall(path.read_text(encoding="utf-8"))
     )
     return set(re.findall(r'"([^"]+)"', sources)).union(*glossary.PAGE_TERMS.values())
 
@@ -32,7 +34,7 @@ def test_a_term_is_found_by_its_name():
     assert term("target").formula == "c_j"
 
 
-def test_a_term_that_is_not_there_says_where_to_add_it():
+def test_unknown_term_error_states_where_to_add_it():
     with pytest.raises(InputError, match="no 'happiness'; add it to"):
         term("happiness")
 
@@ -50,7 +52,7 @@ def test_every_term_is_one_plain_sentence(name):
 
 
 @pytest.mark.parametrize("name", [name for name, entry in TERMS.items() if entry.formula])
-def test_every_formula_closes_what_it_opens(name):
+def test_formulas_have_balanced_brackets(name):
     formula = TERMS[name].formula
     assert formula.count("{") == formula.count("}")
     assert formula.count("\\left") == formula.count("\\right")
@@ -62,26 +64,26 @@ def test_every_state_of_the_product_has_a_term():
     assert {form.value.replace("-", " ") for form in Form} <= set(TERMS)
 
 
-def test_no_name_means_two_things():
+def test_names_are_unique():
     names = [name.casefold() for entry in TERMS.values() for name in (entry.name, *entry.also)]
     assert len(names) == len(set(names))
 
 
-def test_every_term_that_a_page_asks_for_is_there():
-    assert {"AUC", "frontier"} <= terms_asked_for(), "this test reads the wrong files"
-    assert terms_asked_for() <= set(TERMS)
+def test_every_term_used_by_a_page_exists():
+    assert {"AUC", "frontier"} <= terms_used_by_pages(), "this test reads the wrong files"
+    assert terms_used_by_pages() <= set(TERMS)
 
 
-def test_every_page_that_has_words_is_a_page():
+def test_pages_of_the_glossary_exist():
     titles = set(
         re.findall(r'\("\w+", "([^"]+)", "\w+"\)', (ROOT / "pages" / "navigation.py").read_text(encoding="utf-8"))
     )
     assert len(titles) == 15
-    reached_from_set = {"Choose"}
-    assert set(glossary.PAGE_TERMS) == titles - {"How it works", "Limits", "Documents"} | reached_from_set
+    pages_outside_the_navigation = {"Choose"}
+    assert set(glossary.PAGE_TERMS) == titles - {"How it works", "Limits", "Documents"} | pages_outside_the_navigation
 
 
-def test_a_word_is_found_by_its_name_other_names_and_sentence():
+def test_search_finds_names_synonyms_and_sentences():
     assert "effective sample size" in [term.name for term in search_terms("ess")]
     assert [term.name for term in search_terms("Pareto")] == ["frontier"]
     assert search_terms("") == tuple(TERMS.values())
@@ -89,15 +91,15 @@ def test_a_word_is_found_by_its_name_other_names_and_sentence():
     assert search_terms("no such word at all") == ()
 
 
-def test_words_of_the_figures_are_for_those_who_are_shown_numbers():
-    plain = search_terms("", wording=PLAIN)
-    assert {"nats", "AUC", "percentile", "effective sample size"}.isdisjoint({entry.name for entry in plain})
-    read = " ".join(" ".join([entry.name, *entry.names(PLAIN), entry.sentence(PLAIN)]) for entry in plain)
-    assert re.search(r"\bnats\b|lambda|standard deviation|percentile|\bp\d\d\b", read) is None
+def test_technical_terms_are_hidden_in_plain_wording():
+    plain_terms = search_terms("", wording=PLAIN)
+    assert {"nats", "AUC", "percentile", "effective sample size"}.isdisjoint({entry.name for entry in plain_terms})
+    plain_text = " ".join(" ".join([entry.name, *entry.names(PLAIN), entry.sentence(PLAIN)]) for entry in plain_terms)
+    assert re.search(r"\bnats\b|lambda|standard deviation|percentile|\bp\d\d\b", plain_text) is None
     assert TERMS["distance"].names(NUMBERS) == ("KL divergence", "cost", "effort")
 
 
-def test_help_is_text_that_markdown_leaves_as_it_is(monkeypatch):
+def test_help_text_is_escaped_markdown(monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_NUMBERS", "on")
     assert (
         glossary.help_text("no preference")

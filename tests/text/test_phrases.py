@@ -1,4 +1,4 @@
-"""Phrases that readers did not understand stay away from everything that the product says."""
+"""Tests that phrases which readers did not understand do not occur in the texts of the product."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from tests import ROOT
 
-#: What must not return, and what is said instead.
-PHRASES = {
+#: Patterns of banned phrases, with what to say instead.
+BANNED_PHRASES = {
     r"\bbe had\b": "possible",
     r"\b[Oo]ut of reach\b": "not possible together",
     r"\b[Oo]n paper\b": "possible, but not reliable",
@@ -49,43 +49,49 @@ PHRASES = {
     r"^Today$|\btoday's (weakest|average)\b": "base model",
     r"\bso many of 100\b": "this many of 100 replies",
 }
-#: Texts in which a model, not the product, speaks.
-SPOKEN = ("map_core/scoring/embedding_examples.py",)
+#: Files with texts of a model, not of the product.
+MODEL_TEXTS = ("map_core/scoring/embedding_examples.py",)
 
 
-def said() -> Iterator[tuple[str, str]]:
-    """Every text that the product can say: strings of library and pages, help of commands, scripts, templates."""
+def product_texts() -> Iterator[tuple[str, str]]:
+    """Yield all texts of the product with their locations: strings of the code, command help, scripts and templates."""
     for folder in ("map_core", "pages"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            place = str(path.relative_to(ROOT))
-            if place in SPOKEN:
+            path_text = str(path.relative_to(ROOT))
+            if path_text in MODEL_TEXTS:
                 continue
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            documentation = set() if "/cli/" in place else {id(node.value) for node in ast.walk(tree) if _is_text(node)}
+            docstrings = (
+                set()
+                if "/cli/" in path_text
+                else {id(node.value) for node in ast.walk(tree) if _is_string_statement(node)}
+            )
             for node in ast.walk(tree):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
-                    yield f"{place}:{node.lineno}", " ".join(node.value.split())
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                    yield f"{path_text}:{node.lineno}", " ".join(node.value.split())
     for path in (*(ROOT / "map_core").rglob("*.j2"), *(ROOT / "assets").rglob("*.js")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             code = re.split(r"//|/\*", line)[0] if path.suffix == ".js" else line
             yield f"{path.relative_to(ROOT)}:{number}", code
 
 
-def _is_text(node: ast.AST) -> bool:
-    """Whether a statement is a docstring: of no interest to anybody but who reads the code."""
+def _is_string_statement(node: ast.AST) -> bool:
+    """Return whether a node is a string statement such as a docstring, which users never see."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 @pytest.fixture(scope="module")
 def texts() -> list[tuple[str, str]]:
-    return list(said())
+    return list(product_texts())
 
 
-def test_texts_are_seen(texts: list[tuple[str, str]]):
+def test_texts_of_all_kinds_are_collected(texts: list[tuple[str, str]]):
     assert any(text == "Not possible together" for _, text in texts)
-    assert {Path(place.rsplit(":", 1)[0]).suffix for place, _ in texts} == {".py", ".js", ".j2"}
+    assert {Path(location.rsplit(":", 1)[0]).suffix for location, _ in texts} == {".py", ".js", ".j2"}
 
 
-@pytest.mark.parametrize("phrase", PHRASES)
-def test_a_phrase_stays_away(phrase: str, texts: list[tuple[str, str]]):
-    assert [(place, text) for place, text in texts if re.search(phrase, text)] == [], f"say {PHRASES[phrase]!r}"
+@pytest.mark.parametrize("phrase", BANNED_PHRASES)
+def test_banned_phrase_does_not_occur(phrase: str, texts: list[tuple[str, str]]):
+    assert [(location, text) for location, text in texts if re.search(phrase, text)] == [], (
+        f"say {BANNED_PHRASES[phrase]!r}"
+    )

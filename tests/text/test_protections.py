@@ -1,4 +1,4 @@
-"""What is asked beyond averages, in sentences."""
+"""Tests of the sentences on targets other than averages."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ NO_WORSE = "replies no worse on kindness than the base model's weakest"
         ("kindness@Stories", 60, "Kindness in Stories better than at least 60 of 100 replies."),
     ],
 )
-def test_a_target_is_a_sentence(name: str, share: float, sentence: str):
+def test_sentence_of_a_target(name: str, share: float, sentence: str):
     parts = parse_name(name, ["kindness"])
     assert parts is not None
     assert protections.target_sentence(parts, share, "kindness") == sentence
 
 
-def test_all_that_a_palette_asks_for_and_the_names_of_its_columns():
+def test_sentences_and_column_names_of_a_palette():
     table = make_table(prompts=12, candidates=16, seed=2)
     beside = Beside(("humor",), ("humor:5%=p10",), 0.2, "use_case")
     palette = Palette(
         targets={"humor": Target(55.0)}, columns={"positivity>=p20@*": 0.9, "humor@Stories": "p50"}, beside=beside
     )
     palette = Palette(palette.use_case, palette.targets, {"positivity>=p20@*": 0.9}, beside)
-    aimed = aim(table, MemoryOracle.of(table), palette)
-    said = protections.asked_sentences(aimed, palette, str)
-    assert said == [
+    resolved = aim(table, MemoryOracle.of(table), palette)
+    sentences = protections.asked_sentences(resolved, palette, str)
+    assert sentences == [
         "At least 90 of 100 replies no worse on positivity than the base model's weakest fifth, in every use case.",
         "Never at the cost of the worst replies on humor.",
         "The worst 5% of replies on humor are on average no worse than a reply better than 10 of 100 of the base "
@@ -51,10 +51,10 @@ def test_all_that_a_palette_asks_for_and_the_names_of_its_columns():
         "No use case below its original level.",
         "Kept under each mix of prompts within 0.2 nats.",
     ]
-    names = protections.with_column_names(aimed, table.values)
-    assert len(names) == len(aimed.table.values)
+    names = protections.with_column_names(resolved, table.values)
+    assert len(names) == len(resolved.table.values)
     assert f"positivity above the base model's weakest fifth, in {USE_CASES[0]}" in names
     assert f"humor in {USE_CASES[0]}" in names
-    groups = protections.group_names(aimed, table.values)
+    groups = protections.group_names(resolved, table.values)
     assert set(groups.values()) == {"positivity above the base model's weakest fifth, in every use case"}
     assert len(groups) == len(USE_CASES)

@@ -1,4 +1,4 @@
-"""Replies with their Markdown drawn: by hand, and that nothing in any text becomes a tag, a link or a picture."""
+"""Tests of the Markdown of replies: by hand, and no text gives other tags, links or images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_markdown_becomes_its_html(text: str, html: str):
         "&lt;b&gt;",
     ],
 )
-def test_what_could_do_harm_is_text(text: str):
+def test_harmful_markup_is_shown_as_text(text: str):
     assert reply_nodes(text) == [["p", text]]
 
 
@@ -53,19 +53,19 @@ PIECES = ["*", "**", "`", "```\n", "\n", "\n\n", "- ", "1. ", "> ", "# ", "<b>",
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=25).map("".join))
-def test_any_text_becomes_a_few_tags_without_attributes(text: str):
+def test_any_text_gives_only_allowed_tags_without_attributes(text: str):
     tags = re.findall(r"<[^>]*>", reply_html(text))
     for tag in tags:
         assert re.fullmatch(r"</?(\w+)>|<ol start=\"\d+\">", tag), tag
         assert re.match(r"</?(\w+)", tag)[1] in TAGS
-    # Markdown takes marks and spaces away, and no letters but the name of a language after ``` or ~~~.
+    # Markdown removes marks and spaces, but no letters other than the language name after ``` or ~~~.
     if "```" not in text and "~~~" not in text:
         letters = [letter for letter in re.sub(r"<[^>]*>", "", reply_html(text)) if letter.isalpha()]
         assert len(letters) >= sum(letter.isalpha() for letter in text)
 
 
-def test_a_reply_that_was_cut_ends_with_a_sentence_and_is_there_whole():
-    short, whole = cut_nodes(with_mark("It *rains*. Take a coat. And then you sho", True))
+def test_truncated_reply_has_a_short_and_a_complete_form():
+    short, complete = cut_nodes(with_mark("It *rains*. Take a coat. And then you sho", True))
     assert short == reply_nodes("It *rains*. Take a coat.\u00a0…")
-    assert whole == reply_nodes("It *rains*. Take a coat. And then you sho\u00a0…")
+    assert complete == reply_nodes("It *rains*. Take a coat. And then you sho\u00a0…")
     assert cut_nodes("It rains. And") == (reply_nodes("It rains. And"), None)

@@ -1,4 +1,4 @@
-"""The sentences that people repeat: each one compared with figures worked out by hand."""
+"""Tests of the main sentences, each compared with figures computed by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def targets(**levels: float) -> np.ndarray:
     return np.array([levels.get(name, math.nan) for name in NAMES])
 
 
-def test_names_are_listed_as_people_do():
+def test_names_are_joined_with_commas_and_and():
     assert sentences.listed([]) == ""
     assert sentences.listed(["humor"]) == "humor"
     assert sentences.listed(["humor", "coherence"]) == "humor and coherence"
@@ -47,12 +47,12 @@ def test_names_are_listed_as_people_do():
         (3e-9, "3.0e−09"),
     ],
 )
-def test_numbers_keep_the_figures_that_matter(value, expected):
+def test_numbers_are_rounded_to_significant_digits(value, expected):
     assert sentences.number(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("percentile", "share"),
+    ("percentile", "expected"),
     [
         (70.2, "better than 70 of 100"),
         (75, "better than 75 of 100"),
@@ -62,8 +62,8 @@ def test_numbers_keep_the_figures_that_matter(value, expected):
         (2, "weakest"),
     ],
 )
-def test_percentiles_as_shares(percentile, share):
-    assert share in sentences.better_than(percentile)
+def test_percentiles_as_shares(percentile, expected):
+    assert expected in sentences.better_than(percentile)
 
 
 @pytest.mark.parametrize("drafts", [1, 2, 4, 16, 64])
@@ -72,11 +72,11 @@ def test_best_of_n_is_the_inverse_of_its_divergence(drafts):
 
 
 def test_distance_in_words():
-    most = math.log(64)
-    assert sentences.distance(0.0, most).startswith("None")
-    assert sentences.distance(0.1, most).startswith("Very close to the base model: 2% of the 4.16")
-    assert sentences.distance(2.0, most).startswith("Some way from")
-    assert "best of 2 drafts" in sentences.distance(math.log(2) - 0.5, most)
+    log_candidates = math.log(64)
+    assert sentences.distance(0.0, log_candidates).startswith("None")
+    assert sentences.distance(0.1, log_candidates).startswith("Very close to the base model: 2% of the 4.16")
+    assert sentences.distance(2.0, log_candidates).startswith("Some way from")
+    assert "best of 2 drafts" in sentences.distance(math.log(2) - 0.5, log_candidates)
 
 
 def test_a_reachable_palette(oracle):
@@ -94,7 +94,7 @@ def test_the_base_model_costs_nothing(oracle):
     assert sentences.bottleneck(local_sensitivity(assessment.solution), NAMES)[0] == "Nothing"
 
 
-def test_out_of_reach_names_those_that_pull_against_each_other(oracle):
+def test_out_of_reach_names_the_conflicting_values(oracle):
     assessment = assess(oracle, targets(helpfulness=1.9, harmlessness=1.9))
     sentence = sentences.verdict(assessment, oracle, NAMES)
     assert assessment.verdict is Verdict.OUT_OF_REACH
@@ -109,22 +109,22 @@ def test_one_value_alone_beyond_the_best_replies(oracle):
     assert sentence.startswith("Humor is set higher than even the best of this model's replies.")
 
 
-def test_on_paper_says_figure_and_threshold(oracle):
-    top = float(oracle.best(np.eye(4)[2])[2])
-    assessment = assess(oracle, targets(humor=0.98 * top))
+def test_on_paper_states_sample_size_and_threshold(oracle):
+    best_level = float(oracle.best(np.eye(4)[2])[2])
+    assessment = assess(oracle, targets(humor=0.98 * best_level))
     assert assessment.verdict is Verdict.ON_PAPER
     sentence = sentences.verdict(assessment, oracle, NAMES)
     assert f"only {assessment.ess.per_prompt:.1f} replies per prompt" in sentence
     assert "below 4.00" in sentence
 
 
-def test_slack_targets_come_for_free(oracle):
+def test_slack_targets_are_named(oracle):
     assessment = assess(oracle, targets(helpfulness=0.5, humor=-2.0))
     assert sentences.slack(assessment, NAMES) == "Humor comes for free: above target without being asked for."
     assert sentences.slack(assess(oracle, targets(helpfulness=0.5)), NAMES) == ""
 
 
-def test_the_sample_behind_a_forecast():
+def test_effective_sample_size_text():
     ess = EffectiveSampleSize(per_prompt=5.513, pooled=484.2, candidates=64)
     assert sentences.ess_text(ess, Form.PER_PROMPT) == (
         "5.51 of 64 replies",
@@ -133,25 +133,25 @@ def test_the_sample_behind_a_forecast():
     assert sentences.ess_text(ess, Form.POOLED)[0] == "484 of 64 replies"
 
 
-def test_both_forms_say_what_they_promise(oracle):
+def test_sentences_of_both_forms(oracle):
     assert "per prompt" in sentences.form(oracle)
     assert "log 32 = 3.47 nats" in sentences.form(oracle)
     assert "fall short" in sentences.form(MemoryOracle.of(make_table(), Form.POOLED))
 
 
-def test_prices(oracle):
-    wanted = targets(helpfulness=0.6, humor=-2.0)
-    prices = local_sensitivity(solve(oracle, wanted))
+def test_price_sentences(oracle):
+    price_targets = targets(helpfulness=0.6, humor=-2.0)
+    prices = local_sensitivity(solve(oracle, price_targets))
     sentence = sentences.price(prices, 0, NAMES)
     assert f"about {sentences.number(0.1 * prices.price[0], 2)} nats" in sentence
     assert "harmlessness, which has no target of its own" in sentence
     assert "costs nothing" in sentences.price(prices, 2, NAMES)
 
 
-def test_switches_are_told_where_they_are(oracle):
-    swept = sensitivity_curve(oracle, targets(helpfulness=math.nan, harmlessness=0.3), 0)
-    lines = sentences.switches(swept, NAMES, [f"place {i}" for i in range(len(swept.switches))])
-    assert len(lines) == len(swept.switches)
+def test_switches_are_listed_with_their_position(oracle):
+    curve = sensitivity_curve(oracle, targets(helpfulness=math.nan, harmlessness=0.3), 0)
+    lines = sentences.switches(curve, NAMES, [f"place {i}" for i in range(len(curve.switches))])
+    assert len(lines) == len(curve.switches)
     assert all(f"place {i}" in sentence for i, sentence in enumerate(lines))
 
 
@@ -162,5 +162,5 @@ def test_why_a_candidate_was_picked():
         "Drawn with a probability of 60%, against 33% under the base model, the likeliest of all. "
         "Beside the average candidate, humor speaks for it, coherence against it."
     )
-    alone = sentences.why_picked(rewards[:1], np.array([1.0, 1.0]), 1.0, True, ("humor", "coherence"))
-    assert alone.endswith("the likeliest of all.")
+    single_candidate = sentences.why_picked(rewards[:1], np.array([1.0, 1.0]), 1.0, True, ("humor", "coherence"))
+    assert single_candidate.endswith("the likeliest of all.")

@@ -1,4 +1,4 @@
-"""What speaks, in one line: from what the table says, and never more than it says."""
+"""Tests of the one-line description of a model, which states only what the table contains."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from map_core.text.speaker import UNKNOWN, speaker
         ("a1b2c3", "size not known", UNKNOWN),
     ],
 )
-def test_a_name_states_a_size_or_it_is_not_known(name, size, good_for):
+def test_size_is_read_from_the_name_if_possible(name, size, good_for):
     line = speaker({"model": {"name": name}})
     assert (line.model, line.size, line.good_for) == (name, size, good_for)
 
 
-def test_what_the_table_says_counts_first():
+def test_metadata_of_the_table_take_precedence():
     line = speaker({"model": {"name": "tuned-7b", "parameters": 7.6e9, "good_for": " letters to\n patients "}})
     assert line.size == "7.6 billion parameters"
     assert line.good_for == line.short == "letters to patients"
 
 
 @pytest.mark.parametrize("metadata", [{}, {"model": None}, {"model": {}}, {"model": {"name": "  "}}])
-def test_a_table_that_names_no_model_says_so(metadata):
+def test_table_without_a_model_name(metadata):
     line = speaker(metadata)
     assert line.model == "A model that the table does not name"
     assert line.size == "size not known"
@@ -42,6 +42,6 @@ def test_the_address_of_a_server_is_not_shown():
     assert speaker({"model": {"name": "mine@http://gpu-box:8000/v1"}}).model == "mine"
 
 
-@pytest.mark.parametrize("odd", [True, "many", -3, [7]])
-def test_a_number_of_parameters_that_is_none_is_left_out(odd):
-    assert speaker({"model": {"name": "mine", "parameters": odd}}).size == "size not known"
+@pytest.mark.parametrize("parameters", [True, "many", -3, [7]])
+def test_invalid_number_of_parameters_is_ignored(parameters):
+    assert speaker({"model": {"name": "mine", "parameters": parameters}}).size == "size not known"

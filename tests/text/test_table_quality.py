@@ -1,4 +1,4 @@
-"""What was found of a table, in sentences: every verdict has one, and every figure in it is the result's."""
+"""Tests of the sentences on table quality: every piece of advice has one, with the figures of the result."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def test_every_verdict_has_its_sentence(advice: Advice, pattern: str):
     assert "nan" not in text
 
 
-def test_all_reasons_are_told():
+def test_all_reasons_have_a_sentence():
     for reason in Reason:
         assert advice_reason(advice(reason, 2.0), 10)
     assert set(HEADLINES) == set(Help)
 
 
-def test_rows_show_what_is_known():
+def test_rows_omit_unknown_figures():
     assert outlook_rows(advice(Reason.WIDE))[0] == ("Chance that it is possible", "97%", "98%", "99%")
     assert [row[0] for row in outlook_rows(advice(Reason.BEYOND, math.nan, OUT, OUT))][:2] == [
         "Chance that it is possible",
@@ -60,7 +60,7 @@ def test_rows_show_what_is_known():
     ]
     assert outlook_rows(advice(Reason.BEYOND, math.nan, OUT))[1][1] == "−0.31"
     certain = advice(Reason.WIDE, now=replace(NOW, attainable=1.0), more=replace(MORE, attainable=0.0))
-    # No sample of prompts makes anything certain, as Set says too.
+    # No sample of prompts makes anything certain; the page Set words it in the same way.
     assert outlook_rows(certain)[0][1:3] == ("over 99%", "under 1%")
-    nothing = Outlook()
-    assert outlook_rows(Advice(Help.CANDIDATES, Reason.ONE_REPLY, nothing, nothing, nothing)) == []
+    unknown = Outlook()
+    assert outlook_rows(Advice(Help.CANDIDATES, Reason.ONE_REPLY, unknown, unknown, unknown)) == []

@@ -1,4 +1,4 @@
-"""Words of a tuning: levels as places out of 100, outcomes, what it takes."""
+"""Tests of the texts of a tuning: levels as percentiles, outcomes, estimates."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from map_core.text.wording import NUMBERS, PLAIN
 from map_core.tuning.check import TuningOutcome
 from map_core.tuning.settings import TuningMethod
 
-#: Places 0 to 100 are levels 0 to 1.
+#: Percentiles 0 to 100 are levels 0 to 1.
 GRIDS = {"humor": (GRID / 100).tolist()}
 
 
-def value(outcome: str | None = "delivers", tuned: float = 0.6) -> dict[str, object]:
+def value_check(outcome: str | None = "delivers", tuned: float = 0.6) -> dict[str, object]:
     return {"base": 0.5, "tuned": tuned, "tuned_error": 0.05, "forecast": 0.62, "outcome": outcome}
 
 
 def check(*outcomes: str | None, share: float | None = 0.8) -> dict[str, object]:
-    values = {f"v{n}": value(outcome) for n, outcome in enumerate(outcomes)}
+    values = {f"v{n}": value_check(outcome) for n, outcome in enumerate(outcomes)}
     interval = [None, None] if share is None else [share - 0.1, share + 0.1]
     return {
         "values": values,
@@ -45,12 +45,12 @@ def check(*outcomes: str | None, share: float | None = 0.8) -> dict[str, object]
     }
 
 
-def test_every_route_and_every_outcome_has_its_words():
+def test_every_method_and_outcome_has_a_text():
     assert set(ROUTES) == {method.value for method in TuningMethod}
     assert set(OUTCOMES) == {outcome.value for outcome in TuningOutcome}
 
 
-def test_a_round_says_its_levels_beside_the_targets():
+def test_round_sentence_compares_levels_with_targets():
     words = LevelWords({"humor": "Humor"}, GRIDS, PLAIN)
     rounds = [{"levels": {"humor": 0.55}, "targets": {"humor": 0.6}}]
     assert round_sentences(rounds, words) == ["Round 1: Humor 55 (target 60)."]
@@ -72,28 +72,28 @@ def test_a_level_is_a_place_among_the_original_replies():
     assert LevelWords({}, GRIDS, NUMBERS).level("humor", 0.25) == "p25"
 
 
-def test_what_the_levels_are_is_said():
+def test_scale_sentence():
     assert "out of 100" not in scale_sentence(LevelWords({}, {}, PLAIN))
     assert "of 100 replies" in scale_sentence(LevelWords({}, GRIDS, PLAIN))
     assert "percentiles" in scale_sentence(LevelWords({}, GRIDS, NUMBERS))
 
 
-def test_values_that_were_asked_for_come_first_and_the_others_are_there_too():
+def test_targeted_values_come_first():
     levels = {name: {"base": 0.5, "tuned": 0.6, "forecast": 0.7} for name in ("humor", "kindness")}
     header, rows = level_rows(levels, {"kindness": 0.65}, LevelWords({}, GRIDS, PLAIN))
     assert len(header) == 5
     assert rows == [["kindness", "0.5", "0.6", "0.65", "0.7"], ["humor", "50", "60", "no target", "70"]]
 
 
-def test_each_value_that_was_asked_for_has_its_outcome_with_an_interval():
+def test_targeted_values_have_an_outcome_with_an_interval():
     words = LevelWords({"v0": "Humor"}, {"v0": GRIDS["humor"]}, PLAIN)
-    (found,) = value_outcomes(check("falls short", None), words)
-    assert (found.title, found.outcome) == ("Humor", "falls short")
-    assert found.sentence == "60 where 62 was forecast; the true level lies from 55 to 65 in 90 of 100 cases."
+    (outcome,) = value_outcomes(check("falls short", None), words)
+    assert (outcome.title, outcome.outcome) == ("Humor", "falls short")
+    assert outcome.sentence == "60 where 62 was forecast; the true level lies from 55 to 65 in 90 of 100 cases."
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "words"),
+    ("outcomes", "expected"),
     [
         (("delivers", "delivers", None), "delivers what"),
         (("delivers", "falls short"), "falls short of"),
@@ -101,19 +101,19 @@ def test_each_value_that_was_asked_for_has_its_outcome_with_an_interval():
         (("delivers", "unsure"), "Too few replies"),
     ],
 )
-def test_the_verdict_is_that_of_the_worst_value(outcomes, words):
+def test_the_verdict_is_that_of_the_worst_value(outcomes, expected):
     sentence = overall_sentence(check(*outcomes))
-    assert words in sentence
+    assert expected in sentence
     assert "80% of the way" in sentence
     assert "70% to 90% in 90 of 100 cases (8 prompts that it was not tuned on, 4 replies each)" in sentence
 
 
-def test_a_model_that_went_the_wrong_way_came_none_of_it():
+def test_negative_share_of_the_way_reads_as_none():
     assert "It comes none of the way" in overall_sentence(check("falls short", share=-2.3))
     assert "of the way" not in overall_sentence(check("unsure", share=None))
 
 
-def test_what_it_takes_is_said_in_units_that_people_use():
+def test_estimate_has_readable_units():
     estimate = {
         "step_seconds": 37.5,
         "seconds": 1800.0,
@@ -126,12 +126,12 @@ def test_what_it_takes_is_said_in_units_that_people_use():
     assert "4.50 GB of memory, and 24.0 MB of disk space" in sentence
     assert "on the way" in sentence
     assert "on the way" not in estimate_sentence(estimate | {"step_seconds": None})
-    read_before = estimate_sentence(estimate | {"step_seconds": None, "seconds": 0.0})
-    assert "0 seconds" not in read_before
-    assert "read for an earlier model" in read_before
+    read_earlier = estimate_sentence(estimate | {"step_seconds": None, "seconds": 0.0})
+    assert "0 seconds" not in read_earlier
+    assert "read for an earlier model" in read_earlier
 
 
-def test_what_rounds_and_tests_take_is_said_where_it_was_measured():
+def test_times_of_rounds_and_checks_are_stated_if_measured():
     assert checking_sentence({}) == ""
     assert checking_sentence({"check_seconds": 60.4}) == "Testing it on new prompts takes about 60 seconds."
     rounds = {"rounds": 4, "round_seconds": 150.0, "check_seconds": 40.0}
@@ -141,11 +141,11 @@ def test_what_rounds_and_tests_take_is_said_where_it_was_measured():
     )
 
 
-def test_the_distance_is_in_nats_for_those_who_want_numbers():
+def test_distance_is_in_nats_in_the_numbers_wording():
     assert distance_sentence(0.5, 0.29, NUMBERS).endswith("0.50 nats; the palette needs 0.29 nats.")
     assert "nats" not in distance_sentence(-0.1, 0.29, PLAIN)
 
 
-@pytest.mark.parametrize(("ess", "words"), [(4.2, "is close to"), (2.2, "is on the way to"), (1.1, "is far from")])
-def test_how_near_a_tuned_model_is_to_a_palette_shows_in_the_candidates_that_carry_the_choice(ess, words):
-    assert words in proposal_sentence("Kind", ess, 5)
+@pytest.mark.parametrize(("ess", "expected"), [(4.2, "is close to"), (2.2, "is on the way to"), (1.1, "is far from")])
+def test_proposal_sentence_depends_on_the_effective_sample_size(ess, expected):
+    assert expected in proposal_sentence("Kind", ess, 5)

@@ -1,4 +1,4 @@
-"""Words of what tuned models came to: tables of checks and the facts of a study."""
+"""Tests of the texts on results of tuned models: tables of checks and the facts of a study."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from tests.text.test_tuning import check
 WORDS = LevelWords({"v0": "Humor", "v1": "Kindness"}, {"v0": (GRID / 100).tolist()}, PLAIN)
 
 
-def choice(candidates: int, way: float) -> dict[str, object]:
-    return {"candidates": candidates, "share_of_way": way, "share_of_way_interval": [way - 0.1, way + 0.1], "ess": 1.9}
+def choice(candidates: int, share_of_way: float) -> dict[str, object]:
+    return {
+        "candidates": candidates,
+        "share_of_way": share_of_way,
+        "share_of_way_interval": [share_of_way - 0.1, share_of_way + 0.1],
+        "ess": 1.9,
+    }
 
 
-def whole_check(*outcomes: str | None) -> dict[str, object]:
-    choosing = {"tuned": [choice(1, 0.4), choice(4, 0.7)], "base": [choice(1, 0.0), choice(16, 0.9)]}
-    return {**check(*outcomes), "kl": 0.5, "kl_forecast": 0.29, "choosing": choosing}
+def check_with_choices(*outcomes: str | None) -> dict[str, object]:
+    choices = {"tuned": [choice(1, 0.4), choice(4, 0.7)], "base": [choice(1, 0.0), choice(16, 0.9)]}
+    return {**check(*outcomes), "kl": 0.5, "kl_forecast": 0.29, "choosing": choices}
 
 
-def test_a_row_says_how_far_for_how_much_and_which_values():
-    checks = [("Kind", whole_check("falls short", "delivers", None)), ("New", None)]
+def test_check_rows():
+    checks = [("Kind", check_with_choices("falls short", "delivers", None)), ("New", None)]
     header, rows = check_rows(checks, "Tuned model", WORDS)
     assert [header[0], *header[-3:]] == ["Tuned model", "Effort", "Needed", "Values"]
     assert rows[0] == ["Kind", "80%", "70% to 90%", "small", "very small", "Humor: falls short; Kindness: delivers"]
@@ -33,20 +38,20 @@ def test_a_row_says_how_far_for_how_much_and_which_values():
     assert numbers[3:5] == ["0.50", "0.29"]
 
 
-def test_choosing_stands_beside_the_base_model_s():
-    header, rows = choosing_rows(whole_check("delivers"), WORDS)
+def test_choosing_rows_compare_tuned_and_base_model():
+    header, rows = choosing_rows(check_with_choices("delivers"), WORDS)
     assert rows == [
         ["1 reply", "40% (30% to 50%)", "0% (-10% to 10%)"],
         ["4 replies", "70% (60% to 80%)", ""],
         ["16 replies", "", "90% (80% to 100%)"],
     ]
-    header, rows = choosing_rows(whole_check("delivers"), LevelWords({}, {}, NUMBERS))
+    header, rows = choosing_rows(check_with_choices("delivers"), LevelWords({}, {}, NUMBERS))
     assert "Effective sample size" in header[3]
     assert rows[1][3:] == ["1.9", ""]
 
 
 def study(**summary: object) -> TuningStudy:
-    found = {
+    study_summary = {
         "palettes": 2,
         "share_of_way": 0.6,
         "share_of_way_interval": [0.5, 0.7],
@@ -57,16 +62,20 @@ def study(**summary: object) -> TuningStudy:
         "base, 16 candidates": {"share_of_way": 0.9, "ess": 8.0, "tokens": 2000},
         **summary,
     }
-    palettes = tuple({"asked": ["v0=p65", "v1=p60"], "check": whole_check("delivers", "falls short")} for _ in range(2))
-    return TuningStudy("pairs", "python -m tests.benchmarks.bench_tuning", "2026-11-30", "two cores", found, palettes)
+    palettes = tuple(
+        {"asked": ["v0=p65", "v1=p60"], "check": check_with_choices("delivers", "falls short")} for _ in range(2)
+    )
+    return TuningStudy(
+        "pairs", "python -m tests.benchmarks.bench_tuning", "2026-11-30", "two cores", study_summary, palettes
+    )
 
 
-def test_a_palette_is_called_by_its_values_and_levels():
+def test_palette_title_lists_values_and_levels():
     assert palette_title(["v0=p65", "v1=p60"], WORDS) == "Humor at 65, kindness at 60"
     assert palette_title(["v0=p65"], LevelWords({"v0": "Humor"}, {}, NUMBERS)) == "Humor at p65"
 
 
-def test_the_facts_of_a_study_are_its_summary():
+def test_study_facts_show_the_summary():
     facts = study_facts(study(), WORDS)
     assert [figure for _, figure, _ in facts] == ["60%", "20%", "1.30 times", "80%", "25 minutes"]
     assert "90%" in facts[3][2]
@@ -76,5 +85,5 @@ def test_the_facts_of_a_study_are_its_summary():
 
 
 @pytest.mark.parametrize("part", ["Compare replies", "8 prompts", "4 replies each", "2026-11-30, two cores"])
-def test_a_study_says_how_when_and_where(part: str):
+def test_study_sentence_states_method_date_and_machine(part: str):
     assert part in study_sentence(study())

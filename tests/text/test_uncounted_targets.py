@@ -1,4 +1,4 @@
-"""What a page leaves out of a palette is said."""
+"""Test of the sentence on the targets of a palette that a page leaves out."""
 
 from __future__ import annotations
 
