@@ -1,4 +1,4 @@
-"""Error bars: sandwich, bootstrap, held-out check and the probability of a verdict."""
+"""Tests of error bars: sandwich estimator, bootstrap, hold-out check and the probability of a verdict."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ FREE = np.nan
 
 
 def opposite_pairs(sizes: np.ndarray) -> MemoryOracle:
-    """Prompts with two replies each, at plus and minus their size: A_i = log cosh(a_i x), mu_i = a_i tanh(a_i x)."""
+    """Return prompts with two replies each, with rewards +-a_i: A_i = log cosh(a_i x), mu_i = a_i tanh(a_i x)."""
     rewards = np.column_stack([sizes, -sizes]).reshape(-1, 1)
     return MemoryOracle(rewards, 2 * np.arange(len(sizes) + 1), ("humor",), Form.PER_PROMPT)
 
 
-def part(oracle: MemoryOracle, table_rewards: np.ndarray, candidates: int, prompts: np.ndarray) -> MemoryOracle:
-    """Return an oracle of some prompts of a table, each as often as it is named."""
+def oracle_of_prompts(
+    oracle: MemoryOracle, table_rewards: np.ndarray, candidates: int, prompts: np.ndarray
+) -> MemoryOracle:
+    """Return an oracle of the listed prompts of a table, with repetitions."""
     blocks = table_rewards.reshape(-1, candidates, table_rewards.shape[1])[prompts]
     offsets = np.arange(len(prompts) + 1) * candidates
     return MemoryOracle(blocks.reshape(-1, table_rewards.shape[1]), offsets, oracle.values, oracle.form)
 
 
-# By hand
+# Computed by hand
 
 
 def test_the_sandwich_of_opposite_pairs():
@@ -61,19 +63,19 @@ def test_the_sandwich_of_opposite_pairs():
     assert error.kl == pytest.approx(math.sqrt(np.log(np.cosh(a * x)).var(ddof=1) / n + second))
 
 
-def test_one_margin_is_a_mean():
+def test_margin_of_one_value_is_a_mean():
     """One value: t* = mean of the best replies - d, so its interval is Student's and its draws are means."""
     a = np.linspace(0.5, 1.5, 9)
     a /= np.sqrt(np.mean(a**2))
     oracle, d = opposite_pairs(a), np.array([0.4])
     outcome = confidence(oracle, d, draws=50)
-    reach = student.ppf(0.95, 8) * a.std(ddof=1) / 3
+    half_width = student.ppf(0.95, 8) * a.std(ddof=1) / 3
     assert outcome.margin is not None
     assert outcome.margin.estimate == pytest.approx(a.mean() - 0.4)
-    assert outcome.margin.low == pytest.approx(a.mean() - 0.4 - reach)
-    assert outcome.margin.high == pytest.approx(a.mean() - 0.4 + reach)
-    drawn = np.array([[9.0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 4, 5.0]])
-    margins, gains = margins_of(oracle, d, margin(oracle, d), drawn)
+    assert outcome.margin.low == pytest.approx(a.mean() - 0.4 - half_width)
+    assert outcome.margin.high == pytest.approx(a.mean() - 0.4 + half_width)
+    multiplicities = np.array([[9.0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 4, 5.0]])
+    margins, gains = margins_of(oracle, d, margin(oracle, d), multiplicities)
     assert margins == pytest.approx([a[0] - 0.4, (4 * a[7] + 5 * a[8]) / 9 - 0.4])
     assert gains == pytest.approx([0, 0])
 
@@ -104,7 +106,7 @@ def test_percentiles_corrected_for_median_bias():
     plain = percentile_interval(draws, np.array([500.5]), 10**9, 0.9)
     assert plain.low == pytest.approx([50], abs=1)
     assert plain.high == pytest.approx([951], abs=1)
-    # 69.1% of the draws lie below, half a standard deviation: the ends move up by one.
+    # 69.1% of the draws lie below the estimate, a bias of half a standard deviation: the ends move up by one.
     shifted = percentile_interval(draws, np.array([691.5]), 10**9, 0.9)
     assert shifted.low == pytest.approx([1000 * norm.cdf(1 - 1.6449)], abs=2)
     assert shifted.high == pytest.approx([1000 * norm.cdf(1 + 1.6449)], abs=2)
@@ -113,28 +115,28 @@ def test_percentiles_corrected_for_median_bias():
     assert at_zero.high == pytest.approx([50], abs=1)
 
 
-# Laws
+# General properties
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_draws_are_solves_of_drawn_tables(form: Form):
+def test_bootstrap_draws_equal_solutions_of_resampled_tables(form: Form):
     table = make_table(prompts=30, candidates=8)
     oracle = MemoryOracle.of(table, form)
     d = np.array([0.35, 0.3, FREE, 0.1])
-    solution, edge = solve(oracle, d), margin(oracle, d)
-    outcome = bootstrap(oracle, d, solution=solution, margin=edge, draws=25, seed=5)
-    drawn = np.random.default_rng(5).multinomial(30, np.full(30, 1 / 30), 25)
-    wanted = oracle.rewards_at(d)
-    for number, counts in enumerate(drawn):
-        alone = part(oracle, table.rewards, 8, np.repeat(np.arange(30), counts))
-        answer = solve(alone, alone.standardise(wanted))
-        attainable = margin(alone, alone.standardise(wanted)).attainable
-        assert outcome.attainable[number] == attainable == (answer.status is Status.CONVERGED)
+    solution, margin_of_table = solve(oracle, d), margin(oracle, d)
+    outcome = bootstrap(oracle, d, solution=solution, margin=margin_of_table, draws=25, seed=5)
+    multiplicities = np.random.default_rng(5).multinomial(30, np.full(30, 1 / 30), 25)
+    target_rewards = oracle.rewards_at(d)
+    for number, counts in enumerate(multiplicities):
+        resampled = oracle_of_prompts(oracle, table.rewards, 8, np.repeat(np.arange(30), counts))
+        solution_of_draw = solve(resampled, resampled.standardise(target_rewards))
+        attainable = margin(resampled, resampled.standardise(target_rewards)).attainable
+        assert outcome.attainable[number] == attainable == (solution_of_draw.status is Status.CONVERGED)
         if attainable:
             lambdas = outcome.weights[number] / oracle.scale
-            assert lambdas == pytest.approx(answer.weights / alone.scale, abs=1e-6)
-            assert outcome.kl[number] == pytest.approx(answer.kl, abs=1e-8)
-            ess = alone.effective_sample_size(answer.weights)
+            assert lambdas == pytest.approx(solution_of_draw.weights / resampled.scale, abs=1e-6)
+            assert outcome.kl[number] == pytest.approx(solution_of_draw.kl, abs=1e-8)
+            ess = resampled.effective_sample_size(solution_of_draw.weights)
             assert outcome.trust[number] == pytest.approx(
                 math.log(min(ess.per_prompt / (30.0 if form is Form.POOLED else 2.0), ess.pooled / 30.0)), abs=1e-6
             )
@@ -147,40 +149,40 @@ def test_draws_are_solves_of_drawn_tables(form: Form):
 @pytest.mark.parametrize("weights", [None, np.r_[np.zeros(5), np.linspace(0.5, 2.0, 25)]])
 @pytest.mark.parametrize("form", list(Form))
 @pytest.mark.parametrize("d", [[0.35, 0.3, FREE, 0.1], [FREE, 0.4, FREE, FREE], [FREE] * 4])
-def test_draws_on_targeted_values_alone_are_those_on_all(
+def test_bootstrap_on_targeted_values_equals_that_on_all_values(
     d: list[float], form: Form, weights: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
 ):
     table = make_table(prompts=30, candidates=8)
     oracle = apply_prompt_weights(MemoryOracle(table.rewards, table.offsets, table.values, form), weights)
     targets = np.array(d)
-    solution, edge = solve(oracle, targets), margin(oracle, targets)
-    alone = bootstrap(oracle, targets, solution=solution, margin=edge, draws=40, seed=5)
+    solution, margin_of_table = solve(oracle, targets), margin(oracle, targets)
+    on_targeted = bootstrap(oracle, targets, solution=solution, margin=margin_of_table, draws=40, seed=5)
     monkeypatch.setattr(type(oracle), "of_values", lambda oracle, which: None)
-    on_all = bootstrap(oracle, targets, solution=solution, margin=edge, draws=40, seed=5)
-    assert np.array_equal(alone.attainable, on_all.attainable)
+    on_all = bootstrap(oracle, targets, solution=solution, margin=margin_of_table, draws=40, seed=5)
+    assert np.array_equal(on_targeted.attainable, on_all.attainable)
     for name in ("trust", "weights", "kl"):
-        np.testing.assert_allclose(getattr(alone, name), getattr(on_all, name), atol=1e-7)
-    assert (alone.margins is None) == (on_all.margins is None)
-    if alone.margins is not None and on_all.margins is not None:
-        # How strongly a step is damped depends on how much all values vary.
-        np.testing.assert_allclose(alone.margins, on_all.margins, atol=1e-3)
-        assert alone.margin_bias == pytest.approx(on_all.margin_bias, abs=1e-3)
+        np.testing.assert_allclose(getattr(on_targeted, name), getattr(on_all, name), atol=1e-7)
+    assert (on_targeted.margins is None) == (on_all.margins is None)
+    if on_targeted.margins is not None and on_all.margins is not None:
+        # The damping of a step depends on the variation of all values.
+        np.testing.assert_allclose(on_targeted.margins, on_all.margins, atol=1e-3)
+        assert on_targeted.margin_bias == pytest.approx(on_all.margin_bias, abs=1e-3)
 
 
 def test_margins_of_draws_against_linear_programs():
-    """t = max over reply distributions of the smallest surplus, as one linear program a draw."""
+    """t is the maximum over reply distributions of the smallest surplus: one linear program per draw."""
     prompts, candidates = 40, 12
     table = make_table(prompts=prompts, candidates=candidates)
     oracle = MemoryOracle.of(table)
     d = np.array([0.9, 0.8, 0.7, FREE])
-    edge = margin(oracle, d)
-    drawn = np.random.default_rng(0).multinomial(prompts, np.full(prompts, 1 / prompts), 30).astype(float)
-    margins, gains = margins_of(oracle, d, edge, drawn)
+    margin_of_table = margin(oracle, d)
+    multiplicities = np.random.default_rng(0).multinomial(prompts, np.full(prompts, 1 / prompts), 30).astype(float)
+    margins, gains = margins_of(oracle, d, margin_of_table, multiplicities)
     z = oracle.standardise(table.rewards)[:, :3]
     exact = []
-    for counts in drawn:
+    for counts in multiplicities:
         share = np.repeat(counts / prompts, candidates)
-        answer = linprog(
+        program = linprog(
             np.append(np.zeros(len(z)), -1.0),
             A_ub=np.column_stack([-(z * share[:, None]).T, np.ones(3)]),
             b_ub=-d[:3],
@@ -188,7 +190,7 @@ def test_margins_of_draws_against_linear_programs():
             b_eq=np.ones(prompts),
             bounds=[(0, None)] * len(z) + [(None, None)],
         )
-        exact.append(-answer.fun)
+        exact.append(-program.fun)
     error = margins - np.array(exact)
     assert np.all(gains >= 0)
     assert np.abs(error).max() < 0.3 * np.std(exact)
@@ -196,33 +198,33 @@ def test_margins_of_draws_against_linear_programs():
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_held_out_levels_are_those_of_weights_from_other_prompts(form: Form):
+def test_held_out_levels_use_weights_from_other_folds(form: Form):
     table = make_table(prompts=21, candidates=6)
     oracle = MemoryOracle.of(table, form)
     d = np.array([0.3, FREE, 0.2, -0.5])
     outcome = cross_fit(oracle, d, folds=3, seed=4, strata=table.use_cases)
     fold = split_folds(21, 3, np.random.default_rng(4), table.use_cases)
-    seen, unseen = [], []
+    in_sample, held_out = [], []
     for k in range(3):
-        inside = part(oracle, table.rewards, 6, np.flatnonzero(fold != k))
-        answer = solve(inside, inside.standardise(oracle.rewards_at(d)))
-        outside = part(oracle, table.rewards, 6, np.flatnonzero(fold == k))
-        there = outside.moments(answer.weights / inside.scale * outside.scale)
-        seen.append(inside.rewards_at(answer.levels))
-        unseen.append(outside.rewards_at(there.levels))
+        inside = oracle_of_prompts(oracle, table.rewards, 6, np.flatnonzero(fold != k))
+        fold_solution = solve(inside, inside.standardise(oracle.rewards_at(d)))
+        outside = oracle_of_prompts(oracle, table.rewards, 6, np.flatnonzero(fold == k))
+        held_out_moments = outside.moments(fold_solution.weights / inside.scale * outside.scale)
+        in_sample.append(inside.rewards_at(fold_solution.levels))
+        held_out.append(outside.rewards_at(held_out_moments.levels))
     assert outcome.solved == 3
     assert outcome.in_sample is not None
     assert outcome.levels is not None
-    assert oracle.rewards_at(outcome.in_sample) == pytest.approx(np.mean(seen, axis=0), abs=1e-6)
-    assert oracle.rewards_at(outcome.levels.estimate) == pytest.approx(np.mean(unseen, axis=0), abs=1e-6)
+    assert oracle.rewards_at(outcome.in_sample) == pytest.approx(np.mean(in_sample, axis=0), abs=1e-6)
+    assert oracle.rewards_at(outcome.levels.estimate) == pytest.approx(np.mean(held_out, axis=0), abs=1e-6)
     assert np.all(outcome.levels.low < outcome.levels.high)
     missed = outcome.levels.estimate < d - 1e-6
     assert np.array_equal(outcome.missed, missed & ~np.isnan(d))
     assert not np.any(outcome.surely & ~outcome.missed)
 
 
-def test_a_target_met_in_sample_and_missed_by_far_is_marked():
-    """With a handful of prompts and wild targets, weights fit the prompts that were seen."""
+def test_targets_missed_on_held_out_prompts_are_marked():
+    """With few prompts and extreme targets, the weights overfit the prompts they were solved on."""
     table = make_table(prompts=12, candidates=24, seed=3)
     outcome = cross_fit(MemoryOracle.of(table), np.array([1.25, 0.9, 1.1, 0.9]), seed=1, level=0.5)
     if outcome.solved == 2:
@@ -233,12 +235,12 @@ def test_a_target_met_in_sample_and_missed_by_far_is_marked():
     assert not tight.missed.any()
 
 
-def test_folds_are_even_in_every_use_case():
+def test_folds_are_balanced_in_every_use_case():
     strata = ["a"] * 7 + ["b"] * 12 + ["c"] * 2
     fold = split_folds(21, 4, np.random.default_rng(0), strata)
     assert sorted(np.bincount(fold)) == [5, 5, 5, 6]
-    for first, last in pairwise([0, 7, 19, 21]):
-        sizes = np.bincount(fold[first:last], minlength=4)
+    for start, stop in pairwise([0, 7, 19, 21]):
+        sizes = np.bincount(fold[start:stop], minlength=4)
         assert sizes.max() - sizes.min() <= 1
     assert not np.array_equal(fold, split_folds(21, 4, np.random.default_rng(1), strata))
 
@@ -256,55 +258,55 @@ def test_probabilities_of_verdicts():
     outcome = probabilities(draws_with(1 + quantiles), 1.0, 0.5)
     assert outcome[Verdict.OUT_OF_REACH] == pytest.approx(norm.cdf(-1), abs=2e-3)
     assert sum(outcome.values()) == pytest.approx(1.0)
-    # Draws come out half a standard error too low, and so does the table: its margin of 0 speaks for the palette.
-    low = probabilities(draws_with(-0.5 + quantiles), 0.0, -0.5)
-    assert low[Verdict.OUT_OF_REACH] == pytest.approx(norm.cdf(-0.5), abs=2e-3)
+    # Draws are biased by half a standard error downwards, and so is the table, so its margin of 0 favours the palette.
+    biased = probabilities(draws_with(-0.5 + quantiles), 0.0, -0.5)
+    assert biased[Verdict.OUT_OF_REACH] == pytest.approx(norm.cdf(-0.5), abs=2e-3)
     # All draws agree.
     assert probabilities(draws_with(10 + quantiles), 10.0, 0.5)[Verdict.REACHABLE] == 1.0
     assert probabilities(draws_with(-10 + quantiles), -10.0, -math.inf)[Verdict.OUT_OF_REACH] == 1.0
-    # The margin is sure, the trust is not.
-    shaky = probabilities(draws_with(10 + quantiles, -0.5 + quantiles), 10.0, -0.5)
-    assert shaky[Verdict.ON_PAPER] == pytest.approx(norm.cdf(0.5), abs=2e-3)
-    assert shaky[Verdict.OUT_OF_REACH] == 0.0
+    # The margin is certain, the trust is not.
+    uncertain_trust = probabilities(draws_with(10 + quantiles, -0.5 + quantiles), 10.0, -0.5)
+    assert uncertain_trust[Verdict.ON_PAPER] == pytest.approx(norm.cdf(0.5), abs=2e-3)
+    assert uncertain_trust[Verdict.OUT_OF_REACH] == 0.0
 
 
 def test_prompts_needed_grow_with_the_square_of_the_error():
     quantiles = norm.ppf((np.arange(1000) + 0.5) / 1000)
-    sure = norm.ppf(0.95)
-    assert prompts_needed(100, draws_with(1 + quantiles), 1.0, math.inf) == pytest.approx(100 * sure**2, rel=0.01)
-    assert prompts_needed(100, draws_with(0.1 + quantiles), 0.1, math.inf) == pytest.approx(1e4 * sure**2, rel=0.01)
-    assert prompts_needed(100, draws_with(10 + quantiles), 10.0, math.inf) == pytest.approx(sure**2, abs=1)
+    quantile = norm.ppf(0.95)
+    assert prompts_needed(100, draws_with(1 + quantiles), 1.0, math.inf) == pytest.approx(100 * quantile**2, rel=0.01)
+    assert prompts_needed(100, draws_with(0.1 + quantiles), 0.1, math.inf) == pytest.approx(1e4 * quantile**2, rel=0.01)
+    assert prompts_needed(100, draws_with(10 + quantiles), 10.0, math.inf) == pytest.approx(quantile**2, abs=1)
     assert prompts_needed(100, draws_with(quantiles), 0.0, -math.inf) == math.inf
-    shaky = draws_with(10 + quantiles, 0.5 + quantiles)
-    assert prompts_needed(100, shaky, 10.0, 0.5) == pytest.approx(400 * sure**2, rel=0.01)
+    uncertain_trust = draws_with(10 + quantiles, 0.5 + quantiles)
+    assert prompts_needed(100, uncertain_trust, 10.0, 0.5) == pytest.approx(400 * quantile**2, rel=0.01)
 
 
-def test_one_result_in_two_units():
+def test_confidence_is_reproducible_and_independent_of_units():
     table = make_table(prompts=40, candidates=16)
     oracle = MemoryOracle.of(table)
     d = np.array([0.5, 0.2, FREE, -1.0])
     outcome = confidence(oracle, d, draws=100, seed=3)
-    again = confidence(oracle, d, draws=100, seed=3)
-    other = confidence(oracle, d, draws=100, seed=4)
+    repeated = confidence(oracle, d, draws=100, seed=3)
+    other_seed = confidence(oracle, d, draws=100, seed=4)
     assert outcome.weights is not None
-    assert again.weights is not None
-    assert other.weights is not None
-    assert np.array_equal(outcome.weights.low, again.weights.low)
-    assert not np.array_equal(outcome.weights.low, other.weights.low)
-    there = outcome.in_reward_units(oracle)
-    assert there.weights is not None
-    assert there.levels is not None
-    assert there.held_out.levels is not None
-    assert there.weights.high == pytest.approx(outcome.weights.high / oracle.scale)
-    assert there.levels.estimate == pytest.approx(oracle.rewards_at(solve(oracle, d).levels))
-    assert there.held_out.levels.low == pytest.approx(oracle.rewards_at(outcome.held_out.levels.low))
+    assert repeated.weights is not None
+    assert other_seed.weights is not None
+    assert np.array_equal(outcome.weights.low, repeated.weights.low)
+    assert not np.array_equal(outcome.weights.low, other_seed.weights.low)
+    in_rewards = outcome.in_reward_units(oracle)
+    assert in_rewards.weights is not None
+    assert in_rewards.levels is not None
+    assert in_rewards.held_out.levels is not None
+    assert in_rewards.weights.high == pytest.approx(outcome.weights.high / oracle.scale)
+    assert in_rewards.levels.estimate == pytest.approx(oracle.rewards_at(solve(oracle, d).levels))
+    assert in_rewards.held_out.levels.low == pytest.approx(oracle.rewards_at(outcome.held_out.levels.low))
     assert outcome.verdict is Verdict.REACHABLE
     assert sum(outcome.probability.values()) == pytest.approx(1.0)
-    # A copy of the table in other units says the same.
-    moved = MemoryOracle(table.rewards * 1e6 + 5.0, table.offsets, table.values, table.form)
-    same = confidence(moved, d, draws=100, seed=3)
-    assert same.weights is not None
-    assert same.weights.high == pytest.approx(outcome.weights.high, abs=1e-6)
+    # A copy of the table in other units gives the same result.
+    rescaled = MemoryOracle(table.rewards * 1e6 + 5.0, table.offsets, table.values, table.form)
+    rescaled_outcome = confidence(rescaled, d, draws=100, seed=3)
+    assert rescaled_outcome.weights is not None
+    assert rescaled_outcome.weights.high == pytest.approx(outcome.weights.high, abs=1e-6)
 
 
 def test_more_prompts_make_narrower_intervals():
@@ -322,7 +324,7 @@ def test_more_prompts_make_narrower_intervals():
 @pytest.mark.parametrize(
     ("values", "targets"), [(6, np.full(6, 0.1)), (4, np.array([0.4, 0.1, FREE, -0.1]))], ids=["six", "some"]
 )
-def test_intervals_hold_the_truth_nine_times_of_ten(values: int, targets: np.ndarray):
+def test_intervals_have_90_percent_coverage(values: int, targets: np.ndarray):
     covered = coverage(synthetic(values=values), targets, prompts=64, tables=250, draws=100)
     assert covered.solved == covered.tables
     assert 0.86 <= np.nanmean(covered.weights) <= 0.94
@@ -331,8 +333,8 @@ def test_intervals_hold_the_truth_nine_times_of_ten(values: int, targets: np.nda
     assert 0.86 <= covered.margin <= 0.94
 
 
-def test_the_interval_of_a_margin_holds_its_estimate_where_the_best_replies_are_equal():
-    """Rewards of 0 and 1, as of shares, and on each prompt a reply with both: every draw has the same margin."""
+def test_margin_interval_contains_the_estimate_if_best_replies_are_equal():
+    """Rewards are 0 and 1, and each prompt has a reply that is best in both values, so all draws have one margin."""
     rng = np.random.default_rng(4)
     rewards = (rng.random((40, 12, 2)) < 0.4).astype(float)
     rewards[:, 0] = 1.0

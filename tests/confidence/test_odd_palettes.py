@@ -1,4 +1,4 @@
-"""Error bars of palettes and tables at the edges: out of reach, nothing asked, constant values, bad input."""
+"""Tests of error bars in edge cases: out of reach, no targets, constant values, bad input."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_at_the_edge_weights_have_no_upper_end(tmp_path: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["weights"][table.values[0]]["high"] is None
 
 
-def test_nothing_asked_is_reached():
+def test_palette_without_targets_is_reachable():
     outcome = confidence(MemoryOracle.of(make_table()), np.full(4, FREE), draws=40)
     assert outcome.verdict is Verdict.REACHABLE
     assert outcome.probability[Verdict.REACHABLE] == 1.0
@@ -69,8 +69,8 @@ def test_nothing_asked_is_reached():
     assert outcome.prompts_needed <= outcome.prompts
 
 
-def test_a_target_that_just_binds_may_cost_something():
-    """On the table the base model meets it; on other prompts it would cost a little."""
+def test_target_near_the_base_level_may_have_a_cost():
+    """The base model meets the target on this table, but might miss it slightly on other prompts."""
     outcome = confidence(MemoryOracle.of(make_table(prompts=40)), np.array([-0.01, FREE, FREE, FREE]), draws=200)
     assert outcome.kl is not None
     assert outcome.weights is not None
@@ -115,7 +115,7 @@ def test_pooled_has_no_interval_for_the_margin():
     ragged=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_odd_tables_give_numbers(prompts, candidates, values, targets, rounding, scale, ragged, seed):
+def test_random_tables_give_valid_intervals(prompts, candidates, values, targets, rounding, scale, ragged, seed):
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, candidates + 1, prompts) if ragged else np.full(prompts, candidates)
     rewards = scale * rng.normal(size=(counts.sum(), values)).round(rounding)
@@ -149,7 +149,7 @@ def test_odd_tables_give_numbers(prompts, candidates, values, targets, rounding,
         ({"strata": ["a"]}, "1 labels for 12 prompts"),
     ],
 )
-def test_settings_that_cannot_be(options: dict, message: str):
+def test_invalid_settings_are_refused(options: dict, message: str):
     with pytest.raises(InputError, match=message):
         confidence(MemoryOracle.of(make_table()), np.full(4, 0.1), **options)
 

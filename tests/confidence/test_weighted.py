@@ -1,4 +1,4 @@
-"""Error bars, folds and held-out levels of prompts with weights."""
+"""Tests of error bars, folds and held-out levels of weighted prompts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.weighted_pairs import COPIES, TARGETS, uneven_table, weighted, with_p
 
 
 def test_error_bars_follow_the_weights() -> None:
-    """By simulation: the spread of a weighted level over tables is what the sandwich says of one."""
+    """By simulation, the standard deviation over tables equals the sandwich estimate from one table."""
     counts = np.tile([1.0, 1.0, 6.0, 2.0], 60)
     levels, errors, kl_errors, kls = [], [], [], []
     for seed in range(150):
@@ -48,17 +48,17 @@ def test_error_bars_follow_the_weights() -> None:
 
 
 def test_confidence_in_a_weighted_palette() -> None:
-    """Everything that the confidence page shows is there, on few prompts of which some are held out."""
+    """All results of the confidence page are present for few prompts, some of which are held out."""
     oracle = MemoryOracle.of(weighted(uneven_table()))
     solution = confidence(oracle, TARGETS, draws=200, folds=4, seed=1)
-    assert solution.prompts == 6  # held-out prompts are no evidence
+    assert solution.prompts == 6  # held-out prompts do not count
     assert np.isfinite(solution.margin.low)
     assert solution.margin.low < solution.margin.estimate < solution.margin.high
     assert sum(solution.probability.values()) == pytest.approx(1.0)
 
 
-def test_a_draw_can_spend_what_its_heavy_prompts_can() -> None:
-    """A prompt with many replies that counts for nearly all makes a palette attainable on every draw that has it."""
+def test_bootstrap_budget_follows_the_heavy_prompts() -> None:
+    """A prompt with many replies and nearly all the weight makes a palette attainable on every draw with it."""
     sizes = (64, 2, 2, 2)
     rng = np.random.default_rng(0)
     table = RewardTable(
@@ -68,37 +68,39 @@ def test_a_draw_can_spend_what_its_heavy_prompts_can() -> None:
     targets = 0.97 * oracle.best(np.ones(1))
     nats = solve(oracle, targets).kl
     assert nats > np.log(sizes).mean() > np.log(2)
-    for given in (np.ones((2, 4)), np.array([[1.0, 2, 1, 0], [1, 0, 0, 3]])):
-        assert solve_many(oracle, targets, multiplicity=given).converged.all()
+    for multiplicities in (np.ones((2, 4)), np.array([[1.0, 2, 1, 0], [1, 0, 0, 3]])):
+        assert solve_many(oracle, targets, multiplicity=multiplicities).converged.all()
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_folds_of_copies_are_folds_of_weights(form: Form) -> None:
+def test_folds_of_weighted_prompts_equal_folds_of_copies(form: Form) -> None:
     """Each prompt counts by its weight on both sides of a fold, and a held-out one on neither."""
     table, fold = uneven_table(), np.array([0, 1, -1, 2, 0, 1, -1, 2])
     oracle, copies = MemoryOracle.of(weighted(table), form), MemoryOracle.of(with_prompts_copied(table, COPIES), form)
-    here = cross_fit_folds(oracle, TARGETS / 2, fold)
-    there = cross_fit_folds(copies, TARGETS / 2, np.repeat(fold, COPIES))
-    assert here.solved == there.solved == 3
-    np.testing.assert_allclose(here.in_sample, there.in_sample, atol=1e-6)
-    np.testing.assert_allclose(here.levels.estimate, there.levels.estimate, atol=1e-6)
+    weighted_folds = cross_fit_folds(oracle, TARGETS / 2, fold)
+    copied_folds = cross_fit_folds(copies, TARGETS / 2, np.repeat(fold, COPIES))
+    assert weighted_folds.solved == copied_folds.solved == 3
+    np.testing.assert_allclose(weighted_folds.in_sample, copied_folds.in_sample, atol=1e-6)
+    np.testing.assert_allclose(weighted_folds.levels.estimate, copied_folds.levels.estimate, atol=1e-6)
     if form is Form.PER_PROMPT:  # held-out levels of all prompts, each with the weights that never saw it
         rows = solve_many(oracle, TARGETS / 2, multiplicity=(fold != np.arange(3)[:, None]) * 1.0).weights
-        own = np.stack([oracle.by_prompt(row).levels for row in rows])[fold, np.arange(8)]
-        np.testing.assert_allclose(here.levels.estimate, COPIES @ own / COPIES.sum(), atol=1e-6)
+        held_out_levels = np.stack([oracle.by_prompt(row).levels for row in rows])[fold, np.arange(8)]
+        np.testing.assert_allclose(weighted_folds.levels.estimate, COPIES @ held_out_levels / COPIES.sum(), atol=1e-6)
 
 
-def test_held_out_prompts_are_no_evidence() -> None:
+def test_held_out_prompts_are_ignored() -> None:
     """Error bars of a table with held-out prompts are those of the table without them."""
     table = replace(uneven_table(), held_out=COPIES == 0)
     results = [
-        confidence(MemoryOracle.of(part), TARGETS / 2, draws=40, folds=2, seed=4, strata=part.use_cases)
-        for part in (table, table.without_held_out())
+        confidence(
+            MemoryOracle.of(part_of_table), TARGETS / 2, draws=40, folds=2, seed=4, strata=part_of_table.use_cases
+        )
+        for part_of_table in (table, table.without_held_out())
     ]
     for name in ("margin", "weights", "kl", "levels"):
         for end in ("estimate", "low", "high"):
-            here, there = (getattr(getattr(result, name), end) for result in results)
-            np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-6, err_msg=f"{name} {end}")
+            with_held_out, without_held_out = (getattr(getattr(result, name), end) for result in results)
+            np.testing.assert_allclose(with_held_out, without_held_out, rtol=1e-4, atol=1e-6, err_msg=f"{name} {end}")
     assert results[0].prompts == results[1].prompts == 6
     assert results[0].probability == pytest.approx(results[1].probability, abs=1e-6)
     assert results[0].prompts_needed == pytest.approx(results[1].prompts_needed, rel=1e-3)
@@ -106,7 +108,7 @@ def test_held_out_prompts_are_no_evidence() -> None:
     np.testing.assert_allclose(results[0].held_out.in_sample, results[1].held_out.in_sample, atol=1e-6)
 
 
-def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
+def test_levels_on_held_out_prompts_by_hand() -> None:
     """By hand: two held-out prompts with levels 1 and 3 at no weight."""
     table = RewardTable(
         values=("a",),
@@ -132,12 +134,12 @@ def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
         holdout_levels(MemoryOracle.of(table, Form.POOLED), table.held_out, np.zeros(1), np.zeros(1))
 
 
-def test_the_command_tells_of_the_prompts_that_are_held_out(tmp_path: Path) -> None:
+def test_command_reports_held_out_prompts(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     table_format.save(weighted(uneven_table()), path)
     options = [str(path), "--target", "a=p55", "--draws", "200"]
-    done = CliRunner().invoke(command, options, catch_exceptions=False)
-    assert "On the 2 prompts that the table holds out, which nothing was solved on:" in done.output
+    result = CliRunner().invoke(command, options, catch_exceptions=False)
+    assert "On the 2 prompts that the table holds out, which nothing was solved on:" in result.output
     held_out = json.loads(CliRunner().invoke(command, [*options, "--json"], catch_exceptions=False).output)[
         "kept_apart"
     ]
