@@ -24,7 +24,7 @@ from tests.tables import make_table
 FREE = np.nan
 
 
-# Statuses
+# Edge cases of the verdict
 
 
 def test_out_of_reach_has_a_margin_and_no_weights():

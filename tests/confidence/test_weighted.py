@@ -82,7 +82,7 @@ def test_folds_of_weighted_prompts_equal_folds_of_copies(form: Form) -> None:
     assert weighted_folds.solved == copied_folds.solved == 3
     np.testing.assert_allclose(weighted_folds.in_sample, copied_folds.in_sample, atol=1e-6)
     np.testing.assert_allclose(weighted_folds.levels.estimate, copied_folds.levels.estimate, atol=1e-6)
-    if form is Form.PER_PROMPT:  # held-out levels of all prompts, each with the weights that never saw it
+    if form is Form.PER_PROMPT:  # each prompt's held-out level uses the weights that were solved without it
         rows = solve_many(oracle, TARGETS / 2, multiplicity=(fold != np.arange(3)[:, None]) * 1.0).weights
         held_out_levels = np.stack([oracle.by_prompt(row).levels for row in rows])[fold, np.arange(8)]
         np.testing.assert_allclose(weighted_folds.levels.estimate, COPIES @ held_out_levels / COPIES.sum(), atol=1e-6)

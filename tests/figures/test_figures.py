@@ -163,7 +163,7 @@ def test_clicked_point_is_an_attainable_palette(pair_frontier):
     assert outcome.solution.kl == pytest.approx(1.0, abs=1e-6)
 
 
-def test_the_plane_in_words_and_as_data(pair_frontier):
+def test_summary_and_csv_of_the_plane(pair_frontier):
     lines = plane.summary(pair_frontier, units())
     assert len(lines) == 3
     assert lines[0].startswith("At 0.25 nats: helpfulness up to p")
@@ -216,7 +216,7 @@ def test_the_space_without_targets_and_with_an_empty_surface():
     assert surface.summary(costly, units()) == []
 
 
-def test_the_space_in_words_and_as_data(sheets):
+def test_summary_and_csv_of_the_space(sheets):
     lines = surface.summary(sheets, units())
     assert len(lines) == 3
     assert lines[0].startswith("At 0.25 nats: helpfulness up to p")
@@ -243,7 +243,7 @@ def test_the_sweep_draws_levels_weights_and_distance(sweep_data):
     assert trace(levels, "humor").line.color == trace(levels, "humor").line.color == theme.DEFAULT_THEME.colour(2)
 
 
-def test_the_sweep_as_data(sweep_data):
+def test_sweep_csv(sweep_data):
     rows = list(csv.reader(io.StringIO(sweep.sweep_csv(sweep_data.curve, ORACLE))))
     assert rows[0][:3] == ["target_helpfulness", "kl_nats", "level_helpfulness"]
     assert len(rows) == 1 + len(sweep_data.curve.targets)
@@ -279,7 +279,7 @@ def test_realised_levels_converge_on_the_forecast():
     assert converging.converging(convergence_data(1), 0, units()).data
 
 
-def test_realised_levels_in_words_and_as_data():
+def test_summary_and_csv_of_realised_levels():
     realised_levels = convergence_data()
     lines = converging.summary(realised_levels, (0, 1), units())
     assert lines[0].startswith("Helpfulness: p")

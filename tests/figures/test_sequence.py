@@ -57,7 +57,7 @@ def test_two_opposed_values_by_hand():
     assert (first.number, first.round, first.value, first.undone) == (1, 1, 0, ())
     assert second.value == 1
     assert [value for value, _, _ in second.undone] == [0]
-    # Funny to +0.2 puts kind at -0.2: its shortfall grows from 0 to 0.7.
+    # Raising funny to +0.2 lowers kind to -0.2, so its shortfall grows from 0 to 0.7.
     assert data.path.undone[1, 0] == pytest.approx(0.7)
     figure = sequence_figures.path(data)
     assert np.array(trace(figure, "kind").y) == pytest.approx([0.5, 0.75, 0.4], abs=1e-8)

@@ -63,7 +63,7 @@ def test_exact_resampling_moves_from_base_to_tilted_distribution() -> None:
     assert distances[0] > distances[1] > distances[2]
 
 
-# Whole replies.
+# Re-sampling of complete replies.
 
 
 @pytest.mark.slow
@@ -165,7 +165,7 @@ def test_stopping_at_an_effective_sample_size_is_biased_and_noted() -> None:
     assert all(STOPPED_BY_REWARDS in result.notes for result in stopped_early)
 
 
-# Block by block.
+# Block-wise re-sampling.
 
 
 @pytest.mark.slow
@@ -175,7 +175,7 @@ def test_blocks_pick_from_the_exact_distribution(particles: int, weight: float) 
     results = [run(seed, particles + 1, Method.BLOCKS, weight, length=length) for seed in range(2000)]
     exact = exact_blocks(particles, weight, length)
     assert_follows(Counter(reply_key(result.replies[result.choice.picked]) for result in results), exact)
-    # The base candidate takes no part and stays a draw from the base model.
+    # The base candidate is not re-sampled and stays a draw from the base model.
     assert_follows(Counter(reply_key(result.replies[result.choice.base]) for result in results), every_reply(length))
     assert all(result.choice.probabilities[result.choice.base] == 0.0 for result in results)
 

@@ -124,12 +124,12 @@ def test_partial_replies_are_scored_only_where_supported_and_cheap(engine: Engin
     events = list(generation_events(engine, {"letters": complete_only}, request))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
 
-    # No reply ends before the others here, so nothing measures the cost again on the way.
+    # No reply ends before the others here, so the cost is not measured again while they are written.
     request = replace(request, settings=replace(SETTINGS, max_new_tokens=17))
     expensive = ScoringCosts({"letters": 1e6})
     events = list(generation_events(engine, {"letters": LetterScorer()}, request, costs=expensive))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
-    assert 0 < expensive.seconds_per_token["letters"] < 1e6  # measured again on the complete replies
+    assert 0 < expensive.seconds_per_token["letters"] < 1e6  # updated by scoring the complete replies
 
 
 def test_closing_stops_the_engine_within_one_token(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

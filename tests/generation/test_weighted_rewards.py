@@ -42,7 +42,7 @@ def test_a_request_scores_the_value_of_a_share_once():
 
 
 def test_choice_probabilities_reproduce_the_solved_levels():
-    """The generator's probabilities on each prompt's own replies give the levels that the solver promised."""
+    """The generator's probabilities on each prompt's own replies give the levels of the solution."""
     table = make_table(prompts=8, candidates=16)
     levels = {"humor>=p30": 0.9, f"positivity@{USE_CASES[0]}": "+0.3sd", "helpfulness": "+0.1sd"}
     extended, oracle, (targets,) = with_target_columns(table, MemoryOracle.of(table), [levels])

@@ -59,7 +59,7 @@ def test_round_sentence_compares_levels_with_targets():
     assert round_sentences([], words) == []
 
 
-def test_a_level_is_a_place_among_the_original_replies():
+def test_levels_are_shown_as_percentiles_of_the_base_replies():
     assert place_of(GRIDS["humor"], 0.25) == pytest.approx(25.0)
     assert place_of(None, 0.25) is None
     assert place_of(GRIDS["humor"], None) is None
