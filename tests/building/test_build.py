@@ -1,4 +1,4 @@
-"""Building a table: prompts in, replies and rewards out, whatever happens on the way."""
+"""Tests of building a table: from prompts to replies and rewards, also after interruptions and errors."""
 
 from __future__ import annotations
 
@@ -50,28 +50,28 @@ def engine(model: Path) -> Engine:
     return open_engine(str(model), "torch", "float32")
 
 
-def make(engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **changes: object) -> RewardTable:
-    """A build with everything at its usual value but what is named."""
+def build_table(engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **changes: object) -> RewardTable:
+    """Build a table with the default options of these tests, except for ``changes``."""
     options: dict[str, object] = {"candidates": 3, "settings": SETTINGS, "seed": 7, "prompts": PROMPTS} | changes
     prompts = options.pop("prompts")
-    built = build(prompts, out, engine, scorers or scoring.scorers(NAMES), **options)  # type: ignore[arg-type]
-    return built.load()
+    result = build(prompts, out, engine, scorers or scoring.scorers(NAMES), **options)  # type: ignore[arg-type]
+    return result.load()
 
 
 def contents(path: Path) -> tuple[dict[str, list[object]], dict[str, object]]:
-    """A table's columns and its metadata apart from the date."""
+    """Return a table's columns and its metadata except for the date."""
     table = pq.read_table(path)
     metadata = json.loads(table.schema.metadata[b"value_palette"])
     assert len(metadata.pop("created")) == len("2026-01-31")
     return table.to_pydict(), metadata
 
 
-# What a build makes
+# Contents of a table
 
 
-def test_a_table_of_a_tiny_model(engine: Engine, tmp_path: Path) -> None:
+def test_table_of_a_tiny_model(engine: Engine, tmp_path: Path) -> None:
     out = tmp_path / "table.parquet"
-    table = make(engine, out)
+    table = build_table(engine, out)
     assert table.values == NAMES
     assert table.prompt_ids == ("cat", "parcel", "dog")
     assert table.use_cases == ("stories", "support", "stories")
@@ -81,19 +81,19 @@ def test_a_table_of_a_tiny_model(engine: Engine, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.rewards, table.rewards)
     assert not checkpoint_path(out).exists()
 
-    # The log-probabilities are the model's own, and familiarity is their mean.
+    # The log-probabilities are those of the model, and familiarity is their mean per token.
     for number, prompt in enumerate(PROMPTS):
         rows = range(*loaded.rows(number).indices(9))
-        again = engine.log_probs(prompt.text, [loaded.tokens[row] for row in rows])
-        np.testing.assert_allclose(loaded.log_probs[rows], [log_probs.sum() for log_probs in again], atol=1e-3)
+        recomputed = engine.log_probs(prompt.text, [loaded.tokens[row] for row in rows])
+        np.testing.assert_allclose(loaded.log_probs[rows], [log_probs.sum() for log_probs in recomputed], atol=1e-3)
         lengths = [len(loaded.tokens[row]) for row in rows]
         np.testing.assert_allclose(
             loaded.rewards[rows, 0], loaded.log_probs[rows] / np.maximum(lengths, 1), atol=1e-12
         ) if min(lengths) else None
 
 
-def test_the_metadata_says_where_a_table_comes_from(engine: Engine, tmp_path: Path) -> None:
-    make(engine, tmp_path / "table.parquet")
+def test_metadata_records_the_origin_of_a_table(engine: Engine, tmp_path: Path) -> None:
+    build_table(engine, tmp_path / "table.parquet")
     metadata = table_format.load_metadata(tmp_path / "table.parquet")
     assert metadata["model"] == {"name": engine.info.model, "sha256": engine.info.model_hash}
     assert metadata["engine"]["name"] == "torch"
@@ -103,29 +103,29 @@ def test_the_metadata_says_where_a_table_comes_from(engine: Engine, tmp_path: Pa
     assert all(scorer["version"] and scorer["licence"] for scorer in metadata["scorers"])
 
 
-def test_the_same_build_gives_the_same_table(engine: Engine, tmp_path: Path) -> None:
-    make(engine, tmp_path / "one.parquet")
-    make(engine, tmp_path / "two.parquet")
-    make(engine, tmp_path / "other.parquet", seed=8)
+def test_builds_are_reproducible(engine: Engine, tmp_path: Path) -> None:
+    build_table(engine, tmp_path / "one.parquet")
+    build_table(engine, tmp_path / "two.parquet")
+    build_table(engine, tmp_path / "other.parquet", seed=8)
     assert contents(tmp_path / "one.parquet") == contents(tmp_path / "two.parquet")
     assert contents(tmp_path / "one.parquet") != contents(tmp_path / "other.parquet")
 
 
-def test_a_prompt_gets_the_same_replies_in_any_file(engine: Engine, tmp_path: Path) -> None:
-    """So a use case built alone is that part of the whole table."""
-    whole = make(engine, tmp_path / "whole.parquet").select("support")
-    alone = make(engine, tmp_path / "alone.parquet", prompts=PROMPTS[1:2])
-    assert whole.replies == alone.replies
+def test_replies_do_not_depend_on_the_other_prompts(engine: Engine, tmp_path: Path) -> None:
+    """A use case that is built alone equals its part of the complete table."""
+    part = build_table(engine, tmp_path / "whole.parquet").select("support")
+    alone = build_table(engine, tmp_path / "alone.parquet", prompts=PROMPTS[1:2])
+    assert part.replies == alone.replies
     assert len({prompt_seed(7, prompt.text) for prompt in PROMPTS}) == 3
     assert prompt_seed(7, "a") != prompt_seed(8, "a")
 
 
 def test_progress_is_reported(engine: Engine, tmp_path: Path) -> None:
-    seen: list[Progress] = []
-    make(engine, tmp_path / "table.parquet", report=seen.append)
-    assert [(p.stage, p.done) for p in seen] == [(s, d) for s in ("sampling", "scoring") for d in (0, 1, 2, 3)]
-    assert seen[0].seconds_left is None
-    assert seen[1].seconds_left is not None
+    reports: list[Progress] = []
+    build_table(engine, tmp_path / "table.parquet", report=reports.append)
+    assert [(p.stage, p.done) for p in reports] == [(s, d) for s in ("sampling", "scoring") for d in (0, 1, 2, 3)]
+    assert reports[0].seconds_left is None
+    assert reports[1].seconds_left is not None
     assert (
         progress_text(Progress("sampling", 30, 60, 10, 60.0)) == "sampling: 30 of 60 prompts, 20.0 a minute, 1:30 left"
     )
@@ -134,61 +134,61 @@ def test_progress_is_reported(engine: Engine, tmp_path: Path) -> None:
     assert progress_text(Progress("scoring", 5, 60, 5, 0.0)) == "scoring: 5 of 60 prompts, 5 of them from before"
 
 
-# Stopped and taken up again
+# Interrupted and resumed
 
 
 class Broken(Scorer):
-    """Fails on everything until it is mended."""
+    """Score every reply as nan until ``fixed`` is set."""
 
     card = Card("broken", "Broken", "m", "m", "l", "s", "1", partial=False)
 
     def __init__(self) -> None:
-        self.mended = False
+        self.fixed = False
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        return np.array([float(len(reply.text)) if self.mended else float("nan") for reply in replies])
+        return np.array([float(len(reply.text)) if self.fixed else float("nan") for reply in replies])
 
 
-def test_a_broken_scorer_loses_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replies_are_kept_when_a_scorer_fails(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, scorer = tmp_path / "table.parquet", Broken()
     message = r"'broken' failed on every reply to 3 prompts in a row \(it gave nan, expected a finite number\)"
     with pytest.raises(ScorerError, match=message):
-        make(engine, out, [*scoring.scorers(NAMES), scorer])
+        build_table(engine, out, [*scoring.scorers(NAMES), scorer])
     assert not out.exists()
-    scorer.mended = True
+    scorer.fixed = True
     monkeypatch.setattr(type(engine), "_decode", lambda *_: pytest.fail("sampled again"))
-    table = make(engine, out, [*scoring.scorers(NAMES), scorer])
+    table = build_table(engine, out, [*scoring.scorers(NAMES), scorer])
     assert table.values == (*NAMES, "broken")
     np.testing.assert_array_equal(table.rewards[:, 3], [len(reply) for reply in table.replies])
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_interrupted_and_resumed_is_undisturbed(
+def test_interrupted_and_resumed_build_gives_the_same_table(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
-    make(engine, tmp_path / "undisturbed.parquet")
-    seen = 0
+    build_table(engine, tmp_path / "undisturbed.parquet")
+    state = 0
 
     def interrupt(progress: Progress) -> None:
-        nonlocal seen
-        seen += progress.stage == "sampling" and progress.done == stop_after
-        if seen == 1:
-            seen += 1
+        nonlocal state
+        state += progress.stage == "sampling" and progress.done == stop_after
+        if state == 1:
+            state += 1
             raise KeyboardInterrupt
 
     out = tmp_path / "resumed.parquet"
     with pytest.raises(KeyboardInterrupt):
-        make(engine, out, report=interrupt)
+        build_table(engine, out, report=interrupt)
     assert not out.exists()
     assert len(list(checkpoint_path(out).glob("*.replies.parquet"))) == stop_after
-    # A write that was cut off leaves only a file under another name.
+    # An interrupted write leaves only a temporary file, which is ignored.
     (checkpoint_path(out) / "abc.000000-000003.replies.parquet.part").write_bytes(b"PAR1 cut off")
-    make(engine, out)
+    build_table(engine, out)
     assert contents(out) == contents(tmp_path / "undisturbed.parquet")
 
 
-def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path, one_torch_thread: None) -> None:
-    """kill -9 in the middle of sampling; the same command then ends in the table of an undisturbed run."""
+def test_killed_and_resumed_build_gives_the_same_table(model: Path, tmp_path: Path, one_torch_thread: None) -> None:
+    """After a SIGKILL in the middle of sampling, the same command yields the table of an undisturbed run."""
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": f"Tell me of day {n}."}) + "\n" for n in range(40)))
 
@@ -210,77 +210,77 @@ def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path, one_torc
         process.kill()
     assert process.wait() == -signal.SIGKILL, "the build ended before it could be killed"
     assert not out.exists()
-    parts = len(list(checkpoint_path(out).glob("*.replies.parquet")))
-    assert 2 <= parts < 40
+    checkpoints = len(list(checkpoint_path(out).glob("*.replies.parquet")))
+    assert 2 <= checkpoints < 40
 
-    for place in (out, tmp_path / "undisturbed.parquet"):
-        done = CliRunner().invoke(command, arguments(place), catch_exceptions=False)
-        assert done.exit_code == 0, done.output
+    for path in (out, tmp_path / "undisturbed.parquet"):
+        result = CliRunner().invoke(command, arguments(path), catch_exceptions=False)
+        assert result.exit_code == 0, result.output
     assert contents(out) == contents(tmp_path / "undisturbed.parquet")
 
 
-def test_parts_of_another_build_are_refused(engine: Engine, tmp_path: Path) -> None:
+def test_checkpoints_of_another_build_are_refused(engine: Engine, tmp_path: Path) -> None:
     out = tmp_path / "table.parquet"
     with pytest.raises(ScorerError):
-        make(engine, out, [Broken()])
+        build_table(engine, out, [Broken()])
     with pytest.raises(InputError, match=r"another build \(other seed\)"):
-        make(engine, out, seed=8)
-    make(engine, out, seed=8, policy=BuildPolicy(fresh=True))
-    make(engine, tmp_path / "plain.parquet", seed=8)
+        build_table(engine, out, seed=8)
+    build_table(engine, out, seed=8, policy=BuildPolicy(fresh=True))
+    build_table(engine, tmp_path / "plain.parquet", seed=8)
     assert contents(out) == contents(tmp_path / "plain.parquet")
 
 
-def test_two_builds_of_one_table_do_not_mix(engine: Engine, tmp_path: Path) -> None:
+def test_second_build_of_the_same_table_is_refused(engine: Engine, tmp_path: Path) -> None:
     out = tmp_path / "table.parquet"
 
-    def second(progress: Progress) -> None:
+    def start_second_build(progress: Progress) -> None:
         with pytest.raises(InputError, match=rf"Another build \(process {os.getpid()} on .*, since .*\) is writing"):
-            make(engine, out)
+            build_table(engine, out)
 
-    make(engine, out, report=second)
+    build_table(engine, out, report=start_second_build)
 
 
-# Other values for the same replies
+# New values for existing replies
 
 
 def test_values_are_added_without_sampling(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    direct = make(engine, tmp_path / "direct.parquet", scoring.scorers(["plain_language", "familiarity"]))
-    first = make(engine, tmp_path / "first.parquet", policy=BuildPolicy(keep_parts=True))
+    direct = build_table(engine, tmp_path / "direct.parquet", scoring.scorers(["plain_language", "familiarity"]))
+    first = build_table(engine, tmp_path / "first.parquet", policy=BuildPolicy(keep_parts=True))
     monkeypatch.setattr(type(engine), "_decode", lambda *_: pytest.fail("sampled again"))
-    kept = make(
+    rebuilt = build_table(
         engine,
         tmp_path / "first.parquet",
         scoring.scorers(["plain_language", "familiarity"]),
         policy=BuildPolicy(force=True, keep_parts=True),
     )
-    np.testing.assert_array_equal(kept.rewards, direct.rewards)
-    again = rescore(first, tmp_path / "again.parquet", scoring.scorers(["plain_language", "familiarity"])).load()
-    assert again.replies == direct.replies
-    np.testing.assert_allclose(again.rewards, direct.rewards, atol=1e-9)
-    assert again.metadata["sampling"] == direct.metadata["sampling"]
+    np.testing.assert_array_equal(rebuilt.rewards, direct.rewards)
+    rescored = rescore(first, tmp_path / "again.parquet", scoring.scorers(["plain_language", "familiarity"])).load()
+    assert rescored.replies == direct.replies
+    np.testing.assert_allclose(rescored.rewards, direct.rewards, atol=1e-9)
+    assert rescored.metadata["sampling"] == direct.metadata["sampling"]
 
 
-# Bad input
+# Invalid input
 
 
-def test_a_table_is_never_overwritten_unasked(engine: Engine, tmp_path: Path) -> None:
+def test_existing_file_is_not_overwritten(engine: Engine, tmp_path: Path) -> None:
     out = tmp_path / "table.parquet"
     out.write_text("precious")
     with pytest.raises(InputError, match="is there already and is left as it is"):
-        make(engine, out)
+        build_table(engine, out)
     assert out.read_text() == "precious"
     with pytest.raises(InputError, match="is a folder"):
-        make(engine, tmp_path)  # Before anything is made.
+        build_table(engine, tmp_path)  # Refused before anything is built.
     with pytest.raises(InputError, match="There is no folder"):
-        make(engine, tmp_path / "missing" / "table.parquet")
+        build_table(engine, tmp_path / "missing" / "table.parquet")
 
 
-def test_requests_that_would_fail_in_the_middle_fail_at_once(engine: Engine, tmp_path: Path) -> None:
-    long = (*PROMPTS, Prompt("long", "u", "word " * 1000))
+def test_unusable_requests_fail_before_the_build_starts(engine: Engine, tmp_path: Path) -> None:
+    with_long_prompt = (*PROMPTS, Prompt("long", "u", "word " * 1000))
     with pytest.raises(InputError, match=r"'long' cannot be used.*the context of"):
-        make(engine, tmp_path / "table.parquet", prompts=long)
+        build_table(engine, tmp_path / "table.parquet", prompts=with_long_prompt)
     with pytest.raises(InputError, match="candidates is 0"):
-        make(engine, tmp_path / "table.parquet", candidates=0)
+        build_table(engine, tmp_path / "table.parquet", candidates=0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -297,14 +297,14 @@ def test_requests_that_would_fail_in_the_middle_fail_at_once(engine: Engine, tmp
         ("\n\n", "has no prompts"),
     ],
 )
-def test_bad_prompt_files_are_named_by_line(tmp_path: Path, text: str, message: str) -> None:
+def test_errors_in_prompt_files_name_the_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_prompts(path)
 
 
-def test_prompt_files(tmp_path: Path) -> None:
+def test_read_prompt_files(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"prompt": " a "}\n\n{"id": "x", "use_case": "u", "prompt": "b"}\n')
     assert read_prompts(path) == (Prompt("line-1", "All prompts", "a"), Prompt("x", "u", "b"))
@@ -316,17 +316,17 @@ def test_prompt_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--out", "x.parquet"], ["--out", "x", "--prompts", "p", "--rescore", "t"]])
-def test_the_command_wants_prompts_or_a_table(arguments: list[str]) -> None:
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == 2
-    assert "Give either --prompts FILE, to sample replies, or --rescore TABLE, or --extend TABLE" in done.output
+def test_command_requires_prompts_or_a_table(arguments: list[str]) -> None:
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2
+    assert "Give either --prompts FILE, to sample replies, or --rescore TABLE, or --extend TABLE" in result.output
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+def test_ctrl_c_explains_how_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("map_core.cli.build.resolve", interrupted)
-    done = CliRunner().invoke(command, ["--prompts", "p.jsonl", "--out", str(tmp_path / "t.parquet")])
-    assert done.exit_code == 130
-    assert "the same command resumes where it stopped" in done.output
+    monkeypatch.setattr("map_core.cli.build.resolve", raise_interrupt)
+    result = CliRunner().invoke(command, ["--prompts", "p.jsonl", "--out", str(tmp_path / "t.parquet")])
+    assert result.exit_code == 130
+    assert "the same command resumes where it stopped" in result.output

@@ -1,4 +1,4 @@
-"""What a build keeps on the way: whole or not there, held by one build, and nothing lost when the disc is full."""
+"""Tests of the checkpoints of a build: atomic writes, one build at a time, and no loss when the disk is full."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ REPLIES = [
 PROMPTS = [Prompt(f"p{n}", "All prompts", f"prompt {n}") for n in range(6)]
 
 
-def test_what_is_written_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+def test_checkpoints_round_trip_exactly(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
     key, value = checkpoint_key("a prompt"), ("humor", "v 1.0/tab")
-    with (first := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
-        first.write_replies(key, 0, REPLIES)
-        first.write_replies(key, 3, REPLIES[:2])
+    with (checkpoints := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
+        checkpoints.write_replies(key, 0, REPLIES)
+        checkpoints.write_replies(key, 3, REPLIES[:2])
         scores = PromptScores()
         scores.add(value, {0: 0.1 + 0.2, 2: float("nan")}, {2: "it raised"})
         scores.add(("tact", "1"), {1: -1e300}, {})
-        first.write_scores(key, scores)
+        checkpoints.write_scores(key, scores)
     names = {path.name for path in (tmp_path / "t.parquet.parts").iterdir()}
     replies = {f"{key}.000000-000003.replies.parquet", f"{key}.000003-000005.replies.parquet"}
     assert names == {"plan.json", f"{key}.rewards.parquet"} | replies, "an older version's unfinished build goes on"
-    with (again := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
-        assert again.drawn(key) == 5
-        assert again.numbers(key) == [0, 1, 2, 3, 4]
-        assert list(again.replies(key).values()) == [*REPLIES, *REPLIES[:2]]
-        stored = again.scores(key)
+    with (reopened := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
+        assert reopened.drawn(key) == 5
+        assert reopened.numbers(key) == [0, 1, 2, 3, 4]
+        assert list(reopened.replies(key).values()) == [*REPLIES, *REPLIES[:2]]
+        stored = reopened.scores(key)
         assert stored.rewards[value][0] == 0.1 + 0.2
         assert stored.rewards[value].keys() == {0, 2}
         assert stored.rewards["tact", "1"] == {1: -1e300}
         assert stored.reasons == {value: {2: "it raised"}, ("tact", "1"): {}}
-        assert (again.drawn("none"), again.numbers("none"), again.replies("none")) == (0, [], {})
+        assert (reopened.drawn("none"), reopened.numbers("none"), reopened.replies("none")) == (0, [], {})
 
 
-def test_more_candidates_go_on_and_fewer_are_refused(tmp_path: Path) -> None:
+def test_more_candidates_resume_and_fewer_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    with (few := BuildCheckpoints(out, {"seed": 1}, 3)).locked():
-        few.write_replies("k", 0, REPLIES)
-    with (more := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
-        assert more.drawn("k") == 3
+    with (checkpoints := BuildCheckpoints(out, {"seed": 1}, 3)).locked():
+        checkpoints.write_replies("k", 0, REPLIES)
+    with (extended := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
+        assert extended.drawn("k") == 3
     with (
         pytest.raises(InputError, match=r"another build \(other candidates\)"),
         BuildCheckpoints(out, {"seed": 1}, 4).locked(),
@@ -72,103 +72,103 @@ def test_more_candidates_go_on_and_fewer_are_refused(tmp_path: Path) -> None:
         assert fresh.drawn("k") == 0
 
 
-def test_equal_texts_have_parts_of_their_own() -> None:
+def test_repeated_prompts_have_separate_checkpoints() -> None:
     assert len({checkpoint_key("a"), checkpoint_key("a", 1), checkpoint_key("a", 2), checkpoint_key("b")}) == 4
 
 
-def _hold(out: Path, ready: object, leave: object) -> None:
+def _hold_lock(out: Path, ready: object, release: object) -> None:
     with lock(out):
         ready.set()
-        leave.wait(30)
+        release.wait(30)
         os.kill(os.getpid(), 9)
 
 
-def test_a_second_build_is_told_who_holds_the_table(tmp_path: Path) -> None:
-    """And a holder that is killed holds nothing."""
+def test_lock_error_names_the_holding_process(tmp_path: Path) -> None:
+    """A process that is killed releases its lock."""
     out, context = tmp_path / "t.parquet", multiprocessing.get_context("spawn")
-    ready, leave = context.Event(), context.Event()
-    holder = context.Process(target=_hold, args=(out, ready, leave))
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=_hold_lock, args=(out, ready, release))
     holder.start()
     assert ready.wait(30)
     with pytest.raises(InputError, match=rf"process {holder.pid} on .* is writing .*t\.parquet"), lock(out):
         pass
-    leave.set()
+    release.set()
     holder.join()
     with lock(out):
         assert json.loads(out.with_name("t.parquet.lock").read_text())["pid"] == os.getpid()
     assert list(tmp_path.iterdir()) == []
 
 
-class Filling:
-    """A disc with room for so many more bytes: files write what fits and then fail as a full disc does."""
+class FullDisk:
+    """Simulate a disk with ``room`` bytes left: a write that does not fit fails with ENOSPC."""
 
     def __init__(self, room: int) -> None:
         self.room = room
 
-    def open(self, path: Path, mode: str = "r", *more: object, **named: object) -> object:
+    def open(self, path: Path, mode: str = "r", *args: object, **kwargs: object) -> object:
         if mode != "wb":
-            return open(path, mode, *more, **named)
+            return open(path, mode, *args, **kwargs)
         file = io.FileIO(path, mode)
-        disc, write = self, file.write
+        disk, write = self, file.write
 
-        def fitting(content: bytes) -> int:
-            if len(content) > disc.room:
+        def write_if_room(content: bytes) -> int:
+            if len(content) > disk.room:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            disc.room -= len(content)
+            disk.room -= len(content)
             return write(content)
 
-        return _Wrapped(file, fitting)
+        return _LimitedFile(file, write_if_room)
 
 
-class _Wrapped:
+class _LimitedFile:
     def __init__(self, file: io.FileIO, write: object) -> None:
         self._file, self.write = file, write
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._file, name)
 
-    def __enter__(self) -> _Wrapped:
+    def __enter__(self) -> _LimitedFile:
         return self
 
-    def __exit__(self, *what: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
 
 @pytest.mark.parametrize("room", [0, 5_000, 12_000, 20_000])
-def test_a_full_disc_ends_it_clearly_and_nothing_is_lost(
+def test_full_disk_ends_the_build_and_the_next_run_resumes(
     room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def make(out: Path) -> object:
+    def build_table(out: Path) -> object:
         settings = SamplingSettings(max_new_tokens=6)
         scorers = scoring.scorers(["diversity"])
         return build(PROMPTS, out, ToyEngine(), scorers, candidates=4, settings=settings, seed=3)
 
     out = tmp_path / "t.parquet"
-    disc = Filling(room)
-    monkeypatch.setattr(Path, "open", lambda path, *how, **named: disc.open(path, *how, **named))
+    disk = FullDisk(room)
+    monkeypatch.setattr(Path, "open", lambda path, *args, **kwargs: disk.open(path, *args, **kwargs))
     with pytest.raises(InputError, match=r"The disc is full: .* Make room and run the same command again"):
-        make(out)
+        build_table(out)
     assert not out.exists()
     assert not list(checkpoint_path(out).glob("*.part"))
-    kept = len(list(checkpoint_path(out).glob("*.replies.parquet")))
+    complete = len(list(checkpoint_path(out).glob("*.replies.parquet")))
     monkeypatch.undo()
-    built = make(out)
-    assert built.sampled == 4 * (len(PROMPTS) - kept)
-    make(tmp_path / "undisturbed.parquet")
+    result = build_table(out)
+    assert result.sampled == 4 * (len(PROMPTS) - complete)
+    build_table(tmp_path / "undisturbed.parquet")
     assert contents(out) == contents(tmp_path / "undisturbed.parquet")
 
 
-def test_a_part_that_is_damaged_is_named(tmp_path: Path) -> None:
+def test_error_names_a_damaged_checkpoint(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    with (some := BuildCheckpoints(out, {}, 3)).locked():
-        some.write_replies("k", 0, REPLIES)
-        path = some.folder.path / "k.000000-000003.replies.parquet"
+    with (checkpoints := BuildCheckpoints(out, {}, 3)).locked():
+        checkpoints.write_replies("k", 0, REPLIES)
+        path = checkpoints.folder.path / "k.000000-000003.replies.parquet"
         path.write_bytes(path.read_bytes()[:50])
         with pytest.raises(InputError, match=r"k\.000000.* cannot be read .* Remove it and start again"):
-            some.replies("k")
+            checkpoints.replies("k")
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_error_names_a_missing_folder(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "t.parquet"
     with pytest.raises(InputError, match=r"There is no folder .*missing"), lock(missing):
         pass

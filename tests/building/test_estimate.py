@@ -1,4 +1,4 @@
-"""What a build will take: measured on its first prompts, which are then part of it."""
+"""Tests of the estimate of a build's time and size, measured on its first prompts, whose replies are kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.odd_scorers import Fault, Odd
 from tests.tiny_model import make_tiny_model
 
 SETTINGS = SamplingSettings(temperature=0.9, top_k=0, top_p=0.95, max_new_tokens=6)
-DRAWING = SamplingSpec(SETTINGS, 7)
+SAMPLING = SamplingSpec(SETTINGS, 7)
 PROMPTS = tuple(Prompt(f"p{number}", "stories", f"Tell me of the cat {number}.") for number in range(11))
 VALUES = ("familiarity", "plain_language")
 
@@ -42,158 +42,162 @@ def engine(model: Path) -> Engine:
     return open_engine(str(model), "torch", "float32")
 
 
-class Watched(LocalWorkers):
-    """Workers that remember which prompts they were asked for, and how many they work on at a time."""
+class RecordingWorkers(LocalWorkers):
+    """Local workers that record the indices of the prompts they draw, with a fixed degree of parallelism."""
 
     def __init__(self, engine: Engine, parallel: int = 1, scorers: Sequence[Scorer] | None = None) -> None:
-        super().__init__(engine, DRAWING, scorers or scoring.scorers(VALUES))
-        self.asked: list[int] = []
+        super().__init__(engine, SAMPLING, scorers or scoring.scorers(VALUES))
+        self.prompt_indices: list[int] = []
         self._parallel = parallel
 
     @property
     def parallel(self) -> int:
         return self._parallel
 
-    def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
-        for task in lacking:
-            self.asked.append(task.prompt_index)
+    def draw(self, tasks: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
+        for task in tasks:
+            self.prompt_indices.append(task.prompt_index)
             yield task, self.replies(task)
 
 
-def make(
+def build_table(
     engine: Engine,
     out: Path,
-    crew: Watched | None = None,
+    workers: RecordingWorkers | None = None,
     prompts: Sequence[Prompt] = PROMPTS,
     scorers: Sequence[Scorer] | None = None,
-    stop: bool = False,
+    stop_at_estimate: bool = False,
 ) -> tuple[BuildResult | None, list[Progress]]:
-    """Build, and return what was reported; stop at the estimate where that is asked for."""
-    seen: list[Progress] = []
+    """Build a table, interrupted at its estimate if that is asked for, and return the result and the reports."""
+    reports: list[Progress] = []
 
     def report(progress: Progress) -> None:
-        seen.append(progress)
-        if stop and progress.estimate is not None:
+        reports.append(progress)
+        if stop_at_estimate and progress.estimate is not None:
             raise KeyboardInterrupt
 
     scorers = scorers or scoring.scorers(VALUES)
     try:
-        built = build_with_workers(crew or Watched(engine), prompts, out, scorers, DRAWING, 4, None, report)
+        result = build_with_workers(
+            workers or RecordingWorkers(engine), prompts, out, scorers, SAMPLING, 4, None, report
+        )
     except KeyboardInterrupt:
-        return None, seen
-    return built, seen
+        return None, reports
+    return result, reports
 
 
-def only_estimate(seen: list[Progress]) -> BuildEstimate:
-    (estimate,) = [progress.estimate for progress in seen if progress.estimate is not None]
+def single_estimate(reports: list[Progress]) -> BuildEstimate:
+    (estimate,) = [progress.estimate for progress in reports if progress.estimate is not None]
     return estimate
 
 
-def test_three_spread_prompts_are_made_first_and_no_reply_twice(engine: Engine, tmp_path: Path) -> None:
-    crew = Watched(engine)
-    built, seen = make(engine, tmp_path / "table.parquet", crew)
-    assert crew.asked[:3] == [1, 5, 9]
-    assert sorted(crew.asked) == list(range(11))
-    assert built is not None
-    assert (built.sampled, built.scored) == (44, 88)
-    estimate = only_estimate(seen)
+def test_spread_prompts_are_built_first_and_no_reply_twice(engine: Engine, tmp_path: Path) -> None:
+    workers = RecordingWorkers(engine)
+    result, reports = build_table(engine, tmp_path / "table.parquet", workers)
+    assert workers.prompt_indices[:3] == [1, 5, 9]
+    assert sorted(workers.prompt_indices) == list(range(11))
+    assert result is not None
+    assert (result.sampled, result.scored) == (44, 88)
+    estimate = single_estimate(reports)
     assert (estimate.measured, estimate.prompts, estimate.replies) == (3, 8, 32)
 
 
-def test_the_table_is_the_one_of_a_build_without_an_estimate(engine: Engine, tmp_path: Path) -> None:
-    built, _ = make(engine, tmp_path / "reported.parquet")
-    silent = build_with_workers(
-        Watched(engine), PROMPTS, tmp_path / "silent.parquet", scoring.scorers(VALUES), DRAWING, 4
+def test_estimate_does_not_change_the_table(engine: Engine, tmp_path: Path) -> None:
+    result, _ = build_table(engine, tmp_path / "reported.parquet")
+    without_estimate = build_with_workers(
+        RecordingWorkers(engine), PROMPTS, tmp_path / "silent.parquet", scoring.scorers(VALUES), SAMPLING, 4
     )
-    assert built is not None
-    assert built.load().replies == silent.load().replies
-    assert built.load().rewards.tolist() == silent.load().rewards.tolist()
+    assert result is not None
+    assert result.load().replies == without_estimate.load().replies
+    assert result.load().rewards.tolist() == without_estimate.load().rewards.tolist()
 
 
-def test_tokens_and_sizes_are_near_what_comes_of_it(engine: Engine, tmp_path: Path) -> None:
-    """Replies of this model have at most six tokens, so that eleven prompts are much like three of them."""
+def test_estimated_tokens_and_sizes_are_close_to_the_actual_ones(engine: Engine, tmp_path: Path) -> None:
+    """Replies of this model have at most six tokens, so three prompts represent all eleven well."""
     out = tmp_path / "table.parquet"
-    _, seen = make(engine, out, stop=True)
-    estimate = only_estimate(seen)
-    parts = [path.stat().st_size for path in checkpoint_path(out).glob("*.parquet")]
-    assert estimate.checkpoint_bytes == pytest.approx(sum(parts) * 11 / 3, abs=1)
-    drawn: list[int] = []
+    _, reports = build_table(engine, out, stop_at_estimate=True)
+    estimate = single_estimate(reports)
+    sizes = [path.stat().st_size for path in checkpoint_path(out).glob("*.parquet")]
+    assert estimate.checkpoint_bytes == pytest.approx(sum(sizes) * 11 / 3, abs=1)
+    token_counts: list[int] = []
 
-    class Counted(Watched):
-        def replies(self, lack: SamplingTask) -> SamplingOutcome:
-            replies = super().replies(lack)
+    class CountingWorkers(RecordingWorkers):
+        def replies(self, task: SamplingTask) -> SamplingOutcome:
+            replies = super().replies(task)
             assert not isinstance(replies, InputError)
-            drawn.extend(len(reply.tokens) for reply in replies)
+            token_counts.extend(len(reply.tokens) for reply in replies)
             return replies
 
-    make(engine, out, Counted(engine))
+    build_table(engine, out, CountingWorkers(engine))
     assert estimate.tokens is not None
-    assert estimate.tokens == pytest.approx(sum(drawn), rel=0.3)
-    assert len(drawn) == estimate.replies
+    assert estimate.tokens == pytest.approx(sum(token_counts), rel=0.3)
+    assert len(token_counts) == estimate.replies
     assert estimate.tokens_per_second is not None
     assert estimate.sampling_seconds * estimate.tokens_per_second == pytest.approx(estimate.tokens, abs=1)
     assert estimate.scoring_seconds > 0
     assert 0 < estimate.table_bytes < 11 * out.stat().st_size
 
 
-def test_what_was_made_for_the_estimate_is_kept(engine: Engine, tmp_path: Path) -> None:
-    make(engine, tmp_path / "table.parquet", stop=True)
-    crew = Watched(engine)
-    built, seen = make(engine, tmp_path / "table.parquet", crew)
-    assert not {1, 5, 9} & set(crew.asked)
-    assert built is not None
-    assert built.sampled == 32
-    assert only_estimate(seen).prompts == 5
+def test_replies_drawn_for_the_estimate_are_kept(engine: Engine, tmp_path: Path) -> None:
+    build_table(engine, tmp_path / "table.parquet", stop_at_estimate=True)
+    workers = RecordingWorkers(engine)
+    result, reports = build_table(engine, tmp_path / "table.parquet", workers)
+    assert not {1, 5, 9} & set(workers.prompt_indices)
+    assert result is not None
+    assert result.sampled == 32
+    assert single_estimate(reports).prompts == 5
 
 
-def test_a_prompt_for_each_worker_is_measured(engine: Engine, tmp_path: Path) -> None:
-    _, seen = make(engine, tmp_path / "table.parquet", Watched(engine, parallel=5))
-    assert only_estimate(seen).measured == 5
+def test_estimate_measures_one_prompt_per_worker(engine: Engine, tmp_path: Path) -> None:
+    _, reports = build_table(engine, tmp_path / "table.parquet", RecordingWorkers(engine, parallel=5))
+    assert single_estimate(reports).measured == 5
 
 
-def test_nothing_is_estimated_where_no_more_is_left_than_is_measured(engine: Engine, tmp_path: Path) -> None:
-    _, seen = make(engine, tmp_path / "table.parquet", prompts=PROMPTS[:3])
-    assert not any(progress.estimate for progress in seen)
-    assert [(p.stage, p.done) for p in seen] == [(s, d) for s in ("sampling", "scoring") for d in range(4)]
+def test_no_estimate_when_every_prompt_would_be_measured(engine: Engine, tmp_path: Path) -> None:
+    _, reports = build_table(engine, tmp_path / "table.parquet", prompts=PROMPTS[:3])
+    assert not any(progress.estimate for progress in reports)
+    assert [(p.stage, p.done) for p in reports] == [(s, d) for s in ("sampling", "scoring") for d in range(4)]
 
 
-def test_a_new_value_is_estimated_without_tokens(engine: Engine, tmp_path: Path) -> None:
-    make(engine, tmp_path / "table.parquet")
-    seen: list[Progress] = []
-    rescore(tmp_path / "table.parquet", tmp_path / "again.parquet", scoring.scorers(["diversity"]), report=seen.append)
-    estimate = only_estimate(seen)
+def test_estimate_for_a_new_value_has_no_tokens(engine: Engine, tmp_path: Path) -> None:
+    build_table(engine, tmp_path / "table.parquet")
+    reports: list[Progress] = []
+    rescore(
+        tmp_path / "table.parquet", tmp_path / "again.parquet", scoring.scorers(["diversity"]), report=reports.append
+    )
+    estimate = single_estimate(reports)
     assert (estimate.replies, estimate.tokens, estimate.prompts) == (0, None, 8)
     assert "to draw" not in estimate_sentence(estimate)
 
 
-def test_more_candidates_are_estimated_by_what_is_lacking(engine: Engine, tmp_path: Path) -> None:
-    make(engine, tmp_path / "table.parquet")
-    seen: list[Progress] = []
+def test_estimate_for_more_candidates_counts_the_missing_replies(engine: Engine, tmp_path: Path) -> None:
+    build_table(engine, tmp_path / "table.parquet")
+    reports: list[Progress] = []
     extend(
         tmp_path / "table.parquet",
         tmp_path / "table.parquet",
         scoring.scorers,
         candidates=10,
-        open_workers=lambda model, drawing, scorers: LocalWorkers(engine, drawing, scorers),
-        report=seen.append,
+        open_workers=lambda model, sampling, scorers: LocalWorkers(engine, sampling, scorers),
+        report=reports.append,
     )
-    assert only_estimate(seen).replies == 8 * 6
+    assert single_estimate(reports).replies == 8 * 6
 
 
-def test_a_broken_scorer_is_found_before_all_replies_are_drawn(engine: Engine, tmp_path: Path) -> None:
+def test_broken_scorer_is_detected_before_all_replies_are_drawn(engine: Engine, tmp_path: Path) -> None:
     broken = Odd(Fault.RAISES, None)
-    crew = Watched(engine, scorers=[broken])
+    workers = RecordingWorkers(engine, scorers=[broken])
     with pytest.raises(ScorerError, match="failed on every reply"):
-        make(engine, tmp_path / "table.parquet", crew, scorers=[broken])
-    assert len(crew.asked) == 3
+        build_table(engine, tmp_path / "table.parquet", workers, scorers=[broken])
+    assert len(workers.prompt_indices) == 3
 
 
-def test_places_are_spread() -> None:
+def test_spread_picks_evenly_spaced_items() -> None:
     assert spread(range(8), 8) == list(range(8))
     assert spread([2, 3, 5, 7, 11, 13], 2) == [3, 11]
 
 
-def test_the_sentence() -> None:
+def test_estimate_sentence() -> None:
     estimate = BuildEstimate(3, 158, 10_112, 1_230_400, 171.0, 7_195.0, 530.0, 31_000_000, 4_970_000)
     assert estimate_sentence(estimate) == (
         "Left to do, judged by 3 prompts: about 2.1 hours, 10,112 replies to draw of some 1,300,000 tokens at 171 a "
@@ -201,20 +205,20 @@ def test_the_sentence() -> None:
     )
 
 
-def test_the_command_prints_it_and_stops(model: Path, tmp_path: Path) -> None:
+def test_command_prints_the_estimate_and_stops(model: Path, tmp_path: Path) -> None:
     prompts, out = tmp_path / "prompts.jsonl", tmp_path / "table.parquet"
     prompts.write_text("".join(json.dumps({"id": p.id, "prompt": p.text}) + "\n" for p in PROMPTS), encoding="utf-8")
     arguments = ["--prompts", str(prompts), "--out", str(out), "--model", str(model), "--engine", "torch"]
     arguments += ["--values", ",".join(VALUES), "--candidates", "4", "--max-new-tokens", "6", "--score-limit", "0"]
-    ran = CliRunner().invoke(command, [*arguments, "--estimate", "--quiet"])
-    assert ran.exit_code == 0, ran.output
-    assert ran.stdout.startswith("Left to do, judged by 3 prompts: about ")
-    assert "32 replies to draw" in ran.stdout
+    result = CliRunner().invoke(command, [*arguments, "--estimate", "--quiet"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Left to do, judged by 3 prompts: about ")
+    assert "32 replies to draw" in result.stdout
     assert not out.exists()
-    ran = CliRunner().invoke(command, arguments)
-    assert ran.exit_code == 0, ran.output
-    assert "Left to do, judged by 3 prompts" in ran.stderr
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    assert "Left to do, judged by 3 prompts" in result.stderr
     assert out.exists()
-    ran = CliRunner().invoke(command, [*arguments, "--estimate", "--progress-file", str(tmp_path / "p.json")])
-    assert ran.exit_code == 2
-    assert "--progress-file" in ran.stderr
+    result = CliRunner().invoke(command, [*arguments, "--estimate", "--progress-file", str(tmp_path / "p.json")])
+    assert result.exit_code == 2
+    assert "--progress-file" in result.stderr

@@ -1,4 +1,4 @@
-"""A build goes on whatever its scorers do: replies are marked and left out; a broken scorer ends it in words."""
+"""Tests of faulty scorers: failed replies are marked and left out, and a broken scorer ends the build with an error."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests import ROOT
 from tests.odd_scorers import Fault, Odd
 from tests.toy_engine import ToyEngine
 
-HERE = (Fault.RAISES, Fault.NAN, Fault.INFINITE, Fault.SHAPE, Fault.NO_MEMORY, Fault.TORCH_NO_MEMORY)
-SAID = {
+IN_PROCESS_FAULTS = (Fault.RAISES, Fault.NAN, Fault.INFINITE, Fault.SHAPE, Fault.NO_MEMORY, Fault.TORCH_NO_MEMORY)
+REASONS = {
     Fault.RAISES: "it raised ValueError: a reply like no other",
     Fault.NAN: "it gave nan, expected a finite number",
     Fault.INFINITE: "it gave inf, expected a finite number",
@@ -46,40 +46,40 @@ SETTINGS = SamplingSettings(max_new_tokens=6)
 PROMPTS = [Prompt(f"p{n}", "All prompts", f"prompt {n}") for n in range(4)]
 
 
-def make(out: Path, scorers: Sequence[Scorer], candidates: int = 6, **more: object) -> BuildResult:
-    return build(PROMPTS, out, ToyEngine(), scorers, candidates=candidates, settings=SETTINGS, seed=3, **more)
+def build_table(out: Path, scorers: Sequence[Scorer], candidates: int = 6, **options: object) -> BuildResult:
+    return build(PROMPTS, out, ToyEngine(), scorers, candidates=candidates, settings=SETTINGS, seed=3, **options)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> RewardTable:
-    return make(tmp_path_factory.mktemp("whole") / "t.parquet", scoring.scorers(["diversity"])).load()
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RewardTable:
+    return build_table(tmp_path_factory.mktemp("whole") / "t.parquet", scoring.scorers(["diversity"])).load()
 
 
-def rare(table: RewardTable) -> str:
-    """A text that is the reply to some prompts and not the only one of any."""
+def rare_reply(table: RewardTable) -> str:
+    """Return the rarest non-empty reply of a table."""
     counts = {text: table.replies.count(text) for text in table.replies if text}
     return min(counts, key=lambda text: (counts[text], text))
 
 
-@pytest.mark.parametrize("fault", HERE)
-def test_a_reply_that_a_scorer_fails_on_is_left_out_and_told_of(
-    fault: Fault, whole: RewardTable, tmp_path: Path
+@pytest.mark.parametrize("fault", IN_PROCESS_FAULTS)
+def test_replies_that_a_scorer_fails_on_are_left_out_and_reported(
+    fault: Fault, undisturbed: RewardTable, tmp_path: Path
 ) -> None:
-    bad, out = rare(whole), tmp_path / "t.parquet"
-    built = make(out, [*scoring.scorers(["diversity"]), Odd(fault, [bad])])
-    table = built.load()
-    kept = [row for row, text in enumerate(whole.replies) if text != bad]
-    assert len(kept) < len(whole.replies)
-    assert table.replies == tuple(whole.replies[row] for row in kept)
-    np.testing.assert_array_equal(table.rewards[:, 0], whole.rewards[kept, 0])
+    bad, out = rare_reply(undisturbed), tmp_path / "t.parquet"
+    result = build_table(out, [*scoring.scorers(["diversity"]), Odd(fault, [bad])])
+    table = result.load()
+    remaining = [row for row, text in enumerate(undisturbed.replies) if text != bad]
+    assert len(remaining) < len(undisturbed.replies)
+    assert table.replies == tuple(undisturbed.replies[row] for row in remaining)
+    np.testing.assert_array_equal(table.rewards[:, 0], undisturbed.rewards[remaining, 0])
     np.testing.assert_array_equal(table.rewards[:, 1], [len(text) for text in table.replies])
-    assert len(built.marked) == len(whole.replies) - len(kept)
-    assert {mark.value for mark in built.marked} == {"odd"}
-    assert built.marked[0].reason.startswith(SAID[fault])
-    first = built.marked[0]
-    assert f"candidate {first.candidate} of the prompt {first.prompt!r} on 'odd'" in built.notes[0]
+    assert len(result.marked) == len(undisturbed.replies) - len(remaining)
+    assert {mark.value for mark in result.marked} == {"odd"}
+    assert result.marked[0].reason.startswith(REASONS[fault])
+    first = result.marked[0]
+    assert f"candidate {first.candidate} of the prompt {first.prompt!r} on 'odd'" in result.notes[0]
     left_out = table.metadata["left_out"]
-    assert left_out["replies"] == len(built.marked)
+    assert left_out["replies"] == len(result.marked)
     assert left_out["marks"][0] == {"prompt": first.prompt, "candidate": first.candidate, "value": "odd"} | {
         "reason": first.reason
     }
@@ -87,17 +87,20 @@ def test_a_reply_that_a_scorer_fails_on_is_left_out_and_told_of(
 
 
 @pytest.mark.parametrize("fault", [Fault.HANGS, Fault.IS_KILLED, Fault.LEAVES])
-def test_a_scorer_that_takes_its_process_along_is_started_again(
-    fault: Fault, whole: RewardTable, tmp_path: Path
+def test_scorer_process_is_restarted_after_a_crash_or_timeout(
+    fault: Fault, undisturbed: RewardTable, tmp_path: Path
 ) -> None:
-    bad, scorers = rare(whole), [Odd(fault, [rare(whole)])]
-    built = rescore(whole, tmp_path / "t.parquet", scorers, limit=2.0)
-    assert built.load().replies == tuple(text for text in whole.replies if text != bad)
-    assert {mark.reason.split(" 0.")[0] for mark in built.marked} <= {SAID[fault], f"{SAID[fault]} 0.333 seconds"}
-    assert built.marked
+    bad, scorers = rare_reply(undisturbed), [Odd(fault, [rare_reply(undisturbed)])]
+    result = rescore(undisturbed, tmp_path / "t.parquet", scorers, limit=2.0)
+    assert result.load().replies == tuple(text for text in undisturbed.replies if text != bad)
+    assert {mark.reason.split(" 0.")[0] for mark in result.marked} <= {
+        REASONS[fault],
+        f"{REASONS[fault]} 0.333 seconds",
+    }
+    assert result.marked
 
 
-def test_a_process_of_scorers_ends_with_its_work() -> None:
+def test_scorer_process_ends_on_timeout_and_on_close() -> None:
     host = ScorerSubprocess([Odd(Fault.HANGS, ["bad"])], limit=1.0)
     np.testing.assert_array_equal(host.score(0, "p", [Reply("ab")]), [2.0])
     process = psutil.Process(host.pid)
@@ -110,8 +113,8 @@ def test_a_process_of_scorers_ends_with_its_work() -> None:
     assert not process.is_running()
 
 
-def test_the_script_that_builds_is_not_run_again(tmp_path: Path) -> None:
-    """It need not guard its main part; a scorer of its own it has to keep in a module."""
+def test_scorer_process_does_not_import_the_main_script(tmp_path: Path) -> None:
+    """A script needs no ``__main__`` guard, but scorers that it defines have to be in a module of their own."""
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
@@ -131,47 +134,47 @@ def test_the_script_that_builds_is_not_run_again(tmp_path: Path) -> None:
         "    print(error)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
-    first, second, third = done.stdout.splitlines()
-    assert (first, second) == ("run", "[ 2. nan]"), done.stderr
+    first, second, third = result.stdout.splitlines()
+    assert (first, second) == ("run", "[ 2. nan]"), result.stderr
     assert "Define them in a module that it imports" in third
 
 
-def test_a_process_of_scorers_ends_with_the_one_that_started_it() -> None:
+def test_scorer_process_ends_with_its_parent() -> None:
     code = (
         "import os, signal; from map_core.building.scorer_host import ScorerSubprocess;"
         "from map_core.core.types import Reply;"
         "from tests.odd_scorers import Fault, Odd; host = ScorerSubprocess([Odd(Fault.NAN, ())], limit=30.0);"
         "host.score(0, 'p', [Reply('ab')]); print(host.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == -signal.SIGKILL
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == -signal.SIGKILL
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(int(done.stdout)).wait(20)
+        psutil.Process(int(result.stdout)).wait(20)
 
 
-def test_a_scorer_that_never_works_is_given_up(tmp_path: Path) -> None:
+def test_scorer_that_never_starts_times_out(tmp_path: Path) -> None:
     host = ScorerSubprocess([Odd(Fault.HANGS, None)], limit=1.0, start=1.5)
     with pytest.raises(ScorerError, match=r"did not score a short reply within 1\.5 seconds"):
         host.score(0, "p", [Reply("ab")])
     host.close()
 
 
-def test_a_scorer_that_breaks_later_ends_the_build_and_nothing_is_lost(whole: RewardTable, tmp_path: Path) -> None:
-    """Three prompts in a row without one reward: the endpoint is gone, not three replies odd."""
+def test_scorer_that_fails_later_ends_the_build_without_loss(undisturbed: RewardTable, tmp_path: Path) -> None:
+    """Three prompts in a row without any reward mean a broken scorer, not a few unusual replies."""
     out = tmp_path / "t.parquet"
     with pytest.raises(ScorerError, match="failed on every reply to 3 prompts in a row"):
-        make(out, [_ByPrompt({prompt.text for prompt in PROMPTS[1:]})])
+        build_table(out, [_FailsOnPrompts({prompt.text for prompt in PROMPTS[1:]})])
     assert not out.exists()
     assert len(list(checkpoint_path(out).glob("*.rewards.parquet"))) == 1
-    mended = _ByPrompt(set())
-    assert make(out, [mended]).replies == len(whole.replies)
+    working = _FailsOnPrompts(set())
+    assert build_table(out, [working]).replies == len(undisturbed.replies)
 
 
-class _ByPrompt(Odd):
-    """Raises on every reply to some prompts."""
+class _FailsOnPrompts(Odd):
+    """Raise on every reply to some prompts."""
 
     def __init__(self, prompts: set[str]) -> None:
         super().__init__(Fault.RAISES, ())
@@ -183,17 +186,17 @@ class _ByPrompt(Odd):
         return super().score(prompt, replies)
 
 
-def test_a_prompt_without_a_reply_left_is_left_out(tmp_path: Path) -> None:
-    built = make(tmp_path / "t.parquet", [_ByPrompt({PROMPTS[1].text})])
-    table = built.load()
+def test_prompt_without_scored_replies_is_left_out(tmp_path: Path) -> None:
+    result = build_table(tmp_path / "t.parquet", [_FailsOnPrompts({PROMPTS[1].text})])
+    table = result.load()
     assert table.prompt_ids == ("p0", "p2", "p3")
-    assert built.skipped == ("p1",)
+    assert result.skipped == ("p1",)
     assert table.metadata["left_out"]["prompts"] == ["p1"]
-    assert "1 prompt is left out: 'p1'." in built.notes
+    assert "1 prompt is left out: 'p1'." in result.notes
 
 
-class _Noted(Odd):
-    """Tells how many replies it has read, the one that warms it up included until it is forgotten."""
+class _CountingScorer(Odd):
+    """Count the scored replies in a note; ``forget_notes`` drops the warm-up reply from the count."""
 
     read = 0
 
@@ -210,32 +213,34 @@ class _Noted(Odd):
 
 
 @pytest.mark.parametrize("limit", [None, 60.0])
-def test_what_scorers_have_to_say_stands_at_the_end(limit: float | None, tmp_path: Path) -> None:
-    """From their own process too, and without the reply that warms them up."""
-    built = make(tmp_path / "t.parquet", [_Noted(Fault.RAISES, [])], limit=limit)
-    assert built.replies == 24
-    assert "24 replies were read." in built.notes
+def test_notes_of_scorers_are_part_of_the_result(limit: float | None, tmp_path: Path) -> None:
+    """Notes also arrive from a separate process, and leave out the warm-up reply."""
+    result = build_table(tmp_path / "t.parquet", [_CountingScorer(Fault.RAISES, [])], limit=limit)
+    assert result.replies == 24
+    assert "24 replies were read." in result.notes
 
 
-def test_a_build_that_loses_most_replies_ends_and_a_mended_scorer_is_asked_again(
-    whole: RewardTable, tmp_path: Path
+def test_build_that_loses_most_replies_fails_and_a_fixed_scorer_is_called_again(
+    undisturbed: RewardTable, tmp_path: Path
 ) -> None:
     out, bad = tmp_path / "t.parquet", []
-    while (lost := sum(text in bad for text in whole.replies)) <= len(whole.replies) / 2:
-        bad.append(min(set(whole.replies) - {*bad}, key=lambda text: (whole.replies.count(text), text)))
-    assert lost < len(whole.replies)
-    with pytest.raises(ScorerError, match=rf"{lost} of {len(whole.replies)} replies would be left out.*No table was"):
-        make(out, [Odd(Fault.RAISES, bad)])
+    while (lost := sum(text in bad for text in undisturbed.replies)) <= len(undisturbed.replies) / 2:
+        bad.append(min(set(undisturbed.replies) - {*bad}, key=lambda text: (undisturbed.replies.count(text), text)))
+    assert lost < len(undisturbed.replies)
+    with pytest.raises(
+        ScorerError, match=rf"{lost} of {len(undisturbed.replies)} replies would be left out.*No table was"
+    ):
+        build_table(out, [Odd(Fault.RAISES, bad)])
     assert not out.exists()
-    built = make(out, [Odd(Fault.RAISES, [])])
-    assert (built.sampled, built.replies, built.marked) == (0, len(whole.replies), ())
+    result = build_table(out, [Odd(Fault.RAISES, [])])
+    assert (result.sampled, result.replies, result.marked) == (0, len(undisturbed.replies), ())
 
 
-def test_marks_are_kept_over_a_stop_and_not_tried_again(whole: RewardTable, tmp_path: Path) -> None:
-    bad, out = rare(whole), tmp_path / "t.parquet"
+def test_failed_replies_are_not_scored_again_after_an_interruption(undisturbed: RewardTable, tmp_path: Path) -> None:
+    bad, out = rare_reply(undisturbed), tmp_path / "t.parquet"
     calls: list[str] = []
 
-    class Counting(Odd):
+    class RecordingScorer(Odd):
         def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
             calls.append(prompt)
             return super().score(prompt, replies)
@@ -245,22 +250,22 @@ def test_marks_are_kept_over_a_stop_and_not_tried_again(whole: RewardTable, tmp_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make(out, [Counting(Fault.RAISES, [bad])], report=stop)
+        build_table(out, [RecordingScorer(Fault.RAISES, [bad])], report=stop)
     calls.clear()
-    built = make(out, [Counting(Fault.RAISES, [bad])])
+    result = build_table(out, [RecordingScorer(Fault.RAISES, [bad])])
     assert calls == []
-    assert len(built.marked) == whole.replies.count(bad)
+    assert len(result.marked) == undisturbed.replies.count(bad)
 
 
-def test_candidate_numbers_stay_when_more_are_drawn(whole: RewardTable, tmp_path: Path) -> None:
-    """A reply that was left out leaves a gap, so that adding candidates draws none twice."""
-    out, bad = tmp_path / "t.parquet", rare(whole)
-    make(out, [Odd(Fault.RAISES, [bad])])
+def test_candidate_numbers_stay_when_more_are_drawn(undisturbed: RewardTable, tmp_path: Path) -> None:
+    """A reply that was left out leaves a gap in the numbers, so that adding candidates draws none twice."""
+    out, bad = tmp_path / "t.parquet", rare_reply(undisturbed)
+    build_table(out, [Odd(Fault.RAISES, [bad])])
     engine, scorer = ToyEngine(), Odd(Fault.RAISES, [bad])
     extend(
         out, out, lambda names: [scorer], candidates=9, open_workers=lambda model, *args: LocalWorkers(engine, *args)
     )
-    direct = make(tmp_path / "direct.parquet", [Odd(Fault.RAISES, [bad])], candidates=9).load()
+    direct = build_table(tmp_path / "direct.parquet", [Odd(Fault.RAISES, [bad])], candidates=9).load()
     extended = table_format.load(out)
     assert extended.replies == direct.replies
     np.testing.assert_array_equal(extended.rewards, direct.rewards)
@@ -269,29 +274,29 @@ def test_candidate_numbers_stay_when_more_are_drawn(whole: RewardTable, tmp_path
     assert extended.metadata["left_out"]["replies"] == direct.metadata["left_out"]["replies"]
 
 
-def test_halving_finds_each_bad_reply_with_few_calls() -> None:
+def test_bisection_finds_each_bad_reply_with_few_calls() -> None:
     replies, bad, calls = [Reply(str(n)) for n in range(64)], {5, 40}, []
 
-    def ask(some: Sequence[Reply]) -> np.ndarray:
-        calls.append(len(some))
-        if any(int(reply.text) in bad for reply in some):
+    def score(batch: Sequence[Reply]) -> np.ndarray:
+        calls.append(len(batch))
+        if any(int(reply.text) in bad for reply in batch):
             raise ScorerError("no")
-        return np.array([float(reply.text) for reply in some])
+        return np.array([float(reply.text) for reply in batch])
 
-    rewards, reasons = score_each(ask, replies)
+    rewards, reasons = score_each(score, replies)
     assert set(reasons) == bad
     assert all(math.isnan(rewards[n]) if n in bad else rewards[n] == n for n in range(64))
     assert len(calls) <= 2 * 2 * 6 + 1
-    assert score_each(ask, [])[1] == {}
+    assert score_each(score, [])[1] == {}
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, math.nan])
-def test_a_limit_is_a_time(limit: float) -> None:
+def test_time_limit_is_positive_and_finite(limit: float) -> None:
     with pytest.raises(InputError, match="expected seconds above 0"):
         ScorerSubprocess([Odd(Fault.NAN, ())], limit)
 
 
-def test_a_scorer_that_cannot_travel_is_refused_in_words() -> None:
+def test_scorer_that_cannot_be_pickled_is_refused() -> None:
     class Inner(Odd):
         pass
 

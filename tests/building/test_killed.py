@@ -1,4 +1,4 @@
-"""kill -9 at any moment: the same command ends in the table of an undisturbed run, with no reply lost or doubled."""
+"""Tests of killed builds: after a SIGKILL at any file, the same command yields the table of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -52,24 +52,24 @@ print(writes)
 
 
 def run(out: Path, stop: int) -> subprocess.CompletedProcess[str]:
-    """One run in a process of its own, killed before its ``stop``-th file is in its place."""
+    """Run the build in a process that is killed before its ``stop``-th file is renamed into place; 0 for never."""
     command = [sys.executable, "-c", SCRIPT, str(out), str(stop)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A table, and how many files came to their place on the way."""
+    """Return the table of an undisturbed build and the number of files that the build renamed into place."""
     out = tmp_path_factory.mktemp("undisturbed") / "t.parquet"
-    done = run(out, 0)
-    assert done.returncode == 0, done.stderr
-    return out, int(done.stdout)
+    process = run(out, 0)
+    assert process.returncode == 0, process.stderr
+    return out, int(process.stdout)
 
 
-def test_killed_before_each_of_a_run_of_files(undisturbed: tuple[Path, int], tmp_path: Path) -> None:
-    """Killed again and again, each time a little further, and then let go on."""
-    whole, writes = undisturbed
-    assert writes == 1 + 3 + 3 + 1  # the plan, replies, rewards, the table
+def test_repeatedly_killed_build_gives_the_same_table(undisturbed: tuple[Path, int], tmp_path: Path) -> None:
+    """The build is killed several times at different files and then runs to its end."""
+    expected, writes = undisturbed
+    assert writes == 1 + 3 + 3 + 1  # the plan, replies and rewards of three prompts, the table
     out = tmp_path / "t.parquet"
     for stop in (1, 2, 2, 3, 2, writes):
         assert run(out, stop).returncode in (-signal.SIGKILL, 0)
@@ -79,16 +79,14 @@ def test_killed_before_each_of_a_run_of_files(undisturbed: tuple[Path, int], tmp
         assert record["state"] == "running"
         assert not ProcessIdentity.from_dict(record).running, "a build that was killed is not taken for one that runs"
     assert run(out, 0).returncode == 0
-    assert contents(out) == contents(whole)
+    assert contents(out) == contents(expected)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json", "t.parquet"]
 
 
-@pytest.mark.parametrize("place", [2, 5, 8])
-def test_a_build_killed_once_is_continued_with_the_same_result(
-    undisturbed: tuple[Path, int], tmp_path: Path, place: int
-) -> None:
+@pytest.mark.parametrize("stop", [2, 5, 8])
+def test_build_killed_once_gives_the_same_table(undisturbed: tuple[Path, int], tmp_path: Path, stop: int) -> None:
     out = tmp_path / "t.parquet"
-    assert run(out, place).returncode == -signal.SIGKILL
+    assert run(out, stop).returncode == -signal.SIGKILL
     assert not out.exists()
     assert checkpoint_path(out).is_dir()
     assert run(out, 0).returncode == 0
@@ -96,8 +94,8 @@ def test_a_build_killed_once_is_continued_with_the_same_result(
     assert json.loads(out.with_suffix(".json").read_text())["done"] == 3
 
 
-def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
-    """The command says so, in its progress file too, and the same command goes on."""
+def test_sigterm_stops_the_build_cleanly(tmp_path: Path) -> None:
+    """The command and its progress file report the stop, and the replies drawn so far are kept."""
     from tests.tiny_model import make_tiny_model
 
     model, out, progress = make_tiny_model(tmp_path / "tiny"), tmp_path / "t.parquet", tmp_path / "progress.json"
@@ -109,9 +107,9 @@ def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
-        until = time.monotonic() + 100
-        while not (record := _read(progress)) or record["stage"] != "sampling" or record["done"] < 2:
-            assert time.monotonic() < until
+        deadline = time.monotonic() + 100
+        while not (record := _read_record(progress)) or record["stage"] != "sampling" or record["done"] < 2:
+            assert time.monotonic() < deadline
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
             time.sleep(0.02)
         assert ProcessIdentity.from_dict(record).running
@@ -121,12 +119,12 @@ def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
         process.kill()
     assert process.returncode == 143, errors
     assert "Stopped. What is made is kept; the same command resumes where it stopped." in errors
-    record = _read(progress)
+    record = _read_record(progress)
     assert (record["state"], record["error"], record["pid"]) == ("stopped", None, process.pid)
     assert record["ended"] >= record["began"]
     assert 2 <= len(list(checkpoint_path(out).glob("*.replies.parquet"))) < 200
     assert not out.with_name("t.parquet.lock").exists()
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read_record(path: Path) -> dict[str, object]:
     return json.loads(path.read_text()) if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""A build on a Ray cluster: a worker that is killed in the middle changes nothing."""
+"""Tests of builds on a Ray cluster: the table does not change when a worker is killed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = needs("requirements-cluster.txt", "ray")
 ray = LazyModule("ray")
 
 PROMPTS = [Prompt(f"p{n}", "All prompts", f"Tell me of day {n}.") for n in range(10)]
-DRAWING = SamplingSpec(SamplingSettings(temperature=0.9, top_p=0.95, max_new_tokens=12), seed=7)
+SAMPLING = SamplingSpec(SamplingSettings(temperature=0.9, top_p=0.95, max_new_tokens=12), seed=7)
 NAMES = ("familiarity", "diversity")
 
 
@@ -36,18 +36,18 @@ def _cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def opening(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+def model_spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     return ModelSpec(str(make_tiny_model(tmp_path_factory.mktemp("tiny"))), "openvino", "float32")
 
 
 @pytest.fixture(scope="module")
-def workers(opening: ModelSpec) -> Iterator[RayWorkers]:
-    crew = RayWorkers("local", opening, DRAWING, scoring.scorers(NAMES), workers=2)
-    yield crew
-    crew.close()
+def workers(model_spec: ModelSpec) -> Iterator[RayWorkers]:
+    ray_workers = RayWorkers("local", model_spec, SAMPLING, scoring.scorers(NAMES), workers=2)
+    yield ray_workers
+    ray_workers.close()
 
 
-def test_a_killed_worker_changes_nothing(opening: ModelSpec, workers: RayWorkers, tmp_path: Path) -> None:
+def test_killed_worker_does_not_change_the_table(model_spec: ModelSpec, workers: RayWorkers, tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "undisturbed.parquet", tmp_path / "disturbed.parquet"
     killed: list[int] = []
 
@@ -56,35 +56,42 @@ def test_a_killed_worker_changes_nothing(opening: ModelSpec, workers: RayWorkers
             killed.append(ray.get(workers.workers[0].pid.remote()))
             os.kill(killed[0], signal.SIGKILL)
 
-    build_with_workers(workers, PROMPTS, undisturbed, scoring.scorers(NAMES), DRAWING, 4)
+    build_with_workers(workers, PROMPTS, undisturbed, scoring.scorers(NAMES), SAMPLING, 4)
     first = ray.get(workers.workers[0].pid.remote())
-    built = build_with_workers(workers, PROMPTS, disturbed, scoring.scorers(NAMES), DRAWING, 4, report=kill)
+    result = build_with_workers(workers, PROMPTS, disturbed, scoring.scorers(NAMES), SAMPLING, 4, report=kill)
     assert killed == [first]
     assert ray.get(workers.workers[0].pid.remote()) != first, "the worker was not started again"
-    assert (built.prompts, built.replies, built.sampled) == (10, 40, 40)
+    assert (result.prompts, result.replies, result.sampled) == (10, 40, 40)
     assert contents(disturbed) == contents(undisturbed)
 
-    # The same as on this machine without a cluster, up to the last digits of other batches.
-    here = tmp_path / "here.parquet"
-    table = build_with_workers(
-        LocalWorkers(opening.open(), DRAWING, scoring.scorers(NAMES)), PROMPTS, here, scoring.scorers(NAMES), DRAWING, 4
+    # A local build without a cluster gives the same replies; rewards differ by rounding, since the batches differ.
+    local_path = tmp_path / "here.parquet"
+    local = build_with_workers(
+        LocalWorkers(model_spec.open(), SAMPLING, scoring.scorers(NAMES)),
+        PROMPTS,
+        local_path,
+        scoring.scorers(NAMES),
+        SAMPLING,
+        4,
     ).load()
-    there = built.load()
-    assert table.replies == there.replies
-    np.testing.assert_allclose(table.rewards, there.rewards, atol=1e-5)
+    on_cluster = result.load()
+    assert local.replies == on_cluster.replies
+    np.testing.assert_allclose(local.rewards, on_cluster.rewards, atol=1e-5)
 
 
-def test_what_a_worker_refuses_is_told_in_words(opening: ModelSpec, workers: RayWorkers, tmp_path: Path) -> None:
-    long = [*PROMPTS, Prompt("long", "u", "word " * 1000)]
+def test_errors_of_workers_and_the_cluster_are_reported(
+    model_spec: ModelSpec, workers: RayWorkers, tmp_path: Path
+) -> None:
+    with_long_prompt = [*PROMPTS, Prompt("long", "u", "word " * 1000)]
     with pytest.raises(InputError, match="'long' cannot be used"):
-        build_with_workers(workers, long, tmp_path / "t.parquet", scoring.scorers(NAMES), DRAWING, 2)
+        build_with_workers(workers, with_long_prompt, tmp_path / "t.parquet", scoring.scorers(NAMES), SAMPLING, 2)
     with pytest.raises(InputError, match="9 workers are asked for, and the cluster has 2 cores"):
-        RayWorkers("local", opening, DRAWING, scoring.scorers(NAMES), workers=9)
+        RayWorkers("local", model_spec, SAMPLING, scoring.scorers(NAMES), workers=9)
 
 
-def test_a_model_that_is_not_there_ends_it(workers: RayWorkers, tmp_path: Path) -> None:
-    workers.close()  # Its workers hold the cores.
-    missing = RayWorkers("local", ModelSpec(str(tmp_path)), DRAWING, scoring.scorers(NAMES), workers=1)
+def test_missing_model_ends_the_build(workers: RayWorkers, tmp_path: Path) -> None:
+    workers.close()  # Its workers occupy the cores.
+    without_model = RayWorkers("local", ModelSpec(str(tmp_path)), SAMPLING, scoring.scorers(NAMES), workers=1)
     with pytest.raises(InputError, match="is no model folder"):
-        build_with_workers(missing, PROMPTS, tmp_path / "t.parquet", scoring.scorers(NAMES), DRAWING, 2)
-    missing.close()
+        build_with_workers(without_model, PROMPTS, tmp_path / "t.parquet", scoring.scorers(NAMES), SAMPLING, 2)
+    without_model.close()

@@ -1,4 +1,4 @@
-"""A table sampled from a server: busy, broken or silent servers end it clearly, it goes on, and no secret is kept."""
+"""Tests of tables sampled from a server: faults are retried or end the build with an error, and no key is stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from map_core import scoring
 from map_core.building import BuildPolicy, BuildResult, build
-from map_core.building import retry as module
+from map_core.building import retry as retry
 from map_core.building.checkpoints import checkpoint_path
 from map_core.cli import main
 from map_core.cli.build import build as command
@@ -42,25 +42,25 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.001)
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
 
 
-def make(server: ChatServer, out: Path, **more: object) -> BuildResult:
+def build_table(server: ChatServer, out: Path, **options: object) -> BuildResult:
     scorers = scoring.scorers(["familiarity", "diversity"])
     engine = RemoteEngine(server.model(), retries=0, trusted=True)
-    return build(PROMPTS, out, engine, scorers, candidates=3, settings=SETTINGS, seed=5, **more)
+    return build(PROMPTS, out, engine, scorers, candidates=3, settings=SETTINGS, seed=5, **options)
 
 
-def failing(good: Answer, faults: Callable[[int], object]) -> tuple[Answer, list[int]]:
-    """A server that answers its n-th request by a fault where there is one."""
+def failing(correct: Answer, faults: Callable[[int], object]) -> tuple[Answer, list[int]]:
+    """Return an answer function whose n-th answer is ``faults(n)`` unless that is None, and its call counter."""
     count = [0]
 
     def answer(request: dict[str, object]) -> object:
         count[0] += 1
         fault = faults(count[0])
-        return good(request) if fault is None else fault if isinstance(fault, Response) else fault(request)
+        return correct(request) if fault is None else fault if isinstance(fault, Response) else fault(request)
 
     return answer, count
 
@@ -69,11 +69,11 @@ def busy(status: int) -> JSONResponse:
     return JSONResponse({"error": {"message": "too much to do"}}, status)
 
 
-def test_a_server_gives_the_table_of_its_model(local: LocalEngine, tmp_path: Path) -> None:
-    """Log-probabilities where the server tells them, tokens by their number, K replies a prompt."""
+def test_table_sampled_from_a_server(local: LocalEngine, tmp_path: Path) -> None:
+    """The table has K replies per prompt, with the log-probabilities that the server reports."""
     with ChatServer(from_model(local), key=SECRET) as server:
-        table = make(server, tmp_path / "t.parquet").load()
-        assert len(server.requests) == 12 + 1  # one asks for a few words, before anything is drawn
+        table = build_table(server, tmp_path / "t.parquet").load()
+        assert len(server.requests) == 12 + 1  # a short request checks the server before sampling
     assert np.isfinite(table.log_probs).all()
     for number, prompt in enumerate(PROMPTS):
         for reply, log_prob in zip(table.replies[table.rows(number)], table.log_probs[table.rows(number)], strict=True):
@@ -83,14 +83,14 @@ def test_a_server_gives_the_table_of_its_model(local: LocalEngine, tmp_path: Pat
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "broken", "short"])
-def test_a_server_that_stumbles_changes_nothing(fault: str, local: LocalEngine, tmp_path: Path) -> None:
-    good = from_model(local)
+def test_temporary_server_faults_do_not_change_the_table(fault: str, local: LocalEngine, tmp_path: Path) -> None:
+    correct = from_model(local)
     faults = {"429": busy(429), "500": busy(503), "broken": saying(piece("Hel")), "short": saying(piece("x", None))}
-    answer, _ = failing(good, lambda n: faults[fault] if n % 5 == 2 else None)
-    with ChatServer(good, key=SECRET) as server:
-        make(server, tmp_path / "undisturbed.parquet")
+    answer, _ = failing(correct, lambda n: faults[fault] if n % 5 == 2 else None)
+    with ChatServer(correct, key=SECRET) as server:
+        build_table(server, tmp_path / "undisturbed.parquet")
         server.answer = answer
-        make(server, tmp_path / "t.parquet")
+        build_table(server, tmp_path / "t.parquet")
     assert contents(tmp_path / "t.parquet") == contents(tmp_path / "undisturbed.parquet")
 
 
@@ -105,72 +105,74 @@ def test_a_server_that_stumbles_changes_nothing(fault: str, local: LocalEngine, 
     ],
     ids=["429", "500", "a page", "nonsense", "nothing"],
 )
-def test_a_server_that_stays_so_ends_it_and_it_goes_on(
+def test_persistent_server_fault_ends_the_build_and_the_next_run_resumes(
     fault: object, error: type[EngineError], message: str, local: LocalEngine, tmp_path: Path
 ) -> None:
-    good, out = from_model(local), tmp_path / "t.parquet"
-    answer, count = failing(good, lambda n: fault if n > 7 else None)
-    with ChatServer(good, key=SECRET) as server:
-        make(server, tmp_path / "undisturbed.parquet")
+    correct, out = from_model(local), tmp_path / "t.parquet"
+    answer, count = failing(correct, lambda n: fault if n > 7 else None)
+    with ChatServer(correct, key=SECRET) as server:
+        build_table(server, tmp_path / "undisturbed.parquet")
         server.answer = answer
         with pytest.raises(error, match=message):
-            make(server, out)
+            build_table(server, out)
         attempts = count[0] - 7
-        assert attempts >= module.ATTEMPTS if error is TryAgainError else 1 <= attempts <= 3
+        assert attempts >= retry.ATTEMPTS if error is TryAgainError else 1 <= attempts <= 3
         assert len(list(checkpoint_path(out).glob("*.replies.parquet"))) == 2
-        server.answer = good
-        built = make(server, out)
-    assert built.sampled == 6
+        server.answer = correct
+        result = build_table(server, out)
+    assert result.sampled == 6
     assert contents(out) == contents(tmp_path / "undisturbed.parquet")
 
 
-def test_a_prompt_that_only_the_server_refuses(local: LocalEngine, tmp_path: Path) -> None:
-    good = from_model(local)
+def test_prompt_refused_by_the_server(local: LocalEngine, tmp_path: Path) -> None:
+    correct = from_model(local)
 
     def answer(request: dict[str, object]) -> object:
         if "day 2" in json.dumps(request):
             return JSONResponse({"error": {"message": "maximum context length is 256 tokens"}}, 400)
-        return good(request)
+        return correct(request)
 
     with ChatServer(answer, key=SECRET) as server:
         with pytest.raises(InputError, match=r"The prompt 'p2' cannot be used\. .*maximum context length"):
-            make(server, tmp_path / "t.parquet")
-        built = make(server, tmp_path / "t.parquet", policy=BuildPolicy(skip_unusable=True))
-    assert built.skipped == ("p2",)
-    assert built.load().prompt_ids == ("p0", "p1", "p3")
+            build_table(server, tmp_path / "t.parquet")
+        result = build_table(server, tmp_path / "t.parquet", policy=BuildPolicy(skip_unusable=True))
+    assert result.skipped == ("p2",)
+    assert result.load().prompt_ids == ("p0", "p1", "p3")
 
 
-def test_no_secret_is_written_or_said(local: LocalEngine, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Not in the table, the parts, the progress file, the log or an error: the server's repeats it."""
+def test_api_key_is_never_written_or_printed(
+    local: LocalEngine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither in the table, checkpoints and progress file nor in output and errors, although the server echoes it."""
     prompts, out, progress = tmp_path / "p.txt", tmp_path / "t.parquet", tmp_path / "progress.json"
     prompts.write_text("Tell me of the cat.\nTell me of the dog.\n")
-    good = from_model(local)
-    rude = JSONResponse({"error": {"message": f"Bad key {SECRET}, go away"}}, 500)
-    answer, _ = failing(good, lambda n: rude if n > 4 else None)
+    correct = from_model(local)
+    error_with_key = JSONResponse({"error": {"message": f"Bad key {SECRET}, go away"}}, 500)
+    answer, _ = failing(correct, lambda n: error_with_key if n > 4 else None)
     with ChatServer(answer, key=SECRET) as server:
         options = ["--prompts", str(prompts), "--out", str(out), "--model", server.model(), "--candidates", "3"]
         options += ["--values", "diversity", "--score-limit", "0", "--progress-file", str(progress), "--keep-parts"]
         assert main(["build", *options]) == 1
-        printed = capfd.readouterr()
+        captured = capfd.readouterr()
         record = json.loads(progress.read_text())
         assert (record["state"], "could not answer (500: Bad key ***, go away)" in record["error"]) == ("failed", True)
-        assert "Bad key ***" in printed.err
-        server.answer = good
-        done = CliRunner().invoke(command, options, catch_exceptions=False)
-    everything = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(everything) >= 6
-    assert not any(SECRET.encode() in content for content in everything)
-    assert SECRET not in printed.err + printed.out + done.output
+        assert "Bad key ***" in captured.err
+        server.answer = correct
+        result = CliRunner().invoke(command, options, catch_exceptions=False)
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) >= 6
+    assert not any(SECRET.encode() in content for content in files)
+    assert SECRET not in captured.err + captured.out + result.output
     assert SECRET not in json.dumps(table_format.load_metadata(out))
 
 
-def test_a_server_that_draws_greedily_ends_the_build_before_anything_is_kept(tmp_path: Path) -> None:
+def test_greedy_server_ends_the_build_before_a_table_is_written(tmp_path: Path) -> None:
     with ChatServer(saying(piece("The same again."), piece(None, "stop"))) as server:
         engine = RemoteEngine(server.model(), retries=0, trusted=True)
         scorers = scoring.scorers(["diversity"])
         with pytest.raises(EngineError, match=r"first 3 prompts got the same reply 4 times.*do_sample"):
             build(PROMPTS, tmp_path / "t.parquet", engine, scorers, candidates=4, settings=SETTINGS, seed=5)
-        # As asked: at temperature 0 of a server (top_k 1) equal replies are no fault, and few prompts are no proof.
+        # Equal replies are accepted with top_k 1 (greedy sampling was requested), and for too few prompts to be sure.
         few = build(PROMPTS[:2], tmp_path / "few.parquet", engine, scorers, candidates=4, settings=SETTINGS, seed=5)
         greedy = replace(SETTINGS, top_k=1)
         explicit = build(PROMPTS, tmp_path / "asked.parquet", engine, scorers, candidates=4, settings=greedy, seed=5)

@@ -1,4 +1,4 @@
-"""What a build says about its replies."""
+"""Tests of the remarks of a build about its replies: reasoning and missing log-probabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from map_core.building.writer import TableRow
 from map_core.core.types import Reply
 
 
-def counted(*texts: str, log_prob: float = -1.0) -> ReplyCounts:
+def counts_of(*texts: str, log_prob: float = -1.0) -> ReplyCounts:
     counts = ReplyCounts()
     for number, text in enumerate(texts):
         reply = Reply(text, (1,), (log_prob,), finished=True)
@@ -31,23 +31,23 @@ def counted(*texts: str, log_prob: float = -1.0) -> ReplyCounts:
     ],
 )
 def test_reasoning_in_a_reply_is_counted(text: str, thinking: int, unanswered: int) -> None:
-    counts = counted(text)
+    counts = counts_of(text)
     assert (counts.replies, counts.thinking, counts.unanswered) == (1, thinking, unanswered)
 
 
-def test_reasoning_is_said_with_what_helps() -> None:
-    counts = counted("<think>Bees.", "<think>Bees.</think>Nectar.", "Nectar.")
+def test_remark_on_reasoning_names_the_remedy() -> None:
+    counts = counts_of("<think>Bees.", "<think>Bees.</think>Nectar.", "Nectar.")
     (server,), (local,) = counts.remarks(on_server=True), counts.remarks(on_server=False)
     assert server.startswith("2 of 3 replies contain the model's reasoning")
     assert "1 end before an answer begins" in server
     assert "enable_thinking" in server
     assert "enable_thinking" not in local
     assert "NAME@URL" in local
-    assert counted("Nectar.").remarks(on_server=True) == ()
+    assert counts_of("Nectar.").remarks(on_server=True) == ()
 
 
-def test_log_probabilities_that_some_replies_lack_are_said() -> None:
-    some, none = counted("a", "b"), counted("a", log_prob=math.nan)
-    some.unknown_log_probs = 1
-    assert some.remarks(on_server=True)[0].startswith("1 of 2 replies has no log-probability")
-    assert none.remarks(on_server=True) == some.remarks(on_server=False) == ()
+def test_remark_on_missing_log_probabilities() -> None:
+    partly_known, unknown = counts_of("a", "b"), counts_of("a", log_prob=math.nan)
+    partly_known.unknown_log_probs = 1
+    assert partly_known.remarks(on_server=True)[0].startswith("1 of 2 replies has no log-probability")
+    assert unknown.remarks(on_server=True) == partly_known.remarks(on_server=False) == ()
