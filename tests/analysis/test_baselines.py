@@ -1,4 +1,4 @@
-"""Weights picked without targets: two replies by hand, then laws of each baseline, then bad input."""
+"""Tests of the baselines: two replies by hand, properties of each baseline, invalid input and the command."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ORACLE = MemoryOracle.of(TABLE)
 TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
 
 
-def small(rewards: list[list[float]], offsets: list[int], values: tuple[str, ...]) -> RewardTable:
+def small_table(rewards: list[list[float]], offsets: list[int], values: tuple[str, ...]) -> RewardTable:
     names = tuple(f"p{i}" for i in range(len(offsets) - 1))
     return RewardTable(values, np.array(rewards), np.array(offsets), names, names, names)
 
 
 def test_win_rate_of_two_replies_by_hand():
     """P = (1/4, 3/4): the better reply beats the worse and ties with itself, 1/4 * 1/4 + 3/4 * 3/4 = 5/8."""
-    table = small([[0.0, 1.0], [1.0, 1.0]], [0, 2], ("kind", "same"))
+    table = small_table([[0.0, 1.0], [1.0, 1.0]], [0, 2], ("kind", "same"))
     x = np.array([math.atanh(0.5), 0.0])
     assert baselines.win_rates(table, x) == pytest.approx([5 / 8, 1 / 2])
     assert baselines.win_rates(table, np.zeros(2)) == pytest.approx([0.5, 0.5], abs=1e-15)
@@ -41,7 +41,7 @@ def test_win_rate_of_two_replies_by_hand():
 
 
 def test_ranks_with_ties_and_uneven_prompts_by_hand():
-    table = small([[3.0], [3.0], [5.0], [2.0], [9.0]], [0, 3, 5], ("a",))
+    table = small_table([[3.0], [3.0], [5.0], [2.0], [9.0]], [0, 3, 5], ("a",))
     assert baselines.base_ranks(table)[:, 0] == pytest.approx([1 / 3, 1 / 3, 5 / 6, 1 / 4, 3 / 4])
     assert baselines.base_ranks(table, Form.POOLED)[:, 0] == pytest.approx([0.4, 0.4, 0.7, 0.1, 0.9])
 
@@ -82,20 +82,20 @@ def test_random_weights_have_their_distribution_and_their_seed():
     assert not np.array_equal(weights, baselines.random_weights(4000, 3, largest=2.0, seed=2))
 
 
-def test_judging_is_met_and_improved():
+def test_evaluation_counts_met_targets_and_improved_values():
     solved = solve(ORACLE, TARGETS).weights
-    judged = baselines.evaluate_weights(ORACLE, np.vstack([solved, np.zeros(4), 3 * np.eye(4)[0]]), TARGETS)
-    assert judged.meets.all(axis=1).tolist() == [True, False, False]
-    assert judged.improves[:, :3].all(axis=1).tolist() == [True, False, False]
-    assert judged.meets_all == judged.improves_all == pytest.approx(1 / 3)
-    assert judged.meets[:, 3].all()
-    # Without targets every value counts, and there is nothing to miss.
-    free = baselines.evaluate_weights(ORACLE, solved)
-    assert free.compared.all()
-    assert free.meets_all == 1.0
+    evaluation = baselines.evaluate_weights(ORACLE, np.vstack([solved, np.zeros(4), 3 * np.eye(4)[0]]), TARGETS)
+    assert evaluation.meets.all(axis=1).tolist() == [True, False, False]
+    assert evaluation.improves[:, :3].all(axis=1).tolist() == [True, False, False]
+    assert evaluation.meets_all == evaluation.improves_all == pytest.approx(1 / 3)
+    assert evaluation.meets[:, 3].all()
+    # Without targets every value is compared, and every target is met.
+    without_targets = baselines.evaluate_weights(ORACLE, solved)
+    assert without_targets.compared.all()
+    assert without_targets.meets_all == 1.0
 
 
-def test_a_solved_palette_beside_what_one_would_pick():
+def test_only_the_solved_weights_meet_every_target_at_their_cost():
     rows = {row.name: row for row in baselines.compare_baselines(TABLE, TARGETS, count=300, seed=5)}
     assert list(rows) == [
         *("solved", "random", "random at the same cost", "equal"),
@@ -108,21 +108,21 @@ def test_a_solved_palette_beside_what_one_would_pick():
         if name != "random":
             assert row.evaluation.kl == pytest.approx(np.full(len(row.wins), solved.kl[0]), abs=1e-8)
         if name.startswith(("only", "equal", "random at")):
-            # At the palette's own cost nothing else meets its targets: it is the one of least cost.
+            # The solved palette has the least cost of all that meet the targets, so at its cost nothing else does.
             assert row.evaluation.meets_all == 0.0
     assert rows["random"].evaluation.improves_all < 0.9
     assert rows["random"].wins.shape == (300, 4)
-    again = baselines.compare_baselines(TABLE, TARGETS, count=300, seed=5)
-    assert np.array_equal(rows["random"].wins, again[1].wins)
+    repeated = baselines.compare_baselines(TABLE, TARGETS, count=300, seed=5)
+    assert np.array_equal(rows["random"].wins, repeated[1].wins)
 
 
-def test_out_of_reach_has_no_solved_row():
+def test_targets_out_of_reach_have_no_solved_row():
     rows = baselines.compare_baselines(TABLE, np.array([3.0, 3.0, math.nan, math.nan]), count=5)
     assert rows[0].name == "random"
     assert rows[1].evaluation.kl == pytest.approx(np.full(5, 0.5 * ORACLE.log_candidates), abs=1e-6)
 
 
-def test_one_reply_a_prompt_is_compared_with_the_whole_table():
+def test_tables_of_one_reply_per_prompt_compare_across_prompts():
     table = make_table(prompts=200, candidates=1)
     rates = baselines.win_rates(table, np.eye(4))
     assert np.all(np.diag(rates) > 0.6)
@@ -141,23 +141,23 @@ def test_one_reply_a_prompt_is_compared_with_the_whole_table():
         (lambda: baselines.compare_baselines(TABLE, TARGETS, budget=math.nan), "nan"),
     ],
 )
-def test_bad_input_says_what_is_wrong(call, message):
+def test_invalid_arguments_are_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
 
 
-def test_the_command_prints_what_the_comparison_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_prints_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "table.parquet"
     save(TABLE, path)
     options = ["baselines", str(path), "--target", "helpfulness=+0.3sd", "--target", "humor=+0.25sd", "--count", "50"]
     assert main([*options, "--json"]) == 0
-    ways = json.loads(capsys.readouterr().out)["ways"]
+    printed = json.loads(capsys.readouterr().out)["ways"]
     targets = np.array([0.3, math.nan, 0.25, math.nan])
     expected = baselines.compare_baselines(TABLE, targets, count=50)
-    assert list(ways) == [way.name for way in expected]
-    assert ways["random"]["meets_all"] == expected[1].evaluation.meets_all
-    assert ways["solved"]["meets_all"] == 1.0
-    assert ways["solved"]["win_rates"]["humor"] == pytest.approx(expected[0].wins[0, 2])
+    assert list(printed) == [row.name for row in expected]
+    assert printed["random"]["meets_all"] == expected[1].evaluation.meets_all
+    assert printed["solved"]["meets_all"] == 1.0
+    assert printed["solved"]["win_rates"]["humor"] == pytest.approx(expected[0].wins[0, 2])
     assert main(options) == 0
     assert "only helpfulness" in capsys.readouterr().out
     assert main(["baselines", str(path), "--target", "helpfulness=1e6"]) == 0

@@ -1,4 +1,4 @@
-"""A palette on two tables: by hand, noise is not called drift, and what only one table has is said."""
+"""Tests of drift between two tables: by hand, under pure noise, with different values, and the command."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ NAN = np.nan
 
 
 def two_prompts(first: float, second: float, names: tuple[str, str] = ("a", "b")) -> RewardTable:
-    """Two prompts of two replies each, one below and one above the prompt's own level."""
+    """Return a table of two prompts with two replies each, 1 below and 1 above the prompt's level."""
     rewards = np.array([[first - 1], [first + 1], [second - 1], [second + 1]])
     return RewardTable(("v",), rewards, np.array([0, 2, 4]), names, names, ("all", "all"))
 
 
-def test_the_same_prompts_are_compared_pairwise():
-    """Levels of prompts 0 and 2 become 1 and 3. Prompt by prompt that is sure; else the error is sqrt 2."""
+def test_equal_prompts_are_compared_pairwise():
+    """Prompt levels 0 and 2 become 1 and 3: paired by prompt the error is 0, unpaired it is sqrt 2."""
     same = drift(two_prompts(0, 2), two_prompts(1, 3), np.array([1.5]))
     assert same.same_prompts
     assert same.base.change == pytest.approx([1.0])
     assert same.base.error == pytest.approx([0.0])
     assert same.base.real.tolist() == [True]
-    other = drift(two_prompts(0, 2), two_prompts(1, 3, ("c", "d")), np.array([1.5]))
-    assert not other.same_prompts
+    unpaired = drift(two_prompts(0, 2), two_prompts(1, 3, ("c", "d")), np.array([1.5]))
+    assert not unpaired.same_prompts
     # e = -1, +1 on both tables: the sum of squares over n (n - 1) is 1 each.
-    assert other.base.error == pytest.approx([np.sqrt(2)])
-    assert other.base.real.tolist() == [False]
-    # Matched by their text, whatever their order.
+    assert unpaired.base.error == pytest.approx([np.sqrt(2)])
+    assert unpaired.base.real.tolist() == [False]
+    # Prompts are matched by their text, in any order.
     swapped = drift(two_prompts(0, 2), two_prompts(3, 1, ("b", "a")), np.array([1.5]))
     assert swapped.base.error == pytest.approx([0.0])
 
@@ -54,7 +54,7 @@ def test_old_weights_on_the_new_table():
     solution = solve(oracle, oracle.standardise(targets))
     np.testing.assert_allclose(comparison.weights_before, solution.weights / oracle.scale, rtol=1e-12)
     assert comparison.held is not None
-    # A shift moves every level and no weight's effect: only the shifted value drifts, and its target is missed.
+    # A shift does not change the effect of the weights: only the shifted value drifts, and its target is missed.
     np.testing.assert_allclose(comparison.held.before, oracle.rewards_at(solution.levels), atol=1e-12)
     np.testing.assert_allclose(comparison.held.change, shift, atol=1e-12)
     assert (
@@ -66,38 +66,38 @@ def test_old_weights_on_the_new_table():
     np.testing.assert_allclose(comparison.short, [0, 1, 0, 0], atol=1e-8)
     assert comparison.held_kl == pytest.approx(solution.kl, abs=1e-10)
     assert comparison.after.verdict is Verdict.OUT_OF_REACH or comparison.weights_after is not None
-    # Nothing changed: nothing drifts, to the last digit.
-    still = drift(before, before, targets)
-    assert not still.base.real.any()
-    assert not still.missed.any()
-    np.testing.assert_array_equal(still.weights_before, still.weights_after)
+    # Without a change nothing drifts, and the weights are identical.
+    unchanged = drift(before, before, targets)
+    assert not unchanged.base.real.any()
+    assert not unchanged.missed.any()
+    np.testing.assert_array_equal(unchanged.weights_before, unchanged.weights_after)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", list(Form))
 @pytest.mark.parametrize("paired", [True, False])
-def test_noise_is_not_called_drift(form: Form, paired: bool):
-    """Tables of one model: one comparison in 20 may be called drift; where one is lower by a scale, nearly all are."""
-    alarms, comparison, runs = np.zeros(2), 0, 120
+def test_noise_is_not_reported_as_drift(form: Form, paired: bool):
+    """At most 5% of the comparisons of one model report drift; a shift by one scale is nearly always detected."""
+    alarms, detected, runs = np.zeros(2), 0, 120
     for seed in range(runs):
-        left, right = (make_table(prompts=40, candidates=8, seed=1000 + 2 * seed + k) for k in range(2))
+        before, after = (make_table(prompts=40, candidates=8, seed=1000 + 2 * seed + k) for k in range(2))
         if paired:
-            # The same prompts with other replies: what a prompt adds to its replies is shared.
-            of_prompt = np.random.default_rng(seed).normal(size=(40, 1, 4)).repeat(8, axis=1).reshape(-1, 4)
-            left, right = (replace(table, rewards=table.rewards + of_prompt) for table in (left, right))
+            # The same prompts with different replies share their prompt effects.
+            prompt_effects = np.random.default_rng(seed).normal(size=(40, 1, 4)).repeat(8, axis=1).reshape(-1, 4)
+            before, after = (replace(table, rewards=table.rewards + prompt_effects) for table in (before, after))
         else:
             names = tuple(f"other {i}" for i in range(40))
-            right = replace(right, prompts=names, prompt_ids=names)
-        oracle = MemoryOracle.of(left, form)
+            after = replace(after, prompts=names, prompt_ids=names)
+        oracle = MemoryOracle.of(before, form)
         targets = oracle.rewards_at(np.array([0.2, NAN, 0.2, NAN]))
-        same = drift(left, right, targets, form)
+        same = drift(before, after, targets, form)
         assert same.same_prompts == paired
         assert same.held is not None
         alarms += np.array([same.base.real.any(), same.held.real.any()])
-        moved = drift(left, replace(right, rewards=right.rewards - oracle.scale), targets, form)
-        comparison += bool(moved.missed[[0, 2]].all())
+        shifted = drift(before, replace(after, rewards=after.rewards - oracle.scale), targets, form)
+        detected += bool(shifted.missed[[0, 2]].all())
     assert np.all(alarms <= 0.05 * runs + 2.5 * np.sqrt(0.05 * runs))
-    assert comparison > 0.9 * runs
+    assert detected > 0.9 * runs
 
 
 def test_values_that_only_one_table_has():
@@ -111,12 +111,12 @@ def test_values_that_only_one_table_has():
     np.testing.assert_array_equal(comparison.targets, [targets[0], NAN])
     assert comparison.weights_before is not None
     assert len(comparison.weights_before) == len(comparison.base.after) == 2
-    # Asked in its own order, the second table's base levels are by name.
+    # Base levels of the second table are matched by the name of the value, not by position.
     np.testing.assert_allclose(comparison.base.after, MemoryOracle.of(after).base[[2, 0]])
     assert np.isnan(comparison.after.targets[[0, 1]]).all()
 
 
-def test_out_of_reach_and_one_prompt():
+def test_targets_out_of_reach_and_a_table_of_one_prompt():
     before = make_table(prompts=10)
     comparison = drift(before, before, np.array([99.0, NAN, NAN, NAN]))
     assert comparison.before.verdict is comparison.after.verdict is Verdict.OUT_OF_REACH
@@ -126,7 +126,7 @@ def test_out_of_reach_and_one_prompt():
     comparison = drift(before, single_prompt, np.array([0.5, NAN, NAN, NAN]))
     assert np.isinf(comparison.base.error).all()
     assert not comparison.base.real.any()
-    # A table with one reply a prompt is pooled, so both are.
+    # A table with one reply per prompt is pooled, so both tables are.
     assert drift(before, make_table(prompts=9, candidates=1), np.full(4, NAN)).form is Form.POOLED
 
 
@@ -138,34 +138,34 @@ def test_tables_without_a_common_value_and_too_few_targets_are_refused():
         drift(table, table, np.zeros(2))
 
 
-def strict(line: str) -> dict:
+def parse_strict_json(line: str) -> dict:
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} in JSON")
 
     return json.loads(line, parse_constant=refuse)
 
 
-def test_the_command_compares_two_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_compares_two_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     before = make_table(prompts=20, candidates=16)
     save(before, tmp_path / "a.parquet")
     save(replace(before, rewards=before.rewards - [0, 0, 1.0, 0]), tmp_path / "b.parquet")
     save(make_table(prompts=3, candidates=4, values=("humor", "wit")), tmp_path / "c.parquet")
     arguments = ["groups", str(tmp_path / "a.parquet"), "--target", "humor=+0.5sd", "--target", "positivity=p99.9"]
     assert main([*arguments[:4], "--compare", str(tmp_path / "b.parquet"), "--json"]) == 0
-    comparison = strict(capsys.readouterr().out)
+    comparison = parse_strict_json(capsys.readouterr().out)
     assert comparison["missed"] == comparison["base"]["drifted"] == ["humor"]
     assert comparison["short"]["humor"] == pytest.approx(1.0)
     assert comparison["old_weights"]["before"]["humor"] == pytest.approx(comparison["targets"]["humor"])
     assert comparison["same_prompts"] is True
-    for other, extra in (("b", arguments), ("c", arguments[:4]), ("c", arguments)):
+    for other, options in (("b", arguments), ("c", arguments[:4]), ("c", arguments)):
         for as_json in ([], ["--json"]):
-            assert main([*extra, "--compare", str(tmp_path / f"{other}.parquet"), *as_json]) == 0
+            assert main([*options, "--compare", str(tmp_path / f"{other}.parquet"), *as_json]) == 0
             printed = capsys.readouterr().out
             if as_json:
-                strict(printed)
+                parse_strict_json(printed)
                 continue
             assert "nan" not in printed
-            if other == "b" and extra == arguments[:4]:
+            if other == "b" and options == arguments[:4]:
                 assert "The old weights now miss humor." in printed
             if other == "c":
                 assert "Only the first table has helpfulness, harmlessness, positivity" in printed

@@ -1,4 +1,4 @@
-"""The frontier: every point spends its budget, none can be improved by any mix of replies, linear weights give them."""
+"""Tests of the frontier: points spend their budget, and no distribution over replies dominates them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.odd_tables import Odd, odd_tables
 from tests.tables import make_table
 
 cvxpy = LazyModule("cvxpy")
-NONE = np.full(4, np.nan)
+NO_FLOORS = np.full(4, np.nan)
 FLOORS = np.array([np.nan, np.nan, 0.3, 0.1])
 
 
@@ -31,7 +31,7 @@ def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
 
 @pytest.fixture(scope="module")
 def small() -> tuple[MemoryOracle, np.ndarray]:
-    """Six prompts of eight replies, and their standardised rewards (prompt, candidate, value)."""
+    """Return six prompts of eight replies, and their standardised rewards (prompt, candidate, value)."""
     table = make_table(prompts=6, candidates=8)
     oracle = MemoryOracle.of(table)
     return oracle, oracle.standardise(table.rewards).reshape(6, 8, 4)
@@ -60,52 +60,53 @@ def test_points_spend_their_budget_and_lie_in_order(oracle: MemoryOracle):
             np.testing.assert_allclose(oracle.moments(x).levels, levels, atol=1e-9)
 
 
-def test_all_pairs_at_once_are_the_pairs_one_by_one(oracle: MemoryOracle):
-    together = frontiers(oracle, [0.5, 1.5], directions=7)
-    assert [result.pair for result in together] == list(combinations(range(4), 2))
-    for result in together:
-        alone = frontier(oracle, result.pair, [0.5, 1.5], directions=7)
-        for contour, other in zip(result.contours, alone.contours, strict=True):
-            assert contour.budget == other.budget
-            np.testing.assert_allclose(contour.levels, other.levels, atol=1e-8)
+def test_all_pairs_at_once_equal_separate_pairs(oracle: MemoryOracle):
+    joint = frontiers(oracle, [0.5, 1.5], directions=7)
+    assert [result.pair for result in joint] == list(combinations(range(4), 2))
+    for result in joint:
+        separate = frontier(oracle, result.pair, [0.5, 1.5], directions=7)
+        for contour, separate_contour in zip(result.contours, separate.contours, strict=True):
+            assert contour.budget == separate_contour.budget
+            np.testing.assert_allclose(contour.levels, separate_contour.levels, atol=1e-8)
 
 
-def test_pairs_with_floors_at_once_are_the_pairs_one_by_one(oracle: MemoryOracle):
+def test_all_pairs_with_floors_equal_separate_pairs(oracle: MemoryOracle):
     floors = np.array([0.1, 0.0, 0.2, np.nan])
     for result in frontiers(oracle, [0.5], directions=5, floors=floors):
-        alone = frontier(oracle, result.pair, [0.5], directions=5, floors=floors)
-        kept = [j for j in range(3) if j not in result.pair]
-        assert list(np.flatnonzero(~np.isnan(result.floors))) == kept
-        for contour, other in zip(result.contours, alone.contours, strict=True):
-            np.testing.assert_allclose(contour.levels, other.levels, atol=1e-7)
-            assert np.all(contour.levels[:, kept] >= floors[kept] - 1e-8)
+        separate = frontier(oracle, result.pair, [0.5], directions=5, floors=floors)
+        floored = [j for j in range(3) if j not in result.pair]
+        assert list(np.flatnonzero(~np.isnan(result.floors))) == floored
+        for contour, separate_contour in zip(result.contours, separate.contours, strict=True):
+            np.testing.assert_allclose(contour.levels, separate_contour.levels, atol=1e-7)
+            assert np.all(contour.levels[:, floored] >= floors[floored] - 1e-8)
 
 
-def gained(z: np.ndarray, contour: Contour, point: int, members: tuple[int, ...], floors: np.ndarray) -> float:
-    """How far any distribution over replies (prompt, candidate, value) within the budget gets above a point.
+def largest_gain(z: np.ndarray, contour: Contour, point: int, values: tuple[int, ...], floors: np.ndarray) -> float:
+    """Return the largest gain over a point by any distribution over replies within the budget.
 
-    It maximises the least gain among the members, over all distributions with KL <= b that keep the floors.
+    It maximises the smallest gain among ``values``, over all distributions with KL <= b that keep the floors; ``z`` are
+    standardised rewards (prompt, candidate, value).
     """
     prompts, candidates, size = z.shape
     p = cvxpy.Variable((prompts, candidates), nonneg=True)
     gain = cvxpy.Variable()
     levels = [cvxpy.sum(cvxpy.multiply(p, z[:, :, j])) / prompts for j in range(size)]
-    rules = [cvxpy.sum(p, axis=1) == 1, *(levels[j] >= contour.levels[point, j] + gain for j in members)]
+    constraints = [cvxpy.sum(p, axis=1) == 1, *(levels[j] >= contour.levels[point, j] + gain for j in values)]
     if math.isfinite(contour.budget):
-        rules.append(cvxpy.sum(cvxpy.kl_div(p, 1 / candidates)) / prompts <= contour.budget)
-    rules += [levels[j] >= floors[j] for j in np.flatnonzero(~np.isnan(floors))]
-    problem = cvxpy.Problem(cvxpy.Maximize(gain), rules)
+        constraints.append(cvxpy.sum(cvxpy.kl_div(p, 1 / candidates)) / prompts <= contour.budget)
+    constraints += [levels[j] >= floors[j] for j in np.flatnonzero(~np.isnan(floors))]
+    problem = cvxpy.Problem(cvxpy.Maximize(gain), constraints)
     problem.solve(solver="CLARABEL", tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
     return float(gain.value)
 
 
-@pytest.mark.parametrize("floors", [NONE, FLOORS], ids=["free", "floors"])
+@pytest.mark.parametrize("floors", [NO_FLOORS, FLOORS], ids=["free", "floors"])
 def test_linear_weights_suffice(small: tuple[MemoryOracle, np.ndarray], floors: np.ndarray):
-    """A conic solver over all distributions finds none that dominates a point, with or without floors."""
+    """A conic solver over all distributions finds none that dominates a point of the frontier."""
     oracle, z = small
     for contour in frontier(oracle, (0, 1), [0.2, 0.8], floors=floors, directions=7).contours:
         for point in range(1, 6):
-            assert abs(gained(z, contour, point, (0, 1), floors)) < 1e-6
+            assert abs(largest_gain(z, contour, point, (0, 1), floors)) < 1e-6
 
 
 def test_linear_weights_suffice_for_three_values(small: tuple[MemoryOracle, np.ndarray]):
@@ -113,22 +114,22 @@ def test_linear_weights_suffice_for_three_values(small: tuple[MemoryOracle, np.n
     floors = np.array([np.nan, np.nan, np.nan, 0.2])
     for contour in surface(oracle, (0, 1, 2), [0.5], floors=floors, directions=5).contours:
         for point in range(0, 15, 2):
-            assert gained(z, contour, point, (0, 1, 2), floors) < 1e-6
+            assert largest_gain(z, contour, point, (0, 1, 2), floors) < 1e-6
 
 
-def test_no_random_distribution_dominates(small: tuple[MemoryOracle, np.ndarray]):
-    """Within the budget by construction: mixed with the base model until it is."""
+def test_no_random_distribution_dominates_the_frontier(small: tuple[MemoryOracle, np.ndarray]):
+    """Random distributions are mixed with the base model until they fit the budget."""
     oracle, z = small
     rng = np.random.default_rng(0)
     points = frontier(oracle, (0, 1), [0.5], limit=False).contours[0].levels[:, :2]
     for _ in range(3000):
         p = rng.dirichlet(np.full(8, rng.choice([0.1, 0.5, 2.0])), 6)
         for share in (1.0, 0.7, 0.4):
-            mixed = share * p + (1 - share) / 8
+            mixture = share * p + (1 - share) / 8
             with np.errstate(divide="ignore", invalid="ignore"):
-                nats = np.nansum(mixed * np.log(8 * mixed)) / 6
+                nats = np.nansum(mixture * np.log(8 * mixture)) / 6
             if nats <= 0.5:
-                levels = np.einsum("ik,ikj->j", mixed, z)[:2] / 6
+                levels = np.einsum("ik,ikj->j", mixture, z)[:2] / 6
                 assert not np.any(np.all(levels > points + 1e-6, axis=1))
                 break
 
@@ -136,14 +137,14 @@ def test_no_random_distribution_dominates(small: tuple[MemoryOracle, np.ndarray]
 def test_floors_are_kept_and_cost_something(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.3, np.nan])
     free = frontier(oracle, (0, 1), [0.5], directions=9, limit=False).contours[0]
-    kept = frontier(oracle, (0, 1), [0.5], floors=floors, directions=9).contours[0]
-    np.testing.assert_allclose(kept.kl, 0.5, rtol=1e-9)
-    assert np.all(kept.levels[:, 2] >= 0.3 - 1e-9)
+    floored = frontier(oracle, (0, 1), [0.5], floors=floors, directions=9).contours[0]
+    np.testing.assert_allclose(floored.kl, 0.5, rtol=1e-9)
+    assert np.all(floored.levels[:, 2] >= 0.3 - 1e-9)
     directions = np.column_stack([np.sin(np.linspace(0, np.pi / 2, 9)), np.cos(np.linspace(0, np.pi / 2, 9))])
     reach_free = np.sum(directions * free.levels[:, :2], axis=1)
-    reach_kept = np.sum(directions * kept.levels[:, :2], axis=1)
-    assert np.all(reach_kept <= reach_free + 1e-6)
-    assert np.any(reach_kept < reach_free - 1e-3)
+    reach_floored = np.sum(directions * floored.levels[:, :2], axis=1)
+    assert np.all(reach_floored <= reach_free + 1e-6)
+    assert np.any(reach_floored < reach_free - 1e-3)
 
 
 def test_the_limit_with_floors_is_a_linear_program(small: tuple[MemoryOracle, np.ndarray]):
@@ -152,8 +153,8 @@ def test_the_limit_with_floors_is_a_linear_program(small: tuple[MemoryOracle, np
     mix = np.repeat(np.eye(6), 8, axis=1)
     for angle, levels in zip(np.linspace(0, np.pi / 2, 5), limit.levels, strict=True):
         w = np.array([math.sin(angle), math.cos(angle), 0, 0])
-        flat = z.reshape(48, 4) / 6
-        best = linprog(-flat @ w, A_ub=-flat[:, 2:].T, b_ub=-FLOORS[2:], A_eq=mix, b_eq=np.ones(6))
+        contributions = z.reshape(48, 4) / 6
+        best = linprog(-contributions @ w, A_ub=-contributions[:, 2:].T, b_ub=-FLOORS[2:], A_eq=mix, b_eq=np.ones(6))
         assert w @ levels == pytest.approx(-best.fun, abs=1e-5)
         assert np.all(levels[2:] >= FLOORS[2:] - 1e-7)
 
@@ -165,7 +166,7 @@ def test_floors_beyond_the_budget_leave_an_empty_contour(oracle: MemoryOracle):
     assert len(result.contours[1].levels) == 5
 
 
-def test_floors_out_of_reach_leave_nothing_but_empty_contours(oracle: MemoryOracle):
+def test_floors_out_of_reach_give_empty_contours(oracle: MemoryOracle):
     result = frontier(oracle, (0, 1), [0.5, 1.0], floors=np.array([np.nan, np.nan, 40.0, np.nan]))
     assert [len(contour.levels) for contour in result.contours] == [0, 0]
 
@@ -179,7 +180,7 @@ def test_a_budget_beyond_every_reply_is_the_limit():
     assert np.all(np.isfinite(beyond.weights))
 
 
-def test_the_edges_of_a_surface_are_its_pairs(oracle: MemoryOracle):
+def test_edges_of_a_surface_are_frontiers_of_pairs(oracle: MemoryOracle):
     result = surface(oracle, (0, 1, 2), [0.7], directions=9)
     assert [contour.budget for contour in result.contours] == [0.7, math.inf]
     sheet = result.contours[0]
@@ -195,7 +196,7 @@ def test_the_triangles_of_a_surface_cover_it_once(oracle: MemoryOracle):
     assert result.triangles.shape == (25, 3)
     sides = np.sort(result.triangles[:, [[0, 1], [1, 2], [0, 2]]].reshape(-1, 2), axis=1)
     _, counts = np.unique(sides, axis=0, return_counts=True)
-    # Sides within belong to two triangles, those of the rim, five an edge, to one.
+    # Inner sides belong to two triangles, the fifteen sides on the boundary (five per edge) to one.
     assert np.sum(counts == 1) == 15
     assert np.all(counts <= 2)
     assert set(result.triangles.ravel()) == set(range(21))
@@ -205,12 +206,12 @@ def test_the_triangles_of_a_surface_cover_it_once(oracle: MemoryOracle):
     ("pair", "budgets"),
     [((0, 0), [1.0]), ((0, 9), [1.0]), ((0, 1), [0.0]), ((0, 1), [-1.0]), ((0, 1), [math.nan]), ((0, 1), [math.inf])],
 )
-def test_bad_input(oracle: MemoryOracle, pair: tuple[int, int], budgets: list[float]):
+def test_invalid_pairs_and_budgets_are_refused(oracle: MemoryOracle, pair: tuple[int, int], budgets: list[float]):
     with pytest.raises(InputError, match="expected"):
         frontier(oracle, pair, budgets)
 
 
-def test_more_bad_input(oracle: MemoryOracle):
+def test_invalid_triples_directions_and_floors_are_refused(oracle: MemoryOracle):
     with pytest.raises(InputError, match="triple"):
         surface(oracle, (0, 1, 1), [1.0])
     with pytest.raises(InputError, match="directions"):
@@ -225,16 +226,16 @@ def test_more_bad_input(oracle: MemoryOracle):
 
 @settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=odd_tables(), budget=st.floats(1e-6, 6.0), with_floors=st.booleans())
-def test_odd_tables_give_points_that_keep_what_they_promise(odd: Odd, budget: float, with_floors: bool):
+def test_points_of_odd_tables_keep_budgets_and_floors(odd: Odd, budget: float, with_floors: bool):
     last = len(odd.oracle.values) - 1
     if last < 1:
         return
     floors = odd.targets(1)[0] if with_floors else None
     for result in frontiers(odd.oracle, [budget], pairs=[(0, 1), (last, 0)], floors=floors, directions=5):
-        kept = ~np.isnan(result.floors)
+        floored = ~np.isnan(result.floors)
         for contour in result.contours:
             assert np.all(np.isfinite(contour.weights))
-            assert np.all(contour.levels[:, kept] >= result.floors[kept] - 1e-5)
+            assert np.all(contour.levels[:, floored] >= result.floors[floored] - 1e-5)
             if math.isfinite(contour.budget):
                 spent = np.abs(contour.kl - budget) <= 1e-6 * budget + 1e-7
                 assert np.all(spent | (contour.saturated & (contour.kl <= budget)))

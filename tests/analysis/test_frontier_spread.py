@@ -1,4 +1,4 @@
-"""A fan of palettes: directions by hand, then that every line is a point of the frontier, then bad input."""
+"""Tests of palettes spread over the frontier: directions by hand, optimality, floors, trust and invalid input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def oracle() -> MemoryOracle:
 
 
 def test_directions_of_two_values_by_hand():
-    # The corners, then each time the middle of the widest gap: 45 degrees, then 22.5 and 67.5.
+    # The axes first, then the middle of the widest gap each time: 45 degrees, then 22.5 and 67.5.
     palettes = spread_directions(2, 5)
     angles = np.sort(np.degrees(np.arctan2(palettes[:, 0], palettes[:, 1])))
     assert angles == pytest.approx([0, 22.5, 45, 67.5, 90], abs=0.1)
@@ -30,7 +30,7 @@ def test_directions_of_two_values_by_hand():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
-def test_directions_are_of_length_one_and_apart(size):
+def test_directions_have_unit_length_and_are_spread(size):
     palettes = spread_directions(size, size + 12)
     assert np.all(palettes >= 0)
     assert np.linalg.norm(palettes, axis=1) == pytest.approx(1.0)
@@ -40,33 +40,33 @@ def test_directions_are_of_length_one_and_apart(size):
     assert np.array_equal(palettes, spread_directions(size, size + 12))
 
 
-def test_a_line_of_two_values_is_a_point_of_their_frontier(oracle):
+def test_palettes_of_two_values_lie_on_their_frontier(oracle):
     palettes = spread_frontier(oracle, (0, 1), [0.5], lines=5)
-    known = frontier(oracle, (0, 1), [0.5], directions=5, limit=False).contours[0]
+    contour = frontier(oracle, (0, 1), [0.5], directions=5, limit=False).contours[0]
     order = np.argsort(palettes.levels[:, 0])
-    assert palettes.levels[order] == pytest.approx(known.levels, abs=2e-3)
+    assert palettes.levels[order] == pytest.approx(contour.levels, abs=2e-3)
     assert palettes.kl == pytest.approx(0.5)
 
 
-def test_no_line_has_more_of_everything_at_the_same_cost(oracle):
+def test_palettes_are_optimal_for_their_cost(oracle):
     palettes = spread_frontier(oracle, (0, 1, 3), [0.25, 1.0], lines=9)
     assert palettes.values == (0, 1, 3)
     assert palettes.budget.tolist() == [0.25] * 9 + [1.0] * 9
     for line in range(18):
         targets = np.full(4, np.nan)
         targets[[0, 1, 3]] = palettes.levels[line, [0, 1, 3]]
-        # What its own levels cost at the least is what it spends: nothing of it is wasted.
+        # Meeting the same levels at the least cost takes the same KL.
         assert solve(oracle, targets).kl == pytest.approx(palettes.kl[line], abs=1e-6)
 
 
-def test_floors_are_kept_and_what_cannot_be_paid_has_no_line(oracle):
+def test_floors_are_kept_and_unaffordable_budgets_are_left_out(oracle):
     floors = np.array([np.nan, np.nan, 0.6, np.nan])
     palettes = spread_frontier(oracle, (0, 1), [0.01, 1.0], lines=4, floors=floors)
     assert palettes.budget.tolist() == [1.0] * 4
     assert np.all(palettes.levels[:, 2] >= 0.6 - 1e-6)
 
 
-def test_trust_is_that_of_the_weights():
+def test_palettes_are_trusted_by_effective_sample_size():
     small = MemoryOracle.of(make_table(prompts=12, candidates=16))
     palettes = spread_frontier(small, (0, 1), [0.1, 2.4], lines=3)
     expected = [trust(small, small.effective_sample_size(x)) >= 0 for x in palettes.weights]
@@ -85,6 +85,6 @@ def test_trust_is_that_of_the_weights():
         ((0, 1), [math.inf], 4, "nats above 0"),
     ],
 )
-def test_bad_input_is_refused_in_words(oracle, values, budgets, lines, message):
+def test_invalid_arguments_are_refused(oracle, values, budgets, lines, message):
     with pytest.raises(InputError, match=message):
         spread_frontier(oracle, values, budgets, lines=lines)

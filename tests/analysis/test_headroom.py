@@ -1,4 +1,4 @@
-"""The headroom of a race: what capping changes, on a table small enough to be gone through."""
+"""Tests of the headroom of a race: the effect of capping the weights, on a table small enough to enumerate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TABLE = RewardTable(("calm",), REWARDS, np.array([0, 3, 5]), ("1", "2"), ("Hi", 
 
 
 @pytest.mark.parametrize("within", [0.01, 0.1, 0.3])
-def test_the_capped_tilt_differs_by_no_more_and_takes_so_many_candidates(within: float) -> None:
+def test_capped_tilt_stays_within_the_distance_and_needs_the_expected_candidates(within: float) -> None:
     headroom = headroom_for(TABLE, {"calm": 1.5}, within)
     distances, candidates = [], []
     for rewards in (REWARDS[:3, 0], REWARDS[3:, 0]):
@@ -30,45 +30,47 @@ def test_the_capped_tilt_differs_by_no_more_and_takes_so_many_candidates(within:
     assert headroom.candidates == pytest.approx(np.mean(candidates))
 
 
-def test_other_weights_than_those_of_the_start_lose_another_share() -> None:
+def test_share_lost_depends_on_the_weights() -> None:
     headroom = headroom_for(TABLE, {"calm": 1.5}, 0.05)
     assert share_lost(TABLE, {"calm": 1.5}, headroom.nats) == pytest.approx(0.05)
     assert share_lost(TABLE, {"calm": 0.5}, headroom.nats) < 0.05 < share_lost(TABLE, {"calm": 3.0}, headroom.nats)
-    said = race(share_lost(TABLE, {"calm": 3.0}, headroom.nats), decided=False)
-    assert said.startswith("A further candidate could still be picked. With these targets up to ")
+    sentence = race(share_lost(TABLE, {"calm": 3.0}, headroom.nats), decided=False)
+    assert sentence.startswith("A further candidate could still be picked. With these targets up to ")
     assert "fewer than 1 of 100" in race(0.001, decided=True)
 
 
-def test_the_smaller_the_share_the_more_candidates() -> None:
+def test_smaller_shares_need_more_candidates() -> None:
     few, many = (headroom_for(TABLE, {"calm": 1.5}, within) for within in (0.2, 0.01))
     assert few.nats < many.nats
     assert few.candidates < many.candidates
 
 
-def test_weights_of_nothing_take_one_candidate() -> None:
+def test_zero_weights_need_one_candidate() -> None:
     headroom = headroom_for(TABLE, {}, 0.02)
     assert (headroom.nats, headroom.candidates) == (LEAST, pytest.approx(1.0, abs=2 * LEAST))
 
 
 def test_large_rewards_do_not_overflow() -> None:
-    far = RewardTable(("calm",), 1e6 * REWARDS, TABLE.offsets, ("1", "2"), ("Hi", "Ho"), ("", ""))
-    assert headroom_for(far, {"calm": 1.5e-6}, 0.1).nats == pytest.approx(headroom_for(TABLE, {"calm": 1.5}, 0.1).nats)
-    assert np.isfinite(headroom_for(far, {"calm": 1.0}, 0.1).nats)
+    scaled = RewardTable(("calm",), 1e6 * REWARDS, TABLE.offsets, ("1", "2"), ("Hi", "Ho"), ("", ""))
+    assert headroom_for(scaled, {"calm": 1.5e-6}, 0.1).nats == pytest.approx(
+        headroom_for(TABLE, {"calm": 1.5}, 0.1).nats
+    )
+    assert np.isfinite(headroom_for(scaled, {"calm": 1.0}, 0.1).nats)
 
 
-def test_a_share_of_a_value_is_a_column_like_another() -> None:
+def test_share_of_a_value_equals_its_indicator_column() -> None:
     share = headroom_for(TABLE, {"calm>=1.0": 1.0}, 0.05)
     column = RewardTable(("calm",), (REWARDS >= 1.0).astype(float), TABLE.offsets, ("1", "2"), ("Hi", "Ho"), ("", ""))
     assert share == headroom_for(column, {"calm": 1.0}, 0.05)
 
 
-def test_what_cannot_be_judged_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     single = RewardTable(("calm",), REWARDS, np.arange(6), tuple("12345"), tuple("abcde"), ("",) * 5)
-    for table, weights, within, why in (
+    for table, weights, within, message in (
         (TABLE, {"calm": 1.0}, 0.0, "between 0 and 1"),
         (TABLE, {"calm": 1.0}, float("nan"), "between 0 and 1"),
         (TABLE, {"wit": 1.0}, 0.1, "no value 'wit'; it has calm"),
         (single, {"calm": 1.0}, 0.1, "one reply"),
     ):
-        with pytest.raises(InputError, match=why):
+        with pytest.raises(InputError, match=message):
             headroom_for(table, weights, within)

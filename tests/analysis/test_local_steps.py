@@ -1,4 +1,4 @@
-"""A step of one target: by hand where values are independent, then what either way must keep, then what cannot be."""
+"""Tests of a step of one target: by hand for independent values, what each mode keeps, and impossible steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TARGETS = np.array([0.4, 0.2, np.nan, 0.3])
 
 @pytest.fixture(scope="module")
 def coins() -> MemoryOracle:
-    """Two values that are 0 or 1 and have nothing to do with each other: four replies to one prompt."""
+    """Return two independent values that are 0 or 1: four replies to one prompt."""
     replies = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     return MemoryOracle(replies, np.array([0, 4]), ("humor", "kindness"), Form.PER_PROMPT)
 
@@ -32,7 +32,7 @@ def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
 
 
 @pytest.fixture(scope="module")
-def now(oracle) -> Solution:
+def solution(oracle) -> Solution:
     return solve(oracle, TARGETS)
 
 
@@ -41,7 +41,7 @@ def nats(q: float) -> float:
     return math.log(2) + q * math.log(q) + (1 - q) * math.log(1 - q)
 
 
-def taken(oracle, targets, value, size, keep, **options) -> LocalStep:
+def required_step(oracle, targets, value, size, keep, **options) -> LocalStep:
     result = local_step(oracle, targets, value, size, keep, **options)
     assert result is not None
     return result
@@ -49,76 +49,76 @@ def taken(oracle, targets, value, size, keep, **options) -> LocalStep:
 
 # A level q of a coin lies (q - 1/2) / (1/2) standard deviations above base.
 def test_keeping_the_others_by_hand(coins):
-    result = taken(coins, np.array([0.4, 0.2]), 0, 0.2, Keep.OTHERS)
+    result = required_step(coins, np.array([0.4, 0.2]), 0, 0.2, Keep.OTHERS)
     assert result.targets == pytest.approx([0.6, 0.2])
     assert result.nats == pytest.approx(nats(0.8) - nats(0.7))
     assert result.solution.kl == pytest.approx(nats(0.8) + nats(0.6))
 
 
-def test_a_step_more_at_the_same_cost_by_hand(coins):
-    result = taken(coins, np.array([0.4, 0.4]), 0, 0.1, Keep.COST)
-    left = 2 * nats(0.7) - nats(0.75)
+def test_step_up_at_the_same_cost_by_hand(coins):
+    result = required_step(coins, np.array([0.4, 0.4]), 0, 0.1, Keep.COST)
+    remaining = 2 * nats(0.7) - nats(0.75)
     assert result.targets[0] == pytest.approx(0.5)
-    assert result.targets[1] == pytest.approx(2 * brentq(lambda q: nats(q) - left, 0.5, 0.7) - 1, abs=1e-6)
+    assert result.targets[1] == pytest.approx(2 * brentq(lambda q: nats(q) - remaining, 0.5, 0.7) - 1, abs=1e-6)
     assert result.nats == pytest.approx(0.0, abs=1e-8)
 
 
-def test_a_step_less_at_the_same_cost_by_hand(coins):
-    result = taken(coins, np.array([0.4, 0.4]), 0, -0.1, Keep.COST)
-    left = 2 * nats(0.7) - nats(0.65)
+def test_step_down_at_the_same_cost_by_hand(coins):
+    result = required_step(coins, np.array([0.4, 0.4]), 0, -0.1, Keep.COST)
+    remaining = 2 * nats(0.7) - nats(0.65)
     assert result.targets[0] == pytest.approx(0.3)
-    assert result.targets[1] == pytest.approx(2 * brentq(lambda q: nats(q) - left, 0.7, 0.9) - 1, abs=1e-6)
+    assert result.targets[1] == pytest.approx(2 * brentq(lambda q: nats(q) - remaining, 0.7, 0.9) - 1, abs=1e-6)
     assert result.nats == pytest.approx(0.0, abs=1e-8)
 
 
 @pytest.mark.parametrize("size", [-0.2, -0.05, 0.05, 0.2])
 @pytest.mark.parametrize("value", [0, 1, 3])
-def test_what_is_kept_is_kept(oracle, now, value, size):
+def test_steps_keep_the_other_targets_or_the_cost(oracle, solution, value, size):
     others = [j for j in (0, 1, 3) if j != value]
-    paid = taken(oracle, TARGETS, value, size, Keep.OTHERS, now=now)
-    assert paid.targets[others] == pytest.approx(TARGETS[others])
-    assert math.copysign(1, paid.nats) == math.copysign(1, size)
-    level = taken(oracle, TARGETS, value, size, Keep.COST, now=now)
-    assert level.solution.kl == pytest.approx(now.kl, abs=1e-8)
-    assert level.nats == pytest.approx(0.0, abs=1e-8)
-    for result in (paid, level):
+    same_targets = required_step(oracle, TARGETS, value, size, Keep.OTHERS, now=solution)
+    assert same_targets.targets[others] == pytest.approx(TARGETS[others])
+    assert math.copysign(1, same_targets.nats) == math.copysign(1, size)
+    same_cost = required_step(oracle, TARGETS, value, size, Keep.COST, now=solution)
+    assert same_cost.solution.kl == pytest.approx(solution.kl, abs=1e-8)
+    assert same_cost.nats == pytest.approx(0.0, abs=1e-8)
+    for result in (same_targets, same_cost):
         assert result.targets[value] == pytest.approx(TARGETS[value] + size)
         assert math.isnan(result.targets[2])
         assert assess(oracle, result.targets - 1e-9).verdict is not Verdict.OUT_OF_REACH
-    moved = level.targets[others] - TARGETS[others]
-    assert np.all(moved <= 1e-9 if size > 0 else moved >= -1e-9)
+    changes = same_cost.targets[others] - TARGETS[others]
+    assert np.all(changes <= 1e-9 if size > 0 else changes >= -1e-9)
 
 
-def test_the_others_give_way_as_little_as_can_be(oracle, now):
-    """At the nearest point of a level set the way there is along the gradient, which is the weights."""
-    result = taken(oracle, TARGETS, 0, 0.1, Keep.COST, now=now)
-    given = (TARGETS - result.targets)[[1, 3]]
-    ratio = given / result.solution.weights[[1, 3]]
+def test_other_targets_change_as_little_as_possible(oracle, solution):
+    """The change to the nearest point of a level set is along the gradient, which is the weights."""
+    result = required_step(oracle, TARGETS, 0, 0.1, Keep.COST, now=solution)
+    losses = (TARGETS - result.targets)[[1, 3]]
+    ratio = losses / result.solution.weights[[1, 3]]
     assert ratio[0] == pytest.approx(ratio[1], rel=1e-4)
 
 
-def test_a_step_less_lets_the_others_rise_together(oracle, now):
-    result = taken(oracle, TARGETS, 0, -0.1, Keep.COST, now=now)
+def test_step_down_raises_the_other_targets_equally(oracle, solution):
+    result = required_step(oracle, TARGETS, 0, -0.1, Keep.COST, now=solution)
     rise = (result.targets - TARGETS)[[1, 3]]
     assert rise[0] == pytest.approx(rise[1])
     assert rise[0] > 0
 
 
-def test_a_fixed_target_stays(oracle, now):
+def test_a_fixed_target_stays(oracle, solution):
     fixed = np.array([False, True, False, False])
     for size in (0.1, -0.1):
-        result = taken(oracle, TARGETS, 3, size, Keep.COST, now=now, fixed=fixed)
+        result = required_step(oracle, TARGETS, 3, size, Keep.COST, now=solution, fixed=fixed)
         assert result.targets[1] == pytest.approx(TARGETS[1], abs=1e-9)
         assert result.targets[0] != pytest.approx(TARGETS[0], abs=1e-3)
-    everything = np.array([True, True, False, False])
-    assert local_step(oracle, TARGETS, 3, 0.1, Keep.COST, now=now, fixed=everything) is None
+    all_others = np.array([True, True, False, False])
+    assert local_step(oracle, TARGETS, 3, 0.1, Keep.COST, now=solution, fixed=all_others) is None
 
 
-def test_a_target_that_costs_nothing_moves_for_nothing(oracle):
-    easy = np.array([0.4, np.nan, -1.0, np.nan])
+def test_step_of_a_target_without_cost_costs_nothing(oracle):
+    targets = np.array([0.4, np.nan, -1.0, np.nan])
     for keep in Keep:
         for size in (0.1, -0.1):
-            result = taken(oracle, easy, 2, size, keep)
+            result = required_step(oracle, targets, 2, size, keep)
             assert result.nats == pytest.approx(0.0, abs=1e-8)
             assert result.targets[0] == pytest.approx(0.4, abs=1e-6)
 
@@ -130,18 +130,18 @@ def test_a_step_out_of_reach_is_none(oracle):
     assert local_step(oracle, edge, 0, 0.1, Keep.OTHERS, attainable=attainable) is None
     assert local_step(oracle, edge, 0, 0.1, Keep.COST, attainable=attainable) is None
     assert local_step(oracle, edge, 0, -0.1, Keep.COST, attainable=attainable) is None
-    assert taken(oracle, edge, 0, -0.1, Keep.OTHERS, attainable=attainable).nats < 0
+    assert required_step(oracle, edge, 0, -0.1, Keep.OTHERS, attainable=attainable).nats < 0
 
 
-def test_few_replies_are_said():
+def test_steps_that_rest_on_few_replies_are_not_trusted():
     small = MemoryOracle.of(make_table(prompts=12, candidates=16))
     top = AttainableLevels(small).highest(np.full(4, np.nan), 0)
     near = np.array([top - 0.1, np.nan, np.nan, np.nan])
-    assert not taken(small, near, 0, 0.05, Keep.OTHERS).trusted
-    assert taken(small, np.array([0.1, np.nan, np.nan, np.nan]), 0, 0.05, Keep.OTHERS).trusted
+    assert not required_step(small, near, 0, 0.05, Keep.OTHERS).trusted
+    assert required_step(small, np.array([0.1, np.nan, np.nan, np.nan]), 0, 0.05, Keep.OTHERS).trusted
 
 
 @pytest.mark.parametrize(("value", "size"), [(2, 0.1), (4, 0.1), (-1, 0.1), (0, 0.0), (0, math.nan)])
-def test_a_step_of_nothing_is_refused(oracle, value, size):
+def test_steps_without_target_or_size_are_refused(oracle, value, size):
     with pytest.raises(InputError, match=r"A step moves a value that has a target|The step is"):
         local_step(oracle, TARGETS, value, size, Keep.COST)

@@ -1,4 +1,4 @@
-"""Odd tables through everything that is built on the solver: results that are finite and hold their own laws."""
+"""Property tests on odd tables: every analysis that uses the solver gives finite results with its invariants."""
 
 from __future__ import annotations
 
@@ -35,41 +35,43 @@ pytestmark = pytest.mark.slow
 BUDGETS = st.sampled_from([0.0, 1e-9, 0.05, 1.0, np.inf])
 
 
-def people(odd: Odd, rng: np.random.Generator) -> list[Group]:
+def draw_groups(odd: Odd, rng: np.random.Generator) -> list[Group]:
     rows = odd.targets(3)
-    # Nobody asks for more of what never varies: that is refused, and tested for.
+    # No group asks for more of a constant value: such a target is refused, which another test checks.
     rows = np.where(odd.oracle.constant & (rows > 0), np.nan, rows)
     return [Group(str(g), row, float(rng.choice([1.0, 1.0, 3.0]))) for g, row in enumerate(rows)]
 
 
-def furthest(odd: Odd, groups: list[Group]) -> float:
-    """Compute the largest common share of all ways, by the whole linear program over the replies' probabilities."""
+def largest_common_satisfaction(odd: Odd, groups: list[Group]) -> float:
+    """Compute the largest satisfaction that all groups reach, by a linear program over every reply's probability."""
     z, pooled = odd.z, odd.oracle.form is Form.POOLED
-    owner = np.zeros(len(z), int) if pooled else np.repeat(np.arange(len(odd.table.prompts)), odd.table.candidates)
-    count = owner[-1] + 1
-    rows, right = [], []
+    prompt_of_reply = (
+        np.zeros(len(z), int) if pooled else np.repeat(np.arange(len(odd.table.prompts)), odd.table.candidates)
+    )
+    count = prompt_of_reply[-1] + 1
+    rows, bounds = [], []
     for group in groups:
         for j in np.flatnonzero(~np.isnan(group.targets)):
             d = group.targets[j]
             rows.append(np.append(-z[:, j] / count, d if group.raised[j] else 0.0))
-            right.append(0.0 if group.raised[j] else -min(d, 0.0))
+            bounds.append(0.0 if group.raised[j] else -min(d, 0.0))
     if not any(group.raised.any() for group in groups):
         return 1.0
-    answer = linprog(
+    result = linprog(
         np.append(np.zeros(len(z)), -1.0),
         A_ub=np.array(rows),
-        b_ub=right,
-        A_eq=np.column_stack([owner == np.arange(count)[:, None], np.zeros(count)]),
+        b_ub=bounds,
+        A_eq=np.column_stack([prompt_of_reply == np.arange(count)[:, None], np.zeros(count)]),
         b_eq=np.ones(count),
         bounds=[(0, None)] * len(z) + [(0, 1)],
     )
-    return -float(answer.fun)
+    return -float(result.fun)
 
 
 @check(25)
 @given(odd_tables(most_values=6), BUDGETS)
 def test_common_palettes_stay_within_the_budget(odd: Odd, budget: float):
-    groups = people(odd, odd.rng)
+    groups = draw_groups(odd, odd.rng)
     equal = [Group(group.name, group.targets) for group in groups]
     fairest, bargain = max_min(odd.oracle, groups, budget), nash(odd.oracle, groups, budget)
     for result in (fairest, bargain):
@@ -82,10 +84,10 @@ def test_common_palettes_stay_within_the_budget(odd: Odd, budget: float):
     assert fairest.gap < 1e-4
     assert bargain.gap < 1e-3 or bargain.gap == np.inf
     if budget == np.inf:
-        even = max_min(odd.oracle, equal, budget)
-        assert even.satisfaction.min() == pytest.approx(furthest(odd, equal), abs=2e-5)
-    for part in concessions(groups, fairest, satisfaction_alone(odd.oracle, groups, budget)):
-        assert part.alone >= part.common - 1e-6 or part.common > 1 - 1e-6
+        unlimited = max_min(odd.oracle, equal, budget)
+        assert unlimited.satisfaction.min() == pytest.approx(largest_common_satisfaction(odd, equal), abs=2e-5)
+    for concession in concessions(groups, fairest, satisfaction_alone(odd.oracle, groups, budget)):
+        assert concession.alone >= concession.common - 1e-6 or concession.common > 1 - 1e-6
     for pair in clashes(odd.oracle, groups, budget):
         assert np.isfinite(pair.kl) or pair.margin is not None
 
@@ -97,7 +99,7 @@ def test_drift_between_any_two_tables(before: Odd, after: Odd):
     try:
         result = drift(before.table, after.table, targets)
     except InputError:
-        # The one has a choice of replies for most prompts, the other for none at all.
+        # One table has several replies for most prompts, the other has one reply for each.
         assert Form.POOLED not in (before.table.form, after.table.form)
         assert (before.table.candidates == 1).all() or (after.table.candidates == 1).all()
         return
@@ -105,16 +107,16 @@ def test_drift_between_any_two_tables(before: Odd, after: Odd):
     assert not np.isnan(result.base.error).any()
     if result.held is not None:
         assert finite(result.held.before, result.held.after, result.held_kl)
-    same = drift(before.table, before.table, targets)
-    assert not same.base.real.any()
-    assert not same.missed.any()
+    unchanged = drift(before.table, before.table, targets)
+    assert not unchanged.base.real.any()
+    assert not unchanged.missed.any()
 
 
 @check(90)
 @given(odd_tables(most_values=6), st.integers(1, 40), st.booleans())
 def test_sequential_paths_are_finite_and_their_dual_rises(odd: Odd, rounds: int, grow_only: bool):
     targets = odd.targets(1)[0]
-    wanted = ~np.isnan(targets) & ~odd.oracle.constant
+    targeted = ~np.isnan(targets) & ~odd.oracle.constant
     if not (~np.isnan(targets)).any():
         with pytest.raises(InputError):
             sequential_path(odd.oracle, targets)
@@ -124,11 +126,11 @@ def test_sequential_paths_are_finite_and_their_dual_rises(odd: Odd, rounds: int,
     assert np.all(path.weights >= 0)
     if not grow_only:
         assert np.all(np.diff(path.dual) >= -1e-8)
-    possible = odd.most(targets)
+    largest_margin = odd.most(targets)
     if path.status == Status.CONVERGED:
-        assert possible > -EDGE or np.any(odd.oracle.constant & (targets > 0))
-        np.testing.assert_allclose(path.levels[-1][wanted], solve(odd.oracle, targets).levels[wanted], atol=1e-5)
-    if possible > EDGE:
+        assert largest_margin > -EDGE or np.any(odd.oracle.constant & (targets > 0))
+        np.testing.assert_allclose(path.levels[-1][targeted], solve(odd.oracle, targets).levels[targeted], atol=1e-5)
+    if largest_margin > EDGE:
         assert path.status != Status.UNBOUNDED
 
 
@@ -143,11 +145,11 @@ def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: Odd):
         return
     assert sum(result.probability.values()) == pytest.approx(1.0)
     assert all(0 <= p <= 1 for p in result.probability.values())
-    for part in (result.margin, result.weights, result.kl, result.levels):
-        if part is not None:
-            # An end may be infinite, where draws of the prompts put the palette out of reach.
-            assert finite(part.estimate)
-            assert np.all(np.asarray(part.low) <= np.asarray(part.high))
+    for interval in (result.margin, result.weights, result.kl, result.levels):
+        if interval is not None:
+            # An end may be infinite, where the palette is out of reach in resampled prompts.
+            assert finite(interval.estimate)
+            assert np.all(np.asarray(interval.low) <= np.asarray(interval.high))
 
 
 @check(150)
@@ -155,9 +157,9 @@ def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: Odd):
 def test_baselines_stay_within_the_budget(odd: Odd, budget: float):
     directions = random_weights(5, len(odd.table.values), seed=1)
     weights = solve_rays(odd.oracle, directions, budget).weights[:, 0]
-    judged = evaluate_weights(odd.oracle, weights, odd.targets(1)[0])
-    assert finite(weights, judged.kl, judged.levels)
-    assert np.all(judged.kl <= budget + 1e-8)
+    evaluation = evaluate_weights(odd.oracle, weights, odd.targets(1)[0])
+    assert finite(weights, evaluation.kl, evaluation.levels)
+    assert np.all(evaluation.kl <= budget + 1e-8)
     wins = win_rates(odd.table, weights / odd.oracle.scale, odd.oracle.form)
     assert np.all((wins >= -1e-12) & (wins <= 1 + 1e-12))
 
@@ -165,7 +167,7 @@ def test_baselines_stay_within_the_budget(odd: Odd, budget: float):
 @check(120)
 @given(odd_tables(most_values=6), st.booleans())
 def test_frontiers_stay_within_the_budget_and_are_optimal(odd: Odd, floored: bool):
-    """Contours spend no more than their budget, and no weights of that cost give more of the pair."""
+    """Contours spend no more than their budget, and no other weights within it give more of the pair."""
     size = len(odd.table.values)
     if size < 2:
         with pytest.raises(InputError):
@@ -175,44 +177,44 @@ def test_frontiers_stay_within_the_budget_and_are_optimal(odd: Odd, floored: boo
     if floored:
         floors = np.where(odd.rng.random(size) < 0.5, odd.rng.uniform(-1, 0.3, size), np.nan)
     result = frontier(odd.oracle, (0, size - 1), budgets, floors=floors, directions=5)
-    pair = np.zeros((5, size))
-    pair[:, 0], pair[:, -1] = np.sin(np.linspace(0, np.pi / 2, 5)), np.cos(np.linspace(0, np.pi / 2, 5))
-    tried = odd.rng.exponential(0.5, (50, size)) * [1.0, *odd.rng.integers(0, 2, size - 2), 1.0]
-    other = odd.oracle.batch_moments(tried)
-    other_kl = np.sum(tried * other.levels, axis=1) - other.log_normaliser
+    directions = np.zeros((5, size))
+    directions[:, 0], directions[:, -1] = np.sin(np.linspace(0, np.pi / 2, 5)), np.cos(np.linspace(0, np.pi / 2, 5))
+    random_weights = odd.rng.exponential(0.5, (50, size)) * [1.0, *odd.rng.integers(0, 2, size - 2), 1.0]
+    random_moments = odd.oracle.batch_moments(random_weights)
+    random_kl = np.sum(random_weights * random_moments.levels, axis=1) - random_moments.log_normaliser
     for contour in result.contours:
         assert finite(contour.weights, contour.levels)
         if np.isfinite(contour.budget):
             assert finite(contour.kl)
             assert np.all(contour.kl <= contour.budget + 1e-7)
         if floors is not None and len(contour.levels):
-            kept = np.flatnonzero(~np.isnan(result.floors))
-            assert np.all(contour.levels[:, kept] >= result.floors[kept] - 1e-5)
+            floor_indices = np.flatnonzero(~np.isnan(result.floors))
+            assert np.all(contour.levels[:, floor_indices] >= result.floors[floor_indices] - 1e-5)
         if floors is None:
-            affordable = other.levels[other_kl <= contour.budget]
-            for direction, levels in zip(pair, contour.levels, strict=True):
+            affordable = random_moments.levels[random_kl <= contour.budget]
+            for direction, levels in zip(directions, contour.levels, strict=True):
                 assert np.all(affordable @ direction <= direction @ levels + 1e-5)
 
 
 @check(80)
 @given(odd_tables(most_values=4))
-def test_sweeps_rise_and_meet_their_targets(odd: Odd):
+def test_sensitivity_curves_rise_and_meet_their_targets(odd: Odd):
     """A curve's cost and weights never fall along it, and every point meets its targets."""
     targets, value = odd.targets(1)[0], int(odd.rng.integers(len(odd.table.values)))
     others = np.where(np.arange(len(targets)) == value, np.nan, targets)
-    result, possible = sensitivity_curve(odd.oracle, targets, value, points=9), odd.most(others)
+    result, largest_margin = sensitivity_curve(odd.oracle, targets, value, points=9), odd.most(others)
     if np.isnan(result.highest):
-        assert possible < EDGE
+        assert largest_margin < EDGE
         return
-    assert possible > -EDGE
+    assert largest_margin > -EDGE
     assert finite(result.targets, result.weights, result.levels, result.kl, result.highest)
     assert np.all(np.diff(result.targets) > 0)
     assert np.all(np.diff(result.kl) >= -1e-8)
     assert np.all(result.weights >= 0)
     if len(result.targets):
         assert result.targets[-1] <= result.highest + 1e-9
-        wanted = ~np.isnan(others) & ~odd.oracle.constant
-        assert np.all(result.levels[:, wanted] >= others[wanted] - 1e-6)
+        targeted = ~np.isnan(others) & ~odd.oracle.constant
+        assert np.all(result.levels[:, targeted] >= others[targeted] - 1e-6)
     assert all(result.targets[0] - 1e-6 <= s.target <= result.targets[-1] + 1e-6 for s in result.switches)
 
 
@@ -234,7 +236,7 @@ ROW = st.fixed_dictionaries({"prompt": TEXT.filter(str.strip), "reply": TEXT, "t
 
 @check(60)
 @given(st.lists(ROW, min_size=1, max_size=8))
-def test_whatever_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[dict]):
+def test_tables_round_trip_through_every_file_format(tmp_path_factory: pytest.TempPathFactory, rows: list[dict]):
     folder = tmp_path_factory.mktemp("rows")
     pd.DataFrame(rows).to_csv(folder / "a.csv", index=False)
     pd.DataFrame(rows).to_parquet(folder / "a.parquet")
@@ -253,7 +255,7 @@ def test_whatever_is_written_is_read_back(tmp_path_factory: pytest.TempPathFacto
 
 @check(250)
 @given(st.one_of(st.binary(max_size=200), st.text(st.sampled_from('[]{}",;:\n\t aprompteply01.5-%'), max_size=80)))
-def test_files_of_rubbish_are_refused_in_words(tmp_path_factory: pytest.TempPathFactory, content: bytes | str):
+def test_invalid_files_raise_input_errors_only(tmp_path_factory: pytest.TempPathFactory, content: bytes | str):
     path: Path = tmp_path_factory.mktemp("rubbish") / "a"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with contextlib.suppress(InputError):

@@ -1,4 +1,4 @@
-"""Sequential alignment: two replies by hand, then its laws, orders, statuses, bad input, and the command."""
+"""Tests of sequential alignment: two replies by hand, invariants, orders, statuses, invalid input, the command."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ORACLES = {form: MemoryOracle.of(TABLE, form) for form in Form}
 TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
 
 
-def two_replies() -> MemoryOracle:
-    """One is kind, the other funny: z = (+1, -1) and (-1, +1), so level_1 = tanh(x_1 - x_2) = - level_2."""
+def opposite_replies() -> MemoryOracle:
+    """Return two replies with z = (+1, -1) and (-1, +1), so that level_1 = tanh(x_1 - x_2) = -level_2."""
     return MemoryOracle(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 2]), ("kind", "funny"), Form.PER_PROMPT)
 
 
 def test_two_replies_by_hand():
-    path = sequential_path(two_replies(), np.array([0.5, -0.6]), (1, 0))
-    # Funny is above -0.6 at the base model and needs nothing; kind then needs tanh(x) = 0.5.
+    path = sequential_path(opposite_replies(), np.array([0.5, -0.6]), (1, 0))
+    # Funny exceeds -0.6 at the base model and needs no weight; kind then needs tanh(x) = 0.5.
     assert path.aligned.tolist() == [1, 0]
     assert path.weights == pytest.approx(np.array([[0, 0], [0, 0], [math.atanh(0.5), 0]]))
     assert path.levels == pytest.approx(np.array([[0, 0], [0, 0], [0.5, -0.5]]))
@@ -45,19 +45,21 @@ def test_two_replies_by_hand():
     assert path.dual == pytest.approx([0, 0, kl])
 
 
-def test_opposites_undo_each_other_until_they_are_proven_out_of_reach():
-    """Both above base are not attainable: each step adds what it takes to turn the levels round."""
-    path = sequential_path(two_replies(), np.array([0.5, 0.2]))
-    step, back = math.atanh(0.5), math.atanh(0.2)
-    assert path.weights[1:] == pytest.approx(np.array([[step, 0], [step, step + back]]))
+def test_opposite_values_undo_each_other_until_proven_out_of_reach():
+    """Two levels above base are jointly out of reach, so each step adds the weight that reverses the levels."""
+    path = sequential_path(opposite_replies(), np.array([0.5, 0.2]))
+    first_weight, second_weight = math.atanh(0.5), math.atanh(0.2)
+    assert path.weights[1:] == pytest.approx(
+        np.array([[first_weight, 0], [first_weight, first_weight + second_weight]])
+    )
     assert path.levels[1:] == pytest.approx(np.array([[0.5, -0.5], [-0.2, 0.2]]))
     assert path.undone == pytest.approx(np.array([[0, 0], [0.7, 0]]))
     assert path.status is Status.STEP_LIMIT
-    many = sequential_path(two_replies(), np.array([0.5, 0.2]), rounds=10_000)
-    assert many.status is Status.UNBOUNDED
-    assert many.rounds < 10
-    assert many.dual[-1] > math.log(2)
-    assert np.isfinite(many.weights).all()
+    long_path = sequential_path(opposite_replies(), np.array([0.5, 0.2]), rounds=10_000)
+    assert long_path.status is Status.UNBOUNDED
+    assert long_path.rounds < 10
+    assert long_path.dual[-1] > math.log(2)
+    assert np.isfinite(long_path.weights).all()
 
 
 def test_independent_values_need_one_round():
@@ -73,103 +75,107 @@ def test_independent_values_need_one_round():
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_rounds_converge_to_the_simultaneous_weights(form: Form, order: tuple[int, ...]):
     oracle = ORACLES[form]
-    together = solve(oracle, TARGETS)
+    simultaneous = solve(oracle, TARGETS)
     path = sequential_path(oracle, TARGETS, order, rounds=500)
     assert path.status is Status.CONVERGED
     assert path.rounds < 200
-    assert path.weights[-1] == pytest.approx(together.weights, abs=1e-8)
-    assert path.levels[-1] == pytest.approx(together.levels, abs=1e-8)
-    assert path.dual[-1] == pytest.approx(together.kl, abs=1e-10)
-    assert path_loss(path, together).worst < 1e-8
+    assert path.weights[-1] == pytest.approx(simultaneous.weights, abs=1e-8)
+    assert path.levels[-1] == pytest.approx(simultaneous.levels, abs=1e-8)
+    assert path.dual[-1] == pytest.approx(simultaneous.kl, abs=1e-10)
+    assert path_loss(path, simultaneous).worst < 1e-8
 
 
 @pytest.mark.parametrize("form", Form)
-def test_laws_of_every_step(form: Form):
+def test_invariants_of_every_step(form: Form):
     oracle = ORACLES[form]
     path = sequential_path(oracle, TARGETS, (2, 0, 1), rounds=3)
     assert path.steps == 9
     assert path.rounds == 3
-    together = solve(oracle, TARGETS)
+    simultaneous = solve(oracle, TARGETS)
     for step, j in enumerate(path.aligned, start=1):
-        at, x = oracle.moments(path.weights[step]), path.weights[step]
-        assert path.levels[step] == pytest.approx(at.levels, abs=1e-12)
-        assert path.kl[step] == pytest.approx(x @ at.levels - at.log_normaliser, abs=1e-12)
-        assert path.dual[step] == pytest.approx(x[:3] @ TARGETS[:3] - at.log_normaliser, abs=1e-12)
-        # Only this value's weight moves, and it ends on its target or at 0 above it.
+        moments, x = oracle.moments(path.weights[step]), path.weights[step]
+        assert path.levels[step] == pytest.approx(moments.levels, abs=1e-12)
+        assert path.kl[step] == pytest.approx(x @ moments.levels - moments.log_normaliser, abs=1e-12)
+        assert path.dual[step] == pytest.approx(x[:3] @ TARGETS[:3] - moments.log_normaliser, abs=1e-12)
+        # Only this value's weight changes: it meets the target exactly, or is 0 with the level above the target.
         assert np.delete(x, j) == pytest.approx(np.delete(path.weights[step - 1], j), abs=0)
-        assert at.levels[j] >= TARGETS[j] - 1e-10
-        assert x[j] * (at.levels[j] - TARGETS[j]) == pytest.approx(0, abs=1e-10)
+        assert moments.levels[j] >= TARGETS[j] - 1e-10
+        assert x[j] * (moments.levels[j] - TARGETS[j]) == pytest.approx(0, abs=1e-10)
     assert np.all(np.diff(path.dual) >= -1e-12)
-    assert path.dual[-1] <= together.kl + 1e-12
+    assert path.dual[-1] <= simultaneous.kl + 1e-12
     assert np.all(path.weights[:, 3] == 0)
 
 
-def test_a_path_after_fewer_rounds_and_how_many_it_needs():
+def test_path_after_fewer_rounds_and_the_number_of_rounds_needed():
     oracle = ORACLES[Form.PER_PROMPT]
-    together = solve(oracle, TARGETS)
+    simultaneous = solve(oracle, TARGETS)
     long, short = (sequential_path(oracle, TARGETS, (2, 0, 1), rounds=rounds) for rounds in (20, 2))
-    cut = long.after(2)
-    assert cut.levels == pytest.approx(short.levels, abs=1e-12)
-    assert (cut.status, cut.steps, cut.residual) == (Status.STEP_LIMIT, 6, pytest.approx(short.residual, abs=1e-12))
+    truncated = long.after(2)
+    assert truncated.levels == pytest.approx(short.levels, abs=1e-12)
+    assert (truncated.status, truncated.steps, truncated.residual) == (
+        Status.STEP_LIMIT,
+        6,
+        pytest.approx(short.residual, abs=1e-12),
+    )
     assert long.after(50) is long
-    needed = long.rounds_to(together.levels, 0.01)
+    needed = long.rounds_to(simultaneous.levels, 0.01)
     assert 1 < needed < 20
-    off = [np.abs(long.after(rounds).levels[-1] - together.levels).max() for rounds in range(1, 21)]
-    assert off[needed - 2] > 0.01 >= off[needed - 1]
-    assert short.rounds_to(together.levels, 1e-6) is None
-    assert long.rounds_to(together.levels, 100.0) == 0
+    errors = [np.abs(long.after(rounds).levels[-1] - simultaneous.levels).max() for rounds in range(1, 21)]
+    assert errors[needed - 2] > 0.01 >= errors[needed - 1]
+    assert short.rounds_to(simultaneous.levels, 1e-6) is None
+    assert long.rounds_to(simultaneous.levels, 100.0) == 0
 
 
 def test_one_round_loses_what_opposed_values_undo():
     oracle = ORACLES[Form.PER_PROMPT]
-    together = solve(oracle, TARGETS)
+    simultaneous = solve(oracle, TARGETS)
     path = sequential_path(oracle, TARGETS, (0, 1, 2))
-    lost = path_loss(path, together)
-    assert lost.worst > 0.05
+    loss = path_loss(path, simultaneous)
+    assert loss.worst > 0.05
     assert np.all(path.shortfall[-1] <= path.undone.sum(axis=0) + 1e-9)
-    assert lost.dual > 0
-    assert lost.kl < 0
-    assert lost.levels[0] == pytest.approx(together.levels[0] - path.levels[-1, 0])
-    # More rounds lose less, and a step along the path is a loss too.
-    more = sequential_path(oracle, TARGETS, (0, 1, 2), rounds=5)
-    assert path_loss(more, together).dual < 0.1 * lost.dual
-    assert path_loss(more, together, step=3).dual == pytest.approx(lost.dual, abs=1e-12)
+    assert loss.dual > 0
+    assert loss.kl < 0
+    assert loss.levels[0] == pytest.approx(simultaneous.levels[0] - path.levels[-1, 0])
+    # More rounds lose less, and the loss at an earlier step is that of the shorter path.
+    longer = sequential_path(oracle, TARGETS, (0, 1, 2), rounds=5)
+    assert path_loss(longer, simultaneous).dual < 0.1 * loss.dual
+    assert path_loss(longer, simultaneous, step=3).dual == pytest.approx(loss.dual, abs=1e-12)
 
 
-def test_the_strict_reading_only_adds_weight():
+def test_grow_only_never_lowers_a_weight():
     oracle = ORACLES[Form.PER_PROMPT]
-    strict = sequential_path(oracle, TARGETS, (0, 1, 2), rounds=30, grow_only=True)
-    assert np.all(np.diff(strict.weights, axis=0) >= 0)
-    assert np.all(np.diff(strict.dual) >= -1e-12)
+    grow_only_path = sequential_path(oracle, TARGETS, (0, 1, 2), rounds=30, grow_only=True)
+    assert np.all(np.diff(grow_only_path.weights, axis=0) >= 0)
+    assert np.all(np.diff(grow_only_path.dual) >= -1e-12)
     first = sequential_path(oracle, TARGETS, (0, 1, 2))
-    assert strict.weights[:4] == pytest.approx(first.weights, abs=1e-8)
+    assert grow_only_path.weights[:4] == pytest.approx(first.weights, abs=1e-8)
 
 
-def test_orders_side_by_side_are_the_orders_alone():
+def test_orders_in_a_batch_equal_separate_paths():
     oracle = ORACLES[Form.PER_PROMPT]
     outcome = compare_orders(oracle, TARGETS, rounds=2)
     assert [path.order for path in outcome.paths] == list(permutations((0, 1, 2)))
-    for path, lost in zip(outcome.paths, outcome.losses, strict=True):
-        alone = sequential_path(oracle, TARGETS, path.order, rounds=2)
-        assert path.weights == pytest.approx(alone.weights, abs=1e-9)
-        assert lost.dual >= outcome.losses[outcome.best].dual
-        assert lost.dual <= outcome.losses[outcome.worst].dual
-    given = sequential_paths(oracle, TARGETS, [(1, 0, 2), (2, 0, 1)])
-    assert [path.order for path in given] == [(1, 0, 2), (2, 0, 1)]
+    for path, loss in zip(outcome.paths, outcome.losses, strict=True):
+        separate = sequential_path(oracle, TARGETS, path.order, rounds=2)
+        assert path.weights == pytest.approx(separate.weights, abs=1e-9)
+        assert loss.dual >= outcome.losses[outcome.best].dual
+        assert loss.dual <= outcome.losses[outcome.worst].dual
+    chosen = sequential_paths(oracle, TARGETS, [(1, 0, 2), (2, 0, 1)])
+    assert [path.order for path in chosen] == [(1, 0, 2), (2, 0, 1)]
 
 
-def test_rows_of_targets_side_by_side():
+def test_rows_of_targets_in_a_batch_equal_separate_paths():
     oracle = ORACLES[Form.PER_PROMPT]
     rows = np.array([[0.2, 0.3, math.nan, math.nan], [math.nan, math.nan, 0.1, 0.2], [5.0, 0.1, math.nan, math.nan]])
     orders = [(1, 0), (2, 3), (1, 0)]
     for path, row, order in zip(sequential_paths(oracle, rows, orders, rounds=3), rows, orders, strict=True):
-        alone = sequential_path(oracle, row, order, rounds=3)
-        assert path.status is alone.status
-        assert path.weights == pytest.approx(alone.weights, abs=1e-9)
+        separate = sequential_path(oracle, row, order, rounds=3)
+        assert path.status is separate.status
+        assert path.weights == pytest.approx(separate.weights, abs=1e-9)
     assert [path.order for path in sequential_paths(oracle, rows)] == [(0, 1), (2, 3), (0, 1)]
 
 
-def test_more_orders_than_the_limit_are_drawn_by_seed():
+def test_orders_beyond_the_limit_are_sampled_by_seed():
     oracle = ORACLES[Form.POOLED]
     targets = np.full(4, 0.1)
     drawn = [[p.order for p in compare_orders(oracle, targets, limit=5, seed=s).paths] for s in (0, 0, 1)]
@@ -182,27 +188,27 @@ def test_a_value_out_of_reach_by_itself_stops_the_path():
     assert path.status is Status.UNBOUNDED
     assert path.steps == 1
     assert path.undone.shape == (1, 4)
-    none = sequential_path(ORACLES[Form.PER_PROMPT], np.array([math.nan, 50.0, math.nan, math.nan]))
-    assert none.steps == none.rounds == 0
-    assert none.undone.shape == (0, 4)
+    empty = sequential_path(ORACLES[Form.PER_PROMPT], np.array([math.nan, 50.0, math.nan, math.nan]))
+    assert empty.steps == empty.rounds == 0
+    assert empty.undone.shape == (0, 4)
     compared = compare_orders(ORACLES[Form.PER_PROMPT], np.array([0.2, 50.0, math.nan, math.nan]))
     assert compared.losses == ()
     assert compared.best is compared.worst is None
 
 
-def test_targets_attainable_one_by_one_but_not_together():
+def test_path_of_targets_that_are_jointly_out_of_reach():
     path = sequential_path(ORACLES[Form.PER_PROMPT], np.array([1.2, 1.2, math.nan, math.nan]), rounds=100_000)
     assert path.status is Status.UNBOUNDED
     assert np.isfinite(path.weights).all()
     assert np.isfinite(path.kl).all()
 
 
-def test_the_very_top_and_a_constant_value():
+def test_target_at_the_maximum_and_a_constant_value():
     rewards = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
     oracle = MemoryOracle(rewards, np.array([0, 2, 4]), ("a", "same"), Form.PER_PROMPT)
-    top = sequential_path(oracle, np.array([1.0, 0.0]), rounds=5)
-    assert top.levels[-1, 0] == pytest.approx(1.0, abs=1e-8)
-    assert np.isfinite(top.weights).all()
+    at_maximum = sequential_path(oracle, np.array([1.0, 0.0]), rounds=5)
+    assert at_maximum.levels[-1, 0] == pytest.approx(1.0, abs=1e-8)
+    assert np.isfinite(at_maximum.weights).all()
     assert sequential_path(oracle, np.array([math.nan, 0.5])).status is Status.UNBOUNDED
 
 
@@ -220,12 +226,12 @@ def test_the_very_top_and_a_constant_value():
         (np.array([0.1]), None, 1, "4 finite numbers"),
     ],
 )
-def test_bad_input_says_what_is_wrong(targets, order, rounds, message):
+def test_invalid_arguments_are_refused(targets, order, rounds, message):
     with pytest.raises(InputError, match=message):
         sequential_path(ORACLES[Form.PER_PROMPT], targets, order, rounds=rounds)
 
 
-def test_missing_orders_and_rows_that_do_not_fit_are_refused():
+def test_missing_orders_and_mismatched_rows_are_refused():
     with pytest.raises(InputError, match="list of orders is empty"):
         sequential_paths(ORACLES[Form.PER_PROMPT], TARGETS, [])
     with pytest.raises(InputError, match="2 rows of targets do not fit 3 orders"):
@@ -245,11 +251,11 @@ def table(tmp_path):
     return str(path)
 
 
-ASKED = ["--target=helpfulness=+0.3sd", "--target=harmlessness=+0.2sd"]
+TARGET_OPTIONS = ["--target=helpfulness=+0.3sd", "--target=harmlessness=+0.2sd"]
 
 
-def test_the_command_in_json_is_the_path(table: str, capsys: pytest.CaptureFixture[str]):
-    assert main(["sequence", table, *ASKED, "--order=harmlessness,helpfulness", "--rounds=2", "--json"]) == 0
+def test_command_prints_the_path_as_json(table: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["sequence", table, *TARGET_OPTIONS, "--order=harmlessness,helpfulness", "--rounds=2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     oracle = ORACLES[Form.PER_PROMPT]
     path = sequential_path(oracle, np.array([0.3, 0.2, math.nan, math.nan]), (1, 0), rounds=2)
@@ -262,7 +268,7 @@ def test_the_command_in_json_is_the_path(table: str, capsys: pytest.CaptureFixtu
     assert result["simultaneous"]["kl"] == pytest.approx(outcome["kl"] + outcome["loss"]["kl"] * -1)
 
 
-def test_the_command_out_of_reach_is_an_answer(table: str, capsys: pytest.CaptureFixture[str]):
+def test_command_succeeds_for_targets_out_of_reach(table: str, capsys: pytest.CaptureFixture[str]):
     assert main(["sequence", table, "--target=humor=+90sd", "--target=helpfulness=+0.1sd", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["orders"][0]["status"] == "unbounded"
@@ -270,21 +276,23 @@ def test_the_command_out_of_reach_is_an_answer(table: str, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("extra", "sentences"),
+    ("options", "sentences"),
     [
         (["--rounds=4"], ["After 4 rounds", "round   2  harmlessness", "all at once"]),
         (["--all-orders"], ["2 orders", "best order", "worst order"]),
         (["--rounds=400", "--grow-only"], ["more steps"]),
     ],
 )
-def test_the_command_in_words(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], sentences: list[str]):
-    assert main(["sequence", table, *ASKED, *extra]) == 0
-    out = capsys.readouterr().out
-    assert all(words in out for words in sentences), out
+def test_command_prints_sentences(
+    table: str, capsys: pytest.CaptureFixture[str], options: list[str], sentences: list[str]
+):
+    assert main(["sequence", table, *TARGET_OPTIONS, *options]) == 0
+    output = capsys.readouterr().out
+    assert all(words in output for words in sentences), output
 
 
 @pytest.mark.parametrize(
-    ("extra", "message"),
+    ("options", "message"),
     [
         (["--order=helpfulness"], "leaves out harmlessness"),
         (["--order=helpfulness,charm"], "charm"),
@@ -293,8 +301,10 @@ def test_the_command_in_words(table: str, capsys: pytest.CaptureFixture[str], ex
         (["--order=helpfulness,harmlessness", "--all-orders"], "either"),
     ],
 )
-def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
-    assert main(["sequence", table, *ASKED, *extra]) == 2
+def test_command_refuses_invalid_options(
+    table: str, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+):
+    assert main(["sequence", table, *TARGET_OPTIONS, *options]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -311,7 +321,7 @@ def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], ext
 def test_paths_on_odd_tables_are_finite_and_never_end_in_a_wrong_verdict(
     prompts: int, candidates: int, values: int, exponent: int, digits: int, share: float, seed: int
 ):
-    """Ties, constant values, any scale, targets within and out of reach: finite, rising, and never a wrong verdict."""
+    """Ties, constant values, any scale, targets within and out of reach: the dual rises and the status is right."""
     rng = np.random.default_rng(seed)
     rewards = np.round(rng.normal(size=(prompts * candidates, values)), digits) * 10.0**exponent
     names = tuple("abcd"[:values])
