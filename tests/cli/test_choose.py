@@ -1,4 +1,4 @@
-"""``choose`` on the command line: asked and answered, kept, taken back, and as JSON."""
+"""Tests of the command ``choose``: questions and answers, saving, undoing, and JSON."""
 
 from __future__ import annotations
 
@@ -17,53 +17,65 @@ from tests.tables import make_table
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    made = make_table(prompts=20, candidates=12)
+    reward_table = make_table(prompts=20, candidates=12)
     path = tmp_path / "table.parquet"
-    save(replace(made, replies=tuple(f"{text}, and more than that is not to be said." for text in made.replies)), path)
+    save(
+        replace(
+            reward_table,
+            replies=tuple(f"{text}, and more than that is not to be said." for text in reward_table.replies),
+        ),
+        path,
+    )
     return path
 
 
-def test_choices_are_asked_kept_taken_back_and_resumed(table: Path, tmp_path: Path):
-    kept = tmp_path / "choices.jsonl"
-    run = CliRunner().invoke(choose, [str(table), "--choices", str(kept)], input="1\n2\nb\n0\n1\nq\n")
-    assert run.exit_code == 0, run.output
-    assert "1 of 15." in run.output
-    assert [json.loads(line)["answer"] for line in kept.read_text().splitlines()] == ["first", "neither", "first"]
-    assert "You saw no difference once." in run.output
-    again = CliRunner().invoke(choose, [str(table), "--choices", str(kept), "--pairs", "4"], input="2\n")
-    assert "4 of 4." in again.output
-    assert "Which would you rather send? 1, 2, 0, b, q" in again.output
-    assert len(kept.read_text().splitlines()) == 4
+def test_choices_are_saved_undone_and_resumed(table: Path, tmp_path: Path):
+    choices_path = tmp_path / "choices.jsonl"
+    result = CliRunner().invoke(choose, [str(table), "--choices", str(choices_path)], input="1\n2\nb\n0\n1\nq\n")
+    assert result.exit_code == 0, result.output
+    assert "1 of 15." in result.output
+    assert [json.loads(line)["answer"] for line in choices_path.read_text().splitlines()] == [
+        "first",
+        "neither",
+        "first",
+    ]
+    assert "You saw no difference once." in result.output
+    resumed = CliRunner().invoke(choose, [str(table), "--choices", str(choices_path), "--pairs", "4"], input="2\n")
+    assert "4 of 4." in resumed.output
+    assert "Which would you rather send? 1, 2, 0, b, q" in resumed.output
+    assert len(choices_path.read_text().splitlines()) == 4
 
 
-def test_json_asks_nothing_and_names_the_next_pair(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_json_prints_the_state_and_the_next_pair_without_a_question(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert main(["choose", str(table), "--json"]) == 0
-    empty = json.loads(capsys.readouterr().out)
-    assert empty["choices"] == 0
-    assert empty["targets"] == {}
-    first, second = empty["next"]["first"], empty["next"]["second"]
+    without_choices = json.loads(capsys.readouterr().out)
+    assert without_choices["choices"] == 0
+    assert without_choices["targets"] == {}
+    first, second = without_choices["next"]["first"], without_choices["next"]["second"]
     assert first["prompt_id"] == second["prompt_id"]
-    assert len(empty["next"]["replies"]) == 2
-    kept = tmp_path / "choices.jsonl"
-    kept.write_text(json.dumps({"first": first, "second": second, "answer": "first"}))
-    assert main(["choose", str(table), "--choices", str(kept), "--json"]) == 0
-    one = json.loads(capsys.readouterr().out)
-    assert one["decided"] == one["explained"] == 1
-    assert set(one["targets"]) == {name for name, weight in one["weights"].items() if weight > 0}
-    assert set(one["levels"]) == set(one["evidence"])
-    assert one["next"] != empty["next"]
+    assert len(without_choices["next"]["replies"]) == 2
+    choices_path = tmp_path / "choices.jsonl"
+    choices_path.write_text(json.dumps({"first": first, "second": second, "answer": "first"}))
+    assert main(["choose", str(table), "--choices", str(choices_path), "--json"]) == 0
+    after_choice = json.loads(capsys.readouterr().out)
+    assert after_choice["decided"] == after_choice["explained"] == 1
+    assert set(after_choice["targets"]) == {name for name, weight in after_choice["weights"].items() if weight > 0}
+    assert set(after_choice["levels"]) == set(after_choice["evidence"])
+    assert after_choice["next"] != without_choices["next"]
 
 
-def test_a_line_that_is_no_choice_is_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    kept = tmp_path / "choices.jsonl"
-    kept.write_text('{"first": 1}\n')
-    assert main(["choose", str(table), "--choices", str(kept), "--json"]) == 1
+def test_error_names_an_invalid_line(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    choices_path = tmp_path / "choices.jsonl"
+    choices_path.write_text('{"first": 1}\n')
+    assert main(["choose", str(table), "--choices", str(choices_path), "--json"]) == 1
     assert "Line 1 of" in capsys.readouterr().err
 
 
-def test_choices_that_cannot_be_kept_are_not_asked_for(table: Path, tmp_path: Path):
-    run = CliRunner().invoke(
+def test_no_question_when_choices_cannot_be_saved(table: Path, tmp_path: Path):
+    result = CliRunner().invoke(
         choose, [str(table), "--choices", str(tmp_path / "none" / "choices.jsonl")], input="1\nq\n"
     )
-    assert run.exit_code != 0
-    assert "1 of 15." not in run.output
+    assert result.exit_code != 0
+    assert "1 of 15." not in result.output

@@ -1,4 +1,4 @@
-"""``confidence``: error bars in words and in JSON."""
+"""Tests of the command ``confidence``: error bars as text and as JSON."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_command_in_json(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_json_output(table: Path, capsys: pytest.CaptureFixture[str]):
     arguments = ["confidence", str(table), "--target", "humor=+0.3sd", "--draws", "100", "--json"]
     assert main(arguments) == 0
-    printed = capsys.readouterr().out
-    assert "NaN" not in printed
-    assert "Infinity" not in printed
-    result = json.loads(printed)
+    output = capsys.readouterr().out
+    assert "NaN" not in output
+    assert "Infinity" not in output
+    result = json.loads(output)
     assert result["verdict"] == "reachable"
     assert result["levels"]["humor"]["estimate"] == pytest.approx(result["targets"]["humor"])
     assert (
@@ -41,21 +41,21 @@ def test_the_command_in_json(table: Path, capsys: pytest.CaptureFixture[str]):
     assert result["held_out"]["solved"] == result["held_out"]["folds"] == 2
     assert result["prompts"] == 24
     assert main(arguments) == 0
-    assert capsys.readouterr().out == printed
+    assert capsys.readouterr().out == output
 
 
-def test_the_command_in_words(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_text_output(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["confidence", str(table), "--target", "humor=+0.3sd", "--draws", "100", "--folds", "3"]) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith("Reachable.")
-    assert "new prompts" in printed
-    assert "solved on 2 of 3 parts" in printed
-    beyond = ["confidence", str(table), "--target", "humor=99", "--draws", "100"]
-    assert main(beyond) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith("Not possible together.")
-    assert "cannot meet the targets" in printed
-    assert main([*beyond[:2], "--target", "humor=+0.3sd", "--form", "pooled", "--draws", "100"]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("Reachable.")
+    assert "new prompts" in output
+    assert "solved on 2 of 3 parts" in output
+    out_of_reach = ["confidence", str(table), "--target", "humor=99", "--draws", "100"]
+    assert main(out_of_reach) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("Not possible together.")
+    assert "cannot meet the targets" in output
+    assert main([*out_of_reach[:2], "--target", "humor=+0.3sd", "--form", "pooled", "--draws", "100"]) == 0
     assert "No interval for the margin" in capsys.readouterr().out
 
 
@@ -70,10 +70,10 @@ def test_the_command_in_words(table: Path, capsys: pytest.CaptureFixture[str]):
         (["--target", "wit=p60"], "Unknown value 'wit'"),
     ],
 )
-def test_the_command_names_what_is_wrong(
+def test_invalid_options_are_refused(
     table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ):
     assert main(["confidence", str(table), *arguments]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert message in printed.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err

@@ -1,4 +1,4 @@
-"""``frontier`` and ``sensitivity`` on the command line: what they print, and how they fail."""
+"""Tests of the commands ``frontier`` and ``sensitivity``: their output and their errors."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def table(tmp_path: Path) -> str:
     return str(path)
 
 
-def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
-    """The JSON of one command, without the NaN and Infinity that Python would let pass."""
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    """Run a command and return its JSON; NaN and Infinity, which Python would accept, fail."""
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} in JSON")
@@ -38,7 +38,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
 
 
 def test_a_pair_in_reward_units(table: str, capsys: pytest.CaptureFixture[str]):
-    result = printed(capsys, "frontier", table, "--pair", "humor,helpfulness", "--budget", "0.5", "--directions", "5")
+    result = run_json(capsys, "frontier", table, "--pair", "humor,helpfulness", "--budget", "0.5", "--directions", "5")
     (curves,) = result["frontiers"]
     assert curves["values"] == ["humor", "helpfulness"]
     contour, limit = curves["contours"]
@@ -56,15 +56,15 @@ def test_a_pair_in_reward_units(table: str, capsys: pytest.CaptureFixture[str]):
     assert limit["points"][0]["kl"] <= ORACLE.log_candidates
 
 
-def test_all_pairs_and_the_usual_budgets(table: str, capsys: pytest.CaptureFixture[str]):
-    result = printed(capsys, "frontier", table, "--directions", "3", "--no-limit")
+def test_all_pairs_with_the_default_budgets(table: str, capsys: pytest.CaptureFixture[str]):
+    result = run_json(capsys, "frontier", table, "--directions", "3", "--no-limit")
     assert len(result["frontiers"]) == 6
     assert [contour["budget"] for contour in result["frontiers"][0]["contours"]] == [0.25, 0.5, 1.0, 2.0]
 
 
 def test_floors_and_budgets_that_they_exceed(table: str, capsys: pytest.CaptureFixture[str]):
     options = ["--pair", "helpfulness,humor", "--floor", "positivity=+0.5sd", "--budget", "0.01", "--budget", "1"]
-    (curves,) = printed(capsys, "frontier", table, *options, "--directions", "4")["frontiers"]
+    (curves,) = run_json(capsys, "frontier", table, *options, "--directions", "4")["frontiers"]
     assert list(curves["floors"]) == ["positivity"]
     assert [len(contour["points"]) for contour in curves["contours"]] == [0, 4, 4]
     assert all(
@@ -76,10 +76,10 @@ def test_floors_and_budgets_that_they_exceed(table: str, capsys: pytest.CaptureF
 
 def test_a_triple_is_a_surface(table: str, capsys: pytest.CaptureFixture[str]):
     options = ["--triple", "helpfulness,humor,positivity", "--directions", "4", "--budget", "9"]
-    (sheet,) = printed(capsys, "frontier", table, *options)["frontiers"]
-    assert len(sheet["triangles"]) == 9
-    assert len(sheet["contours"][0]["points"]) == 10
-    assert all(point["saturated"] for point in sheet["contours"][0]["points"])
+    (surface,) = run_json(capsys, "frontier", table, *options)["frontiers"]
+    assert len(surface["triangles"]) == 9
+    assert len(surface["contours"][0]["points"]) == 10
+    assert all(point["saturated"] for point in surface["contours"][0]["points"])
     assert main(["frontier", table, *options]) == 0
     assert "9 nats (beyond the limit), between" in capsys.readouterr().out
 
@@ -98,25 +98,25 @@ def test_a_triple_is_a_surface(table: str, capsys: pytest.CaptureFixture[str]):
         (["--directions", "1"], "directions"),
     ],
 )
-def test_wrong_options_of_frontier_are_refused(
+def test_invalid_options_of_frontier_are_refused(
     table: str, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ):
     assert main(["frontier", table, *options]) == 2
     assert message in capsys.readouterr().err
 
 
-ASKED = ["--target", "helpfulness=+0.4sd", "--target", "harmlessness=+0.2sd"]
+TARGET_OPTIONS = ["--target", "helpfulness=+0.4sd", "--target", "harmlessness=+0.2sd"]
 
 
 def test_prices_and_derivatives_in_reward_units(table: str, capsys: pytest.CaptureFixture[str]):
-    result = printed(capsys, "sensitivity", table, *ASKED)
+    result = run_json(capsys, "sensitivity", table, *TARGET_OPTIONS)
     targets = np.array([0.4, 0.2, np.nan, np.nan])
-    at = local_sensitivity(solve(ORACLE, targets))
+    expected = local_sensitivity(solve(ORACLE, targets))
     assert result["attainable"]
-    assert result["bottleneck"] == VALUES[at.bottleneck]
-    assert list(result["price"].values()) == pytest.approx(at.price / ORACLE.scale)
-    assert list(result["elasticity"].values()) == pytest.approx(at.elasticity)
-    # A reward unit more of the first target, by finite differences of the solver.
+    assert result["bottleneck"] == VALUES[expected.bottleneck]
+    assert list(result["price"].values()) == pytest.approx(expected.price / ORACLE.scale)
+    assert list(result["elasticity"].values()) == pytest.approx(expected.elasticity)
+    # The change per reward unit of the first target, by finite differences of the solver.
     up, down = (solve(ORACLE, targets + h * np.eye(4)[0]) for h in (1e-5, -1e-5))
     by_reward = ORACLE.scale / (2e-5 * ORACLE.scale[0])
     assert list(result["levels_by_target"]["helpfulness"].values()) == pytest.approx(
@@ -129,8 +129,8 @@ def test_prices_and_derivatives_in_reward_units(table: str, capsys: pytest.Captu
 
 
 def test_each_swept_value_has_a_curve(table: str, capsys: pytest.CaptureFixture[str]):
-    result = printed(
-        capsys, "sensitivity", table, *ASKED, "--sweep", "humor", "--sweep", "helpfulness", "--points", "5"
+    result = run_json(
+        capsys, "sensitivity", table, *TARGET_OPTIONS, "--sweep", "humor", "--sweep", "helpfulness", "--points", "5"
     )
     assert [curve["value"] for curve in result["curves"]] == ["humor", "helpfulness"]
     expected = sensitivity_curve(ORACLE, np.array([0.4, 0.2, np.nan, np.nan]), 2, points=5)
@@ -139,7 +139,7 @@ def test_each_swept_value_has_a_curve(table: str, capsys: pytest.CaptureFixture[
     assert [switch["target"] for switch in first["switches"]] == pytest.approx(
         [ORACLE.base[2] + switch.target * ORACLE.scale[2] for switch in expected.switches]
     )
-    assert main(["sensitivity", table, *ASKED, "--sweep", "humor"]) == 0
+    assert main(["sensitivity", table, *TARGET_OPTIONS, "--sweep", "humor"]) == 0
     text = capsys.readouterr().out
     assert "The bottleneck is" in text
     assert "-0.0000" not in text.split("The target of")[0].split("Level of the row")[1]
@@ -148,7 +148,7 @@ def test_each_swept_value_has_a_curve(table: str, capsys: pytest.CaptureFixture[
 
 def test_a_palette_out_of_reach_has_no_price(table: str, capsys: pytest.CaptureFixture[str]):
     options = ["--target", "helpfulness=p99.9", "--target", "harmlessness=p99.9"]
-    result = printed(capsys, "sensitivity", table, *options, "--sweep", "humor", "--sweep", "helpfulness")
+    result = run_json(capsys, "sensitivity", table, *options, "--sweep", "humor", "--sweep", "helpfulness")
     assert not result["attainable"]
     assert result["price"] is None
     assert result["curves"][0]["highest"] is None
@@ -158,7 +158,7 @@ def test_a_palette_out_of_reach_has_no_price(table: str, capsys: pytest.CaptureF
     assert "nothing can be swept" in text
 
 
-def test_wrong_options_of_sensitivity_are_refused(table: str, capsys: pytest.CaptureFixture[str]):
+def test_invalid_options_of_sensitivity_are_refused(table: str, capsys: pytest.CaptureFixture[str]):
     assert main(["sensitivity", table]) == 2
-    assert main(["sensitivity", table, *ASKED, "--sweep", "wit"]) == 2
+    assert main(["sensitivity", table, *TARGET_OPTIONS, "--sweep", "wit"]) == 2
     assert "Unknown value 'wit'" in capsys.readouterr().err

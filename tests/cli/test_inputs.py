@@ -1,4 +1,4 @@
-"""Values by their names on the command line, whatever stands in them."""
+"""Tests of value names on the command line that contain commas, equals signs or spaces."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.tables import make_table
 NAMES = ("score (0=bad)", "acc,none", "humor")
 
 
-def test_names_with_the_marks_of_options():
+def test_value_names_may_contain_option_separators():
     assert read_pairs("--target", ["score (0=bad)=p70", "humor=+0.5sd"]) == {"score (0=bad)": "p70", "humor": "+0.5sd"}
     assert split_known("acc,none,humor", NAMES) == ("acc,none", "humor")
     assert split_known("humor, acc,none", NAMES) == ("humor", "acc,none")
     assert split_known("humor,wit", NAMES) == ("humor", "wit")
 
 
-def test_they_are_targets_and_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_such_names_work_as_targets_and_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "table.parquet"
     save(make_table(prompts=4, candidates=8, values=NAMES, seed=1), path)
     assert main(["solve", str(path), "--target", "score (0=bad)=p55", "--target", "acc,none=p52", "--json"]) == 0
@@ -31,7 +31,7 @@ def test_they_are_targets_and_pairs(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert json.loads(capsys.readouterr().out)["frontiers"][0]["values"] == ["acc,none", "humor"]
 
 
-def test_thousands_of_pairs_are_drawn_by_name_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_too_many_pairs_have_to_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "table.parquet"
     save(make_table(prompts=2, candidates=2, values=tuple(f"v{n}" for n in range(40)), seed=1), path)
     assert main(["frontier", str(path), "--budget", "0.1"]) == 2

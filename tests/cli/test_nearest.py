@@ -1,4 +1,4 @@
-"""``nearest`` on the command line: locks, importance and budgets, what it prints, and how it fails."""
+"""Tests of the command ``nearest``: locks, importance, budgets, output and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from map_core.feasibility.nearest import nearest
 from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 
-ASKED = ["--target", "humor=+1.5sd", "--target", "helpfulness=+1.6sd", "--target", "harmlessness=+0.8sd"]
+TARGET_OPTIONS = ["--target", "humor=+1.5sd", "--target", "helpfulness=+1.6sd", "--target", "harmlessness=+0.8sd"]
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
     assert main(["nearest", *map(str, arguments), "--json"]) == 0
 
     def refuse(name: str) -> None:
@@ -33,8 +33,10 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
     return json.loads(capsys.readouterr().out, parse_constant=refuse)
 
 
-def test_it_says_what_the_library_finds(table: Path, capsys: pytest.CaptureFixture[str]):
-    result = ask(capsys, table, *ASKED, "--lock", "harmlessness", "--importance", "humor=4", "--budget", 1.5)
+def test_output_equals_the_library(table: Path, capsys: pytest.CaptureFixture[str]):
+    result = run_json(
+        capsys, table, *TARGET_OPTIONS, "--lock", "harmlessness", "--importance", "humor=4", "--budget", 1.5
+    )
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=32))
     d = oracle.standardise(np.array([result["targets"].get(name, np.nan) for name in oracle.values]))
     closest = nearest(
@@ -56,12 +58,12 @@ def test_it_says_what_the_library_finds(table: Path, capsys: pytest.CaptureFixtu
     assert "positivity" not in result["nearest"]["targets"]
 
 
-def test_a_budget_beyond_all_nats_is_all_nats(table: Path, capsys: pytest.CaptureFixture[str]):
-    assert ask(capsys, table, *ASKED, "--budget", 100)["nearest"]["budget"] == pytest.approx(np.log(32))
+def test_budget_is_capped_at_the_largest_possible_kl(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_json(capsys, table, *TARGET_OPTIONS, "--budget", 100)["nearest"]["budget"] == pytest.approx(np.log(32))
 
 
 @pytest.mark.parametrize(
-    ("extra", "status", "message"),
+    ("options", "status", "message"),
     [
         (
             ["--target", "positivity=99", "--lock", "positivity"],
@@ -71,24 +73,24 @@ def test_a_budget_beyond_all_nats_is_all_nats(table: Path, capsys: pytest.Captur
         (["--lock", "helpfulness", "--budget", "0.1"], "locked_over_budget", "cost more than the budget"),
     ],
 )
-def test_there_may_be_none(
-    table: Path, capsys: pytest.CaptureFixture[str], extra: list[str], status: str, message: str
+def test_no_nearest_palette(
+    table: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: str, message: str
 ):
-    result = ask(capsys, table, *ASKED, *extra)
+    result = run_json(capsys, table, *TARGET_OPTIONS, *options)
     assert result["nearest"] is None
     assert result["status"] == status
-    assert main(["nearest", str(table), *ASKED, *extra]) == 0
+    assert main(["nearest", str(table), *TARGET_OPTIONS, *options]) == 0
     assert message in capsys.readouterr().out
 
 
-def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["nearest", str(table), *ASKED]) == 0
-    printed = capsys.readouterr().out
-    assert "Nearest palette" in printed
-    assert "given up" in printed
+def test_text_output(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["nearest", str(table), *TARGET_OPTIONS]) == 0
+    output = capsys.readouterr().out
+    assert "Nearest palette" in output
+    assert "given up" in output
 
 
-def test_a_palette_a_line(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_one_result_per_line_of_a_targets_file(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     palettes = tmp_path / "palettes.jsonl"
     palettes.write_text('{"targets": {"humor": 9}}\n{"targets": {}}\n')
     assert main(["nearest", str(table), "--targets-file", str(palettes), "--json"]) == 0
@@ -98,7 +100,7 @@ def test_a_palette_a_line(table: Path, tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("extra", "message"),
+    ("options", "message"),
     [
         (["--budget", "0"], "The budget is 0.0 nats; expected a number above 0"),
         (["--budget", "nan"], "The budget is nan nats"),
@@ -110,45 +112,47 @@ def test_a_palette_a_line(table: Path, tmp_path: Path, capsys: pytest.CaptureFix
         (["--importance", "humour=1"], "--importance: Unknown value 'humour'"),
     ],
 )
-def test_errors_are_one_message(table: Path, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
-    assert main(["nearest", str(table), *ASKED, *extra]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert message in printed.err
-    assert "Traceback" not in printed.err
+def test_errors_are_one_message(table: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str):
+    assert main(["nearest", str(table), *TARGET_OPTIONS, *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert "Traceback" not in captured.err
 
 
-SEVERAL = ["--target", "humor=+1.6sd", "--every-scorer", "humor=positivity,helpfulness"]
+EVERY_SCORER = ["--target", "humor=+1.6sd", "--every-scorer", "humor=positivity,helpfulness"]
 
 
-def test_a_value_and_its_further_scorers_give_way_together(table: Path, capsys: pytest.CaptureFixture[str]):
-    result = ask(capsys, table, *SEVERAL, "--importance", "humor=4")
+def test_a_value_and_its_further_scorers_are_lowered_together(table: Path, capsys: pytest.CaptureFixture[str]):
+    result = run_json(capsys, table, *EVERY_SCORER, "--importance", "humor=4")
     near, base = result["nearest"], result["base"]
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=32))
     scale = dict(zip(oracle.values, oracle.scale, strict=True))
-    above = (near["targets"]["humor"] - base["humor"]) / scale["humor"]
-    assert above < 1.6 - 1e-3
+    gain = (near["targets"]["humor"] - base["humor"]) / scale["humor"]
+    assert gain < 1.6 - 1e-3
     for scorer in ("positivity", "helpfulness"):
         level = near["targets"][f"by {scorer}: humor"]
-        assert (level - base[scorer]) / scale[scorer] == pytest.approx(above, abs=1e-9)
+        assert (level - base[scorer]) / scale[scorer] == pytest.approx(gain, abs=1e-9)
         assert near["levels"][scorer] >= level - 1e-6
-    assert near["distance"] == pytest.approx(2 * (1.6 - above), abs=1e-6)  # the target alone, with importance 4
-    # What it says can be asked for again, and it is what solve says as well.
-    asked = ["--target", f"humor={near['targets']['humor']!r}", *SEVERAL[2:]]
-    assert main(["solve", str(table), *asked, "--json"]) == 0
-    again = json.loads(capsys.readouterr().out)
-    assert again["verdict"] != "out_of_reach"
-    assert again["kl"] == pytest.approx(near["kl"], abs=1e-6)
-    assert main(["solve", str(table), *SEVERAL, "--json"]) == 0
-    solved = json.loads(capsys.readouterr().out)["nearest"]
-    assert solved["targets"]["humor"] == pytest.approx(ask(capsys, table, *SEVERAL)["nearest"]["targets"]["humor"])
+    assert near["distance"] == pytest.approx(2 * (1.6 - gain), abs=1e-6)  # the target alone, with importance 4
+    # The nearest palette can be solved, and the command solve reports the same one.
+    solve_options = ["--target", f"humor={near['targets']['humor']!r}", *EVERY_SCORER[2:]]
+    assert main(["solve", str(table), *solve_options, "--json"]) == 0
+    solve_result = json.loads(capsys.readouterr().out)
+    assert solve_result["verdict"] != "out_of_reach"
+    assert solve_result["kl"] == pytest.approx(near["kl"], abs=1e-6)
+    assert main(["solve", str(table), *EVERY_SCORER, "--json"]) == 0
+    nearest_in_solve = json.loads(capsys.readouterr().out)["nearest"]
+    assert nearest_in_solve["targets"]["humor"] == pytest.approx(
+        run_json(capsys, table, *EVERY_SCORER)["nearest"]["targets"]["humor"]
+    )
 
 
 def test_a_locked_target_is_not_lowered_for_its_further_scorers(table: Path, capsys: pytest.CaptureFixture[str]):
-    locked = [*SEVERAL, "--target", "harmlessness=+1sd", "--lock", "humor"]
-    assert ask(capsys, table, *locked)["status"] == "locked_out_of_reach"
-    lower = [part.replace("+1.6sd", "+0.3sd") for part in locked]
-    near = ask(capsys, table, *lower)["nearest"]
+    locked = [*EVERY_SCORER, "--target", "harmlessness=+1sd", "--lock", "humor"]
+    assert run_json(capsys, table, *locked)["status"] == "locked_out_of_reach"
+    lower_target = [option.replace("+1.6sd", "+0.3sd") for option in locked]
+    near = run_json(capsys, table, *lower_target)["nearest"]
     assert near["given_up"]["humor"] == pytest.approx(0, abs=1e-8)
     assert near["given_up"]["by positivity: humor"] == pytest.approx(0, abs=1e-8)
 

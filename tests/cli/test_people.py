@@ -1,4 +1,4 @@
-"""``people`` on the command line: levels, the calibrated table, and what to label next."""
+"""Tests of the command ``people``: levels, the calibrated table, and what to label next."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.tables import make_table
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    made = make_table(prompts=20, candidates=16)
+    reward_table = make_table(prompts=20, candidates=16)
     path = tmp_path / "table.parquet"
-    table_format.save(made, path)
+    table_format.save(reward_table, path)
     rng = np.random.default_rng(0)
     lines = [
         json.dumps(
             {
-                "prompt_id": made.prompt_ids[row // 16],
+                "prompt_id": reward_table.prompt_ids[row // 16],
                 "candidate": row % 16,
-                "labels": {"humor": int(made.rewards[row, 2] > rng.normal(2, 1))},
+                "labels": {"humor": int(reward_table.rewards[row, 2] > rng.normal(2, 1))},
                 "judge": judge,
             }
         )
@@ -35,7 +35,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_levels_today_and_with_a_palette(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_levels_of_the_base_model_and_of_a_palette(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["people", str(table), "--target", "humor=p75", "--json"]) == 0
     humor = json.loads(capsys.readouterr().out)["humor"]
     assert humor["palette"]["share"] > humor["base"]["share"]
@@ -45,7 +45,7 @@ def test_levels_today_and_with_a_palette(table: Path, capsys: pytest.CaptureFixt
     assert "96 of 12 prompts" in capsys.readouterr().out
 
 
-def test_the_calibrated_table_can_have_targets(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_calibrated_table_accepts_targets(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "calibrated.parquet"
     assert main(["people", str(table), "--out", str(out)]) == 0
     capsys.readouterr()
@@ -53,14 +53,14 @@ def test_the_calibrated_table_can_have_targets(table: Path, tmp_path: Path, caps
     assert json.loads(capsys.readouterr().out)["levels"]["humor_people"] == pytest.approx(0.6)
 
 
-def test_what_to_label_next_is_of_new_prompts(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_next_replies_to_label_are_of_new_prompts(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["people", str(table), "--next", "humor", "--prompts", "3"]) == 0
-    asked = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {row["prompt_id"] for row in asked} <= {f"p{number}" for number in range(12, 20)}
-    assert all(0 < row["chance"] <= 1 and row["labels"] == {"humor": None} and row["reply"] for row in asked)
+    suggestions = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["prompt_id"] for row in suggestions} <= {f"p{number}" for number in range(12, 20)}
+    assert all(0 < row["chance"] <= 1 and row["labels"] == {"humor": None} and row["reply"] for row in suggestions)
 
 
-def test_what_to_label_first_needs_no_labels(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_first_replies_to_label_need_no_labels(table: Path, capsys: pytest.CaptureFixture[str]):
     path = table.with_name("table.labels.jsonl")
     for content in ("", json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {"humor": 1}}), None):
         if content is None:
@@ -83,41 +83,42 @@ def test_what_to_label_first_needs_no_labels(table: Path, capsys: pytest.Capture
     assert "There are no labels at" in capsys.readouterr().err
 
 
-def test_without_labels_it_says_where_they_are_looked_for(
-    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_missing_labels_error_names_the_expected_file(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "table.labels.jsonl").unlink()
     assert main(["people", str(table)]) == 2
     assert "There are no labels at" in capsys.readouterr().err
 
 
-def test_a_file_that_is_there_is_not_replaced_without_a_word(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_existing_file_is_replaced_only_with_force(table: Path, capsys: pytest.CaptureFixture[str]):
     before = table.read_bytes()
     assert main(["people", str(table), "--out", str(table)]) == 2
     assert "is there already" in capsys.readouterr().err
     assert table.read_bytes() == before
-    other = table.with_name("other.parquet")
-    other.write_bytes(b"")
-    assert main(["people", str(table), "--out", str(other), "--force"]) == 0
-    assert "humor_people" in table_format.load(other).values
+    existing = table.with_name("other.parquet")
+    existing.write_bytes(b"")
+    assert main(["people", str(table), "--out", str(existing), "--force"]) == 0
+    assert "humor_people" in table_format.load(existing).values
 
 
-def test_labels_that_say_nothing_end_in_words(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_uninformative_labels_are_refused(table: Path, capsys: pytest.CaptureFixture[str]):
     labels = table.with_name("table.labels.jsonl")
-    for value, label, said in (("nope", 1, "labels none of the values"), ("humor", 1, "All 1 labels of 'humor' are 1")):
+    for value, label, message in (
+        ("nope", 1, "labels none of the values"),
+        ("humor", 1, "All 1 labels of 'humor' are 1"),
+    ):
         labels.write_text(json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {value: label}}))
         assert main(["people", str(table), "--json"]) == 1
-        spoken = capsys.readouterr()
-        assert (said in spoken.err, spoken.out) == (True, "")
+        captured = capsys.readouterr()
+        assert (message in captured.err, captured.out) == (True, "")
         out = table.with_name("calibrated.parquet")
         assert main(["people", str(table), "--out", str(out)]) == 1
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
         assert not out.exists()
     assert main(["people", str(table), "--out", str(out), "--target", "humor=p70"]) == 2
     assert "without targets" in capsys.readouterr().err
 
 
-def test_solve_says_how_many_judgements_stand_behind_each_level(table: Path, capsys: pytest.CaptureFixture[str]):
+def test_solve_reports_the_number_of_labels_behind_each_level(table: Path, capsys: pytest.CaptureFixture[str]):
     pairs = ["--target", "humor=p75", "--target", "positivity=p55"]
     assert main(["solve", str(table), *pairs, "--json"]) == 0
     reach = json.loads(capsys.readouterr().out)["labels"]
@@ -132,6 +133,6 @@ def test_solve_says_how_many_judgements_stand_behind_each_level(table: Path, cap
     assert "Humor: few people have judged replies like these." in capsys.readouterr().out
     path.write_text("no label")
     assert main(["solve", str(table), *pairs]) == 0
-    said = capsys.readouterr()
-    assert "The labels beside the table cannot be used" in said.err
-    assert "Reachable" in said.out
+    captured = capsys.readouterr()
+    assert "The labels beside the table cannot be used" in captured.err
+    assert "Reachable" in captured.out

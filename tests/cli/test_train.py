@@ -1,4 +1,4 @@
-"""The command train: a value learnt from labels, as a values file that scores, with what it is worth."""
+"""Tests of the command ``train``: a value learnt from labels, its values file and its evaluation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.tables import make_table
 TABLE = make_table(prompts=10, candidates=8)
 
 
-def models() -> ScoringModels:
+def word_models() -> ScoringModels:
     return ScoringModels("words", WordEmbedder())
 
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A table, labels of which a word decides, and a definition; sentence embeddings are sums of words'."""
-    monkeypatch.setattr(train, "ScoringModels", models)
+    """Return a folder with a table, labels decided by one word, and a definition; embeddings are sums of words."""
+    monkeypatch.setattr(train, "ScoringModels", word_models)
     save(TABLE, tmp_path / "table.parquet")
     lines = []
     for number, text in enumerate(TABLE.replies):
@@ -37,36 +37,40 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(files: Path, *arguments: str) -> int:
-    given = ["--table", str(files / "table.parquet"), "--labels", str(files / "labels.jsonl")]
-    return main(["train", *arguments, *given, "--out", str(files / "trained.json"), "--quiet"])
+def run_train(files: Path, *arguments: str) -> int:
+    inputs = ["--table", str(files / "table.parquet"), "--labels", str(files / "labels.jsonl")]
+    return main(["train", *arguments, *inputs, "--out", str(files / "trained.json"), "--quiet"])
 
 
-def test_a_value_is_trained_and_scores(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(files, "wit", "--prior", "witty", "--values-file", str(files / "words.toml"), "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["name"], told["judged"], told["judgements"]) == ("wit", "labels", 80)
-    assert told["within"]["head"] > 0.9
-    assert told["better"] is (told["within"]["difference_low"] > 0)
-    own = scoring.read_values_file(files / "trained.json")
-    (scorer,) = scoring.resolve(["wit"], own, models())
-    joke, other = scorer.score(TABLE.prompts[0], [reply("today and a joke (3)"), reply("today and step one (3)")])
-    assert joke > other
-    assert run(files, "wit") == 2  # the file is there
+def test_trained_value_scores_replies(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_train(files, "wit", "--prior", "witty", "--values-file", str(files / "words.toml"), "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["name"], result["judged"], result["judgements"]) == ("wit", "labels", 80)
+    assert result["within"]["head"] > 0.9
+    assert result["better"] is (result["within"]["difference_low"] > 0)
+    values_file = scoring.read_values_file(files / "trained.json")
+    (scorer,) = scoring.resolve(["wit"], values_file, word_models())
+    joke_score, other_score = scorer.score(
+        TABLE.prompts[0], [reply("today and a joke (3)"), reply("today and step one (3)")]
+    )
+    assert joke_score > other_score
+    assert run_train(files, "wit") == 2  # the file exists already
     assert "Give --force" in capsys.readouterr().err
 
 
-def test_it_is_compared_with_the_column_of_the_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The labels say nothing, so nothing is better than the table's column; a built-in name is not taken."""
-    assert run(files, "humor") == 0
-    told = capsys.readouterr().out
-    assert "; without training " in told
-    assert "Better: not shown yet." in told
-    assert "as humor_trained." in told
+def test_trained_value_is_compared_with_the_column_of_the_table(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Random labels cannot beat the table's column, and the name of a built-in value gets a suffix."""
+    assert run_train(files, "humor") == 0
+    output = capsys.readouterr().out
+    assert "; without training " in output
+    assert "Better: not shown yet." in output
+    assert "as humor_trained." in output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["wisdom"], "has no label of 'wisdom'"),
         (["wit", "--called", "humor"], "'humor' is a built-in value"),
@@ -76,10 +80,10 @@ def test_it_is_compared_with_the_column_of_the_table(files: Path, capsys: pytest
         (["wit", "--out", "trained.toml"], "expected a file named .json"),
     ],
 )
-def test_what_cannot_be_trained_is_told(
-    files: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+def test_invalid_training_requests_are_refused(
+    files: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    given = ["--table", str(files / "table.parquet"), "--labels", str(files / "labels.jsonl")]
-    assert main(["train", "--out", str(files / "trained.json"), *given, *arguments]) > 0
-    assert said in " ".join(capsys.readouterr().err.split())
+    inputs = ["--table", str(files / "table.parquet"), "--labels", str(files / "labels.jsonl")]
+    assert main(["train", "--out", str(files / "trained.json"), *inputs, *arguments]) > 0
+    assert message in " ".join(capsys.readouterr().err.split())
     assert not (files / "trained.json").exists()
