@@ -1,4 +1,4 @@
-"""No key and no proxy of the machine counts in tests of engines; a tiny model, for those on servers."""
+"""Fixtures of the tests of engines: no keys and proxies of the environment, and a tiny model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tiny_model import make_tiny_model
 
 
 @pytest.fixture(autouse=True)
-def no_key_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_keys_and_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in KEY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -23,7 +23,7 @@ def no_key_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_tiny_model(tmp_path_factory.mktemp("tiny") / "model", layers=1)
-    # transformers serve draws as this file says, where a request does not.
+    # transformers serve takes sampling settings that a request lacks from this file.
     settings = {"do_sample": True, "top_k": 0, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
     (folder / "generation_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder

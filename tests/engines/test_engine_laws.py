@@ -1,4 +1,4 @@
-"""Both engines through the laws of their contract: with a tiny random model, and the default model where it is."""
+"""Tests of the contract of both local engines, with a tiny random model and, where available, the default model."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny(folder: Path, tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> dict[str, Engine]:
+def tiny_engines(folder: Path, tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> dict[str, Engine]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALUE_PALETTE_CACHE", str(tmp_path_factory.mktemp("cache")))
         return {name: open_engine(str(folder), name, "float32") for name in ENGINES}
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, tiny: dict[str, Engine]) -> Engine:
-    return tiny[request.param]
+def engine(request: pytest.FixtureRequest, tiny_engines: dict[str, Engine]) -> Engine:
+    return tiny_engines[request.param]
 
 
 @pytest.fixture(scope="module")
-def real() -> dict[str, Engine]:
+def default_model_engines() -> dict[str, Engine]:
     try:
         locate()
     except MissingModelError as error:
@@ -47,30 +47,30 @@ def real() -> dict[str, Engine]:
     return {name: open_engine(engine=name, dtype="float32") for name in ENGINES}
 
 
-# One prompt by hand: the chat that the tiny model reads.
+# Rendering of prompts for the tiny model.
 
 
 def test_a_prompt_is_rendered_with_the_default_system_message(engine: Engine) -> None:
     tokenizer = engine.tokenizer
     ids = engine.render("Hi")
-    before = "<|im_start|>system\nYou are a tiny model.<|im_end|>\n<|im_start|>user\n"
-    text = before + "Hi<|im_end|>\n<|im_start|>assistant\n"
+    preamble = "<|im_start|>system\nYou are a tiny model.<|im_end|>\n<|im_start|>user\n"
+    text = preamble + "Hi<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer._tokenizer.decode(ids, skip_special_tokens=False) == text
     assert ids.count(1) == 3
     assert ids.count(2) == 2
-    assert engine.info.preamble == before
-    other = engine.render("Hi", system="Be brief.")
-    assert tokenizer.decode(other).startswith("system\nBe brief.\n")
+    assert engine.info.preamble == preamble
+    with_system = engine.render("Hi", system="Be brief.")
+    assert tokenizer.decode(with_system).startswith("system\nBe brief.\n")
 
 
-def test_the_same_tokens_as_transformers(folder: Path, tiny: dict[str, Engine]) -> None:
+def test_chat_tokens_equal_those_of_transformers(folder: Path, tiny_engines: dict[str, Engine]) -> None:
     from transformers import AutoTokenizer
 
-    theirs = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     for prompt in ("Hi", " A cat\n\n  sat; 12 naïve 🎉 dogs ", "\n"):
         chat = [{"role": "user", "content": prompt}]
-        wanted = theirs.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
-        assert tiny["torch"].tokenizer.render(chat) == list(wanted)
+        expected = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+        assert tiny_engines["torch"].tokenizer.render(chat) == list(expected)
 
 
 def test_text_of_a_prompt_never_becomes_a_control_token(engine: Engine) -> None:
@@ -147,15 +147,15 @@ def test_an_earlier_turn_is_part_of_the_prompt(engine: Engine) -> None:
     laws.an_earlier_turn_is_rendered(engine)
 
 
-def test_both_engines_read_the_same(tiny: dict[str, Engine]) -> None:
-    laws.both_read_the_same(tiny["torch"], tiny["openvino"], largest=0.01, mean=0.001)
+def test_both_engines_compute_the_same_log_probabilities(tiny_engines: dict[str, Engine]) -> None:
+    laws.both_read_the_same(tiny_engines["torch"], tiny_engines["openvino"], largest=0.01, mean=0.001)
 
 
-# Closing stops within one token: counted where each engine does its work.
+# Closing stops within one token, counted inside each engine.
 
 
-def test_torch_stops_within_one_token(tiny: dict[str, Engine]) -> None:
-    engine = tiny["torch"]
+def test_torch_stops_within_one_token(tiny_engines: dict[str, Engine]) -> None:
+    engine = tiny_engines["torch"]
     calls = []
     hook = engine._model.model.register_forward_pre_hook(lambda *_: calls.append(1))  # type: ignore[attr-defined]
     try:
@@ -168,8 +168,8 @@ def test_torch_stops_within_one_token(tiny: dict[str, Engine]) -> None:
     assert len(calls) == 4
 
 
-def test_openvino_stops_within_one_token(tiny: dict[str, Engine]) -> None:
-    engine = tiny["openvino"]
+def test_openvino_stops_within_one_token(tiny_engines: dict[str, Engine]) -> None:
+    engine = tiny_engines["openvino"]
     stream = engine.sample(DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5))
     for _ in range(4):
         next(stream)
@@ -179,16 +179,16 @@ def test_openvino_stops_within_one_token(tiny: dict[str, Engine]) -> None:
     assert not pipeline.has_non_finished_requests()
 
 
-def test_openvino_that_only_scores_does_not_load_what_draws(folder: Path, tiny: dict[str, Engine]) -> None:
-    drawing, scoring = tiny["openvino"], open_engine(str(folder), "openvino", "float32", draws=False)
+def test_openvino_for_scoring_loads_no_sampling_pipeline(folder: Path, tiny_engines: dict[str, Engine]) -> None:
+    sampling, scoring = tiny_engines["openvino"], open_engine(str(folder), "openvino", "float32", draws=False)
     request = DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5)
-    replies = drawing.complete(request)
-    assert scoring.reply_scores(request, replies) == drawing.reply_scores(request, replies)
+    replies = sampling.complete(request)
+    assert scoring.reply_scores(request, replies) == sampling.reply_scores(request, replies)
     assert "_pipeline" not in vars(scoring)
     assert scoring.complete(request) == replies
 
 
-# The pieces: seeds, characters that take several tokens, draws.
+# Parts of the engines: seeds, characters of several tokens, draws.
 
 
 def test_seeds_of_candidates_are_all_different() -> None:
@@ -198,8 +198,8 @@ def test_seeds_of_candidates_are_all_different() -> None:
     assert candidate_seed(3, 0) != candidate_seed(4, 0)
 
 
-def test_no_piece_of_text_splits_a_character(tiny: dict[str, Engine]) -> None:
-    tokenizer = tiny["torch"].tokenizer
+def test_no_piece_of_text_splits_a_character(tiny_engines: dict[str, Engine]) -> None:
+    tokenizer = tiny_engines["torch"].tokenizer
     text = "naïve 🎉🎉 日本 end"
     tokens = tokenizer.encode(text)
     assert len(tokens) > len(text)
@@ -207,10 +207,10 @@ def test_no_piece_of_text_splits_a_character(tiny: dict[str, Engine]) -> None:
     pieces = [stream.push(token, last=i == len(tokens) - 1) for i, token in enumerate(tokens)]
     assert "".join(pieces) == text
     assert "\ufffd" not in "".join(pieces)
-    cut = TextStream(tokenizer)
-    half = tokenizer.encode("a🎉")[:-1]
-    pieces = [cut.push(token, last=i == len(half) - 1) for i, token in enumerate(half)]
-    assert "".join(pieces) == tokenizer.decode(half)
+    unfinished = TextStream(tokenizer)
+    tokens_of_half = tokenizer.encode("a🎉")[:-1]
+    pieces = [unfinished.push(token, last=i == len(tokens_of_half) - 1) for i, token in enumerate(tokens_of_half)]
+    assert "".join(pieces) == tokenizer.decode(tokens_of_half)
 
 
 def test_a_draw_by_hand() -> None:
@@ -226,7 +226,7 @@ def test_a_draw_by_hand() -> None:
     assert tokens.tolist() == [0, 2, 2]
     np.testing.assert_allclose(log_probs.numpy(), np.log([0.5, 0.3, 0.3]), rtol=1e-6)
     assert draw(logits, SamplingSettings(top_k=1), uniform)[0].tolist() == [0, 0, 0]
-    # As cold as may be, the likeliest is drawn; colder, logits would overflow, and the last word be drawn.
+    # The lowest temperature draws the most probable word; below it logits would overflow and the last be drawn.
     assert draw(logits, SamplingSettings(temperature=1e-30), uniform)[0].tolist() == [0, 0, 0]
     with pytest.raises(InputError, match="temperature is 1e-40"):
         SamplingSettings(temperature=1e-40)
@@ -239,19 +239,19 @@ def test_a_model_without_template_reads_the_bare_prompt(folder: Path, tmp_path: 
     assert tokenizer.preamble() == ""
 
 
-# Bad input.
+# Invalid input.
 
 
-def test_bad_requests_are_refused_before_any_work(engine: Engine) -> None:
+def test_invalid_requests_are_refused_before_any_work(engine: Engine) -> None:
     with pytest.raises(InputError, match="prompt is empty"):
         engine.sample(DrawRequest("  \n", 2, laws.UNCUT, 0))
     with pytest.raises(InputError, match="candidates is 0"):
         engine.sample(DrawRequest("Hi", 0, laws.UNCUT, 0))
     with pytest.raises(InputError, match="seed is -1"):
         engine.sample(DrawRequest("Hi", 1, laws.UNCUT, -1))
-    long = "cat " * 300
-    with pytest.raises(InputError, match=f"prompt has {len(engine.render(long))} tokens .* holds {CONTEXT}"):
-        engine.sample(DrawRequest(long, 1, laws.UNCUT, 0))
+    long_prompt = "cat " * 300
+    with pytest.raises(InputError, match=f"prompt has {len(engine.render(long_prompt))} tokens .* holds {CONTEXT}"):
+        engine.sample(DrawRequest(long_prompt, 1, laws.UNCUT, 0))
     with pytest.raises(InputError, match="outside 0 to"):
         engine.log_probs("Hi", [[10**6]])
     for beginnings, seeds in (([[5], [5, 6]], [1, 2]), ([[5]], [1, 2]), ([], [])):
@@ -277,7 +277,7 @@ def test_an_engine_has_a_known_name_and_dtype(folder: Path) -> None:
             open_engine(str(folder), name, "int4")
 
 
-def test_openvino_says_which_models_it_cannot_take(folder: Path, tmp_path: Path) -> None:
+def test_openvino_names_an_unsupported_family(folder: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -286,7 +286,7 @@ def test_openvino_says_which_models_it_cannot_take(folder: Path, tmp_path: Path)
         open_engine(str(tmp_path), "openvino")
 
 
-def test_weights_that_are_not_all_there_are_noticed(folder: Path, tmp_path: Path) -> None:
+def test_incomplete_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
     for path in folder.glob("*.json"):
@@ -301,23 +301,23 @@ def test_weights_that_are_not_all_there_are_noticed(folder: Path, tmp_path: Path
         open_engine(str(tmp_path), "torch")
 
 
-# The default model, where it is on this machine.
+# The default model, if it is available on this machine.
 
 
 @pytest.mark.model
 @pytest.mark.parametrize("name", ENGINES)
-def test_streamed_log_probs_are_those_of_the_default_model(real: dict[str, Engine], name: str) -> None:
-    engine = real[name]
+def test_streamed_log_probs_are_those_of_the_default_model(default_model_engines: dict[str, Engine], name: str) -> None:
+    engine = default_model_engines[name]
     laws.streamed_log_probs_are_those_of_the_model(engine, largest=0.01)
     preamble = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
     assert engine.info.preamble.startswith(preamble)
 
 
 @pytest.mark.model
-def test_both_engines_read_the_default_model_alike(real: dict[str, Engine]) -> None:
-    laws.both_read_the_same(real["torch"], real["openvino"], largest=0.01, mean=0.002)
-    half = open_engine(engine="torch", dtype="bfloat16")
-    laws.both_read_the_same(real["openvino"], half, largest=None, mean=0.1)
+def test_both_engines_agree_on_the_default_model(default_model_engines: dict[str, Engine]) -> None:
+    laws.both_read_the_same(default_model_engines["torch"], default_model_engines["openvino"], largest=0.01, mean=0.002)
+    half_precision = open_engine(engine="torch", dtype="bfloat16")
+    laws.both_read_the_same(default_model_engines["openvino"], half_precision, largest=None, mean=0.1)
 
 
 @pytest.mark.gpu
@@ -335,7 +335,7 @@ def test_torch_on_a_gpu_obeys_the_laws(folder: Path) -> None:
     laws.streamed_log_probs_are_those_of_the_model(engine, 0.1)
 
 
-def test_a_model_goes_where_it_fits() -> None:
+def test_device_is_chosen_by_the_size_of_the_model() -> None:
     from map_core.models.language_model import choose_device
 
     gigabyte = 2**30
@@ -345,14 +345,14 @@ def test_a_model_goes_where_it_fits() -> None:
     assert choose_device(61 * gigabyte, [80 * gigabyte] * 2) == "auto"
 
 
-def test_a_model_that_is_shared_out_draws_the_same(folder: Path, tiny: dict[str, Engine]) -> None:
-    """device_map, here over the one device that there is."""
+def test_model_on_several_devices_draws_the_same(folder: Path, tiny_engines: dict[str, Engine]) -> None:
+    """The model is placed by device_map, here with a single device."""
     from map_core.engines.torch_engine import TorchEngine
     from map_core.models.files import locate
 
-    shared = TorchEngine(locate(str(folder)), "float32", "auto")
-    if shared.info.device != "cpu":
+    distributed = TorchEngine(locate(str(folder)), "float32", "auto")
+    if distributed.info.device != "cpu":
         pytest.skip("a GPU draws with other rounding")
-    assert shared.complete(DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5)) == tiny["torch"].complete(
+    assert distributed.complete(DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5)) == tiny_engines["torch"].complete(
         DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5)
     )

@@ -1,4 +1,4 @@
-"""A model that a person names is looked at before any work begins, and what is wrong with it is said in words."""
+"""Tests of probing a model before any work begins: folders, names and servers, with readable errors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.chat_server import ChatServer, piece, saying
 from tests.scoring.word_embedder import WordEmbedder
 
 SECRET = "sk-a-key-of-nobody"
-TELLING = saying(piece("Hi", "length", [("Hi", -0.5)]))
-SILENT = saying(piece("Hi"), piece(None, "length"))
+WITH_LOG_PROBS = saying(piece("Hi", "length", [("Hi", -0.5)]))
+WITHOUT_LOG_PROBS = saying(piece("Hi"), piece(None, "length"))
 
 
 @pytest.fixture(autouse=True)
@@ -27,22 +27,22 @@ def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def model_folder(folder: Path, architecture: str) -> Path:
-    """What is looked at of a model's folder: its weights are not read."""
+    """Write the files of a model folder that a probe checks; the file of weights is empty."""
     folder.mkdir(exist_ok=True)
     (folder / "model.safetensors").write_bytes(b"")
     (folder / "config.json").write_text(json.dumps({"architectures": [architecture]}))
     return folder
 
 
-def test_a_folder_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_returns_the_absolute_path_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model_folder(tmp_path / "tiny", "LlamaForCausalLM")
     monkeypatch.chdir(tmp_path)
-    probed = probe_model(" ./tiny ")
-    assert (probed.model, probed.log_probs) == (str(tmp_path / "tiny"), True)
-    assert "LlamaForCausalLM" in probed.description
+    probe = probe_model(" ./tiny ")
+    assert (probe.model, probe.log_probs) == (str(tmp_path / "tiny"), True)
+    assert "LlamaForCausalLM" in probe.description
 
 
-def test_folders_that_hold_no_model_that_writes(tmp_path: Path) -> None:
+def test_folders_without_a_causal_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no folder"):
         probe_model(str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"is no model folder: expected config.json and \*.safetensors"):
@@ -55,7 +55,7 @@ def test_folders_that_hold_no_model_that_writes(tmp_path: Path) -> None:
         probe_model(str(tmp_path))
 
 
-def test_names_that_are_none() -> None:
+def test_invalid_model_names_are_refused() -> None:
     for name, message in (
         ("  ", "No model is named"),
         ("two words", "'two words' is no model"),
@@ -68,20 +68,20 @@ def test_names_that_are_none() -> None:
         probe_model("nobody/has-this-model")
 
 
-def test_a_server_is_asked_for_a_few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ChatServer(TELLING, key=SECRET) as server:
+def test_server_is_probed_with_a_short_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ChatServer(WITH_LOG_PROBS, key=SECRET) as server:
         with pytest.raises(EngineError, match="wants a key and there is none"):
             probe_model(server.model())
         monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
-        probed = probe_model(f"{server.model()}/")
-        assert (probed.model, probed.log_probs) == (server.model(), True)
-        assert [(sent["max_tokens"], sent["model"]) for sent in server.requests] == [(8, "tiny")]
-        assert SECRET not in f"{probed}"
-        server.answer = SILENT
+        probe = probe_model(f"{server.model()}/")
+        assert (probe.model, probe.log_probs) == (server.model(), True)
+        assert [(request["max_tokens"], request["model"]) for request in server.requests] == [(8, "tiny")]
+        assert SECRET not in f"{probe}"
+        server.answer = WITHOUT_LOG_PROBS
         assert not probe_model(server.model()).log_probs
 
 
-def test_servers_that_have_no_such_model_or_do_not_answer() -> None:
+def test_unknown_model_and_unreachable_server_are_refused() -> None:
     with ChatServer(
         lambda body: JSONResponse({"error": {"message": "no such model"}}, 404), models=("a", "b")
     ) as server:

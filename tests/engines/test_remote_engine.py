@@ -1,6 +1,7 @@
-"""The engine on servers: what is asked, what comes back, and its laws against a seeded server with a real model.
+"""Tests of the remote engine: requests, responses, and its laws against a seeded server with a real model.
 
-The server is ours and has a random stream a request; a server of somebody else is in test_transformers_serve.py.
+The server belongs to these tests and has one random stream per request; test_transformers_serve.py uses a third-party
+server.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from tests.chat_server import ChatServer, from_model, line, piece, saying
 SHORT = SamplingSettings(max_new_tokens=4)
 
 
-# How a model on a server is named.
+# Names of models on servers.
 
 
-def test_an_address_is_read() -> None:
+def test_address_of() -> None:
     assert address_of("tiny@http://127.0.0.1:8000/v1/") == Address("tiny", "http://127.0.0.1:8000/v1")
     assert address_of("owner/tiny@main@https://host/a/v1") == Address("owner/tiny@main", "https://host/a/v1")
     for name in ("smollm2-135m-instruct", "owner/tiny", "./tiny@home"):
@@ -45,19 +46,19 @@ def test_an_address_is_read() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "http://host:eight/v1", "http://ho st/v1", "http://[::1/v1"])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_invalid_address_is_refused(url: str) -> None:
     with pytest.raises(InputError, match=r"'tiny' names no model on a server; expected NAME@http://HOST:PORT/v1"):
         address_of(f"tiny@{url}")
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@host/v1", "https://host/v1?key=secret", "http://host/v1#secret"])
 def test_an_address_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(InputError, match="Put the key into VALUE_PALETTE_API_KEY") as refused:
+    with pytest.raises(InputError, match="Put the key into VALUE_PALETTE_API_KEY") as caught:
         open_engine(f"tiny@{url}", trusted=True)
-    assert "secret" not in str(refused.value)
+    assert "secret" not in str(caught.value)
 
 
-def test_a_model_on_a_server_opens_by_its_name_alone() -> None:
+def test_model_on_a_server_opens_by_its_name() -> None:
     with ChatServer(saying(piece("Hello", "stop"))) as server:
         for name in ("auto", "remote"):
             engine = open_engine(server.model(), name, trusted=True)
@@ -78,16 +79,16 @@ def test_a_model_on_a_server_opens_by_its_name_alone() -> None:
         open_engine("smollm2", "remote")
 
 
-def test_openai_is_not_loaded_before_an_engine_is_opened() -> None:
+def test_openai_is_imported_only_when_an_engine_is_opened() -> None:
     code = "import sys, map_core.engines.remote_engine\nprint({'openai', 'httpx2'} & set(sys.modules))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "set()"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "set()"
 
 
-# One request by hand: what is sent, what comes back.
+# Single requests: what is sent and what is returned.
 
 
-def test_what_is_asked() -> None:
+def test_fields_of_a_request() -> None:
     with ChatServer(saying(piece("Hello"), piece(None, "stop"))) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         settings = SamplingSettings(temperature=0.7, top_k=9, top_p=0.9, max_new_tokens=5)
@@ -100,11 +101,11 @@ def test_what_is_asked() -> None:
         {"role": "assistant", "content": "Hello Ada."},
         {"role": "user", "content": "Hi"},
     ]
-    drawing = {"temperature": 0.7, "top_p": 0.9, "top_k": 9, "max_tokens": 5, "logprobs": True}
-    drawing |= {"min_p": 0.0, "repetition_penalty": 1.0, "stream_options": {"include_usage": True}}
-    same = {"model": "tiny", "stream": True, "messages": messages} | drawing
+    sampling = {"temperature": 0.7, "top_p": 0.9, "top_k": 9, "max_tokens": 5, "logprobs": True}
+    sampling |= {"min_p": 0.0, "repetition_penalty": 1.0, "stream_options": {"include_usage": True}}
+    common = {"model": "tiny", "stream": True, "messages": messages} | sampling
     seeds = [candidate_seed(3, 4), candidate_seed(3, 5)]
-    assert sorted(server.requests, key=lambda r: r["seed"]) == [same | {"seed": seed} for seed in sorted(seeds)]
+    assert sorted(server.requests, key=lambda r: r["seed"]) == [common | {"seed": seed} for seed in sorted(seeds)]
 
 
 @pytest.mark.parametrize(
@@ -117,12 +118,12 @@ def test_what_is_asked() -> None:
         ("sglang", 0.7, {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}),
     ],
 )
-def test_servers_are_told_not_to_cut(owner: str, temperature: float, expected: dict[str, Any]) -> None:
+def test_servers_are_asked_for_untruncated_sampling(owner: str, temperature: float, expected: dict[str, Any]) -> None:
     with ChatServer(saying(piece("Hello", "stop")), owner) as server:
         name = "any" if owner == "llamacpp" else "tiny"
         RemoteEngine(server.model(name), trusted=True).complete(DrawRequest("Hi", 1, SamplingSettings(temperature), 0))
-    always = {"model", "messages", "temperature", "top_p", "max_tokens", "stream", "stream_options", "seed"}
-    assert {name: server.requests[0][name] for name in server.requests[0].keys() - always} == expected
+    common = {"model", "messages", "temperature", "top_p", "max_tokens", "stream", "stream_options", "seed"}
+    assert {name: server.requests[0][name] for name in server.requests[0].keys() - common} == expected
 
 
 def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
@@ -143,7 +144,7 @@ def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
 @pytest.mark.parametrize(
     ("lines", "text", "log_probs", "finished"),
     [
-        # vLLM: the end with the last token, which is told too; two tokens in one piece.
+        # vLLM: the end comes with the last token and has a log-probability; two tokens in one piece.
         (
             [piece("ab", None, [("a", -1.0), ("b", -2.0)]), piece("", "stop", [("</s>", -4.0)])],
             "ab",
@@ -151,16 +152,16 @@ def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
             True,
         ),
         ([piece("a.", "stop", [("a", -1.0), (".", -2.0), ("</s>", -4.0)])], "a.", (-1.0, -2.0), True),
-        # llama.cpp: the end by itself.
+        # llama.cpp: the end comes in a piece of its own.
         ([piece("a", None, [("a", -1.0)]), piece(None, "stop")], "a", (-1.0,), True),
         ([piece("a", "stop", [("a", -1.0)])], "a", (-1.0,), True),
-        # Cut at four tokens, said with the last of them, after it, and not at all.
+        # Limited to four tokens: reported after the last token, with it, and not at all.
         ([piece("aa", None, [("a", -1.0)] * 2)] * 2 + [piece(None, "length")], "aaaa", (-1.0,) * 4, False),
         ([piece("a", None, [("a", -1.0)])] * 3 + [piece("a", "length", [("a", -1.0)])], "aaaa", (-1.0,) * 4, False),
         ([piece("a", None, [("a", -1.0)])] * 9, "aaaa", (-1.0,) * 4, False),
         # Half a character has no text yet.
         ([piece("", None, [("\ufffd", -1.0)]), piece("é", "length", [("\ufffd", -2.0)])], "é", (-1.0, -2.0), False),
-        # A server that cuts text by UTF-16: an emoji in two pieces, and half of one at the end.
+        # A server that splits text by UTF-16: an emoji in two pieces, and half of one at the end.
         (
             [piece("a\ud83d", None, [("a", -1.0)]), piece("\ude00", "length", [("x", -2.0)])],
             "a\U0001f600",
@@ -168,13 +169,15 @@ def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
             False,
         ),
         ([piece("\ud83d"), piece("\ude00b\ud83d"), piece(None, "stop")], "\U0001f600b\ufffd", (), True),
-        # Cut without a word on tokens, in the last piece or after it; nothing said at all.
+        # Without log-probabilities: the limit in the last piece or after it; an empty reply.
         ([piece("a"), piece("b", "length")], "ab", (), False),
         ([piece("a"), piece(None, "length")], "a", (), False),
         ([piece(None, "stop")], "", (), True),
     ],
 )
-def test_what_comes_back(lines: list[str], text: str, log_probs: tuple[float, ...], finished: bool) -> None:
+def test_streams_are_parsed_into_replies(
+    lines: list[str], text: str, log_probs: tuple[float, ...], finished: bool
+) -> None:
     with ChatServer(saying(*lines)) as server:
         steps = list(RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, SHORT, 0)))
     tokens = [token for step in steps for token in step]
@@ -184,7 +187,7 @@ def test_what_comes_back(lines: list[str], text: str, log_probs: tuple[float, ..
     assert (reply.text, reply.log_probs, reply.finished) == (text, log_probs, finished)
 
 
-def test_a_server_that_refuses_to_tell_log_probabilities_is_asked_without() -> None:
+def test_refused_log_probabilities_are_not_requested_again() -> None:
     def answer(request: dict[str, Any]) -> AsyncIterator[str] | Response:
         if "logprobs" in request:
             return JSONResponse({"error": {"message": "You are not allowed to request logprobs."}}, 403)
@@ -196,7 +199,7 @@ def test_a_server_that_refuses_to_tell_log_probabilities_is_asked_without() -> N
         assert ["logprobs" in request for request in server.requests] == [True, False, False, False]
 
 
-def test_values_that_need_log_probabilities_say_so() -> None:
+def test_values_that_need_log_probabilities_refuse_replies_without() -> None:
     with ChatServer(saying(piece("Hello", "stop"))) as server:
         replies = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 1, SHORT, 0))
     with pytest.raises(
@@ -205,8 +208,8 @@ def test_values_that_need_log_probabilities_say_so() -> None:
         scoring.scorers(["familiarity"])[0].score("Hi", replies)
 
 
-def test_a_table_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says where its replies came from and nothing of the key; what the server does not tell is unknown, not 0."""
+def test_table_built_from_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table names the server but not the key; log-probabilities that the server lacks are nan, not 0."""
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", "right-key")
     out = tmp_path / "table.parquet"
     with ChatServer(saying(piece("Hello"), piece(None, "stop")), key="right-key") as server:
@@ -220,18 +223,18 @@ def test_a_table_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert b"right-key" not in out.read_bytes()
 
 
-# The laws, against a server with a real model and a random stream a request.
+# The laws, against a server with a real model and one random stream per request.
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["as vLLM", "as llama.cpp"])
-def seeded(request: pytest.FixtureRequest, local: LocalEngine) -> Iterator[ChatServer]:
+def seeded_server(request: pytest.FixtureRequest, local: LocalEngine) -> Iterator[ChatServer]:
     with ChatServer(from_model(local, apart=request.param)) as server:
         yield server
 
 
 @pytest.fixture
-def engine(seeded: ChatServer) -> RemoteEngine:
-    return RemoteEngine(seeded.model(), trusted=True)
+def engine(seeded_server: ChatServer) -> RemoteEngine:
+    return RemoteEngine(seeded_server.model(), trusted=True)
 
 
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
@@ -243,20 +246,26 @@ def test_the_same_call_gives_the_same_tokens(engine: RemoteEngine) -> None:
     laws.the_same_call_gives_the_same_tokens(engine, candidates=3)
 
 
-def test_a_served_model_says_what_it_says_here(seeded: ChatServer, engine: RemoteEngine, local: LocalEngine) -> None:
+def test_served_model_gives_the_replies_of_the_local_model(
+    seeded_server: ChatServer, engine: RemoteEngine, local: LocalEngine
+) -> None:
     for settings in (laws.UNCUT, laws.CUT):
-        here = local.complete(DrawRequest(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind."))
-        there = engine.complete(DrawRequest(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind."))
-        for reply, other in zip(here, there, strict=True):
-            assert (reply.text, reply.finished) == (other.text, other.finished)
-            assert other.log_probs == pytest.approx(reply.log_probs, abs=1e-4)
-            assert other.tokens == ()
-    assert seeded.emptied()
+        local_replies = local.complete(
+            DrawRequest(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind.")
+        )
+        remote_replies = engine.complete(
+            DrawRequest(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind.")
+        )
+        for reply, remote_reply in zip(local_replies, remote_replies, strict=True):
+            assert (reply.text, reply.finished) == (remote_reply.text, remote_reply.finished)
+            assert remote_reply.log_probs == pytest.approx(reply.log_probs, abs=1e-4)
+            assert remote_reply.tokens == ()
+    assert seeded_server.emptied()
 
 
-def test_all_candidates_in_one_request(seeded: ChatServer) -> None:
-    engine = RemoteEngine(seeded.model(), together=True, trusted=True)
-    seeded.requests.clear()
+def test_all_candidates_in_one_request(seeded_server: ChatServer) -> None:
+    engine = RemoteEngine(seeded_server.model(), together=True, trusted=True)
+    seeded_server.requests.clear()
     laws.streams_are_whole_and_in_order(engine)
-    assert [request["n"] for request in seeded.requests] == [5]
+    assert [request["n"] for request in seeded_server.requests] == [5]
     laws.candidates_and_seeds_differ(engine)

@@ -1,4 +1,4 @@
-"""The engine on servers: streams that are slow, closed or broken, and every fault in words."""
+"""Tests of the remote engine: slow, closed and broken streams, and the errors for every fault."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from tests.chat_server import Answer, ChatServer, line, piece, saying
 SHORT = SamplingSettings(max_new_tokens=4)
 
 
-def asked(server: ChatServer, **request: Any) -> list[str]:
-    """The texts that an engine draws from this server."""
+def draw_texts(server: ChatServer, **request: Any) -> list[str]:
+    """Return the texts that an engine draws from a server."""
     engine = RemoteEngine(server.model(), retries=0, trusted=True)
     return [reply.text for reply in engine.complete(DrawRequest("Hi", settings=SHORT, **request))]
 
 
-# Streams: nobody waits for the slowest, and closing ends all.
+# Streams: no candidate waits for a slower one, and closing ends all.
 
 
 class Gate:
-    """Holds streams up until the test lets them go."""
+    """Block streams until the test opens the gate."""
 
     def __init__(self) -> None:
         self._opened = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def passed(self) -> None:
+    async def wait(self) -> None:
         self._loop = asyncio.get_running_loop()
         await self._opened.wait()
 
@@ -45,14 +45,14 @@ class Gate:
         self._loop.call_soon_threadsafe(self._opened.set)
 
 
-def test_a_slow_candidate_does_not_hold_the_others_up() -> None:
+def test_slow_candidate_does_not_delay_the_others() -> None:
     gate = Gate()
 
     def answer(request: dict[str, Any]) -> AsyncIterator[str]:
         async def stream() -> AsyncIterator[str]:
             yield piece("")
             if request["seed"] == candidate_seed(0, 1):
-                await gate.passed()
+                await gate.wait()
             for text in "abc":
                 yield piece(text)
             yield piece(None, "stop")
@@ -66,8 +66,8 @@ def test_a_slow_candidate_does_not_hold_the_others_up() -> None:
             tokens += next(stream)
         assert {token.candidate for token in tokens} == {0, 2}
         gate.open()
-        rest = [token for step in stream for token in step]
-        assert [(token.candidate, token.text) for token in rest] == [(1, "a"), (1, "b"), (1, "c"), (1, "")]
+        remaining = [token for step in stream for token in step]
+        assert [(token.candidate, token.text) for token in remaining] == [(1, "a"), (1, "b"), (1, "c"), (1, "")]
 
 
 async def _endless() -> AsyncIterator[str]:
@@ -87,12 +87,12 @@ def test_closing_ends_every_stream_at_once(count: int) -> None:
         assert len(server.requests) <= 8
 
 
-def test_closing_while_no_stream_has_begun() -> None:
-    """One candidate speaks, the others' requests are still unanswered: they end too."""
+def test_closing_ends_requests_without_a_response() -> None:
+    """One candidate has begun to stream; the other requests have no response yet and end too."""
     gate = Gate()
 
     async def silent() -> AsyncIterator[str]:
-        await gate.passed()
+        await gate.wait()
         yield piece("a")
 
     def answer(request: dict[str, Any]) -> AsyncIterator[str]:
@@ -105,7 +105,7 @@ def test_closing_while_no_stream_has_begun() -> None:
         assert server.emptied()
 
 
-def test_a_call_that_is_never_read_asks_nothing() -> None:
+def test_stream_that_is_never_read_sends_no_request() -> None:
     with ChatServer(lambda request: _endless()) as server:
         stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 4, laws.UNCUT, 0))
         stream.close()
@@ -113,10 +113,10 @@ def test_a_call_that_is_never_read_asks_nothing() -> None:
         assert server.requests == []
 
 
-# Faults, in words.
+# Errors.
 
 
-def test_bad_requests_are_refused_before_any_work() -> None:
+def test_invalid_requests_are_refused_before_any_work() -> None:
     with ChatServer(saying()) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(InputError, match="prompt is empty"):
@@ -130,9 +130,9 @@ def test_bad_requests_are_refused_before_any_work() -> None:
         assert server.requests == []
 
 
-def test_a_server_that_is_not_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+def test_unreachable_server() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe_socket:
+        url = f"http://127.0.0.1:{probe_socket.getsockname()[1]}/v1"
     with pytest.raises(EngineError, match=rf"{url} cannot be reached: .* Start it, or check the address"):
         RemoteEngine(f"tiny@{url}", trusted=True)
     with ChatServer(saying(piece("a", "stop"))) as server:
@@ -141,7 +141,7 @@ def test_a_server_that_is_not_there() -> None:
         engine.complete(DrawRequest("Hi", 2, SHORT, 0))
 
 
-def test_a_server_that_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_with_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(saying(piece("a", "stop")), key="right-key") as server:
         with pytest.raises(EngineError, match=r"wants a key and there is none \(401\)\. Set VALUE_PALETTE_API_KEY"):
             RemoteEngine(server.model(), trusted=True)
@@ -151,15 +151,15 @@ def test_a_server_that_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "right-key" not in str(engine.info.as_dict())
         monkeypatch.delenv("VALUE_PALETTE_API_KEYS")
         monkeypatch.setenv("VALUE_PALETTE_API_KEY", "wrong-key")
-        with pytest.raises(EngineError, match=r"refuses the key in VALUE_PALETTE_API_KEY \(401\)") as refused:
+        with pytest.raises(EngineError, match=r"refuses the key in VALUE_PALETTE_API_KEY \(401\)") as caught:
             RemoteEngine(server.model(), trusted=True)
-        assert "wrong-key" not in str(refused.value)
+        assert "wrong-key" not in str(caught.value)
         server.answer = lambda request: JSONResponse({"detail": "No room for right-key"}, 400)
         with pytest.raises(InputError, match=r"No room for \*\*\*"):
             engine.complete(DrawRequest("Hi", 1, SHORT, 0))
 
 
-def test_a_model_that_the_server_does_not_have() -> None:
+def test_unknown_model_on_a_server() -> None:
     body = {"error": {"message": "The model `other` does not exist.", "code": 404}}
     with ChatServer(lambda request: JSONResponse(body, 404), models=("tiny", "huge")) as server:
         expected = r"no model 'other', .*\(404: The model `other` does not exist\)\. It offers huge, tiny\. Check"
@@ -173,23 +173,23 @@ def test_a_prompt_that_does_not_fit() -> None:
         ChatServer(lambda request: JSONResponse(body, 400)) as server,
         pytest.raises(InputError, match=r"refuses the request \(400: maximum context length is 256 tokens\)\. Change"),
     ):
-        asked(server)
+        draw_texts(server)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_server_is_asked_again_by_the_client(status: int) -> None:
+def test_requests_to_a_busy_server_are_retried(status: int) -> None:
     busy = JSONResponse({"detail": "too much to do"}, status, headers={"retry-after-ms": "1"})
     with ChatServer(lambda request: busy) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(EngineError, match=rf"could not answer \({status}: too much to do\), asked up to 3 times"):
             engine.complete(DrawRequest("Hi", 1, SHORT, 0))
         assert len(server.requests) == 3
-        good = saying(piece("a", "stop"))
-        server.answer = lambda request: good(request) if len(server.requests) > 4 else busy
+        correct = saying(piece("a", "stop"))
+        server.answer = lambda request: correct(request) if len(server.requests) > 4 else busy
         assert engine.complete(DrawRequest("Hi", 1, SHORT, 0))[0].text == "a"
 
 
-def test_a_stream_that_breaks_in_the_middle() -> None:
+def test_stream_that_breaks_off() -> None:
     async def broken() -> AsyncIterator[str]:
         yield piece("a")
         yield piece("b")
@@ -214,7 +214,7 @@ def test_one_broken_stream_ends_the_others() -> None:
         assert server.emptied()
 
 
-PAGE = HTMLResponse("<html>Welcome to the router</html>")
+HTML_PAGE = HTMLResponse("<html>Welcome to the router</html>")
 
 
 @pytest.mark.parametrize(
@@ -230,24 +230,24 @@ PAGE = HTMLResponse("<html>Welcome to the router</html>")
         (saying(piece("a", index=3)), "does not read as a chat completion"),
         (saying(piece("a", "tool_calls")), "for the reason 'tool_calls'; expected stop or length"),
         (saying(), "answered without a reply"),
-        (lambda request: PAGE, "answered without a reply"),
+        (lambda request: HTML_PAGE, "answered without a reply"),
         (lambda request: JSONResponse({"choices": []}), "answered without a reply"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_answers_that_are_none(answer: Answer, expected: str) -> None:
+def test_invalid_responses(answer: Answer, expected: str) -> None:
     with ChatServer(answer) as server, pytest.raises(EngineError, match=expected):
-        asked(server)
+        draw_texts(server)
 
 
-def test_a_server_that_does_not_draw_several_at_once() -> None:
+def test_server_that_ignores_n() -> None:
     with ChatServer(saying(piece("a"), piece(None, "stop"))) as server:
         engine = RemoteEngine(server.model(), together=True, trusted=True)
         with pytest.raises(EngineError, match=r"1 of 3 replies whole; it does not draw several in one request"):
             engine.complete(DrawRequest("Hi", 3, SHORT, 0))
 
 
-def test_a_server_that_falls_silent() -> None:
+def test_silent_server_times_out() -> None:
     async def silent() -> AsyncIterator[str]:
         yield piece("a")
         await asyncio.sleep(30)
@@ -259,8 +259,8 @@ def test_a_server_that_falls_silent() -> None:
 
 
 def test_a_server_that_lists_no_models() -> None:
-    """transformers serve fails at that without a hub cache; others have no such page."""
+    """transformers serve cannot list models without a hub cache; other servers lack the endpoint."""
     with ChatServer(saying(piece("a", "stop"))) as server:
-        for page in (PAGE, JSONResponse({"detail": "no"}, 404), JSONResponse({}, 500), JSONResponse([1])):
+        for page in (HTML_PAGE, JSONResponse({"detail": "no"}, 404), JSONResponse({}, 500), JSONResponse([1])):
             server._refused = lambda request, page=page: page if request.method == "GET" else None  # type: ignore[method-assign]
-            assert asked(server) == ["a"]
+            assert draw_texts(server) == ["a"]

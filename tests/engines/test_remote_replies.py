@@ -1,4 +1,4 @@
-"""The engine on servers: hidden thoughts, fields that a server refuses, replies that are counted or filtered."""
+"""Tests of the remote engine: hidden thoughts, refused fields, token counts and filtered replies."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SHORT = SamplingSettings(max_new_tokens=4)
 # Thinking models
 
 
-def test_hidden_thoughts_are_no_reply_and_their_log_probabilities_score_nothing() -> None:
+def test_hidden_thoughts_are_excluded_from_reply_and_log_probabilities() -> None:
     thoughts = [piece(thought="Hm. ", told=[("Hm. ", -0.5)]) for _ in range(3)]
     with ChatServer(saying(*thoughts, piece(None, "length"))) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(EngineError, match=r"spent all 3 tokens of a reply on hidden thinking.*--max-new-tokens"):
             engine.complete(DrawRequest("Hi", 2, SamplingSettings(max_new_tokens=3)))
-    spoken = [piece("Bees.", told=[("Bees.", -1.25)]), piece(None, "stop")]
-    with ChatServer(saying(*thoughts, *spoken)) as server:
+    answer = [piece("Bees.", told=[("Bees.", -1.25)]), piece(None, "stop")]
+    with ChatServer(saying(*thoughts, *answer)) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         (reply,) = engine.complete(DrawRequest("Hi", 1, SamplingSettings(max_new_tokens=9)))
     assert reply.text == "Bees."
     assert reply.log_probs == (-1.25,)
 
 
-def test_the_end_of_text_generation_inference_is_an_end() -> None:
+def test_finish_reason_of_text_generation_inference() -> None:
     with ChatServer(saying(piece("Bees.", told=[("Bees.", -1.0)]), piece(None, "eos_token"))) as server:
         (reply,) = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 1, SamplingSettings()))
     assert (reply.text, reply.finished) == ("Bees.", True)
@@ -46,12 +46,12 @@ def test_the_end_of_text_generation_inference_is_an_end() -> None:
 
 
 def refusing(*names: str, named: bool = True) -> Answer:
-    """A server that refuses these fields and otherwise says hello."""
+    """Return an answer that refuses these fields and otherwise streams a reply."""
 
     def answer(request: dict[str, Any]) -> AsyncIterator[str] | Response:
-        wrong = [name for name in names if name in request]
-        if wrong:
-            return JSONResponse({"detail": f"Unexpected fields: {wrong}" if named else "no"}, 422)
+        refused = [name for name in names if name in request]
+        if refused:
+            return JSONResponse({"detail": f"Unexpected fields: {refused}" if named else "no"}, 422)
         return saying(piece("Hello", told=[("Hello", -1.0)]), piece(None, "stop"))(request)
 
     return answer
@@ -59,7 +59,7 @@ def refusing(*names: str, named: bool = True) -> Answer:
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("refused", [("seed",), ("top_k", "min_p"), ("max_tokens",), ("stream_options", "logprobs")])
-def test_what_a_server_refuses_is_left_out_and_remembered(refused: tuple[str, ...], named: bool) -> None:
+def test_refused_fields_are_left_out_of_later_requests(refused: tuple[str, ...], named: bool) -> None:
     with ChatServer(refusing(*refused, named=named)) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         assert [reply.text for reply in engine.complete(DrawRequest("Hi", 4, SHORT))] == ["Hello"] * 4
@@ -73,16 +73,20 @@ def test_what_a_server_refuses_is_left_out_and_remembered(refused: tuple[str, ..
         assert server.emptied()
 
 
-def test_openai_is_not_asked_for_what_it_does_not_know() -> None:
+def test_openai_is_not_sent_unknown_fields() -> None:
     with ChatServer(saying(piece("Hello", "stop"))) as server:
         engine = RemoteEngine(server.model(), trusted=True)
-    for host, uncut in (("api.openai.com", False), ("x.openai.azure.com", False), ("api.openai.com.example", True)):
+    for host, sends_min_p in (
+        ("api.openai.com", False),
+        ("x.openai.azure.com", False),
+        ("api.openai.com.example", True),
+    ):
         engine._address = Address("gpt", f"https://{host}/v1")
-        assert ("min_p" in engine._drawing(SHORT)) == uncut
+        assert ("min_p" in engine._drawing(SHORT)) == sends_min_p
 
 
 def usage(tokens: int) -> str:
-    """The last event of a stream, which counts its tokens."""
+    """Return the last event of a stream, which has its number of tokens."""
     return line({"id": "x", "object": "chat.completion.chunk", "choices": [], "usage": {"completion_tokens": tokens}})
 
 
@@ -92,20 +96,20 @@ EMOJI = [piece("Hi", told=[("Hi", -1.0)]), piece(" \U0001f600", told=[("\ufffd",
 @pytest.mark.parametrize(
     ("lines", "known", "drawn"),
     [
-        # llama.cpp: the end of the turn is counted and not told; several tokens of a character are told as one.
+        # llama.cpp: the end is counted without a log-probability; the tokens of one character have a single one.
         ([*EMOJI, piece(None, "stop"), usage(3)], True, 2),
         ([*EMOJI, piece(None, "stop"), usage(6)], False, 5),
         ([*EMOJI, piece(None, "length"), usage(2)], True, 2),
         ([*EMOJI, piece(None, "length"), usage(4)], False, 4),
-        # vLLM: the end is counted and told.
+        # vLLM: the end is counted and has a log-probability.
         ([EMOJI[0], piece("", "stop", [("</s>", -4.0)]), usage(2)], True, 1),
         ([EMOJI[0], piece("", "stop", [("</s>", -4.0)]), usage(3)], False, 2),
         ([*EMOJI, piece(None, "length")], False, 3),
-        # A server that does not count, or counts without the end.
+        # A server that does not count tokens, or does not count the end.
         ([*EMOJI, piece(None, "stop")], True, 2),
         ([*EMOJI, piece(None, "stop"), usage(2)], True, 2),
         ([*EMOJI, piece(None, "stop"), line({"choices": [], "usage": None}), line("[DONE]")], True, 2),
-        # Thoughts are counted, and so are the marks around them.
+        # Thoughts are counted, and so are the tags around them.
         ([piece(thought="Hm.", told=[("Hm.", -1.0)]), EMOJI[0], piece(None, "stop"), usage(5)], True, 1),
         ([piece(thought="Hm.", told=[("Hm.", -1.0)]), EMOJI[0], piece(None, "stop"), usage(9)], False, 4),
     ],
@@ -122,7 +126,7 @@ def test_log_probabilities_are_those_of_all_tokens_or_unknown(lines: list[str], 
     assert [token.last for token in tokens] == [False] * (len(tokens) - 1) + [True]
 
 
-def test_which_of_several_replies_lacks_tokens_is_not_known() -> None:
+def test_missing_tokens_of_one_of_several_replies_make_all_unknown() -> None:
     lines = [piece("a", None, [("a", -1.0)], k) for k in range(2)] + [piece(None, "stop", index=k) for k in range(2)]
     for counted, known in ((4, True), (5, False)):
         with ChatServer(saying(*lines, usage(counted))) as server:

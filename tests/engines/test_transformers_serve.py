@@ -1,7 +1,7 @@
-"""The engine on ``transformers serve``, a server of somebody else with a real model.
+"""Tests of the remote engine on ``transformers serve``, a third-party server with a real model.
 
-It has one random stream for all its requests, so the laws about seeds hold there for one request at a time; it answers
-one request after the other, ignores n, tells no log-probabilities and refuses top_k.
+All its requests share one random stream, so the laws about seeds hold for one request at a time; it answers requests
+one after the other, ignores n, returns no log-probabilities and refuses top_k.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ SHORT = SamplingSettings(max_new_tokens=4)
 @pytest.fixture(scope="module")
 def serve(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("fastapi", reason="transformers serve needs fastapi: tests/requirements.txt")
-    home = tmp_path_factory.mktemp("serve")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    hub_home = tmp_path_factory.mktemp("serve")
+    with socket.create_server(("127.0.0.1", 0)) as probe_socket:
+        port = probe_socket.getsockname()[1]
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder), "--device", "cpu"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    quiet = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log)
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(hub_home), "OMP_NUM_THREADS": "1"}
+    with (hub_home / "log").open("wb") as log:
+        server = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
     try:
         for _ in range(600):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
                     break
             except OSError:
-                assert server.poll() is None, (home / "log").read_text(encoding="utf-8")
+                assert server.poll() is None, (hub_home / "log").read_text(encoding="utf-8")
                 time.sleep(0.1)
         yield f"{folder}@http://127.0.0.1:{port}/v1"
     finally:
@@ -56,47 +56,47 @@ def serve(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 
 @pytest.fixture
-def served(serve: str) -> RemoteEngine:
+def served_engine(serve: str) -> RemoteEngine:
     engine = open_engine(serve, trusted=True)
     assert isinstance(engine, RemoteEngine)
     return engine
 
 
-def test_transformers_serve_repeats_a_request_by_itself(served: RemoteEngine) -> None:
-    laws.the_same_call_gives_the_same_tokens(served, kinds=(laws.UNCUT,), candidates=1)
-    first, second = (served.complete(DrawRequest(laws.PROMPT, 1, laws.UNCUT, seed))[0].text for seed in (5, 6))
+def test_transformers_serve_repeats_a_single_request(served_engine: RemoteEngine) -> None:
+    laws.the_same_call_gives_the_same_tokens(served_engine, kinds=(laws.UNCUT,), candidates=1)
+    first, second = (served_engine.complete(DrawRequest(laws.PROMPT, 1, laws.UNCUT, seed))[0].text for seed in (5, 6))
     assert first != second
 
 
-def test_transformers_serve_streams_are_whole_and_in_order(served: RemoteEngine) -> None:
-    laws.streams_are_whole_and_in_order(served)
+def test_transformers_serve_streams_are_whole_and_in_order(served_engine: RemoteEngine) -> None:
+    laws.streams_are_whole_and_in_order(served_engine)
 
 
-def test_transformers_serve_draws_different_candidates(served: RemoteEngine) -> None:
-    laws.candidates_and_seeds_differ(served)
+def test_transformers_serve_draws_different_candidates(served_engine: RemoteEngine) -> None:
+    laws.candidates_and_seeds_differ(served_engine)
 
 
-def test_transformers_serve_reads_an_earlier_turn(served: RemoteEngine) -> None:
-    laws.an_earlier_turn_is_part_of_the_prompt(served, candidates=1)
+def test_transformers_serve_reads_an_earlier_turn(served_engine: RemoteEngine) -> None:
+    laws.an_earlier_turn_is_part_of_the_prompt(served_engine, candidates=1)
 
 
-def test_transformers_serve_is_ready_after_closing(served: RemoteEngine) -> None:
+def test_transformers_serve_is_ready_after_closing(served_engine: RemoteEngine) -> None:
     for count in (0, 1, 3):
-        stream = served.sample(DrawRequest(laws.PROMPT, 4, laws.UNCUT, 5))
+        stream = served_engine.sample(DrawRequest(laws.PROMPT, 4, laws.UNCUT, 5))
         for _ in range(count):
             next(stream)
         stream.close()
-        assert all(reply.text for reply in served.complete(DrawRequest(laws.PROMPT, 2, SHORT, 5)))
+        assert all(reply.text for reply in served_engine.complete(DrawRequest(laws.PROMPT, 2, SHORT, 5)))
 
 
-def test_transformers_serve_tells_no_log_probabilities(served: RemoteEngine) -> None:
-    reply = served.complete(DrawRequest(laws.PROMPT, 1, SHORT, 5))[0]
+def test_transformers_serve_returns_no_log_probabilities(served_engine: RemoteEngine) -> None:
+    reply = served_engine.complete(DrawRequest(laws.PROMPT, 1, SHORT, 5))[0]
     assert (reply.tokens, reply.log_probs) == ((), ())
 
 
-def test_transformers_serve_refuses_top_k(served: RemoteEngine) -> None:
+def test_transformers_serve_refuses_top_k(served_engine: RemoteEngine) -> None:
     with pytest.raises(InputError, match=r"refuses the request \(422: Unexpected fields .*top_k"):
-        served.complete(DrawRequest(laws.PROMPT, 1, laws.CUT, 5))
+        served_engine.complete(DrawRequest(laws.PROMPT, 1, laws.CUT, 5))
 
 
 def test_transformers_serve_has_one_model(serve: str) -> None:
@@ -118,5 +118,7 @@ def test_transformers_serve_has_one_model(serve: str) -> None:
 @pytest.mark.xfail(
     reason="one random stream: requests side by side overwrite each other's seeds", raises=AssertionError
 )
-def test_transformers_serve_does_not_keep_the_law(served: RemoteEngine, law: Callable[[RemoteEngine], None]) -> None:
-    law(served)
+def test_transformers_serve_violates_laws_about_concurrent_seeds(
+    served_engine: RemoteEngine, law: Callable[[RemoteEngine], None]
+) -> None:
+    law(served_engine)
